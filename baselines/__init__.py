@@ -1,0 +1,1 @@
+"""Reference models. Depends on `earthreason`; nothing there depends on this."""

@@ -1,0 +1,33 @@
+"""EarthReason: data, judge and reference models for geospatial pixel reasoning.
+
+Importing this package is cheap (no torch, transformers or datasets); the public functions load what they need
+when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earthreason.data.load import load_dataset as load_dataset
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "load_dataset": "earthreason.data.load",
+}
+
+__all__ = ["__version__", *sorted(_LAZY)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'earthreason' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,1 @@
+"""Run-length masks, grids and the region kernel."""

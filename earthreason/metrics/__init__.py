@@ -1,0 +1,1 @@
+"""Protocols, region counts and scores."""
