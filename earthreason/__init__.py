@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from earthreason.data import alias as _alias
+
 if TYPE_CHECKING:
     from earthreason.data.load import load_dataset as load_dataset
 
@@ -31,3 +33,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY})
+
+
+_alias.install()

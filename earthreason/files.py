@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             if any(target.iterdir()):
                 raise FileExistsError(f"{target} is not empty")
             target.rmdir()
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -51,7 +51,7 @@ class Sample:
 
 
 class RLE(TypedDict):
-    """COCO compressed run-length encoding: `size` is [height, width], `counts` the ASCII string of column-major runs."""
+    """COCO compressed run-length encoding: `size` is [height, width], `counts` the string of column-major runs."""
 
     size: list[int]
     counts: str
@@ -73,5 +73,5 @@ class Predictor(Protocol):
     """Anything that makes masks."""
 
     def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
-        """Answer `questions[i]` on `images[i]` with a (height, width) bool mask at the image's size, or None for "no target"."""
+        """Answer `questions[i]` on `images[i]`: a (height, width) bool mask of the image's size, or None: no target."""
         ...

@@ -1,0 +1,33 @@
+# `make demo` and `make test` are all a newcomer needs: Python 3.11 and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet
+
+.PHONY: demo test lint types clean
+
+demo: .venv/core.done
+	$(BIN)/earthreason demo
+
+test: .venv/test.done
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: .venv/test.done
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: .venv/test.done
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/core.done: pyproject.toml | .venv/bin/python
+	$(PIP) -e .
+	touch $@
+
+# The CPU build of torch is pinned here only: a plain `torch` brings gigabytes of CUDA packages.
+.venv/test.done: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -c constraints.txt -e ".[baselines,leaderboard,dev]"
+	touch $@ .venv/core.done

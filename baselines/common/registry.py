@@ -1,0 +1,81 @@
+"""The models `python -m baselines predict --model NAME` knows. A new model is one entry here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.types import Predictor, Sample
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """What a model may need to be built.
+
+    Attributes:
+        checkpoint: folder or Hub id of trained weights.
+        device: torch device.
+        dtype: torch dtype by name.
+        batch_size: pairs a call.
+        train_samples: gives the training split, for models fitted on the spot.
+    """
+
+    checkpoint: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_size: int = 8
+    train_samples: Callable[[], Iterable[Sample]] = field(default=lambda: iter(()))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A registered model: `builder` is "module:function" and takes `PredictorOptions`."""
+
+    name: str
+    summary: str
+    builder: str
+
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model("empty", "always answers 'no target'", "baselines.trivial:build_empty"),
+        Model("everything", "marks the whole image", "baselines.trivial:build_everything"),
+        Model("centre", "marks an ellipse in the middle", "baselines.trivial:build_centre"),
+        Model("constant", "marks the constant mask that fits the train split best", "baselines.trivial:build_constant"),
+        Model("saliency", "marks the superpixels whose colour stands out", "baselines.trivial:build_saliency"),
+    )
+}
+
+
+def build_predictor(name: str, options: PredictorOptions) -> Predictor:
+    """Build a registered model, or a user's own class given as MODULE:CLASS.
+
+    A user's class is called without arguments, or with `PredictorOptions` if it takes one.
+
+    Raises:
+        UnknownNameError: no such model; names the nearest.
+        EarthReasonError: the user's module or class cannot be used; says why.
+    """
+    if ":" in name:
+        return _build_own(name, options)
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS, hint="For a model of your own, give MODULE:CLASS")
+    module, _, function = MODELS[name].builder.partition(":")
+    predictor: Predictor = getattr(import_module(module), function)(options)
+    return predictor
+
+
+def _build_own(name: str, options: PredictorOptions) -> Predictor:
+    module_name, _, class_name = name.partition(":")
+    try:
+        factory = getattr(import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise EarthReasonError(f"--model {name}: {error}; give MODULE:CLASS importable from here") from None
+    predictor = factory(options) if inspect.signature(factory).parameters else factory()
+    if not isinstance(predictor, Predictor):
+        raise EarthReasonError(f"--model {name}: has no predict(images, questions) method")
+    return predictor

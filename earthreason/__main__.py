@@ -1,0 +1,5 @@
+"""`python -m earthreason`."""
+
+from earthreason.cli.main import run
+
+run()

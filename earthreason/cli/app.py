@@ -1,0 +1,54 @@
+"""What all commands share: the error edge, consoles, logging."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from earthreason.errors import EarthReasonError
+
+INPUT_ERROR = 2
+"""Exit code of bad input; 0 is success, 1 a check that failed, 130 an interrupt."""
+
+
+def stdout() -> Console:
+    """Console for results; plain when piped or when NO_COLOR is set."""
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """Console for everything that is not the result."""
+    return Console(stderr=True, highlight=False)
+
+
+def guard(run: Callable[[], None]) -> None:
+    """Run a command line; print an input error in one place and exit with 2, without a traceback."""
+    try:
+        run()
+    except EarthReasonError as error:
+        stderr().print("[red]error:[/red] ", end="")
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(INPUT_ERROR) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        stderr().print("[red]error:[/red] ", end="")
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        raise SystemExit(INPUT_ERROR) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(130) from None
+
+
+def set_verbosity(verbose: bool, quiet: bool) -> None:
+    """Log our messages to stderr at INFO; -v for DEBUG, -q for errors only."""
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
+    handler = RichHandler(console=stderr(), show_time=False, show_path=False, show_level=verbose)
+    logger = logging.getLogger("earthreason")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False

@@ -1,0 +1,36 @@
+"""`earthreason demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earthreason.cli.app import stderr, stdout
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for what the demo writes.")] = Path("earthreason-demo"),
+) -> None:
+    """Show the whole loop on synthetic scenes: load, predict, score, look. No network, about a minute the first time.
+
+    Example: earthreason demo --out earthreason-demo
+    """
+    from rich.table import Table
+
+    from earthreason.reports.table import format_score
+
+    with stderr().status("loading (the first time: making) the sample scenes, predicting and scoring"):
+        from earthreason.demo import run_demo
+
+        written = run_demo(out)
+    names = list(next(iter(written.results.values())).scores)
+    table = Table("model", *names, title="sample test split, official protocol, %", title_justify="left")
+    for model, result in written.results.items():
+        table.add_row(model, *(format_score(result.scores[name]) for name in names))
+    console = stdout()
+    console.print(table)
+    for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):
+        console.print(f"{label}: {path.resolve()}", soft_wrap=True)
+    console.print(f"next: earthreason-eval {written.predictions[0]}", soft_wrap=True)

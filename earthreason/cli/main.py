@@ -1,0 +1,59 @@
+"""The `earthreason` and `earthreason-eval` commands. A new command is one module here and one line in `COMMANDS`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from earthreason.cli import demo, evaluate, synth
+from earthreason.cli.app import guard, set_verbosity
+
+COMMANDS = {
+    "demo": demo.demo,
+    "eval": evaluate.evaluate,
+    "synth": synth.synth,
+}
+
+app = typer.Typer(
+    name="earthreason",
+    help="Geospatial pixel reasoning: data, judge and reports.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from earthreason import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    set_verbosity(verbose, quiet)
+
+
+for _name, _command in COMMANDS.items():
+    app.command(name=_name)(_command)
+
+evaluate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+evaluate_app.command(name="earthreason-eval")(evaluate.evaluate)
+
+
+def run() -> None:
+    """Entry point of `earthreason`."""
+    guard(app)
+
+
+def run_evaluate() -> None:
+    """Entry point of `earthreason-eval`, the same as `earthreason eval`."""
+    set_verbosity(verbose=False, quiet=False)
+    guard(evaluate_app)

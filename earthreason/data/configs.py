@@ -1,0 +1,143 @@
+"""The configurations of `load_dataset("earthreason", CONFIG)`: each knows how to make its prepared folder.
+
+A new source of samples is one new class and one entry in `CONFIGS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock
+
+from earthreason.data.prepared import write_prepared
+from earthreason.errors import DataNotFoundError, UnknownNameError
+
+HUB_ID = "earth-insights/EarthReason"
+DATA_VARIABLE = "EARTHREASON_DATA"
+_log = logging.getLogger(__name__)
+
+
+class Config(Protocol):
+    """A named source of samples."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self, data_dir: Path | None) -> Path:
+        """Return a folder that `datasets` can load, making it first where it is not there yet."""
+        ...
+
+    def is_available(self) -> bool:
+        """Whether `prepare(None)` can succeed without network."""
+        ...
+
+
+def prepared_root() -> Path:
+    """Where prepared folders are kept: in the cache of `datasets`."""
+    from datasets import config
+
+    return Path(config.HF_DATASETS_CACHE) / "earthreason-prepared"
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Synthetic scenes, made on first use: a few seconds, no network."""
+
+    name: str = "sample"
+    seed: int = 7
+    size: tuple[int, int] = (256, 256)
+    counts: tuple[tuple[str, int], ...] = (("train", 160), ("val", 60), ("test", 100))
+
+    def prepare(self, data_dir: Path | None) -> Path:
+        from earthreason import __version__
+        from earthreason.data.sample import sample_records
+
+        if data_dir is not None:
+            raise DataNotFoundError("the config 'sample' is made by this package and takes no data_dir; leave it out")
+        key = hashlib.sha256(repr((self, __version__)).encode()).hexdigest()[:12]
+        folder = prepared_root() / f"sample-{key}" / "earthreason"
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / "lock"):
+            if not folder.is_dir():
+                _log.info("making the synthetic sample scenes, once, into %s", folder)
+                splits, row_counts = sample_records(self.seed, dict(self.counts), self.size)
+                write_prepared(folder, self.name, splits, row_counts)
+        return folder
+
+    def is_available(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """The official release, from a local folder or the Hub."""
+
+    name: str = "default"
+
+    def prepare(self, data_dir: Path | None) -> Path:
+        from earthreason.data.release import find_release, fingerprint, release_records
+
+        root = data_dir or _folder_from_environment()
+        if root is None:
+            root = _download()
+        release = find_release(root)
+        folder = prepared_root() / f"release-{fingerprint(release)}" / "earthreason"
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / "lock"):
+            if not folder.is_dir():
+                _log.info("preparing the release in %s, once, into %s", release, folder)
+                splits, row_counts = release_records(release)
+                write_prepared(folder, self.name, splits, row_counts)
+        return folder
+
+    def is_available(self) -> bool:
+        root = _folder_from_environment()
+        return root is not None and root.is_dir()
+
+
+def _folder_from_environment() -> Path | None:
+    value = os.environ.get(DATA_VARIABLE)
+    return Path(value).expanduser() if value else None
+
+
+def _download() -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        archive_folder = Path(snapshot_download(HUB_ID, repo_type="dataset"))
+    except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
+        raise DataNotFoundError(
+            f"the EarthReason release is not here and {HUB_ID} could not be fetched from the Hub "
+            f"({type(error).__name__}). Either download and unzip it yourself and say where it is (data_dir=..., or "
+            f"{DATA_VARIABLE}=FOLDER holding train/, val/ and test/ with images/, labels/ and QAs/), or start with the "
+            'built-in synthetic scenes: load_dataset("earthreason", "sample")'
+        ) from error
+    from earthreason.data.archives import extract_archives
+
+    return extract_archives(archive_folder)
+
+
+_ALL: tuple[Config, ...] = (ReleaseConfig(), SampleConfig())
+CONFIGS = {config.name: config for config in _ALL}
+DEFAULT_CONFIG = "default"
+
+
+def get_config(name: str | None) -> Config:
+    """Look a configuration up; None means the official release.
+
+    Raises:
+        UnknownNameError: no configuration has that name.
+    """
+    try:
+        return CONFIGS[name or DEFAULT_CONFIG]
+    except KeyError:
+        raise UnknownNameError("config", str(name), CONFIGS) from None

@@ -1,0 +1,100 @@
+"""The columns every EarthReason table has, whatever it was made from."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image as PILImage
+
+from earthreason.errors import DataFormatError
+from earthreason.types import Sample
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+SPLITS = ("train", "validation", "test")
+SPLIT_ALIASES = {"val": "validation"}
+
+
+def features() -> Features:
+    """The `datasets` features; optional facts are null where the source does not give them."""
+    from datasets import Features, Image, List, Value
+
+    text = Value("string")
+    return Features(
+        {
+            "sample_id": text,
+            "image": Image(),
+            "mask": Image(),
+            "questions": List(text),
+            "answers": List(text),
+            "is_empty": Value("bool"),
+            "height": Value("int32"),
+            "width": Value("int32"),
+            "category": text,
+            "ground_resolution": Value("float64"),
+            "source": text,
+            "reasoning_type": text,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row before it is written: encoded pictures and facts.
+
+    Attributes:
+        image: bytes of a JPEG or PNG, RGB.
+        mask: bytes of a PNG, mode L, 0 and 255.
+    """
+
+    sample_id: str
+    image: bytes
+    mask: bytes
+    height: int
+    width: int
+    is_empty: bool
+    questions: list[str]
+    answers: list[str] = field(default_factory=list)
+    category: str | None = None
+    ground_resolution: float | None = None
+    source: str | None = None
+    reasoning_type: str | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """The row as pyarrow takes it."""
+        row = dict(vars(self))
+        row["image"] = {"bytes": self.image, "path": None}
+        row["mask"] = {"bytes": self.mask, "path": None}
+        return row
+
+
+def encode_mask_png(mask: np.ndarray) -> bytes:
+    """A (height, width) bool mask as a PNG of mode L with 0 and 255."""
+    buffer = io.BytesIO()
+    PILImage.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sample_of_row(row: dict[str, Any]) -> Sample:
+    """Turn a decoded row of the dataset into a `Sample`.
+
+    Raises:
+        DataFormatError: the row has no mask (a split whose labels are hidden).
+    """
+    if row["mask"] is None:
+        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
+    return Sample(
+        sample_id=row["sample_id"],
+        image=row["image"].convert("RGB"),
+        mask=np.asarray(row["mask"]) != 0,
+        questions=list(row["questions"]),
+        answers=list(row["answers"]),
+        category=row["category"],
+        ground_resolution=row["ground_resolution"],
+        source=row["source"],
+        reasoning_type=row["reasoning_type"],
+    )

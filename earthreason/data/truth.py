@@ -1,0 +1,52 @@
+"""Ground truth of a loaded split, without decoding a single image."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image as PILImage
+
+from earthreason.data.load import load_dataset
+from earthreason.errors import DataFormatError
+from earthreason.masks.rle import encode_mask
+from earthreason.metrics.references import Reference, References
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_FACTS = ("sample_id", "category", "ground_resolution", "reasoning_type")
+
+
+def load_references(config: str | None, split: str, data_dir: Path | None = None) -> References:
+    """Load a split's masks and facts.
+
+    Raises:
+        DataFormatError: the split's labels are hidden.
+        EarthReasonError: as `load_dataset`.
+    """
+    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
+    return references_of(dataset, source=f"{config or 'default'} {split}")
+
+
+def references_of(dataset: Dataset, source: str) -> References:
+    """The references of a dataset with our columns."""
+    from datasets import Image
+
+    rows = dataset.select_columns(["mask", "questions", "is_empty", *_FACTS]).cast_column("mask", Image(decode=False))
+    references = []
+    for row in rows:
+        if row["mask"] is None:
+            raise DataFormatError(f"{source}: labels are hidden here; submit to the leaderboard to have them scored")
+        mask = np.asarray(PILImage.open(io.BytesIO(row["mask"]["bytes"]))) != 0
+        references.append(
+            Reference(
+                segmentation=encode_mask(mask),
+                question_count=max(1, len(row["questions"])),
+                is_empty=row["is_empty"],
+                **{fact: row[fact] for fact in _FACTS},
+            )
+        )
+    return References(references, source=source)

@@ -1,0 +1,116 @@
+"""The whole loop on the sample data: load, predict with two trivial predictors, score, look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from earthreason.data.load import load_dataset
+from earthreason.data.schema import sample_of_row
+from earthreason.masks.rle import decode_rle
+from earthreason.metrics.evaluate import Result, evaluate_file
+from earthreason.metrics.protocols import SEGEARTH_R1
+from earthreason.metrics.references import References, reference_of
+from earthreason.metrics.scores import sample_iou
+from earthreason.predictions import Predictions, read_predictions, write_predictions
+from earthreason.predictions.predict import predict_samples
+from earthreason.predictors import Centre, Saliency
+from earthreason.reports.grid import Answer, save_grid
+from earthreason.reports.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
+from earthreason.reports.page import embed_image, write_page
+from earthreason.reports.table import format_score
+from earthreason.types import Predictor, Sample
+
+PREDICTORS: dict[str, Predictor] = {"centre": Centre(), "saliency": Saliency()}
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """What a demo run wrote, and its results."""
+
+    predictions: list[Path]
+    picture: Path
+    page: Path
+    results: dict[str, Result]
+
+
+def run_demo(out: Path, shown: int = 6) -> DemoFiles:
+    """Run the loop on the sample test split and write everything into `out`.
+
+    Args:
+        out: folder; files of an earlier demo in it are replaced.
+        shown: scenes in the picture and on the page.
+    """
+    samples = [sample_of_row(row) for row in load_dataset("earthreason", "sample", split="test")]
+    references = References(map(reference_of, samples), source="sample test")
+    files: list[Path] = []
+    answers: dict[str, Predictions] = {}
+    for name, predictor in PREDICTORS.items():
+        path = out / f"{name}.json"
+        info = {"model": name, "config": "sample", "split": "test"}
+        write_predictions(path, predict_samples(predictor, samples), info)
+        answers[name] = read_predictions(path)
+        files.append(path)
+    results = {name: evaluate_file(read, references, SEGEARTH_R1) for name, read in answers.items()}
+    rows = [(sample, _answers_to(index, answers, results)) for index, sample in _choose(samples, shown)]
+    save_grid(out / "pictures.png", rows)
+    _write_page(out / "index.html", rows, results)
+    return DemoFiles(files, out / "pictures.png", out / "index.html", results)
+
+
+def _choose(samples: list[Sample], count: int) -> list[tuple[int, Sample]]:
+    """Scenes of different categories, the last one with nothing to find."""
+    by_category: dict[str | None, tuple[int, Sample]] = {}
+    for index, sample in enumerate(samples):
+        if not sample.is_empty:
+            by_category.setdefault(sample.category, (index, sample))
+    chosen = list(by_category.values())[: count - 1]
+    nothing = [(index, sample) for index, sample in enumerate(samples) if sample.is_empty]
+    return chosen + nothing[:1]
+
+
+def _answers_to(index: int, answers: dict[str, Predictions], results: dict[str, Result]) -> list[Answer]:
+    given = []
+    for name, read in answers.items():
+        segmentation = read.predictions[index].segmentation
+        mask: np.ndarray | None = None if segmentation is None else decode_rle(segmentation)
+        iou = sample_iou(results[name].counts, SEGEARTH_R1)[index]
+        given.append(Answer(name, mask, float(iou)))
+    return given
+
+
+def _write_page(path: Path, rows: list[tuple[Sample, list[Answer]]], results: dict[str, Result]) -> None:
+    first = next(iter(results.values()))
+    write_page(
+        path,
+        "demo.html",
+        samples=len(first.counts),
+        empty=first.empty_targets,
+        names=list(first.scores),
+        scores=[(name, [format_score(value) for value in result.scores.values()]) for name, result in results.items()],
+        shown=[_describe(sample, answers) for sample, answers in rows],
+    )
+
+
+def _describe(sample: Sample, answers: list[Answer]) -> dict[str, object]:
+    truth = "nothing here" if sample.is_empty else "ground truth"
+    pictures = [
+        {"src": embed_image(sample.image), "alt": "overhead image", "caption": "image"},
+        {
+            "src": embed_image(draw_overlay(sample.image, sample.mask, TRUTH_COLOUR)),
+            "alt": f"ground truth mask: {truth}",
+            "caption": truth,
+        },
+    ]
+    for answer in answers:
+        said = "says: nothing here, " if answer.mask is None else ""
+        caption = f"{answer.model}: {said}IoU {answer.iou:.2f}"
+        picture = embed_image(draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR))
+        pictures.append({"src": picture, "alt": f"prediction of {caption}", "caption": caption})
+    return {
+        "question": sample.questions[0],
+        "answer": sample.answers[0] if sample.answers else "",
+        "pictures": pictures,
+    }

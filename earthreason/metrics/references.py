@@ -1,0 +1,157 @@
+"""Ground truth as the judge needs it: run-length masks and a few facts per sample, no images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.files import write_json
+from earthreason.masks.rle import empty_rle, encode_mask, rle_area
+from earthreason.predictions.schema import RLERecord, Side, describe_faults
+from earthreason.types import RLE, Sample
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The truth about one sample.
+
+    Attributes:
+        sample_id: unique.
+        segmentation: the mask at the image's own size.
+        question_count: how many questions may be asked.
+        is_empty: the mask has no foreground pixel.
+        category: None where the source does not say.
+        ground_resolution: metres per pixel, None where unknown.
+        reasoning_type: None where unknown.
+    """
+
+    sample_id: str
+    segmentation: RLE
+    question_count: int = 1
+    is_empty: bool = False
+    category: str | None = None
+    ground_resolution: float | None = None
+    reasoning_type: str | None = None
+
+    @property
+    def height(self) -> int:
+        return self.segmentation["size"][0]
+
+    @property
+    def width(self) -> int:
+        return self.segmentation["size"][1]
+
+
+class References(Mapping[str, Reference]):
+    """All truths of a split by sample id, in the split's order."""
+
+    def __init__(self, references: Iterable[Reference], source: str) -> None:
+        self.source = source
+        self._by_id: dict[str, Reference] = {}
+        for reference in references:
+            if reference.sample_id in self._by_id:
+                raise DataFormatError(f"{source}: sample {reference.sample_id!r} appears twice; sample ids are unique")
+            self._by_id[reference.sample_id] = reference
+
+    def __getitem__(self, sample_id: str) -> Reference:
+        return self._by_id[sample_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+
+class _ReferenceRecord(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1)
+    segmentation: RLERecord | None
+    height: Side | None = None
+    width: Side | None = None
+    question_count: Annotated[int, Field(ge=1)] = 1
+    category: str | None = None
+    ground_resolution: float | None = None
+    reasoning_type: str | None = None
+
+    def to_reference(self) -> Reference:
+        if self.segmentation is not None:
+            mask = RLE(size=self.segmentation.size, counts=self.segmentation.counts)
+        elif self.height is not None and self.width is not None:
+            mask = empty_rle(self.height, self.width)
+        else:
+            raise DataFormatError("segmentation is null, so height and width are needed")
+        return Reference(
+            sample_id=self.sample_id,
+            segmentation=mask,
+            question_count=self.question_count,
+            is_empty=rle_area(mask) == 0,
+            category=self.category,
+            ground_resolution=self.ground_resolution,
+            reasoning_type=self.reasoning_type,
+        )
+
+
+def reference_of(sample: Sample) -> Reference:
+    """What the judge keeps of a sample."""
+    return Reference(
+        sample_id=sample.sample_id,
+        segmentation=encode_mask(sample.mask),
+        question_count=max(1, len(sample.questions)),
+        is_empty=sample.is_empty,
+        category=sample.category,
+        ground_resolution=sample.ground_resolution,
+        reasoning_type=sample.reasoning_type,
+    )
+
+
+def read_references(path: Path) -> References:
+    """Read a ground-truth file: `{"samples": [{"sample_id", "segmentation", ...}]}`.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataFormatError: the file is not ground truth; names the place.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataNotFoundError(f"there is no ground-truth file {path}")
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataFormatError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("samples"), list):
+        raise DataFormatError(f'{path}: ground truth is {{"samples": [{{"sample_id", "segmentation"}}, ...]}}')
+    return References(_read_records(path, content["samples"]), source=str(path))
+
+
+def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:
+    for index, record in enumerate(records):
+        try:
+            yield _ReferenceRecord.model_validate(record).to_reference()
+        except ValidationError as error:
+            raise DataFormatError(f"{path}: {describe_faults(f'samples[{index}]', error)[0]}") from None
+        except EarthReasonError as error:
+            raise DataFormatError(f"{path}: samples[{index}]: {error}") from error
+
+
+def write_references(path: Path, references: References) -> None:
+    """Write a ground-truth file that `read_references` reads."""
+    samples = [
+        {
+            "sample_id": r.sample_id,
+            "segmentation": r.segmentation,
+            "question_count": r.question_count,
+            "category": r.category,
+            "ground_resolution": r.ground_resolution,
+            "reasoning_type": r.reasoning_type,
+        }
+        for r in references.values()
+    ]
+    write_json(path, {"samples": samples}, indent=None)

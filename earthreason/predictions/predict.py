@@ -1,0 +1,38 @@
+"""Run a predictor over a split and yield its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Literal
+
+from earthreason.errors import EarthReasonError
+from earthreason.masks.rle import encode_mask
+from earthreason.types import Prediction, Predictor, Sample
+
+Questions = Literal["first", "all"]
+
+
+def predict_samples(
+    predictor: Predictor, samples: Iterable[Sample], questions: Questions = "first", batch_size: int = 8
+) -> Iterator[Prediction]:
+    """Predict every sample, lazily, in order.
+
+    Raises:
+        EarthReasonError: the predictor returned a wrong number of masks or a mask of another size.
+    """
+    pairs = (
+        (sample, index) for sample in samples for index in range(1 if questions == "first" else len(sample.questions))
+    )
+    while batch := list(islice(pairs, batch_size)):
+        masks = predictor.predict([s.image for s, _ in batch], [s.questions[i] for s, i in batch])
+        if len(masks) != len(batch):
+            raise EarthReasonError(f"the predictor returned {len(masks)} masks for {len(batch)} questions")
+        for (sample, index), mask in zip(batch, masks, strict=True):
+            if mask is not None and mask.shape != (sample.height, sample.width):
+                raise EarthReasonError(
+                    f"the predictor returned a {mask.shape} mask for sample {sample.sample_id!r} of height "
+                    f"{sample.height} and width {sample.width}; masks are (height, width) at the image's size"
+                )
+            segmentation = encode_mask(mask) if mask is not None and mask.any() else None
+            yield Prediction(sample.sample_id, segmentation, question_index=index)

@@ -1,0 +1,56 @@
+"""Write predictions as JSON or JSONL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from earthreason.errors import EarthReasonError
+from earthreason.files import atomic_path
+from earthreason.types import Prediction
+
+
+def prediction_record(prediction: Prediction) -> dict[str, Any]:
+    """The JSON object of one prediction; optional keys that are None are left out."""
+    record: dict[str, Any] = {
+        "sample_id": prediction.sample_id,
+        "question_index": prediction.question_index,
+        "segmentation": prediction.segmentation,
+    }
+    for key in ("score", "answer"):
+        if getattr(prediction, key) is not None:
+            record[key] = getattr(prediction, key)
+    return record
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None) -> int:
+    """Write predictions one at a time, atomically; return how many.
+
+    Args:
+        path: ends in `.json` or `.jsonl`.
+        predictions: consumed lazily, so memory stays flat.
+        info: goes into the file's `info`.
+
+    Raises:
+        EarthReasonError: the ending is neither.
+    """
+    path = Path(path)
+    if path.suffix not in (".json", ".jsonl"):
+        raise EarthReasonError(f"{path}: predictions are written as .json or .jsonl; name the file so")
+    lines = path.suffix == ".jsonl"
+    head = json.dumps(dict(info or {}), ensure_ascii=False, allow_nan=False)
+    written = 0
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(f'{{"info": {head}}}\n' if lines else f'{{"info": {head}, "predictions": [\n')
+        for prediction in predictions:
+            if written and not lines:
+                file.write(",\n")
+            json.dump(prediction_record(prediction), file, ensure_ascii=False, allow_nan=False)
+            if lines:
+                file.write("\n")
+            written += 1
+        if not lines:
+            file.write("\n]}\n")
+    return written

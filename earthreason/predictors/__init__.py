@@ -1,0 +1,6 @@
+"""Predictors without weights or training: what the demo shows, and most of `baselines.trivial`."""
+
+from earthreason.predictors.saliency import Saliency
+from earthreason.predictors.simple import Centre, Empty, Everything
+
+__all__ = ["Centre", "Empty", "Everything", "Saliency"]

@@ -1,0 +1,35 @@
+"""HTML pages that open offline: styles inside, pictures as data."""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from earthreason.files import write_text
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    loader = PackageLoader("earthreason", "reports/templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Render a template of `reports/templates` with the shared style and write it atomically."""
+    environment = _environment()
+    assert environment.loader is not None
+    css = environment.loader.get_source(environment, "base.css")[0]
+    write_text(path, environment.get_template(template).render(css=css, **values))
+
+
+def embed_image(image: Image.Image) -> str:
+    """A picture as a data URL (JPEG)."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
