@@ -10,10 +10,8 @@ import numpy as np
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.evaluate import Result, evaluate_file
-from earthreason.metrics.protocols import SEGEARTH_R1
+from earthreason.metrics.evaluate import Result, evaluate
 from earthreason.metrics.references import References, reference_of
-from earthreason.metrics.scores import sample_iou
 from earthreason.predictions import Predictions, read_predictions, write_predictions
 from earthreason.predictions.predict import predict_samples
 from earthreason.predictors import Centre, Saliency
@@ -53,30 +51,30 @@ def run_demo(out: Path, shown: int = 6) -> DemoFiles:
         write_predictions(path, predict_samples(predictor, samples), info)
         answers[name] = read_predictions(path)
         files.append(path)
-    results = {name: evaluate_file(read, references, SEGEARTH_R1) for name, read in answers.items()}
-    rows = [(sample, _answers_to(index, answers, results)) for index, sample in _choose(samples, shown)]
+    results = {name: evaluate(read, references) for name, read in answers.items()}
+    chosen = _choose(samples, shown)
+    rows = [(sample, _answers_to(sample, answers, results)) for sample in chosen]
     save_grid(out / "pictures.png", rows)
     _write_page(out / "index.html", rows, results)
     return DemoFiles(files, out / "pictures.png", out / "index.html", results)
 
 
-def _choose(samples: list[Sample], count: int) -> list[tuple[int, Sample]]:
+def _choose(samples: list[Sample], count: int) -> list[Sample]:
     """Scenes of different categories, the last one with nothing to find."""
-    by_category: dict[str | None, tuple[int, Sample]] = {}
-    for index, sample in enumerate(samples):
+    by_category: dict[str | None, Sample] = {}
+    for sample in samples:
         if not sample.is_empty:
-            by_category.setdefault(sample.category, (index, sample))
-    chosen = list(by_category.values())[: count - 1]
-    nothing = [(index, sample) for index, sample in enumerate(samples) if sample.is_empty]
-    return chosen + nothing[:1]
+            by_category.setdefault(sample.category, sample)
+    nothing = [sample for sample in samples if sample.is_empty]
+    return list(by_category.values())[: count - 1] + nothing[:1]
 
 
-def _answers_to(index: int, answers: dict[str, Predictions], results: dict[str, Result]) -> list[Answer]:
+def _answers_to(sample: Sample, answers: dict[str, Predictions], results: dict[str, Result]) -> list[Answer]:
     given = []
     for name, read in answers.items():
-        segmentation = read.predictions[index].segmentation
+        segmentation = next(p.segmentation for p in read.predictions if p.sample_id == sample.sample_id)
         mask: np.ndarray | None = None if segmentation is None else decode_rle(segmentation)
-        iou = sample_iou(results[name].counts, SEGEARTH_R1)[index]
+        iou = results[name].per_sample.set_index("sample_id")["iou"][sample.sample_id]
         given.append(Answer(name, mask, float(iou)))
     return given
 

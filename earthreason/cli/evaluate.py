@@ -6,16 +6,13 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
-from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, SplitOption
-
-if TYPE_CHECKING:
-    from earthreason.metrics.references import References
-    from earthreason.predictions.reader import Predictions
+from earthreason.cli.app import stderr, stdout
+from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
+from earthreason.cli.truth import GroundTruthOption, load_truth
 
 
 class Missing(StrEnum):
@@ -25,56 +22,75 @@ class Missing(StrEnum):
     empty = "empty"
 
 
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help="Scoring rules (see `earthreason protocols`), or 'all' for one row each.")
+]
+MissingOption = Annotated[
+    Missing, typer.Option("--missing", help="Questions without a prediction: refuse, or score as empty.")
+]
+ResamplesOption = Annotated[
+    int, typer.Option("--resamples", min=0, help="Of the bootstrap over images; 0 leaves intervals out.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the resamples and of random questions.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
+
+
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
     config: ConfigOption = None,
     split: SplitOption = None,
     data_dir: DataDirOption = None,
-    ground_truth: Annotated[
-        Path | None,
-        typer.Option("--ground-truth", help='Score against a file {"samples": [{"sample_id", "segmentation"}]}.'),
-    ] = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="Scoring rules of the headline row.")] = "segearth-r1",
-    missing: Annotated[
-        Missing, typer.Option("--missing", help="Questions without a prediction: refuse, or score as empty.")
-    ] = Missing.error,
+    ground_truth: GroundTruthOption = None,
+    protocol: ProtocolOption = "segearth-r1",
+    missing: MissingOption = Missing.error,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Also Boundary IoU; decodes every mask.")] = False,
+    resamples: ResamplesOption = 10_000,
+    seed: SeedOption = 0,
+    workers: WorkersOption = CORES,
     json_out: JsonOption = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write one row per question to this file.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    gallery: Annotated[int, typer.Option("--gallery", min=0, help="Pictures a section of the page.")] = 24,
 ) -> None:
     """Score predictions with the official protocol, and at native resolution beside it.
 
     Example: earthreason-eval preds.json --config sample --split test
+    Example: earthreason-eval preds.json --protocol all --report report/
     """
-    from earthreason.files import write_json
-    from earthreason.metrics.evaluate import evaluate_file
-    from earthreason.metrics.protocols import NATIVE, get_protocol
-    from earthreason.predictions.reader import read_predictions
-    from earthreason.reports.table import print_results
+    from earthreason.files import write_json, write_text
+    from earthreason.metrics.evaluate import Result, evaluate_protocols
+    from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
+    from earthreason.predictions.reader import open_predictions
+    from earthreason.reports.table import print_protocols, print_results
 
-    headline = get_protocol(protocol)
-    read = read_predictions(predictions)
-    references = _references(read, ground_truth, config, split, data_dir)
-    protocols = [headline, NATIVE] if read.grid.kind == "native" and headline != NATIVE else [headline]
-    results = [evaluate_file(read, references, rules, missing=missing.value) for rules in protocols]
-    content = {"results": [result.to_dict() for result in results]}
+    headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
+    opened = open_predictions(predictions)
+    with stderr().status("reading the ground truth"):
+        references = load_truth(opened.info, ground_truth, config, split, data_dir)
+    beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
+    rules = list(dict.fromkeys([headline, *beside]))
+    with stderr().status("scoring"):
+        results = evaluate_protocols(
+            opened, references, rules, missing=missing.value, resamples=resamples, seed=seed, workers=workers,
+            boundary=boundary,
+        )  # fmt: skip
+    scored = [result for result in results if isinstance(result, Result)]
+    content = {"results": [result.to_dict() for result in scored]}
+    if csv is not None:
+        write_text(csv, scored[0].per_sample.to_csv(index=False))
+    if json_out is not None and str(json_out) != "-":
+        write_json(json_out, content)
+    if report is not None:
+        from earthreason.cli.report import write_report
+
+        write_report(report, results, opened, references, (config, split, data_dir, ground_truth), gallery)
     if json_out is not None and str(json_out) == "-":
         json.dump(content, sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")
-        return
-    print_results(results, stdout())
-    if json_out is not None:
-        write_json(json_out, content)
-
-
-def _references(
-    predictions: Predictions, ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
-) -> References:
-    if ground_truth is not None:
-        from earthreason.metrics.references import read_references
-
-        return read_references(ground_truth)
-    from earthreason.data.truth import load_references
-
-    stated = predictions.info
-    config = config or str(stated.get("config") or "default")
-    split = split or str(stated.get("split") or "test")
-    return load_references(config, split, data_dir)
+    elif protocol == "all":
+        print_protocols(results, stdout())
+    else:
+        print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
+    for label, path in (("page", report and report / "index.html"), ("per question", csv)):
+        if path is not None:
+            stderr().print(f"{label}: {path}", soft_wrap=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from earthreason.cli import demo, evaluate, synth
+from earthreason.cli import compare, demo, evaluate, protocols, synth
 from earthreason.cli.app import guard, set_verbosity
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
+    "compare": compare.compare,
     "demo": demo.demo,
     "eval": evaluate.evaluate,
+    "protocols": protocols.protocols,
     "synth": synth.synth,
 }
 

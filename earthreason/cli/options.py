@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+CORES = os.cpu_count() or 1
 
 ConfigOption = Annotated[
     str | None,

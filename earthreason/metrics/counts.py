@@ -1,40 +1,42 @@
-"""Region counts: per question, how many grid pixels the two masks cover and share. Integers, nothing else.
+"""Region counts: per question, how many grid pixels two masks cover and share. Integers, nothing else.
 
-Everything the judge reports is computed from this table, so a protocol costs one pass over the masks and partial tables
-of workers or ranks join by concatenation.
+Everything the judge reports is computed from such tables, so a protocol costs one pass over the masks and the partial
+tables of threads, ranks or machines join by concatenation.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Literal
 
 import numpy as np
 
-from earthreason.errors import EarthReasonError, PredictionsError, RLEError
+from earthreason.errors import PredictionsError
 from earthreason.masks.grids import Grid
-from earthreason.masks.kernel import area, foreground_boundaries, intersection
-from earthreason.metrics.protocols import Protocol
-from earthreason.metrics.references import Reference, References
-from earthreason.predictions.reader import Predictions
-from earthreason.types import Prediction
+from earthreason.masks.kernel import describe_fault
+from earthreason.masks.pairs import PairCounts, TruthTable, count_pairs
+from earthreason.metrics.references import References
+from earthreason.predictions.reader import PredictionSource
+from earthreason.types import RLE, Prediction
 
-MissingRule = Literal["error", "empty"]
-Key = tuple[str, int]  # sample id, question index
+Key = tuple[str, int]
+"""Sample id and question index."""
+_CHUNK_PAIRS, _CHUNK_BYTES = 512, 4 << 20
 
 
 @dataclass(frozen=True)
 class RegionCounts:
-    """One row per scored question; all columns have n elements.
+    """One row per question on one grid; all columns have n elements.
 
     Attributes:
         sample_id: object array of str.
         question_index: int64.
         intersection, prediction_area, truth_area: int64, pixels on the grid.
         grid_area: int64, all pixels of the grid.
+        box_intersection, box_union: int64, of the masks' bounding boxes at the masks' own size, pixels.
         truth_empty: bool, the target has no pixel at its own size.
         prediction_empty: bool, no target was predicted (null or a mask without pixels).
         answered: bool, False where the prediction is missing and scored as empty.
@@ -46,6 +48,8 @@ class RegionCounts:
     prediction_area: np.ndarray
     truth_area: np.ndarray
     grid_area: np.ndarray
+    box_intersection: np.ndarray
+    box_union: np.ndarray
     truth_empty: np.ndarray
     prediction_empty: np.ndarray
     answered: np.ndarray
@@ -57,9 +61,18 @@ class RegionCounts:
     def union(self) -> np.ndarray:
         return self.prediction_area + self.truth_area - self.intersection
 
+    def keys(self) -> list[Key]:
+        """Sample id and question index of every row."""
+        return list(zip(self.sample_id.tolist(), self.question_index.tolist(), strict=True))
+
     def select(self, rows: np.ndarray) -> RegionCounts:
         """The rows of a bool mask or an index array."""
         return RegionCounts(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
+
+    def in_order(self) -> RegionCounts:
+        """Sorted by sample id and question, so that sums do not depend on how the table came about."""
+        keys = self.keys()
+        return self.select(np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64))
 
     @staticmethod
     def concatenate(parts: Sequence[RegionCounts]) -> RegionCounts:
@@ -68,132 +81,167 @@ class RegionCounts:
         return RegionCounts(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns})
 
 
-_DTYPES = {"sample_id": object, "truth_empty": bool, "prediction_empty": bool, "answered": bool}
+GridCounts = dict[Grid, RegionCounts]
+"""The same questions counted on several grids."""
 
 
-def make_counts(rows: Sequence[tuple[str, int, int, int, int, int, bool, bool, bool]]) -> RegionCounts:
-    """Build the table from rows in column order."""
-    columns = zip(*rows, strict=True) if rows else ((),) * len(fields(RegionCounts))
-    return RegionCounts(
-        **{
-            column.name: np.array(list(values), dtype=_DTYPES.get(column.name, np.int64))
-            for column, values in zip(fields(RegionCounts), columns, strict=True)
-        }
-    )
+def table_of_pairs(
+    keys: Sequence[Key],
+    found: PairCounts,
+    truth_of: Sequence[int],
+    truth: TruthTable,
+    truth_empty: np.ndarray,
+    answered: bool = True,
+) -> GridCounts:
+    """Name the columns of counted pairs. `truth_empty` has a bool for every truth of the table."""
+    rows = np.asarray(truth_of, np.int64)
+    shapes = truth.sizes[rows]
+    shared = {
+        "sample_id": np.array([key[0] for key in keys], object),
+        "question_index": np.array([key[1] for key in keys], np.int64),
+        "box_intersection": found.boxes[:, 0],
+        "box_union": found.boxes[:, 1],
+        "truth_empty": truth_empty[rows],
+        "prediction_empty": ~found.drawn,
+        "answered": np.full(len(keys), answered),
+    }
+    tables = {}
+    for g, grid in enumerate(truth.grids):
+        area = shapes.prod(axis=1) if grid.kind == "native" else np.full(len(keys), grid.side**2, np.int64)
+        intersection, predicted, target = found.counts[:, g].T
+        tables[grid] = RegionCounts(
+            intersection=intersection, prediction_area=predicted, truth_area=target, grid_area=area, **shared
+        )
+    return tables
 
 
-def scored_questions(references: References, protocol: Protocol, seed: int = 0) -> list[Key]:
-    """Which questions the protocol asks, in the order of the references."""
-    if protocol.questions == "all":
-        return [(r.sample_id, index) for r in references.values() for index in range(r.question_count)]
-    if protocol.questions == "random":
-        generator = np.random.default_rng(seed)
-        return [(r.sample_id, int(generator.integers(r.question_count))) for r in references.values()]
-    return [(sample_id, 0) for sample_id in references]
+def join_tables(parts: Iterable[GridCounts], grids: Iterable[Grid]) -> GridCounts:
+    """Concatenate tables of different questions, sorted by key."""
+    parts = list(parts)
+    return {grid: RegionCounts.concatenate([part[grid] for part in parts]).in_order() for grid in grids}
+
+
+def pack_truth(references: References, grids: Sequence[Grid]) -> TruthTable:
+    """The references' masks, in their order, ready to be counted on `grids`."""
+    return TruthTable([reference.segmentation for reference in references.values()], grids)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    keys: list[Key]
+    masks: list[RLE | None]
+    truth_of: list[int]
 
 
 def count_regions(
-    predictions: Predictions,
-    references: References,
-    protocol: Protocol,
-    missing: MissingRule = "error",
-    seed: int = 0,
-) -> RegionCounts:
-    """Count every pair the protocol asks for.
+    predictions: PredictionSource, references: References, grids: Sequence[Grid], workers: int = 1
+) -> GridCounts:
+    """Count every prediction on every grid, in chunks, so that memory is bounded by the number of rows.
 
     Args:
-        predictions: validated for form; here checked against the truth.
+        predictions: read lazily, checked on the way.
         references: the truth.
-        protocol: gives the grid and the questions.
-        missing: `error` refuses unanswered questions, `empty` scores them as "no target".
-        seed: of the `random` question policy.
+        grids: where to compare; one, the predictions' own, if they lie on a canvas.
+        workers: threads; the compiled loops release the interpreter lock.
+
+    Returns:
+        One row per prediction, sorted by sample id and question.
 
     Raises:
-        PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE, unanswered questions; all of them together.
-        EarthReasonError: the predictions are on another grid than the protocol's.
+        PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE, unreadable records; all of them together.
     """
-    _check_grid(predictions, protocol)
-    answers, faults = _index_predictions(predictions, references)
-    rows = []
-    unanswered: list[Key] = []
-    for key in scored_questions(references, protocol, seed):
-        prediction = answers.get(key)
-        if prediction is None:
-            unanswered.append(key)
-        try:
-            rows.append(_count_pair(key, prediction, references[key[0]], predictions.grid, protocol.grid))
-        except RLEError as error:
-            faults.append(f"{_name(key)}: {error}")
-    if unanswered and missing == "error":
-        faults.extend(_describe_unanswered(unanswered, len(references), protocol))
+    truth = pack_truth(references, grids)
+    empty = np.array([reference.is_empty for reference in references.values()], bool)
+    resample = predictions.grid.kind == "native"
+    faults: list[str] = []
+    parts: list[GridCounts] = []
+
+    def keep(chunk: _Chunk, found: PairCounts) -> None:
+        for row in np.flatnonzero(found.faults):
+            mask = chunk.masks[row]
+            assert mask is not None
+            faults.append(f"{name_key(chunk.keys[row])}: {describe_fault(int(found.faults[row]), *mask['size'])}")
+        if not resample:
+            found.boxes[:] = 0  # a box on the canvas does not compare with one at the image's own size
+        parts.append(table_of_pairs(chunk.keys, found, chunk.truth_of, truth, empty))
+
+    checked = _checked(predictions, references, faults)
+    waiting: deque[tuple[_Chunk, Future[PairCounts]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for chunk in _chunks(checked):
+            waiting.append((chunk, pool.submit(count_pairs, chunk.masks, chunk.truth_of, truth, resample=resample)))
+            if len(waiting) > 2 * workers:
+                done, future = waiting.popleft()
+                keep(done, future.result())
+        for done, future in waiting:
+            keep(done, future.result())
     if faults:
         raise PredictionsError(predictions.source, faults)
-    return make_counts(rows)
+    if not parts:
+        parts = [table_of_pairs([], count_pairs([], [], truth), [], truth, empty)]
+    return join_tables(parts, grids)
 
 
-def _check_grid(predictions: Predictions, protocol: Protocol) -> None:
-    if predictions.grid.kind != "native" and predictions.grid != protocol.grid:
-        raise EarthReasonError(
-            f"{predictions.source}: its masks are on the {predictions.grid.name} grid, but protocol {protocol.name} "
-            f"compares on {protocol.grid.name}; predict at the images' own size to use every protocol"
-        )
+def count_unanswered(keys: Sequence[Key], references: References, grids: Sequence[Grid]) -> GridCounts:
+    """Rows for questions without a prediction, scored as "no target"."""
+    truth = pack_truth(references, grids)
+    empty = np.array([reference.is_empty for reference in references.values()], bool)
+    number = {sample_id: n for n, sample_id in enumerate(references)}
+    truth_of = [number[key[0]] for key in keys]
+    found = count_pairs([None] * len(keys), truth_of, truth)
+    return table_of_pairs(keys, found, truth_of, truth, empty, answered=False)
 
 
-def _name(key: Key) -> str:
+def _chunks(checked: Iterable[tuple[Key, RLE | None, int]]) -> Iterator[_Chunk]:
+    chunk, size = _Chunk([], [], []), 0
+    for key, mask, truth_number in checked:
+        chunk.keys.append(key)
+        chunk.masks.append(mask)
+        chunk.truth_of.append(truth_number)
+        size += 0 if mask is None else len(mask["counts"])
+        if len(chunk.keys) >= _CHUNK_PAIRS or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = _Chunk([], [], []), 0
+    if chunk.keys:
+        yield chunk
+
+
+def name_key(key: Key) -> str:
+    """A question as messages call it."""
     return f"sample {key[0]!r}" if key[1] == 0 else f"sample {key[0]!r} question {key[1]}"
 
 
-def _index_predictions(predictions: Predictions, references: References) -> tuple[dict[Key, Prediction], list[str]]:
-    faults: list[str] = []
-    answers: dict[Key, Prediction] = {}
-    keys = [(p.sample_id, p.question_index) for p in predictions.predictions]
-    for key, count in Counter(keys).items():
-        if count > 1:
-            faults.append(f"{_name(key)}: predicted {count} times; keep one")
-    for key, prediction in zip(keys, predictions.predictions, strict=True):
-        reference = references.get(prediction.sample_id)
-        if reference is None:
-            nearest = get_close_matches(prediction.sample_id, list(references)[:5000], n=1)
-            hint = f"; nearest: {nearest[0]!r}" if nearest and len(faults) < PredictionsError.shown else ""
-            faults.append(f"{_name(key)}: not in {references.source}{hint}")
-        elif prediction.question_index >= reference.question_count:
-            faults.append(f"{_name(key)}: the sample has {reference.question_count} questions, counted from 0")
-        elif prediction.segmentation is not None:
-            expected = list(predictions.grid.shape(reference.height, reference.width))
-            if prediction.segmentation["size"] != expected:
-                size = prediction.segmentation["size"]
-                faults.append(f"{_name(key)}: mask is {size[0]}x{size[1]} (height x width), expected "
-                              f"{expected[0]}x{expected[1]}; save masks at the image's own size")  # fmt: skip
-            else:
-                answers[key] = prediction
+def _checked(
+    predictions: PredictionSource, references: References, faults: list[str]
+) -> Iterator[tuple[Key, RLE | None, int]]:
+    """Key, mask and number of the truth of every prediction that fits; faults of the others are appended."""
+    number = {sample_id: n for n, sample_id in enumerate(references)}
+    seen: set[Key] = set()
+    for prediction in predictions.read(faults):
+        key = (prediction.sample_id, prediction.question_index)
+        fault = _fault_of(prediction, predictions.grid, references, hint=len(faults) < PredictionsError.shown)
+        if key in seen:
+            fault = "predicted more than once; keep one"
+        seen.add(key)
+        if fault:
+            faults.append(f"{name_key(key)}: {fault}")
         else:
-            answers[key] = prediction
-    return answers, faults
+            yield key, prediction.segmentation, number[key[0]]
 
 
-def _count_pair(
-    key: Key, prediction: Prediction | None, reference: Reference, prediction_grid: Grid, grid: Grid
-) -> tuple[str, int, int, int, int, int, bool, bool, bool]:
-    truth = foreground_boundaries(reference.segmentation, grid)
-    segmentation = None if prediction is None else prediction.segmentation
-    shared = predicted = 0
-    predicted_empty = True
-    if segmentation is not None:
-        # Masks already on the protocol's grid are compared as they are.
-        boundaries = foreground_boundaries(segmentation, grid if prediction_grid.kind == "native" else None)
-        shared, predicted = intersection(boundaries, truth), area(boundaries)
-        predicted_empty = boundaries.size == 0
-    height, width = grid.shape(reference.height, reference.width)
-    return (*key, shared, predicted, area(truth), height * width,
-            reference.is_empty, predicted_empty, prediction is not None)  # fmt: skip
-
-
-def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol) -> list[str]:
-    remedy = "predict them, or score them as empty with --missing empty"
-    listed = ", ".join(_name(key) for key in unanswered[:3])
-    dots = ", ..." if len(unanswered) > 3 else ""
-    asked = {"first": "its first question", "random": "one question, drawn by seed", "all": "every question"}
-    return [
-        f"{len(unanswered)} unanswered, of {samples} samples each asked {asked[protocol.questions]}: "
-        f"{listed}{dots}; {remedy}"
-    ]
+def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:
+    reference = references.get(prediction.sample_id)
+    if reference is None:
+        # The search for the nearest id is slow, so only what will be shown gets one.
+        nearest = get_close_matches(prediction.sample_id, list(references)[:5000], n=1) if hint else []
+        return f"not in {references.source}" + (f"; nearest: {nearest[0]!r}" if nearest else "")
+    if prediction.question_index >= reference.question_count:
+        return f"the sample has {reference.question_count} questions, counted from 0"
+    if prediction.segmentation is not None:
+        size = prediction.segmentation["size"]
+        expected = grid.shape(reference.height, reference.width)
+        if tuple(size) != expected:
+            swapped = (size[1], size[0]) == expected
+            remedy = "height and width are swapped" if swapped else "save masks at the image's own size"
+            return f"mask is {size[0]}x{size[1]} (height x width), expected {expected[0]}x{expected[1]}; {remedy}"
+    return None

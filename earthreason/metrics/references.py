@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ class Reference:
     def width(self) -> int:
         return self.segmentation["size"][1]
 
+    @property
+    def area(self) -> int:
+        """Foreground pixels at the image's own size."""
+        return rle_area(self.segmentation)
+
 
 class References(Mapping[str, Reference]):
     """All truths of a split by sample id, in the split's order."""
@@ -67,6 +73,14 @@ class References(Mapping[str, Reference]):
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of ids and masks, in hexadecimal: the same truth has the same fingerprint wherever it came from."""
+        digest = hashlib.sha256()
+        for sample_id in sorted(self._by_id):
+            mask = self._by_id[sample_id].segmentation
+            digest.update(json.dumps([sample_id, mask["size"], mask["counts"]]).encode())
+        return digest.hexdigest()
 
 
 class _ReferenceRecord(BaseModel):

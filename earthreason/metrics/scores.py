@@ -1,18 +1,71 @@
-"""Scores of a table of region counts under a protocol. Pure functions of integers."""
+"""Scores of a table of region counts under a protocol.
+
+Every metric is a ratio of two sums over questions, so that one declaration gives the score, its bootstrap interval, its
+breakdowns and its comparison between models.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+
 import numpy as np
 
+from earthreason.errors import UnknownNameError
 from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.protocols import Protocol
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What each of n questions adds to the two sums of a metric: (n,) float64 each.
+
+    `epsilon` is added to the summed denominator.
+    """
+
+    numerator: np.ndarray
+    denominator: np.ndarray
+    epsilon: float = 0.0
+
+    def ratio(self) -> float | None:
+        """The score; None where the denominator is 0, so nothing of its kind was there."""
+        total = float(self.denominator.sum())
+        return None if total == 0 else float(self.numerator.sum()) / (total + self.epsilon)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Region counts seen through a protocol.
+
+    Attributes:
+        boundary: (n, 2) float64, intersection and union of the boundary bands, or None where not computed.
+    """
+
+    counts: RegionCounts
+    protocol: Protocol
+    boundary: np.ndarray | None = None
+
+    @cached_property
+    def iou(self) -> np.ndarray:
+        """IoU of every question: (n,) float64, see `sample_iou`."""
+        return sample_iou(self.counts, self.protocol)
+
+    @cached_property
+    def ones(self) -> np.ndarray:
+        return np.ones(len(self.counts))
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """1.0 where there is something to find."""
+        return (~self.counts.truth_empty).astype(np.float64)
 
 
 def sample_iou(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
     """IoU of every row: (n,) float64.
 
     I / (U + epsilon) in the evaluator's float width; where the union is empty, the protocol's `both_empty_iou`.
-    Source: SegEarth-R1 evaluator, spec segearth_r1 §7.1.
+    Source: SegEarth-R1, arXiv 2504.09644, its eval.py; the other evaluators differ in the two constants only.
     """
     width = np.dtype(protocol.float_type)
     union = counts.union
@@ -21,42 +74,145 @@ def sample_iou(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
     return np.where(union == 0, protocol.both_empty_iou, iou).astype(np.float64)
 
 
-def cumulative_terms(counts: RegionCounts, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """What each row adds to the two sums of cIoU: intersection and union, (n,) int64 each."""
-    union = counts.union
-    if not protocol.count_false_positive_area:
-        union = np.where(counts.truth_empty, 0, union)
-    return counts.intersection, union
+def _giou(s: Scored) -> Terms:
+    return Terms(s.iou, s.ones)
 
 
-def cumulative_iou(intersection: int, union: int, protocol: Protocol) -> float | None:
-    """CIoU of two sums; None where nothing was drawn and nothing was there."""
-    if union == 0:
-        return None
-    return float(intersection) / (float(union) + protocol.cumulative_epsilon)
+def _giou_of_targets(s: Scored) -> Terms:
+    return Terms(s.iou * s.targets, s.targets)
 
 
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if values.size else None
+def _ciou(s: Scored) -> Terms:
+    union = s.counts.union
+    if not s.protocol.count_false_positive_area:
+        union = np.where(s.counts.truth_empty, 0, union)
+    return Terms(s.counts.intersection.astype(np.float64), union.astype(np.float64), s.protocol.cumulative_epsilon)
 
 
-def compute_scores(counts: RegionCounts, protocol: Protocol) -> dict[str, float | None]:
-    """All scores as fractions; None where a score is undefined (no rows of its kind).
+def _ciou_of_targets(s: Scored) -> Terms:
+    return Terms(s.counts.intersection * s.targets, s.counts.union * s.targets, s.protocol.cumulative_epsilon)
 
-    `gIoU` is the mean per-sample IoU (RRSIS papers: mIoU), `cIoU` the ratio of summed intersections to summed unions
-    (oIoU), `Pr@X` the share of samples whose IoU passes X, `N-acc` the share of empty targets predicted empty and
-    `T-acc` the share of targets not predicted empty (gRefCOCO).
+
+def _precision_at(s: Scored, threshold: float) -> Terms:
+    passed = s.iou >= threshold if s.protocol.threshold_inclusive else s.iou > threshold
+    ranked = s.targets if s.protocol.precision_on_targets_only else s.ones
+    return Terms(passed * ranked, ranked)
+
+
+def _n_acc(s: Scored) -> Terms:
+    empty = s.counts.truth_empty
+    return Terms((s.counts.prediction_empty & empty).astype(np.float64), empty.astype(np.float64))
+
+
+def _t_acc(s: Scored) -> Terms:
+    return Terms(~s.counts.prediction_empty * s.targets, s.targets)
+
+
+def _dice(s: Scored) -> Terms:
+    areas = s.counts.prediction_area + s.counts.truth_area
+    dice = 2 * s.counts.intersection / np.maximum(areas, 1)
+    return Terms(np.where(areas == 0, s.protocol.both_empty_iou, dice), s.ones)
+
+
+def _precision(s: Scored) -> Terms:
+    return Terms(s.counts.intersection.astype(np.float64), s.counts.prediction_area.astype(np.float64))
+
+
+def _recall(s: Scored) -> Terms:
+    return Terms(s.counts.intersection.astype(np.float64), s.counts.truth_area.astype(np.float64))
+
+
+def _false_positive_area(s: Scored) -> Terms:
+    empty = s.counts.truth_empty.astype(np.float64)
+    return Terms(empty * s.counts.prediction_area / s.counts.grid_area, empty)
+
+
+def _box_accuracy(s: Scored) -> Terms:
+    # Boxes are of masks at the images' own size; predictions on a canvas have none, which shows as a union of 0.
+    known = s.targets * (s.counts.box_union > 0)
+    return Terms((2 * s.counts.box_intersection >= s.counts.box_union) * known, known)
+
+
+def _boundary_iou(s: Scored) -> Terms:
+    if s.boundary is None:
+        return Terms(np.zeros(len(s.counts)), np.zeros(len(s.counts)))
+    shared, union = s.boundary.T
+    return Terms(np.where(union == 0, s.protocol.both_empty_iou, shared / np.maximum(union, 1)), s.ones)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score.
+
+    Attributes:
+        name: key in results.
+        title: what a reader sees, with what it means.
+        terms: what each question adds.
+        aliases: other names that papers use for the same.
+        lower_is_better: for areas of error.
+        optional: left out of tables where it was not computed.
     """
-    iou = sample_iou(counts, protocol)
-    intersection, union = cumulative_terms(counts, protocol)
-    scores = {
-        "gIoU": _mean(iou),
-        "cIoU": cumulative_iou(int(intersection.sum()), int(union.sum()), protocol),
+
+    name: str
+    title: str
+    terms: Callable[[Scored], Terms]
+    aliases: tuple[str, ...] = ()
+    lower_is_better: bool = False
+    optional: bool = False
+
+
+def _precision_metric(threshold: float) -> Metric:
+    name = f"Pr@{threshold:g}"
+    return Metric(name, f"{name} (IoU above {threshold:g})", partial(_precision_at, threshold=threshold), (
+        f"P@{threshold:g}",))  # fmt: skip
+
+
+GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
+CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
+_ALWAYS = (
+    Metric("N-acc", "N-acc (empty targets found empty)", _n_acc),
+    Metric("T-acc", "T-acc (targets not called empty)", _t_acc),
+    Metric("gIoU targets", "gIoU, targets only", _giou_of_targets),
+    Metric("cIoU targets", "cIoU, targets only", _ciou_of_targets),
+    Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",)),
+    Metric("precision", "precision (of all predicted pixels)", _precision),
+    Metric("recall", "recall (of all target pixels)", _recall),
+    Metric("FP area", "FP area (of the image, on empty targets)", _false_positive_area, lower_is_better=True),
+    Metric("Acc@0.5", "Acc@0.5 (box of the mask, targets only)", _box_accuracy, optional=True),
+    Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True),
+)
+_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (GIOU, CIOU, *map(_precision_metric, _THRESHOLDS), *_ALWAYS)
+}
+
+
+def get_metric(name: str) -> Metric:
+    """Look a metric up by its name or by what papers call it (mIoU, oIoU).
+
+    Raises:
+        UnknownNameError: no metric has that name.
+    """
+    by_name = {alias.lower(): metric for metric in METRICS.values() for alias in (metric.name, *metric.aliases)}
+    try:
+        return by_name[name.lower()]
+    except KeyError:
+        raise UnknownNameError("metric", name, METRICS) from None
+
+
+def metrics_of(protocol: Protocol) -> list[Metric]:
+    """The metrics a protocol is reported with."""
+    precisions = {f"Pr@{threshold:g}" for threshold in protocol.thresholds}
+    return [metric for metric in METRICS.values() if not metric.name.startswith("Pr@") or metric.name in precisions]
+
+
+def terms_of(scored: Scored) -> dict[str, Terms]:
+    """Terms of every metric of the protocol, by name."""
+    return {metric.name: metric.terms(scored) for metric in metrics_of(scored.protocol)}
+
+
+def compute_scores(terms: Mapping[str, Terms]) -> dict[str, float | None]:
+    """All scores as fractions; None where a score is undefined (no rows of its kind)."""
+    return {
+        name: value for name, term in terms.items() if (value := term.ratio()) is not None or not METRICS[name].optional
     }
-    ranked = iou[~counts.truth_empty] if protocol.precision_on_targets_only else iou
-    for threshold in protocol.thresholds:
-        passed = ranked >= threshold if protocol.threshold_inclusive else ranked > threshold
-        scores[f"Pr@{threshold:g}"] = _mean(passed)
-    scores["N-acc"] = _mean(counts.prediction_empty[counts.truth_empty])
-    scores["T-acc"] = _mean(~counts.prediction_empty[~counts.truth_empty])
-    return scores

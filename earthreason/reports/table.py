@@ -1,4 +1,4 @@
-"""Results as a table in the terminal."""
+"""Results as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from earthreason.metrics.evaluate import Result
+from earthreason.metrics.compare import Comparison
+from earthreason.metrics.evaluate import NotScored, Result
+from earthreason.metrics.protocols import Protocol
+from earthreason.metrics.scores import METRICS
+from earthreason.metrics.statistics import Interval
 
-EXPLAINED = {
-    "gIoU": "gIoU (mean per-sample IoU)",
-    "cIoU": "cIoU (cumulative IoU)",
-    "N-acc": "N-acc (empty targets found empty)",
-    "T-acc": "T-acc (targets not called empty)",
-}
+QUESTIONS = {"first": "first question", "random": "a random question", "all": "every question"}
 
 
 def format_score(value: float | None) -> str:
@@ -22,15 +21,102 @@ def format_score(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f}"
 
 
+def format_interval(interval: Interval | None) -> str:
+    """An interval as per cent with one decimal; nothing where there is none."""
+    return "" if interval is None else f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
 def print_results(results: Sequence[Result], console: Console) -> None:
-    """Print one column per protocol and what was scored."""
+    """Print one column per protocol, with intervals for the first, and what was scored."""
     first = results[0]
-    table = Table(title=f"{first.source} against {first.truth}", title_justify="left", caption_justify="left")
+    table = Table(title=f"{first.source} against {first.truth}", title_justify="left")
     table.add_column("score, %")
-    for result in results:
+    table.add_column(f"{first.protocol.name}\n{first.protocol.grid.name}", justify="right")
+    if first.intervals:
+        table.add_column("95 %\ninterval", justify="right")
+    for result in results[1:]:
         table.add_column(f"{result.protocol.name}\n{result.protocol.grid.name}", justify="right")
     for name in first.scores:
-        table.add_row(EXPLAINED.get(name, name), *(format_score(result.scores.get(name)) for result in results))
+        interval = [format_interval(first.intervals.get(name))] if first.intervals else []
+        others = (format_score(result.scores.get(name)) for result in results[1:])
+        table.add_row(METRICS[name].title, format_score(first.scores[name]), *interval, *others)
     console.print(table)
-    missing = f", {first.missing} unanswered scored as empty" if first.missing else ""
-    console.print(f"{len(first.counts)} samples, {first.empty_targets} of them empty targets{missing}")
+    console.print(describe_size(first))
+
+
+def describe_size(result: Result) -> str:
+    """How much was scored, in a line."""
+    missing = f", {result.missing} unanswered scored as empty" if result.missing else ""
+    images = len(set(result.counts.sample_id.tolist()))
+    return f"{len(result.counts)} questions about {images} images, {result.empty_targets} empty targets{missing}"
+
+
+def print_protocols(results: Sequence[Result | NotScored], console: Console) -> None:
+    """Print one row per protocol and what makes them differ."""
+    scored = [result for result in results if isinstance(result, Result)]
+    table = Table(title=f"{scored[0].source} against {scored[0].truth}, %", title_justify="left")
+    for heading in ("protocol", "grid", "asks"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("n", "gIoU", "cIoU", "Pr@0.5", "Pr@0.9"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for result in results:
+        rules = result.protocol
+        if isinstance(result, Result):
+            values = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5", "Pr@0.9")]
+            table.add_row(rules.name, rules.grid.name, rules.questions, str(len(result.counts)), *values)
+        else:
+            table.add_row(rules.name, rules.grid.name, rules.questions, "–", *["–"] * 4)
+    console.print(table)
+    for result in results:
+        if isinstance(result, NotScored):
+            console.print(f"{result.protocol.name}: {result.reason}", soft_wrap=True)
+    console.print("what makes them differ:")
+    for result in scored:
+        console.print(f"  {result.protocol.name}: {'; '.join(differences(result.protocol))}", soft_wrap=True)
+    console.print("N-acc and T-acc do not depend on the grid; `earthreason protocols` tells each in full")
+
+
+def differences(rules: Protocol) -> list[str]:
+    """What a protocol does in the points where protocols differ."""
+    hit = "≥" if rules.threshold_inclusive else ">"
+    ranked = " over targets only" if rules.precision_on_targets_only else ""
+    parts = [
+        f"compared on {rules.grid.name}",
+        QUESTIONS[rules.questions],
+        f"empty answer to an empty target scores {rules.both_empty_iou:g}",
+        "a mask on an empty target "
+        + ("adds its area to cIoU" if rules.count_false_positive_area else "costs nothing in cIoU"),
+        f"Pr@X counts IoU {hit} X{ranked}" if rules.thresholds else "no Pr@X",
+    ]
+    if rules.epsilon:
+        parts.append(f"union + {rules.epsilon:g} in {rules.float_type}")
+    return parts
+
+
+def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown: int = 5) -> None:
+    """Print, for each model, its scores beside the first one's and whether the difference is more than chance."""
+    for comparison in comparisons:
+        first, second = comparison.first, comparison.second
+        title = f"A = {first.source}\nB = {second.source}\nprotocol {first.protocol.name}, %"
+        table = Table(title=title, title_justify="left")
+        table.add_column("score")
+        for heading in ("A", "B", "B − A", "95 % interval", "p"):
+            table.add_column(heading, justify="right")
+        for name, difference in comparison.differences.items():
+            p = f"{difference.p_value:.4f}" if difference.p_value >= 0.001 else "<0.001"
+            table.add_row(
+                METRICS[name].title,
+                format_score(first.scores[name]),
+                format_score(second.scores[name]),
+                f"{100 * difference.value:+.2f}",
+                f"{100 * difference.interval.low:+.2f} to {100 * difference.interval.high:+.2f}",
+                p,
+            )
+        console.print(table)
+        console.print(
+            f"B against A by IoU: {comparison.wins} wins, {comparison.ties} ties, {comparison.losses} losses of "
+            f"{len(first.counts)} questions"
+        )
+        console.print("moved most:")
+        for row in comparison.moved(shown).itertuples():
+            console.print(f"  {row.sample_id} question {row.question_index}: {row.first:.3f} → {row.second:.3f}")

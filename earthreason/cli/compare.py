@@ -1,0 +1,63 @@
+"""`earthreason compare`: is one model better than another, or is it chance?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earthreason.cli.app import stderr, stdout
+from earthreason.cli.evaluate import Missing, MissingOption, ResamplesOption, SeedOption, WorkersOption
+from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
+from earthreason.cli.truth import GroundTruthOption, load_truth
+
+
+def compare(
+    predictions: Annotated[list[Path], typer.Argument(help="Two or more predictions files; the first is the base.")],
+    config: ConfigOption = None,
+    split: SplitOption = None,
+    data_dir: DataDirOption = None,
+    ground_truth: GroundTruthOption = None,
+    protocol: Annotated[str, typer.Option("--protocol", help="Scoring rules.")] = "segearth-r1",
+    missing: MissingOption = Missing.error,
+    resamples: ResamplesOption = 10_000,
+    seed: SeedOption = 0,
+    workers: WorkersOption = CORES,
+    shown: Annotated[int, typer.Option("--shown", min=0, help="How many of the most moved questions to list.")] = 5,
+    json_out: JsonOption = None,
+) -> None:
+    """Compare predictions on the same questions: paired bootstrap and permutation test per score, wins and losses.
+
+    Example: earthreason compare ours.json theirs.json --config sample
+    """
+    from earthreason.errors import EarthReasonError
+    from earthreason.files import write_json
+    from earthreason.metrics.compare import compare_results
+    from earthreason.metrics.evaluate import evaluate as score
+    from earthreason.predictions.reader import open_predictions
+    from earthreason.reports.table import print_comparisons
+
+    if len(predictions) < 2:
+        raise EarthReasonError("a comparison needs at least two predictions files: earthreason compare A.json B.json")
+    if resamples == 0:
+        raise EarthReasonError("--resamples 0 leaves nothing to compare with; give at least 1")
+    opened = [open_predictions(path) for path in predictions]
+    with stderr().status("reading and scoring"):
+        truth = load_truth(opened[0].info, ground_truth, config, split, data_dir)
+        results = [
+            score(file, truth, protocol, missing=missing.value, resamples=0, seed=seed, workers=workers)
+            for file in opened
+        ]
+    with stderr().status("resampling"):
+        comparisons = compare_results(results, resamples, seed)
+    content = {"comparisons": [comparison.to_dict() for comparison in comparisons]}
+    if json_out is not None and str(json_out) == "-":
+        json.dump(content, sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+        return
+    if json_out is not None:
+        write_json(json_out, content)
+    print_comparisons(comparisons, stdout(), shown)

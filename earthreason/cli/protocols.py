@@ -1,0 +1,37 @@
+"""`earthreason protocols`: what each published evaluator does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from earthreason.cli.app import stdout
+
+
+def protocols(
+    name: Annotated[str | None, typer.Argument(help="Tell one only.")] = None,
+    json_out: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Explain the scoring rules of every published evaluator.
+
+    Example: earthreason protocols segearth-r1
+    """
+    from earthreason.metrics.protocols import PROTOCOLS, get_protocol
+    from earthreason.reports.table import differences
+
+    chosen = list(PROTOCOLS.values()) if name is None else [get_protocol(name)]
+    if json_out:
+        json.dump([{**asdict(rules), "grid": rules.grid.name} for rules in chosen], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    console = stdout()
+    for rules in chosen:
+        console.print(f"[bold]{rules.name}[/bold]: {rules.title}")
+        console.print(f"  {rules.explanation}")
+        console.print(f"  rules: {'; '.join(differences(rules))}")
+        console.print(f"  unanswered: {rules.missing}")
+        console.print(f"  paper: {rules.paper}\n  evaluator: {rules.evaluator}\n")

@@ -1,0 +1,31 @@
+"""Which ground truth a command scores against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from earthreason.metrics.references import References
+
+GroundTruthOption = Annotated[
+    Path | None,
+    typer.Option("--ground-truth", help='Score against a file {"samples": [{"sample_id", "segmentation"}]}.'),
+]
+
+
+def load_truth(
+    info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
+) -> References:
+    """The truth that the options name; what they leave open is taken from what the predictions say of themselves."""
+    if ground_truth is not None:
+        from earthreason.metrics.references import read_references
+
+        return read_references(ground_truth)
+    from earthreason.data.truth import load_references
+
+    config = config or str(info.get("config") or "default")
+    split = split or str(info.get("split") or "test")
+    return load_references(config, split, data_dir)

@@ -1,0 +1,49 @@
+"""Boundary IoU: how well two masks agree within a band along their outlines. The one metric that decodes pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import distance_transform_cdt
+
+from earthreason.masks.rle import decode_rle
+from earthreason.metrics.counts import Key
+from earthreason.metrics.references import References
+from earthreason.predictions.reader import PredictionSource
+
+BAND = 0.02
+"""Width of the band as a share of the image's diagonal."""
+
+
+def boundary_band(mask: np.ndarray, width: int) -> np.ndarray:
+    """The foreground pixels at most `width` pixels (chessboard distance) from the background or the image's edge."""
+    padded = np.pad(mask, 1)
+    distance: np.ndarray = distance_transform_cdt(padded, metric="chessboard")[1:-1, 1:-1]
+    return mask & (distance <= width)
+
+
+def boundary_counts(prediction: np.ndarray | None, truth: np.ndarray) -> tuple[int, int]:
+    """Intersection and union of the two bands, pixels.
+
+    Boundary IoU (Cheng et al., CVPR 2021, arXiv 2103.16562, section 3): the IoU of the parts of both masks that lie
+    within 2 % of the diagonal from their own outlines.
+
+    Args:
+        prediction: (height, width) bool, None for "no target".
+        truth: (height, width) bool.
+    """
+    width = max(1, round(BAND * float(np.hypot(*truth.shape))))
+    band = boundary_band(truth, width)
+    if prediction is None:
+        return 0, int(band.sum())
+    predicted = boundary_band(prediction, width)
+    return int((band & predicted).sum()), int((band | predicted).sum())
+
+
+def count_boundaries(predictions: PredictionSource, references: References) -> dict[Key, tuple[int, int]]:
+    """Boundary counts of predictions that `count_regions` has passed, one image at a time."""
+    found = {}
+    for prediction in predictions.read([]):
+        truth = decode_rle(references[prediction.sample_id].segmentation)
+        mask = None if prediction.segmentation is None else decode_rle(prediction.segmentation)
+        found[prediction.sample_id, prediction.question_index] = boundary_counts(mask, truth)
+    return found

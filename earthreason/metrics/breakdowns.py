@@ -1,0 +1,101 @@
+"""Scores by group: category, size of target and image, GSD, reasoning type, question, empty or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from earthreason.metrics.references import Reference
+from earthreason.metrics.scores import METRICS, Scored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW = 20
+"""Groups below this many questions are marked: their scores say little."""
+SHOWN = ("gIoU", "cIoU", "Pr@0.5", "T-acc")
+_UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A way to group questions.
+
+    Attributes:
+        name: heading.
+        label: group of a question, from its truth and its index.
+        order: labels in the order to show; others follow alphabetically.
+    """
+
+    name: str
+    label: Callable[[Reference, int], str]
+    order: tuple[str, ...] = ()
+
+
+def _bin(value: float, edges: tuple[float, ...], labels: tuple[str, ...]) -> str:
+    return labels[int(np.searchsorted(edges, value, side="right"))]
+
+
+_AREAS = ("empty", "under 1 %", "1 to 5 %", "5 to 20 %", "20 % and more")
+_SIDES = ("under 512 px", "512 to 1,023 px", "1,024 to 2,047 px", "2,048 px and more")
+_GSDS = ("under 1 m", "1 to 5 m", "5 to 15 m", "15 m and more")
+
+
+def _target_area(reference: Reference, _: int) -> str:
+    if reference.is_empty:
+        return _AREAS[0]
+    return _bin(reference.area / (reference.height * reference.width), (0.01, 0.05, 0.2), _AREAS[1:])
+
+
+def _resolution(reference: Reference, _: int) -> str:
+    gsd = reference.ground_resolution
+    return _UNKNOWN if gsd is None else _bin(gsd, (1, 5, 15), _GSDS)
+
+
+BREAKDOWNS: tuple[Breakdown, ...] = (
+    Breakdown("category", lambda r, _: r.category or _UNKNOWN),
+    Breakdown("reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
+    Breakdown("target", lambda r, _: "empty" if r.is_empty else "present"),
+    Breakdown("target area", _target_area, _AREAS),
+    Breakdown(
+        "image size (longer side)",
+        lambda r, _: _bin(max(r.height, r.width), (512, 1024, 2048), _SIDES),
+        _SIDES,
+    ),
+    Breakdown("GSD", _resolution, _GSDS),
+    Breakdown("question", lambda _, index: f"question {index}"),
+)
+
+
+def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str, pd.DataFrame]:
+    """Scores of every group of every breakdown that has more than one group.
+
+    Returns:
+        By heading, a frame with a row a group: n, the scores in `SHOWN` (fractions, None where undefined) and `few`.
+    """
+    import pandas as pd
+
+    keys = scored.counts.keys()
+    tables = {}
+    for breakdown in BREAKDOWNS:
+        labels = np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
+        names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
+        if len(names) < 2:
+            continue
+        rows = [{"group": name, **_scores_of(scored, labels == name)} for name in names]
+        tables[breakdown.name] = pd.DataFrame(rows).set_index("group")
+    return tables
+
+
+def _rank(label: str, order: tuple[str, ...]) -> int:
+    return order.index(label) if label in order else len(order)
+
+
+def _scores_of(scored: Scored, rows: np.ndarray) -> dict[str, float | int | bool | None]:
+    part = replace(scored, counts=scored.counts.select(rows), boundary=None)
+    n = len(part.counts)
+    scores = {name: METRICS[name].terms(part).ratio() for name in SHOWN}
+    return {"n": n, **scores, "few": n < FEW}

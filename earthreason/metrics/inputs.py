@@ -1,0 +1,123 @@
+"""What `earthreason.evaluate` accepts, turned into the judge's types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from PIL import Image
+
+from earthreason.data.schema import sample_of_row
+from earthreason.errors import EarthReasonError, RLEError
+from earthreason.masks.rle import encode_mask, rle_area, validate_rle
+from earthreason.metrics.references import Reference, References, read_references, reference_of
+from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
+from earthreason.types import RLE, Prediction, Sample
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+MaskLike = np.ndarray | Image.Image | RLE | Mapping[str, Any]
+"""A (height, width) array, a one-channel picture, or a COCO RLE."""
+PredictionsLike = (
+    str | Path | PredictionSource | Mapping[Any, MaskLike | None] | Iterable[Prediction | Mapping[str, Any]]
+)
+ReferencesLike = str | Path | References | Mapping[str, MaskLike] | Iterable[Sample | Reference | Mapping[str, Any]]
+"""Also a split of the dataset, which is an iterable of rows."""
+
+
+def as_rle(mask: MaskLike) -> RLE:
+    """Encode a mask of any accepted form.
+
+    Raises:
+        RLEError: it is no mask.
+    """
+    if isinstance(mask, Mapping):
+        try:
+            counts = mask["counts"]
+            counts = counts.decode("ascii") if isinstance(counts, bytes) else counts
+            rle = RLE(size=[int(side) for side in mask["size"]], counts=counts)
+        except (KeyError, TypeError, ValueError):
+            raise RLEError('a mask as RLE is {"size": [height, width], "counts": "..."}') from None
+        if not isinstance(counts, str):
+            raise RLEError(f"the counts of an RLE are the compressed string, not {type(counts).__name__}")
+        validate_rle(rle)
+        return rle
+    if isinstance(mask, Image.Image) and len(mask.getbands()) != 1:
+        raise RLEError(f"a mask has one channel; this picture has mode {mask.mode}")
+    return encode_mask(np.asarray(mask))
+
+
+def as_predictions(value: PredictionsLike) -> PredictionSource:
+    """Accept a path, opened predictions, `{sample_id or (sample_id, question_index): mask or None}`, or records.
+
+    Raises:
+        EarthReasonError: a mask or record is not one; says which.
+    """
+    if isinstance(value, str | Path):
+        return open_predictions(value)
+    if isinstance(value, Predictions | PredictionsFile):
+        return value
+    if isinstance(value, Mapping):
+        return Predictions("predictions", [_prediction_of(key, mask) for key, mask in value.items()])
+    if isinstance(value, Iterable):
+        return Predictions("predictions", [_record(index, item) for index, item in enumerate(value)])
+    return value
+
+
+def _prediction_of(key: Any, mask: MaskLike | None) -> Prediction:
+    sample_id, index = key if isinstance(key, tuple) else (key, 0)
+    try:
+        return Prediction(str(sample_id), None if mask is None else as_rle(mask), question_index=int(index))
+    except RLEError as error:
+        raise EarthReasonError(f"prediction of {key!r}: {error}") from None
+
+
+def _record(index: int, item: Prediction | Mapping[str, Any]) -> Prediction:
+    from pydantic import ValidationError
+
+    from earthreason.errors import PredictionsError
+    from earthreason.predictions.schema import PredictionRecord, describe_faults
+
+    if isinstance(item, Prediction):
+        return item
+    try:
+        return PredictionRecord.model_validate(item).to_prediction()
+    except ValidationError as error:
+        raise PredictionsError("predictions", describe_faults(f"[{index}]", error)) from None
+
+
+def as_references(value: ReferencesLike) -> References:
+    """Accept a ground-truth file, a loaded split, `{sample_id: mask}`, or samples.
+
+    Raises:
+        EarthReasonError: a mask is not one; says which.
+    """
+    if isinstance(value, References):
+        return value
+    if isinstance(value, str | Path):
+        return read_references(Path(value))
+    if hasattr(value, "select_columns"):
+        from earthreason.data.truth import references_of
+
+        return references_of(cast("Dataset", value), source="ground truth")
+    if isinstance(value, Mapping):
+        masks = cast("Mapping[str, MaskLike]", value)
+        return References([_reference(str(key), mask) for key, mask in masks.items()], source="ground truth")
+    return References([_reference_of_item(item) for item in value], source="ground truth")
+
+
+def _reference_of_item(item: Sample | Reference | Mapping[str, Any]) -> Reference:
+    if isinstance(item, Reference):
+        return item
+    return reference_of(item if isinstance(item, Sample) else sample_of_row(dict(item)))
+
+
+def _reference(sample_id: str, mask: MaskLike) -> Reference:
+    try:
+        rle = as_rle(mask)
+    except RLEError as error:
+        raise EarthReasonError(f"ground truth of {sample_id!r}: {error}") from None
+    return Reference(sample_id, rle, is_empty=rle_area(rle) == 0)

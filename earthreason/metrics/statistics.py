@@ -1,0 +1,140 @@
+"""Bootstrap intervals and paired tests of metrics that are ratios of sums.
+
+Questions about one image are not independent, so images are resampled, never questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from earthreason.metrics.scores import Terms
+
+RESAMPLES = 10_000
+_CHUNK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided 95 % interval."""
+
+    low: float
+    high: float
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two share a value."""
+        return self.low <= other.high and other.low <= self.high
+
+
+def _group_sums(terms: Sequence[Terms], group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numerators and denominators summed per image: (groups, metrics) each."""
+    numerators = [np.bincount(group, term.numerator, minlength=groups) for term in terms]
+    denominators = [np.bincount(group, term.denominator, minlength=groups) for term in terms]
+    return np.stack(numerators, axis=1), np.stack(denominators, axis=1)
+
+
+def _resample_weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each image is drawn in each resample, in blocks: (resamples in block, groups) float64."""
+    generator = np.random.default_rng(seed)
+    block = max(1, _CHUNK_WEIGHTS // max(groups, 1))
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        drawn = generator.integers(groups, size=(rows, groups))
+        drawn += np.arange(rows)[:, None] * groups
+        yield np.bincount(drawn.ravel(), minlength=rows * groups).reshape(rows, groups).astype(np.float64)
+
+
+def _ratios(numerators: np.ndarray, denominators: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(denominators == 0, np.nan, numerators / (denominators + epsilon))
+
+
+def bootstrap_intervals(
+    terms: Mapping[str, Terms], sample_id: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Interval]:
+    """95 % percentile bootstrap intervals (Efron and Tibshirani 1993, ch. 13) of all metrics at once, over images.
+
+    Args:
+        terms: per metric, (n,) terms.
+        sample_id: (n,) image of each question.
+        resamples: how many.
+        seed: same seed, same intervals.
+
+    Returns:
+        By metric; a metric that is undefined in most resamples has none.
+    """
+    if not terms or not len(sample_id):
+        return {}
+    images, group = np.unique(sample_id.astype(str), return_inverse=True)
+    numerators, denominators = _group_sums(list(terms.values()), group, len(images))
+    epsilon = np.array([term.epsilon for term in terms.values()])
+    drawn = np.concatenate(
+        [
+            _ratios(weights @ numerators, weights @ denominators, epsilon)
+            for weights in _resample_weights(len(images), resamples, seed)
+        ]
+    )
+    intervals = {}
+    for column, name in enumerate(terms):
+        values = drawn[:, column]
+        values = values[~np.isnan(values)]
+        if values.size > resamples / 2:
+            low, high = np.percentile(values, [2.5, 97.5])
+            intervals[name] = Interval(float(low), float(high))
+    return intervals
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far model B is from model A in one metric.
+
+    Attributes:
+        value: B minus A, fraction.
+        interval: 95 % paired bootstrap interval of the difference, over images.
+        p_value: two-sided permutation p-value: how often swapping the models' answers image by image gives a
+            difference at least as large (with the observed one counted, Phipson and Smyth 2010).
+    """
+
+    value: float
+    interval: Interval
+    p_value: float
+
+
+def paired_differences(
+    a: Mapping[str, Terms], b: Mapping[str, Terms], sample_id: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Difference]:
+    """Differences of all metrics that are defined for both models, which answered the same questions in one order."""
+    names = [name for name in a if name in b and a[name].ratio() is not None and b[name].ratio() is not None]
+    if not names or not len(sample_id):
+        return {}
+    images, group = np.unique(sample_id.astype(str), return_inverse=True)
+    n = len(images)
+    num_a, den_a = _group_sums([a[name] for name in names], group, n)
+    num_b, den_b = _group_sums([b[name] for name in names], group, n)
+    epsilon = np.array([a[name].epsilon for name in names])
+    observed = _ratios(num_b.sum(0), den_b.sum(0), epsilon) - _ratios(num_a.sum(0), den_a.sum(0), epsilon)
+
+    drawn = np.concatenate(
+        [
+            _ratios(w @ num_b, w @ den_b, epsilon) - _ratios(w @ num_a, w @ den_a, epsilon)
+            for w in _resample_weights(n, resamples, seed)
+        ]
+    )
+    extreme = np.ones(len(names))
+    generator = np.random.default_rng([seed, 1])
+    block = max(1, _CHUNK_WEIGHTS // n)
+    for start in range(0, resamples, block):
+        swap = generator.integers(2, size=(min(block, resamples - start), n)).astype(np.float64)
+        moved_num, moved_den = swap @ (num_b - num_a), swap @ (den_b - den_a)
+        first = _ratios(num_a.sum(0) + moved_num, den_a.sum(0) + moved_den, epsilon)
+        second = _ratios(num_b.sum(0) - moved_num, den_b.sum(0) - moved_den, epsilon)
+        # A difference equal but for rounding counts as equal.
+        extreme += (np.abs(second - first) >= np.abs(observed) - 1e-12).sum(axis=0)
+    differences = {}
+    for column, name in enumerate(names):
+        low, high = np.nanpercentile(drawn[:, column], [2.5, 97.5])
+        p_value = float(extreme[column] / (resamples + 1))
+        differences[name] = Difference(float(observed[column]), Interval(float(low), float(high)), p_value)
+    return differences

@@ -1,0 +1,241 @@
+"""Read predictions one at a time, so that memory stays flat whatever the size of the file."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from earthreason.errors import PredictionsError
+from earthreason.masks.rle import encode_mask
+from earthreason.predictions.schema import PredictionRecord, describe_faults
+from earthreason.types import Prediction
+
+MAX_MEMBER_BYTES = 256 << 20
+MAX_VALUE_CHARACTERS = 64 << 20
+"""Longest single JSON value: a mask of a million runs is a tenth of it."""
+_CHUNK = 1 << 20
+_PNG_NAME = re.compile(r"(?P<sample_id>.+?)(?:__(?P<question_index>\d{1,5}))?\.png", re.IGNORECASE)
+_SHAPE = 'a list of predictions or {"info": {...}, "predictions": [...]}'
+
+Located = tuple[str, Any]
+"""A decoded value and its place in the file, such as `predictions[3]`."""
+
+
+class _NotJSON(ValueError):
+    """The text stops being JSON here; nothing after it can be read."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _NotJSON(f"{name} is not JSON; write null or leave the key out")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+class _JsonReader:
+    """Values out of a JSON text that is read in chunks."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._buffer, self._at, self._lines_before = "", 0, 0
+        self._ended = False
+
+    def _read_more(self) -> bool:
+        """Drop what was used and append at least as much as is left; False at the end of the file."""
+        if self._ended:
+            return False
+        self._lines_before += self._buffer.count("\n", 0, self._at)
+        rest = self._buffer[self._at :]
+        more = self._file.read(max(_CHUNK, len(rest)))
+        self._buffer, self._at, self._ended = rest + more, 0, not more
+        return bool(more)
+
+    def peek(self) -> str:
+        """The next character that is not white space; empty at the end."""
+        while True:
+            while self._at < len(self._buffer):
+                if not self._buffer[self._at].isspace():
+                    return self._buffer[self._at]
+                self._at += 1
+            if not self._read_more():
+                return ""
+
+    def accept(self, character: str) -> bool:
+        """Step over `character` if it is next."""
+        if self.peek() != character:
+            return False
+        self._at += 1
+        return True
+
+    def expect(self, character: str) -> None:
+        if not self.accept(character):
+            found = repr(self.peek()) if self.peek() else "the end of the file"
+            raise _NotJSON(f"line {self.line}: expected {character!r}, found {found}")
+
+    @property
+    def line(self) -> int:
+        return self._lines_before + self._buffer.count("\n", 0, self._at) + 1
+
+    def value(self) -> Any:
+        """Decode the next value whole."""
+        self.peek()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._buffer, self._at)
+            except json.JSONDecodeError as error:
+                if len(self._buffer) - self._at > MAX_VALUE_CHARACTERS:
+                    raise _NotJSON(f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB") from None
+                if not self._read_more():
+                    raise _NotJSON(f"line {self._lines_before + error.lineno}: {error.msg.lower()}") from None
+            except _NotJSON as error:
+                raise _NotJSON(f"line {self.line}: {error}") from None
+            except RecursionError:
+                raise _NotJSON(f"line {self.line}: nested too deeply to be a prediction") from None
+            except ValueError as error:  # a number of thousands of digits
+                raise _NotJSON(f"line {self.line}: {error}") from None
+            else:
+                # A number that touches the end of the buffer may go on in the next chunk.
+                if end < len(self._buffer) or not self._read_more():
+                    self._at = end
+                    return value
+
+
+def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:
+    reader.expect("[")
+    index = 0
+    while not reader.accept("]"):
+        if index:
+            reader.expect(",")
+        yield place.format(index), reader.value()
+        index += 1
+
+
+def json_values(file: TextIO) -> Iterator[Located]:
+    """`info` (place "info") and every prediction of a JSON file, in the file's order."""
+    reader = _JsonReader(file)
+    if reader.peek() == "[":
+        yield from _elements(reader, "[{}]")
+    elif reader.accept("{"):
+        found = False
+        first = True
+        while not reader.accept("}"):
+            if not first:
+                reader.expect(",")
+            first = False
+            key = reader.value()
+            reader.expect(":")
+            if key == "predictions" and reader.peek() == "[":
+                found = True
+                yield from _elements(reader, "predictions[{}]")
+            else:
+                value = reader.value()
+                if key == "info":
+                    yield "info", value
+        if not found:
+            raise _NotJSON(f"expected {_SHAPE}; there is no list under 'predictions'")
+    else:
+        raise _NotJSON(f"expected {_SHAPE}, found {reader.peek()!r}" if reader.peek() else "the file is empty")
+    if reader.peek():
+        raise _NotJSON(f"line {reader.line}: something follows the predictions; a file holds one JSON value")
+
+
+def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
+    """As `json_values`, of a file with one JSON value a line; its first line may be `{"info": {...}}`."""
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            faults.append(f"line {number}: not JSON: {error}")
+            continue
+        if number == 1 and isinstance(value, dict) and set(value) == {"info"}:
+            yield "info", value["info"]
+        else:
+            yield f"line {number}", value
+
+
+def text_values(path: Path, faults: list[str]) -> Iterator[Located]:
+    """The values of a JSON or JSONL file; what makes the rest unreadable is appended to `faults`."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from jsonl_values(file, faults) if path.suffix.lower() == ".jsonl" else json_values(file)
+    except _NotJSON as error:
+        faults.append(f"not a predictions file: {error}")
+    except UnicodeDecodeError as error:
+        faults.append(f"byte {error.object[error.start]:#04x} is not UTF-8; write the file as UTF-8 JSON")
+
+
+def text_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
+    """The predictions of a JSON or JSONL file; records that are none are appended to `faults`."""
+    for place, value in text_values(path, faults):
+        if place == "info":
+            continue
+        try:
+            yield PredictionRecord.model_validate(value).to_prediction()
+        except ValidationError as error:
+            faults.extend(describe_faults(place, error))
+
+
+def mask_files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names and contents of a folder or zip of masks; nothing is extracted, so no member can write outside."""
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            if not file.name.startswith("."):
+                yield file.name, file.read_bytes
+        return
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = Path(member.filename).name
+            if member.is_dir() or name.startswith(".") or "__MACOSX" in member.filename:
+                continue
+            yield name, _member_reader(archive, member)
+
+
+def _member_reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:
+    def read() -> bytes:
+        if member.file_size > MAX_MEMBER_BYTES:
+            raise ValueError(f"unpacks to over {MAX_MEMBER_BYTES >> 20} MiB")
+        return archive.read(member)
+
+    return read
+
+
+def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
+    """The predictions of a folder or zip of PNG masks."""
+    found = False
+    try:
+        for name, read in mask_files(path):
+            found = True
+            match = _PNG_NAME.fullmatch(name)
+            if match is None:
+                faults.append(f"{name}: expected SAMPLE_ID.png or SAMPLE_ID__QUESTION_INDEX.png")
+                continue
+            try:
+                mask = decode_png(read())
+            except (OSError, SyntaxError, ValueError, RuntimeError, zipfile.BadZipFile,
+                    Image.DecompressionBombError) as error:  # fmt: skip
+                faults.append(f"{name}: not a readable PNG mask: {error}")
+                continue
+            yield Prediction(match["sample_id"], encode_mask(mask), question_index=int(match["question_index"] or 0))
+    except zipfile.BadZipFile as error:
+        raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
+    if not found:
+        faults.append("holds no PNG masks")
+
+
+def decode_png(content: bytes) -> np.ndarray:
+    """A PNG of one channel as a (height, width) bool mask; any non-zero pixel is foreground."""
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        if image.mode not in ("1", "L", "I", "I;16", "P"):
+            raise ValueError(f"mode {image.mode}; a mask has one channel (mode 1 or L)")
+        return np.asarray(image) != 0
