@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from skimage.morphology import dilation, erosion, footprint_rectangle
+from skimage.morphology import dilation, footprint_rectangle
 
 TRUTH_COLOUR = (0, 158, 115)
 PREDICTION_COLOUR = (230, 85, 13)
@@ -30,6 +30,12 @@ def draw_overlay(
     region = np.asarray(Image.fromarray(mask).resize(small.size, Image.Resampling.NEAREST))
     pixels = np.asarray(small).astype(np.float32)
     pixels[region] = pixels[region] * (1 - opacity) + np.array(colour, np.float32) * opacity
+    return outline_mask(Image.fromarray(pixels.astype(np.uint8)), region, colour)
+
+
+def outline_mask(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
+    """A copy of `image` with a line along the edge of `mask`, (height, width) bool at the image's size."""
+    pixels = np.array(image.convert("RGB"))
     square = footprint_rectangle((3, 3))
-    pixels[dilation(region, square) & ~erosion(region, square)] = colour
-    return Image.fromarray(pixels.astype(np.uint8))
+    pixels[dilation(mask, square) & ~mask] = colour
+    return Image.fromarray(pixels)
