@@ -81,13 +81,14 @@ def _answers_to(sample: Sample, answers: dict[str, Predictions], results: dict[s
 
 def _write_page(path: Path, rows: list[tuple[Sample, list[Answer]]], results: dict[str, Result]) -> None:
     first = next(iter(results.values()))
+    names = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
     write_page(
         path,
         "demo.html",
         samples=len(first.counts),
         empty=first.empty_targets,
-        names=list(first.scores),
-        scores=[(name, [format_score(value) for value in result.scores.values()]) for name, result in results.items()],
+        names=names,
+        scores=[(name, [format_score(result[metric]) for metric in names]) for name, result in results.items()],
         shown=[_describe(sample, answers) for sample, answers in rows],
     )
 

@@ -25,10 +25,10 @@ def demo(
         from earthreason.demo import run_demo
 
         written = run_demo(out)
-    names = list(next(iter(written.results.values())).scores)
+    names = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
     table = Table("model", *names, title="sample test split, official protocol, %", title_justify="left")
     for model, result in written.results.items():
-        table.add_row(model, *(format_score(result.scores[name]) for name in names))
+        table.add_row(model, *(format_score(result[name]) for name in names))
     console = stdout()
     console.print(table)
     for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):

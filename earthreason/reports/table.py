@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,7 @@ def format_interval(interval: Interval | None) -> str:
 def print_results(results: Sequence[Result], console: Console) -> None:
     """Print one column per protocol, with intervals for the first, and what was scored."""
     first = results[0]
-    table = Table(title=f"{first.source} against {first.truth}", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=f"{first.source} against {first.truth}", title_justify="left")
     table.add_column("score, %")
     table.add_column(f"{first.protocol.name}\n{first.protocol.grid.name}", justify="right")
     if first.intervals:
@@ -54,15 +55,15 @@ def describe_size(result: Result) -> str:
 def print_protocols(results: Sequence[Result | NotScored], console: Console) -> None:
     """Print one row per protocol and what makes them differ."""
     scored = [result for result in results if isinstance(result, Result)]
-    table = Table(title=f"{scored[0].source} against {scored[0].truth}, %", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=f"{scored[0].source} against {scored[0].truth}, %", title_justify="left")
     for heading in ("protocol", "grid", "asks"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("n", "gIoU", "cIoU", "Pr@0.5", "Pr@0.9"):
+    for heading in ("n", "gIoU", "cIoU", "Pr@0.5"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         rules = result.protocol
         if isinstance(result, Result):
-            values = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5", "Pr@0.9")]
+            values = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
             table.add_row(rules.name, rules.grid.name, rules.questions, str(len(result.counts)), *values)
         else:
             table.add_row(rules.name, rules.grid.name, rules.questions, "–", *["–"] * 4)
@@ -98,7 +99,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
     for comparison in comparisons:
         first, second = comparison.first, comparison.second
         title = f"A = {first.source}\nB = {second.source}\nprotocol {first.protocol.name}, %"
-        table = Table(title=title, title_justify="left")
+        table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
         table.add_column("score")
         for heading in ("A", "B", "B − A", "95 % interval", "p"):
             table.add_column(heading, justify="right")
