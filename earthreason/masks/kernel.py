@@ -164,7 +164,6 @@ def count_batch(
     prefixes: np.ndarray,
     row_at: np.ndarray,
     column_at: np.ndarray,
-    resample: bool,
     counts: np.ndarray,
     boxes: np.ndarray,
     drawn: np.ndarray,
@@ -210,7 +209,7 @@ def count_batch(
         bounding_box(boundaries, n, own_sizes[k, 0], box)
         compare_boxes(box, truth_box, boxes[k])
         for g in range(grids):
-            if not resample or row_at[g, t] < 0:
+            if row_at[g, t] < 0:
                 counts[k, g, 0] = overlap(boundaries, n, truth_mapped[g], m)
                 counts[k, g, 1] = foreground_area(boundaries, n)
             else:
@@ -219,6 +218,55 @@ def count_batch(
                 map_boundaries(boundaries, n, height, rows, columns, mapped)
                 counts[k, g, 0] = overlap(mapped, n, truth_mapped[g], m)
                 counts[k, g, 1] = foreground_area(mapped, n)
+
+
+@njit(cache=True, nogil=True)
+def canvas_runs(
+    boundaries: np.ndarray,
+    n: int,
+    height: int,
+    row_prefix: np.ndarray,
+    column_weights: np.ndarray,
+    top: int,
+    left: int,
+    canvas_height: int,
+    runs: np.ndarray,
+) -> int:
+    """Fill `runs` with start and end of every foreground run on the canvas, in its linear order; return how many ends.
+
+    Where `runs` is too short only the needed length is found out.
+    """
+    starts = np.empty(height // 2 + 2, np.int64)
+    stops = np.empty(height // 2 + 2, np.int64)
+    filled, first, canvas_column = 0, 1, left
+    last_stop = -1
+    for column in range(column_weights.size):
+        low, high = column * height, (column + 1) * height
+        while first < n and boundaries[first] <= low:
+            first += 2
+        pieces, k = 0, first
+        while k < n and boundaries[k - 1] < high:
+            start = row_prefix[max(boundaries[k - 1], low) - low]
+            stop = row_prefix[min(boundaries[k], high) - low]
+            if stop > start:
+                starts[pieces], stops[pieces] = start, stop
+                pieces += 1
+            k += 2
+        for _ in range(column_weights[column]):
+            offset = canvas_column * canvas_height + top
+            for piece in range(pieces):
+                if offset + starts[piece] == last_stop:  # goes on from the column before, or from a run before it
+                    filled -= 1
+                else:
+                    if filled < runs.size:
+                        runs[filled] = offset + starts[piece]
+                    filled += 1
+                last_stop = offset + stops[piece]
+                if filled < runs.size:
+                    runs[filled] = last_stop
+                filled += 1
+            canvas_column += 1
+    return filled
 
 
 def prefix_sums(weights: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ class PairCounts:
 
 
 def count_pairs(
-    predictions: Sequence[RLE | None], truth_of: Sequence[int], truth: TruthTable, *, resample: bool = True
+    predictions: Sequence[RLE | None], truth_of: Sequence[int], truth: TruthTable
 ) -> PairCounts:
     """Compare each prediction with a truth mask on every grid of the table.
 
@@ -80,8 +80,6 @@ def count_pairs(
         predictions: masks from outside, not yet validated; None is "no target".
         truth_of: index of each pair's truth in the table.
         truth: the packed truth.
-        resample: predictions have their image's own size and are put on each grid; False takes them as lying on the
-            grid already.
     """
     n, grids = len(predictions), len(truth.grids)
     given = np.array([p is not None for p in predictions], bool)
@@ -94,7 +92,7 @@ def count_pairs(
     )
     count_batch(
         texts, starts, given, own_sizes, truth.texts, truth.starts, truth.sizes, np.asarray(truth_of, np.int64),
-        truth.prefixes, truth.row_at, truth.column_at, resample,
+        truth.prefixes, truth.row_at, truth.column_at,
         found.counts, found.boxes, found.drawn, found.faults,
     )  # fmt: skip
     found.faults[~is_ascii] = -1

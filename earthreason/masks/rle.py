@@ -11,6 +11,7 @@ from pycocotools import mask as coco
 
 from earthreason.errors import RLEError
 from earthreason.masks import kernel
+from earthreason.masks.grids import Grid, grid_weights
 from earthreason.types import RLE
 
 MAX_SIDE = 100_000
@@ -68,3 +69,27 @@ def rle_area(rle: RLE) -> int:
         RLEError: the encoding is not a mask of its stated size.
     """
     return kernel.area(kernel.foreground_boundaries(rle))
+
+
+def resample_rle(rle: RLE, grid: Grid) -> RLE:
+    """The mask as it lies on a grid, padding included, without decoding a pixel.
+
+    Raises:
+        RLEError: the encoding is not a mask of its stated size.
+    """
+    height, width = rle["size"]
+    boundaries = kernel.foreground_boundaries(rle)
+    rows, columns = grid_weights(grid, height, width)
+    top, left = grid.padding(height, width)
+    shape = grid.shape(height, width)
+    prefix = kernel.prefix_sums(rows)
+    runs = np.empty(2 * boundaries.size + 64, np.int64)
+    needed = kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
+    if needed > runs.size:
+        runs = np.empty(needed, np.int64)
+        kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
+    total = shape[0] * shape[1]
+    rest = [] if needed and runs[needed - 1] == total else [total]
+    ends = np.concatenate([[0], runs[:needed], rest]).astype(np.int64)
+    encoded = coco.frPyObjects({"size": list(shape), "counts": np.diff(ends).tolist()}, *shape)
+    return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))

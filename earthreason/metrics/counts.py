@@ -17,6 +17,7 @@ import numpy as np
 from earthreason.errors import PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.masks.kernel import describe_fault
+from earthreason.masks.rle import resample_rle
 from earthreason.masks.pairs import PairCounts, TruthTable, count_pairs
 from earthreason.metrics.references import References
 from earthreason.predictions.reader import PredictionSource
@@ -126,6 +127,14 @@ def pack_truth(references: References, grids: Sequence[Grid]) -> TruthTable:
     return TruthTable([reference.segmentation for reference in references.values()], grids)
 
 
+def pack_canvas(references: References, grid: Grid) -> TruthTable:
+    """The references' masks put on a canvas, for predictions that lie on it; boxes are then the canvas's."""
+    masks = [resample_rle(reference.segmentation, grid) for reference in references.values()]
+    table = TruthTable(masks, [Grid("native")])
+    table.grids = (grid,)
+    return table
+
+
 @dataclass(frozen=True)
 class _Chunk:
     keys: list[Key]
@@ -150,9 +159,9 @@ def count_regions(
     Raises:
         PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE, unreadable records; all of them together.
     """
-    truth = pack_truth(references, grids)
+    on_canvas = predictions.grid.kind != "native"
+    truth = pack_canvas(references, predictions.grid) if on_canvas else pack_truth(references, grids)
     empty = np.array([reference.is_empty for reference in references.values()], bool)
-    resample = predictions.grid.kind == "native"
     faults: list[str] = []
     parts: list[GridCounts] = []
 
@@ -161,7 +170,7 @@ def count_regions(
             mask = chunk.masks[row]
             assert mask is not None
             faults.append(f"{name_key(chunk.keys[row])}: {describe_fault(int(found.faults[row]), *mask['size'])}")
-        if not resample:
+        if on_canvas:
             found.boxes[:] = 0  # a box on the canvas does not compare with one at the image's own size
         parts.append(table_of_pairs(chunk.keys, found, chunk.truth_of, truth, empty))
 
@@ -169,7 +178,7 @@ def count_regions(
     waiting: deque[tuple[_Chunk, Future[PairCounts]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for chunk in _chunks(checked):
-            waiting.append((chunk, pool.submit(count_pairs, chunk.masks, chunk.truth_of, truth, resample=resample)))
+            waiting.append((chunk, pool.submit(count_pairs, chunk.masks, chunk.truth_of, truth)))
             if len(waiting) > 2 * workers:
                 done, future = waiting.popleft()
                 keep(done, future.result())

@@ -1,0 +1,58 @@
+"""Shared fixtures: one cache for the whole run, tiny real files, the golden results where they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from PIL import Image
+
+# Before `datasets` is imported: the sample configuration is made once per run, and nothing is left in the home folder.
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="earthreason-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("EARTHREASON_DATA", None)
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def golden_pairs() -> dict:
+    """The 120 pairs of ../shared/goldens with the results of the reference evaluator."""
+    path = SHARED / "goldens" / "metrics" / "pairs.json"
+    if not path.is_file():
+        pytest.skip("../shared/goldens is not here")
+    return json.loads(path.read_text())
+
+
+def write_sample(folder: Path, stem: str, *, empty: bool = False, size: tuple[int, int] = (24, 32)) -> None:
+    """One sample of a release: `size` is height and width."""
+    rng = np.random.default_rng(len(stem) + size[0])
+    for part in ("images", "labels", "QAs"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    pixels = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "images" / f"{stem}.jpg")
+    mask = np.zeros(size, np.uint8)
+    if not empty:
+        mask[4:10, 5:15] = 255
+    Image.fromarray(mask).save(folder / "labels" / f"{stem}.png")
+    qa = {"questions": [f"Where would {stem} be?", "And where else?"], "answer": [] if empty else ["There."]}
+    (folder / "QAs" / f"{stem}.json").write_text(json.dumps(qa))
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A release of three training, one validation and two test samples."""
+    root = tmp_path / "release"
+    for split, stems in {"train": ("a", "b", "c"), "val": ("d",), "test": ("e", "f")}.items():
+        for stem in stems:
+            write_sample(root / split, stem, empty=stem == "f")
+    return root

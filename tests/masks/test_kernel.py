@@ -1,0 +1,113 @@
+"""The region kernel equals decoded pixels on every grid that a protocol uses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from earthreason.masks.grids import Grid, place_on_grid
+from earthreason.masks.kernel import area, foreground_boundaries, intersection
+from earthreason.masks.pairs import TruthTable, count_pairs
+from earthreason.masks.rle import encode_mask
+from earthreason.metrics.protocols import PROTOCOLS
+
+GRIDS = list(dict.fromkeys(protocol.grid for protocol in PROTOCOLS.values()))
+SMALL = [Grid("native"), Grid("letterbox", 64), Grid("letterbox", 37), Grid("stretch", 53)]
+
+
+def draw_mask(rng: np.random.Generator, kind: str, height: int, width: int) -> np.ndarray:
+    mask = np.zeros((height, width), bool)
+    if kind == "full":
+        mask[:] = True
+    elif kind == "pixel":
+        mask[rng.integers(height), rng.integers(width)] = True
+    elif kind == "row":
+        mask[rng.integers(height)] = True
+    elif kind == "column":
+        mask[:, rng.integers(width)] = True
+    elif kind == "corners":
+        mask[0, 0] = mask[-1, -1] = mask[0, -1] = mask[-1, 0] = True
+    elif kind == "noise":
+        mask[:] = rng.random((height, width)) < rng.random()
+    elif kind == "blocks":
+        for _ in range(4):
+            top, left = rng.integers(height), rng.integers(width)
+            mask[top : top + rng.integers(1, height + 1), left : left + rng.integers(1, width + 1)] ^= True
+    return mask
+
+
+KINDS = ("empty", "full", "pixel", "row", "column", "corners", "noise", "blocks")
+masks = st.tuples(st.sampled_from(KINDS), st.sampled_from(KINDS), st.integers(1, 300), st.integers(1, 300), st.integers())
+
+
+def decoded_counts(prediction, truth, grid):
+    a, b = place_on_grid(prediction, grid), place_on_grid(truth, grid)
+    return [int((a & b).sum()), int(a.sum()), int(b.sum())]
+
+
+@given(masks)
+def test_counts_equal_decoded_pixels_on_small_grids(case):
+    kind_a, kind_b, height, width, seed = case
+    rng = np.random.default_rng(abs(seed))
+    prediction, truth = draw_mask(rng, kind_a, height, width), draw_mask(rng, kind_b, height, width)
+    found = count_pairs([encode_mask(prediction)], [0], TruthTable([encode_mask(truth)], SMALL))
+    assert found.faults.tolist() == [0]
+    assert found.counts[0].tolist() == [decoded_counts(prediction, truth, grid) for grid in SMALL]
+    assert found.drawn.tolist() == [bool(prediction.any())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (103, 103), (257, 190), (64, 300)])
+def test_counts_equal_decoded_pixels_on_every_protocol_grid(kind, shape):
+    rng = np.random.default_rng(5)
+    prediction, truth = draw_mask(rng, kind, *shape), draw_mask(rng, "blocks", *shape)
+    found = count_pairs([encode_mask(prediction)], [0], TruthTable([encode_mask(truth)], GRIDS))
+    assert found.counts[0].tolist() == [decoded_counts(prediction, truth, grid) for grid in GRIDS]
+
+
+@given(masks)
+def test_boxes_equal_those_of_decoded_pixels(case):
+    kind_a, kind_b, height, width, seed = case
+    rng = np.random.default_rng(abs(seed))
+    a, b = draw_mask(rng, kind_a, height, width), draw_mask(rng, kind_b, height, width)
+    found = count_pairs([encode_mask(a)], [0], TruthTable([encode_mask(b)], [Grid("native")]))
+    box_a, box_b = np.zeros_like(a), np.zeros_like(b)
+    for mask, box in ((a, box_a), (b, box_b)):
+        rows, columns = np.nonzero(mask)
+        if rows.size:
+            box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+    assert found.boxes[0].tolist() == [int((box_a & box_b).sum()), int((box_a | box_b).sum())]
+
+
+def test_one_mask_functions_agree_with_the_batch():
+    rng = np.random.default_rng(1)
+    a, b = encode_mask(draw_mask(rng, "noise", 40, 50)), encode_mask(draw_mask(rng, "blocks", 40, 50))
+    grid = Grid("letterbox", 64)
+    found = count_pairs([a], [0], TruthTable([b], [grid])).counts[0, 0].tolist()
+    first, second = foreground_boundaries(a, grid), foreground_boundaries(b, grid)
+    assert [intersection(first, second), area(first), area(second)] == found
+
+
+def test_no_target_has_no_area_and_keeps_the_truth():
+    truth = np.eye(9, dtype=bool)
+    found = count_pairs([None], [0], TruthTable([encode_mask(truth)], [Grid("native")]))
+    assert found.counts[0, 0].tolist() == [0, 0, 9]
+    assert not found.drawn[0]
+
+
+def test_one_broken_mask_leaves_the_others_right():
+    mask = encode_mask(np.eye(5, dtype=bool))
+    broken = {"size": [5, 5], "counts": "0"}
+    found = count_pairs([mask, broken, mask], [0, 0, 0], TruthTable([mask], [Grid("native")]))
+    assert (found.faults != 0).tolist() == [False, True, False]
+    assert found.counts[[0, 2], 0, 0].tolist() == [5, 5]
+
+
+def test_golden_counts_agree(golden_pairs):
+    pairs = golden_pairs["pairs"]
+    table = TruthTable([pair["ground_truth"] for pair in pairs], [Grid("native"), Grid("letterbox", 1024)])
+    found = count_pairs([pair["prediction"] for pair in pairs], range(len(pairs)), table).counts
+    unions = found[..., 1] + found[..., 2] - found[..., 0]
+    for grid, name in enumerate(("native", "canvas")):
+        assert found[:, grid, 0].tolist() == [pair[name]["intersection"] for pair in pairs]
+        assert unions[:, grid].tolist() == [pair[name]["union"] for pair in pairs]

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
+
+from earthreason.errors import RLEError
+from earthreason.masks.grids import Grid, place_on_grid
+from earthreason.masks.rle import (
+    MAX_SIDE,
+    decode_rle,
+    empty_rle,
+    encode_mask,
+    resample_rle,
+    rle_area,
+    validate_rle,
+)
+
+shapes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@given(shapes.flatmap(lambda shape: arrays(bool, shape)))
+def test_masks_round_trip(mask):
+    rle = encode_mask(mask)
+    assert np.array_equal(decode_rle(rle), mask)
+    assert rle_area(rle) == mask.sum()
+
+
+@given(shapes, st.text(alphabet=[chr(c) for c in range(40, 120)], max_size=30))
+@settings(max_examples=3000)
+def test_any_text_is_refused_or_is_what_pycocotools_decodes(shape, counts):
+    rle = {"size": list(shape), "counts": counts}
+    try:
+        validate_rle(rle)
+    except RLEError:
+        return
+    assert np.array_equal(decode_rle(rle), coco.decode({"size": list(shape), "counts": counts.encode()}).astype(bool))
+
+
+@pytest.mark.parametrize(
+    ("size", "counts", "words"),
+    [
+        ([2, 2], "5", "runs past"),
+        ([2, 2], "3", "falls short"),
+        ([2, 2], "", "falls short"),
+        ([2, 2], "o", "ends in the middle"),
+        ([2, 2], "2\x7f", "character"),
+        ([2, 2], "2é", "character"),
+        ([2, 2], "2O", "negative"),
+        ([2, 2], "oooooooooooooo0", "over-long"),
+        ([60_000, 60_000], "1", "falls short"),
+        ([0, 4], "0", "sides from 1"),
+        ([-1, 4], "4", "sides from 1"),
+        ([MAX_SIDE + 1, 1], "1", "sides from 1"),
+        ([2, 2, 2], "4", "sides from 1"),
+    ],
+)
+def test_what_is_no_mask_is_told_apart(size, counts, words):
+    with pytest.raises(RLEError, match=words):
+        validate_rle({"size": size, "counts": counts})
+
+
+def test_arrays_of_other_ranks_are_refused():
+    with pytest.raises(RLEError, match="height, width"):
+        encode_mask(np.zeros((2, 2, 3)))
+    with pytest.raises(RLEError, match="height, width"):
+        encode_mask(np.zeros((0, 5)))
+
+
+def test_empty_mask_has_no_area():
+    assert rle_area(empty_rle(7, 3)) == 0
+    assert decode_rle(empty_rle(7, 3)).shape == (7, 3)
+
+
+GRIDS = [Grid("native"), Grid("letterbox", 64), Grid("letterbox", 37), Grid("stretch", 53)]
+
+
+@given(shapes.flatmap(lambda shape: arrays(bool, shape)), st.sampled_from(GRIDS))
+def test_resampled_runs_equal_resampled_pixels(mask, grid):
+    assert resample_rle(encode_mask(mask), grid) == encode_mask(place_on_grid(mask, grid))
+
+
+def test_resampling_many_runs_finds_room():
+    stripes = np.zeros((40, 2), bool)
+    stripes[::2] = True
+    grid = Grid("stretch", 200)
+    assert resample_rle(encode_mask(stripes), grid) == encode_mask(place_on_grid(stripes, grid))
