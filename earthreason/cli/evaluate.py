@@ -12,7 +12,7 @@ import typer
 
 from earthreason.cli.app import stderr, stdout
 from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
-from earthreason.cli.truth import GroundTruthOption, load_truth
+from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
 
 
 class Missing(StrEnum):
@@ -81,9 +81,11 @@ def evaluate(
     if json_out is not None and str(json_out) != "-":
         write_json(json_out, content)
     if report is not None:
-        from earthreason.cli.report import write_report
+        from earthreason.reports.evaluation import write_report
 
-        write_report(report, results, opened, references, (config, split, data_dir, ground_truth), gallery)
+        with stderr().status("drawing the report"):
+            load_scene = scene_loader(opened.info, ground_truth, config, split, data_dir)
+            write_report(report, results, opened, load_scene, gallery)
     if json_out is not None and str(json_out) == "-":
         json.dump(content, sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")

@@ -46,20 +46,23 @@ def prepared_root() -> Path:
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Synthetic scenes, made on first use: a few seconds, no network."""
+    """Synthetic scenes, made on first use: a few seconds, no network.
+
+    `edition` goes up when the generator draws other scenes from the same seed, so that no cache holds old ones.
+    """
 
     name: str = "sample"
     seed: int = 7
     size: tuple[int, int] = (256, 256)
     counts: tuple[tuple[str, int], ...] = (("train", 160), ("val", 60), ("test", 100))
+    edition: int = 1
 
     def prepare(self, data_dir: Path | None) -> Path:
-        from earthreason import __version__
         from earthreason.data.sample import sample_records
 
         if data_dir is not None:
             raise DataNotFoundError("the config 'sample' is made by this package and takes no data_dir; leave it out")
-        key = hashlib.sha256(repr((self, __version__)).encode()).hexdigest()[:12]
+        key = hashlib.sha256(repr(self).encode()).hexdigest()[:12]
         folder = prepared_root() / f"sample-{key}" / "earthreason"
         if folder.is_dir():
             return folder
@@ -68,7 +71,7 @@ class SampleConfig:
             if not folder.is_dir():
                 _log.info("making the synthetic sample scenes, once, into %s", folder)
                 splits, row_counts = sample_records(self.seed, dict(self.counts), self.size)
-                write_prepared(folder, self.name, splits, row_counts)
+                write_prepared(folder, self.name, splits, row_counts, data=f"data-{key}")
         return folder
 
     def is_available(self) -> bool:
@@ -88,7 +91,8 @@ class ReleaseConfig:
         if root is None:
             root = _download()
         release = find_release(root)
-        folder = prepared_root() / f"release-{fingerprint(release)}" / "earthreason"
+        key = fingerprint(release)
+        folder = prepared_root() / f"release-{key}" / "earthreason"
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +100,7 @@ class ReleaseConfig:
             if not folder.is_dir():
                 _log.info("preparing the release in %s, once, into %s", release, folder)
                 splits, row_counts = release_records(release)
-                write_prepared(folder, self.name, splits, row_counts)
+                write_prepared(folder, self.name, splits, row_counts, data=f"data-{key}")
         return folder
 
     def is_available(self) -> bool:

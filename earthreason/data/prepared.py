@@ -32,7 +32,11 @@ its questions, the questions and the answers. An all-zero mask with an empty lis
 
 
 def write_prepared(
-    folder: Path, config: str, splits: Mapping[str, Iterable[Record]], row_counts: Mapping[str, int]
+    folder: Path,
+    config: str,
+    splits: Mapping[str, Iterable[Record]],
+    row_counts: Mapping[str, int],
+    data: str = "data",
 ) -> None:
     """Write a prepared folder atomically: an interrupted run leaves nothing.
 
@@ -41,23 +45,25 @@ def write_prepared(
         config: name of the configuration.
         splits: records by split, consumed lazily.
         row_counts: rows of each split, to number its files.
+        data: name of the folder of the parquet files. The cache of `datasets` knows a dataset by the names in its
+            card only, so different content under one dataset name needs different names here.
     """
     import pyarrow.parquet as pq
     from pyarrow import Table
 
     schema = features().arrow_schema
     with atomic_path(folder) as temporary:
-        data = temporary / "data"
-        data.mkdir(parents=True)
+        data_folder = temporary / data
+        data_folder.mkdir(parents=True)
         for split, records in splits.items():
             files = max(1, -(-row_counts[split] // ROWS_PER_FILE))
             rows = iter(records)
             for number in range(files):
-                path = data / f"{split}-{number:05d}-of-{files:05d}.parquet"
+                path = data_folder / f"{split}-{number:05d}-of-{files:05d}.parquet"
                 with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
-        files_yaml = "".join(f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in splits)
+        files_yaml = "".join(f"  - split: {split}\n    path: {data}/{split}-*.parquet\n" for split in splits)
         (temporary / "README.md").write_text(_CARD.format(config=config, files=files_yaml), encoding="utf-8")
 
 

@@ -71,9 +71,7 @@ class PairCounts:
     faults: np.ndarray
 
 
-def count_pairs(
-    predictions: Sequence[RLE | None], truth_of: Sequence[int], truth: TruthTable
-) -> PairCounts:
+def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], truth: TruthTable) -> PairCounts:
     """Compare each prediction with a truth mask on every grid of the table.
 
     Args:

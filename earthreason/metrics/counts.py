@@ -17,8 +17,8 @@ import numpy as np
 from earthreason.errors import PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.masks.kernel import describe_fault
-from earthreason.masks.rle import resample_rle
 from earthreason.masks.pairs import PairCounts, TruthTable, count_pairs
+from earthreason.masks.rle import resample_rle
 from earthreason.metrics.references import References
 from earthreason.predictions.reader import PredictionSource
 from earthreason.types import RLE, Prediction

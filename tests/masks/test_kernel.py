@@ -37,7 +37,8 @@ def draw_mask(rng: np.random.Generator, kind: str, height: int, width: int) -> n
 
 
 KINDS = ("empty", "full", "pixel", "row", "column", "corners", "noise", "blocks")
-masks = st.tuples(st.sampled_from(KINDS), st.sampled_from(KINDS), st.integers(1, 300), st.integers(1, 300), st.integers())
+kinds, sides = st.sampled_from(KINDS), st.integers(1, 300)
+masks = st.tuples(kinds, kinds, sides, sides, st.integers())
 
 
 def decoded_counts(prediction, truth, grid):

@@ -10,7 +10,7 @@ from earthreason.errors import DataFormatError, EarthReasonError
 
 RNG = np.random.default_rng(0)
 CASES = [
-    (f"s{k:02d}", RNG.random((9, 13)) < 0.4 if k % 3 else None, RNG.random((9, 13)) < 0.3 if k % 4 else np.zeros((9, 13)))
+    (f"s{k:02d}", RNG.random((9, 13)) < 0.4 if k % 3 else None, RNG.random((9, 13)) < (0.3 if k % 4 else 0))
     for k in range(14)
 ]
 

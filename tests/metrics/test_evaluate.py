@@ -112,9 +112,12 @@ def test_results_say_what_they_were_made_of():
     content = evaluate({"a": HALF, "b": None}, TRUTH).to_dict()
     json.dumps(content, allow_nan=False)
     assert len(content["provenance"]["predictions_sha256"]) == 64
-    assert content["provenance"]["dataset_sha256"] == References(
-        [Reference(name, encode_mask(mask)) for name, mask in reversed(TRUTH.items())], "elsewhere"
-    ).fingerprint()
+    assert (
+        content["provenance"]["dataset_sha256"]
+        == References(
+            [Reference(name, encode_mask(mask)) for name, mask in reversed(TRUTH.items())], "elsewhere"
+        ).fingerprint()
+    )
     assert content["intervals"]["gIoU"][0] <= content["scores"]["gIoU"] <= content["intervals"]["gIoU"][1]
 
 

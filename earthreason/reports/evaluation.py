@@ -1,0 +1,227 @@
+"""The report of an evaluation: one HTML page that opens offline, with pictures beside it that load when seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from earthreason.masks.rle import decode_rle
+from earthreason.metrics.breakdowns import FEW
+from earthreason.metrics.counts import Key
+from earthreason.metrics.evaluate import NotScored, Result
+from earthreason.metrics.scores import METRICS
+from earthreason.predictions.reader import PredictionSource
+from earthreason.reports.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
+from earthreason.reports.page import write_page
+from earthreason.reports.table import QUESTIONS, describe_size, differences, format_interval, format_score
+from earthreason.types import RLE
+
+BINS = 20
+_SIDE = 288
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a gallery shows of a sample besides its masks."""
+
+    image: Image.Image
+    questions: list[str]
+    answers: list[str]
+
+
+SceneLoader = Callable[[str], Scene | None]
+"""Gives the scene of a sample id, None where there are no images."""
+
+
+def write_report(
+    folder: Path,
+    results: Sequence[Result | NotScored],
+    predictions: PredictionSource,
+    load_scene: SceneLoader,
+    gallery: int = 24,
+) -> Path:
+    """Write `folder/index.html` and its pictures; returns the page.
+
+    Args:
+        folder: made if need be; an earlier report in it is replaced.
+        results: the first is told in full, the others in the table of protocols.
+        predictions: what was scored.
+        load_scene: gives images and questions.
+        gallery: pictures in each of the four galleries.
+    """
+    result = results[0]
+    assert isinstance(result, Result)
+    chosen = {title: rows[:gallery] for title, rows in _galleries(result).items()}
+    masks = _masks_of(predictions, {key for rows in chosen.values() for key in rows})
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    galleries = [
+        (title, [_card(result, key, masks.get(key), load_scene, pictures) for key in rows])
+        for title, rows in chosen.items()
+    ]
+    page = folder / "index.html"
+    write_page(
+        page,
+        "evaluation.html",
+        result=result,
+        size=describe_size(result),
+        scores=[(METRICS[n].title, format_score(v), format_interval(result.intervals.get(n)))
+                for n, v in result.scores.items()],
+        protocols=[_protocol_row(r) for r in results],
+        histogram=_histogram(result.scored.iou),
+        points=_points(result),
+        breakdowns=_breakdowns(result),
+        galleries=galleries,
+        rows=_rows(result),
+        few=FEW,
+    )  # fmt: skip
+    return page
+
+
+def _galleries(result: Result) -> dict[str, list[Key]]:
+    """Questions by what is worth looking at, the most telling first."""
+    counts, iou = result.counts, result.scored.iou
+    keys = counts.keys()
+
+    def ranked(rows: np.ndarray, order: np.ndarray) -> list[Key]:
+        numbers = np.flatnonzero(rows)
+        return [keys[n] for n in numbers[np.argsort(order[numbers], kind="stable")]]
+
+    target, empty = ~counts.truth_empty, counts.truth_empty
+    share = counts.prediction_area / counts.grid_area
+    return {
+        "Worst: something was found, little of it right": ranked(target & ~counts.prediction_empty, iou),
+        "Best": ranked(target & ~counts.prediction_empty, -iou),
+        "False positives: nothing is there, something was marked": ranked(empty & ~counts.prediction_empty, -share),
+        "False negatives: something is there, nothing was marked": ranked(
+            target & counts.prediction_empty, -counts.truth_area / counts.grid_area
+        ),
+    }
+
+
+def _masks_of(predictions: PredictionSource, keys: set[Key]) -> dict[Key, RLE | None]:
+    found = {}
+    for prediction in predictions.read([]):
+        key = (prediction.sample_id, prediction.question_index)
+        if key in keys:
+            found[key] = prediction.segmentation
+    return found
+
+
+def _card(result: Result, key: Key, predicted: RLE | None, load_scene: SceneLoader, pictures: Path) -> dict[str, Any]:
+    sample_id, index = key
+    reference = result.references[sample_id]
+    truth = decode_rle(reference.segmentation)
+    scene = load_scene(sample_id)
+    image = Image.new("RGB", truth.shape[::-1], (128, 128, 128)) if scene is None else scene.image
+    mask = None if predicted is None else decode_rle(predicted)
+    shown = []
+    name = hashlib.blake2b(sample_id.encode(), digest_size=8).hexdigest()  # an id may hold any character
+    for label, layer, colour in (("image", None, TRUTH_COLOUR), ("truth", truth, TRUTH_COLOUR),
+                                 (f"prediction{index}", mask, PREDICTION_COLOUR)):  # fmt: skip
+        if label == "image" and scene is None:
+            continue
+        file = pictures / f"{name}-{label}.jpg"
+        # A mask on a canvas has no place on the image, so it is drawn on its own.
+        base = image
+        if layer is not None and layer.shape != truth.shape:
+            base = Image.new("RGB", layer.shape[::-1], (90, 90, 90))
+        draw_overlay(base, layer, colour, side=_SIDE).save(file, "JPEG", quality=82)
+        shown.append((f"pictures/{file.name}", label.rstrip("0123456789")))
+    iou = dict(zip(result.counts.keys(), result.scored.iou.tolist(), strict=True))[key]
+    return {
+        "sample_id": sample_id,
+        "index": index,
+        "iou": f"{iou:.3f}",
+        "question": scene.questions[index] if scene is not None and index < len(scene.questions) else "",
+        "answer": scene.answers[0] if scene is not None and scene.answers else "",
+        "category": reference.category or "",
+        "pictures": shown,
+    }
+
+
+def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
+    rules = result.protocol
+    row: dict[str, Any] = {
+        "name": rules.name,
+        "grid": rules.grid.name,
+        "asks": QUESTIONS[rules.questions],
+        "rules": "; ".join(differences(rules)[2:]),
+        "reason": result.reason if isinstance(result, NotScored) else "",
+        "scores": ["–"] * 3,
+    }
+    if isinstance(result, Result):
+        row["scores"] = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
+    return row
+
+
+def _histogram(iou: np.ndarray) -> list[tuple[float, int, float]]:
+    """Lower edge, number and share of the largest bin."""
+    numbers, edges = np.histogram(iou, bins=BINS, range=(0, 1))
+    top = max(int(numbers.max()), 1)
+    return [(float(edge), int(n), n / top) for edge, n in zip(edges[:-1], numbers, strict=True)]
+
+
+def _points(result: Result, most: int = 4000) -> list[tuple[float, float, str]]:
+    """Target area (log scale, 0.01 % to 100 %) and IoU of targets, both from 0 to 1, and the id."""
+    counts = result.counts
+    rows = np.flatnonzero(~counts.truth_empty)
+    if rows.size > most:
+        rows = rows[np.linspace(0, rows.size - 1, most).astype(int)]
+    share = np.array([result.references[s].area for s in counts.sample_id[rows]], float)
+    share /= [result.references[s].height * result.references[s].width for s in counts.sample_id[rows]]
+    x = np.clip((np.log10(np.maximum(share, 1e-9)) + 4) / 4, 0, 1)
+    ids = counts.sample_id[rows]
+    places = zip(x.tolist(), result.scored.iou[rows].tolist(), ids, strict=True)
+    return [(round(area, 4), round(iou, 4), str(sample_id)) for area, iou, sample_id in places]
+
+
+def _breakdowns(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
+    return [
+        (
+            name,
+            [
+                {
+                    "group": group,
+                    "n": int(row["n"]),
+                    "few": bool(row["few"]),
+                    "share": 0.0 if row["gIoU"] is None else float(row["gIoU"]),
+                    "scores": [format_score(_number(row[score])) for score in ("gIoU", "cIoU", "Pr@0.5", "T-acc")],
+                }
+                for group, row in frame.iterrows()
+            ],
+        )
+        for name, frame in result.breakdowns.items()
+    ]
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def _rows(result: Result) -> list[Mapping[str, Any]]:
+    frame = result.per_sample.sort_values("iou", kind="stable")
+    return [
+        {
+            "sample_id": row.sample_id,
+            "index": row.question_index,
+            "iou": f"{row.iou:.3f}",
+            "category": row.category or "",
+            "verdict": _verdict(bool(row.truth_empty), bool(row.prediction_empty), bool(row.answered)),
+        }
+        for row in frame.itertuples()
+    ]
+
+
+def _verdict(truth_empty: bool, prediction_empty: bool, answered: bool) -> str:
+    if not answered:
+        return "unanswered"
+    if truth_empty:
+        return "rightly empty" if prediction_empty else "false positive"
+    return "false negative" if prediction_empty else "overlap"

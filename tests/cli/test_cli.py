@@ -1,0 +1,168 @@
+"""The commands as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from baselines.cli import app as baselines_app
+from earthreason.cli.main import COMMANDS, app
+from earthreason.masks.rle import encode_mask
+from earthreason.predictions import read_predictions, write_predictions
+from earthreason.types import Prediction
+
+ROOT = Path(__file__).resolve().parents[2]
+MASK = np.zeros((6, 9), bool)
+MASK[1:4, 2:7] = True
+
+
+def command(*arguments: str, module: str = "earthreason"):
+    """Run a command line in a process of its own, as a shell does."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def truth(tmp_path):
+    path = tmp_path / "truth.json"
+    samples = [{"sample_id": name, "segmentation": encode_mask(mask)} for name, mask in
+               (("a", MASK), ("b", np.zeros((6, 9))))]  # fmt: skip
+    path.write_text(json.dumps({"samples": samples}))
+    return path
+
+
+@pytest.fixture
+def preds(tmp_path):
+    path = tmp_path / "preds.json"
+    write_predictions(path, [Prediction("a", encode_mask(MASK)), Prediction("b", None)], {"model": "m"})
+    return path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: earthreason{'-eval' if name == 'eval' else f' {name}'}" in result.output
+
+
+@pytest.mark.parametrize("name", ["predict", "models"])
+def test_every_baseline_command_has_help_with_an_example(name):
+    result = CliRunner().invoke(baselines_app, [name, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: python -m baselines {name}" in result.output
+
+
+def test_eval_prints_a_table(preds, truth):
+    result = command("eval", str(preds), "--ground-truth", str(truth))
+    assert result.returncode == 0, result.stderr
+    assert "gIoU (mean per-sample IoU)" in result.stdout
+    assert "100.00" in result.stdout
+    assert "1 empty targets" in result.stdout
+
+
+def test_eval_prints_json_alone(preds, truth):
+    result = command("eval", str(preds), "--ground-truth", str(truth), "--json", "-")
+    content = json.loads(result.stdout)
+    assert content["results"][0]["protocol"] == "segearth-r1"
+    assert content["results"][0]["scores"]["gIoU"] == pytest.approx(1, abs=1e-6)
+
+
+def test_eval_writes_json_and_csv(preds, truth, tmp_path):
+    result = command("eval", str(preds), "--ground-truth", str(truth), "--json", str(tmp_path / "r.json"),
+                     "--csv", str(tmp_path / "r.csv"))  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "r.json").read_text())["results"]
+    assert (tmp_path / "r.csv").read_text().startswith("sample_id,question_index,iou")
+
+
+def test_eval_under_all_protocols(preds, truth):
+    result = command("eval", str(preds), "--ground-truth", str(truth), "--protocol", "all")
+    assert result.returncode == 0, result.stderr
+    for name in ("segearth-r1", "think2seg-rs", "rrsis-d", "what makes them differ"):
+        assert name in result.stdout
+
+
+def test_compare_prints_wins_and_p_values(preds, truth, tmp_path):
+    other = tmp_path / "other.json"
+    write_predictions(other, [Prediction("a", None), Prediction("b", None)])
+    result = command("compare", str(preds), str(other), "--ground-truth", str(truth), "--resamples", "200")
+    assert result.returncode == 0, result.stderr
+    assert "0 wins, 1 ties, 1 losses" in result.stdout
+    assert "a question 0: 1.000" in result.stdout
+
+
+def test_protocols_are_explained():
+    result = command("protocols", "grefcoco")
+    assert "no-target" in result.stdout
+    assert json.loads(command("protocols", "--json").stdout)[0]["name"] == "segearth-r1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["eval", "nowhere.json"], "no predictions file nowhere.json"),
+        (["eval", "{preds}", "--protocol", "segearth"], "did you mean 'segearth-r1'"),
+        (["eval", "{preds}", "--ground-truth", "nowhere.json"], "no ground-truth file nowhere.json"),
+        (["eval", "{preds}", "--config", "sampel"], "did you mean 'sample'"),
+        (["eval", "{preds}", "--data-dir", "/nowhere"], "no folder /nowhere"),
+        (["compare", "{preds}"], "at least two"),
+        (["protocols", "lysa"], "did you mean 'lisa'"),
+        (["synth", "--out", "{folder}", "--n", "9"], "not an empty folder"),
+        (["synth", "--out", "{folder}/new", "--size", "big"], "give pixels as 512"),
+        (["synth", "--out", "{folder}/new", "--size", "20"], "sides go from"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_two(arguments, words, preds, tmp_path):
+    filled = [a.format(preds=preds, folder=tmp_path) for a in arguments]
+    result = command(*filled)
+    assert result.returncode == 2, result.stderr
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_synth_writes_a_set(tmp_path):
+    result = command("synth", "--out", str(tmp_path / "set"), "--n", "6", "--size", "128", "--workers", "1")
+    assert result.returncode == 0, result.stderr
+    assert "6 scenes" in result.stdout
+    assert len(list((tmp_path / "set" / "train" / "images").iterdir())) == 3
+
+
+def test_demo_leaves_predictions_pictures_and_a_page(tmp_path):
+    result = command("demo", "--out", str(tmp_path / "demo"))
+    assert result.returncode == 0, result.stderr
+    assert "saliency" in result.stdout
+    page = (tmp_path / "demo" / "index.html").read_text()
+    assert page.count("data:image/jpeg") == 24
+    assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
+    assert (tmp_path / "demo" / "pictures.png").stat().st_size > 50_000
+    assert len(read_predictions(tmp_path / "demo" / "centre.json").predictions) == 100
+
+
+def test_predict_and_eval_agree_on_the_split(tmp_path):
+    out = tmp_path / "everything.json"
+    made = command("predict", "--model", "everything", "--config", "sample", "--split", "val", "--out", str(out),
+                   module="baselines")  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    result = command("eval", str(out), "--json", "-")
+    content = json.loads(result.stdout)["results"][0]
+    assert content["ground_truth"] == "sample val"
+    assert content["scores"]["recall"] == 1
+    assert content["scores"]["N-acc"] == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [("saliancy", "did you mean 'saliency'"), ("no.such:Model", "give MODULE:CLASS")]
+)
+def test_unknown_models_are_told(model, words, tmp_path):
+    result = command("predict", "--model", model, "--config", "sample", "--out", str(tmp_path / "p.json"),
+                     module="baselines")  # fmt: skip
+    assert result.returncode == 2
+    assert words in result.stderr

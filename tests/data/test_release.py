@@ -1,0 +1,122 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from earthreason.data.release import find_release, release_records
+from earthreason.errors import DataFormatError, DataNotFoundError
+
+
+def read_all(release):
+    splits, counts = release_records(release)
+    return {split: list(records) for split, records in splits.items()}, counts
+
+
+def test_samples_are_paired_by_stem(release):
+    splits, counts = read_all(release)
+    assert counts == {"train": 3, "validation": 1, "test": 2}
+    first = splits["train"][0]
+    assert (first.sample_id, first.height, first.width, first.is_empty) == ("a", 24, 32, False)
+    assert first.questions == ["Where would a be?", "And where else?"]
+    assert first.category is None
+    assert splits["test"][1].is_empty
+
+
+def test_the_layout_is_found_wherever_it_is_nested(release, tmp_path):
+    deep = tmp_path / "x" / "RSReasonSeg"
+    deep.parent.mkdir()
+    release.rename(deep)
+    assert find_release(tmp_path) == deep
+
+
+def test_a_folder_without_a_release_says_what_was_expected(tmp_path):
+    with pytest.raises(DataNotFoundError, match="images, labels, QAs"):
+        find_release(tmp_path)
+    with pytest.raises(DataNotFoundError, match="no folder"):
+        find_release(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("part", ["images", "labels", "QAs"])
+def test_a_stem_missing_in_one_folder_is_named(release, part):
+    next((release / "train" / part).glob("b.*")).unlink()
+    with pytest.raises(DataFormatError, match=f"{part} lacks 'b'"):
+        read_all(release)
+
+
+def test_two_images_of_one_stem_are_refused(release):
+    Image.new("RGB", (32, 24)).save(release / "train" / "images" / "a.png")
+    with pytest.raises(DataFormatError, match="several files for 'a'"):
+        read_all(release)
+
+
+def damage(release, part, content):
+    path = next((release / "train" / part).glob("a.*"))
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content)
+    with pytest.raises(DataFormatError) as caught:
+        read_all(release)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_truncated_image_is_named(release):
+    whole = (release / "train" / "images" / "a.jpg").read_bytes()
+    assert "not a readable image" in damage(release, "images", whole[: len(whole) // 2])
+
+
+def test_a_label_that_is_no_picture_is_named(release):
+    assert "not a readable label" in damage(release, "labels", b"nothing")
+
+
+def test_a_label_of_another_size_is_named(release):
+    Image.new("L", (31, 24)).save(release / "train" / "labels" / "a.png")
+    with pytest.raises(DataFormatError, match=r"a.png: the label is 24x31.*a.jpg is 24x32"):
+        read_all(release)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected"),
+        ('{"questions": [], "answer": []}', "has no questions"),
+        ('{"questions": "why", "answer": []}', "questions is not a list of texts"),
+        ('{"questions": ["why"], "answer": [1]}', "answer is not a list of texts"),
+        ('{"questions": ["why"], "answer": [], "category": 3}', "category is not a text"),
+        ('{"questions": ["why"], "answer": [], "ground_resolution": "fine"}', "not a number of metres"),
+    ],
+)
+def test_broken_question_files_are_named(release, text, words):
+    assert words in damage(release, "QAs", text)
+
+
+def test_question_files_may_be_txt_with_a_byte_order_mark(release):
+    old = release / "train" / "QAs" / "a.json"
+    old.unlink()
+    qa = {"questions": ["why"], "answer": ["so"], "category": "lake", "ground_resolution": 2}
+    (old.with_suffix(".txt")).write_text("\ufeff" + json.dumps(qa), encoding="utf-8")
+    first = read_all(release)[0]["train"][0]
+    assert (first.category, first.ground_resolution, first.answers) == ("lake", 2.0, ["so"])
+
+
+def test_any_pixel_that_is_not_zero_is_target(release):
+    mask = np.zeros((24, 32), np.uint8)
+    mask[0, 0] = 1
+    Image.fromarray(mask).save(release / "train" / "labels" / "a.png")
+    record = read_all(release)[0]["train"][0]
+    assert not record.is_empty
+
+
+def test_pictures_that_are_not_rgb_become_rgb(release):
+    Image.new("L", (32, 24), 90).save(release / "train" / "images" / "a.jpg")
+    record = read_all(release)[0]["train"][0]
+    assert record.image[:4] == b"\x89PNG"
+
+
+def test_stems_that_stand_in_two_splits_get_unique_ids(release, tmp_path):
+    for part in ("images", "labels", "QAs"):
+        path = next((release / "test" / part).glob("e.*"))
+        path.rename(path.with_stem("a"))
+    splits, _ = read_all(release)
+    assert splits["train"][0].sample_id == "train-a"
+    assert splits["test"][0].sample_id == "test-a"

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from earthreason.files import atomic_path, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scraps(tmp_path):
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_appears_whole(tmp_path):
+    target = tmp_path / "deep" / "folder"
+    with atomic_path(target) as temporary:
+        temporary.mkdir()
+        (temporary / "x").write_text("x")
+        assert not target.exists()
+    assert (target / "x").read_text() == "x"
+
+
+def test_a_folder_does_not_replace_one_with_content(tmp_path):
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "mine").write_text("x")
+    with pytest.raises(FileExistsError), atomic_path(target) as temporary:
+        temporary.mkdir()
+    assert (target / "mine").exists()
+
+
+def test_json_refuses_what_is_not_json(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", float("nan"))
+    write_json(tmp_path / "a.json", {"ä": 1})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"ä": 1}
