@@ -157,6 +157,8 @@ def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
         "scores": ["–"] * 3,
     }
     if isinstance(result, Result):
+        if result.missing:
+            row["rules"] += f"; {result.missing} of {len(result.counts)} questions unanswered and scored as empty"
         row["scores"] = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
     return row
 

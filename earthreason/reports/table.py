@@ -73,7 +73,9 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
             console.print(f"{result.protocol.name}: {result.reason}", soft_wrap=True)
     console.print("what makes them differ:")
     for result in scored:
-        console.print(f"  {result.protocol.name}: {'; '.join(differences(result.protocol))}", soft_wrap=True)
+        unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
+        rules = "; ".join(differences(result.protocol))
+        console.print(f"  {result.protocol.name}: {rules}{unanswered}", soft_wrap=True)
     console.print("N-acc and T-acc do not depend on the grid; `earthreason protocols` tells each in full")
 
 

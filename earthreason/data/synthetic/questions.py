@@ -157,7 +157,7 @@ _ANSWERS = {
         "Look for {looks}: this is the {name}, a place {clause}.",
     ),
     "multi-instance": (
-        "All of the {count} {plural} are meant, each of them {looks}.",
+        "The {count} {plural} in view are meant, each of them {looks}.",
         "The {count} {plural} belong together here, since each is a place {clause}.",
         "Each of the {count} {plural} has to be marked: {looks} is what a place {clause} looks like.",
     ),

@@ -1,0 +1,214 @@
+"""What scoring costs: ours against the usual ways, on the same files in the same run.
+
+    python benchmarks/evaluate.py            the table of routes, and how cost grows with runs per mask
+    python benchmarks/evaluate.py --large    100,000 pairs through the command line, with peak memory
+
+Every route reads both JSON files and gives gIoU and cIoU; all have to agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco
+from scipy.ndimage import gaussian_filter
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from earthreason.masks.grids import Grid, place_on_grid
+from earthreason.masks.rle import encode_mask
+from earthreason.metrics.evaluate import evaluate_protocols
+from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
+from earthreason.metrics.references import read_references
+from earthreason.predictions.reader import open_predictions
+
+SIDE = 1024
+CANVAS = Grid("letterbox", SIDE)
+Route = Callable[[Path, Path], tuple[float, float]]
+
+
+def make_masks(count: int, smoothness: float, shape: tuple[int, int], seed: int) -> list[np.ndarray]:
+    """Blobs with rough edges: thresholded noise at two scales, as predictions of a network look."""
+    rng = np.random.default_rng(seed)
+    masks = []
+    for _ in range(count):
+        field = gaussian_filter(rng.standard_normal(shape, np.float32), smoothness * rng.uniform(0.6, 1.6))
+        field /= field.std()
+        fine = gaussian_filter(rng.standard_normal(shape, np.float32), 1.5)
+        masks.append(field + 0.03 * fine / fine.std() > rng.uniform(0.6, 1.4))
+    return masks
+
+
+def write_files(
+    folder: Path, pairs: int, smoothness: float, shape: tuple[int, int] = (SIDE, SIDE)
+) -> tuple[Path, Path]:
+    """Predictions and ground truth of `pairs` different masks each."""
+    base = make_masks(2 * min(pairs, 100), smoothness, shape, seed=0)
+    rles = [encode_mask(mask) for mask in base]
+    half = len(rles) // 2
+    samples = [{"sample_id": f"s{k}", "segmentation": rles[k % half]} for k in range(pairs)]
+    # A prediction shares most of its target, as a fair model's does.
+    joined = [encode_mask(base[k] ^ (base[half + k] & base[k - 1])) for k in range(half)]
+    predictions = [{"sample_id": f"s{k}", "segmentation": joined[k % half]} for k in range(pairs)]
+    paths = folder / "predictions.json", folder / "truth.json"
+    paths[0].write_text(json.dumps({"info": {}, "predictions": predictions}))
+    paths[1].write_text(json.dumps({"samples": samples}))
+    return paths
+
+
+def read_both(predictions: Path, truth: Path) -> list[tuple[dict, dict]]:
+    """Both files with the standard library, paired, counts as bytes."""
+    answers = {p["sample_id"]: p["segmentation"] for p in json.loads(predictions.read_text())["predictions"]}
+    samples = json.loads(truth.read_text())["samples"]
+
+    def as_bytes(rle: dict) -> dict:
+        return {"size": rle["size"], "counts": rle["counts"].encode()}
+
+    return [(as_bytes(answers[s["sample_id"]]), as_bytes(s["segmentation"])) for s in samples]
+
+
+def summarise(shared: list[int], united: list[int]) -> tuple[float, float]:
+    i, u = np.array(shared, float), np.array(united, float)
+    return float(np.where(u == 0, 1, i / np.maximum(u, 1)).mean()), float(i.sum() / u.sum())
+
+
+def ours(protocol: object, workers: int) -> Route:
+    def run(predictions: Path, truth: Path) -> tuple[float, float]:
+        (result,) = evaluate_protocols(
+            open_predictions(predictions), read_references(truth), [protocol], resamples=0, workers=workers
+        )
+        return result["gIoU"], result["cIoU"]
+
+    return run
+
+
+def decode_numpy(canvas: bool) -> Route:
+    def run(predictions: Path, truth: Path) -> tuple[float, float]:
+        shared, united = [], []
+        for p, t in read_both(predictions, truth):
+            a, b = coco.decode(p), coco.decode(t)
+            if canvas:
+                a, b = place_on_grid(a, CANVAS), place_on_grid(b, CANVAS)
+            shared.append(int((a & b).sum()))
+            united.append(int((a | b).sum()))
+        return summarise(shared, united)
+
+    return run
+
+
+def decode_torch_histogram(predictions: Path, truth: Path) -> tuple[float, float]:
+    """As the reference evaluator: letterbox, then three histograms; float because histc has no integers on the CPU."""
+    import torch
+
+    shared, united = [], []
+    for p, t in read_both(predictions, truth):
+        a, b = (torch.from_numpy(place_on_grid(coco.decode(m), CANVAS).astype(np.float32)) for m in (p, t))
+        agreed = a[a == b]
+        i, n, m = (torch.histc(x, bins=2, min=0, max=1) for x in (agreed, a, b))
+        shared.append(int(i[1]))
+        united.append(int(n[1] + m[1] - i[1]))
+    return summarise(shared, united)
+
+
+def coco_pairs(predictions: Path, truth: Path) -> tuple[float, float]:
+    """The RLE way of pycocotools, native size only: merge, then three areas."""
+    shared, united = [], []
+    for p, t in read_both(predictions, truth):
+        i = int(coco.area(coco.merge([p, t], intersect=True)))
+        shared.append(i)
+        united.append(int(coco.area(p)) + int(coco.area(t)) - i)
+    return summarise(shared, united)
+
+
+ROUTES: dict[str, Route] = {
+    "pycocotools merge + area, native": coco_pairs,
+    "decode + numpy, native": decode_numpy(False),
+    "decode + letterbox + numpy": decode_numpy(True),
+    "decode + letterbox + torch histc": decode_torch_histogram,
+    "ours, native, 1 thread": ours(NATIVE, 1),
+    "ours, native, 2 threads": ours(NATIVE, 2),
+    "ours, letterbox-1024, 1 thread": ours(SEGEARTH_R1, 1),
+    "ours, letterbox-1024, 2 threads": ours(SEGEARTH_R1, 2),
+}
+
+
+def time_route(route: Route, files: tuple[Path, Path], repeats: int) -> tuple[float, tuple[float, float]]:
+    best, scores = float("inf"), (0.0, 0.0)
+    for _ in range(repeats):
+        began = time.perf_counter()
+        scores = route(*files)
+        best = min(best, time.perf_counter() - began)
+    return best, scores
+
+
+def compare_routes(pairs: int, smoothness: float, shape: tuple[int, int], repeats: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_files(Path(folder), pairs, smoothness, shape)
+        runs = np.mean([len(_runs(p["segmentation"])) for p in json.loads(files[0].read_text())["predictions"][:50]])
+        print(f"\n{pairs} pairs of {shape[0]} x {shape[1]}, {runs:.0f} runs a mask, both files read by every route")
+        print(f"{'route':36s} {'µs a pair':>10s} {'times pycocotools':>18s}   gIoU     cIoU")
+        base = None
+        for name, route in ROUTES.items():
+            route(*files)  # compile, import, warm the page cache
+            seconds, (giou, ciou) = time_route(route, files, repeats)
+            base = base or seconds
+            print(f"{name:36s} {1e6 * seconds / pairs:10.0f} {base / seconds:17.2f}x   {giou:.6f} {ciou:.6f}")
+
+
+def _runs(rle: dict) -> np.ndarray:
+    flat = coco.decode({"size": rle["size"], "counts": rle["counts"].encode()}).ravel(order="F")
+    return np.flatnonzero(np.diff(flat))
+
+
+def large(pairs: int = 100_000, questions: int = 5) -> None:
+    """Score a large file with the command line in a process of its own; print wall time and peak memory."""
+    rles = [encode_mask(mask) for mask in make_masks(100, 40, (SIDE, SIDE), seed=1)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images = pairs // questions
+        with (folder / "truth.json").open("w") as file:
+            json.dump({"samples": [{"sample_id": f"s{k}", "segmentation": rles[k % 100], "question_count": questions}
+                                   for k in range(images)]}, file)  # fmt: skip
+        with (folder / "predictions.jsonl").open("w") as file:
+            for k in range(images):
+                for q in range(questions):
+                    mask = rles[(k + q) % 100]
+                    file.write(json.dumps({"sample_id": f"s{k}", "question_index": q, "segmentation": mask}) + "\n")
+        size = (folder / "predictions.jsonl").stat().st_size / 2**20
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "earthreason", "eval", str(folder / "predictions.jsonl"), "--ground-truth",
+                   str(folder / "truth.json"), "--protocol", "grefcoco", "--workers", "2"]  # fmt: skip
+        root = Path(__file__).resolve().parent.parent
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=root)
+        seconds = time.perf_counter() - began
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
+    mean = np.mean([len(_runs(rle)) for rle in rles])
+    print(f"{pairs} pairs ({images} images, {mean:.0f} runs a mask, {size:.0f} MiB of predictions), two grids, "
+          f"intervals of 10,000 resamples: {seconds:.1f} s, peak {peak:.0f} MiB")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    if arguments.large:
+        large()
+        return
+    for smoothness in (60, 25, 8):
+        compare_routes(arguments.pairs, smoothness, (SIDE, SIDE), arguments.repeats)
+    compare_routes(arguments.pairs, 40, (720, 1280), arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
