@@ -35,7 +35,7 @@ def references_of(dataset: Dataset, source: str) -> References:
     """The references of a dataset with our columns."""
     from datasets import Image
 
-    rows = dataset.select_columns(["mask", "questions", "is_empty", *_FACTS]).cast_column("mask", Image(decode=False))
+    rows = dataset.select_columns(["mask", "questions", *_FACTS]).cast_column("mask", Image(decode=False))
     references = []
     for row in rows:
         if row["mask"] is None:
@@ -45,7 +45,6 @@ def references_of(dataset: Dataset, source: str) -> References:
             Reference(
                 segmentation=encode_mask(mask),
                 question_count=max(1, len(row["questions"])),
-                is_empty=row["is_empty"],
                 **{fact: row[fact] for fact in _FACTS},
             )
         )

@@ -167,9 +167,11 @@ def count_batch(
     counts: np.ndarray,
     boxes: np.ndarray,
     drawn: np.ndarray,
+    truth_drawn: np.ndarray,
     faults: np.ndarray,
+    truth_faults: np.ndarray,
 ) -> None:
-    """Fill `counts` (n, grids, 3), `boxes` (n, 2), `drawn` (n,) and `faults` (n,); see `count_pairs`."""
+    """Fill `counts` (n, grids, 3), `boxes` (n, 2) and the (n,) columns of `PairCounts`; see `count_pairs`."""
     pairs, grids = counts.shape[0], counts.shape[1]
     longest, longest_truth = 1, 1
     for k in range(pairs):
@@ -181,22 +183,28 @@ def count_batch(
     truth_mapped = np.empty((grids, longest_truth), np.int64)
     truth_areas = np.zeros(grids, np.int64)
     box, truth_box = np.zeros(4, np.int64), np.zeros(4, np.int64)
-    last_truth, m = -1, 0
+    last_truth, m, truth_area = -1, 0, 0
     for k in range(pairs):
         t = truth_of[k]
         height, width = truth_sizes[t, 0], truth_sizes[t, 1]
         if t != last_truth:  # several questions of one image follow each other: its truth is read once
             last_truth = t
             m = decode_runs(truth_texts, truth_at[t], truth_at[t + 1], height * width, truth_boundaries)
+            truth_area = foreground_area(truth_boundaries, m)
             bounding_box(truth_boundaries, m, height, truth_box)
             for g in range(grids):
                 if row_at[g, t] < 0:
                     truth_mapped[g, :m] = truth_boundaries[:m]
+                    truth_areas[g] = truth_area
                 else:
                     rows = prefixes[row_at[g, t] : row_at[g, t] + height + 1]
                     columns = prefixes[column_at[g, t] : column_at[g, t] + width + 1]
                     map_boundaries(truth_boundaries, m, height, rows, columns, truth_mapped[g])
-                truth_areas[g] = foreground_area(truth_mapped[g], m)
+                    truth_areas[g] = foreground_area(truth_mapped[g], m)
+        if m < 0:
+            truth_faults[k] = m
+            continue
+        truth_drawn[k] = truth_area > 0
         counts[k, :, 2] = truth_areas
         if not given[k]:
             compare_boxes(np.zeros(4, np.int64), truth_box, boxes[k])
@@ -205,13 +213,14 @@ def count_batch(
         if n < 0:
             faults[k] = n
             continue
-        drawn[k] = foreground_area(boundaries, n) > 0
+        native_area = foreground_area(boundaries, n)
+        drawn[k] = native_area > 0
         bounding_box(boundaries, n, own_sizes[k, 0], box)
         compare_boxes(box, truth_box, boxes[k])
         for g in range(grids):
             if row_at[g, t] < 0:
                 counts[k, g, 0] = overlap(boundaries, n, truth_mapped[g], m)
-                counts[k, g, 1] = foreground_area(boundaries, n)
+                counts[k, g, 1] = native_area
             else:
                 rows = prefixes[row_at[g, t] : row_at[g, t] + height + 1]
                 columns = prefixes[column_at[g, t] : column_at[g, t] + width + 1]

@@ -30,9 +30,10 @@ class TruthTable:
     """
 
     def __init__(self, masks: Sequence[RLE], grids: Sequence[Grid]) -> None:
-        """Pack masks that `validate_rle` has passed."""
+        """Pack masks; their counts are checked when they are compared."""
         self.grids = tuple(grids)
         self.texts, self.starts = _pack_texts([mask["counts"] for mask in masks])
+        self.not_ascii = np.array([not mask["counts"].isascii() for mask in masks], bool)
         self.sizes = np.array([mask["size"] for mask in masks], np.int64).reshape(-1, 2)
         self.row_at = np.full((len(self.grids), len(masks)), -1, np.int64)
         self.column_at = np.full_like(self.row_at, -1)
@@ -61,14 +62,17 @@ class PairCounts:
     Attributes:
         counts: (n, grids, 3) int64: intersection, prediction area, truth area.
         boxes: (n, 2) int64: intersection and union of the masks' bounding boxes, at the masks' own size.
-        drawn: (n,) bool, the prediction has foreground at its own size.
-        faults: (n,) int64, 0 or a code for `describe_fault`; the other integers of such a pair mean nothing.
+        drawn, truth_drawn: (n,) bool, the mask has foreground at its own size.
+        faults, truth_faults: (n,) int64, 0 or a code for `describe_fault`; the other integers of such a pair mean
+            nothing.
     """
 
     counts: np.ndarray
     boxes: np.ndarray
     drawn: np.ndarray
+    truth_drawn: np.ndarray
     faults: np.ndarray
+    truth_faults: np.ndarray
 
 
 def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], truth: TruthTable) -> PairCounts:
@@ -86,12 +90,15 @@ def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], trut
     texts, starts = _pack_texts(counts_text)
     own_sizes = np.array([(1, 1) if p is None else p["size"] for p in predictions], np.int64).reshape(-1, 2)
     found = PairCounts(
-        np.zeros((n, grids, 3), np.int64), np.zeros((n, 2), np.int64), np.zeros(n, bool), np.zeros(n, np.int64)
-    )
+        np.zeros((n, grids, 3), np.int64), np.zeros((n, 2), np.int64),
+        np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, np.int64), np.zeros(n, np.int64),
+    )  # fmt: skip
     count_batch(
         texts, starts, given, own_sizes, truth.texts, truth.starts, truth.sizes, np.asarray(truth_of, np.int64),
         truth.prefixes, truth.row_at, truth.column_at,
-        found.counts, found.boxes, found.drawn, found.faults,
+        found.counts, found.boxes, found.drawn, found.truth_drawn, found.faults, found.truth_faults,
     )  # fmt: skip
     found.faults[~is_ascii] = -1
+    if truth.not_ascii.size:
+        found.truth_faults[truth.not_ascii[np.asarray(truth_of, np.int64)]] = -1
     return found

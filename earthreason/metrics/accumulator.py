@@ -12,7 +12,6 @@ import numpy as np
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.masks.grids import Grid
 from earthreason.masks.pairs import TruthTable, count_pairs
-from earthreason.masks.rle import rle_area
 from earthreason.metrics.counts import GridCounts, Key, RegionCounts, join_tables, name_key, table_of_pairs
 from earthreason.metrics.inputs import MaskLike, as_rle
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
@@ -70,9 +69,8 @@ class RegionAccumulator:
                 f"but the ground truth is {target['size'][0]}x{target['size'][1]} (height x width); they must match"
             )
         table = TruthTable([target], self.grids)
-        empty = np.array([rle_area(target) == 0])
         found = count_pairs([answer], [0], table)
-        self._parts.append(table_of_pairs([(sample_id, question_index)], found, [0], table, empty))
+        self._parts.append(table_of_pairs([(sample_id, question_index)], found, [0], table))
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:
         """Add everything another accumulator has seen; returns self.
@@ -94,7 +92,7 @@ class RegionAccumulator:
         """
         if not self._parts:
             empty = TruthTable([], self.grids)
-            return table_of_pairs([], count_pairs([], [], empty), [], empty, np.zeros(0, bool))
+            return table_of_pairs([], count_pairs([], [], empty), [], empty)
         joined = join_tables(self._parts, self.grids)
         return {grid: without_repeats(table) for grid, table in joined.items()}
 

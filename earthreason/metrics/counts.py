@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from earthreason.errors import PredictionsError
+from earthreason.errors import DataFormatError, PredictionsError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.kernel import describe_fault
 from earthreason.masks.pairs import PairCounts, TruthTable, count_pairs
@@ -25,7 +25,7 @@ from earthreason.types import RLE, Prediction
 
 Key = tuple[str, int]
 """Sample id and question index."""
-_CHUNK_PAIRS, _CHUNK_BYTES = 512, 4 << 20
+_CHUNK_PAIRS, _CHUNK_BYTES = 512, 1 << 19
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,9 @@ def table_of_pairs(
     found: PairCounts,
     truth_of: Sequence[int],
     truth: TruthTable,
-    truth_empty: np.ndarray,
     answered: bool = True,
 ) -> GridCounts:
-    """Name the columns of counted pairs. `truth_empty` has a bool for every truth of the table."""
+    """Name the columns of counted pairs."""
     rows = np.asarray(truth_of, np.int64)
     shapes = truth.sizes[rows]
     shared = {
@@ -102,7 +101,7 @@ def table_of_pairs(
         "question_index": np.array([key[1] for key in keys], np.int64),
         "box_intersection": found.boxes[:, 0],
         "box_union": found.boxes[:, 1],
-        "truth_empty": truth_empty[rows],
+        "truth_empty": ~found.truth_drawn,
         "prediction_empty": ~found.drawn,
         "answered": np.full(len(keys), answered),
     }
@@ -129,7 +128,12 @@ def pack_truth(references: References, grids: Sequence[Grid]) -> TruthTable:
 
 def pack_canvas(references: References, grid: Grid) -> TruthTable:
     """The references' masks put on a canvas, for predictions that lie on it; boxes are then the canvas's."""
-    masks = [resample_rle(reference.segmentation, grid) for reference in references.values()]
+    masks = []
+    for reference in references.values():
+        try:
+            masks.append(resample_rle(reference.segmentation, grid))
+        except RLEError as error:
+            raise DataFormatError(f"{references.source}: sample {reference.sample_id!r}: {error}") from None
     table = TruthTable(masks, [Grid("native")])
     table.grids = (grid,)
     return table
@@ -161,7 +165,6 @@ def count_regions(
     """
     on_canvas = predictions.grid.kind != "native"
     truth = pack_canvas(references, predictions.grid) if on_canvas else pack_truth(references, grids)
-    empty = np.array([reference.is_empty for reference in references.values()], bool)
     faults: list[str] = []
     parts: list[GridCounts] = []
 
@@ -170,9 +173,12 @@ def count_regions(
             mask = chunk.masks[row]
             assert mask is not None
             faults.append(f"{name_key(chunk.keys[row])}: {describe_fault(int(found.faults[row]), *mask['size'])}")
+        _check_truth(chunk.keys, found, references)
         if on_canvas:
             found.boxes[:] = 0  # a box on the canvas does not compare with one at the image's own size
-        parts.append(table_of_pairs(chunk.keys, found, chunk.truth_of, truth, empty))
+            # A thin target may have no pixel on the canvas; it is a target all the same.
+            found.truth_drawn[:] = [not references[key[0]].is_empty for key in chunk.keys]
+        parts.append(table_of_pairs(chunk.keys, found, chunk.truth_of, truth))
 
     checked = _checked(predictions, references, faults)
     waiting: deque[tuple[_Chunk, Future[PairCounts]]] = deque()
@@ -187,18 +193,25 @@ def count_regions(
     if faults:
         raise PredictionsError(predictions.source, faults)
     if not parts:
-        parts = [table_of_pairs([], count_pairs([], [], truth), [], truth, empty)]
+        parts = [table_of_pairs([], count_pairs([], [], truth), [], truth)]
     return join_tables(parts, grids)
 
 
 def count_unanswered(keys: Sequence[Key], references: References, grids: Sequence[Grid]) -> GridCounts:
     """Rows for questions without a prediction, scored as "no target"."""
     truth = pack_truth(references, grids)
-    empty = np.array([reference.is_empty for reference in references.values()], bool)
     number = {sample_id: n for n, sample_id in enumerate(references)}
     truth_of = [number[key[0]] for key in keys]
     found = count_pairs([None] * len(keys), truth_of, truth)
-    return table_of_pairs(keys, found, truth_of, truth, empty, answered=False)
+    _check_truth(keys, found, references)
+    return table_of_pairs(keys, found, truth_of, truth, answered=False)
+
+
+def _check_truth(keys: Sequence[Key], found: PairCounts, references: References) -> None:
+    for row in np.flatnonzero(found.truth_faults).tolist():
+        reference = references[keys[row][0]]
+        fault = describe_fault(int(found.truth_faults[row]), reference.height, reference.width)
+        raise DataFormatError(f"{references.source}: sample {reference.sample_id!r}: {fault}")
 
 
 def _chunks(checked: Iterable[tuple[Key, RLE | None, int]]) -> Iterator[_Chunk]:

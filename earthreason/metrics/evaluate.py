@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -228,12 +229,14 @@ def evaluate_protocols(
     if protocols[0] not in usable:
         raise EarthReasonError(_wrong_grid(predictions, protocols[0]))
     grids = list(dict.fromkeys(rules.grid for rules in usable))
-    tables = count_regions(predictions, references, grids, workers)
+    with ThreadPoolExecutor(1) as pool:  # hashing releases the interpreter lock, so it costs no wall time
+        hashes = pool.submit(predictions.fingerprint), pool.submit(references.fingerprint)
+        tables = count_regions(predictions, references, grids, workers)
     tables, unanswered = _answer_all(predictions, references, usable, tables, missing, seed)
     bands = _count_bands(predictions, references) if boundary else None
     provenance = {
-        "predictions_sha256": predictions.fingerprint(),
-        "dataset_sha256": references.fingerprint(),
+        "predictions_sha256": hashes[0].result(),
+        "dataset_sha256": hashes[1].result(),
         "missing": missing,
         "resamples": resamples,
         "seed": seed,

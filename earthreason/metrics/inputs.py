@@ -11,7 +11,7 @@ from PIL import Image
 
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError, RLEError
-from earthreason.masks.rle import encode_mask, rle_area, validate_rle
+from earthreason.masks.rle import encode_mask, validate_rle
 from earthreason.metrics.references import Reference, References, read_references, reference_of
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
 from earthreason.types import RLE, Prediction, Sample
@@ -120,4 +120,4 @@ def _reference(sample_id: str, mask: MaskLike) -> Reference:
         rle = as_rle(mask)
     except RLEError as error:
         raise EarthReasonError(f"ground truth of {sample_id!r}: {error}") from None
-    return Reference(sample_id, rle, is_empty=rle_area(rle) == 0)
+    return Reference(sample_id, rle)

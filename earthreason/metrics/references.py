@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import write_json
@@ -26,7 +28,6 @@ class Reference:
         sample_id: unique.
         segmentation: the mask at the image's own size.
         question_count: how many questions may be asked.
-        is_empty: the mask has no foreground pixel.
         category: None where the source does not say.
         ground_resolution: metres per pixel, None where unknown.
         reasoning_type: None where unknown.
@@ -35,7 +36,6 @@ class Reference:
     sample_id: str
     segmentation: RLE
     question_count: int = 1
-    is_empty: bool = False
     category: str | None = None
     ground_resolution: float | None = None
     reasoning_type: str | None = None
@@ -48,10 +48,15 @@ class Reference:
     def width(self) -> int:
         return self.segmentation["size"][1]
 
-    @property
+    @cached_property
     def area(self) -> int:
         """Foreground pixels at the image's own size."""
         return rle_area(self.segmentation)
+
+    @property
+    def is_empty(self) -> bool:
+        """The mask has no foreground pixel."""
+        return self.area == 0
 
 
 class References(Mapping[str, Reference]):
@@ -79,7 +84,8 @@ class References(Mapping[str, Reference]):
         digest = hashlib.sha256()
         for sample_id in sorted(self._by_id):
             mask = self._by_id[sample_id].segmentation
-            digest.update(json.dumps([sample_id, mask["size"], mask["counts"]]).encode())
+            height, width = mask["size"]
+            digest.update(f"{len(sample_id)}:{sample_id} {height}x{width} {mask['counts']}\n".encode())
         return digest.hexdigest()
 
 
@@ -106,7 +112,6 @@ class _ReferenceRecord(BaseModel):
             sample_id=self.sample_id,
             segmentation=mask,
             question_count=self.question_count,
-            is_empty=rle_area(mask) == 0,
             category=self.category,
             ground_resolution=self.ground_resolution,
             reasoning_type=self.reasoning_type,
@@ -119,7 +124,6 @@ def reference_of(sample: Sample) -> Reference:
         sample_id=sample.sample_id,
         segmentation=encode_mask(sample.mask),
         question_count=max(1, len(sample.questions)),
-        is_empty=sample.is_empty,
         category=sample.category,
         ground_resolution=sample.ground_resolution,
         reasoning_type=sample.reasoning_type,
@@ -137,8 +141,8 @@ def read_references(path: Path) -> References:
     if not path.is_file():
         raise DataNotFoundError(f"there is no ground-truth file {path}")
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        content: Any = from_json(path.read_bytes().removeprefix(codecs.BOM_UTF8), cache_strings="keys")
+    except ValueError as error:
         raise DataFormatError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("samples"), list):
         raise DataFormatError(f'{path}: ground truth is {{"samples": [{{"sample_id", "segmentation"}}, ...]}}')

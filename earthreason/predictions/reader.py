@@ -118,7 +118,7 @@ def open_predictions(path: Path | str) -> PredictionsFile:
 
 def _read_info(path: Path) -> Any:
     # Usually the first value; in a file that ends with its info the whole text is gone through.
-    for place, value in text_values(path, []):
+    for place, value in text_values(path, [], whole=False):
         if place == "info":
             return value
         if place.startswith(("line", "[")):  # JSONL and bare lists have it first or not at all

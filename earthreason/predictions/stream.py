@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -13,6 +14,7 @@ from typing import Any, NoReturn, TextIO
 import numpy as np
 from PIL import Image
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from earthreason.errors import PredictionsError
 from earthreason.masks.rle import encode_mask
@@ -148,13 +150,31 @@ def json_values(file: TextIO) -> Iterator[Located]:
         raise _NotJSON(f"line {reader.line}: something follows the predictions; a file holds one JSON value")
 
 
+def small_json_values(content: bytes) -> list[Located] | None:
+    """As `json_values`, of a whole text at once, at twice the speed; None where only `json_values` can say why not."""
+    try:
+        document = from_json(content.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        return None
+    if isinstance(document, dict) and isinstance(document.get("predictions"), list):
+        info = [("info", document["info"])] if "info" in document else []
+        return info + [(f"predictions[{n}]", value) for n, value in enumerate(document["predictions"])]
+    if isinstance(document, list):
+        return [(f"[{n}]", value) for n, value in enumerate(document)]
+    return None
+
+
 def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
     """As `json_values`, of a file with one JSON value a line; its first line may be `{"info": {...}}`."""
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line, parse_constant=_refuse_constant)
+            value = from_json(line, allow_inf_nan=False, cache_strings="keys")
+        except ValueError:
+            value = None
+        try:
+            value = json.loads(line, parse_constant=_refuse_constant) if value is None else value
         except (ValueError, RecursionError) as error:
             faults.append(f"line {number}: not JSON: {error}")
             continue
@@ -164,9 +184,17 @@ def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
             yield f"line {number}", value
 
 
-def text_values(path: Path, faults: list[str]) -> Iterator[Located]:
-    """The values of a JSON or JSONL file; what makes the rest unreadable is appended to `faults`."""
+def text_values(path: Path, faults: list[str], whole: bool = True) -> Iterator[Located]:
+    """The values of a JSON or JSONL file; what makes the rest unreadable is appended to `faults`.
+
+    A small file is parsed at once if the `whole` of it is wanted.
+    """
     try:
+        if whole and path.suffix.lower() != ".jsonl" and path.stat().st_size <= MAX_VALUE_CHARACTERS:
+            values = small_json_values(path.read_bytes())
+            if values is not None:
+                yield from values
+                return
         with path.open(encoding="utf-8-sig") as file:
             yield from jsonl_values(file, faults) if path.suffix.lower() == ".jsonl" else json_values(file)
     except _NotJSON as error:

@@ -74,8 +74,8 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     console.print("what makes them differ:")
     for result in scored:
         unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
-        rules = "; ".join(differences(result.protocol))
-        console.print(f"  {result.protocol.name}: {rules}{unanswered}", soft_wrap=True)
+        told = "; ".join(differences(result.protocol))
+        console.print(f"  {result.protocol.name}: {told}{unanswered}", soft_wrap=True)
     console.print("N-acc and T-acc do not depend on the grid; `earthreason protocols` tells each in full")
 
 

@@ -185,11 +185,13 @@ def test_ground_truth_files_round_trip(tmp_path):
         ("[]", "samples"),
         ('{"samples": [{"sample_id": "a"}]}', r"samples\[0\].segmentation"),
         ('{"samples": [{"sample_id": "a", "segmentation": null}]}', "height and width are needed"),
-        ('{"samples": [{"sample_id": "a", "segmentation": {"size": [3, 3], "counts": "1"}}]}', "falls short"),
+        ('{"samples": [{"sample_id": "a", "segmentation": {"size": [3, 3], "counts": "1"}}]}', "'a'.*falls short"),
+        ('{"samples": [{"sample_id": "a", "segmentation": {"size": [3, 3], "counts": "9ö"}}]}', "'a'.*not COCO RLE"),
     ],
 )
 def test_broken_ground_truth_names_the_place(tmp_path, text, words):
     path = tmp_path / "truth.json"
     path.write_text(text)
-    with pytest.raises(EarthReasonError, match=words):
-        read_references(path)
+    for predictions in ({"a": None}, {"a": np.ones((3, 3))}):
+        with pytest.raises(EarthReasonError, match=words):
+            evaluate(predictions, path)
