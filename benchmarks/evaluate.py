@@ -1,6 +1,7 @@
 """What scoring costs: ours against the usual ways, on the same files in the same run.
 
     python benchmarks/evaluate.py            the table of routes, and how cost grows with runs per mask
+    python benchmarks/evaluate.py --growth   how cost grows with pairs
     python benchmarks/evaluate.py --large    100,000 pairs through the command line, with peak memory
 
 Every route reads both JSON files and gives gIoU and cIoU; all have to agree.
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -159,11 +160,14 @@ def cores(count: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def time_routes(files: tuple[Path, Path], repeats: int) -> dict[str, tuple[float, tuple[float, float]]]:
+def time_routes(
+    files: tuple[Path, Path], repeats: int, names: Collection[str] = ROUTES
+) -> dict[str, tuple[float, tuple[float, float]]]:
     """Best seconds and scores of every route; the rounds go through all routes, so a slow minute hits them alike."""
     best: dict[str, tuple[float, tuple[float, float]]] = {}
     for round_number in range(repeats + 1):  # the first compiles, imports and warms the page cache
-        for name, (allowed, route) in ROUTES.items():
+        for name in names:
+            allowed, route = ROUTES[name]
             with cores(allowed):
                 began = time.perf_counter()
                 scores = route(*files)
@@ -185,6 +189,15 @@ def compare_routes(pairs: int, smoothness: float, shape: tuple[int, int], repeat
             decoded = timed["decode + letterbox + numpy" if "letterbox" in name else "decode + numpy, native"][0]
             print(f"{name:34s} {1e6 * seconds / pairs:10.0f} {base / seconds:14.2f} {decoded / seconds:9.1f}   "
                   f"{giou:.6f} {ciou:.6f}")  # fmt: skip
+
+
+def show_growth(repeats: int) -> None:
+    names = ("pycocotools merge + area, native", "ours, native, 1 core", "ours, native, 2 cores")
+    print(f"{'pairs':>8s}  " + "  ".join(f"{name:>34s}" for name in names) + "   (µs a pair)")
+    for pairs in (100, 1_000, 10_000):
+        with tempfile.TemporaryDirectory() as folder:
+            timed = time_routes(write_files(Path(folder), pairs, 24, (SIDE, SIDE)), repeats, names)
+        print(f"{pairs:8d}  " + "  ".join(f"{1e6 * timed[name][0] / pairs:34.0f}" for name in names))
 
 
 def _runs(rle: dict) -> int:
@@ -222,11 +235,15 @@ def large(pairs: int = 100_000, questions: int = 5) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--growth", action="store_true")
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     if arguments.large:
         large()
+        return
+    if arguments.growth:
+        show_growth(arguments.repeats)
         return
     for smoothness in (48, 24, 12, 4):
         compare_routes(arguments.pairs, smoothness, (SIDE, SIDE), arguments.repeats)

@@ -55,7 +55,7 @@ class SampleConfig:
     seed: int = 7
     size: tuple[int, int] = (256, 256)
     counts: tuple[tuple[str, int], ...] = (("train", 160), ("val", 60), ("test", 100))
-    edition: int = 1
+    edition: int = 2
 
     def prepare(self, data_dir: Path | None) -> Path:
         from earthreason.data.sample import sample_records

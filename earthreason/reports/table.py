@@ -66,7 +66,7 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
             values = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
             table.add_row(rules.name, rules.grid.name, rules.questions, str(len(result.counts)), *values)
         else:
-            table.add_row(rules.name, rules.grid.name, rules.questions, "–", *["–"] * 4)
+            table.add_row(rules.name, rules.grid.name, rules.questions, *["–"] * 4)
     console.print(table)
     for result in results:
         if isinstance(result, NotScored):

@@ -200,17 +200,21 @@ def choose_target(rng: np.random.Generator, scene: Scene, category: str) -> Targ
     if not things:
         return Target(np.zeros(scene.image.shape[:2], bool), "absence", _FUNCTION, {})
     if len(things) > 1 and rng.random() > _PLAIN_SHARE:
-        options: list[Callable[[], Target | None]] = [
+        # Few scenes hold a landmark, so the questions that need one are tried first.
+        beside_landmark: list[Callable[[], Target | None]] = [
+            lambda: _condition(rng, scene, things, category),
+            lambda: _nearest(rng, scene, things, category),
+        ]
+        anywhere: list[Callable[[], Target | None]] = [
             lambda: _multi(things),
             lambda: _superlative(rng, things),
-            lambda: _nearest(rng, scene, things, category),
             lambda: _direction(rng, things),
-            lambda: _condition(rng, scene, things, category),
         ]
-        for number in rng.permutation(len(options)):
-            target = options[number]()
-            if target is not None:
-                return target
+        for options in (beside_landmark, anywhere):
+            for number in rng.permutation(len(options)):
+                target = options[number]()
+                if target is not None:
+                    return target
     return _function(things)
 
 

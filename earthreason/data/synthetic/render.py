@@ -28,6 +28,8 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 
 GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
+_RIVER_BESIDE = 0.4
+"""Of inland scenes with several targets: a river makes one of them the nearest to water, the first to be flooded."""
 _TRIES = 12
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
 # What a category brings with it, so that a scene without a lake gets no dam.
@@ -126,6 +128,9 @@ def _lay_water_and_main(
     metres: float,
 ) -> None:
     sea = None
+    several_inland = count > 1 and not feature.water and setting != "coast" and feature.category != "river"
+    if several_inland and "river" not in unwanted and c.rng.random() < _RIVER_BESIDE:
+        lay_river(c, p, float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd)
     if setting == "coast":
         sea = lay_sea(c, p, c.rng.uniform(*_SEA_SHARE.get(feature.water, (0.2, 0.4))))
     if feature.water == "river" and "river" not in unwanted:

@@ -1,0 +1,65 @@
+"""What the documentation shows runs as printed, on the sample data."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
+_OURS = {"earthreason": ["-m", "earthreason"], "earthreason-eval": ["-m", "earthreason", "eval"], "python": []}
+
+
+def blocks(page):
+    return _BLOCK.findall(page.read_text())
+
+
+def run(arguments, folder):
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_runs_and_prints_what_the_page_shows(page, tmp_path):
+    code = "".join(text for language, text in blocks(page) if language == "python")
+    if not code:
+        pytest.skip("no Python on this page")
+    (tmp_path / "page.py").write_text(code)
+    done = run(["page.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = "".join(text for language, text in blocks(page) if language == "text")
+    assert shown in done.stdout
+
+
+def test_every_command_of_the_readme_runs(tmp_path):
+    lines = [line.split("#")[0].strip() for language, text in blocks(PAGES[0]) if language == "console"
+             for line in text.splitlines()]  # fmt: skip
+    ours = [shlex.split(line) for line in lines if line.split()[0] in _OURS]
+    assert len(ours) >= 7
+    for words in ours:
+        done = run([*_OURS[words[0]], *words[1:]], tmp_path)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert len(list((tmp_path / "scenes").rglob("*.jpg"))) == 20
+
+
+def test_the_json_of_the_readme_is_a_predictions_file(tmp_path):
+    text = next(text for language, text in blocks(PAGES[0]) if language == "json")
+    (tmp_path / "preds.json").write_text(text)
+    done = run(["-m", "earthreason", "eval", "preds.json", "--missing", "empty"], tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_files_hold(page):
+    for target in _LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
