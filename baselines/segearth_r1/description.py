@@ -1,0 +1,70 @@
+"""From the language model's states of the question to the one query of the mask decoder (paper, D-Projector)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.segearth_r1.configuration import SegEarthR1Config
+
+
+def mean_over(states: Tensor, selected: Tensor) -> Tensor:
+    """Mean of the selected positions: states (B, L, D), selected (B, L) bool, to (B, D), summed in float32."""
+    weights = selected.to(torch.float32)
+    total = torch.einsum("bld,bl->bd", states.float(), weights)
+    return (total / weights.sum(1, keepdim=True).clamp(min=1)).to(states.dtype)
+
+
+class DProjector(nn.Module):
+    """One perceiver layer (arXiv 2204.14198, section 3.1): the description attends to the image and to itself.
+
+    The reference feeds every question token as a latent, but only the pooled one is read and it never attends to the
+    others, so there is one latent here.
+    """
+
+    def __init__(self, dim: int, heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.heads = heads
+        inner = heads * head_dim
+        self.norm_image = nn.LayerNorm(dim)
+        self.norm_latent = nn.LayerNorm(dim)
+        self.to_q = nn.Linear(dim, inner, bias=False)
+        self.to_kv = nn.Linear(dim, 2 * inner, bias=False)
+        self.to_out = nn.Linear(inner, dim, bias=False)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, dim, bias=False), nn.GELU(), nn.Linear(dim, dim, bias=False)
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, latent: Tensor, image: Tensor) -> Tensor:
+        """Latent (B, D) and image tokens (B, N, D) to (B, D)."""
+        query = self.norm_latent(latent).unsqueeze(1)
+        sources = torch.cat([self.norm_image(image), query], dim=1)
+        keys, values = self.to_kv(sources).chunk(2, dim=-1)
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (self.to_q(query), keys, values))
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).squeeze(1)
+        latent = latent + self.to_out(attended)
+        latent = latent + self.feed_forward(latent)
+        return self.norm(latent)
+
+
+class DescriptionHead(nn.Module):
+    """Pool the question, refine it with the image, and fuse both into the query."""
+
+    def __init__(self, config: SegEarthR1Config) -> None:
+        super().__init__()
+        hidden, dim = config.text_config.hidden_size, config.description_dim
+        self.embedding_projector = nn.Linear(hidden, dim)
+        self.text_projector = nn.Linear(hidden, dim)
+        self.image_projector = nn.Linear(config.vision_channels[-1], dim)
+        self.d_projector = DProjector(dim, config.description_heads, config.description_head_dim)
+        self.fusion = nn.Linear(2 * dim, config.decoder_dim)
+
+    def forward(self, states: Tensor, selected: Tensor, features: Tensor) -> Tensor:
+        """Language states (B, L, H), question positions (B, L) bool, coarsest features (B, C, h, w) to (B, 1, D)."""
+        pooled = mean_over(states, selected)
+        image = self.image_projector(features.flatten(2).transpose(1, 2))
+        refined = self.d_projector(self.text_projector(pooled), image)
+        query = self.fusion(torch.cat([self.embedding_projector(pooled), refined], dim=-1))
+        return query.unsqueeze(1)

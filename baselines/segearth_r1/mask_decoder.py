@@ -1,0 +1,76 @@
+"""Masked-attention decoder of Mask2Former (arXiv 2112.01527) with a single query and no class head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.segearth_r1.configuration import SegEarthR1Config
+from baselines.segearth_r1.pixel_decoder import LEVELS, sine_positions
+
+
+class DecoderLayer(nn.Module):
+    """Cross-attention inside the mask found so far, self-attention, MLP; a LayerNorm after each residual."""
+
+    def __init__(self, dim: int, heads: int, ffn: int) -> None:
+        super().__init__()
+        self.cross_attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.cross_norm = nn.LayerNorm(dim)
+        self.self_attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.self_norm = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, ffn)
+        self.linear2 = nn.Linear(ffn, dim)
+        self.ffn_norm = nn.LayerNorm(dim)
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor) -> Tensor:
+        """Query (B, 1, D), memory (B, N, D), blocked (B * heads, 1, N) bool to (B, 1, D)."""
+        found, _ = self.cross_attention(query, keys, values, attn_mask=blocked, need_weights=False)
+        query = self.cross_norm(query + found)
+        # One query attends to itself only; value and output projection still act on it.
+        found, _ = self.self_attention(query, query, query, need_weights=False)
+        query = self.self_norm(query + found)
+        return self.ffn_norm(query + self.linear2(F.relu(self.linear1(query))))
+
+
+class MaskDecoder(nn.Module):
+    """Refine the query level by level; after each layer, and before the first, it predicts a mask."""
+
+    def __init__(self, config: SegEarthR1Config) -> None:
+        super().__init__()
+        dim = config.decoder_dim
+        self.heads = config.decoder_heads
+        self.level_embed = nn.Parameter(torch.empty(LEVELS, dim).normal_())
+        self.layers = nn.ModuleList(
+            DecoderLayer(dim, config.decoder_heads, config.mask_decoder_ffn) for _ in range(config.mask_decoder_layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.mask_embed = nn.Sequential(
+            nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim)
+        )
+
+    def forward(self, query: Tensor, mask_features: Tensor, memories: list[Tensor]) -> list[Tensor]:
+        """Query (B, 1, D), mask features (B, D, h, w), memories coarse to fine, to logits (B, 1, h, w) of every step."""
+        values, keys = [], []
+        for memory, embed in zip(memories, self.level_embed, strict=True):
+            value = memory.flatten(2).transpose(1, 2) + embed
+            code = sine_positions(*memory.shape[-2:], memory.shape[1], memory.device).flatten(2).transpose(1, 2)
+            values.append(value)
+            keys.append(value + code.to(value.dtype))
+        logits = [self._predict(query, mask_features)]
+        for number, layer in enumerate(self.layers):
+            level = number % LEVELS
+            blocked = self._blocked(logits[-1], memories[level].shape[-2:])
+            query = layer(query, keys[level], values[level], blocked)
+            logits.append(self._predict(query, mask_features))
+        return logits
+
+    def _predict(self, query: Tensor, mask_features: Tensor) -> Tensor:
+        return torch.einsum("bqd,bdhw->bqhw", self.mask_embed(self.norm(query)), mask_features)
+
+    def _blocked(self, logits: Tensor, shape: torch.Size) -> Tensor:
+        """Positions outside the mask found so far; none where it is empty: (B * heads, 1, positions) bool."""
+        resized = F.interpolate(logits.detach().float(), size=shape, mode="bilinear", align_corners=False)
+        blocked = resized.flatten(2).sigmoid() < 0.5
+        blocked = blocked & ~blocked.all(-1, keepdim=True)
+        return blocked.repeat_interleave(self.heads, dim=0)

@@ -1,0 +1,120 @@
+"""The text around a question, and the token ids the model was trained on (spec segearth_r1 §1.5).
+
+The grammar of the templates is part of the trained interface, so it is kept as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+IMAGE_ID = -200
+"""Stands for one visual token in `input_ids`; never embedded."""
+IGNORE = -100
+"""Label of a position that is not supervised."""
+NO_TARGET_ANSWER = "There is no target object in the image."
+END = "<|endoftext|>"
+Task = Literal["reasoning", "referring"]
+
+_SYSTEM = (
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language."
+)
+_BEFORE_IMAGE = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\nThis is an image "
+_INSTRUCTION = ", Please doing {task} Segmentation according to the following instruction:\n"
+_AFTER_QUESTION = " [/INST]"
+_REPLIES: dict[Task, tuple[str, str, str]] = {
+    "reasoning": (" Sure, It is ", ". \n", f". {END}"),
+    "referring": (" \nSure. It is ", "", f".  {END}"),
+}
+"""The reply up to the mask (which takes no token), from there to the answer, and its end."""
+
+
+class Tokenizer(Protocol):
+    """What is used of a tokenizer: text to ids without special tokens."""
+
+    def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]: ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids of one question about one image.
+
+    Attributes:
+        input_ids: with `IMAGE_ID` for every visual token.
+        question: True on the question's tokens and the `[SEG]` that ends it.
+        labels: ids to predict, `IGNORE` elsewhere; as long as `input_ids`.
+    """
+
+    input_ids: list[int]
+    question: list[bool]
+    labels: list[int]
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a prompt: its ids, whether it is the question, whether it is to be learned."""
+
+    ids: Sequence[int]
+    is_question: bool = False
+    learned: bool = False
+
+
+def join_pieces(pieces: Sequence[Piece]) -> Prompt:
+    """Put pieces in a row."""
+    return Prompt(
+        [token for piece in pieces for token in piece.ids],
+        [piece.is_question for piece in pieces for _ in piece.ids],
+        [token if piece.learned else IGNORE for piece in pieces for token in piece.ids],
+    )
+
+
+def write_prompt(
+    tokenizer: Tokenizer,
+    question: str,
+    visual_tokens: int,
+    seg_token_id: int,
+    task: Task = "reasoning",
+    answer: str | None = None,
+    reply: bool = False,
+) -> Prompt:
+    """The prompt of one question.
+
+    Args:
+        tokenizer: of the language model.
+        question: as the user asks it; it is put behind one space.
+        visual_tokens: how many the connector makes of an image.
+        seg_token_id: id of `[SEG]`.
+        task: the model was trained with one word for implicit and another for referring questions.
+        answer: what the reply says; only implicit questions have one. None means that there is no target.
+        reply: append the reply, as in training. The mask does not depend on it, so prediction leaves it out.
+    """
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    word = "Reasoning" if task == "reasoning" else "Referring"
+    pieces = [
+        Piece(ids(_BEFORE_IMAGE)),
+        Piece([IMAGE_ID] * visual_tokens),
+        Piece(ids(_INSTRUCTION.format(task=word))),
+        Piece([*ids(f" {question}"), seg_token_id], is_question=True),
+    ]
+    if reply:
+        pieces += _reply_pieces(ids, task, answer, seg_token_id)
+    return join_pieces(pieces)
+
+
+def _reply_pieces(
+    ids: Callable[[str], list[int]], task: Task, answer: str | None, seg_token_id: int
+) -> list[Piece]:
+    opening, between, end = _REPLIES[task]
+    said = [*ids(answer or NO_TARGET_ANSWER), seg_token_id] if task == "reasoning" else []
+    return [
+        Piece(ids(_AFTER_QUESTION)),
+        *(Piece(part, learned=task == "reasoning") for part in (ids(opening), ids(between), said, ids(end))),
+    ]

@@ -1,0 +1,204 @@
+"""Swin Transformer (arXiv 2103.14030) as the image encoder, under the tensor names of the published checkpoints.
+
+Our own because transformers renames Swin's tensors between minor versions, changes a block's window when it sees a small
+image, and expands the shift mask over the batch. Attention goes through SDPA.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.segearth_r1.configuration import SegEarthR1Config
+
+MLP_RATIO = 4
+_BLOCKED = -100.0
+"""Added to attention scores between regions that the cyclic shift brought together."""
+
+
+@lru_cache(maxsize=8)
+def relative_position_index(window: int) -> Tensor:
+    """Row of the bias table for every pair of positions in a window: (window^4,) int64."""
+    row, column = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+    position = torch.stack([row.flatten(), column.flatten()])
+    difference = position[:, :, None] - position[:, None, :] + window - 1
+    return (difference[0] * (2 * window - 1) + difference[1]).flatten()
+
+
+@lru_cache(maxsize=64)
+def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
+    """Additive mask of shifted windows: (windows, 1, window^2, window^2), 0 within a region and -100 across."""
+
+    def region(length: int) -> Tensor:
+        position = torch.arange(length)
+        return (position >= length - window).long() + (position >= length - shift).long()
+
+    regions = region(height)[:, None] * 3 + region(width)[None, :]
+    regions = regions.view(height // window, window, width // window, window).transpose(1, 2).reshape(-1, window**2)
+    across = regions[:, None, :] != regions[:, :, None]
+    return (across * _BLOCKED).unsqueeze(1)
+
+
+def split_windows(x: Tensor, window: int) -> Tensor:
+    """(B, H, W, C) to (B, windows, window^2, C); H and W are multiples of the window."""
+    batch, height, width, channels = x.shape
+    x = x.view(batch, height // window, window, width // window, window, channels)
+    return x.transpose(2, 3).reshape(batch, -1, window**2, channels)
+
+
+def join_windows(x: Tensor, window: int, height: int, width: int) -> Tensor:
+    """Undo `split_windows`."""
+    batch, channels = x.shape[0], x.shape[-1]
+    x = x.view(batch, height // window, width // window, window, window, channels)
+    return x.transpose(2, 3).reshape(batch, height, width, channels)
+
+
+class WindowAttention(nn.Module):
+    """Self-attention inside windows with a learned bias by relative position."""
+
+    def __init__(self, dim: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, windows, positions, C) to the same; `mask` is (windows, 1, positions, positions) or None."""
+        batch, windows, positions, channels = x.shape
+        q, k, v = self.qkv(x).view(batch, windows, positions, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
+        index = relative_position_index(self.window).to(x.device)
+        bias = self.relative_position_bias_table[index].view(positions, positions, self.heads).permute(2, 0, 1)
+        if mask is None:
+            q, k, v = (t.flatten(0, 1) for t in (q, k, v))
+        else:  # windows count as heads, so that the mask is broadcast over the batch instead of copied
+            bias = (bias + mask.to(bias)).flatten(0, 1)
+            q, k, v = (t.flatten(1, 2) for t in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype).unsqueeze(0))
+        out = out.view(batch, windows, self.heads, positions, -1).transpose(2, 3)
+        return self.proj(out.reshape(batch, windows, positions, channels))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, MLP_RATIO * dim)
+        self.fc2 = nn.Linear(MLP_RATIO * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Stochastic depth (arXiv 1603.09382): zero whole samples with probability `rate`, scale the others up."""
+    if not training or rate == 0:
+        return x
+    keep = torch.rand(x.shape[0], *[1] * (x.ndim - 1), device=x.device) >= rate
+    return x * keep.to(x.dtype) / (1 - rate)
+
+
+class SwinBlock(nn.Module):
+    """Window attention and an MLP, each behind a LayerNorm and around a residual."""
+
+    def __init__(self, dim: int, heads: int, window: int, shift: int, drop: float) -> None:
+        super().__init__()
+        self.window, self.shift, self.drop = window, shift, drop
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, heads, window)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same."""
+        x = x + drop_path(self._attend(self.norm1(x)), self.drop, self.training)
+        return x + drop_path(self.mlp(self.norm2(x)), self.drop, self.training)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        height, width = x.shape[1:3]
+        down, right = -height % self.window, -width % self.window
+        x = F.pad(x, (0, 0, 0, right, 0, down))
+        mask = None
+        if self.shift:
+            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
+            mask = shift_mask(height + down, width + right, self.window, self.shift).to(x)
+        x = join_windows(self.attn(split_windows(x, self.window), mask), self.window, height + down, width + right)
+        if self.shift:
+            x = x.roll((self.shift, self.shift), dims=(1, 2))
+        return x[:, :height, :width]
+
+
+class PatchMerging(nn.Module):
+    """Halve the resolution: four neighbours become one position of twice the channels."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * dim)
+        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        phases = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        return self.reduction(self.norm(torch.cat(phases, dim=-1)))
+
+
+class PatchEmbedding(nn.Module):
+    """Patches of 4 x 4 pixels as vectors."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, kernel_size=4, stride=4)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.norm(self.proj(pixel_values).permute(0, 2, 3, 1))
+
+
+class SwinStage(nn.Module):
+    """Blocks at one resolution, every second one with shifted windows."""
+
+    def __init__(self, dim: int, depth: int, heads: int, window: int, drops: list[float], last: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            SwinBlock(dim, heads, window, shift=window // 2 if n % 2 else 0, drop=drops[n]) for n in range(depth)
+        )
+        self.downsample = None if last else PatchMerging(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class SwinTransformer(nn.Module):
+    """Four stages; the features of each, before it is downsampled, go through a LayerNorm of their own."""
+
+    def __init__(self, config: SegEarthR1Config) -> None:
+        super().__init__()
+        depths, channels = config.vision_depths, config.vision_channels
+        rates = torch.linspace(0, config.drop_path_rate, sum(depths)).tolist() if config.drop_path_rate else []
+        rates = rates or [0.0] * sum(depths)
+        self.patch_embed = PatchEmbedding(config.vision_dim)
+        self.layers = nn.ModuleList()
+        for stage, depth in enumerate(depths):
+            drops = rates[sum(depths[:stage]) : sum(depths[: stage + 1])]
+            last = stage == len(depths) - 1
+            heads = config.vision_heads[stage]
+            self.layers.append(SwinStage(channels[stage], depth, heads, config.window_size, drops, last))
+            self.add_module(f"norm{stage}", nn.LayerNorm(channels[stage]))
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, S, S) normalised pixels to features of strides 4, 8, 16, 32: (B, C, S/4, S/4) and so on."""
+        x = self.patch_embed(pixel_values)
+        features = []
+        for number, stage in enumerate(self.layers):
+            x = stage(x)
+            features.append(self.get_submodule(f"norm{number}")(x).permute(0, 3, 1, 2))
+            if stage.downsample is not None:
+                x = stage.downsample(x)
+        return tuple(features)
