@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from baselines.common.registry import MODELS
+from baselines.common.registry import MODELS, PredictorOptions
 from earthreason.cli.app import guard, set_verbosity, stdout
 from earthreason.cli.options import DataDirOption
+from earthreason.errors import UnknownNameError
 
 app = typer.Typer(
     name="python -m baselines",
@@ -56,30 +57,80 @@ def predict(
 
     Example: python -m baselines predict --model saliency --config sample --split test --out preds.json
     """
-    from collections.abc import Iterator
+    from baselines.common.run import predict_split
 
-    from tqdm import tqdm
+    options = PredictorOptions(checkpoint=checkpoint, device=device, dtype=dtype, batch_size=batch_size)
+    written = predict_split(model, options, config, split, data_dir, questions.value, out)
+    if written is not None:
+        stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
 
-    from baselines.common.registry import PredictorOptions, build_predictor
-    from earthreason.data.load import load_dataset
-    from earthreason.data.schema import sample_of_row
-    from earthreason.predictions import write_predictions
-    from earthreason.predictions.predict import predict_samples
-    from earthreason.types import Sample
 
-    def train_samples() -> Iterator[Sample]:
-        return map(sample_of_row, load_dataset("earthreason", config, split="train", data_dir=data_dir))
+@app.command()
+def segment(
+    image: Annotated[Path, typer.Argument(help="A picture.")],
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    out: Annotated[Path, typer.Option("--out", help="PNG of the picture with the mask over it.")],
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of weights.")],
+    mask_out: Annotated[Path | None, typer.Option("--mask", help="Also write the mask as PNG.")] = None,
+    answer: Annotated[bool, typer.Option("--answer", help="Also let the language model answer.")] = False,
+    tile: Annotated[
+        int, typer.Option("--tile", min=0, help="Side of the tiles larger images are cut into; 0 for the image whole.")
+    ] = 0,
+    device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+) -> None:
+    """Answer one question about one picture with SegEarth-R1.
 
-    options = PredictorOptions(
-        checkpoint=checkpoint, device=device, dtype=dtype, batch_size=batch_size, train_samples=train_samples
-    )
-    predictor = build_predictor(model, options)
-    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
-    progress = tqdm(dataset, desc=model, unit="image", total=len(dataset))
-    predictions = predict_samples(predictor, map(sample_of_row, progress), questions.value, batch_size)
-    info = {"model": model, "config": config, "split": split}
-    written = write_predictions(out, predictions, info)
-    stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
+    Example: python -m baselines segment harbour.jpg "where could a ship tie up?" --checkpoint DIR --out overlay.png
+    """
+    from baselines.segearth_r1.predictor import SegEarthR1Predictor
+    from baselines.segearth_r1.single import segment_picture
+
+    predictor = SegEarthR1Predictor.from_pretrained(checkpoint, device, dtype)
+    found = segment_picture(predictor, image, question, out, mask_out, answer=answer, tile=tile)
+    console = stdout()
+    if found.mask is None:
+        console.print(f"nothing there answers; no-target score {found.no_target_score:.3f}")
+    else:
+        console.print(f"{found.mask.mean():.1%} of the picture; no-target score {found.no_target_score:.3f}")
+    if found.answer is not None:
+        console.print(f"answer: {found.answer}", markup=False)
+    console.print(f"picture: {out}", soft_wrap=True)
+
+
+@app.command()
+def convert(
+    model: Annotated[str, typer.Argument(help="segearth_r1")],
+    source: Annotated[str, typer.Argument(help="Published checkpoint, or with --mask2former a language model.")],
+    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist, or be empty.")],
+    mask2former: Annotated[
+        Path | None, typer.Option("--mask2former", help="Pickle of Mask2Former Swin-B, to start training from.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="config.json of ours, for a model of another size.")
+    ] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="Of the weights written.")] = "float32",
+) -> None:
+    """Convert published weights into a checkpoint of this package.
+
+    Example: python -m baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
+
+    Example: python -m baselines convert segearth_r1 phi-1_5/ start/ --mask2former model_final_54b88a.pkl
+    """
+    from baselines.common.dtypes import DTYPES
+    from baselines.segearth_r1.configuration import SegEarthR1Config
+    from baselines.segearth_r1.conversion import convert_published, start_from_parts
+
+    if model != "segearth_r1":
+        raise UnknownNameError("model", model, ["segearth_r1"])
+    if dtype not in DTYPES:
+        raise UnknownNameError("dtype", dtype, DTYPES)
+    if mask2former is not None:
+        report = start_from_parts(source, mask2former, target, dtype)
+    else:
+        settings = None if config is None else SegEarthR1Config.from_json_file(config)
+        report = convert_published(Path(source), target, dtype, settings)
+    stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
 
 
 @app.command()

@@ -47,6 +47,11 @@ MODELS: dict[str, Model] = {
         Model("centre", "marks an ellipse in the middle", "baselines.trivial:build_centre"),
         Model("constant", "marks the constant mask that fits the train split best", "baselines.trivial:build_constant"),
         Model("saliency", "marks the superpixels whose colour stands out", "baselines.trivial:build_saliency"),
+        Model(
+            "segearth_r1",
+            "the reference model of the paper; needs --checkpoint",
+            "baselines.segearth_r1.predictor:build",
+        ),
     )
 }
 

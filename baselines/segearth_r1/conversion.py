@@ -6,16 +6,24 @@ attention of Phi), or is known to be unused. Anything else, or a tensor of anoth
 
 from __future__ import annotations
 
+import pickle
 import re
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from baselines.common.dtypes import DTYPES
+from baselines.common.pickles import read_arrays
 from baselines.segearth_r1.configuration import SegEarthR1Config
-from earthreason.errors import EarthReasonError
+from baselines.segearth_r1.modeling import SegEarthR1Model
+from baselines.segearth_r1.processing import SegEarthR1Processor, add_tokens
+from earthreason.errors import DataNotFoundError, EarthReasonError
 
+_DECODER = r"predictor\.transformer_"
 RENAMES: tuple[tuple[str, str], ...] = (
     (r"model\.vision_tower\.", "vision_tower."),
     (r"model\.mm_projector\.", "connector."),
@@ -33,12 +41,15 @@ RENAMES: tuple[tuple[str, str], ...] = (
     (r"pixel_decoder\.transformer\.encoder\.layers\.", "pixel_decoder.layers."),
     (r"pixel_decoder\.adapter_1\.", "pixel_decoder.lateral."),
     (r"pixel_decoder\.layer_1\.", "pixel_decoder.output."),
-    (r"predictor\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.", r"mask_decoder.layers.\1.cross_attention."),
-    (r"predictor\.transformer_cross_attention_layers\.(\d+)\.norm\.", r"mask_decoder.layers.\1.cross_norm."),
-    (r"predictor\.transformer_self_attention_layers\.(\d+)\.self_attn\.", r"mask_decoder.layers.\1.self_attention."),
-    (r"predictor\.transformer_self_attention_layers\.(\d+)\.norm\.", r"mask_decoder.layers.\1.self_norm."),
-    (r"predictor\.transformer_ffn_layers\.(\d+)\.norm\.", r"mask_decoder.layers.\1.ffn_norm."),
-    (r"predictor\.transformer_ffn_layers\.(\d+)\.", r"mask_decoder.layers.\1."),
+    (
+        r"predictor\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.",
+        r"mask_decoder.layers.\1.cross_attention.",
+    ),
+    (rf"{_DECODER}cross_attention_layers\.(\d+)\.norm\.", r"mask_decoder.layers.\1.cross_norm."),
+    (rf"{_DECODER}self_attention_layers\.(\d+)\.self_attn\.", r"mask_decoder.layers.\1.self_attention."),
+    (rf"{_DECODER}self_attention_layers\.(\d+)\.norm\.", r"mask_decoder.layers.\1.self_norm."),
+    (rf"{_DECODER}ffn_layers\.(\d+)\.norm\.", r"mask_decoder.layers.\1.ffn_norm."),
+    (rf"{_DECODER}ffn_layers\.(\d+)\.", r"mask_decoder.layers.\1."),
     (r"predictor\.decoder_norm\.", "mask_decoder.norm."),
     (r"predictor\.level_embed\.weight", "mask_decoder.level_embed"),
     (r"predictor\.mask_embed\.layers\.0\.", "mask_decoder.mask_embed.0."),
@@ -80,7 +91,9 @@ class Report:
             if names
         ]
         if lines:
-            raise EarthReasonError(f"{source} is not a SegEarth-R1 checkpoint of this configuration:\n" + "\n".join(lines))
+            raise EarthReasonError(
+                f"{source} is not a SegEarth-R1 checkpoint of this configuration:\n" + "\n".join(lines)
+            )
 
 
 def our_name(published: str) -> str:
@@ -131,3 +144,142 @@ def convert_state(
     wrong = {our_name(line.split(":")[0]) for line in report.misshapen}
     report.missing = sorted(name for name in expected if name not in state and name not in wrong)
     return state, report
+
+
+def convert_published(
+    source: Path, target: Path, dtype: str = "float32", config: SegEarthR1Config | None = None
+) -> Report:
+    """Turn a folder as published (`earth-insights/SegEarth-R1-EarthReason`) into a checkpoint of ours.
+
+    Args:
+        source: folder with config.json, safetensors (or .bin) and the tokenizer.
+        target: folder to write; must not exist.
+        dtype: of the weights written.
+        config: of the model, where it is not the published size.
+
+    Raises:
+        EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
+    """
+    from transformers import AutoTokenizer
+
+    config = config or SegEarthR1Config()
+    with torch.device("meta"):
+        model = SegEarthR1Model(config)
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    state, report = convert_state(read_tensors(source), expected, config)
+    report.check(str(source))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise EarthReasonError(f"{source}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
+    if len(tokenizer) > config.text_config.vocab_size:
+        raise EarthReasonError(
+            f"{source}: the tokenizer has {len(tokenizer)} tokens, the model {config.text_config.vocab_size}"
+        )
+    save_checkpoint(config, state, SegEarthR1Processor.for_model(config, tokenizer), target, dtype)
+    return report
+
+
+def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtype: str = "float32") -> Report:
+    """A checkpoint to train from: a causal language model and Mask2Former's Swin-B, the rest freshly initialised.
+
+    Args:
+        language: folder or Hub id of Phi-1.5, or of any causal language model of transformers.
+        mask2former: the detectron2 pickle of the COCO panoptic model (`model_final_54b88a.pkl`).
+        target: folder to write; must not exist.
+        dtype: of the weights written.
+
+    Returns:
+        What became of the pickle's tensors; `unknown` and `missing` are expected here.
+
+    Raises:
+        EarthReasonError: the pickle does not hold the image encoder, or runs code.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(language)
+    seg = add_tokens(tokenizer)
+    causal = AutoModelForCausalLM.from_pretrained(language, dtype=torch.float32)
+    causal.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    config = SegEarthR1Config(text_config=causal.config, seg_token_id=seg)
+    model = SegEarthR1Model(config)
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    arrays = read_arrays(mask2former)
+    published = ((mask2former_name(name), torch.from_numpy(array)) for name, array in arrays.items())
+    state, report = convert_state(published, expected, config)
+    lacking = [name for name in report.missing if name.startswith("vision_tower.")]
+    if lacking or report.misshapen:
+        Report(missing=lacking, misshapen=report.misshapen).check(str(mask2former))
+    base = {f"language_model.{name}": tensor for name, tensor in causal.base_model.state_dict().items()}
+    model.load_state_dict({**model.state_dict(), **state, **base, "lm_head.weight": causal.lm_head.weight})
+    save_checkpoint(config, model.state_dict(), SegEarthR1Processor.for_model(config, tokenizer), target, dtype)
+    return report
+
+
+_MASK2FORMER = (
+    (r"backbone\.", "model.vision_tower."),
+    (r"sem_seg_head\.pixel_decoder\.(adapter_1|layer_1)\.norm\.", r"pixel_decoder.\1.1."),
+    (r"sem_seg_head\.pixel_decoder\.(adapter_1|layer_1)\.", r"pixel_decoder.\1.0."),
+    (r"sem_seg_head\.pixel_decoder\.", "pixel_decoder."),
+    (r"sem_seg_head\.predictor\.static_query", "predictor.query_feat"),
+    (r"sem_seg_head\.predictor\.", "predictor."),
+)
+
+
+def mask2former_name(name: str) -> str:
+    """The published SegEarth-R1 name of a tensor of Mask2Former."""
+    for pattern, replacement in _MASK2FORMER:
+        renamed, count = re.subn(f"^{pattern}", replacement, name)
+        if count:
+            return renamed
+    return name
+
+
+def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of all weight files of a folder, one at a time.
+
+    Raises:
+        EarthReasonError: there are none, or one cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not folder.is_dir():
+        raise DataNotFoundError(f"there is no folder {folder}")
+    files = sorted(folder.glob("*.safetensors"))
+    try:
+        for path in files:
+            with safe_open(path, framework="pt") as content:
+                for name in content.keys():  # noqa: SIM118 (not a dict)
+                    yield name, content.get_tensor(name)
+        if not files:
+            files = sorted(folder.glob("pytorch_model*.bin"))
+            for path in files:
+                yield from torch.load(path, map_location="cpu", weights_only=True).items()
+    except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise EarthReasonError(f"{folder}: a weight file cannot be read: {str(error).splitlines()[0]}") from None
+    if not files:
+        raise DataNotFoundError(f"{folder} holds no weights (*.safetensors or pytorch_model*.bin)")
+
+
+def save_checkpoint(
+    config: SegEarthR1Config, state: Mapping[str, Tensor], processor: SegEarthR1Processor, target: Path, dtype: str
+) -> None:
+    """Write weights, configuration and tokenizer as one folder, all or nothing.
+
+    Raises:
+        EarthReasonError: the folder exists.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise EarthReasonError(f"{target} exists and is not empty; name a new folder")
+    with torch.device("meta"):
+        model = SegEarthR1Model(config)
+    wanted = DTYPES[dtype]
+    model.load_state_dict({name: tensor.to(wanted) for name, tensor in state.items()}, strict=True, assign=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
+        folder = Path(temporary) / "checkpoint"
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        if target.exists():
+            target.rmdir()
+        folder.rename(target)

@@ -39,6 +39,7 @@ def uncertain_points(logits: Tensor, config: MaskLossConfig) -> Tensor:
 
     Args:
         logits: (N, 1, h, w).
+        config: how many points.
 
     Returns:
         (N, points, 2) fractions, x before y.
@@ -71,6 +72,7 @@ def mask_losses(predictions: list[Tensor], masks: Tensor, config: MaskLossConfig
     Args:
         predictions: logits (B, 1, h, w) of every step.
         masks: (B, H, W), any non-zero value is target.
+        config: weights and sampling.
 
     Returns:
         `mask` (BCE) and `dice`, scalars with their weights.

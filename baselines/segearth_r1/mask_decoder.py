@@ -50,11 +50,12 @@ class MaskDecoder(nn.Module):
         )
 
     def forward(self, query: Tensor, mask_features: Tensor, memories: list[Tensor]) -> list[Tensor]:
-        """Query (B, 1, D), mask features (B, D, h, w), memories coarse to fine, to logits (B, 1, h, w) of every step."""
+        """Query (B, 1, D), mask features (B, D, h, w), memories coarse to fine, to logits (B, 1, h, w) a step."""
         values, keys = [], []
         for memory, embed in zip(memories, self.level_embed, strict=True):
             value = memory.flatten(2).transpose(1, 2) + embed
-            code = sine_positions(*memory.shape[-2:], memory.shape[1], memory.device).flatten(2).transpose(1, 2)
+            _, dim, height, width = memory.shape
+            code = sine_positions(height, width, dim, memory.device).flatten(2).transpose(1, 2)
             values.append(value)
             keys.append(value + code.to(value.dtype))
         logits = [self._predict(query, mask_features)]

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
+from baselines.common.letterbox import normalise
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import DescriptionHead
@@ -99,7 +100,9 @@ class SegEarthR1Model(PreTrainedModel):
         return self.language_model.get_input_embeddings()
 
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
-        """(B, 3, S, S) normalised pixels to everything that does not depend on the question."""
+        """(B, 3, S, S) pixels, uint8 or normalised, to everything that does not depend on the question."""
+        if pixel_values.dtype == torch.uint8:
+            pixel_values = normalise(pixel_values).to(self.dtype)
         features = self.vision_tower(pixel_values)
         mask_features, memories = self.pixel_decoder(features)
         return ImageFeatures(features[-1], self.connector(features[-1]), mask_features, memories)
@@ -136,7 +139,7 @@ class SegEarthR1Model(PreTrainedModel):
             input_ids: (B, L) int64, `IMAGE_ID` for each visual token; padded on the right with any id.
             attention_mask: (B, L), 0 on padding.
             question_mask: (B, L) bool, the question and its `[SEG]`.
-            pixel_values: (B, 3, S, S) normalised; left out if `image` is given.
+            pixel_values: (B, 3, S, S), uint8 or normalised; left out if `image` is given.
             image: from `encode_image`, to ask several questions about one image.
             masks: (B, H, W) targets on the canvas, for the mask losses.
             labels: (B, L) ids to predict, -100 elsewhere, for the language loss.

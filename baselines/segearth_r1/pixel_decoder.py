@@ -1,28 +1,28 @@
 """Multi-scale deformable pixel decoder of Mask2Former (arXiv 2112.01527) in the "Simplify" variant.
 
 It differs from the original, and from transformers' port, in the FPN level: the lateral convolution has a bias and a
-ReLU, the output convolution a bias (spec segearth_r1 §1.7). Sampling always runs in float32: in bfloat16 the coordinates
-alone change the sampled values by up to 30 %, and half-precision `grid_sample` on the CPU returns garbage on strided input.
+ReLU, the output convolution a bias (spec segearth_r1 §1.7). Sampling always runs in float32: bfloat16 coordinates alone
+change the sampled values by up to 30 %, and half-precision `grid_sample` on the CPU returns garbage on strided input.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.common.constants import cached_constant
 from baselines.segearth_r1.configuration import SegEarthR1Config
 
 LEVELS = 3
 _GROUPS = 32
 
 
-@lru_cache(maxsize=32)
+@cached_constant
 def sine_positions(height: int, width: int, dim: int, device: torch.device) -> Tensor:
-    """Sine position codes (1, dim, height, width), float32: half the channels for y, half for x, sin and cos in turn."""
+    """Sine codes (1, dim, height, width), float32: y in the first half, x in the second, sin and cos in turn."""
     per_axis = dim // 2
     frequency = 10000.0 ** (2 * torch.div(torch.arange(per_axis, device=device), 2, rounding_mode="floor") / per_axis)
 
@@ -36,7 +36,7 @@ def sine_positions(height: int, width: int, dim: int, device: torch.device) -> T
     return torch.cat([y, x], dim=-1).permute(2, 0, 1).unsqueeze(0)
 
 
-@lru_cache(maxsize=32)
+@cached_constant
 def pixel_centres(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
     """Centres of all pixels of all levels as fractions of the image, (positions, 2) float32, x before y."""
     parts = []
@@ -50,9 +50,7 @@ def pixel_centres(shapes: tuple[tuple[int, int], ...], device: torch.device) -> 
     return torch.cat(parts)
 
 
-def sample_levels(
-    value: Tensor, shapes: tuple[tuple[int, int], ...], locations: Tensor, weights: Tensor
-) -> Tensor:
+def sample_levels(value: Tensor, shapes: tuple[tuple[int, int], ...], locations: Tensor, weights: Tensor) -> Tensor:
     """The core of deformable attention (arXiv 2010.04159, eq. 3) by bilinear sampling.
 
     Args:
@@ -69,7 +67,7 @@ def sample_levels(
     grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # levels, B * heads, queries, points, 2
     weights = weights.permute(3, 0, 2, 1, 4).flatten(1, 2)  # levels, B * heads, queries, points
     total = value.new_zeros(batch * heads, depth, queries)
-    levels = value.split([height * width for height, width in shapes], dim=1)
+    levels = torch.split(value, [height * width for height, width in shapes], dim=1)
     for level, (height, width) in enumerate(shapes):
         image = levels[level].permute(0, 2, 3, 1).reshape(batch * heads, depth, height, width)
         sampled = F.grid_sample(image, grids[level], mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -159,13 +157,14 @@ class PixelDecoder(nn.Module):
         fine, *rest = features
         maps = [project(level) for project, level in zip(self.input_proj, reversed(rest), strict=True)]
         shapes = tuple((m.shape[2], m.shape[3]) for m in maps)
-        codes = [sine_positions(*shape, maps[0].shape[1], maps[0].device).flatten(2).transpose(1, 2) for shape in shapes]
-        positions = torch.cat([code.to(m.dtype) + embed for code, m, embed in
-                               zip(codes, maps, self.level_embed, strict=True)], dim=1)  # fmt: skip
         x = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
+        codes = [
+            sine_positions(*shape, x.shape[2], x.device).flatten(2).transpose(1, 2).to(x.dtype) for shape in shapes
+        ]
+        positions = torch.cat([code + embed for code, embed in zip(codes, self.level_embed, strict=True)], dim=1)
         for layer in self.layers:
             x = layer(x, positions, shapes)
-        parts = x.transpose(1, 2).split([height * width for height, width in shapes], dim=2)
+        parts = torch.split(x.transpose(1, 2), [height * width for height, width in shapes], dim=2)
         memories = [part.unflatten(2, shape) for part, shape in zip(parts, shapes, strict=True)]
         finest = F.interpolate(memories[-1].float(), size=fine.shape[-2:], mode="bilinear", align_corners=False)
         merged = self.output(self.lateral(fine) + finest.to(fine.dtype))

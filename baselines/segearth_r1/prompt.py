@@ -109,9 +109,14 @@ def write_prompt(
     return join_pieces(pieces)
 
 
-def _reply_pieces(
-    ids: Callable[[str], list[int]], task: Task, answer: str | None, seg_token_id: int
-) -> list[Piece]:
+def open_reply(tokenizer: Tokenizer, task: Task = "reasoning") -> list[int]:
+    """Ids from the end of the question to where the answer begins."""
+    opening, between, _ = _REPLIES[task]
+    pieces = (_AFTER_QUESTION, opening, between)
+    return [token for text in pieces for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+def _reply_pieces(ids: Callable[[str], list[int]], task: Task, answer: str | None, seg_token_id: int) -> list[Piece]:
     opening, between, end = _REPLIES[task]
     said = [*ids(answer or NO_TARGET_ANSWER), seg_token_id] if task == "reasoning" else []
     return [

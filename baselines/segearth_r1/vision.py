@@ -1,17 +1,16 @@
 """Swin Transformer (arXiv 2103.14030) as the image encoder, under the tensor names of the published checkpoints.
 
-Our own because transformers renames Swin's tensors between minor versions, changes a block's window when it sees a small
-image, and expands the shift mask over the batch. Attention goes through SDPA.
+Our own because transformers renames Swin's tensors between minor versions, changes a block's window when it sees a
+small image, and expands the shift mask over the batch. Attention goes through SDPA.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.common.constants import cached_constant
 from baselines.segearth_r1.configuration import SegEarthR1Config
 
 MLP_RATIO = 4
@@ -19,21 +18,21 @@ _BLOCKED = -100.0
 """Added to attention scores between regions that the cyclic shift brought together."""
 
 
-@lru_cache(maxsize=8)
-def relative_position_index(window: int) -> Tensor:
+@cached_constant
+def relative_position_index(window: int, device: torch.device) -> Tensor:
     """Row of the bias table for every pair of positions in a window: (window^4,) int64."""
-    row, column = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+    row, column = torch.meshgrid(*[torch.arange(window, device=device)] * 2, indexing="ij")
     position = torch.stack([row.flatten(), column.flatten()])
     difference = position[:, :, None] - position[:, None, :] + window - 1
     return (difference[0] * (2 * window - 1) + difference[1]).flatten()
 
 
-@lru_cache(maxsize=64)
-def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
+@cached_constant
+def shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
     """Additive mask of shifted windows: (windows, 1, window^2, window^2), 0 within a region and -100 across."""
 
     def region(length: int) -> Tensor:
-        position = torch.arange(length)
+        position = torch.arange(length, device=device)
         return (position >= length - window).long() + (position >= length - shift).long()
 
     regions = region(height)[:, None] * 3 + region(width)[None, :]
@@ -71,7 +70,7 @@ class WindowAttention(nn.Module):
         """(B, windows, positions, C) to the same; `mask` is (windows, 1, positions, positions) or None."""
         batch, windows, positions, channels = x.shape
         q, k, v = self.qkv(x).view(batch, windows, positions, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
-        index = relative_position_index(self.window).to(x.device)
+        index = relative_position_index(self.window, x.device)
         bias = self.relative_position_bias_table[index].view(positions, positions, self.heads).permute(2, 0, 1)
         if mask is None:
             q, k, v = (t.flatten(0, 1) for t in (q, k, v))
@@ -126,7 +125,7 @@ class SwinBlock(nn.Module):
         mask = None
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
-            mask = shift_mask(height + down, width + right, self.window, self.shift).to(x)
+            mask = shift_mask(height + down, width + right, self.window, self.shift, x.device)
         x = join_windows(self.attn(split_windows(x, self.window), mask), self.window, height + down, width + right)
         if self.shift:
             x = x.roll((self.shift, self.shift), dims=(1, 2))
@@ -181,8 +180,8 @@ class SwinTransformer(nn.Module):
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__()
         depths, channels = config.vision_depths, config.vision_channels
-        rates = torch.linspace(0, config.drop_path_rate, sum(depths)).tolist() if config.drop_path_rate else []
-        rates = rates or [0.0] * sum(depths)
+        blocks = sum(depths)
+        rates = [config.drop_path_rate * block / max(1, blocks - 1) for block in range(blocks)]
         self.patch_embed = PatchEmbedding(config.vision_dim)
         self.layers = nn.ModuleList()
         for stage, depth in enumerate(depths):
@@ -190,15 +189,15 @@ class SwinTransformer(nn.Module):
             last = stage == len(depths) - 1
             heads = config.vision_heads[stage]
             self.layers.append(SwinStage(channels[stage], depth, heads, config.window_size, drops, last))
-            self.add_module(f"norm{stage}", nn.LayerNorm(channels[stage]))
+        self.norm0, self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for width in channels)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, S, S) normalised pixels to features of strides 4, 8, 16, 32: (B, C, S/4, S/4) and so on."""
         x = self.patch_embed(pixel_values)
         features = []
-        for number, stage in enumerate(self.layers):
+        norms = (self.norm0, self.norm1, self.norm2, self.norm3)
+        for stage, norm in zip(self.layers, norms, strict=True):
             x = stage(x)
-            features.append(self.get_submodule(f"norm{number}")(x).permute(0, 3, 1, 2))
-            if stage.downsample is not None:
-                x = stage.downsample(x)
+            features.append(norm(x).permute(0, 3, 1, 2))
+            x = stage.downsample(x) if isinstance(stage.downsample, PatchMerging) else x
         return tuple(features)

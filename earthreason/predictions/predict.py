@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Literal
 
@@ -14,15 +14,22 @@ Questions = Literal["first", "all"]
 
 
 def predict_samples(
-    predictor: Predictor, samples: Iterable[Sample], questions: Questions = "first", batch_size: int = 8
+    predictor: Predictor,
+    samples: Iterable[Sample],
+    questions: Questions = "first",
+    batch_size: int = 8,
+    skip: Container[tuple[str, int]] = (),
 ) -> Iterator[Prediction]:
-    """Predict every sample, lazily, in order.
+    """Predict every sample, lazily, in order, except the sample ids and question indices to `skip`.
 
     Raises:
         EarthReasonError: the predictor returned a wrong number of masks or a mask of another size.
     """
     pairs = (
-        (sample, index) for sample in samples for index in range(1 if questions == "first" else len(sample.questions))
+        (sample, index)
+        for sample in samples
+        for index in range(1 if questions == "first" else len(sample.questions))
+        if (sample.sample_id, index) not in skip
     )
     while batch := list(islice(pairs, batch_size)):
         masks = predictor.predict([s.image for s, _ in batch], [s.questions[i] for s, i in batch])

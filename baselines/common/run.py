@@ -1,0 +1,65 @@
+"""Predict a split: in one process or under torchrun, resumable, written in one atomic step at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from baselines.common.journal import Journal
+from baselines.common.ranks import Rank, this_rank
+from baselines.common.registry import PredictorOptions, build_predictor
+from earthreason.data.load import load_dataset
+from earthreason.data.schema import sample_of_row
+from earthreason.predictions.predict import Questions, predict_samples
+from earthreason.types import Sample
+
+
+def predict_split(
+    model: str,
+    options: PredictorOptions,
+    config: str,
+    split: str,
+    data_dir: Path | None,
+    questions: Questions,
+    out: Path,
+) -> int | None:
+    """Predict every question that has no answer yet.
+
+    Under torchrun each process takes every n-th sample; the first one joins their predictions.
+
+    Returns:
+        How many predictions `out` has, or None in the processes that do not write it.
+    """
+    rank = this_rank()
+    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
+    info = {"model": model, "config": config, "split": split, "questions": questions}
+    if options.checkpoint is not None:
+        info["checkpoint"] = options.checkpoint
+    journal = Journal(out, info, rank.number)
+    done = journal.done()
+
+    def train_samples() -> Iterator[Sample]:
+        return map(sample_of_row, load_dataset("earthreason", config, split="train", data_dir=data_dir))
+
+    device = f"cuda:{rank.local}" if options.device == "cuda" else options.device
+    predictor = build_predictor(model, replace(options, device=device, train_samples=train_samples))
+    own = dataset.shard(rank.count, rank.number, contiguous=False) if rank.count > 1 else dataset
+    bar = tqdm(own, desc=model, unit="image", total=len(own), disable=not rank.is_first)
+    journal.write(predict_samples(predictor, map(sample_of_row, bar), questions, options.batch_size, skip=done))
+    _wait_for_all(rank)
+    if not rank.is_first:
+        return None
+    return journal.finish(dataset["sample_id"])
+
+
+def _wait_for_all(rank: Rank) -> None:
+    if rank.count == 1:
+        return
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo")
+    dist.barrier()
+    dist.destroy_process_group()

@@ -1,0 +1,45 @@
+"""The text of a reply, by greedy decoding. The reference code cannot do this (spec segearth_r1 §8)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedTokenizerBase
+
+from baselines.segearth_r1.modeling import SegEarthR1Model
+from baselines.segearth_r1.prompt import IMAGE_ID, Prompt, Task, open_reply
+
+
+def generate_reply(
+    model: SegEarthR1Model,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Prompt,
+    pixel_values: Tensor,
+    task: Task,
+    max_new_tokens: int = 64,
+) -> str:
+    """Go on from where the answer begins until `[SEG]`, the end token or `max_new_tokens`.
+
+    Args:
+        model: any.
+        tokenizer: its own.
+        prompt: of one question, without reply.
+        pixel_values: (1, 3, S, S).
+        task: as the prompt's.
+        max_new_tokens: at most so many.
+    """
+    ids = torch.tensor([[*prompt.input_ids, *open_reply(tokenizer, task)]], device=pixel_values.device)
+    visual = model.encode_image(pixel_values).visual_tokens
+    embed = model.get_input_embeddings()
+    embeddings = embed(ids.masked_fill(ids == IMAGE_ID, 0))
+    embeddings[ids == IMAGE_ID] = visual[0].to(embeddings.dtype)
+    ends = {model.config.seg_token_id, tokenizer.eos_token_id}
+    cache, said = DynamicCache(), []
+    for _ in range(max_new_tokens):
+        states = model.language_model(inputs_embeds=embeddings, cache=cache, use_cache=True).last_hidden_state
+        token = int(model.lm_head(states[:, -1]).argmax())
+        if token in ends:
+            break
+        said.append(token)
+        embeddings = embed(torch.tensor([[token]], device=ids.device))
+    return str(tokenizer.decode(said, skip_special_tokens=True)).strip()

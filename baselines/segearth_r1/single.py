@@ -1,0 +1,76 @@
+"""One picture, one question, one overlay."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from baselines.segearth_r1.predictor import SegEarthR1Predictor, Segmentation
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.files import atomic_path
+from earthreason.reports.overlay import PREDICTION_COLOUR, draw_overlay
+
+logger = logging.getLogger("earthreason.segearth_r1")
+LARGE = 2048
+
+
+def segment_picture(
+    predictor: SegEarthR1Predictor,
+    path: Path,
+    question: str,
+    out: Path,
+    mask_out: Path | None = None,
+    *,
+    answer: bool = False,
+    tile: int = 0,
+) -> Segmentation:
+    """Answer a question about the picture in a file and write the overlay.
+
+    Args:
+        predictor: with its checkpoint loaded.
+        path: the picture.
+        question: what to look for.
+        out: PNG to write.
+        mask_out: PNG of the mask, 0 and 255.
+        answer: also generate the text.
+        tile: side of tiles in pixels; 0 looks at the picture whole.
+
+    Raises:
+        EarthReasonError: the file is no picture.
+    """
+    image = read_picture(path)
+    if tile:
+        found = predictor.segment_tiled(image, question, tile)
+    else:
+        if max(image.size) > LARGE:
+            logger.warning("%s is larger than %d px and will be scaled down; --tile 1024 keeps details", path, LARGE)
+        (found,) = predictor.segment([image], [question])
+    if answer:
+        found = replace(found, answer=predictor.answer(image, question))
+    with atomic_path(out) as temporary:
+        draw_overlay(image, found.mask, PREDICTION_COLOUR, side=LARGE).save(temporary, "PNG")
+    if mask_out is not None:
+        mask = np.zeros((image.height, image.width), bool) if found.mask is None else found.mask
+        with atomic_path(mask_out) as temporary:
+            Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, "PNG")
+    return found
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Open a picture and read it whole.
+
+    Raises:
+        EarthReasonError: it is none, or is cut off.
+    """
+    if not path.is_file():
+        raise DataNotFoundError(f"there is no picture {path}")
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.copy()
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError) as error:
+        raise EarthReasonError(f"{path}: not a readable picture: {error}") from None

@@ -1,0 +1,59 @@
+"""A SegEarth-R1 of a few hundred thousand parameters with random weights: for tests and for trying the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers.decoders import ByteLevel
+from transformers import LlamaConfig, PreTrainedTokenizerFast
+
+from baselines.segearth_r1.configuration import SegEarthR1Config
+from baselines.segearth_r1.modeling import SegEarthR1Model
+from baselines.segearth_r1.processing import SegEarthR1Processor, add_tokens
+
+_END = "<|endoftext|>"
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer whose tokens are bytes: it needs no vocabulary file and reads any text."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {symbol: number for number, symbol in enumerate([*alphabet, _END])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END, bos_token=_END, unk_token=_END)
+
+
+def tiny_config(vocabulary: int, seg_token_id: int, image_size: int = 256) -> SegEarthR1Config:
+    """The architecture at toy width, with a Llama in Phi's place."""
+    text = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=1024,
+    )  # fmt: skip
+    return SegEarthR1Config(
+        text_config=text, image_size=image_size, vision_dim=16, vision_depths=(1, 1, 2, 1), vision_heads=(1, 2, 4, 8),
+        window_size=8, drop_path_rate=0.1, description_dim=64, description_heads=2, description_head_dim=32,
+        decoder_dim=64, decoder_heads=4, pixel_decoder_layers=2, pixel_decoder_ffn=128, mask_decoder_layers=3,
+        mask_decoder_ffn=128, seg_token_id=seg_token_id,
+    )  # fmt: skip
+
+
+def make_tiny(seed: int = 0, image_size: int = 256) -> tuple[SegEarthR1Model, SegEarthR1Processor]:
+    """A random tiny model and its processor."""
+    tokenizer = byte_tokenizer()
+    seg = add_tokens(tokenizer)
+    config = tiny_config(len(tokenizer), seg, image_size)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = SegEarthR1Model(config)
+    return model.eval(), SegEarthR1Processor.for_model(config, tokenizer)
+
+
+def save_tiny(folder: Path, seed: int = 0) -> Path:
+    """Write a tiny checkpoint."""
+    model, processor = make_tiny(seed)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder

@@ -1,0 +1,104 @@
+"""Long prediction runs: resumed after a crash, spread over processes, scored through the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from baselines.common.journal import Journal
+from baselines.common.registry import PredictorOptions
+from baselines.common.run import predict_split
+from baselines.segearth_r1.tiny import save_tiny
+from earthreason.errors import EarthReasonError
+from earthreason.masks.rle import encode_mask
+from earthreason.predictions import read_predictions
+from earthreason.types import Prediction
+
+ROOT = Path(__file__).resolve().parents[3]
+MASK = encode_mask(np.eye(5))
+
+
+def shell(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_what_was_written_is_not_asked_again_and_a_cut_line_is(tmp_path):
+    out = tmp_path / "preds.json"
+    journal = Journal(out, {"model": "m"})
+    journal.write([Prediction("a", MASK), Prediction("b", None)])
+    path = tmp_path / "preds.json.partial" / "rank-0.jsonl"
+    path.write_text(path.read_text() + '{"sample_id": "c", "segm')  # the process was killed here
+    again = Journal(out, {"model": "m"})
+    assert again.done() == {("a", 0), ("b", 0)}
+    again.write([Prediction("c", MASK)])
+    assert again.finish(["c", "b", "a"]) == 3
+    assert [p.sample_id for p in read_predictions(out).predictions] == ["c", "b", "a"]
+    assert not path.parent.exists()
+
+
+def test_an_unfinished_run_of_another_model_is_not_mixed_in(tmp_path):
+    Journal(tmp_path / "preds.json", {"model": "m", "split": "test"})
+    with pytest.raises(EarthReasonError, match="another model"):
+        Journal(tmp_path / "preds.json", {"model": "n", "split": "test"})
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    from earthreason.predictors import Centre
+
+    asked = []
+
+    class Counting(Centre):
+        def predict(self, images, questions):
+            asked.extend(questions)
+            if len(asked) == 6:
+                raise KeyboardInterrupt
+            return super().predict(images, questions)
+
+    monkeypatch.setattr("baselines.common.run.build_predictor", lambda *_: Counting())
+    arguments = ("centre", PredictorOptions(batch_size=2), "sample", "test[:10]", None, "first", tmp_path / "p.json")
+    with pytest.raises(KeyboardInterrupt):
+        predict_split(*arguments)
+    assert not (tmp_path / "p.json").exists()
+    assert predict_split(*arguments) == 10
+    assert len(asked) == 6 + 6  # the batch in which it stopped is asked again
+
+
+def test_a_tiny_checkpoint_predicts_the_sample_split_and_is_scored(tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    out = tmp_path / "preds.json"
+    done = shell("-m", "baselines", "predict", "--model", "segearth_r1", "--checkpoint", str(folder), "--config",
+                 "sample", "--split", "test[:12]", "--out", str(out))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scored = shell("-m", "earthreason", "eval", str(out), "--split", "test[:12]", "--json", "-")
+    assert scored.returncode == 0, scored.stderr
+    assert json.loads(scored.stdout)["results"][0]["questions"] == 12
+
+
+def test_two_processes_give_the_predictions_of_one(tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    common = ["-m", "baselines", "predict", "--model", "segearth_r1", "--checkpoint", str(folder), "--config", "sample",
+              "--split", "test[:5]", "--questions", "all", "--out"]  # fmt: skip
+    assert shell(*common, str(tmp_path / "one.json")).returncode == 0
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = shell(*launch, *common, str(tmp_path / "two.json"))
+    assert done.returncode == 0, done.stderr
+    one, two = (read_predictions(tmp_path / f"{name}.json").predictions for name in ("one", "two"))
+    assert [(p.sample_id, p.question_index) for p in one] == [(p.sample_id, p.question_index) for p in two]
+    assert len(one) == 30
+
+
+def test_segment_and_convert_explain_themselves(tmp_path):
+    nowhere = str(tmp_path / "nowhere")
+    for words in (["segment", "none.png", "where?", "--out", "o.png", "--checkpoint", nowhere],
+                  ["convert", "lisa", "a", "b"], ["convert", "segearth_r1", nowhere, nowhere]):  # fmt: skip
+        done = shell("-m", "baselines", *words)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("error:")
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,85 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.segearth_r1.losses import (
+    MaskLossConfig,
+    bce_loss,
+    dice_loss,
+    language_loss,
+    mask_losses,
+    sample_points,
+    uncertain_points,
+)
+
+
+def test_sampling_at_pixel_centres_gives_the_pixels():
+    maps = torch.arange(12.0).view(1, 1, 3, 4)
+    centres = torch.tensor([[[(x + 0.5) / 4, (y + 0.5) / 3] for y in range(3) for x in range(4)]])
+    assert torch.allclose(sample_points(maps, centres), maps.flatten(1), atol=1e-5)
+
+
+def test_half_way_between_two_pixels_is_their_mean():
+    maps = torch.tensor([[[[0.0, 1.0]]]])
+    assert sample_points(maps, torch.tensor([[[0.5, 0.5]]])).item() == pytest.approx(0.5)
+
+
+@given(st.floats(-8, 8), st.sampled_from([0.0, 1.0]), st.integers(1, 50))
+def test_losses_of_constant_maps_are_in_closed_form(logit, label, points):
+    logits, labels = torch.full((2, points), logit), torch.full((2, points), label)
+    p = 1 / (1 + math.exp(-logit))
+    chosen = p if label else 1 - p
+    assert bce_loss(logits, labels).item() == pytest.approx(-math.log(chosen), rel=1e-3, abs=1e-5)
+    expected = 1 - (2 * points * p * label + 1) / (points * p + points * label + 1)
+    assert dice_loss(logits, labels).item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_uncertain_points_lie_where_the_logit_is_near_zero():
+    torch.manual_seed(0)
+    ramp = torch.linspace(-10, 10, 64).view(1, 1, 1, 64).expand(1, 1, 64, 64)
+    points = uncertain_points(ramp, MaskLossConfig(points=400))
+    near = (points[0, :300, 0] - 0.5).abs()
+    assert points.shape == (1, 400, 2)
+    assert near.max() < 0.2  # a quarter of the candidates: |x - 0.5| below an eighth, and a little
+    assert (points[0, 300:, 0] - 0.5).abs().max() > 0.4
+
+
+def test_the_total_is_the_sum_over_all_steps_with_its_weights():
+    masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    masks[:, :, :4] = 1
+    flat = torch.zeros(1, 1, 8, 8)
+    one = mask_losses([flat], masks, MaskLossConfig(points=64))
+    three = mask_losses([flat] * 3, masks, MaskLossConfig(points=64, bce=10))
+    assert one["mask"].item() == pytest.approx(5 * math.log(2), rel=1e-5)
+    assert three["mask"].item() == pytest.approx(30 * math.log(2), rel=1e-5)
+
+
+def test_any_value_but_zero_is_target():
+    logits = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    mask[:, 2:5] = 1
+    found = []
+    for scale in (1, 255):
+        torch.manual_seed(0)
+        found.append(mask_losses([logits], mask * scale, MaskLossConfig(points=64)))
+    assert found[0] == found[1]
+
+
+def test_gradients_equal_finite_differences():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 9, dtype=torch.double, requires_grad=True)
+    labels = torch.rand(2, 9, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda x: bce_loss(x, labels), logits)
+    assert torch.autograd.gradcheck(lambda x: dice_loss(x, labels), logits)
+
+
+def test_language_loss_counts_supervised_positions_only():
+    logits = torch.zeros(1, 4, 10)
+    logits[0, 1, 7] = 50.0
+    labels = torch.tensor([[-100, -100, 7, -100]])
+    assert language_loss(logits, labels).item() == pytest.approx(0, abs=1e-5)
+    assert language_loss(torch.zeros(1, 4, 10), labels).item() == pytest.approx(math.log(10), rel=1e-5)
+    assert language_loss(logits, torch.full((1, 4), -100)).item() == 0

@@ -1,0 +1,269 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from baselines.segearth_r1.configuration import SegEarthR1Config
+from baselines.segearth_r1.modeling import SegEarthR1Model
+from baselines.segearth_r1.predictor import SegEarthR1Predictor, blend_window, tile_boxes
+from baselines.segearth_r1.processing import SegEarthR1Processor
+from baselines.segearth_r1.single import segment_picture
+from baselines.segearth_r1.tiny import byte_tokenizer, make_tiny, save_tiny
+from earthreason.errors import EarthReasonError
+from earthreason.masks.grids import Grid
+from earthreason.types import Predictor
+
+QUESTIONS = ["where could a boat moor?", "which part burns first, and why would it?", "a?"]
+
+
+def pictures(count=3):
+    rng = np.random.default_rng(0)
+    shapes = [(60, 90), (90, 60), (128, 128)]
+    return [Image.fromarray(rng.integers(0, 255, (*shapes[n % 3], 3), dtype=np.uint8)) for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return SegEarthR1Predictor(*make_tiny(), batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("model") / "tiny")
+
+
+def test_it_is_a_predictor_and_masks_have_the_images_size(predictor):
+    assert isinstance(predictor, Predictor)
+    for found, image in zip(predictor.segment(pictures(), QUESTIONS), pictures(), strict=True):
+        assert 0 <= found.no_target_score <= 1
+        assert found.mask is None or (found.mask.shape == (image.height, image.width) and found.mask.dtype == bool)
+
+
+def test_a_batch_answers_as_one_by_one(predictor):
+    together = list(predictor.logits(pictures(), QUESTIONS))
+    for logits, image, question in zip(together, pictures(), QUESTIONS, strict=True):
+        (alone,) = predictor.logits([image], [question])
+        assert torch.allclose(logits, alone, atol=1e-4)
+
+
+def test_questions_about_one_image_share_its_features(predictor, monkeypatch):
+    seen = []
+    encode = predictor.model.encode_image
+    monkeypatch.setattr(predictor.model, "encode_image", lambda x: seen.append(len(x)) or encode(x))
+    monkeypatch.setattr(predictor, "batch_size", 3)
+    image = pictures(1)[0]
+    shared = list(predictor.logits([image] * 3, QUESTIONS))
+    assert seen == [1]
+    (alone,) = predictor.logits([image], QUESTIONS[1:2])
+    assert torch.allclose(shared[1], alone, atol=1e-4)
+
+
+def test_on_the_canvas_masks_have_its_size(predictor):
+    model, processor = predictor.model, predictor.processor
+    found = SegEarthR1Predictor(model, processor, on_canvas=True).segment(pictures(1), QUESTIONS[:1])[0]
+    assert found.mask is None or found.mask.shape == (256, 256)
+
+
+def test_small_masks_can_count_as_no_target(predictor):
+    strict = SegEarthR1Predictor(predictor.model, predictor.processor, min_area=10**6)
+    assert strict.predict(pictures(), QUESTIONS) == [None] * 3
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(predictor, monkeypatch, caplog):
+    forward = predictor._forward
+
+    def limited(images, questions):
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(images, questions)
+
+    monkeypatch.setattr(predictor, "_forward", limited)
+    monkeypatch.setattr(predictor, "batch_size", 4)
+    with caplog.at_level(logging.WARNING, "earthreason.segearth_r1"):
+        logging.getLogger("earthreason").propagate = True
+        assert len(list(predictor.logits(pictures(), QUESTIONS))) == 3
+    assert predictor.batch_size == 1
+    assert "batches of 2" in caplog.text
+    assert "batches of 1" in caplog.text
+
+
+def test_one_image_too_large_for_memory_is_an_error(predictor, monkeypatch):
+    def never(images, questions):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(predictor, "_forward", never)
+    monkeypatch.setattr(predictor, "batch_size", 1)
+    with pytest.raises(EarthReasonError, match="bfloat16"):
+        predictor.predict(pictures(1), ["a?"])
+
+
+@pytest.mark.parametrize(
+    ("image", "question", "words"),
+    [
+        (Image.new("RGB", (8, 8)), "", "question is empty"),
+        (Image.new("RGB", (8, 8)), " \n ", "question is empty"),
+        (Image.new("RGB", (8, 8)), "word " * 2000, "shorten it"),
+        (Image.new("RGB", (0, 8)), "where?", "0 x 8 pixels"),
+        (Image.new("I;16", (8, 8)), "where?", "8 bits a channel"),
+        (Image.new("F", (8, 8)), "where?", "8 bits a channel"),
+    ],
+)
+def test_unusable_input_is_an_error_that_says_why(predictor, image, question, words):
+    with pytest.raises(EarthReasonError, match=words):
+        predictor.predict([image], [question])
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
+def test_other_eight_bit_pictures_are_read_as_rgb(predictor, mode):
+    assert len(predictor.predict([Image.new(mode, (20, 30))], ["where?"])) == 1
+
+
+def test_a_checkpoint_loads_and_answers_as_it_was_saved(checkpoint, predictor):
+    loaded = SegEarthR1Predictor.from_pretrained(checkpoint)
+    for name, tensor in predictor.model.state_dict().items():
+        assert torch.equal(tensor, loaded.model.state_dict()[name]), name
+    ours, theirs = (next(iter(p.logits(pictures(1), QUESTIONS[:1]))) for p in (predictor, loaded))
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_bfloat16_stays_close_to_float32(checkpoint, predictor):
+    half = SegEarthR1Predictor.from_pretrained(checkpoint, dtype="bfloat16")
+    assert next(half.model.parameters()).dtype == torch.bfloat16
+    found = next(iter(half.logits(pictures(1), QUESTIONS[:1]))).float()
+    expected = next(iter(predictor.logits(pictures(1), QUESTIONS[:1])))
+    assert torch.isfinite(found).all()
+    assert (found - expected).abs().mean() < 0.1 * expected.abs().mean()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda f: (f / "config.json").unlink(), "no config.json"),
+        (lambda f: (f / "config.json").write_text('{"model_type": "llava_phi"}'), "baselines convert"),
+        (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "holds a bert model"),
+        (lambda f: (f / "config.json").write_text("{"), "no checkpoint"),
+        (lambda f: (f / "model.safetensors").unlink(), "cannot be loaded"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "cannot be loaded"),
+        (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer|has no"),
+        (lambda f: byte_tokenizer().save_pretrained(f), r"no \[SEG\]"),
+    ],
+)
+def test_a_broken_checkpoint_is_named(tmp_path, prepare, words):
+    folder = save_tiny(tmp_path / "tiny")
+    prepare(folder)
+    with pytest.raises(EarthReasonError, match=words):
+        SegEarthR1Predictor.from_pretrained(folder)
+
+
+def test_a_checkpoint_that_is_nowhere_is_an_error():
+    with pytest.raises(EarthReasonError, match="there is no checkpoint"):
+        SegEarthR1Predictor.from_pretrained("nobody/nothing")
+
+
+def test_the_answer_is_text(predictor):
+    assert isinstance(predictor.answer(pictures(1)[0], "where?", max_new_tokens=5), str)
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 100), (64, 300), (130, 64), (257, 511)])
+def test_tiles_cover_every_pixel(height, width):
+    covered = np.zeros((height, width), int)
+    for top, left in tile_boxes(height, width, 64, 0.25):
+        covered[top : top + 64, left : left + 64] += 1
+        assert top + 64 <= max(height, 64)
+    assert covered.min() >= 1
+    assert blend_window(64).min() > 0
+
+
+def test_tiles_of_constant_logits_blend_to_the_constant(predictor, monkeypatch):
+    monkeypatch.setattr(predictor, "logits", lambda images, questions: iter([torch.full((64, 64), 2.0)] * len(images)))
+    found = predictor.segment_tiled(Image.new("RGB", (300, 200)), "where?", tile=128)
+    assert found.mask.all()
+    assert found.no_target_score == pytest.approx(1 - torch.tensor(2.0).sigmoid().item(), abs=1e-5)
+
+
+def test_segment_writes_overlay_and_mask(predictor, tmp_path):
+    path = tmp_path / "in.png"
+    pictures(1)[0].save(path)
+    found = segment_picture(predictor, path, "where?", tmp_path / "out.png", tmp_path / "mask.png", answer=True)
+    assert Image.open(tmp_path / "out.png").size == (90, 60)
+    mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
+    assert np.array_equal(mask, np.zeros((60, 90), bool) if found.mask is None else found.mask)
+    assert isinstance(found.answer, str)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n cut"])
+def test_segment_names_a_picture_it_cannot_read(predictor, tmp_path, content):
+    (tmp_path / "in.png").write_bytes(content)
+    with pytest.raises(EarthReasonError, match=r"in\.png"):
+        segment_picture(predictor, tmp_path / "in.png", "where?", tmp_path / "out.png")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_every_parameter_but_those_of_the_reply_learns_from_the_mask():
+    model, processor = make_tiny()
+    model.train()
+    batch = processor(pictures(2), QUESTIONS[:2], answers=["There.", None])
+    masks = torch.zeros(2, 256, 256, dtype=torch.uint8)
+    masks[0, 50:150, 50:150] = 1
+    output = model(**batch, masks=masks)
+    assert set(output.losses) == {"mask", "dice", "language"}
+    assert output.loss.item() == pytest.approx(sum(value.item() for value in output.losses.values()), rel=1e-5)
+    output.loss.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_several_questions_need_pixels_or_features():
+    model, processor = make_tiny()
+    batch = processor.pad([processor.prompt("where?")])
+    with pytest.raises(ValueError, match="pixel_values"):
+        model(**batch)
+
+
+def test_other_canvases_and_compressions_follow_from_the_configuration():
+    assert SegEarthR1Config().visual_tokens == 64
+    assert SegEarthR1Config(connector_strides=(2, 1)).visual_tokens == 256
+    with pytest.raises(ValueError, match="multiple of 128"):
+        SegEarthR1Config(image_size=1000)
+
+
+def test_configuration_survives_saving(tmp_path):
+    config = make_tiny()[0].config
+    config.save_pretrained(tmp_path)
+    again = SegEarthR1Config.from_pretrained(tmp_path)
+    assert again.to_diff_dict() == config.to_diff_dict()
+
+
+def test_a_processor_needs_a_padding_token():
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens(["[SEG]"])
+    with pytest.raises(EarthReasonError, match="padding"):
+        SegEarthR1Processor(tokenizer, 256, 4)
+
+
+def test_eager_and_compiled_constants_serve_training_after_inference():
+    model, processor = make_tiny(seed=1)
+    batch = processor(pictures(1), ["where?"])
+    with torch.inference_mode():
+        model(**batch)
+    model.train()
+    model(**batch, masks=torch.ones(1, 256, 256)).loss.backward()
+
+
+def test_the_letterbox_of_the_processor_is_the_judges_grid():
+    _, processor = make_tiny()
+    grid = Grid("letterbox", 256)
+    image = Image.new("RGB", (90, 60), "white")
+    pixels = processor.pixels([image])[0]
+    rows, columns = grid.resized_shape(60, 90)
+    top, left = grid.padding(60, 90)
+    inside = torch.zeros(256, 256, dtype=torch.bool)
+    inside[top : top + rows, left : left + columns] = True
+    assert torch.equal(pixels[0] == 255, inside)
+
+
+def test_the_model_has_a_meta_form():
+    with torch.device("meta"):
+        model = SegEarthR1Model(make_tiny()[0].config)
+    assert all(p.is_meta for p in model.parameters())
