@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from baselines.common.journal import Journal
+from baselines.common.prefetch import prefetch
 from baselines.common.ranks import Rank, this_rank
 from baselines.common.registry import PredictorOptions, build_predictor
 from earthreason.data.load import load_dataset
@@ -48,7 +49,9 @@ def predict_split(
     predictor = build_predictor(model, replace(options, device=device, train_samples=train_samples))
     own = dataset.shard(rank.count, rank.number, contiguous=False) if rank.count > 1 else dataset
     bar = tqdm(own, desc=model, unit="image", total=len(own), disable=not rank.is_first)
-    journal.write(predict_samples(predictor, map(sample_of_row, bar), questions, options.batch_size, skip=done))
+    samples = prefetch(sample_of_row, bar, depth=2 * options.batch_size)
+    # Several batches a call, so that the predictor can prepare one while it computes another.
+    journal.write(predict_samples(predictor, samples, questions, 4 * options.batch_size, skip=done))
     _wait_for_all(rank)
     if not rank.is_first:
         return None

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from baselines.common.dtypes import DTYPES
 from baselines.common.letterbox import canvas_logits, restore_logits
+from baselines.common.prefetch import prefetch
 from baselines.common.registry import PredictorOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.generation import generate_reply
@@ -40,6 +41,21 @@ class Segmentation:
     mask: np.ndarray | None
     no_target_score: float
     answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the model needs for some questions, on the CPU.
+
+    Attributes:
+        pixels: (images, 3, S, S) uint8, each image once.
+        rows: (questions,) the image of every question.
+        text: of the processor's `pad`.
+    """
+
+    pixels: Tensor
+    rows: Tensor
+    text: dict[str, Tensor]
 
 
 class SegEarthR1Predictor:
@@ -104,21 +120,11 @@ class SegEarthR1Predictor:
         """
         if len(images) != len(questions):
             raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one each")
-        start = 0
-        while start < len(images):
-            part = slice(start, start + self.batch_size)
-            try:
-                found = self._forward(images[part], questions[part])
-            except torch.OutOfMemoryError:
-                if self.batch_size == 1:
-                    remedy = "try --dtype bfloat16, or another --device"
-                    raise EarthReasonError(f"one image does not fit into the device's memory; {remedy}") from None
-                self.batch_size //= 2
-                logger.warning("out of memory; going on with batches of %d", self.batch_size)
-                torch.cuda.empty_cache()
-                continue
-            start += len(found)
-            yield from found
+        size = self.batch_size
+        parts = [slice(start, start + size) for start in range(0, len(images), size)]
+        prepared = prefetch(lambda part: self._prepare(images[part], questions[part]), parts)
+        for part, batch in zip(parts, prepared, strict=True):
+            yield from self._forward_or_halve(images[part], questions[part], batch)
 
     def segment_tiled(self, image: Image.Image, question: str, tile: int, overlap: float = 0.25) -> Segmentation:
         """Answer a large image by tiles, whose logits are blended where they overlap.
@@ -152,18 +158,37 @@ class SegEarthR1Predictor:
             pixels = self.processor.pixels([image]).to(self.model.device)
             return generate_reply(self.model, self.processor.tokenizer, prompt, pixels, self.task, max_new_tokens)
 
+    def _prepare(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Batch:
+        prompts = [self.processor.prompt(question, self.task) for question in questions]
+        unique = {id(image): image for image in images}  # several questions about one image share its features
+        row_of = {key: row for row, key in enumerate(unique)}
+        pixels = self.processor.pixels(list(unique.values()))
+        if self.model.device.type == "cuda":
+            pixels = pixels.pin_memory()
+        return Batch(pixels, torch.tensor([row_of[id(image)] for image in images]), self.processor.pad(prompts))
+
+    def _forward_or_halve(
+        self, images: Sequence[Image.Image], questions: Sequence[str], batch: Batch
+    ) -> Iterator[Tensor]:
+        try:
+            yield from self._forward(batch)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                remedy = "try --dtype bfloat16, or another --device"
+                raise EarthReasonError(f"one image does not fit into the device's memory; {remedy}") from None
+            self.batch_size = max(1, len(images) // 2)
+            logger.warning("out of memory; going on with batches of %d", self.batch_size)
+            torch.cuda.empty_cache()
+            yield from self.logits(images, questions)
+
     @torch.inference_mode()
-    def _forward(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Tensor:
-        batch = self.processor.pad([self.processor.prompt(question, self.task) for question in questions])
-        # Several questions about one image share its features.
-        unique = {id(image): image for image in images}
-        rows = {key: row for row, key in enumerate(unique)}
+    def _forward(self, batch: Batch) -> Tensor:
         device = self.model.device
-        features = self.model.encode_image(self.processor.pixels(list(unique.values())).to(device, non_blocking=True))
-        if len(unique) < len(images):
-            features = features.select(torch.tensor([rows[id(image)] for image in images], device=device))
-        inputs = {name: batch[name].to(device) for name in ("input_ids", "attention_mask", "question_mask")}
-        return self.model(image=features, **inputs).mask_logits
+        features = self.model.encode_image(batch.pixels.to(device, non_blocking=True))
+        if len(batch.pixels) < len(batch.rows):
+            features = features.select(batch.rows.to(device))
+        names = ("input_ids", "attention_mask", "question_mask")
+        return self.model(image=features, **{name: batch.text[name].to(device) for name in names}).mask_logits
 
     def _finish(self, logits: Tensor, image: Image.Image) -> Segmentation:
         side = self.processor.image_size

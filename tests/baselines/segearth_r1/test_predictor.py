@@ -74,23 +74,26 @@ def test_small_masks_can_count_as_no_target(predictor):
 def test_out_of_memory_halves_the_batch_and_says_so(predictor, monkeypatch, caplog):
     forward = predictor._forward
 
-    def limited(images, questions):
-        if len(images) > 1:
+    def limited(batch):
+        if len(batch.rows) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(images, questions)
+        return forward(batch)
 
     monkeypatch.setattr(predictor, "_forward", limited)
     monkeypatch.setattr(predictor, "batch_size", 4)
+    monkeypatch.setattr(logging.getLogger("earthreason"), "propagate", True)
+    questions = (QUESTIONS * 2)[:4]
+    expected = [next(iter(predictor.logits([image], [q]))) for image, q in zip(pictures(4), questions, strict=True)]
     with caplog.at_level(logging.WARNING, "earthreason.segearth_r1"):
-        logging.getLogger("earthreason").propagate = True
-        assert len(list(predictor.logits(pictures(), QUESTIONS))) == 3
+        found = list(predictor.logits(pictures(4), questions))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, expected, strict=True))
     assert predictor.batch_size == 1
     assert "batches of 2" in caplog.text
     assert "batches of 1" in caplog.text
 
 
 def test_one_image_too_large_for_memory_is_an_error(predictor, monkeypatch):
-    def never(images, questions):
+    def never(batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(predictor, "_forward", never)
