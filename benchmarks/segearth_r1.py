@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PhiConfig
 
 from baselines.common.dtypes import DTYPES
-from baselines.common.letterbox import normalise
+from baselines.common.pixels import normalise
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import ImageFeatures, SegEarthR1Model
 from baselines.segearth_r1.prompt import IMAGE_ID

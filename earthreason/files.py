@@ -44,3 +44,12 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: Any, indent: int | None = 2) -> None:
     """Write JSON atomically; NaN and infinity are refused because they are not JSON."""
     write_text(target, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def end_last_line(path: Path) -> None:
+    """End a line that a crash has cut, so that what is appended is not glued to it."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb+") as file:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")

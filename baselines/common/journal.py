@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.errors import EarthReasonError
-from earthreason.files import write_json
+from earthreason.files import end_last_line, write_json
 from earthreason.predictions import write_predictions
 from earthreason.predictions.stream import text_predictions
 from earthreason.predictions.writer import prediction_record
@@ -66,7 +66,7 @@ class Journal:
     def write(self, predictions: Iterable[Prediction]) -> int:
         """Append predictions as they come; returns how many."""
         path = self.folder / f"rank-{self.rank}.jsonl"
-        _end_last_line(path)
+        end_last_line(path)
         written = 0
         with path.open("a", encoding="utf-8") as file:
             for prediction in predictions:
@@ -83,12 +83,3 @@ class Journal:
         written = write_predictions(self.out, (found[key] for key in ordered), self.info)
         shutil.rmtree(self.folder)
         return written
-
-
-def _end_last_line(path: Path) -> None:
-    """A crash may have cut the last line; what follows must not be glued to it."""
-    if path.exists() and path.stat().st_size:
-        with path.open("rb+") as file:
-            file.seek(-1, 2)
-            if file.read(1) != b"\n":
-                file.write(b"\n")

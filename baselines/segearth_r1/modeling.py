@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from baselines.common.letterbox import normalise
+from baselines.common.pixels import normalise
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import DescriptionHead

@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from baselines.common.dtypes import DTYPES
-from baselines.common.letterbox import canvas_logits, restore_logits
 from baselines.common.prefetch import prefetch
 from baselines.common.registry import PredictorOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
@@ -24,6 +23,7 @@ from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor
 from baselines.segearth_r1.prompt import Task
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
+from earthreason.torch import canvas_logits, restore_logits
 
 logger = logging.getLogger("earthreason.segearth_r1")
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.common.letterbox import letterbox_image
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.prompt import IGNORE, Prompt, Task, write_prompt
 from earthreason.errors import EarthReasonError
+from earthreason.torch import letterbox_image
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -55,6 +55,7 @@ def evaluate(
     """Score predictions with the official protocol, and at native resolution beside it.
 
     Example: earthreason-eval preds.json --config sample --split test
+
     Example: earthreason-eval preds.json --protocol all --report report/
     """
     from earthreason.files import write_json, write_text

@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import compare, demo, evaluate, protocols, synth
+from earthreason.cli import compare, data, demo, evaluate, protocols, synth
 from earthreason.cli.app import guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "compare": compare.compare,
     "demo": demo.demo,
-    "eval": evaluate.evaluate,
-    "protocols": protocols.protocols,
+    "download": data.download,
+    "verify": data.verify,
+    "show": data.show,
+    "stats": data.stats,
+    "browse": data.browse,
+    "export": data.export,
     "synth": synth.synth,
+    "eval": evaluate.evaluate,
+    "compare": compare.compare,
+    "protocols": protocols.protocols,
 }
 
 app = typer.Typer(

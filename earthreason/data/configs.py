@@ -14,7 +14,7 @@ from typing import Protocol
 
 from filelock import FileLock
 
-from earthreason.data.prepared import write_prepared
+from earthreason.data.prepared import FORMAT, write_prepared
 from earthreason.errors import DataNotFoundError, UnknownNameError
 
 HUB_ID = "earth-insights/EarthReason"
@@ -55,7 +55,7 @@ class SampleConfig:
     seed: int = 7
     size: tuple[int, int] = (256, 256)
     counts: tuple[tuple[str, int], ...] = (("train", 160), ("val", 60), ("test", 100))
-    edition: int = 2
+    edition: int = 3
 
     def prepare(self, data_dir: Path | None) -> Path:
         from earthreason.data.sample import sample_records
@@ -91,7 +91,7 @@ class ReleaseConfig:
         if root is None:
             root = _download()
         release = find_release(root)
-        key = fingerprint(release)
+        key = f"{fingerprint(release)}-{FORMAT}"
         folder = prepared_root() / f"release-{key}" / "earthreason"
         if folder.is_dir():
             return folder
@@ -130,7 +130,51 @@ def _download() -> Path:
     return extract_archives(archive_folder)
 
 
-_ALL: tuple[Config, ...] = (ReleaseConfig(), SampleConfig())
+@dataclass(frozen=True)
+class FolderConfig:
+    """Another set of the field, from a folder that the user has: RRSIS-D, RefSegRS, ReasonSeg."""
+
+    name: str
+    reader: str
+
+    def prepare(self, data_dir: Path | None) -> Path:
+        from earthreason.data import referring
+
+        if data_dir is None:
+            raise DataNotFoundError(f'{self.name} is read from a folder: load_dataset("earthreason", "{self.name}", '
+                                    "data_dir=FOLDER)")  # fmt: skip
+        key = f"{_folder_key(data_dir)}-{FORMAT}"
+        folder = prepared_root() / f"{self.name}-{key}" / "earthreason"
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / "lock"):
+            if not folder.is_dir():
+                source = getattr(referring, self.reader)(data_dir)
+                splits = {split: source.read(split) for split in source.counts}
+                write_prepared(folder, self.name, splits, source.counts, data=f"data-{key}")
+        return folder
+
+    def is_available(self) -> bool:
+        return False
+
+
+def _folder_key(folder: Path) -> str:
+    """Changes when a file below the folder is added, removed, resized or rewritten."""
+    digest = hashlib.sha256(str(folder.resolve()).encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = path.stat()
+        digest.update(f"{path.relative_to(folder)}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+_ALL: tuple[Config, ...] = (
+    ReleaseConfig(),
+    SampleConfig(),
+    FolderConfig("rrsis-d", "RRSISD"),
+    FolderConfig("refsegrs", "RefSegRS"),
+    FolderConfig("reasonseg", "ReasonSeg"),
+)
 CONFIGS = {config.name: config for config in _ALL}
 DEFAULT_CONFIG = "default"
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from earthreason.data.schema import Record, features
 from earthreason.files import atomic_path
 
+FORMAT = 2
+"""Goes up when the columns change, so that no cache holds folders of other columns."""
 ROWS_PER_GROUP = 100
 """The Hub's viewer wants row groups of 100 to 300 MB; 100 rows of the release are about 25 MB, at most 280."""
 ROWS_PER_FILE = 400
@@ -19,6 +21,17 @@ ROWS_PER_FILE = 400
 
 _CARD = """---
 license: other
+license_name: see-below
+task_categories:
+- image-segmentation
+- visual-question-answering
+language:
+- en
+tags:
+- remote-sensing
+- reasoning-segmentation
+size_categories:
+- {size}
 configs:
 - config_name: {config}
   data_files:
@@ -27,7 +40,22 @@ configs:
 # EarthReason ({config})
 
 Written by the `earthreason` package. One row per image: an overhead image, the binary mask of the region that answers
-its questions, the questions and the answers. An all-zero mask with an empty list of answers means "nothing here".
+its questions, the questions and the answers.
+
+| column | what it is |
+|---|---|
+| `sample_id` | unique over all splits |
+| `image`, `mask` | RGB picture; mask of the same size, 0 and 255 |
+| `questions`, `answers` | implicit questions that mean the mask; explanatory answers |
+| `is_empty` | nothing in the image answers: the mask is all zero and `answers` is empty |
+| `height`, `width` | pixels |
+| `category`, `ground_resolution`, `source`, `reasoning_type` | null where the source does not say |
+| `extra` | other keys of the source, a JSON object |
+
+Rows: {counts}.
+
+EarthReason was published with SegEarth-R1 (arXiv 2504.09644) under Apache-2.0. Its images come from Million-AID and
+fMoW, whose own terms apply to the images. Synthetic scenes are free of either.
 """
 
 
@@ -64,7 +92,11 @@ def write_prepared(
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
         files_yaml = "".join(f"  - split: {split}\n    path: {data}/{split}-*.parquet\n" for split in splits)
-        (temporary / "README.md").write_text(_CARD.format(config=config, files=files_yaml), encoding="utf-8")
+        counts = ", ".join(f"{split} {row_counts[split]:,}" for split in splits)
+        total = sum(row_counts[split] for split in splits)
+        size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
+        card = _CARD.format(config=config, files=files_yaml, counts=counts, size=size)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
 
 
 def _batches(records: Iterator[Record], size: int) -> Iterator[list[Record]]:

@@ -7,7 +7,6 @@ every pair after it. Here a stem that is missing in one folder is an error that 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -15,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from earthreason.data.schema import SPLITS, Record, encode_mask_png
+from earthreason.data.pictures import mask_of, rgb_content
+from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 QA_SUFFIXES = (".json", ".txt")
 FOLDERS = {"images": IMAGE_SUFFIXES, "labels": (".png",), "QAs": QA_SUFFIXES}
+_KNOWN = ("questions", "answer", "category", "ground_resolution", "source", "reasoning_type")
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -48,7 +46,7 @@ def find_release(root: Path) -> Path:
     if not root.is_dir():
         raise DataNotFoundError(f"there is no folder {root}; data_dir is the folder of the unzipped release")
     for candidate in (root, *sorted(p for p in root.rglob("*") if p.is_dir())):
-        if any(_split_folder(candidate, split) for split in SPLITS):
+        if any(split_folder(candidate, split) for split in SPLITS):
             return candidate
     raise DataNotFoundError(
         f"{root} holds no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside. "
@@ -56,7 +54,7 @@ def find_release(root: Path) -> Path:
     )
 
 
-def _split_folder(release: Path, split: str) -> Path | None:
+def split_folder(release: Path, split: str) -> Path | None:
     """The folder of a split; the release's archives nest some as `train/train`."""
     name = ON_DISK[split]
     for folder in (release / name, release / name / name):
@@ -73,7 +71,7 @@ def list_samples(release: Path) -> dict[str, list[SampleFiles]]:
     """
     found = {}
     for split in SPLITS:
-        folder = _split_folder(release, split)
+        folder = split_folder(release, split)
         if folder is not None:
             found[split] = _pair(split, folder)
     return found
@@ -136,8 +134,8 @@ def read_sample(files: SampleFiles, sample_id: str) -> Record:
     Raises:
         DataFormatError: a file is not readable, sizes differ, there are no questions; names the file.
     """
-    mask = read_label(files.label)
-    image, (height, width) = read_image(files.image)
+    mask = mask_of(files.label.read_bytes(), files.label)
+    image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
     if mask.shape != (height, width):
         raise DataFormatError(
             f"{files.label}: the label is {mask.shape[0]}x{mask.shape[1]} (height x width) but {files.image.name} is "
@@ -158,41 +156,8 @@ def read_sample(files: SampleFiles, sample_id: str) -> Record:
         ground_resolution=None if resolution is None else float(resolution),
         source=qa.get("source"),
         reasoning_type=qa.get("reasoning_type"),
+        extra=extra_keys(qa, _KNOWN),
     )
-
-
-def read_image(path: Path) -> tuple[bytes, tuple[int, int]]:
-    """The file's bytes and (height, width), after decoding it once to be sure that it is whole.
-
-    Pictures that are not RGB are re-encoded as RGB PNG, so that every row of the table is RGB.
-    """
-    content = path.read_bytes()
-    try:
-        with _open(content) as image:
-            image.load()
-            if image.mode == "RGB":
-                return content, (image.height, image.width)
-            buffer = io.BytesIO()
-            image.convert("RGB").save(buffer, "PNG")
-            return buffer.getvalue(), (image.height, image.width)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataFormatError(f"{path}: not a readable image ({error}); restore or remove the sample") from None
-
-
-def read_label(path: Path) -> np.ndarray:
-    """The label as a (height, width) bool mask: any non-zero pixel is target."""
-    try:
-        with _open(path.read_bytes()) as image:
-            if image.mode not in ("1", "L", "P", "I", "I;16"):
-                raise ValueError(f"mode {image.mode}; a label has one channel")
-            return np.asarray(image) != 0
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataFormatError(f"{path}: not a readable label ({error}); restore or remove the sample") from None
-
-
-def _open(content: bytes) -> Image.Image:
-    # Pillow itself refuses pictures of over 179 million pixels; the release's largest has 58 million (7,617 px a side).
-    return Image.open(io.BytesIO(content), formats=["JPEG", "PNG"])
 
 
 def read_qa(path: Path) -> dict[str, Any]:
@@ -203,6 +168,9 @@ def read_qa(path: Path) -> dict[str, Any]:
     """
     try:
         qa = json.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        remedy = f"write the file as UTF-8 (as Latin-1 it would be readable: iconv -f latin1 -t utf-8 {path.name})"
+        raise DataFormatError(f"{path}: byte {error.object[error.start]:#04x} is not UTF-8; {remedy}") from None
     except (ValueError, RecursionError) as error:
         raise DataFormatError(f"{path}: not JSON ({error})") from None
     if not isinstance(qa, dict):

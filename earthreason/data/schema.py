@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +40,7 @@ def features() -> Features:
             "ground_resolution": Value("float64"),
             "source": text,
             "reasoning_type": text,
+            "extra": text,
         }
     )
 
@@ -49,6 +52,7 @@ class Record:
     Attributes:
         image: bytes of a JPEG or PNG, RGB.
         mask: bytes of a PNG, mode L, 0 and 255.
+        extra: what else the source says of the sample, a JSON object; None where nothing.
     """
 
     sample_id: str
@@ -63,6 +67,7 @@ class Record:
     ground_resolution: float | None = None
     source: str | None = None
     reasoning_type: str | None = None
+    extra: str | None = None
 
     def to_row(self) -> dict[str, Any]:
         """The row as pyarrow takes it."""
@@ -79,6 +84,24 @@ def encode_mask_png(mask: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def extra_keys(values: Mapping[str, Any], known: Collection[str]) -> str | None:
+    """The keys of `values` that no column holds, as a JSON object; None where there are none."""
+    rest = {key: value for key, value in values.items() if key not in known and value is not None}
+    return json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else None
+
+
+def record_of_row(row: Mapping[str, Any]) -> Record:
+    """A record of a row whose pictures were not decoded.
+
+    Raises:
+        DataFormatError: the row has no mask.
+    """
+    if row["mask"] is None:
+        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
+    columns = {column.name: row.get(column.name) for column in fields(Record)}
+    return Record(**{**columns, "image": row["image"]["bytes"], "mask": row["mask"]["bytes"]})
+
+
 def sample_of_row(row: dict[str, Any]) -> Sample:
     """Turn a decoded row of the dataset into a `Sample`.
 
@@ -89,7 +112,7 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
         raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
     return Sample(
         sample_id=row["sample_id"],
-        image=row["image"].convert("RGB"),
+        image=row["image"] if row["image"].mode == "RGB" else row["image"].convert("RGB"),
         mask=np.asarray(row["mask"]) != 0,
         questions=list(row["questions"]),
         answers=list(row["answers"]),

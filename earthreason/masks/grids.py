@@ -100,6 +100,7 @@ def place_on_grid(mask: np.ndarray, grid: Grid) -> np.ndarray:
     rows, columns = grid.resized_shape(height, width)
     top, left = grid.padding(height, width)
     placed = np.zeros(grid.shape(height, width), bool)
-    resized = mask[nearest_indices(height, rows)][:, nearest_indices(width, columns)]
+    resized = mask.take(nearest_indices(height, rows), axis=0) if rows != height else mask
+    resized = resized.take(nearest_indices(width, columns), axis=1) if columns != width else resized
     placed[top : top + rows, left : left + columns] = resized
     return placed

@@ -57,17 +57,17 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     class Counting(Centre):
         def predict(self, images, questions):
             asked.extend(questions)
-            if len(asked) == 6:
+            if len(asked) == 8:
                 raise KeyboardInterrupt
             return super().predict(images, questions)
 
     monkeypatch.setattr("baselines.common.run.build_predictor", lambda *_: Counting())
-    arguments = ("centre", PredictorOptions(batch_size=2), "sample", "test[:10]", None, "first", tmp_path / "p.json")
+    arguments = ("centre", PredictorOptions(batch_size=1), "sample", "test[:10]", None, "first", tmp_path / "p.json")
     with pytest.raises(KeyboardInterrupt):
         predict_split(*arguments)
     assert not (tmp_path / "p.json").exists()
     assert predict_split(*arguments) == 10
-    assert len(asked) == 6 + 6  # the batch in which it stopped is asked again
+    assert len(asked) == 8 + 6  # the four in which it stopped are asked again
 
 
 def test_a_tiny_checkpoint_predicts_the_sample_split_and_is_scored(tmp_path):

@@ -1,0 +1,171 @@
+"""The commands about data: download, verify, export, show, stats, browse."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earthreason.cli.app import stdout
+from earthreason.cli.options import CORES, JsonOption
+from earthreason.errors import EarthReasonError
+
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="SRC", help="Folder, file, or configuration ('sample'): any form `export` writes.")
+]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write; must not exist, or be empty.")]
+
+
+def download(
+    to: Annotated[Path, typer.Option("--to", help="Folder to download into; kept parts are not fetched again.")],
+    repository: Annotated[
+        str, typer.Option("--repo", help="Dataset repository on the Hub.")
+    ] = "earth-insights/EarthReason",
+    revision: Annotated[str | None, typer.Option("--revision", help="Commit, tag or branch.")] = None,
+) -> None:
+    """Download the official release from the Hub, unpack it safely and say where it is.
+
+    Example: earthreason download --to data
+    """
+    from earthreason.data.download import download_release
+
+    found = download_release(to, repository, revision)
+    console = stdout()
+    counts = ", ".join(f"{split} {count}" for split, count in found.counts.items())
+    console.print(f"{found.release}: {counts}; revision {found.revision}", soft_wrap=True)
+    console.print(f"use it: export EARTHREASON_DATA={found.release}\nnext: earthreason verify {found.release}",
+                  soft_wrap=True)  # fmt: skip
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of the release.")],
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")] = CORES,
+    json_out: JsonOption = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            "--journal",
+            help="File of what was seen, to go on after an interrupt.",
+            show_default="in the cache of datasets",
+        ),
+    ] = None,
+) -> None:
+    """Audit a release: pairing, sizes, labels, contradictions, duplicates, leakage. Exits with 1 on errors.
+
+    Example: earthreason verify data/RSReasonSeg --report audit
+    """
+    from tqdm import tqdm
+
+    from earthreason.data.configs import prepared_root
+    from earthreason.data.verify import audit
+    from earthreason.reports.audit import print_audit, write_audit
+
+    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    with tqdm(unit="file", desc="looking") as bar:
+        result = audit(folder, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
+    if json_out is not None:
+        write_or_print(json_out, result.to_dict())
+    if json_out is None or str(json_out) != "-":
+        print_audit(result, stdout())
+    if report is not None:
+        stdout().print(f"page: {write_audit(report, result)}", soft_wrap=True)
+    if result.errors:
+        raise typer.Exit(1)
+
+
+def export(
+    source: SourceArgument,
+    form: Annotated[str, typer.Option("--format", help="parquet, release, coco or webdataset.")],
+    out: OutFolder,
+    push_to: Annotated[str | None, typer.Option("--push-to", help="Also upload to this dataset repository.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Create that repository as private.")] = False,
+) -> None:
+    """Write samples in another form; parquet gets a dataset card and Croissant metadata.
+
+    Example: earthreason export sample --format coco --out sample-coco
+    """
+    from tqdm import tqdm
+
+    from earthreason.data.exports import export as export_source
+    from earthreason.data.exports import push_to_hub
+    from earthreason.data.sources import open_source
+
+    opened = open_source(source)
+    with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
+        export_source(opened, form, out, bar.update)
+    counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
+    stdout().print(f"{out}: {counts}", soft_wrap=True)
+    if push_to is not None:
+        stdout().print(f"uploaded: {push_to_hub(out, push_to, private)}", soft_wrap=True)
+
+
+def show(
+    source: SourceArgument,
+    sample_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Samples to draw.")],
+    out: Annotated[Path, typer.Option("--out", help="Picture to write: .png, .pdf or .svg.")],
+) -> None:
+    """Draw samples: image, mask, outline, questions and answers.
+
+    Example: earthreason show sample synthetic_s7_test_000003 --out sample.png
+    """
+    from earthreason.data.sources import find_records, open_source
+    from earthreason.reports.samples import draw_samples
+
+    found = find_records(open_source(source), sample_ids)
+    draw_samples([found[sample_id][1] for sample_id in sample_ids], out)
+    stdout().print(f"picture: {out}", soft_wrap=True)
+
+
+def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -> None:
+    """Figures of a set: target area, sizes, GSD, lengths of texts, empties, bigrams, patch redundancy.
+
+    Example: earthreason stats sample --out figures
+    """
+    from tqdm import tqdm
+
+    from earthreason.data.sources import open_source
+    from earthreason.data.stats import collect
+    from earthreason.reports.figures import draw_figures, print_statistics
+
+    if out.exists() and any(out.iterdir()):
+        raise EarthReasonError(f"{out} is not empty; choose another --out or remove it")
+    opened = open_source(source)
+    with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
+        statistics = collect(opened, bar.update)
+    if json_out is not None:
+        write_or_print(json_out, statistics.to_dict())
+    draw_figures(statistics, out)
+    if json_out is None or str(json_out) != "-":
+        print_statistics(statistics, stdout())
+        stdout().print(f"figures: {out}", soft_wrap=True)
+
+
+def browse(source: SourceArgument, out: OutFolder) -> None:
+    """Write a static gallery of all samples with filters; it opens offline.
+
+    Example: earthreason browse sample --out gallery
+    """
+    from tqdm import tqdm
+
+    from earthreason.data.sources import open_source
+    from earthreason.reports.browse import write_gallery
+
+    opened = open_source(source)
+    with tqdm(total=sum(opened.counts.values()), unit="sample", desc="drawing") as bar:
+        page = write_gallery(opened, out, bar.update)
+    stdout().print(f"page: {page}", soft_wrap=True)
+
+
+def write_or_print(path: Path, value: object) -> None:
+    """Write JSON to a file, or to standard output for '-'."""
+    import json
+
+    from earthreason.files import write_json
+
+    if str(path) == "-":
+        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        write_json(path, value)

@@ -1,0 +1,63 @@
+"""The official release from the Hub, unpacked and recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from earthreason.data.archives import extract_archives
+from earthreason.data.release import find_release, list_samples
+from earthreason.errors import DataNotFoundError
+from earthreason.files import write_json
+
+RECORD = "download.json"
+
+
+@dataclass(frozen=True)
+class Download:
+    """What was fetched.
+
+    Attributes:
+        release: the folder with train/, val/ and test/.
+        revision: commit of the dataset repository.
+        counts: samples by split.
+    """
+
+    release: Path
+    revision: str
+    counts: dict[str, int]
+
+
+def download_release(to: Path, repository: str, revision: str | None = None) -> Download:
+    """Fetch a dataset repository into `to/hub`, unpack its archives into `to/release`, and record what came.
+
+    Files that are there already are not fetched again, so an interrupted download goes on.
+
+    Args:
+        to: folder, made if need be.
+        repository: dataset id on the Hub.
+        revision: commit, tag or branch; None is the newest.
+
+    Raises:
+        DataNotFoundError: the Hub cannot be reached or refuses; says what to do by hand.
+        DataFormatError: an archive is broken or unsafe, or files do not pair.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    hub, unpacked = to / "hub", to / "release"
+    try:
+        commit = str(HfApi().dataset_info(repository, revision=revision).sha)
+        snapshot_download(repository, repo_type="dataset", revision=commit, local_dir=hub)
+    except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise DataNotFoundError(
+            f"{repository} could not be fetched ({type(error).__name__}: {reason}). Try again (what is there is kept), "
+            "log in with `hf auth login` if it is private, set HF_ENDPOINT for a mirror, or download its zip files in "
+            f"a browser from https://huggingface.co/datasets/{repository} and unzip them into {unpacked}"
+        ) from error
+    release = find_release(extract_archives(hub, unpacked))
+    counts = {split: len(files) for split, files in list_samples(release).items()}
+    files = {path.relative_to(hub).as_posix(): path.stat().st_size for path in sorted(hub.rglob("*"))
+             if path.is_file() and ".cache" not in path.parts}  # fmt: skip
+    write_json(to / RECORD, {"repository": repository, "revision": commit, "files": files, "samples": counts})
+    return Download(release, commit, counts)

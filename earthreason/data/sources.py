@@ -1,0 +1,300 @@
+"""Any place samples come from, seen the same way: records by split, read lazily.
+
+A new format is one class with `name`, `counts` and `read`, and one line in `_FOLDER_READERS`.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from earthreason.data.pictures import mask_of, rgb_content
+from earthreason.data.referring import RRSISD, ReasonSeg, RefSegRS, make_record, mask_of_annotation
+from earthreason.data.release import find_release, release_records
+from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys, record_of_row
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+
+_FACTS = ("category", "ground_resolution", "source", "reasoning_type", "extra")
+
+
+class Source(Protocol):
+    """Records by split.
+
+    Attributes:
+        name: of the format.
+        counts: records of every split.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+    def read(self, split: str) -> Iterator[Record]:
+        """The records of a split, in a fixed order."""
+        ...
+
+
+class Release:
+    """The official layout, however deep it is nested."""
+
+    name = "release"
+
+    def __init__(self, root: Path) -> None:
+        self._root = find_release(root)
+        self.counts = release_records(self._root)[1]
+
+    def read(self, split: str) -> Iterator[Record]:
+        return release_records(self._root)[0][split]
+
+
+class Parquet:
+    """Parquet files: ours, or EarthReason-FS and others with `id, image, mask, problem, category, bbox_list`."""
+
+    name = "parquet"
+
+    def __init__(self, root: Path) -> None:
+        import pyarrow.parquet as pq
+
+        files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
+        if not files:
+            raise DataNotFoundError(f"{root} holds no parquet files")
+        self._files: dict[str, list[Path]] = {}
+        for path in files:
+            self._files.setdefault(split_of_name(path.stem), []).append(path)
+        self.counts = {split: sum(pq.ParquetFile(p).metadata.num_rows for p in paths) for split, paths in
+                       self._files.items()}  # fmt: skip
+
+    def read(self, split: str) -> Iterator[Record]:
+        import pyarrow.parquet as pq
+
+        for path in self._files[split]:
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
+                for row in batch.to_pylist():
+                    yield record_of_row(row) if "sample_id" in row else record_of_question(row, path.parent)
+
+
+class JSONLines:
+    """JSONL with one question a line (Geo-R1's fields); images and masks are paths beside the file."""
+
+    name = "jsonl"
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._split = path, split_of_name(path.stem)
+        with path.open(encoding="utf-8-sig") as file:
+            self.counts = {self._split: sum(1 for line in file if line.strip())}
+
+    def read(self, split: str) -> Iterator[Record]:
+        with self._path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        row = json.loads(line)
+                    except ValueError as error:
+                        raise DataFormatError(f"{self._path} line {number}: not JSON ({error})") from None
+                    yield record_of_question(row, self._path.parent)
+
+
+class COCO:
+    """Our COCO export: one annotation file a split, sample facts under `earthreason` of every image."""
+
+    name = "coco"
+
+    def __init__(self, root: Path) -> None:
+        files = [root] if root.is_file() else sorted((root / "annotations").glob("*.json"))
+        self._files = {split_of_name(path.stem): path for path in files}
+        if not self._files:
+            raise DataNotFoundError(f"{root} holds no annotations/*.json")
+        self._tables = {split: json.loads(path.read_text(encoding="utf-8")) for split, path in self._files.items()}
+        self.counts = {split: len(table["images"]) for split, table in self._tables.items()}
+
+    def read(self, split: str) -> Iterator[Record]:
+        table, path = self._tables[split], self._files[split]
+        base = path.parent.parent if path.parent.name == "annotations" else path.parent
+        masks: dict[int, list[Any]] = {}
+        for annotation in table["annotations"]:
+            masks.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
+        for image in table["images"]:
+            height, width = image["height"], image["width"]
+            parts = [mask_of_annotation(part, height, width) for part in masks.get(image["id"], [])]
+            mask = sum(parts[1:], start=parts[0]) if parts else mask_of_annotation([], height, width)
+            facts = image.get("earthreason", {})
+            file = base / "images" / image["file_name"]
+            questions = facts.get("questions") or [""]
+            yield make_record(
+                str(facts.get("sample_id", image["id"])), file, mask, questions, answers=facts.get("answers", []),
+                **{key: facts.get(key) for key in _FACTS},
+            )  # fmt: skip
+
+
+class WebDataset:
+    """Tar shards `SPLIT-000000.tar` with KEY.jpg or .png, KEY.mask.png and KEY.json."""
+
+    name = "webdataset"
+
+    def __init__(self, root: Path) -> None:
+        files = [root] if root.is_file() else sorted(root.glob("*.tar"))
+        self._files: dict[str, list[Path]] = {}
+        for path in files:
+            self._files.setdefault(split_of_name(path.stem), []).append(path)
+        self.counts = {split: sum(_count_json(p) for p in paths) for split, paths in self._files.items()}
+        if not self.counts:
+            raise DataNotFoundError(f"{root} holds no tar files")
+
+    def read(self, split: str) -> Iterator[Record]:
+        for path in self._files[split]:
+            with tarfile.open(path) as archive:
+                held: dict[str, bytes] = {}
+                for member in archive:
+                    reader = archive.extractfile(member)
+                    if reader is not None:
+                        held[member.name.partition(".")[2]] = reader.read()
+                    if member.name.endswith(".json"):
+                        facts = json.loads(held["json"])
+                        picture = held.get("jpg") or held["png"]
+                        yield Record(image=picture, mask=held["mask.png"], **facts)
+                        held = {}
+
+
+def _count_json(path: Path) -> int:
+    try:
+        with tarfile.open(path) as archive:
+            return sum(member.name.endswith(".json") for member in archive)
+    except tarfile.TarError as error:
+        raise DataFormatError(f"{path}: not a tar file ({error})") from None
+
+
+class Configured:
+    """A configuration of `load_dataset`, such as `sample`."""
+
+    name = "dataset"
+
+    def __init__(self, config: str, data_dir: Path | None = None) -> None:
+        from datasets import Image
+
+        from earthreason.data.load import load_dataset
+
+        loaded = load_dataset("earthreason", config, data_dir=data_dir)
+        self._splits = {
+            split: rows.cast_column("image", Image(decode=False)).cast_column("mask", Image(decode=False))
+            for split, rows in loaded.items()
+        }
+        self.counts = {split: len(rows) for split, rows in self._splits.items()}
+
+    def read(self, split: str) -> Iterator[Record]:
+        return map(record_of_row, self._splits[split])
+
+
+def split_of_name(stem: str) -> str:
+    """The split a file's name speaks of: `val-00000-of-00001` is validation; test where it says nothing."""
+    lowered = stem.lower()
+    for word, split in (("train", "train"), ("val", "validation"), ("test", "test")):
+        if word in lowered:
+            return split
+    return "test"
+
+
+def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
+    """A row `id, image, mask, problem, category, bbox_list`, with pictures as bytes or as paths below `folder`.
+
+    Raises:
+        DataFormatError: a field is missing or a picture is not readable.
+    """
+    try:
+        sample_id, question = str(row["id"]), str(row["problem"])
+        image, image_path = _content(row["image"], folder)
+        mask_content, mask_path = _content(row["mask"], folder)
+    except KeyError as error:
+        raise DataFormatError(f"{folder}: a row has no field {error}") from None
+    content, (height, width) = rgb_content(image, image_path)
+    mask = mask_of(mask_content, mask_path)
+    if mask.shape != (height, width):
+        raise DataFormatError(f"{mask_path}: the mask is {mask.shape}, the image ({height}, {width})")
+    return Record(
+        sample_id=sample_id, image=content, mask=encode_mask_png(mask), height=height, width=width,
+        is_empty=not mask.any(), questions=[question], category=row.get("category"),
+        extra=extra_keys(row, ("id", "image", "mask", "problem", "category")),
+    )  # fmt: skip
+
+
+def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
+    if isinstance(value, dict):
+        if value.get("bytes"):
+            return value["bytes"], Path(value.get("path") or "embedded picture")
+        value = value.get("path")
+    if isinstance(value, bytes):
+        return value, Path("embedded picture")
+    path = folder / str(value)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataFormatError(f"{value}: points outside {folder}")
+    if not path.is_file():
+        raise DataFormatError(f"there is no picture {path}")
+    return path.read_bytes(), path
+
+
+_FOLDER_READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Source]], ...] = (
+    (lambda p: (p / "annotations").is_dir() and (p / "images").is_dir(), COCO),
+    (lambda p: any(p.rglob("refs(unc).p")), RRSISD),
+    (lambda p: any(p.rglob("output_phrase_train.txt")), RefSegRS),
+    (lambda p: any(p.rglob("*.parquet")), Parquet),
+    (lambda p: any(p.glob("*.tar")), WebDataset),
+    (lambda p: any(p.glob("*.json")) or any(p.glob("*/*.json")), ReasonSeg),
+    (lambda p: True, Release),
+)
+_FILE_READERS: dict[str, Callable[[Path], Source]] = {
+    ".parquet": Parquet, ".jsonl": JSONLines, ".json": COCO, ".tar": WebDataset,
+}  # fmt: skip
+
+
+def open_source(source: str | Path) -> Source:
+    """Open samples by what lies at a path, or by the name of a configuration.
+
+    Raises:
+        DataNotFoundError: there is nothing, or nothing that is known.
+        DataFormatError: it is broken; names the place.
+    """
+    from earthreason.data.configs import CONFIGS
+
+    path = Path(source).expanduser()
+    if str(source) in CONFIGS and not path.exists():
+        return Configured(str(source))
+    if path.is_file():
+        reader = _FILE_READERS.get(path.suffix.lower())
+        if reader is None:
+            raise DataNotFoundError(f"{path}: no known data; known files end with {', '.join(_FILE_READERS)}")
+        return reader(path)
+    if not path.is_dir():
+        known = ", ".join(CONFIGS)
+        raise DataNotFoundError(f"there is no {source}; give a folder, a file, or a configuration ({known})")
+    return next(reader for matches, reader in _FOLDER_READERS if matches(path))(path)
+
+
+def read_all(source: Source) -> Iterator[tuple[str, Record]]:
+    """Every record with its split, in the order train, validation, test."""
+    for split in sorted(source.counts, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS)):
+        for record in source.read(split):
+            yield split, record
+
+
+def find_records(source: Source, sample_ids: list[str]) -> dict[str, tuple[str, Record]]:
+    """Split and record of the ids asked for.
+
+    Raises:
+        EarthReasonError: one is not there; names the nearest.
+    """
+    from difflib import get_close_matches
+
+    found: dict[str, tuple[str, Record]] = {}
+    known = []
+    for split, record in read_all(source):
+        known.append(record.sample_id)
+        if record.sample_id in sample_ids:
+            found[record.sample_id] = split, record
+            if len(found) == len(set(sample_ids)):
+                return found
+    absent = next(sample_id for sample_id in sample_ids if sample_id not in found)
+    nearest = get_close_matches(absent, known, n=1)
+    raise EarthReasonError(f"there is no sample {absent!r}" + (f"; nearest: {nearest[0]!r}" if nearest else ""))

@@ -1,0 +1,121 @@
+"""Numbers that describe a set of samples."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from earthreason.data.pictures import mask_of, open_picture
+from earthreason.data.sources import Source, read_all
+
+PAPER_QUESTION_WORDS, PAPER_ANSWER_WORDS = 20.86, 26.76
+"""Mean lengths in words that the paper states (arXiv 2504.09644)."""
+PATCH, ALIKE, REDUNDANCY_SIDE = 16, 0.95, 1024
+_WORD = re.compile(r"[a-z']+")
+
+
+@dataclass
+class Statistics:
+    """Measurements of every sample, in reading order.
+
+    Attributes:
+        samples, empty: by split.
+        target_shares: of the image, targets only.
+        sides: longer side, pixels.
+        resolutions: metres per pixel, where known.
+        question_words, answer_words: lengths.
+        bigrams: of all questions, lower case.
+        categories: samples by category, where known.
+        redundancy: share of patches that resemble a neighbour, by image; see `patch_redundancy`.
+    """
+
+    samples: Counter[str] = field(default_factory=Counter)
+    empty: Counter[str] = field(default_factory=Counter)
+    target_shares: list[float] = field(default_factory=list)
+    sides: list[int] = field(default_factory=list)
+    resolutions: list[float] = field(default_factory=list)
+    question_words: list[int] = field(default_factory=list)
+    answer_words: list[int] = field(default_factory=list)
+    bigrams: Counter[tuple[str, str]] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+    redundancy: list[float] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Summary as JSON values."""
+        return {
+            "samples": dict(self.samples),
+            "empty_targets": {split: self.empty[split] for split in self.samples},
+            "target_share": summary(self.target_shares),
+            "longer_side": summary(self.sides),
+            "ground_resolution": summary(self.resolutions),
+            "question_words": {**summary(self.question_words), "paper_mean": PAPER_QUESTION_WORDS},
+            "answer_words": {**summary(self.answer_words), "paper_mean": PAPER_ANSWER_WORDS},
+            "patch_redundancy": summary(self.redundancy),
+            "categories": dict(self.categories.most_common()),
+            "bigrams": [[" ".join(pair), count] for pair, count in self.bigrams.most_common(20)],
+        }
+
+
+def summary(values: Iterable[float]) -> dict[str, float | int | None]:
+    """n, mean, median, minimum, maximum; None where there are no values."""
+    array = np.array(list(values), float)
+    if not array.size:
+        return {"n": 0, "mean": None, "median": None, "min": None, "max": None}
+    numbers = {"mean": array.mean(), "median": np.median(array), "min": array.min(), "max": array.max()}
+    return {"n": array.size, **{name: round(float(value), 6) for name, value in numbers.items()}}
+
+
+def collect(source: Source, progress: Callable[[int], object] = lambda _: None) -> Statistics:
+    """Measure every sample once, one at a time."""
+    found = Statistics()
+    for split, record in read_all(source):
+        found.samples[split] += 1
+        found.empty[split] += record.is_empty
+        if not record.is_empty:
+            found.target_shares.append(float(mask_of(record.mask, Path(record.sample_id)).mean()))
+        found.sides.append(max(record.height, record.width))
+        if record.ground_resolution is not None:
+            found.resolutions.append(record.ground_resolution)
+        if record.category is not None:
+            found.categories[record.category] += 1
+        for question in record.questions:
+            words = _WORD.findall(question.lower())
+            found.bigrams.update(pairwise(words))
+            found.question_words.append(len(question.split()))
+        found.answer_words.extend(len(answer.split()) for answer in record.answers)
+        found.redundancy.append(patch_redundancy(open_picture(record.image).convert("RGB")))
+        progress(1)
+    return found
+
+
+def patch_redundancy(image: Image.Image) -> float:
+    """Share of 16 x 16 patches whose pixels correlate above 0.95 (cosine) with a patch beside or below or above.
+
+    The paper's argument for compressing visual tokens: overhead images repeat themselves. Images are brought to at most
+    1,024 pixels a side first, as the model sees them.
+    """
+    small = image.copy()
+    small.thumbnail((REDUNDANCY_SIDE, REDUNDANCY_SIDE))
+    pixels = np.asarray(small, np.float32) / 255
+    rows, columns = pixels.shape[0] // PATCH, pixels.shape[1] // PATCH
+    if rows * columns < 2:
+        return 0.0
+    patches = pixels[: rows * PATCH, : columns * PATCH].reshape(rows, PATCH, columns, PATCH, 3).swapaxes(1, 2)
+    vectors = patches.reshape(rows, columns, -1)
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
+    alike = np.zeros((rows, columns), bool)
+    beside = (vectors[:, :-1] * vectors[:, 1:]).sum(-1) > ALIKE
+    below = (vectors[:-1] * vectors[1:]).sum(-1) > ALIKE
+    alike[:, :-1] |= beside
+    alike[:, 1:] |= beside
+    alike[:-1] |= below
+    alike[1:] |= below
+    return float(alike.mean())

@@ -1,0 +1,78 @@
+"""The outcome of an audit: a table in the terminal, a page with the pictures of every finding."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from earthreason.data.release import FOLDERS, ON_DISK, split_folder
+from earthreason.data.verify import PUBLISHED, PUBLISHED_EMPTY, Audit
+from earthreason.files import atomic_path
+from earthreason.reports.page import write_page
+
+SHOWN = 10
+_SIDE = 240
+
+
+def print_audit(result: Audit, console: Console) -> None:
+    """Counts beside the published ones, findings by rule, the first of each."""
+    table = Table("split", "images", "published", "empty targets", title=None)
+    for split, count in result.counts.items():
+        table.add_row(split, str(count), str(PUBLISHED[split]), str(result.empty[split]))
+    total, published = sum(result.counts.values()), sum(PUBLISHED.values())
+    table.add_row("all", str(total), str(published), f"{sum(result.empty.values())} (published: {PUBLISHED_EMPTY})")
+    console.print(table)
+    by_rule = Counter((finding.rule, finding.severity) for finding in result.findings)
+    for (rule, severity), count in by_rule.items():
+        console.print(f"{severity}: {count} x {rule}", soft_wrap=True)
+        for finding in [f for f in result.findings if f.rule == rule and f.severity == severity][:SHOWN]:
+            console.print(f"  {finding.message}", soft_wrap=True, markup=False)
+        if count > SHOWN:
+            console.print(f"  ... and {count - SHOWN} more (--json or --report lists all)")
+    warnings = len(result.findings) - result.errors
+    console.print(f"{result.files} files, {result.errors} errors, {warnings} warnings")
+
+
+def write_audit(folder: Path, result: Audit) -> Path:
+    """Write `folder/index.html` with thumbnails of the samples concerned; returns the page."""
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    drawn: dict[str, list[tuple[str, str]]] = {}
+    for finding in result.findings:
+        for sample in finding.samples[:4]:
+            if sample not in drawn:
+                drawn[sample] = _thumbnails(result.root, sample, pictures, len(drawn))
+    rules: dict[str, list[object]] = {}
+    for finding in result.findings:
+        rules.setdefault(f"{finding.rule} ({finding.severity})", []).append(finding)
+    page = folder / "index.html"
+    published = [(split, result.counts[split], PUBLISHED[split], result.empty[split]) for split in result.counts]
+    write_page(page, "audit.html", result=result, published=published, rules=rules, drawn=drawn)
+    return page
+
+
+def _thumbnails(release: Path, sample: str, pictures: Path, number: int) -> list[tuple[str, str]]:
+    name, _, stem = sample.partition("/")
+    split = next(split for split, on_disk in ON_DISK.items() if on_disk == name)
+    root = split_folder(release, split)
+    found = []
+    for part in ("images", "labels"):
+        paths = [] if root is None else [p for p in (root / part).glob("*") if p.stem == stem]
+        for path in [p for p in paths if p.suffix.lower() in FOLDERS[part]][:1]:
+            try:
+                with Image.open(path) as image:
+                    small = image.convert("RGB")
+                    if part == "labels":
+                        small = Image.eval(image.convert("L"), lambda value: 255 if value else 0).convert("RGB")
+            except (OSError, SyntaxError, ValueError):
+                continue  # the finding is that it cannot be read
+            small.thumbnail((_SIDE, _SIDE))
+            target = pictures / f"{number:05d}-{part}.jpg"
+            with atomic_path(target) as temporary:
+                small.save(temporary, "JPEG", quality=80)
+            found.append((f"pictures/{target.name}", f"{sample} {part}"))
+    return found

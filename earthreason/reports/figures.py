@@ -1,0 +1,122 @@
+"""The statistics of a set as figures and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS, Statistics, summary
+from earthreason.files import atomic_path, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOUR, _ACCENT = "#009e73", "#e6550d"
+
+
+def print_statistics(found: Statistics, console: Console) -> None:
+    """Counts and summaries."""
+    splits = ", ".join(f"{split} {count} ({found.empty[split]} empty)" for split, count in found.samples.items())
+    console.print(splits, soft_wrap=True)
+    table = Table("measure", "n", "mean", "median", "min", "max", "paper's mean")
+    rows = (
+        ("target, share of the image", found.target_shares, None),
+        ("longer side, px", found.sides, None),
+        ("GSD, m per pixel", found.resolutions, None),
+        ("question, words", found.question_words, PAPER_QUESTION_WORDS),
+        ("answer, words", found.answer_words, PAPER_ANSWER_WORDS),
+        ("patch redundancy", found.redundancy, None),
+    )
+    for name, values, paper in rows:
+        numbers = summary(values)
+        shown = ["–" if numbers[key] is None else f"{numbers[key]:.4g}" for key in ("mean", "median", "min", "max")]
+        table.add_row(name, str(numbers["n"]), *shown, "" if paper is None else f"{paper:g}")
+    console.print(table)
+
+
+def draw_figures(found: Statistics, folder: Path) -> None:
+    """Write the figures as SVG and the numbers as statistics.json; the folder appears when it is complete."""
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        for name, draw in _FIGURES.items():
+            _save(temporary / f"{name}.svg", draw, found)
+        write_json(temporary / "statistics.json", found.to_dict())
+
+
+def _save(path: Path, draw: Callable[[Axes, Statistics], None], found: Statistics) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axis = figure.subplots()
+    draw(axis, found)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, format="svg")
+
+
+def _target_area(axis: Axes, found: Statistics) -> None:
+    shares = np.array(found.target_shares or [1.0]) * 100
+    axis.hist(shares, bins=np.geomspace(max(1e-3, shares.min()), 100, 30).tolist(), color=_COLOUR)
+    axis.set(xscale="log", xlabel="target, % of the image", ylabel="samples")
+
+
+def _sides(axis: Axes, found: Statistics) -> None:
+    axis.hist(found.sides, bins=30, color=_COLOUR)
+    axis.set(xlabel="longer side, pixels", ylabel="samples")
+
+
+def _resolutions(axis: Axes, found: Statistics) -> None:
+    if found.resolutions:
+        low, high = min(found.resolutions), max(found.resolutions)
+        axis.hist(found.resolutions, bins=np.geomspace(low, max(high, low * 1.01), 30).tolist(), color=_COLOUR)
+        axis.set_xscale("log")
+    axis.set(xlabel="GSD, metres per pixel" + ("" if found.resolutions else " (not stated)"), ylabel="samples")
+
+
+def _lengths(axis: Axes, found: Statistics) -> None:
+    words = {"questions": (found.question_words, PAPER_QUESTION_WORDS, _COLOUR),
+             "answers": (found.answer_words, PAPER_ANSWER_WORDS, _ACCENT)}  # fmt: skip
+    for name, (values, paper, colour) in words.items():
+        if values:
+            axis.hist(values, bins=range(0, max(values) + 2), color=colour, alpha=0.6,
+                      label=f"{name}, mean {np.mean(values):.1f}")  # fmt: skip
+        axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
+    axis.legend(frameon=False, fontsize=8)
+    axis.set(xlabel="words", ylabel="texts")
+
+
+def _empties(axis: Axes, found: Statistics) -> None:
+    splits = list(found.samples)
+    present = [found.samples[split] - found.empty[split] for split in splits]
+    empty = [found.empty[split] for split in splits]
+    axis.bar(splits, present, color=_COLOUR, label="target present")
+    axis.bar(splits, empty, bottom=present, color=_ACCENT, label="nothing here")
+    axis.legend(frameon=False, fontsize=8)
+    axis.set_ylabel("samples")
+
+
+def _bigrams(axis: Axes, found: Statistics) -> None:
+    top = found.bigrams.most_common(15)[::-1]
+    axis.barh([" ".join(pair) for pair, _ in top], [count for _, count in top], color=_COLOUR)
+    axis.tick_params(axis="y", labelsize=7)
+    axis.set_xlabel("occurrences in questions")
+
+
+def _redundancy(axis: Axes, found: Statistics) -> None:
+    axis.hist(np.array(found.redundancy) * 100, bins=np.linspace(0, 100, 26).tolist(), color=_COLOUR)
+    axis.set(xlabel="patches that resemble a neighbour, %", ylabel="images")
+
+
+_FIGURES: dict[str, Callable[[Axes, Statistics], None]] = {
+    "target_area": _target_area,
+    "image_size": _sides,
+    "gsd": _resolutions,
+    "text_length": _lengths,
+    "empty_targets": _empties,
+    "bigrams": _bigrams,
+    "patch_redundancy": _redundancy,
+}

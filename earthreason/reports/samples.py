@@ -1,0 +1,70 @@
+"""Samples drawn for a person: picture, mask, outline, texts."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from earthreason.data.pictures import mask_of
+from earthreason.data.schema import Record
+from earthreason.errors import EarthReasonError
+from earthreason.files import atomic_path
+from earthreason.reports.overlay import TRUTH_COLOUR, draw_overlay, outline_mask
+
+FORMATS = ("png", "pdf", "svg")
+
+
+def draw_samples(records: Sequence[Record], out: Path) -> None:
+    """One row a sample: image, tinted target, outline; questions and answers beneath.
+
+    Raises:
+        EarthReasonError: the file's ending is not a format that can be written.
+    """
+    from matplotlib.figure import Figure
+
+    form = out.suffix.lstrip(".").lower()
+    if form not in FORMATS:
+        raise EarthReasonError(f"{out}: pictures are written as {', '.join('.' + name for name in FORMATS)}")
+    texts = [_texts(record) for record in records]
+    heights = [4.2 + 0.17 * text.count("\n") for text in texts]
+    figure = Figure(figsize=(11, sum(heights)), layout="constrained")
+    grid = figure.subfigures(len(records), 1, height_ratios=heights, squeeze=False)
+    for part, record, text in zip(grid[:, 0], records, texts, strict=True):
+        axes = part.subplots(1, 3)
+        for axis, picture in zip(axes, pictures_of(record), strict=True):
+            axis.imshow(picture)
+            axis.set_axis_off()
+        part.suptitle(_heading(record), fontsize=10, x=0.01, ha="left")
+        part.supxlabel(text, fontsize=8, x=0.01, ha="left")
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=110, format=form)
+
+
+def pictures_of(record: Record, side: int = 512) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """The image, its target tinted, its target outlined; at most `side` pixels a side."""
+    with Image.open(io.BytesIO(record.image)) as opened:
+        image = opened.convert("RGB")
+    mask = mask_of(record.mask, Path(record.sample_id))
+    plain = draw_overlay(image, None, TRUTH_COLOUR, side=side)
+    tinted = draw_overlay(image, mask, TRUTH_COLOUR, side=side)
+    small = Image.fromarray(mask).resize(plain.size, Image.Resampling.NEAREST)
+    return plain, tinted, outline_mask(plain, np.asarray(small), TRUTH_COLOUR)
+
+
+def _heading(record: Record) -> str:
+    facts = [record.sample_id, f"{record.width} x {record.height} px"]
+    facts += [record.category] if record.category else []
+    facts += [f"{record.ground_resolution:g} m per pixel"] if record.ground_resolution else []
+    facts += ["nothing here"] if record.is_empty else []
+    return " · ".join(facts)
+
+
+def _texts(record: Record) -> str:
+    lines = [f"Q{n}  {question}" for n, question in enumerate(record.questions, start=1)]
+    lines += [f"A{n}  {answer}" for n, answer in enumerate(record.answers, start=1)]
+    return "\n".join(part for line in lines for part in textwrap.wrap(line, 130, subsequent_indent="      "))

@@ -1,0 +1,166 @@
+"""EarthReason for PyTorch: samples on a model's square canvas, and its logits back at the image's own size.
+
+The geometry is that of `Grid("letterbox", side)`, so masks on the canvas are the ones the judge scores there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import default_collate
+
+from earthreason.data.schema import sample_of_row
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.masks.grids import Grid, nearest_indices, place_on_grid
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def rgb_tensor(image: Image.Image) -> Tensor:
+    """A picture as (3, H, W) uint8; grey, palette, RGBA and CMYK pictures become RGB.
+
+    Raises:
+        EarthReasonError: it has no pixels, or more than 8 bits a channel.
+    """
+    if 0 in image.size:
+        raise EarthReasonError(f"the image is {image.width} x {image.height} pixels; there is nothing to look at")
+    if image.mode in _DEEP_MODES:
+        raise EarthReasonError(f"the image has mode {image.mode}; stretch it to 8 bits a channel first")
+    return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)
+
+
+def letterbox_image(image: Image.Image, side: int) -> Tensor:
+    """Scale the longer side to `side`, bilinearly without antialiasing as the reference, and pad with black.
+
+    Returns:
+        (3, side, side) uint8.
+    """
+    return letterbox_pixels(rgb_tensor(image), side)
+
+
+def letterbox_pixels(pixels: Tensor, side: int) -> Tensor:
+    """As `letterbox_image`, of (3, H, W) uint8."""
+    grid = Grid("letterbox", side)
+    height, width = pixels.shape[1:]
+    rows, columns = (max(1, length) for length in grid.resized_shape(height, width))
+    top, left = grid.padding(height, width)
+    if (rows, columns) == (height, width) == (side, side):
+        return pixels
+    resized = F.interpolate(pixels.unsqueeze(0), size=(rows, columns), mode="bilinear", align_corners=False)[0]
+    canvas = torch.zeros(3, side, side, dtype=torch.uint8)
+    canvas[:, top : top + rows, left : left + columns] = resized[:, : side - top, : side - left]
+    return canvas
+
+
+def canvas_logits(logits: Tensor, side: int) -> Tensor:
+    """(h, w) logits of a model to (side, side) on the canvas, bilinearly in float32."""
+    return F.interpolate(logits[None, None].float(), size=(side, side), mode="bilinear", align_corners=False)[0, 0]
+
+
+def restore_logits(logits: Tensor, side: int, height: int, width: int) -> Tensor:
+    """(h, w) logits of a model to (height, width) of the image: the inverse of the letterbox."""
+    grid = Grid("letterbox", side)
+    rows, columns = (max(1, length) for length in grid.resized_shape(height, width))
+    top, left = grid.padding(height, width)
+    inside = canvas_logits(logits, side)[top : top + rows, left : left + columns]
+    return F.interpolate(inside[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]
+
+
+def restore_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """A (side, side) mask on the canvas to (height, width) of the image; exact where the canvas enlarged the image."""
+    grid = Grid("letterbox", mask.shape[-1])
+    top, left = grid.padding(height, width)
+    rows, columns = grid.resized_shape(height, width)
+    down, across = (_first_use(*lengths) for lengths in ((height, rows), (width, columns)))
+    return mask[torch.from_numpy(top + down)][:, torch.from_numpy(left + across)]
+
+
+def _first_use(source: int, target: int) -> np.ndarray:
+    """For each of `source` pixels the first of `target` that shows it, or shows the next one that is shown."""
+    return np.minimum(np.searchsorted(nearest_indices(source, target), np.arange(source)), max(0, target - 1))
+
+
+class Item(TypedDict):
+    """One question about one image.
+
+    `image` is (3, side, side) uint8, `mask` (side, side) bool, on the letterboxed canvas.
+    """
+
+    image: Tensor
+    mask: Tensor
+    question: str
+    answer: str | None
+    sample_id: str
+    question_index: int
+    height: int
+    width: int
+
+
+QuestionPolicy = Literal["first", "random", "all"]
+
+
+class PixelReasoningDataset(TorchDataset[Item]):
+    """A split as PyTorch reads it: letterboxed images and masks, one question an item.
+
+    Which question `random` asks depends on the seed, the epoch and the sample only, not on workers or order; call
+    `set_epoch` before each epoch.
+    """
+
+    def __init__(self, rows: Dataset, side: int = 1024, questions: QuestionPolicy = "first", seed: int = 0) -> None:
+        """Wrap a split.
+
+        Args:
+            rows: a loaded split.
+            side: of the canvas, pixels.
+            questions: the first of every sample, one at random, or every one as an item of its own.
+            seed: of `random`.
+
+        Raises:
+            UnknownNameError: no such policy.
+        """
+        if questions not in ("first", "random", "all"):
+            raise UnknownNameError("question policy", questions, ("first", "random", "all"))
+        self.rows, self.side, self.questions, self.seed, self.epoch = rows, side, questions, seed, 0
+        lengths = [len(asked) for asked in rows["questions"]] if questions == "all" else []
+        self._pairs = [(row, index) for row, count in enumerate(lengths) for index in range(count)]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other random questions."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._pairs) if self.questions == "all" else len(self.rows)
+
+    def __getitem__(self, number: int) -> Item:
+        row, index = self._pairs[number] if self.questions == "all" else (number, 0)
+        sample = sample_of_row(self.rows[row])
+        if self.questions == "random":
+            index = int(np.random.default_rng([self.seed, self.epoch, row]).integers(len(sample.questions)))
+        mask = place_on_grid(sample.mask, Grid("letterbox", self.side))
+        return Item(
+            image=letterbox_image(sample.image, self.side),
+            mask=torch.from_numpy(mask),
+            question=sample.questions[index],
+            answer=sample.answers[index % len(sample.answers)] if sample.answers else None,
+            sample_id=sample.sample_id,
+            question_index=index,
+            height=sample.height,
+            width=sample.width,
+        )
+
+
+def collate(items: Sequence[Item]) -> dict[str, Any]:
+    """Images and masks stacked, (B, 3, side, side) and (B, side, side); everything else as lists."""
+    batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}  # type: ignore[literal-required]
+    # In a worker `default_collate` stacks straight into shared memory.
+    return {**batch, **{key: default_collate(batch[key]) for key in ("image", "mask")}}
