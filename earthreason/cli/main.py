@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import compare, data, demo, evaluate, protocols, synth
+from earthreason.cli import compare, data, demo, evaluate, protocols, questions, synth
 from earthreason.cli.app import guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -52,6 +52,8 @@ def _common(
 
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
+
+app.add_typer(questions.app, name="questions")
 
 evaluate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 evaluate_app.command(name="earthreason-eval")(evaluate.evaluate)

@@ -1,0 +1,292 @@
+"""`earthreason questions ...`: generate, status, export, validate, review."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earthreason.cli.app import stderr, stdout
+from earthreason.cli.data import SourceArgument, write_or_print
+from earthreason.cli.options import JsonOption
+from earthreason.errors import DataNotFoundError
+
+if TYPE_CHECKING:
+    from earthreason.data.sources import Source
+    from earthreason.questions.client import ClientConfig
+    from earthreason.questions.ledger import Ledger
+    from earthreason.questions.pipeline import RunConfig
+    from earthreason.questions.pricing import Prices
+
+app = typer.Typer(help="Generate and validate implicit questions.", no_args_is_help=True, rich_markup_mode=None)
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of `questions generate`.")]
+
+
+@app.command()
+def generate(
+    source: SourceArgument,
+    out: Annotated[Path, typer.Option("--out", help="Run directory; an unfinished run in it goes on.")],
+    model: Annotated[str, typer.Option("--model", help="Vision model of every stage.")] = "gpt-4o",
+    rewrite_model: Annotated[str | None, typer.Option("--rewrite-model", help="Text model that rewords.")] = None,
+    judge_model: Annotated[str | None, typer.Option("--judge-model", help="Vision model that judges.")] = None,
+    no_judge: Annotated[bool, typer.Option("--no-judge", help="Leave the judge out.")] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Send hints only, for text models.")] = False,
+    base_url: Annotated[str | None, typer.Option("--base-url", help="Of an OpenAI-compatible server.")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests in flight.")] = 8,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds a request may take.")] = 120.0,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="Of every request.")] = None,
+    empty_share: Annotated[
+        float | None,
+        typer.Option(
+            "--empty-share", min=0, max=1, help="Of samples asked about something absent.", show_default="200 in 5,434"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those samples.")] = 0,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most.")] = None,
+    max_usd: Annotated[float | None, typer.Option("--max-usd", min=0, help="Stop before more would be spent.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and money; ask nothing.")] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Batch API: collect what is there, submit the rest.")] = False,
+    prompt_dir: Annotated[Path | None, typer.Option("--prompt-dir", help="Folder of prompts of your own.")] = None,
+    prices: Annotated[Path | None, typer.Option("--prices", help="Price table of your own (JSON).")] = None,
+    json_out: JsonOption = None,
+) -> None:
+    """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; never pays twice.
+
+    Example: earthreason questions generate data/release --out run --dry-run
+
+    Example: earthreason questions generate data/release --out run --max-usd 20
+    """
+    from earthreason.data.sources import open_source
+    from earthreason.questions.ledger import Ledger
+    from earthreason.questions.pipeline import EMPTY_SHARE, RunConfig
+    from earthreason.questions.pricing import load_prices
+    from earthreason.questions.prompts import load_prompts
+    from earthreason.questions.stages import StageConfig
+
+    judge = None if no_judge else judge_model or model
+    parameters = {} if temperature is None else {"temperature": temperature}
+    stages = StageConfig(
+        model, rewrite_model or model, judge, load_prompts(prompt_dir), images=not no_images, parameters=parameters
+    )
+    share = EMPTY_SHARE if empty_share is None else empty_share
+    config, table = RunConfig(stages, share, seed, max_usd, limit), load_prices(prices)
+    opened = open_source(source)
+    if dry_run:
+        _print_estimate(source, config, table, json_out)
+        return
+    from earthreason.questions.client import Client, ClientConfig
+
+    ledger = Ledger(out / "ledger.sqlite")
+    ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
+    total = min(sum(opened.counts.values()), limit or 10**12)
+    settings = ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout)
+    if batch:
+        from earthreason.questions.batch import advance
+
+        async def go() -> None:
+            progress = await advance(opened, config, ledger, Client(settings, table))
+            states = "; ".join(f"{name} {state}" for name, state in progress.running.items()) or "none running"
+            stdout().print(f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
+                           f"{states}; {progress.outcome.done} of {total} samples done", soft_wrap=True)  # fmt: skip
+
+        asyncio.run(go())
+    else:
+        _generate(opened, config, ledger, settings, table, total)
+    summary = ledger.summary()
+    if json_out is not None:
+        write_or_print(json_out, summary)
+    print_summary(ledger)
+
+
+def _generate(
+    opened: Source, config: RunConfig, ledger: Ledger, settings: ClientConfig, table: Prices, total: int
+) -> None:
+    from tqdm import tqdm
+
+    from earthreason.questions.client import Client
+    from earthreason.questions.pipeline import Outcome, Run
+
+    with tqdm(total=total, unit="image", desc="questions") as bar:
+
+        def show(outcome: Outcome) -> None:
+            finished = outcome.done + outcome.quarantined
+            bar.update(finished - bar.n)
+            spent = ledger.spent()
+            whole = spent / finished * total if finished else 0
+            bar.set_postfix_str(f"${spent:.2f} of about ${whole:.2f}, {outcome.quarantined} quarantined")
+
+        async def go() -> Outcome:
+            return await Run(config, ledger, Client(settings, table)).generate(opened, show)
+
+        outcome = asyncio.run(go())
+    if outcome.stopped:
+        stderr().print(outcome.stopped, soft_wrap=True)
+
+
+def _print_estimate(source: str, config: RunConfig, prices: Prices, json_out: Path | None) -> None:
+    from dataclasses import asdict
+
+    from rich.table import Table
+    from tqdm import tqdm
+
+    from earthreason.data.sources import open_source
+    from earthreason.questions.estimate import estimate
+
+    opened = open_source(source)
+    with tqdm(total=sum(opened.counts.values()), unit="image", desc="estimating") as bar:
+        found = estimate(opened, config, prices, bar.update)
+    if json_out is not None:
+        write_or_print(json_out, {"prices_as_of": prices.as_of, "stages": [asdict(entry) for entry in found]})
+        if str(json_out) == "-":
+            return
+    table = Table("stage", "model", "calls", "input tokens", "output tokens", "US$")
+    for entry in found:
+        money = "no price" if entry.usd is None else f"{entry.usd:.2f}"
+        numbers = [f"{value:,}" for value in (entry.calls, entry.input_tokens, entry.output_tokens)]
+        table.add_row(entry.stage, entry.model, *numbers, money)
+    console = stdout()
+    console.print(table)
+    total = sum(entry.usd or 0 for entry in found)
+    console.print(f"about ${total:.2f} (half with --batch), prices as of {prices.as_of}: check them, or give --prices",
+                  soft_wrap=True)  # fmt: skip
+
+
+@app.command()
+def status(run: RunArgument, json_out: JsonOption = None) -> None:
+    """What a run has done and spent, and what people think of it.
+
+    Example: earthreason questions status run
+    """
+    ledger = open_run(run)
+    if json_out is not None:
+        from earthreason.questions.results import acceptance
+
+        write_or_print(json_out, {**ledger.summary(), "acceptance": acceptance(ledger)})
+        if str(json_out) == "-":
+            return
+    print_summary(ledger)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    form: Annotated[str, typer.Option("--format", help="release, parquet, coco, webdataset or jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder (or .jsonl file) to write.")],
+) -> None:
+    """Write the finished samples with their new questions.
+
+    Example: earthreason questions export run --format parquet --out regenerated
+    """
+    import json
+
+    from earthreason.data.exports import export as export_source
+    from earthreason.data.sources import open_source
+    from earthreason.files import write_text
+    from earthreason.questions.results import Regenerated
+
+    ledger = open_run(run)
+    if form == "jsonl":
+        rows = [{"split": split, **vars(result)} for split, result in ledger.results() if result.status == "done"]
+        write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        stdout().print(f"{out}: {len(rows)} samples", soft_wrap=True)
+        return
+    regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
+    export_source(regenerated, form, out)
+    stdout().print(f"{out}: {sum(regenerated.counts.values())} samples", soft_wrap=True)
+
+
+@app.command()
+def validate(
+    source: SourceArgument,
+    json_out: JsonOption = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    fail_on: Annotated[
+        list[str] | None, typer.Option("--fail-on", help="Exit with 1 if this check finds anything; 'any' for all.")
+    ] = None,
+) -> None:
+    """Check the questions and answers of any set: implicit, single, in English, diverse, true to emptiness.
+
+    Example: earthreason questions validate sample --report checks --fail-on names-category
+    """
+    from tqdm import tqdm
+
+    from earthreason.data.sources import open_source
+    from earthreason.questions.validate import check_names
+    from earthreason.questions.validate import validate as validate_source
+    from earthreason.reports.questions import print_validation, write_validation
+
+    fatal = check_names(fail_on or [])
+    opened = open_source(source)
+    with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
+        found = validate_source(opened, bar.update)
+    if json_out is not None:
+        write_or_print(json_out, found.to_dict())
+    if json_out is None or str(json_out) != "-":
+        print_validation(found, stdout())
+    if report is not None:
+        stdout().print(f"page: {write_validation(report, found)}", soft_wrap=True)
+    failed = [name for name in fatal if found.by_check()[name]]
+    if failed:
+        stderr().print(f"failed: {', '.join(failed)}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command("review-out")
+def review_out(run: RunArgument, out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")]) -> None:
+    """Write all generated questions as lines for people to judge.
+
+    Example: earthreason questions review-out run --out review.jsonl
+    """
+    from earthreason.questions.results import write_review
+
+    stdout().print(f"{out}: {write_review(open_run(run), out)} questions", soft_wrap=True)
+
+
+@app.command("review-in")
+def review_in(run: RunArgument, reviewed: Annotated[Path, typer.Argument(help="JSONL with verdicts.")]) -> None:
+    """Take judged lines in: accept, edit (with text), reject or unsure, each with a reason.
+
+    Example: earthreason questions review-in run review.jsonl
+    """
+    from earthreason.questions.results import acceptance, read_review
+
+    if not reviewed.is_file():
+        raise DataNotFoundError(f"there is no file {reviewed}")
+    ledger = open_run(run)
+    counts = read_review(ledger, reviewed)
+    stdout().print(
+        ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts", soft_wrap=True
+    )
+    for name, rate in acceptance(ledger).items():
+        stdout().print(f"{name}: {rate['accepted']:.0%} of {rate['reviewed']:g} accepted", soft_wrap=True, markup=False)
+
+
+def open_run(folder: Path) -> Ledger:
+    """The ledger of a run directory.
+
+    Raises:
+        DataNotFoundError: there is none.
+    """
+    from earthreason.questions.ledger import Ledger
+
+    path = folder / "ledger.sqlite"
+    if not path.is_file():
+        raise DataNotFoundError(f"{folder} is no run directory: it has no ledger.sqlite (made by `questions generate`)")
+    return Ledger(path)
+
+
+def print_summary(ledger: Ledger) -> None:
+    """Samples, calls, tokens and money."""
+    from rich.table import Table
+
+    summary = ledger.summary()
+    table = Table("stage", "model", "prompt", "calls", "quarantined", "input tokens", "output tokens", "US$")
+    for row in summary["stages"]:
+        numbers = [f"{row[name]:,}" for name in ("calls", "quarantined", "input_tokens", "output_tokens")]
+        table.add_row(row["stage"], row["model"], row["prompt"], *numbers, f"{row['usd']:.4f}")
+    console = stdout()
+    console.print(table)
+    samples = ", ".join(f"{status} {count}" for status, count in summary["samples"].items()) or "no sample finished"
+    console.print(f"{samples}; ${summary['usd']:.4f} spent", soft_wrap=True)

@@ -1,0 +1,86 @@
+"""What checks take and give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """The texts about one image.
+
+    Attributes:
+        category: class of the target, or the absent concept; None where unknown.
+        is_empty: nothing in the image answers.
+    """
+
+    sample_id: str
+    questions: tuple[str, ...]
+    answers: tuple[str, ...] = ()
+    category: str | None = None
+    is_empty: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check objects to.
+
+    Attributes:
+        check: its name.
+        sample_id: whose text it is.
+        text: the question or answer.
+        reason: what is wrong with it.
+    """
+
+    check: str
+    sample_id: str
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule about the texts of one image.
+
+    Attributes:
+        name: short.
+        rule: in one sentence.
+        bad, good: examples of what it objects to and of what it lets pass.
+        run: yields what it objects to.
+    """
+
+    name: str
+    rule: str
+    bad: tuple[str, ...]
+    good: tuple[str, ...]
+    run: Callable[[QuestionSet], Iterator[Finding]]
+
+
+@dataclass(frozen=True)
+class SetCheck:
+    """A rule about all texts of a set."""
+
+    name: str
+    rule: str
+    run: Callable[[Iterable[QuestionSet]], Iterator[Finding]]
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case words, apostrophes kept inside."""
+    return _WORD.findall(text.lower().replace("’", "'"))
+
+
+def each_question(name: str, objection: Callable[[str], str | None]) -> Callable[[QuestionSet], Iterator[Finding]]:
+    """A check that looks at every question alone: `objection` gives the reason, or None."""
+
+    def run(asked: QuestionSet) -> Iterator[Finding]:
+        for question in asked.questions:
+            reason = objection(question)
+            if reason:
+                yield Finding(name, asked.sample_id, question, reason)
+
+    return run

@@ -1,0 +1,32 @@
+"""Answers have to agree with whether there is a target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from earthreason.questions.checks.base import Check, Finding, QuestionSet
+
+_NOTHING = re.compile(
+    r"\b(?:there (?:is|are|was|were) (?:no|not|none|nothing)|no (?:such|suitable|target|matching|visible)\b"
+    r"|nothing (?:in this|here|of the kind|(?:in|there|that) \\w* ?(?:matches|fits|answers|serves))|(?:is|are) not (?:present|visible|here|there|shown)"
+    r"|(?:does|do) not (?:exist|appear|contain|show)|cannot be found|none of|absent|without any such)"
+)
+
+
+def _run(asked: QuestionSet) -> Iterator[Finding]:
+    for answer in asked.answers:
+        says_nothing = bool(_NOTHING.search(answer.lower()))
+        if asked.is_empty and not says_nothing:
+            yield Finding(CHECK.name, asked.sample_id, answer, "names a target where nothing is there")
+        elif not asked.is_empty and says_nothing:
+            yield Finding(CHECK.name, asked.sample_id, answer, "says that nothing is there, but there is a target")
+
+
+CHECK = Check(
+    "emptiness",
+    "An answer says that nothing is there exactly where the target is empty.",
+    bad=("There is no such place here. (with a target)",),
+    good=("It is the pier, where boats tie up. (with a target)",),
+    run=_run,
+)

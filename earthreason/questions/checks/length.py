@@ -1,0 +1,28 @@
+"""Length and readability."""
+
+from __future__ import annotations
+
+from earthreason.questions.checks.base import Check, each_question, words_of
+
+SHORTEST, LONGEST = 5, 45
+LONGEST_MEAN_WORD = 7.5
+
+
+def _objection(question: str) -> str | None:
+    count = len(question.split())
+    if count < SHORTEST:
+        return f"{count} words; at least {SHORTEST} say what is meant"
+    if count > LONGEST:
+        return f"{count} words; more than {LONGEST} are hard to follow"
+    words = words_of(question)
+    mean = sum(map(len, words)) / len(words) if words else 0
+    return f"words of {mean:.1f} letters on average; hard to read" if mean > LONGEST_MEAN_WORD else None
+
+
+CHECK = Check(
+    "length",
+    f"A question has {SHORTEST} to {LONGEST} words of at most {LONGEST_MEAN_WORD} letters on average.",
+    bad=("Where?",),
+    good=("Where could an aircraft put down in an emergency?",),
+    run=each_question("length", _objection),
+)

@@ -1,0 +1,27 @@
+"""A person who asks about a place does not speak of masks and pixels."""
+
+from __future__ import annotations
+
+import re
+
+from earthreason.questions.checks.base import Check, each_question
+
+_WORDS = re.compile(
+    r"\b(?:masks?|masked|pixels?|pixelated|segment(?:s|ed|ing|ation)?|bounding[\s-]?box(?:es)?|polygons?|annotat\w+"
+    r"|ground[\s-]truth|labell?(?:ed|ing|s)?|overlay(?:s|ed)?|highlighted|tinted|shaded region|coloured region"
+    r"|colored region|delineat\w+)\b"
+)
+
+
+def _objection(question: str) -> str | None:
+    match = _WORDS.search(question.lower())
+    return f"speaks of the task: {match[0]!r}" if match else None
+
+
+CHECK = Check(
+    "task words",
+    "A question does not speak of masks, pixels, segmentation, annotation or tinted regions.",
+    bad=("Segment the area where ships unload.",),
+    good=("Where could ships unload?",),
+    run=each_question("task words", _objection),
+)

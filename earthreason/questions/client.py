@@ -1,0 +1,220 @@
+"""Ask a model for a typed answer through the `openai` package: retries, refusals, malformed output, usage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from earthreason.errors import EarthReasonError
+from earthreason.questions.pricing import Prices
+from earthreason.questions.types import Usage
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+logger = logging.getLogger("earthreason.questions")
+_RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class ClientConfig:
+    """How models are reached.
+
+    Attributes:
+        base_url: of any OpenAI-compatible server; None is OpenAI's own.
+        api_key: None reads OPENAI_API_KEY.
+        concurrency: requests in flight.
+        timeout: seconds a request may take.
+        attempts: of one request, over rate limits and server errors.
+        longest_wait: seconds between two attempts at most, also if the server asks for more.
+    """
+
+    base_url: str | None = None
+    api_key: str | None = None
+    concurrency: int = 8
+    timeout: float = 120.0
+    attempts: int = 8
+    longest_wait: float = 60.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a model, as data; the pictures are added when it is sent.
+
+    Attributes:
+        text: what is asked.
+        pictures: which go with it: `image`, `overlay`.
+        reply: what the answer has to be.
+        model: name at the server.
+        parameters: temperature, seed and the like.
+    """
+
+    text: str
+    pictures: tuple[str, ...]
+    reply: type[BaseModel]
+    model: str
+    parameters: dict[str, Any]
+
+    def identity(self) -> str:
+        """Everything but the pictures that an answer depends on, as text."""
+        parts = [self.text, self.pictures, self.model, self.parameters, strict_schema(self.reply)]
+        return json.dumps(parts, sort_keys=True)
+
+    def body(self, urls: Sequence[str]) -> dict[str, Any]:
+        """As the chat completions endpoint takes it, with data URLs of the pictures and the reply's JSON schema."""
+        images = [{"type": "image_url", "image_url": {"url": url, "detail": "high"}} for url in urls]
+        content: Any = [{"type": "text", "text": self.text}, *images] if images else self.text
+        schema = {"name": self.reply.__name__.lower(), "schema": strict_schema(self.reply), "strict": True}
+        form = {"type": "json_schema", "json_schema": schema}
+        messages = [{"role": "user", "content": content}]
+        return {"model": self.model, "messages": messages, "response_format": form, **self.parameters}
+
+
+class Unusable(Exception):
+    """The model refused, or answered something else twice; `usage` was spent all the same."""
+
+    def __init__(self, reason: str, usage: Usage) -> None:
+        super().__init__(reason)
+        self.usage = usage
+
+
+def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema with every key required, as strict structured output wants it; bounds are checked on our side."""
+
+    def tidy(node: Any) -> Any:
+        if isinstance(node, dict):
+            dropped = ("title", "default", "minLength", "maxLength", "minItems", "maxItems", "minimum")
+            tidied = {key: tidy(value) for key, value in node.items() if key not in dropped}
+            if "properties" in tidied:
+                tidied["required"] = list(tidied["properties"])
+                tidied["additionalProperties"] = False
+            return tidied
+        return [tidy(item) for item in node] if isinstance(node, list) else node
+
+    return dict(tidy(model.model_json_schema()))
+
+
+def parse(reply: type[BaseModel], choice: Any) -> tuple[BaseModel | None, str]:
+    """The typed answer of a choice, or None and why not."""
+    message = choice["message"]
+    if message.get("refusal"):
+        return None, f"the model refused: {message['refusal']}"
+    if choice.get("finish_reason") == "length":
+        return None, "the answer was cut off at the token limit"
+    try:
+        return reply.model_validate_json(message.get("content") or ""), ""
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        return None, f"not what was asked for: {where + ': ' if where else ''}{fault['msg']}"
+
+
+class Client:
+    """Asks, waits where the server says so, and counts what it costs."""
+
+    def __init__(self, config: ClientConfig, prices: Prices) -> None:
+        """Set up the connection.
+
+        Raises:
+            EarthReasonError: there is no key.
+        """
+        from openai import AsyncOpenAI, OpenAIError
+
+        self.config, self.prices = config, prices
+        self._slots = asyncio.Semaphore(config.concurrency)
+        try:
+            self.openai: AsyncOpenAI = AsyncOpenAI(
+                base_url=config.base_url, api_key=config.api_key, timeout=config.timeout, max_retries=0
+            )
+        except OpenAIError:
+            raise EarthReasonError(
+                "no key for the model server: set OPENAI_API_KEY (any text will do for a local server that wants none)"
+            ) from None
+
+    async def ask(self, request: Request, urls: Sequence[str], key: str) -> tuple[BaseModel, Usage]:
+        """The typed answer; a refusal or malformed answer is asked again once, with the error.
+
+        Args:
+            request: what to ask.
+            urls: data URLs of its pictures.
+            key: sent as Idempotency-Key, so that a server that honours it does not charge a repeated request.
+
+        Raises:
+            Unusable: no usable answer after the second try.
+            EarthReasonError: the server refuses us (key, model, address), or stays unreachable.
+        """
+        first, spent, reason = request.body(urls), Usage(), ""
+        body = first
+        for attempt in range(2):
+            completion = await self._retry(partial(self._send, body, f"{key}-{attempt}"))
+            spent = self._add(spent, request.model, completion.get("usage") or {})
+            if not completion.get("choices"):
+                answer, reason, said = None, "the answer has no choices", ""
+            else:
+                choice = completion["choices"][0]
+                answer, reason = parse(request.reply, choice)
+                said = choice["message"].get("content") or ""
+            if answer is not None:
+                return answer, spent
+            correction = {"role": "user", "content": f"That was no valid answer: {reason}. Answer again."}
+            told = {"role": "assistant", "content": said[:4000]}
+            body = {**first, "messages": [*first["messages"], told, correction]}
+        raise Unusable(reason, spent)
+
+    def _add(self, spent: Usage, model: str, usage: dict[str, Any]) -> Usage:
+        tokens_in, tokens_out = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
+        usd = self.prices.usd(model, tokens_in, tokens_out)
+        return Usage(spent.input_tokens + tokens_in, spent.output_tokens + tokens_out, spent.usd + usd)
+
+    async def _send(self, body: dict[str, Any], key: str) -> dict[str, Any]:
+        async with self._slots:
+            completion = await self.openai.chat.completions.create(**body, extra_headers={"Idempotency-Key": key})
+        return completion.model_dump()
+
+    async def _retry(self, send: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        import openai
+
+        for attempt in range(1, self.config.attempts + 1):
+            try:
+                return await send()
+            except openai.APIStatusError as error:
+                if error.status_code not in _RETRIED:
+                    raise EarthReasonError(_refused(error)) from None
+                reason, wait = f"status {error.status_code}", _asked_to_wait(error)
+            except openai.APIConnectionError as error:  # time-outs and cut-off replies among them
+                reason, wait = f"{type(error).__name__}", None
+            except (ValueError, TypeError) as error:  # a reply that is no JSON
+                reason, wait = f"unreadable reply ({type(error).__name__})", None
+            if attempt == self.config.attempts:
+                message = f"the model server failed {attempt} times, last with {reason}; run again to go on"
+                raise EarthReasonError(message)
+            backoff = random.uniform(0.5, 1) * 0.5 * 2**attempt
+            pause = min(self.config.longest_wait, backoff if wait is None else wait)
+            logger.debug("%s; again in %.1f s", reason, pause)
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
+
+def _asked_to_wait(error: Any) -> float | None:
+    try:
+        return max(0.0, float(error.response.headers.get("retry-after")))
+    except (TypeError, ValueError):
+        return None
+
+
+def _refused(error: Any) -> str:
+    remedy = {
+        401: "check OPENAI_API_KEY",
+        403: "the key may not use this model",
+        404: "check --base-url and the model's name",
+    }.get(error.status_code, "check the model's name and parameters")
+    message = str(error.message).splitlines()[0][:200]
+    return f"the model server refused (status {error.status_code}): {message}; {remedy}"

@@ -1,0 +1,177 @@
+"""What was asked and answered, in SQLite (WAL): a killed run loses the requests in flight and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from earthreason.errors import DataFormatError
+from earthreason.questions.types import Generated, Usage
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    key TEXT PRIMARY KEY, sample_id TEXT NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
+    created TEXT NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, usd REAL NOT NULL,
+    status TEXT NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS results (
+    sample_id TEXT PRIMARY KEY, split TEXT NOT NULL, status TEXT NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS reviews (
+    sample_id TEXT NOT NULL, number INTEGER NOT NULL, verdict TEXT NOT NULL, text TEXT NOT NULL, reason TEXT NOT NULL,
+    reviewer TEXT NOT NULL, PRIMARY KEY (sample_id, number, reviewer)
+);
+CREATE TABLE IF NOT EXISTS batches (
+    id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, requests TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS calls_by_sample ON calls (sample_id);
+"""
+
+
+@dataclass(frozen=True)
+class Call:
+    """An answered request. `status` is `ok`, or `quarantined` with the reason as content."""
+
+    key: str
+    sample_id: str
+    stage: str
+    model: str
+    prompt: str
+    created: str
+    usage: Usage
+    status: str
+    content: Any
+
+
+class Ledger:
+    """The memory of a run. May be used from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the ledger.
+
+        Raises:
+            DataFormatError: the file is something else.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise DataFormatError(f"{path}: not a ledger of `earthreason questions` ({error})") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        with self._lock, self._db:
+            self._db.execute(statement, values)
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    def find(self, key: str) -> Call | None:
+        """The call of that key, if it was answered before."""
+        rows = self._rows("SELECT * FROM calls WHERE key = ?", (key,))
+        return _call(rows[0]) if rows else None
+
+    def record(self, call: Call) -> None:
+        """Keep an answer; it is on disk when this returns."""
+        self._write(
+            "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (call.key, call.sample_id, call.stage, call.model, call.prompt, call.created, call.usage.input_tokens,
+             call.usage.output_tokens, call.usage.usd, call.status, json.dumps(call.content, ensure_ascii=False)),
+        )  # fmt: skip
+
+    def calls_of(self, sample_id: str) -> list[Call]:
+        """All calls about a sample, oldest first."""
+        rows = self._rows("SELECT * FROM calls WHERE sample_id = ? ORDER BY created, rowid", (sample_id,))
+        return [_call(row) for row in rows]
+
+    def finish(self, split: str, result: Generated) -> None:
+        """Keep the outcome for a sample; a newer one replaces it."""
+        content = json.dumps(vars(result), ensure_ascii=False)
+        self._write("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)",
+                    (result.sample_id, split, result.status, content))  # fmt: skip
+
+    def results(self) -> Iterator[tuple[str, Generated]]:
+        """Split and outcome of every finished sample."""
+        last = ""
+        while True:  # by pages, so that the lock is not held over the whole table
+            statement = "SELECT sample_id, split, content FROM results WHERE sample_id > ? ORDER BY sample_id LIMIT 500"
+            rows = self._rows(statement, (last,))
+            if not rows:
+                return
+            for sample_id, split, content in rows:
+                last = sample_id
+                yield split, Generated(**json.loads(content))
+
+    def finished(self) -> dict[str, str]:
+        """Status by sample id."""
+        return dict(self._rows("SELECT sample_id, status FROM results"))
+
+    def spent(self) -> float:
+        """US dollars of all calls."""
+        return float(self._rows("SELECT COALESCE(SUM(usd), 0) FROM calls")[0][0])
+
+    def summary(self) -> dict[str, Any]:
+        """Calls, tokens and money by stage and model; samples by status."""
+        columns = "stage, model, prompt, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(usd), SUM(status != 'ok')"
+        rows = self._rows(f"SELECT {columns} FROM calls GROUP BY stage, model, prompt ORDER BY stage")
+        names = ("stage", "model", "prompt", "calls", "input_tokens", "output_tokens", "usd", "quarantined")
+        return {
+            "samples": dict(self._rows("SELECT status, COUNT(*) FROM results GROUP BY status")),
+            "stages": [dict(zip(names, row, strict=True)) for row in rows],
+            "usd": self.spent(),
+        }
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keep a setting of the run."""
+        self._write("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
+
+    def setting(self, name: str) -> Any:
+        """A setting of the run, None if it was never kept."""
+        rows = self._rows("SELECT value FROM settings WHERE name = ?", (name,))
+        return json.loads(rows[0][0]) if rows else None
+
+    def record_batch(self, batch_id: str, status: str, requests: Mapping[str, Any]) -> None:
+        """Keep a batch at the provider: its state and what each of its requests is."""
+        self._write("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)",
+                    (batch_id, now(), status, json.dumps(requests)))  # fmt: skip
+
+    def open_batches(self) -> dict[str, dict[str, Any]]:
+        """Requests by batch id of the batches whose answers were not collected."""
+        rows = self._rows("SELECT id, requests FROM batches WHERE status = 'submitted' ORDER BY created")
+        return {batch_id: json.loads(requests) for batch_id, requests in rows}
+
+    def review(self, sample_id: str, number: int, verdict: str, text: str, reason: str, reviewer: str) -> None:
+        """Keep a person's verdict on a question; a later one of the same person replaces it."""
+        self._write("INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
+                    (sample_id, number, verdict, text, reason, reviewer))  # fmt: skip
+
+    def reviews(self) -> list[tuple[str, int, str, str, str, str]]:
+        """All verdicts: sample id, number of the question, verdict, text, reason, reviewer."""
+        return self._rows("SELECT * FROM reviews ORDER BY sample_id, number")
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _call(row: tuple[Any, ...]) -> Call:
+    key, sample_id, stage, model, prompt, created, tokens_in, tokens_out, usd, status, content = row
+    usage = Usage(tokens_in, tokens_out, usd)
+    return Call(key, sample_id, stage, model, prompt, created, usage, status, json.loads(content))

@@ -1,0 +1,258 @@
+"""A run: every sample through propose, rewrite, check, judge, select, with a ledger in between."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, cast
+
+import numpy as np
+from pydantic import BaseModel
+
+from earthreason.data.schema import Record
+from earthreason.data.sources import Source, read_all
+from earthreason.errors import EarthReasonError
+from earthreason.questions.checks import QuestionSet, passing
+from earthreason.questions.client import Client, Request, Unusable
+from earthreason.questions.ledger import Call, Ledger, now
+from earthreason.questions.pricing import Prices, image_tokens, text_tokens
+from earthreason.questions.stages import (
+    StageConfig,
+    judge_request,
+    picture_urls,
+    prompt_of,
+    propose_request,
+    rewrite_request,
+    select_diverse,
+)
+from earthreason.questions.types import (
+    ANSWERS,
+    QUESTIONS,
+    Absence,
+    Generated,
+    Hints,
+    Judgement,
+    Proposal,
+    Rewriting,
+)
+
+logger = logging.getLogger("earthreason.questions")
+EMPTY_SHARE = 200 / 5434
+"""Of the official set."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run of question generation.
+
+    Attributes:
+        stages: which model does what.
+        empty_share: of samples with a target that are asked about something absent instead. Samples whose mask is
+            empty always are.
+        seed: of the choice of those samples.
+        max_usd: no request is started that could exceed it.
+        limit: samples at most.
+    """
+
+    stages: StageConfig
+    empty_share: float = EMPTY_SHARE
+    seed: int = 0
+    max_usd: float | None = None
+    limit: int | None = None
+
+
+def hints_of(record: Record, config: RunConfig) -> Hints:
+    """What is known of a sample, and whether it is to be asked about something absent."""
+    number = int.from_bytes(hashlib.sha256(record.sample_id.encode()).digest()[:4], "big")
+    drawn = np.random.default_rng([config.seed, number]).random() < config.empty_share
+    extra = json.loads(record.extra) if record.extra else {}
+    place = extra.get("place") if isinstance(extra.get("place"), str) else None
+    return Hints(record.category, record.ground_resolution, place, absent=record.is_empty or bool(drawn))
+
+
+class OverBudget(Exception):
+    """The next request could exceed the budget."""
+
+
+class Pending(Exception):
+    """In batch mode: a request has no answer yet and waits for the next batch."""
+
+
+@dataclass
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        done, quarantined: samples that have their outcome.
+        calls: requests that were paid for now.
+        waiting: samples that wait for a batch.
+        stopped: why the run ended early, empty if it did not.
+    """
+
+    done: int = 0
+    quarantined: int = 0
+    calls: int = 0
+    waiting: int = 0
+    stopped: str = ""
+
+
+@dataclass
+class Trail:
+    """One sample on its way through the stages, and the calls made for it."""
+
+    record: Record
+    hints: Hints
+    calls: list[Call] = field(default_factory=list)
+    paid: int = 0
+
+    @property
+    def pixels(self) -> str:
+        """Hash of image and mask."""
+        return hashlib.sha256(self.record.image).hexdigest() + hashlib.sha256(self.record.mask).hexdigest()
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A request that waits for a batch."""
+
+    record: Record
+    stage: str
+    prompt: str
+    request: Request
+
+
+@dataclass
+class Run:
+    """Generates questions for the samples of a source.
+
+    Attributes:
+        queued: in batch mode, the requests without an answer by key.
+    """
+
+    config: RunConfig
+    ledger: Ledger
+    client: Client | None
+    queued: dict[str, Queued] = field(default_factory=dict)
+    _reserved: float = 0.0
+
+    async def generate(self, source: Source, progress: Callable[[Outcome], object] = lambda _: None) -> Outcome:
+        """Finish every sample, `concurrency` at a time; what the ledger knows is not asked again.
+
+        Raises:
+            EarthReasonError: the server refuses or stays away; what was answered is kept.
+        """
+        outcome = Outcome()
+        samples = self._samples(source)
+        workers = self.client.config.concurrency if self.client else 1
+        failure: list[EarthReasonError] = []
+
+        async def work() -> None:
+            for split, record in samples:
+                if failure or outcome.stopped:
+                    return
+                try:
+                    result, calls = await self._finish(split, record)
+                except OverBudget as error:
+                    outcome.stopped = str(error)
+                    return
+                except Pending:
+                    outcome.waiting += 1
+                    continue
+                except EarthReasonError as error:
+                    failure.append(error)
+                    return
+                outcome.calls += calls
+                outcome.done += result.status == "done"
+                outcome.quarantined += result.status != "done"
+                progress(outcome)
+
+        await asyncio.gather(*(work() for _ in range(workers)))
+        if failure:
+            raise failure[0]
+        return outcome
+
+    def _samples(self, source: Source) -> Iterator[tuple[str, Record]]:
+        return islice(read_all(source), self.config.limit)
+
+    async def _finish(self, split: str, record: Record) -> tuple[Generated, int]:
+        trail = Trail(record, hints_of(record, self.config))
+        try:
+            result = await self._generate(trail)
+        except Unusable as error:
+            result = Generated(record.sample_id, "quarantined", reason=str(error))
+        provenance = [
+            {"stage": call.stage, "model": call.model, "prompt": call.prompt, "date": call.created, "key": call.key,
+             "input_tokens": call.usage.input_tokens, "output_tokens": call.usage.output_tokens, "usd": call.usage.usd}
+            for call in trail.calls
+        ]  # fmt: skip
+        finished = replace(result, provenance=provenance)
+        self.ledger.finish(split, finished)
+        return finished, trail.paid
+
+    async def _generate(self, trail: Trail) -> Generated:
+        config, record, hints = self.config.stages, trail.record, trail.hints
+        proposed = await self._ask("propose", trail, propose_request(hints, config))
+        concept = proposed.concept if isinstance(proposed, Absence) else None
+        questions = cast("Proposal | Absence", proposed).questions
+        forbidden = concept or record.category
+        rewritten = cast("Rewriting", await self._ask("rewrite", trail, rewrite_request(questions, forbidden, config)))
+        candidates = list(dict.fromkeys([*questions, *rewritten.questions]))
+        answers = [] if hints.absent else cast("Proposal", proposed).answers
+        passed = passing(QuestionSet(record.sample_id, tuple(candidates), tuple(answers), forbidden, hints.absent))
+        if config.judge is not None and passed:
+            asked = judge_request(passed, hints, concept, config)
+            judged = cast("Judgement", await self._ask("judge", trail, asked))
+            good = {verdict.number for verdict in judged.verdicts if verdict.passed}
+            passed = [question for number, question in enumerate(passed, start=1) if number in good]
+        chosen = select_diverse(passed)
+        if len(chosen) < QUESTIONS:
+            reason = f"only {len(chosen)} of {len(candidates)} questions passed the checks, {QUESTIONS} are needed"
+            return Generated(record.sample_id, "quarantined", chosen, answers[:ANSWERS], concept, reason)
+        return Generated(record.sample_id, "done", chosen, answers[:ANSWERS], concept)
+
+    async def _ask(self, stage: str, trail: Trail, request: Request) -> BaseModel:
+        prompt = prompt_of(stage, trail.hints, self.config.stages).identity
+        identity = f"{trail.pixels}\n{stage}\n{prompt}\n{vars(trail.hints)}\n{request.identity()}"
+        key = hashlib.sha256(identity.encode()).hexdigest()
+        call = self.ledger.find(key)
+        if call is None and self.client is None:
+            self.queued[key] = Queued(trail.record, stage, prompt, request)
+            raise Pending
+        if call is None:
+            call = await self._pay(key, stage, prompt, trail.record, request)
+            trail.paid += 1
+        trail.calls.append(call)
+        if call.status != "ok":
+            raise Unusable(f"{stage}: {call.content}", call.usage)
+        return request.reply.model_validate(call.content)
+
+    async def _pay(self, key: str, stage: str, prompt: str, record: Record, request: Request) -> Call:
+        assert self.client is not None
+        expected = dearest(request, record, self.client.prices)
+        if self.config.max_usd is not None and self.ledger.spent() + self._reserved + expected > self.config.max_usd:
+            raise OverBudget(f"stopped before ${self.config.max_usd:g} would be exceeded; raise --max-usd to go on")
+        self._reserved += expected
+        try:
+            answer, usage = await self.client.ask(request, picture_urls(record, request.pictures), key)
+            status, content = "ok", cast("Any", answer.model_dump())
+        except Unusable as error:
+            status, content, usage = "quarantined", str(error), error.usage
+        finally:
+            self._reserved -= expected
+        call = Call(key, record.sample_id, stage, request.model, prompt, now(), usage, status, content)
+        self.ledger.record(call)
+        return call
+
+
+def dearest(request: Request, record: Record, prices: Prices) -> float:
+    """What a request may cost at most, roughly: its text, its pictures, a long answer, and all of it again."""
+    price = prices.of(request.model)
+    if price is None:
+        return 0.0
+    pictures = len(request.pictures) * image_tokens(price, record.height, record.width)
+    return 2 * prices.usd(request.model, text_tokens(request.text) + pictures, 1000)

@@ -1,0 +1,110 @@
+"""Validate the questions of a set: every check, and a score card of the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from earthreason.data.sources import Source, read_all
+from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS
+from earthreason.errors import UnknownNameError
+from earthreason.questions.checks import CHECKS, SET_CHECKS, Finding, QuestionSet, check_all
+from earthreason.questions.checks.base import words_of
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The outcome.
+
+    Attributes:
+        samples, questions, answers: how many were looked at.
+        findings: what checks object to.
+        card: the set as a whole: lengths, diversity, openings.
+    """
+
+    samples: int
+    questions: int
+    answers: int
+    findings: list[Finding]
+    card: dict[str, Any]
+
+    def by_check(self) -> dict[str, list[Finding]]:
+        """Findings by check; checks without findings have an empty list."""
+        found: dict[str, list[Finding]] = {name: [] for name in (*CHECKS, *SET_CHECKS)}
+        for finding in self.findings:
+            found[finding.check].append(finding)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON values."""
+        return {
+            "samples": self.samples,
+            "questions": self.questions,
+            "answers": self.answers,
+            "checks": {name: len(findings) for name, findings in self.by_check().items()},
+            "card": self.card,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def validate(source: Source, progress: Callable[[int], object] = lambda _: None) -> Validation:
+    """Run every check over a set; pictures are not looked at."""
+    sets = []
+    for _, record in read_all(source):
+        texts = tuple(record.questions), tuple(record.answers)
+        sets.append(QuestionSet(record.sample_id, *texts, record.category, record.is_empty))
+        progress(1)
+    findings = [finding for asked in sets for finding in check_all(asked)]
+    findings += [finding for check in SET_CHECKS.values() for finding in check.run(sets)]
+    questions = [question for asked in sets for question in asked.questions]
+    answers = [answer for asked in sets for answer in asked.answers]
+    return Validation(len(sets), len(questions), len(answers), findings, score_card(questions, answers))
+
+
+def score_card(questions: list[str], answers: list[str]) -> dict[str, Any]:
+    """Lengths beside the paper's, distinct-1 and distinct-2 (arXiv 1510.03055), the commonest opening."""
+    words = [words_of(question) for question in questions]
+    openings = Counter(" ".join(line[:3]) for line in words)
+    opening, count = openings.most_common(1)[0] if openings else ("", 0)
+    return {
+        "question_words": _mean(len(question.split()) for question in questions),
+        "question_words_paper": PAPER_QUESTION_WORDS,
+        "answer_words": _mean(len(answer.split()) for answer in answers),
+        "answer_words_paper": PAPER_ANSWER_WORDS,
+        "distinct_1": _distinct(words, 1),
+        "distinct_2": _distinct(words, 2),
+        "different_openings": len(openings),
+        "commonest_opening": opening,
+        "commonest_opening_share": round(count / len(questions), 4) if questions else None,
+    }
+
+
+def _mean(values: Iterable[int]) -> float | None:
+    numbers = list(values)
+    return round(sum(numbers) / len(numbers), 2) if numbers else None
+
+
+def _distinct(lines: list[list[str]], n: int) -> float | None:
+    """Different n-grams divided by all n-grams."""
+    grams = [tuple(line[k : k + n]) for line in lines for k in range(len(line) - n + 1)]
+    return round(len(set(grams)) / len(grams), 4) if grams else None
+
+
+def check_names(names: Iterable[str]) -> list[str]:
+    """Names of checks as given on a command line; `any` is all of them.
+
+    Raises:
+        UnknownNameError: no such check.
+    """
+    known = [*CHECKS, *SET_CHECKS]
+    wanted = []
+    for name in names:
+        cleaned = name.replace("-", " ").replace("_", " ")
+        if cleaned == "any":
+            return known
+        if cleaned not in known:
+            raise UnknownNameError("check", name, [*known, "any"])
+        wanted.append(cleaned)
+    return wanted
