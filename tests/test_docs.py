@@ -32,7 +32,7 @@ def code_of(page):
     return "".join(text for language, text in blocks(page) if language == "python")
 
 
-@pytest.mark.parametrize("page", filter(code_of, PAGES), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if code_of(page)], ids=lambda page: page.name)
 def test_python_runs_and_prints_what_the_page_shows(page, tmp_path):
     (tmp_path / "page.py").write_text(code_of(page))
     done = run(["page.py"], tmp_path)

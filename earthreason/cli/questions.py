@@ -37,6 +37,7 @@ def generate(
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests in flight.")] = 8,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds a request may take.")] = 120.0,
     temperature: Annotated[float | None, typer.Option("--temperature", help="Of every request.")] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=50, help="Longest answer, tokens.")] = 2000,
     empty_share: Annotated[
         float | None,
         typer.Option(
@@ -66,7 +67,7 @@ def generate(
     from earthreason.questions.stages import StageConfig
 
     judge = None if no_judge else judge_model or model
-    parameters = {} if temperature is None else {"temperature": temperature}
+    parameters = {"max_tokens": max_tokens, **({} if temperature is None else {"temperature": temperature})}
     stages = StageConfig(
         model, rewrite_model or model, judge, load_prompts(prompt_dir), images=not no_images, parameters=parameters
     )
@@ -86,7 +87,8 @@ def generate(
         from earthreason.questions.batch import advance
 
         async def go() -> None:
-            progress = await advance(opened, config, ledger, Client(settings, table))
+            async with Client(settings, table) as client:
+                progress = await advance(opened, config, ledger, client)
             states = "; ".join(f"{name} {state}" for name, state in progress.running.items()) or "none running"
             stdout().print(f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
                            f"{states}; {progress.outcome.done} of {total} samples done", soft_wrap=True)  # fmt: skip
@@ -118,7 +120,8 @@ def _generate(
             bar.set_postfix_str(f"${spent:.2f} of about ${whole:.2f}, {outcome.quarantined} quarantined")
 
         async def go() -> Outcome:
-            return await Run(config, ledger, Client(settings, table)).generate(opened, show)
+            async with Client(settings, table) as client:
+                return await Run(config, ledger, client).generate(opened, show)
 
         outcome = asyncio.run(go())
     if outcome.stopped:

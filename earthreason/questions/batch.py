@@ -113,6 +113,5 @@ def _call_of(entry: dict[str, Any], told: dict[str, str], prices: Prices) -> Cal
     usage = Usage(tokens[0], tokens[1], DISCOUNT * prices.usd(told["model"], tokens[0], tokens[1]))
     answer, reason = parse(_REPLIES[told["reply"]], body["choices"][0])
     status, content = ("ok", answer.model_dump()) if answer is not None else ("quarantined", reason)
-    made = now()
-    return Call(entry["custom_id"], told["sample_id"], told["stage"], told["model"], told["prompt"], made, usage, status,
-                content)  # fmt: skip
+    key, sample_id = entry["custom_id"], told["sample_id"]
+    return Call(key, sample_id, told["stage"], told["model"], told["prompt"], now(), usage, status, content)

@@ -139,6 +139,12 @@ class Client:
                 "no key for the model server: set OPENAI_API_KEY (any text will do for a local server that wants none)"
             ) from None
 
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.openai.close()
+
     async def ask(self, request: Request, urls: Sequence[str], key: str) -> tuple[BaseModel, Usage]:
         """The typed answer; a refusal or malformed answer is asked again once, with the error.
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -42,6 +43,8 @@ from earthreason.questions.types import (
 )
 
 logger = logging.getLogger("earthreason.questions")
+_NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
+"""Models number lists even where each question stands alone."""
 EMPTY_SHARE = 200 / 5434
 """Of the official set."""
 
@@ -201,7 +204,8 @@ class Run:
         questions = cast("Proposal | Absence", proposed).questions
         forbidden = concept or record.category
         rewritten = cast("Rewriting", await self._ask("rewrite", trail, rewrite_request(questions, forbidden, config)))
-        candidates = list(dict.fromkeys([*questions, *rewritten.questions]))
+        texts = [*questions, *rewritten.questions]
+        candidates = list(dict.fromkeys(_NUMBERING.sub("", text).strip() for text in texts))
         answers = [] if hints.absent else cast("Proposal", proposed).answers
         passed = passing(QuestionSet(record.sample_id, tuple(candidates), tuple(answers), forbidden, hints.absent))
         if config.judge is not None and passed:
@@ -255,4 +259,5 @@ def dearest(request: Request, record: Record, prices: Prices) -> float:
     if price is None:
         return 0.0
     pictures = len(request.pictures) * image_tokens(price, record.height, record.width)
-    return 2 * prices.usd(request.model, text_tokens(request.text) + pictures, 1000)
+    longest = int(request.parameters.get("max_tokens", 1000))
+    return 2 * prices.usd(request.model, text_tokens(request.text) + pictures, longest)

@@ -52,7 +52,14 @@ def test_every_command_has_help_with_an_example(name):
     assert f"Example: earthreason{'-eval' if name == 'eval' else f' {name}'}" in result.output
 
 
-@pytest.mark.parametrize("name", ["predict", "models"])
+@pytest.mark.parametrize("name", ["generate", "status", "export", "validate", "review-out", "review-in"])
+def test_every_command_about_questions_has_help_with_an_example(name):
+    result = CliRunner().invoke(app, ["questions", name, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: earthreason questions {name}" in result.output
+
+
+@pytest.mark.parametrize("name", ["predict", "models", "segment", "convert"])
 def test_every_baseline_command_has_help_with_an_example(name):
     result = CliRunner().invoke(baselines_app, [name, "--help"])
     assert result.exit_code == 0

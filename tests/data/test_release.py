@@ -78,6 +78,7 @@ def test_a_label_of_another_size_is_named(release):
     ("text", "words"),
     [
         ("{", "not JSON"),
+        ('{"questions": ["caf\xe9?"]}'.encode("latin1"), "iconv -f latin1"),
         ("[]", "expected"),
         ('{"questions": [], "answer": []}', "has no questions"),
         ('{"questions": "why", "answer": []}', "questions is not a list of texts"),

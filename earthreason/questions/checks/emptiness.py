@@ -9,8 +9,9 @@ from earthreason.questions.checks.base import Check, Finding, QuestionSet
 
 _NOTHING = re.compile(
     r"\b(?:there (?:is|are|was|were) (?:no|not|none|nothing)|no (?:such|suitable|target|matching|visible)\b"
-    r"|nothing (?:in this|here|of the kind|(?:in|there|that) \\w* ?(?:matches|fits|answers|serves))|(?:is|are) not (?:present|visible|here|there|shown)"
-    r"|(?:does|do) not (?:exist|appear|contain|show)|cannot be found|none of|absent|without any such)"
+    r"|nothing (?:here|in this|of the kind|(?:in|there|that) \w* ?(?:matches|fits|answers|serves))"
+    r"|(?:is|are) not (?:present|visible|here|there|shown)|(?:does|do) not (?:exist|appear|contain|show)"
+    r"|cannot be found|none of|absent|without any such)"
 )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from earthreason.questions.checks.base import Check, each_question, words_of
 
 _TEXT = """
-a an and are as at be been but by can could do does for from had has have he her him his how i if in into is it its just
-like may might more most much must my near no not of on one only or other our out over people place she should so some
-such than that the their them then there these they this those to up was we were what when where which while who why will
-with within without would you your area region part find show me mark point locate identify used
+a an and are as at be been but by can could do does for from had has have he her him his how i if in into is it its
+just like may might more most much must my near no not of on one only or other our out over people place she should
+so some such than that the their them then there these they this those to up was we were what when where which
+while who why will with within without would you your area region part find show me mark point locate identify used
 """
 _COMMON = frozenset(_TEXT.split())
 _LEAST_SHARE = 0.25

@@ -9,8 +9,8 @@ from earthreason.questions.checks.base import Check, each_question, words_of
 _ASKING = "where what which who whose how why when"
 _HELPING = "is are was were do does did can could would will should has have may might"
 _ORDERING = """
-find show mark point identify locate select outline name tell indicate pick give choose circle spot trace protect consider
-compare look search please list determine help let imagine suppose describe draw recommend suggest
+find show mark point identify locate select outline name tell indicate pick give choose circle spot trace protect
+consider compare look search please list determine help let imagine suppose describe draw recommend suggest
 """
 _INTERROGATIVES, _REQUESTS = frozenset(_ASKING.split()), frozenset(_ORDERING.split())
 _INDIRECT = re.compile(

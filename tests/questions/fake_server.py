@@ -1,0 +1,160 @@
+"""A server that speaks the chat completions protocol over HTTP, with the faults of real ones. Run as a program."""
+
+import hashlib
+import json
+import random
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+STEMS = [
+    "Where could a traveller {n} rest for an hour before going on?", "Which ground {n} would be under water after a storm?",
+    "What here {n} might a planner protect from noise first?", "Find the part {n} that a child would run to at once.",
+    "Which surface {n} would a painter choose for its calm colour?", "Where would a guard {n} walk a round every evening?",
+    "What could feed {n} a hundred people through the winter?", "Which structure {n} would an insurer visit after hail?",
+    "Where might birds {n} gather before they leave in autumn?", "Which spot {n} would a geologist sample before lunch?",
+]  # fmt: skip
+
+
+def answer(schema, prompt):
+    digest = hashlib.sha256(prompt.encode()).hexdigest()
+    words = [f"number {int(digest[k : k + 4], 16)}" for k in range(0, 40, 4)]
+    questions = [stem.format(n=word) for stem, word in zip(STEMS, words, strict=True)]
+    if schema == "proposal":
+        return {
+            "questions": questions,
+            "answers": [f"It is the target, because of reason {word}." for word in words[:4]],
+        }
+    if schema == "absence":
+        return {"concept": "lighthouse", "questions": questions}
+    if schema == "rewriting":
+        return {"questions": [question.replace("Where", "Tell me where") for question in questions]}
+    lines = [line for line in prompt.splitlines() if line[:1].isdigit()]
+    return {"verdicts": [{"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": ""}
+                         for n in range(1, len(lines) + 1)]}  # fmt: skip
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port=0, faults=0.0, delay=0.0, seed=0):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.faults, self.delay, self.random = faults, delay, random.Random(seed)
+        self.lock = threading.Lock()
+        self.served = []  # (time, key, prompt) of every completed answer
+        self.seen = {}
+        self.files, self.batches = {}, {}
+        self.script = []  # faults to play in order, before the random ones
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def reply(self, status, content, headers=()):
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        if self.path == "/log":
+            with self.server.lock:
+                return self.reply(200, self.server.served)
+        if self.path.startswith("/v1/batches/"):
+            return self.reply(200, self.server.batches[self.path.rsplit("/", 1)[1]])
+        if self.path.endswith("/content"):
+            return self.reply(200, self.server.files[self.path.split("/")[3]])
+        return self.reply(404, {"error": {"message": "no such thing"}})
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        try:
+            if self.path == "/v1/chat/completions":
+                self.complete(json.loads(body))
+            elif self.path == "/v1/files":
+                lines = [line for line in body.split(b"\n") if line.lstrip().startswith(b'{"custom_id"')]
+                self.server.files["file-in"] = b"\n".join(line.strip() for line in lines)
+                self.reply(200, {"id": "file-in", "object": "file", "bytes": 1, "created_at": 1, "filename": "a",
+                                 "purpose": "batch", "status": "processed"})  # fmt: skip
+            elif self.path == "/v1/batches":
+                self.batch()
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def fault(self):
+        with self.server.lock:
+            if self.server.script:
+                return self.server.script.pop(0)
+            kinds = ["429", "500", "cut", "refusal", "junk", "schema", "slow"]
+            return self.server.random.choice(kinds) if self.server.random.random() < self.server.faults else "none"
+
+    def complete(self, request):
+        fault = self.fault()
+        if fault == "429":
+            return self.reply(429, {"error": {"message": "slow down"}}, [("Retry-After", "0.05")])
+        if fault in ("500", "401", "404"):
+            return self.reply(int(fault), {"error": {"message": "no"}})
+        if fault == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"id": "x", "choi')
+            self.close_connection = True
+            return None
+        time.sleep(self.server.delay + (0.3 if fault == "slow" else 0))
+        content = request["messages"][0]["content"]
+        prompt = content if isinstance(content, str) else content[0]["text"] + content[1]["image_url"]["url"][-400:]
+        schema = request["response_format"]["json_schema"]["name"]
+        message = {"role": "assistant", "content": json.dumps(answer(schema, prompt)), "refusal": None}
+        corrected = len(request["messages"]) > 1
+        if fault == "refusal" and not corrected:
+            message = {"role": "assistant", "content": None, "refusal": "I would rather not"}
+        if fault == "junk" and not corrected:
+            message["content"] = "{"
+        if fault == "schema" and not corrected:
+            message["content"] = '{"questions": 3}'
+        if fault == "always junk":
+            message["content"] = "{"
+        key = self.headers.get("Idempotency-Key", "")
+        with self.server.lock:
+            self.server.served.append((time.time(), key, prompt[:80]))
+        self.reply(200, {
+            "id": "x", "object": "chat.completion", "created": 1, "model": request["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
+        })  # fmt: skip
+        return None
+
+    def batch(self):
+        lines = []
+        for line in self.server.files["file-in"].splitlines():
+            entry = json.loads(line)
+            content = entry["body"]["messages"][0]["content"]
+            prompt = content if isinstance(content, str) else content[0]["text"]
+            schema = entry["body"]["response_format"]["json_schema"]["name"]
+            message = {"role": "assistant", "content": json.dumps(answer(schema, prompt + entry["custom_id"]))}
+            body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": 1000, "completion_tokens": 200}}  # fmt: skip
+            lines.append(json.dumps({"custom_id": entry["custom_id"], "response": {"status_code": 200, "body": body}}))
+        name = f"file-out-{len(self.server.batches)}"
+        self.server.files[name] = "\n".join(lines).encode()
+        batch = {"id": f"batch-{len(self.server.batches)}", "object": "batch", "endpoint": "/v1/chat/completions",
+                 "input_file_id": "file-in", "completion_window": "24h", "status": "completed", "created_at": 1,
+                 "output_file_id": name, "error_file_id": None}  # fmt: skip
+        self.server.batches[batch["id"]] = batch
+        self.reply(200, {**batch, "status": "validating"})
+
+
+if __name__ == "__main__":
+    server = Server(faults=float(sys.argv[1]), delay=float(sys.argv[2]))
+    print(server.server_address[1], flush=True)
+    server.serve_forever()

@@ -1,0 +1,329 @@
+"""Generation against a server that misbehaves: every image ends with one result, nothing is paid twice."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from earthreason import load_dataset
+from earthreason.cli.main import app
+from earthreason.data.sources import open_source
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.questions.batch import advance
+from earthreason.questions.client import Client, ClientConfig
+from earthreason.questions.estimate import estimate
+from earthreason.questions.ledger import Ledger
+from earthreason.questions.pipeline import Run, RunConfig
+from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
+from earthreason.questions.prompts import load_prompts
+from earthreason.questions.results import Regenerated, acceptance, read_review, write_review
+from earthreason.questions.stages import StageConfig, select_diverse
+from tests.questions.fake_server import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def server():
+    running = Server(seed=1)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture(scope="module")
+def source():
+    return open_source("sample")
+
+
+def config_of(model="gpt-4o", **changes):
+    stages = StageConfig(
+        model, model, model, load_prompts(), **{k: changes.pop(k) for k in ("images",) if k in changes}
+    )
+    return RunConfig(stages, **changes)
+
+
+def client_of(server, **changes):
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    return Client(ClientConfig(base_url=url, api_key="x", longest_wait=0.1, **changes), load_prices())
+
+
+def generate(source, config, ledger, server, **changes):
+    async def go():
+        async with client_of(server, **changes) as client:
+            return await Run(config, ledger, client).generate(source)
+
+    return asyncio.run(go())
+
+
+def test_every_image_gets_six_questions_and_three_answers(server, source, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    outcome = generate(source, config_of(limit=12, empty_share=0.3), ledger, server)
+    assert (outcome.done, outcome.quarantined, outcome.calls) == (12, 0, 36)
+    for _, result in ledger.results():
+        assert len(result.questions) == 6
+        assert len(result.answers) == (0 if result.concept else 3)
+        assert [call["stage"] for call in result.provenance] == ["propose", "rewrite", "judge"]
+        assert all(call["prompt"].startswith("1-") and call["input_tokens"] == 1000 for call in result.provenance)
+    assert ledger.spent() == pytest.approx(36 * (1000 * 2.5 + 200 * 10) / 1e6)
+
+
+def test_faults_are_retried_and_a_second_run_asks_nothing(server, source, tmp_path):
+    server.faults = 0.3
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    outcome = generate(source, config_of(limit=30), ledger, server, concurrency=16)
+    assert (outcome.done, outcome.quarantined) == (30, 0)
+    before = len(server.served)
+    again = generate(source, config_of(limit=30), ledger, server)
+    assert (again.done, again.calls) == (30, 0)
+    assert len(server.served) == before
+
+
+def test_output_that_stays_malformed_is_quarantined_with_its_reason_and_its_price(server, source, tmp_path):
+    server.script = ["always junk"] * 2
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    outcome = generate(source, config_of(limit=1), ledger, server)
+    assert outcome.quarantined == 1
+    ((_, result),) = ledger.results()
+    assert "not what was asked for" in result.reason
+    assert ledger.spent() == pytest.approx(2 * (1000 * 2.5 + 200 * 10) / 1e6)
+
+
+@pytest.mark.parametrize(("fault", "words"), [("401", "OPENAI_API_KEY"), ("404", "--base-url")])
+def test_a_server_that_refuses_us_stops_the_run_with_a_remedy(server, source, tmp_path, fault, words):
+    server.script = [fault] * 50
+    with pytest.raises(EarthReasonError, match=words):
+        generate(source, config_of(limit=3), Ledger(tmp_path / "ledger.sqlite"), server)
+
+
+def test_a_server_that_stays_away_is_an_error_and_what_was_answered_is_kept(source, tmp_path):
+    client = Client(
+        ClientConfig(base_url="http://127.0.0.1:9/v1", api_key="x", attempts=2, longest_wait=0.01), load_prices()
+    )
+
+    async def go():
+        return await Run(config_of(limit=2), Ledger(tmp_path / "l.sqlite"), client).generate(source)
+
+    with pytest.raises(EarthReasonError, match="failed 2 times.*run again"):
+        asyncio.run(go())
+
+
+def test_changing_a_prompt_asks_again_only_what_depends_on_it(server, source, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    generate(source, config_of(limit=5, empty_share=0), ledger, server)
+    own = tmp_path / "prompts"
+    own.mkdir()
+    judge = (ROOT / "earthreason" / "questions" / "prompts" / "judge.md").read_text()
+    (own / "judge.md").write_text(judge.replace("version: 1", "version: 2"))
+    stages = StageConfig("gpt-4o", "gpt-4o", "gpt-4o", load_prompts(own))
+    outcome = generate(source, RunConfig(stages, limit=5, empty_share=0), ledger, server)
+    assert outcome.calls == 5
+    rows = {(row["stage"], row["prompt"][:1]): row["calls"] for row in ledger.summary()["stages"]}
+    assert rows[("judge", "1")] == rows[("judge", "2")] == 5
+
+
+def test_the_budget_stops_the_run_before_it_is_exceeded(server, source, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    outcome = generate(source, config_of(max_usd=0.1), ledger, server)
+    assert "--max-usd" in outcome.stopped
+    assert 0.03 < ledger.spent() <= 0.1
+    more = generate(source, config_of(max_usd=0.2), ledger, server)
+    assert more.done > outcome.done
+    assert ledger.spent() <= 0.2
+
+
+def test_batches_carry_every_sample_through_three_rounds(server, source, tmp_path):
+    ledger, config = Ledger(tmp_path / "ledger.sqlite"), config_of(limit=8)
+
+    async def go():
+        async with client_of(server) as client:
+            return [await advance(source, config, ledger, client) for _ in range(4)]
+
+    rounds = asyncio.run(go())
+    assert [step.submitted for step in rounds] == [8, 8, 8, 0]
+    assert [step.collected for step in rounds] == [0, 8, 8, 8]
+    assert rounds[-1].outcome.done == 8
+    assert ledger.spent() == pytest.approx(0.5 * 24 * (1000 * 2.5 + 200 * 10) / 1e6)
+
+
+def shell(arguments, **extra):
+    environment = {**os.environ, "OPENAI_API_KEY": "x", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-m", "earthreason", *arguments], cwd=ROOT, env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **extra)  # fmt: skip
+
+
+def test_a_run_killed_ten_times_pays_nothing_twice(tmp_path):
+    load_dataset("earthreason", "sample")  # so that the killed processes do not all begin by making it
+    program = subprocess.Popen([sys.executable, str(ROOT / "tests/questions/fake_server.py"), "0.1", "0.02"],
+                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        port = int(program.stdout.readline())
+        run = tmp_path / "run"
+        arguments = ["questions", "generate", "sample", "--out", str(run), "--limit", "200", "--concurrency", "32",
+                     "--base-url", f"http://127.0.0.1:{port}/v1"]  # fmt: skip
+        chance = random.Random(5)
+        snapshots = []
+        for _ in range(10):
+            process = shell(arguments, start_new_session=True)
+            deadline = time.time() + 60
+            known = len(keys_of(run))
+            while (
+                len(keys_of(run)) < known + chance.randint(5, 40) and process.poll() is None and time.time() < deadline
+            ):
+                time.sleep(0.02)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            snapshots.append((time.time(), keys_of(run)))
+        assert 50 < len(snapshots[-1][1]) < 600, "the kills have to fall into the run"
+        last = shell(arguments)
+        _, errors = last.communicate(timeout=300)
+        assert last.returncode == 0, errors
+        served = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/log"))
+    finally:
+        program.kill()
+    for moment, keys in snapshots:
+        asked_again = {key.rsplit("-", 1)[0] for at, key, _ in served if at > moment + 0.5} & keys
+        assert asked_again == set()
+    ledger = Ledger(run / "ledger.sqlite")
+    results = [result for _, result in ledger.results()]
+    assert len(results) == len({result.sample_id for result in results}) == 200
+    assert all(result.status == "done" for result in results)
+
+
+def keys_of(run):
+    if not (run / "ledger.sqlite").exists():
+        return set()
+    try:
+        with sqlite3.connect(f"file:{run / 'ledger.sqlite'}?mode=ro", uri=True) as db:
+            return {row[0] for row in db.execute("SELECT key FROM calls")}
+    except sqlite3.OperationalError:
+        return set()
+
+
+def test_a_finished_run_is_exported_and_loads(server, source, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    run, url = tmp_path / "run", f"http://127.0.0.1:{server.server_address[1]}/v1"
+    invoke = CliRunner().invoke
+    result = invoke(app, ["questions", "generate", "sample", "--out", str(run), "--limit", "20", "--base-url", url,
+                          "--empty-share", "0.2"])  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "done 20" in result.output
+    for form in ("parquet", "release"):
+        done = invoke(app, ["questions", "export", str(run), "--format", form, "--out", str(tmp_path / form)])
+        assert done.exit_code == 0, done.output
+    rows = load_dataset("earthreason", data_dir=tmp_path / "release", split="train")
+    assert len(rows) == 20
+    assert all(len(row["questions"]) == 6 for row in rows)
+    assert all((not row["answers"]) == row["is_empty"] for row in rows)
+    assert json.loads(rows[0]["extra"])["generated"][0]["stage"] == "propose"
+    assert invoke(app, ["questions", "validate", str(tmp_path / "parquet")]).exit_code == 0
+    assert (
+        invoke(
+            app, ["questions", "export", str(run), "--format", "jsonl", "--out", str(tmp_path / "a.jsonl")]
+        ).exit_code
+        == 0
+    )
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 20
+
+
+def test_people_review_questions(server, source, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    generate(source, config_of(limit=2, empty_share=0), ledger, server)
+    path = tmp_path / "review.jsonl"
+    assert write_review(ledger, path) == 12
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line, verdict in zip(lines, ["accept", "edit", "reject", "unsure"], strict=False):
+        line.update(verdict=verdict, reviewer="ann", text="Where else?" if verdict == "edit" else "")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_review(ledger, path) == {"accept": 1, "edit": 1, "reject": 1, "unsure": 1}
+    rate = next(iter(acceptance(ledger).values()))
+    assert rate == {"reviewed": 4, "accepted": 0.25}
+    regenerated = Regenerated(source, ledger)
+    reviewed = next(r for r in regenerated.read(lines[0]["split"]) if r.sample_id == lines[0]["sample_id"])
+    assert len(reviewed.questions) == 5
+    assert reviewed.questions[1] == "Where else?"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"verdict": "maybe"}, "known: accept"), ({"verdict": "edit", "text": " "}, "needs the new text"),
+     ({"verdict": "accept", "number": 9}, "no question 9"), ({"verdict": "accept", "sample_id": "x"}, "'x'")],
+)  # fmt: skip
+def test_a_broken_review_line_is_named_and_nothing_is_taken_in(server, source, tmp_path, change, words):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    generate(source, config_of(limit=1, empty_share=0), ledger, server)
+    path = tmp_path / "review.jsonl"
+    write_review(ledger, path)
+    first, second, *_ = (json.loads(line) for line in path.read_text().splitlines())
+    first["verdict"] = "accept"
+    path.write_text(json.dumps(first) + "\n" + json.dumps({**second, **change}) + "\n")
+    with pytest.raises(DataFormatError, match=f"line 2.*{words}"):
+        read_review(ledger, path)
+    assert ledger.reviews() == []
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens"),
+    [((512, 512), 85 + 170), ((1024, 1024), 85 + 4 * 170), ((2048, 4096), 85 + 6 * 170), ((7617, 7617), 85 + 4 * 170)],
+)
+def test_image_tokens_follow_the_documented_examples(size, tokens):
+    assert image_tokens(ModelPrice(input=1, output=1), *size) == tokens
+
+
+def test_the_estimate_counts_every_stage(source):
+    found = {entry.stage: entry for entry in estimate(source, config_of(limit=10, empty_share=0), load_prices())}
+    assert [entry.calls for entry in found.values()] == [10, 10, 10]
+    assert found["judge"].input_tokens > found["rewrite"].input_tokens
+    assert found["propose"].usd == pytest.approx(
+        (found["propose"].input_tokens * 2.5 + found["propose"].output_tokens * 10) / 1e6
+    )
+    unknown = estimate(source, config_of("local", limit=1), load_prices())
+    assert {entry.usd for entry in unknown} == {None}
+
+
+def test_price_tables_and_prompts_of_ones_own_are_checked(tmp_path):
+    (tmp_path / "prices.json").write_text('{"as_of": "x", "models": {"m": {"input": -1, "output": 1}}}')
+    with pytest.raises(DataFormatError, match="models.m.input"):
+        load_prices(tmp_path / "prices.json")
+    with pytest.raises(DataNotFoundError, match="no price table"):
+        load_prices(tmp_path / "none.json")
+    with pytest.raises(DataNotFoundError, match="no prompts"):
+        load_prompts(tmp_path)
+    (tmp_path / "judge.md").write_text("no version here\n")
+    with pytest.raises(DataFormatError, match="first line"):
+        load_prompts(tmp_path)
+    (tmp_path / "judge.md").write_text("version: 2\n{colour}")
+    with pytest.raises(DataFormatError, match="unknown slot {colour}"):
+        load_prompts(tmp_path)["judge"].fill(hints="none")
+
+
+def test_the_most_different_questions_are_chosen():
+    alike = [f"Where could a ship number {n} unload its cargo?" for n in range(6)]
+    chosen = select_diverse([*alike, "Which roof collects rain?", "What burns after a dry summer?"], 3)
+    assert chosen[0] == alike[0]
+    assert {"Which roof collects rain?", "What burns after a dry summer?"} < set(chosen)
+
+
+def test_commands_explain_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for arguments, words in (
+        (["questions", "status", str(tmp_path)], "no run directory"),
+        (["questions", "generate", "sample", "--out", str(tmp_path / "run")], "OPENAI_API_KEY"),
+        (["questions", "validate", "sample", "--fail-on", "langage"], "did you mean 'language'"),
+        (["questions", "review-in", str(tmp_path), str(tmp_path / "none")], "there is no file"),
+    ):
+        result = CliRunner().invoke(app, arguments)
+        assert isinstance(result.exception, EarthReasonError)
+        assert words in str(result.exception)
