@@ -96,13 +96,18 @@ class Report:
             )
 
 
-def our_name(published: str) -> str:
-    """Our name of a published tensor."""
-    for pattern, replacement in RENAMES:
-        renamed, count = re.subn(f"^{pattern}", replacement, published)
+def rename(name: str, table: tuple[tuple[str, str], ...]) -> str:
+    """Replace the beginning of a name by the first pattern that fits; a name that fits none stays."""
+    for pattern, replacement in table:
+        renamed, count = re.subn(f"^{pattern}", replacement, name)
         if count:
             return renamed
-    return published
+    return name
+
+
+def our_name(published: str) -> str:
+    """Our name of a published tensor."""
+    return rename(published, RENAMES)
 
 
 def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -228,11 +233,7 @@ _MASK2FORMER = (
 
 def mask2former_name(name: str) -> str:
     """The published SegEarth-R1 name of a tensor of Mask2Former."""
-    for pattern, replacement in _MASK2FORMER:
-        renamed, count = re.subn(f"^{pattern}", replacement, name)
-        if count:
-            return renamed
-    return name
+    return rename(name, _MASK2FORMER)
 
 
 def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:

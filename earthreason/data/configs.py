@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from typing import Protocol
 from filelock import FileLock
 
 from earthreason.data.prepared import FORMAT, write_prepared
+from earthreason.data.schema import Record
 from earthreason.errors import DataNotFoundError, UnknownNameError
 
 HUB_ID = "earth-insights/EarthReason"
@@ -44,6 +46,23 @@ def prepared_root() -> Path:
     return Path(config.HF_DATASETS_CACHE) / "earthreason-prepared"
 
 
+Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]
+"""Records of every split, and how many there are."""
+
+
+def _prepare_once(folder: Path, config: str, key: str, records: Callable[[], Records]) -> Path:
+    """Write the prepared folder unless it is there; of several processes one writes and the others wait."""
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / "lock"):
+        if not folder.is_dir():
+            _log.info("preparing %r, once, into %s", config, folder)
+            splits, row_counts = records()
+            write_prepared(folder, config, splits, row_counts, data=f"data-{key}")
+    return folder
+
+
 @dataclass(frozen=True)
 class SampleConfig:
     """Synthetic scenes, made on first use: a few seconds, no network.
@@ -64,15 +83,7 @@ class SampleConfig:
             raise DataNotFoundError("the config 'sample' is made by this package and takes no data_dir; leave it out")
         key = hashlib.sha256(repr(self).encode()).hexdigest()[:12]
         folder = prepared_root() / f"sample-{key}" / "earthreason"
-        if folder.is_dir():
-            return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / "lock"):
-            if not folder.is_dir():
-                _log.info("making the synthetic sample scenes, once, into %s", folder)
-                splits, row_counts = sample_records(self.seed, dict(self.counts), self.size)
-                write_prepared(folder, self.name, splits, row_counts, data=f"data-{key}")
-        return folder
+        return _prepare_once(folder, self.name, key, lambda: sample_records(self.seed, dict(self.counts), self.size))
 
     def is_available(self) -> bool:
         return True
@@ -93,15 +104,7 @@ class ReleaseConfig:
         release = find_release(root)
         key = f"{fingerprint(release)}-{FORMAT}"
         folder = prepared_root() / f"release-{key}" / "earthreason"
-        if folder.is_dir():
-            return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / "lock"):
-            if not folder.is_dir():
-                _log.info("preparing the release in %s, once, into %s", release, folder)
-                splits, row_counts = release_records(release)
-                write_prepared(folder, self.name, splits, row_counts, data=f"data-{key}")
-        return folder
+        return _prepare_once(folder, self.name, key, lambda: release_records(release))
 
     def is_available(self) -> bool:
         root = _folder_from_environment()
@@ -145,15 +148,12 @@ class FolderConfig:
                                     "data_dir=FOLDER)")  # fmt: skip
         key = f"{_folder_key(data_dir)}-{FORMAT}"
         folder = prepared_root() / f"{self.name}-{key}" / "earthreason"
-        if folder.is_dir():
-            return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / "lock"):
-            if not folder.is_dir():
-                source = getattr(referring, self.reader)(data_dir)
-                splits = {split: source.read(split) for split in source.counts}
-                write_prepared(folder, self.name, splits, source.counts, data=f"data-{key}")
-        return folder
+
+        def records() -> Records:
+            source = getattr(referring, self.reader)(data_dir)
+            return {split: source.read(split) for split in source.counts}, source.counts
+
+        return _prepare_once(folder, self.name, key, records)
 
     def is_available(self) -> bool:
         return False

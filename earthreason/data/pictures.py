@@ -78,3 +78,16 @@ def png_bytes(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def check_sizes(mask: np.ndarray, size: tuple[int, int], label: Path, image: Path) -> None:
+    """Refuse a (height, width) mask that is not of the image's size.
+
+    Raises:
+        DataFormatError: the sizes differ; names both files.
+    """
+    if mask.shape != size:
+        found = f"{mask.shape[0]}x{mask.shape[1]}"
+        raise DataFormatError(
+            f"{label}: the label is {found} (height x width) but {image.name} is {size[0]}x{size[1]}; they must match"
+        )

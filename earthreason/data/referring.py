@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from earthreason.data.pickles import load_pickle
-from earthreason.data.pictures import mask_of, rgb_content
+from earthreason.data.pictures import check_sizes, mask_of, rgb_content
 from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys
 from earthreason.errors import DataFormatError, DataNotFoundError, RLEError
 from earthreason.masks.rle import decode_rle
@@ -50,9 +50,7 @@ def make_record(sample_id: str, image: Path, mask: np.ndarray, question: str | l
         DataFormatError: the picture is not readable or of another size.
     """
     content, (height, width) = rgb_content(image.read_bytes(), image)
-    if mask.shape != (height, width):
-        found = f"{mask.shape[0]}x{mask.shape[1]}"
-        raise DataFormatError(f"{image}: is {height}x{width} (height x width), its mask {found}; they must match")
+    check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
     return Record(
         sample_id=sample_id,
         image=content,

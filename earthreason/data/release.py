@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earthreason.data.pictures import mask_of, rgb_content
+from earthreason.data.pictures import check_sizes, mask_of, rgb_content
 from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys
 from earthreason.errors import DataFormatError, DataNotFoundError
 
@@ -136,11 +136,7 @@ def read_sample(files: SampleFiles, sample_id: str) -> Record:
     """
     mask = mask_of(files.label.read_bytes(), files.label)
     image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
-    if mask.shape != (height, width):
-        raise DataFormatError(
-            f"{files.label}: the label is {mask.shape[0]}x{mask.shape[1]} (height x width) but {files.image.name} is "
-            f"{height}x{width}; they must match"
-        )
+    check_sizes(mask, (height, width), files.label, files.image)
     qa = read_qa(files.qa)
     resolution = qa.get("ground_resolution")
     return Record(

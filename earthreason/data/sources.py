@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from earthreason.data.pictures import mask_of, rgb_content
+from earthreason.data.pictures import check_sizes, mask_of, rgb_content
 from earthreason.data.referring import RRSISD, ReasonSeg, RefSegRS, make_record, mask_of_annotation
 from earthreason.data.release import find_release, release_records
 from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys, record_of_row
@@ -211,8 +211,7 @@ def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
         raise DataFormatError(f"{folder}: a row has no field {error}") from None
     content, (height, width) = rgb_content(image, image_path)
     mask = mask_of(mask_content, mask_path)
-    if mask.shape != (height, width):
-        raise DataFormatError(f"{mask_path}: the mask is {mask.shape}, the image ({height}, {width})")
+    check_sizes(mask, (height, width), mask_path, image_path)
     return Record(
         sample_id=sample_id, image=content, mask=encode_mask_png(mask), height=height, width=width,
         is_empty=not mask.any(), questions=[question], category=row.get("category"),

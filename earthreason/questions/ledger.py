@@ -118,10 +118,6 @@ class Ledger:
                 last = sample_id
                 yield split, Generated(**json.loads(content))
 
-    def finished(self) -> dict[str, str]:
-        """Status by sample id."""
-        return dict(self._rows("SELECT sample_id, status FROM results"))
-
     def spent(self) -> float:
         """US dollars of all calls."""
         return float(self._rows("SELECT COALESCE(SUM(usd), 0) FROM calls")[0][0])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -79,20 +77,3 @@ def image_tokens(price: ModelPrice, height: int, width: int) -> int:
 def text_tokens(text: str) -> int:
     """A rough count: four characters a token, as for English."""
     return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Expected calls, tokens and money of one stage."""
-
-    stage: str
-    model: str
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    usd: float | None
-
-
-def to_json(estimates: list[Estimate]) -> str:
-    """The estimates as JSON."""
-    return json.dumps([vars(estimate) for estimate in estimates], indent=2)
