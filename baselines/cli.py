@@ -118,8 +118,7 @@ def convert(
     Example: python -m baselines convert segearth_r1 phi-1_5/ start/ --mask2former model_final_54b88a.pkl
     """
     from baselines.common.dtypes import DTYPES
-    from baselines.segearth_r1.configuration import SegEarthR1Config
-    from baselines.segearth_r1.conversion import convert_published, start_from_parts
+    from baselines.segearth_r1.conversion import convert_published, read_settings, start_from_parts
 
     if model != "segearth_r1":
         raise UnknownNameError("model", model, ["segearth_r1"])
@@ -128,7 +127,7 @@ def convert(
     if mask2former is not None:
         report = start_from_parts(source, mask2former, target, dtype)
     else:
-        settings = None if config is None else SegEarthR1Config.from_json_file(config)
+        settings = None if config is None else read_settings(config)
         report = convert_published(Path(source), target, dtype, settings)
     stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
 

@@ -56,6 +56,16 @@ MODELS: dict[str, Model] = {
 }
 
 
+def check_model(name: str) -> None:
+    """Refuse a name that is neither registered nor MODULE:CLASS, before anything slow is done.
+
+    Raises:
+        UnknownNameError: no such model; names the nearest.
+    """
+    if ":" not in name and name not in MODELS:
+        raise UnknownNameError("model", name, MODELS, hint="For a model of your own, give MODULE:CLASS")
+
+
 def build_predictor(name: str, options: PredictorOptions) -> Predictor:
     """Build a registered model, or a user's own class given as MODULE:CLASS.
 
@@ -67,8 +77,7 @@ def build_predictor(name: str, options: PredictorOptions) -> Predictor:
     """
     if ":" in name:
         return _build_own(name, options)
-    if name not in MODELS:
-        raise UnknownNameError("model", name, MODELS, hint="For a model of your own, give MODULE:CLASS")
+    check_model(name)
     module, _, function = MODELS[name].builder.partition(":")
     predictor: Predictor = getattr(import_module(module), function)(options)
     return predictor

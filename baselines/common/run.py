@@ -11,7 +11,7 @@ from tqdm import tqdm
 from baselines.common.journal import Journal
 from baselines.common.prefetch import prefetch
 from baselines.common.ranks import Rank, this_rank
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.common.registry import PredictorOptions, build_predictor, check_model
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.predictions.predict import Questions, predict_samples
@@ -34,19 +34,20 @@ def predict_split(
     Returns:
         How many predictions `out` has, or None in the processes that do not write it.
     """
+    check_model(model)
     rank = this_rank()
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
-    info = {"model": model, "config": config, "split": split, "questions": questions}
-    if options.checkpoint is not None:
-        info["checkpoint"] = options.checkpoint
-    journal = Journal(out, info, rank.number)
-    done = journal.done()
 
     def train_samples() -> Iterator[Sample]:
         return map(sample_of_row, load_dataset("earthreason", config, split="train", data_dir=data_dir))
 
     device = f"cuda:{rank.local}" if options.device == "cuda" else options.device
     predictor = build_predictor(model, replace(options, device=device, train_samples=train_samples))
+    info = {"model": model, "config": config, "split": split, "questions": questions}
+    if options.checkpoint is not None:
+        info["checkpoint"] = options.checkpoint
+    journal = Journal(out, info, rank.number)
+    done = journal.done()
     own = dataset.shard(rank.count, rank.number, contiguous=False) if rank.count > 1 else dataset
     bar = tqdm(own, desc=model, unit="image", total=len(own), disable=not rank.is_first)
     samples = prefetch(sample_of_row, bar, depth=2 * options.batch_size)

@@ -6,6 +6,7 @@ attention of Phi), or is known to be unused. Anything else, or a tensor of anoth
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import tempfile
@@ -185,6 +186,21 @@ def convert_published(
     return report
 
 
+def read_settings(path: Path) -> SegEarthR1Config:
+    """A configuration of ours from its JSON file.
+
+    Raises:
+        EarthReasonError: it is none.
+    """
+    if not path.is_file():
+        raise DataNotFoundError(f"there is no configuration {path}")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return SegEarthR1Config(**{key: value for key, value in values.items() if key != "model_type"})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EarthReasonError(f"{path}: not a configuration of SegEarth-R1 ({error})") from None
+
+
 def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtype: str = "float32") -> Report:
     """A checkpoint to train from: a causal language model and Mask2Former's Swin-B, the rest freshly initialised.
 
@@ -202,14 +218,18 @@ def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtyp
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(language)
+    arrays = read_arrays(mask2former)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(language)
+        causal = AutoModelForCausalLM.from_pretrained(language, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise EarthReasonError(f"{language}: no causal language model can be loaded: {reason}") from None
     seg = add_tokens(tokenizer)
-    causal = AutoModelForCausalLM.from_pretrained(language, dtype=torch.float32)
     causal.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     config = SegEarthR1Config(text_config=causal.config, seg_token_id=seg)
     model = SegEarthR1Model(config)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    arrays = read_arrays(mask2former)
     published = ((mask2former_name(name), torch.from_numpy(array)) for name, array in arrays.items())
     state, report = convert_state(published, expected, config)
     lacking = [name for name in report.missing if name.startswith("vision_tower.")]

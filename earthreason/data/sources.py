@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from earthreason.data.pictures import check_sizes, mask_of, rgb_content
 from earthreason.data.referring import RRSISD, ReasonSeg, RefSegRS, make_record, mask_of_annotation
@@ -18,6 +22,16 @@ from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys,
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
 _FACTS = ("category", "ground_resolution", "source", "reasoning_type", "extra")
+
+
+@contextmanager
+def named(path: Path, what: str) -> Iterator[None]:
+    """Turn what decoders raise on broken files into one error that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, tarfile.TarError, zlib.error, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise DataFormatError(f"{path}: not {what} ({type(error).__name__}: {reason})") from None
 
 
 class Source(Protocol):
@@ -65,16 +79,20 @@ class Parquet:
         self._files: dict[str, list[Path]] = {}
         for path in files:
             self._files.setdefault(split_of_name(path.stem), []).append(path)
-        self.counts = {split: sum(pq.ParquetFile(p).metadata.num_rows for p in paths) for split, paths in
-                       self._files.items()}  # fmt: skip
+        self.counts = dict.fromkeys(self._files, 0)
+        for split, paths in self._files.items():
+            for path in paths:
+                with named(path, "a parquet file"):
+                    self.counts[split] += pq.ParquetFile(path).metadata.num_rows
 
     def read(self, split: str) -> Iterator[Record]:
         import pyarrow.parquet as pq
 
         for path in self._files[split]:
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
-                for row in batch.to_pylist():
-                    yield record_of_row(row) if "sample_id" in row else record_of_question(row, path.parent)
+            with named(path, "a parquet file of samples"):
+                for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
+                    for row in batch.to_pylist():
+                        yield record_of_row(row) if "sample_id" in row else record_of_question(row, path.parent)
 
 
 class JSONLines:
@@ -91,11 +109,9 @@ class JSONLines:
         with self._path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    try:
-                        row = json.loads(line)
-                    except ValueError as error:
-                        raise DataFormatError(f"{self._path} line {number}: not JSON ({error})") from None
-                    yield record_of_question(row, self._path.parent)
+                    with named(Path(f"{self._path} line {number}"), "a question with its pictures"):
+                        record = record_of_question(json.loads(line), self._path.parent)
+                    yield record
 
 
 class COCO:
@@ -108,11 +124,17 @@ class COCO:
         self._files = {split_of_name(path.stem): path for path in files}
         if not self._files:
             raise DataNotFoundError(f"{root} holds no annotations/*.json")
-        self._tables = {split: json.loads(path.read_text(encoding="utf-8")) for split, path in self._files.items()}
-        self.counts = {split: len(table["images"]) for split, table in self._tables.items()}
+        self._tables, self.counts = {}, {}
+        for split, path in self._files.items():
+            with named(path, "a COCO annotation file"):
+                table = json.loads(path.read_text(encoding="utf-8-sig"))
+                self._tables[split], self.counts[split] = table, len(table["images"])
 
     def read(self, split: str) -> Iterator[Record]:
-        table, path = self._tables[split], self._files[split]
+        with named(self._files[split], "a COCO annotation file"):
+            yield from self._records(self._tables[split], self._files[split])
+
+    def _records(self, table: dict[str, Any], path: Path) -> Iterator[Record]:
         base = path.parent.parent if path.parent.name == "annotations" else path.parent
         masks: dict[int, list[Any]] = {}
         for annotation in table["annotations"]:
@@ -120,9 +142,11 @@ class COCO:
         for image in table["images"]:
             height, width = image["height"], image["width"]
             parts = [mask_of_annotation(part, height, width) for part in masks.get(image["id"], [])]
-            mask = sum(parts[1:], start=parts[0]) if parts else mask_of_annotation([], height, width)
+            mask = np.logical_or.reduce(parts) if parts else np.zeros((height, width), bool)
             facts = image.get("earthreason", {})
             file = base / "images" / image["file_name"]
+            if not file.resolve().is_relative_to(base.resolve()) or not file.is_file():
+                raise DataFormatError(f"{path}: there is no image {image['file_name']!r} in {base / 'images'}")
             questions = facts.get("questions") or [""]
             yield make_record(
                 str(facts.get("sample_id", image["id"])), file, mask, questions, answers=facts.get("answers", []),
@@ -146,7 +170,7 @@ class WebDataset:
 
     def read(self, split: str) -> Iterator[Record]:
         for path in self._files[split]:
-            with tarfile.open(path) as archive:
+            with named(path, "a tar file of samples"), tarfile.open(path) as archive:
                 held: dict[str, bytes] = {}
                 for member in archive:
                     reader = archive.extractfile(member)
@@ -154,17 +178,14 @@ class WebDataset:
                         held[member.name.partition(".")[2]] = reader.read()
                     if member.name.endswith(".json"):
                         facts = json.loads(held["json"])
-                        picture = held.get("jpg") or held["png"]
+                        picture = held["jpg"] if "jpg" in held else held["png"]
                         yield Record(image=picture, mask=held["mask.png"], **facts)
                         held = {}
 
 
 def _count_json(path: Path) -> int:
-    try:
-        with tarfile.open(path) as archive:
-            return sum(member.name.endswith(".json") for member in archive)
-    except tarfile.TarError as error:
-        raise DataFormatError(f"{path}: not a tar file ({error})") from None
+    with named(path, "a tar file"), tarfile.open(path) as archive:
+        return sum(member.name.endswith(".json") for member in archive)
 
 
 class Configured:

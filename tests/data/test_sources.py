@@ -292,3 +292,29 @@ def test_reasonseg_shapes_are_drawn_by_falling_area(tmp_path):
 def test_referring_sets_need_a_folder():
     with pytest.raises(DataNotFoundError, match="data_dir=FOLDER"):
         load_dataset("earthreason", "rrsis-d")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.parquet", b"junk"),
+        ("a.tar", b"junk"),
+        ("a.json", b"{"),
+        ("a.json", b'{"images": 3}'),
+        ("a.json", b'{"images": [{"id": 1}], "annotations": []}'),
+        ("a.json", b'{"images": [{"id": 1, "height": 4, "width": 4, "file_name": "../../x.jpg"}], "annotations": []}'),
+        ("a.jsonl", b"{"),
+        ("a.jsonl", b'{"id": "a"}'),
+        ("a.jsonl", b"[]"),
+    ],
+)
+def test_a_broken_file_is_named_whatever_is_wrong_with_it(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataFormatError, match=name if "jsonl" not in name else "."):
+        list(read_all(open_source(tmp_path / name)))
+
+
+def test_parquet_of_something_else_is_named(tmp_path):
+    pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataFormatError, match="no field"):
+        list(read_all(open_source(tmp_path)))

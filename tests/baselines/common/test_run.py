@@ -94,6 +94,14 @@ def test_two_processes_give_the_predictions_of_one(tmp_path):
     assert len(one) == 30
 
 
+def test_a_model_that_cannot_be_built_leaves_nothing_behind(tmp_path):
+    done = shell("-m", "baselines", "predict", "--model", "segearth_r1", "--config", "sample", "--out",
+                 str(tmp_path / "p.json"))  # fmt: skip
+    assert done.returncode == 2
+    assert "needs --checkpoint" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_segment_and_convert_explain_themselves(tmp_path):
     nowhere = str(tmp_path / "nowhere")
     for words in (["segment", "none.png", "where?", "--out", "o.png", "--checkpoint", nowhere],
