@@ -99,6 +99,32 @@ def segment(
 
 
 @app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="segearth_r1")],
+    config: Annotated[Path, typer.Option("--config", help="YAML file; configs/ holds presets.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run in it goes on.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Changes, such as optim.steps=10.")
+    ] = None,
+) -> None:
+    """Train a model; under torchrun or `accelerate launch` on many processes. Killed runs go on exactly.
+
+    Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/tiny optim.steps=50
+    """
+    from baselines.training.config import load_config
+
+    if model != "segearth_r1":
+        raise UnknownNameError("model", model, ["segearth_r1"])
+    settings = load_config(config, overrides)
+    stdout().print_json(settings.model_dump_json())
+    from baselines.training.loop import train as run_training
+
+    final = run_training(settings, out)
+    stdout().print(f"model: {final}\npredict: python -m baselines predict --model segearth_r1 --checkpoint {final}",
+                   soft_wrap=True)  # fmt: skip
+
+
+@app.command()
 def convert(
     model: Annotated[str, typer.Argument(help="segearth_r1")],
     source: Annotated[str, typer.Argument(help="Published checkpoint, or with --mask2former a language model.")],

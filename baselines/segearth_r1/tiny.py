@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -40,11 +41,27 @@ def tiny_config(vocabulary: int, seg_token_id: int, image_size: int = 256) -> Se
     )  # fmt: skip
 
 
-def make_tiny(seed: int = 0, image_size: int = 256) -> tuple[SegEarthR1Model, SegEarthR1Processor]:
-    """A random tiny model and its processor."""
+def small_config(vocabulary: int, seg_token_id: int, image_size: int = 256) -> SegEarthR1Config:
+    """The architecture with a few million parameters: what a CPU can train."""
+    text = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=192, intermediate_size=512, num_hidden_layers=4, num_attention_heads=6,
+        max_position_embeddings=1024,
+    )  # fmt: skip
+    return SegEarthR1Config(
+        text_config=text, image_size=image_size, vision_dim=32, vision_depths=(2, 2, 4, 2), vision_heads=(1, 2, 4, 8),
+        window_size=8, drop_path_rate=0.1, description_dim=128, description_heads=4, description_head_dim=32,
+        decoder_dim=96, decoder_heads=4, pixel_decoder_layers=2, pixel_decoder_ffn=256, mask_decoder_layers=3,
+        mask_decoder_ffn=256, seg_token_id=seg_token_id,
+    )  # fmt: skip
+
+
+def make_tiny(
+    seed: int = 0, image_size: int = 256, make_config: Callable[[int, int, int], SegEarthR1Config] = tiny_config
+) -> tuple[SegEarthR1Model, SegEarthR1Processor]:
+    """A random model with a byte tokenizer, and its processor."""
     tokenizer = byte_tokenizer()
     seg = add_tokens(tokenizer)
-    config = tiny_config(len(tokenizer), seg, image_size)
+    config = make_config(len(tokenizer), seg, image_size)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = SegEarthR1Model(config)

@@ -1,0 +1,1 @@
+"""One training loop for all models: config, data order, checkpoints, validation, logs."""

@@ -1,0 +1,62 @@
+"""Checkpoints that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from earthreason.errors import EarthReasonError
+from earthreason.files import atomic_path
+
+logger = logging.getLogger("earthreason.training")
+_NAME = re.compile(r"step-(\d{7})")
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any], facts: dict[str, Any], keep: int) -> Path:
+    """Write `folder/step-NNNNNNN`, then remove the oldest beyond `keep`; a full disk leaves the earlier ones."""
+    target = folder / f"step-{step:07d}"
+    with atomic_path(target) as temporary:
+        temporary.mkdir()
+        torch.save(state, temporary / "state.pt")
+        (temporary / "facts.json").write_text(json.dumps({"step": step, **facts}, indent=2))
+    for old in list_states(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def list_states(folder: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / "facts.json").is_file()]
+    return sorted(found)
+
+
+def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], int] | None:
+    """State and step of the newest checkpoint, None if there is none.
+
+    Raises:
+        EarthReasonError: it is of a run with other settings; says which.
+    """
+    states = list_states(folder)
+    if not states:
+        return None
+    facts = json.loads((states[-1] / "facts.json").read_text())
+    before = facts.get("identity", {})
+    changed = sorted(key for key in {*before, *identity} if before.get(key) != identity.get(key))
+    if changed:
+        raise EarthReasonError(
+            f"{states[-1]} is of a run with another {', '.join(changed)}; use another --out, or that run's settings"
+        )
+    try:
+        state: dict[str, Any] = torch.load(states[-1] / "state.pt", map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on damaged files
+        raise EarthReasonError(
+            f"{states[-1]}: damaged ({type(error).__name__}); delete it to go on from the one before"
+        ) from None
+    logger.info("going on from %s", states[-1])
+    return state, int(facts["step"])

@@ -1,0 +1,94 @@
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.training.config import load_config
+from baselines.training.loop import rate_at
+from baselines.training.order import Order, micro_batches, pass_seed
+from earthreason.errors import DataNotFoundError, EarthReasonError
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "segearth_r1"
+
+
+@pytest.mark.parametrize(
+    ("preset", "samples", "steps"), [("earthreason", 2371, 2220), ("rrsis-d", 12181, 7610), ("refsegrs", 2172, 5400)]
+)
+def test_presets_have_the_papers_number_of_steps_and_recipe(preset, samples, steps):
+    config = load_config(CONFIGS / f"{preset}.yaml")
+    assert config.optim.epochs * Order(samples, config.optim.global_batch, 0).steps_per_epoch == steps
+    optim = config.optim
+    assert (optim.learning_rate, optim.weight_decay, optim.warmup_share, optim.clip) == (1e-4, 0, 0.03, 0)
+    assert config.model.freeze_vision
+    assert config.data.task == ("reasoning" if preset == "earthreason" else "referring")
+
+
+def test_overrides_win_and_are_typed():
+    config = load_config(CONFIGS / "tiny.yaml", ["optim.learning_rate=3e-5", "optim.steps=7", "data.question=first"])
+    assert (config.optim.learning_rate, config.optim.steps, config.data.question) == (3e-5, 7, "first")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("optim.learning_rat=1", "did you mean 'learning_rate'"),
+        ("optm.steps=1", "did you mean 'optim'"),
+        ("optim.steps=-1", "optim.steps: .*greater than or equal to 1"),
+        ("data.question=last", "data.question"),
+        ("seed.more=1", "seed: .*valid integer"),
+        ("steps", "key=value"),
+    ],
+)
+def test_a_wrong_override_is_named(override, words):
+    with pytest.raises(EarthReasonError, match=words):
+        load_config(CONFIGS / "tiny.yaml", [override])
+
+
+def test_a_file_that_is_no_configuration_is_named(tmp_path):
+    with pytest.raises(DataNotFoundError, match="no configuration"):
+        load_config(tmp_path / "none.yaml")
+    for text, words in (("a: [", "not YAML"), ("- 1", "keys and values")):
+        (tmp_path / "a.yaml").write_text(text)
+        with pytest.raises(EarthReasonError, match=words):
+            load_config(tmp_path / "a.yaml")
+
+
+@given(st.integers(1, 200), st.integers(1, 16), st.integers(0, 5))
+def test_an_epoch_shows_every_sample_at_most_once(samples, batch, seed):
+    order = Order(samples, batch, seed)
+    if not order.steps_per_epoch:
+        return
+    rows = np.concatenate([order.rows(step) for step in range(order.steps_per_epoch)])
+    assert len(set(rows.tolist())) == len(rows) == samples // batch * batch
+    assert order.epoch_of(order.steps_per_epoch) == 1
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2, 4]))
+def test_processes_share_the_passes_without_changing_them(size, factor, ranks):
+    rows = np.arange(size * factor * ranks)
+    alone = {number: part.tolist() for number, part in micro_batches(rows, size, 0, 1)}
+    shared = [micro_batches(rows, size, rank, ranks) for rank in range(ranks)]
+    assert {number: part.tolist() for parts in shared for number, part in parts} == alone
+    assert len({len(parts) for parts in shared}) == 1
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(ValueError, match="multiple of optim.micro_batch"):
+        micro_batches(np.arange(6), 2, 0, 2)
+
+
+def test_draws_differ_by_step_and_pass():
+    seeds = {pass_seed(0, step, number) for step in range(20) for number in range(5)}
+    assert len(seeds) == 100
+
+
+def test_the_rate_warms_up_and_falls_to_nothing():
+    rates = [rate_at(step, 100, 0.1) for step in range(101)]
+    assert rates[0] == 0
+    assert rates[10] == 1
+    assert max(rates) == 1
+    assert rates[100] == pytest.approx(0, abs=1e-9)
+    assert all(a >= b for a, b in pairwise(rates[10:]))

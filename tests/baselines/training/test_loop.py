@@ -1,0 +1,157 @@
+"""Training learns, stops and goes on exactly, and is the same on two processes."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from baselines.segearth_r1.predictor import SegEarthR1Predictor
+from baselines.training import loop
+from baselines.training.checkpoints import list_states, load_latest, save_state
+from baselines.training.config import TrainConfig
+from baselines.training.loop import train
+from earthreason import load_dataset
+from earthreason.errors import EarthReasonError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def config_of(**changes):
+    optim = {"learning_rate": 2e-3, "warmup_share": 0.1, "global_batch": 4, "micro_batch": 2, "steps": 6, "clip": 1.0}
+    values = {
+        "log_every": 1, "save_every": 2, "model": {"size": "mini", "freeze_vision": False},
+        "data": {"config": "sample", "train": "train[:12]", "validation": "train[:8]", "question": "random"},
+        "optim": {**optim, **changes.pop("optim", {})},
+    }  # fmt: skip
+    return TrainConfig.model_validate({**values, **changes})
+
+
+def write_config(path, config):
+    import yaml
+
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return path
+
+
+def losses(folder, name="loss"):
+    with (folder / "metrics.csv").open() as file:
+        return {int(row["step"]): float(row["value"]) for row in csv.DictReader(file) if row["name"] == name}
+
+
+def weights(folder):
+    return load_file(folder / "final" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "a"
+    train(config_of(), folder)
+    return folder
+
+
+def shell(config, out, *launch):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    run = ["-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
+    return subprocess.Popen([sys.executable, *launch, *run], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
+
+
+def test_a_run_leaves_everything_that_tells_what_it_was(uninterrupted):
+    assert {path.name for path in uninterrupted.iterdir()} == {
+        "checkpoints",
+        "config.json",
+        "final",
+        "metrics.csv",
+        "run.json",
+    }
+    assert list(losses(uninterrupted)) == [1, 2, 3, 4, 5, 6]
+    assert [path.name for path in list_states(uninterrupted / "checkpoints")] == ["step-0000004", "step-0000006"]
+    predictor = SegEarthR1Predictor.from_pretrained(uninterrupted / "final")
+    row = load_dataset("earthreason", "sample", split="test[:1]")[0]
+    assert len(predictor.predict([row["image"]], row["questions"][:1])) == 1
+
+
+def test_a_run_killed_in_the_middle_ends_with_the_same_weights(uninterrupted, tmp_path):
+    config, out = write_config(tmp_path / "c.yaml", config_of()), tmp_path / "run"
+    process = shell(config, out)
+    deadline = time.time() + 120
+    while not list_states(out / "checkpoints") and time.time() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "final").exists()
+    again = shell(config, out)
+    output, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, output
+    assert "going on from" in output
+    expected, found = weights(uninterrupted), weights(out)
+    for name, tensor in expected.items():
+        assert torch.allclose(tensor, found[name], atol=1e-6), name
+    assert losses(out) == pytest.approx(losses(uninterrupted), rel=1e-4)
+
+
+def test_two_processes_have_the_losses_of_one(uninterrupted, tmp_path):
+    config, out = write_config(tmp_path / "c.yaml", config_of()), tmp_path / "run"
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    process = shell(config, out, *launch)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert losses(out) == pytest.approx(losses(uninterrupted), rel=2e-3)
+
+
+@pytest.mark.slow
+def test_it_learns_eight_samples_by_heart(tmp_path):
+    optim = {"global_batch": 8, "micro_batch": 8, "steps": 150}
+    data = {"config": "sample", "train": "train[:8]", "validation": "train[:8]", "question": "first"}
+    config = config_of(optim=optim, data=data, save_every=0, validate_every=150)
+    train(config, tmp_path / "run")
+    history = losses(tmp_path / "run")
+    assert history[150] < 0.2 * history[1]
+    assert losses(tmp_path / "run", "validation_gIoU")[150] > 0.9
+
+
+def test_frozen_vision_stays_as_it_is(tmp_path):
+    config = config_of(model={"size": "mini", "freeze_vision": True}, optim={"steps": 2})
+    before = {name: tensor.clone() for name, tensor in loop.build_model(config)[0].state_dict().items()}
+    train(config, tmp_path / "run")
+    after = weights(tmp_path / "run")
+    changed = {name.split(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert "vision_tower" not in changed
+    assert {"connector", "language_model", "lm_head", "description", "pixel_decoder", "mask_decoder"} <= changed
+
+
+def test_a_folder_of_another_run_is_refused(uninterrupted):
+    with pytest.raises(EarthReasonError, match="another optim"):
+        train(config_of(optim={"learning_rate": 1e-4}), uninterrupted)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_step", lambda *_: {"loss": float("nan")})
+    with pytest.raises(EarthReasonError, match="the loss of step 0 is nan"):
+        train(config_of(), tmp_path / "run")
+    assert (tmp_path / "run" / "nan" / "step-0000000.pt").is_file()
+
+
+def test_too_few_samples_are_an_error(tmp_path):
+    with pytest.raises(EarthReasonError, match="do not fill a batch"):
+        train(config_of(optim={"global_batch": 16}), tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    save_state(tmp_path, 1, {"a": torch.ones(2)}, {"identity": {}}, keep=1)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        save_state(tmp_path, 2, {}, {"identity": {}}, keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]
+    assert load_latest(tmp_path, {})[1] == 1
