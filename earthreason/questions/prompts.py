@@ -9,7 +9,7 @@ from pathlib import Path
 
 from earthreason.errors import DataFormatError, DataNotFoundError
 
-BUILT_IN = Path(__file__).parent / "prompts"
+BUILT_IN = Path(__file__).parent / "templates"
 NAMES = ("propose", "absent", "rewrite", "judge")
 _FIRST_LINE = re.compile(r"version: (\S+)")
 _SLOT = re.compile(r"\{(\w+)\}")

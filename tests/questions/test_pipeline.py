@@ -125,7 +125,7 @@ def test_changing_a_prompt_asks_again_only_what_depends_on_it(server, source, tm
     generate(source, config_of(limit=5, empty_share=0), ledger, server)
     own = tmp_path / "prompts"
     own.mkdir()
-    judge = (ROOT / "earthreason" / "questions" / "prompts" / "judge.md").read_text()
+    judge = (ROOT / "earthreason" / "questions" / "templates" / "judge.md").read_text()
     (own / "judge.md").write_text(judge.replace("version: 1", "version: 2"))
     stages = StageConfig("gpt-4o", "gpt-4o", "gpt-4o", load_prompts(own))
     outcome = generate(source, RunConfig(stages, limit=5, empty_share=0), ledger, server)
