@@ -77,6 +77,19 @@ def compare(scenes: int, side: int) -> None:
         print(f"{name:42s} {len(pairs) / seconds:7.1f} a second   {base / seconds:5.2f} x Pillow")
 
 
+def verify(scenes: int = 600, side: int = 512) -> None:
+    from earthreason.data.synthetic import write_release
+    from earthreason.data.verify import audit
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_release(Path(folder) / "set", scenes, seed=9, workers=2, size=(side, side))
+        began = time.perf_counter()
+        result = audit(Path(folder) / "set", workers=2)
+        seconds = time.perf_counter() - began
+    print(f"{scenes} samples ({result.files} files) of {side} px: {scenes / seconds:.0f} samples a second, "
+          f"{len(result.findings)} findings")  # fmt: skip
+
+
 def read_large() -> None:
     from earthreason.data.release import SampleFiles, read_sample
 
@@ -105,11 +118,14 @@ def read_large() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--verify", action="store_true")
     parser.add_argument("--scenes", type=int, default=600)
     parser.add_argument("--side", type=int, default=1024)
     arguments = parser.parse_args()
     if arguments.large:
         read_large()
+    elif arguments.verify:
+        verify()
     else:
         compare(arguments.scenes, arguments.side)
 

@@ -1,6 +1,7 @@
 """Question generation against a bare loop over the `openai` client, on the same fake server.
 
     python benchmarks/questions.py
+    python benchmarks/questions.py --cost    dry run over as many images as the official set has
 
 Both send the same requests with the same concurrency; ours also checks, remembers, counts and can be killed. The server
 takes 0.2 s an answer, faster than any real one. Also the memory over many items.
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from earthreason.data.schema import Record, encode_mask_png
 from earthreason.questions.client import Client, ClientConfig
+from earthreason.questions.estimate import estimate
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import Run, RunConfig
 from earthreason.questions.pricing import load_prices
@@ -36,6 +38,22 @@ from earthreason.questions.types import Hints
 from tests.questions.fake_server import Server
 
 CONCURRENCY, ITEMS, DELAY = 16, 320, 0.2
+
+
+def print_cost(images: int = 5434, side: int = 1024) -> None:
+    class Official:
+        name, counts = "official", {"train": images}
+
+        def read(self, split: str) -> Iterator[Record]:
+            for number in range(images):
+                yield Record(f"s{number}", b"", b"", side, side, False, ["?"], category="storage tank",
+                             ground_resolution=2.5)  # fmt: skip
+
+    for propose, others in (("gpt-4o", "gpt-4o"), ("gpt-4o", "gpt-4o-mini")):
+        stages = StageConfig(propose, others, others, load_prompts())
+        found = estimate(Official(), RunConfig(stages), load_prices())
+        parts = ", ".join(f"{entry.stage} ${entry.usd:.2f}" for entry in found)
+        print(f"{propose}, then {others}: {parts}; together ${sum(entry.usd or 0 for entry in found):.0f}")
 
 
 class Many:
@@ -88,7 +106,11 @@ async def ours(source: Many, url: str, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=10_000, help="the most items the memory is measured over")
+    parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args()
+    if arguments.cost:
+        print_cost()
+        return
     server = Server(delay=DELAY)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from earthreason.errors import EarthReasonError
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -53,3 +55,13 @@ def end_last_line(path: Path) -> None:
             file.seek(-1, 2)
             if file.read(1) != b"\n":
                 file.write(b"\n")
+
+
+def refuse_taken(folder: Path) -> None:
+    """Say early that a folder which is to be written whole is there already.
+
+    Raises:
+        EarthReasonError: it is a file, or holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise EarthReasonError(f"{folder} is there already and not an empty folder; name another or remove it")

@@ -56,3 +56,13 @@ def release(tmp_path: Path) -> Path:
         for stem in stems:
             write_sample(root / split, stem, empty=stem == "f")
     return root
+
+
+class Bomb:
+    """Pickled, it makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from baselines.common.constants import cached_constant
+
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 """ImageNet statistics of RGB on the scale of 0 to 255."""
@@ -12,5 +14,9 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 
 def normalise(pixels: Tensor) -> Tensor:
     """(B, 3, H, W) uint8 to float32 with the statistics the image encoders were trained with."""
-    mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
-    return (pixels.float() - mean) / std
+    return (pixels.float() - _by_channel(PIXEL_MEAN, pixels.device)) / _by_channel(PIXEL_STD, pixels.device)
+
+
+@cached_constant
+def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, device=device).view(-1, 1, 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor, add_tokens
 from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.files import atomic_path, refuse_taken
 
 _DECODER = r"predictor\.transformer_"
 RENAMES: tuple[tuple[str, str], ...] = (
@@ -166,23 +166,17 @@ def convert_published(
     Raises:
         EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
     """
-    from transformers import AutoTokenizer
-
     config = config or SegEarthR1Config()
     with torch.device("meta"):
         model = SegEarthR1Model(config)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     state, report = convert_state(read_tensors(source), expected, config)
     report.check(str(source))
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise EarthReasonError(f"{source}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
-    if len(tokenizer) > config.text_config.vocab_size:
-        raise EarthReasonError(
-            f"{source}: the tokenizer has {len(tokenizer)} tokens, the model {config.text_config.vocab_size}"
-        )
-    save_checkpoint(config, state, SegEarthR1Processor.for_model(config, tokenizer), target, dtype)
+    processor = SegEarthR1Processor.from_pretrained(source, config)
+    tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
+    if tokens > rows:
+        raise EarthReasonError(f"{source}: the tokenizer has {tokens} tokens, the model {rows}")
+    save_checkpoint(config, state, processor, target, dtype)
     return report
 
 
@@ -290,17 +284,11 @@ def save_checkpoint(
     Raises:
         EarthReasonError: the folder exists.
     """
-    if target.exists() and any(target.iterdir()):
-        raise EarthReasonError(f"{target} exists and is not empty; name a new folder")
+    refuse_taken(target)
     with torch.device("meta"):
         model = SegEarthR1Model(config)
     wanted = DTYPES[dtype]
     model.load_state_dict({name: tensor.to(wanted) for name, tensor in state.items()}, strict=True, assign=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
-        folder = Path(temporary) / "checkpoint"
+    with atomic_path(target) as folder:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
-        if target.exists():
-            target.rmdir()
-        folder.rename(target)

@@ -50,6 +50,12 @@ def pixel_centres(shapes: tuple[tuple[int, int], ...], device: torch.device) -> 
     return torch.cat(parts)
 
 
+@cached_constant
+def level_sizes(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
+    """Width and height of every level, (levels, 2) float32."""
+    return torch.tensor([(width, height) for height, width in shapes], dtype=torch.float32, device=device)
+
+
 def sample_levels(value: Tensor, shapes: tuple[tuple[int, int], ...], locations: Tensor, weights: Tensor) -> Tensor:
     """The core of deformable attention (arXiv 2010.04159, eq. 3) by bilinear sampling.
 
@@ -107,9 +113,8 @@ class DeformableAttention(nn.Module):
         split = (batch, positions, self.heads, LEVELS, self.points)
         offsets = self.sampling_offsets(query).view(*split, 2).float()
         weights = self.attention_weights(query).view(batch, positions, self.heads, -1).float().softmax(-1).view(split)
-        sizes = torch.tensor([(width, height) for height, width in shapes], dtype=torch.float32, device=query.device)
         centres = pixel_centres(shapes, query.device)[None, :, None, None, None]
-        locations = centres + offsets / sizes[:, None]
+        locations = centres + offsets / level_sizes(shapes, query.device)[:, None]
         sampled = sample_levels(value.float(), shapes, locations, weights)
         return self.output_proj(sampled.to(query.dtype))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -15,6 +15,7 @@ from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor, add_tokens
 
 _END = "<|endoftext|>"
+Size = Literal["mini", "tiny"]
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -27,41 +28,40 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END, bos_token=_END, unk_token=_END)
 
 
-def tiny_config(vocabulary: int, seg_token_id: int, image_size: int = 256) -> SegEarthR1Config:
-    """The architecture at toy width, with a Llama in Phi's place."""
-    text = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=1024,
-    )  # fmt: skip
+_TEXT: dict[str, dict[str, Any]] = {
+    "mini": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "tiny": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6},
+}
+_VISION: dict[str, dict[str, Any]] = {
+    "mini": {"vision_dim": 16, "vision_depths": (1, 1, 2, 1), "description_dim": 64, "description_heads": 2,
+             "decoder_dim": 64, "pixel_decoder_ffn": 128, "mask_decoder_ffn": 128},
+    "tiny": {"vision_dim": 32, "vision_depths": (2, 2, 4, 2), "description_dim": 128, "description_heads": 4,
+             "decoder_dim": 96, "pixel_decoder_ffn": 256, "mask_decoder_ffn": 256},
+}  # fmt: skip
+
+
+def tiny_config(vocabulary: int, seg_token_id: int, image_size: int = 256, size: Size = "mini") -> SegEarthR1Config:
+    """The architecture at small width, with a Llama in Phi's place.
+
+    Args:
+        vocabulary: of the tokenizer.
+        seg_token_id: id of `[SEG]`.
+        image_size: side of the canvas, pixels.
+        size: `mini` has half a million parameters, for tests; `tiny` six million, what a CPU can train.
+    """
+    text = LlamaConfig(vocab_size=vocabulary, max_position_embeddings=1024, **_TEXT[size])
     return SegEarthR1Config(
-        text_config=text, image_size=image_size, vision_dim=16, vision_depths=(1, 1, 2, 1), vision_heads=(1, 2, 4, 8),
-        window_size=8, drop_path_rate=0.1, description_dim=64, description_heads=2, description_head_dim=32,
-        decoder_dim=64, decoder_heads=4, pixel_decoder_layers=2, pixel_decoder_ffn=128, mask_decoder_layers=3,
-        mask_decoder_ffn=128, seg_token_id=seg_token_id,
+        text_config=text, image_size=image_size, vision_heads=(1, 2, 4, 8), window_size=8, drop_path_rate=0.1,
+        description_head_dim=32, decoder_heads=4, pixel_decoder_layers=2, mask_decoder_layers=3,
+        seg_token_id=seg_token_id, **_VISION[size],
     )  # fmt: skip
 
 
-def small_config(vocabulary: int, seg_token_id: int, image_size: int = 256) -> SegEarthR1Config:
-    """The architecture with a few million parameters: what a CPU can train."""
-    text = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=192, intermediate_size=512, num_hidden_layers=4, num_attention_heads=6,
-        max_position_embeddings=1024,
-    )  # fmt: skip
-    return SegEarthR1Config(
-        text_config=text, image_size=image_size, vision_dim=32, vision_depths=(2, 2, 4, 2), vision_heads=(1, 2, 4, 8),
-        window_size=8, drop_path_rate=0.1, description_dim=128, description_heads=4, description_head_dim=32,
-        decoder_dim=96, decoder_heads=4, pixel_decoder_layers=2, pixel_decoder_ffn=256, mask_decoder_layers=3,
-        mask_decoder_ffn=256, seg_token_id=seg_token_id,
-    )  # fmt: skip
-
-
-def make_tiny(
-    seed: int = 0, image_size: int = 256, make_config: Callable[[int, int, int], SegEarthR1Config] = tiny_config
-) -> tuple[SegEarthR1Model, SegEarthR1Processor]:
+def make_tiny(seed: int = 0, image_size: int = 256, size: Size = "mini") -> tuple[SegEarthR1Model, SegEarthR1Processor]:
     """A random model with a byte tokenizer, and its processor."""
     tokenizer = byte_tokenizer()
     seg = add_tokens(tokenizer)
-    config = make_config(len(tokenizer), seg, image_size)
+    config = tiny_config(len(tokenizer), seg, image_size, size)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = SegEarthR1Model(config)

@@ -22,9 +22,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from baselines.common.prefetch import prefetch
 from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.predictor import SegEarthR1Predictor, read_config
+from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.processing import SegEarthR1Processor
-from baselines.segearth_r1.tiny import make_tiny, small_config, tiny_config
+from baselines.segearth_r1.tiny import make_tiny
 from baselines.training.checkpoints import load_latest, save_state
 from baselines.training.config import TrainConfig
 from baselines.training.order import Order, micro_batches, pass_seed
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("earthreason.training")
 Batch = dict[str, Tensor]
-SIZES = {"mini": tiny_config, "tiny": small_config}
 
 
 def train(config: TrainConfig, out: Path) -> Path:
@@ -110,13 +109,10 @@ def build_model(config: TrainConfig) -> tuple[SegEarthR1Model, SegEarthR1Process
         EarthReasonError: the checkpoint cannot be loaded.
     """
     if config.model.checkpoint is None:
-        model, processor = make_tiny(config.seed, make_config=SIZES[config.model.size])
+        model, processor = make_tiny(config.seed, size=config.model.size)
     else:
         loaded = SegEarthR1Predictor.from_pretrained(config.model.checkpoint)
-        model, processor = (
-            loaded.model,
-            SegEarthR1Processor.from_pretrained(config.model.checkpoint, read_config(config.model.checkpoint)),
-        )
+        model, processor = loaded.model, loaded.processor
     if config.model.freeze_vision:
         model.vision_tower.requires_grad_(False)
     if config.model.gradient_checkpointing:
@@ -182,9 +178,8 @@ def _step(
                 output = model(**{name: value.to(accelerator.device) for name, value in batch.items()})
             accelerator.backward(output.loss / len(passes))
         for name, value in {"loss": output.loss, **output.losses}.items():
-            sums[name] = sums.get(name, torch.zeros((), device=accelerator.device)) + value.detach().float() / len(
-                passes
-            )
+            share = value.detach().float() / len(passes)
+            sums[name] = sums[name] + share if name in sums else share
     if config.optim.clip:
         accelerator.clip_grad_norm_(model.parameters(), config.optim.clip)
     optimizer.step()
@@ -208,8 +203,9 @@ def _restore(
 @torch.no_grad()
 def validate(model: SegEarthR1Model, processor: SegEarthR1Processor, config: TrainConfig) -> dict[str, float | None]:
     """gIoU, cIoU, N-acc and T-acc of the official protocol on some validation samples."""
-    split = f"{config.data.validation}[:{config.validation_samples}]" if "[" not in config.data.validation else (
-        config.data.validation)  # fmt: skip
+    split = config.data.validation
+    if "[" not in split:
+        split = f"{split}[:{config.validation_samples}]"
     rows = load_dataset("earthreason", config.data.config, split=split, data_dir=config.data.data_dir)
     predictor = SegEarthR1Predictor(model, processor, config.optim.micro_batch, config.data.task)
     try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
 
 from earthreason.errors import EarthReasonError
+from earthreason.files import write_json
 
 INPUT_ERROR = 2
 """Exit code of bad input; 0 is success, 1 a check that failed, 130 an interrupt."""
@@ -42,6 +45,18 @@ def guard(run: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         raise SystemExit(130) from None
+
+
+def report_json(path: Path | None, value: object) -> bool:
+    """Write a result as JSON to a file, or to standard output for '-'; True if the table is still to be shown."""
+    if path is None:
+        return True
+    if str(path) == "-":
+        json.dump(value, sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+        return False
+    write_json(path, value)
+    return True
 
 
 def set_verbosity(verbose: bool, quiet: bool) -> None:

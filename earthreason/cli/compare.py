@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stderr, stdout
+from earthreason.cli.app import report_json, stderr, stdout
 from earthreason.cli.evaluate import Missing, MissingOption, ResamplesOption, SeedOption, WorkersOption
 from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
 from earthreason.cli.truth import GroundTruthOption, load_truth
@@ -34,7 +32,6 @@ def compare(
     Example: earthreason compare ours.json theirs.json --config sample
     """
     from earthreason.errors import EarthReasonError
-    from earthreason.files import write_json
     from earthreason.metrics.compare import compare_results
     from earthreason.metrics.evaluate import evaluate as score
     from earthreason.predictions.reader import open_predictions
@@ -54,10 +51,5 @@ def compare(
     with stderr().status("resampling"):
         comparisons = compare_results(results, resamples, seed)
     content = {"comparisons": [comparison.to_dict() for comparison in comparisons]}
-    if json_out is not None and str(json_out) == "-":
-        json.dump(content, sys.stdout, indent=2, allow_nan=False)
-        sys.stdout.write("\n")
-        return
-    if json_out is not None:
-        write_json(json_out, content)
-    print_comparisons(comparisons, stdout(), shown)
+    if report_json(json_out, content):
+        print_comparisons(comparisons, stdout(), shown)

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import CORES, JsonOption
-from earthreason.errors import EarthReasonError
+from earthreason.files import refuse_taken
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="SRC", help="Folder, file, or configuration ('sample'): any form `export` writes.")
@@ -66,9 +66,7 @@ def verify(
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     with tqdm(unit="file", desc="looking") as bar:
         result = audit(folder, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
-    if json_out is not None:
-        write_or_print(json_out, result.to_dict())
-    if json_out is None or str(json_out) != "-":
+    if report_json(json_out, result.to_dict()):
         print_audit(result, stdout())
     if report is not None:
         stdout().print(f"page: {write_audit(report, result)}", soft_wrap=True)
@@ -130,15 +128,12 @@ def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -
     from earthreason.data.stats import collect
     from earthreason.reports.figures import draw_figures, print_statistics
 
-    if out.exists() and any(out.iterdir()):
-        raise EarthReasonError(f"{out} is not empty; choose another --out or remove it")
+    refuse_taken(out)
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         statistics = collect(opened, bar.update)
-    if json_out is not None:
-        write_or_print(json_out, statistics.to_dict())
     draw_figures(statistics, out)
-    if json_out is None or str(json_out) != "-":
+    if report_json(json_out, statistics.to_dict()):
         print_statistics(statistics, stdout())
         stdout().print(f"figures: {out}", soft_wrap=True)
 
@@ -153,19 +148,8 @@ def browse(source: SourceArgument, out: OutFolder) -> None:
     from earthreason.data.sources import open_source
     from earthreason.reports.browse import write_gallery
 
+    refuse_taken(out)
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="drawing") as bar:
         page = write_gallery(opened, out, bar.update)
     stdout().print(f"page: {page}", soft_wrap=True)
-
-
-def write_or_print(path: Path, value: object) -> None:
-    """Write JSON to a file, or to standard output for '-'."""
-    import json
-
-    from earthreason.files import write_json
-
-    if str(path) == "-":
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        write_json(path, value)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stderr, stdout
+from earthreason.cli.app import report_json, stderr, stdout
 from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
 from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
 
@@ -58,7 +56,7 @@ def evaluate(
 
     Example: earthreason-eval preds.json --protocol all --report report/
     """
-    from earthreason.files import write_json, write_text
+    from earthreason.files import write_text
     from earthreason.metrics.evaluate import Result, evaluate_protocols
     from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
     from earthreason.predictions.reader import open_predictions
@@ -79,21 +77,17 @@ def evaluate(
     content = {"results": [result.to_dict() for result in scored]}
     if csv is not None:
         write_text(csv, scored[0].per_sample.to_csv(index=False))
-    if json_out is not None and str(json_out) != "-":
-        write_json(json_out, content)
     if report is not None:
         from earthreason.reports.evaluation import write_report
 
         with stderr().status("drawing the report"):
             load_scene = scene_loader(opened.info, ground_truth, config, split, data_dir)
             write_report(report, results, opened, load_scene, gallery)
-    if json_out is not None and str(json_out) == "-":
-        json.dump(content, sys.stdout, indent=2, allow_nan=False)
-        sys.stdout.write("\n")
-    elif protocol == "all":
-        print_protocols(results, stdout())
-    else:
-        print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
+    if report_json(json_out, content):
+        if protocol == "all":
+            print_protocols(results, stdout())
+        else:
+            print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
     for label, path in (("page", report and report / "index.html"), ("per question", csv)):
         if path is not None:
             stderr().print(f"{label}: {path}", soft_wrap=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli.app import stderr, stdout
-from earthreason.cli.data import SourceArgument, write_or_print
+from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.data import SourceArgument
 from earthreason.cli.options import JsonOption
 from earthreason.errors import DataNotFoundError
 
@@ -75,7 +75,7 @@ def generate(
     config, table = RunConfig(stages, share, seed, max_usd, limit), load_prices(prices)
     opened = open_source(source)
     if dry_run:
-        _print_estimate(source, config, table, json_out)
+        _print_estimate(opened, config, table, json_out)
         return
     from earthreason.questions.client import Client, ClientConfig
 
@@ -96,10 +96,8 @@ def generate(
         asyncio.run(go())
     else:
         _generate(opened, config, ledger, settings, table, total)
-    summary = ledger.summary()
-    if json_out is not None:
-        write_or_print(json_out, summary)
-    print_summary(ledger)
+    if report_json(json_out, ledger.summary()):
+        print_summary(ledger)
 
 
 def _generate(
@@ -128,22 +126,18 @@ def _generate(
         stderr().print(outcome.stopped, soft_wrap=True)
 
 
-def _print_estimate(source: str, config: RunConfig, prices: Prices, json_out: Path | None) -> None:
+def _print_estimate(opened: Source, config: RunConfig, prices: Prices, json_out: Path | None) -> None:
     from dataclasses import asdict
 
     from rich.table import Table
     from tqdm import tqdm
 
-    from earthreason.data.sources import open_source
     from earthreason.questions.estimate import estimate
 
-    opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="image", desc="estimating") as bar:
         found = estimate(opened, config, prices, bar.update)
-    if json_out is not None:
-        write_or_print(json_out, {"prices_as_of": prices.as_of, "stages": [asdict(entry) for entry in found]})
-        if str(json_out) == "-":
-            return
+    if not report_json(json_out, {"prices_as_of": prices.as_of, "stages": [asdict(entry) for entry in found]}):
+        return
     table = Table("stage", "model", "calls", "input tokens", "output tokens", "US$")
     for entry in found:
         money = "no price" if entry.usd is None else f"{entry.usd:.2f}"
@@ -162,14 +156,11 @@ def status(run: RunArgument, json_out: JsonOption = None) -> None:
 
     Example: earthreason questions status run
     """
-    ledger = open_run(run)
-    if json_out is not None:
-        from earthreason.questions.results import acceptance
+    from earthreason.questions.results import acceptance
 
-        write_or_print(json_out, {**ledger.summary(), "acceptance": acceptance(ledger)})
-        if str(json_out) == "-":
-            return
-    print_summary(ledger)
+    ledger = open_run(run)
+    if report_json(json_out, {**ledger.summary(), "acceptance": acceptance(ledger)}):
+        print_summary(ledger)
 
 
 @app.command()
@@ -224,9 +215,7 @@ def validate(
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         found = validate_source(opened, bar.update)
-    if json_out is not None:
-        write_or_print(json_out, found.to_dict())
-    if json_out is None or str(json_out) != "-":
+    if report_json(json_out, found.to_dict()):
         print_validation(found, stdout())
     if report is not None:
         stdout().print(f"page: {write_validation(report, found)}", soft_wrap=True)

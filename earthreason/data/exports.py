@@ -17,7 +17,7 @@ from earthreason.data.release import ON_DISK
 from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.files import atomic_path, write_json
+from earthreason.files import atomic_path, refuse_taken, write_json
 from earthreason.masks.rle import encode_mask, rle_area
 
 _LICENCE = "https://spdx.org/licenses/Apache-2.0.html"
@@ -45,8 +45,7 @@ def export(source: Source, form: str, out: Path, progress: Progress = lambda _: 
     """
     if form not in FORMATS:
         raise UnknownNameError("format", form, FORMATS)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise EarthReasonError(f"{out} is there already and not an empty folder; choose another --out or remove it")
+    refuse_taken(out)
     with atomic_path(out) as folder:
         FORMATS[form].write(source, folder, progress)
 

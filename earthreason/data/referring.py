@@ -19,12 +19,12 @@ from pycocotools import mask as coco
 
 from earthreason.data.pickles import load_pickle
 from earthreason.data.pictures import check_sizes, mask_of, rgb_content
+from earthreason.data.release import FROM_DISK, IMAGE_SUFFIXES
 from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys
 from earthreason.errors import DataFormatError, DataNotFoundError, RLEError
 from earthreason.masks.rle import decode_rle
 from earthreason.types import RLE
 
-_ON_DISK = {"train": "train", "val": "validation", "test": "test"}
 _PHRASE = re.compile(r"(\d+)\s+(\S.*)")
 Splits = dict[str, list[Any]]
 
@@ -43,17 +43,19 @@ def find_file(root: Path, name: str, what: str) -> Path:
     raise DataNotFoundError(f"{root} holds no {what}: there is no file {name} in it")
 
 
-def make_record(sample_id: str, image: Path, mask: np.ndarray, question: str | list[str], **facts: Any) -> Record:
-    """A record of a picture file, a mask and what is asked.
+def make_record(
+    sample_id: str, image: Path, mask: np.ndarray, question: str | list[str], content: bytes | None = None, **facts: Any
+) -> Record:
+    """A record of a picture, a mask and what is asked; the picture is read from its file unless its content is given.
 
     Raises:
         DataFormatError: the picture is not readable or of another size.
     """
-    content, (height, width) = rgb_content(image.read_bytes(), image)
+    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image)
     check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
     return Record(
         sample_id=sample_id,
-        image=content,
+        image=picture,
         mask=encode_mask_png(mask),
         height=height,
         width=width,
@@ -113,7 +115,7 @@ class RRSISD:
             self._categories = {c["id"]: c["name"] for c in instances.get("categories", [])}
             self._references: Splits = {split: [] for split in SPLITS}
             for reference in references:
-                self._references[_ON_DISK[reference["split"]]].append(reference)
+                self._references[FROM_DISK[reference["split"]]].append(reference)
         except (KeyError, TypeError) as error:
             raise DataFormatError(f"{root}: refs(unc).p or instances.json lacks {error}") from None
         self._files = {path.name: path for path in root.rglob("*") if path.suffix.lower() in (".jpg", ".png")}
@@ -151,7 +153,7 @@ class RefSegRS:
         folder = find_file(root, "output_phrase_train.txt", "RefSegRS").parent
         self._images, self._masks = folder / "images", folder / "masks"
         self._lines: Splits = {}
-        for name, split in _ON_DISK.items():
+        for name, split in FROM_DISK.items():
             path = folder / f"output_phrase_{name}.txt"
             if path.is_file():
                 self._lines[split] = list(_phrases(path))
@@ -191,7 +193,7 @@ class ReasonSeg:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise DataNotFoundError(f"there is no folder {root}")
-        folders = {split: root / name for name, split in _ON_DISK.items() if (root / name).is_dir()}
+        folders = {split: root / name for name, split in FROM_DISK.items() if (root / name).is_dir()}
         folders = folders or {"test": root}
         self._files: Splits = {split: sorted(folder.glob("*.json")) for split, folder in folders.items()}
         self.counts = {split: len(files) for split, files in self._files.items() if files}
@@ -201,7 +203,7 @@ class ReasonSeg:
     def read(self, split: str) -> Iterator[Record]:
         """One record per image."""
         for path in self._files[split]:
-            image = next((p for p in (path.with_suffix(s) for s in (".jpg", ".jpeg", ".png")) if p.is_file()), None)
+            image = next((p for p in (path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES) if p.is_file()), None)
             if image is None:
                 raise DataFormatError(f"{path}: there is no picture of that name beside it")
             content = _read_json(path)
@@ -234,9 +236,10 @@ def _area(points: list[tuple[float, float]]) -> float:
 def _read_json(path: Path) -> Any:
     raw = path.read_bytes()
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # Some files of ReasonSeg are Windows-1252.
-        return json.loads(raw.decode("cp1252", "replace"))
+        text = raw.decode("cp1252", "replace")  # some files of ReasonSeg are Windows-1252
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataFormatError(f"{path}: not JSON ({error})") from None

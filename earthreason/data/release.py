@@ -23,6 +23,7 @@ QA_SUFFIXES = (".json", ".txt")
 FOLDERS = {"images": IMAGE_SUFFIXES, "labels": (".png",), "QAs": QA_SUFFIXES}
 _KNOWN = ("questions", "answer", "category", "ground_resolution", "source", "reasoning_type")
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
+FROM_DISK = {name: split for split, name in ON_DISK.items()}
 
 
 @dataclass(frozen=True)
@@ -112,20 +113,22 @@ def fingerprint(release: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def release_records(release: Path) -> tuple[dict[str, Iterator[Record]], dict[str, int]]:
-    """Records of every split, read lazily, and how many there are.
+def read_split(samples: dict[str, list[SampleFiles]], split: str) -> Iterator[Record]:
+    """Records of a split of `list_samples`, read lazily.
 
     A sample's id is its file stem; a stem that stands in several splits is prefixed with the split's name there.
     """
+    uses = Counter(sample.stem for files in samples.values() for sample in files)
+    for files in samples[split]:
+        sample_id = files.stem if uses[files.stem] == 1 else f"{ON_DISK[split]}-{files.stem}"
+        yield read_sample(files, sample_id)
+
+
+def release_records(release: Path) -> tuple[dict[str, Iterator[Record]], dict[str, int]]:
+    """Records of every split, read lazily, and how many there are."""
     samples = list_samples(release)
-    uses = Counter(sample.stem for split in samples.values() for sample in split)
-
-    def read(split: str) -> Iterator[Record]:
-        for files in samples[split]:
-            sample_id = files.stem if uses[files.stem] == 1 else f"{ON_DISK[split]}-{files.stem}"
-            yield read_sample(files, sample_id)
-
-    return {split: read(split) for split in samples}, {split: len(files) for split, files in samples.items()}
+    records = {split: read_split(samples, split) for split in samples}
+    return records, {split: len(files) for split, files in samples.items()}
 
 
 def read_sample(files: SampleFiles, sample_id: str) -> Record:

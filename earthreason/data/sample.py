@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 
+from earthreason.data.release import FROM_DISK
 from earthreason.data.schema import Record, encode_mask_png
 from earthreason.data.synthetic import iterate_scenes
 from earthreason.types import Sample
@@ -16,13 +17,13 @@ def sample_records(
     seed: int, counts: Mapping[str, int], size: tuple[int, int]
 ) -> tuple[dict[str, Iterator[Record]], dict[str, int]]:
     """Synthetic scenes as records, made lazily, by the table's split names; and how many of each."""
-    names = {"train": "train", "val": "validation", "test": "test"}
 
     def read(split: str) -> Iterator[Record]:
         for scene in iterate_scenes(seed, {split: counts[split]}, size=size):
             yield record_of_sample(scene)
 
-    return {names[split]: read(split) for split in counts}, {names[split]: n for split, n in counts.items()}
+    records = {FROM_DISK[split]: read(split) for split in counts}
+    return records, {FROM_DISK[split]: n for split, n in counts.items()}
 
 
 def record_of_sample(sample: Sample) -> Record:

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from earthreason.data.pictures import check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import mask_of
 from earthreason.data.referring import RRSISD, ReasonSeg, RefSegRS, make_record, mask_of_annotation
-from earthreason.data.release import find_release, release_records
-from earthreason.data.schema import SPLITS, Record, encode_mask_png, extra_keys, record_of_row
+from earthreason.data.release import find_release, list_samples, read_split
+from earthreason.data.schema import SPLITS, Record, extra_keys, record_of_row
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
 _FACTS = ("category", "ground_resolution", "source", "reasoning_type", "extra")
@@ -58,11 +58,11 @@ class Release:
     name = "release"
 
     def __init__(self, root: Path) -> None:
-        self._root = find_release(root)
-        self.counts = release_records(self._root)[1]
+        self._samples = list_samples(find_release(root))
+        self.counts = {split: len(files) for split, files in self._samples.items()}
 
     def read(self, split: str) -> Iterator[Record]:
-        return release_records(self._root)[0][split]
+        return read_split(self._samples, split)
 
 
 class Parquet:
@@ -76,9 +76,7 @@ class Parquet:
         files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
         if not files:
             raise DataNotFoundError(f"{root} holds no parquet files")
-        self._files: dict[str, list[Path]] = {}
-        for path in files:
-            self._files.setdefault(split_of_name(path.stem), []).append(path)
+        self._files = by_split(files)
         self.counts = dict.fromkeys(self._files, 0)
         for split, paths in self._files.items():
             for path in paths:
@@ -161,9 +159,7 @@ class WebDataset:
 
     def __init__(self, root: Path) -> None:
         files = [root] if root.is_file() else sorted(root.glob("*.tar"))
-        self._files: dict[str, list[Path]] = {}
-        for path in files:
-            self._files.setdefault(split_of_name(path.stem), []).append(path)
+        self._files = by_split(files)
         self.counts = {split: sum(_count_json(p) for p in paths) for split, paths in self._files.items()}
         if not self.counts:
             raise DataNotFoundError(f"{root} holds no tar files")
@@ -218,6 +214,14 @@ def split_of_name(stem: str) -> str:
     return "test"
 
 
+def by_split(files: list[Path]) -> dict[str, list[Path]]:
+    """Files by the split that their names speak of."""
+    found: dict[str, list[Path]] = {}
+    for path in files:
+        found.setdefault(split_of_name(path.stem), []).append(path)
+    return found
+
+
 def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
     """A row `id, image, mask, problem, category, bbox_list`, with pictures as bytes or as paths below `folder`.
 
@@ -230,14 +234,9 @@ def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
         mask_content, mask_path = _content(row["mask"], folder)
     except KeyError as error:
         raise DataFormatError(f"{folder}: a row has no field {error}") from None
-    content, (height, width) = rgb_content(image, image_path)
+    extra = extra_keys(row, ("id", "image", "mask", "problem", "category"))
     mask = mask_of(mask_content, mask_path)
-    check_sizes(mask, (height, width), mask_path, image_path)
-    return Record(
-        sample_id=sample_id, image=content, mask=encode_mask_png(mask), height=height, width=width,
-        is_empty=not mask.any(), questions=[question], category=row.get("category"),
-        extra=extra_keys(row, ("id", "image", "mask", "problem", "category")),
-    )  # fmt: skip
+    return make_record(sample_id, image_path, mask, question, image, category=row.get("category"), extra=extra)
 
 
 def _content(value: Any, folder: Path) -> tuple[bytes, Path]:

@@ -63,9 +63,7 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Cli
             lines, told = [], {}
             for key, queued in waiting.items():
                 body = queued.request.body(picture_urls(queued.record, queued.request.pictures))
-                lines.append(
-                    json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body})
-                )
+                lines.append(json.dumps({"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}))
                 told[key] = {"sample_id": queued.record.sample_id, "stage": queued.stage, "prompt": queued.prompt,
                              "model": queued.request.model, "reply": queued.request.reply.__name__}  # fmt: skip
             content = io.BytesIO("\n".join(lines).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from earthreason.data.sources import Source, read_all
 from earthreason.questions.pipeline import RunConfig, hints_of
@@ -36,9 +37,7 @@ def estimate(
     models = {"propose": stages.propose, "rewrite": stages.rewrite, "judge": stages.judge}
     found = {stage: Estimate(stage, model) for stage, model in models.items() if model is not None}
     questions = [_QUESTION] * stages.candidates
-    for number, (_, record) in enumerate(read_all(source)):
-        if config.limit is not None and number >= config.limit:
-            break
+    for _, record in islice(read_all(source), config.limit):
         hints = hints_of(record, config)
         requests = {"propose": propose_request(hints, stages), "rewrite": rewrite_request(questions, None, stages)}
         if stages.judge is not None:

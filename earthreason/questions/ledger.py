@@ -51,7 +51,7 @@ class Call:
 
 
 class Ledger:
-    """The memory of a run. May be used from several threads."""
+    """The memory of a run. May be used from several threads, and by one process at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open or make the ledger.
@@ -69,14 +69,16 @@ class Ledger:
             self._db.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             raise DataFormatError(f"{path}: not a ledger of `earthreason questions` ({error})") from None
+        # Asked before every request: summing all calls each time would grow with the square of the run.
+        self._spent = float(self._rows("SELECT COALESCE(SUM(usd), 0) FROM calls")[0][0])
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         with self._lock, self._db:
-            self._db.execute(statement, values)
+            return self._db.execute(statement, values).rowcount
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -89,11 +91,12 @@ class Ledger:
 
     def record(self, call: Call) -> None:
         """Keep an answer; it is on disk when this returns."""
-        self._write(
+        added = self._write(
             "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (call.key, call.sample_id, call.stage, call.model, call.prompt, call.created, call.usage.input_tokens,
              call.usage.output_tokens, call.usage.usd, call.status, json.dumps(call.content, ensure_ascii=False)),
         )  # fmt: skip
+        self._spent += call.usage.usd if added else 0.0
 
     def calls_of(self, sample_id: str) -> list[Call]:
         """All calls about a sample, oldest first."""
@@ -120,7 +123,7 @@ class Ledger:
 
     def spent(self) -> float:
         """US dollars of all calls."""
-        return float(self._rows("SELECT COALESCE(SUM(usd), 0) FROM calls")[0][0])
+        return self._spent
 
     def summary(self) -> dict[str, Any]:
         """Calls, tokens and money by stage and model; samples by status."""

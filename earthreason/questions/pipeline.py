@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
@@ -42,7 +41,6 @@ from earthreason.questions.types import (
     Rewriting,
 )
 
-logger = logging.getLogger("earthreason.questions")
 _NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
 """Models number lists even where each question stands alone."""
 EMPTY_SHARE = 200 / 5434
@@ -150,7 +148,7 @@ class Run:
             EarthReasonError: the server refuses or stays away; what was answered is kept.
         """
         outcome = Outcome()
-        samples = self._samples(source)
+        samples = islice(read_all(source), self.config.limit)
         workers = self.client.config.concurrency if self.client else 1
         failure: list[EarthReasonError] = []
 
@@ -178,9 +176,6 @@ class Run:
         if failure:
             raise failure[0]
         return outcome
-
-    def _samples(self, source: Source) -> Iterator[tuple[str, Record]]:
-        return islice(read_all(source), self.config.limit)
 
     async def _finish(self, split: str, record: Record) -> tuple[Generated, int]:
         trail = Trail(record, hints_of(record, self.config))

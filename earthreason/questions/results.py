@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from earthreason.data.schema import Record
+import numpy as np
+
+from earthreason.data.schema import Record, encode_mask_png
 from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import write_text
-from earthreason.masks.rle import empty_rle
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.types import ANSWERS, Generated
 
@@ -30,9 +31,10 @@ class Regenerated:
 
     def __init__(self, source: Source, ledger: Ledger) -> None:
         self._source = source
-        self._results = {result.sample_id: result for _, result in ledger.results() if result.status == "done"}
+        done = [(split, result) for split, result in ledger.results() if result.status == "done"]
+        self._results = {result.sample_id: result for _, result in done}
         self._reviews = _latest_reviews(ledger)
-        splits: Counter[str] = Counter(split for split, result in ledger.results() if result.sample_id in self._results)
+        splits = Counter(split for split, _ in done)
         self.counts = {split: splits[split] for split in source.counts if splits[split]}
         if not self.counts:
             raise EarthReasonError(f"{ledger.path}: no sample is finished; `earthreason questions status` tells more")
@@ -52,8 +54,9 @@ class Regenerated:
             texts = json.dumps(extra, sort_keys=True)
             return replace(record, questions=questions, answers=result.answers[:ANSWERS], extra=texts)
         extra["absent_concept"] = result.concept
+        nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
         return replace(
-            record, questions=questions, answers=[], mask=_empty_mask(record), is_empty=True, category=None,
+            record, questions=questions, answers=[], mask=nothing, is_empty=True, category=None,
             extra=json.dumps(extra, sort_keys=True),
         )  # fmt: skip
 
@@ -64,13 +67,6 @@ class Regenerated:
             if verdict != "reject":
                 kept.append(text if verdict == "edit" else question)
         return kept or result.questions[:1]
-
-
-def _empty_mask(record: Record) -> bytes:
-    from earthreason.data.schema import encode_mask_png
-    from earthreason.masks.rle import decode_rle
-
-    return encode_mask_png(decode_rle(empty_rle(record.height, record.width)))
 
 
 def _latest_reviews(ledger: Ledger) -> dict[tuple[str, int], tuple[str, str]]:

@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from earthreason.data.release import FOLDERS, ON_DISK, split_folder
+from earthreason.data.release import FOLDERS, FROM_DISK, split_folder
 from earthreason.data.verify import PUBLISHED, PUBLISHED_EMPTY, Audit
 from earthreason.files import atomic_path
 from earthreason.reports.page import write_page
@@ -57,8 +57,7 @@ def write_audit(folder: Path, result: Audit) -> Path:
 
 def _thumbnails(release: Path, sample: str, pictures: Path, number: int) -> list[tuple[str, str]]:
     name, _, stem = sample.partition("/")
-    split = next(split for split, on_disk in ON_DISK.items() if on_disk == name)
-    root = split_folder(release, split)
+    root = split_folder(release, FROM_DISK[name])
     found = []
     for part in ("images", "labels"):
         paths = [] if root is None else [p for p in (root / part).glob("*") if p.stem == stem]

@@ -5,6 +5,7 @@ import json
 import pickle
 import string
 
+import mlcroissant
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,14 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from typer.testing import CliRunner
 
 from earthreason import load_dataset
+from earthreason.cli.main import app
 from earthreason.data.exports import FORMATS, export
 from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record, encode_mask_png
 from earthreason.data.sources import find_records, open_source, read_all
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.masks.rle import encode_mask
+from tests.conftest import Bomb
 
 TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=30)
 NAMES = st.text(alphabet=string.ascii_letters + string.digits + "_-é", min_size=1, max_size=20)
@@ -103,7 +107,6 @@ def test_a_parquet_export_loads_without_this_package(tmp_path):
 
 
 def test_croissant_metadata_is_valid_and_its_records_can_be_read(tmp_path):
-    mlcroissant = pytest.importorskip("mlcroissant")
     out = tmp_path / "sample"
     export(open_source("sample"), "parquet", out)
     described = mlcroissant.Dataset(jsonld=out / "croissant.json")
@@ -222,16 +225,6 @@ def test_broken_rrsisd_is_named(tmp_path, segmentation, changes, words):
         list(source.read("train"))
 
 
-class Bomb:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        import os
-
-        return os.system, (f"touch {self.path}",)
-
-
 def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(tmp_path):
     root = rrsisd(tmp_path / "set", [[5, 4, 15, 4, 15, 10]])
     with (root / "rrsisd" / "refs(unc).p").open("wb") as file:
@@ -254,7 +247,7 @@ def refsegrs(root, lines="17 the road\n17 vehicles on it\n"):
 def test_refsegrs_has_a_sample_for_every_phrase(tmp_path):
     loaded = load_dataset("earthreason", "refsegrs", data_dir=refsegrs(tmp_path / "set"))
     assert {split: len(rows) for split, rows in loaded.items()} == {"train": 2, "validation": 2, "test": 2}
-    assert loaded["val"][1]["questions"] == ["vehicles on it"] if "val" in loaded else True
+    assert loaded["validation"][1]["questions"] == ["vehicles on it"]
     ids = [name for rows in loaded.values() for name in rows["sample_id"]]
     assert len(set(ids)) == 6
     assert np.array_equal(np.asarray(loaded["train"][0]["mask"]) > 0, np.eye(12, dtype=bool))
@@ -318,3 +311,12 @@ def test_parquet_of_something_else_is_named(tmp_path):
     pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "a.parquet")
     with pytest.raises(DataFormatError, match="no field"):
         list(read_all(open_source(tmp_path)))
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_drawn(tmp_path):
+    (tmp_path / "mine.txt").write_text("keep")
+    for command in (["stats", "sample"], ["browse", "sample"], ["export", "sample", "--format", "coco"]):
+        result = CliRunner().invoke(app, [*command, "--out", str(tmp_path)])
+        assert isinstance(result.exception, EarthReasonError)
+        assert "is there already" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from earthreason.data.schema import encode_mask_png
 from earthreason.data.synthetic.generate import SPLITS, generate_scene
 from earthreason.errors import EarthReasonError
-from earthreason.files import atomic_path
+from earthreason.files import atomic_path, refuse_taken
 
 OFFICIAL_COUNTS = {"train": 2371, "val": 1135, "test": 1928}
 _QUALITY = 92
@@ -57,8 +57,7 @@ def write_release(
     Raises:
         EarthReasonError: `out` is not empty, or `n` is too small to fill three splits.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise EarthReasonError(f"{out} is there already and not an empty folder; choose another --out or remove it")
+    refuse_taken(out)
     counts = split_counts(n)
     if min(counts.values()) < 1:
         raise EarthReasonError(f"{n} scenes do not fill train, val and test; ask for at least 5")

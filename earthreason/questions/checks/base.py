@@ -74,6 +74,17 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower().replace("’", "'"))
 
 
+def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]:
+    """An objection to the first of the patterns that occurs in a question; straight apostrophes, lower case."""
+
+    def objection(question: str) -> str | None:
+        text = question.lower().replace("’", "'")
+        match = next((found for pattern in patterns if (found := pattern.search(text))), None)
+        return f"{what}: {match[0]!r}" if match else None
+
+    return objection
+
+
 def each_question(name: str, objection: Callable[[str], str | None]) -> Callable[[QuestionSet], Iterator[Finding]]:
     """A check that looks at every question alone: `objection` gives the reason, or None."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from earthreason.questions.checks.base import Check, each_question
+from earthreason.questions.checks.base import Check, each_question, phrase
 
 _PHRASES = re.compile(
     r"\b(?:(?:in|from|within|based on|according to|on|of) (?:the|this|that|an?) (?:given |provided |above |satellite "
@@ -14,15 +14,10 @@ _PHRASES = re.compile(
 )
 
 
-def _objection(question: str) -> str | None:
-    match = _PHRASES.search(question.lower().replace("’", "'"))
-    return f"boilerplate: {match[0]!r}" if match else None
-
-
 CHECK = Check(
     "boilerplate",
     "A question does without stock phrases such as 'in this image' or 'here is a question'.",
     bad=("In this image, where could ships unload?",),
     good=("Where could ships unload?",),
-    run=each_question("boilerplate", _objection),
+    run=each_question("boilerplate", phrase("boilerplate", _PHRASES)),
 )

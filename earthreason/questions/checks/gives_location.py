@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from earthreason.questions.checks.base import Check, each_question
+from earthreason.questions.checks.base import Check, each_question, phrase
 
 _VERTICAL, _HORIZONTAL = r"(?:top|bottom|upper|lower)", r"(?:left|right|left-hand|right-hand)"
 _PART = r"(?:corner|half|part|portion|quadrant|section|side|edge|third|area|centre|center)"
@@ -26,18 +26,10 @@ _PATTERNS = tuple(
 )
 
 
-def _objection(question: str) -> str | None:
-    for pattern in _PATTERNS:
-        match = pattern.search(question.lower())
-        if match:
-            return f"gives the place in the picture away: {match[0]!r}"
-    return None
-
-
 CHECK = Check(
     "gives location",
     "A question does not say where in the picture the target is; relations between things are fine.",
     bad=("What is kept cool in the top left corner?",),
     good=("Which of the places used for this lies nearest to the water?",),
-    run=each_question("gives location", _objection),
+    run=each_question("gives location", phrase("gives the place in the picture away", *_PATTERNS)),
 )

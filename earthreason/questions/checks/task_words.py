@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from earthreason.questions.checks.base import Check, each_question
+from earthreason.questions.checks.base import Check, each_question, phrase
 
 _WORDS = re.compile(
     r"\b(?:masks?|masked|pixels?|pixelated|segment(?:s|ed|ing|ation)?|bounding[\s-]?box(?:es)?|polygons?|annotat\w+"
@@ -13,15 +13,10 @@ _WORDS = re.compile(
 )
 
 
-def _objection(question: str) -> str | None:
-    match = _WORDS.search(question.lower())
-    return f"speaks of the task: {match[0]!r}" if match else None
-
-
 CHECK = Check(
     "task words",
     "A question does not speak of masks, pixels, segmentation, annotation or tinted regions.",
     bad=("Segment the area where ships unload.",),
     good=("Where could ships unload?",),
-    run=each_question("task words", _objection),
+    run=each_question("task words", phrase("speaks of the task", _WORDS)),
 )
