@@ -112,10 +112,10 @@ def train(
     Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/tiny optim.steps=50
     """
     from baselines.training.config import load_config
+    from baselines.training.learner import check_learner
 
-    if model != "segearth_r1":
-        raise UnknownNameError("model", model, ["segearth_r1"])
-    settings = load_config(config, overrides)
+    check_learner(model)
+    settings = load_config(config, [*(overrides or []), f"model.name={model}"])
     stdout().print_json(settings.model_dump_json())
     from baselines.training.loop import train as run_training
 

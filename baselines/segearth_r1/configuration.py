@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from transformers import AutoConfig, PhiConfig, PreTrainedConfig
 
@@ -42,6 +42,10 @@ class SegEarthR1Config(PreTrainedConfig):
         pixel_decoder_layers, pixel_decoder_ffn, sampling_points: of the deformable encoder.
         mask_decoder_layers, mask_decoder_ffn: of the masked-attention decoder.
         seg_token_id: id of `[SEG]`, which ends the question and the answer.
+        query: what the mask decoder's query is made of: the mean over the `description`, or the state of its `seg`
+            token alone, as in LISA.
+        d_projector: refine the query by attending to the image.
+        no_target_head: an extra output that says whether anything answers; the published models have none.
     """
 
     model_type = "segearth_r1"
@@ -68,6 +72,9 @@ class SegEarthR1Config(PreTrainedConfig):
         mask_decoder_layers: int = 9,
         mask_decoder_ffn: int = 2048,
         seg_token_id: int = SEG_TOKEN_ID,
+        query: Literal["description", "seg"] = "description",
+        d_projector: bool = True,
+        no_target_head: bool = False,
         **kwargs: Any,
     ) -> None:
         if text_config is None:
@@ -93,6 +100,9 @@ class SegEarthR1Config(PreTrainedConfig):
         self.mask_decoder_layers = mask_decoder_layers
         self.mask_decoder_ffn = mask_decoder_ffn
         self.seg_token_id = seg_token_id
+        self.query = query
+        self.d_projector = d_projector
+        self.no_target_head = no_target_head
         if image_size % 128:
             raise ValueError(f"image_size is a multiple of 128 (four stages, then two strides), not {image_size}")
         kwargs.setdefault("tie_word_embeddings", False)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines.common.dtypes import DTYPES
+from baselines.common.languages import load_language
 from baselines.common.pickles import read_arrays
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
@@ -210,18 +211,11 @@ def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtyp
     Raises:
         EarthReasonError: the pickle does not hold the image encoder, or runs code.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     arrays = read_arrays(mask2former)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(language)
-        causal = AutoModelForCausalLM.from_pretrained(language, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise EarthReasonError(f"{language}: no causal language model can be loaded: {reason}") from None
-    seg = add_tokens(tokenizer)
-    causal.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    config = SegEarthR1Config(text_config=causal.config, seg_token_id=seg)
+    loaded = load_language(language)
+    tokenizer, seg = loaded.tokenizer, add_tokens(loaded.tokenizer)
+    loaded.resize(len(tokenizer))
+    config = SegEarthR1Config(text_config=loaded.config, seg_token_id=seg)
     model = SegEarthR1Model(config)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     published = ((mask2former_name(name), torch.from_numpy(array)) for name, array in arrays.items())
@@ -229,8 +223,8 @@ def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtyp
     lacking = [name for name in report.missing if name.startswith("vision_tower.")]
     if lacking or report.misshapen:
         Report(missing=lacking, misshapen=report.misshapen).check(str(mask2former))
-    base = {f"language_model.{name}": tensor for name, tensor in causal.base_model.state_dict().items()}
-    model.load_state_dict({**model.state_dict(), **state, **base, "lm_head.weight": causal.lm_head.weight})
+    base = {f"language_model.{name}": tensor for name, tensor in loaded.base.items()}
+    model.load_state_dict({**model.state_dict(), **state, **base, "lm_head.weight": loaded.head})
     save_checkpoint(config, model.state_dict(), SegEarthR1Processor.for_model(config, tokenizer), target, dtype)
     return report
 

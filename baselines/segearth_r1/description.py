@@ -16,6 +16,12 @@ def mean_over(states: Tensor, selected: Tensor) -> Tensor:
     return (total / weights.sum(1, keepdim=True).clamp(min=1)).to(states.dtype)
 
 
+def last_of(states: Tensor, selected: Tensor) -> Tensor:
+    """State of the last selected position, which holds `[SEG]`: states (B, L, D), selected (B, L) bool, to (B, D)."""
+    last = (selected * torch.arange(1, selected.shape[1] + 1, device=selected.device)).argmax(1)
+    return states[torch.arange(len(states), device=states.device), last]
+
+
 class DProjector(nn.Module):
     """One perceiver layer (arXiv 2204.14198, section 3.1): the description attends to the image and to itself.
 
@@ -55,16 +61,20 @@ class DescriptionHead(nn.Module):
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__()
         hidden, dim = config.text_config.hidden_size, config.description_dim
+        self.pool = mean_over if config.query == "description" else last_of
         self.embedding_projector = nn.Linear(hidden, dim)
-        self.text_projector = nn.Linear(hidden, dim)
-        self.image_projector = nn.Linear(config.vision_channels[-1], dim)
-        self.d_projector = DProjector(dim, config.description_heads, config.description_head_dim)
-        self.fusion = nn.Linear(2 * dim, config.decoder_dim)
+        self.refines = config.d_projector
+        if self.refines:
+            self.text_projector = nn.Linear(hidden, dim)
+            self.image_projector = nn.Linear(config.vision_channels[-1], dim)
+            self.d_projector = DProjector(dim, config.description_heads, config.description_head_dim)
+        self.fusion = nn.Linear(2 * dim if self.refines else dim, config.decoder_dim)
 
     def forward(self, states: Tensor, selected: Tensor, features: Tensor) -> Tensor:
         """Language states (B, L, H), question positions (B, L) bool, coarsest features (B, C, h, w) to (B, 1, D)."""
-        pooled = mean_over(states, selected)
-        image = self.image_projector(features.flatten(2).transpose(1, 2))
-        refined = self.d_projector(self.text_projector(pooled), image)
-        query = self.fusion(torch.cat([self.embedding_projector(pooled), refined], dim=-1))
-        return query.unsqueeze(1)
+        pooled = self.pool(states, selected)
+        parts = [self.embedding_projector(pooled)]
+        if self.refines:
+            image = self.image_projector(features.flatten(2).transpose(1, 2))
+            parts.append(self.d_projector(self.text_projector(pooled), image))
+        return self.fusion(torch.cat(parts, dim=-1)).unsqueeze(1)

@@ -88,6 +88,12 @@ def mask_losses(predictions: list[Tensor], masks: Tensor, config: MaskLossConfig
     return {"mask": config.bce * torch.stack(bce).sum(), "dice": config.dice * torch.stack(dice).sum()}
 
 
+def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """BCE of whether a mask (B, H, W) has any pixel, from logits (B,). Not in the paper; for the no-target head."""
+    present = masks.flatten(1).any(1)
+    return F.binary_cross_entropy_with_logits(logits.float(), present.float())
+
+
 def language_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross entropy of the next token over labels that are not -100; 0 where there are none."""
     shifted, targets = logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten()

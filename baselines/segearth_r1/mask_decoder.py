@@ -49,8 +49,11 @@ class MaskDecoder(nn.Module):
             nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim)
         )
 
-    def forward(self, query: Tensor, mask_features: Tensor, memories: list[Tensor]) -> list[Tensor]:
-        """Query (B, 1, D), mask features (B, D, h, w), memories coarse to fine, to logits (B, 1, h, w) a step."""
+    def forward(self, query: Tensor, mask_features: Tensor, memories: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Query (B, 1, D), mask features (B, D, h, w), memories coarse to fine, to logits (B, 1, h, w) a step.
+
+        The second value is the query after the last step, normalised: (B, 1, D).
+        """
         values, keys = [], []
         for memory, embed in zip(memories, self.level_embed, strict=True):
             value = memory.flatten(2).transpose(1, 2) + embed
@@ -64,7 +67,7 @@ class MaskDecoder(nn.Module):
             blocked = self._blocked(logits[-1], memories[level].shape[-2:])
             query = layer(query, keys[level], values[level], blocked)
             logits.append(self._predict(query, mask_features))
-        return logits
+        return logits, self.norm(query)
 
     def _predict(self, query: Tensor, mask_features: Tensor) -> Tensor:
         return torch.einsum("bqd,bdhw->bqhw", self.mask_embed(self.norm(query)), mask_features)

@@ -14,7 +14,7 @@ from baselines.common.pixels import normalise
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import DescriptionHead
-from baselines.segearth_r1.losses import MaskLossConfig, language_loss, mask_losses
+from baselines.segearth_r1.losses import MaskLossConfig, language_loss, mask_losses, presence_loss
 from baselines.segearth_r1.mask_decoder import MaskDecoder
 from baselines.segearth_r1.pixel_decoder import PixelDecoder
 from baselines.segearth_r1.prompt import IMAGE_ID
@@ -31,7 +31,8 @@ class SegEarthR1Output(ModelOutput):
         description_embedding: (B, 1, decoder_dim), the query.
         auxiliary_logits: (B, h, w) of every decoder step before the last.
         hidden_states: (B, L, hidden) of the language model after its final norm.
-        losses: `mask`, `dice`, `language`, each with its weight.
+        losses: `mask`, `dice`, `language`, `presence`, each with its weight.
+        presence_logits: (B,), above 0 where something answers; None without a no-target head.
     """
 
     loss: Tensor | None = None
@@ -40,6 +41,7 @@ class SegEarthR1Output(ModelOutput):
     auxiliary_logits: tuple[Tensor, ...] | None = None
     hidden_states: Tensor | None = None
     losses: dict[str, Tensor] | None = None
+    presence_logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class SegEarthR1Model(PreTrainedModel):
         self.description = DescriptionHead(config)
         self.pixel_decoder = PixelDecoder(config)
         self.mask_decoder = MaskDecoder(config)
+        self.presence = nn.Linear(config.decoder_dim, 1) if config.no_target_head else None
         self.loss_config = MaskLossConfig()
         self.post_init()
 
@@ -117,10 +120,13 @@ class SegEarthR1Model(PreTrainedModel):
             inputs_embeds=embeddings, attention_mask=attention_mask, use_cache=False
         ).last_hidden_state
 
-    def decode(self, states: Tensor, question_mask: Tensor, image: ImageFeatures) -> tuple[Tensor, list[Tensor]]:
-        """The query and the logits (B, h, w) of every decoder step."""
+    def decode(
+        self, states: Tensor, question_mask: Tensor, image: ImageFeatures
+    ) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """The query, the logits (B, 1, h, w) of every decoder step, and those of presence (B,)."""
         query = self.description(states, question_mask, image.coarsest)
-        return query, self.mask_decoder(query, image.mask_features, image.memories)
+        logits, refined = self.mask_decoder(query, image.mask_features, image.memories)
+        return query, logits, None if self.presence is None else self.presence(refined).flatten()
 
     def forward(
         self,
@@ -152,10 +158,12 @@ class SegEarthR1Model(PreTrainedModel):
                 raise ValueError("give pixel_values, or image from encode_image")
             image = self.encode_image(pixel_values)
         states = self.read(input_ids, attention_mask, image.visual_tokens)
-        query, logits = self.decode(states, question_mask, image)
+        query, logits, presence = self.decode(states, question_mask, image)
         losses = {} if masks is None else mask_losses(logits, masks, self.loss_config)
         if labels is not None and (labels != -100).any():
             losses["language"] = language_loss(self.lm_head(states), labels)
+        if masks is not None and presence is not None:
+            losses["presence"] = presence_loss(presence, masks)
         steps = [step.squeeze(1) for step in logits]
         return SegEarthR1Output(
             loss=torch.stack(list(losses.values())).sum() if losses else None,
@@ -164,4 +172,5 @@ class SegEarthR1Model(PreTrainedModel):
             auxiliary_logits=tuple(steps[:-1]),
             hidden_states=states,
             losses=losses or None,
+            presence_logits=presence,
         )

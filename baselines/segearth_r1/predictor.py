@@ -34,7 +34,8 @@ class Segmentation:
 
     Attributes:
         mask: bool at the image's size, or on the canvas; None for "no target".
-        no_target_score: 1 - the highest pixel probability. The published models have no head for it.
+        no_target_score: 1 - the probability of presence; for the published models, which have no head for it,
+            1 - the highest pixel probability.
         answer: what the language model says, if it was asked to.
     """
 
@@ -108,12 +109,11 @@ class SegEarthR1Predictor:
 
     def segment(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Segmentation]:
         """As `predict`, with scores."""
-        return [
-            self._finish(logits, image) for logits, image in zip(self.logits(images, questions), images, strict=True)
-        ]
+        found = self.logits(images, questions)
+        return [self._finish(logits, presence, image) for (logits, presence), image in zip(found, images, strict=True)]
 
-    def logits(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[Tensor]:
-        """Logits (S/4, S/4) of every pair, in order, on the model's device.
+    def logits(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Logits (S/4, S/4) of every pair and that of presence, in order, on the model's device.
 
         Raises:
             EarthReasonError: the numbers differ, a question or image is unusable, or one pair is too much for memory.
@@ -141,15 +141,16 @@ class SegEarthR1Predictor:
         weight = torch.zeros_like(total)
         boxes = tile_boxes(image.height, image.width, tile, overlap)
         crops = [image.crop((left, top, left + tile, top + tile)) for top, left in boxes]
-        for (top, left), logits in zip(boxes, self.logits(crops, [question] * len(crops)), strict=True):
+        seen: list[Tensor] = []
+        for (top, left), (logits, presence) in zip(boxes, self.logits(crops, [question] * len(crops)), strict=True):
             height, width = min(tile, image.height - top), min(tile, image.width - left)
             with torch.inference_mode():
                 restored = restore_logits(logits, self.processor.image_size, tile, tile)[:height, :width].cpu()
             window = blend_window(tile)[:height, :width]
             total[top : top + height, left : left + width] += restored * window
             weight[top : top + height, left : left + width] += window
-        blended = total / weight
-        return self._decide(blended)
+            seen += [] if presence is None else [presence]
+        return self._decide(total / weight, torch.stack(seen).max() if seen else None)
 
     def answer(self, image: Image.Image, question: str, max_new_tokens: int = 64) -> str:
         """What the language model says about the question, word by most likely word."""
@@ -169,9 +170,10 @@ class SegEarthR1Predictor:
 
     def _forward_or_halve(
         self, images: Sequence[Image.Image], questions: Sequence[str], batch: Batch
-    ) -> Iterator[Tensor]:
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
         try:
-            yield from self._forward(batch)
+            logits, presence = self._forward(batch)
+            yield from zip(logits, [None] * len(logits) if presence is None else presence, strict=True)
         except torch.OutOfMemoryError:
             if len(images) == 1:
                 remedy = "try --dtype bfloat16, or another --device"
@@ -182,26 +184,29 @@ class SegEarthR1Predictor:
             yield from self.logits(images, questions)
 
     @torch.inference_mode()
-    def _forward(self, batch: Batch) -> Tensor:
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         device = self.model.device
         features = self.model.encode_image(batch.pixels.to(device, non_blocking=True))
         if len(batch.pixels) < len(batch.rows):
             features = features.select(batch.rows.to(device))
         names = ("input_ids", "attention_mask", "question_mask")
-        return self.model(image=features, **{name: batch.text[name].to(device) for name in names}).mask_logits
+        output = self.model(image=features, **{name: batch.text[name].to(device) for name in names})
+        return output.mask_logits, output.presence_logits
 
-    def _finish(self, logits: Tensor, image: Image.Image) -> Segmentation:
+    def _finish(self, logits: Tensor, presence: Tensor | None, image: Image.Image) -> Segmentation:
         side = self.processor.image_size
         with torch.inference_mode():
             if self.on_canvas:
                 restored = canvas_logits(logits, side)
             else:
                 restored = restore_logits(logits, side, image.height, image.width)
-            return self._decide(restored)
+            return self._decide(restored, presence)
 
-    def _decide(self, logits: Tensor) -> Segmentation:
+    def _decide(self, logits: Tensor, presence: Tensor | None) -> Segmentation:
         mask = (logits > 0).cpu().numpy()
-        return Segmentation(mask if mask.sum() >= max(1, self.min_area) else None, 1 - float(logits.max().sigmoid()))
+        certainty = float((logits.max() if presence is None else presence).sigmoid())
+        kept = mask.sum() >= max(1, self.min_area) and (presence is None or certainty >= 0.5)
+        return Segmentation(mask if kept else None, 1 - certainty)
 
 
 def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[tuple[int, int]]:

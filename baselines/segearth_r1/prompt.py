@@ -109,6 +109,13 @@ def write_prompt(
     return join_pieces(pieces)
 
 
+def fixed_texts(task: Task = "reasoning") -> list[str]:
+    """What every prompt consists of, for tokenizers that are learned."""
+    opening, between, end = _REPLIES[task]
+    word = "Reasoning" if task == "reasoning" else "Referring"
+    return [_BEFORE_IMAGE, _INSTRUCTION.format(task=word), _AFTER_QUESTION + opening, between + end, NO_TARGET_ANSWER]
+
+
 def open_reply(tokenizer: Tokenizer, task: Task = "reasoning") -> list[int]:
     """Ids from the end of the question to where the answer begins."""
     opening, between, _ = _REPLIES[task]

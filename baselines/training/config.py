@@ -18,20 +18,68 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ArchitectureConfig(Part):
+    """Parts of a new model that the paper introduces, to leave out or to change; None keeps the default.
+
+    Attributes:
+        connector_strides: (2, 2) compresses the visual tokens 1:16, (2, 1) 1:4.
+        query: of the mask decoder: the mean over the `description`, or the state of the `seg` token.
+        d_projector: refine the query by attending to the image.
+        no_target_head: an output of its own for "nothing answers"; not in the paper.
+        drop_path_rate: stochastic depth of the image encoder.
+    """
+
+    connector_strides: tuple[int, int] | None = None
+    query: Literal["description", "seg"] | None = None
+    d_projector: bool | None = None
+    no_target_head: bool | None = None
+    drop_path_rate: float | None = Field(default=None, ge=0, lt=1)
+
+
+class LoraConfig(Part):
+    """Low-rank adapters (arXiv 2106.09685) in the language model, which is frozen but for them.
+
+    Attributes:
+        rank, alpha, dropout: as in peft.
+        targets: names of the linear layers that get adapters.
+    """
+
+    rank: int = Field(default=8, ge=1)
+    alpha: int = Field(default=16, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+
+
 class ModelConfig(Part):
     """What is trained.
 
     Attributes:
-        checkpoint: folder or Hub id to start from; None makes a new model of `size`.
-        size: of a new model with a byte tokenizer: `mini` for tests, `tiny` with a few million parameters.
+        name: of the model; `python -m baselines train NAME` sets it.
+        checkpoint: folder or Hub id to start from; None makes a new model.
+        size: of a new model from scratch: `mini` for tests, `tiny` with a few million parameters.
+        language_model: pretrained model around which a new one is made: folder, Hub id or GGUF file.
+        image_size: canvas of a new model, pixels, a multiple of 128.
+        tokenizer: of a model from scratch: `bytes`, or `learned` (BPE) from the training texts.
+        architecture: of a new model.
+        lora: train adapters instead of the language model.
         freeze_vision: keep the image encoder as it is (its stochastic depth stays on, as in the reference).
+        freeze_language: keep the language model as it is.
         gradient_checkpointing: of the language model.
+        compile: run through torch.compile.
     """
 
+    name: str = "segearth_r1"
     checkpoint: str | None = None
     size: Literal["mini", "tiny"] = "tiny"
+    language_model: str | None = None
+    image_size: int = Field(default=256, ge=128, multiple_of=128)
+    tokenizer: Literal["bytes", "learned"] = "bytes"
+    architecture: ArchitectureConfig = ArchitectureConfig()
+    lora: LoraConfig | None = None
     freeze_vision: bool = True
+    freeze_language: bool = False
     gradient_checkpointing: bool = False
+    compile: bool = False
 
 
 class DataConfig(Part):
@@ -43,6 +91,8 @@ class DataConfig(Part):
         train, validation: splits, slices allowed.
         question: the first of every sample, or one at random every epoch.
         task: the wording of the prompt; referring sets have no answers to learn.
+        augment: `dihedral` turns and mirrors images whose question and answer name no direction.
+        empty_share: of the samples drawn, so many are empty targets; None takes them as they come.
     """
 
     config: str = "default"
@@ -51,13 +101,18 @@ class DataConfig(Part):
     validation: str = "validation"
     question: Literal["first", "random"] = "first"
     task: Literal["reasoning", "referring"] = "reasoning"
+    augment: Literal["none", "dihedral"] = "none"
+    empty_share: float | None = Field(default=None, ge=0, le=1)
 
 
 class OptimConfig(Part):
     """How it is trained.
 
     Attributes:
-        learning_rate, weight_decay, betas: of AdamW, the same for every parameter.
+        learning_rate, weight_decay, betas: of AdamW, the same for every parameter, but for `layer_decay`.
+        layer_decay: factor of the rate from one block of the image encoder to the one before it.
+        ema: decay of a running average of the weights, which is then what is validated and kept; 0 for none.
+        fused: AdamW in one kernel; changes nothing but speed.
         warmup_share: of all steps, linear; the rest is a cosine to 0.
         global_batch: samples a step, whatever the number of processes.
         micro_batch: samples a forward pass.
@@ -68,6 +123,9 @@ class OptimConfig(Part):
     learning_rate: float = Field(default=1e-4, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    fused: bool = True
     warmup_share: float = Field(default=0.03, ge=0, le=1)
     global_batch: int = Field(default=16, ge=1)
     micro_batch: int = Field(default=1, ge=1)
@@ -84,9 +142,10 @@ class TrainConfig(Part):
         seed: of new weights, data order, questions, points and stochastic depth.
         precision: of the forward pass.
         workers: processes that load data; the order of the data does not depend on them.
-        log_every, save_every, validate_every: steps; 0 never.
+        log_every, save_every, validate_every, pictures_every: steps; 0 never.
         validation_samples: at most so many are predicted each time.
         keep: checkpoints at most, besides the best.
+        trackers: where metrics go besides `metrics.csv`.
     """
 
     name: str = "segearth_r1"
@@ -96,8 +155,10 @@ class TrainConfig(Part):
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=100, ge=0)
     validate_every: int = Field(default=0, ge=0)
+    pictures_every: int = Field(default=0, ge=0)
     validation_samples: int = Field(default=64, ge=1)
     keep: int = Field(default=2, ge=1)
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
@@ -151,7 +212,7 @@ def _describe(error: ValidationError) -> str:
         return f"{'.'.join(place)}: {fault['msg']}, got {fault['input']!r}"
     part: type[BaseModel] = TrainConfig
     for key in place[:-1]:
-        part = type(part.model_fields[key].default)
+        part = LoraConfig if key == "lora" else type(part.model_fields[key].default)
     known = list(part.model_fields)
     nearest = get_close_matches(place[-1], known, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,11 +17,15 @@ class Order:
         samples: in the training split.
         global_batch: samples a step.
         seed: of the permutations.
+        empties: rows that are empty targets; needed with `empty_share` only.
+        empty_share: of the rows of an epoch; the rarer kind is repeated, the other one thinned out.
     """
 
     samples: int
     global_batch: int
     seed: int
+    empties: tuple[int, ...] = ()
+    empty_share: float | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -33,8 +39,38 @@ class Order:
     def rows(self, step: int) -> np.ndarray:
         """The samples of a step: (global_batch,) int64."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        permutation = np.random.default_rng([self.seed, 1, epoch]).permutation(self.samples)
-        return permutation[place * self.global_batch : (place + 1) * self.global_batch]
+        return epoch_rows(self, epoch)[place * self.global_batch : (place + 1) * self.global_batch]
+
+
+@lru_cache(maxsize=2)
+def epoch_rows(order: Order, epoch: int) -> np.ndarray:
+    """All rows of an epoch, shuffled: (samples,) int64."""
+    generator = np.random.default_rng([order.seed, 1, epoch])
+    if order.empty_share is None:
+        return generator.permutation(order.samples)
+    others = np.setdiff1d(np.arange(order.samples), order.empties)
+    count = round(order.empty_share * order.samples)
+    parts = [draw(np.asarray(order.empties), count, generator), draw(others, order.samples - count, generator)]
+    return generator.permutation(np.concatenate(parts))
+
+
+def draw(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """`count` of `rows`, each as often as any other, give or take one: (count,) int64.
+
+    Raises:
+        ValueError: there are no rows to draw from.
+    """
+    if not count:
+        return np.empty(0, dtype=np.int64)
+    if not len(rows):
+        raise ValueError("there are no samples of this kind")
+    turns = [generator.permutation(rows) for _ in range(-(-count // len(rows)))]
+    return np.concatenate(turns)[:count].astype(np.int64)
+
+
+def empty_rows(is_empty: Sequence[bool]) -> tuple[int, ...]:
+    """Rows that are empty targets."""
+    return tuple(np.flatnonzero(np.asarray(is_empty, dtype=bool)).tolist())
 
 
 def micro_batches(rows: np.ndarray, size: int, rank: int, ranks: int) -> list[tuple[int, np.ndarray]]:

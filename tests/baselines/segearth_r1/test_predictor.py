@@ -34,6 +34,10 @@ def checkpoint(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("model") / "tiny")
 
 
+def logits_of(predictor, images, questions):
+    return [logits for logits, _ in predictor.logits(images, questions)]
+
+
 def test_it_is_a_predictor_and_masks_have_the_images_size(predictor):
     assert isinstance(predictor, Predictor)
     for found, image in zip(predictor.segment(pictures(), QUESTIONS), pictures(), strict=True):
@@ -43,8 +47,9 @@ def test_it_is_a_predictor_and_masks_have_the_images_size(predictor):
 
 def test_a_batch_answers_as_one_by_one(predictor):
     together = list(predictor.logits(pictures(), QUESTIONS))
-    for logits, image, question in zip(together, pictures(), QUESTIONS, strict=True):
-        (alone,) = predictor.logits([image], [question])
+    for (logits, presence), image, question in zip(together, pictures(), QUESTIONS, strict=True):
+        ((alone, _),) = predictor.logits([image], [question])
+        assert presence is None
         assert torch.allclose(logits, alone, atol=1e-4)
 
 
@@ -54,9 +59,9 @@ def test_questions_about_one_image_share_its_features(predictor, monkeypatch):
     monkeypatch.setattr(predictor.model, "encode_image", lambda x: seen.append(len(x)) or encode(x))
     monkeypatch.setattr(predictor, "batch_size", 3)
     image = pictures(1)[0]
-    shared = list(predictor.logits([image] * 3, QUESTIONS))
+    shared = logits_of(predictor, [image] * 3, QUESTIONS)
     assert seen == [1]
-    (alone,) = predictor.logits([image], QUESTIONS[1:2])
+    (alone,) = logits_of(predictor, [image], QUESTIONS[1:2])
     assert torch.allclose(shared[1], alone, atol=1e-4)
 
 
@@ -83,9 +88,9 @@ def test_out_of_memory_halves_the_batch_and_says_so(predictor, monkeypatch, capl
     monkeypatch.setattr(predictor, "batch_size", 4)
     monkeypatch.setattr(logging.getLogger("earthreason"), "propagate", True)
     questions = (QUESTIONS * 2)[:4]
-    expected = [next(iter(predictor.logits([image], [q]))) for image, q in zip(pictures(4), questions, strict=True)]
+    expected = [logits_of(predictor, [image], [q])[0] for image, q in zip(pictures(4), questions, strict=True)]
     with caplog.at_level(logging.WARNING, "earthreason.segearth_r1"):
-        found = list(predictor.logits(pictures(4), questions))
+        found = logits_of(predictor, pictures(4), questions)
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, expected, strict=True))
     assert predictor.batch_size == 1
     assert "batches of 2" in caplog.text
@@ -127,15 +132,15 @@ def test_a_checkpoint_loads_and_answers_as_it_was_saved(checkpoint, predictor):
     loaded = SegEarthR1Predictor.from_pretrained(checkpoint)
     for name, tensor in predictor.model.state_dict().items():
         assert torch.equal(tensor, loaded.model.state_dict()[name]), name
-    ours, theirs = (next(iter(p.logits(pictures(1), QUESTIONS[:1]))) for p in (predictor, loaded))
+    ours, theirs = (logits_of(p, pictures(1), QUESTIONS[:1])[0] for p in (predictor, loaded))
     assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 def test_bfloat16_stays_close_to_float32(checkpoint, predictor):
     half = SegEarthR1Predictor.from_pretrained(checkpoint, dtype="bfloat16")
     assert next(half.model.parameters()).dtype == torch.bfloat16
-    found = next(iter(half.logits(pictures(1), QUESTIONS[:1]))).float()
-    expected = next(iter(predictor.logits(pictures(1), QUESTIONS[:1])))
+    found = logits_of(half, pictures(1), QUESTIONS[:1])[0].float()
+    expected = logits_of(predictor, pictures(1), QUESTIONS[:1])[0]
     assert torch.isfinite(found).all()
     assert (found - expected).abs().mean() < 0.1 * expected.abs().mean()
 
@@ -180,7 +185,9 @@ def test_tiles_cover_every_pixel(height, width):
 
 
 def test_tiles_of_constant_logits_blend_to_the_constant(predictor, monkeypatch):
-    monkeypatch.setattr(predictor, "logits", lambda images, questions: iter([torch.full((64, 64), 2.0)] * len(images)))
+    monkeypatch.setattr(
+        predictor, "logits", lambda images, questions: iter([(torch.full((64, 64), 2.0), None)] * len(images))
+    )
     found = predictor.segment_tiled(Image.new("RGB", (300, 200)), "where?", tile=128)
     assert found.mask.all()
     assert found.no_target_score == pytest.approx(1 - torch.tensor(2.0).sigmoid().item(), abs=1e-5)

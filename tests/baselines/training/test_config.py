@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.training.config import load_config
-from baselines.training.loop import rate_at
+from baselines.training.optimizer import rate_at
 from baselines.training.order import Order, micro_batches, pass_seed
 from earthreason.errors import DataNotFoundError, EarthReasonError
 

@@ -1,7 +1,9 @@
 """Training learns, stops and goes on exactly, and is the same on two processes."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from baselines.segearth_r1 import modeling
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.training import loop
 from baselines.training.checkpoints import list_states, load_latest, save_state
 from baselines.training.config import TrainConfig
+from baselines.training.learner import build_learner
 from baselines.training.loop import train
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
@@ -106,6 +110,57 @@ def test_two_processes_have_the_losses_of_one(uninterrupted, tmp_path):
     assert losses(out) == pytest.approx(losses(uninterrupted), rel=2e-3)
 
 
+def test_every_option_goes_on_exactly_from_a_checkpoint(tmp_path):
+    """Average, adapters, rates by depth, turned images, more empty targets, worker processes: stop after 4, go on."""
+    options = {
+        "optim": {"ema": 0.5, "layer_decay": 0.8, "steps": 6}, "workers": 1, "pictures_every": 6, "validate_every": 3,
+        "data": {"config": "sample", "train": "train[:12]", "validation": "train[:4]", "question": "random",
+                 "augment": "dihedral", "empty_share": 0.5},
+        "model": {"size": "mini", "freeze_vision": False, "lora": {"rank": 2}, "tokenizer": "learned",
+                  "architecture": {"no_target_head": True}},
+        "trackers": ["tensorboard"],
+    }  # fmt: skip
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    train(config_of(**options), whole)
+    go_back_to_step_4(whole, parted)
+    train(config_of(**options), parted)
+    expected, found = weights(whole), weights(parted)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.allclose(tensor, found[name], atol=1e-6), name
+    assert losses(parted) == pytest.approx(losses(whole), rel=1e-5)
+    assert losses(parted, "validation_gIoU") == pytest.approx(losses(whole, "validation_gIoU"), abs=1e-6)
+    with Image.open(parted / "pictures" / "step-0000006.png") as picture:
+        assert picture.width > 500
+    assert list(whole.rglob("events.out.tfevents.*"))
+    assert set(losses(whole, "presence")) == {1, 2, 3, 4, 5, 6}
+    card = json.loads((whole / "run.json").read_text())
+    assert 0 < card["trained_parameters"] < card["parameters"]
+
+
+def go_back_to_step_4(finished, out):
+    shutil.copytree(finished / "checkpoints", out / "checkpoints")
+    shutil.rmtree(out / "checkpoints" / "step-0000006")
+    shutil.copy(finished / "metrics.csv", out / "metrics.csv")
+
+
+@pytest.mark.slow
+def test_sharded_weights_and_moments_have_the_losses_of_one_process(uninterrupted, tmp_path):
+    """FSDP2 on two processes, going on from a checkpoint of one process."""
+    config, out = write_config(tmp_path / "c.yaml", config_of()), tmp_path / "run"
+    go_back_to_step_4(uninterrupted, out)
+    settings = ROOT / "configs" / "accelerate" / "fsdp2.yaml"
+    launch = ("-m", "accelerate.commands.launch", "--config_file", str(settings), "--num_processes", "2",
+              "--use_cpu", "--main_process_port", "0", "--mixed_precision", "no")  # fmt: skip
+    process = shell(config, out, *launch)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert losses(out) == pytest.approx(losses(uninterrupted), rel=2e-3)
+    expected, found = weights(uninterrupted), weights(out)
+    assert expected.keys() == found.keys()
+    assert all(torch.allclose(tensor, found[name], atol=2e-3) for name, tensor in expected.items())
+
+
 @pytest.mark.slow
 def test_it_learns_eight_samples_by_heart(tmp_path):
     optim = {"global_batch": 8, "micro_batch": 8, "steps": 150}
@@ -119,7 +174,7 @@ def test_it_learns_eight_samples_by_heart(tmp_path):
 
 def test_frozen_vision_stays_as_it_is(tmp_path):
     config = config_of(model={"size": "mini", "freeze_vision": True}, optim={"steps": 2})
-    before = {name: tensor.clone() for name, tensor in loop.build_model(config)[0].state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in build_learner(config, list).model.state_dict().items()}
     train(config, tmp_path / "run")
     after = weights(tmp_path / "run")
     changed = {name.split(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name])}
@@ -133,7 +188,7 @@ def test_a_folder_of_another_run_is_refused(uninterrupted):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_step", lambda *_: {"loss": float("nan")})
+    monkeypatch.setattr(modeling, "language_loss", lambda logits, _: logits.sum() * float("nan"))
     with pytest.raises(EarthReasonError, match="the loss of step 0 is nan"):
         train(config_of(), tmp_path / "run")
     assert (tmp_path / "run" / "nan" / "step-0000000.pt").is_file()

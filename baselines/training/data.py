@@ -1,0 +1,119 @@
+"""From rows to the batches of every step, in an order that depends on the seed only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from baselines.common.prefetch import prefetch
+from baselines.training.config import TrainConfig
+from baselines.training.learner import Batch, Learner
+from baselines.training.order import Order, empty_rows, micro_batches
+from earthreason.errors import EarthReasonError
+from earthreason.torch import Item, PixelReasoningDataset
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Passes = list[tuple[int, Batch]]
+"""The forward passes of one process in one step, each with its number in the whole step."""
+
+_DIRECTION = re.compile(
+    r"\b(left|right|top|bottom|upper|lower|above|below|beneath|clockwise|horizontal\w*|vertical\w*|north\w*|south\w*"
+    r"|east\w*|west\w*|sunrise|sunset|(?:morning|midday|noon|evening) (?:sun|light|shade|shadow)"
+    r"|shadows? (?:falls?|points?))\b",
+    re.IGNORECASE,
+)
+
+
+def order_of(rows: Dataset, config: TrainConfig) -> Order:
+    """The order of a run over a training split.
+
+    Raises:
+        EarthReasonError: the split does not fill a batch, or lacks the samples that `empty_share` asks for.
+    """
+    share, batch = config.data.empty_share, config.optim.global_batch
+    if len(rows) < batch:
+        raise EarthReasonError(f"{len(rows)} training samples do not fill a batch of {batch}")
+    empties = empty_rows(rows["is_empty"]) if share is not None else ()
+    if share is not None and ((share > 0 and not empties) or (share < 1 and len(empties) == len(rows))):
+        kind = "empty target" if not empties else "sample with a target"
+        raise EarthReasonError(f"data.empty_share={share}: the training split has no {kind}")
+    return Order(len(rows), batch, config.seed, empties, share)
+
+
+class StepDataset(TorchDataset[Passes]):
+    """Item `n` is everything this process computes in step `n`."""
+
+    def __init__(
+        self, rows: Dataset, learner: Learner, config: TrainConfig, order: Order, rank: int = 0, ranks: int = 1
+    ) -> None:
+        """Wrap a training split.
+
+        Args:
+            rows: of the split.
+            learner: makes batches of items.
+            config: of the run.
+            order: of its samples.
+            rank: of this process.
+            ranks: how many there are.
+
+        Raises:
+            EarthReasonError: the global batch cannot be shared among the processes.
+        """
+        self.items = PixelReasoningDataset(rows, learner.image_size, config.data.question, config.seed)
+        self.collate, self.config, self.order, self.rank, self.ranks = learner.collate, config, order, rank, ranks
+        try:
+            micro_batches(order.rows(0), config.optim.micro_batch, rank, ranks)
+        except ValueError as error:
+            raise EarthReasonError(str(error)) from None
+
+    def __getitem__(self, step: int) -> Passes:
+        self.items.set_epoch(self.order.epoch_of(step))
+        passes = micro_batches(self.order.rows(step), self.config.optim.micro_batch, self.rank, self.ranks)
+        return [(number, self.collate([self._item(int(row), step) for row in rows])) for number, rows in passes]
+
+    def _item(self, row: int, step: int) -> Item:
+        item = self.items[row]
+        if self.config.data.augment == "none":
+            return item
+        return turned(item, int(np.random.default_rng([self.config.seed, 3, step, row]).integers(8)))
+
+    def iterate(self, start: int, steps: int) -> Iterator[tuple[int, Passes]]:
+        """Step and passes from `start` on, prepared ahead by `config.workers` processes, or a thread."""
+        numbers = range(start, steps)
+        if not self.config.workers:
+            yield from zip(numbers, prefetch(self.__getitem__, numbers), strict=True)
+            return
+        loader = DataLoader(
+            self, batch_size=None, sampler=numbers, num_workers=self.config.workers, multiprocessing_context="spawn",
+            pin_memory=torch.cuda.is_available(),
+        )  # fmt: skip
+        yield from zip(numbers, loader, strict=True)
+
+
+def names_direction(texts: Sequence[str | None]) -> bool:
+    """Whether a text would be wrong about a turned image."""
+    return any(_DIRECTION.search(text) for text in texts if text)
+
+
+def turned(item: Item, symmetry: int) -> Item:
+    """One of the eight symmetries of the square, applied to image and mask; texts with directions stay upright.
+
+    Args:
+        item: of a square canvas.
+        symmetry: 0 to 7; quarter turns, mirrored from 4 on.
+    """
+    if names_direction([item["question"], item["answer"]]):
+        return item
+    quarters, mirrored = symmetry % 4, symmetry >= 4
+    image, mask = (torch.rot90(tensor, quarters, (-2, -1)) for tensor in (item["image"], item["mask"]))
+    if mirrored:
+        image, mask = image.flip(-1), mask.flip(-1)
+    return Item({**item, "image": image, "mask": mask})

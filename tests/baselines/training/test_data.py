@@ -1,0 +1,113 @@
+"""What a step is made of does not depend on workers or processes; turned images keep their masks and words."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.training.config import TrainConfig
+from baselines.training.data import StepDataset, names_direction, order_of, turned
+from baselines.training.learner import build_learner
+from baselines.training.order import Order, epoch_rows
+from earthreason import load_dataset
+from earthreason.errors import EarthReasonError
+
+
+def config_of(**data):
+    return TrainConfig.model_validate({
+        "model": {"size": "mini"}, "optim": {"global_batch": 4, "micro_batch": 2},
+        "data": {"config": "sample", "question": "random", **data},
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return load_dataset("earthreason", "sample", split="train[:16]")
+
+
+def dataset_of(rows, config, *ranks):
+    return StepDataset(rows, build_learner(config, list), config, order_of(rows, config), *ranks)
+
+
+def same(a, b):
+    return [n for n, _ in a] == [n for n, _ in b] and all(
+        torch.equal(x[key], y[key]) for (_, x), (_, y) in zip(a, b, strict=True) for key in x
+    )
+
+
+def test_worker_processes_give_what_a_thread_gives(rows):
+    config = config_of(augment="dihedral")
+    alone = list(dataset_of(rows, config).iterate(1, 6))
+    shared = list(dataset_of(rows, config.model_copy(update={"workers": 2})).iterate(1, 6))
+    assert [step for step, _ in alone] == [step for step, _ in shared] == [1, 2, 3, 4, 5]
+    assert all(same(a, b) for (_, a), (_, b) in zip(alone, shared, strict=True))
+
+
+def test_two_ranks_together_see_what_one_sees(rows):
+    config = config_of(augment="dihedral")
+    whole = dataset_of(rows, config)[3]
+    parts = [dataset_of(rows, config, rank, 2)[3] for rank in range(2)]
+    assert same(whole, sorted(parts[0] + parts[1], key=lambda numbered: numbered[0]))
+
+
+def test_a_global_batch_that_cannot_be_shared_is_refused(rows):
+    with pytest.raises(EarthReasonError, match="multiple of optim.micro_batch"):
+        dataset_of(rows, config_of(), 0, 3)
+
+
+@given(st.integers(0, 7), st.integers(0, 2**32 - 1))
+def test_image_and_mask_turn_together(symmetry, seed):
+    mask = torch.from_numpy(np.random.default_rng(seed).random((8, 8)) < 0.5)
+    item = {"image": mask.repeat(3, 1, 1).byte(), "mask": mask, "question": "Where would a boat rest?", "answer": None}
+    found = turned(item, symmetry)
+    assert torch.equal(found["image"][0].bool(), found["mask"])
+    assert found["mask"].sum() == mask.sum()
+
+
+def test_the_eight_symmetries_differ_and_the_first_changes_nothing():
+    mask = torch.arange(9).view(3, 3)
+    item = {"image": mask.repeat(3, 1, 1), "mask": mask, "question": "q", "answer": None}
+    seen = {tuple(turned(item, symmetry)["mask"].flatten().tolist()) for symmetry in range(8)}
+    assert len(seen) == 8
+    assert torch.equal(turned(item, 0)["mask"], mask)
+
+
+@pytest.mark.parametrize(
+    ("text", "directed"),
+    [
+        ("Which is on the left bank?", True),
+        ("Where does the sun rise, towards the east?", True),
+        ("the Northern edge", True),
+        ("Which of them leaves most of the lawn free?", False),
+        ("What is left over?", True),  # rather upright once too often
+        (None, False),
+    ],
+)
+def test_words_of_direction_are_found(text, directed):
+    assert names_direction([text]) is directed
+
+
+def test_an_item_that_names_a_direction_stays_upright():
+    mask = torch.arange(4).view(2, 2)
+    item = {"image": mask.repeat(3, 1, 1), "mask": mask, "question": "q", "answer": "the western one"}
+    assert all(torch.equal(turned(item, symmetry)["mask"], mask) for symmetry in range(8))
+
+
+@given(st.integers(4, 60), st.floats(0.05, 0.95), st.integers(0, 3))
+def test_empty_targets_come_as_often_as_asked(samples, share, epoch):
+    empties = tuple(range(0, samples, 3))
+    order = Order(samples, 4, 1, empties, share)
+    found = epoch_rows(order, epoch)
+    counts = np.bincount(found, minlength=samples)
+    chosen = np.isin(found, empties).sum()
+    assert chosen == round(share * samples)
+    others = np.delete(counts, empties)
+    for kind in (counts[list(empties)], others):
+        assert kind.max() - kind.min() <= 1
+
+
+def test_asking_for_empty_targets_where_there_are_none_is_an_error(rows):
+    filled = rows.filter(lambda row: not row["is_empty"])
+    with pytest.raises(EarthReasonError, match="has no empty target"):
+        order_of(filled, config_of(empty_share=0.3))
