@@ -85,7 +85,7 @@ def run_reference_way(model: SegEarthR1Model, inputs: dict[str, torch.Tensor]) -
         )
         features = model.vision_tower(pixels)
         image = ImageFeatures(features[-1], visual, *model.pixel_decoder(features))
-        _, logits = model.decode(read.last_hidden_state, inputs["question_mask"], image)
+        _, logits, _ = model.decode(read.last_hidden_state, inputs["question_mask"], image)
     return logits[-1].squeeze(1)
 
 

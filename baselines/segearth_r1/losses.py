@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -94,8 +95,15 @@ def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), present.float())
 
 
-def language_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of the next token over labels that are not -100; 0 where there are none."""
-    shifted, targets = logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten()
-    total = F.cross_entropy(shifted, targets, ignore_index=-100, reduction="sum")
-    return total / (targets != -100).sum().clamp(min=1)
+def language_loss(head: Callable[[Tensor], Tensor], states: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of the next token over labels that are not -100; 0 where there are none.
+
+    Args:
+        head: states to logits; only called on positions that count, whose logits are a fraction of all.
+        states: (B, L, hidden).
+        labels: (B, L).
+    """
+    targets = labels[:, 1:]
+    counted = targets != -100
+    total = F.cross_entropy(head(states[:, :-1][counted]).float(), targets[counted], reduction="sum")
+    return total / counted.sum().clamp(min=1)

@@ -161,7 +161,7 @@ class SegEarthR1Model(PreTrainedModel):
         query, logits, presence = self.decode(states, question_mask, image)
         losses = {} if masks is None else mask_losses(logits, masks, self.loss_config)
         if labels is not None and (labels != -100).any():
-            losses["language"] = language_loss(self.lm_head(states), labels)
+            losses["language"] = language_loss(self.lm_head, states, labels)
         if masks is not None and presence is not None:
             losses["presence"] = presence_loss(presence, masks)
         steps = [step.squeeze(1) for step in logits]

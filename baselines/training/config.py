@@ -134,6 +134,9 @@ class OptimConfig(Part):
     clip: float = Field(default=0.0, ge=0)
 
 
+Shard = Literal["none", "gradients", "everything"]
+
+
 class TrainConfig(Part):
     """A run.
 
@@ -141,6 +144,7 @@ class TrainConfig(Part):
         name: for the run card.
         seed: of new weights, data order, questions, points and stochastic depth.
         precision: of the forward pass.
+        shard: over processes: `none` (each has all), `gradients` and moments (ZeRO-2), or `everything` (ZeRO-3).
         workers: processes that load data; the order of the data does not depend on them.
         log_every, save_every, validate_every, pictures_every: steps; 0 never.
         validation_samples: at most so many are predicted each time.
@@ -151,6 +155,7 @@ class TrainConfig(Part):
     name: str = "segearth_r1"
     seed: int = 42
     precision: Literal["no", "bf16", "fp16"] = "no"
+    shard: Shard = "none"
     workers: int = Field(default=0, ge=0)
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=100, ge=0)

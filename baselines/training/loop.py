@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
@@ -14,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
@@ -24,7 +26,8 @@ from baselines.training.learner import Learner, build_learner
 from baselines.training.optimizer import add_adapters, average_of, make_optimizer, without_adapters
 from baselines.training.order import pass_seed
 from baselines.training.records import MetricLog, best_so_far, save_offender, write_card
-from baselines.training.state import gather_state, restore_state
+from baselines.training.sharding import exchange_gradients, shard_model
+from baselines.training.state import gather_state, gather_weights, restore_state
 from baselines.training.validation import Validation
 from earthreason.data.load import load_dataset
 from earthreason.errors import EarthReasonError
@@ -86,6 +89,7 @@ class Run:
         self.model: PreTrainedModel = learner.model.train()
         if config.model.lora is not None:
             add_adapters(self.model, config.model.lora)
+        self.plain = self._shard()
         self.average: AveragedModel | None = average_of(self.model, config.optim.ema) if config.optim.ema else None
         self.optimizer, self.schedule = make_optimizer(self.model, config.optim, steps)
         self.prepared, self.wrapped = self._prepare()
@@ -93,10 +97,29 @@ class Run:
         self.log: MetricLog | None = None
         self.best = -1.0
 
+    def _shard(self) -> PreTrainedModel | None:
+        """Shard the model, if asked to; returns a whole one that can hold its weights, for looking and saving."""
+        if self.config.shard == "none" or self.accelerator.num_processes == 1:
+            return None
+        if self.config.optim.ema:
+            raise EarthReasonError("optim.ema needs whole weights in every process; set shard=none or optim.ema=0")
+        plain = copy.deepcopy(self.model) if self.accelerator.is_main_process else None
+        self.model.to(self.accelerator.device)
+        shard_model(self.model, self.config.shard, self.accelerator.device, self.accelerator.num_processes)
+        return plain
+
+    @property
+    def sharded(self) -> bool:
+        """Whether this process holds only a part of the weights."""
+        return isinstance(self.model, FSDPModule)
+
     def _prepare(self) -> tuple[Any, Any]:
         if self.average is not None:
             self.average.to(self.accelerator.device)
-        model, optimizer = self.accelerator.prepare(self.model, self.optimizer)
+        if self.sharded:
+            model, optimizer = self.model, self.accelerator.prepare(self.optimizer)
+        else:
+            model, optimizer = self.accelerator.prepare(self.model, self.optimizer)
         return optimizer, torch.compile(model, dynamic=True) if self.config.model.compile else model
 
     @property
@@ -134,7 +157,9 @@ class Run:
             torch.manual_seed(pass_seed(self.config.seed, step, number))
             # Gradients are exchanged once a step, with the last pass.
             last = place == len(passes) - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+            if self.sharded:
+                exchange_gradients(self.model, last)
+            with nullcontext() if last or self.sharded else self.accelerator.no_sync(self.wrapped):
                 with self.accelerator.autocast():
                     output = self.wrapped(
                         **{name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
@@ -175,9 +200,9 @@ class Run:
                 save_state(self.out / "checkpoints", done, state, {"identity": self.identity}, self.config.keep)
 
     def _look(self, done: int, pictures: bool, scores: bool) -> None:
-        if self.log is None or self.validation is None:
-            return
         kept = self._kept()
+        if kept is None or self.log is None or self.validation is None:
+            return
         with torch.random.fork_rng():
             predictor = self.learner.predictor(kept)
             if pictures:
@@ -192,15 +217,27 @@ class Run:
                     self.learner.save(kept, self.out / "best")
         self.model.train()
 
-    def _kept(self) -> PreTrainedModel:
-        """The weights that are validated and saved: averaged if asked for, adapters merged."""
+    def _kept(self) -> PreTrainedModel | None:
+        """The weights that are validated and saved: averaged if asked for, whole, adapters merged; None elsewhere.
+
+        All processes call it, the first one gets them.
+        """
+        if self.sharded:
+            weights = gather_weights(self.model)
+            if self.plain is None:
+                return None
+            self.plain.load_state_dict(weights)
+            return without_adapters(self.plain.to(self.accelerator.device))
+        if not self.accelerator.is_main_process:
+            return None
         averaged = self.model if self.average is None else cast(PreTrainedModel, self.average.module)
         return without_adapters(averaged)
 
     def finish(self, steps: int, seconds: float) -> Path:
         """Write the final model and the card of the run; returns the model's folder."""
-        if self.accelerator.is_main_process:
-            self.learner.save(self._kept(), self.out / "final")
+        kept = self._kept()
+        if kept is not None:
+            self.learner.save(kept, self.out / "final")
             write_card(self.out, self.config, self.model, steps, seconds, self.accelerator)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+def gather_weights(model: nn.Module) -> dict[str, Any]:
+    """Whole weights on the CPU; all processes call it, the first one gets everything."""
+    return get_model_state_dict(model, options=_WHOLE)
 
 
 def gather_state(

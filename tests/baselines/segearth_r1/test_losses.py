@@ -80,6 +80,13 @@ def test_language_loss_counts_supervised_positions_only():
     logits = torch.zeros(1, 4, 10)
     logits[0, 1, 7] = 50.0
     labels = torch.tensor([[-100, -100, 7, -100]])
-    assert language_loss(logits, labels).item() == pytest.approx(0, abs=1e-5)
-    assert language_loss(torch.zeros(1, 4, 10), labels).item() == pytest.approx(math.log(10), rel=1e-5)
-    assert language_loss(logits, torch.full((1, 4), -100)).item() == 0
+    seen = []
+
+    def head(states):
+        seen.append(len(states))
+        return states
+
+    assert language_loss(head, logits, labels).item() == pytest.approx(0, abs=1e-5)
+    assert language_loss(head, torch.zeros(1, 4, 10), labels).item() == pytest.approx(math.log(10), rel=1e-5)
+    assert language_loss(head, logits, torch.full((1, 4), -100)).item() == 0
+    assert seen == [1, 1, 0]
