@@ -80,7 +80,10 @@ def make_model(settings: ModelConfig, texts: Texts, seed: int) -> tuple[SegEarth
         tokenizer, seg = language.tokenizer, add_tokens(language.tokenizer)
         language.resize(len(tokenizer))
         config = SegEarthR1Config(
-            text_config=language.config, image_size=settings.image_size, seg_token_id=seg, **small_parts(), **changes
+            text_config=language.config,
+            image_size=settings.image_size,
+            seg_token_id=seg,
+            **{**small_parts(), **changes},
         )
     else:
         language = None

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
@@ -70,6 +71,7 @@ def train(config: TrainConfig, out: Path) -> Path:
 
 def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
     """An accelerator with the configured precision and trackers; kind and number of devices are the launcher's."""
+    AcceleratorState._reset_state()  # accelerate keeps the precision of an earlier run and refuses another
     kwargs = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
         mixed_precision=config.precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[kwargs],

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 
 from baselines.segearth_r1 import modeling
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
+from baselines.segearth_r1.tiny import save_tiny
 from baselines.training.checkpoints import list_states, load_latest, save_state
-from baselines.training.config import TrainConfig
+from baselines.training.config import TrainConfig, load_config
 from baselines.training.learner import build_learner
 from baselines.training.loop import train
 from earthreason import load_dataset
@@ -167,6 +168,21 @@ def test_it_learns_eight_samples_by_heart(tmp_path):
     history = losses(tmp_path / "run")
     assert history[150] < 0.2 * history[1]
     assert losses(tmp_path / "run", "validation_gIoU")[150] > 0.9
+
+
+@pytest.mark.parametrize("preset", ["earthreason", "rrsis-d", "refsegrs"])
+def test_the_papers_presets_take_a_step(preset, tmp_path):
+    """All settings but the size of the model and the data are the preset's own, bfloat16 and checkpointing included."""
+    start = save_tiny(tmp_path / "start")
+    changes = [f"model.checkpoint={start}", "data.config=sample", "data.data_dir=null", "data.train=train[:16]",
+               "optim.steps=1", "validation_samples=2", "workers=0"]  # fmt: skip
+    config = load_config(ROOT / "configs" / "segearth_r1" / f"{preset}.yaml", changes)
+    assert (config.precision, config.optim.global_batch) == ("bf16", 16)
+    train(config, tmp_path / "run")
+    expected = {"loss", "mask", "dice"} | ({"language"} if preset == "earthreason" else set())
+    assert all(0 < losses(tmp_path / "run", name)[1] < 1000 for name in expected)
+    assert ("language" in expected) == bool(losses(tmp_path / "run", "language"))
+    assert (tmp_path / "run" / "final" / "model.safetensors").is_file()
 
 
 def test_frozen_vision_stays_as_it_is(tmp_path):
