@@ -29,9 +29,9 @@ from transformers import PhiConfig
 
 from baselines.common.dtypes import DTYPES
 from baselines.common.pixels import normalise
+from baselines.common.prompt import IMAGE_ID
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import ImageFeatures, SegEarthR1Model
-from baselines.segearth_r1.prompt import IMAGE_ID
 
 QUESTION, REPLY, BEFORE = 25, 40, 71
 """Tokens of a question of mean length, of a reply with an answer, of the rest of the prompt."""

@@ -31,9 +31,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from baselines.common.dtypes import DTYPES
 from baselines.common.pixels import normalise
+from baselines.common.prompt import IMAGE_ID
 from baselines.segearth_r1.losses import MaskLossConfig, mask_losses
 from baselines.segearth_r1.modeling import ImageFeatures, SegEarthR1Model
-from baselines.segearth_r1.prompt import IMAGE_ID
 
 Inputs = dict[str, torch.Tensor]
 

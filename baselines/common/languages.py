@@ -1,20 +1,48 @@
-"""Pretrained causal language models, from a transformers folder, a Hub id or a GGUF file."""
+"""The language model of a new model: from a transformers folder, a Hub id or a GGUF file, or from scratch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
+from baselines.common.processing import add_tokens
+from baselines.common.tokenizers import byte_tokenizer, learned_tokenizer
 from earthreason.errors import EarthReasonError
+
+if TYPE_CHECKING:
+    from baselines.training.config import ModelConfig
+
+Size = Literal["mini", "tiny", "small"]
+Texts = Callable[[], Sequence[str]]
+"""Gives the questions and answers of the training split, for tokenizers that are learned."""
+_LAYERS: dict[Size, dict[str, Any]] = {
+    "mini": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "tiny": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6},
+    "small": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "num_attention_heads": 8},
+}
+
+
+def text_config(size: Size, vocabulary: int) -> LlamaConfig:
+    """A Llama of a few layers."""
+    return LlamaConfig(vocab_size=vocabulary, max_position_embeddings=1024, **_LAYERS[size])
 
 
 @dataclass
 class Language:
-    """A causal language model and its tokenizer.
+    """A pretrained causal language model and its tokenizer.
 
     Attributes:
         causal: in float32.
@@ -71,3 +99,49 @@ def load_language(source: str | Path) -> Language:
         reason = str(error).strip().splitlines()[0]
         raise EarthReasonError(f"{source}: no causal language model can be loaded: {reason}") from None
     return Language(causal, tokenizer)
+
+
+@dataclass
+class TextPart:
+    """The language side of a new model.
+
+    Attributes:
+        config: of the language model.
+        tokenizer: knows the added tokens.
+        token_ids: of the added tokens.
+        pretrained: weights to start from; None from scratch.
+    """
+
+    config: PreTrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+    token_ids: list[int]
+    pretrained: Language | None = None
+
+    def load_into(self, model: Any) -> None:
+        """Copy pretrained weights into a model's `language_model` and, if it has one, `lm_head`; from scratch, none."""
+        if self.pretrained is not None:
+            model.language_model.load_state_dict(self.pretrained.base)
+            if hasattr(model, "lm_head"):
+                model.lm_head.load_state_dict({"weight": self.pretrained.head})
+
+
+def make_text(settings: ModelConfig, tokens: Sequence[str], fixed: Sequence[str], texts: Texts) -> TextPart:
+    """The language side that a configuration asks for.
+
+    Args:
+        settings: of the model.
+        tokens: to add to the tokenizer.
+        fixed: what every prompt consists of, for tokenizers that are learned.
+        texts: questions and answers.
+
+    Raises:
+        EarthReasonError: the pretrained model cannot be loaded.
+    """
+    if settings.language_model is not None:
+        language = load_language(settings.language_model)
+        ids = add_tokens(language.tokenizer, tokens)
+        language.resize(len(language.tokenizer))
+        return TextPart(language.config, language.tokenizer, ids, language)
+    tokenizer = byte_tokenizer() if settings.tokenizer == "bytes" else learned_tokenizer([*fixed, *texts()])
+    ids = add_tokens(tokenizer, tokens)
+    return TextPart(text_config(settings.size, len(tokenizer)), tokenizer, ids)

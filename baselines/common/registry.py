@@ -52,6 +52,9 @@ MODELS: dict[str, Model] = {
             "the reference model of the paper; needs --checkpoint",
             "baselines.segearth_r1.predictor:build",
         ),
+        Model("lisa", "a language model prompts SAM; needs --checkpoint", "baselines.lisa.learner:build_predictor"),
+        Model("pixellm", "a codebook of mask tokens; needs --checkpoint", "baselines.pixellm.learner:build_predictor"),
+        Model("psalm", "scored mask queries; needs --checkpoint", "baselines.psalm.learner:build_predictor"),
     )
 }
 

@@ -19,9 +19,10 @@ from torch import Tensor
 from baselines.common.dtypes import DTYPES
 from baselines.common.languages import load_language
 from baselines.common.pickles import read_arrays
+from baselines.common.processing import add_tokens
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.processing import SegEarthR1Processor, add_tokens
+from baselines.segearth_r1.processing import SegEarthR1Processor
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
 
@@ -213,7 +214,8 @@ def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtyp
     """
     arrays = read_arrays(mask2former)
     loaded = load_language(language)
-    tokenizer, seg = loaded.tokenizer, add_tokens(loaded.tokenizer)
+    tokenizer = loaded.tokenizer
+    [seg] = add_tokens(tokenizer)
     loaded.resize(len(tokenizer))
     config = SegEarthR1Config(text_config=loaded.config, seg_token_id=seg)
     model = SegEarthR1Model(config)

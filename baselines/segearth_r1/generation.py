@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from baselines.common.prompt import IMAGE_ID, Prompt, Task
 from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.prompt import IMAGE_ID, Prompt, Task, open_reply
+from baselines.segearth_r1.prompt import open_reply
 
 
 def generate_reply(

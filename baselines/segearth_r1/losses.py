@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -87,23 +86,3 @@ def mask_losses(predictions: list[Tensor], masks: Tensor, config: MaskLossConfig
         bce.append(bce_loss(sampled, labels))
         dice.append(dice_loss(sampled, labels))
     return {"mask": config.bce * torch.stack(bce).sum(), "dice": config.dice * torch.stack(dice).sum()}
-
-
-def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """BCE of whether a mask (B, H, W) has any pixel, from logits (B,). Not in the paper; for the no-target head."""
-    present = masks.flatten(1).any(1)
-    return F.binary_cross_entropy_with_logits(logits.float(), present.float())
-
-
-def language_loss(head: Callable[[Tensor], Tensor], states: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of the next token over labels that are not -100; 0 where there are none.
-
-    Args:
-        head: states to logits; only called on positions that count, whose logits are a fraction of all.
-        states: (B, L, hidden).
-        labels: (B, L).
-    """
-    targets = labels[:, 1:]
-    counted = targets != -100
-    total = F.cross_entropy(head(states[:, :-1][counted]).float(), targets[counted], reduction="sum")
-    return total / counted.sum().clamp(min=1)

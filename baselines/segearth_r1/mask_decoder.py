@@ -24,10 +24,10 @@ class DecoderLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(dim)
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor) -> Tensor:
-        """Query (B, 1, D), memory (B, N, D), blocked (B * heads, 1, N) bool to (B, 1, D)."""
+        """Query (B, Q, D), memory (B, N, D), blocked (B * heads, Q, N) bool to (B, 1, D)."""
         found, _ = self.cross_attention(query, keys, values, attn_mask=blocked, need_weights=False)
         query = self.cross_norm(query + found)
-        # One query attends to itself only; value and output projection still act on it.
+        # A single query attends to itself only; value and output projection still act on it.
         found, _ = self.self_attention(query, query, query, need_weights=False)
         query = self.self_norm(query + found)
         return self.ffn_norm(query + self.linear2(F.relu(self.linear1(query))))
@@ -49,10 +49,13 @@ class MaskDecoder(nn.Module):
             nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim)
         )
 
-    def forward(self, query: Tensor, mask_features: Tensor, memories: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+    def forward(
+        self, query: Tensor, mask_features: Tensor, memories: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Query (B, 1, D), mask features (B, D, h, w), memories coarse to fine, to logits (B, 1, h, w) a step.
 
-        The second value is the query after the last step, normalised: (B, 1, D).
+        The second value are the queries that made them, normalised: (B, 1, D) a step. Several queries are refined
+        together: all shapes then have their number in place of the 1.
         """
         values, keys = [], []
         for memory, embed in zip(memories, self.level_embed, strict=True):
@@ -61,16 +64,18 @@ class MaskDecoder(nn.Module):
             code = sine_positions(height, width, dim, memory.device).flatten(2).transpose(1, 2)
             values.append(value)
             keys.append(value + code.to(value.dtype))
-        logits = [self._predict(query, mask_features)]
+        queries = [self.norm(query)]
+        logits = [self._predict(queries[-1], mask_features)]
         for number, layer in enumerate(self.layers):
             level = number % LEVELS
             blocked = self._blocked(logits[-1], memories[level].shape[-2:])
             query = layer(query, keys[level], values[level], blocked)
-            logits.append(self._predict(query, mask_features))
-        return logits, self.norm(query)
+            queries.append(self.norm(query))
+            logits.append(self._predict(queries[-1], mask_features))
+        return logits, queries
 
     def _predict(self, query: Tensor, mask_features: Tensor) -> Tensor:
-        return torch.einsum("bqd,bdhw->bqhw", self.mask_embed(self.norm(query)), mask_features)
+        return torch.einsum("bqd,bdhw->bqhw", self.mask_embed(query), mask_features)
 
     def _blocked(self, logits: Tensor, shape: torch.Size) -> Tensor:
         """Positions outside the mask found so far; none where it is empty: (B * heads, 1, positions) bool."""

@@ -8,40 +8,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
+from baselines.common.losses import language_loss, presence_loss
 from baselines.common.pixels import normalise
+from baselines.common.states import MaskOutput, splice, total_of
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import DescriptionHead
-from baselines.segearth_r1.losses import MaskLossConfig, language_loss, mask_losses, presence_loss
+from baselines.segearth_r1.losses import MaskLossConfig, mask_losses
 from baselines.segearth_r1.mask_decoder import MaskDecoder
 from baselines.segearth_r1.pixel_decoder import PixelDecoder
-from baselines.segearth_r1.prompt import IMAGE_ID
 from baselines.segearth_r1.vision import SwinTransformer
 
 
 @dataclass
-class SegEarthR1Output(ModelOutput):
-    """What `SegEarthR1Model` returns.
+class SegEarthR1Output(MaskOutput):
+    """What `SegEarthR1Model` returns besides the logits, h = w = image_size / 4.
 
     Attributes:
-        loss: sum of `losses`, if masks or labels were given.
-        mask_logits: (B, h, w), h = w = image_size / 4; target where above 0.
         description_embedding: (B, 1, decoder_dim), the query.
         auxiliary_logits: (B, h, w) of every decoder step before the last.
         hidden_states: (B, L, hidden) of the language model after its final norm.
-        losses: `mask`, `dice`, `language`, `presence`, each with its weight.
-        presence_logits: (B,), above 0 where something answers; None without a no-target head.
     """
 
-    loss: Tensor | None = None
-    mask_logits: Tensor | None = None
     description_embedding: Tensor | None = None
     auxiliary_logits: tuple[Tensor, ...] | None = None
     hidden_states: Tensor | None = None
-    losses: dict[str, Tensor] | None = None
-    presence_logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -112,10 +104,7 @@ class SegEarthR1Model(PreTrainedModel):
 
     def read(self, input_ids: Tensor, attention_mask: Tensor, visual_tokens: Tensor) -> Tensor:
         """Language states (B, L, hidden) of token ids with `IMAGE_ID` where the visual tokens go."""
-        is_image = input_ids == IMAGE_ID
-        words = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
-        number = (is_image.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, visual_tokens.shape[-1])
-        embeddings = torch.where(is_image.unsqueeze(-1), visual_tokens.gather(1, number).to(words.dtype), words)
+        embeddings = splice(self.get_input_embeddings(), input_ids, visual_tokens)
         return self.language_model(
             inputs_embeds=embeddings, attention_mask=attention_mask, use_cache=False
         ).last_hidden_state
@@ -125,8 +114,8 @@ class SegEarthR1Model(PreTrainedModel):
     ) -> tuple[Tensor, list[Tensor], Tensor | None]:
         """The query, the logits (B, 1, h, w) of every decoder step, and those of presence (B,)."""
         query = self.description(states, question_mask, image.coarsest)
-        logits, refined = self.mask_decoder(query, image.mask_features, image.memories)
-        return query, logits, None if self.presence is None else self.presence(refined).flatten()
+        logits, queries = self.mask_decoder(query, image.mask_features, image.memories)
+        return query, logits, None if self.presence is None else self.presence(queries[-1]).flatten()
 
     def forward(
         self,
@@ -166,7 +155,7 @@ class SegEarthR1Model(PreTrainedModel):
             losses["presence"] = presence_loss(presence, masks)
         steps = [step.squeeze(1) for step in logits]
         return SegEarthR1Output(
-            loss=torch.stack(list(losses.values())).sum() if losses else None,
+            loss=total_of(losses),
             mask_logits=steps[-1],
             description_embedding=query,
             auxiliary_logits=tuple(steps[:-1]),

@@ -2,126 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
-from PIL import Image
-from torch import Tensor
-
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.prompt import IGNORE, Prompt, Task, write_prompt
-from earthreason.errors import EarthReasonError
-from earthreason.torch import letterbox_image
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-SEG, PAD = "[SEG]", "[PAD]"
+from baselines.common.processing import Processor
+from baselines.common.prompt import Prompt, Task
+from baselines.segearth_r1.prompt import write_prompt
 
 
-def add_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Give a tokenizer `[PAD]`, if it has no padding token, and `[SEG]`; return the id of `[SEG]`."""
-    if tokenizer.pad_token is None:
-        tokenizer.add_special_tokens({"pad_token": PAD})
-    tokenizer.add_tokens([SEG])
-    return int(tokenizer.get_vocab()[SEG])
+class SegEarthR1Processor(Processor):
+    """Writes the published prompt, whose question ends in `[SEG]`."""
 
-
-class SegEarthR1Processor:
-    """Letterbox, prompt, tokens. Saved and loaded with its tokenizer, as processors of transformers are."""
-
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, image_size: int, visual_tokens: int, max_length: int = 2048
-    ) -> None:
-        """Wrap a tokenizer that knows `[SEG]`.
-
-        Args:
-            tokenizer: of the language model.
-            image_size: side of the canvas, pixels.
-            visual_tokens: per image.
-            max_length: longest sequence of the language model.
-
-        Raises:
-            EarthReasonError: the tokenizer has no `[SEG]` or no padding token.
-        """
-        if SEG not in tokenizer.get_vocab():
-            raise EarthReasonError(f"the tokenizer has no {SEG} token; is it that of a SegEarth-R1 checkpoint?")
-        if tokenizer.pad_token_id is None:
-            raise EarthReasonError("the tokenizer has no padding token")
-        self.tokenizer = tokenizer
-        self.image_size, self.visual_tokens, self.max_length = image_size, visual_tokens, max_length
-        self.seg_token_id = int(tokenizer.get_vocab()[SEG])
-
-    @classmethod
-    def for_model(cls, config: SegEarthR1Config, tokenizer: PreTrainedTokenizerBase) -> SegEarthR1Processor:
-        """The processor that fits a model."""
-        longest = getattr(config.text_config, "max_position_embeddings", 2048)
-        return cls(tokenizer, config.image_size, config.visual_tokens, longest)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path, config: SegEarthR1Config) -> SegEarthR1Processor:
-        """Load the tokenizer of a checkpoint.
-
-        Raises:
-            EarthReasonError: there is none, or it has no `[SEG]`.
-        """
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError) as error:
-            raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
-        return cls.for_model(config, tokenizer)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Save the tokenizer; the rest is in the model's configuration."""
-        self.tokenizer.save_pretrained(folder)
-
-    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
-        """(B, 3, S, S) uint8."""
-        return torch.stack([letterbox_image(image, self.image_size) for image in images])
-
-    def prompt(self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False) -> Prompt:
-        """Token ids of one question.
-
-        Raises:
-            EarthReasonError: the question is empty or too long.
-        """
-        text = " ".join(question.split())
-        if not text:
-            raise EarthReasonError("the question is empty; ask something")
-        prompt = write_prompt(self.tokenizer, text, self.visual_tokens, self.seg_token_id, task, answer, reply)
-        if len(prompt) > self.max_length:
-            raise EarthReasonError(
-                f"the question has {sum(prompt.question)} tokens, {len(prompt) - self.max_length} more than fit beside "
-                f"the image into the {self.max_length} of the language model; shorten it: {text[:60]!r}..."
-            )
-        return prompt
-
-    def pad(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-        """Prompts as one batch, padded on the right: input_ids, attention_mask, question_mask, labels, all (B, L)."""
-        length = max(len(prompt) for prompt in prompts)
-
-        def filled(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-            return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows])
-
-        return {
-            "input_ids": filled([p.input_ids for p in prompts], int(self.tokenizer.pad_token_id)),
-            "attention_mask": filled([[1] * len(p) for p in prompts], 0),
-            "question_mask": filled([p.question for p in prompts], 0).bool(),
-            "labels": filled([p.labels for p in prompts], IGNORE),
-        }
-
-    def __call__(
-        self,
-        images: Sequence[Image.Image],
-        questions: Sequence[str],
-        task: Task = "reasoning",
-        answers: Sequence[str | None] | None = None,
-    ) -> dict[str, Tensor]:
-        """A batch for the model; with `answers`, replies and labels as in training."""
-        replies = [None] * len(questions) if answers is None else list(answers)
-        prompts = [self.prompt(q, task, a, reply=answers is not None) for q, a in zip(questions, replies, strict=True)]
-        return {"pixel_values": self.pixels(images), **self.pad(prompts)}
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
+        return write_prompt(self.tokenizer, question, self.visual_tokens, self.token_ids[0], task, answer, reply)

@@ -5,17 +5,11 @@ The grammar of the templates is part of the trained interface, so it is kept as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable
 
-IMAGE_ID = -200
-"""Stands for one visual token in `input_ids`; never embedded."""
-IGNORE = -100
-"""Label of a position that is not supervised."""
-NO_TARGET_ANSWER = "There is no target object in the image."
+from baselines.common.prompt import IMAGE_ID, NO_TARGET_ANSWER, Piece, Prompt, Task, Tokenizer, join_pieces
+
 END = "<|endoftext|>"
-Task = Literal["reasoning", "referring"]
 
 _SYSTEM = (
     "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
@@ -29,48 +23,6 @@ _REPLIES: dict[Task, tuple[str, str, str]] = {
     "referring": (" \nSure. It is ", "", f".  {END}"),
 }
 """The reply up to the mask (which takes no token), from there to the answer, and its end."""
-
-
-class Tokenizer(Protocol):
-    """What is used of a tokenizer: text to ids without special tokens."""
-
-    def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]: ...
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """Token ids of one question about one image.
-
-    Attributes:
-        input_ids: with `IMAGE_ID` for every visual token.
-        question: True on the question's tokens and the `[SEG]` that ends it.
-        labels: ids to predict, `IGNORE` elsewhere; as long as `input_ids`.
-    """
-
-    input_ids: list[int]
-    question: list[bool]
-    labels: list[int]
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of a prompt: its ids, whether it is the question, whether it is to be learned."""
-
-    ids: Sequence[int]
-    is_question: bool = False
-    learned: bool = False
-
-
-def join_pieces(pieces: Sequence[Piece]) -> Prompt:
-    """Put pieces in a row."""
-    return Prompt(
-        [token for piece in pieces for token in piece.ids],
-        [piece.is_question for piece in pieces for _ in piece.ids],
-        [token if piece.learned else IGNORE for piece in pieces for token in piece.ids],
-    )
 
 
 def write_prompt(

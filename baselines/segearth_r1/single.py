@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from baselines.segearth_r1.predictor import SegEarthR1Predictor, Segmentation
+from baselines.common.predictor import Segmentation
+from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path
 from earthreason.reports.overlay import PREDICTION_COLOUR, draw_overlay

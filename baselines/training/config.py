@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from baselines.common.languages import Size
 from earthreason.errors import DataNotFoundError, EarthReasonError
 
 
@@ -56,7 +57,7 @@ class ModelConfig(Part):
     Attributes:
         name: of the model; `python -m baselines train NAME` sets it.
         checkpoint: folder or Hub id to start from; None makes a new model.
-        size: of a new model from scratch: `mini` for tests, `tiny` with a few million parameters.
+        size: of a new model: `mini` for tests, `tiny` with a few million parameters, `small` with more.
         language_model: pretrained model around which a new one is made: folder, Hub id or GGUF file.
         image_size: canvas of a new model, pixels, a multiple of 128.
         tokenizer: of a model from scratch: `bytes`, or `learned` (BPE) from the training texts.
@@ -70,7 +71,7 @@ class ModelConfig(Part):
 
     name: str = "segearth_r1"
     checkpoint: str | None = None
-    size: Literal["mini", "tiny"] = "tiny"
+    size: Size = "tiny"
     language_model: str | None = None
     image_size: int = Field(default=256, ge=128, multiple_of=128)
     tokenizer: Literal["bytes", "learned"] = "bytes"

@@ -2,52 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from baselines.common.languages import Texts
+from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import Processor
 from earthreason.errors import UnknownNameError
 from earthreason.torch import Item
-from earthreason.types import Predictor
 
 if TYPE_CHECKING:
     from baselines.training.config import TrainConfig
 
 Batch = dict[str, Tensor]
-Texts = Callable[[], Sequence[str]]
-"""Gives the questions and answers of the training split, for tokenizers that are learned."""
 
 
-class Learner(Protocol):
-    """A model with what is needed to feed it and to keep it.
+class Learner:
+    """A model with what is needed to feed it and to keep it."""
 
-    Attributes:
-        model: called with a batch; returns an output with `loss` and `losses` (by name, weighted).
-        image_size: side of the canvas, pixels.
-    """
+    def __init__(
+        self, model: PreTrainedModel, processor: Processor, predictor: type[MaskPredictor[Any]], config: TrainConfig
+    ) -> None:
+        """Wrap a model and freeze what the configuration says.
 
-    model: PreTrainedModel
-    image_size: int
+        Args:
+            model: called with a batch; returns an output with `loss` and `losses` (by name, weighted). Its parts are
+                called `vision_tower` and `language_model`.
+            processor: that fits it.
+            predictor: that answers with it.
+            config: of the run.
+        """
+        self.model, self.processor, self.predictor_class = model, processor, predictor
+        self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
+        if config.model.freeze_vision:
+            model.get_submodule("vision_tower").requires_grad_(False)
+        language = model.get_submodule("language_model")
+        if config.model.freeze_language:
+            language.requires_grad_(False)
+        if config.model.gradient_checkpointing:
+            assert isinstance(language, PreTrainedModel)
+            language.gradient_checkpointing_enable()
 
     def collate(self, items: Sequence[Item]) -> Batch:
         """Items as one batch on the CPU."""
-        ...
+        prompts = [self.processor.prompt(item["question"], self.task, item["answer"], reply=True) for item in items]
+        return {
+            "pixel_values": torch.stack([item["image"] for item in items]),
+            "masks": torch.stack([item["mask"] for item in items]),
+            **self.processor.pad(prompts),
+        }
 
-    def predictor(self, model: PreTrainedModel) -> Predictor:
+    def predictor(self, model: PreTrainedModel) -> MaskPredictor[Any]:
         """`model`, of the same kind as `self.model`, ready to answer."""
-        ...
+        return self.predictor_class(model, self.processor, self.batch_size, self.task)
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """Write a checkpoint that `python -m baselines predict` loads."""
-        ...
+        model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
 
 
 LEARNERS = {
     "segearth_r1": "baselines.segearth_r1.learner:build",
+    "lisa": "baselines.lisa.learner:build",
+    "pixellm": "baselines.pixellm.learner:build",
+    "psalm": "baselines.psalm.learner:build",
 }
 
 

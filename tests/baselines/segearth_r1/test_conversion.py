@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 from transformers import LlamaForCausalLM, PhiConfig
 
 from baselines.common.pickles import read_arrays
+from baselines.common.processing import add_tokens
+from baselines.common.tokenizers import byte_tokenizer
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.conversion import (
     UNUSED,
@@ -19,8 +21,7 @@ from baselines.segearth_r1.conversion import (
 )
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.segearth_r1.processing import add_tokens
-from baselines.segearth_r1.tiny import byte_tokenizer, make_tiny, tiny_config
+from baselines.segearth_r1.tiny import make_tiny, tiny_config
 from earthreason.errors import EarthReasonError
 from tests.conftest import SHARED, Bomb
 

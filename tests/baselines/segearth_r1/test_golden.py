@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import PhiConfig
 
+from baselines.common.prompt import IMAGE_ID, Piece, join_pieces
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.conversion import convert_state
 from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.prompt import IMAGE_ID, Piece, join_pieces
 from tests.conftest import SHARED
 
 GOLDENS = SHARED / "goldens" / "segearth_r1"

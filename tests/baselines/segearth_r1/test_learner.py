@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from baselines.common.tokenizers import byte_tokenizer, learned_tokenizer
 from baselines.segearth_r1.learner import build
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.segearth_r1.tiny import byte_tokenizer, learned_tokenizer
 from baselines.training.config import TrainConfig
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.common.losses import language_loss
 from baselines.segearth_r1.losses import (
     MaskLossConfig,
     bce_loss,
     dice_loss,
-    language_loss,
     mask_losses,
     sample_points,
     uncertain_points,

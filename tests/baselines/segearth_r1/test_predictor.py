@@ -5,12 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
+from baselines.common.predictor import blend_window, tile_boxes
+from baselines.common.tokenizers import byte_tokenizer
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.predictor import SegEarthR1Predictor, blend_window, tile_boxes
+from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.processing import SegEarthR1Processor
 from baselines.segearth_r1.single import segment_picture
-from baselines.segearth_r1.tiny import byte_tokenizer, make_tiny, save_tiny
+from baselines.segearth_r1.tiny import make_tiny, save_tiny
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
 from earthreason.types import Predictor
@@ -151,7 +153,7 @@ def test_bfloat16_stays_close_to_float32(checkpoint, predictor):
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text('{"model_type": "llava_phi"}'), "baselines convert"),
         (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "holds a bert model"),
-        (lambda f: (f / "config.json").write_text("{"), "no checkpoint"),
+        (lambda f: (f / "config.json").write_text("{"), "not JSON"),
         (lambda f: (f / "model.safetensors").unlink(), "cannot be loaded"),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "cannot be loaded"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer|has no"),

@@ -7,9 +7,10 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from baselines.common.processing import add_tokens
+from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER
 from baselines.segearth_r1.configuration import END_TOKEN_ID, PAD_TOKEN_ID, SEG_TOKEN_ID, VOCABULARY
-from baselines.segearth_r1.processing import add_tokens
-from baselines.segearth_r1.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, open_reply, write_prompt
+from baselines.segearth_r1.prompt import open_reply, write_prompt
 
 SYSTEM = """58 38604 60 9959 50 16309 4211 198 1639 389 257 7613 3303 290 5761 8796 13 921 389 1498 284 1833 262 5874
 2695 326 262 2836 3769 11 290 3342 262 2836 351 257 4996 286 8861 1262 3288 3303 13 198 27 3556 50 16309 4211 198 198
@@ -42,7 +43,7 @@ def codegen_tokenizer():
 def tokenizer():
     tokenizer = codegen_tokenizer()
     assert len(tokenizer) == PAD_TOKEN_ID
-    assert add_tokens(tokenizer) == SEG_TOKEN_ID
+    assert add_tokens(tokenizer) == [SEG_TOKEN_ID]
     assert tokenizer.pad_token_id == PAD_TOKEN_ID
     assert tokenizer.eos_token_id == END_TOKEN_ID
     assert len(tokenizer) == VOCABULARY

@@ -1,0 +1,56 @@
+"""Token ids of a question about an image, whatever the model's template is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+IMAGE_ID = -200
+"""Stands for one visual token in `input_ids`; never embedded."""
+IGNORE = -100
+"""Label of a position that is not supervised."""
+NO_TARGET_ANSWER = "There is no target object in the image."
+Task = Literal["reasoning", "referring"]
+
+
+class Tokenizer(Protocol):
+    """What is used of a tokenizer: text to ids without special tokens."""
+
+    def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]: ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids of one question about one image.
+
+    Attributes:
+        input_ids: with `IMAGE_ID` for every visual token.
+        question: True on the positions whose states make the mask: for SegEarth-R1 the question and its `[SEG]`.
+        labels: ids to predict, `IGNORE` elsewhere; as long as `input_ids`.
+    """
+
+    input_ids: list[int]
+    question: list[bool]
+    labels: list[int]
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a prompt: its ids, whether its states make the mask, whether it is to be learned."""
+
+    ids: Sequence[int]
+    is_question: bool = False
+    learned: bool = False
+
+
+def join_pieces(pieces: Sequence[Piece]) -> Prompt:
+    """Put pieces in a row."""
+    return Prompt(
+        [token for piece in pieces for token in piece.ids],
+        [piece.is_question for piece in pieces for _ in piece.ids],
+        [token if piece.learned else IGNORE for piece in pieces for token in piece.ids],
+    )

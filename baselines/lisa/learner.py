@@ -1,0 +1,90 @@
+"""LISA as the training loop and the predictor see it."""
+
+from __future__ import annotations
+
+import torch
+from transformers import CLIPVisionConfig, SamConfig
+
+from baselines.common.dialogue import FIXED_TEXTS, write_dialogue
+from baselines.common.languages import Size, Texts, make_text
+from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import Processor
+from baselines.common.prompt import Prompt, Task
+from baselines.common.registry import PredictorOptions
+from baselines.lisa.modeling import LisaConfig, LisaModel
+from baselines.training.config import TrainConfig
+from baselines.training.learner import Learner
+
+
+class LisaProcessor(Processor):
+    """Writes the conversation with one `[SEG]`."""
+
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
+        end = int(self.tokenizer.eos_token_id)
+        return write_dialogue(self.ids, question, self.visual_tokens, self.token_ids, answer, reply, end)
+
+
+class LisaPredictor(MaskPredictor[LisaModel]):
+    """LISA, ready to answer."""
+
+    model_class = LisaModel
+    processor_class = LisaProcessor
+
+
+_WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
+    "mini": (32, 2, 48, 2, 48),
+    "tiny": (96, 4, 192, 6, 128),
+    "small": (128, 6, 256, 8, 192),
+}
+"""CLIP's width and layers, SAM's width and layers, and that of its decoder."""
+
+
+def new_config(size: Size, image_size: int, text_config: object, seg_token_id: int, no_target_head: bool) -> LisaConfig:
+    """LISA at small width; SAM sees patches of 16 pixels, CLIP of 64."""
+    clip, clip_layers, sam, sam_layers, decoder = _WIDTHS[size]
+    return LisaConfig(
+        text_config=text_config,  # type: ignore[arg-type]
+        clip_config=CLIPVisionConfig(
+            hidden_size=clip, intermediate_size=2 * clip, num_hidden_layers=clip_layers, num_attention_heads=4,
+            image_size=image_size // 2, patch_size=32,
+        ),
+        sam_config=SamConfig(
+            vision_config={"hidden_size": sam, "num_hidden_layers": sam_layers, "num_attention_heads": 4,
+                           "mlp_dim": 2 * sam, "image_size": image_size, "output_channels": decoder,
+                           "num_pos_feats": decoder // 2, "window_size": 8,
+                           "global_attn_indexes": [sam_layers // 2, sam_layers - 1]},
+            prompt_encoder_config={"hidden_size": decoder, "image_size": image_size},
+            mask_decoder_config={"hidden_size": decoder, "mlp_dim": 2 * decoder, "num_attention_heads": 4,
+                                 "iou_head_hidden_dim": decoder},
+        ),
+        seg_token_id=seg_token_id, no_target_head=no_target_head,
+    )  # fmt: skip
+
+
+def build(config: TrainConfig, texts: Texts) -> Learner:
+    """Entry of the learner registry.
+
+    Raises:
+        EarthReasonError: the checkpoint or language model cannot be loaded.
+    """
+    settings = config.model
+    if settings.checkpoint is not None:
+        loaded = LisaPredictor.from_pretrained(settings.checkpoint)
+        return Learner(loaded.model, loaded.processor, LisaPredictor, config)
+    text = make_text(settings, LisaProcessor.tokens, FIXED_TEXTS, texts)
+    head = bool(settings.architecture.no_target_head)
+    model_config = new_config(settings.size, settings.image_size, text.config, text.token_ids[0], head)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        model = LisaModel(model_config)
+    text.load_into(model)
+    return Learner(model, LisaProcessor.for_model(model_config, text.tokenizer), LisaPredictor, config)
+
+
+def build_predictor(options: PredictorOptions) -> LisaPredictor:
+    """Entry of the model registry.
+
+    Raises:
+        EarthReasonError: no checkpoint was given.
+    """
+    return LisaPredictor.build(options)

@@ -1,0 +1,186 @@
+"""LISA from pixels and tokens to mask logits: CLIP for the language model, SAM for the mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    SamConfig,
+)
+from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamVisionEncoder
+
+from baselines.common.losses import dense_losses, language_loss, presence_loss
+from baselines.common.pixels import normalise, normalise_clip
+from baselines.common.states import MaskOutput, query_head, splice, states_at, total_of
+
+
+class LisaConfig(PreTrainedConfig):
+    """Configuration of `LisaModel`.
+
+    Args:
+        text_config: of the language model, any causal one of transformers.
+        clip_config: of the encoder whose patches the language model sees.
+        sam_config: of the encoder and decoder that make the mask; `image_size` is that of its encoder.
+        seg_token_id: id of `[SEG]`.
+        no_target_head: an extra output that says whether anything answers; LISA has none.
+    """
+
+    model_type = "earthreason_lisa"
+    sub_configs = {"text_config": AutoConfig, "clip_config": CLIPVisionConfig, "sam_config": SamConfig}  # noqa: RUF012
+
+    def __init__(
+        self,
+        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        clip_config: CLIPVisionConfig | dict[str, Any] | None = None,
+        sam_config: SamConfig | dict[str, Any] | None = None,
+        seg_token_id: int = 32000,
+        no_target_head: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        text = {"model_type": "llama", "vocab_size": 32003} if text_config is None else text_config
+        self.text_config = AutoConfig.for_model(**text) if isinstance(text, dict) else text
+        clip = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+                "patch_size": 14} if clip_config is None else clip_config  # fmt: skip
+        self.clip_config: Any = CLIPVisionConfig(**clip) if isinstance(clip, dict) else clip
+        sam = {"vision_config": {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16,
+                                 "global_attn_indexes": [7, 15, 23, 31], "mlp_dim": 5120}}  # fmt: skip
+        sam_config = sam if sam_config is None else sam_config
+        self.sam_config: Any = SamConfig(**sam_config) if isinstance(sam_config, dict) else sam_config
+        self.seg_token_id, self.no_target_head = seg_token_id, no_target_head
+        kwargs.setdefault("tie_word_embeddings", False)
+        super().__init__(**kwargs)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the canvas, pixels."""
+        return int(self.sam_config.vision_config.image_size)
+
+    @property
+    def visual_tokens(self) -> int:
+        """How many tokens an image takes in the language model's sequence."""
+        return (int(self.clip_config.image_size) // int(self.clip_config.patch_size)) ** 2
+
+
+@dataclass(frozen=True)
+class LisaFeatures:
+    """What is computed once per image: `visual_tokens` (B, N, hidden) and SAM's `embeddings` (B, C, h, w)."""
+
+    visual_tokens: Tensor
+    embeddings: Tensor
+
+    def select(self, rows: Tensor) -> LisaFeatures:
+        """The features of some images, with repeats."""
+        return LisaFeatures(self.visual_tokens[rows], self.embeddings[rows])
+
+
+class LisaVision(nn.Module):
+    """The two image encoders, both frozen in the paper's recipe."""
+
+    def __init__(self, config: LisaConfig) -> None:
+        super().__init__()
+        self.clip = CLIPVisionModel(config.clip_config)
+        self.sam = SamVisionEncoder(config.sam_config.vision_config)
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, S, S) uint8 to CLIP's last but one patches (B, N, C) and SAM's embeddings (B, C, h, w)."""
+        side = cast(int, self.clip.config.image_size)
+        small = F.interpolate(pixel_values.float(), size=(side, side), mode="bilinear", antialias=True)
+        dtype = self.clip.dtype
+        patches = self.clip(normalise_clip(small).to(dtype), output_hidden_states=True).hidden_states[-2][:, 1:]
+        return patches, self.sam(normalise(pixel_values).to(dtype)).last_hidden_state
+
+
+class LisaModel(PreTrainedModel):
+    """The state that predicts `[SEG]` is the only prompt of SAM's decoder."""
+
+    config_class = LisaConfig
+    base_model_prefix = "lisa"
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: LisaConfig) -> None:
+        super().__init__(config)
+        text, decoder = config.text_config, config.sam_config.mask_decoder_config
+        self.vision_tower = LisaVision(config)
+        self.projector = nn.Linear(config.clip_config.hidden_size, text.hidden_size)
+        self.language_model = AutoModel.from_config(text)
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.query = query_head(text.hidden_size, decoder.hidden_size)
+        self.positions = SamPositionalEmbedding(config.sam_config.vision_config)
+        self.no_mask = nn.Embedding(1, decoder.hidden_size)
+        self.mask_decoder = SamMaskDecoder(decoder)
+        self.mask_decoder.iou_prediction_head.requires_grad_(False)  # no output of it is used
+        self.presence = nn.Linear(decoder.hidden_size, 1) if config.no_target_head else None
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def encode_image(self, pixel_values: Tensor) -> LisaFeatures:
+        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        patches, embeddings = self.vision_tower(pixel_values)
+        return LisaFeatures(self.projector(patches), embeddings)
+
+    def decode(self, query: Tensor, image: LisaFeatures) -> Tensor:
+        """Queries (B, 1, D) to logits (B, h, w), four times the side of SAM's embeddings."""
+        batch, channels, height, width = image.embeddings.shape
+        logits, _ = self.mask_decoder(
+            image_embeddings=image.embeddings,
+            image_positional_embeddings=image_positions(self.positions, height, width).expand(batch, -1, -1, -1),
+            sparse_prompt_embeddings=query.unsqueeze(1),
+            dense_prompt_embeddings=self.no_mask.weight.view(1, channels, 1, 1).expand_as(image.embeddings),
+            multimask_output=False,
+        )
+        return logits[:, 0, 0]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        question_mask: Tensor,
+        pixel_values: Tensor | None = None,
+        image: LisaFeatures | None = None,
+        masks: Tensor | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
+    ) -> MaskOutput:
+        """Answer one question per row; arguments as of `SegEarthR1Model`, one position of `question_mask` a row.
+
+        Raises:
+            ValueError: neither pixels nor features were given.
+        """
+        if image is None:
+            if pixel_values is None:
+                raise ValueError("give pixel_values, or image from encode_image")
+            image = self.encode_image(pixel_values)
+        embedded = splice(self.get_input_embeddings(), input_ids, image.visual_tokens)
+        states = self.language_model(
+            inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state
+        query = self.query(states_at(states, question_mask, 1))
+        logits = self.decode(query, image)
+        presence = None if self.presence is None else self.presence(query).flatten()
+        losses = {} if masks is None else dense_losses(logits, masks)
+        if labels is not None:
+            losses["language"] = language_loss(self.lm_head, states, labels)
+        if masks is not None and presence is not None:
+            losses["presence"] = presence_loss(presence, masks)
+        return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)
+
+
+def image_positions(positions: nn.Module, height: int, width: int) -> Tensor:
+    """SAM's random Fourier code of every place of a map: (1, C, height, width)."""
+    code = next(iter(positions.buffers()), None)
+    device = code.device if code is not None else next(positions.parameters()).device
+    y, x = ((torch.arange(n, device=device) + 0.5) / n for n in (height, width))
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
+    return positions(grid).permute(2, 0, 1).unsqueeze(0)

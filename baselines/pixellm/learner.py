@@ -1,0 +1,81 @@
+"""PixelLM as the training loop and the predictor see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import CLIPVisionConfig
+
+from baselines.common.dialogue import FIXED_TEXTS, write_dialogue
+from baselines.common.languages import Size, Texts, make_text
+from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import Processor
+from baselines.common.prompt import Prompt, Task
+from baselines.common.registry import PredictorOptions
+from baselines.pixellm.modeling import PixelLMConfig, PixelLMModel
+from baselines.training.config import TrainConfig
+from baselines.training.learner import Learner
+
+
+class PixelLMProcessor(Processor):
+    """Writes the conversation with the six tokens of the codebook."""
+
+    tokens = tuple(f"[SEG{n}]" for n in range(6))
+
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
+        end = int(self.tokenizer.eos_token_id)
+        return write_dialogue(self.ids, question, self.visual_tokens, self.token_ids, answer, reply, end)
+
+
+class PixelLMPredictor(MaskPredictor[PixelLMModel]):
+    """PixelLM, ready to answer."""
+
+    model_class = PixelLMModel
+    processor_class = PixelLMProcessor
+
+
+_WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 6, 128), "small": (256, 8, 192)}
+"""CLIP's width and layers, and the decoder's width."""
+
+
+def new_config(size: Size, image_size: int, text_config: Any, token_ids: list[int], head: bool) -> PixelLMConfig:
+    """PixelLM at small width with patches of 16 pixels."""
+    clip, layers, decoder = _WIDTHS[size]
+    return PixelLMConfig(
+        text_config=text_config,
+        clip_config=CLIPVisionConfig(hidden_size=clip, intermediate_size=2 * clip, num_hidden_layers=layers,
+                                     num_attention_heads=4, image_size=image_size, patch_size=16),
+        image_size=image_size, feature_layers=(-2, -1 - layers // 2), language_side=image_size // 64,
+        projector_dim=2 * clip, decoder_dim=decoder, decoder_ffn=2 * decoder, decoder_heads=4,
+        seg_token_ids=tuple(token_ids), no_target_head=head,
+    )  # fmt: skip
+
+
+def build(config: TrainConfig, texts: Texts) -> Learner:
+    """Entry of the learner registry.
+
+    Raises:
+        EarthReasonError: the checkpoint or language model cannot be loaded.
+    """
+    settings = config.model
+    if settings.checkpoint is not None:
+        loaded = PixelLMPredictor.from_pretrained(settings.checkpoint)
+        return Learner(loaded.model, loaded.processor, PixelLMPredictor, config)
+    text = make_text(settings, PixelLMProcessor.tokens, FIXED_TEXTS, texts)
+    head = bool(settings.architecture.no_target_head)
+    model_config = new_config(settings.size, settings.image_size, text.config, text.token_ids, head)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        model = PixelLMModel(model_config)
+    text.load_into(model)
+    return Learner(model, PixelLMProcessor.for_model(model_config, text.tokenizer), PixelLMPredictor, config)
+
+
+def build_predictor(options: PredictorOptions) -> PixelLMPredictor:
+    """Entry of the model registry.
+
+    Raises:
+        EarthReasonError: no checkpoint was given.
+    """
+    return PixelLMPredictor.build(options)

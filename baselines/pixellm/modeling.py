@@ -1,0 +1,263 @@
+"""PixelLM from pixels and tokens to mask logits: one image encoder for the language model and for the mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    SamMaskDecoderConfig,
+)
+from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, SamTwoWayTransformer
+
+from baselines.common.losses import contested_weights, dense_losses, language_loss, presence_loss
+from baselines.common.pixels import normalise
+from baselines.common.states import MaskOutput, query_head, splice, states_at, total_of
+
+SCALES = 2
+UPSCALED = 8
+"""Channels are divided by it before a mask is read off."""
+
+
+class PixelLMConfig(PreTrainedConfig):
+    """Configuration of `PixelLMModel`.
+
+    Args:
+        text_config: of the language model, any causal one of transformers.
+        clip_config: of the image encoder, `image_size` that of its position table.
+        image_size: side of the canvas, pixels; the position table is resized to it.
+        feature_layers: hidden states of the encoder that the decoder reads, the deeper one first.
+        language_side: the deeper map is resized to this side for the language model.
+        projector_dim: width between the layers of both projectors.
+        decoder_dim, decoder_ffn, decoder_heads: of the pixel decoder.
+        tokens_per_scale: of the codebook.
+        seg_token_ids: of the codebook, scale by scale.
+        no_target_head: an extra output that says whether anything answers; PixelLM has none.
+    """
+
+    model_type = "earthreason_pixellm"
+    sub_configs = {"text_config": AutoConfig, "clip_config": CLIPVisionConfig}  # noqa: RUF012
+
+    def __init__(
+        self,
+        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        clip_config: CLIPVisionConfig | dict[str, Any] | None = None,
+        image_size: int = 448,
+        feature_layers: tuple[int, int] = (-2, -11),
+        language_side: int = 16,
+        projector_dim: int = 8192,
+        decoder_dim: int = 256,
+        decoder_ffn: int = 2048,
+        decoder_heads: int = 8,
+        tokens_per_scale: int = 3,
+        seg_token_ids: tuple[int, ...] = (32000, 32001, 32002, 32003, 32004, 32005),
+        no_target_head: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        text = {"model_type": "llama", "vocab_size": 32006} if text_config is None else text_config
+        self.text_config = AutoConfig.for_model(**text) if isinstance(text, dict) else text
+        clip = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+                "patch_size": 14, "image_size": 336} if clip_config is None else clip_config  # fmt: skip
+        self.clip_config = CLIPVisionConfig(**clip) if isinstance(clip, dict) else clip
+        self.image_size, self.feature_layers, self.language_side = image_size, tuple(feature_layers), language_side
+        self.projector_dim, self.decoder_dim, self.decoder_ffn = projector_dim, decoder_dim, decoder_ffn
+        self.decoder_heads, self.tokens_per_scale = decoder_heads, tokens_per_scale
+        self.seg_token_ids, self.no_target_head = tuple(seg_token_ids), no_target_head
+        kwargs.setdefault("tie_word_embeddings", False)
+        super().__init__(**kwargs)
+
+    @property
+    def visual_tokens(self) -> int:
+        """How many tokens an image takes in the language model's sequence."""
+        return self.language_side**2
+
+
+@dataclass(frozen=True)
+class PixelLMFeatures:
+    """What is computed once per image: `visual_tokens` (B, N, hidden) and a map (B, D, h, w) a scale."""
+
+    visual_tokens: Tensor
+    maps: tuple[Tensor, Tensor]
+
+    def select(self, rows: Tensor) -> PixelLMFeatures:
+        """The features of some images, with repeats."""
+        deep, shallow = self.maps
+        return PixelLMFeatures(self.visual_tokens[rows], (deep[rows], shallow[rows]))
+
+
+class FourierPositions(nn.Module):
+    """Random Fourier code of every place of a map, as in SAM."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("matrix", torch.randn(2, dim // 2))
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """(1, D, height, width)."""
+        matrix = self.get_buffer("matrix")
+        y, x = ((torch.arange(n, device=matrix.device) + 0.5) / n for n in (height, width))
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1).to(matrix.dtype)
+        angle = 2 * torch.pi * (2 * grid - 1) @ matrix
+        return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1).unsqueeze(0)
+
+
+class PixelDecoder(nn.Module):
+    """From a query a scale to a mask: the deep map gives a first one, which points the way in the shallow map."""
+
+    def __init__(self, config: PixelLMConfig) -> None:
+        super().__init__()
+        dim = config.decoder_dim
+        sam = SamMaskDecoderConfig(hidden_size=dim, mlp_dim=config.decoder_ffn,
+                                   num_attention_heads=config.decoder_heads)  # fmt: skip
+        sam._attn_implementation = "sdpa"
+        self.transformers = nn.ModuleList(SamTwoWayTransformer(sam) for _ in range(SCALES))
+        self.positions = nn.ModuleList(FourierPositions(dim) for _ in range(SCALES))
+        self.mask_token = nn.Parameter(torch.randn(1, dim))
+        self.level_embed = nn.Parameter(torch.randn(SCALES, dim))
+        self.no_mask = nn.Parameter(torch.randn(dim))
+        self.enlarge = nn.Sequential(
+            nn.ConvTranspose2d(dim, dim, 2, stride=2), SamLayerNorm(dim, data_format="channels_first"), nn.GELU()
+        )
+        self.upscale = nn.Sequential(
+            nn.ConvTranspose2d(dim, dim // UPSCALED, 2, stride=2),
+            SamLayerNorm(dim // UPSCALED, data_format="channels_first"),
+            nn.GELU(),
+        )
+        self.hypernetwork = SamFeedForward(dim, dim, dim // UPSCALED, 3)
+        self.scale_weights = nn.Parameter(torch.full((SCALES,), 1 / SCALES))
+
+    def forward(self, queries: Tensor, maps: tuple[Tensor, Tensor]) -> Tensor:
+        """Queries (B, 2, D) and the deep and the shallow map (B, D, h, w) to logits (B, 4 h, 4 w)."""
+        first = self._mask(0, queries[:, :1], maps[0] + self.no_mask[:, None, None])
+        large = self.enlarge(maps[1])
+        guide = F.interpolate(first.detach(), size=large.shape[-2:], mode="bilinear", align_corners=False)
+        second = self._mask(1, queries[:, 1:], large * (1 + guide.sigmoid()))
+        coarse = F.interpolate(first, size=second.shape[-2:], mode="bilinear", align_corners=False)
+        return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)
+
+    def _mask(self, scale: int, query: Tensor, image: Tensor) -> Tensor:
+        batch, _, height, width = image.shape
+        tokens = torch.cat([self.mask_token.expand(batch, 1, -1), query], dim=1) + self.level_embed[scale]
+        positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)
+        found, image = self.transformers[scale](
+            point_embeddings=tokens.unsqueeze(1), image_embeddings=image, image_positional_embeddings=positions,
+            attention_similarity=None,
+        )  # fmt: skip
+        image = self.upscale(image.squeeze(1).transpose(1, 2).unflatten(2, (height, width)))
+        return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(found[:, 0, :1]), image)
+
+
+class PixelLMModel(PreTrainedModel):
+    """The states that predict the codebook's tokens, fused by scale, are the queries of the decoder."""
+
+    config_class = PixelLMConfig
+    base_model_prefix = "pixellm"
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: PixelLMConfig) -> None:
+        super().__init__(config)
+        text, clip, dim = config.text_config, config.clip_config, config.decoder_dim
+        self.vision_tower = CLIPVisionModel(clip)
+        self.projector = _projector(clip.hidden_size, config.projector_dim, text.hidden_size)
+        self.mask_projector = _projector(clip.hidden_size, config.projector_dim, text.hidden_size)
+        self.neck = nn.Sequential(
+            nn.Conv2d(text.hidden_size, dim, 1, bias=False), SamLayerNorm(dim, data_format="channels_first"),
+            nn.Conv2d(dim, dim, 3, padding=1, bias=False), SamLayerNorm(dim, data_format="channels_first"),
+        )  # fmt: skip
+        self.language_model = AutoModel.from_config(text)
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.query = query_head(text.hidden_size, dim)
+        self.token_weights = nn.Parameter(torch.full((SCALES, config.tokens_per_scale), 1 / config.tokens_per_scale))
+        self.pixel_decoder = PixelDecoder(config)
+        self.presence = nn.Linear(dim, 1) if config.no_target_head else None
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def encode_image(self, pixel_values: Tensor) -> PixelLMFeatures:
+        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        side = self.config.image_size // self.config.clip_config.patch_size
+        seen = self.vision_tower(
+            normalise(pixel_values).to(self.dtype), output_hidden_states=True, interpolate_pos_encoding=True
+        ).hidden_states
+        deep, shallow = (seen[layer][:, 1:] for layer in self.config.feature_layers)
+        small = F.interpolate(
+            deep.transpose(1, 2).unflatten(2, (side, side)).float(), size=(self.config.language_side,) * 2,
+            mode="bilinear", align_corners=False,
+        ).to(deep.dtype)  # fmt: skip
+        maps = [
+            self.neck(self.mask_projector(patches).transpose(1, 2).unflatten(2, (side, side)))
+            for patches in (deep, shallow)
+        ]
+        return PixelLMFeatures(self.projector(small.flatten(2).transpose(1, 2)), (maps[0], maps[1]))
+
+    def queries(self, states: Tensor, selected: Tensor) -> Tensor:
+        """Language states (B, L, H) to one query a scale: (B, 2, D)."""
+        count = self.token_weights.numel()
+        tokens = self.query(states_at(states, selected, count)).unflatten(1, self.token_weights.shape)
+        return torch.einsum("bstd,st->bsd", tokens, self.token_weights)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        question_mask: Tensor,
+        pixel_values: Tensor | None = None,
+        image: PixelLMFeatures | None = None,
+        masks: Tensor | None = None,
+        labels: Tensor | None = None,
+        groups: Tensor | None = None,
+        **_: Any,
+    ) -> MaskOutput:
+        """Answer one question per row; arguments as of `SegEarthR1Model`, and besides:
+
+        Args:
+            input_ids: (B, L).
+            attention_mask: (B, L).
+            question_mask: (B, L), as many positions a row as the codebook has tokens.
+            pixel_values: (B, 3, S, S) uint8.
+            image: from `encode_image`.
+            masks: (B, H, W).
+            labels: (B, L).
+            groups: (B,), rows that are several targets of one question; turns the refinement loss on.
+
+        Raises:
+            ValueError: neither pixels nor features were given.
+        """
+        if image is None:
+            if pixel_values is None:
+                raise ValueError("give pixel_values, or image from encode_image")
+            image = self.encode_image(pixel_values)
+        embedded = splice(self.get_input_embeddings(), input_ids, image.visual_tokens)
+        states = self.language_model(
+            inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state
+        queries = self.queries(states, question_mask)
+        logits = self.pixel_decoder(queries, image.maps)
+        presence = None if self.presence is None else self.presence(queries.mean(1)).flatten()
+        losses = {} if masks is None else dense_losses(logits, masks, weights=self._weights(logits, masks, groups))
+        if labels is not None:
+            losses["language"] = language_loss(self.lm_head, states, labels)
+        if masks is not None and presence is not None:
+            losses["presence"] = presence_loss(presence, masks)
+        return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)
+
+    def _weights(self, logits: Tensor, masks: Tensor, groups: Tensor | None) -> Tensor | None:
+        if groups is None:
+            return None
+        large = F.interpolate(logits.float().unsqueeze(1), size=masks.shape[-2:], mode="bilinear").squeeze(1)
+        return contested_weights(large, groups)
+
+
+def _projector(inputs: int, between: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, between), nn.GELU(), nn.Linear(between, outputs))

@@ -1,0 +1,127 @@
+"""PSALM from pixels and tokens to mask logits, on the parts it shares with SegEarth-R1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoModel, PreTrainedModel
+
+from baselines.common.pixels import normalise
+from baselines.common.states import MaskOutput, splice, total_of
+from baselines.psalm.losses import match_losses
+from baselines.segearth_r1.configuration import SegEarthR1Config
+from baselines.segearth_r1.connector import CompressionConnector
+from baselines.segearth_r1.description import mean_over
+from baselines.segearth_r1.mask_decoder import MaskDecoder
+from baselines.segearth_r1.modeling import ImageFeatures
+from baselines.segearth_r1.pixel_decoder import PixelDecoder
+from baselines.segearth_r1.vision import SwinTransformer
+
+QUERY_ID = -201
+"""Stands for one mask query in `input_ids`."""
+UNION_ABOVE = 0.6
+"""Queries of a higher score are shown together (the repository's rule for several targets, spec baselines §3)."""
+
+
+class PsalmConfig(SegEarthR1Config):
+    """Configuration of `PsalmModel`: that of SegEarth-R1, and besides:
+
+    Args:
+        queries: masks proposed for every question.
+        **kwargs: of SegEarthR1Config.
+    """
+
+    model_type = "earthreason_psalm"
+
+    def __init__(self, queries: int = 100, **kwargs: Any) -> None:
+        self.queries = queries
+        super().__init__(**kwargs)
+
+
+class PsalmModel(PreTrainedModel):
+    """The language model reads image, question and queries; the decoder turns every query into a mask and a score."""
+
+    config_class = PsalmConfig
+    base_model_prefix = "psalm"
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: PsalmConfig) -> None:
+        super().__init__(config)
+        text, dim = config.text_config, config.decoder_dim
+        self.vision_tower = SwinTransformer(config)
+        self.connector = CompressionConnector(config)
+        self.language_model = AutoModel.from_config(text)
+        self.seg_query = nn.Parameter(torch.zeros(config.queries, text.hidden_size).normal_(std=0.02))
+        self.query_projector = nn.Linear(text.hidden_size, dim)
+        self.condition_projector = nn.Linear(text.hidden_size, dim)
+        self.pixel_decoder = PixelDecoder(config)
+        self.mask_decoder = MaskDecoder(config)
+        self.score_projector = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """All parts keep the initialisation of their own."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
+        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        features = self.vision_tower(normalise(pixel_values).to(self.dtype))
+        mask_features, memories = self.pixel_decoder(features)
+        return ImageFeatures(features[-1], self.connector(features[-1]), mask_features, memories)
+
+    def propose(
+        self, input_ids: Tensor, attention_mask: Tensor, question_mask: Tensor, image: ImageFeatures
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits (B, Q, h, w) and scores (B, Q), a pair for every step of the decoder."""
+        embedded = splice(self.get_input_embeddings(), input_ids, image.visual_tokens)
+        is_query = input_ids == QUERY_ID
+        number = (is_query.cumsum(1) - 1).clamp(min=0)
+        embedded = torch.where(is_query.unsqueeze(-1), self.seg_query[number].to(embedded.dtype), embedded)
+        states = self.language_model(
+            inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state
+        queries = self.query_projector(states[is_query].view(len(states), -1, states.shape[-1]))
+        condition = self.condition_projector(mean_over(states, question_mask))
+        logits, refined = self.mask_decoder(queries, image.mask_features, image.memories)
+        scale = condition.shape[-1] ** -0.5
+        return logits, [torch.einsum("bqd,bd->bq", self.score_projector(q), condition) * scale for q in refined]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        question_mask: Tensor,
+        pixel_values: Tensor | None = None,
+        image: ImageFeatures | None = None,
+        masks: Tensor | None = None,
+        **_: Any,
+    ) -> MaskOutput:
+        """Answer one question per row; arguments as of `SegEarthR1Model`, with `QUERY_ID` for each mask query.
+
+        Words are not learned, as in the paper's segmentation batches.
+
+        Raises:
+            ValueError: neither pixels nor features were given.
+        """
+        if image is None:
+            if pixel_values is None:
+                raise ValueError("give pixel_values, or image from encode_image")
+            image = self.encode_image(pixel_values)
+        logits, scores = self.propose(input_ids, attention_mask, question_mask, image)
+        losses = {} if masks is None else match_losses(logits, scores, masks)
+        return MaskOutput(
+            loss=total_of(losses), losses=losses, mask_logits=choose(logits[-1], scores[-1]),
+            presence_logits=scores[-1].amax(1) if self.config.no_target_head else None,
+        )  # fmt: skip
+
+
+def choose(logits: Tensor, scores: Tensor) -> Tensor:
+    """The union of the masks scored above 0.6, or the best one: logits (B, Q, h, w), scores (B, Q), to (B, h, w)."""
+    best = F.one_hot(scores.argmax(1), scores.shape[1]).bool()
+    shown = (scores.sigmoid() > UNION_ABOVE) | best
+    return logits.masked_fill(~shown[:, :, None, None], -torch.inf).amax(1)
