@@ -72,13 +72,22 @@ class Processor(ABC):
         Raises:
             EarthReasonError: there is none, or it lacks one of `tokens`.
         """
+        return cls.for_model(config, cls.load_tokenizer(folder))
+
+    @staticmethod
+    def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+        """The tokenizer in a folder, or of a Hub id.
+
+        Raises:
+            EarthReasonError: there is none.
+        """
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError) as error:
             raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
-        return cls.for_model(config, tokenizer)
+        return tokenizer
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Save the tokenizer; the rest is in the model's configuration."""

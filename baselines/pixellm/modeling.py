@@ -24,6 +24,8 @@ from baselines.common.pixels import normalise
 from baselines.common.states import MaskOutput, query_head, splice, states_at, total_of
 
 SCALES = 2
+MASK_TOKENS = 4
+"""Of SAM's decoder, behind its token for the quality; only the first is read, but all take part in attention."""
 UPSCALED = 8
 """Channels are divided by it before a mask is read off."""
 
@@ -121,7 +123,7 @@ class PixelDecoder(nn.Module):
         sam._attn_implementation = "sdpa"
         self.transformers = nn.ModuleList(SamTwoWayTransformer(sam) for _ in range(SCALES))
         self.positions = nn.ModuleList(FourierPositions(dim) for _ in range(SCALES))
-        self.mask_token = nn.Parameter(torch.randn(1, dim))
+        self.tokens = nn.Parameter(torch.randn(1 + MASK_TOKENS, dim))
         self.level_embed = nn.Parameter(torch.randn(SCALES, dim))
         self.no_mask = nn.Parameter(torch.randn(dim))
         self.enlarge = nn.Sequential(
@@ -139,21 +141,22 @@ class PixelDecoder(nn.Module):
         """Queries (B, 2, D) and the deep and the shallow map (B, D, h, w) to logits (B, 4 h, 4 w)."""
         first = self._mask(0, queries[:, :1], maps[0] + self.no_mask[:, None, None])
         large = self.enlarge(maps[1])
-        guide = F.interpolate(first.detach(), size=large.shape[-2:], mode="bilinear", align_corners=False)
-        second = self._mask(1, queries[:, 1:], large * (1 + guide.sigmoid()))
+        guide = F.interpolate(first, size=large.shape[-2:], mode="bilinear", align_corners=False)
+        guided = large * (1 + guide.sigmoid()) + self.no_mask[:, None, None]
+        second = self._mask(1, queries[:, 1:], guided)
         coarse = F.interpolate(first, size=second.shape[-2:], mode="bilinear", align_corners=False)
         return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)
 
     def _mask(self, scale: int, query: Tensor, image: Tensor) -> Tensor:
         batch, _, height, width = image.shape
-        tokens = torch.cat([self.mask_token.expand(batch, 1, -1), query], dim=1) + self.level_embed[scale]
+        tokens = torch.cat([self.tokens.expand(batch, -1, -1), query], dim=1) + self.level_embed[scale]
         positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)
         found, image = self.transformers[scale](
             point_embeddings=tokens.unsqueeze(1), image_embeddings=image, image_positional_embeddings=positions,
             attention_similarity=None,
         )  # fmt: skip
         image = self.upscale(image.squeeze(1).transpose(1, 2).unflatten(2, (height, width)))
-        return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(found[:, 0, :1]), image)
+        return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(found[:, 0, 1:2]), image)
 
 
 class PixelLMModel(PreTrainedModel):

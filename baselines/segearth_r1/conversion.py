@@ -7,16 +7,22 @@ attention of Phi), or is known to be unused. Anything else, or a tensor of anoth
 from __future__ import annotations
 
 import json
-import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.conversion import (
+    Report,
+    Table,
+    convert_tensors,
+    read_tensors,
+    rename,
+    save_checkpoint,
+    shapes_of,
+)
 from baselines.common.languages import load_language
 from baselines.common.pickles import read_arrays
 from baselines.common.processing import add_tokens
@@ -24,10 +30,9 @@ from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor
 from earthreason.errors import DataNotFoundError, EarthReasonError
-from earthreason.files import atomic_path, refuse_taken
 
 _DECODER = r"predictor\.transformer_"
-RENAMES: tuple[tuple[str, str], ...] = (
+RENAMES: Table = (
     (r"model\.vision_tower\.", "vision_tower."),
     (r"model\.mm_projector\.", "connector."),
     (r"model\.(embed_tokens|layers|final_layernorm)\.", r"language_model.\1."),
@@ -69,45 +74,6 @@ UNUSED = re.compile(
 _FUSED = re.compile(r"(.*\.self_attn\.)query_key_value\.(weight|bias)")
 
 
-@dataclass
-class Report:
-    """What became of the tensors of a checkpoint.
-
-    Attributes:
-        dropped: names known to be unused.
-        unknown: names that have no place.
-        missing: our names that nothing filled.
-        misshapen: "name: found (..), expected (..)".
-    """
-
-    dropped: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    misshapen: list[str] = field(default_factory=list)
-
-    def check(self, source: str) -> None:
-        """Raise `EarthReasonError` with the first of every kind if the checkpoint does not fit."""
-        kinds = {"without a place here": self.unknown, "missing": self.missing, "of another shape": self.misshapen}
-        lines = [
-            f"  {len(names)} tensors {kind}: {'; '.join(names[:5])}{'; ...' if len(names) > 5 else ''}"
-            for kind, names in kinds.items()
-            if names
-        ]
-        if lines:
-            raise EarthReasonError(
-                f"{source} is not a SegEarth-R1 checkpoint of this configuration:\n" + "\n".join(lines)
-            )
-
-
-def rename(name: str, table: tuple[tuple[str, str], ...]) -> str:
-    """Replace the beginning of a name by the first pattern that fits; a name that fits none stays."""
-    for pattern, replacement in table:
-        renamed, count = re.subn(f"^{pattern}", replacement, name)
-        if count:
-            return renamed
-    return name
-
-
 def our_name(published: str) -> str:
     """Our name of a published tensor."""
     return rename(published, RENAMES)
@@ -130,28 +96,16 @@ def convert_state(
         expected: our names and shapes.
         config: of the model; its language model has the fused attention split.
     """
-    report, state = Report(), {}
     heads = config.text_config.num_attention_heads
-    for name, tensor in published:
-        if UNUSED.fullmatch(name):
-            report.dropped.append(name)
-            continue
+
+    def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:
         fused = _FUSED.fullmatch(our_name(name))
-        if fused and tensor.shape[0] % (3 * heads) == 0:
-            parts = zip(("q_proj", "k_proj", "v_proj"), split_fused(tensor, heads), strict=True)
-            found = {f"{fused[1]}{part}.{fused[2]}": value for part, value in parts}
-        else:
-            found = {our_name(name): tensor}
-        for ours, value in found.items():
-            if ours not in expected:
-                report.unknown.append(name)
-            elif value.shape != expected[ours]:
-                report.misshapen.append(f"{name}: found {tuple(value.shape)}, expected {tuple(expected[ours])}")
-            else:
-                state[ours] = value
-    wrong = {our_name(line.split(":")[0]) for line in report.misshapen}
-    report.missing = sorted(name for name in expected if name not in state and name not in wrong)
-    return state, report
+        if not fused or tensor.shape[0] % (3 * heads):
+            return {our_name(name): tensor}
+        parts = zip(("q_proj", "k_proj", "v_proj"), split_fused(tensor, heads), strict=True)
+        return {f"{fused[1]}{part}.{fused[2]}": value for part, value in parts}
+
+    return convert_tensors(published, expected, translate, UNUSED)
 
 
 def convert_published(
@@ -169,16 +123,13 @@ def convert_published(
         EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
     """
     config = config or SegEarthR1Config()
-    with torch.device("meta"):
-        model = SegEarthR1Model(config)
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    state, report = convert_state(read_tensors(source), expected, config)
-    report.check(str(source))
+    state, report = convert_state(read_tensors(source), shapes_of(SegEarthR1Model, config), config)
+    report.check(str(source), "SegEarth-R1")
     processor = SegEarthR1Processor.from_pretrained(source, config)
     tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
     if tokens > rows:
         raise EarthReasonError(f"{source}: the tokenizer has {tokens} tokens, the model {rows}")
-    save_checkpoint(config, state, processor, target, dtype)
+    save_checkpoint(SegEarthR1Model, config, state, processor, target, dtype)
     return report
 
 
@@ -224,10 +175,12 @@ def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtyp
     state, report = convert_state(published, expected, config)
     lacking = [name for name in report.missing if name.startswith("vision_tower.")]
     if lacking or report.misshapen:
-        Report(missing=lacking, misshapen=report.misshapen).check(str(mask2former))
+        Report(missing=lacking, misshapen=report.misshapen).check(str(mask2former), "Mask2Former")
     base = {f"language_model.{name}": tensor for name, tensor in loaded.base.items()}
     model.load_state_dict({**model.state_dict(), **state, **base, "lm_head.weight": loaded.head})
-    save_checkpoint(config, model.state_dict(), SegEarthR1Processor.for_model(config, tokenizer), target, dtype)
+    save_checkpoint(
+        SegEarthR1Model, config, model.state_dict(), SegEarthR1Processor.for_model(config, tokenizer), target, dtype
+    )
     return report
 
 
@@ -244,47 +197,3 @@ _MASK2FORMER = (
 def mask2former_name(name: str) -> str:
     """The published SegEarth-R1 name of a tensor of Mask2Former."""
     return rename(name, _MASK2FORMER)
-
-
-def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of all weight files of a folder, one at a time.
-
-    Raises:
-        EarthReasonError: there are none, or one cannot be read.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not folder.is_dir():
-        raise DataNotFoundError(f"there is no folder {folder}")
-    files = sorted(folder.glob("*.safetensors"))
-    try:
-        for path in files:
-            with safe_open(path, framework="pt") as content:
-                for name in content.keys():  # noqa: SIM118 (not a dict)
-                    yield name, content.get_tensor(name)
-        if not files:
-            files = sorted(folder.glob("pytorch_model*.bin"))
-            for path in files:
-                yield from torch.load(path, map_location="cpu", weights_only=True).items()
-    except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise EarthReasonError(f"{folder}: a weight file cannot be read: {str(error).splitlines()[0]}") from None
-    if not files:
-        raise DataNotFoundError(f"{folder} holds no weights (*.safetensors or pytorch_model*.bin)")
-
-
-def save_checkpoint(
-    config: SegEarthR1Config, state: Mapping[str, Tensor], processor: SegEarthR1Processor, target: Path, dtype: str
-) -> None:
-    """Write weights, configuration and tokenizer as one folder, all or nothing.
-
-    Raises:
-        EarthReasonError: the folder exists.
-    """
-    refuse_taken(target)
-    with torch.device("meta"):
-        model = SegEarthR1Model(config)
-    wanted = DTYPES[dtype]
-    model.load_state_dict({name: tensor.to(wanted) for name, tensor in state.items()}, strict=True, assign=True)
-    with atomic_path(target) as folder:
-        model.save_pretrained(folder)
-        processor.save_pretrained(folder)

@@ -121,7 +121,7 @@ def test_every_tensor_of_the_full_size_checkpoint_has_its_place(full_names):
     published = [(name, torch.empty(shape, device="meta")) for name, shape in full_names.items()]
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     state, report = convert_state(published, expected, config)
-    report.check("the full-size list")
+    report.check("the full-size list", "SegEarth-R1")
     assert state.keys() == expected.keys()
     assert len(report.dropped) == 13 + 24
     unused = sum(np.prod(full_names[name]) for name in report.dropped if "relative" not in name)

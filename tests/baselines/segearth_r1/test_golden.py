@@ -70,7 +70,7 @@ def model(golden):
         published.append((name, torch.from_numpy(values)))
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     state, report = convert_state(published, expected, config)
-    report.check("the golden run")
+    report.check("the golden run", "SegEarth-R1")
     assert len(report.dropped) == 13 + sum(name.endswith("relative_position_index") for name, _ in published)
     model.load_state_dict(state, strict=True)
     return model

@@ -1,0 +1,145 @@
+"""What converters of published checkpoints share: tables of names, a strict report, reading and writing."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from baselines.common.dtypes import DTYPES
+from baselines.common.processing import Processor
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.files import atomic_path, refuse_taken
+
+Table = tuple[tuple[str, str], ...]
+"""Beginnings of published names and of ours; the first that fits is used."""
+
+
+@dataclass
+class Report:
+    """What became of the tensors of a checkpoint.
+
+    Attributes:
+        dropped: names known to be unused.
+        unknown: names that have no place.
+        missing: our names that nothing filled.
+        misshapen: "name: found (..), expected (..)".
+    """
+
+    dropped: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
+
+    def check(self, source: str, model: str) -> None:
+        """Raise `EarthReasonError` with the first of every kind if the checkpoint of a `model` does not fit."""
+        kinds = {"without a place here": self.unknown, "missing": self.missing, "of another shape": self.misshapen}
+        lines = [
+            f"  {len(names)} tensors {kind}: {'; '.join(names[:5])}{'; ...' if len(names) > 5 else ''}"
+            for kind, names in kinds.items()
+            if names
+        ]
+        if lines:
+            raise EarthReasonError(f"{source} is not a {model} checkpoint of this configuration:\n" + "\n".join(lines))
+
+
+def rename(name: str, table: Table) -> str:
+    """Replace the beginning of a name by the first pattern that fits; a name that fits none stays."""
+    for pattern, replacement in table:
+        renamed, count = re.subn(f"^{pattern}", replacement, name)
+        if count:
+            return renamed
+    return name
+
+
+def convert_tensors(
+    published: Iterable[tuple[str, Tensor]],
+    expected: Mapping[str, torch.Size],
+    translate: Callable[[str, Tensor], dict[str, Tensor]],
+    unused: re.Pattern[str],
+) -> tuple[dict[str, Tensor], Report]:
+    """Give every published tensor its place, or say why it has none.
+
+    Args:
+        published: names and tensors.
+        expected: our names and shapes.
+        translate: a published tensor to ours, one or several.
+        unused: published names that nothing uses.
+    """
+    report, state, wrong = Report(), {}, set()
+    for name, tensor in published:
+        if unused.fullmatch(name):
+            report.dropped.append(name)
+            continue
+        for ours, value in translate(name, tensor).items():
+            if ours not in expected:
+                report.unknown.append(name)
+            elif value.shape != expected[ours]:
+                report.misshapen.append(f"{name}: found {tuple(value.shape)}, expected {tuple(expected[ours])}")
+                wrong.add(ours)
+            else:
+                state[ours] = value
+    report.missing = sorted(name for name in expected if name not in state and name not in wrong)
+    return state, report
+
+
+def shapes_of(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> dict[str, torch.Size]:
+    """Names and shapes of a model's tensors, without making it."""
+    with torch.device("meta"):
+        model = model_class(config)
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}
+
+
+def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of all weight files of a folder, one at a time.
+
+    Raises:
+        EarthReasonError: there are none, or one cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not folder.is_dir():
+        raise DataNotFoundError(f"there is no folder {folder}")
+    files = sorted(folder.glob("*.safetensors"))
+    try:
+        for path in files:
+            with safe_open(path, framework="pt") as content:
+                for name in content.keys():  # noqa: SIM118 (not a dict)
+                    yield name, content.get_tensor(name)
+        if not files:
+            files = sorted(folder.glob("pytorch_model*.bin"))
+            for path in files:
+                yield from torch.load(path, map_location="cpu", weights_only=True).items()
+    except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise EarthReasonError(f"{folder}: a weight file cannot be read: {str(error).splitlines()[0]}") from None
+    if not files:
+        raise DataNotFoundError(f"{folder} holds no weights (*.safetensors or pytorch_model*.bin)")
+
+
+def save_checkpoint(
+    model_class: type[PreTrainedModel],
+    config: PreTrainedConfig,
+    state: Mapping[str, Tensor],
+    processor: Processor,
+    target: Path,
+    dtype: str,
+) -> None:
+    """Write weights, configuration and tokenizer as one folder, all or nothing.
+
+    Raises:
+        EarthReasonError: the folder exists.
+    """
+    refuse_taken(target)
+    with torch.device("meta"):
+        model = model_class(config)
+    wanted = DTYPES[dtype]
+    model.load_state_dict({name: tensor.to(wanted) for name, tensor in state.items()}, strict=True, assign=True)
+    with atomic_path(target) as folder:
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)

@@ -1,0 +1,103 @@
+"""Published PixelLM checkpoints turned into ours (spec baselines §2 and §6: no CLIP in the files)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, CLIPVisionModel
+
+from baselines.common.conversion import (
+    Report,
+    Table,
+    convert_tensors,
+    read_tensors,
+    rename,
+    save_checkpoint,
+    shapes_of,
+)
+from baselines.common.sam_names import SAM_MLP, SAM_TRANSFORMER
+from baselines.pixellm.learner import PixelLMProcessor
+from baselines.pixellm.modeling import SCALES, PixelLMConfig, PixelLMModel
+from earthreason.errors import EarthReasonError
+
+_DECODER = r"model\.mask_decoder\."
+UNUSED = re.compile(
+    r"model\.prompt_encoder\.(point_embeddings|not_a_point_embed|mask_downscaling)\..*"
+    rf"|{_DECODER}(iou_prediction_head|output_hypernetworks_mlps\.[123])\..*|.*rotary_emb\.inv_freq"
+)
+"""Prompts that PixelLM does not give, masks that it does not read, and buffers."""
+RENAMES: Table = (
+    (r"model\.(embed_tokens|layers|norm)\.", r"language_model.\1."),
+    (r"model\.mm_projector\.", "projector."),
+    (r"model\.out_mm_projector\.", "mask_projector."),
+    (r"model\.image_feature_neck\.", "neck."),
+    (r"model\.text_hidden_fcs\.0\.", "query."),
+    (r"model\.prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix", "pixel_decoder.positions.0.matrix"),
+    (rf"{_DECODER}pe1\.positional_encoding_gaussian_matrix", "pixel_decoder.positions.1.matrix"),
+    (r"model\.prompt_encoder\.no_mask_embed\.weight", "pixel_decoder.no_mask"),
+    (rf"{_DECODER}output_upscaling\.", "pixel_decoder.upscale."),
+    (rf"{_DECODER}upsample_2x\.", "pixel_decoder.enlarge."),
+    (rf"{_DECODER}level_embed\.weight", "pixel_decoder.level_embed"),
+)
+_TOKENS = ("model.mask_decoder.iou_token.weight", "model.mask_decoder.mask_tokens.weight")
+TOKEN_WEIGHT, SCALE_WEIGHT = 1 / 6, 1 / 2
+"""Constants of the released code, which meant to learn them (spec baselines §2a, quirk 1)."""
+
+
+def our_name(published: str) -> str:
+    """Our name of a published tensor."""
+    transformer = re.fullmatch(rf"{_DECODER}transformer\.(\d)\.(.*)", published)
+    if transformer:
+        return f"pixel_decoder.transformers.{transformer[1]}.{rename(transformer[2], SAM_TRANSFORMER)}"
+    mlp = re.fullmatch(rf"{_DECODER}output_hypernetworks_mlps\.0\.(.*)", published)
+    return f"pixel_decoder.hypernetwork.{rename(mlp[1], SAM_MLP)}" if mlp else rename(published, RENAMES)
+
+
+def convert_published(
+    source: Path, clip: str | Path, target: Path, dtype: str = "float32", config: PixelLMConfig | None = None
+) -> Report:
+    """Turn a published folder (`maverickrzw/PixelLM-7B`, `hf_model`) and its CLIP into a checkpoint of ours.
+
+    Args:
+        source: folder with shards, config.json and tokenizer.
+        clip: folder or Hub id of `openai/clip-vit-large-patch14-336`, which the files leave out.
+        target: folder to write; must not exist.
+        dtype: of the weights written.
+        config: of the model, where it is not of the published size.
+
+    Raises:
+        EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
+    """
+    try:
+        text = AutoConfig.from_pretrained(source)
+        tower = CLIPVisionModel.from_pretrained(clip)
+        tokenizer = PixelLMProcessor.load_tokenizer(source)
+    except (OSError, ValueError) as error:
+        raise EarthReasonError(f"{source} or {clip} cannot be loaded: {str(error).splitlines()[0]}") from None
+    ids = tuple(tokenizer.get_vocab().get(token, -1) for token in PixelLMProcessor.tokens)
+    config = config or PixelLMConfig(
+        text_config={**text.to_dict(), "model_type": "llama"}, clip_config=tower.config, seg_token_ids=ids
+    )
+    count = config.tokens_per_scale
+    constants = {
+        "token_weights": torch.full((SCALES, count), TOKEN_WEIGHT),
+        "pixel_decoder.scale_weights": torch.full((SCALES,), SCALE_WEIGHT),
+    }
+    given = {**constants, **{f"vision_tower.{name}": tensor for name, tensor in tower.state_dict().items()}}
+    tokens: dict[str, Tensor] = {}
+
+    def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:
+        if name not in _TOKENS:
+            return {our_name(name): tensor.flatten() if name.endswith("no_mask_embed.weight") else tensor}
+        tokens[name] = tensor  # two tables of theirs are one of ours
+        return {"pixel_decoder.tokens": torch.cat([tokens[n] for n in _TOKENS])} if len(tokens) == len(_TOKENS) else {}
+
+    expected = {k: v for k, v in shapes_of(PixelLMModel, config).items() if k not in given}
+    state, report = convert_tensors(read_tensors(source), expected, translate, UNUSED)
+    report.check(str(source), "PixelLM")
+    processor = PixelLMProcessor.for_model(config, tokenizer)
+    save_checkpoint(PixelLMModel, config, {**state, **given}, processor, target, dtype)
+    return report
