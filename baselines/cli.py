@@ -52,6 +52,10 @@ def predict(
     device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions a batch.")] = 8,
+    vlm: Annotated[str | None, typer.Option("--vlm", help="For vlm_sam: vision model at the server.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="For vlm_sam: OpenAI-compatible server. Default: OpenAI.")
+    ] = None,
 ) -> None:
     """Predict a split with a model and write a predictions file.
 
@@ -59,7 +63,7 @@ def predict(
     """
     from baselines.common.run import predict_split
 
-    options = PredictorOptions(checkpoint=checkpoint, device=device, dtype=dtype, batch_size=batch_size)
+    options = PredictorOptions(checkpoint, device, dtype, batch_size, vlm, base_url)
     written = predict_split(model, options, config, split, data_dir, questions.value, out)
     if written is not None:
         stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)

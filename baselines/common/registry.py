@@ -20,6 +20,8 @@ class PredictorOptions:
         device: torch device.
         dtype: torch dtype by name.
         batch_size: pairs a call.
+        vlm: name of a vision-language model at a server.
+        base_url: of that server; None is OpenAI's.
         train_samples: gives the training split, for models fitted on the spot.
     """
 
@@ -27,6 +29,8 @@ class PredictorOptions:
     device: str = "cpu"
     dtype: str = "float32"
     batch_size: int = 8
+    vlm: str | None = None
+    base_url: str | None = None
     train_samples: Callable[[], Iterable[Sample]] = field(default=lambda: iter(()))
 
 
@@ -54,6 +58,7 @@ MODELS: dict[str, Model] = {
         ),
         Model("lisa", "a language model prompts SAM; needs --checkpoint", "baselines.lisa.learner:build_predictor"),
         Model("pixellm", "a codebook of mask tokens; needs --checkpoint", "baselines.pixellm.learner:build_predictor"),
+        Model("vlm_sam", "a vision-language model points, SAM draws; needs --vlm", "baselines.vlm_sam.predictor:build"),
         Model("psalm", "scored mask queries; needs --checkpoint", "baselines.psalm.learner:build_predictor"),
     )
 }

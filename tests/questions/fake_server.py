@@ -26,6 +26,10 @@ def answer(schema, prompt):
             "questions": questions,
             "answers": [f"It is the target, because of reason {word}." for word in words[:4]],
         }
+    if schema == "grounding":
+        if "unicorn" in prompt:
+            return {"found": False, "box": None, "points": []}
+        return {"found": True, "box": [250, 250, 750, 500], "points": [[500, 400]]}
     if schema == "absence":
         return {"concept": "lighthouse", "questions": questions}
     if schema == "rewriting":
