@@ -23,6 +23,11 @@ app = typer.Typer(
 )
 
 
+_CLIPS = {"lisa": "openai/clip-vit-large-patch14", "pixellm": "openai/clip-vit-large-patch14-336"}
+"""Models whose published files leave CLIP out, and which one they were made with."""
+_COMPARISON = Path("runs/compare")
+
+
 class Questions(StrEnum):
     """Which questions of a sample are asked."""
 
@@ -104,7 +109,7 @@ def segment(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="segearth_r1")],
+    model: Annotated[str, typer.Argument(help="segearth_r1, lisa, pixellm or psalm")],
     config: Annotated[Path, typer.Option("--config", help="YAML file; configs/ holds presets.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run in it goes on.")],
     overrides: Annotated[
@@ -129,15 +134,49 @@ def train(
 
 
 @app.command()
+def compare(
+    suite: Annotated[str, typer.Option("--suite", help="smoke, tiny, or a YAML file.")] = "tiny",
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished ones go on.")] = Path(
+        "runs/compare"
+    ),
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Markdown page to write. Default: comparison.md in --out.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Folder of the training data, instead of the suite's.")
+    ] = None,
+) -> None:
+    """Train all ideas on the same data and budget, score them with the judge, write a table and two figures.
+
+    Example: python -m baselines compare --suite smoke --out runs/smoke
+    """
+    from baselines.compare.report import draw_figures, write_page
+    from baselines.compare.scores import score_suite
+    from baselines.compare.suite import load_suite, run_suite
+
+    settings = load_suite(suite, {} if data_dir is None else {"data_dir": str(data_dir)})
+    rows = score_suite(settings, run_suite(settings, out))
+    page = report or out / "comparison.md"
+    figures = page.parent / "images" / "comparison"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    draw_figures(rows, figures)
+    write_page(page, settings, rows, f"python -m baselines compare --suite {suite}", figures)
+    stdout().print(f"table: {page}\nfigures: {figures}", soft_wrap=True)
+
+
+@app.command()
 def convert(
-    model: Annotated[str, typer.Argument(help="segearth_r1")],
+    model: Annotated[str, typer.Argument(help="segearth_r1, lisa or pixellm")],
     source: Annotated[str, typer.Argument(help="Published checkpoint, or with --mask2former a language model.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; must not exist, or be empty.")],
     mask2former: Annotated[
         Path | None, typer.Option("--mask2former", help="Pickle of Mask2Former Swin-B, to start training from.")
     ] = None,
+    clip: Annotated[
+        str | None, typer.Option("--clip", help="For lisa and pixellm: the CLIP that their files leave out.")
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="config.json of ours, for a model of another size.")
+        Path | None, typer.Option("--config", help="For segearth_r1: config.json of ours, for another size.")
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="Of the weights written.")] = "float32",
 ) -> None:
@@ -148,12 +187,20 @@ def convert(
     Example: python -m baselines convert segearth_r1 phi-1_5/ start/ --mask2former model_final_54b88a.pkl
     """
     from baselines.common.dtypes import DTYPES
-    from baselines.segearth_r1.conversion import convert_published, read_settings, start_from_parts
 
-    if model != "segearth_r1":
-        raise UnknownNameError("model", model, ["segearth_r1"])
+    if model not in _CLIPS and model != "segearth_r1":
+        raise UnknownNameError("model", model, ["segearth_r1", *_CLIPS])
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES)
+    if model in _CLIPS:
+        from importlib import import_module
+
+        conversion = import_module(f"baselines.{model}.conversion")
+        report = conversion.convert_published(Path(source), clip or _CLIPS[model], target, dtype)
+        stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
+        return
+    from baselines.segearth_r1.conversion import convert_published, read_settings, start_from_parts
+
     if mask2former is not None:
         report = start_from_parts(source, mask2former, target, dtype)
     else:

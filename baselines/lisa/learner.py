@@ -33,7 +33,7 @@ class LisaPredictor(MaskPredictor[LisaModel]):
 
 _WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
     "mini": (32, 2, 48, 2, 48),
-    "tiny": (96, 4, 192, 6, 128),
+    "tiny": (96, 4, 192, 9, 128),
     "small": (128, 6, 256, 8, 192),
 }
 """CLIP's width and layers, SAM's width and layers, and that of its decoder."""

@@ -35,7 +35,7 @@ class PixelLMPredictor(MaskPredictor[PixelLMModel]):
     processor_class = PixelLMProcessor
 
 
-_WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 6, 128), "small": (256, 8, 192)}
+_WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 9, 128), "small": (256, 8, 192)}
 """CLIP's width and layers, and the decoder's width."""
 
 

@@ -51,6 +51,8 @@ class PsalmPredictor(MaskPredictor[PsalmModel]):
     processor_class = PsalmProcessor
 
 
+_DEEPER: dict[Size, dict[str, Any]] = {"mini": {}, "tiny": {"vision_depths": (2, 2, 6, 2)}, "small": {}}
+"""PSALM has no output layer for words; at `tiny` the image encoder makes up for it, so that all weigh the same."""
 _QUERIES: dict[Size, int] = {"mini": 8, "tiny": 16, "small": 32}
 
 
@@ -68,7 +70,7 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
     changes = settings.architecture.model_dump(exclude_none=True, exclude={"query", "d_projector"})
     model_config = PsalmConfig(
         queries=_QUERIES[settings.size], text_config=text.config, image_size=settings.image_size,
-        **parts_of(settings.size, **changes),
+        **parts_of(settings.size, **{**_DEEPER[settings.size], **changes}),
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)

@@ -23,8 +23,8 @@ PROMPT = f"""You see an image taken from above. A question about it follows; fin
 Question: {{question}}
 
 If something in the image answers it, set "found" to true, give the tight "box" [left, top, right, bottom] around all
-of it, and one to three "points" [x, y] that lie on it. If nothing there answers it, set "found" to false, "box" to null
-and "points" to []. Coordinates are integers from 0 to {SCALE}, x to the right and y downwards, relative to the image."""
+of it, and one to three "points" [x, y] that lie on it. If nothing there answers it, set "found" to false, "box" to
+null and "points" to []. Coordinates are integers from 0 to {SCALE}, x to the right, y downwards, of the image."""
 
 
 class Grounding(BaseModel):

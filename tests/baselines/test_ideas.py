@@ -101,8 +101,8 @@ def test_questions_about_one_image_share_its_features_and_a_batch_answers_as_one
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IDEAS)
 def test_it_learns_eight_samples_by_heart(name, tmp_path):
-    steps = {"lisa": 250, "pixellm": 250, "psalm": 150}[name]
-    config = config_of(name, validate_every=steps, optim={"steps": steps, "learning_rate": 2e-3})
+    steps, rate = {"lisa": (900, 1e-3), "pixellm": (400, 1e-3), "psalm": (150, 2e-3)}[name]
+    config = config_of(name, log_every=steps, validate_every=steps, optim={"steps": steps, "learning_rate": rate})
     train(config, tmp_path / "run")
     with (tmp_path / "run" / "metrics.csv").open() as file:
         found = {row["name"]: float(row["value"]) for row in csv.DictReader(file) if int(row["step"]) == steps}

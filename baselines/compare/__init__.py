@@ -1,0 +1,1 @@
+"""All ideas on the same data, budget and judge."""

@@ -1,0 +1,188 @@
+"""The comparison as a Markdown page and two figures."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from baselines.compare.scores import METRICS, Row
+from baselines.compare.suite import Suite
+from earthreason.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe-Ito: told apart with any colour vision."""
+PUBLISHED = (
+    ("LISA", "CLIP-L + SAM", "Vicuna-7B", 60.88, 59.10),
+    ("PixelLM", "CLIP-L", "Vicuna-7B", 60.01, 59.22),
+    ("PSALM", "Swin-B", "phi-1.5", 68.30, 64.61),
+    ("SegEarth-R1", "Swin-B", "phi-1.5", 70.75, 68.25),
+)
+"""Paper arXiv 2504.09644, Table 2, EarthReason test, percent: gIoU, cIoU."""
+
+
+def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figures: Path) -> None:
+    """Write the page.
+
+    Args:
+        path: Markdown file.
+        suite: what was run.
+        rows: its scores.
+        command: that made it.
+        figures: folder of the figures, below or beside the page.
+    """
+    where = figures.relative_to(path.parent).as_posix()
+    write_text(path, "\n".join([
+        "# The same data, budget and judge", "",
+        f"`{command}`", "",
+        *_setting(suite, rows), "",
+        *_table(rows), "",
+        f"![gIoU while training]({where}/curves.svg)", "",
+        f"![Quality against speed]({where}/speed.svg)", "",
+        "## By reasoning type", "", *_types(rows), "",
+        "## Cost", "", *_costs(rows), "",
+        "## What the paper reports", "", *_published(), "",
+    ]))  # fmt: skip
+
+
+def _setting(suite: Suite, rows: Sequence[Row]) -> list[str]:
+    optim, model = suite.train.optim, suite.train.model
+    questions = len(rows[0].results[0].counts)
+    images = (optim.steps or 0) * optim.global_batch
+    seeds = ", ".join(map(str, suite.seeds))
+    return [
+        f"Every trained model is new (no pretrained weights), of one size (`{model.size}`, {model.image_size} px canvas), "
+        f"and sees the same {images:,} samples in the same order per seed: {optim.steps:,} steps of {optim.global_batch}, "
+        f'seeds {seeds}. All of them have the same extra output for "nothing answers". Scored with the official '
+        f"protocol on `{suite.test_config}`/`{suite.test_split}`, {questions} questions, all seeds pooled, in percent. "
+        "Intervals are 95 % bootstrap over images. The last column is the difference in gIoU from the first row with "
+        "its paired permutation p-value. Models of a few million parameters trained for minutes say which idea learns "
+        "faster here, not which is better at full size.",
+    ]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        "| model | gIoU | 95 % | seeds differ by | cIoU | N-acc | T-acc | against the first |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        scores = [_percent(row.scores[name]) for name in METRICS]
+        interval = row.intervals["gIoU"]
+        spread = "" if len(row.results) == 1 else f"{100 * row.spread:.1f}"
+        d = row.against_first
+        against = "" if d is None else f"{100 * d.value:+.1f}, p {_p(d.p_value)}"
+        lines.append(
+            f"| {row.entry.name} | {scores[0]} | {100 * interval.low:.1f} to {100 * interval.high:.1f} | {spread} | "
+            f"{scores[1]} | {scores[2]} | {scores[3]} | {against} |"
+        )
+    return lines
+
+
+def _types(rows: Sequence[Row]) -> list[str]:
+    kinds = sorted({kind for row in rows for kind in row.by_type})
+    lines = [f"| model | {' | '.join(kinds)} |", f"|---|{'---:|' * len(kinds)}"]
+    return [
+        *lines,
+        *(f"| {row.entry.name} | {' | '.join(_percent(row.by_type.get(kind)) for kind in kinds)} |" for row in rows),
+    ]
+
+
+def _costs(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        f"Speed of prediction on {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
+        f"PyTorch {torch.__version__}; FLOPs of one question about one image, forward, by PyTorch's counter.",
+        "",
+        "| model | parameters | GFLOPs | samples a second | training minutes a seed |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        e = row.entry
+        parameters = "" if e.parameters is None else f"{e.parameters / 1e6:.2f} M"
+        flops = "" if e.gflops is None else f"{e.gflops:.2f}"
+        minutes = f"{e.seconds / 60 / len(e.predictions):.1f}" if e.seconds else ""
+        lines.append(f"| {e.name} | {parameters} | {flops} | {e.samples_per_second:.1f} | {minutes} |")
+    return lines
+
+
+def _published() -> list[str]:
+    return [
+        "Other data, other sizes, another scorer: not to be compared with the tables above. EarthReason test split, the "
+        "paper's own evaluation on a 1024 px letterbox (protocol `segearth-r1`), arXiv 2504.09644, Table 2; each model "
+        "was trained on EarthReason by the paper's authors. Nobody outside has repeated it.",
+        "",
+        "| model | image encoder | language model | gIoU | cIoU |",
+        "|---|---|---|---:|---:|",
+        *(f"| {name} | {eye} | {text} | {giou} | {ciou} |" for name, eye, text, giou, ciou in PUBLISHED),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def draw_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Draw learning curves and quality against speed, as SVG and PDF; returns the files."""
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    curves, speed = Figure(figsize=(5.2, 3.4), layout="constrained"), Figure(figsize=(5.2, 3.4), layout="constrained")
+    _draw_curves(curves, rows)
+    _draw_speed(speed, rows)
+    return [_save(figure, folder / f"{name}.{form}") for name, figure in (("curves", curves), ("speed", speed))
+            for form in ("svg", "pdf")]  # fmt: skip
+
+
+def _draw_curves(figure: Figure, rows: Sequence[Row]) -> None:
+    axis = figure.subplots()
+    for colour, row in zip(_COLOURS, rows, strict=False):
+        if not row.entry.curves:
+            continue
+        steps = sorted(set.intersection(*(set(curve) for curve in row.entry.curves)))
+        values = [[100 * curve[step] for curve in row.entry.curves] for step in steps]
+        axis.plot(
+            steps, [sum(v) / len(v) for v in values], color=colour, marker="o", markersize=3, label=row.entry.name
+        )
+        axis.fill_between(
+            steps, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.15, linewidth=0
+        )
+    axis.set_xlabel("step")
+    axis.set_ylabel("gIoU on validation scenes, %")
+    _finish(figure)
+
+
+def _draw_speed(figure: Figure, rows: Sequence[Row]) -> None:
+    axis = figure.subplots()
+    for colour, row in zip(_COLOURS, (r for r in rows if r.entry.parameters), strict=False):
+        interval, giou = row.intervals["gIoU"], row.scores["gIoU"] or 0.0
+        error = [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
+        axis.errorbar(row.entry.samples_per_second, 100 * giou, yerr=error, color=colour, marker="o", capsize=3,
+                      linestyle="none", label=row.entry.name)  # fmt: skip
+    axis.set_xlabel("samples a second")
+    axis.set_ylabel("gIoU, %")
+    axis.set_xlim(left=0)
+    _finish(figure)
+
+
+def _finish(figure: Figure) -> None:
+    for axis in figure.axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+        axis.set_ylim(bottom=0)
+        axis.legend(frameon=False)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip("."))
+    return path

@@ -1,0 +1,84 @@
+"""The judge's scores of every model over its seeds, and their distance from the first model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from baselines.compare.suite import Entry, Suite
+from earthreason.data.load import load_dataset
+from earthreason.data.truth import references_of
+from earthreason.metrics.evaluate import Result, evaluate
+from earthreason.metrics.scores import Terms, terms_of
+from earthreason.metrics.statistics import Difference, Interval, bootstrap_intervals, paired_differences
+
+METRICS = ("gIoU", "cIoU", "N-acc", "T-acc")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        entry: the model.
+        results: one a seed.
+        scores: by metric, fractions, over the questions of all seeds; None where undefined.
+        spread: largest minus smallest gIoU of the seeds.
+        intervals: 95 % bootstrap over images, all seeds of an image drawn together.
+        by_type: gIoU by reasoning type.
+        against_first: difference in gIoU from the suite's first model, paired by image; None for itself.
+    """
+
+    entry: Entry
+    results: tuple[Result, ...]
+    scores: dict[str, float | None]
+    spread: float
+    intervals: dict[str, Interval]
+    by_type: dict[str, float]
+    against_first: Difference | None = field(default=None)
+
+
+def score_suite(suite: Suite, entries: Sequence[Entry]) -> list[Row]:
+    """Score everything with the official protocol.
+
+    A trivial model has one file, which is counted once for every seed, so that all models weigh images alike.
+    """
+    rows = load_dataset("earthreason", suite.test_config, split=suite.test_split)
+    truth = references_of(rows, suite.test_split)
+    table: list[Row] = []
+    first: tuple[dict[str, Terms], np.ndarray] | None = None
+    for entry in entries:
+        results = tuple(evaluate(path, truth, resamples=0) for path in entry.predictions)
+        repeated = results * (len(suite.seeds) // len(results))
+        terms, images = pooled_terms(repeated)
+        first = first or (terms, images)
+        giou = [result["gIoU"] or 0.0 for result in results]
+        table.append(Row(
+            entry, results, {name: terms[name].ratio() for name in METRICS}, max(giou) - min(giou),
+            bootstrap_intervals(terms, images), _by_type(results),
+            paired_differences({"gIoU": first[0]["gIoU"]}, {"gIoU": terms["gIoU"]}, images)["gIoU"] if table else None,
+        ))  # fmt: skip
+    return table
+
+
+def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarray]:
+    """The terms of all seeds one after the other, and the image of each."""
+    parts = [terms_of(result.scored) for result in results]
+    pooled = {
+        name: Terms(
+            np.concatenate([part[name].numerator for part in parts]),
+            np.concatenate([part[name].denominator for part in parts]),
+            parts[0][name].epsilon,
+        )
+        for name in METRICS
+    }
+    return pooled, np.concatenate([np.asarray(result.counts.sample_id) for result in results])
+
+
+def _by_type(results: Sequence[Result]) -> dict[str, float]:
+    frame = pd.concat([result.per_sample for result in results])
+    means = frame.groupby(frame["reasoning_type"].fillna("unknown"))["iou"].mean()
+    return {str(kind): float(value) for kind, value in means.items()}

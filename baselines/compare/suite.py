@@ -1,0 +1,189 @@
+"""What a comparison consists of, and how it is run: train, predict, measure; a stopped suite goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines.common.predictor import MaskPredictor
+from baselines.common.registry import PredictorOptions, build_predictor, check_model
+from baselines.common.run import predict_split
+from baselines.training.config import TrainConfig
+from baselines.training.learner import check_learner
+from baselines.training.loop import train
+from earthreason.data.load import load_dataset
+from earthreason.data.schema import sample_of_row
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.files import write_json
+
+logger = logging.getLogger("earthreason.compare")
+SUITES = Path(__file__).resolve().parents[2] / "configs" / "suites"
+TIMED = 16
+"""Questions of the speed measurement."""
+
+
+class Suite(BaseModel):
+    """A comparison.
+
+    Attributes:
+        name: of the suite.
+        trained: models, the first one is what the others are compared with.
+        trivial: models without training.
+        seeds: every trained model is trained once with each.
+        test_config, test_split: what is predicted and scored.
+        train: of every training run; model name and seed are set by the suite.
+        allowed_spread: between the most and the fewest parameters, as a share of the fewest.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    trained: tuple[str, ...] = Field(min_length=1)
+    trivial: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = Field(min_length=1)
+    test_config: str = "sample"
+    test_split: str = "test"
+    train: TrainConfig
+    allowed_spread: float = Field(default=0.05, gt=0)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the suite with what was measured of it.
+
+    Attributes:
+        name: of the model.
+        predictions: files, one a seed.
+        parameters: of the model; None for trivial ones.
+        gflops: of one question about one image, forward.
+        samples_per_second: on this machine, questions about different images, median of three rounds.
+        seconds: of training, all seeds.
+        curves: validation gIoU by step, one a seed.
+    """
+
+    name: str
+    predictions: tuple[Path, ...]
+    samples_per_second: float
+    parameters: int | None = None
+    gflops: float | None = None
+    seconds: float = 0.0
+    curves: tuple[dict[int, float], ...] = ()
+
+
+def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
+    """A suite by name or file.
+
+    Args:
+        name: of a file in configs/suites, or a path.
+        overrides: of the data section of its training configuration.
+
+    Raises:
+        DataNotFoundError: there is none; names those that are.
+        EarthReasonError: it is no suite; says where.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in SUITES.glob("*.yaml")))
+        raise DataNotFoundError(f"there is no suite {name!r} (known: {known}); or give a YAML file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values["train"].setdefault("data", {}).update(overrides or {})
+        suite = Suite.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise EarthReasonError(f"{path}: {where}: {fault['msg']}") from None
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise EarthReasonError(f"{path}: not a suite: {str(error).splitlines()[0]}") from None
+    for model in suite.trained:
+        check_learner(model)
+    for model in suite.trivial:
+        check_model(model)
+    return suite
+
+
+def run_suite(suite: Suite, out: Path) -> list[Entry]:
+    """Train and predict everything that is not there yet.
+
+    Raises:
+        EarthReasonError: the models are not of one size, data is missing, or a run fails.
+    """
+    entries = [_run_trained(suite, model, out) for model in suite.trained]
+    sizes = [entry.parameters for entry in entries if entry.parameters is not None]
+    if max(sizes) > (1 + suite.allowed_spread) * min(sizes):
+        raise EarthReasonError(f"the models have {min(sizes):,} to {max(sizes):,} parameters, which is no equal budget")
+    return entries + [_run_trivial(suite, model, out) for model in suite.trivial]
+
+
+def _run_trained(suite: Suite, model: str, out: Path) -> Entry:
+    files, curves, seconds = [], [], 0.0
+    for seed in suite.seeds:
+        folder = out / f"{model}-seed{seed}"
+        if not (folder / "run.json").is_file():
+            logger.info("training %s, seed %d", model, seed)
+            changes = {"name": f"{model}-seed{seed}", "seed": seed,
+                       "model": suite.train.model.model_copy(update={"name": model})}  # fmt: skip
+            train(suite.train.model_copy(update=changes), folder)
+        options = PredictorOptions(checkpoint=str(folder / "final"), batch_size=suite.train.optim.micro_batch)
+        files.append(_predict(suite, model, options, folder / "predictions.json"))
+        seconds += json.loads((folder / "run.json").read_text())["seconds"]
+        curves.append(_curve(folder / "metrics.csv"))
+    measured = _measure(suite, model, options, out / f"{model}.json")
+    return Entry(model, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
+
+
+def _run_trivial(suite: Suite, model: str, out: Path) -> Entry:
+    options = PredictorOptions(train_samples=lambda: map(sample_of_row, _rows(suite, "train")))
+    file = _predict(suite, model, options, out / model / "predictions.json")
+    return Entry(model, (file,), **_measure(suite, model, options, out / f"{model}.json"))
+
+
+def _predict(suite: Suite, model: str, options: PredictorOptions, path: Path) -> Path:
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        predict_split(model, options, suite.test_config, suite.test_split, None, "first", path)
+    return path
+
+
+def _rows(suite: Suite, split: str) -> Any:
+    return load_dataset("earthreason", suite.test_config, split=split)
+
+
+def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) -> dict[str, Any]:
+    """Parameters, FLOPs and speed, kept in a file, so that a suite that goes on says the same."""
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text())
+        return kept
+    predictor = build_predictor(model, options)
+    rows = _rows(suite, suite.test_split)
+    samples = [sample_of_row(row) for row in rows.select(range(min(TIMED, len(rows))))]
+    images, questions = [s.image for s in samples], [s.questions[0] for s in samples]
+    predictor.predict(images, questions)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        predictor.predict(images, questions)
+        times.append(time.perf_counter() - began)
+    found: dict[str, Any] = {"samples_per_second": len(images) / sorted(times)[1]}
+    if isinstance(predictor, MaskPredictor):
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            predictor.predict(images[:1], questions[:1])
+        found["gflops"] = counter.get_total_flops() / 1e9
+        found["parameters"] = sum(p.numel() for p in predictor.model.parameters())
+    write_json(path, found)
+    return found
+
+
+def _curve(path: Path) -> dict[int, float]:
+    import csv
+
+    with path.open(encoding="utf-8") as file:
+        return {int(r["step"]): float(r["value"]) for r in csv.DictReader(file) if r["name"] == "validation_gIoU"}

@@ -1,0 +1,91 @@
+"""The smallest suite runs to its end, goes on where it stopped, and its page says what the judge says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from baselines.cli import app
+from baselines.compare import suite as suite_module
+from baselines.compare.scores import score_suite
+from baselines.compare.suite import Suite, load_suite, run_suite
+from earthreason import load_dataset
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.metrics.evaluate import evaluate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("suite")
+    done = CliRunner().invoke(app, ["compare", "--suite", "smoke", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_page_and_figures_are_written(finished):
+    page = (finished / "comparison.md").read_text()
+    for name in ("segearth_r1", "lisa", "pixellm", "psalm", "empty", "constant"):
+        assert f"| {name} |" in page
+    for link in re.findall(r"\]\((.*?)\)", page):
+        assert (finished / link).stat().st_size > 1000
+    assert (finished / "images/comparison/curves.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_the_table_says_what_the_judge_says(finished):
+    truth = load_dataset("earthreason", "sample", split="test[:20]")
+    giou = [evaluate(finished / f"lisa-seed{seed}/predictions.json", truth, resamples=0)["gIoU"] for seed in (1, 2)]
+    line = next(x for x in (finished / "comparison.md").read_text().splitlines() if x.startswith("| lisa |"))
+    assert float(line.split("|")[2]) == pytest.approx(100 * np.mean(giou), abs=0.051)
+    assert float(line.split("|")[4]) == pytest.approx(100 * abs(giou[0] - giou[1]), abs=0.051)
+
+
+def test_a_finished_suite_trains_and_predicts_nothing_again(finished, monkeypatch):
+    def again(*_):
+        raise AssertionError("done twice")
+
+    monkeypatch.setattr(suite_module, "train", again)
+    monkeypatch.setattr(suite_module, "predict_split", again)
+    monkeypatch.setattr(suite_module, "build_predictor", again)
+    rows = score_suite(load_suite("smoke"), run_suite(load_suite("smoke"), finished))
+    assert rows[0].against_first is None
+    assert all(row.against_first is not None for row in rows[1:])
+    assert rows[0].entry.parameters > 100_000
+    assert rows[0].entry.gflops > 0.01
+
+
+def test_models_of_different_size_are_refused(finished):
+    smoke = load_suite("smoke").model_copy(update={"allowed_spread": 0.01})
+    with pytest.raises(EarthReasonError, match="no equal budget"):
+        run_suite(smoke, finished)
+
+
+def test_the_models_of_the_real_suite_are_of_one_size():
+    from baselines.training.learner import build_learner
+
+    suite = load_suite("tiny")
+    words = [f"word{n} of a question about places {n}?" for n in range(3000)]
+    sizes = []
+    for name in suite.trained:
+        model = suite.train.model.model_copy(update={"name": name})
+        learner = build_learner(suite.train.model_copy(update={"model": model}), lambda: words)
+        sizes.append(sum(p.numel() for p in learner.model.parameters()))
+    assert max(sizes) <= (1 + suite.allowed_spread) * min(sizes)
+
+
+def test_unknown_suites_and_models_are_named(tmp_path):
+    with pytest.raises(DataNotFoundError, match=r"no suite 'tni' \(known: smoke, tiny\)"):
+        load_suite("tni")
+    text = (ROOT / "configs/suites/smoke.yaml").read_text()
+    for change, words in (
+        (("psalm", "plasm"), "psalm"),
+        (("seeds:", "seed:"), "seeds"),
+        (("name: smoke", "- a"), "a.yaml"),
+    ):
+        (tmp_path / "a.yaml").write_text(text.replace(*change))
+        with pytest.raises(EarthReasonError, match=words):
+            load_suite(str(tmp_path / "a.yaml"))
+    assert isinstance(load_suite("smoke"), Suite)
