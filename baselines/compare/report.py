@@ -57,8 +57,9 @@ def _setting(suite: Suite, rows: Sequence[Row]) -> list[str]:
     images = (optim.steps or 0) * optim.global_batch
     seeds = ", ".join(map(str, suite.seeds))
     return [
-        f"Every trained model is new (no pretrained weights), of one size (`{model.size}`, {model.image_size} px canvas), "
-        f"and sees the same {images:,} samples in the same order per seed: {optim.steps:,} steps of {optim.global_batch}, "
+        f"Every trained model is new (no pretrained weights), of one size (`{model.size}`, {model.image_size} px), "
+        f"and sees the same {images:,} samples in one order per seed: {optim.steps:,} steps of {optim.global_batch} "
+        f"from the scenes of `{suite.data_command}`, "
         f'seeds {seeds}. All of them have the same extra output for "nothing answers". Scored with the official '
         f"protocol on `{suite.test_config}`/`{suite.test_split}`, {questions} questions, all seeds pooled, in percent. "
         "Intervals are 95 % bootstrap over images. The last column is the difference in gIoU from the first row with "
@@ -102,24 +103,23 @@ def _costs(rows: Sequence[Row]) -> list[str]:
         "| model | parameters | GFLOPs | samples a second | training minutes a seed |",
         "|---|---:|---:|---:|---:|",
     ]
-    for row in rows:
-        e = row.entry
-        parameters = "" if e.parameters is None else f"{e.parameters / 1e6:.2f} M"
-        flops = "" if e.gflops is None else f"{e.gflops:.2f}"
-        minutes = f"{e.seconds / 60 / len(e.predictions):.1f}" if e.seconds else ""
-        lines.append(f"| {e.name} | {parameters} | {flops} | {e.samples_per_second:.1f} | {minutes} |")
+    for e in (row.entry for row in rows if row.entry.parameters and row.entry.gflops):
+        minutes = e.seconds / 60 / len(e.predictions)
+        lines.append(
+            f"| {e.name} | {e.parameters / 1e6:.2f} M | {e.gflops:.2f} | {e.samples_per_second:.1f} | {minutes:.1f} |"
+        )
     return lines
 
 
 def _published() -> list[str]:
     return [
-        "Other data, other sizes, another scorer: not to be compared with the tables above. EarthReason test split, the "
-        "paper's own evaluation on a 1024 px letterbox (protocol `segearth-r1`), arXiv 2504.09644, Table 2; each model "
-        "was trained on EarthReason by the paper's authors. Nobody outside has repeated it.",
+        "Other data, other sizes, another scorer: not to be compared with the tables above. EarthReason test split, "
+        "the paper's own evaluation on a 1024 px letterbox (protocol `segearth-r1`), arXiv 2504.09644, Table 2; each "
+        "model was trained on EarthReason by the paper's authors. Nobody outside has repeated it.",
         "",
         "| model | image encoder | language model | gIoU | cIoU |",
         "|---|---|---|---:|---:|",
-        *(f"| {name} | {eye} | {text} | {giou} | {ciou} |" for name, eye, text, giou, ciou in PUBLISHED),
+        *(f"| {name} | {eye} | {text} | {giou:.2f} | {ciou:.2f} |" for name, eye, text, giou, ciou in PUBLISHED),
     ]
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.common.predictor import MaskPredictor
 from baselines.common.registry import PredictorOptions, build_predictor, check_model
 from baselines.common.run import predict_split
-from baselines.training.config import TrainConfig
+from baselines.training.config import ArchitectureConfig, ModelConfig, TrainConfig
 from baselines.training.learner import check_learner
 from baselines.training.loop import train
 from earthreason.data.load import load_dataset
@@ -31,6 +31,32 @@ TIMED = 16
 """Questions of the speed measurement."""
 
 
+class Variant(BaseModel):
+    """A trained model of a suite; its name alone is short for the model as it is.
+
+    Attributes:
+        name: in the table and of the folders.
+        model: what is trained.
+        architecture: what is changed in it, over the suite's own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(pattern=r"^[\w .+-]+$")
+    model: str
+    architecture: ArchitectureConfig = ArchitectureConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value, "model": value} if isinstance(value, str) else value
+
+    def configure(self, base: ModelConfig) -> ModelConfig:
+        """The suite's model configuration with this variant's changes."""
+        changes = self.architecture.model_dump(exclude_unset=True)
+        architecture = base.architecture.model_copy(update=changes)
+        return base.model_copy(update={"name": self.model, "architecture": architecture})
+
+
 class Suite(BaseModel):
     """A comparison.
 
@@ -39,6 +65,7 @@ class Suite(BaseModel):
         trained: models, the first one is what the others are compared with.
         trivial: models without training.
         seeds: every trained model is trained once with each.
+        data_command: that made the training data, for the page.
         test_config, test_split: what is predicted and scored.
         train: of every training run; model name and seed are set by the suite.
         allowed_spread: between the most and the fewest parameters, as a share of the fewest.
@@ -46,9 +73,10 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    trained: tuple[str, ...] = Field(min_length=1)
+    trained: tuple[Variant, ...] = Field(min_length=1)
     trivial: tuple[str, ...] = ()
     seeds: tuple[int, ...] = Field(min_length=1)
+    data_command: str
     test_config: str = "sample"
     test_split: str = "test"
     train: TrainConfig
@@ -103,8 +131,8 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
         raise EarthReasonError(f"{path}: {where}: {fault['msg']}") from None
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise EarthReasonError(f"{path}: not a suite: {str(error).splitlines()[0]}") from None
-    for model in suite.trained:
-        check_learner(model)
+    for variant in suite.trained:
+        check_learner(variant.model)
     for model in suite.trivial:
         check_model(model)
     return suite
@@ -116,28 +144,27 @@ def run_suite(suite: Suite, out: Path) -> list[Entry]:
     Raises:
         EarthReasonError: the models are not of one size, data is missing, or a run fails.
     """
-    entries = [_run_trained(suite, model, out) for model in suite.trained]
+    entries = [_run_trained(suite, variant, out) for variant in suite.trained]
     sizes = [entry.parameters for entry in entries if entry.parameters is not None]
     if max(sizes) > (1 + suite.allowed_spread) * min(sizes):
         raise EarthReasonError(f"the models have {min(sizes):,} to {max(sizes):,} parameters, which is no equal budget")
     return entries + [_run_trivial(suite, model, out) for model in suite.trivial]
 
 
-def _run_trained(suite: Suite, model: str, out: Path) -> Entry:
+def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
     files, curves, seconds = [], [], 0.0
     for seed in suite.seeds:
-        folder = out / f"{model}-seed{seed}"
+        folder = out / f"{variant.name.replace(' ', '_')}-seed{seed}"
         if not (folder / "run.json").is_file():
-            logger.info("training %s, seed %d", model, seed)
-            changes = {"name": f"{model}-seed{seed}", "seed": seed,
-                       "model": suite.train.model.model_copy(update={"name": model})}  # fmt: skip
+            logger.info("training %s, seed %d", variant.name, seed)
+            changes = {"name": folder.name, "seed": seed, "model": variant.configure(suite.train.model)}
             train(suite.train.model_copy(update=changes), folder)
         options = PredictorOptions(checkpoint=str(folder / "final"), batch_size=suite.train.optim.micro_batch)
-        files.append(_predict(suite, model, options, folder / "predictions.json"))
+        files.append(_predict(suite, variant.model, options, folder / "predictions.json"))
         seconds += json.loads((folder / "run.json").read_text())["seconds"]
         curves.append(_curve(folder / "metrics.csv"))
-    measured = _measure(suite, model, options, out / f"{model}.json")
-    return Entry(model, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
+    measured = _measure(suite, variant.model, options, out / f"{variant.name.replace(' ', '_')}.json")
+    return Entry(variant.name, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
 
 
 def _run_trivial(suite: Suite, model: str, out: Path) -> Entry:

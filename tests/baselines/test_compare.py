@@ -69,15 +69,23 @@ def test_the_models_of_the_real_suite_are_of_one_size():
     suite = load_suite("tiny")
     words = [f"word{n} of a question about places {n}?" for n in range(3000)]
     sizes = []
-    for name in suite.trained:
-        model = suite.train.model.model_copy(update={"name": name})
+    for variant in suite.trained:
+        model = variant.configure(suite.train.model)
         learner = build_learner(suite.train.model_copy(update={"model": model}), lambda: words)
         sizes.append(sum(p.numel() for p in learner.model.parameters()))
     assert max(sizes) <= (1 + suite.allowed_spread) * min(sizes)
 
 
+def test_a_variant_changes_what_it_names_and_keeps_the_rest():
+    suite = load_suite("ablations")
+    base, *others = (variant.configure(suite.train.model).architecture for variant in suite.trained)
+    assert all(other != base for other in others)
+    assert all(other.no_target_head is base.no_target_head is True for other in others)
+    assert {other.query for other in others} == {None, "seg"}
+
+
 def test_unknown_suites_and_models_are_named(tmp_path):
-    with pytest.raises(DataNotFoundError, match=r"no suite 'tni' \(known: smoke, tiny\)"):
+    with pytest.raises(DataNotFoundError, match=r"no suite 'tni' \(known: ablations, smoke, tiny\)"):
         load_suite("tni")
     text = (ROOT / "configs/suites/smoke.yaml").read_text()
     for change, words in (
