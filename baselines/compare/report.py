@@ -103,7 +103,9 @@ def _costs(rows: Sequence[Row]) -> list[str]:
         "| model | parameters | GFLOPs | samples a second | training minutes a seed |",
         "|---|---:|---:|---:|---:|",
     ]
-    for e in (row.entry for row in rows if row.entry.parameters and row.entry.gflops):
+    for e in (row.entry for row in rows):
+        if e.parameters is None or e.gflops is None:
+            continue
         minutes = e.seconds / 60 / len(e.predictions)
         lines.append(
             f"| {e.name} | {e.parameters / 1e6:.2f} M | {e.gflops:.2f} | {e.samples_per_second:.1f} | {minutes:.1f} |"
