@@ -18,7 +18,7 @@ from baselines.common.predictor import MaskPredictor
 from baselines.common.registry import PredictorOptions, build_predictor, check_model
 from baselines.common.run import predict_split
 from baselines.training.config import ArchitectureConfig, ModelConfig, TrainConfig
-from baselines.training.learner import check_learner
+from baselines.training.learner import LEARNERS, check_learner
 from baselines.training.loop import train
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
@@ -51,9 +51,9 @@ class Variant(BaseModel):
         return {"name": value, "model": value} if isinstance(value, str) else value
 
     def configure(self, base: ModelConfig) -> ModelConfig:
-        """The suite's model configuration with this variant's changes."""
-        changes = self.architecture.model_dump(exclude_unset=True)
-        architecture = base.architecture.model_copy(update=changes)
+        """The suite's model configuration, as far as this model has its parts, with this variant's changes."""
+        common = base.architecture.model_dump(include=set(LEARNERS[self.model].options))
+        architecture = ArchitectureConfig(**{**common, **self.architecture.model_dump(exclude_unset=True)})
         return base.model_copy(update={"name": self.model, "architecture": architecture})
 
 

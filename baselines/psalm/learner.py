@@ -67,7 +67,7 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
         loaded = PsalmPredictor.from_pretrained(settings.checkpoint)
         return Learner(loaded.model, loaded.processor, PsalmPredictor, config)
     text = make_text(settings, PsalmProcessor.tokens, (_BEFORE, _TASK, _AFTER), texts)
-    changes = settings.architecture.model_dump(exclude_none=True, exclude={"query", "d_projector"})
+    changes = settings.architecture.model_dump(exclude_none=True)
     model_config = PsalmConfig(
         queries=_QUERIES[settings.size], text_config=text.config, image_size=settings.image_size,
         **parts_of(settings.size, **{**_DEEPER[settings.size], **changes}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel
 from baselines.common.languages import Texts
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
-from earthreason.errors import UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.torch import Item
 
 if TYPE_CHECKING:
@@ -68,11 +69,25 @@ class Learner:
         self.processor.save_pretrained(folder)
 
 
+@dataclass(frozen=True)
+class Trainable:
+    """A model that can be trained.
+
+    Attributes:
+        builder: "module:function" that takes configuration and texts.
+        options: keys of `model.architecture` that it has.
+    """
+
+    builder: str
+    options: frozenset[str]
+
+
+_SWIN = frozenset({"no_target_head", "connector_strides", "drop_path_rate"})
 LEARNERS = {
-    "segearth_r1": "baselines.segearth_r1.learner:build",
-    "lisa": "baselines.lisa.learner:build",
-    "pixellm": "baselines.pixellm.learner:build",
-    "psalm": "baselines.psalm.learner:build",
+    "segearth_r1": Trainable("baselines.segearth_r1.learner:build", _SWIN | {"query", "d_projector"}),
+    "lisa": Trainable("baselines.lisa.learner:build", frozenset({"no_target_head"})),
+    "pixellm": Trainable("baselines.pixellm.learner:build", frozenset({"no_target_head"})),
+    "psalm": Trainable("baselines.psalm.learner:build", _SWIN),
 }
 
 
@@ -81,10 +96,16 @@ def build_learner(config: TrainConfig, texts: Texts) -> Learner:
 
     Raises:
         UnknownNameError: no such model; names the nearest.
-        EarthReasonError: its weights cannot be loaded.
+        EarthReasonError: its weights cannot be loaded, or `model.architecture` names a part that it does not have.
     """
-    check_learner(config.model.name)
-    module, _, function = LEARNERS[config.model.name].partition(":")
+    name = config.model.name
+    check_learner(name)
+    wanted = config.model.architecture.model_dump(exclude_none=True)
+    lacking = sorted(set(wanted) - LEARNERS[name].options)
+    if lacking:
+        has = ", ".join(sorted(LEARNERS[name].options))
+        raise EarthReasonError(f"model.architecture.{lacking[0]}: {name} has no such part (it has: {has})")
+    module, _, function = LEARNERS[name].builder.partition(":")
     learner: Learner = getattr(import_module(module), function)(config, texts)
     return learner
 

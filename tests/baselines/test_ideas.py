@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from baselines.cli import app
 from baselines.common.registry import PredictorOptions, build_predictor
-from baselines.training.config import TrainConfig
+from baselines.training.config import ArchitectureConfig, TrainConfig
 from baselines.training.learner import build_learner
 from baselines.training.loop import train
 from earthreason import load_dataset
+from earthreason.errors import EarthReasonError
 from earthreason.torch import PixelReasoningDataset
 
 IDEAS = ("lisa", "pixellm", "psalm")
@@ -109,8 +110,15 @@ def test_it_learns_eight_samples_by_heart(name, tmp_path):
     assert found["validation_gIoU"] > 0.9
 
 
+def test_a_part_that_a_model_does_not_have_is_named():
+    config = config_of("lisa")
+    model = config.model.model_copy(update={"architecture": ArchitectureConfig(d_projector=False)})
+    with pytest.raises(EarthReasonError, match=r"architecture\.d_projector: lisa has no such part"):
+        build_learner(config.model_copy(update={"model": model}), list)
+
+
 def test_a_checkpoint_of_another_idea_is_named(tmp_path):
     learner = learner_of("lisa")
     learner.save(learner.model, tmp_path)
-    with pytest.raises(Exception, match="holds a earthreason_lisa model, not earthreason_psalm"):
+    with pytest.raises(EarthReasonError, match="holds a earthreason_lisa model, not earthreason_psalm"):
         build_predictor("psalm", PredictorOptions(checkpoint=str(tmp_path)))
