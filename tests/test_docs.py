@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
 _OURS = {"earthreason": ["-m", "earthreason"], "earthreason-eval": ["-m", "earthreason", "eval"], "python": []}
@@ -32,7 +32,7 @@ def code_of(page):
     return "".join(text for language, text in blocks(page) if language == "python")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if code_of(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if code_of(page)], ids=lambda page: page.stem)
 def test_python_runs_and_prints_what_the_page_shows(page, tmp_path):
     (tmp_path / "page.py").write_text(code_of(page))
     done = run(["page.py"], tmp_path)
@@ -60,7 +60,7 @@ def test_the_json_of_the_readme_is_a_predictions_file(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_between_files_hold(page):
     for target in _LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,0 +1,66 @@
+"""The same in PyTorch Lightning, with the judge as its validation metric.
+
+pip install lightning
+python examples/lightning_module.py --steps 200
+"""
+
+import argparse
+
+import lightning
+import torch
+from pytorch_loop import SIDE, logits_of, network
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from earthreason import load_dataset
+from earthreason.metrics.torch import PixelReasoningMetric
+from earthreason.torch import PixelReasoningDataset, collate, restore_logits
+
+
+class PixelReasoning(lightning.LightningModule):
+    """A network that looks at the picture, trained on pixels and validated by the official protocol."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = network
+        self.judge = PixelReasoningMetric()
+
+    def training_step(self, batch: dict, _: int) -> torch.Tensor:
+        target = F.avg_pool2d(batch["mask"].float().unsqueeze(1), 8).squeeze(1)
+        return F.binary_cross_entropy_with_logits(logits_of(batch["image"]), target)
+
+    def validation_step(self, batch: dict, _: int) -> None:
+        for number, logits in enumerate(logits_of(batch["image"])):
+            height, width = batch["height"][number], batch["width"][number]
+            predicted, truth = (
+                restore_logits(values, SIDE, height, width) > 0 for values in (logits, batch["mask"][number] * 2.0 - 1)
+            )
+            self.judge.update([predicted], [truth], [batch["sample_id"][number]])
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("gIoU", float(self.judge.compute()["gIoU"]))
+        self.judge.reset()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.network.parameters(), lr=3e-3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=200)
+    steps = parser.parse_args().steps
+    lightning.seed_everything(0)
+    splits = {name: load_dataset("earthreason", "sample", split=name) for name in ("train", "validation")}
+    train, validation = (
+        DataLoader(PixelReasoningDataset(rows, SIDE), batch_size=16, shuffle=name == "train", collate_fn=collate)
+        for name, rows in splits.items()
+    )
+    trainer = lightning.Trainer(max_steps=steps, logger=False, enable_checkpointing=False, accelerator="auto")
+    module = PixelReasoning()
+    trainer.fit(module, train, validation)
+    (scores,) = trainer.validate(module, validation, verbose=False)
+    print(f"validation gIoU {scores['gIoU']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
