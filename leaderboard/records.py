@@ -138,7 +138,7 @@ def parse_metadata(value: Any) -> Metadata:
     Raises:
         RecordError: every fault, one a line.
     """
-    return _parse(Metadata, value, "metadata")
+    return parse_record(Metadata, value, "metadata")
 
 
 def parse_result(value: Any, place: str = "result") -> ResultRecord:
@@ -147,10 +147,15 @@ def parse_result(value: Any, place: str = "result") -> ResultRecord:
     Raises:
         RecordError: every fault, one a line.
     """
-    return _parse(ResultRecord, value, place)
+    return parse_record(ResultRecord, value, place)
 
 
-def _parse(kind: type[Record], value: Any, place: str) -> Record:
+def parse_record(kind: type[Record], value: Any, place: str) -> Record:
+    """Check a value against a model.
+
+    Raises:
+        RecordError: every fault, one a line.
+    """
     try:
         return kind.model_validate(value)
     except ValidationError as error:

@@ -32,7 +32,7 @@ from leaderboard.web.api import Resolved
 from leaderboard.web.rendering import ServerLinks, draw
 from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
 from leaderboard.web.uploads import pieces_of, spool, store
-from leaderboard.web.views import api_view, board_view, compare_view, model_view, published_view
+from leaderboard.web.views import SplitChoice, api_view, board_view, compare_view, model_view, published_view
 
 router = APIRouter(default_response_class=HTMLResponse)
 LINKS = ServerLinks()
@@ -45,7 +45,7 @@ async def get_table(request: Request, state: Shared, query: Resolved) -> Respons
     def show() -> str:
         with state.database.read() as session:
             entries = state.board.entries(session, query.split)
-            splits = list_splits(session)
+            splits = [SplitChoice(split.key, split.hidden) for split in list_splits(session)]
         return draw("board.html", LINKS, state.settings.title, **board_view(entries, query, splits))
 
     return await state.board.respond(request, query, HTML, show)

@@ -30,6 +30,8 @@ class Links(Protocol):
     def page(self, name: str) -> str: ...
     def file(self, name: str) -> str: ...
     def data(self, query: Query, form: str) -> str: ...
+    def record(self, entry_id: str) -> str: ...
+    def compare(self, ids: Sequence[str]) -> str: ...
 
 
 class ServerLinks:
@@ -54,6 +56,12 @@ class ServerLinks:
 
     def data(self, query: Query, form: str) -> str:
         return f"/api/board{'.csv' if form == 'csv' else ''}?{_parameters(query)}"
+
+    def record(self, entry_id: str) -> str:
+        return f"/api/submissions/{quote(entry_id)}"
+
+    def compare(self, ids: Sequence[str]) -> str:
+        return f"/compare?{urlencode([('ids', one) for one in ids])}"
 
 
 def _parameters(query: Query) -> str:

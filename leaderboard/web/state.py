@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from leaderboard.board import Entry
 from leaderboard.database import Database
+from leaderboard.models import ScoredResult, Submission
 from leaderboard.records import parse_result
 from leaderboard.settings import Settings
 from leaderboard.splits import get_split
@@ -110,20 +111,22 @@ class Board:
         version = board_version(session)
         found = self._entries.get(split_key)
         if found is None or found[0] != version:
-            rows = [
-                Entry(
-                    id=submission.id,
-                    team=submission.team.name,
-                    metadata=public_metadata(submission.details),
-                    record=parse_result(result.record),
-                    published=submission.published or submission.created,
-                    flag=submission.flag,
-                    card=submission.card,
-                )
-                for submission, result in public_results(session, split)
-            ]
+            rows = [entry_of(submission, result) for submission, result in public_results(session, split)]
             found = self._entries[split_key] = version, rows
         return found[1]
+
+
+def entry_of(submission: Submission, result: ScoredResult) -> Entry:
+    """A submission and its result as a row."""
+    return Entry(
+        id=submission.id,
+        team=submission.team.name,
+        metadata=public_metadata(submission.details),
+        record=parse_result(result.record),
+        published=submission.published or submission.created,
+        flag=submission.flag,
+        card=submission.card,
+    )
 
 
 def public_metadata(details: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,19 +12,25 @@ from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import METRICS
 from earthreason.reports.table import differences
 from leaderboard.board import Entry, Query, build_table
-from leaderboard.models import ScoredResult, Split, Submission
+from leaderboard.models import PUBLIC, ScoredResult, Submission
 from leaderboard.published import GRADES, columns_of, load_published
-from leaderboard.records import ALL, Estimate, ResultRecord, Subset, parse_result
+from leaderboard.records import ALL, Estimate, ResultRecord, Subset
 from leaderboard.scoring import CURVE, DETAILED, compare_details, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
-from leaderboard.web.state import public_metadata
+from leaderboard.web.state import entry_of
 
-FACTS = ("backbone", "parameters_millions", "extra_data")
-LINK_NAMES = ("paper", "code", "checkpoint")
 COMPARE_COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9", "N-acc", "T-acc", "Dice")
 
 
-def board_view(entries: Sequence[Entry], query: Query, splits: Sequence[Split]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SplitChoice:
+    """A split as the table offers it."""
+
+    key: str
+    hidden: bool
+
+
+def board_view(entries: Sequence[Entry], query: Query, splits: Sequence[SplitChoice]) -> dict[str, Any]:
     """The table with everything to choose from."""
     table = build_table(entries, query)
     groups: dict[str, list[Subset]] = {}
@@ -80,18 +87,25 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
     return {"record": record, "scores": scores, "groups": groups, "protocols": protocols, "curve_edges": CURVE}
 
 
+def entry_view(entry: Entry) -> dict[str, Any]:
+    """A model page without a server behind it."""
+    return {
+        **record_view(entry.record),
+        "entry": entry,
+        "split": f"{entry.record.config}/{entry.record.split}",
+        "visibility": PUBLIC,
+        "hidden": False,
+        "gallery": [],
+        "own": False,
+        "others": [],
+    }
+
+
 def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[str, Any]:
     """A model page of the server."""
     return {
-        **record_view(parse_result(result.record)),
-        "id": submission.id,
-        "team": submission.team.name,
-        "metadata": public_metadata(submission.details),
-        "card": submission.card,
-        "flag": submission.flag,
-        "published": submission.published,
+        **entry_view(entry_of(submission, result)),
         "visibility": submission.visibility,
-        "split": submission.split.key,
         "hidden": submission.split.hidden,
         "gallery": [] if submission.split.hidden else result.gallery,
         "own": own,
@@ -109,11 +123,13 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
         raise RefusedError("these models were scored on different splits; compare models of one split", status=400)
     results = [latest_result(session, submission) for submission in submissions]
     scored = [result for result in results if result is not None]
-    records = [parse_result(result.record) for result in scored]
-    models = [
-        {"id": submission.id, "model": submission.details["model"], "team": submission.team.name, "record": record}
-        for submission, record in zip(submissions, records, strict=True)
-    ]
+    entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]
+    return comparison(entries, protocol, _pairs(scored, protocol))
+
+
+def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rows of one split side by side."""
+    records = [entry.record for entry in entries]
     rows = []
     for name in COMPARE_COLUMNS:
         estimates = [record.estimate(protocol, ALL, name) for record in records]
@@ -121,13 +137,13 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
             rows.append({"name": name, "title": METRICS[name].title, "estimates": estimates,
                          "scale": _scale_of(estimates), "best": _best_of(estimates)})  # fmt: skip
     return {
-        "models": models,
+        "models": entries,
         "rows": rows,
         "protocol": get_protocol(protocol),
         "protocols": PROTOCOLS.values(),
-        "ids": ids,
-        "split": submissions[0].split.key,
-        "pairs": _pairs(scored, protocol),
+        "ids": [entry.id for entry in entries],
+        "split": f"{records[0].config}/{records[0].split}",
+        "pairs": pairs,
         "metric_titles": {name: METRICS[name].title for name in METRICS},
         "group_rows": _group_rows(records, protocol),
     }
