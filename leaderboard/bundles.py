@@ -24,7 +24,7 @@ from leaderboard.engine_scoring import COLUMNS
 _ROOT = Path(__file__).parent.parent
 _OURS = ("__init__.py", "records.py", "scoring.py", "engine_scoring.py", "evalai.py")
 _STAMP = (2020, 1, 1, 0, 0, 0)
-_REQUIREMENTS = "numpy numba pycocotools pillow pydantic pandas scikit-image datasets typer tqdm"
+_REQUIREMENTS = "numpy numba pycocotools pillow pydantic"
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,10 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     from leaderboard.web.guard import ImpatientProtocol
 
     set_up_logs()
+    settings = _settings()
+    ImpatientProtocol.head_seconds = settings.head_seconds
     uvicorn.run(
-        create_app(_settings()), host=host, port=port, log_config=None, access_log=False, http=ImpatientProtocol,
+        create_app(settings), host=host, port=port, log_config=None, access_log=False, http=ImpatientProtocol,
         timeout_keep_alive=10, limit_concurrency=1000, server_header=False,
     )  # fmt: skip
 

@@ -30,6 +30,8 @@ MAX_MEMBERS = 200_000
 MAX_UNPACKED = 2 << 30
 MAX_RATIO = 500
 _FILE_BYTES = 256 << 20
+_BY_LIMIT = (signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT)
+"""Signals by which a child ends that has reached a limit; a library that gets no memory aborts."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Task:
     hidden: bool
     truth: str
     scenes: str | None
+    resamples: int
     time_limit: int
     memory_mib: int
 
@@ -142,7 +145,7 @@ def _wait_for(child: int, time_limit: float) -> str:
             return KILLED
         time.sleep(0.005)
     if os.WIFSIGNALED(status):
-        return KILLED if os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU) else CRASHED
+        return KILLED if os.WTERMSIG(status) in _BY_LIMIT else CRASHED
     return {0: DONE, 2: REFUSED, 3: KILLED}.get(os.WEXITSTATUS(status), CRASHED)
 
 
@@ -160,10 +163,12 @@ def _run_child(folder: Path, task: Task) -> None:
         code = 2
     except MemoryError:
         code = 3
-    except BaseException:
+    except BaseException as error:
         import traceback
 
         traceback.print_exc()  # to standard error, which is the worker's log; nobody outside reads it
+        if type(error).__module__ == "pyo3_runtime":  # how pydantic's parser dies when memory is refused to it
+            code = 3
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -199,7 +204,14 @@ def _score(folder: Path, task: Task) -> None:
     path = _named(folder, rename=True)
     check_archive(path)
     predictions = open_predictions(path)
-    scoring = score_predictions(predictions, references, config=task.config, split=task.split, hidden=task.hidden)
+    scoring = score_predictions(
+        predictions,
+        references,
+        config=task.config,
+        split=task.split,
+        hidden=task.hidden,
+        resamples=task.resamples,
+    )
     outcome: dict[str, Any] = {"record": scoring.record.model_dump(mode="json"), "gallery": [], "pictures": []}
     (folder / "counts.npz").write_bytes(scoring.details())
     if not task.hidden:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from earthreason.errors import EarthReasonError
+from earthreason.metrics.statistics import RESAMPLES
 
 PREFIX = "EARTHREASON_BOARD_"
 Positive = Annotated[int, Field(ge=1)]
@@ -26,10 +27,12 @@ class Settings(BaseModel):
         failed_limit: refused files of a team and split a day.
         time_limit: seconds a file may be scored, and of processor time.
         memory_mib: what scoring may take beyond the interpreter's own memory.
+        resamples: of the bootstrap behind the intervals.
         lease_seconds: how long a worker may keep a job; then another may take it.
         attempts: how often a job is tried whose worker died.
         poll_seconds: how often an idle worker looks for work.
         upload_seconds: how long an upload may take before `min_upload_rate` is asked of it.
+        head_seconds: how long a client may take to say what it wants.
         min_upload_rate: bytes a second.
         guesses_per_minute: wrong tokens from one address before it has to wait.
         session_hours: of a sign-in on the pages.
@@ -47,10 +50,12 @@ class Settings(BaseModel):
     failed_limit: Positive = 20
     time_limit: Positive = 60
     memory_mib: Positive = 2048
+    resamples: Annotated[int, Field(ge=0)] = RESAMPLES
     lease_seconds: Annotated[float, Field(gt=0)] = 90.0
     attempts: Positive = 3
     poll_seconds: Annotated[float, Field(gt=0)] = 0.25
     upload_seconds: Annotated[float, Field(gt=0)] = 30.0
+    head_seconds: Annotated[float, Field(gt=0)] = 15.0
     min_upload_rate: Positive = 16_384
     guesses_per_minute: Positive = 20
     session_hours: Positive = 12

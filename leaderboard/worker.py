@@ -103,6 +103,7 @@ class Worker:
             hidden=split.hidden,
             truth=str(truth),
             scenes=None if scenes is None else str(scenes),
+            resamples=self.settings.resamples,
             time_limit=self.settings.time_limit,
             memory_mib=self.settings.memory_mib,
         )

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 import earthreason
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -77,7 +78,10 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return tell(request, error.status_code, str(error.detail), error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the framework names the methods of one route only
+            headers["Allow"] = ", ".join(_methods(app, request.url.path)) or headers.get("Allow", "GET")
+        return tell(request, error.status_code, str(error.detail), headers)
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(PoolTimeoutError)
@@ -88,6 +92,12 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
 def _broken(request: Request) -> Response:
     return tell(request, 500, "a fault of ours; the organisers can see it in the log")
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """The methods that the API has at a path."""
+    described = app.openapi()["paths"].items()
+    return [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
 
 
 def _status_of(error: EarthReasonError) -> int:

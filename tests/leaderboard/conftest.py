@@ -98,7 +98,9 @@ def board(database, references):
 
 @pytest.fixture
 def settings(database_url):
-    return Settings(database_url=database_url, max_upload_mib=4, time_limit=20, lease_seconds=30, memory_mib=512)
+    return Settings(
+        database_url=database_url, max_upload_mib=4, time_limit=20, lease_seconds=30, memory_mib=512, resamples=200
+    )
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from pydantic import ValidationError
 from leaderboard.published import PublishedResult, columns_of, load_published
 
 ROW = {
-    "benchmark": "EarthReason", "model": "m", "date": "2025-01", "training": "trained", "backbone": "", "protocol": None,
-    "grade": "B", "source": "paper", "link": "https://arxiv.org/abs/1", "scores": {"gIoU test": "70.1"},
+    "benchmark": "EarthReason", "model": "m", "date": "2025-01", "training": "trained", "backbone": "",
+    "protocol": None, "grade": "B", "source": "paper", "link": "https://arxiv.org/abs/1",
+    "scores": {"gIoU test": "70.1"},
 }  # fmt: skip
 
 

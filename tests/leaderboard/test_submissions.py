@@ -20,7 +20,7 @@ def test_a_submission_is_scored_with_the_same_numbers_as_earthreason_eval(hand, 
     assert hand.score() == 1
     (tmp_path / "preds.json").write_bytes(content)
     for protocol in ("segearth-r1", "native", "geo-r1"):
-        expected = evaluate(tmp_path / "preds.json", references, protocol)
+        expected = evaluate(tmp_path / "preds.json", references, protocol, resamples=200)
         told = scores_of(hand.get(submission_id), protocol)
         for name, value in expected.scores.items():
             assert told[name][0] == value, name
