@@ -30,6 +30,8 @@ MAX_MEMBERS = 200_000
 MAX_UNPACKED = 2 << 30
 MAX_RATIO = 500
 _FILE_BYTES = 256 << 20
+_NICENESS = 5
+"""Where cores are few, readers of pages come first."""
 _BY_LIMIT = (signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT)
 """Signals by which a child ends that has reached a limit; a library that gets no memory aborts."""
 
@@ -110,6 +112,7 @@ class Sandbox:
 
 def main() -> None:
     """The sandbox's side: a line with a folder in, a line with the outcome's name out."""
+    os.nice(_NICENESS)
     _warm_up()
     for line in sys.stdin:
         folder = Path(line.strip())
