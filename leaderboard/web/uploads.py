@@ -15,7 +15,7 @@ from leaderboard.submissions import RefusedError, own_submission, receive
 from leaderboard.tokens import Caller
 from leaderboard.web.state import State
 
-_IN_MEMORY = 1 << 20
+_AT_ONCE = 1 << 20
 
 
 async def spool(pieces: AsyncIterator[bytes], most: int) -> tuple[IO[bytes], str, int]:
@@ -24,15 +24,23 @@ async def spool(pieces: AsyncIterator[bytes], most: int) -> tuple[IO[bytes], str
     Raises:
         RefusedError: it is larger than `most` bytes.
     """
-    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller closes it
-    digest, size = hashlib.sha256(), 0
+    file = tempfile.SpooledTemporaryFile(_AT_ONCE)  # noqa: SIM115 - the caller closes it
+    digest, size, waiting = hashlib.sha256(), 0, bytearray()
+
+    def put() -> None:
+        digest.update(waiting)
+        file.write(waiting)
+        waiting.clear()
+
     try:
         async for piece in pieces:
             size += len(piece)
             if size > most:
                 raise RefusedError(f"the file is over {most >> 20} MiB", status=413)
-            digest.update(piece)
-            file.write(piece)
+            waiting += piece
+            if len(waiting) >= _AT_ONCE:  # a slow disk holds up this upload, not those who read
+                await anyio.to_thread.run_sync(put)
+        await anyio.to_thread.run_sync(put)
     except BaseException:
         file.close()
         raise

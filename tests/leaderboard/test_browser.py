@@ -74,7 +74,7 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     address = re.search(r"http://\S+/models/\S+", told).group()
 
     page.goto(programs.address)
-    names = page.locator("table.board tbody th a:first-child")
+    names = page.locator("th.model > a")
     assert names.all_inner_texts() == ["Saliency", "Centre box"]
     assert page.locator("svg.interval").count() >= 4
     page.get_by_role("link", name="Pr@0.5").click()
