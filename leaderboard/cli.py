@@ -13,6 +13,7 @@ import typer
 
 from earthreason.cli.app import guard, stderr, stdout
 from earthreason.errors import EarthReasonError
+from leaderboard.engines_cli import register
 from leaderboard.settings import Settings, settings_from
 
 app = typer.Typer(
@@ -247,7 +248,7 @@ def restore(source: Annotated[Path, typer.Argument(help="A backup.")]) -> None:
 
 def run() -> None:
     """Entry point of `python -m leaderboard`."""
-    from leaderboard.engines_cli import register
-
-    register(app)
     guard(app)
+
+
+register(app)

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
@@ -37,12 +37,9 @@ class Database:
             raise EarthReasonError(f"DATABASE_URL is not a database address: {url[:20]}...") from None
         if self.url.drivername in ("postgres", "postgresql"):
             self.url = self.url.set(drivername="postgresql+psycopg")
-        try:
-            self.engine = _open_engine(self.url.render_as_string(hide_password=False))
-        except NoSuchModuleError:
-            raise EarthReasonError(
-                f"DATABASE_URL: {self.url.drivername} is not supported; use sqlite or postgresql"
-            ) from None
+        if self.url.drivername not in ("sqlite", "postgresql+psycopg"):
+            raise EarthReasonError(f"DATABASE_URL: {self.url.drivername} is not supported; use sqlite or postgresql")
+        self.engine = _open_engine(self.url.render_as_string(hide_password=False))
 
     @property
     def is_sqlite(self) -> bool:
