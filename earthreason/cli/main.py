@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import compare, data, demo, evaluate, protocols, questions, synth
+from earthreason.cli import compare, data, demo, evaluate, protocols, questions, submit, synth
 from earthreason.cli.app import guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "synth": synth.synth,
     "eval": evaluate.evaluate,
     "compare": compare.compare,
+    "submit": submit.submit,
     "protocols": protocols.protocols,
 }
 

@@ -57,7 +57,7 @@ def write_report(
     """
     result = results[0]
     assert isinstance(result, Result)
-    chosen = {title: rows[:gallery] for title, rows in _galleries(result).items()}
+    chosen = {title: rows[:gallery] for title, rows in rank_for_galleries(result).items()}
     masks = _masks_of(predictions, {key for rows in chosen.values() for key in rows})
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def write_report(
     return page
 
 
-def _galleries(result: Result) -> dict[str, list[Key]]:
+def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
     """Questions by what is worth looking at, the most telling first."""
     counts, iou = result.counts, result.scored.iou
     keys = counts.keys()

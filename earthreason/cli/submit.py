@@ -1,0 +1,182 @@
+"""`earthreason submit`: check a predictions file, upload it to a leaderboard, print its row."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.options import ConfigOption, JsonOption, SplitOption
+from earthreason.errors import EarthReasonError
+
+TOKEN_VARIABLE = "EARTHREASON_TOKEN"
+SERVER_VARIABLE = "EARTHREASON_SERVER"
+KEYRING_SERVICE = "earthreason"
+_SHOWN = ("gIoU", "cIoU", "Pr@0.5", "N-acc")
+
+
+class Training(StrEnum):
+    """What a model has seen of EarthReason."""
+
+    trained = "trained"
+    few_shot = "few-shot"
+    zero_shot = "zero-shot"
+
+
+def submit(
+    predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
+    name: Annotated[str, typer.Option("--name", help="Of the model, as the table shows it.")],
+    training: Annotated[Training, typer.Option("--training", help="What it has seen of EarthReason.")],
+    server: Annotated[
+        str, typer.Option("--server", envvar=SERVER_VARIABLE, help="Address of the leaderboard.", show_envvar=True)
+    ],
+    config: ConfigOption = None,
+    split: SplitOption = None,
+    paper: Annotated[str | None, typer.Option("--paper", help="Address.")] = None,
+    code: Annotated[str | None, typer.Option("--code", help="Address.")] = None,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Address.")] = None,
+    parameters: Annotated[float | None, typer.Option("--parameters", help="Millions.")] = None,
+    backbone: Annotated[str, typer.Option("--backbone")] = "",
+    extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",
+    description: Annotated[str, typer.Option("--description")] = "",
+    contact: Annotated[str, typer.Option("--contact", help="For the organisers only.")] = "",
+    card: Annotated[Path | None, typer.Option("--card", help="JSON object that rides along and is shown.")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Show the row to everyone when it is scored.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check the file; nothing is uploaded.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the score.")] = 600,
+    json_out: JsonOption = None,
+) -> None:
+    """Check a predictions file, upload it, wait for its score. Running it again with the same file changes nothing.
+
+    The token comes from EARTHREASON_TOKEN, else from the keyring, else it is asked for.
+
+    Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
+    """
+    from earthreason.predictions.reader import open_predictions
+    from earthreason.predictions.submit import BoardClient, check_predictions, packed
+
+    opened = open_predictions(predictions)
+    key = f"{config or opened.info.get('config') or 'default'}/{_short(split or opened.info.get('split') or 'test')}"
+    client = BoardClient(server)
+    with stderr().status(f"checking against the samples of {key}"):
+        answered = check_predictions(opened, client.references(key))
+    stderr().print(f"{answered} questions answered; nothing wrong with the file")
+    if check:
+        return
+    metadata = {
+        "model": name,
+        "training": training.value,
+        "paper": paper,
+        "code": code,
+        "checkpoint": checkpoint,
+        "parameters_millions": parameters,
+        "backbone": backbone,
+        "extra_data": extra_data,
+        "description": description,
+        "contact": contact,
+    }
+    client.token, asked = _token(client.server)
+    with packed(predictions) as file:
+        submission = client.announce(key, file, metadata, _read_card(card))
+        if asked:
+            _remember(client.server, client.token)
+        if submission["upload"] is None:
+            stderr().print("this file was submitted before; this is its submission")
+        else:
+            _upload(client, submission["id"], file)
+    with stderr().status("waiting for the score"):
+        submission = client.follow(submission["id"], timeout)
+    if submission["state"] == "failed":
+        raise EarthReasonError(f"not scored: {submission['error']}")
+    if publish:
+        submission = client.publish(submission["id"])
+    if report_json(json_out, submission):
+        _print_row(submission)
+
+
+def _short(split: Any) -> str:
+    return "val" if split == "validation" else str(split)
+
+
+def _upload(client: Any, submission_id: str, file: Path) -> None:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("uploading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=stderr()) as bars:
+        bar = bars.add_task("uploading", total=file.stat().st_size)
+        client.upload(submission_id, file, lambda sent: bars.update(bar, completed=sent))
+
+
+def _read_card(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise EarthReasonError(f"{path}: not JSON: {error}") from None
+    if not isinstance(card, dict):
+        raise EarthReasonError(f"{path}: a card is a JSON object")
+    return card
+
+
+def _token(server: str) -> tuple[str, bool]:
+    """The team's token, and whether a person has typed it just now."""
+    found = os.environ.get(TOKEN_VARIABLE)
+    if found:
+        return found, False
+    ring = _keyring()
+    found = ring.get_password(KEYRING_SERVICE, server) if ring else None
+    if found:
+        return found, False
+    if not sys.stdin.isatty():
+        raise EarthReasonError(f"no token: set {TOKEN_VARIABLE}; the organisers of {server} give you one")
+    return typer.prompt(f"token for {server}", hide_input=True, err=True).strip(), True
+
+
+def _remember(server: str, token: str | None) -> None:
+    """Offer to keep a token that the server has just taken."""
+    ring = _keyring()
+    if ring and typer.confirm("keep the token in this machine's keyring?", err=True):
+        ring.set_password(KEYRING_SERVICE, server, token)
+
+
+def _keyring() -> Any:
+    """The keyring package where it is installed and this machine has a keyring."""
+    try:
+        import keyring
+        import keyring.backends.fail
+    except ImportError:
+        return None
+    return None if isinstance(keyring.get_keyring(), keyring.backends.fail.Keyring) else keyring
+
+
+def _print_row(submission: dict[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from earthreason.metrics.statistics import Interval
+    from earthreason.reports.table import format_interval, format_score
+
+    table = Table(box=box.SIMPLE_HEAD, title=f"{submission['metadata']['model']} on {submission['split']}, %",
+                  title_justify="left")  # fmt: skip
+    table.add_column("protocol", no_wrap=True)
+    for column in _SHOWN:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name in ("segearth-r1", "native"):
+        scores = submission["result"]["protocols"].get(name, {}).get("scores", {}).get("all", {})
+        cells = []
+        for column in _SHOWN:
+            value, *ends = scores.get(column) or (None,)
+            interval = None if None in ends or not ends else Interval(*ends)
+            cells.append(f"{format_score(value)}\n{format_interval(interval)}".rstrip())
+        table.add_row(name, *cells)
+    stdout().print(table)
+    seen = {"public": "public", "private": "private: publish it on its page, or with --publish"}
+    stdout().print(f"{submission['url']} ({seen.get(submission['visibility'], submission['visibility'])})",
+                   soft_wrap=True)  # fmt: skip

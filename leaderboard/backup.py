@@ -1,0 +1,117 @@
+"""Backup and restore: every table as lines of JSON in one compressed file, the same for SQLite and PostgreSQL.
+
+Because the form does not depend on the database, a restore also moves a board from one to the other.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import LargeBinary, Table, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.files import atomic_path
+from leaderboard.database import Database
+from leaderboard.models import Base
+
+FORMAT = "earthreason-leaderboard-backup/1"
+_NOT_KEPT = ("sign_ins",)  # browsers sign in again
+_AT_ONCE = 20
+
+
+def write_backup(database: Database, target: Path) -> dict[str, int]:
+    """Write all tables, seen at one moment, to a file only its owner can read; returns rows by table."""
+    counts = {}
+    with atomic_path(target) as temporary, database.read() as session:
+        if not database.is_sqlite:
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        temporary.touch(mode=0o600)
+        with gzip.open(temporary, "wt", encoding="utf-8", compresslevel=1) as file:
+            file.write(json.dumps({"format": FORMAT}) + "\n")
+            for table in _tables():
+                counts[table.name] = 0
+                for row in session.execute(select(table).execution_options(yield_per=_AT_ONCE)).mappings():
+                    file.write(json.dumps({"table": table.name, "row": _plain(table, row)}) + "\n")
+                    counts[table.name] += 1
+            file.write(json.dumps({"end": counts}) + "\n")
+    return counts
+
+
+def restore_backup(database: Database, source: Path) -> dict[str, int]:
+    """Fill an empty database from a backup, in one transaction; returns rows by table.
+
+    Raises:
+        DataFormatError: the file is no backup, or ends too early.
+        EarthReasonError: the database holds something already.
+    """
+    database.migrate()
+    tables = {table.name: table for table in _tables()}
+    counts = dict.fromkeys(tables, 0)
+    with database.write() as session:
+        for table in tables.values():
+            if table.name != "board_version" and session.scalar(select(func.count()).select_from(table)):
+                raise EarthReasonError(f"the database is not empty ({table.name}); restore into a new one")
+        session.execute(tables["board_version"].delete())
+        ended = False
+        for line in _lines(source):
+            if "end" in line:
+                ended = line["end"] == counts
+                break
+            table = tables[line["table"]]
+            session.execute(insert(table).values(_typed(table, line["row"])))
+            counts[table.name] += 1
+        if not ended:
+            raise DataFormatError(f"{source}: the backup ends too early; nothing was restored")
+        if not database.is_sqlite:
+            _continue_numbers(session, list(tables.values()))
+    return counts
+
+
+def _tables() -> list[Table]:
+    """Tables in an order in which none refers to a later one."""
+    return [table for table in Base.metadata.sorted_tables if table.name not in _NOT_KEPT]
+
+
+def _plain(table: Table, row: Any) -> dict[str, Any]:
+    return {
+        column.name: base64.b64encode(row[column]).decode() if _is_binary(column) and row[column] is not None
+        else row[column] for column in table.columns
+    }  # fmt: skip
+
+
+def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        column.name: base64.b64decode(row[column.name]) if _is_binary(column) and row[column.name] is not None
+        else row[column.name] for column in table.columns
+    }  # fmt: skip
+
+
+def _is_binary(column: Any) -> bool:
+    return isinstance(column.type, LargeBinary)
+
+
+def _lines(source: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with gzip.open(source, "rt", encoding="utf-8") as file:
+            if json.loads(file.readline()).get("format") != FORMAT:
+                raise DataFormatError(f"{source}: not a backup of this version")
+            for line in file:
+                yield json.loads(line)
+    except (EOFError, ValueError, gzip.BadGzipFile, AttributeError) as error:
+        raise DataFormatError(f"{source}: a broken backup: {error}") from None
+
+
+def _continue_numbers(session: Session, tables: list[Table]) -> None:
+    """PostgreSQL counts on from where its own sequence stands, which knows nothing of restored rows."""
+    for table in tables:
+        if "id" in table.columns and table.columns["id"].type.python_type is int:
+            session.execute(
+                text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
+                     f"(SELECT coalesce(max(id), 1) FROM {table.name}))")
+            )  # fmt: skip

@@ -1,0 +1,245 @@
+"""The table as values: which rows, in which order, which of them are tied. Knows neither database nor HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from earthreason.errors import UnknownNameError
+from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
+from earthreason.metrics.scores import METRICS
+from leaderboard.records import ALL, TRAINING_TITLES, Estimate, ResultRecord, Subset
+
+COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
+"""Scores that the table shows, where a subset has them."""
+DEFAULT_SORT = "gIoU"
+DATE, MODEL = "date", "model"
+SORTS = (*COLUMNS, DATE, MODEL)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One public row, wherever it is kept."""
+
+    id: str
+    team: str
+    metadata: dict[str, Any]
+    record: ResultRecord
+    published: float
+    flag: str | None = None
+    card: dict[str, Any] | None = None
+
+    @property
+    def model(self) -> str:
+        return str(self.metadata["model"])
+
+    @property
+    def date(self) -> str:
+        return datetime.fromtimestamp(self.published, UTC).strftime("%Y-%m-%d")
+
+
+@dataclass(frozen=True)
+class Query:
+    """What of the table is asked for."""
+
+    split: str
+    protocol: str = SEGEARTH_R1.name
+    subset: str = ALL
+    training: str = ""
+    since: str = ""
+    sort: str = DEFAULT_SORT
+    ascending: bool = False
+
+    def with_(self, **changes: Any) -> Query:
+        """The same with some things changed; other rules start again with all questions."""
+        if "protocol" in changes and changes["protocol"] != self.protocol:
+            changes.setdefault("subset", ALL)
+        return replace(self, **changes)
+
+
+def check_query(query: Query) -> Query:
+    """Refuse what no table has.
+
+    Raises:
+        UnknownNameError: an unknown protocol, training or column.
+    """
+    if query.protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", query.protocol, PROTOCOLS)
+    if query.training not in ("", *TRAINING_TITLES):
+        raise UnknownNameError("training", query.training, TRAINING_TITLES)
+    if query.sort not in SORTS:
+        raise UnknownNameError("column", query.sort, SORTS)
+    return query
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score in the table; `tied`: its interval shares a value with that of the best row."""
+
+    estimate: Estimate
+    best: bool
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table; `place` counts from 1 in the order of the sorting score, None where it has none."""
+
+    entry: Entry
+    place: int | None
+    cells: dict[str, Cell]
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table that a query asks for."""
+
+    query: Query
+    columns: tuple[str, ...]
+    rows: list[Row]
+    subsets: list[Subset]
+    scales: dict[str, tuple[float, float]]
+    """By column: what the left and right end of its interval bars stand for."""
+
+
+def build_table(entries: Sequence[Entry], query: Query) -> Table:
+    """Choose, order and mark the rows."""
+    chosen = [entry for entry in entries if _wanted(entry, query)]
+    columns = tuple(
+        c for c in COLUMNS if any(entry.record.estimate(query.protocol, query.subset, c) for entry in chosen)
+    )
+    cells = [_cells_of(entry, query, columns) for entry in chosen]
+    best = {column: _best(column, cells) for column in columns}
+    marked = [
+        {column: _mark(column, estimate, best[column]) for column, estimate in row.items()} for row in cells
+    ]  # fmt: skip
+    ranking = query.sort if query.sort in COLUMNS else DEFAULT_SORT
+    order = _order(chosen, cells, ranking)
+    places = {index: place for place, index in enumerate(order, start=1) if ranking in cells[index]}
+    rows = [
+        Row(entry, places.get(index), marked[index], ranking in marked[index] and marked[index][ranking].tied)
+        for index, entry in enumerate(chosen)
+    ]
+    shown = _sorted_rows(rows, order, query)
+    return Table(query, columns, shown, _subsets(entries, query.protocol), {c: _scale(c, cells) for c in columns})
+
+
+def _wanted(entry: Entry, query: Query) -> bool:
+    return (
+        query.protocol in entry.record.protocols
+        and query.subset in entry.record.protocols[query.protocol].scores
+        and query.training in ("", entry.metadata["training"])
+        and entry.date >= query.since
+    )
+
+
+def _cells_of(entry: Entry, query: Query, columns: Iterable[str]) -> dict[str, Estimate]:
+    found = {column: entry.record.estimate(query.protocol, query.subset, column) for column in columns}
+    return {column: estimate for column, estimate in found.items() if estimate is not None}
+
+
+def _goodness(column: str, estimate: Estimate) -> float:
+    assert estimate.value is not None  # undefined scores are not recorded
+    return -estimate.value if METRICS[column].lower_is_better else estimate.value
+
+
+def _best(column: str, cells: Sequence[dict[str, Estimate]]) -> Estimate | None:
+    found = [row[column] for row in cells if column in row]
+    return max(found, key=lambda estimate: _goodness(column, estimate)) if found else None
+
+
+def _mark(column: str, estimate: Estimate, best: Estimate | None) -> Cell:
+    is_best = best is not None and estimate.value == best.value
+    return Cell(estimate, is_best, best is not None and not is_best and estimate.overlaps(best))
+
+
+def _order(chosen: Sequence[Entry], cells: Sequence[dict[str, Estimate]], ranking: str) -> list[int]:
+    """Numbers of the rows, best first; equal scores by date, the older first."""
+
+    def key(index: int) -> tuple[bool, float, float]:
+        estimate = cells[index].get(ranking)
+        return estimate is None, 0.0 if estimate is None else -_goodness(ranking, estimate), chosen[index].published
+
+    return sorted(range(len(chosen)), key=key)
+
+
+def _sorted_rows(rows: Sequence[Row], order: Sequence[int], query: Query) -> list[Row]:
+    if query.sort == DATE:
+        return sorted(rows, key=lambda row: row.entry.published, reverse=not query.ascending)
+    if query.sort == MODEL:
+        return sorted(rows, key=lambda row: row.entry.model.lower(), reverse=query.ascending)
+    ranked = [rows[index] for index in order]
+    return ranked[::-1] if query.ascending else ranked
+
+
+def _subsets(entries: Sequence[Entry], protocol: str) -> list[Subset]:
+    """Every subset that some row has under a protocol, in the order in which results list them."""
+    found = {
+        subset.key: subset
+        for entry in entries
+        for subset in entry.record.subsets
+        if protocol in entry.record.protocols and subset.key in entry.record.protocols[protocol].scores
+    }
+    return list(found.values())
+
+
+def _scale(column: str, cells: Sequence[dict[str, Estimate]]) -> tuple[float, float]:
+    ends = [end for row in cells if column in row for end in row[column] if end is not None]
+    if not ends:
+        return 0.0, 1.0
+    low, high = min(ends), max(ends)
+    return (low, high) if high - low > 0.02 else (low - 0.01, high + 0.01)
+
+
+def table_values(table: Table) -> dict[str, Any]:
+    """The table as JSON values; scores are fractions."""
+    query = table.query
+    return {
+        "split": query.split,
+        "protocol": query.protocol,
+        "subset": query.subset,
+        "rows": [
+            {
+                "id": row.entry.id,
+                "place": row.place,
+                "tied_with_best": row.tied,
+                "team": row.entry.team,
+                **row.entry.metadata,
+                "published": row.entry.date,
+                "flag": row.entry.flag,
+                "scores": {column: list(cell.estimate) for column, cell in row.cells.items()},
+                "earthreason": row.entry.record.earthreason,
+                "dataset_sha256": row.entry.record.dataset_sha256,
+                "predictions_sha256": row.entry.record.predictions_sha256,
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def table_csv(table: Table) -> str:
+    """The table as CSV; cells that a spreadsheet would run as a formula begin with an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    ends = ("", " low", " high")
+    facts = ("training", "backbone", "parameters_millions", "paper", "code", "checkpoint")
+    scores = [f"{column}{end}" for column in table.columns for end in ends]
+    writer.writerow(["place", "model", "team", *facts, "published", "tied_with_best", "flag", *scores, "id"])
+    for row in table.rows:
+        numbers: list[float | None] = []
+        for column in table.columns:
+            numbers += row.cells[column].estimate if column in row.cells else (None, None, None)
+        texts = [row.entry.model, row.entry.team, *(row.entry.metadata.get(fact) for fact in facts)]
+        after = [row.entry.date, row.tied, row.entry.flag or "", *numbers, row.entry.id]
+        writer.writerow([row.place, *map(_harmless, texts), *map(_harmless, after)])
+    return buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    text = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return f"'{value}" if text else value

@@ -1,0 +1,254 @@
+"""`python -m leaderboard`: serve the board, keep it, and make the files that other engines take."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earthreason.cli.app import guard, stderr, stdout
+from earthreason.errors import EarthReasonError
+from leaderboard.engines_cli import register
+from leaderboard.settings import Settings, settings_from
+
+app = typer.Typer(
+    name="leaderboard",
+    help="The EarthReason leaderboard. Settings come from the environment: EARTHREASON_BOARD_*, DATABASE_URL.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+tokens = typer.Typer(help="Tokens of teams and administrators.", no_args_is_help=True)
+splits = typer.Typer(help="The splits that can be submitted to.", no_args_is_help=True)
+app.add_typer(tokens, name="token")
+app.add_typer(splits, name="split")
+
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen at.")]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+SplitKey = Annotated[str, typer.Argument(metavar="SPLIT", help="CONFIG/NAME, such as default/test.")]
+
+
+def _settings() -> Settings:
+    return settings_from(os.environ)
+
+
+def _database(settings: Settings | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - imported late
+    from leaderboard.database import Database
+
+    database = Database((settings or _settings()).database_url)
+    database.wait(5)
+    database.migrate()
+    return database
+
+
+@app.command()
+def serve(
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Scoring processes on this machine.")] = 1,
+) -> None:
+    """Serve the pages and score submissions, in processes of their own that are started again when they end.
+
+    Example: python -m leaderboard serve --port 8000
+    """
+    from leaderboard.logs import set_up_logs
+    from leaderboard.supervise import Supervisor
+
+    set_up_logs()
+    _database()  # says at once, and once, what is wrong with the database
+    stderr().print(f"leaderboard: http://{host}:{port}", soft_wrap=True)
+    web = ["web", "--host", host, "--port", str(port)]
+    code = Supervisor([web, *[["worker"]] * workers]).run()
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Serve the pages only; workers run elsewhere."""
+    import uvicorn
+
+    from leaderboard.logs import set_up_logs
+    from leaderboard.web.app import create_app
+    from leaderboard.web.guard import ImpatientProtocol
+
+    set_up_logs()
+    settings = _settings()
+    ImpatientProtocol.head_seconds = settings.head_seconds
+    uvicorn.run(
+        create_app(settings), host=host, port=port, log_config=None, access_log=False, http=ImpatientProtocol,
+        timeout_keep_alive=10, limit_concurrency=1000, server_header=False,
+    )  # fmt: skip
+
+
+@app.command()
+def worker() -> None:
+    """Score submissions; any number of workers may run, on any machine that reaches the database."""
+    from leaderboard.database import Database
+    from leaderboard.logs import set_up_logs
+    from leaderboard.worker import Worker
+
+    set_up_logs()
+    settings = _settings()
+    database = Database(settings.database_url)
+    database.wait(60)
+    database.migrate()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with tempfile.TemporaryDirectory(prefix="leaderboard-") as scratch:
+        Worker(database, settings, Path(scratch), stop).run()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables up to date; `serve` does so by itself."""
+    _database()
+    stdout().print("the tables are up to date")
+
+
+@splits.command("add")
+def add_split(
+    config: Annotated[str, typer.Option("--config", help="'default' is the official release.")] = "default",
+    name: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Folder of the release.")] = None,
+    ground_truth: Annotated[Path | None, typer.Option("--ground-truth", help="A ground-truth file instead.")] = None,
+    open_labels: Annotated[bool, typer.Option("--open/--hidden", help="Whether the labels are public anyway.")] = False,
+) -> None:
+    """Add a split, or replace its ground truth, whereupon everything submitted to it is scored again.
+
+    Example: python -m leaderboard split add --config sample --split test --open
+    """
+    import re
+
+    from leaderboard.splits import content_of, content_of_file, put_split
+
+    for part in (config, name):
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", part):
+            raise EarthReasonError(f"{part!r}: a split's name has letters, digits, '.', '_' and '-'")
+    with stderr().status("reading the ground truth"):
+        hidden = not open_labels
+        content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
+    with _database().write() as session:
+        split, again = put_split(session, config, name, content, hidden=hidden)
+        kind = "hidden" if split.hidden else "open"
+        stdout().print(f"{split.key}: {split.questions} questions, {split.empty_targets} empty targets, labels {kind}")
+        if again:
+            stdout().print(f"{again} submissions will be scored again")
+
+
+@splits.command("list")
+def list_all_splits() -> None:
+    """The splits and their sizes."""
+    from leaderboard.splits import list_splits
+
+    with _database().read() as session:
+        for split in list_splits(session):
+            facts = f"{split.questions} questions, labels {'hidden' if split.hidden else 'open'}"
+            stdout().print(f"{split.key}: {facts}{', closed' if split.closed else ''}")
+
+
+@splits.command("close")
+def close(key: SplitKey, reopen: Annotated[bool, typer.Option("--reopen")] = False) -> None:
+    """Take no more submissions."""
+    from leaderboard.splits import close_split
+
+    with _database().write() as session:
+        close_split(session, key, not reopen)
+    stdout().print(f"{key}: {'open' if reopen else 'closed'}")
+
+
+@tokens.command("create")
+def create(
+    team: Annotated[str | None, typer.Argument(help="Name of the team; made if new.")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="A token of the organisers instead.")] = False,
+) -> None:
+    """Make a token and print it, once: only its hash is kept.
+
+    Example: python -m leaderboard token create "Earth Lab"
+    """
+    from leaderboard.tokens import create_token
+
+    if (team is None) != admin:
+        raise EarthReasonError("name a team, or give --admin")
+    with _database().write() as session:
+        number, secret = create_token(session, team, "admin" if admin else "submit")
+    stderr().print(f"token {number} of {team or 'the organisers'}; it is not shown again:")
+    stdout().print(secret, soft_wrap=True)
+
+
+@tokens.command("revoke")
+def revoke(number: Annotated[int, typer.Argument(help="As `token list` shows it.")]) -> None:
+    """Make a token useless at once."""
+    from leaderboard.tokens import revoke_token
+
+    with _database().write() as session:
+        revoke_token(session, number)
+    stdout().print(f"token {number} is revoked")
+
+
+@tokens.command("list")
+def list_tokens() -> None:
+    """Numbers, teams and states; never the tokens."""
+    from datetime import UTC, datetime
+
+    from sqlalchemy import select
+
+    from leaderboard.models import Token
+
+    with _database().read() as session:
+        for token in session.scalars(select(Token).order_by(Token.id)):
+            made = datetime.fromtimestamp(token.created, UTC).strftime("%Y-%m-%d")
+            state = "revoked" if token.revoked else token.scope
+            stdout().print(f"{token.id}  {made}  {state}  {token.team.name if token.team else 'organisers'}",
+                           markup=False)  # fmt: skip
+
+
+@app.command()
+def flag(
+    submission: Annotated[str, typer.Argument(help="Id of the submission.")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Shown beside the row; none takes the flag away.")
+    ] = None,
+) -> None:
+    """Show readers that a row is in doubt."""
+    from leaderboard.models import Submission
+    from leaderboard.submissions import set_flag
+
+    with _database().write() as session:
+        found = session.get(Submission, submission)
+        if found is None:
+            raise EarthReasonError(f"there is no submission {submission!r}")
+        set_flag(session, found, reason)
+    stdout().print(f"{submission}: {'flagged' if reason else 'not flagged'}")
+
+
+@app.command()
+def backup(target: Annotated[Path, typer.Argument(help="File to write, .jsonl.gz.")]) -> None:
+    """Write the whole board into one file, while it runs. The file holds hidden labels and token hashes."""
+    from leaderboard.backup import write_backup
+
+    counts = write_backup(_database(), target)
+    stdout().print(f"{target}: {', '.join(f'{name} {count}' for name, count in counts.items())}", soft_wrap=True)
+
+
+@app.command()
+def restore(source: Annotated[Path, typer.Argument(help="A backup.")]) -> None:
+    """Fill an empty database from a backup; also moves a board between SQLite and PostgreSQL."""
+    from leaderboard.backup import restore_backup
+
+    counts = restore_backup(_database(), source)
+    stdout().print(f"restored: {', '.join(f'{name} {count}' for name, count in counts.items())}", soft_wrap=True)
+
+
+def run() -> None:
+    """Entry point of `python -m leaderboard`."""
+    guard(app)
+
+
+register(app)

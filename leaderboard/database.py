@@ -1,0 +1,117 @@
+"""Opening the database, bringing its tables up to date, reading and writing in transactions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.orm import Session
+
+from earthreason.errors import EarthReasonError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 7_351_004_961  # any number that no other program locks
+
+
+class Database:
+    """One database, SQLite or PostgreSQL.
+
+    Raises:
+        EarthReasonError: the address is not one of a database we know.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = make_url(url)
+        except ArgumentError:
+            raise EarthReasonError(f"DATABASE_URL is not a database address: {url[:20]}...") from None
+        if self.url.drivername in ("postgres", "postgresql"):
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        if self.url.drivername not in ("sqlite", "postgresql+psycopg"):
+            raise EarthReasonError(f"DATABASE_URL: {self.url.drivername} is not supported; use sqlite or postgresql")
+        self.engine = _open_engine(self.url.render_as_string(hide_password=False))
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that is committed when the block ends well, else rolled back."""
+        engine = self.engine.execution_options(writes=True)
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Make the tables, or bring those of an older version up to date; safe to call from several processes.
+
+        Raises:
+            EarthReasonError: the tables were made by a newer version of this program.
+        """
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        engine = self.engine.execution_options(writes=True)
+        with engine.begin() as connection:
+            if not self.is_sqlite:  # SQLite's write transaction is exclusive already
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            found = MigrationContext.configure(connection).get_current_revision()
+            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            if found is not None and found not in known:
+                raise EarthReasonError(f"the database is of a newer version ({found}); update earthreason")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a database that is starting.
+
+        Raises:
+            EarthReasonError: it did not answer in time.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with self.engine.connect() as connection:
+                    connection.execute(text("SELECT 1"))
+            except OperationalError as error:
+                if time.monotonic() > deadline:
+                    reason = str(error.orig).strip().splitlines()[0]
+                    raise EarthReasonError(f"the database does not answer: {reason}") from None
+                time.sleep(0.2)
+            else:
+                return
+
+
+def _open_engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": 60}, pool_size=10, max_overflow=20)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves, see below
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that turns from reading to writing half-way fails when another has written meanwhile.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

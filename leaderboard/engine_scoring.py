@@ -1,0 +1,98 @@
+"""What the scoring programs of other engines share. It travels inside their bundles, beside `earthreason`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
+from earthreason.metrics.references import read_references
+from earthreason.predictions.reader import open_predictions
+from leaderboard.records import ALL, ResultRecord
+from leaderboard.scoring import score_predictions
+
+COLUMNS: dict[str, tuple[str, str, str]] = {
+    "giou": (SEGEARTH_R1.name, "gIoU", "gIoU"),
+    "ciou": (SEGEARTH_R1.name, "cIoU", "cIoU"),
+    "pr50": (SEGEARTH_R1.name, "Pr@0.5", "Pr@0.5"),
+    "n_acc": (SEGEARTH_R1.name, "N-acc", "N-acc"),
+    "t_acc": (SEGEARTH_R1.name, "T-acc", "T-acc"),
+    "giou_native": (NATIVE.name, "gIoU", "gIoU, native size"),
+    "ciou_native": (NATIVE.name, "cIoU", "cIoU, native size"),
+}
+"""Columns of a foreign board by key: protocol, score, title."""
+
+
+def score_file(truth: Path, predictions: Path, split: str) -> ResultRecord:
+    """Score a file against a ground-truth file, with the very numbers of `earthreason-eval`.
+
+    Raises:
+        EarthReasonError: what is wrong with the file.
+    """
+    references = read_references(truth)
+    references.source = split
+    return score_predictions(
+        open_predictions(predictions), references, config="default", split=split, hidden=False
+    ).record  # fmt: skip
+
+
+def columns_of(record: ResultRecord) -> dict[str, float]:
+    """Scores by column key, fractions; those that are undefined are left out."""
+    found = {key: record.estimate(protocol, ALL, metric) for key, (protocol, metric, _) in COLUMNS.items()}
+    return {key: cell.value for key, cell in found.items() if cell is not None and cell.value is not None}
+
+
+def find_predictions(folder: Path) -> Path:
+    """The one predictions file of an unpacked submission: JSON or JSONL, or the folder itself with PNG masks.
+
+    Raises:
+        DataNotFoundError: there is none.
+        DataFormatError: there are several.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__MACOSX" not in path.parts]
+    texts = [path for path in files if path.suffix.lower() in (".json", ".jsonl") and path.name != "metadata.json"]
+    if len(texts) > 1:
+        raise DataFormatError(f"{len(texts)} files of predictions in the submission; put one into it")
+    if texts:
+        return texts[0]
+    masks = {path.parent for path in files if path.suffix.lower() == ".png"}
+    if len(masks) != 1:
+        raise DataNotFoundError("no predictions.json, predictions.jsonl or folder of PNG masks in the submission")
+    return masks.pop()
+
+
+def run_codabench(arguments: list[str]) -> int:
+    """Codabench's convention: INPUT has `ref` and `res`, scores go to OUTPUT/scores.json; returns the exit code."""
+    source, target = Path(arguments[1]), Path(arguments[2])
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        settings: dict[str, Any] = json.loads((source / "ref" / "split.json").read_text())
+        predictions = find_predictions(source / "res")
+        record = score_file(source / "ref" / "truth.json", predictions, settings["split"])
+    except EarthReasonError as error:
+        sys.stderr.write(f"{str(error).replace(str(source), '')}\n")
+        return 2
+    (target / "scores.json").write_text(json.dumps(columns_of(record)))
+    (target / "detailed_results.html").write_text(detailed_page(record))
+    return 0
+
+
+def detailed_page(record: ResultRecord) -> str:
+    """All scores of the official protocol with their intervals, as a small page."""
+    rows = "".join(
+        f"<tr><td>{escape(name)}<td>{_percent(cell.value)}<td>{_percent(cell.low)} to {_percent(cell.high)}</tr>"
+        for name, cell in record.protocols[SEGEARTH_R1.name].scores[ALL].items()
+    )
+    return (
+        "<!doctype html><meta charset=utf-8><title>Scores</title><style>body{font:15px system-ui}td{padding:.2em 1em}"
+        f"</style><h1>{escape(record.split)}</h1><table><tr><th>score, %<th>value<th>95 % interval</tr>{rows}</table>"
+        f"<p>{record.questions} questions; earthreason {escape(record.earthreason)}</p>"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"

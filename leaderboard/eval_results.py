@@ -1,0 +1,44 @@
+"""Results in the form of the Hub: `.eval_results/*.yaml` of a model's repository."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+from earthreason.metrics.protocols import SEGEARTH_R1
+from leaderboard.records import ALL, ResultRecord
+
+METRICS = ("gIoU", "cIoU")
+
+
+def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source: str | None, dataset: str) -> str:
+    """Results as the Hub's YAML, per cent, a task for each split and score (`test_giou`).
+
+    Args:
+        records: results and the days they are of, YYYY-MM-DD.
+        source: address of the row they stand in.
+        dataset: repository of the benchmark on the Hub.
+    """
+    entries = []
+    for record, day in records:
+        for metric in METRICS:
+            estimate = record.estimate(SEGEARTH_R1.name, ALL, metric)
+            if estimate is None or estimate.value is None:
+                continue
+            interval = "" if estimate.low is None or estimate.high is None else (
+                f", 95 % interval {100 * estimate.low:.2f} to {100 * estimate.high:.2f}"
+            )  # fmt: skip
+            entries.append(
+                EvalResultEntry(
+                    dataset_id=dataset,
+                    task_id=f"{record.split}_{metric.lower()}",
+                    value=round(100 * estimate.value, 2),
+                    date=day,
+                    source_url=source,
+                    source_name="EarthReason leaderboard" if source else None,
+                    notes=f"protocol {SEGEARTH_R1.name}, earthreason {record.earthreason}{interval}",
+                )
+            )
+    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)

@@ -1,0 +1,132 @@
+"""The queue: rows claimed by a conditional update with a lease, so that a job is never lost and never done twice."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from leaderboard.models import FAILED, PUBLIC, QUEUED, RUNNING, SCORED, Picture, ScoredResult, Submission
+from leaderboard.settings import Settings
+from leaderboard.versions import count_change
+
+GAVE_UP = "scoring stopped without a result {attempts} times; the organisers can see why in the worker's log"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submission that this worker, and no other, may finish until its lease ends."""
+
+    submission_id: str
+    split_id: int
+    sha256: str
+    generation: int
+    attempt: int
+    claim: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What scoring gave, ready to be stored."""
+
+    record: dict[str, Any]
+    counts: bytes
+    table: bytes | None
+    gallery: list[dict[str, Any]]
+    pictures: dict[str, bytes]
+    seconds: float
+
+
+def claim_job(session: Session, settings: Settings) -> Job | None:
+    """Take the oldest job that is free, or whose worker has let its lease run out; None where there is none."""
+    now = time.time()
+    _give_up(session, settings, now)
+    free = or_(Submission.state == QUEUED, and_(Submission.state == RUNNING, Submission.lease_until < now))
+    while True:
+        chosen = session.execute(
+            select(Submission.id, Submission.claim).where(free).order_by(Submission.uploaded).limit(1)
+            .with_for_update(skip_locked=True, of=Submission)
+        ).first()  # fmt: skip
+        if chosen is None:
+            return None
+        claim = secrets.token_hex(16)
+        taken = session.execute(
+            update(Submission)
+            .where(Submission.id == chosen.id, free)
+            .values(
+                state=RUNNING,
+                claim=claim,
+                lease_until=now + settings.lease_seconds,
+                attempts=Submission.attempts + 1,
+            )
+            .returning(Submission.split_id, Submission.sha256, Submission.generation, Submission.attempts)
+        ).first()
+        if taken is not None:
+            return Job(chosen.id, taken.split_id, taken.sha256, taken.generation, taken.attempts, claim)
+
+
+def _give_up(session: Session, settings: Settings, now: float) -> None:
+    session.execute(
+        update(Submission)
+        .where(
+            Submission.state == RUNNING, Submission.lease_until < now, Submission.attempts >= settings.attempts
+        )
+        .values(state=FAILED, claim=None, lease_until=None, error=GAVE_UP.format(attempts=settings.attempts))
+    )  # fmt: skip
+
+
+def finish_job(session: Session, job: Job, outcome: Outcome) -> bool:
+    """Store a result; False, and nothing stored, if the job is no longer this worker's."""
+    if not _release(session, job, SCORED, None):
+        return False
+    result = ScoredResult(
+        submission_id=job.submission_id,
+        generation=job.generation,
+        created=time.time(),
+        seconds=outcome.seconds,
+        record=outcome.record,
+        counts=outcome.counts,
+        table=outcome.table,
+        gallery=outcome.gallery,
+    )
+    session.add(result)
+    session.flush()
+    old = select(ScoredResult.id).where(
+        ScoredResult.submission_id == job.submission_id, ScoredResult.generation < job.generation
+    )
+    session.execute(delete(Picture).where(Picture.result_id.in_(old)))
+    session.add_all(
+        Picture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
+    )
+    if session.scalar(select(Submission.visibility).where(Submission.id == job.submission_id)) == PUBLIC:
+        count_change(session)
+    return True
+
+
+def fail_job(session: Session, job: Job, reason: str) -> bool:
+    """Say why a file could not be scored; False if the job is no longer this worker's."""
+    return _release(session, job, FAILED, reason)
+
+
+def return_job(session: Session, job: Job) -> bool:
+    """Put a job back that could not be tried, without counting the attempt."""
+    if not _release(session, job, QUEUED, None):
+        return False
+    session.execute(
+        update(Submission).where(Submission.id == job.submission_id).values(attempts=Submission.attempts - 1)
+    )
+    return True
+
+
+def _release(session: Session, job: Job, state: str, error: str | None) -> bool:
+    released = session.execute(
+        update(Submission)
+        .where(Submission.id == job.submission_id, Submission.state == RUNNING, Submission.claim == job.claim)
+        .values(state=state, claim=None, lease_until=None, error=error)
+        .returning(Submission.id)
+    ).first()
+    return released is not None

@@ -1,0 +1,165 @@
+"""The tables. Times are seconds since 1970, UTC; everything a worker needs is in the database, files included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""Constraints have names, so that a migration can drop them on every database."""
+
+# A submission's way: uploading -> queued -> running -> scored or failed.
+UPLOADING, QUEUED, RUNNING, SCORED, FAILED = "uploading", "queued", "running", "scored", "failed"
+# Who sees a scored submission.
+PRIVATE, PUBLIC, WITHDRAWN = "private", "public", "withdrawn"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class Team(Base):
+    """Who submits."""
+
+    __tablename__ = "teams"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), unique=True)
+    created: Mapped[float]
+
+
+class Token(Base):
+    """A key to a team's submissions, or to the administration; only its hash is kept."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int | None] = mapped_column(ForeignKey("teams.id"), index=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    scope: Mapped[str] = mapped_column(String(16))
+    created: Mapped[float]
+    revoked: Mapped[float | None]
+    team: Mapped[Team | None] = relationship(lazy="joined")
+
+
+class SignIn(Base):
+    """A browser that has shown a token."""
+
+    __tablename__ = "sign_ins"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token_id: Mapped[int] = mapped_column(ForeignKey("tokens.id"), index=True)
+    expires: Mapped[float]
+    token: Mapped[Token] = relationship(lazy="joined")
+
+
+class Split(Base):
+    """What is submitted to. `truth` is a ground-truth file; `scenes` a zip of small images, for open splits."""
+
+    __tablename__ = "splits"
+    __table_args__ = (UniqueConstraint("config", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    config: Mapped[str] = mapped_column(String(40))
+    name: Mapped[str] = mapped_column(String(40))
+    hidden: Mapped[bool]
+    closed: Mapped[bool] = mapped_column(default=False)
+    truth_sha256: Mapped[str] = mapped_column(String(64))
+    questions: Mapped[int]
+    empty_targets: Mapped[int]
+    created: Mapped[float]
+    truth: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    samples: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    scenes: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+
+    @property
+    def key(self) -> str:
+        return f"{self.config}/{self.name}"
+
+
+class Upload(Base):
+    """A predictions file, kept by its content's hash whatever its name was."""
+
+    __tablename__ = "uploads"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+
+
+class Submission(Base):
+    """A team's file for a split, and how far it has come.
+
+    `generation` counts how often it was to be scored: it goes up when the truth changes. `claim` is the worker's
+    secret for the current attempt; a worker that has lost its lease cannot write.
+    """
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        UniqueConstraint("team_id", "split_id", "sha256"),
+        Index("ix_submissions_work", "state", "lease_until"),
+        Index("ix_submissions_board", "split_id", "visibility", "state"),
+    )
+
+    id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    team_id: Mapped[int] = mapped_column(ForeignKey("teams.id"))
+    split_id: Mapped[int] = mapped_column(ForeignKey("splits.id"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    card: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    visibility: Mapped[str] = mapped_column(String(16), default=PRIVATE)
+    flag: Mapped[str | None] = mapped_column(Text)
+    created: Mapped[float]
+    uploaded: Mapped[float | None]
+    published: Mapped[float | None]
+    state: Mapped[str] = mapped_column(String(16), default=UPLOADING)
+    generation: Mapped[int] = mapped_column(default=1)
+    attempts: Mapped[int] = mapped_column(default=0)
+    claim: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[float | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    team: Mapped[Team] = relationship(lazy="joined")
+    split: Mapped[Split] = relationship(lazy="joined")
+
+
+class ScoredResult(Base):
+    """What scoring gave. The unique pair is what makes a second result of one job impossible."""
+
+    __tablename__ = "results"
+    __table_args__ = (UniqueConstraint("submission_id", "generation"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id"))
+    generation: Mapped[int]
+    created: Mapped[float]
+    seconds: Mapped[float]
+    record: Mapped[dict[str, Any]] = mapped_column(JSON)
+    counts: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    table: Mapped[bytes | None] = mapped_column("per_sample", LargeBinary, deferred=True)
+    gallery: Mapped[list[dict[str, Any]]] = mapped_column(JSON, deferred=True)
+
+
+class Picture(Base):
+    """A picture of a gallery: JPEG."""
+
+    __tablename__ = "pictures"
+
+    result_id: Mapped[int] = mapped_column(ForeignKey("results.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Version(Base):
+    """One row that counts every change of what the public sees, so that pages know when to be drawn again."""
+
+    __tablename__ = "board_version"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]

@@ -1,0 +1,193 @@
+"""What a submission says of itself and what scoring says of it: the two JSON files behind every row of the board."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
+
+from earthreason.errors import EarthReasonError
+from earthreason.predictions.schema import describe_faults
+
+ALL = "all"
+"""The subset of every question."""
+MAX_CARD_BYTES = 16 << 10
+MAX_CARD_DEPTH = 8
+Training = Literal["trained", "few-shot", "zero-shot"]
+TRAINING_TITLES: dict[str, str] = {
+    "trained": "trained on EarthReason",
+    "few-shot": "few-shot",
+    "zero-shot": "zero-shot",
+}
+
+
+class RecordError(EarthReasonError):
+    """Metadata, a card or a result that is not what it should be; every fault on its own line."""
+
+
+# Control, private and direction-changing characters make a table say something else than its bytes. The patterns are
+# all of the check, so that the API's schema tells it in full.
+_UNPRINTED = (
+    r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f\U000f0000-\U0010ffff"
+)
+_LINE = rf"^[^{_UNPRINTED}]*$"
+_NAME = rf"^[^{_UNPRINTED}]*[^{_UNPRINTED}\s][^{_UNPRINTED}]*$"
+_TEXT = _LINE.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f")
+_LINK = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!#-&(-;=?-\[\]_a-z~]*)?$"
+Line = Annotated[str, Field(max_length=120, pattern=_LINE)]
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME)]
+Text = Annotated[str, Field(max_length=1000, pattern=_TEXT)]
+Link = Annotated[str, Field(max_length=300, pattern=_LINK)]
+
+
+class Metadata(BaseModel):
+    """What the submitter states about a model. Only `contact` stays between the team and the organisers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    model: Name
+    training: Training
+    paper: Link | None = None
+    code: Link | None = None
+    checkpoint: Link | None = None
+    parameters_millions: Annotated[FiniteFloat, Field(gt=0, le=10_000_000)] | None = None
+    backbone: Line = ""
+    extra_data: Line = ""
+    description: Text = ""
+    contact: Line = ""
+
+    def public(self) -> dict[str, Any]:
+        """Everything but the contact, as JSON values."""
+        return self.model_dump(mode="json", exclude={"contact"})
+
+
+class Estimate(NamedTuple):
+    """A score with its 95 % interval; None where undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def overlaps(self, other: Estimate) -> bool:
+        """Whether the intervals share a value; False where one of them is missing."""
+        if self.low is None or self.high is None or other.low is None or other.high is None:
+            return False
+        return self.low <= other.high and other.low <= self.high
+
+
+class Subset(BaseModel):
+    """A part of the questions: `all`, or a group of a breakdown."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: Annotated[str, Field(max_length=200)]
+    breakdown: Annotated[str, Field(max_length=80)]
+    group: Annotated[str, Field(max_length=120)]
+    questions: Annotated[int, Field(ge=0)]
+
+
+class ProtocolScores(BaseModel):
+    """Scores under one protocol: by subset, then by metric."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grid: str
+    questions: int
+    scores: dict[str, dict[str, Estimate]]
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ResultRecord(BaseModel):
+    """The outcome of scoring one predictions file against one split."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: Literal[1] = 1
+    earthreason: str
+    config: str
+    split: str
+    dataset_sha256: Sha256
+    predictions_sha256: Sha256
+    questions: int
+    images: int
+    empty_targets: int
+    resamples: int
+    seed: int
+    subsets: list[Subset]
+    protocols: dict[str, ProtocolScores]
+    not_scored: dict[str, str]
+    curve: list[FiniteFloat]
+    """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol."""
+
+    def estimate(self, protocol: str, subset: str, metric: str) -> Estimate | None:
+        """A score, None where it was not computed."""
+        scores = self.protocols.get(protocol)
+        return None if scores is None else scores.scores.get(subset, {}).get(metric)
+
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def parse_metadata(value: Any) -> Metadata:
+    """Check what a submitter states.
+
+    Raises:
+        RecordError: every fault, one a line.
+    """
+    return parse_record(Metadata, value, "metadata")
+
+
+def parse_result(value: Any, place: str = "result") -> ResultRecord:
+    """Check a stored or shared result.
+
+    Raises:
+        RecordError: every fault, one a line.
+    """
+    return parse_record(ResultRecord, value, place)
+
+
+def parse_record(kind: type[Record], value: Any, place: str) -> Record:
+    """Check a value against a model.
+
+    Raises:
+        RecordError: every fault, one a line.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise RecordError("\n".join(describe_faults(place, error)[:10])) from None
+
+
+def check_card(card: JsonValue) -> dict[str, JsonValue] | None:
+    """A model card as free JSON: an object, small, not deep.
+
+    Raises:
+        RecordError: it is not.
+    """
+    if card is None:
+        return None
+    if not isinstance(card, dict):
+        raise RecordError("card: a card is a JSON object")
+    if _depth(card) > MAX_CARD_DEPTH:
+        raise RecordError(f"card: nested more than {MAX_CARD_DEPTH} deep")
+    if len(json.dumps(card).encode()) > MAX_CARD_BYTES:
+        raise RecordError(f"card: over {MAX_CARD_BYTES >> 10} KiB; link to it instead")
+    return card
+
+
+def _depth(value: JsonValue) -> int:
+    """How deep a JSON value nests, without recursion, giving up past the limit."""
+    level, depth = [value], 0
+    while level and depth <= MAX_CARD_DEPTH:
+        depth += 1
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth

@@ -1,0 +1,217 @@
+"""Results as files: `results/<team__model>/<revision>/{result,meta}.json`, for a repository that takes pull requests.
+
+The revision is the beginning of the predictions' SHA-256, so that a folder says which file it is about.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.files import write_json
+from earthreason.metrics.protocols import PROTOCOLS
+from earthreason.metrics.references import References
+from earthreason.metrics.scores import METRICS
+from earthreason.predictions.reader import open_predictions
+from leaderboard.board import Entry
+from leaderboard.records import ALL, Estimate, Metadata, Name, RecordError, check_card, parse_record, parse_result
+from leaderboard.scoring import score_predictions
+
+REVISION = 12
+_FILES = ("meta.json", "result.json")
+_MAX_BYTES = 2 << 20
+_ROUNDING = 1e-4
+
+
+class Meta(BaseModel):
+    """`meta.json`: who, what and when."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    team: Name
+    metadata: Metadata
+    published: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    flag: str | None = None
+    card: dict[str, JsonValue] | None = None
+
+
+def slug(text: str) -> str:
+    """A name as a folder: letters, digits, dots, dashes."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "x"
+
+
+def folder_name(team: str, model: str) -> str:
+    """`team__model`."""
+    return f"{slug(team)}__{slug(model)}"
+
+
+def write_entry(root: Path, entry: Entry) -> Path:
+    """Write one row's two files; returns their folder."""
+    folder = root / folder_name(entry.team, entry.model) / entry.record.predictions_sha256[:REVISION]
+    write_json(folder / "result.json", entry.record.model_dump(mode="json"))
+    facts = {"team": entry.team, "metadata": {k: v for k, v in entry.metadata.items() if k != "contact"},
+             "published": entry.date, "flag": entry.flag, "card": entry.card}  # fmt: skip
+    write_json(folder / "meta.json", facts)
+    return folder
+
+
+def read_entry(folder: Path) -> Entry:
+    """One row from its folder.
+
+    Raises:
+        EarthReasonError: what is wrong with it.
+    """
+    meta = parse_record(Meta, _read_json(folder / "meta.json"), str(folder / "meta.json"))
+    check_card(meta.card)
+    record = parse_result(_read_json(folder / "result.json"), str(folder / "result.json"))
+    try:
+        day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise RecordError(f"{folder / 'meta.json'}: published: there is no day {meta.published}") from None
+    return Entry(
+        id=f"{folder.parent.name}-{folder.name}",
+        team=meta.team,
+        metadata=meta.metadata.public(),
+        record=record,
+        published=day.timestamp(),
+        flag=meta.flag,
+        card=meta.card,
+    )
+
+
+def _read_json(path: Path) -> Any:
+    if path.stat().st_size > _MAX_BYTES:
+        raise RecordError(f"{path}: over {_MAX_BYTES >> 20} MiB")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: not JSON: {error}") from None
+
+
+def entry_folders(root: Path) -> Iterator[Path]:
+    """Every folder that should hold a row.
+
+    Raises:
+        DataNotFoundError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise DataNotFoundError(f"there is no folder {root}; rows are kept in results/<team__model>/<revision>/")
+    for group in sorted(root.iterdir()):
+        if group.is_dir() and not group.name.startswith("."):
+            yield from (folder for folder in sorted(group.iterdir()) if folder.is_dir())
+
+
+def read_repository(root: Path) -> list[Entry]:
+    """All rows.
+
+    Raises:
+        EarthReasonError: the first row that is not one; `validate` lists all.
+    """
+    return [read_entry(folder) for folder in entry_folders(root)]
+
+
+def validate(root: Path) -> list[str]:
+    """Check a repository of results; returns a line for every fault."""
+    faults: list[str] = []
+    truths: dict[str, dict[str, list[Path]]] = {}
+    for path in sorted(root.rglob("*")) if root.is_dir() else []:
+        depth = len(path.relative_to(root).parts)
+        if path.is_symlink() or (
+            path.is_file() and not path.name.startswith(".") and (depth != 3 or path.name not in _FILES)
+        ):
+            faults.append(f"{path}: only {' and '.join(_FILES)} in <team__model>/<revision>/ belong here")
+    for folder in entry_folders(root):
+        missing = [name for name in _FILES if not (folder / name).is_file() or (folder / name).is_symlink()]
+        if missing:
+            faults.append(f"{folder}: {' and '.join(missing)} missing")
+            continue
+        try:
+            entry = read_entry(folder)
+        except EarthReasonError as error:
+            faults.extend(str(error).splitlines())
+            continue
+        faults.extend(f"{folder}: {fault}" for fault in _faults_of(entry, folder))
+        split = f"{entry.record.config}/{entry.record.split}"
+        truths.setdefault(split, {}).setdefault(entry.record.dataset_sha256, []).append(folder)
+    for split, by_truth in truths.items():
+        if len(by_truth) > 1:
+            fewest = min(by_truth.values(), key=len)
+            faults.extend(
+                f"{folder}: scored against another ground truth of {split} than the others" for folder in fewest
+            )
+    return faults
+
+
+def _faults_of(entry: Entry, folder: Path) -> Iterator[str]:
+    record = entry.record
+    if folder.parent.name != folder_name(entry.team, entry.model):
+        yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
+    if folder.name != record.predictions_sha256[:REVISION]:
+        yield f"the revision should be {record.predictions_sha256[:REVISION]}, the beginning of predictions_sha256"
+    if "segearth-r1" not in record.protocols:
+        yield "no scores under the official protocol, segearth-r1"
+    subsets = {subset.key for subset in record.subsets}
+    for name, scores in record.protocols.items():
+        if name not in PROTOCOLS:
+            yield f"unknown protocol {name!r}"
+        elif scores.grid != PROTOCOLS[name].grid.name:
+            yield f"{name}: compared on {scores.grid}, not on {PROTOCOLS[name].grid.name}"
+        if ALL not in scores.scores:
+            yield f"{name}: no scores over all questions"
+        for key, cells in scores.scores.items():
+            if key not in subsets:
+                yield f"{name}: the subset {key!r} is not listed"
+            yield from _score_faults(f"{name}, {key}", cells)
+
+
+def _score_faults(place: str, cells: dict[str, Estimate]) -> Iterator[str]:
+    for metric, estimate in cells.items():
+        if metric not in METRICS:
+            yield f"{place}: unknown score {metric!r}"
+            continue
+        numbers = [number for number in estimate if number is not None]
+        if not all(0 <= number <= 1 for number in numbers):
+            yield f"{place}: {metric} is not a fraction: {numbers}"
+        low, value, high = estimate.low, estimate.value, estimate.high
+        if low is None or value is None or high is None:
+            continue
+        if not low - _ROUNDING <= value <= high + _ROUNDING:
+            yield f"{place}: {metric} lies outside its interval: {numbers}"
+
+
+def rescore(root: Path, predictions: Path, references: References) -> str | None:
+    """Score a file again and compare with the row about it; returns how they differ, None where they agree.
+
+    Raises:
+        DataNotFoundError: no row is about this file.
+    """
+    opened = open_predictions(predictions)
+    revision = opened.fingerprint()[:REVISION]
+    about = [folder for folder in entry_folders(root) if folder.name == revision]
+    if not about:
+        raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {revision})")
+    told = read_entry(about[0]).record
+    found = score_predictions(opened, references, config=told.config, split=told.split, hidden=False,
+                              resamples=told.resamples, seed=told.seed).record  # fmt: skip
+    if found.dataset_sha256 != told.dataset_sha256:
+        return f"{about[0]}: was scored against another ground truth"
+    for protocol, scores in found.protocols.items():
+        for metric, estimate in scores.scores[ALL].items():
+            stated = told.estimate(protocol, ALL, metric)
+            if stated is None or not _close(stated.value, estimate.value):
+                return f"{about[0]}: {protocol}, {metric}: stated {stated and stated.value}, found {estimate.value}"
+    return None
+
+
+def _close(stated: float | None, found: float | None) -> bool:
+    """Equal to what is told of hidden splits, and beyond what rounding does."""
+    if stated is None or found is None:
+        return stated is found
+    return abs(stated - found) <= 5.1e-5

@@ -1,0 +1,279 @@
+"""Scoring in a process of its own, with limits on time and memory and without a secret in sight.
+
+A worker starts one sandbox: a process with an empty environment that has imported the judge and reads the names of job
+folders. For each it forks a child, which limits itself, scores, writes its outcome into the folder and ends. What an
+upload does to a child (memory, endless work, a crash in a decoder) ends with the child.
+
+A job folder holds `job.json` and `predictions`; after scoring also `outcome.json` and its files, or `error.txt`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from earthreason.errors import EarthReasonError, PredictionsError
+
+DONE, REFUSED, KILLED, CRASHED = "done", "refused", "killed", "crashed"
+MAX_MEMBERS = 200_000
+MAX_UNPACKED = 2 << 30
+MAX_RATIO = 500
+_FILE_BYTES = 256 << 20
+_NICENESS = 5
+"""Where cores are few, readers of pages come first."""
+_BY_LIMIT = (signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT)
+"""Signals by which a child ends that has reached a limit; a library that gets no memory aborts."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to score: `job.json`."""
+
+    config: str
+    split: str
+    hidden: bool
+    truth: str
+    scenes: str | None
+    resamples: int
+    time_limit: int
+    memory_mib: int
+
+
+class SandboxError(Exception):
+    """The sandbox itself has ended; the job was not tried to its end."""
+
+
+class Sandbox:
+    """The worker's side. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Sandbox:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "NUMBA_CACHE_DIR", "VIRTUAL_ENV")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
+        environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+        environment |= {"MALLOC_ARENA_MAX": "2", "HF_HUB_OFFLINE": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "leaderboard.sandbox"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment, cwd=Path(__file__).parent.parent,
+        )  # fmt: skip
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+            self._process = None
+
+    def score(self, folder: Path, task: Task) -> str:
+        """Score the job of a folder; returns DONE, REFUSED, KILLED (a limit was reached) or CRASHED.
+
+        Raises:
+            SandboxError: the sandbox was ended from outside; a new one is started.
+        """
+        (folder / "job.json").write_text(json.dumps(asdict(task)))
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(f"{folder}\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline().strip()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            self._stop()
+            self._start()
+            raise SandboxError("the sandbox has ended")
+        return answer
+
+
+def main() -> None:
+    """The sandbox's side: a line with a folder in, a line with the outcome's name out."""
+    os.nice(_NICENESS)
+    _warm_up()
+    for line in sys.stdin:
+        folder = Path(line.strip())
+        task = Task(**json.loads((folder / "job.json").read_text()))
+        child = os.fork()
+        if child == 0:
+            _run_child(folder, task)
+        sys.stdout.write(f"{_wait_for(child, task.time_limit)}\n")
+        sys.stdout.flush()
+
+
+def _warm_up() -> None:
+    """Import and compile everything once, so that a child starts at once."""
+    import numpy as np
+    import pandas as pd  # noqa: F401 - per-question tables
+
+    import earthreason
+    from leaderboard import gallery, scoring  # noqa: F401
+
+    mask = np.ones((4, 4), bool)
+    earthreason.evaluate({"a": mask, "b": mask}, {"a": mask, "b": mask}, resamples=2)
+
+
+def _wait_for(child: int, time_limit: float) -> str:
+    deadline = time.monotonic() + time_limit
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return KILLED
+        time.sleep(0.005)
+    if os.WIFSIGNALED(status):
+        return KILLED if os.WTERMSIG(status) in _BY_LIMIT else CRASHED
+    return {0: DONE, 2: REFUSED, 3: KILLED}.get(os.WEXITSTATUS(status), CRASHED)
+
+
+def _run_child(folder: Path, task: Task) -> None:
+    code = 1
+    try:
+        os.dup2(2, 1)  # nothing a library prints may look like an answer
+        _limit(task)
+        _score(folder, task)
+        code = 0
+    except EarthReasonError as error:
+        from leaderboard.scoring import public_message
+
+        (folder / "error.txt").write_text(public_message(error, str(_named(folder))))
+        code = 2
+    except MemoryError:
+        code = 3
+    except BaseException as error:
+        import traceback
+
+        traceback.print_exc()  # to standard error, which is the worker's log; nobody outside reads it
+        if type(error).__module__ == "pyo3_runtime":  # how pydantic's parser dies when memory is refused to it
+            code = 3
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _limit(task: Task) -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    memory = pages * resource.getpagesize() + (task.memory_mib << 20)
+    for limit, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, task.time_limit),
+        (resource.RLIMIT_FSIZE, _FILE_BYTES),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+
+
+def _score(folder: Path, task: Task) -> None:
+    from PIL import Image
+
+    from earthreason.metrics.protocols import SEGEARTH_R1
+    from earthreason.metrics.references import read_references
+    from earthreason.predictions.reader import open_predictions
+    from leaderboard.gallery import draw_gallery
+    from leaderboard.scoring import score_predictions
+
+    references = read_references(Path(task.truth))
+    references.source = f"{task.config}/{task.split}"
+    # Pillow refuses pictures of twice this many pixels before it unpacks them.
+    Image.MAX_IMAGE_PIXELS = max(reference.height * reference.width for reference in references.values())
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    path = _named(folder, rename=True)
+    check_archive(path)
+    predictions = open_predictions(path)
+    scoring = score_predictions(
+        predictions,
+        references,
+        config=task.config,
+        split=task.split,
+        hidden=task.hidden,
+        resamples=task.resamples,
+    )
+    outcome: dict[str, Any] = {"record": scoring.record.model_dump(mode="json"), "gallery": [], "pictures": []}
+    (folder / "counts.npz").write_bytes(scoring.details())
+    if not task.hidden:
+        first = scoring.results[SEGEARTH_R1.name]
+        (folder / "table.csv").write_text(first.per_sample.to_csv(index=False))
+        if task.scenes is not None:
+            galleries, pictures = draw_gallery(first, predictions, Path(task.scenes))
+            outcome |= {"gallery": galleries, "pictures": list(pictures)}
+            for name, content in pictures.items():
+                (folder / f"{name}.jpg").write_bytes(content)
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+
+
+def _named(folder: Path, rename: bool = False) -> Path:
+    """The upload under the ending by which the reader knows a file of lines; uploads have no names of their own."""
+    lines = folder / "predictions.jsonl"
+    plain = folder / "predictions"
+    if rename and holds_lines(plain):
+        plain.rename(lines)
+    return lines if lines.exists() else plain
+
+
+def holds_lines(path: Path) -> bool:
+    """Whether a file is JSONL: its first line is a whole JSON object that is no predictions file by itself."""
+    with path.open("rb") as file:
+        first = file.readline(1 << 20)
+    try:
+        value = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and "predictions" not in value
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a zip that unpacks to far more than it is, before anything of it is unpacked.
+
+    Raises:
+        PredictionsError: what is wrong with it.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
+    unpacked = sum(member.file_size for member in members)
+    fault = None
+    if len(members) > MAX_MEMBERS:
+        fault = f"{len(members)} files in it; at most {MAX_MEMBERS}"
+    elif unpacked > MAX_UNPACKED:
+        fault = f"unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20}"
+    elif any(member.file_size > MAX_RATIO * max(member.compress_size, 1) for member in members):
+        fault = f"a file in it unpacks to over {MAX_RATIO} times its size"
+    elif any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+        fault = "packed by another method than deflate; zip it anew"
+    if fault:
+        raise PredictionsError(str(path), [fault])
+
+
+if __name__ == "__main__":
+    main()

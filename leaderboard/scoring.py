@@ -1,0 +1,221 @@
+"""The one scoring function: the server's workers, Codabench, EvalAI and the results repository all call it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+import earthreason
+from earthreason.errors import EarthReasonError
+from earthreason.metrics.breakdowns import BREAKDOWNS, SHOWN
+from earthreason.metrics.compare import TIE
+from earthreason.metrics.counts import RegionCounts
+from earthreason.metrics.evaluate import NotScored, Result, evaluate_protocols
+from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
+from earthreason.metrics.references import References
+from earthreason.metrics.scores import METRICS, Scored, Terms, terms_of
+from earthreason.metrics.statistics import RESAMPLES, Difference, bootstrap_intervals, paired_differences
+from earthreason.predictions.reader import PredictionsFile
+from leaderboard.records import ALL, Estimate, ProtocolScores, ResultRecord, Subset
+
+HIDDEN_DECIMALS = 4
+"""Scores of a hidden split are rounded, so that single pixels cannot be probed."""
+HIDDEN_GROUP = 30
+"""On a hidden split, groups under this many questions are not told."""
+CURVE = tuple(round(0.05 * step, 2) for step in range(20))
+DETAILED = (SEGEARTH_R1, NATIVE)
+"""Protocols that are told by subset and kept question by question, for comparisons."""
+COMPARED = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "Dice")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A scored file: what is told, and what stays with the organisers.
+
+    Attributes:
+        record: what is told.
+        results: by protocol, for pictures and per-question tables of open splits.
+    """
+
+    record: ResultRecord
+    results: dict[str, Result]
+
+    def details(self) -> bytes:
+        """The integer counts of every question under the detailed protocols, as an npz archive without pickles."""
+        columns = {}
+        for protocol in DETAILED:
+            if protocol.name in self.results:
+                counts = self.results[protocol.name].counts
+                for column in fields(RegionCounts):
+                    values = getattr(counts, column.name)
+                    text = column.name == "sample_id"
+                    columns[f"{protocol.name}/{column.name}"] = values.astype(str) if text else values
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **columns)
+        return buffer.getvalue()
+
+
+def score_predictions(
+    predictions: PredictionsFile,
+    references: References,
+    *,
+    config: str,
+    split: str,
+    hidden: bool,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Scoring:
+    """Score a predictions file under every protocol, with an interval beside every score.
+
+    Args:
+        predictions: an opened file.
+        references: the truth of the split.
+        config: of the split.
+        split: its name.
+        hidden: labels are secret: scores are rounded and small groups left out.
+        resamples: of the bootstrap over images.
+        seed: of the resamples and of random questions.
+
+    Raises:
+        PredictionsError: what is wrong with the file, all of it together.
+        EarthReasonError: the masks lie on a grid that the official protocol cannot take.
+    """
+    scored = evaluate_protocols(predictions, references, list(PROTOCOLS.values()), resamples=0, seed=seed)
+    results = {result.protocol.name: result for result in scored if isinstance(result, Result)}
+    first = results[SEGEARTH_R1.name]
+    smallest = HIDDEN_GROUP if hidden else 1
+    groups = [(subset, rows) for subset, rows in _groups(first) if subset.questions >= smallest]
+    estimates = _estimates(results, groups, resamples, seed, HIDDEN_DECIMALS if hidden else None)
+    curve = [float((first.scored.iou > edge).mean()) for edge in CURVE]
+    record = ResultRecord(
+        earthreason=earthreason.__version__,
+        config=config,
+        split=split,
+        dataset_sha256=first.provenance["dataset_sha256"],
+        predictions_sha256=first.provenance["predictions_sha256"],
+        questions=len(first.counts),
+        images=len(set(first.counts.sample_id.tolist())),
+        empty_targets=first.empty_targets,
+        resamples=resamples,
+        seed=seed,
+        subsets=[Subset(key=ALL, breakdown="", group="all questions", questions=len(first.counts))]
+        + [subset for subset, _ in groups],
+        protocols={
+            name: ProtocolScores(
+                grid=result.protocol.grid.name, questions=len(result.counts), scores=estimates[name]
+            )
+            for name, result in results.items()
+        },
+        not_scored={r.protocol.name: _reason(r.reason, predictions) for r in scored if isinstance(r, NotScored)},
+        curve=[round(share, HIDDEN_DECIMALS) for share in curve] if hidden else curve,
+    )  # fmt: skip
+    return Scoring(record, results)
+
+
+def _reason(message: str, predictions: PredictionsFile) -> str:
+    """Why a protocol was not scored, without the path of a temporary file and the list of samples."""
+    return message.replace(f"{predictions.source}: ", "").partition(": sample")[0]
+
+
+def public_message(error: EarthReasonError, source: str) -> str:
+    """What a submitter may read of an error: the fault, not where the server keeps its files."""
+    return str(error).replace(source, "predictions")
+
+
+def _groups(result: Result) -> Iterator[tuple[Subset, np.ndarray]]:
+    """Every group of every breakdown that has more than one, with its rows: (n,) bool."""
+    keys = result.counts.keys()
+    for breakdown in BREAKDOWNS:
+        labels = np.array([breakdown.label(result.references[sample_id], index) for sample_id, index in keys], object)
+        names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
+        if len(names) > 1:
+            for name in names:
+                rows = labels == name
+                key = f"{breakdown.name}: {name}"
+                yield Subset(key=key, breakdown=breakdown.name, group=name, questions=int(rows.sum())), rows
+
+
+def _rank(label: str, order: tuple[str, ...]) -> int:
+    return order.index(label) if label in order else len(order)
+
+
+def _estimates(
+    results: dict[str, Result],
+    groups: list[tuple[Subset, np.ndarray]],
+    resamples: int,
+    seed: int,
+    decimals: int | None,
+) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """Scores and intervals by protocol, subset and metric.
+
+    A score of a group is the ratio of the same sums over its rows only, so one set of resampled images serves all.
+    Protocols that score the same questions share their resamples too.
+    """
+    terms: dict[tuple[str, str, str], Terms] = {}
+    for name, result in results.items():
+        whole = terms_of(result.scored)
+        terms |= {(name, ALL, metric): term for metric, term in whole.items()}
+        if name in (protocol.name for protocol in DETAILED):
+            for subset, rows in groups:
+                for metric in (metric for metric in SHOWN if metric in whole):
+                    terms[name, subset.key, metric] = _within(whole[metric], rows)
+    defined = {key: term for key, term in terms.items() if term.ratio() is not None}
+    nested: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in results}
+    for same_questions in _by_questions(results):
+        part = {key: term for key, term in defined.items() if key[0] in same_questions}
+        sample_id = results[same_questions[0]].counts.sample_id
+        named = {"\0".join(key): term for key, term in part.items()}
+        intervals = bootstrap_intervals(named, sample_id, resamples, seed) if resamples else {}
+        for key, term in part.items():
+            interval = intervals.get("\0".join(key))
+            ends = (None, None) if interval is None else (interval.low, interval.high)
+            numbers: list[float | None] = [term.ratio(), *ends]
+            rounded = [n if n is None or decimals is None else round(n, decimals) for n in numbers]
+            nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(*rounded)
+    return nested
+
+
+def _within(term: Terms, rows: np.ndarray) -> Terms:
+    return Terms(term.numerator * rows, term.denominator * rows, term.epsilon)
+
+
+def _by_questions(results: dict[str, Result]) -> list[list[str]]:
+    """Protocol names, those that score the same questions together."""
+    together: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for name, result in results.items():
+        together.setdefault(tuple(result.counts.keys()), []).append(name)
+    return list(together.values())
+
+
+def read_details(content: bytes, protocol: str) -> Scored | None:
+    """The counts that `Scoring.details` kept, None where the protocol was not scored."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        if f"{protocol}/sample_id" not in archive:
+            return None
+        columns = {column.name: archive[f"{protocol}/{column.name}"] for column in fields(RegionCounts)}
+    columns["sample_id"] = columns["sample_id"].astype(object)
+    return Scored(RegionCounts(**columns), get_protocol(protocol))
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Model B against model A on the same questions."""
+
+    differences: dict[str, Difference]
+    wins: int
+    ties: int
+    losses: int
+
+
+def compare_details(first: Scored, second: Scored, resamples: int = 1000, seed: int = 0) -> PairedComparison | None:
+    """Paired differences of the main scores; None where the two did not answer the same questions."""
+    if first.counts.keys() != second.counts.keys():
+        return None
+    terms = [{name: METRICS[name].terms(scored) for name in COMPARED} for scored in (first, second)]
+    differences = paired_differences(terms[0], terms[1], first.counts.sample_id, resamples, seed)
+    change = second.iou - first.iou
+    wins, losses = int((change > TIE).sum()), int((change < -TIE).sum())
+    return PairedComparison(differences, wins, len(change) - wins - losses, losses)

@@ -1,0 +1,139 @@
+"""The splits that can be submitted to, and what of them the public may know."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from earthreason.data.load import load_dataset
+from earthreason.data.truth import references_of
+from earthreason.errors import UnknownNameError
+from earthreason.metrics.references import References, read_references, write_references
+from leaderboard.models import FAILED, QUEUED, RUNNING, SCORED, Split, Submission
+from leaderboard.versions import count_change
+
+SCENE_SIDE = 288
+
+
+@dataclass(frozen=True)
+class SplitContent:
+    """A split's truth, and small images where its labels are open."""
+
+    references: References
+    scenes: bytes | None
+
+
+def content_of(config: str, split: str, data_dir: Path | None, *, hidden: bool) -> SplitContent:
+    """Load a split; the images of a hidden one are not needed."""
+    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
+    references = references_of(dataset, source=f"{config}/{split}")
+    return SplitContent(references, None if hidden else _scenes(dataset))
+
+
+def content_of_file(path: Path) -> SplitContent:
+    """A ground-truth file; it has no images."""
+    return SplitContent(read_references(path), None)
+
+
+def _scenes(dataset: Any) -> bytes:
+    """A zip of small images and their first questions."""
+    buffer, texts = io.BytesIO(), {}
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for number, row in enumerate(dataset):
+            image = row["image"].convert("RGB")
+            image.thumbnail((SCENE_SIDE, SCENE_SIDE))
+            jpeg = io.BytesIO()
+            image.save(jpeg, "JPEG", quality=88)
+            archive.writestr(f"{number}.jpg", jpeg.getvalue())
+            texts[row["sample_id"]] = {"picture": f"{number}.jpg", "questions": row["questions"]}
+        archive.writestr("scenes.json", json.dumps(texts))
+    return buffer.getvalue()
+
+
+def put_split(session: Session, config: str, name: str, content: SplitContent, *, hidden: bool) -> tuple[Split, int]:
+    """Add a split, or replace its truth; returns it and how many submissions will be scored again."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "truth.json"
+        write_references(file, content.references)
+        truth = file.read_bytes()
+    references = content.references
+    facts: dict[str, Any] = {
+        "hidden": hidden,
+        "truth_sha256": references.fingerprint(),
+        "questions": sum(reference.question_count for reference in references.values()),
+        "empty_targets": sum(reference.is_empty for reference in references.values()),
+        "truth": truth,
+        "samples": json.dumps(public_samples(references)).encode(),
+        "scenes": content.scenes,
+    }
+    split = session.scalar(select(Split).where(Split.config == config, Split.name == name).with_for_update())
+    if split is None:
+        split = Split(config=config, name=name, created=time.time(), **facts)
+        session.add(split)
+        session.flush()
+        return split, 0
+    changed = split.truth_sha256 != facts["truth_sha256"] or split.hidden != hidden
+    for key, value in facts.items():
+        setattr(split, key, value)
+    session.flush()
+    return split, rescore(session, split) if changed else 0
+
+
+def rescore(session: Session, split: Split) -> int:
+    """Queue every submission of a split again; results so far are kept as earlier generations."""
+    again = (
+        update(Submission)
+        .where(Submission.split_id == split.id, Submission.state.in_((SCORED, FAILED, QUEUED, RUNNING)))
+        .values(
+            state=QUEUED, generation=Submission.generation + 1, attempts=0, claim=None, lease_until=None, error=None
+        )
+        .returning(Submission.id)
+    )
+    count_change(session)
+    return len(session.scalars(again).all())
+
+
+def public_samples(references: References) -> list[dict[str, Any]]:
+    """What a submitter needs to check a file before uploading it: ids, sizes, numbers of questions; no labels."""
+    return [
+        {"sample_id": r.sample_id, "height": r.height, "width": r.width, "question_count": r.question_count}
+        for r in references.values()
+    ]
+
+
+def list_splits(session: Session) -> Sequence[Split]:
+    """All splits, oldest first."""
+    return session.scalars(select(Split).order_by(Split.id)).all()
+
+
+def get_split(session: Session, key: str) -> Split:
+    """A split by its key, `config/name`.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    config, _, name = key.partition("/")
+    split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
+    if split is None:
+        known = [found.key for found in list_splits(session)]
+        raise UnknownNameError("split", key, known)
+    return split
+
+
+def close_split(session: Session, key: str, closed: bool) -> None:
+    """Stop or resume taking submissions.
+
+    Raises:
+        EarthReasonError: there is no such split.
+    """
+    get_split(session, key).closed = closed

@@ -1,0 +1,122 @@
+"""The whole board as files, for any web host: the same templates, with links between files instead of a server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from earthreason.errors import EarthReasonError
+from earthreason.files import atomic_path, refuse_taken
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from leaderboard.board import Entry, Query, build_table, table_csv, table_values
+from leaderboard.published import load_published
+from leaderboard.records import ALL
+from leaderboard.results_repo import slug
+from leaderboard.web.rendering import draw
+from leaderboard.web.views import SplitChoice, board_view, comparison, entry_view, published_view
+
+ASSETS = Path(__file__).parent / "static"
+MOST_COMPARED = 12
+"""Splits with more models get no page for every pair."""
+
+
+class StaticLinks:
+    """All files lie in one folder, so that every link is a file's name."""
+
+    live = False
+
+    def home(self) -> str:
+        return "index.html"
+
+    def board(self, query: Query) -> str:
+        return f"{self._table(query)}.html"
+
+    def model(self, entry_id: str) -> str:
+        return f"model-{slug(entry_id)}.html"
+
+    def page(self, name: str) -> str:
+        return f"{name}.html"
+
+    def file(self, name: str) -> str:
+        return name
+
+    def data(self, query: Query, form: str) -> str:
+        return f"{self._table(query)}.{form}"
+
+    def record(self, entry_id: str) -> str:
+        return f"model-{slug(entry_id)}.json"
+
+    def compare(self, ids: Sequence[str]) -> str:
+        first, second = sorted(slug(one) for one in ids)
+        return f"compare-{hashlib.blake2b(f'{first} {second}'.encode(), digest_size=6).hexdigest()}.html"
+
+    def _table(self, query: Query) -> str:
+        part = "" if query.subset == ALL else f"-{slug(query.subset).lower()}"
+        return f"table-{slug(query.split)}-{query.protocol}{part}"
+
+
+def write_site(entries: Sequence[Entry], out: Path, title: str = "EarthReason") -> int:
+    """Write the site into a new folder; returns the number of pages.
+
+    Raises:
+        EarthReasonError: there is nothing to show, or the folder is taken.
+    """
+    if not entries:
+        raise EarthReasonError("there is no result to show")
+    refuse_taken(out)
+    links, by_split = StaticLinks(), _by_split(entries)
+    with atomic_path(out) as folder:
+        folder.mkdir()
+        shutil.copytree(ASSETS, folder, dirs_exist_ok=True)
+
+        def put(name: str, template: str, **values: Any) -> None:
+            (folder / name).write_text(draw(template, links, title, **values), encoding="utf-8")
+
+        choices = [SplitChoice(split, hidden=False) for split in by_split]
+        for rows in by_split.values():
+            _write_tables(folder, put, links, rows, choices)
+            _write_models(folder, put, links, rows)
+        home = links.board(Query(max(by_split, key=lambda split: (split.endswith("/test"), len(by_split[split])))))
+        shutil.copyfile(folder / home, folder / links.home())
+        put(links.page("published"), "published.html", **published_view())
+        put(links.page("scoring"), "scoring.html", protocols=PROTOCOLS.values())
+        printed = [result.model_dump(mode="json") for result in load_published().results]
+        (folder / "published.json").write_text(json.dumps(printed, indent=1), encoding="utf-8")
+        return len(list(folder.glob("*.html")))
+
+
+def _by_split(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(f"{entry.record.config}/{entry.record.split}", []).append(entry)
+    return dict(sorted(found.items()))
+
+
+def _write_tables(
+    folder: Path, put: Callable[..., None], links: StaticLinks, rows: Sequence[Entry], choices: Sequence[SplitChoice]
+) -> None:
+    split = f"{rows[0].record.config}/{rows[0].record.split}"
+    for protocol in PROTOCOLS:
+        subsets = [subset.key for subset in build_table(rows, Query(split, protocol)).subsets] or [ALL]
+        for subset in subsets:
+            query = Query(split, protocol, subset)
+            put(links.board(query), "board.html", **board_view(rows, query, choices))
+            table = build_table(rows, query)
+            values = json.dumps(table_values(table), indent=1)
+            (folder / links.data(query, "json")).write_text(values, encoding="utf-8")
+            (folder / links.data(query, "csv")).write_text(table_csv(table), encoding="utf-8")
+
+
+def _write_models(folder: Path, put: Callable[..., None], links: StaticLinks, rows: Sequence[Entry]) -> None:
+    compared = rows if len(rows) <= MOST_COMPARED else []
+    for entry in rows:
+        others = [other for other in compared if other is not entry]
+        put(links.model(entry.id), "model.html", **{**entry_view(entry), "others": others})
+        (folder / links.record(entry.id)).write_text(entry.record.model_dump_json(indent=1), encoding="utf-8")
+    for pair in combinations(compared, 2):
+        put(links.compare([entry.id for entry in pair]), "compare.html", **comparison(pair, DEFAULT_PROTOCOL, []))

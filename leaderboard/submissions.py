@@ -1,0 +1,244 @@
+"""What happens to a submission between its first mention and its withdrawal, seen from the team's side."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from earthreason.errors import EarthReasonError
+from leaderboard.models import (
+    FAILED,
+    PRIVATE,
+    PUBLIC,
+    QUEUED,
+    SCORED,
+    UPLOADING,
+    WITHDRAWN,
+    ScoredResult,
+    Split,
+    Submission,
+    Team,
+    Upload,
+)
+from leaderboard.records import Metadata
+from leaderboard.settings import Settings
+from leaderboard.tokens import Caller
+from leaderboard.versions import count_change
+
+DAY = 86_400
+UPLOAD_WAIT = 3600
+"""An announced submission whose file has not come by then is forgotten."""
+
+
+class RefusedError(EarthReasonError):
+    """A request that the rules of the board do not allow; `status` is its HTTP status."""
+
+    def __init__(self, message: str, status: int = 409) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotThereError(RefusedError):
+    """No such submission, or not for this caller: the two are told apart by nobody."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such submission", status=404)
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A file that is about to come."""
+
+    sha256: str
+    size: int
+    metadata: Metadata
+    card: dict[str, Any] | None
+
+
+def announce(
+    session: Session, caller: Caller, split: Split, given: Announcement, settings: Settings
+) -> tuple[Submission, bool]:
+    """Find the team's submission of this file to this split, or make one; returns it and whether it is new.
+
+    Raises:
+        RefusedError: the split is closed, the file too large, or the team has used up its submissions.
+    """
+    if caller.team_id is None:
+        raise RefusedError("an administrator's token cannot submit; make one for a team", status=403)
+    # The team's row is locked, so that two requests at once cannot both take the last free place.
+    session.execute(select(Team.id).where(Team.id == caller.team_id).with_for_update())
+    found = session.scalar(
+        select(Submission).where(
+            Submission.team_id == caller.team_id, Submission.split_id == split.id, Submission.sha256 == given.sha256
+        )
+    )
+    if found is not None:
+        if found.visibility == WITHDRAWN or found.state == UPLOADING:
+            found.visibility = PRIVATE
+            found.details, found.card = given.metadata.model_dump(mode="json"), given.card
+        return found, False
+    if split.closed:
+        raise RefusedError(f"{split.key} takes no submissions at present", status=403)
+    if given.size > settings.max_upload_bytes:
+        raise RefusedError(f"the file is over {settings.max_upload_mib} MiB", status=413)
+    now = time.time()
+    _check_limits(session, caller.team_id, split, settings, now)
+    submission = Submission(
+        id=secrets.token_urlsafe(16),  # 128 random bits: a private row cannot be found by counting
+        team_id=caller.team_id,
+        split_id=split.id,
+        sha256=given.sha256,
+        size=given.size,
+        details=given.metadata.model_dump(mode="json"),
+        card=given.card,
+        created=now,
+    )
+    session.add(submission)
+    session.flush()
+    return submission, True
+
+
+def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
+    """Count in the database, so that neither a restart nor a second web process forgets."""
+    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    session.execute(
+        delete(Submission).where(
+            Submission.team_id == team_id, Submission.state == UPLOADING, Submission.created < now - UPLOAD_WAIT
+        )
+    )
+    found = session.execute(
+        select(Submission.state, func.count())
+        .where(Submission.team_id == team_id, Submission.split_id == split.id, Submission.created >= today)
+        .group_by(Submission.state)
+    )
+    counts = {state: number for state, number in found}  # noqa: C416
+    failed = counts.pop(FAILED, 0)
+    limit = settings.daily_limit if split.hidden else settings.open_daily_limit
+    tomorrow = datetime.fromtimestamp(today + DAY, UTC).strftime("%d %B %Y, 00:00 UTC")
+    if sum(counts.values()) >= limit:
+        raise RefusedError(
+            f"{limit} submissions a team and day to {split.key}, and today's are used up; the next from {tomorrow}",
+            status=429,
+        )
+    if failed >= settings.failed_limit:
+        raise RefusedError(
+            f"{failed} files of today could not be scored; check the next one with `earthreason submit --check`; "
+            f"from {tomorrow} on more are taken",
+            status=429,
+        )
+
+
+def receive(session: Session, submission: Submission, content: bytes, sha256: str) -> None:
+    """Take the file of an announced submission and queue it; taking it again changes nothing.
+
+    Raises:
+        RefusedError: it is not the file that was announced.
+    """
+    if sha256 != submission.sha256:
+        raise RefusedError(f"the file's SHA-256 is {sha256}, announced was {submission.sha256}; upload that file")
+    if submission.state != UPLOADING:
+        return
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(insert(Upload).values(sha256=sha256, content=content).on_conflict_do_nothing())
+    session.execute(
+        update(Submission)
+        .where(Submission.id == submission.id, Submission.state == UPLOADING)
+        .values(state=QUEUED, uploaded=time.time(), size=len(content))
+    )
+
+
+def find_submission(session: Session, submission_id: str, caller: Caller | None) -> Submission:
+    """A submission that the caller may see.
+
+    Raises:
+        NotThereError: there is none, or it is another team's and not public.
+    """
+    found = session.get(Submission, submission_id)
+    if found is None or not (is_public(found) or is_owner(found, caller)):
+        raise NotThereError
+    return found
+
+
+def is_public(submission: Submission) -> bool:
+    """Whether everyone sees it."""
+    return submission.visibility == PUBLIC and submission.state == SCORED
+
+
+def is_owner(submission: Submission, caller: Caller | None) -> bool:
+    """Whether the caller may change it; administrators may."""
+    return caller is not None and (caller.is_admin or caller.team_id == submission.team_id)
+
+
+def own_submission(session: Session, submission_id: str, caller: Caller) -> Submission:
+    """A submission that the caller may change, locked.
+
+    Raises:
+        NotThereError: there is none, or it is another team's.
+    """
+    found = session.scalar(select(Submission).where(Submission.id == submission_id).with_for_update(of=Submission))
+    if found is None or not is_owner(found, caller):
+        raise NotThereError
+    return found
+
+
+def set_visibility(session: Session, submission: Submission, visibility: str) -> None:
+    """Publish, hide or withdraw.
+
+    Raises:
+        RefusedError: only scored submissions can be published; a withdrawn one has to be submitted anew.
+    """
+    if visibility == submission.visibility:
+        return
+    if visibility == PUBLIC and submission.state != SCORED:
+        raise RefusedError(f"only a scored submission can be published; this one is {submission.state}")
+    if submission.visibility == WITHDRAWN:
+        raise RefusedError("this submission is withdrawn; submit the file again to bring it back")
+    submission.visibility = visibility
+    if visibility == PUBLIC:
+        submission.published = submission.published or time.time()
+    count_change(session)
+
+
+def set_flag(session: Session, submission: Submission, reason: str | None) -> None:
+    """Show a reader that the organisers doubt a row, or that they no longer do."""
+    submission.flag = reason
+    count_change(session)
+
+
+def latest_result(session: Session, submission: Submission) -> ScoredResult | None:
+    """The result of the newest scoring."""
+    return session.scalar(
+        select(ScoredResult)
+        .where(ScoredResult.submission_id == submission.id)
+        .order_by(ScoredResult.generation.desc())
+        .limit(1)
+    )
+
+
+def list_of_team(session: Session, team_id: int | None, limit: int = 200) -> Sequence[Submission]:
+    """A team's submissions, newest first; of all teams for None."""
+    chosen = select(Submission) if team_id is None else select(Submission).where(Submission.team_id == team_id)
+    return session.scalars(chosen.order_by(Submission.created.desc()).limit(limit)).all()
+
+
+def public_results(session: Session, split: Split) -> list[tuple[Submission, ScoredResult]]:
+    """Every public submission of a split with its newest result."""
+    rows = session.execute(
+        select(Submission, ScoredResult)
+        .join(ScoredResult, ScoredResult.submission_id == Submission.id)
+        .where(
+            Submission.split_id == split.id,
+            Submission.visibility == PUBLIC,
+            Submission.state == SCORED,
+            ScoredResult.generation == Submission.generation,
+        )
+    )
+    return [(submission, result) for submission, result in rows]

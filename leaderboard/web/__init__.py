@@ -1,0 +1,1 @@
+"""The web application: API and pages over the same functions."""

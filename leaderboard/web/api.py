@@ -1,0 +1,355 @@
+"""The JSON API. Every answer of a page is here too; `earthreason submit` uses nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from sqlalchemy.orm import Session
+
+from earthreason.errors import EarthReasonError
+from leaderboard.board import SORTS, build_table, check_query, table_csv, table_values
+from leaderboard.board import Query as BoardQuery
+from leaderboard.models import ScoredResult, Submission
+from leaderboard.published import load_published
+from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
+from leaderboard.splits import get_split, list_splits
+from leaderboard.submissions import (
+    Announcement,
+    NotThereError,
+    RefusedError,
+    announce,
+    find_submission,
+    is_owner,
+    latest_result,
+    list_of_team,
+    own_submission,
+    set_flag,
+    set_visibility,
+)
+from leaderboard.tokens import Caller
+from leaderboard.web.state import AnyCaller, Shared, SomeCaller, public_metadata
+from leaderboard.web.uploads import spool, store
+
+
+class ErrorBody(BaseModel):
+    """What went wrong and what to do."""
+
+    error: str
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+}
+router = APIRouter(prefix="/api", responses=_ERRORS)
+
+SubmissionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{22}$", description="Of a submission.")]
+_KEY = r"^[A-Za-z0-9_.-]{1,40}$"
+Config = Annotated[str, Path(pattern=_KEY)]
+SplitName = Annotated[str, Path(pattern=_KEY)]
+
+
+class SplitBody(BaseModel):
+    """A split that can be submitted to."""
+
+    split: str
+    hidden: bool = Field(description="Labels are secret: no results question by question.")
+    open: bool = Field(description="Submissions are taken.")
+    questions: int
+    empty_targets: int
+    truth_sha256: str
+    daily_limit: int
+
+
+class SampleBody(BaseModel):
+    """What is public of a sample."""
+
+    sample_id: str
+    height: int
+    width: int
+    question_count: int
+
+
+class AnnouncementBody(BaseModel):
+    """A predictions file that is about to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    split: str = Field(description="As `/api/splits` names it.", max_length=81)
+    sha256: Sha256
+    size: int = Field(ge=1, description="Bytes.")
+    metadata: Metadata
+    card: dict[str, JsonValue] | None = None
+
+
+class SubmissionBody(BaseModel):
+    """A submission and how far it has come."""
+
+    id: str
+    split: str
+    team: str
+    state: Literal["uploading", "queued", "running", "scored", "failed"]
+    visibility: Literal["private", "public", "withdrawn"]
+    flag: str | None
+    error: str | None
+    created: float
+    sha256: str
+    metadata: dict[str, JsonValue]
+    card: dict[str, JsonValue] | None
+    result: ResultRecord | None
+    url: str
+    upload: str | None = Field(description="Where the file is to be PUT, while it is awaited.")
+
+
+class ChangeBody(BaseModel):
+    """Who sees a submission."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visibility: Literal["private", "public", "withdrawn"]
+
+
+class FlagBody(BaseModel):
+    """Why the organisers doubt a submission; null takes the flag away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Text | None
+
+
+def _address(request: Request, state: Shared) -> str:
+    return (state.settings.base_url or str(request.base_url)).rstrip("/")
+
+
+Address = Annotated[str, Depends(_address)]
+
+
+def describe(submission: Submission, result: ScoredResult | None, address: str, own: bool) -> SubmissionBody:
+    """A submission as its owner, or as the public, may see it."""
+    waiting = submission.state == "uploading"
+    return SubmissionBody.model_validate(
+        {
+            "id": submission.id,
+            "split": submission.split.key,
+            "team": submission.team.name,
+            "state": submission.state,
+            "visibility": submission.visibility,
+            "flag": submission.flag,
+            "error": submission.error,
+            "created": submission.created,
+            "sha256": submission.sha256,
+            "metadata": submission.details if own else public_metadata(submission.details),
+            "card": submission.card,
+            "result": result and result.record,
+            "url": f"{address}/models/{submission.id}",
+            "upload": f"{address}/api/submissions/{submission.id}/predictions" if waiting else None,
+        }
+    )
+
+
+@router.get("/splits", summary="The splits that can be submitted to")
+async def get_splits(state: Shared) -> list[SplitBody]:
+    """Names, sizes and limits."""
+    settings = state.settings
+    splits = await state.read(list_splits)
+    return [
+        SplitBody(
+            split=split.key,
+            hidden=split.hidden,
+            open=not split.closed,
+            questions=split.questions,
+            empty_targets=split.empty_targets,
+            truth_sha256=split.truth_sha256,
+            daily_limit=settings.daily_limit if split.hidden else settings.open_daily_limit,
+        )
+        for split in splits
+    ]
+
+
+@router.get("/splits/{config}/{split}/samples", summary="The samples of a split, without labels",
+            response_model=list[SampleBody])  # fmt: skip
+async def get_samples(state: Shared, config: Config, split: SplitName) -> Response:
+    """Ids and sizes, by which a file can be checked before it is uploaded."""
+    samples = await state.read(lambda session: get_split(session, f"{config}/{split}").samples)
+    return Response(samples, media_type="application/json")
+
+
+class _BoardParameters(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    split: str = Field(default="", max_length=81, description="As `/api/splits` names it; the first without it.")
+    protocol: str = Field(default="segearth-r1", max_length=40)
+    subset: str = Field(default=ALL, max_length=200)
+    training: Literal[""] | Training = ""
+    since: str = Field(
+        default="", pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", description="Published from this day on."
+    )
+    sort: Literal["gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "date", "model"] = "gIoU"
+    ascending: bool = False
+
+
+BoardParameters = Annotated[_BoardParameters, Query()]
+assert set(SORTS) == set(_BoardParameters.model_fields["sort"].annotation.__args__)  # type: ignore[union-attr]
+
+
+async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
+    """The query that the parameters mean.
+
+    Raises:
+        UnknownNameError: of a split, protocol or column that is not there.
+    """
+    split = given.split or await state.read(default_split)
+    return check_query(BoardQuery(**{**given.model_dump(), "split": split}))
+
+
+def default_split(session: Session) -> str:
+    """The split that the board opens with: a test split before others, a hidden one before open ones.
+
+    Raises:
+        EarthReasonError: there is no split yet.
+    """
+    splits = list_splits(session)
+    if not splits:
+        raise EarthReasonError("this board has no split yet; add one with `python -m leaderboard split add`")
+    return min(splits, key=lambda split: (split.name != "test", not split.hidden, split.id)).key
+
+
+Resolved = Annotated[BoardQuery, Depends(resolve)]
+
+
+@router.get("/board", summary="The table")
+async def get_board(request: Request, state: Shared, query: Resolved) -> dict[str, JsonValue]:
+    """Public rows with scores as [value, low, high], fractions."""
+
+    def draw() -> str:
+        with state.database.read() as session:
+            return json.dumps(table_values(build_table(state.board.entries(session, query.split), query)))
+
+    return await state.board.respond(request, query, "application/json", draw)  # type: ignore[return-value]
+
+
+@router.get("/board.csv", summary="The table as CSV", response_class=Response,
+            responses={200: {"content": {"text/csv": {}}}})  # fmt: skip
+async def get_board_csv(request: Request, state: Shared, query: Resolved) -> Response:
+    """The same rows."""
+
+    def draw() -> str:
+        with state.database.read() as session:
+            return table_csv(build_table(state.board.entries(session, query.split), query))
+
+    return await state.board.respond(request, query, "text/csv", draw)
+
+
+@router.get("/published", summary="Results printed in papers")
+async def get_published() -> list[dict[str, JsonValue]]:
+    """Not recomputed here; each with source, protocol and grade of evidence."""
+    return [result.model_dump(mode="json") for result in load_published().results]
+
+
+@router.post("/submissions", summary="Announce a predictions file", status_code=201,
+             responses={200: {"model": SubmissionBody, "description": "Submitted before."}})  # fmt: skip
+async def post_submission(
+    state: Shared, caller: SomeCaller, body: AnnouncementBody, response: Response, address: Address
+) -> SubmissionBody:
+    """Answers with where to PUT the file. The same file for the same split is the same submission, however often."""
+    given = Announcement(body.sha256, body.size, body.metadata, check_card(body.card))
+
+    def run(session: Session) -> tuple[SubmissionBody, bool]:
+        submission, new = announce(session, caller, get_split(session, body.split), given, state.settings)
+        session.flush()
+        session.refresh(submission)
+        return describe(submission, latest_result(session, submission), address, own=True), new
+
+    described, new = await state.write(run)
+    response.status_code = 201 if new else 200
+    return described
+
+
+@router.put("/submissions/{submission_id}/predictions", summary="Upload the predictions file", openapi_extra={
+    "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {
+        "type": "string", "format": "binary"}}}}})  # fmt: skip
+async def put_predictions(
+    request: Request, state: Shared, caller: SomeCaller, submission_id: SubmissionId, address: Address
+) -> SubmissionBody:
+    """The file as it is, JSON, JSONL or a zip of PNGs. Uploading it again changes nothing."""
+    await state.read(lambda session: _require_owner(session, submission_id, caller))
+    file, sha256, _ = await spool(request.stream(), state.settings.max_upload_bytes)
+    submission = await store(state, caller, submission_id, file, sha256)
+    return describe(submission, None, address, own=True)
+
+
+def _require_owner(session: Session, submission_id: str, caller: Caller) -> None:
+    if not is_owner(find_submission(session, submission_id, caller), caller):
+        raise NotThereError
+
+
+@router.get("/submissions", summary="The submissions of the token's team")
+async def get_submissions(state: Shared, caller: SomeCaller, address: Address) -> list[SubmissionBody]:
+    """Newest first, 200 at most, without their results; administrators see those of all teams."""
+    submissions = await state.read(
+        lambda session: list_of_team(session, None if caller.is_admin else caller.team_id)
+    )  # fmt: skip
+    return [describe(submission, None, address, own=True) for submission in submissions]
+
+
+@router.get("/submissions/{submission_id}", summary="One submission")
+async def get_submission(
+    state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
+) -> SubmissionBody:
+    """Public ones for everyone, private ones for their team."""
+
+    def run(session: Session) -> SubmissionBody:
+        submission = find_submission(session, submission_id, caller)
+        own = is_owner(submission, caller)
+        return describe(submission, latest_result(session, submission), address, own)
+
+    return await state.read(run)
+
+
+@router.patch("/submissions/{submission_id}", summary="Publish, hide or withdraw")
+async def patch_submission(
+    state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: ChangeBody, address: Address
+) -> SubmissionBody:
+    """Only scored submissions can be published; a withdrawn one comes back when its file is submitted again."""
+
+    def run(session: Session) -> SubmissionBody:
+        submission = own_submission(session, submission_id, caller)
+        set_visibility(session, submission, body.visibility)
+        return describe(submission, latest_result(session, submission), address, own=True)
+
+    return await state.write(run)
+
+
+@router.get("/submissions/{submission_id}/samples.csv", summary="Results question by question, of open splits",
+            response_class=Response, responses={200: {"content": {"text/csv": {}}}})  # fmt: skip
+async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
+    """One row a question: IoU, the counts behind it and the facts of its sample."""
+
+    def run(session: Session) -> bytes:
+        submission = find_submission(session, submission_id, caller)
+        result = latest_result(session, submission)
+        if submission.split.hidden:
+            raise RefusedError("labels of this split are hidden, so there are no results by question", status=403)
+        if result is None or result.table is None:
+            raise NotThereError
+        return result.table
+
+    return Response(await state.read(run), media_type="text/csv")
+
+
+@router.put("/submissions/{submission_id}/flag", summary="Flag a submission (administrators)")
+async def put_flag(
+    state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: FlagBody, address: Address
+) -> SubmissionBody:
+    """The reason is shown beside the row."""
+    if not caller.is_admin:
+        raise RefusedError("only administrators flag submissions", status=403)
+
+    def run(session: Session) -> SubmissionBody:
+        submission = own_submission(session, submission_id, caller)
+        set_flag(session, submission, body.reason)
+        return describe(submission, None, address, own=True)
+
+    return await state.write(run)

@@ -1,0 +1,118 @@
+"""The application put together: routes, guards, and how faults are told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
+import earthreason
+from earthreason.errors import EarthReasonError, UnknownNameError
+from leaderboard.database import Database
+from leaderboard.logs import say
+from leaderboard.records import RecordError
+from leaderboard.settings import Settings
+from leaderboard.submissions import RefusedError
+from leaderboard.web import api, health, pages
+from leaderboard.web.guard import Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
+from leaderboard.web.rendering import render_error
+from leaderboard.web.state import Board, State
+
+STATIC = Path(__file__).parent.parent / "static"
+_FORM_BYTES = 1 << 20
+"""What a body may have beyond the largest predictions file."""
+
+
+def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
+    """The web application; opens the database and brings its tables up to date when it starts."""
+    database = database or Database(settings.database_url)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database.wait(60)
+        database.migrate()
+        say("web started", database=database.engine.dialect.name)
+        yield
+        database.engine.dispose()
+
+    app = FastAPI(
+        title=f"{settings.title} leaderboard",
+        version=earthreason.__version__,
+        docs_url=None,  # its page loads scripts from elsewhere; ours is drawn from the same description
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=lifespan,
+        max_body_size=settings.max_upload_bytes + _FORM_BYTES,
+    )
+    app.state.board = State(database, settings, Board(database), Guesses(settings.guesses_per_minute))
+    app.include_router(api.router)
+    app.include_router(health.router)
+    app.include_router(pages.router, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(ImpatientWithBodies, grace=settings.upload_seconds, rate=settings.min_upload_rate)
+    app.add_middleware(RequestLog, broken=_broken)
+    app.add_middleware(SafeHeaders)
+    _add_fault_handlers(app)
+    return app
+
+
+def _add_fault_handlers(app: FastAPI) -> None:
+    @app.exception_handler(EarthReasonError)
+    async def refused(request: Request, error: EarthReasonError) -> Response:
+        return tell(request, _status_of(error), str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()[:10]]
+        return tell(request, 422, "\n".join(faults))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the framework names the methods of one route only
+            headers["Allow"] = ", ".join(_methods(app, request.url.path)) or headers.get("Allow", "GET")
+        return tell(request, error.status_code, str(error.detail), headers)
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(PoolTimeoutError)
+    async def away(request: Request, error: Exception) -> Response:
+        say("database away", logging.WARNING, path=request.url.path, reason=type(error).__name__)
+        return tell(request, 503, "the database does not answer; try again in a moment", {"Retry-After": "2"})
+
+
+def _broken(request: Request) -> Response:
+    return tell(request, 500, "a fault of ours; the organisers can see it in the log")
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """The methods that the API has at a path."""
+    described = app.openapi()["paths"].items()
+    return [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
+
+
+def _status_of(error: EarthReasonError) -> int:
+    if isinstance(error, RefusedError):
+        return error.status
+    if isinstance(error, UnknownNameError):
+        return 404
+    return 422 if isinstance(error, RecordError) else 400
+
+
+def tell(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A fault as JSON for the API, as a page for a reader."""
+    headers = dict(headers or {})
+    if status == 401 and request.url.path.startswith("/api/"):
+        headers["WWW-Authenticate"] = "Bearer"
+    if request.url.path.startswith("/api/") or request.url.path in ("/health", "/metrics"):
+        return JSONResponse({"error": message}, status, headers)
+    return render_error(request, status, message, headers)

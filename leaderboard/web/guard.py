@@ -1,0 +1,193 @@
+"""What stands before every request: headers, patience with slow clients, and with those who guess tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from leaderboard.logs import log, say
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class SafeHeaders:
+    """Puts the security headers on every answer."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class RequestLog:
+    """Logs every request that changes something or is refused, the others at DEBUG; and faults, which it answers.
+
+    `broken` makes the answer to a fault.
+    """
+
+    def __init__(self, app: App, broken: Callable[[Request], Response]) -> None:
+        self.app, self.broken = app, broken
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def noting_send(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting_send)
+        except Exception:
+            log.error("fault", exc_info=True, extra={"facts": {"path": scope["path"]}})
+            if status:
+                raise
+            await self.broken(Request(scope))(scope, receive, noting_send)
+        level = logging.INFO if status >= 400 or scope["method"] not in ("GET", "HEAD") else logging.DEBUG
+        milliseconds = round(1000 * (time.perf_counter() - began), 1)
+        say("request", level, method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
+
+
+class BodyTooSlowError(Exception):
+    """A body that trickles in."""
+
+
+class ImpatientWithBodies:
+    """Ends a request whose body comes slower than `rate` bytes a second, after `grace` seconds."""
+
+    def __init__(self, app: App, grace: float, rate: int) -> None:
+        self.app, self.grace, self.rate = app, grace, rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, received, complete, answered = time.monotonic(), 0, False, False
+
+        async def receive_in_time() -> Message:
+            nonlocal received, complete
+            if complete:
+                return await receive()
+            left = self.grace + received / self.rate - (time.monotonic() - began)
+            try:
+                message = await asyncio.wait_for(receive(), max(left, 0))
+            except TimeoutError:
+                raise BodyTooSlowError from None
+            received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            return message
+
+        async def watched_send(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive_in_time, watched_send)
+        except BodyTooSlowError:
+            if not answered:
+                body = b'{"error": "the request came too slowly"}'
+                headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+                await send({"type": "http.response.start", "status": 408, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
+
+
+class ImpatientProtocol(H11Protocol):
+    """uvicorn's protocol, which by itself waits for ever for the end of a request's head."""
+
+    head_seconds = 15.0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def _watch_head(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:  # a request is being answered
+            self._stop_watching()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_seconds, self._hang_up)
+
+    def _stop_watching(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _hang_up(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class Guesses:
+    """Counts wrong tokens by address, for a minute each."""
+
+    def __init__(self, limit: int, addresses: int = 10_000) -> None:
+        self.limit, self.addresses = limit, addresses
+        self._times: OrderedDict[str, list[float]] = OrderedDict()
+
+    def count(self, address: str) -> None:
+        """Remember a wrong token."""
+        self._times.setdefault(address, []).append(time.monotonic())
+        self._times.move_to_end(address)
+        while len(self._times) > self.addresses:
+            self._times.popitem(last=False)
+
+    def too_many(self, address: str) -> bool:
+        """Whether the address has to wait."""
+        since = time.monotonic() - 60
+        recent = [moment for moment in self._times.get(address, ()) if moment > since]
+        if recent:
+            self._times[address] = recent
+        else:
+            self._times.pop(address, None)
+        return len(recent) >= self.limit

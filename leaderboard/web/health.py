@@ -1,0 +1,66 @@
+"""Health and metrics, for machines that watch the board."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from leaderboard.models import QUEUED, RUNNING, ScoredResult, Submission
+from leaderboard.web.state import Shared
+
+router = APIRouter()
+LATE_SECONDS = 300
+
+
+class Health(BaseModel):
+    """Whether the board works."""
+
+    status: Literal["ok", "late"]
+    queued: int
+    oldest_seconds: float
+
+
+def _queue(session: Session) -> tuple[int, float]:
+    number, oldest = session.execute(
+        select(func.count(), func.min(Submission.uploaded)).where(Submission.state.in_((QUEUED, RUNNING)))
+    ).one()
+    return number, 0.0 if oldest is None else max(0.0, time.time() - oldest)
+
+
+@router.get("/health", summary="Whether the board works")
+async def get_health(state: Shared) -> Health:
+    """`late` where a file has waited for five minutes, which means that no worker runs; 503 without a database."""
+    number, oldest = await state.read(_queue)
+    return Health(status="late" if oldest > LATE_SECONDS else "ok", queued=number, oldest_seconds=round(oldest, 1))
+
+
+@router.get("/metrics", summary="Figures in Prometheus's format", response_class=Response,
+            responses={200: {"content": {"text/plain": {}}}})  # fmt: skip
+async def get_metrics(state: Shared) -> Response:
+    """Submissions by state, the queue, the time that scoring takes. Totals only: nothing of any team."""
+
+    def run(session: Session) -> list[str]:
+        states = session.execute(select(Submission.state, func.count()).group_by(Submission.state)).all()
+        number, seconds = session.execute(select(func.count(), func.sum(ScoredResult.seconds))).one()
+        queued, oldest = _queue(session)
+        return [
+            "# TYPE board_submissions gauge",
+            *(f'board_submissions{{state="{name}"}} {count}' for name, count in states),
+            "# TYPE board_queue_length gauge",
+            f"board_queue_length {queued}",
+            "# TYPE board_queue_oldest_seconds gauge",
+            f"board_queue_oldest_seconds {oldest:.1f}",
+            "# TYPE board_scoring_seconds summary",
+            f"board_scoring_seconds_count {number}",
+            f"board_scoring_seconds_sum {seconds or 0:.3f}",
+            "# TYPE board_uptime_seconds gauge",
+            f"board_uptime_seconds {time.time() - state.started:.0f}",
+        ]
+
+    lines = await state.read(run)
+    return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -1,0 +1,292 @@
+"""The pages. They show what the API tells, drawn; forms do what its writing calls do."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import Annotated, Any, Literal
+
+import anyio
+from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy.orm import Session
+
+from earthreason.metrics.protocols import PROTOCOLS
+from leaderboard.models import Picture, Submission
+from leaderboard.records import check_card, parse_metadata
+from leaderboard.splits import get_split, list_splits
+from leaderboard.submissions import (
+    Announcement,
+    NotThereError,
+    RefusedError,
+    announce,
+    find_submission,
+    is_owner,
+    latest_result,
+    list_of_team,
+    own_submission,
+    set_visibility,
+)
+from leaderboard.tokens import Caller, form_key, sign_in, sign_out
+from leaderboard.web.api import Resolved
+from leaderboard.web.rendering import ServerLinks, draw
+from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
+from leaderboard.web.uploads import pieces_of, spool, store
+from leaderboard.web.views import SplitChoice, api_view, board_view, compare_view, model_view, published_view
+
+router = APIRouter(default_response_class=HTMLResponse)
+LINKS = ServerLinks()
+HTML = "text/html"
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+@router.get("/")
+async def get_table(request: Request, state: Shared, query: Resolved) -> Response:
+    def show() -> str:
+        with state.database.read() as session:
+            entries = state.board.entries(session, query.split)
+            splits = [SplitChoice(split.key, split.hidden) for split in list_splits(session)]
+        return draw("board.html", LINKS, state.settings.title, **board_view(entries, query, splits))
+
+    return await state.board.respond(request, query, HTML, show)
+
+
+@router.get("/models/{submission_id}")
+async def get_model(request: Request, state: Shared, submission_id: str, caller: Browser) -> Response:
+    def show() -> str:
+        with state.database.read() as session:
+            submission = find_submission(session, submission_id, caller)
+            result = latest_result(session, submission)
+            if result is None:
+                raise RefusedError(f"this submission is {submission.state}; its page comes with its score", status=404)
+            values = model_view(submission, result, own=is_owner(submission, caller))
+            return draw("model.html", LINKS, state.settings.title, **values)
+
+    if caller is None:
+        return await state.board.respond(request, submission_id, HTML, show)
+    return HTMLResponse(await anyio.to_thread.run_sync(show), headers=_NOT_KEPT)
+
+
+@router.get("/pictures/{submission_id}/{name}.jpg")
+async def get_picture(
+    state: Shared, submission_id: str, name: str,
+    caller: Browser,
+) -> Response:  # fmt: skip
+    def read(session: Session) -> bytes:
+        submission = find_submission(session, submission_id, caller)
+        result = latest_result(session, submission)
+        picture = None if result is None else session.get(Picture, (result.id, name))
+        if picture is None or submission.split.hidden:
+            raise NotThereError
+        return picture.content
+
+    return Response(await state.read(read), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+
+
+@router.get("/compare")
+async def get_comparison(
+    request: Request, state: Shared, ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
+    protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
+) -> Response:  # fmt: skip
+    chosen = list(dict.fromkeys(ids))
+    if not 2 <= len(chosen) <= 4:
+        raise RefusedError("choose two to four models of the table to compare", status=400)
+    if protocol not in PROTOCOLS:
+        raise RefusedError(f"there is no protocol {protocol!r}", status=404)
+
+    def show() -> str:
+        with state.database.read() as session:
+            return draw("compare.html", LINKS, state.settings.title, **compare_view(session, chosen, protocol))
+
+    return await state.board.respond(request, (chosen, protocol), HTML, show)
+
+
+@router.get("/scoring")
+async def get_scoring(request: Request, state: Shared) -> Response:
+    def show() -> str:
+        values = {"protocols": PROTOCOLS.values(), "settings": state.settings}
+        return draw("scoring.html", LINKS, state.settings.title, **values)
+
+    return await state.board.respond(request, "", HTML, show)
+
+
+@router.get("/published")
+async def get_published(request: Request, state: Shared) -> Response:
+    def show() -> str:
+        return draw("published.html", LINKS, state.settings.title, **published_view())
+
+    return await state.board.respond(request, "", HTML, show)
+
+
+@router.get("/api")
+async def get_api(request: Request, state: Shared) -> Response:
+    def show() -> str:
+        return draw("api.html", LINKS, state.settings.title, **api_view(request.app.openapi()))
+
+    return await state.board.respond(request, "", HTML, show)
+
+
+@router.get("/sign-in")
+async def get_sign_in(state: Shared) -> Response:
+    return _personal(state, "sign_in.html")
+
+
+@router.post("/sign-in")
+async def post_sign_in(request: Request, state: Shared, token: Annotated[str, Form(max_length=200)]) -> Response:
+    _require_same_origin(request, state)
+    caller = await check_token(request, state, token.strip())
+    hours = state.settings.session_hours
+    secret = await state.write(lambda session: sign_in(session, caller, hours))
+    answer = RedirectResponse("/submit" if caller.team_id else "/mine", status_code=303)
+    answer.set_cookie(
+        COOKIE, secret, max_age=3600 * hours, httponly=True, samesite="strict", secure=state.settings.secure_cookies
+    )
+    return answer
+
+
+@router.post("/sign-out")
+async def post_sign_out(request: Request, state: Shared, key: Annotated[str, Form(max_length=100)]) -> Response:
+    secret = _check_form(request, state, key)
+    await state.write(lambda session: sign_out(session, secret))
+    answer = RedirectResponse("/", status_code=303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.get("/submit")
+async def get_submit(request: Request, state: Shared, caller: Browser) -> Response:
+    if caller is None:
+        return RedirectResponse("/sign-in", status_code=303)
+    splits = [split for split in await state.read(list_splits) if not split.closed]
+    values = {"splits": splits, "key": _form_key(request), "settings": state.settings, "given": {}, "fault": ""}
+    return _personal(state, "submit.html", caller=caller, **values)
+
+
+@router.post("/submit")
+async def post_submit(
+    request: Request,
+    state: Shared,
+    caller: Browser,
+    predictions: UploadFile,
+    key: Annotated[str, Form(max_length=100)],
+    split: Annotated[str, Form(max_length=81)],
+    model: Annotated[str, Form(max_length=200)],
+    training: Annotated[str, Form(max_length=20)],
+    paper: Annotated[str, Form(max_length=400)] = "",
+    code: Annotated[str, Form(max_length=400)] = "",
+    checkpoint: Annotated[str, Form(max_length=400)] = "",
+    parameters: Annotated[str, Form(max_length=20)] = "",
+    backbone: Annotated[str, Form(max_length=200)] = "",
+    extra_data: Annotated[str, Form(max_length=200)] = "",
+    description: Annotated[str, Form(max_length=2000)] = "",
+    contact: Annotated[str, Form(max_length=200)] = "",
+    card: Annotated[str, Form(max_length=40_000)] = "",
+) -> Response:
+    """Metadata and file in one request; what the API takes in two."""
+    caller = _signed_in(request, state, caller, key)
+    given = {
+        "model": model, "training": training, "paper": paper or None, "code": code or None,
+        "checkpoint": checkpoint or None, "parameters_millions": _number(parameters), "backbone": backbone,
+        "extra_data": extra_data, "description": description.replace("\r\n", "\n"), "contact": contact,
+    }  # fmt: skip
+    metadata, ride_along = parse_metadata(given), check_card(_read_card(card))
+    file, sha256, size = await spool(pieces_of(predictions.file), state.settings.max_upload_bytes)
+    if size == 0:
+        raise RefusedError("choose a predictions file to upload", status=400)
+
+    def run(session: Session) -> str:
+        announcement = Announcement(sha256, size, metadata, ride_along)
+        return announce(session, caller, get_split(session, split), announcement, state.settings)[0].id
+
+    submission_id = await state.write(run)
+    await store(state, caller, submission_id, file, sha256)
+    return RedirectResponse(f"/mine#{submission_id}", status_code=303)
+
+
+@router.get("/mine")
+async def get_mine(request: Request, state: Shared, caller: Browser) -> Response:
+    if caller is None:
+        return RedirectResponse("/sign-in", status_code=303)
+
+    def read(session: Session) -> list[tuple[Submission, float | None]]:
+        rows = list_of_team(session, None if caller.is_admin else caller.team_id)
+        return [(row, _headline(session, row)) for row in rows]
+
+    rows = await state.read(read)
+    busy = any(row.state in ("queued", "running") for row, _ in rows)
+    return _personal(state, "mine.html", caller=caller, rows=rows, busy=busy, key=_form_key(request))
+
+
+def _headline(session: Session, submission: Submission) -> float | None:
+    result = latest_result(session, submission) if submission.state == "scored" else None
+    return None if result is None else result.record["protocols"]["segearth-r1"]["scores"]["all"]["gIoU"][0]
+
+
+@router.post("/mine/{submission_id}")
+async def post_mine(
+    request: Request, state: Shared, caller: Browser, submission_id: str,
+    key: Annotated[str, Form(max_length=100)], visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
+) -> Response:  # fmt: skip
+    caller = _signed_in(request, state, caller, key)
+
+    def run(session: Session) -> None:
+        set_visibility(session, own_submission(session, submission_id, caller), visibility)
+
+    await state.write(run)
+    return RedirectResponse(f"/mine#{submission_id}", status_code=303)
+
+
+def _personal(state: State, template: str, **values: Any) -> Response:
+    """A page that depends on who looks, so that nobody keeps it."""
+    return HTMLResponse(draw(template, LINKS, state.settings.title, **values), headers=_NOT_KEPT)
+
+
+def _form_key(request: Request) -> str:
+    return form_key(request.cookies[COOKIE])
+
+
+def _signed_in(request: Request, state: State, caller: Caller | None, key: str) -> Caller:
+    """Who sent a form.
+
+    Raises:
+        RefusedError: nobody is signed in, or the form is not ours.
+    """
+    _check_form(request, state, key)
+    if caller is None:
+        raise RefusedError("your sign-in has ended; sign in again", status=403)
+    return caller
+
+
+def _check_form(request: Request, state: State, key: str) -> str:
+    """The cookie of a form that comes from our own page: it brings what only our pages know."""
+    _require_same_origin(request, state)
+    secret = request.cookies.get(COOKIE, "")
+    if not secret or not hmac.compare_digest(form_key(secret).encode(), key.encode()):
+        raise RefusedError("this form is not from this sign-in; load the page again", status=403)
+    return secret
+
+
+def _require_same_origin(request: Request, state: State) -> None:
+    """Browsers say which site a form comes from."""
+    origin = request.headers.get("origin")
+    own = (state.settings.base_url or str(request.base_url)).rstrip("/")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or origin not in (None, own):
+        raise RefusedError("this form was sent by another site", status=403)
+
+
+def _number(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise RefusedError(f"parameters: {text!r} is not a number of millions", status=422) from None
+
+
+def _read_card(text: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise RefusedError("card: not JSON", status=422) from None

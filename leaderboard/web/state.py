@@ -1,0 +1,228 @@
+"""What the requests of one web process share, and who is asking."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+import anyio
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from leaderboard.board import Entry
+from leaderboard.database import Database
+from leaderboard.models import ScoredResult, Submission
+from leaderboard.records import parse_result
+from leaderboard.settings import Settings
+from leaderboard.splits import get_split
+from leaderboard.submissions import RefusedError, public_results
+from leaderboard.tokens import Caller, find_caller, find_signed_in
+from leaderboard.versions import board_version
+from leaderboard.web.guard import Guesses
+
+COOKIE = "earthreason_board"
+_FRESH_SECONDS = 0.25
+_PAGES = 1000
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A drawn page: what is sent, and its tag for browsers that have it already."""
+
+    body: bytes
+    media_type: str
+    etag: str
+
+
+class Board:
+    """The public rows and the pages drawn from them, kept until something public changes.
+
+    The number of changes is asked of the database at most every quarter of a second, so that a page is at most that
+    old; changes made by this process show at once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._version, self._asked = -1, 0.0
+        self._pages: OrderedDict[str, tuple[int, Page]] = OrderedDict()
+        self._drawing: dict[str, anyio.Lock] = {}
+        self._entries: dict[str, tuple[int, list[Entry]]] = {}
+        self._threads = anyio.CapacityLimiter(2)
+
+    def changed(self) -> None:
+        """Ask for the number again with the next request."""
+        self._asked = 0.0
+
+    def _read_version(self) -> int:
+        with self._database.read() as session:
+            return board_version(session)
+
+    async def version(self) -> int:
+        now = time.monotonic()
+        if now - self._asked > _FRESH_SECONDS:
+            self._asked = now  # of several requests only one asks
+            self._version = await anyio.to_thread.run_sync(self._read_version)
+        return self._version
+
+    async def page(self, key: str, media_type: str, draw: Callable[[], str]) -> Page:
+        """A kept page, or the one that `draw` makes now, in a thread; several that ask at once wait for one drawing."""
+        version = await self.version()
+        found = self._pages.get(key)
+        if found is None or found[0] != version:
+            lock = self._drawing.setdefault(key, anyio.Lock())
+            async with lock:
+                found = self._pages.get(key)
+                if found is None or found[0] != version:
+                    text = await anyio.to_thread.run_sync(draw, limiter=self._threads)
+                    body = text.encode()
+                    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+                    found = version, Page(body, media_type, tag)
+                    self._pages[key] = found
+                    while len(self._pages) > _PAGES:
+                        self._pages.popitem(last=False)
+            self._drawing.pop(key, None)
+        self._pages.move_to_end(key)
+        return found[1]
+
+    async def respond(self, request: Request, key: object, media_type: str, draw: Callable[[], str]) -> Response:
+        """As `page`, for a request; "not modified" where the browser has it.
+
+        `key` holds what the page depends on and nothing else of the request, so that made-up parameters cost nothing.
+        """
+        page = await self.page(f"{request.url.path} {key}", media_type, draw)
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == page.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(page.body, media_type=page.media_type, headers=headers)
+
+    def entries(self, session: Session, split_key: str) -> list[Entry]:
+        """The public rows of a split.
+
+        Raises:
+            UnknownNameError: there is no such split.
+        """
+        split = get_split(session, split_key)
+        version = board_version(session)
+        found = self._entries.get(split_key)
+        if found is None or found[0] != version:
+            rows = [entry_of(submission, result) for submission, result in public_results(session, split)]
+            found = self._entries[split_key] = version, rows
+        return found[1]
+
+
+def entry_of(submission: Submission, result: ScoredResult) -> Entry:
+    """A submission and its result as a row."""
+    return Entry(
+        id=submission.id,
+        team=submission.team.name,
+        metadata=public_metadata(submission.details),
+        record=parse_result(result.record),
+        published=submission.published or submission.created,
+        flag=submission.flag,
+        card=submission.card,
+    )
+
+
+def public_metadata(details: dict[str, Any]) -> dict[str, Any]:
+    """Metadata without what stays between the team and the organisers."""
+    return {key: value for key, value in details.items() if key != "contact"}
+
+
+@dataclass
+class State:
+    """The parts of one web process."""
+
+    database: Database
+    settings: Settings
+    board: Board
+    guesses: Guesses
+    started: float = field(default_factory=time.time)
+    writers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
+
+    async def write(self, action: Callable[[Session], Answer]) -> Answer:
+        """Run `action` in a writing transaction in a thread; few at a time, so that readers always find one."""
+
+        def run() -> Answer:
+            with self.database.write() as session:
+                return action(session)
+
+        answer = await anyio.to_thread.run_sync(run, limiter=self.writers)
+        self.board.changed()
+        return answer
+
+    async def read(self, action: Callable[[Session], Answer]) -> Answer:
+        """Run `action` in a reading transaction in a thread."""
+
+        def run() -> Answer:
+            with self.database.read() as session:
+                return action(session)
+
+        return await anyio.to_thread.run_sync(run)
+
+
+def get_state(request: Request) -> State:
+    """The state of the process that answers."""
+    state: State = request.app.state.board
+    return state
+
+
+Shared = Annotated[State, Depends(get_state)]
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else "unknown"
+
+
+async def check_token(request: Request, state: State, token: str) -> Caller:
+    """Whose token this is.
+
+    Raises:
+        RefusedError: nobody's (401), or too many wrong ones came from this address (429).
+    """
+    address = address_of(request)
+    if state.guesses.too_many(address):
+        raise RefusedError("too many wrong tokens from your address; wait a minute", status=429)
+    caller = await state.read(lambda session: find_caller(session, token))
+    if caller is None:
+        state.guesses.count(address)
+        raise RefusedError("this token is unknown or revoked", status=401)
+    return caller
+
+
+async def optional_caller(request: Request, state: Shared) -> Caller | None:
+    """Who asks the API, None without a token."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if not scheme:
+        return None
+    if scheme.lower() != "bearer" or not token.strip():
+        raise RefusedError("send your token as `Authorization: Bearer er_...`", status=401)
+    return await check_token(request, state, token.strip())
+
+
+async def required_caller(caller: Annotated[Caller | None, Depends(optional_caller)]) -> Caller:
+    """Who asks the API.
+
+    Raises:
+        RefusedError: nobody said so.
+    """
+    if caller is None:
+        raise RefusedError("this needs a token: send `Authorization: Bearer er_...`", status=401)
+    return caller
+
+
+async def browser_caller(request: Request, state: Shared) -> Caller | None:
+    """Who is signed in on the pages."""
+    secret = request.cookies.get(COOKIE)
+    return None if secret is None else await state.read(lambda session: find_signed_in(session, secret))
+
+
+AnyCaller = Annotated[Caller | None, Depends(optional_caller)]
+SomeCaller = Annotated[Caller, Depends(required_caller)]
+Browser = Annotated[Caller | None, Depends(browser_caller)]

@@ -1,0 +1,220 @@
+"""What the templates are given: plain values, drawn from entries, results and declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from earthreason.metrics.protocols import PROTOCOLS, get_protocol
+from earthreason.metrics.scores import METRICS
+from earthreason.reports.table import differences
+from leaderboard.board import Entry, Query, build_table
+from leaderboard.models import PUBLIC, ScoredResult, Submission
+from leaderboard.published import GRADES, columns_of, load_published
+from leaderboard.records import ALL, Estimate, ResultRecord, Subset
+from leaderboard.scoring import CURVE, DETAILED, compare_details, read_details
+from leaderboard.submissions import RefusedError, find_submission, latest_result
+from leaderboard.web.state import entry_of
+
+COMPARE_COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9", "N-acc", "T-acc", "Dice")
+
+
+@dataclass(frozen=True)
+class SplitChoice:
+    """A split as the table offers it."""
+
+    key: str
+    hidden: bool
+
+
+def board_view(entries: Sequence[Entry], query: Query, splits: Sequence[SplitChoice]) -> dict[str, Any]:
+    """The table with everything to choose from."""
+    table = build_table(entries, query)
+    groups: dict[str, list[Subset]] = {}
+    for subset in table.subsets:
+        groups.setdefault(subset.breakdown, []).append(subset)
+    chosen = next((subset for subset in table.subsets if subset.key == query.subset), None)
+    return {
+        "table": table,
+        "query": query,
+        "splits": splits,
+        "protocols": PROTOCOLS.values(),
+        "rules": differences(get_protocol(query.protocol)),
+        "subset_groups": groups,
+        "chosen": chosen,
+        "titles": {column: METRICS[column].title for column in table.columns},
+        "printed": _printed(query),
+    }
+
+
+def _printed(query: Query) -> list[dict[str, Any]]:
+    """Results of papers on this very split, which only the official release has."""
+    config, _, name = query.split.partition("/")
+    if config != "default":
+        return []
+    rows = []
+    for result in load_published().benchmarks()["EarthReason"]:
+        values = {metric: result.value(f"{metric} {name}") for metric in ("gIoU", "cIoU")}
+        if any(value is not None for value in values.values()):
+            rows.append({"result": result, "values": values})
+    return sorted(rows, key=lambda row: -(row["values"]["gIoU"] or row["values"]["cIoU"]))
+
+
+def record_view(record: ResultRecord) -> dict[str, Any]:
+    """What a model page shows of a result."""
+    official = DETAILED[0].name
+    scores = [
+        {"title": METRICS[name].title, "estimate": estimate, "native": record.estimate("native", ALL, name)}
+        for name, estimate in record.protocols[official].scores[ALL].items()
+    ]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for subset in record.subsets:
+        if subset.breakdown:
+            cells = record.protocols[official].scores.get(subset.key, {})
+            groups.setdefault(subset.breakdown, []).append({"subset": subset, "cells": cells})
+    protocols = [
+        {
+            "protocol": protocol,
+            "rules": "; ".join(differences(protocol)),
+            "cells": record.protocols[name].scores[ALL] if name in record.protocols else {},
+            "reason": record.not_scored.get(name, ""),
+        }
+        for name, protocol in PROTOCOLS.items()
+    ]
+    return {"record": record, "scores": scores, "groups": groups, "protocols": protocols, "curve_edges": CURVE}
+
+
+def entry_view(entry: Entry) -> dict[str, Any]:
+    """A model page without a server behind it."""
+    return {
+        **record_view(entry.record),
+        "entry": entry,
+        "split": f"{entry.record.config}/{entry.record.split}",
+        "visibility": PUBLIC,
+        "hidden": False,
+        "gallery": [],
+        "own": False,
+        "others": [],
+    }
+
+
+def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[str, Any]:
+    """A model page of the server."""
+    return {
+        **entry_view(entry_of(submission, result)),
+        "visibility": submission.visibility,
+        "hidden": submission.split.hidden,
+        "gallery": [] if submission.split.hidden else result.gallery,
+        "own": own,
+    }
+
+
+def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[str, Any]:
+    """Two to four public models side by side; where counts are kept, with paired tests against the first.
+
+    Raises:
+        RefusedError: they belong to different splits.
+    """
+    submissions = [find_submission(session, one, None) for one in ids]
+    if len({submission.split_id for submission in submissions}) > 1:
+        raise RefusedError("these models were scored on different splits; compare models of one split", status=400)
+    results = [latest_result(session, submission) for submission in submissions]
+    scored = [result for result in results if result is not None]
+    entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]
+    return comparison(entries, protocol, _pairs(scored, protocol))
+
+
+def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rows of one split side by side."""
+    records = [entry.record for entry in entries]
+    rows = []
+    for name in COMPARE_COLUMNS:
+        estimates = [record.estimate(protocol, ALL, name) for record in records]
+        if any(estimate is not None for estimate in estimates):
+            rows.append({"name": name, "title": METRICS[name].title, "estimates": estimates,
+                         "scale": _scale_of(estimates), "best": _best_of(estimates)})  # fmt: skip
+    return {
+        "models": entries,
+        "rows": rows,
+        "protocol": get_protocol(protocol),
+        "protocols": PROTOCOLS.values(),
+        "ids": [entry.id for entry in entries],
+        "split": f"{records[0].config}/{records[0].split}",
+        "pairs": pairs,
+        "metric_titles": {name: METRICS[name].title for name in METRICS},
+        "group_rows": _group_rows(records, protocol),
+    }
+
+
+def _scale_of(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
+    ends = [end for estimate in estimates if estimate for end in estimate if end is not None]
+    return (min(ends), max(ends)) if ends else (0.0, 1.0)
+
+
+def _best_of(estimates: Sequence[Estimate | None]) -> float | None:
+    values = [estimate.value for estimate in estimates if estimate and estimate.value is not None]
+    return max(values) if values else None
+
+
+def _pairs(scored: Sequence[ScoredResult], protocol: str) -> list[dict[str, Any]]:
+    kept = [read_details(result.counts, protocol) for result in scored]
+    first = kept[0]
+    pairs = []
+    for index, other in enumerate(kept[1:], start=1):
+        compared = None if first is None or other is None else compare_details(first, other)
+        if compared is not None:
+            pairs.append({"index": index, "compared": compared})
+    return pairs
+
+
+def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for subset in records[0].subsets:
+        values = [record.estimate(protocol, subset.key, "gIoU") for record in records]
+        if subset.breakdown and all(value is not None for value in values):
+            rows.setdefault(subset.breakdown, []).append(
+                {"subset": subset, "estimates": values, "best": _best_of(values)}
+            )
+    return rows
+
+
+def published_view() -> dict[str, Any]:
+    """Results of papers, by benchmark; those without a verified figure apart."""
+    tables = []
+    for name, results in load_published().benchmarks().items():
+        told = [result for result in results if result.grade != "U"]
+        untold = [result for result in results if result.grade == "U"]
+        tables.append({"name": name, "columns": columns_of(told), "rows": told, "untold": untold})
+    return {"tables": tables, "grades": GRADES}
+
+
+def api_view(description: dict[str, Any]) -> dict[str, Any]:
+    """The API's description, by path."""
+    calls = [
+        {
+            "method": method.upper(),
+            "path": path,
+            "summary": call.get("summary", ""),
+            "text": call.get("description", ""),
+            "parameters": [{"description": "", **parameter} for parameter in call.get("parameters", [])],
+            "body": _body_of(call, description),
+        }
+        for path, methods in description["paths"].items()
+        for method, call in methods.items()
+    ]
+    return {"calls": calls}
+
+
+def _body_of(call: dict[str, Any], description: dict[str, Any]) -> list[dict[str, Any]]:
+    """The fields of a JSON body."""
+    schema = call.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found = description["components"]["schemas"].get(name, {})
+    needed = found.get("required", [])
+    return [
+        {"name": field, "text": facts.get("description", ""), "required": field in needed}
+        for field, facts in found.get("properties", {}).items()
+    ]

@@ -1,0 +1,141 @@
+"""The worker: claims jobs, has them scored in the sandbox, stores what comes out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from leaderboard.database import Database
+from leaderboard.jobs import Job, Outcome, claim_job, fail_job, finish_job, return_job
+from leaderboard.logs import say
+from leaderboard.models import Split, Upload
+from leaderboard.sandbox import DONE, KILLED, REFUSED, Sandbox, SandboxError, Task
+from leaderboard.settings import Settings
+
+CRASH_MESSAGE = "scoring failed by a fault of ours; the organisers can see it in the log"
+_RETRY_SECONDS = 0.5
+Answer = TypeVar("Answer")
+
+
+class Worker:
+    """One worker of one database; any number may run, on any number of machines."""
+
+    def __init__(
+        self, database: Database, settings: Settings, scratch: Path, stop: threading.Event | None = None
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.scratch = scratch
+        self.stop = stop or threading.Event()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def run(self) -> None:
+        """Work until stopped; a database that goes away is waited for."""
+        say("worker started", worker=self.name)
+        with Sandbox() as sandbox:
+            while not self.stop.is_set():
+                if not self.run_once(sandbox):
+                    self.stop.wait(self.settings.poll_seconds)
+        say("worker stopped", worker=self.name)
+
+    def run_once(self, sandbox: Sandbox) -> bool:
+        """Do one job; False if there was none."""
+        job = self._in_transaction(lambda session: claim_job(session, self.settings))
+        if job is None:
+            return False
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            try:
+                how, stored = self._work(sandbox, job, Path(folder), began)
+            except SandboxError:
+                how, stored = "returned", self._in_transaction(lambda session: return_job(session, job))
+        say(
+            "job finished" if stored else "job lost to another worker",
+            submission=job.submission_id,
+            how=how,
+            attempt=job.attempt,
+            seconds=round(time.perf_counter() - began, 3),
+            worker=self.name,
+        )
+        return True
+
+    def _work(self, sandbox: Sandbox, job: Job, folder: Path, began: float) -> tuple[str, bool | None]:
+        task = self._in_transaction(lambda session: self._prepare(session, job, folder))
+        if task is None:
+            return "stopped", False
+        how = sandbox.score(folder, task)
+        if how == DONE:
+            outcome = _read_outcome(folder, time.perf_counter() - began)
+            return how, self._in_transaction(lambda session: finish_job(session, job, outcome))
+        if how == REFUSED:
+            reason = (folder / "error.txt").read_text()
+        elif how == KILLED:
+            reason = f"scoring needs more than {task.time_limit} s or {task.memory_mib} MiB, so it was stopped"
+        else:
+            reason = CRASH_MESSAGE
+            say("scoring crashed", logging.ERROR, submission=job.submission_id)
+        return how, self._in_transaction(lambda session: fail_job(session, job, reason))
+
+    def _prepare(self, session: Session, job: Job, folder: Path) -> Task:
+        """Write the job's files; truth and scenes are kept between jobs."""
+        split = session.get_one(Split, job.split_id)
+        content = session.scalars(select(Upload.content).where(Upload.sha256 == job.sha256)).one()
+        (folder / "predictions").write_bytes(content)
+        truth = self._keep(f"{split.truth_sha256}.truth", lambda: split.truth)
+        scenes = None
+        if not split.hidden and session.scalar(select(Split.scenes.is_not(None)).where(Split.id == split.id)):
+            scenes = self._keep(f"{split.truth_sha256}.scenes", lambda: split.scenes or b"")
+        return Task(
+            config=split.config,
+            split=split.name,
+            hidden=split.hidden,
+            truth=str(truth),
+            scenes=None if scenes is None else str(scenes),
+            resamples=self.settings.resamples,
+            time_limit=self.settings.time_limit,
+            memory_mib=self.settings.memory_mib,
+        )
+
+    def _keep(self, name: str, read: Callable[[], bytes]) -> Path:
+        path = self.scratch / name
+        if not path.exists():
+            part = path.with_suffix(f".{os.getpid()}")
+            part.write_bytes(read())
+            part.rename(path)
+        return path
+
+    def _in_transaction(self, action: Callable[[Session], Answer]) -> Answer | None:
+        """Run `action` in a transaction, as often as it takes while the database is away; None if stopped meanwhile."""
+        while True:
+            try:
+                with self.database.write() as session:
+                    return action(session)
+            except OperationalError as error:
+                say("database away", logging.WARNING, worker=self.name, reason=str(error.orig).strip()[:200])
+                if self.stop.wait(_RETRY_SECONDS):
+                    return None
+
+
+def _read_outcome(folder: Path, seconds: float) -> Outcome:
+    outcome = json.loads((folder / "outcome.json").read_text())
+    table = folder / "table.csv"
+    return Outcome(
+        record=outcome["record"],
+        counts=(folder / "counts.npz").read_bytes(),
+        table=table.read_bytes() if table.exists() else None,
+        gallery=outcome["gallery"],
+        pictures={name: (folder / f"{name}.jpg").read_bytes() for name in outcome["pictures"]},
+        seconds=seconds,
+    )

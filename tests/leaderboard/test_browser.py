@@ -1,0 +1,125 @@
+"""A person with Debian's Chromium: token, form, command line, table, sorting, comparison, model page."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.leaderboard.test_server import ROOT, Programs
+from tests.leaderboard.toys import CHROMIUM, make_predictions
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def programs(tmp_path):
+    made = Programs(f"sqlite:///{tmp_path}/board.sqlite3", tmp_path / "log", resamples=200)
+    yield made
+    made.end()
+
+
+def command(programs, *words, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, env={**programs.environment, **environment}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_token_form_command_line_table_sorting_comparison_model_page(browser, programs, tmp_path):
+    """The way of issue 9's last lines, on the sample data that everyone has."""
+    command(programs, "leaderboard", "split", "add", "--config", "sample", "--split", "test", "--open")
+    token = command(programs, "leaderboard", "token", "create", "Earth Lab")
+    files = {name: tmp_path / f"{name}.json" for name in ("saliency", "centre")}
+    for name, file in files.items():
+        command(programs, "baselines", "predict", "--model", name, "--config", "sample", "--split", "test",
+                "--out", str(file))  # fmt: skip
+    programs.web()
+    programs.worker()
+    programs.wait()
+
+    page = browser.new_page()
+    faults = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+
+    page.goto(f"{programs.address}/submit")  # leads to the sign-in
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("File").set_input_files(files["saliency"])
+    page.get_by_label("Name").fill("Saliency")
+    page.get_by_label("What it has seen").select_option("zero-shot")
+    page.get_by_label("Paper").fill("https://example.org/saliency")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    page.wait_for_selector("button:has-text('Publish')", timeout=90_000)  # the page looks again by itself
+    page.get_by_role("button", name="Publish").click()
+    playwright.expect(page.get_by_text("everyone")).to_be_visible()
+
+    told = command(programs, "earthreason", "submit", str(files["centre"]), "--name", "Centre box", "--training",
+                   "zero-shot", "--server", programs.address, "--publish", EARTHREASON_TOKEN=token)  # fmt: skip
+    address = re.search(r"http://\S+/models/\S+", told).group()
+
+    page.goto(programs.address)
+    names = page.locator("th.model > a")
+    assert names.all_inner_texts() == ["Saliency", "Centre box"]
+    assert page.locator("svg.interval").count() >= 4
+    page.get_by_role("link", name="Pr@0.5").click()
+    assert names.all_inner_texts() == ["Centre box", "Saliency"]
+    assert page.locator("th[aria-sort]").inner_text().startswith("Pr@0.5")
+    page.get_by_label("Protocol").select_option("native")  # the script asks for the page at once
+    page.wait_for_url(re.compile("protocol=native"))
+
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="Compare 2 models").click()
+    playwright.expect(page.get_by_role("heading", name="Is it chance?")).to_be_visible()
+    assert page.locator("svg.plot polyline").count() == 2
+
+    page.goto(address)
+    playwright.expect(page.get_by_role("heading", name="Centre box")).to_be_visible()
+    picture = page.locator(".card img").first
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
+    assert faults == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_pages_read_without_javascript_on_a_phone_and_in_the_dark(browser, hand, references, tmp_path):
+    """No page is wider than the phone, and every text stands out from what is behind it."""
+    contrast = (Path(__file__).parent / "contrast.js").read_text()
+    ids = []
+    for seed in range(2):
+        metadata = {"model": f"Model {seed}", "training": "trained"}
+        ids.append(hand.published(make_predictions(references, seed), split="toy/open", metadata=metadata))
+    served = Programs(str(hand.worker.settings.database_url), tmp_path / "log2")
+    try:
+        served.web()
+        served.wait()
+        for scheme in ("light", "dark"):
+            context = browser.new_context(
+                viewport={"width": 390, "height": 844}, color_scheme=scheme, java_script_enabled=False
+            )
+            page = context.new_page()
+            for path in ("/?split=toy/open", f"/models/{ids[0]}", f"/compare?ids={ids[0]}&ids={ids[1]}", "/published",
+                         "/scoring", "/api", "/sign-in", "/nowhere"):  # fmt: skip
+                page.goto(served.address + path)
+                assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+                assert page.get_by_role("heading", level=1).count() == 1, path
+                assert page.evaluate(contrast) >= 4.4, (path, scheme)
+            context.close()
+    finally:
+        served.end()

@@ -1,0 +1,251 @@
+"""What an operator does: commands, settings, migrations, backup, health."""
+
+import gzip
+import re
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.metrics.references import write_references
+from leaderboard.backup import restore_backup, write_backup
+from leaderboard.cli import app
+from leaderboard.database import Database
+from leaderboard.models import Base, Submission
+from leaderboard.settings import Settings, settings_from
+from leaderboard.tokens import find_caller
+from tests.leaderboard.toys import make_predictions, make_references
+
+
+@pytest.fixture
+def command(monkeypatch, database_url):
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    def run(*words):
+        return CliRunner().invoke(app, words)
+
+    return run
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_migrations_make_the_tables_of_the_models(database):
+    with database.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    assert differences == []
+
+
+def test_migrating_again_changes_nothing_and_keeps_rows(database, board):
+    database.migrate()
+    with database.read() as session:
+        assert find_caller(session, board["alpha"]).team == "Team Alpha"
+
+
+def test_a_database_of_a_newer_version_is_refused(database):
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(EarthReasonError, match="newer version"):
+        database.migrate()
+
+
+def test_an_empty_file_becomes_a_board(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/new.sqlite3")
+    database.migrate()
+    with database.read() as session:
+        assert session.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert session.query(Submission).count() == 0
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://x/y"])
+def test_a_wrong_address_is_one_clear_line(url):
+    with pytest.raises(EarthReasonError, match="DATABASE_URL"):
+        Database(url)
+
+
+def test_a_database_that_is_not_there_is_one_clear_line():
+    with pytest.raises(EarthReasonError, match="does not answer"):
+        Database("postgresql://nobody@127.0.0.1:9/none").wait(0.1)
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_settings_come_from_the_environment():
+    found = settings_from({"EARTHREASON_BOARD_DAILY_LIMIT": "7", "DATABASE_URL": "sqlite:///x", "HOME": "/"})
+    assert (found.daily_limit, found.database_url) == (7, "sqlite:///x")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("DAILY_LIMIT", "0", "DAILY_LIMIT"), ("DALY_LIMIT", "1", "DALY_LIMIT"), ("LEASE_SECONDS", "5", "has to outlast")],
+)
+def test_a_wrong_setting_is_named(name, value, said):
+    with pytest.raises(EarthReasonError, match=said):
+        settings_from({f"EARTHREASON_BOARD_{name}": value})
+
+
+def test_no_setting_holds_a_secret_by_default():
+    assert "secret" not in Settings().model_dump_json()
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def test_tokens_are_made_listed_and_revoked(command, database):
+    made = command("token", "create", "Earth Lab")
+    secret = re.search(r"er_\S+", made.stdout).group()
+    with database.read() as session:
+        assert find_caller(session, secret).team == "Earth Lab"
+    listed = command("token", "list").stdout
+    assert "Earth Lab" in listed
+    assert secret not in listed
+    assert command("token", "revoke", "1").exit_code == 0
+    with database.read() as session:
+        assert find_caller(session, secret) is None
+    assert "revoked" in command("token", "list").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "token create",
+        "token create T --admin",
+        "token create a\u202eb",
+        "token revoke 99",
+        "split close no/split",
+        "flag x",
+    ],
+)
+def test_wrong_words_are_input_errors(command, words):
+    assert isinstance(command(*words.split()).exception, EarthReasonError)
+
+
+def test_a_split_comes_from_a_ground_truth_file(command, tmp_path):
+    write_references(tmp_path / "truth.json", make_references())
+    words = ["--ground-truth", str(tmp_path / "truth.json"), "--config", "mine", "--split", "test"]
+    added = command("split", "add", *words)
+    assert "mine/test: 40 questions, 4 empty targets, labels hidden" in added.stdout
+    assert command("split", "close", "mine/test").exit_code == 0
+    assert "closed" in command("split", "list").stdout
+    assert isinstance(command("split", "add", *words[:2], "--config", "a/b").exception, EarthReasonError)
+
+
+def test_flagging_by_command(command, hand, references):
+    submission_id = hand.published(make_predictions(references))
+    assert command("flag", submission_id, "--reason", "seen in training").exit_code == 0
+    assert hand.get(submission_id).json()["flag"] == "seen in training"
+    command("flag", submission_id)
+    assert hand.get(submission_id).json()["flag"] is None
+
+
+def test_public_rows_are_exported_as_a_sound_repository(command, hand, references, tmp_path):
+    from leaderboard.results_repo import read_repository, validate
+
+    hand.published(make_predictions(references), split="toy/open")
+    hand.submit(make_predictions(references, 1), split="toy/open")
+    hand.score()
+    assert "1 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")
+    assert validate(tmp_path / "results") == []
+    assert [entry.model for entry in read_repository(tmp_path / "results")] == ["Model A"]
+
+
+# --- backup ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_backup_restores_everything_on_either_database(hand, references, database, tmp_path, board):
+    submission_id = hand.published(make_predictions(references), split="toy/open")
+    waiting = hand.submit(make_predictions(references, 1), split="toy/open")
+    counts = write_backup(database, tmp_path / "board.jsonl.gz")
+    assert (tmp_path / "board.jsonl.gz").stat().st_mode & 0o077 == 0
+    other = Database(f"sqlite:///{tmp_path}/restored.sqlite3")
+    assert restore_backup(other, tmp_path / "board.jsonl.gz") == counts
+    with database.read() as session, other.read() as restored:
+        before, after = session.get(Submission, submission_id), restored.get(Submission, submission_id)
+        assert (before.state, before.visibility, before.details) == (after.state, after.visibility, after.details)
+        assert restored.get(Submission, waiting).state == "queued"
+        assert find_caller(restored, board["alpha"]).team == "Team Alpha"
+    hand.worker.database = other  # and the work goes on there
+    assert hand.score() == 1
+
+
+@pytest.mark.postgres
+def test_a_board_moves_from_sqlite_to_postgresql(cluster, tmp_path, references):
+    from leaderboard.splits import SplitContent, put_split
+    from leaderboard.tokens import create_token
+
+    source = Database(f"sqlite:///{tmp_path}/a.sqlite3")
+    source.migrate()
+    with source.write() as session:
+        put_split(session, "toy", "test", SplitContent(references, None), hidden=True)
+        secret = create_token(session, "Team Alpha")[1]
+    write_backup(source, tmp_path / "b.gz")
+    target = Database(cluster.create("moved"))
+    restore_backup(target, tmp_path / "b.gz")
+    with target.write() as session:
+        assert find_caller(session, secret).team == "Team Alpha"
+        create_token(session, "Team Beta")  # numbers go on where they stood
+    target.engine.dispose()
+
+
+def test_half_a_backup_restores_nothing(hand, database, tmp_path):
+    write_backup(database, tmp_path / "whole.gz")
+    lines = gzip.decompress((tmp_path / "whole.gz").read_bytes()).decode().splitlines(keepends=True)
+    with gzip.open(tmp_path / "half.gz", "wt") as file:
+        file.writelines(lines[:-1])
+    other = Database(f"sqlite:///{tmp_path}/other.sqlite3")
+    with pytest.raises(DataFormatError, match="ends too early"):
+        restore_backup(other, tmp_path / "half.gz")
+    with other.read() as session:
+        assert session.execute(text("SELECT count(*) FROM teams")).scalar() == 0
+    assert restore_backup(other, tmp_path / "whole.gz")["teams"] == 2
+
+
+def test_a_backup_is_not_restored_over_a_board(hand, database, tmp_path):
+    write_backup(database, tmp_path / "b.gz")
+    with pytest.raises(EarthReasonError, match="not empty"):
+        restore_backup(database, tmp_path / "b.gz")
+    (tmp_path / "c.gz").write_bytes(b"no backup")
+    with pytest.raises(DataFormatError, match="backup"):
+        restore_backup(Database(f"sqlite:///{tmp_path}/other.sqlite3"), tmp_path / "c.gz")
+
+
+# --- health ----------------------------------------------------------------------------------------------------------
+
+
+def test_health_says_when_nobody_scores(hand, references, database):
+    assert hand.client.get("/health").json() == {"status": "ok", "queued": 0, "oldest_seconds": 0.0}
+    submission_id = hand.submit(make_predictions(references))
+    assert hand.client.get("/health").json()["queued"] == 1
+    with database.write() as session:
+        session.get(Submission, submission_id).uploaded -= 1000
+    assert hand.client.get("/health").json()["status"] == "late"
+
+
+def test_metrics_are_totals_in_prometheus_form(hand, references):
+    hand.published(make_predictions(references))
+    told = hand.client.get("/metrics").text
+    assert 'board_submissions{state="scored"} 1' in told
+    assert "board_scoring_seconds_count 1" in told
+    assert "Team" not in told
+    assert all(re.fullmatch(r"# TYPE \S+ \w+|\S+(\{\S+\})? [\d.]+", line) for line in told.splitlines())
+
+
+@pytest.mark.postgres
+def test_a_database_that_goes_away_is_503_and_then_works_again(cluster):
+    from fastapi.testclient import TestClient
+
+    from leaderboard.web.app import create_app
+
+    url = cluster.create("goes_away")
+    with TestClient(create_app(Settings(database_url=url)), raise_server_exceptions=False) as client:
+        assert client.get("/health").status_code == 200
+        cluster.kill()
+        answer = client.get("/health")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "2"
+        cluster.start()
+        assert client.get("/health").status_code == 200

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from earthreason.metrics.evaluate import evaluate
+from earthreason.predictions.reader import open_predictions
+from leaderboard.records import ALL
+from leaderboard.scoring import compare_details, read_details, score_predictions
+from tests.leaderboard.toys import make_predictions
+
+
+def scored(tmp_path, references, seed=0, hidden=False, noise=0.1, **given):
+    path = tmp_path / f"{seed}-{noise}.json"
+    path.write_bytes(make_predictions(references, seed, noise))
+    return score_predictions(open_predictions(path), references, config="toy", split="test", hidden=hidden, **given)
+
+
+def test_every_score_and_interval_is_that_of_evaluate(tmp_path, references):
+    record = scored(tmp_path, references, resamples=300).record
+    for protocol in record.protocols:
+        expected = evaluate(tmp_path / "0-0.1.json", references, protocol, resamples=300)
+        told = record.protocols[protocol].scores[ALL]
+        assert {name: cell.value for name, cell in told.items()} == {
+            name: value for name, value in expected.scores.items() if value is not None
+        }
+        for name, interval in expected.intervals.items():
+            assert (told[name].low, told[name].high) == (interval.low, interval.high), (protocol, name)
+
+
+def test_subsets_are_the_breakdowns_of_evaluate(tmp_path, references):
+    record = scored(tmp_path, references, resamples=50).record
+    expected = evaluate(tmp_path / "0-0.1.json", references, resamples=0).breakdowns
+    for heading, frame in expected.items():
+        for group, row in frame.iterrows():
+            cells = record.protocols["segearth-r1"].scores[f"{heading}: {group}"]
+            for name in ("gIoU", "cIoU", "T-acc"):
+                if row[name] is None or np.isnan(row[name]):
+                    assert name not in cells
+                else:
+                    assert cells[name].value == pytest.approx(row[name], abs=1e-12)
+
+
+def test_the_curve_is_the_share_of_questions_above_each_iou(tmp_path, references):
+    scoring = scored(tmp_path, references, resamples=0)
+    iou = scoring.results["segearth-r1"].scored.iou
+    assert scoring.record.curve[10] == (iou > 0.5).mean()
+    assert scoring.record.curve == sorted(scoring.record.curve, reverse=True)
+
+
+def test_kept_counts_give_the_same_scores_and_hold_no_pickle(tmp_path, references):
+    scoring = scored(tmp_path, references, resamples=0)
+    kept = read_details(scoring.details(), "native")
+    assert np.array_equal(kept.iou, scoring.results["native"].scored.iou)
+    assert read_details(scoring.details(), "lisa") is None
+
+
+def test_a_better_model_wins_the_paired_comparison(tmp_path, references):
+    good, bad = (
+        read_details(scored(tmp_path, references, noise=noise, resamples=0).details(), "native")
+        for noise in (0.02, 0.3)
+    )
+    compared = compare_details(bad, good)
+    assert compared.differences["gIoU"].interval.low > 0
+    assert compared.differences["gIoU"].p_value < 0.01
+    assert compared.wins > compared.losses
+    assert compare_details(good, good).ties == len(references)
+
+
+def test_models_that_answered_other_questions_are_not_compared(tmp_path, references):
+    kept = read_details(scored(tmp_path, references, resamples=0).details(), "native")
+    fewer = type(kept)(kept.counts.select(np.arange(3)), kept.protocol)
+    assert compare_details(kept, fewer) is None
+
+
+def test_masks_on_a_canvas_are_scored_under_the_protocols_of_that_canvas(tmp_path, references):
+    import json
+
+    from earthreason.masks.grids import Grid
+    from earthreason.masks.rle import resample_rle
+
+    grid = Grid("letterbox", 1024)
+    records = [
+        {"sample_id": r.sample_id, "segmentation": resample_rle(r.segmentation, grid)} for r in references.values()
+    ]
+    path = tmp_path / "canvas.json"
+    path.write_text(json.dumps({"info": {"grid": "letterbox-1024"}, "predictions": records}))
+    record = score_predictions(
+        open_predictions(path), references, config="toy", split="test", hidden=False, resamples=10
+    )
+    assert record.record.protocols.keys() == {"segearth-r1"}
+    assert record.record.estimate("segearth-r1", ALL, "gIoU").value == pytest.approx(1, abs=1e-4)
+    assert "letterbox-1024 grid" in record.record.not_scored["native"]
+    assert str(tmp_path) not in "".join(record.record.not_scored.values())

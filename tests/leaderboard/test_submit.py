@@ -1,0 +1,168 @@
+"""`earthreason submit` against a real server in this process."""
+
+import json
+import threading
+import time
+
+import pytest
+import uvicorn
+from PIL import Image
+from typer.testing import CliRunner
+
+from earthreason.cli import submit as submit_module
+from earthreason.cli.main import app
+from earthreason.errors import EarthReasonError, PredictionsError
+from earthreason.masks.rle import decode_rle
+from earthreason.predictions.reader import open_predictions
+from earthreason.predictions.submit import BoardClient, ServerError, blank_references, check_predictions, packed
+from leaderboard.web.app import create_app
+from tests.leaderboard.toys import free_port, make_predictions
+
+
+@pytest.fixture
+def server(settings, database, board, hand):
+    """A server with a worker thread."""
+    port = free_port()
+    running = uvicorn.Server(uvicorn.Config(create_app(settings, database), port=port, log_level="error"))
+    thread = threading.Thread(target=running.run)
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            if not hand.worker.run_once(hand.sandbox):
+                stop.wait(0.05)
+
+    worker = threading.Thread(target=work)
+    thread.start()
+    worker.start()
+    while not running.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    stop.set()
+    worker.join()
+    running.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def command(server, board, monkeypatch, tmp_path):
+    monkeypatch.setenv("EARTHREASON_TOKEN", board["alpha"])
+    monkeypatch.setattr("earthreason.predictions.submit.BoardClient.pause", 0.05)
+
+    def run(file, *more, config="toy", split="open"):
+        words = ["submit", str(file), "--name", "Model A", "--training", "zero-shot", "--server", server,
+                 "--config", config, "--split", split, *more]  # fmt: skip
+        return CliRunner().invoke(app, words)
+
+    return run
+
+
+@pytest.fixture
+def predictions(tmp_path, references):
+    path = tmp_path / "preds.json"
+    path.write_bytes(make_predictions(references))
+    return path
+
+
+def test_the_row_and_its_address_are_printed_and_a_second_run_changes_nothing(command, predictions, server):
+    first = command(predictions, "--publish")
+    assert first.exit_code == 0, first.output
+    assert "gIoU" in first.stdout
+    assert f"{server}/models/" in first.stdout
+    assert "(public)" in first.stdout
+    second = command(predictions, "--json", "-")
+    assert "submitted before" in second.stderr
+    assert json.loads(second.stdout)["visibility"] == "public"
+    assert len(BoardClient(server)._ask("GET", "/api/board?split=toy/open")["rows"]) == 1
+
+
+def test_checking_uploads_nothing(command, predictions, server, board):
+    assert command(predictions, "--check").exit_code == 0
+    assert BoardClient(server, board["alpha"])._ask("GET", "/api/submissions") == []
+
+
+def test_a_broken_file_is_refused_here_before_it_travels(command, predictions, tmp_path, server, board):
+    content = json.loads(predictions.read_text())
+    content["predictions"][0]["sample_id"] = "nobody"
+    (tmp_path / "broken.json").write_text(json.dumps(content))
+    failed = command(tmp_path / "broken.json")
+    assert isinstance(failed.exception, PredictionsError)
+    assert "not in toy/open" in str(failed.exception)
+    assert BoardClient(server, board["alpha"])._ask("GET", "/api/submissions") == []
+
+
+def test_the_check_knows_no_labels_and_yet_finds_what_scoring_would(references, tmp_path):
+    blank = blank_references([{"sample_id": r.sample_id, "height": r.height, "width": r.width, "question_count": 1}
+                              for r in references.values()], "toy")  # fmt: skip
+    assert all(reference.is_empty for reference in blank.values())
+    path = tmp_path / "short.json"
+    path.write_text(json.dumps(json.loads(make_predictions(references))["predictions"][:-1]))
+    with pytest.raises(PredictionsError, match="1 unanswered"):
+        check_predictions(open_predictions(path), blank)
+
+
+def test_a_folder_of_masks_is_submitted_as_one_file(command, references, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for reference in references.values():
+        Image.fromarray(decode_rle(reference.segmentation)).save(folder / f"{reference.sample_id}.png")
+    done = command(folder, "--json", "-")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)["result"]
+    assert result["protocols"]["native"]["scores"]["all"]["gIoU"][0] == 1.0
+    with packed(folder) as first, packed(folder) as second:
+        assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"split": "nowhere"}, "unknown split 'toy/nowhere'; did you mean"),
+        ({"split": "validation"}, "unknown split 'toy/val'"),
+    ],
+)
+def test_an_unknown_split_is_named_with_the_known_ones(command, predictions, more, said):
+    assert said in str(command(predictions, **more).exception)
+
+
+def test_a_wrong_token_says_so(command, predictions, monkeypatch):
+    monkeypatch.setenv("EARTHREASON_TOKEN", "er_wrong")
+    failed = command(predictions)
+    assert "unknown or revoked" in str(failed.exception)
+
+
+def test_without_a_token_and_without_a_person_the_remedy_is_told(command, predictions, monkeypatch):
+    monkeypatch.delenv("EARTHREASON_TOKEN")
+    monkeypatch.setattr(submit_module, "_keyring", lambda: None)
+    assert "set EARTHREASON_TOKEN" in str(command(predictions).exception)
+
+
+def test_a_token_is_found_in_the_keyring(command, predictions, monkeypatch, server, board):
+    class Ring:
+        def get_password(self, service, name):
+            return board["beta"] if (service, name) == ("earthreason", server) else None
+
+    monkeypatch.delenv("EARTHREASON_TOKEN")
+    monkeypatch.setattr(submit_module, "_keyring", Ring)
+    assert command(predictions).exit_code == 0
+    assert len(BoardClient(server, board["beta"])._ask("GET", "/api/submissions")) == 1
+
+
+def test_a_card_has_to_be_an_object(command, predictions, tmp_path):
+    card = tmp_path / "card.json"
+    card.write_text("[1]")
+    assert "a card is a JSON object" in str(command(predictions, "--card", str(card)).exception)
+    card.write_text('{"epochs": 3}')
+    assert json.loads(command(predictions, "--card", str(card), "--json", "-").stdout)["card"] == {"epochs": 3}
+
+
+@pytest.mark.parametrize("server", ["http://board.example", "ftp://x", "board.example"], indirect=False)
+def test_a_token_is_never_sent_in_the_clear(server):
+    with pytest.raises(EarthReasonError, match="https"):
+        BoardClient(server, "er_x")
+
+
+def test_a_server_that_is_away_is_waited_for_and_then_named(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(ServerError, match="does not answer"):
+        BoardClient(f"http://127.0.0.1:{free_port()}").splits()
