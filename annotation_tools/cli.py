@@ -1,0 +1,92 @@
+"""`python -m annotation_tools`: masks and questions made and checked by people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earthreason.cli.app import guard, set_verbosity, stdout
+
+app = typer.Typer(
+    name="python -m annotation_tools",
+    help="Masks and questions made and checked by people.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
+
+
+@app.callback()
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
+) -> None:
+    set_verbosity(verbose, quiet)
+
+
+@app.command()
+def review(
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="Release, export, workspace, run of `questions generate`, or 'sample'.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the review; one that is there goes on.")],
+    overlap: Annotated[
+        float, typer.Option("--overlap", min=0, max=1, help="Share of the images that several people judge.")
+    ] = 0.1,
+    per_image: Annotated[int, typer.Option("--per-image", min=2, help="People for each of those.")] = 2,
+    second_pass: Annotated[
+        float, typer.Option("--second-pass", min=0, max=1, help="Share that comes back to the same person, blind.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those images.")] = 0,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
+) -> None:
+    """Judge questions in the browser: accept, edit, reject, unsure, by keyboard. Every verdict is on disk at once.
+
+    Example: python -m annotation_tools review sample --out review
+    """
+    from tqdm import tqdm
+
+    from annotation_tools.review.build import open_review
+    from annotation_tools.review.model import Plan
+    from annotation_tools.review.serve import check_free, serve
+
+    check_free(host, port)
+    with tqdm(unit="image", desc="preparing", leave=False) as bar:
+        store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update)
+    console = stdout()
+    console.print(f"{store.questions} questions about {store.images} images: http://{host}:{port}/", soft_wrap=True)
+    then = f"python -m annotation_tools verdicts {out} --out verdicts.jsonl"
+    console.print(f"Ctrl-C stops; verdicts are in {out}. Afterwards: {then}", soft_wrap=True)
+    serve(store, host, port)
+    store.close()
+
+
+@app.command()
+def verdicts(
+    folder: ReviewFolder,
+    out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")],
+) -> None:
+    """Write the verdicts of a review as lines; `earthreason questions review-in RUN FILE` takes them into a run.
+
+    Example: python -m annotation_tools verdicts review --out verdicts.jsonl
+    """
+    from annotation_tools.review.build import open_review
+    from annotation_tools.review.model import Plan
+    from annotation_tools.review.verdicts import write_verdicts
+
+    store = open_review(None, folder, Plan())
+    counts = write_verdicts(store, out)
+    told = ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts yet"
+    stdout().print(f"{out}: {told}", soft_wrap=True)
+    if store.setting("run"):
+        stdout().print(f"next: earthreason questions review-in {store.setting('source')} {out}", soft_wrap=True)
+
+
+def run() -> None:
+    """Entry point of `python -m annotation_tools`."""
+    guard(app)
