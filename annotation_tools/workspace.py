@@ -131,25 +131,29 @@ class Workspace:
             raise EarthReasonError(f"{self.root} is being changed by another command; wait for it") from None
 
     def add_tasks(self, tasks: Iterable[Task]) -> int:
-        """Add tasks whose pictures are in `images/`, replacing those of the same id; returns how many are new.
+        """Add tasks whose pictures are in `images/`, replacing those of the same id; returns how many are new."""
+        before = dict(self.tasks) if is_workspace(self.root) else {}
+        merged = before | {task.task: task for task in tasks}
+        _write(self.root / TASKS, [asdict(task) for task in merged.values()])
+        self._tasks = merged
+        return len(merged) - len(before)
+
+    def check_tasks(self, tasks: Iterable[Task]) -> None:
+        """Refuse to replace an image that people have drawn on by one of another size.
 
         Raises:
-            DataFormatError: a task that has drawings would change its size.
+            DataFormatError: names the task.
         """
-        before = dict(self.tasks) if is_workspace(self.root) else {}
+        if not is_workspace(self.root):
+            return
         drawn = {drawing.image for drawing in self.versions()}
-        merged = dict(before)
         for task in tasks:
-            old = before.get(task.task)
+            old = self.tasks.get(task.task)
             if old and task.task in drawn and (old.height, old.width) != (task.height, task.width):
                 raise DataFormatError(
                     f"task {task.task!r} was drawn on {old.width} x {old.height} pixels; the new image has "
                     f"{task.width} x {task.height}. Give the new image another name"
                 )
-            merged[task.task] = task
-        _write(self.root / TASKS, [asdict(task) for task in merged.values()])
-        self._tasks = merged
-        return len(merged) - len(before)
 
     def versions(self) -> list[Drawing]:
         """Every version of every drawing."""

@@ -80,8 +80,7 @@ def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:
     import pyogrio
     from pyproj import CRS, Transformer
     from pyproj.exceptions import CRSError
-    from shapely import from_wkb
-    from shapely.ops import transform
+    from shapely import from_wkb, transform
 
     try:
         meta, _, geometries, values = pyogrio.raw.read(path)
@@ -107,7 +106,7 @@ def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:
         geometry = from_wkb(content)
         if not np.isfinite(geometry.bounds).all():
             raise DataFormatError(f"{path}: a coordinate is not a finite number")
-        moved = geometry if move is None else transform(move, geometry)
+        moved = geometry if move is None else transform(geometry, move, interleaved=False)
         found.append((None if label is None else str(label), moved))
     return found
 
