@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import guard, set_verbosity, stdout
+from annotation_tools import masks_cli
+from annotation_tools.workspace import Workspace
+from earthreason.cli.app import guard, report_json, set_verbosity, stdout
+from earthreason.cli.options import JsonOption
+from earthreason.errors import EarthReasonError
 
 app = typer.Typer(
     name="python -m annotation_tools",
@@ -17,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(masks_cli.app, name="masks")
+_LISTED = 10
 ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
 
 
@@ -51,9 +57,10 @@ def review(
     """
     from tqdm import tqdm
 
+    from annotation_tools.net import check_free
     from annotation_tools.review.build import open_review
     from annotation_tools.review.model import Plan
-    from annotation_tools.review.serve import check_free, serve
+    from annotation_tools.review.serve import serve
 
     check_free(host, port)
     with tqdm(unit="image", desc="preparing", leave=False) as bar:
@@ -85,6 +92,67 @@ def verdicts(
     stdout().print(f"{out}: {told}", soft_wrap=True)
     if store.setting("run"):
         stdout().print(f"next: earthreason questions review-in {store.setting('source')} {out}", soft_wrap=True)
+
+
+@app.command()
+def agreement(
+    work: masks_cli.WorkArgument,
+    reviews: Annotated[Path | None, typer.Option("--review", help="Also the verdicts of this review.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    json_out: JsonOption = None,
+) -> None:
+    """How well annotators and reviewers agree: IoU, outlines, kappa, alpha, prevalence, time, drift.
+
+    Example: python -m annotation_tools agreement work --report agreement
+    """
+    from annotation_tools.quality.agreement import measure_quality
+    from annotation_tools.quality.report import print_quality, write_quality
+    from annotation_tools.review.store import STORE, ReviewStore
+
+    workspace = Workspace.open(work)
+    verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())
+    found = measure_quality(workspace, verdicts)
+    if report_json(json_out, found.to_dict()):
+        print_quality(found, stdout())
+    if report is not None:
+        stdout().print(f"page: {write_quality(report, found, workspace, verdicts)}", soft_wrap=True)
+
+
+@app.command()
+def adjudicate(
+    work: masks_cli.WorkArgument,
+    method: Annotated[str, typer.Option("--method", help="majority (of pixels) or staple.")] = "majority",
+    min_iou: Annotated[float, typer.Option("--min-iou", min=0, max=1, help="Below it, two masks disagree.")] = 0.7,
+    min_drawings: Annotated[int, typer.Option("--min-drawings", min=1, help="People that must have drawn it.")] = 1,
+    adjudicators: Annotated[
+        list[str] | None, typer.Option("--adjudicator", help="Whose mask stands whatever the others drew.")
+    ] = None,
+) -> None:
+    """Make one mask of several, and queue what a third person must see.
+
+    Example: python -m annotation_tools adjudicate work --min-iou 0.8
+    """
+    from annotation_tools.quality.adjudicate import Rules
+    from annotation_tools.quality.adjudicate import adjudicate as settle
+
+    workspace = Workspace.open(work)
+    drawings = workspace.drawings()
+    if not drawings:
+        raise EarthReasonError(f"{work}: nobody has drawn anything yet; run `masks start`, then `masks collect`")
+    entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())))
+    with workspace.changing():
+        workspace.write_consensus(entries)
+    waiting = [entry for entry in entries if not entry.settled]
+    console = stdout()
+    undrawn = len(workspace.tasks) - len(entries)
+    console.print(f"{work}: {len(entries) - len(waiting)} masks stand, {len(waiting)} wait for another person, "
+                  f"{undrawn} tasks are not drawn", soft_wrap=True)  # fmt: skip
+    for entry in waiting[:_LISTED]:
+        console.print(f"  {entry.drawing.image}: {entry.reason}", soft_wrap=True, markup=False)
+    if len(waiting) > _LISTED:
+        console.print(f"  ... and {len(waiting) - _LISTED} more")
+    if waiting:
+        console.print(f"next: python -m annotation_tools masks start {work} --queue --overlap 1", soft_wrap=True)
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from annotation_tools.drawing import Drawing
@@ -12,11 +13,11 @@ from annotation_tools.formats.cvat import write_cvat
 from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import task_of_drawing
 from annotation_tools.formats.vectors import Frame, write_geojson
-from annotation_tools.release import AgreedSamples, Reviewed, Reviews
-from annotation_tools.workspace import Workspace
+from annotation_tools.release import AgreedSamples, Reviewed
+from annotation_tools.review.verdicts import Settled
+from annotation_tools.workspace import Consensus, Workspace
 from earthreason.data import exports as core
 from earthreason.data.schema import encode_mask_png
-from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json, write_text
 
@@ -71,13 +72,19 @@ TOOLS: dict[str, Write] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Written:
+    """What was written, by split, and which tasks were left out."""
+
+    counts: dict[str, int]
+    undrawn: list[str]
+    unsettled: list[str]
+    rejected: list[str]
+
+
 def export_workspace(
-    workspace: Workspace,
-    form: str,
-    out: Path,
-    annotator: str | None = None,
-    reviews: tuple[Reviews, dict[str, int]] | None = None,
-) -> tuple[AgreedSamples, list[str]]:
+    workspace: Workspace, form: str, out: Path, annotator: str | None = None, reviews: Settled | None = None
+) -> Written:
     """Write what stands; the folder appears when it is complete.
 
     Args:
@@ -85,39 +92,35 @@ def export_workspace(
         form: one of `earthreason export` or of `TOOLS`.
         out: folder; must not exist, or be empty.
         annotator: write this person's drawings instead of what was agreed on.
-        reviews: settled verdicts and the number of questions of each sample, applied to the questions.
-
-    Returns:
-        The samples, and those left out because all their questions were rejected.
+        reviews: verdicts to be applied to the questions.
 
     Raises:
-        EarthReasonError: nothing stands, or samples of a release have no questions.
+        EarthReasonError: nothing stands, samples of a release have no questions, or a format has no room for reviews.
     """
     if form not in TOOLS and form not in core.FORMATS:
         raise UnknownNameError("format", form, [*core.FORMATS, *TOOLS])
     refuse_taken(out)
     agreed = AgreedSamples(workspace, annotator)
     if form in TOOLS:
-        drawings = {name: entry.drawing for name, entry in agreed.entries.items()}
+        if reviews is not None:
+            raise EarthReasonError(f"--format {form} holds masks only, no questions; leave --reviews out")
         with atomic_path(out) as folder:
-            TOOLS[form](workspace, drawings, folder)
-            lines = [
-                {"image": name, "method": e.method, "iou": e.iou, "drawings": e.behind}
-                for name, e in agreed.entries.items()
-            ]
-            write_text(
-                folder / "provenance.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-            )
-        return agreed, []
+            TOOLS[form](workspace, {name: entry.drawing for name, entry in agreed.entries.items()}, folder)
+            write_text(folder / "provenance.jsonl", "".join(map(_provenance_line, agreed.entries.values())))
+        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
     if form == "release":
         _require_questions(workspace, agreed)
-    source: Source = agreed
-    rejected: list[str] = []
-    if reviews is not None:
-        reviewed = Reviewed(agreed, *reviews)
-        source, rejected = reviewed, reviewed.rejected
-    core.export(source, form, out)
-    return agreed, rejected
+    if reviews is None:
+        core.export(agreed, form, out)
+        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
+    reviewed = Reviewed(agreed, reviews)
+    core.export(reviewed, form, out)
+    return Written(reviewed.counts, agreed.undrawn, agreed.unsettled, reviewed.rejected)
+
+
+def _provenance_line(entry: Consensus) -> str:
+    line = {"image": entry.drawing.image, "method": entry.method, "iou": entry.iou, "drawings": entry.behind}
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def _require_questions(workspace: Workspace, agreed: AgreedSamples) -> None:

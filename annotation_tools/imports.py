@@ -209,7 +209,11 @@ def read_masks(path: Path, workspace: Workspace, options: ReadOptions = AS_STATE
         DataFormatError: it is none of these, or broken.
     """
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (".png", ".json", ".xml", *VECTORS))
+        everything = sorted(path.rglob("*"))
+        # Beside annotation files, PNGs are the pictures that they are about.
+        files = [p for p in everything if p.suffix.lower() in (".json", ".xml", *VECTORS)] or [
+            p for p in everything if p.suffix.lower() == ".png"
+        ]
         return [drawing for file in files for drawing in read_masks(file, workspace, options)]
     if not path.is_file():
         raise DataNotFoundError(f"there is no file or folder {path}")

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.review.verdicts import Settled
 from annotation_tools.workspace import Consensus, Task, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record, encode_mask_png
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
-
-Reviews = Mapping[tuple[str, int], tuple[str, str]]
-"""Verdict and new text by sample id and number of the question."""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Samples that are not exported, and why."""
-
-    undrawn: list[str]
-    unsettled: list[str]
 
 
 class AgreedSamples:
@@ -34,7 +24,8 @@ class AgreedSamples:
     Attributes:
         name: of the format.
         counts: samples by split.
-        left_out: the others.
+        undrawn: tasks nobody has drawn.
+        unsettled: tasks that wait for a third person.
     """
 
     name = "workspace"
@@ -48,9 +39,8 @@ class AgreedSamples:
         self._workspace = workspace
         self.entries = settled_entries(workspace, annotator)
         consensus = workspace.consensus() if annotator is None else {}
-        unsettled = [task for task, entry in consensus.items() if not entry.settled]
-        undrawn = [task for task in workspace.tasks if task not in self.entries and task not in consensus]
-        self.left_out = LeftOut(undrawn, unsettled)
+        self.unsettled = [task for task, entry in consensus.items() if not entry.settled]
+        self.undrawn = [task for task in workspace.tasks if task not in self.entries and task not in consensus]
         if not self.entries:
             raise EarthReasonError(
                 f"{workspace.root}: no image has a mask that stands; draw, collect and adjudicate first"
@@ -125,23 +115,24 @@ class Reviewed:
 
     name = "reviewed"
 
-    def __init__(self, source: Source, reviews: Reviews, total: Mapping[str, int]) -> None:
+    def __init__(self, source: Source, settled: Settled) -> None:
         """Apply verdicts.
 
-        Args:
-            source: what was reviewed.
-            reviews: one verdict a question, see `settle_reviews`.
-            total: questions by sample id, as the review knows them.
+        Raises:
+            EarthReasonError: every question was rejected, or the review is of other samples.
         """
-        self._source, self._reviews = source, reviews
-        gone: dict[str, int] = defaultdict(int)
-        for (sample, _), (verdict, _) in reviews.items():
-            gone[sample] += verdict == "reject"
-        self.rejected = sorted(sample for sample, count in gone.items() if count >= total.get(sample, count + 1))
-        without = set(self.rejected)
-        ids = {split: [record.sample_id for record in source.read(split)] for split in source.counts}
-        kept = {split: sum(name not in without for name in names) for split, names in ids.items()}
-        self.counts = {split: count for split, count in kept.items() if count}
+        self._source, self._verdicts = source, settled.verdicts
+        gone = Counter(sample for (sample, _), (verdict, _) in settled.verdicts.items() if verdict == "reject")
+        self.rejected = sorted(sample for sample, count in gone.items() if count >= settled.questions[sample])
+        self.counts: dict[str, int] = {}
+        without, unknown = set(self.rejected), set(settled.questions)
+        for split in source.counts:
+            ids = [record.sample_id for record in source.read(split)]
+            unknown -= set(ids)
+            kept = sum(sample_id not in without for sample_id in ids)
+            self.counts |= {split: kept} if kept else {}
+        if unknown == set(settled.questions):
+            raise EarthReasonError("the review is of other samples than these")
         if not self.counts:
             raise EarthReasonError("every question was rejected; nothing is left to write")
 
@@ -153,7 +144,7 @@ class Reviewed:
     def _kept(self, record: Record) -> list[str]:
         texts = []
         for number, question in enumerate(record.questions):
-            verdict, text = self._reviews.get((record.sample_id, number), ("", ""))
+            verdict, text = self._verdicts.get((record.sample_id, number), ("", ""))
             if verdict != "reject":
                 texts.append(text if verdict == "edit" else question)
         return texts

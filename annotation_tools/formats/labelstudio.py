@@ -19,8 +19,12 @@ from earthreason.data.pictures import open_picture
 from earthreason.data.sources import named
 from earthreason.errors import DataFormatError
 
-IMAGE, BRUSH, POLYGON, TARGET = "image", "brush", "polygon", "target"
-"""Names of the object and the controls in the labelling configuration of `labelstudio/project.py`."""
+IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
+"""Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""
+LABEL = "target"
+"""The one label shapes have there: the category is chosen once an image, so that shapes cannot disagree."""
+UNNAMED = "target"
+"""The choice that stands for "there is one, of no category that is listed"."""
 _LABEL_KEYS = {"brushlabels": "brushlabels", "polygonlabels": "polygonlabels", "rectanglelabels": "rectanglelabels",
                "bitmasklabels": "bitmasklabels"}  # fmt: skip
 
@@ -28,16 +32,19 @@ _LABEL_KEYS = {"brushlabels": "brushlabels", "polygonlabels": "polygonlabels", "
 def results_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
     """A drawing as the result list of an annotation or a prediction."""
     size = {"original_width": drawing.width, "original_height": drawing.height}
+    said = NO_TARGET if drawing.is_empty else drawing.category or UNNAMED
+    choice = {"from_name": CATEGORY, "to_name": IMAGE, "type": "choices", "value": {"choices": [said]}}
     if drawing.is_empty:
-        return [{"from_name": TARGET, "to_name": IMAGE, "type": "choices", "value": {"choices": [NO_TARGET]}}]
-    value = {"format": "rle", "rle": encode_brush(drawing.mask), "brushlabels": [drawing.category or "target"]}
-    return [{"from_name": BRUSH, "to_name": IMAGE, "type": "brushlabels", "image_rotation": 0, "value": value, **size}]
+        return [choice]
+    value = {"format": "rle", "rle": encode_brush(drawing.mask), "brushlabels": [LABEL]}
+    brush = {"from_name": BRUSH, "to_name": IMAGE, "type": "brushlabels", "image_rotation": 0, "value": value, **size}
+    return [brush, choice]
 
 
 def drawing_of_results(
     results: Sequence[dict[str, Any]], image: str, size: tuple[int, int], place: str, options: ReadOptions
 ) -> Drawing | None:
-    """The drawing of a result list; None where it holds neither shapes nor the choice "no target".
+    """The drawing of a result list; None where it holds neither shapes nor a choice.
 
     Args:
         results: of one annotation.
@@ -50,22 +57,28 @@ def drawing_of_results(
         DataFormatError: a shape cannot be a mask or was drawn on another size; names it.
     """
     shapes: Shapes = []
-    explicit = False
+    said: str | None = None
     for number, result in enumerate(results, start=1):
         kind, value = str(result.get("type")), result.get("value") or {}
         where = f"{place}, region {number}"
         if kind == "choices":
-            explicit |= NO_TARGET in value.get("choices", [])
+            chosen = value.get("choices") or [None]
+            said = chosen[0] if result.get("from_name") == CATEGORY or NO_TARGET in chosen else said
             continue
         if kind not in _LABEL_KEYS:
             raise DataFormatError(
                 f"{where}: of type {kind!r}, which the project's configuration does not have; was it edited by hand?"
             )
         labels = value.get(_LABEL_KEYS[kind]) or [None]
-        shapes.append((labels[0], _mask_of_result(kind, result, size, where, options.repair)))
-    if explicit and shapes:
+        label = None if labels[0] == LABEL else labels[0]
+        shapes.append((label, _mask_of_result(kind, result, size, where, options.repair)))
+    if said == NO_TARGET and shapes:
         raise DataFormatError(f"{place}: has regions and the choice {NO_TARGET!r}; one of them is wrong")
-    return drawing_of_shapes(image, shapes, size, explicit, options, place)
+    if said not in (None, NO_TARGET) and not shapes:
+        raise DataFormatError(f"{place}: says {said!r}, but nothing is drawn; draw it or choose {NO_TARGET!r}")
+    if said not in (None, NO_TARGET, UNNAMED):
+        shapes = [(said, mask) for _, mask in shapes]
+    return drawing_of_shapes(image, shapes, size, said == NO_TARGET, options, place)
 
 
 def _mask_of_result(kind: str, result: dict[str, Any], size: tuple[int, int], place: str, repair: bool) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from annotation_tools.release import AgreedSamples
 from annotation_tools.review.model import Plan, ReviewSample
-from annotation_tools.review.store import ReviewStore, build_store
+from annotation_tools.review.store import STORE, ReviewStore, build_store
 from annotation_tools.workspace import Workspace, is_workspace
 from earthreason.data.exports import suffix_of
 from earthreason.data.release import find_release, list_samples
@@ -21,7 +21,6 @@ from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.questions.ledger import Ledger
 
-STORE = "review.sqlite"
 LEDGER = "ledger.sqlite"
 Progress = Callable[[int], object]
 Entry = tuple[str, Record, Path | None]

@@ -20,6 +20,8 @@ from typing import Any
 from annotation_tools.review.model import Item, Judgement, Plan, ReviewSample
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
+STORE = "review.sqlite"
+"""Name of the file in the folder of a review."""
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE samples (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-from annotation_tools.review.store import ReviewStore
+from annotation_tools.review.store import STORE, ReviewStore
 from earthreason.files import write_text
 
 
@@ -41,6 +42,22 @@ def settle_reviews(store: ReviewStore) -> dict[tuple[str, int], tuple[str, str]]
     return found
 
 
-def questions_by_sample(store: ReviewStore) -> dict[str, int]:
-    """How many questions each sample of a review has."""
-    return dict(store.rows("SELECT sample_id, questions FROM samples"))
+@dataclass(frozen=True)
+class Settled:
+    """One verdict and new text by sample id and number of the question; and the questions of every sample."""
+
+    verdicts: dict[tuple[str, int], tuple[str, str]]
+    questions: dict[str, int]
+
+
+def settled_reviews(folder: Path) -> Settled:
+    """What the review in a folder comes to.
+
+    Raises:
+        DataNotFoundError: there is none.
+    """
+    store = ReviewStore(folder / STORE)
+    try:
+        return Settled(settle_reviews(store), dict(store.rows("SELECT sample_id, questions FROM samples")))
+    finally:
+        store.close()

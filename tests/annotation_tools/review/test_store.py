@@ -178,7 +178,7 @@ def test_a_review_of_something_else_is_not_opened(tmp_path, release):
 
 
 def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
-    from annotation_tools.review.serve import check_free
+    from annotation_tools.net import check_free
 
     port = free_port()
     check_free("127.0.0.1", port)
