@@ -1,5 +1,9 @@
 """Tiny real pictures, GeoTIFFs and workspaces."""
 
+import re
+import shutil
+import socket
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,3 +54,53 @@ def workspace(tmp_path):
 def drawn(task, mask, who, category="pond", **facts):
     facts = {"created": "2026-01-01T10:00:00Z", "seconds": 20.0, "tool": "test", "key": f"{who}-{task}"} | facts
     return draw(task, mask, category, annotator=who, **facts)
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory):
+    """A real Label Studio on a free port."""
+    from annotation_tools.labelstudio.environment import environment_folder, installed_program
+    from annotation_tools.labelstudio.server import local_server
+
+    program = installed_program()
+    if program is None:
+        pytest.skip(
+            f"no Label Studio in {environment_folder()}; `python -m annotation_tools masks install` puts it there"
+        )
+    with local_server(program, tmp_path_factory.mktemp("label-studio"), "127.0.0.1", free_port()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("there is no Chromium; `apt-get install chromium` puts it there")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def join(running, email):
+    """Make an account on a Label Studio by its invitation; returns a client of that person and the password."""
+    import httpx
+
+    from annotation_tools.labelstudio.client import Client
+
+    with Client(running.url, running.login.token) as owner:
+        invite = owner.invite_url()
+    with httpx.Client(follow_redirects=True, timeout=60) as browser:
+        form = re.search(r'csrfmiddlewaretoken" value="([^"]+)"', browser.get(invite).text)
+        data = {"csrfmiddlewaretoken": form[1], "email": email, "password": "a-long-password-1"}
+        browser.post(invite, data=data, headers={"Referer": invite}).raise_for_status()
+        token = browser.get(f"{running.url}/api/current-user/token").json()["token"]
+    return Client(running.url, token)

@@ -20,6 +20,8 @@ from annotation_tools.review.store import GAP, Conflict, ReviewStore, build_stor
 from annotation_tools.review.verdicts import settle_reviews
 from earthreason.errors import DataFormatError, EarthReasonError
 
+from ..conftest import free_port
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -178,10 +180,7 @@ def test_a_review_of_something_else_is_not_opened(tmp_path, release):
 
 
 def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
-    from annotation_tools.net import check_free
-
     port = free_port()
-    check_free("127.0.0.1", port)
     command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(tmp_path / "review"),
                "--port", str(port), "--overlap", "1", "--per-image", "200"]  # fmt: skip
     saved = []
@@ -206,14 +205,6 @@ def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
     kept = {key for (key,) in store.rows("SELECT key FROM events")}
     assert len(saved) > 20
     assert set(saved) <= kept
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until_up(port):
