@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,6 +177,8 @@ def start(
 
 
 def _until_interrupted() -> None:
+    """Wait for Ctrl-C or a request to terminate."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while True:
             time.sleep(3600)

@@ -22,6 +22,8 @@ from earthreason.files import write_text
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 SERVER = "server.json"
+_WAIT = 60.0
+"""Seconds to wait for another command that changes the workspace."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Workspace:
 
         self.root.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.root / ".lock", timeout=60):
+            with FileLock(self.root / ".lock", timeout=_WAIT):
                 yield
         except Timeout:
             raise EarthReasonError(f"{self.root} is being changed by another command; wait for it") from None

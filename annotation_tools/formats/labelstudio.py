@@ -21,8 +21,8 @@ from earthreason.errors import DataFormatError
 
 IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
 """Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""
-LABEL = "target"
-"""The one label shapes have there: the category is chosen once an image, so that shapes cannot disagree."""
+LABELS = (BRUSH, POLYGON)
+"""What shapes are labelled there: the category is chosen once an image, so that shapes cannot disagree."""
 UNNAMED = "target"
 """The choice that stands for "there is one, of no category that is listed"."""
 _LABEL_KEYS = {"brushlabels": "brushlabels", "polygonlabels": "polygonlabels", "rectanglelabels": "rectanglelabels",
@@ -36,7 +36,7 @@ def results_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
     choice = {"from_name": CATEGORY, "to_name": IMAGE, "type": "choices", "value": {"choices": [said]}}
     if drawing.is_empty:
         return [choice]
-    value = {"format": "rle", "rle": encode_brush(drawing.mask), "brushlabels": [LABEL]}
+    value = {"format": "rle", "rle": encode_brush(drawing.mask), "brushlabels": [BRUSH]}
     brush = {"from_name": BRUSH, "to_name": IMAGE, "type": "brushlabels", "image_rotation": 0, "value": value, **size}
     return [brush, choice]
 
@@ -70,7 +70,7 @@ def drawing_of_results(
                 f"{where}: of type {kind!r}, which the project's configuration does not have; was it edited by hand?"
             )
         labels = value.get(_LABEL_KEYS[kind]) or [None]
-        label = None if labels[0] == LABEL else labels[0]
+        label = None if labels[0] in LABELS else labels[0]
         shapes.append((label, _mask_of_result(kind, result, size, where, options.repair)))
     if said == NO_TARGET and shapes:
         raise DataFormatError(f"{place}: has regions and the choice {NO_TARGET!r}; one of them is wrong")

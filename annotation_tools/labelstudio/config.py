@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Tree
 
 from annotation_tools.formats.base import NO_TARGET
 from annotation_tools.formats.cvat import parse_xml
-from annotation_tools.formats.labelstudio import BRUSH, CATEGORY, IMAGE, LABEL, POLYGON, UNNAMED, WAND
+from annotation_tools.formats.labelstudio import BRUSH, CATEGORY, IMAGE, LABELS, POLYGON, UNNAMED, WAND
 from earthreason.errors import DataFormatError, EarthReasonError
 
 _COLOUR = "#D627A0"
@@ -29,9 +29,10 @@ def label_config(categories: Sequence[str]) -> str:
     )  # fmt: skip
     for name in (*names, NO_TARGET):
         Tree.SubElement(choices, "Choice", value=name)
+    row = Tree.SubElement(view, "View", style="display: flex; gap: 1rem")
     for tag, name in (("BrushLabels", BRUSH), ("PolygonLabels", POLYGON)):
-        labels = Tree.SubElement(view, tag, name=name, toName=IMAGE)
-        Tree.SubElement(labels, "Label", value=LABEL, background=_COLOUR)
+        labels = Tree.SubElement(row, tag, name=name, toName=IMAGE)
+        Tree.SubElement(labels, "Label", value=name, background=_COLOUR, hotkey=name[0])
     Tree.SubElement(view, "MagicWand", name=WAND, toName=IMAGE)
     Tree.SubElement(
         view, "Image", name=IMAGE, value=f"${IMAGE}", zoom="true", zoomControl="true", rotateControl="false",
@@ -57,8 +58,8 @@ def check_config(config: str, place: str) -> None:
     shapes = [e for e in root.iter() if e.get("name") in (BRUSH, POLYGON)]
     labels = {label.get("value") for element in shapes for label in element.iter("Label")}
     choices = {choice.get("value") for choice in root.iter("Choice")}
-    if not faults and labels != {LABEL}:
-        faults.append(f"the one label {LABEL!r} of brush and polygon")
+    if not faults and labels != set(LABELS):
+        faults.append(f"{BRUSH!r} and {POLYGON!r} as the only labels of brush and polygon")
     if not faults and NO_TARGET not in choices:
         faults.append(f"the choice {NO_TARGET!r}")
     if faults:

@@ -10,7 +10,7 @@ from typing import Any
 from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import AS_STATED, ReadOptions
-from annotation_tools.formats.labelstudio import IMAGE, drawing_of_results, provenance_of, results_of_drawing
+from annotation_tools.formats.labelstudio import BRUSH, IMAGE, drawing_of_results, provenance_of, results_of_drawing
 from annotation_tools.labelstudio.client import Client, GoneError
 from annotation_tools.labelstudio.config import check_config, label_config
 from annotation_tools.workspace import SERVER, Task, Workspace
@@ -50,7 +50,9 @@ def push_project(
     restore_config: bool = False,
     progress: Progress = lambda _: None,
 ) -> Pushed:
-    """Make the project on first use; then add the tasks that it lacks, with their pre-annotations.
+    """Make the project on first use; then add the tasks that it lacks, with the shapes of their pre-annotations.
+
+    What it is, or that there is no target, stays a person's explicit choice.
 
     Interrupted, it goes on where it was.
 
@@ -117,8 +119,9 @@ def _task(client: Client, project: int, workspace: Workspace, task: Task, prelab
         "data": {IMAGE: address, "task": task.task, "height": task.height, "width": task.width,
                  "facts": describe(task), "asked": " / ".join(task.questions[:2]) or "Mark the target."}
     }  # fmt: skip
-    if prelabel is not None:
-        entry["predictions"] = [{"model_version": prelabel.tool or "import", "result": results_of_drawing(prelabel)}]
+    if prelabel is not None and not prelabel.is_empty:
+        shapes = [result for result in results_of_drawing(prelabel) if result["from_name"] == BRUSH]
+        entry["predictions"] = [{"model_version": prelabel.tool or "import", "result": shapes}]
     return entry
 
 

@@ -16,9 +16,10 @@ import httpx
 
 from annotation_tools.net import check_free
 from earthreason.errors import EarthReasonError
-from earthreason.files import atomic_path
+from earthreason.files import atomic_path, write_json
 
 OWNER = "owner@example.org"
+_RUNNING = "running.json"
 _PATIENCE = 180.0
 """Seconds the first start may take: it makes the database."""
 
@@ -65,8 +66,9 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
     Raises:
         EarthReasonError: the port is taken, or it does not come up; names the log.
     """
-    check_free(host, port)  # Label Studio itself would silently take the next port
     folder.mkdir(parents=True, exist_ok=True)
+    _refuse_second(folder)
+    check_free(host, port)  # Label Studio itself would silently take the next port
     login, log = login_of(folder), folder / "server.log"
     command = [
         str(program), "start", "--no-browser", "--internal-host", host, "--port", str(port), "--data-dir", str(folder),
@@ -77,6 +79,7 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                    env=_environment(folder), cwd=folder, start_new_session=True)  # fmt: skip
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    write_json(folder / _RUNNING, {"pid": process.pid, "url": url})
     try:
         _wait(process, url, log)
         yield Running(url, login)
@@ -87,6 +90,28 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        (folder / _RUNNING).unlink(missing_ok=True)
+
+
+def _refuse_second(folder: Path) -> None:
+    """Two servers on one embedded database would spoil it; one outlives us when we are killed.
+
+    Raises:
+        EarthReasonError: one is running; says how to stop it.
+    """
+    path = folder / _RUNNING
+    if not path.is_file():
+        return
+    known = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        command = Path(f"/proc/{known['pid']}/cmdline").read_bytes()
+    except OSError:
+        return
+    if str(folder).encode() in command:
+        raise EarthReasonError(
+            f"the Label Studio of this workspace is still running at {known['url']}; `masks collect` works with it, "
+            f"`kill {known['pid']}` stops it"
+        )
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -112,4 +112,4 @@ def _far(camp: list[Drawing], mask: np.ndarray, least: float) -> str:
     near = sum(mask_iou(drawing.mask, mask) >= least for drawing in camp)
     if 2 * near > len(camp):
         return ""
-    return f"{near} of {len(camp)} masks have an IoU of {least:g} with what they come to"
+    return f"{near} of {len(camp)} masks reach an IoU of {least:g} with the mask they come to"

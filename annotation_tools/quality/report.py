@@ -18,16 +18,19 @@ from annotation_tools.drawing import Drawing
 from annotation_tools.quality.agreement import Quality
 from annotation_tools.quality.masks import MaskPair
 from annotation_tools.quality.ratings import Agreement
+from annotation_tools.review.pictures import MASK_COLOUR
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.files import write_text
 from earthreason.masks.grids import nearest_indices
-from earthreason.reports.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, outline_mask
+from earthreason.reports.overlay import outline_mask
 from earthreason.reports.page import embed_image
 
 SHOWN = 40
 """Pairs of masks on the page, the worst first."""
 _SIDE = 420
-_TINT = 0.5
+_TINT = 0.6
+_FIRST_COLOUR, _SECOND_COLOUR = MASK_COLOUR, (255, 200, 30)
+"""Magenta and amber: far apart in lightness too, and rare on the ground."""
 _BOTH_COLOUR = (255, 255, 255)
 
 
@@ -139,7 +142,7 @@ def _show(
 
 
 def draw_difference(image: Image.Image, first: np.ndarray, second: np.ndarray) -> Image.Image:
-    """Tint what only one of two masks marks (green the first, orange the second) and outline both.
+    """Tint what only one of two masks marks (magenta the first, amber the second) and outline both.
 
     Args:
         image: RGB, of any size.
@@ -149,7 +152,7 @@ def draw_difference(image: Image.Image, first: np.ndarray, second: np.ndarray) -
     rows, columns = nearest_indices(first.shape[0], image.height), nearest_indices(first.shape[1], image.width)
     one, other = first[rows][:, columns], second[rows][:, columns]
     pixels = np.asarray(image).astype(np.float32)
-    for region, colour in ((one & ~other, TRUTH_COLOUR), (other & ~one, PREDICTION_COLOUR)):
+    for region, colour in ((one & ~other, _FIRST_COLOUR), (other & ~one, _SECOND_COLOUR)):
         pixels[region] = pixels[region] * (1 - _TINT) + np.array(colour, np.float32) * _TINT
     drawn = Image.fromarray(pixels.astype(np.uint8))
     if (one & other).any():

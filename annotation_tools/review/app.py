@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
 from annotation_tools.review.model import LONGEST_TEXT, REASONS, Item, Judgement
-from annotation_tools.review.pictures import PREVIEW, overlay_png, picture_bytes
+from annotation_tools.review.pictures import PREVIEW, Box, overlay_png, picture_bytes
 from annotation_tools.review.store import Conflict, ReviewStore
 from earthreason.errors import EarthReasonError
 
@@ -111,16 +111,31 @@ def create_app(store: ReviewStore) -> FastAPI:
         return {"saved": True}
 
     @app.get("/picture/{sample}")
-    def picture(sample: int, whole: bool = False) -> Response:
-        content, media = picture_bytes(folder / store.facts(sample)["picture"], whole)
+    def picture(sample: int, box: str = "") -> Response:
+        content, media = picture_bytes(folder / store.facts(sample)["picture"], parse_box(box))
         return Response(content, media_type=media, headers={"Cache-Control": "private, max-age=3600"})
 
     @app.get("/mask/{sample}")
-    def mask(sample: int, edge: bool = False, whole: bool = False) -> Response:
-        content = overlay_png(folder / store.facts(sample)["mask"], edge, whole)
+    def mask(sample: int, edge: bool = False, box: str = "") -> Response:
+        content = overlay_png(folder / store.facts(sample)["mask"], edge, parse_box(box))
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     return app
+
+
+def parse_box(text: str) -> Box | None:
+    """Left, top, width and height; None for the whole image.
+
+    Raises:
+        EarthReasonError: not four whole numbers.
+    """
+    if not text:
+        return None
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError:
+        raise EarthReasonError(f"box {text!r}: give left,top,width,height in pixels") from None
+    return left, top, width, height
 
 
 def clean_name(text: str) -> str:

@@ -43,7 +43,9 @@ def test_tasks_go_out_with_gsd_and_prelabels_and_only_once(client, server, works
     assert push_project(client, workspace, LOCAL).added == 0
     task = server.task("a")
     assert task["data"]["facts"] == "30 x 20 pixels, ground resolution unknown"
-    assert task["predictions"][0]["model_version"] == "grabcut"
+    (guess,) = task["predictions"]
+    assert guess["model_version"] == "grabcut"
+    assert [entry["type"] for entry in guess["result"]] == ["brushlabels"]  # the category is for people to say
     assert "predictions" not in server.task("b")
     assert len(server.projects) == 1
 
@@ -123,7 +125,7 @@ def test_something_else_at_the_url_is_no_label_studio():
     ('name="brush"', 'name="pinsel"', "<BrushLabels name='brush'>"),
     ('value="no target"', 'value="nothing"', "'no target'"),
     ('name="category"', 'name="klass"', "<Choices name='category'>"),
-    ('value="target" back', 'value="road" back', "'target'"),
+    ('value="polygon" back', 'value="road" back', "'polygon'"),
     ("<View>", "<View", "cannot be read"), ("<View>", '<!DOCTYPE x [<!ENTITY a "b">]><View>', "cannot be read"),
 ])  # fmt: skip
 def test_a_configuration_edited_by_hand_is_refused_and_can_be_put_back(client, server, pushed, old, new, lacks):
@@ -182,7 +184,8 @@ POLYGON = {
 def polygon(*points):
     choice = result()[1]
     return [
-        POLYGON | {"value": {"points": [[x / 30 * 100, y / 20 * 100] for x, y in points], "polygonlabels": ["target"]}},
+        POLYGON
+        | {"value": {"points": [[x / 30 * 100, y / 20 * 100] for x, y in points], "polygonlabels": ["polygon"]}},
         choice,
     ]
 

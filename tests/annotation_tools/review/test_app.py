@@ -117,12 +117,32 @@ def test_a_hostile_name_is_shown_as_text_or_refused(client):
     assert client.get("/review", params={"reviewer": " "}).status_code == 404
 
 
-def test_pictures_are_previews_until_the_whole_is_asked_for(client, release):
+def test_large_pictures_are_previews_and_sharp_where_one_looks(client, release):
     picture = next((release / "train" / "images").glob("a.*"))
-    Image.new("RGB", (PREVIEW * 2, 40)).save(picture)
-    small = Image.open(io.BytesIO(client.get("/picture/1").content))
-    whole = Image.open(io.BytesIO(client.get("/picture/1?whole=true").content))
-    assert (small.width, whole.width) == (PREVIEW, PREVIEW * 2)
+    wide = np.zeros((40, PREVIEW * 2, 3), np.uint8)
+    wide[:, 100:140] = 255
+    Image.fromarray(wide).save(picture, quality=95)
+    preview = Image.open(io.BytesIO(client.get("/picture/1").content))
+    part = np.asarray(Image.open(io.BytesIO(client.get("/picture/1?box=90,0,60,40").content)))
+    assert preview.width == PREVIEW
+    assert part.shape == (40, 60, 3)
+    assert part[:, 12:48].min() > 200
+    assert part[:, :8].max() < 60
+
+
+@pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "0,0,99999,1", "-1,0,5,5", "0,0,0,5"])
+def test_parts_outside_the_image_are_refused(client, box):
+    for path in ("/picture/1", "/mask/1"):
+        answer = client.get(path, params={"box": box})
+        assert answer.status_code == 404
+        assert "box" in answer.json()["error"] or "outside the image" in answer.json()["error"]
+
+
+def test_a_part_of_the_overlay_is_that_part_of_the_mask(client, release):
+    part = client.get("/mask/1?box=3,2,10,6")
+    overlay = np.asarray(Image.open(io.BytesIO(part.content)).convert("RGBA"))[..., 3] > 0
+    truth = np.asarray(Image.open(release / "train" / "labels" / "a.png")) > 0
+    assert np.array_equal(overlay, truth[2:8, 3:13])
 
 
 def test_the_overlay_is_the_mask(client, release):
