@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -44,9 +46,15 @@ class Draft(Who):
     text: str = Field(max_length=LONGEST_TEXT)
 
 
-def create_app(store: ReviewStore) -> FastAPI:
-    """The application over an open review."""
+def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
+    """The application over an open review.
+
+    Args:
+        store: of the review.
+        hosts: names it answers to, so that a page elsewhere cannot point its own name at this machine.
+    """
     app = FastAPI(title="EarthReason question review", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     folder = store.path.parent

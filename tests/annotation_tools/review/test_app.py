@@ -102,6 +102,18 @@ def test_pages_of_other_addresses_cannot_judge(client):
     assert ask(client, 0)["verdict"] is None
 
 
+def test_a_name_pointed_at_this_machine_from_elsewhere_is_not_answered(review):
+    client = TestClient(create_app(review, ("127.0.0.1", "localhost")), base_url="http://evil.example")
+    assert client.get("/api/place", params={"reviewer": "anna"}).status_code == 400
+
+
+def test_the_start_page_tells_how_much_others_judged_and_not_what(client):
+    judge(client, ask(client), "reject", reasons=["leak"])
+    page = client.get("/").text
+    assert ">anna</a></td><td>1</td>" in page
+    assert "1 of 12 judged" in page
+
+
 def test_pages_have_no_inline_script_and_a_strict_policy(client):
     for path in ("/", "/review?reviewer=anna"):
         page = client.get(path)
