@@ -48,6 +48,7 @@ def review(
         float, typer.Option("--second-pass", min=0, max=1, help="Share that comes back to the same person, blind.")
     ] = 0.05,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those images.")] = 0,
+    stale_ok: Annotated[bool, typer.Option("--stale-ok", help="Go on although SRC has changed since.")] = False,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
 ) -> None:
@@ -64,7 +65,7 @@ def review(
 
     check_free(host, port)
     with tqdm(unit="image", desc="preparing", leave=False) as bar:
-        store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update)
+        store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update, stale_ok)
     console = stdout()
     console.print(f"{store.questions} questions about {store.images} images: http://{host}:{port}/", soft_wrap=True)
     then = f"python -m annotation_tools verdicts {out} --out verdicts.jsonl"
@@ -82,11 +83,11 @@ def verdicts(
 
     Example: python -m annotation_tools verdicts review --out verdicts.jsonl
     """
-    from annotation_tools.review.build import open_review
-    from annotation_tools.review.model import Plan
+    from annotation_tools.review.schema import STORE
+    from annotation_tools.review.store import ReviewStore
     from annotation_tools.review.verdicts import write_verdicts
 
-    store = open_review(None, folder, Plan())
+    store = ReviewStore(folder / STORE)
     counts = write_verdicts(store, out)
     told = ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts yet"
     stdout().print(f"{out}: {told}", soft_wrap=True)
@@ -107,7 +108,8 @@ def agreement(
     """
     from annotation_tools.quality.agreement import measure_quality
     from annotation_tools.quality.report import print_quality, write_quality
-    from annotation_tools.review.store import STORE, ReviewStore
+    from annotation_tools.review.schema import STORE
+    from annotation_tools.review.store import ReviewStore
 
     workspace = Workspace.open(work)
     verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from annotation_tools.formats.base import checked_size
 from earthreason.data.pictures import open_picture, png_bytes, rgb_content
 from earthreason.errors import DataFormatError
 
@@ -98,6 +99,7 @@ def _read_tiff(path: Path, bands: tuple[int, int, int] | None) -> Picture:
                 chosen = bands or ((1, 2, 3) if source.count >= 3 else (1, 1, 1))
                 if max(chosen) > source.count or min(chosen) < 1:
                     raise DataFormatError(f"{path}: has {source.count} bands, so --bands {chosen} cannot be read")
+                checked_size(source.height, source.width, str(path))
                 pixels = source.read(list(chosen))
                 valid = source.dataset_mask() > 0
                 placed = source.transform != rasterio.Affine.identity()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -191,7 +192,9 @@ def import_masks(root: Path, path: Path, options: ImportOptions = PLAIN) -> Impo
                 f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts "
                 "only as 'no target' where the file says so, or with --unmarked-is-empty"
             )
-        faults = [fault for drawing in drawings if (fault := workspace.fault_of(drawing))]
+        twice = Counter((drawing.image, drawing.annotator, drawing.key) for drawing in drawings)
+        faults = [f"{image}: drawn {count} times" for (image, _, _), count in twice.items() if count > 1]
+        faults += [fault for drawing in drawings if (fault := workspace.fault_of(drawing))]
         if faults:
             raise DrawingError(str(path), faults)
         if any(drawing.annotator for drawing in drawings):

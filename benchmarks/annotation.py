@@ -32,7 +32,8 @@ def review(images: int) -> None:
 
     from annotation_tools.review.app import create_app
     from annotation_tools.review.model import Plan
-    from annotation_tools.review.store import STORE, ReviewStore, build_store
+    from annotation_tools.review.schema import STORE, build_store
+    from annotation_tools.review.store import ReviewStore
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / STORE

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from annotation_tools.drawing import Drawing, unite
+from earthreason.errors import DataFormatError
 
 NO_TARGET = "no target"
 """The label, flag or choice that says: I looked, and nothing answers."""
@@ -29,6 +30,8 @@ class ReadOptions:
 
 
 AS_STATED = ReadOptions()
+MOST_PIXELS = 178_956_970
+"""Of an image; Pillow refuses more, and a file that states more would take the memory for nothing."""
 Shapes = list[tuple[str | None, np.ndarray]]
 
 
@@ -52,6 +55,21 @@ def drawing_of_shapes(
     if not chosen and not explicit_empty and not options.unmarked_is_empty:
         return None
     return unite(image, chosen, size, place)
+
+
+def checked_size(height: object, width: object, place: str) -> tuple[int, int]:
+    """Height and width that a file states.
+
+    Raises:
+        DataFormatError: not whole numbers from 1, or too many pixels.
+    """
+    try:
+        size = int(str(height)), int(str(width))
+    except ValueError:
+        raise DataFormatError(f"{place}: its size {width!r} x {height!r} is not whole pixels") from None
+    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+        raise DataFormatError(f"{place}: {size[1]} x {size[0]} pixels; an image has 1 to {MOST_PIXELS:,}")
+    return size
 
 
 def stem(name: str) -> str:

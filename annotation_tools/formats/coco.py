@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import AS_STATED, ReadOptions, drawing_of_shapes, stem
+from annotation_tools.formats.base import AS_STATED, ReadOptions, checked_size, drawing_of_shapes, stem
 from annotation_tools.formats.polygons import burn, checked_polygon
 from earthreason.data.referring import mask_of_annotation
 from earthreason.data.sources import named
@@ -37,8 +37,8 @@ def read_coco(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
             raise DataFormatError(f"{path}: annotations of image_id {sorted(unknown, key=str)[0]}, which is not listed")
         found = []
         for image in table["images"]:
-            size = int(image["height"]), int(image["width"])
             name = f"{path}, image {image['file_name']!r}"
+            size = checked_size(image["height"], image["width"], name)
             shapes = [
                 (
                     categories.get(entry.get("category_id")),

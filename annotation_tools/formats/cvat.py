@@ -10,7 +10,15 @@ from xml.etree import ElementTree as Tree
 import numpy as np
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import AS_STATED, NO_TARGET, ReadOptions, Shapes, drawing_of_shapes, stem
+from annotation_tools.formats.base import (
+    AS_STATED,
+    NO_TARGET,
+    ReadOptions,
+    Shapes,
+    checked_size,
+    drawing_of_shapes,
+    stem,
+)
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.runs import bounding_box, from_row_runs, row_runs
 from earthreason.data.sources import named
@@ -61,7 +69,7 @@ def read_cvat(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
 
 def _drawing_of_image(image: Any, path: Path, options: ReadOptions) -> Drawing | None:
     place = f"{path}, image {image.get('name')!r}"
-    size = int(image.attrib["height"]), int(image.attrib["width"])
+    size = checked_size(image.attrib["height"], image.attrib["width"], place)
     shapes: Shapes = []
     for number, element in enumerate((e for e in image if e.tag not in _IGNORED), start=1):
         where = f"{place}, shape {number} ({element.get('label')!r})"

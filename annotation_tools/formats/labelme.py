@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import AS_STATED, NO_TARGET, ReadOptions, Shapes, drawing_of_shapes, stem
+from annotation_tools.formats.base import (
+    AS_STATED,
+    NO_TARGET,
+    ReadOptions,
+    Shapes,
+    checked_size,
+    drawing_of_shapes,
+    stem,
+)
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.runs import bounding_box
 from earthreason.data.pictures import mask_of
@@ -21,7 +29,7 @@ from earthreason.data.sources import named
 from earthreason.errors import DataFormatError
 
 _VERSION = "5.5.0"
-"""Of the format: the newest labelme that reads every file this module writes need not be newer."""
+"""Stated in files that are written anew; shapes of type `mask` exist since 5.3."""
 _CIRCLE_POINTS = 64
 
 
@@ -43,7 +51,7 @@ def drawing_of_document(document: dict[str, Any], image: str, place: str, option
     Raises:
         DataFormatError: a shape cannot be a mask.
     """
-    size = int(document["imageHeight"]), int(document["imageWidth"])
+    size = checked_size(document["imageHeight"], document["imageWidth"], place)
     shapes: Shapes = []
     for number, shape in enumerate(document["shapes"], start=1):
         where = f"{place}, shape {number} ({shape['label']!r})"

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import AS_STATED, NO_TARGET, ReadOptions, Shapes, drawing_of_shapes, stem
+from annotation_tools.formats.base import (
+    AS_STATED,
+    NO_TARGET,
+    ReadOptions,
+    Shapes,
+    checked_size,
+    drawing_of_shapes,
+    stem,
+)
 from annotation_tools.formats.brush import decode_brush, encode_brush
 from annotation_tools.formats.polygons import fill_polygon
 from earthreason.data.pictures import open_picture
@@ -157,7 +165,7 @@ def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawi
 def _size(data: dict[str, Any], results: list[dict[str, Any]], place: str) -> tuple[int, int]:
     for source, names in ((data, ("height", "width")), *((r, ("original_height", "original_width")) for r in results)):
         if all(isinstance(source.get(name), int) for name in names):
-            return source[names[0]], source[names[1]]
+            return checked_size(source[names[0]], source[names[1]], place)
     raise DataFormatError(f"{place}: says nowhere how large the image is")
 
 

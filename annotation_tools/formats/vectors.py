@@ -119,8 +119,26 @@ def _stated_crs(path: Path, crs: str | None) -> str | None:
     return crs
 
 
+def _urn(crs: str, image: str) -> str:
+    """The name of a CRS as GeoJSON files state it.
+
+    Raises:
+        DataFormatError: the CRS has no code in a register.
+    """
+    from pyproj import CRS
+
+    code = CRS.from_user_input(crs).to_authority()
+    if code is None:
+        raise DataFormatError(f"{image}: its CRS has no EPSG code, so GeoJSON cannot state it; export as coco or png")
+    return f"urn:ogc:def:crs:{code[0]}::{code[1]}"
+
+
 def write_geojson(path: Path, drawing: Drawing, frame: Frame) -> None:
-    """Write the outline of a mask as polygons in world coordinates (or pixels where the image has none)."""
+    """Write the outline of a mask as polygons in world coordinates (or pixels where the image has none).
+
+    Raises:
+        DataFormatError: GeoJSON cannot state the image's CRS.
+    """
     from affine import Affine
     from rasterio.features import shapes
 
@@ -138,5 +156,5 @@ def write_geojson(path: Path, drawing: Drawing, frame: Frame) -> None:
     ]
     document: dict[str, Any] = {"type": "FeatureCollection", "features": features}
     if frame.crs is not None:
-        document["crs"] = {"type": "name", "properties": {"name": frame.crs}}
+        document["crs"] = {"type": "name", "properties": {"name": _urn(frame.crs, drawing.image)}}
     write_json(path, document, indent=None)

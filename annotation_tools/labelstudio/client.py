@@ -153,10 +153,9 @@ class Client:
         )
         return f"/data/{listed[0]['file']}"
 
-    def import_tasks(self, project: int, tasks: list[dict[str, Any]]) -> list[int]:
-        """Add tasks with their predictions; returns their ids."""
-        answer = self.call("POST", f"/api/projects/{project}/import", params={"return_task_ids": "true"}, json=tasks)
-        return [int(task) for task in answer["task_ids"]]
+    def import_tasks(self, project: int, tasks: list[dict[str, Any]]) -> None:
+        """Add tasks with their predictions."""
+        self.call("POST", f"/api/projects/{project}/import", json=tasks)
 
     def tasks(self, project: int) -> Iterator[dict[str, Any]]:
         """All tasks of a project with data and annotations, by pages."""
@@ -169,11 +168,6 @@ class Client:
             if seen >= answer["total"] or not answer["tasks"]:
                 return
             page += 1
-
-    def annotate(self, task: int, result: list[dict[str, Any]], seconds: float | None = None) -> int:
-        """Add an annotation in the name of the token's owner; returns its id."""
-        answer = self.call("POST", f"/api/tasks/{task}/annotations/", json={"result": result, "lead_time": seconds})
-        return int(answer["id"])
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -72,12 +72,11 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
     login, log = login_of(folder), folder / "server.log"
     command = [
         str(program), "start", "--no-browser", "--internal-host", host, "--port", str(port), "--data-dir", str(folder),
-        "--username", login.email, "--password", login.password, "--user-token", login.token,
-        "--enable-legacy-api-token",
+        "--username", login.email, "--enable-legacy-api-token",
     ]  # fmt: skip
     with log.open("ab") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                   env=_environment(folder), cwd=folder, start_new_session=True)  # fmt: skip
+                                   env=_environment(folder, login), cwd=folder, start_new_session=True)  # fmt: skip
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     write_json(folder / _RUNNING, {"pid": process.pid, "url": url})
     try:
@@ -114,10 +113,13 @@ def _refuse_second(folder: Path) -> None:
         )
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, login: Login) -> dict[str, str]:
+    """Secrets go this way: command lines can be read by everybody on the machine."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     return inherited | {
         "LABEL_STUDIO_BASE_DATA_DIR": str(folder),
+        "LABEL_STUDIO_PASSWORD": login.password,
+        "LABEL_STUDIO_USER_TOKEN": login.token,
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",

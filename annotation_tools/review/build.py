@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,8 +12,9 @@ import numpy as np
 
 from annotation_tools.release import AgreedSamples
 from annotation_tools.review.model import Plan, ReviewSample
-from annotation_tools.review.store import STORE, ReviewStore, build_store
-from annotation_tools.workspace import Workspace, is_workspace
+from annotation_tools.review.schema import STORE, build_store
+from annotation_tools.review.store import ReviewStore
+from annotation_tools.workspace import CONSENSUS, DRAWINGS, TASKS, Workspace, is_workspace
 from earthreason.data.exports import suffix_of
 from earthreason.data.release import find_release, list_samples
 from earthreason.data.schema import Record, encode_mask_png
@@ -27,38 +29,64 @@ Entry = tuple[str, Record, Path | None]
 """Split, record, and the file its picture already is (None: it must be copied)."""
 
 
-def open_review(source: str | None, folder: Path, plan: Plan, progress: Progress = lambda _: None) -> ReviewStore:
+def open_review(
+    source: str, folder: Path, plan: Plan, progress: Progress = lambda _: None, stale_ok: bool = False
+) -> ReviewStore:
     """Open the review in a folder; make it first if the folder is not there or is empty.
 
     Args:
-        source: what is reviewed; None only opens.
+        source: what is reviewed.
         folder: of the review.
         plan: who judges how much; counts when the review is made.
         progress: called with 1 for every sample taken in.
+        stale_ok: go on with a review although its source has changed since it was made.
 
     Raises:
-        EarthReasonError: the folder holds a review of something else, or nothing and no source is given.
+        EarthReasonError: the folder holds a review of something else, or of an earlier state of the source.
     """
-    path = folder / STORE
-    if source is None or path.is_file():
+    identity, path = _identity(source), folder / STORE
+    if path.is_file():
         store = ReviewStore(path)
-        identity = None if source is None else _identity(source)
-        if identity is not None and store.setting("source") != identity:
-            held = store.setting("source")
-            store.close()
+        held, state = store.setting("source"), store.setting("state")
+        if held == identity and (stale_ok or state == _state(source)):
+            return store
+        store.close()
+        if held != identity:
             raise EarthReasonError(f"{folder} holds the review of {held}, not of {identity}; give another --out")
-        return store
+        raise EarthReasonError(
+            f"{source} has changed since the review in {folder} was made, whose verdicts are about what it was then; "
+            "make a new review with another --out, or go on with the old one with --stale-ok"
+        )
     refuse_taken(folder)
     with atomic_path(folder) as temporary:
         (temporary / "masks").mkdir(parents=True)
         (temporary / "pictures").mkdir()
-        samples = _samples(source, temporary, folder, progress)
-        build_store(temporary / STORE, samples, plan, {"source": _identity(source), "run": is_run(source)})
+        settings = {"source": identity, "state": _state(source), "run": is_run(source)}
+        build_store(temporary / STORE, _samples(source, temporary, folder, progress), plan, settings)
     return ReviewStore(path)
 
 
 def _identity(source: str) -> str:
     return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _state(source: str) -> str:
+    """A short hash that changes when what would be reviewed changes."""
+    digest, path = hashlib.sha256(), Path(source)
+    if is_run(source):
+        ledger = Ledger(path / LEDGER)
+        for _, result in ledger.results():
+            digest.update(repr((result.sample_id, result.status, result.questions, result.answers)).encode())
+        ledger.close()
+        return digest.hexdigest()[:16]
+    if is_workspace(path):
+        files = [path / name for name in (TASKS, DRAWINGS, CONSENSUS)]
+    else:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in (file for file in files if file.is_file()):
+        status = file.stat()
+        digest.update(f"{file.name}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def is_run(source: str) -> bool:

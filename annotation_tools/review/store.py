@@ -6,55 +6,20 @@ survives `kill -9` and a power cut. Events are only ever appended; `verdicts` ho
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.review.model import Item, Judgement, Plan, ReviewSample
+from annotation_tools.review.model import Item, Judgement, Plan
+from annotation_tools.review.schema import share
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
-STORE = "review.sqlite"
-"""Name of the file in the folder of a review."""
-_SCHEMA = """
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE samples (
-    sample INTEGER PRIMARY KEY, sample_id TEXT NOT NULL UNIQUE, split TEXT NOT NULL, picture TEXT NOT NULL,
-    mask TEXT NOT NULL, height INTEGER NOT NULL, width INTEGER NOT NULL, is_empty INTEGER NOT NULL,
-    answers TEXT NOT NULL, category TEXT, ground_resolution REAL, questions INTEGER NOT NULL, open INTEGER NOT NULL
-);
-CREATE TABLE items (
-    item INTEGER PRIMARY KEY, sample INTEGER NOT NULL, number INTEGER NOT NULL, question TEXT NOT NULL,
-    UNIQUE (sample, number)
-);
-CREATE TABLE claims (
-    reviewer TEXT NOT NULL, first_place INTEGER NOT NULL, sample INTEGER NOT NULL, round INTEGER NOT NULL,
-    claimed REAL NOT NULL, released INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (reviewer, first_place), UNIQUE (reviewer, sample, round)
-);
-CREATE TABLE events (
-    event INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, reviewer TEXT NOT NULL, place INTEGER NOT NULL,
-    item INTEGER NOT NULL, round INTEGER NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL, key TEXT UNIQUE,
-    target INTEGER UNIQUE
-);
-CREATE INDEX events_of_item ON events (reviewer, item, round, event);
-CREATE INDEX events_of_kind ON events (reviewer, kind, event);
-CREATE TABLE verdicts (
-    reviewer TEXT NOT NULL, item INTEGER NOT NULL, round INTEGER NOT NULL, event INTEGER NOT NULL,
-    verdict TEXT NOT NULL, PRIMARY KEY (reviewer, item, round)
-);
-CREATE INDEX verdicts_of_item ON verdicts (item, round);
-CREATE TABLE drafts (
-    reviewer TEXT NOT NULL, item INTEGER NOT NULL, round INTEGER NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (reviewer, item, round)
-);
-"""
 LEASE = 24 * 3600.0
 """Seconds after which an image that someone took and left unfinished is offered to others."""
 GAP = 10
@@ -63,47 +28,6 @@ GAP = 10
 
 class Conflict(EarthReasonError):
     """The item was judged in another window meanwhile."""
-
-
-def build_store(path: Path, samples: Iterable[ReviewSample], plan: Plan, settings: dict[str, Any]) -> int:
-    """Make the store of a new review; returns how many questions it holds.
-
-    Raises:
-        DataFormatError: a sample id stands twice, or there is no question.
-    """
-    database = sqlite3.connect(path)
-    database.execute("PRAGMA journal_mode=WAL")
-    count = 0
-    with database:
-        database.executescript(_SCHEMA)
-        for number, sample in enumerate(samples, start=1):
-            wanted = plan.per_image if _share(plan.seed, "overlap", sample.sample_id) < plan.overlap else 1
-            try:
-                database.execute(
-                    "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (number, sample.sample_id, sample.split, sample.picture, sample.mask, sample.height, sample.width,
-                     sample.is_empty, json.dumps(sample.answers), sample.category, sample.ground_resolution,
-                     len(sample.questions), wanted),
-                )  # fmt: skip
-            except sqlite3.IntegrityError:
-                raise DataFormatError(f"sample {sample.sample_id!r} stands twice in the source") from None
-            rows = [(number, place, question) for place, question in enumerate(sample.questions)]
-            database.executemany("INSERT INTO items (sample, number, question) VALUES (?, ?, ?)", rows)
-            count += len(rows)
-        kept = {**settings, "plan": vars(plan)}
-        database.executemany(
-            "INSERT INTO settings VALUES (?, ?)", [(name, json.dumps(value)) for name, value in kept.items()]
-        )
-    database.close()
-    if not count:
-        raise DataFormatError("the source holds no question to review")
-    return count
-
-
-def _share(seed: int, purpose: str, sample_id: str) -> float:
-    """A number in [0, 1) that depends on the sample only, so that a review is built the same each time."""
-    digest = hashlib.sha256(f"{seed}\n{purpose}\n{sample_id}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / float(1 << 48)
 
 
 class ReviewStore:
@@ -140,10 +64,11 @@ class ReviewStore:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _one(self, statement: str, *values: Any) -> Any:
         with self._lock:
@@ -273,7 +198,7 @@ class ReviewStore:
             reviewer, reviewer,
         )  # fmt: skip
         candidates = places if at_end else places[: -GAP or None]
-        drawn = min(candidates, key=lambda row: _share(self.plan.seed, "second pass", row[1]), default=None)
+        drawn = min(candidates, key=lambda row: share(self.plan.seed, "second pass", row[1]), default=None)
         return None if drawn is None else int(drawn[0])
 
     def facts(self, sample: int) -> dict[str, Any]:

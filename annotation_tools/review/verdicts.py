@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotation_tools.review.store import STORE, ReviewStore
+from annotation_tools.review.schema import STORE
+from annotation_tools.review.store import ReviewStore
 from earthreason.files import write_text
 
 

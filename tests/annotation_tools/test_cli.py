@@ -13,7 +13,7 @@ import pytest
 
 from annotation_tools.workspace import Workspace
 
-from .conftest import box, drawn, free_port, write_picture
+from .conftest import annotate, box, drawn, free_port, write_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (20, 30)
@@ -149,7 +149,6 @@ def test_start_runs_until_it_is_stopped_and_collects(tmp_path):
     import httpx
 
     from annotation_tools.drawing import draw
-    from annotation_tools.formats.labelstudio import results_of_drawing
     from annotation_tools.labelstudio.client import Client
     from annotation_tools.labelstudio.environment import environment_folder, installed_program
 
@@ -183,7 +182,7 @@ def test_start_runs_until_it_is_stopped_and_collects(tmp_path):
         assert "is still running at" in second.stderr
         with Client(f"http://127.0.0.1:{port}", login["token"]) as client:
             (task,) = client.tasks(1)
-            client.annotate(task["id"], results_of_drawing(draw("a", box(SIZE, 1, 1, 9, 9), "pond")), 3.0)
+            annotate(client, task["id"], draw("a", box(SIZE, 1, 1, 9, 9), "pond"), 3.0)
         server.send_signal(signal.SIGTERM)
         told, _ = server.communicate(timeout=60)
     finally:

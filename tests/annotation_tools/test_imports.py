@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from annotation_tools.errors import DrawingError
+from annotation_tools.exports import export_workspace
 from annotation_tools.formats.base import ReadOptions
 from annotation_tools.images import read_picture, stretch
 from annotation_tools.imports import ImportOptions, import_images, import_masks
@@ -213,7 +214,7 @@ def test_xml_with_entities_is_refused(workspace, tmp_path, head):
     ("content", "message"),
     [("<annotations", "not XML"), ("<other/>", "root is <other>"),
      ("<annotations><track/></annotations>", "video tracks"),
-     ('<annotations><image id="0" name="a.png" width="x" height="2"/></annotations>', "not CVAT for images")],
+     ('<annotations><image id="0" name="a.png" width="3"/></annotations>', "not CVAT for images")],
 )  # fmt: skip
 def test_broken_cvat_files_say_what_is_wrong(workspace, tmp_path, content, message):
     (tmp_path / "v.xml").write_text(content)
@@ -282,6 +283,24 @@ def test_an_image_the_workspace_does_not_have_is_named(workspace, tmp_path):
         import_masks(workspace.root, coco(tmp_path / "c.json", [[2, 3, 10, 3, 10, 12]], name="zebra.png"))
 
 
+@pytest.mark.parametrize("size", [(0, 30), (10**6, 10**6), ("x", 30)])
+def test_sizes_no_image_can_have_are_refused_before_memory_is_taken(workspace, tmp_path, size):
+    for path in (coco(tmp_path / "c.json", [SQUARE[0] * 3], size), labelme(tmp_path / "a.json", SQUARE, size=size),
+                 cvat(tmp_path / "v.xml", '<box label="p" xtl="0" ytl="0" xbr="2" ybr="2"/>', size=size)):  # fmt: skip
+        with pytest.raises(DataFormatError, match="pixels"):
+            import_masks(workspace.root, path)
+
+
+def test_an_image_that_a_file_draws_twice_is_named(workspace, tmp_path):
+    image = (
+        '<image id="1" name="sub/a.png" width="30" height="20"><box label="p" xtl="0" ytl="0" xbr="2" ybr="2"/></image>'
+    )
+    path = cvat(tmp_path / "v.xml", '<box label="p" xtl="0" ytl="0" xbr="5" ybr="5"/>')
+    path.write_text(path.read_text().replace("</annotations>", f"{image}</annotations>"))
+    with pytest.raises(DrawingError, match="a: drawn 2 times"):
+        import_masks(workspace.root, path)
+
+
 def geojson(path, ring, crs=None, label="pond"):
     feature = {"type": "Feature", "properties": {"category": label},
                "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}}  # fmt: skip
@@ -307,6 +326,14 @@ def test_geojson_is_rasterised_where_it_lies(placed, tmp_path):
     path = geojson(tmp_path / "v.geojson", world((10, 5), (30, 5), (30, 25), (10, 25)), "urn:ogc:def:crs:EPSG::32632")
     import_masks(placed.root, path)
     assert np.array_equal(placed.prelabels()["scene"].mask, box((40, 60), 5, 10, 25, 30))
+
+
+def test_geojson_that_is_written_comes_back_exactly(placed, tmp_path):
+    mask = box((40, 60), 5, 10, 25, 30) & ~box((40, 60), 8, 12, 10, 20)
+    placed.add_drawings([drawn("scene", mask, "anna")])
+    export_workspace(placed, "geojson", tmp_path / "out")
+    import_masks(placed.root, tmp_path / "out" / "scene.geojson")
+    assert np.array_equal(placed.prelabels()["scene"].mask, mask)
 
 
 def test_vectors_in_degrees_are_brought_to_the_image(placed, tmp_path):

@@ -10,7 +10,6 @@ pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
-from annotation_tools.formats.labelstudio import results_of_drawing
 from annotation_tools.labelstudio.client import Client
 from annotation_tools.labelstudio.project import collect_drawings, push_project
 from annotation_tools.review.build import open_review
@@ -21,7 +20,7 @@ from earthreason.data.sources import open_source, read_all
 from earthreason.data.synthetic.release import write_release
 from earthreason.data.verify import audit
 
-from .conftest import join
+from .conftest import annotate, join
 
 pytestmark = pytest.mark.labelstudio
 
@@ -34,10 +33,6 @@ def run(*words):
 
 def shifted(mask):
     return np.roll(mask, 1, axis=1)
-
-
-def annotate(client, tasks, name, mask, category, seconds):
-    client.annotate(tasks[name], results_of_drawing(draw(name, mask, category)), seconds)
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +69,9 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
         ben = join(label_studio, "ben@example.org")
         for name, mask in truth.items():
             category = records[name].category
-            annotate(owner, tasks, name, mask, category, 30.0)
+            annotate(owner, tasks[name], draw(name, mask, category), 30.0)
             other = {disputed: np.roll(mask, 64, axis=0), contradicted: np.zeros_like(mask)}.get(name, mask)
-            annotate(ben, tasks, name, shifted(mask) if name in moved else other, category, 40.0)
+            annotate(ben, tasks[name], draw(name, shifted(mask) if name in moved else other, category), 40.0)
         found = collect_drawings(owner, workspace, label_studio.url)
         assert found.counts == {"new": 40}
 
@@ -102,7 +97,7 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
         assert set(tasks) == waiting
         cleo = join(label_studio, "cleo@example.org")
         for name in waiting:
-            annotate(cleo, tasks, name, truth[name], records[name].category, 50.0)
+            annotate(cleo, tasks[name], draw(name, truth[name], records[name].category), 50.0)
         assert collect_drawings(owner, workspace, label_studio.url).counts == {"same": 40, "new": 2}
     run("adjudicate", work, "--min-iou", "0.5", "--min-drawings", "2")
     assert all(entry.settled for entry in workspace.consensus().values())

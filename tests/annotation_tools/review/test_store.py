@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +17,8 @@ pytest.importorskip("fastapi", reason="the annotation extra is not installed")
 from annotation_tools.review import store as store_module
 from annotation_tools.review.build import open_review
 from annotation_tools.review.model import Judgement, Plan, ReviewSample
-from annotation_tools.review.store import GAP, Conflict, ReviewStore, build_store
+from annotation_tools.review.schema import build_store
+from annotation_tools.review.store import GAP, Conflict, ReviewStore
 from annotation_tools.review.verdicts import settle_reviews
 from earthreason.errors import DataFormatError, EarthReasonError
 
@@ -177,6 +179,26 @@ def test_a_review_of_something_else_is_not_opened(tmp_path, release):
     open_review(str(release), tmp_path / "review", Plan()).close()
     with pytest.raises(EarthReasonError, match="holds the review of"):
         open_review("sample", tmp_path / "review", Plan())
+
+
+def test_a_source_that_changed_since_is_told(tmp_path, release):
+    open_review(str(release), tmp_path / "review", ALONE).close()
+    open_review(str(release), tmp_path / "review", ALONE).close()
+    (release / "train" / "QAs" / "a.json").write_text('{"questions": ["Where else entirely?"], "answer": ["There."]}')
+    with pytest.raises(EarthReasonError, match="has changed since the review in .* --stale-ok"):
+        open_review(str(release), tmp_path / "review", ALONE)
+    open_review(str(release), tmp_path / "review", ALONE, stale_ok=True).close()
+
+
+def test_a_failed_write_is_no_verdict_and_the_next_one_works(tmp_path):
+    store = make(tmp_path)
+    store.item("anna")
+    store.rows("CREATE TRIGGER full BEFORE INSERT ON verdicts BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    with pytest.raises(sqlite3.IntegrityError, match="disk full"):
+        store.judge(verdict("anna", 0))
+    store.rows("DROP TRIGGER full")
+    assert store.item("anna", 0).verdict is None
+    assert store.judge(verdict("anna", 0)).verdict["verdict"] == "accept"
 
 
 def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
