@@ -17,6 +17,7 @@ from earthreason.errors import DataFormatError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 PERCENTILES = (2.0, 98.0)
+_EXIF_ORIENTATION = 0x0112
 _MODES_16 = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -68,6 +69,18 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Pictu
         return _encoded(stretch(np.asarray(open_picture(content)).astype(np.float64)[None]))
     stored, (height, width) = rgb_content(content, path)
     return Picture(stored, height, width)
+
+
+def without_rotation(content: bytes) -> bytes:
+    """A picture as it lies in the file: browsers obey an EXIF rotation, but masks lie on the stored pixels.
+
+    Args:
+        content: of a readable JPEG or PNG; it is returned as it is where nothing would be turned.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
+            return content
+        return png_bytes(Image.fromarray(np.asarray(image.convert("RGB"))))
 
 
 def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:

@@ -100,6 +100,7 @@ def prelabel(
     question: Annotated[
         str | None, typer.Option("--question", help="Asked of every image.", show_default="each task's first")
     ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where there is a mask to correct already.")] = False,
 ) -> None:
     """Draw first masks for people to correct.
 
@@ -113,9 +114,12 @@ def prelabel(
     workspace = Workspace.open(work)
     helper = build_helper(model, checkpoint, device)
     with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar, workspace.changing():
-        found = run_prelabel(workspace, helper, model, question, progress=bar.update)
+        found = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
     empty = sum(drawing.is_empty for drawing in found.values())
-    stdout().print(f"{work}: {len(found)} pre-annotations by {model}, {empty} of them empty", soft_wrap=True)
+    told = f"{len(found)} pre-annotations by {model}, {empty} of them empty"
+    kept = len(workspace.tasks) - len(found)
+    stays = f"; {kept} images keep the masks they had (--replace replaces them)" if kept else ""
+    stdout().print(f"{work}: {told}{stays}", soft_wrap=True)
 
 
 @app.command()

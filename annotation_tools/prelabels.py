@@ -133,16 +133,18 @@ def prelabel(
     predictor: Predictor,
     name: str,
     question: str | None = None,
+    replace: bool = False,
     batch_size: int = 4,
     progress: Callable[[int], object] = lambda _: None,
 ) -> dict[str, Drawing]:
-    """Predict every task and keep the masks as pre-annotations; they are written when all are there.
+    """Predict tasks and keep the masks as pre-annotations, written when all are there; returns the new ones.
 
     Args:
         workspace: whose tasks.
         predictor: that draws.
         name: of the model, kept as the tool.
         question: asked of every image; None asks each task's own first question.
+        replace: also tasks that have a pre-annotation, such as an imported mask.
         batch_size: images a call.
         progress: called with how many are done.
 
@@ -150,8 +152,8 @@ def prelabel(
         EarthReasonError: the predictor returned a mask of another size.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    found: dict[str, Drawing] = {}
-    waiting = iter(workspace.tasks.values())
+    before, found = workspace.prelabels(), dict[str, Drawing]()
+    waiting = iter([task for name, task in workspace.tasks.items() if replace or name not in before])
     while tasks := list(islice(waiting, batch_size)):
         images = [Image.open(workspace.picture(task.task)).convert("RGB") for task in tasks]
         asked = [question or (task.questions[0] if task.questions else _ASK) for task in tasks]
@@ -159,7 +161,7 @@ def prelabel(
             pixels = _checked(mask, task, name)
             found[task.task] = draw(task.task, pixels, task.category, tool=name, created=now, key="prelabel")
         progress(len(tasks))
-    workspace.write_prelabels(found)
+    workspace.write_prelabels(before | found)
     return found
 
 

@@ -1,10 +1,9 @@
-"""COCO annotation files: polygons, compressed and plain RLE."""
+"""COCO annotation files: polygons, compressed and plain RLE. They are written by `earthreason.data.exports`."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from annotation_tools.formats.polygons import burn, checked_polygon
 from earthreason.data.referring import mask_of_annotation
 from earthreason.data.sources import named
 from earthreason.errors import DataFormatError
-from earthreason.files import write_json
-from earthreason.masks.rle import rle_area
 
 
 def read_coco(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
@@ -64,29 +61,3 @@ def _mask(annotation: dict[str, Any], size: tuple[int, int], place: str, options
         return mask_of_annotation(segmentation, *size)
     except DataFormatError as error:
         raise DataFormatError(f"{place}: {error}") from None
-
-
-def write_coco(path: Path, drawings: Iterable[Drawing], file_names: dict[str, str]) -> None:
-    """Write drawings as one COCO file with compressed RLE; empty ones are images marked `is_empty`.
-
-    Args:
-        path: JSON file.
-        drawings: one an image.
-        file_names: picture's file by id of the task.
-    """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    categories: dict[str, int] = {}
-    for number, drawing in enumerate(drawings, start=1):
-        facts = {"sample_id": drawing.image, "is_empty": drawing.is_empty, "annotator": drawing.annotator,
-                 "created": drawing.created, "seconds": drawing.seconds, "tool": drawing.tool,
-                 "version": drawing.version}  # fmt: skip
-        images.append({"id": number, "file_name": file_names[drawing.image], "height": drawing.height,
-                       "width": drawing.width, "earthreason": facts})  # fmt: skip
-        if not drawing.is_empty:
-            kind = categories.setdefault(drawing.category or "target", len(categories) + 1)
-            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": kind, "iscrowd": 0,
-                                "segmentation": drawing.segmentation,
-                                "area": rle_area(drawing.segmentation)})  # fmt: skip
-    kinds = [{"id": number, "name": name} for name, number in categories.items()]
-    write_json(path, {"images": images, "annotations": annotations, "categories": kinds}, indent=None)

@@ -33,8 +33,8 @@ LABELS = (BRUSH, POLYGON)
 """What shapes are labelled there: the category is chosen once an image, so that shapes cannot disagree."""
 UNNAMED = "target"
 """The choice that stands for "there is one, of no category that is listed"."""
-_LABEL_KEYS = {"brushlabels": "brushlabels", "polygonlabels": "polygonlabels", "rectanglelabels": "rectanglelabels",
-               "bitmasklabels": "bitmasklabels"}  # fmt: skip
+_KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "bitmasklabels")
+"""Types of regions that are read; a region's labels stand under the same name."""
 
 
 def results_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
@@ -73,11 +73,11 @@ def drawing_of_results(
             chosen = value.get("choices") or [None]
             said = chosen[0] if result.get("from_name") == CATEGORY or NO_TARGET in chosen else said
             continue
-        if kind not in _LABEL_KEYS:
+        if kind not in _KINDS:
             raise DataFormatError(
                 f"{where}: of type {kind!r}, which the project's configuration does not have; was it edited by hand?"
             )
-        labels = value.get(_LABEL_KEYS[kind]) or [None]
+        labels = value.get(kind) or [None]
         label = None if labels[0] in LABELS else labels[0]
         shapes.append((label, _mask_of_result(kind, result, size, where, options.repair)))
     if said == NO_TARGET and shapes:

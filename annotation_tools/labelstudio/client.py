@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 
+from annotation_tools.images import without_rotation
 from earthreason.errors import EarthReasonError
 
 _PAGE = 50
@@ -143,8 +144,9 @@ class Client:
 
     def upload_picture(self, project: int, path: Path) -> str:
         """Upload a picture; returns its address on the server."""
-        media = "image/png" if path.suffix == ".png" else "image/jpeg"
-        files = {"file": (path.name, path.read_bytes(), media)}
+        content = without_rotation(path.read_bytes())
+        suffix, media = (".png", "image/png") if content[:4] == b"\x89PNG" else (".jpg", "image/jpeg")
+        files = {"file": (path.stem + suffix, content, media)}
         answer = self.call(
             "POST", f"/api/projects/{project}/import", params={"commit_to_project": "false"}, files=files
         )

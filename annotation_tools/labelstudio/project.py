@@ -50,7 +50,7 @@ def push_project(
     restore_config: bool = False,
     progress: Progress = lambda _: None,
 ) -> Pushed:
-    """Make the project on first use; then add the tasks that it lacks, with the shapes of their pre-annotations.
+    """Make the project on first use, or again after it was deleted; add the tasks it lacks, with their pre-annotations.
 
     What it is, or that there is no target, stays a person's explicit choice.
 
@@ -67,7 +67,7 @@ def push_project(
         progress: called with 1 for each task added.
 
     Raises:
-        EarthReasonError: the project was deleted on the server, its configuration was edited, or there is no task.
+        EarthReasonError: the project's configuration was edited on the server, or there is no task.
     """
     slot = "all" if only is None else "queue"
     names = list(workspace.tasks) if only is None else [name for name in workspace.tasks if name in set(only)]
@@ -77,15 +77,14 @@ def push_project(
     config = label_config(categories or _expected(workspace))
     projects = known["projects"] if known.get("server") == server else {}
     project = projects.get(slot)
-    if project is None:
+    settings = None if project is None else _settings(client, project)
+    if project is None or settings is None:
         title = f"EarthReason {workspace.root.resolve().name}" + ("" if slot == "all" else ": third opinion")
         project = client.create_project(title[:50], config, overlap)
+    elif restore_config:
+        client.set_config(project, config)
     else:
-        settings = _settings(client, workspace, project)
-        if restore_config:
-            client.set_config(project, config)
-        else:
-            check_config(settings["label_config"], f"{client.url}, project {project}")
+        check_config(settings["label_config"], f"{client.url}, project {project}")
     write_json(workspace.root / SERVER, {"server": server, "url": client.url, "projects": projects | {slot: project}})
     there = {str(task["data"].get("task")) for task in client.tasks(project)}
     missing = [workspace.tasks[name] for name in names if name not in there]
@@ -103,14 +102,12 @@ def _expected(workspace: Workspace) -> list[str]:
     return sorted({task.category for task in workspace.tasks.values() if task.category})
 
 
-def _settings(client: Client, workspace: Workspace, project: int) -> dict[str, Any]:
+def _settings(client: Client, project: int) -> dict[str, Any] | None:
+    """Settings of a project; None if it was deleted on the server."""
     try:
         return client.project(project)
     except GoneError:
-        raise EarthReasonError(
-            f"project {project} was deleted on {client.url}; everything collected before is kept in {workspace.root}. "
-            f"Remove {workspace.root / SERVER} and `masks start` again for a new project"
-        ) from None
+        return None
 
 
 def _task(client: Client, project: int, workspace: Workspace, task: Task, prelabel: Drawing | None) -> dict[str, Any]:
@@ -135,8 +132,8 @@ def collect_drawings(client: Client, workspace: Workspace, server: str, options:
     """Fetch every annotation and keep it. What can be read is kept even if other annotations have faults.
 
     Raises:
-        EarthReasonError: there is no project, it was deleted, or its configuration was edited.
-        DrawingError: annotations that cannot be read, and tasks that were deleted; the others are kept.
+        EarthReasonError: there is no project, or its configuration was edited.
+        DrawingError: annotations that cannot be read, tasks or projects that were deleted; the others are kept.
     """
     known = workspace.server()
     if not known:
@@ -148,7 +145,13 @@ def collect_drawings(client: Client, workspace: Workspace, server: str, options:
     faults: list[str] = []
     skipped = undrawn = 0
     for slot, project in known["projects"].items():
-        check_config(_settings(client, workspace, project)["label_config"], f"{client.url}, project {project}")
+        settings = _settings(client, project)
+        if settings is None:
+            faults.append(
+                f"project {project} was deleted; what was collected before is kept, `masks start` makes a new one"
+            )
+            continue
+        check_config(settings["label_config"], f"{client.url}, project {project}")
         seen = set()
         for entry in client.tasks(project):
             name = str(entry["data"].get("task"))

@@ -62,7 +62,8 @@ class Quality:
         categories: agreement on what it is, where all say there is one.
         people: annotators.
         verdicts: agreement on questions between reviewers, None without a review.
-        consistency: share of questions that a reviewer judged the same at the second look, by reviewer.
+        consistency: questions that a reviewer looked at twice, and the share judged the same, by reviewer.
+        pace: questions a reviewer judged, and the median seconds each, by reviewer.
     """
 
     images: int
@@ -75,6 +76,7 @@ class Quality:
     people: list[Person]
     verdicts: Agreement | None = None
     consistency: dict[str, tuple[int, float]] = field(default_factory=dict)
+    pace: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -102,7 +104,8 @@ def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] 
         categories=_categories(drawings),
         people=_people(drawings, pairs),
         verdicts=None if given is None else _verdicts(given),
-        consistency={} if given is None else _consistency(given),
+        consistency=_consistency(given or []),
+        pace=_pace(given or []),
     )
 
 
@@ -179,8 +182,14 @@ def _verdicts(given: Sequence[Mapping[str, Any]]) -> Agreement:
     return rate_agreement(said, len(VERDICTS))
 
 
+def _pace(given: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for entry in given:
+        seconds[entry["reviewer"]].append(entry["seconds"])
+    return {reviewer: (len(values), float(np.median(values))) for reviewer, values in sorted(seconds.items())}
+
+
 def _consistency(given: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
-    """By reviewer, how many questions were looked at twice and the share judged the same."""
     looks: dict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
     for entry in given:
         looks[entry["reviewer"], entry["sample_id"], entry["number"]][entry["round"]] = entry["verdict"]

@@ -67,8 +67,10 @@ def print_quality(found: Quality, console: Console) -> None:
                        number(person.iou), drift)  # fmt: skip
     if found.people:
         console.print(people)
-    for reviewer, (twice, share) in found.consistency.items():
-        console.print(f"{reviewer}: {share:.0%} of {twice} questions judged the same at the second look", markup=False)
+    for reviewer, (count, seconds) in found.pace.items():
+        twice, share = found.consistency.get(reviewer, (0, 0.0))
+        again = f"; {share:.0%} of {twice} judged the same at the second look" if twice else ""
+        console.print(f"{reviewer} judged {count} questions, median {seconds:.1f} s{again}", markup=False)
 
 
 def kinds(found: Quality) -> list[tuple[str, Agreement]]:

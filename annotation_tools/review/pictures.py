@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from skimage.morphology import erosion, footprint_rectangle
 
+from annotation_tools.images import without_rotation
 from earthreason.data.pictures import mask_of, open_picture
 from earthreason.errors import DataFormatError
 
@@ -46,7 +47,7 @@ def picture_bytes(path: Path, box: Box | None = None) -> tuple[bytes, str]:
 
 @lru_cache(maxsize=32)
 def _whole(path: Path, changed: int) -> tuple[bytes, str]:
-    content = path.read_bytes()
+    content = without_rotation(path.read_bytes())
     with Image.open(io.BytesIO(content)) as image:
         if max(image.size) <= PREVIEW:
             return content, Image.MIME.get(image.format or "", "application/octet-stream")

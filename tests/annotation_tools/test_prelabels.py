@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from annotation_tools.drawing import draw
 from annotation_tools.imports import import_images
 from annotation_tools.prelabels import GrabCut, build_helper, component_boxes, prelabel
 from annotation_tools.workspace import Workspace
@@ -39,6 +40,15 @@ def test_any_predictor_can_be_used(bright_square):
     workspace, _ = bright_square
     prelabel(workspace, build_helper("everything", None, "cpu"), "everything")
     assert workspace.prelabels()["s"].mask.all()
+
+
+def test_masks_that_are_there_to_be_corrected_stay_unless_replaced(bright_square):
+    workspace, truth = bright_square
+    workspace.write_prelabels({"s": draw("s", truth, "court", tool="import")})
+    assert prelabel(workspace, build_helper("everything", None, "cpu"), "everything") == {}
+    assert workspace.prelabels()["s"].tool == "import"
+    prelabel(workspace, build_helper("everything", None, "cpu"), "everything", replace=True)
+    assert workspace.prelabels()["s"].tool == "everything"
 
 
 def test_a_mask_of_another_size_is_refused_and_nothing_is_kept(bright_square):

@@ -53,7 +53,7 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
     disputed, contradicted, moved = marked[0], marked[1], marked[2:6]
     work = tmp_path / "work"
     run("masks", "import", work, folder)
-    run("masks", "prelabel", work, "--model", "superpixels")
+    run("masks", "prelabel", work, "--model", "superpixels", "--replace")
     workspace = Workspace.open(work)
     assert len(workspace.tasks) == 20
 

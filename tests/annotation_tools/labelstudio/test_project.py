@@ -161,9 +161,31 @@ def test_a_deleted_project_is_told_and_what_was_drawn_stays(client, server, push
     server.annotate("a", result())
     collect_drawings(client, pushed, LOCAL)
     server.projects.clear()
-    with pytest.raises(EarthReasonError, match="was deleted on http://ls.example; everything collected before is kept"):
+    with pytest.raises(DrawingError, match="was deleted; what was collected before is kept, `masks start` makes a new"):
         collect_drawings(client, pushed, LOCAL)
     assert set(pushed.drawings()) == {"a"}
+    assert push_project(client, pushed, LOCAL).added == 4
+    assert set(pushed.drawings()) == {"a"}
+
+
+def test_pictures_are_uploaded_as_their_pixels_lie(client, server, tmp_path):
+    import io
+
+    from PIL import Image
+
+    from annotation_tools.imports import import_images
+    from annotation_tools.workspace import Workspace
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # browsers would turn it by 90 degrees
+    (tmp_path / "turned").mkdir()
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(tmp_path / "turned" / "t.jpg", exif=exif)
+    import_images(tmp_path / "work", str(tmp_path / "turned"))
+    push_project(client, Workspace.open(tmp_path / "work"), LOCAL)
+    (upload,) = server.uploads.values()
+    picture = Image.open(io.BytesIO(upload[upload.index(b"\x89PNG") :]))
+    assert picture.size == (30, 20)
+    assert 0x0112 not in picture.getexif()
 
 
 def broken(**changes):

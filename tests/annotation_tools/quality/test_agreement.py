@@ -119,7 +119,8 @@ def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
 
 def verdict(number, reviewer, said, round_=1):
     return {"sample_id": "a", "number": number, "reviewer": reviewer, "verdict": said, "round": round_,
-            "question": f"Where {number}?", "reasons": ["leak"] if said == "reject" else []}  # fmt: skip
+            "question": f"Where {number}?", "seconds": 2.0 + number,
+            "reasons": ["leak"] if said == "reject" else []}  # fmt: skip
 
 
 def test_verdicts_and_second_looks(workspace):
@@ -129,6 +130,7 @@ def test_verdicts_and_second_looks(workspace):
     assert (found.verdicts.things, found.verdicts.raw) == (2, 0.5)
     assert found.verdicts.disputed == ["a question 1"]
     assert found.consistency == {"anna": (2, 0.5)}
+    assert found.pace == {"anna": (4, 2.5), "ben": (2, 2.5)}
 
 
 def test_the_page_shows_disputes_as_pictures_and_loads_nothing(workspace, tmp_path):

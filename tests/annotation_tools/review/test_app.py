@@ -110,7 +110,7 @@ def test_a_name_pointed_at_this_machine_from_elsewhere_is_not_answered(review):
 def test_the_start_page_tells_how_much_others_judged_and_not_what(client):
     judge(client, ask(client), "reject", reasons=["leak"])
     page = client.get("/").text
-    assert ">anna</a></td><td>1</td>" in page
+    assert "<td>anna</td><td>1</td>" in page
     assert "1 of 12 judged" in page
 
 
@@ -155,6 +155,15 @@ def test_a_part_of_the_overlay_is_that_part_of_the_mask(client, release):
     overlay = np.asarray(Image.open(io.BytesIO(part.content)).convert("RGBA"))[..., 3] > 0
     truth = np.asarray(Image.open(release / "train" / "labels" / "a.png")) > 0
     assert np.array_equal(overlay, truth[2:8, 3:13])
+
+
+def test_a_picture_is_shown_as_its_pixels_lie(client, release):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (32, 24)).save(next((release / "train" / "images").glob("a.*")), exif=exif)
+    shown = Image.open(io.BytesIO(client.get("/picture/1").content))
+    assert shown.size == (32, 24)
+    assert 0x0112 not in shown.getexif()
 
 
 def test_the_overlay_is_the_mask(client, release):
