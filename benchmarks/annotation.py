@@ -60,7 +60,6 @@ def fill(store: object, upto: int) -> None:
     from annotation_tools.review.store import ReviewStore
 
     assert isinstance(store, ReviewStore)
-    store._db.execute("PRAGMA synchronous=OFF")  # the measured verdicts below are synchronous again
     while store.progress()["judged"] < upto:
         for _ in range(50):
             item = store.item("filler")
@@ -69,7 +68,6 @@ def fill(store: object, upto: int) -> None:
             store.judge(
                 Judgement(reviewer="filler", place=item.place, verdict="accept", revision=0, key=str(uuid.uuid4()))
             )
-    store._db.execute("PRAGMA synchronous=FULL")
 
 
 def one_round(client: object) -> tuple[float, float]:

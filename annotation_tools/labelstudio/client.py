@@ -62,8 +62,10 @@ class Client:
                 "the token holds characters that no token has; copy it again from Account & Settings"
             )
         if self._token.count(".") == 2:  # a personal access token buys an access token that lives for minutes
-            answer = self._send("POST", "/api/token/refresh", json={"refresh": self._token})
-            self._http.headers["Authorization"] = f"Bearer {answer.json()['access']}"
+            answer = self.call("POST", "/api/token/refresh", json={"refresh": self._token})
+            if not isinstance(answer, dict) or "access" not in answer:
+                raise LabelStudioError(f"{self.url} answers, but is no Label Studio")
+            self._http.headers["Authorization"] = f"Bearer {answer['access']}"
         else:
             self._http.headers["Authorization"] = f"Token {self._token}"
 

@@ -117,8 +117,13 @@ def test_something_else_at_the_url_is_no_label_studio():
     import httpx
 
     page = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>"))
-    with pytest.raises(LabelStudioError, match="is it Label Studio"):
-        Client("http://x.example", "secret", page)
+    for token in ("secret", "a.b.c"):
+        with pytest.raises(LabelStudioError, match="is it Label Studio"):
+            Client("http://x.example", token, page)
+    other = httpx.MockTransport(lambda request: httpx.Response(200, json=[]))
+    for token in ("secret", "a.b.c"):
+        with pytest.raises(LabelStudioError, match="is no Label Studio"):
+            Client("http://x.example", token, other)
 
 
 @pytest.mark.parametrize(("old", "new", "lacks"), [

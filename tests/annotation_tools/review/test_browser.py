@@ -23,19 +23,19 @@ def page(chromium, tmp_path, release):
                "--port", str(port), "--overlap", "0", "--second-pass", "0"]  # fmt: skip
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    opened.server, opened.command, opened.port = server, command, port
     try:
         wait_until_up(port)
-        opened = context.new_page()
         opened.faults = []
         opened.on("pageerror", lambda error: opened.faults.append(str(error)))
         opened.on("console", lambda line: opened.faults.append(line.text) if line.type == "error" else None)
-        opened.server = server
         opened.goto(f"http://127.0.0.1:{port}/")
         yield opened
     finally:
         context.close()
-        server.kill()
-        server.wait()
+        opened.server.kill()
+        opened.server.wait()
 
 
 def start(page, name="anna"):
@@ -126,7 +126,7 @@ def test_zoom_pan_opacity_and_mask_keys_change_what_is_drawn(page):
     assert page.faults == []
 
 
-def test_a_server_that_dies_is_told_and_the_verdict_waits(page):
+def test_a_server_that_dies_is_told_and_the_verdict_waits_for_it(page, tmp_path):
     start(page)
     page.server.kill()
     page.server.wait()
@@ -137,3 +137,9 @@ def test_a_server_that_dies_is_told_and_the_verdict_waits(page):
     assert waiting == 1
     page.keyboard.press("1")
     assert page.evaluate("JSON.parse(localStorage.getItem('earthreason-review-waiting-anna')).length") == 1
+    page.server = subprocess.Popen(page.command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until_up(page.port)
+    at(page, 1)
+    saved(page)
+    (verdict,) = ReviewStore(tmp_path / "review" / "review.sqlite").verdicts()
+    assert (verdict["verdict"], verdict["number"]) == ("accept", 0)
