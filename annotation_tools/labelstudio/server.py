@@ -20,7 +20,7 @@ from earthreason.files import atomic_path, write_json
 
 OWNER = "owner@example.org"
 _RUNNING = "running.json"
-_PATIENCE = 180.0
+_PATIENCE = 300.0
 """Seconds the first start may take: it makes the database."""
 
 

@@ -57,7 +57,13 @@ def drawn(task, mask, who, category="pond", **facts):
 
 
 @pytest.fixture(scope="session")
-def label_studio(tmp_path_factory):
+def label_studio_folder(tmp_path_factory):
+    """Where the data of `label_studio` are."""
+    return tmp_path_factory.mktemp("label-studio")
+
+
+@pytest.fixture(scope="session")
+def label_studio(label_studio_folder):
     """A real Label Studio on a free port."""
     from annotation_tools.labelstudio.environment import environment_folder, installed_program
     from annotation_tools.labelstudio.server import local_server
@@ -67,7 +73,7 @@ def label_studio(tmp_path_factory):
         pytest.skip(
             f"no Label Studio in {environment_folder()}; `python -m annotation_tools masks install` puts it there"
         )
-    with local_server(program, tmp_path_factory.mktemp("label-studio"), "127.0.0.1", free_port()) as running:
+    with local_server(program, label_studio_folder, "127.0.0.1", free_port()) as running:
         yield running
 
 

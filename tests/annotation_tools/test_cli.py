@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -144,44 +147,42 @@ def test_two_commands_do_not_change_a_workspace_at_once(tmp_path, monkeypatch):
     holder.wait()
 
 
+def copy_database(source, target):
+    """The database and login of a running server: making one anew takes most of a minute."""
+    target.mkdir()
+    with (
+        sqlite3.connect(source / "label_studio.sqlite3") as live,
+        sqlite3.connect(target / "label_studio.sqlite3") as copy,
+    ):
+        live.backup(copy)
+    shutil.copy(source / "login.json", target / "login.json")
+
+
 @pytest.mark.labelstudio
-def test_start_runs_until_it_is_stopped_and_collects(tmp_path):
+def test_start_runs_until_it_is_stopped_and_collects(label_studio, label_studio_folder, tmp_path):
     import httpx
 
     from annotation_tools.drawing import draw
     from annotation_tools.labelstudio.client import Client
-    from annotation_tools.labelstudio.environment import environment_folder, installed_program
 
-    if installed_program() is None:
-        pytest.skip(f"no Label Studio in {environment_folder()}")
     write_picture(tmp_path / "in" / "a.png")
     work = tmp_path / "work"
     run("masks", "import", work, tmp_path / "in")
+    copy_database(label_studio_folder, work / "label-studio")
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "annotation_tools",
-        "masks",
-        "start",
-        str(work),
-        "--port",
-        str(port),
-        "--category",
-        "pond",
-    ]
+    command = [sys.executable, "-m", "annotation_tools", "masks", "start", str(work), "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         lines = [server.stdout.readline() for _ in range(3)]
-        assert f"project: http://127.0.0.1:{port}/projects/1/data (1 tasks added)" in lines[0]
+        number = int(re.match(rf"project: http://127.0.0.1:{port}/projects/(\d+)/data \(1 tasks added\)", lines[0])[1])
         assert "/user/signup/?token=" in lines[1]
         login = json.loads((work / "label-studio" / "login.json").read_text())
         assert login["password"] in lines[2]
         second = run("masks", "start", work, "--port", str(free_port()))
         assert "is still running at" in second.stderr
         with Client(f"http://127.0.0.1:{port}", login["token"]) as client:
-            (task,) = client.tasks(1)
+            (task,) = client.tasks(number)
             annotate(client, task["id"], draw("a", box(SIZE, 1, 1, 9, 9), "pond"), 3.0)
         server.send_signal(signal.SIGTERM)
         told, _ = server.communicate(timeout=60)
