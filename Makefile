@@ -29,5 +29,5 @@ clean:
 
 # The CPU build of torch is pinned here only: a plain `torch` brings gigabytes of CUDA packages.
 .venv/test.done: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) -c constraints.txt -e ".[baselines,leaderboard,dev]"
+	$(PIP) -c constraints.txt -e ".[baselines,leaderboard,annotation,dev]"
 	touch $@ .venv/core.done

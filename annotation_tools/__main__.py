@@ -1,0 +1,5 @@
+"""`python -m annotation_tools`."""
+
+from annotation_tools.cli import run
+
+run()

@@ -1,0 +1,162 @@
+"""`python -m annotation_tools`: masks and questions made and checked by people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from annotation_tools import masks_cli
+from annotation_tools.workspace import Workspace
+from earthreason.cli.app import guard, report_json, set_verbosity, stdout
+from earthreason.cli.options import JsonOption
+from earthreason.errors import EarthReasonError
+
+app = typer.Typer(
+    name="python -m annotation_tools",
+    help="Masks and questions made and checked by people.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(masks_cli.app, name="masks")
+_LISTED = 10
+ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
+
+
+@app.callback()
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
+) -> None:
+    set_verbosity(verbose, quiet)
+
+
+@app.command()
+def review(
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="Release, export, workspace, run of `questions generate`, or 'sample'.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the review; one that is there goes on.")],
+    overlap: Annotated[
+        float, typer.Option("--overlap", min=0, max=1, help="Share of the images that several people judge.")
+    ] = 0.1,
+    per_image: Annotated[int, typer.Option("--per-image", min=2, help="People for each of those.")] = 2,
+    second_pass: Annotated[
+        float, typer.Option("--second-pass", min=0, max=1, help="Share that comes back to the same person, blind.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those images.")] = 0,
+    stale_ok: Annotated[bool, typer.Option("--stale-ok", help="Go on although SRC has changed since.")] = False,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
+) -> None:
+    """Judge questions in the browser: accept, edit, reject, unsure, by keyboard. Every verdict is on disk at once.
+
+    Example: python -m annotation_tools review sample --out review
+    """
+    from tqdm import tqdm
+
+    from annotation_tools.net import check_free
+    from annotation_tools.review.build import open_review
+    from annotation_tools.review.model import Plan
+    from annotation_tools.review.serve import serve
+
+    check_free(host, port)
+    with tqdm(unit="image", desc="preparing", leave=False) as bar:
+        store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update, stale_ok)
+    console = stdout()
+    console.print(f"{store.questions} questions about {store.images} images: http://{host}:{port}/", soft_wrap=True)
+    then = f"python -m annotation_tools verdicts {out} --out verdicts.jsonl"
+    console.print(f"Ctrl-C stops; verdicts are in {out}. Afterwards: {then}", soft_wrap=True)
+    serve(store, host, port)
+    store.close()
+
+
+@app.command()
+def verdicts(
+    folder: ReviewFolder,
+    out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")],
+) -> None:
+    """Write the verdicts of a review as lines; `earthreason questions review-in RUN FILE` takes them into a run.
+
+    Example: python -m annotation_tools verdicts review --out verdicts.jsonl
+    """
+    from annotation_tools.review.schema import STORE
+    from annotation_tools.review.store import ReviewStore
+    from annotation_tools.review.verdicts import write_verdicts
+
+    store = ReviewStore(folder / STORE)
+    counts = write_verdicts(store, out)
+    told = ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts yet"
+    stdout().print(f"{out}: {told}", soft_wrap=True)
+    if store.setting("run"):
+        stdout().print(f"next: earthreason questions review-in {store.setting('source')} {out}", soft_wrap=True)
+
+
+@app.command()
+def agreement(
+    work: masks_cli.WorkArgument,
+    reviews: Annotated[Path | None, typer.Option("--review", help="Also the verdicts of this review.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    json_out: JsonOption = None,
+) -> None:
+    """How well annotators and reviewers agree: IoU, outlines, kappa, alpha, prevalence, time, drift.
+
+    Example: python -m annotation_tools agreement work --report agreement
+    """
+    from annotation_tools.quality.agreement import measure_quality
+    from annotation_tools.quality.report import print_quality, write_quality
+    from annotation_tools.review.schema import STORE
+    from annotation_tools.review.store import ReviewStore
+
+    workspace = Workspace.open(work)
+    verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())
+    found = measure_quality(workspace, verdicts)
+    if report_json(json_out, found.to_dict()):
+        print_quality(found, stdout())
+    if report is not None:
+        stdout().print(f"page: {write_quality(report, found, workspace, verdicts)}", soft_wrap=True)
+
+
+@app.command()
+def adjudicate(
+    work: masks_cli.WorkArgument,
+    method: Annotated[str, typer.Option("--method", help="majority (of pixels) or staple.")] = "majority",
+    min_iou: Annotated[float, typer.Option("--min-iou", min=0, max=1, help="Below it, two masks disagree.")] = 0.7,
+    min_drawings: Annotated[int, typer.Option("--min-drawings", min=1, help="People that must have drawn it.")] = 1,
+    adjudicators: Annotated[
+        list[str] | None, typer.Option("--adjudicator", help="Whose mask stands whatever the others drew.")
+    ] = None,
+) -> None:
+    """Make one mask of several, and queue what a third person must see.
+
+    Example: python -m annotation_tools adjudicate work --min-iou 0.8
+    """
+    from annotation_tools.quality.adjudicate import Rules
+    from annotation_tools.quality.adjudicate import adjudicate as settle
+
+    workspace = Workspace.open(work)
+    drawings = workspace.drawings()
+    if not drawings:
+        raise EarthReasonError(f"{work}: nobody has drawn anything yet; run `masks start`, then `masks collect`")
+    entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())))
+    with workspace.changing():
+        workspace.write_consensus(entries)
+    waiting = [entry for entry in entries if not entry.settled]
+    console = stdout()
+    undrawn = len(workspace.tasks) - len(entries)
+    console.print(f"{work}: {len(entries) - len(waiting)} masks stand, {len(waiting)} wait for another person, "
+                  f"{undrawn} tasks are not drawn", soft_wrap=True)  # fmt: skip
+    for entry in waiting[:_LISTED]:
+        console.print(f"  {entry.drawing.image}: {entry.reason}", soft_wrap=True, markup=False)
+    if len(waiting) > _LISTED:
+        console.print(f"  ... and {len(waiting) - _LISTED} more")
+    if waiting:
+        console.print(f"next: python -m annotation_tools masks start {work} --queue --overlap 1", soft_wrap=True)
+
+
+def run() -> None:
+    """Entry point of `python -m annotation_tools`."""
+    guard(app)

@@ -1,0 +1,132 @@
+"""What stands in a workspace, written for others: the forms of `earthreason export`, and those of annotation tools."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotation_tools.drawing import Drawing
+from annotation_tools.formats.cvat import write_cvat
+from annotation_tools.formats.labelme import document_of_drawing
+from annotation_tools.formats.labelstudio import task_of_drawing
+from annotation_tools.formats.vectors import Frame, write_geojson
+from annotation_tools.release import AgreedSamples, Reviewed
+from annotation_tools.review.verdicts import Settled
+from annotation_tools.workspace import Consensus, Workspace
+from earthreason.data import exports as core
+from earthreason.data.schema import encode_mask_png
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.files import atomic_path, refuse_taken, write_json, write_text
+
+Write = Callable[[Workspace, dict[str, Drawing], Path], None]
+
+
+def _names(workspace: Workspace, drawings: dict[str, Drawing]) -> dict[str, str]:
+    return {name: workspace.tasks[name].picture for name in drawings}
+
+
+def _copy_pictures(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in drawings:
+        shutil.copyfile(workspace.picture(name), folder / workspace.tasks[name].picture)
+
+
+def _write_cvat(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
+    _copy_pictures(workspace, drawings, folder / "images")
+    write_cvat(folder / "annotations.xml", drawings.values(), _names(workspace, drawings))
+
+
+def _write_labelme(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
+    _copy_pictures(workspace, drawings, folder)
+    for name, drawing in drawings.items():
+        write_json(folder / f"{name}.json", document_of_drawing(drawing, workspace.tasks[name].picture))
+
+
+def _write_labelstudio(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
+    _copy_pictures(workspace, drawings, folder / "images")
+    tasks = [task_of_drawing(drawing, f"images/{workspace.tasks[name].picture}") for name, drawing in drawings.items()]
+    write_json(folder / "tasks.json", tasks, indent=None)
+
+
+def _write_png(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name, drawing in drawings.items():
+        (folder / f"{name}.png").write_bytes(encode_mask_png(drawing.mask))
+
+
+def _write_geojson(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name, drawing in drawings.items():
+        task = workspace.tasks[name]
+        placed = None if task.transform is None else tuple(task.transform)
+        frame = Frame(name, task.height, task.width, placed, task.crs)  # type: ignore[arg-type]
+        write_geojson(folder / f"{name}.geojson", drawing, frame)
+
+
+TOOLS: dict[str, Write] = {
+    "cvat": _write_cvat, "labelme": _write_labelme, "labelstudio": _write_labelstudio, "png": _write_png,
+    "geojson": _write_geojson,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, by split, and which tasks were left out."""
+
+    counts: dict[str, int]
+    undrawn: list[str]
+    unsettled: list[str]
+    rejected: list[str]
+
+
+def export_workspace(
+    workspace: Workspace, form: str, out: Path, annotator: str | None = None, reviews: Settled | None = None
+) -> Written:
+    """Write what stands; the folder appears when it is complete.
+
+    Args:
+        workspace: of which.
+        form: one of `earthreason export` or of `TOOLS`.
+        out: folder; must not exist, or be empty.
+        annotator: write this person's drawings instead of what was agreed on.
+        reviews: verdicts to be applied to the questions.
+
+    Raises:
+        EarthReasonError: nothing stands, samples of a release have no questions, or a format has no room for reviews.
+    """
+    if form not in TOOLS and form not in core.FORMATS:
+        raise UnknownNameError("format", form, [*core.FORMATS, *TOOLS])
+    refuse_taken(out)
+    agreed = AgreedSamples(workspace, annotator)
+    if form in TOOLS:
+        if reviews is not None:
+            raise EarthReasonError(f"--format {form} holds masks only, no questions; leave --reviews out")
+        with atomic_path(out) as folder:
+            TOOLS[form](workspace, {name: entry.drawing for name, entry in agreed.entries.items()}, folder)
+            write_text(folder / "provenance.jsonl", "".join(map(_provenance_line, agreed.entries.values())))
+        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
+    if form == "release":
+        _require_questions(workspace, agreed)
+    if reviews is None:
+        core.export(agreed, form, out)
+        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
+    reviewed = Reviewed(agreed, reviews)
+    core.export(reviewed, form, out)
+    return Written(reviewed.counts, agreed.undrawn, agreed.unsettled, reviewed.rejected)
+
+
+def _provenance_line(entry: Consensus) -> str:
+    line = {"image": entry.drawing.image, "method": entry.method, "iou": entry.iou, "drawings": entry.behind}
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _require_questions(workspace: Workspace, agreed: AgreedSamples) -> None:
+    without = [name for name in agreed.entries if not workspace.tasks[name].questions]
+    if without:
+        raise EarthReasonError(
+            f"{workspace.root}: {len(without)} samples have no questions ({without[0]!r}, ...), and a release needs "
+            "them. Export as coco, let `earthreason questions generate` ask, and review its run"
+        )

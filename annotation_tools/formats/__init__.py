@@ -1,0 +1,1 @@
+"""Exact codecs between masks and the files of annotation tools."""

@@ -1,0 +1,125 @@
+"""labelme JSON: one file an image, polygons, boxes, circles and base64 PNG masks; unknown keys survive a round trip."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotation_tools.drawing import Drawing
+from annotation_tools.formats.base import (
+    AS_STATED,
+    NO_TARGET,
+    ReadOptions,
+    Shapes,
+    checked_size,
+    drawing_of_shapes,
+    stem,
+)
+from annotation_tools.formats.polygons import fill_polygon
+from annotation_tools.formats.runs import bounding_box
+from earthreason.data.pictures import mask_of
+from earthreason.data.schema import encode_mask_png
+from earthreason.data.sources import named
+from earthreason.errors import DataFormatError
+
+_VERSION = "5.5.0"
+"""Stated in files that are written anew; shapes of type `mask` exist since 5.3."""
+_CIRCLE_POINTS = 64
+
+
+def read_labelme(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
+    """The drawing of a labelme file; none where the file has neither shapes nor the flag "no target".
+
+    Raises:
+        DataFormatError: not a labelme file, or a shape that cannot be a mask; names the shape.
+    """
+    with named(path, "a labelme file"):
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        drawing = drawing_of_document(document, stem(document.get("imagePath") or path.name), str(path), options)
+    return [] if drawing is None else [drawing]
+
+
+def drawing_of_document(document: dict[str, Any], image: str, place: str, options: ReadOptions) -> Drawing | None:
+    """The drawing of a labelme document.
+
+    Raises:
+        DataFormatError: a shape cannot be a mask.
+    """
+    size = checked_size(document["imageHeight"], document["imageWidth"], place)
+    shapes: Shapes = []
+    for number, shape in enumerate(document["shapes"], start=1):
+        where = f"{place}, shape {number} ({shape['label']!r})"
+        shapes.append((str(shape["label"]), _mask_of_shape(shape, size, where, options.repair)))
+    explicit = bool((document.get("flags") or {}).get(NO_TARGET))
+    if explicit and shapes:
+        raise DataFormatError(f"{place}: has shapes and the flag {NO_TARGET!r}; one of them is wrong")
+    return drawing_of_shapes(image, shapes, size, explicit, options, place)
+
+
+def _mask_of_shape(shape: dict[str, Any], size: tuple[int, int], place: str, repair: bool) -> np.ndarray:
+    kind, points = shape.get("shape_type") or "polygon", shape["points"]
+    if kind == "mask":
+        return _paste(shape, size, place)
+    if kind == "rectangle":
+        (x1, y1), (x2, y2) = points
+        points = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    elif kind == "circle":
+        (x, y), (edge_x, edge_y) = points
+        radius = math.hypot(edge_x - x, edge_y - y)
+        angles = np.linspace(0, 2 * math.pi, _CIRCLE_POINTS, endpoint=False)
+        points = np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1).tolist()
+    elif kind != "polygon":
+        raise DataFormatError(f"{place}: a {kind} has no area; use a polygon, rectangle, circle or mask")
+    return fill_polygon(points, *size, place, repair)
+
+
+def _paste(shape: dict[str, Any], size: tuple[int, int], place: str) -> np.ndarray:
+    (left, top), (right, bottom) = [[round(value) for value in point] for point in shape["points"]]
+    try:
+        crop = mask_of(base64.b64decode(shape["mask"], validate=True), Path("mask"))
+    except (binascii.Error, DataFormatError, TypeError) as error:
+        raise DataFormatError(f"{place}: its mask is not a base64 PNG ({error})") from None
+    box = bottom - top + 1, right - left + 1
+    if crop.shape != box:
+        raise DataFormatError(
+            f"{place}: its mask is {crop.shape[0]}x{crop.shape[1]}, its corners make {box[0]}x{box[1]}"
+        )
+    if left < 0 or top < 0 or right >= size[1] or bottom >= size[0]:
+        raise DataFormatError(f"{place}: its mask reaches outside the image of {size[1]} x {size[0]} pixels")
+    mask = np.zeros(size, bool)
+    mask[top : bottom + 1, left : right + 1] = crop
+    return mask
+
+
+def document_of_drawing(drawing: Drawing, file_name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A labelme document of a drawing; keys of the document it came from are kept.
+
+    Args:
+        drawing: becomes one shape of type `mask`, or the flag "no target".
+        file_name: of the picture, beside the document.
+        before: the document that is rewritten.
+    """
+    document = {"version": _VERSION, "imageData": None, **(before or {})}
+    flags = {key: value for key, value in (document.get("flags") or {}).items() if key != NO_TARGET}
+    shapes: list[dict[str, Any]] = []
+    if drawing.is_empty:
+        flags[NO_TARGET] = True
+    else:
+        mask = drawing.mask
+        left, top, width, height = bounding_box(mask)
+        crop = encode_mask_png(mask[top : top + height, left : left + width])
+        shapes.append({
+            "label": drawing.category or "target", "points": [[left, top], [left + width - 1, top + height - 1]],
+            "group_id": None, "description": "", "shape_type": "mask", "flags": {},
+            "mask": base64.b64encode(crop).decode("ascii"),
+        })  # fmt: skip
+    return document | {
+        "imagePath": file_name, "imageHeight": drawing.height, "imageWidth": drawing.width, "shapes": shapes,
+        "flags": flags,
+    }  # fmt: skip

@@ -1,0 +1,181 @@
+"""Label Studio's results: brush streams, bitmasks, polygons and boxes in percent, and the choice "no target"."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotation_tools.drawing import Drawing
+from annotation_tools.formats.base import (
+    AS_STATED,
+    NO_TARGET,
+    ReadOptions,
+    Shapes,
+    checked_size,
+    drawing_of_shapes,
+    stem,
+)
+from annotation_tools.formats.brush import decode_brush, encode_brush
+from annotation_tools.formats.polygons import fill_polygon
+from earthreason.data.pictures import open_picture
+from earthreason.data.sources import named
+from earthreason.errors import DataFormatError
+
+IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
+"""Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""
+LABELS = (BRUSH, POLYGON)
+"""What shapes are labelled there: the category is chosen once an image, so that shapes cannot disagree."""
+UNNAMED = "target"
+"""The choice that stands for "there is one, of no category that is listed"."""
+_KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "bitmasklabels")
+"""Types of regions that are read; a region's labels stand under the same name."""
+
+
+def results_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
+    """A drawing as the result list of an annotation or a prediction."""
+    size = {"original_width": drawing.width, "original_height": drawing.height}
+    said = NO_TARGET if drawing.is_empty else drawing.category or UNNAMED
+    choice = {"from_name": CATEGORY, "to_name": IMAGE, "type": "choices", "value": {"choices": [said]}}
+    if drawing.is_empty:
+        return [choice]
+    value = {"format": "rle", "rle": encode_brush(drawing.mask), "brushlabels": [BRUSH]}
+    brush = {"from_name": BRUSH, "to_name": IMAGE, "type": "brushlabels", "image_rotation": 0, "value": value, **size}
+    return [brush, choice]
+
+
+def drawing_of_results(
+    results: Sequence[dict[str, Any]], image: str, size: tuple[int, int], place: str, options: ReadOptions
+) -> Drawing | None:
+    """The drawing of a result list; None where it holds neither shapes nor a choice.
+
+    Args:
+        results: of one annotation.
+        image: id of the task.
+        size: (height, width) the image really has.
+        place: for errors.
+        options: how to read.
+
+    Raises:
+        DataFormatError: a shape cannot be a mask or was drawn on another size; names it.
+    """
+    shapes: Shapes = []
+    said: str | None = None
+    for number, result in enumerate(results, start=1):
+        kind, value = str(result.get("type")), result.get("value") or {}
+        where = f"{place}, region {number}"
+        if kind == "choices":
+            chosen = value.get("choices") or [None]
+            said = chosen[0] if result.get("from_name") == CATEGORY or NO_TARGET in chosen else said
+            continue
+        if kind not in _KINDS:
+            raise DataFormatError(
+                f"{where}: of type {kind!r}, which the project's configuration does not have; was it edited by hand?"
+            )
+        labels = value.get(kind) or [None]
+        label = None if labels[0] in LABELS else labels[0]
+        shapes.append((label, _mask_of_result(kind, result, size, where, options.repair)))
+    if said == NO_TARGET and shapes:
+        raise DataFormatError(f"{place}: has regions and the choice {NO_TARGET!r}; one of them is wrong")
+    if said not in (None, NO_TARGET) and not shapes:
+        raise DataFormatError(f"{place}: says {said!r}, but nothing is drawn; draw it or choose {NO_TARGET!r}")
+    if said not in (None, NO_TARGET, UNNAMED):
+        shapes = [(said, mask) for _, mask in shapes]
+    return drawing_of_shapes(image, shapes, size, said == NO_TARGET, options, place)
+
+
+def _mask_of_result(kind: str, result: dict[str, Any], size: tuple[int, int], place: str, repair: bool) -> np.ndarray:
+    height, width = size
+    stated = result.get("original_height"), result.get("original_width")
+    if stated != size:
+        raise DataFormatError(
+            f"{place}: drawn on an image of {stated[1]} x {stated[0]} pixels, but the image is {width} x {height}; it "
+            "was resized. Draw it again on the original"
+        )
+    if result.get("image_rotation"):
+        raise DataFormatError(f"{place}: the image was rotated by {result['image_rotation']} degrees; turn it back")
+    value = result["value"]
+    try:
+        if kind == "brushlabels":
+            return decode_brush(value["rle"], height, width)
+        if kind == "bitmasklabels":
+            return _bitmask(value["imageDataURL"], size)
+        if kind == "polygonlabels":
+            points = [(x * width / 100, y * height / 100) for x, y in value["points"]]
+        else:
+            if value.get("rotation"):
+                raise DataFormatError("a rotated box; draw a polygon instead")
+            x1, y1 = value["x"] * width / 100, value["y"] * height / 100
+            x2, y2 = x1 + value["width"] * width / 100, y1 + value["height"] * height / 100
+            points = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    except DataFormatError as error:
+        raise DataFormatError(f"{place}: {error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataFormatError(f"{place}: not a {kind} value ({type(error).__name__}: {error})") from None
+    return fill_polygon(points, height, width, place, repair)
+
+
+def _bitmask(url: str, size: tuple[int, int]) -> np.ndarray:
+    head, _, data = url.partition(",")
+    if not head.startswith("data:image/png;base64"):
+        raise DataFormatError("its bitmask is not a PNG data URL")
+    try:
+        picture = open_picture(base64.b64decode(data))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataFormatError(f"its bitmask is not a readable PNG ({error})") from None
+    if (picture.height, picture.width) != size:
+        raise DataFormatError(f"its bitmask is {picture.width} x {picture.height} pixels")
+    return np.asarray(picture.convert("RGBA"))[..., 3] != 0
+
+
+def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
+    """A task with an annotation, as Label Studio's JSON import takes it."""
+    annotation = {"result": results_of_drawing(drawing), "lead_time": drawing.seconds}
+    return {"data": {IMAGE: file_name, "task": drawing.image, "height": drawing.height, "width": drawing.width},
+            "annotations": [annotation]}  # fmt: skip
+
+
+def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
+    """The drawings of an exported JSON file (format "JSON"), one for every annotation.
+
+    Raises:
+        DataFormatError: not such a file, or a region that cannot be a mask; names task and region.
+    """
+    found = []
+    with named(path, "an export of Label Studio as JSON"):
+        tasks = json.loads(path.read_text(encoding="utf-8-sig"))
+        for number, task in enumerate(tasks, start=1):
+            data = task["data"]
+            image = str(data.get("task") or stem(str(data[IMAGE])))
+            for annotation in task.get("annotations", []):
+                results = annotation["result"]
+                size = _size(data, results, f"{path}, task {number}")
+                drawing = drawing_of_results(results, image, size, f"{path}, task {number}", options)
+                if drawing is not None:
+                    key = str(annotation.get("unique_id") or annotation.get("id") or "")
+                    found.append(replace(drawing, **provenance_of(annotation), key=key))
+    return found
+
+
+def _size(data: dict[str, Any], results: list[dict[str, Any]], place: str) -> tuple[int, int]:
+    for source, names in ((data, ("height", "width")), *((r, ("original_height", "original_width")) for r in results)):
+        if all(isinstance(source.get(name), int) for name in names):
+            return checked_size(source[names[0]], source[names[1]], place)
+    raise DataFormatError(f"{place}: says nowhere how large the image is")
+
+
+def provenance_of(annotation: dict[str, Any]) -> dict[str, Any]:
+    """Who, when and how long, of an annotation."""
+    who = annotation.get("completed_by")
+    name = who.get("email") if isinstance(who, dict) else who
+    seconds = annotation.get("lead_time")
+    return {
+        "annotator": "" if name is None else str(name),
+        "created": str(annotation.get("updated_at") or annotation.get("created_at") or ""),
+        "seconds": None if seconds is None else round(float(seconds), 1),
+    }

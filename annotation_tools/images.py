@@ -1,0 +1,159 @@
+"""Pictures for annotation: 8-bit RGB files as they are; GeoTIFF and 16-bit pictures stretched, with what they know."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from annotation_tools.formats.base import checked_size
+from earthreason.data.pictures import open_picture, png_bytes, rgb_content
+from earthreason.errors import DataFormatError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+PERCENTILES = (2.0, 98.0)
+_EXIF_ORIENTATION = 0x0112
+_MODES_16 = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image ready to be shown.
+
+    Attributes:
+        content: bytes of an RGB JPEG or PNG.
+        height: pixels.
+        width: pixels.
+        ground_resolution: metres per pixel, None where the file does not tell.
+        transform: a, b, c, d, e, f of the pixel-to-world map, None without georeference.
+        crs: of the world coordinates, as WKT, None where the file states none.
+    """
+
+    content: bytes
+    height: int
+    width: int
+    ground_resolution: float | None = None
+    transform: list[float] | None = None
+    crs: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        """`.png` or `.jpg`, by the first bytes."""
+        return ".png" if self.content[:4] == b"\x89PNG" else ".jpg"
+
+
+def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Picture:
+    """Read a picture; more than 8 bits a channel are stretched from the 2nd to the 98th percentile of each band.
+
+    Args:
+        path: JPEG, PNG or TIFF.
+        bands: of a TIFF that are red, green and blue, from 1; None takes the first three, or the only one three times.
+
+    Raises:
+        DataFormatError: not readable, or a band it does not have; names the file.
+    """
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return _read_tiff(path, bands)
+    content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            deep = image.mode in _MODES_16
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataFormatError(f"{path}: not a readable picture ({error})") from None
+    if deep:
+        return _encoded(stretch(np.asarray(open_picture(content)).astype(np.float64)[None]))
+    stored, (height, width) = rgb_content(content, path)
+    return Picture(stored, height, width)
+
+
+def without_rotation(content: bytes) -> bytes:
+    """A picture as it lies in the file: browsers obey an EXIF rotation, but masks lie on the stored pixels.
+
+    Args:
+        content: of a readable JPEG or PNG; it is returned as it is where nothing would be turned.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
+            return content
+        return png_bytes(Image.fromarray(np.asarray(image.convert("RGB"))))
+
+
+def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """Bring each band to 0 to 255 between its percentiles: (n, height, width) of any number to uint8.
+
+    Args:
+        bands: (n, height, width).
+        valid: (height, width) bool, which pixels hold data; the others become 0.
+    """
+    out = np.zeros(bands.shape, np.uint8)
+    for band, target in zip(bands, out, strict=True):
+        good = np.isfinite(band) if valid is None else np.isfinite(band) & valid
+        if not good.any():
+            continue
+        low, high = np.percentile(band[good], PERCENTILES)
+        scale = 255 / (high - low) if high > low else 0.0
+        target[good] = np.clip(np.round((band[good] - low) * scale), 0, 255)
+    return out
+
+
+def _read_tiff(path: Path, bands: tuple[int, int, int] | None) -> Picture:
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as source:
+                chosen = bands or ((1, 2, 3) if source.count >= 3 else (1, 1, 1))
+                if max(chosen) > source.count or min(chosen) < 1:
+                    raise DataFormatError(f"{path}: has {source.count} bands, so --bands {chosen} cannot be read")
+                checked_size(source.height, source.width, str(path))
+                pixels = source.read(list(chosen))
+                valid = source.dataset_mask() > 0
+                placed = source.transform != rasterio.Affine.identity()
+                transform = list(source.transform)[:6] if placed else None
+                crs = source.crs.to_wkt() if source.crs else None
+    except RasterioError as error:
+        raise DataFormatError(f"{path}: not a TIFF that can be read ({error})") from None
+    shown = pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float64), valid)
+    picture = _encoded(shown)
+    resolution = pixel_size(transform, crs, picture.height, picture.width)
+    return Picture(picture.content, picture.height, picture.width, resolution, transform, crs)
+
+
+def _encoded(bands: np.ndarray) -> Picture:
+    colours = np.repeat(bands, 3, axis=0) if bands.shape[0] == 1 else bands
+    image = Image.fromarray(np.ascontiguousarray(colours.transpose(1, 2, 0)))  # (height, width, 3)
+    return Picture(png_bytes(image), image.height, image.width)
+
+
+def pixel_size(transform: list[float] | None, crs: str | None, height: int, width: int) -> float | None:
+    """Metres per pixel: the root of a pixel's area on the ground, at the image's middle where degrees are given.
+
+    Args:
+        transform: a, b, c, d, e, f of the pixel-to-world map.
+        crs: of the world coordinates.
+        height: of the image, pixels.
+        width: of the image, pixels.
+    """
+    from pyproj import CRS
+
+    if transform is None or crs is None:
+        return None
+    a, b, c, d, e, f = transform
+    system = CRS.from_user_input(crs)
+    if not system.is_geographic:
+        metres = system.axis_info[0].unit_conversion_factor
+        return math.sqrt(abs(a * e - b * d)) * metres
+    geod = system.get_geod()
+    if geod is None:
+        return None
+    x, y = a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f
+    right = geod.inv(x, y, x + a, y + d)[2]
+    down = geod.inv(x, y, x + b, y + e)[2]
+    return math.sqrt(right * down)

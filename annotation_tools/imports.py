@@ -1,0 +1,259 @@
+"""Pictures, samples and masks of others into a workspace."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotation_tools.drawing import Drawing, draw
+from annotation_tools.errors import DrawingError
+from annotation_tools.formats.base import AS_STATED, ReadOptions
+from annotation_tools.formats.coco import read_coco
+from annotation_tools.formats.cvat import read_cvat
+from annotation_tools.formats.labelme import read_labelme
+from annotation_tools.formats.labelstudio import read_labelstudio
+from annotation_tools.formats.vectors import Frame, rasterise_vectors
+from annotation_tools.images import SUFFIXES, read_picture
+from annotation_tools.workspace import Task, Workspace, is_workspace
+from earthreason.data.configs import CONFIGS
+from earthreason.data.exports import file_stem, suffix_of
+from earthreason.data.pictures import mask_of
+from earthreason.data.release import find_release
+from earthreason.data.schema import Record
+from earthreason.data.sources import named, open_source, read_all
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+
+VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
+Progress = Callable[[int], object]
+Arrival = tuple[Task, bytes, np.ndarray | None]
+"""A task, its picture, and a mask that is there already."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How things are taken in.
+
+    Attributes:
+        split: of pictures that come without one.
+        ground_resolution: metres per pixel of pictures that do not tell; None leaves it unknown.
+        bands: red, green and blue of a TIFF, from 1.
+        annotator: who drew the masks; None makes them pre-annotations, to be corrected.
+        read: how annotation files are read.
+    """
+
+    split: str = "test"
+    ground_resolution: float | None = None
+    bands: tuple[int, int, int] | None = None
+    annotator: str | None = None
+    read: ReadOptions = AS_STATED
+
+
+PLAIN = ImportOptions()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came in: new images, and masks."""
+
+    images: int
+    masks: int
+
+
+def import_images(
+    root: Path, source: str, options: ImportOptions = PLAIN, progress: Progress = lambda _: None
+) -> Imported:
+    """Take pictures (a file, a folder of them) or samples (release, export, configuration) into a workspace.
+
+    Nothing is added unless everything can be.
+
+    Raises:
+        EarthReasonError: what is wrong with the source; names the file.
+    """
+    workspace = Workspace(root)
+    with workspace.changing():
+        return _take_in(workspace, _arrivals(source, options), options, progress)
+
+
+def _take_in(workspace: Workspace, arrivals: Iterable[Arrival], options: ImportOptions, progress: Progress) -> Imported:
+    root = workspace.root
+    tasks: dict[str, Task] = {}
+    drawings: list[Drawing] = []
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=root) as scratch:
+        for task, content, mask in arrivals:
+            if task.task in tasks:
+                raise DataFormatError(
+                    f"two pictures are named {task.task!r}; ids are file stems, so give one of them another name"
+                )
+            (Path(scratch) / task.picture).write_bytes(content)
+            tasks[task.task] = task
+            if mask is not None:
+                drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", tool="import",
+                                     key="import"))  # fmt: skip
+            progress(1)
+        if not tasks:
+            raise DataNotFoundError("the source holds no pictures")
+        workspace.check_tasks(tasks.values())
+        (root / "images").mkdir(exist_ok=True)
+        old = workspace.tasks if is_workspace(root) else {}
+        for task in tasks.values():
+            (Path(scratch) / task.picture).replace(root / "images" / task.picture)
+        new = workspace.add_tasks(tasks.values())
+        for name in old:
+            if old[name].picture != workspace.tasks[name].picture:
+                (root / "images" / old[name].picture).unlink(missing_ok=True)
+    _keep(workspace, drawings, options)
+    return Imported(new, len(drawings))
+
+
+def _keep(workspace: Workspace, drawings: list[Drawing], options: ImportOptions) -> None:
+    if not drawings:
+        return
+    if options.annotator is not None:
+        workspace.add_drawings(drawings)
+        return
+    faults = [fault for drawing in drawings if (fault := workspace.fault_of(drawing))]
+    if faults:
+        raise DrawingError(str(workspace.root), faults)
+    workspace.write_prelabels(workspace.prelabels() | {drawing.image: drawing for drawing in drawings})
+
+
+def _arrivals(source: str, options: ImportOptions) -> Iterator[Arrival]:
+    path = Path(source).expanduser()
+    if not path.exists() and source not in CONFIGS:
+        raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
+    if path.exists() and not _holds_samples(path):
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        for file in files:
+            yield _of_picture(file, options)
+        return
+    for split, record in read_all(open_source(source)):
+        yield _of_record(split, record)
+
+
+def _holds_samples(path: Path) -> bool:
+    """Whether a path is a release or something `earthreason export` writes, and not merely pictures."""
+    if path.is_file():
+        return path.suffix.lower() not in SUFFIXES
+    if (path / "annotations").is_dir() and (path / "images").is_dir():
+        return True
+    if any(path.glob("*.tar")) or any(path.rglob("*.parquet")):
+        return True
+    try:
+        find_release(path)
+    except DataNotFoundError:
+        return False
+    return True
+
+
+def _of_picture(path: Path, options: ImportOptions) -> Arrival:
+    picture = read_picture(path, options.bands)
+    name = file_stem(path.stem)
+    task = Task(
+        name, name + picture.suffix, picture.height, picture.width, options.split,
+        picture.ground_resolution or options.ground_resolution, transform=picture.transform, crs=picture.crs,
+    )  # fmt: skip
+    return task, picture.content, None
+
+
+def _of_record(split: str, record: Record) -> Arrival:
+    name = file_stem(record.sample_id)
+    questions = [text for text in record.questions if text.strip()]
+    task = Task(
+        name, f"{name}.{suffix_of(record)}", record.height, record.width, split, record.ground_resolution,
+        record.category, record.source, questions, record.answers, record.reasoning_type,
+    )  # fmt: skip
+    return task, record.image, mask_of(record.mask, Path(name))
+
+
+def import_masks(root: Path, path: Path, options: ImportOptions = PLAIN) -> Imported:
+    """Take the masks of an annotation file, or of a folder of them, into a workspace that has their images.
+
+    Nothing is added unless everything can be.
+
+    Raises:
+        EarthReasonError: what is wrong; names file and shape.
+    """
+    workspace = Workspace.open(root)
+    with workspace.changing():
+        drawings = [
+            replace(drawing, annotator=options.annotator or drawing.annotator, tool=drawing.tool or path.name,
+                    key=drawing.key or path.name)
+            for drawing in read_masks(path, workspace, options.read)
+        ]  # fmt: skip
+        if not drawings:
+            raise DataNotFoundError(
+                f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts "
+                "only as 'no target' where the file says so, or with --unmarked-is-empty"
+            )
+        twice = Counter((drawing.image, drawing.annotator, drawing.key) for drawing in drawings)
+        faults = [f"{image}: drawn {count} times" for (image, _, _), count in twice.items() if count > 1]
+        faults += [fault for drawing in drawings if (fault := workspace.fault_of(drawing))]
+        if faults:
+            raise DrawingError(str(path), faults)
+        if any(drawing.annotator for drawing in drawings):
+            workspace.add_drawings(drawings)
+        else:
+            _keep(workspace, drawings, options)
+    return Imported(0, len(drawings))
+
+
+def read_masks(path: Path, workspace: Workspace, options: ReadOptions = AS_STATED) -> list[Drawing]:
+    """The drawings in COCO, labelme, CVAT, Label Studio or vector files, or in a folder of PNG masks or such files.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataFormatError: it is none of these, or broken.
+    """
+    if path.is_dir():
+        everything = sorted(path.rglob("*"))
+        # Beside annotation files, PNGs are the pictures that they are about.
+        files = [p for p in everything if p.suffix.lower() in (".json", ".xml", *VECTORS)] or [
+            p for p in everything if p.suffix.lower() == ".png"
+        ]
+        return [drawing for file in files for drawing in read_masks(file, workspace, options)]
+    if not path.is_file():
+        raise DataNotFoundError(f"there is no file or folder {path}")
+    suffix = path.suffix.lower()
+    if suffix == ".xml":
+        return read_cvat(path, options)
+    if suffix == ".png":
+        return [draw(path.stem, mask_of(path.read_bytes(), path))]
+    if suffix in VECTORS:
+        return _of_vectors(path, workspace, options)
+    if suffix != ".json":
+        raise DataFormatError(f"{path}: known masks are .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
+                              f".png and {', '.join(VECTORS)}")  # fmt: skip
+    with named(path, "JSON"):
+        document: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    if isinstance(document, list):
+        return read_labelstudio(path, options)
+    if document.get("type") == "FeatureCollection":
+        return _of_vectors(path, workspace, options)
+    if "shapes" in document:
+        return read_labelme(path, options)
+    if "images" in document and "annotations" in document:
+        return read_coco(path, options)
+    raise DataFormatError(f"{path}: neither COCO, labelme, Label Studio nor GeoJSON, by its keys")
+
+
+def _of_vectors(path: Path, workspace: Workspace, options: ReadOptions) -> list[Drawing]:
+    placed = [task for task in workspace.tasks.values() if task.transform is not None]
+    if not placed:
+        raise EarthReasonError(
+            f"{path}: vectors lie in the world, but no image of the workspace is georeferenced; import GeoTIFFs"
+        )
+    found = []
+    for task in placed:
+        assert task.transform is not None
+        a, b, c, d, e, f = task.transform
+        frame = Frame(task.task, task.height, task.width, (a, b, c, d, e, f), task.crs)
+        drawing = rasterise_vectors(path, frame, options)
+        found += [] if drawing is None else [drawing]
+    return found

@@ -1,0 +1,183 @@
+"""The few calls of Label Studio's REST API that we need. Its own SDK forces downgrades (spec/ecosystem.md §5.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from annotation_tools.images import without_rotation
+from earthreason.errors import EarthReasonError
+
+_PAGE = 50
+_TIMEOUT = 120.0
+
+
+class LabelStudioError(EarthReasonError):
+    """The server cannot be reached, refuses, or lacks what was there."""
+
+
+class GoneError(LabelStudioError):
+    """What was asked for is not on the server."""
+
+
+class Client:
+    """A signed-in connection."""
+
+    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+        """Connect and check the token.
+
+        Args:
+            url: of the server.
+            token: a personal access token (JWT) or a legacy token.
+            transport: for tests.
+
+        Raises:
+            LabelStudioError: the server is down, is no Label Studio, or refuses the token.
+        """
+        self.url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, transport=transport, follow_redirects=False)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise LabelStudioError(f"--url {url}: {error}") from None
+        self._token = token
+        self._sign_in()
+        self.version = self._version()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def _sign_in(self) -> None:
+        if not self._token.isascii() or not self._token.isprintable():
+            raise LabelStudioError(
+                "the token holds characters that no token has; copy it again from Account & Settings"
+            )
+        if self._token.count(".") == 2:  # a personal access token buys an access token that lives for minutes
+            answer = self.call("POST", "/api/token/refresh", json={"refresh": self._token})
+            if not isinstance(answer, dict) or "access" not in answer:
+                raise LabelStudioError(f"{self.url} answers, but is no Label Studio")
+            self._http.headers["Authorization"] = f"Bearer {answer['access']}"
+        else:
+            self._http.headers["Authorization"] = f"Token {self._token}"
+
+    def _version(self) -> str:
+        self.call("GET", "/api/current-user/whoami")  # the version is told to anybody, whatever the token
+        try:
+            return f"label-studio {self.call('GET', '/api/version')['release']}"
+        except (KeyError, TypeError):
+            raise LabelStudioError(f"{self.url} answers, but is no Label Studio") from None
+
+    def call(self, method: str, path: str, **parameters: Any) -> Any:
+        """Send a request; returns the answer's JSON, None where it has no body.
+
+        Raises:
+            GoneError: 404.
+            LabelStudioError: anything else that went wrong.
+        """
+        answer = self._send(method, path, **parameters)
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError:
+            raise LabelStudioError(
+                f"{self.url}{path} answers with something that is not JSON; is it Label Studio?"
+            ) from None
+
+    def _send(self, method: str, path: str, *, again: bool = True, **parameters: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **parameters)
+        except httpx.TransportError as error:
+            raise LabelStudioError(
+                f"no Label Studio answers at {self.url} ({type(error).__name__}); start it with `masks start`, or "
+                "check --url"
+            ) from None
+        if answer.status_code == 401 and again and self._http.headers.get("Authorization", "").startswith("Bearer"):
+            del self._http.headers["Authorization"]
+            self._sign_in()
+            return self._send(method, path, again=False, **parameters)
+        if answer.status_code in (401, 403):
+            raise LabelStudioError(
+                f"{self.url} refuses the token ({_detail(answer)}); take one from Account & Settings there and give it "
+                "with --token"
+            )
+        if answer.status_code == 404:
+            raise GoneError(f"{self.url}{path} is not there")
+        if not answer.is_success:
+            raise LabelStudioError(f"{self.url}{path}: {answer.status_code} {_detail(answer)}")
+        return answer
+
+    def users(self) -> dict[int, str]:
+        """E-mail addresses by user id."""
+        return {int(user["id"]): str(user["email"]) for user in self.call("GET", "/api/users/")}
+
+    def invite_url(self) -> str:
+        """Where annotators make their accounts."""
+        return self.url + str(self.call("GET", "/api/invite")["invite_url"])
+
+    def create_project(self, title: str, config: str, overlap: int) -> int:
+        """Make a project; returns its id."""
+        body = {
+            "title": title, "label_config": config, "maximum_annotations": overlap, "show_collab_predictions": True,
+            "sampling": "Sequential sampling", "show_skip_button": True, "enable_empty_annotation": False,
+        }  # fmt: skip
+        return int(self.call("POST", "/api/projects/", json=body)["id"])
+
+    def project(self, project: int) -> dict[str, Any]:
+        """Settings of a project.
+
+        Raises:
+            GoneError: it was deleted.
+        """
+        return dict(self.call("GET", f"/api/projects/{project}/"))
+
+    def set_config(self, project: int, config: str) -> None:
+        """Replace a project's labelling configuration."""
+        self.call("PATCH", f"/api/projects/{project}/", json={"label_config": config})
+
+    def upload_picture(self, project: int, path: Path) -> str:
+        """Upload a picture; returns its address on the server."""
+        content = without_rotation(path.read_bytes())
+        suffix, media = (".png", "image/png") if content[:4] == b"\x89PNG" else (".jpg", "image/jpeg")
+        files = {"file": (path.stem + suffix, content, media)}
+        answer = self.call(
+            "POST", f"/api/projects/{project}/import", params={"commit_to_project": "false"}, files=files
+        )
+        listed = self.call(
+            "GET", f"/api/projects/{project}/file-uploads", params={"ids": json.dumps(answer["file_upload_ids"])}
+        )
+        return f"/data/{listed[0]['file']}"
+
+    def import_tasks(self, project: int, tasks: list[dict[str, Any]]) -> None:
+        """Add tasks with their predictions."""
+        self.call("POST", f"/api/projects/{project}/import", json=tasks)
+
+    def tasks(self, project: int) -> Iterator[dict[str, Any]]:
+        """All tasks of a project with data and annotations, by pages."""
+        page, seen = 1, 0
+        while True:
+            query = {"project": project, "page": page, "page_size": _PAGE, "fields": "all"}
+            answer = self.call("GET", "/api/tasks/", params=query)
+            yield from answer["tasks"]
+            seen += len(answer["tasks"])
+            if seen >= answer["total"] or not answer["tasks"]:
+                return
+            page += 1
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.reason_phrase
+    faults = body.get("validation_errors") if isinstance(body, dict) else None
+    return json.dumps(faults) if faults else str(body.get("detail", body) if isinstance(body, dict) else body)

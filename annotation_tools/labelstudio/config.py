@@ -1,0 +1,68 @@
+"""The labelling configuration of our projects, and what must stay in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as Tree
+
+from annotation_tools.formats.base import NO_TARGET
+from annotation_tools.formats.cvat import parse_xml
+from annotation_tools.formats.labelstudio import BRUSH, CATEGORY, IMAGE, LABELS, POLYGON, UNNAMED, WAND
+from earthreason.errors import DataFormatError, EarthReasonError
+
+_COLOUR = "#D627A0"
+_REQUIRED = {IMAGE: "Image", BRUSH: "BrushLabels", POLYGON: "PolygonLabels", CATEGORY: "Choices"}
+
+
+def label_config(categories: Sequence[str]) -> str:
+    """Brush, polygon and magic wand for one target, its category or "no target" as an explicit choice, GSD, zoom.
+
+    Facts are in headers without a name: Label Studio takes uploaded pictures only where one named tag has data.
+    """
+    view = Tree.Element("View")
+    Tree.SubElement(view, "Header", value="$asked", size="5")
+    Tree.SubElement(view, "Header", value="$facts", size="6")
+    names = [*categories] if categories else [UNNAMED]
+    choices = Tree.SubElement(
+        view, "Choices", name=CATEGORY, toName=IMAGE, choice="single", showInline="true", required="true",
+        requiredMessage=f"Choose what it is, or '{NO_TARGET}'",
+    )  # fmt: skip
+    for name in (*names, NO_TARGET):
+        Tree.SubElement(choices, "Choice", value=name)
+    row = Tree.SubElement(view, "View", style="display: flex; gap: 1rem")
+    for tag, name in (("BrushLabels", BRUSH), ("PolygonLabels", POLYGON)):
+        labels = Tree.SubElement(row, tag, name=name, toName=IMAGE)
+        Tree.SubElement(labels, "Label", value=name, background=_COLOUR, hotkey=name[0])
+    Tree.SubElement(view, "MagicWand", name=WAND, toName=IMAGE)
+    Tree.SubElement(
+        view, "Image", name=IMAGE, value=f"${IMAGE}", zoom="true", zoomControl="true", rotateControl="false",
+        brightnessControl="true", contrastControl="true", smoothing="false", crossOrigin="anonymous",
+    )  # fmt: skip
+    Tree.indent(view)
+    return Tree.tostring(view, encoding="unicode")
+
+
+def check_config(config: str, place: str) -> None:
+    """Refuse a configuration that was edited so that annotations could not be read; more categories are welcome.
+
+    Raises:
+        EarthReasonError: names what is missing.
+    """
+    remedy = "put it back with `masks start --restore-config`; annotations already made stay on the server"
+    try:
+        root = parse_xml(config, place)
+    except DataFormatError as error:
+        raise EarthReasonError(f"{place}: the labelling configuration cannot be read ({error}); {remedy}") from None
+    found = {element.get("name"): element.tag for element in root.iter() if element.get("name")}
+    faults = [f"<{tag} name={name!r}>" for name, tag in _REQUIRED.items() if found.get(name) != tag]
+    shapes = [e for e in root.iter() if e.get("name") in (BRUSH, POLYGON)]
+    labels = {label.get("value") for element in shapes for label in element.iter("Label")}
+    choices = {choice.get("value") for choice in root.iter("Choice")}
+    if not faults and labels != set(LABELS):
+        faults.append(f"{BRUSH!r} and {POLYGON!r} as the only labels of brush and polygon")
+    if not faults and NO_TARGET not in choices:
+        faults.append(f"the choice {NO_TARGET!r}")
+    if faults:
+        raise EarthReasonError(
+            f"{place}: the labelling configuration was edited and lacks {', '.join(faults)}; {remedy}"
+        )

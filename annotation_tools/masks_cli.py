@@ -1,0 +1,284 @@
+"""`python -m annotation_tools masks ...`: import, prelabel, start, collect, export."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from annotation_tools.workspace import Workspace
+from earthreason.cli.app import stderr, stdout
+from earthreason.errors import EarthReasonError
+
+if TYPE_CHECKING:
+    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.review.verdicts import Settled
+
+app = typer.Typer(help="Draw masks with Label Studio, or bring them.", no_args_is_help=True, rich_markup_mode=None)
+WorkArgument = Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")]
+UrlOption = Annotated[str | None, typer.Option("--url", help="A Label Studio of your team, instead of an own one.")]
+TokenOption = Annotated[
+    str | None, typer.Option("--token", envvar="LABEL_STUDIO_API_KEY", help="Its access token (Account & Settings).")
+]
+RepairOption = Annotated[
+    bool, typer.Option("--repair", help="Take self-intersecting polygons as even-odd, cut at the image's border.")
+]
+
+
+@app.command("import")
+def import_(
+    work: WorkArgument,
+    source: Annotated[
+        str | None, typer.Argument(metavar="SRC", help="Pictures, GeoTIFFs, a release, an export, or 'sample'.")
+    ] = None,
+    masks: Annotated[
+        list[Path] | None,
+        typer.Option("--masks", help="COCO, labelme, CVAT, Label Studio, GeoJSON, GeoPackage, or a folder of PNGs."),
+    ] = None,
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", help="Who drew the masks; without it they are there to be corrected.")
+    ] = None,
+    category: Annotated[str | None, typer.Option("--category", help="Only shapes of this label.")] = None,
+    repair: RepairOption = False,
+    unmarked_is_empty: Annotated[
+        bool, typer.Option("--unmarked-is-empty", help="An image listed without shapes holds no target.")
+    ] = False,
+    split: Annotated[str, typer.Option("--split", help="Of pictures without one: train, validation or test.")] = "test",
+    gsd: Annotated[float | None, typer.Option("--gsd", min=0.001, help="Metres per pixel where no file tells.")] = None,
+    bands: Annotated[str | None, typer.Option("--bands", help="Red, green, blue of TIFFs, such as 4,3,2.")] = None,
+) -> None:
+    """Bring pictures and masks into an annotation project. All of it, or nothing with the reason.
+
+    Example: python -m annotation_tools masks import work scenes/ --masks polygons.geojson
+    """
+    from tqdm import tqdm
+
+    from annotation_tools.formats.base import ReadOptions
+    from annotation_tools.imports import ImportOptions, import_images, import_masks
+    from earthreason.data.schema import SPLIT_ALIASES, SPLITS
+    from earthreason.errors import UnknownNameError
+
+    if source is None and not masks:
+        raise EarthReasonError("nothing to import: give SRC, --masks, or both")
+    split = SPLIT_ALIASES.get(split, split)
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, SPLITS)
+    read = ReadOptions(category, repair, unmarked_is_empty)
+    options = ImportOptions(split, gsd, _bands(bands), annotator, read)
+    if source is not None:
+        with tqdm(unit="image", desc="importing", leave=False) as bar:
+            found = import_images(work, source, options, bar.update)
+        stdout().print(f"{work}: {found.images} new images, {found.masks} masks with them", soft_wrap=True)
+    for path in masks or []:
+        found = import_masks(work, path, options)
+        stdout().print(f"{path}: {found.masks} masks", soft_wrap=True)
+
+
+def _bands(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        red, green, blue = (int(part) for part in text.split(","))
+    except ValueError:
+        raise EarthReasonError(f"--bands {text}: give three band numbers such as 4,3,2") from None
+    return red, green, blue
+
+
+@app.command()
+def prelabel(
+    work: WorkArgument,
+    model: Annotated[
+        str, typer.Option("--model", help="superpixels, grabcut, sam, a model of baselines, or MODULE:CLASS.")
+    ] = "grabcut",
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Weights, where the model has some.")] = None,
+    device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
+    question: Annotated[
+        str | None, typer.Option("--question", help="Asked of every image.", show_default="each task's first")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where there is a mask to correct already.")] = False,
+) -> None:
+    """Draw first masks for people to correct.
+
+    Example: python -m annotation_tools masks prelabel work --model grabcut
+    """
+    from tqdm import tqdm
+
+    from annotation_tools.prelabels import build_helper
+    from annotation_tools.prelabels import prelabel as run_prelabel
+
+    workspace = Workspace.open(work)
+    helper = build_helper(model, checkpoint, device)
+    with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar, workspace.changing():
+        found = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
+    empty = sum(drawing.is_empty for drawing in found.values())
+    told = f"{len(found)} pre-annotations by {model}, {empty} of them empty"
+    kept = len(workspace.tasks) - len(found)
+    stays = f"; {kept} images keep the masks they had (--replace replaces them)" if kept else ""
+    stdout().print(f"{work}: {told}{stays}", soft_wrap=True)
+
+
+@app.command()
+def install() -> None:
+    """Install Label Studio into an environment of its own, which `start` does on first use.
+
+    Example: python -m annotation_tools masks install
+    """
+    from annotation_tools.labelstudio.environment import ensure_program
+
+    stdout().print(f"{ensure_program()}", soft_wrap=True)
+
+
+@app.command()
+def start(
+    work: WorkArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    categories: Annotated[
+        list[str] | None, typer.Option("--category", help="To choose from.", show_default="those the tasks expect")
+    ] = None,
+    overlap: Annotated[int, typer.Option("--overlap", min=1, help="People that draw each image.")] = 2,
+    queue: Annotated[bool, typer.Option("--queue", help="Only what `adjudicate` wants a third person to see.")] = False,
+    restore_config: Annotated[
+        bool, typer.Option("--restore-config", help="Put an edited labelling configuration back.")
+    ] = False,
+    host: Annotated[str, typer.Option("--host", help="Address an own server listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Its port.")] = 8080,
+) -> None:
+    """Run Label Studio with a project ready, or set one up on a server of your team (--url, --token).
+
+    Example: python -m annotation_tools masks start work --category runway --category bridge
+    """
+    from tqdm import tqdm
+
+    from annotation_tools.labelstudio.project import LOCAL, push_project
+
+    workspace = Workspace.open(work)
+    only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
+    if queue and not only:
+        raise EarthReasonError(f"{work}: nothing waits for a third person; run `adjudicate` first")
+    with _server(workspace, url, token, host, port) as (client, login):
+        shown = len(workspace.tasks) if only is None else len(only)
+        with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
+            pushed = push_project(
+                client, workspace, url or LOCAL, categories or (), overlap, only, restore_config, bar.update
+            )
+        console = stdout()
+        console.print(
+            f"project: {client.url}/projects/{pushed.project}/data ({pushed.added} tasks added)", soft_wrap=True
+        )
+        console.print(f"annotators make their accounts at {client.invite_url()}", soft_wrap=True, markup=False)
+        if login is None:
+            console.print(f"afterwards: python -m annotation_tools masks collect {work} --url {url}", soft_wrap=True)
+            return
+        console.print(f"yours: {login}; Ctrl-C collects what was drawn and stops", soft_wrap=True, markup=False)
+        _until_interrupted()
+        _collect(client, workspace, LOCAL)
+
+
+def _until_interrupted() -> None:
+    """Wait for Ctrl-C or a request to terminate."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        stderr().print("stopping")
+
+
+@contextmanager
+def _server(
+    workspace: Workspace, url: str | None, token: str | None, host: str, port: int
+) -> Iterator[tuple[Client, str | None]]:
+    """A client of the team's server, or of one that runs as long as the block."""
+    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.environment import ensure_program, installed_program
+    from annotation_tools.labelstudio.server import local_server
+
+    if url is not None:
+        if token is None:
+            raise EarthReasonError(f"--url {url} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
+        with Client(url, token) as client:
+            yield client, None
+        return
+    if installed_program() is None:
+        stderr().print("installing Label Studio into an environment of its own; this takes some minutes, once")
+    program = ensure_program()
+    stderr().print("starting Label Studio; the first time it makes its database")
+    folder = workspace.root.resolve() / "label-studio"
+    with local_server(program, folder, host, port) as running, Client(running.url, running.login.token) as client:
+        yield client, f"{running.login.email}, password {running.login.password}"
+
+
+@app.command()
+def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None, repair: RepairOption = False) -> None:
+    """Fetch what was drawn. What cannot be read is told; everything else is kept. Exits with 2 if anything was told.
+
+    Example: python -m annotation_tools masks collect work
+    """
+    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.project import LOCAL
+    from annotation_tools.labelstudio.server import login_of
+
+    workspace = Workspace.open(work)
+    known = workspace.server()
+    if not known:
+        raise EarthReasonError(f"{work} has no project on a Label Studio yet; run `masks start`")
+    local = url is None and known["server"] == LOCAL
+    if not local and token is None:
+        raise EarthReasonError(
+            f"{known['server']} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there"
+        )
+    secret = login_of(work / "label-studio").token if local else token
+    with Client(url or known["url"], secret or "") as client:
+        _collect(client, workspace, LOCAL if local else url or known["server"], repair)
+
+
+def _collect(client: Client, workspace: Workspace, server: str, repair: bool = False) -> None:
+    from annotation_tools.formats.base import ReadOptions
+    from annotation_tools.labelstudio.project import collect_drawings
+
+    found = collect_drawings(client, workspace, server, ReadOptions(repair=repair))
+    told = ", ".join(f"{found.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
+    stdout().print(f"{workspace.root}: drawings {told}; {found.skipped} skipped, {found.undrawn} tasks not drawn",
+                   soft_wrap=True)  # fmt: skip
+
+
+@app.command()
+def export(
+    work: WorkArgument,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="release, parquet, coco, webdataset; cvat, labelme, labelstudio, png, geojson."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist, or be empty.")],
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", help="This person's masks, instead of those agreed on.")
+    ] = None,
+    reviews: Annotated[
+        Path | None, typer.Option("--reviews", help="Review of these questions: drop rejected, replace edited ones.")
+    ] = None,
+) -> None:
+    """Write the masks that stand, with who made them. The folder appears when it is complete.
+
+    Example: python -m annotation_tools masks export work --format release --out released --reviews review
+    """
+    from annotation_tools.exports import export_workspace
+    from annotation_tools.review.verdicts import settled_reviews
+
+    settled: Settled | None = None if reviews is None else settled_reviews(reviews)
+    written = export_workspace(Workspace.open(work), form, out, annotator, settled)
+    console = stdout()
+    counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
+    console.print(f"{out}: {counts}", soft_wrap=True)
+    for names, why in ((written.unsettled, "wait for a third person"), (written.undrawn, "nobody has drawn"),
+                       (written.rejected, "had all questions rejected")):  # fmt: skip
+        if names:
+            console.print(f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",
+                          soft_wrap=True, markup=False)  # fmt: skip
+    if form == "release":
+        console.print(f"next: earthreason verify {out}", soft_wrap=True)

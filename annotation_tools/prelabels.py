@@ -1,0 +1,175 @@
+"""Masks to start from: by any `Predictor`, by SAM, or by helpers that need no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import islice
+
+import numpy as np
+from PIL import Image
+
+from annotation_tools.drawing import Drawing, draw
+from annotation_tools.workspace import Task, Workspace
+from earthreason.errors import EarthReasonError
+from earthreason.masks.grids import nearest_indices
+from earthreason.predictors import Saliency
+from earthreason.types import Predictor
+
+_SIDE = 512
+"""GrabCut works on a copy of at most so many pixels a side: its time grows with the pixels."""
+_ROUNDS = 4
+_COMPONENTS = 8
+_ASK = "Where is what stands out from its surroundings?"
+
+
+class GrabCut:
+    """The superpixels that stand out, their border refined by GrabCut (Rother et al., SIGGRAPH 2004; OpenCV)."""
+
+    def __init__(self) -> None:
+        self._start = Saliency()
+
+    def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
+        return [
+            None if mask is None else self._refine(image, mask)
+            for image, mask in zip(images, self._start.predict(images, questions), strict=True)
+        ]
+
+    def _refine(self, image: Image.Image, mask: np.ndarray) -> np.ndarray | None:
+        import cv2
+
+        small = image.convert("RGB")
+        small.thumbnail((_SIDE, _SIDE))
+        seed = _resized(mask, small.height, small.width)
+        if not seed.any() or seed.all():
+            return mask
+        labels = np.where(seed, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8, order="C")
+        background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+        pixels = np.asarray(small)[..., ::-1].copy()  # OpenCV wants blue first
+        cv2.setRNGSeed(0)
+        cv2.grabCut(pixels, labels, (0, 0, 0, 0), background, foreground, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+        found = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+        return _resized(found, *mask.shape) if found.any() else None
+
+
+class SegmentAnything:
+    """SAM (Kirillov et al., 2023) through transformers: the boxes of what stands out, cut out exactly."""
+
+    def __init__(self, folder: str) -> None:
+        """Load weights from a folder of transformers, or from the Hub where it can be reached.
+
+        Raises:
+            EarthReasonError: there are none, or torch or transformers is missing.
+        """
+        try:
+            import torch
+            from transformers import SamModel, SamProcessor
+
+            self._torch = torch
+            self._model = SamModel.from_pretrained(folder).eval()
+            self._processor = SamProcessor.from_pretrained(folder)
+        except ImportError as error:
+            raise EarthReasonError(f"SAM needs {error.name}; pip install -e '.[baselines]'") from None
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise EarthReasonError(f"no SAM weights at {folder} ({reason}); without them use grabcut") from None
+        self._start = Saliency()
+
+    def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
+        seeds = self._start.predict(images, questions)
+        return [
+            None if seed is None else self._cut(image.convert("RGB"), seed)
+            for image, seed in zip(images, seeds, strict=True)
+        ]
+
+    def _cut(self, image: Image.Image, seed: np.ndarray) -> np.ndarray | None:
+        boxes = component_boxes(seed)
+        inputs = self._processor(image, input_boxes=[boxes], return_tensors="pt")
+        with self._torch.inference_mode():
+            outputs = self._model(**inputs, multimask_output=False)
+        masks = self._processor.post_process_masks(
+            outputs.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"]
+        )[0]  # (boxes, 1, height, width)
+        found = np.asarray(masks.squeeze(1).numpy().any(axis=0), bool)
+        return found if found.any() else None
+
+
+def component_boxes(mask: np.ndarray) -> list[list[float]]:
+    """Left, top, right, bottom of the largest connected parts of a (height, width) bool mask."""
+    from skimage.measure import label, regionprops
+
+    parts = sorted(regionprops(label(mask)), key=lambda part: -part.area)[:_COMPONENTS]
+    return [[float(x1), float(y1), float(x2), float(y2)] for y1, x1, y2, x2 in (part.bbox for part in parts)]
+
+
+def _resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    rows, columns = nearest_indices(mask.shape[0], height), nearest_indices(mask.shape[1], width)
+    return mask[rows][:, columns]
+
+
+HELPERS: dict[str, Callable[[], Predictor]] = {"superpixels": Saliency, "grabcut": GrabCut}
+"""Need no weights."""
+
+
+def build_helper(name: str, checkpoint: str | None, device: str) -> Predictor:
+    """A helper, `sam`, a model of `python -m baselines`, or a class of your own as MODULE:CLASS.
+
+    Raises:
+        EarthReasonError: there is none of that name, or it cannot be built.
+    """
+    if name in HELPERS:
+        return HELPERS[name]()
+    if name == "sam":
+        if checkpoint is None:
+            raise EarthReasonError("sam needs --checkpoint: a folder of transformers with SAM weights")
+        return SegmentAnything(checkpoint)
+    from baselines.common.registry import PredictorOptions, build_predictor
+
+    return build_predictor(name, PredictorOptions(checkpoint=checkpoint, device=device))
+
+
+def prelabel(
+    workspace: Workspace,
+    predictor: Predictor,
+    name: str,
+    question: str | None = None,
+    replace: bool = False,
+    batch_size: int = 4,
+    progress: Callable[[int], object] = lambda _: None,
+) -> dict[str, Drawing]:
+    """Predict tasks and keep the masks as pre-annotations, written when all are there; returns the new ones.
+
+    Args:
+        workspace: whose tasks.
+        predictor: that draws.
+        name: of the model, kept as the tool.
+        question: asked of every image; None asks each task's own first question.
+        replace: also tasks that have a pre-annotation, such as an imported mask.
+        batch_size: images a call.
+        progress: called with how many are done.
+
+    Raises:
+        EarthReasonError: the predictor returned a mask of another size.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    before, found = workspace.prelabels(), dict[str, Drawing]()
+    waiting = iter([task for name, task in workspace.tasks.items() if replace or name not in before])
+    while tasks := list(islice(waiting, batch_size)):
+        images = [Image.open(workspace.picture(task.task)).convert("RGB") for task in tasks]
+        asked = [question or (task.questions[0] if task.questions else _ASK) for task in tasks]
+        for task, mask in zip(tasks, predictor.predict(images, asked), strict=True):
+            pixels = _checked(mask, task, name)
+            found[task.task] = draw(task.task, pixels, task.category, tool=name, created=now, key="prelabel")
+        progress(len(tasks))
+    workspace.write_prelabels(before | found)
+    return found
+
+
+def _checked(mask: np.ndarray | None, task: Task, name: str) -> np.ndarray:
+    if mask is None:
+        return np.zeros((task.height, task.width), bool)
+    if mask.shape != (task.height, task.width):
+        raise EarthReasonError(
+            f"{name} returned a mask of {mask.shape} for {task.task!r}, whose image is {task.height} x {task.width}"
+        )
+    return mask.astype(bool)

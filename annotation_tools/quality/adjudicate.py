@@ -1,0 +1,115 @@
+"""From several people's masks to one: by vote, by STAPLE, or by the word of an adjudicator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from annotation_tools.drawing import Drawing, draw
+from annotation_tools.quality.masks import mask_iou
+from annotation_tools.release import provenance
+from annotation_tools.workspace import Consensus
+from earthreason.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When masks count as agreed.
+
+    Attributes:
+        method: of `METHODS`.
+        min_iou: lowest IoU between two masks that still agree.
+        min_drawings: people that must have drawn an image.
+        adjudicators: whose mask stands, whatever the others drew.
+    """
+
+    method: str = "majority"
+    min_iou: float = 0.7
+    min_drawings: int = 1
+    adjudicators: tuple[str, ...] = ()
+
+
+def vote(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Pixels that more than half of the masks mark: (height, width) bool. Of two masks, what both mark."""
+    return np.asarray(2 * np.sum(masks, axis=0, dtype=np.int64) > len(masks))
+
+
+def staple(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Pixels more likely marked than not by STAPLE (Warfield et al. 2004; SimpleITK), which weighs annotators."""
+    import SimpleITK as sitk
+
+    if all(np.array_equal(masks[0], mask) for mask in masks[1:]):
+        return np.asarray(masks[0]).copy()
+    images = [sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in masks]
+    return np.asarray(sitk.GetArrayFromImage(sitk.STAPLE(images, 1.0)) > 0.5)
+
+
+METHODS: dict[str, Callable[[Sequence[np.ndarray]], np.ndarray]] = {"majority": vote, "staple": staple}
+
+
+def adjudicate(drawings: Mapping[str, Sequence[Drawing]], rules: Rules) -> list[Consensus]:
+    """What the drawings of every image come to; an entry that is not settled waits for another person.
+
+    Raises:
+        UnknownNameError: no such method.
+    """
+    if rules.method not in METHODS:
+        raise UnknownNameError("method", rules.method, METHODS)
+    return [_settle(list(several), rules) for several in drawings.values()]
+
+
+def _settle(several: list[Drawing], rules: Rules) -> Consensus:
+    behind = [provenance(drawing) for drawing in several]
+    lowest = min((mask_iou(a.mask, b.mask) for a, b in combinations(several, 2)), default=None)
+    final = [drawing for drawing in several if drawing.annotator in rules.adjudicators]
+    if final:
+        chosen = max(final, key=lambda drawing: drawing.created)
+        return Consensus(_agreed(chosen.image, chosen.mask, chosen.category), "adjudicator", True, "", lowest, behind)
+    if len(several) == 1:
+        enough = rules.min_drawings <= 1
+        reason = "" if enough else f"1 of {rules.min_drawings} people has drawn it"
+        only = several[0]
+        return Consensus(_agreed(only.image, only.mask, only.category), "single", enough, reason, None, behind)
+    camp = _camp(several)
+    mask = METHODS[rules.method]([drawing.mask for drawing in camp])
+    category, named = _category(camp)
+    reasons = [reason for reason in (
+        "" if len(several) >= rules.min_drawings else f"{len(several)} of {rules.min_drawings} people have drawn it",
+        "" if 2 * len(camp) > len(several) else "some say there is a target, as many say there is none",
+        _far(camp, mask, rules.min_iou),
+        "" if named or not mask.any() else f"categories differ: {', '.join(sorted({str(d.category) for d in camp}))}",
+    ) if reason]  # fmt: skip
+    agreed = _agreed(several[0].image, mask, category)
+    return Consensus(agreed, rules.method, not reasons, "; ".join(reasons), lowest, behind)
+
+
+def _agreed(image: str, mask: np.ndarray, category: str | None) -> Drawing:
+    return draw(image, mask, category, tool="adjudicate")
+
+
+def _camp(several: list[Drawing]) -> list[Drawing]:
+    """Those who agree with most on whether there is a target; those who say there is one on a tie."""
+    empty = [drawing for drawing in several if drawing.is_empty]
+    marked = [drawing for drawing in several if not drawing.is_empty]
+    return empty if len(empty) > len(marked) else marked
+
+
+def _category(camp: list[Drawing]) -> tuple[str | None, bool]:
+    """The category most say, and whether more than half say it."""
+    name, count = Counter(drawing.category for drawing in camp).most_common(1)[0]
+    return name, 2 * count > len(camp)
+
+
+def _far(camp: list[Drawing], mask: np.ndarray, least: float) -> str:
+    """Why masks do not agree: of two, their IoU; of more, that not most of them are near what they come to."""
+    if len(camp) == 2:
+        iou = mask_iou(camp[0].mask, camp[1].mask)
+        return "" if iou >= least else f"IoU {iou:.2f} is below {least:g}"
+    near = sum(mask_iou(drawing.mask, mask) >= least for drawing in camp)
+    if 2 * near > len(camp):
+        return ""
+    return f"{near} of {len(camp)} masks reach an IoU of {least:g} with the mask they come to"

@@ -1,0 +1,200 @@
+"""All of agreement: masks, emptiness, categories, verdicts, time and drift."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from annotation_tools.drawing import Drawing
+from annotation_tools.formats.base import NO_TARGET
+from annotation_tools.quality.masks import MaskPair, compare_drawings
+from annotation_tools.quality.ratings import Agreement, rate_agreement
+from annotation_tools.workspace import Workspace
+from earthreason.metrics.scores import Terms
+from earthreason.metrics.statistics import bootstrap_intervals
+from earthreason.questions.results import VERDICTS
+
+_LEAST = 8
+"""Tasks of one person below which a trend means nothing."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One annotator's work.
+
+    Attributes:
+        name: who.
+        tasks: drawn.
+        empty: share of them without target.
+        seconds: median time a task, None where no tool told it.
+        iou: mean IoU with the others' masks of the same images, None without such.
+        seconds_halves: median time in the first and in the second half of the work.
+        iou_halves: mean IoU with the others in the two halves.
+        drift: Spearman's rank correlation of a task's position in time and its IoU, with its p-value; None below
+            eight shared tasks or where all are alike.
+    """
+
+    name: str
+    tasks: int
+    empty: float
+    seconds: float | None
+    iou: float | None
+    seconds_halves: tuple[float | None, float | None]
+    iou_halves: tuple[float | None, float | None]
+    drift: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Everything `agreement` reports.
+
+    Attributes:
+        images: drawn by at least two people.
+        pairs: of masks.
+        iou: mean over pairs and its 95 % interval over images (percentile bootstrap), None without pairs.
+        iou_low: 5th percentile of the IoU of pairs.
+        distance: mean over pairs of the mean outline distance, pixels.
+        emptiness: agreement on whether there is a target.
+        categories: agreement on what it is, where all say there is one.
+        people: annotators.
+        verdicts: agreement on questions between reviewers, None without a review.
+        consistency: questions that a reviewer looked at twice, and the share judged the same, by reviewer.
+        pace: questions a reviewer judged, and the median seconds each, by reviewer.
+    """
+
+    images: int
+    pairs: list[MaskPair]
+    iou: tuple[float, float, float] | None
+    iou_low: float | None
+    distance: float | None
+    emptiness: Agreement
+    categories: Agreement
+    people: list[Person]
+    verdicts: Agreement | None = None
+    consistency: dict[str, tuple[int, float]] = field(default_factory=dict)
+    pace: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] | None = None) -> Quality:
+    """Compare everything that several people did.
+
+    Args:
+        workspace: with drawings.
+        verdicts: of `ReviewStore.verdicts`, None without a review.
+    """
+    drawings = workspace.drawings()
+    pairs = compare_drawings(drawings)
+    given = None if verdicts is None else list(verdicts)
+    distances = [pair.distance for pair in pairs if pair.distance is not None]
+    return Quality(
+        images=len({pair.image for pair in pairs}),
+        pairs=pairs,
+        iou=_mean_iou(pairs),
+        iou_low=float(np.percentile([pair.iou for pair in pairs], 5)) if pairs else None,
+        distance=float(np.mean(distances)) if distances else None,
+        emptiness=_emptiness(drawings),
+        categories=_categories(drawings),
+        people=_people(drawings, pairs),
+        verdicts=None if given is None else _verdicts(given),
+        consistency=_consistency(given or []),
+        pace=_pace(given or []),
+    )
+
+
+def _mean_iou(pairs: Sequence[MaskPair]) -> tuple[float, float, float] | None:
+    if not pairs:
+        return None
+    values = np.array([pair.iou for pair in pairs])
+    terms = {"iou": Terms(values, np.ones(len(values)))}
+    interval = bootstrap_intervals(terms, np.array([pair.image for pair in pairs]))["iou"]
+    return float(values.mean()), interval.low, interval.high
+
+
+def _emptiness(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
+    said = {
+        image: {drawing.annotator: NO_TARGET if drawing.is_empty else "target" for drawing in several}
+        for image, several in drawings.items()
+    }
+    return rate_agreement(said, 2)
+
+
+def _categories(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
+    said = {
+        image: {drawing.annotator: drawing.category for drawing in several if drawing.category is not None}
+        for image, several in drawings.items()
+    }
+    known = {value for each in said.values() for value in each.values()}
+    return rate_agreement(said, max(2, len(known)))
+
+
+def _people(drawings: Mapping[str, Sequence[Drawing]], pairs: Sequence[MaskPair]) -> list[Person]:
+    ious: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for pair in pairs:
+        ious[pair.first, pair.image].append(pair.iou)
+        ious[pair.second, pair.image].append(pair.iou)
+    own: dict[str, list[Drawing]] = defaultdict(list)
+    for several in drawings.values():
+        for drawing in several:
+            own[drawing.annotator].append(drawing)
+    return [_person(name, sorted(work, key=lambda d: d.created), ious) for name, work in sorted(own.items())]
+
+
+def _person(name: str, work: list[Drawing], ious: Mapping[tuple[str, str], list[float]]) -> Person:
+    from scipy.stats import spearmanr
+
+    shared = [float(np.mean(ious[name, d.image])) if (name, d.image) in ious else None for d in work]
+    seconds = [drawing.seconds for drawing in work]
+    known = [value for value in shared if value is not None]
+    half = len(work) // 2
+    drift = None
+    if len(known) >= _LEAST and len(set(known)) > 1:
+        found = spearmanr(range(len(known)), known)
+        drift = float(found.statistic), float(found.pvalue)
+    return Person(
+        name, len(work), sum(drawing.is_empty for drawing in work) / len(work), _median(seconds), _mean(shared),
+        (_median(seconds[:half]), _median(seconds[half:])), (_mean(shared[:half]), _mean(shared[half:])), drift,
+    )  # fmt: skip
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _verdicts(given: Sequence[Mapping[str, Any]]) -> Agreement:
+    said: dict[str, dict[str, str]] = defaultdict(dict)
+    for entry in given:
+        if entry["round"] == 1:
+            said[f"{entry['sample_id']} question {entry['number']}"][entry["reviewer"]] = entry["verdict"]
+    return rate_agreement(said, len(VERDICTS))
+
+
+def _pace(given: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for entry in given:
+        seconds[entry["reviewer"]].append(entry["seconds"])
+    return {reviewer: (len(values), float(np.median(values))) for reviewer, values in sorted(seconds.items())}
+
+
+def _consistency(given: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
+    looks: dict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
+    for entry in given:
+        looks[entry["reviewer"], entry["sample_id"], entry["number"]][entry["round"]] = entry["verdict"]
+    same: dict[str, list[bool]] = defaultdict(list)
+    for (reviewer, _, _), verdicts in looks.items():
+        if len(verdicts) == 2:
+            same[reviewer].append(verdicts[1] == verdicts[2])
+    return {reviewer: (len(values), sum(values) / len(values)) for reviewer, values in sorted(same.items())}

@@ -1,0 +1,115 @@
+"""Agreement of people who put the same things into categories: raw, kappa, alpha, with prevalence beside them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+Ratings = Mapping[str, Mapping[str, str]]
+"""What each rater said, by thing and rater."""
+
+
+@dataclass(frozen=True)
+class PairAgreement:
+    """Two raters on what both rated.
+
+    Attributes:
+        first: rater.
+        second: rater.
+        things: rated by both.
+        raw: share said alike.
+        kappa: Cohen's (1960); None where it is undefined because both always said the same one thing.
+    """
+
+    first: str
+    second: str
+    things: int
+    raw: float
+    kappa: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """All raters.
+
+    Attributes:
+        things: rated by at least two people.
+        prevalence: share of each category among all ratings of these; kappa and alpha fall when one prevails.
+        raw: mean share of pairs of ratings of a thing that are alike, None without such things.
+        pabak: prevalence- and bias-adjusted kappa (Byrt et al. 1993), (k * raw - 1) / (k - 1) of k categories.
+        alpha: Krippendorff's, nominal, missing ratings allowed; None where it is undefined.
+        pairs: of raters.
+        disputed: things that were not rated alike.
+    """
+
+    things: int
+    prevalence: dict[str, float]
+    raw: float | None
+    pabak: float | None
+    alpha: float | None
+    pairs: list[PairAgreement]
+    disputed: list[str]
+
+
+def rate_agreement(ratings: Ratings, categories: int) -> Agreement:
+    """Agreement on things that at least two people rated.
+
+    Args:
+        ratings: category by thing and rater.
+        categories: that a rater can choose from.
+    """
+    shared = {thing: dict(said) for thing, said in ratings.items() if len(said) > 1}
+    counts = Counter(value for said in shared.values() for value in said.values())
+    total = sum(counts.values())
+    alike = [_share_alike(list(said.values())) for said in shared.values()]
+    raw = float(np.mean(alike)) if alike else None
+    return Agreement(
+        things=len(shared),
+        prevalence={name: count / total for name, count in sorted(counts.items())},
+        raw=raw,
+        pabak=None if raw is None else (categories * raw - 1) / (categories - 1),
+        alpha=_alpha(shared),
+        pairs=_pairs(shared),
+        disputed=[thing for thing, said in shared.items() if len(set(said.values())) > 1],
+    )
+
+
+def _share_alike(values: list[str]) -> float:
+    pairs = list(combinations(values, 2))
+    return sum(one == other for one, other in pairs) / len(pairs)
+
+
+def _alpha(shared: Ratings) -> float | None:
+    import krippendorff
+
+    raters = sorted({rater for said in shared.values() for rater in said})
+    names = sorted({value for said in shared.values() for value in said.values()})
+    if len(names) < 2:
+        return None  # everybody always said the same: there is no chance agreement to compare with
+    table = np.full((len(raters), len(shared)), np.nan)
+    for column, said in enumerate(shared.values()):
+        for rater, value in said.items():
+            table[raters.index(rater), column] = names.index(value)
+    return float(krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"))
+
+
+def _pairs(shared: Ratings) -> list[PairAgreement]:
+    from sklearn.metrics import cohen_kappa_score
+
+    by_pair: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for said in shared.values():
+        for first, second in combinations(sorted(said), 2):
+            by_pair[first, second].append((said[first], said[second]))
+    found = []
+    for (first, second), values in sorted(by_pair.items()):
+        one, other = zip(*values, strict=True)
+        raw = sum(a == b for a, b in values) / len(values)
+        only = len({*one, *other}) == 1
+        kappa = math.nan if only else float(cohen_kappa_score(one, other))
+        found.append(PairAgreement(first, second, len(values), raw, None if math.isnan(kappa) else kappa))
+    return found

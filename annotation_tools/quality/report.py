@@ -1,0 +1,162 @@
+"""Agreement as a table in the terminal and as a page with the disagreements as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+import earthreason.reports
+from annotation_tools.drawing import Drawing
+from annotation_tools.quality.agreement import Quality
+from annotation_tools.quality.masks import MaskPair
+from annotation_tools.quality.ratings import Agreement
+from annotation_tools.review.pictures import MASK_COLOUR
+from annotation_tools.workspace import Consensus, Workspace
+from earthreason.files import write_text
+from earthreason.masks.grids import nearest_indices
+from earthreason.reports.overlay import outline_mask
+from earthreason.reports.page import embed_image
+
+SHOWN = 40
+"""Pairs of masks on the page, the worst first."""
+_SIDE = 420
+_TINT = 0.6
+_FIRST_COLOUR, _SECOND_COLOUR = MASK_COLOUR, (255, 200, 30)
+"""Magenta and amber: far apart in lightness too, and rare on the ground."""
+_BOTH_COLOUR = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A disagreement on the page."""
+
+    pair: MaskPair
+    picture: str
+    overlay: str
+    said: list[str]
+    waits: str
+
+
+def print_quality(found: Quality, console: Console) -> None:
+    """Everything but the pictures."""
+    if found.iou is None:
+        console.print("no image was drawn by two people")
+    else:
+        mean, low, high = found.iou
+        distance = "" if found.distance is None else f"; outlines {found.distance:.2f} px apart"
+        console.print(f"{found.images} images drawn by several, {len(found.pairs)} pairs: IoU {mean:.3f} "
+                      f"[{low:.3f}, {high:.3f}], 5th percentile {found.iou_low:.3f}{distance}", soft_wrap=True,
+                      markup=False)  # fmt: skip
+    table = Table("agreement on", "things", "raw", "PABAK", "alpha", "prevalence")
+    for name, agreement in kinds(found):
+        values = (number(value) for value in (agreement.raw, agreement.pabak, agreement.alpha))
+        table.add_row(name, str(agreement.things), *values, shares(agreement))
+    console.print(table)
+    people = Table("annotator", "tasks", "empty", "seconds", "IoU with others", "drift (rho, p)")
+    for person in found.people:
+        drift = "-" if person.drift is None else f"{person.drift[0]:+.2f}, {person.drift[1]:.3f}"
+        people.add_row(person.name, str(person.tasks), f"{person.empty:.0%}", number(person.seconds, 1),
+                       number(person.iou), drift)  # fmt: skip
+    if found.people:
+        console.print(people)
+    for reviewer, (count, seconds) in found.pace.items():
+        twice, share = found.consistency.get(reviewer, (0, 0.0))
+        again = f"; {share:.0%} of {twice} judged the same at the second look" if twice else ""
+        console.print(f"{reviewer} judged {count} questions, median {seconds:.1f} s{again}", markup=False)
+
+
+def kinds(found: Quality) -> list[tuple[str, Agreement]]:
+    """What people agreed on or not, by name."""
+    listed = [("target or none", found.emptiness), ("category", found.categories)]
+    return listed if found.verdicts is None else [*listed, ("verdict on a question", found.verdicts)]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number, or a dash where it is undefined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def shares(agreement: Agreement) -> str:
+    """Prevalence in words, the commonest first."""
+    ordered = sorted(agreement.prevalence.items(), key=lambda entry: -entry[1])
+    return ", ".join(f"{name} {share:.0%}" for name, share in ordered[:4]) + (", ..." if len(ordered) > 4 else "")
+
+
+def write_quality(
+    folder: Path, found: Quality, workspace: Workspace, verdicts: Sequence[Mapping[str, Any]] | None = None
+) -> Path:
+    """Write `folder/index.html`, which opens offline; returns the page."""
+    disputes = sorted(
+        (pair for pair in found.pairs if pair.iou < 1), key=lambda pair: (pair.iou, -(pair.distance or 0), pair.image)
+    )
+    drawings, consensus = workspace.drawings(), workspace.consensus()
+    shown = [_show(pair, workspace, drawings, consensus.get(pair.image)) for pair in disputes[:SHOWN]]
+    styles = Path(earthreason.reports.__file__).parent / "templates"
+    loader = FileSystemLoader([Path(__file__).parent / "templates", styles])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.globals |= {"number": number, "shares": shares}
+    page = folder / "index.html"
+    text = environment.get_template("agreement.html").render(
+        found=found, kinds=kinds(found), shown=shown, disputes=len(disputes), root=workspace.root,
+        waiting=sum(not entry.settled for entry in consensus.values()),
+        questions=_disputed_questions(found, verdicts or ()),
+    )  # fmt: skip
+    write_text(page, text)
+    return page
+
+
+def _disputed_questions(found: Quality, verdicts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """Place, text and who said what of every question that was not judged alike."""
+    if found.verdicts is None:
+        return []
+    disputed = set(found.verdicts.disputed)
+    table: dict[str, tuple[str, list[str]]] = {}
+    for entry in verdicts:
+        place = f"{entry['sample_id']} question {entry['number']}"
+        if place in disputed and entry["round"] == 1:
+            reasons = f" ({', '.join(entry['reasons'])})" if entry["reasons"] else ""
+            table.setdefault(place, (entry["question"], []))[1].append(
+                f"{entry['reviewer']}: {entry['verdict']}{reasons}"
+            )
+    return [(place, text, said) for place, (text, said) in table.items()]
+
+
+def _show(
+    pair: MaskPair, workspace: Workspace, drawings: Mapping[str, Sequence[Drawing]], entry: Consensus | None
+) -> Shown:
+    by_name = {drawing.annotator: drawing for drawing in drawings[pair.image]}
+    first, second = by_name[pair.first], by_name[pair.second]
+    with Image.open(workspace.picture(pair.image)) as image:
+        small = image.convert("RGB")
+    small.thumbnail((_SIDE, _SIDE))
+    said = [f"{d.annotator}: {d.category or ('no target' if d.is_empty else 'target')}" for d in (first, second)]
+    waits = "" if entry is None or entry.settled else entry.reason
+    overlay = draw_difference(small, first.mask, second.mask)
+    return Shown(pair, embed_image(small), embed_image(overlay), said, waits)
+
+
+def draw_difference(image: Image.Image, first: np.ndarray, second: np.ndarray) -> Image.Image:
+    """Tint what only one of two masks marks (magenta the first, amber the second) and outline both.
+
+    Args:
+        image: RGB, of any size.
+        first: (height, width) bool at the original size.
+        second: the same.
+    """
+    rows, columns = nearest_indices(first.shape[0], image.height), nearest_indices(first.shape[1], image.width)
+    one, other = first[rows][:, columns], second[rows][:, columns]
+    pixels = np.asarray(image).astype(np.float32)
+    for region, colour in ((one & ~other, _FIRST_COLOUR), (other & ~one, _SECOND_COLOUR)):
+        pixels[region] = pixels[region] * (1 - _TINT) + np.array(colour, np.float32) * _TINT
+    drawn = Image.fromarray(pixels.astype(np.uint8))
+    if (one & other).any():
+        drawn = outline_mask(drawn, one & other, _BOTH_COLOUR)
+    return drawn

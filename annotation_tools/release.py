@@ -1,0 +1,153 @@
+"""A workspace as samples: the agreed masks, the reviewed questions, and who made them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from annotation_tools.drawing import Drawing
+from annotation_tools.review.verdicts import Settled
+from annotation_tools.workspace import Consensus, Task, Workspace
+from earthreason.data.pictures import rgb_content
+from earthreason.data.schema import SPLITS, Record, encode_mask_png
+from earthreason.data.sources import Source
+from earthreason.errors import EarthReasonError
+
+
+class AgreedSamples:
+    """The settled samples of a workspace, as any `Source`.
+
+    Attributes:
+        name: of the format.
+        counts: samples by split.
+        undrawn: tasks nobody has drawn.
+        unsettled: tasks that wait for a third person.
+    """
+
+    name = "workspace"
+
+    def __init__(self, workspace: Workspace, annotator: str | None = None) -> None:
+        """Take the consensus, or the drawings of one annotator.
+
+        Raises:
+            EarthReasonError: several people drew and nothing was adjudicated, or nothing is settled.
+        """
+        self._workspace = workspace
+        self.entries = settled_entries(workspace, annotator)
+        consensus = workspace.consensus() if annotator is None else {}
+        self.unsettled = [task for task, entry in consensus.items() if not entry.settled]
+        self.undrawn = [task for task in workspace.tasks if task not in self.entries and task not in consensus]
+        if not self.entries:
+            raise EarthReasonError(
+                f"{workspace.root}: no image has a mask that stands; draw, collect and adjudicate first"
+            )
+        splits = Counter(workspace.tasks[task].split for task in self.entries)
+        self.counts = {split: splits[split] for split in SPLITS if splits[split]}
+
+    def read(self, split: str) -> Iterator[Record]:
+        """The records of a split, in the order of the tasks."""
+        for name, task in self._workspace.tasks.items():
+            if task.split == split and name in self.entries:
+                yield _record(task, self.entries[name], self._workspace.picture(name))
+
+
+def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[str, Consensus]:
+    """The masks that stand, by task.
+
+    Raises:
+        EarthReasonError: several people drew an image and nothing was adjudicated.
+    """
+    drawings = workspace.drawings()
+    if annotator is not None:
+        own = {task: [d for d in several if d.annotator == annotator] for task, several in drawings.items()}
+        if not any(own.values()):
+            known = sorted({d.annotator for several in drawings.values() for d in several})
+            raise EarthReasonError(
+                f"{workspace.root}: {annotator!r} drew nothing; annotators: {', '.join(known) or 'none'}"
+            )
+        return {task: _alone(several[0]) for task, several in own.items() if several}
+    consensus = workspace.consensus()
+    if not consensus:
+        twice = [task for task, several in drawings.items() if len(several) > 1]
+        if twice:
+            raise EarthReasonError(
+                f"{workspace.root}: {len(twice)} images were drawn by several people ({twice[0]!r}, ...); run "
+                "`adjudicate` first, or name one with --annotator"
+            )
+        return {task: _alone(several[0]) for task, several in drawings.items()}
+    return {task: entry for task, entry in consensus.items() if entry.settled}
+
+
+def _alone(drawing: Drawing) -> Consensus:
+    return Consensus(drawing, "single", True, behind=[provenance(drawing)])
+
+
+def provenance(drawing: Drawing) -> dict[str, Any]:
+    """Who, when, how long, with what and which version."""
+    return {name: getattr(drawing, name) for name in ("annotator", "created", "seconds", "tool", "version")}
+
+
+def _record(task: Task, entry: Consensus, picture: Path) -> Record:
+    content, (height, width) = rgb_content(picture.read_bytes(), picture)
+    drawing = entry.drawing
+    annotation: dict[str, Any] = {"method": entry.method, "iou": entry.iou, "drawings": entry.behind}
+    answers = [] if drawing.is_empty else task.answers
+    if answers != task.answers:
+        annotation["answers_dropped"] = task.answers
+    extra: dict[str, Any] = {"annotation": annotation}
+    if task.transform is not None:
+        extra["georeference"] = {"transform": task.transform, "crs": task.crs}
+    return Record(
+        sample_id=task.task, image=content, mask=encode_mask_png(drawing.mask), height=height, width=width,
+        is_empty=drawing.is_empty, questions=task.questions or [""], answers=answers,
+        category=None if drawing.is_empty else drawing.category or task.category,
+        ground_resolution=task.ground_resolution, source=task.source, reasoning_type=task.reasoning_type,
+        extra=json.dumps(extra, ensure_ascii=False, sort_keys=True),
+    )  # fmt: skip
+
+
+class Reviewed:
+    """The samples of a source with reviewed questions: rejected ones dropped, edited ones replaced.
+
+    A sample whose questions were all rejected is left out; `rejected` names it.
+    """
+
+    name = "reviewed"
+
+    def __init__(self, source: Source, settled: Settled) -> None:
+        """Apply verdicts.
+
+        Raises:
+            EarthReasonError: every question was rejected, or the review is of other samples.
+        """
+        self._source, self._verdicts = source, settled.verdicts
+        gone = Counter(sample for (sample, _), (verdict, _) in settled.verdicts.items() if verdict == "reject")
+        self.rejected = sorted(sample for sample, count in gone.items() if count >= settled.questions[sample])
+        self.counts: dict[str, int] = {}
+        without, unknown = set(self.rejected), set(settled.questions)
+        for split in source.counts:
+            ids = [record.sample_id for record in source.read(split)]
+            unknown -= set(ids)
+            kept = sum(sample_id not in without for sample_id in ids)
+            self.counts |= {split: kept} if kept else {}
+        if unknown == set(settled.questions):
+            raise EarthReasonError("the review is of other samples than these")
+        if not self.counts:
+            raise EarthReasonError("every question was rejected; nothing is left to write")
+
+    def read(self, split: str) -> Iterator[Record]:
+        for record in self._source.read(split):
+            if record.sample_id not in self.rejected:
+                yield replace(record, questions=self._kept(record))
+
+    def _kept(self, record: Record) -> list[str]:
+        texts = []
+        for number, question in enumerate(record.questions):
+            verdict, text = self._verdicts.get((record.sample_id, number), ("", ""))
+            if verdict != "reject":
+                texts.append(text if verdict == "edit" else question)
+        return texts

@@ -1,0 +1,1 @@
+"""Questions judged by people: one page, one SQLite file."""

@@ -1,0 +1,176 @@
+"""The review page: a few routes over the store. No build step, no inline script, works offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, Field
+
+from annotation_tools.review.model import LONGEST_TEXT, REASONS, Item, Judgement
+from annotation_tools.review.pictures import PREVIEW, Box, overlay_png, picture_bytes
+from annotation_tools.review.store import Conflict, ReviewStore
+from earthreason.errors import EarthReasonError
+
+HERE = Path(__file__).parent
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SHORTCUTS = (
+    ("1 or a", "accept"), ("2 or e", "edit the question"), ("3 or r", "reject, with reasons"),
+    ("4 or u", "unsure, with reasons"), ("j, k", "next, previous"), ("g", "first question not judged"),
+    ("s", "show the answers"), ("z", "undo the last verdict"), ("m", "mask on and off"),
+    ("[ and ]", "mask fainter, stronger"),
+    ("+ - 0", "zoom in, out, whole image"), ("arrows", "move the image"), ("n", "note"), ("?", "this list"),
+)  # fmt: skip
+
+
+class Who(BaseModel):
+    """Someone who takes back the last verdict."""
+
+    reviewer: str = Field(min_length=1, max_length=60)
+
+
+class Draft(Who):
+    """The text of an edit that is not finished."""
+
+    place: int = Field(ge=0)
+    text: str = Field(max_length=LONGEST_TEXT)
+
+
+def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
+    """The application over an open review.
+
+    Args:
+        store: of the review.
+        hosts: names it answers to, so that a page elsewhere cannot point its own name at this machine.
+    """
+    app = FastAPI(title="EarthReason question review", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    folder = store.path.parent
+
+    @app.middleware("http")
+    async def protect(request: Request, call_next: Any) -> Response:
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+            return JSONResponse({"error": "a page of another address asked"}, 403)
+        response: Response = await call_next(request)
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    @app.exception_handler(EarthReasonError)
+    async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, 409 if isinstance(error, Conflict) else 404)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+    @app.get("/", response_class=HTMLResponse)
+    def start() -> str:
+        return pages.get_template("start.html").render(
+            progress=store.progress(), images=store.images, reviewers=store.reviewers(), plan=store.plan,
+            source=store.setting("source"), shortcuts=SHORTCUTS,
+        )  # fmt: skip
+
+    @app.get("/review", response_class=HTMLResponse)
+    def review(reviewer: str) -> str:
+        name = clean_name(reviewer)
+        return pages.get_template("review.html").render(
+            reviewer=name, reasons=list(REASONS.items()), shortcuts=SHORTCUTS, longest=LONGEST_TEXT
+        )
+
+    @app.get("/api/place")
+    def place(reviewer: str, place: int | None = None) -> dict[str, Any]:
+        name = clean_name(reviewer)
+        item = store.item(name, place)
+        return {"item": None if item is None else payload(item), "progress": store.progress(name)}
+
+    @app.get("/api/answers")
+    def answers(reviewer: str, place: int) -> dict[str, list[str]]:
+        item = store.item(clean_name(reviewer), place)
+        return {"answers": [] if item is None else item.facts["answers"]}
+
+    @app.post("/api/verdict")
+    def verdict(judgement: Judgement) -> dict[str, Any]:
+        item = store.judge(judgement)
+        return {"item": payload(item), "progress": store.progress(judgement.reviewer)}
+
+    @app.post("/api/undo")
+    def undo(who: Who) -> dict[str, Any]:
+        return {"place": store.undo(who.reviewer), "progress": store.progress(who.reviewer)}
+
+    @app.post("/api/draft")
+    def draft(text: Draft) -> dict[str, bool]:
+        store.draft(text.reviewer, text.place, text.text)
+        return {"saved": True}
+
+    @app.get("/picture/{sample}")
+    def picture(sample: int, box: str = "") -> Response:
+        content, media = picture_bytes(folder / store.facts(sample)["picture"], parse_box(box))
+        return Response(content, media_type=media, headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.get("/mask/{sample}")
+    def mask(sample: int, edge: bool = False, box: str = "") -> Response:
+        content = overlay_png(folder / store.facts(sample)["mask"], edge, parse_box(box))
+        return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    return app
+
+
+def parse_box(text: str) -> Box | None:
+    """Left, top, width and height; None for the whole image.
+
+    Raises:
+        EarthReasonError: not four whole numbers.
+    """
+    if not text:
+        return None
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError:
+        raise EarthReasonError(f"box {text!r}: give left,top,width,height in pixels") from None
+    return left, top, width, height
+
+
+def clean_name(text: str) -> str:
+    """A reviewer's name.
+
+    Raises:
+        EarthReasonError: empty, too long, or not printable.
+    """
+    name = " ".join(text.split())
+    if not name or len(name) > 60 or not name.isprintable():
+        raise EarthReasonError("a reviewer's name has 1 to 60 printable characters")
+    return name
+
+
+def payload(item: Item) -> dict[str, Any]:
+    """An item for the page.
+
+    What gives the target away (category, file name, answers) is told when all questions about the image are judged.
+    """
+    facts = item.facts
+    told = {
+        "place": item.place, "sample": item.sample, "number": item.number, "questions": facts["questions"],
+        "question": item.question, "answers": len(facts["answers"]), "height": facts["height"], "width": facts["width"],
+        "is_empty": facts["is_empty"], "ground_resolution": facts["ground_resolution"], "draft": item.draft,
+        "preview": max(facts["height"], facts["width"]) > PREVIEW, "verdict": item.verdict, "rest": item.rest,
+        "after": None,
+    }  # fmt: skip
+    if item.rest == 0:
+        told["after"] = {name: facts[name] for name in ("category", "sample_id", "split", "answers")}
+    return told

@@ -1,0 +1,159 @@
+"""Make the folder of a review from any source of samples, or from a run of `earthreason questions`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from annotation_tools.release import AgreedSamples
+from annotation_tools.review.model import Plan, ReviewSample
+from annotation_tools.review.schema import STORE, build_store
+from annotation_tools.review.store import ReviewStore
+from annotation_tools.workspace import CONSENSUS, DRAWINGS, TASKS, Workspace, is_workspace
+from earthreason.data.exports import suffix_of
+from earthreason.data.release import find_release, list_samples
+from earthreason.data.schema import Record, encode_mask_png
+from earthreason.data.sources import Release, Source, open_source, read_all
+from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.files import atomic_path, refuse_taken
+from earthreason.questions.ledger import Ledger
+
+LEDGER = "ledger.sqlite"
+Progress = Callable[[int], object]
+Entry = tuple[str, Record, Path | None]
+"""Split, record, and the file its picture already is (None: it must be copied)."""
+
+
+def open_review(
+    source: str, folder: Path, plan: Plan, progress: Progress = lambda _: None, stale_ok: bool = False
+) -> ReviewStore:
+    """Open the review in a folder; make it first if the folder is not there or is empty.
+
+    Args:
+        source: what is reviewed.
+        folder: of the review.
+        plan: who judges how much; counts when the review is made.
+        progress: called with 1 for every sample taken in.
+        stale_ok: go on with a review although its source has changed since it was made.
+
+    Raises:
+        EarthReasonError: the folder holds a review of something else, or of an earlier state of the source.
+    """
+    identity, path = _identity(source), folder / STORE
+    if path.is_file():
+        store = ReviewStore(path)
+        held, state = store.setting("source"), store.setting("state")
+        if held == identity and (stale_ok or state == _state(source)):
+            return store
+        store.close()
+        if held != identity:
+            raise EarthReasonError(f"{folder} holds the review of {held}, not of {identity}; give another --out")
+        raise EarthReasonError(
+            f"{source} has changed since the review in {folder} was made, whose verdicts are about what it was then; "
+            "make a new review with another --out, or go on with the old one with --stale-ok"
+        )
+    refuse_taken(folder)
+    with atomic_path(folder) as temporary:
+        (temporary / "masks").mkdir(parents=True)
+        (temporary / "pictures").mkdir()
+        settings = {"source": identity, "state": _state(source), "run": is_run(source)}
+        build_store(temporary / STORE, _samples(source, temporary, folder, progress), plan, settings)
+    return ReviewStore(path)
+
+
+def _identity(source: str) -> str:
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _state(source: str) -> str:
+    """A short hash that changes when what would be reviewed changes."""
+    digest, path = hashlib.sha256(), Path(source)
+    if is_run(source):
+        ledger = Ledger(path / LEDGER)
+        for _, result in ledger.results():
+            digest.update(repr((result.sample_id, result.status, result.questions, result.answers)).encode())
+        ledger.close()
+        return digest.hexdigest()[:16]
+    if is_workspace(path):
+        files = [path / name for name in (TASKS, DRAWINGS, CONSENSUS)]
+    else:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in (file for file in files if file.is_file()):
+        status = file.stat()
+        digest.update(f"{file.name}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def is_run(source: str) -> bool:
+    """Whether a source is a run directory of `earthreason questions generate`."""
+    return (Path(source) / LEDGER).is_file()
+
+
+def _samples(source: str, writing: Path, final: Path, progress: Progress) -> Iterator[ReviewSample]:
+    """The samples with their files; pictures that are files already are named, the others are copied."""
+    for number, (split, record, path) in enumerate(_entries(source), start=1):
+        mask = f"masks/{number:06d}.png"
+        (writing / mask).write_bytes(record.mask)
+        if path is None:
+            picture = f"pictures/{number:06d}.{suffix_of(record)}"
+            (writing / picture).write_bytes(record.image)
+        else:
+            picture = os.path.relpath(path.resolve(), final.resolve())
+        questions = [text for text in record.questions if text.strip()]
+        if len(questions) != len(record.questions):
+            raise DataFormatError(
+                f"sample {record.sample_id!r} has an empty question; `earthreason questions generate` makes questions"
+            )
+        yield ReviewSample(
+            record.sample_id, split, picture, mask, record.height, record.width, record.is_empty, questions,
+            record.answers, record.category, record.ground_resolution,
+        )  # fmt: skip
+        progress(1)
+
+
+def _entries(source: str) -> Iterator[Entry]:
+    if is_run(source):
+        yield from _of_run(Path(source))
+        return
+    if is_workspace(Path(source)):
+        workspace = Workspace.open(Path(source))
+        for split, record in read_all(AgreedSamples(workspace)):
+            yield split, record, workspace.picture(record.sample_id)
+        return
+    opened = open_source(source)
+    if isinstance(opened, Release):
+        yield from _of_release(Path(source).expanduser(), opened)
+        return
+    for split, record in read_all(opened):
+        yield split, record, None
+
+
+def _of_release(root: Path, opened: Source) -> Iterator[Entry]:
+    listed = list_samples(find_release(root))
+    for split, files in listed.items():
+        for entry, record in zip(files, opened.read(split), strict=True):
+            yield split, record, entry.image
+
+
+def _of_run(folder: Path) -> Iterator[Entry]:
+    """The finished samples of a run, with all questions as they were generated."""
+    ledger = Ledger(folder / LEDGER)
+    source = ledger.setting("source")
+    done = {result.sample_id: result for _, result in ledger.results() if result.status == "done"}
+    ledger.close()
+    if source is None or not done:
+        raise EarthReasonError(f"{folder}: no sample is finished; `earthreason questions status {folder}` tells more")
+    for split, record, path in _entries(source):
+        result = done.get(record.sample_id)
+        if result is None:
+            continue
+        changed = replace(record, questions=result.questions, answers=result.answers)
+        if result.concept is not None:
+            nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
+            changed = replace(changed, answers=[], mask=nothing, is_empty=True, category=result.concept)
+        yield split, changed, path

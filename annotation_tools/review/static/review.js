@@ -1,0 +1,292 @@
+// The review page: shows a question, takes a verdict by key, goes on.
+
+import { Saver, ask } from "./saver.js";
+import { Viewer, prefetch } from "./viewer.js";
+
+const IDLE = 60_000; // ms without a key or a movement after which the clock stands
+const PAN = 60;
+const $ = (id) => document.getElementById(id);
+const reviewer = document.body.dataset.reviewer;
+const reasonButtons = [...document.querySelectorAll("[data-reason]")];
+const verdictButtons = [...document.querySelectorAll("[data-verdict]")];
+const viewer = new Viewer($("canvas"), showView);
+const saver = new Saver(reviewer, showState, refused);
+
+let item = null;
+let mode = "judge"; // judge, reasons, edit, note
+let pending = ""; // the verdict that waits for its reasons
+let chosen = new Set();
+let seconds = 0;
+let lastActive = Date.now();
+let sawAnswers = false;
+let saving = false; // a verdict is under way; keys that would give another wait
+
+// What is on the screen.
+
+function showView(view) {
+  $("zoom").textContent = `${Math.round(view.scale * 100)} %`;
+  $("mask").setAttribute("aria-pressed", String(view.masked));
+  $("opacity").value = Math.round(view.opacity * 100);
+}
+
+function showState(state, text) {
+  $("saved").dataset.state = state;
+  $("saved").textContent = text;
+}
+
+function showError(text) {
+  $("error").textContent = text;
+  $("error").hidden = !text;
+}
+
+function showProgress(progress) {
+  const { judged, questions, mine } = progress;
+  $("bar").max = questions;
+  $("bar").value = judged;
+  $("count").textContent = `${mine.toLocaleString("en")} by you, ${judged.toLocaleString("en")} of ${questions.toLocaleString("en")} judged`;
+}
+
+function showItem(answer) {
+  showProgress(answer.progress);
+  if (answer.item === null) {
+    finish();
+    return;
+  }
+  item = answer.item;
+  seconds = 0;
+  lastActive = Date.now();
+  chosen = new Set(item.verdict?.reasons || []);
+  $("place").textContent = `${item.place + 1} · question ${item.number + 1} of ${item.questions} about this image`;
+  $("question").textContent = item.question;
+  sawAnswers = false;
+  if (item.after) showAnswers(item.after.answers);
+  else hideAnswers();
+  $("gsd").textContent = `${item.width} × ${item.height} px` + (item.ground_resolution ? ` · ${item.ground_resolution.toPrecision(3)} m per pixel` : "");
+  $("empty").hidden = !item.is_empty;
+  $("text").value = item.draft || item.verdict?.text || item.question;
+  $("note").value = item.verdict?.note || "";
+  $("drafted").textContent = "";
+  verdictButtons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.verdict === item.verdict?.verdict)));
+  showAfter();
+  enter("judge");
+  viewer.show(item).catch((error) => showError(error.message));
+  ahead(item);
+}
+
+function showAnswers(answers) {
+  $("answers").replaceChildren(...answers.map((text) => element("p", text)));
+}
+
+function hideAnswers() {
+  const button = element("button", `${item.answers} answer${item.answers === 1 ? "" : "s"}: they may name the target. Show `);
+  button.type = "button";
+  button.append(element("kbd", "s"));
+  button.addEventListener("click", openAnswers);
+  $("answers").replaceChildren(...(item.answers ? [button] : []));
+}
+
+async function openAnswers() {
+  if (!item || item.after || !item.answers) return;
+  const { place } = item;
+  try {
+    const { answers } = await ask(`/api/answers?reviewer=${encodeURIComponent(reviewer)}&place=${place}`);
+    if (item?.place !== place) return;
+    sawAnswers = true;
+    showAnswers(answers);
+  } catch (error) {
+    showError(error.message);
+  }
+}
+
+function showAfter() {
+  $("after").hidden = !item.verdict;
+  if (!item.verdict) return;
+  const { verdict, reasons, text } = item.verdict;
+  const said = [`You said: ${verdict}${reasons.length ? ` (${reasons.join(", ")})` : ""}`, text && `as: ${text}`].filter(Boolean);
+  $("after").replaceChildren(
+    ...said.map((line) => element("span", line)),
+    ...(item.after ? [element("span", `Category: ${item.after.category || "not stated"}`), element("span", item.after.sample_id, "dim")]
+      : [element("span", `The category is told when all questions about this image are judged (${item.rest} left).`, "dim")]),
+  );
+}
+
+function element(name, text, style = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  made.className = style;
+  return made;
+}
+
+function finish() {
+  item = null;
+  $("question").textContent = "Nothing is left for you to judge. Thank you.";
+  $("place").textContent = "";
+  $("answers").replaceChildren();
+  $("after").hidden = true;
+  enter("done");
+}
+
+function enter(next) {
+  mode = next;
+  $("edit").hidden = next !== "edit";
+  $("reasons").hidden = next !== "reasons";
+  $("noting").hidden = next !== "note";
+  document.querySelector(".verdicts").hidden = next === "done";
+  if (next === "edit") $("text").focus();
+  else if (next === "note") $("note").focus();
+  else document.activeElement?.blur?.();
+  if (next === "reasons") {
+    $("reasonsfor").textContent = pending;
+    reasonButtons.forEach((button) => button.setAttribute("aria-pressed", String(chosen.has(button.dataset.reason))));
+    $("reasons").scrollIntoView({ block: "nearest" });
+  }
+}
+
+// What the keys do.
+
+async function go(place) {
+  showError("");
+  try {
+    showItem(await ask(`/api/place?reviewer=${encodeURIComponent(reviewer)}${place === undefined ? "" : `&place=${place}`}`));
+  } catch (error) {
+    showError(`${error.message}. Press j or k to try again`);
+  }
+}
+
+async function ahead(from) {
+  const next = from.place + from.questions - from.number;
+  try {
+    const answer = await ask(`/api/place?reviewer=${encodeURIComponent(reviewer)}&place=${next}`);
+    if (answer.item) prefetch(answer.item);
+  } catch { /* it is fetched again when it is wanted */ }
+}
+
+async function save(verdict, extra = {}) {
+  if (saving) return;
+  const judged = item;
+  saving = true;
+  const answer = await saver.send({
+    reviewer, place: judged.place, verdict, reasons: [], text: "", note: $("note").value.trim(),
+    seconds: Math.round(seconds * 10) / 10, saw_answers: sawAnswers, revision: judged.verdict?.revision || 0, key: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`,
+    ...extra,
+  });
+  saving = false;
+  if (answer === null) return;
+  const { after, verdict: said } = answer.item;
+  const told = after ? ` All about that image are judged; its category: ${after.category || "not stated"}.` : "";
+  $("last").textContent = `Question ${judged.place + 1}: ${said.verdict}.${told}`;
+  await go(judged.place + 1);
+}
+
+function refused(error, verdict) {
+  showError(error.message);
+  if (error.status === 409 && item?.place === verdict.place) go(verdict.place).then(() => showError(error.message));
+}
+
+function judge(verdict) {
+  if (!item) return;
+  showError("");
+  if (verdict === "accept") save("accept");
+  else if (verdict === "edit") enter("edit");
+  else {
+    pending = verdict;
+    if (item.verdict?.verdict !== verdict) chosen = new Set();
+    enter("reasons");
+  }
+}
+
+function toggleReason(code) {
+  if (!chosen.delete(code)) chosen.add(code);
+  enter("reasons");
+}
+
+function saveReasons() {
+  if (chosen.size) save(pending, { reasons: [...chosen] });
+  else showError(`${pending} needs a reason: press its number`);
+}
+
+function saveEdit() {
+  const text = $("text").value.trim();
+  if (!text || text === item.question) showError("Change the question first, or press Esc and accept it");
+  else save("edit", { text });
+}
+
+async function undo() {
+  try {
+    const answer = await ask("/api/undo", { reviewer });
+    if (answer.place === null) showError("There is nothing to undo");
+    else {
+      await go(answer.place);
+      showState("saved", "undone");
+    }
+  } catch (error) {
+    showError(error.message);
+  }
+}
+
+const KEYS = {
+  1: () => judge("accept"), a: () => judge("accept"), 2: () => judge("edit"), e: () => judge("edit"),
+  3: () => judge("reject"), r: () => judge("reject"), 4: () => judge("unsure"), u: () => judge("unsure"),
+  j: () => item && go(item.place + 1), k: () => go(item ? Math.max(0, item.place - 1) : undefined), g: () => go(),
+  s: openAnswers, z: undo, n: () => item && enter("note"), m: () => viewer.toggle(), "[": () => viewer.fade(-0.1), "]": () => viewer.fade(0.1),
+  "+": () => viewer.zoomIn(), "=": () => viewer.zoomIn(), "-": () => viewer.zoomOut(), 0: () => viewer.fit(),
+  ArrowLeft: () => viewer.pan(PAN, 0), ArrowRight: () => viewer.pan(-PAN, 0),
+  ArrowUp: () => viewer.pan(0, PAN), ArrowDown: () => viewer.pan(0, -PAN), "?": () => $("help").showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  active();
+  if ($("help").open || event.altKey || event.metaKey || (event.ctrlKey && event.key !== "z")) return;
+  if (mode === "edit" || mode === "note") {
+    if (event.key === "Escape") enter("judge");
+    else if (event.key === "Enter" && !event.shiftKey) mode === "edit" ? saveEdit() : enter("judge");
+    else return;
+    event.preventDefault();
+    return;
+  }
+  if (event.target.type === "range" && event.key.startsWith("Arrow")) return;
+  if (mode === "reasons") {
+    const code = reasonButtons[Number(event.key) - 1]?.dataset.reason;
+    if (code) toggleReason(code);
+    else if (event.key === "Enter") saveReasons();
+    else if (event.key === "Escape") enter("judge");
+    else if (!["m", "s", "[", "]", "+", "-", "0"].includes(event.key) && !event.key.startsWith("Arrow")) return;
+    else KEYS[event.key]?.();
+    event.preventDefault();
+    return;
+  }
+  const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+let drafting = 0;
+$("text").addEventListener("input", () => {
+  const { place } = item;
+  const text = $("text").value;
+  $("drafted").textContent = "";
+  clearTimeout(drafting);
+  drafting = setTimeout(() => ask("/api/draft", { reviewer, place, text }).then(
+    () => { $("drafted").textContent = "Draft saved."; }, (error) => { $("drafted").textContent = `Draft not saved: ${error.message}.`; },
+  ), 500);
+});
+verdictButtons.forEach((button) => button.addEventListener("click", () => judge(button.dataset.verdict)));
+reasonButtons.forEach((button) => button.addEventListener("click", () => toggleReason(button.dataset.reason)));
+$("mask").addEventListener("click", () => viewer.toggle());
+$("whole").addEventListener("click", () => viewer.fit());
+$("opacity").addEventListener("input", () => viewer.fade($("opacity").value / 100 - viewer.opacity));
+["edit", "noting"].forEach((id) => $(id).addEventListener("submit", (event) => event.preventDefault()));
+
+// The clock runs while someone is there.
+
+function active() { lastActive = Date.now(); }
+document.addEventListener("pointermove", active);
+setInterval(() => {
+  if (item && document.visibilityState === "visible" && Date.now() - lastActive < IDLE) seconds += 0.1;
+  $("clock").textContent = item ? `${Math.floor(seconds)} s` : "";
+}, 100);
+
+showState("saved", "nothing to save");
+if (saver.waiting.length) await saver.flush();
+await go();

@@ -1,0 +1,336 @@
+"""The memory of a review: who judges what, every verdict ever given, and the current ones. SQLite, one process.
+
+A verdict is committed with `synchronous=FULL` before the caller hears of it, so one that the page shows as saved
+survives `kill -9` and a power cut. Events are only ever appended; `verdicts` holds what they add up to.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from annotation_tools.review.model import Item, Judgement, Plan
+from annotation_tools.review.schema import share
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+
+LEASE = 24 * 3600.0
+"""Seconds after which an image that someone took and left unfinished is offered to others."""
+GAP = 10
+"""Images between the first look at one and the second."""
+
+
+class Conflict(EarthReasonError):
+    """The item was judged in another window meanwhile."""
+
+
+class ReviewStore:
+    """An open review. May be used from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a store that `build_store` made.
+
+        Raises:
+            DataNotFoundError: there is none.
+            DataFormatError: the file is something else.
+        """
+        if not path.is_file():
+            raise DataNotFoundError(f"{path.parent} is no review: it has no {path.name}; make one with `review SRC`")
+        self.path = path
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self.plan = Plan(**self.setting("plan"))
+            self.questions = int(self._one("SELECT COUNT(*) FROM items")[0])
+            self.images = int(self._one("SELECT COUNT(*) FROM samples")[0])
+        except (sqlite3.DatabaseError, TypeError) as error:
+            raise DataFormatError(f"{path}: not the store of a review ({error})") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _one(self, statement: str, *values: Any) -> Any:
+        with self._lock:
+            return self._db.execute(statement, values).fetchone()
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    def setting(self, name: str) -> Any:
+        """A setting of the review, None if it was never kept."""
+        row = self._one("SELECT value FROM settings WHERE name = ?", name)
+        return None if row is None else json.loads(row[0])
+
+    # What to judge.
+
+    def item(self, reviewer: str, place: int | None = None) -> Item | None:
+        """The question at a place of a reviewer's queue; without a place the first that is not judged.
+
+        The queue grows by an image when its end is reached. None where nothing is left to judge.
+        """
+        with self._lock:
+            wanted = self._first_open(reviewer) if place is None else place
+            while (claim := self._claim_at(reviewer, wanted)) is None:
+                if wanted != self.queued(reviewer) or not self._take_next(reviewer):
+                    return None
+            return self._load(reviewer, wanted, claim)
+
+    def _load(self, reviewer: str, place: int, claim: tuple[int, int, int]) -> Item:
+        first, sample, round_ = claim
+        item, number, question = self._one(
+            "SELECT item, number, question FROM items WHERE sample = ? ORDER BY number LIMIT 1 OFFSET ?",
+            sample, place - first,
+        )  # fmt: skip
+        draft = self._one(
+            "SELECT text FROM drafts WHERE reviewer = ? AND item = ? AND round = ?", reviewer, item, round_
+        )
+        rest = self._one(
+            "SELECT COUNT(*) FROM items WHERE sample = ? AND item NOT IN "
+            "(SELECT item FROM verdicts WHERE reviewer = ? AND round = ? AND verdicts.item = items.item)",
+            sample, reviewer, round_,
+        )[0]  # fmt: skip
+        verdict, text = self._verdict(reviewer, item, round_), draft[0] if draft else ""
+        return Item(place, sample, item, round_, number, question, self.facts(sample), verdict, rest, text)
+
+    def queued(self, reviewer: str) -> int:
+        """How many places a reviewer's queue has so far."""
+        row = self._one(
+            "SELECT first_place + questions FROM claims JOIN samples USING (sample) WHERE reviewer = ? "
+            "ORDER BY first_place DESC LIMIT 1", reviewer,
+        )  # fmt: skip
+        return int(row[0]) if row else 0
+
+    def _claim_at(self, reviewer: str, place: int) -> tuple[int, int, int] | None:
+        row = self._one(
+            "SELECT first_place, sample, round, questions FROM claims JOIN samples USING (sample) "
+            "WHERE reviewer = ? AND first_place <= ? ORDER BY first_place DESC LIMIT 1", reviewer, place,
+        )  # fmt: skip
+        return (row[0], row[1], row[2]) if row and place < row[0] + row[3] else None
+
+    def _first_open(self, reviewer: str) -> int:
+        row = self._one(
+            "SELECT claims.first_place + items.number FROM claims JOIN items USING (sample) LEFT JOIN verdicts "
+            "ON verdicts.reviewer = claims.reviewer AND verdicts.item = items.item AND verdicts.round = claims.round "
+            "WHERE claims.reviewer = ? AND verdicts.item IS NULL ORDER BY claims.first_place, items.number LIMIT 1",
+            reviewer,
+        )
+        return int(row[0]) if row else self.queued(reviewer)
+
+    def _take_next(self, reviewer: str) -> bool:
+        """Put another image into a reviewer's queue: a repeated one when it is due, else the next that needs people."""
+        place = self.queued(reviewer)
+        with self._transaction() as db:
+            sample, round_ = self._repeat_due(reviewer), 2
+            if sample is None:
+                sample, round_ = self._next_open(reviewer), 1
+            if sample is None:
+                sample, round_ = self._repeat_due(reviewer, at_end=True), 2
+            if sample is None:
+                return False
+            if round_ == 1:
+                db.execute("UPDATE samples SET open = open - 1 WHERE sample = ?", (sample,))
+            db.execute("INSERT INTO claims (reviewer, first_place, sample, round, claimed) VALUES (?, ?, ?, ?, ?)",
+                       (reviewer, place, sample, round_, time.time()))  # fmt: skip
+        return True
+
+    def _next_open(self, reviewer: str) -> int | None:
+        statement = (
+            "SELECT sample FROM samples WHERE open > 0 AND NOT EXISTS (SELECT 1 FROM claims WHERE reviewer = ? "
+            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1"
+        )
+        row = self._one(statement, reviewer)
+        if row is None and self._release_abandoned(reviewer):
+            row = self._one(statement, reviewer)
+        return int(row[0]) if row else None
+
+    def _release_abandoned(self, reviewer: str) -> int:
+        """Offer to others what somebody took over a lease ago and never finished; their verdicts stay."""
+        stale = self.rows(
+            "SELECT DISTINCT claims.reviewer, sample FROM claims JOIN items USING (sample) LEFT JOIN verdicts "
+            "ON verdicts.reviewer = claims.reviewer AND verdicts.item = items.item AND verdicts.round = 1 "
+            "WHERE claims.round = 1 AND released = 0 AND claimed < ? AND claims.reviewer != ? "
+            "AND verdicts.item IS NULL",
+            time.time() - LEASE, reviewer,
+        )  # fmt: skip
+        for other, sample in stale:
+            self._db.execute(
+                "UPDATE claims SET released = 1 WHERE reviewer = ? AND sample = ? AND round = 1", (other, sample)
+            )
+            self._db.execute("UPDATE samples SET open = open + 1 WHERE sample = ?", (sample,))
+        return len(stale)
+
+    def _repeat_due(self, reviewer: str, at_end: bool = False) -> int | None:
+        """An image for the second look: those drawn for it, in the order of the first look, `GAP` images later."""
+        taken, repeated = self._one(
+            "SELECT COUNT(*) FILTER (WHERE round = 1), COUNT(*) FILTER (WHERE round = 2) FROM claims "
+            "WHERE reviewer = ?",
+            reviewer,
+        )
+        due = int(self.plan.second_pass * taken if at_end else self.plan.second_pass * max(0, taken - GAP))
+        if repeated >= due:
+            return None
+        places = self.rows(
+            "SELECT sample, sample_id FROM claims JOIN samples USING (sample) WHERE reviewer = ? AND round = 1 "
+            "AND sample NOT IN (SELECT sample FROM claims WHERE reviewer = ? AND round = 2) ORDER BY first_place",
+            reviewer, reviewer,
+        )  # fmt: skip
+        candidates = places if at_end else places[: -GAP or None]
+        drawn = min(candidates, key=lambda row: share(self.plan.seed, "second pass", row[1]), default=None)
+        return None if drawn is None else int(drawn[0])
+
+    def facts(self, sample: int) -> dict[str, Any]:
+        """What is known of an image, by its number.
+
+        Raises:
+            DataNotFoundError: there is none of that number.
+        """
+        row = self._one("SELECT * FROM samples WHERE sample = ?", sample)
+        if row is None:
+            raise DataNotFoundError(f"the review has no image {sample}")
+        names = ("sample", "sample_id", "split", "picture", "mask", "height", "width", "is_empty", "answers",
+                 "category", "ground_resolution", "questions", "open")  # fmt: skip
+        found = dict(zip(names, row, strict=True))
+        return found | {"answers": json.loads(found["answers"]), "is_empty": bool(found["is_empty"])}
+
+    # What was judged.
+
+    def _verdict(self, reviewer: str, item: int, round_: int) -> dict[str, Any] | None:
+        row = self._one(
+            "SELECT event, at, content FROM verdicts JOIN events USING (event) WHERE verdicts.reviewer = ? "
+            "AND verdicts.item = ? AND verdicts.round = ?", reviewer, item, round_,
+        )  # fmt: skip
+        return None if row is None else {"revision": row[0], "saved": row[1], **json.loads(row[2])}
+
+    def judge(self, judgement: Judgement) -> Item:
+        """Keep a verdict; it is on disk when this returns. The same key again changes nothing.
+
+        Raises:
+            EarthReasonError: the reviewer's queue has no such place.
+            Conflict: the item has a newer verdict than the page showed; it stays.
+        """
+        reviewer = judgement.reviewer
+        with self._transaction() as db:
+            claim = self._claim_at(reviewer, judgement.place)
+            if claim is None:
+                raise EarthReasonError(f"{reviewer!r} was not asked anything at place {judgement.place}")
+            found = self._load(reviewer, judgement.place, claim)
+            if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
+                return found
+            current = found.verdict["revision"] if found.verdict else 0
+            if current != judgement.revision:
+                said = (
+                    f"{found.verdict['verdict']} at {found.verdict['saved']}"
+                    if found.verdict
+                    else "nothing: it was undone"
+                )
+                raise Conflict(
+                    f"you judged this question in another window meanwhile ({said}); that stands, and this verdict was "
+                    "not saved. Look at it again"
+                )
+            content = judgement.model_dump(include={"verdict", "reasons", "text", "note", "seconds", "saw_answers"})
+            event = db.execute(
+                "INSERT INTO events (at, reviewer, place, item, round, kind, content, key) "
+                "VALUES (?, ?, ?, ?, ?, 'verdict', ?, ?)",
+                (_now(), reviewer, found.place, found.item, found.round, json.dumps(content), judgement.key),
+            ).lastrowid
+            db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
+                       (reviewer, found.item, found.round, event, judgement.verdict))  # fmt: skip
+            db.execute("DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?",
+                       (reviewer, found.item, found.round))  # fmt: skip
+            return self._load(reviewer, judgement.place, claim)
+
+    def undo(self, reviewer: str) -> int | None:
+        """Take a reviewer's last verdict back, to what it was before; returns its place, None if there is none."""
+        with self._transaction() as db:
+            row = self._one(
+                "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND event NOT IN "
+                "(SELECT target FROM events WHERE target IS NOT NULL) ORDER BY event DESC LIMIT 1", reviewer,
+            )  # fmt: skip
+            if row is None:
+                return None
+            event, place, item, round_ = row
+            db.execute(
+                "INSERT INTO events (at, reviewer, place, item, round, kind, content, target) "
+                "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)", (_now(), reviewer, place, item, round_, event),
+            )  # fmt: skip
+            before = self._one(
+                "SELECT event, content FROM events WHERE reviewer = ? AND item = ? AND round = ? AND kind = 'verdict' "
+                "AND event NOT IN (SELECT target FROM events WHERE target IS NOT NULL) ORDER BY event DESC LIMIT 1",
+                reviewer, item, round_,
+            )  # fmt: skip
+            db.execute("DELETE FROM verdicts WHERE reviewer = ? AND item = ? AND round = ?", (reviewer, item, round_))
+            if before is not None:
+                verdict = json.loads(before[1])["verdict"]
+                db.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", (reviewer, item, round_, before[0], verdict))
+            return int(place)
+
+    def draft(self, reviewer: str, place: int, text: str) -> None:
+        """Keep the text of an edit that is not finished.
+
+        Raises:
+            EarthReasonError: the reviewer's queue has no such place.
+        """
+        with self._transaction() as db:
+            claim = self._claim_at(reviewer, place)
+            if claim is None:
+                raise EarthReasonError(f"{reviewer!r} was not asked anything at place {place}")
+            found = self._load(reviewer, place, claim)
+            db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)", (reviewer, found.item, found.round, text))
+
+    # How far it is.
+
+    def progress(self, reviewer: str | None = None) -> dict[str, Any]:
+        """Questions judged by at least one person, by everybody's account or by one's own; verdicts are not told."""
+        judged = self._one("SELECT COUNT(DISTINCT item) FROM verdicts WHERE round = 1")[0]
+        found: dict[str, Any] = {"questions": self.questions, "judged": judged}
+        if reviewer is not None:
+            row = self._one("SELECT COUNT(*) FROM verdicts WHERE reviewer = ?", reviewer)
+            found |= {"mine": row[0], "queued": self.queued(reviewer)}
+        return found
+
+    def reviewers(self) -> list[dict[str, Any]]:
+        """Everyone who judged something: how much, and in how many seconds on average. What they said is not told."""
+        rows = self.rows(
+            "SELECT verdicts.reviewer, COUNT(*), AVG(json_extract(content, '$.seconds')) "
+            "FROM verdicts JOIN events USING (event) GROUP BY verdicts.reviewer ORDER BY 1"
+        )
+        return [dict(zip(("reviewer", "judged", "seconds"), row, strict=True)) for row in rows]
+
+    def verdicts(self) -> Iterator[dict[str, Any]]:
+        """Every current verdict with its question, by sample, question, reviewer and round."""
+        rows = self.rows(
+            "SELECT sample_id, split, number, question, verdicts.reviewer, verdicts.round, at, content, is_empty, "
+            "category FROM verdicts JOIN events USING (event) JOIN items ON items.item = verdicts.item "
+            "JOIN samples USING (sample) ORDER BY sample, number, verdicts.reviewer, verdicts.round"
+        )
+        names = ("sample_id", "split", "number", "question", "reviewer", "round", "saved")
+        for row in rows:
+            facts = {"is_empty": bool(row[8]), "category": row[9]}
+            yield dict(zip(names, row[:7], strict=True)) | json.loads(row[7]) | facts
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

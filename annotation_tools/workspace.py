@@ -1,0 +1,254 @@
+"""The folder an annotation project lives in: pictures, tasks, everything anybody drew, and what was agreed on.
+
+    images/ID.png|jpg     tasks.jsonl     drawings.jsonl     prelabels.jsonl     consensus.jsonl     server.json
+
+Every file is written whole and renamed into place. `drawings.jsonl` keeps all versions of every drawing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from annotation_tools.drawing import Drawing
+from annotation_tools.errors import DrawingError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.files import write_text
+
+TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
+SERVER = "server.json"
+_WAIT = 60.0
+"""Seconds to wait for another command that changes the workspace."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to be annotated.
+
+    Attributes:
+        task: id, also the stem of the picture's file and the later sample id.
+        picture: file name below `images/`.
+        height: of the picture, pixels.
+        width: of the picture, pixels.
+        split: of the release it will be in.
+        ground_resolution: metres per pixel, None where unknown.
+        category: expected; what annotators say counts.
+        source: where the image comes from.
+        questions: that the mask will have to answer; may come later.
+        answers: to them.
+        reasoning_type: of the questions.
+        transform: a, b, c, d, e, f of the pixel-to-world map, None without georeference.
+        crs: of the world coordinates.
+    """
+
+    task: str
+    picture: str
+    height: int
+    width: int
+    split: str = "test"
+    ground_resolution: float | None = None
+    category: str | None = None
+    source: str | None = None
+    questions: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    reasoning_type: str | None = None
+    transform: list[float] | None = None
+    crs: str | None = None
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """What several drawings of one image come to.
+
+    Attributes:
+        drawing: the mask that stands, by `method`.
+        method: single, majority, staple or adjudicator.
+        settled: it may be exported; else a third person must look.
+        reason: why it is not settled.
+        iou: lowest IoU between two of the drawings, None for a single one.
+        behind: annotator, time, seconds, tool and version of every drawing it was made from.
+    """
+
+    drawing: Drawing
+    method: str
+    settled: bool
+    reason: str = ""
+    iou: float | None = None
+    behind: list[dict[str, Any]] = field(default_factory=list)
+
+
+def is_workspace(path: Path) -> bool:
+    """Whether a folder is one of `masks import`."""
+    return (path / TASKS).is_file()
+
+
+class Workspace:
+    """An annotation project on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._tasks: dict[str, Task] | None = None
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """An existing workspace.
+
+        Raises:
+            DataNotFoundError: there is none.
+        """
+        if not is_workspace(root):
+            raise DataNotFoundError(f"{root} is no annotation workspace: it has no {TASKS} (made by `masks import`)")
+        return cls(root)
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """By id, in the order they came in."""
+        if self._tasks is None:
+            self._tasks = {task.task: task for task in _read(self.root / TASKS, lambda row: Task(**row))}
+        return self._tasks
+
+    def picture(self, task: str) -> Path:
+        """The file of a task's picture."""
+        return self.root / "images" / self.tasks[task].picture
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep other processes from changing the workspace at the same time.
+
+        Raises:
+            EarthReasonError: another process has been changing it for a minute.
+        """
+        from filelock import FileLock, Timeout
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.root / ".lock", timeout=_WAIT):
+                yield
+        except Timeout:
+            raise EarthReasonError(f"{self.root} is being changed by another command; wait for it") from None
+
+    def add_tasks(self, tasks: Iterable[Task]) -> int:
+        """Add tasks whose pictures are in `images/`, replacing those of the same id; returns how many are new."""
+        before = dict(self.tasks) if is_workspace(self.root) else {}
+        merged = before | {task.task: task for task in tasks}
+        _write(self.root / TASKS, [asdict(task) for task in merged.values()])
+        self._tasks = merged
+        return len(merged) - len(before)
+
+    def check_tasks(self, tasks: Iterable[Task]) -> None:
+        """Refuse to replace an image that people have drawn on by one of another size.
+
+        Raises:
+            DataFormatError: names the task.
+        """
+        if not is_workspace(self.root):
+            return
+        drawn = {drawing.image for drawing in self.versions()}
+        for task in tasks:
+            old = self.tasks.get(task.task)
+            if old and task.task in drawn and (old.height, old.width) != (task.height, task.width):
+                raise DataFormatError(
+                    f"task {task.task!r} was drawn on {old.width} x {old.height} pixels; the new image has "
+                    f"{task.width} x {task.height}. Give the new image another name"
+                )
+
+    def versions(self) -> list[Drawing]:
+        """Every version of every drawing."""
+        path = self.root / DRAWINGS
+        return list(_read(path, lambda row: Drawing(**row))) if path.is_file() else []
+
+    def drawings(self) -> dict[str, list[Drawing]]:
+        """By task, the newest drawing of every annotator."""
+        newest: dict[tuple[str, str], Drawing] = {}
+        for drawing in self.versions():
+            key = drawing.image, drawing.annotator
+            if key not in newest or _age(drawing) >= _age(newest[key]):
+                newest[key] = drawing
+        found: dict[str, list[Drawing]] = defaultdict(list)
+        for (image, _), drawing in sorted(newest.items()):
+            found[image].append(drawing)
+        return dict(found)
+
+    def add_drawings(self, drawings: Iterable[Drawing]) -> Counter[str]:
+        """Add drawings; one that is there with the same key becomes its next version. Counts `new`, `changed`, `same`.
+
+        Raises:
+            DrawingError: some do not fit their image or have none; nothing is added then.
+        """
+        coming = list(drawings)
+        faults = [fault for drawing in coming if (fault := self.fault_of(drawing))]
+        if faults:
+            raise DrawingError(str(self.root), faults)
+        kept = self.versions()
+        newest = {(d.image, d.annotator, d.key): d for d in kept}
+        counts: Counter[str] = Counter()
+        for drawing in coming:
+            key = drawing.image, drawing.annotator, drawing.key
+            old = newest.get(key)
+            if old is not None and (old.segmentation, old.category) == (drawing.segmentation, drawing.category):
+                counts["same"] += 1
+                continue
+            counts["new" if old is None else "changed"] += 1
+            newest[key] = replace(drawing, version=1 if old is None else old.version + 1)
+            kept.append(newest[key])
+        _write(self.root / DRAWINGS, [asdict(drawing) for drawing in kept])
+        return counts
+
+    def fault_of(self, drawing: Drawing) -> str:
+        """Why a drawing cannot belong to its task; empty if it can."""
+        task = self.tasks.get(drawing.image)
+        if task is None:
+            return f"{drawing.image}: the workspace has no image of this name"
+        if (drawing.height, drawing.width) != (task.height, task.width):
+            return (
+                f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, the image is {task.width} x "
+                f"{task.height}; it was resized. Draw it on the original, or import the image it was drawn on"
+            )
+        return ""
+
+    def prelabels(self) -> dict[str, Drawing]:
+        """What a model or a helper drew, by task."""
+        path = self.root / PRELABELS
+        return {d.image: d for d in _read(path, lambda row: Drawing(**row))} if path.is_file() else {}
+
+    def write_prelabels(self, drawings: dict[str, Drawing]) -> None:
+        """Keep pre-annotations, replacing those before."""
+        _write(self.root / PRELABELS, [asdict(drawing) for drawing in drawings.values()])
+
+    def consensus(self) -> dict[str, Consensus]:
+        """What `adjudicate` made, by task; empty before."""
+        path = self.root / CONSENSUS
+        if not path.is_file():
+            return {}
+        rows = _read(path, lambda row: Consensus(**{**row, "drawing": Drawing(**row["drawing"])}))
+        return {entry.drawing.image: entry for entry in rows}
+
+    def write_consensus(self, entries: Iterable[Consensus]) -> None:
+        """Keep what the drawings come to, replacing what stood before."""
+        _write(self.root / CONSENSUS, [asdict(entry) for entry in entries])
+
+    def server(self) -> dict[str, Any]:
+        """What is known of the project on Label Studio; empty before `masks start`."""
+        path = self.root / SERVER
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _age(drawing: Drawing) -> tuple[str, int]:
+    return drawing.created, drawing.version
+
+
+def _read(path: Path, make: Any) -> Iterator[Any]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            yield make(json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

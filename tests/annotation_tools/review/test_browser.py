@@ -1,0 +1,145 @@
+"""Ten questions judged by keyboard alone, in a real browser against a real server."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from annotation_tools.review.store import ReviewStore
+
+from ..conftest import free_port
+from .test_store import wait_until_up
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def page(chromium, tmp_path, release):
+    port = free_port()
+    command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(tmp_path / "review"),
+               "--port", str(port), "--overlap", "0", "--second-pass", "0"]  # fmt: skip
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    opened.server, opened.command, opened.port = server, command, port
+    try:
+        wait_until_up(port)
+        opened.faults = []
+        opened.on("pageerror", lambda error: opened.faults.append(str(error)))
+        opened.on("console", lambda line: opened.faults.append(line.text) if line.type == "error" else None)
+        opened.goto(f"http://127.0.0.1:{port}/")
+        yield opened
+    finally:
+        context.close()
+        opened.server.kill()
+        opened.server.wait()
+
+
+def start(page, name="anna"):
+    page.locator("#reviewer:focus").wait_for()
+    page.keyboard.type(name)
+    page.keyboard.press("Enter")
+    at(page, 0)
+
+
+def at(page, place):
+    page.locator("#place", has_text=re.compile(rf"^{place + 1} ·")).wait_for()
+    page.locator("#zoom", has_text="%").wait_for()
+
+
+def saved(page):
+    page.locator("#saved[data-state=saved]").wait_for()
+
+
+def test_ten_questions_by_keyboard_alone(page, tmp_path):
+    start(page)
+    assert page.get_by_text("lighthouse").count() == 0
+    steps = ["1", "a", "3 1 Enter", "r 2 5 Enter", "4 4 Enter", "u 8 Enter", "2 edit", "e edit", "1", "1"]
+    for place, step in enumerate(steps):
+        at(page, place)
+        for key in step.split():
+            if key == "edit":
+                page.keyboard.press("Control+A")
+                page.keyboard.type(f"Where would one find number {place}?")
+                page.keyboard.press("Enter")
+            else:
+                page.keyboard.press(key)
+        at(page, place + 1)
+        saved(page)
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    given = list(store.verdicts())
+    assert [v["verdict"] for v in given] == ["accept", "accept", "reject", "reject", "unsure", "unsure", "edit", "edit",
+                                             "accept", "accept"]  # fmt: skip
+    assert given[3]["reasons"] == ["ambiguous", "wrong-empty"]
+    assert given[7]["text"] == "Where would one find number 7?"
+    assert all(v["seconds"] >= 0 for v in given)
+    assert page.faults == []
+
+
+def test_undo_notes_drafts_and_going_back(page, tmp_path):
+    start(page)
+    page.keyboard.press("n")
+    page.keyboard.type("looks odd")
+    page.keyboard.press("Enter")
+    page.keyboard.press("1")
+    at(page, 1)
+    page.keyboard.press("z")
+    at(page, 0)
+    assert page.locator("[data-verdict][aria-pressed=true]").count() == 0
+    page.keyboard.press("e")
+    page.keyboard.press("End")
+    page.keyboard.type(" Really?")
+    page.get_by_text("Draft saved.").wait_for()
+    page.reload()
+    at(page, 0)
+    page.keyboard.press("e")
+    assert page.locator("#text").input_value().endswith("Really?")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    at(page, 1)
+    page.keyboard.press("k")
+    at(page, 0)
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    assert list(store.verdicts()) == []
+    assert store.rows("SELECT json_extract(content, '$.note') FROM events WHERE kind = 'verdict'") == [("looks odd",)]
+    assert page.faults == []
+
+
+def test_zoom_pan_opacity_and_mask_keys_change_what_is_drawn(page):
+    start(page)
+    pixels = "document.getElementById('canvas').toDataURL()"
+    page.wait_for_timeout(300)
+    for keys in (["m"], ["m", "]"], ["+"], ["ArrowLeft"]):
+        before = page.evaluate(pixels)
+        for key in keys:
+            page.keyboard.press(key)
+        page.wait_for_timeout(100)
+        assert page.evaluate(pixels) != before, keys
+    page.keyboard.press("0")
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#help").is_visible()
+    assert page.faults == []
+
+
+def test_a_server_that_dies_is_told_and_the_verdict_waits_for_it(page, tmp_path):
+    start(page)
+    page.server.kill()
+    page.server.wait()
+    page.keyboard.press("1")
+    page.locator("#saved[data-state=failed]").wait_for()
+    assert "1 not saved, trying again" in page.locator("#saved").inner_text()
+    waiting = page.evaluate("JSON.parse(localStorage.getItem('earthreason-review-waiting-anna')).length")
+    assert waiting == 1
+    page.keyboard.press("1")
+    assert page.evaluate("JSON.parse(localStorage.getItem('earthreason-review-waiting-anna')).length") == 1
+    page.server = subprocess.Popen(page.command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until_up(page.port)
+    at(page, 1)
+    saved(page)
+    (verdict,) = ReviewStore(tmp_path / "review" / "review.sqlite").verdicts()
+    assert (verdict["verdict"], verdict["number"]) == ("accept", 0)

@@ -1,0 +1,255 @@
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytest.importorskip("fastapi", reason="the annotation extra is not installed")
+
+from annotation_tools.review import store as store_module
+from annotation_tools.review.build import open_review
+from annotation_tools.review.model import Judgement, Plan, ReviewSample
+from annotation_tools.review.schema import build_store
+from annotation_tools.review.store import GAP, Conflict, ReviewStore
+from annotation_tools.review.verdicts import settle_reviews
+from earthreason.errors import DataFormatError, EarthReasonError
+
+from ..conftest import free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def sample(number, questions=3, **facts):
+    texts = [f"Where would one do thing {number}-{q}?" for q in range(questions)]
+    return ReviewSample(
+        f"s{number:03d}", "test", "p.jpg", "m.png", 8, 8, False, texts, ["There."], "pond", 0.5, **facts
+    )
+
+
+ALONE = Plan(overlap=0, second_pass=0)
+
+
+def make(folder, count=4, plan=ALONE, questions=3):
+    folder.mkdir(exist_ok=True)
+    build_store(
+        folder / "review.sqlite", [sample(n, questions) for n in range(count)], plan, {"source": "x", "run": False}
+    )
+    return ReviewStore(folder / "review.sqlite")
+
+
+def verdict(reviewer, place, kind="accept", revision=0, **more):
+    if kind in ("reject", "unsure"):
+        more.setdefault("reasons", ["leak"])
+    return Judgement(reviewer=reviewer, place=place, verdict=kind, revision=revision, key=str(uuid.uuid4()), **more)
+
+
+def judge_all(store, reviewer, kind="accept"):
+    seen = []
+    while (item := store.item(reviewer)) is not None:
+        store.judge(verdict(reviewer, item.place, kind))
+        seen.append(item)
+    return seen
+
+
+def test_one_reviewer_is_asked_everything_once_in_order(tmp_path):
+    store = make(tmp_path)
+    asked = judge_all(store, "anna")
+    assert [item.place for item in asked] == list(range(12))
+    assert len({item.item for item in asked}) == 12
+    assert store.progress("anna") == {"questions": 12, "judged": 12, "mine": 12, "queued": 12}
+
+
+def test_two_reviewers_share_the_images_without_overlap(tmp_path):
+    store = make(tmp_path, count=6)
+    asked = {"anna": [], "ben": []}
+    for turn in range(18):
+        name = ("anna", "ben")[turn % 2]
+        item = store.item(name)
+        store.judge(verdict(name, item.place))
+        asked[name].append(item.sample)
+    assert set(asked["anna"]).isdisjoint(asked["ben"])
+    assert store.item("anna") is None
+    assert store.item("ben") is None
+
+
+def test_overlap_images_go_to_as_many_people_as_planned(tmp_path):
+    store = make(tmp_path, count=5, plan=Plan(overlap=1, per_image=2, second_pass=0))
+    assert [len(judge_all(store, name)) for name in ("anna", "ben", "cleo")] == [15, 15, 0]
+
+
+def test_the_second_look_shows_no_earlier_verdict(tmp_path):
+    store = make(tmp_path, count=GAP + 10, plan=Plan(overlap=0, second_pass=0.2), questions=1)
+    asked = judge_all(store, "anna")
+    again = [item for item in asked if item.round == 2]
+    assert len(again) == round(0.2 * (GAP + 10))
+    assert all(item.verdict is None for item in again)
+    first = {item.sample: item.place for item in asked if item.round == 1}
+    assert all(item.place - first[item.sample] >= GAP for item in again[:1])
+    assert len(asked) == GAP + 10 + len(again)
+
+
+def test_a_review_goes_on_where_it_was_left(tmp_path):
+    store = make(tmp_path)
+    for place in range(5):
+        store.item("anna")
+        store.judge(verdict("anna", place))
+    store.close()
+    assert ReviewStore(tmp_path / "review.sqlite").item("anna").place == 5
+
+
+def test_undo_brings_back_what_was_before(tmp_path):
+    store = make(tmp_path)
+    store.item("anna")
+    revision = store.judge(verdict("anna", 0, "accept")).verdict["revision"]
+    store.judge(verdict("anna", 0, "reject", revision))
+    assert store.undo("anna") == 0
+    assert store.item("anna", 0).verdict["verdict"] == "accept"
+    assert store.undo("anna") == 0
+    assert store.item("anna", 0).verdict is None
+    assert store.undo("anna") is None
+    kinds = [kind for (kind,) in store.rows("SELECT kind FROM events ORDER BY event")]
+    assert kinds == ["verdict", "verdict", "undo", "undo"]
+
+
+def test_the_same_person_in_two_windows_overwrites_nothing(tmp_path):
+    store = make(tmp_path)
+    store.item("anna")
+    store.judge(verdict("anna", 0, "reject"))
+    with pytest.raises(Conflict, match=r"another window meanwhile \(reject at .*was not saved"):
+        store.judge(verdict("anna", 0, "accept", revision=0))
+    assert store.item("anna", 0).verdict["verdict"] == "reject"
+
+
+def test_two_reviewers_on_one_item_are_both_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "LEASE", -1.0)  # what anna took is offered again at once
+    store = make(tmp_path, count=1, questions=1)
+    assert store.item("anna").item == store.item("ben").item
+    store.judge(verdict("anna", 0, "accept"))
+    store.judge(verdict("ben", 0, "reject"))
+    assert [(v["reviewer"], v["verdict"]) for v in store.verdicts()] == [("anna", "accept"), ("ben", "reject")]
+    assert settle_reviews(store) == {("s000", 0): ("reject", "")}
+
+
+def test_sending_the_same_verdict_again_counts_once(tmp_path):
+    store = make(tmp_path)
+    store.item("anna")
+    one = verdict("anna", 0)
+    store.judge(one)
+    store.judge(one)
+    assert store.rows("SELECT COUNT(*) FROM events") == [(1,)]
+
+
+def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
+    store = make(tmp_path)
+    with pytest.raises(EarthReasonError, match="'anna' was not asked anything at place 7"):
+        store.judge(verdict("anna", 7))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"verdict": "maybe"}, "known: accept, edit"), ({"verdict": "reject"}, "needs a reason"),
+     ({"verdict": "edit", "text": " "}, "needs the new text"),
+     ({"verdict": "reject", "reasons": ["ugly"]}, "reason 'ugly'")],
+)  # fmt: skip
+def test_half_verdicts_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Judgement(reviewer="a", place=0, revision=0, key="12345678", **fields)
+
+
+def test_a_sample_that_stands_twice_is_an_error(tmp_path):
+    with pytest.raises(DataFormatError, match="'s001' stands twice"):
+        build_store(tmp_path / "r.sqlite", [sample(1), sample(1)], Plan(), {})
+
+
+def test_a_file_that_is_no_review_is_named(tmp_path):
+    (tmp_path / "review.sqlite").write_text("something else, much longer than a header of SQLite would ever be" * 4)
+    with pytest.raises(DataFormatError, match="not the store of a review"):
+        ReviewStore(tmp_path / "review.sqlite")
+
+
+def test_a_review_of_something_else_is_not_opened(tmp_path, release):
+    open_review(str(release), tmp_path / "review", Plan()).close()
+    with pytest.raises(EarthReasonError, match="holds the review of"):
+        open_review("sample", tmp_path / "review", Plan())
+
+
+def test_a_source_that_changed_since_is_told(tmp_path, release):
+    open_review(str(release), tmp_path / "review", ALONE).close()
+    open_review(str(release), tmp_path / "review", ALONE).close()
+    (release / "train" / "QAs" / "a.json").write_text('{"questions": ["Where else entirely?"], "answer": ["There."]}')
+    with pytest.raises(EarthReasonError, match="has changed since the review in .* --stale-ok"):
+        open_review(str(release), tmp_path / "review", ALONE)
+    open_review(str(release), tmp_path / "review", ALONE, stale_ok=True).close()
+
+
+def test_a_failed_write_is_no_verdict_and_the_next_one_works(tmp_path):
+    store = make(tmp_path)
+    store.item("anna")
+    store.rows("CREATE TRIGGER full BEFORE INSERT ON verdicts BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    with pytest.raises(sqlite3.IntegrityError, match="disk full"):
+        store.judge(verdict("anna", 0))
+    store.rows("DROP TRIGGER full")
+    assert store.item("anna", 0).verdict is None
+    assert store.judge(verdict("anna", 0)).verdict["verdict"] == "accept"
+
+
+def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
+    port = free_port()
+    command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(tmp_path / "review"),
+               "--port", str(port), "--overlap", "1", "--per-image", "200"]  # fmt: skip
+    saved = []
+    for round_ in range(2):
+        server = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+        )
+        try:
+            wait_until_up(port)
+            threads = [
+                threading.Thread(target=post_until_it_dies, args=(port, f"{round_}-{n}", saved)) for n in range(3)
+            ]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.7)
+        finally:
+            server.send_signal(signal.SIGKILL)
+            server.wait()
+        for thread in threads:
+            thread.join(30)
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    kept = {key for (key,) in store.rows("SELECT key FROM events")}
+    assert len(saved) > 20
+    assert set(saved) <= kept
+
+
+def wait_until_up(port):
+    for _ in range(300):
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/")
+            return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not come up")
+
+
+def post_until_it_dies(port, name, saved):
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+        for number in range(10_000):
+            reviewer = f"{name}-{number}"
+            try:
+                for _ in range(12):
+                    item = client.get("/api/place", params={"reviewer": reviewer}).json()["item"]
+                    if item is None:
+                        break
+                    body = json.loads(verdict(reviewer, item["place"]).model_dump_json())
+                    if client.post("/api/verdict", json=body).status_code == 200:
+                        saved.append(body["key"])
+            except httpx.TransportError:
+                return

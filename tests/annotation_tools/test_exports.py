@@ -1,0 +1,163 @@
+import json
+
+import numpy as np
+import pytest
+
+from annotation_tools.errors import DrawingError
+from annotation_tools.exports import TOOLS, export_workspace
+from annotation_tools.imports import ImportOptions, import_images, import_masks
+from annotation_tools.quality.adjudicate import Rules, adjudicate
+from annotation_tools.review.verdicts import Settled
+from annotation_tools.workspace import Workspace
+from earthreason.data.sources import open_source, read_all
+from earthreason.data.verify import audit
+from earthreason.errors import EarthReasonError, UnknownNameError
+
+from .conftest import box, drawn
+
+SIZE = (20, 30)
+RING = box(SIZE, 2, 2, 14, 20) & ~box(SIZE, 5, 5, 9, 9)
+MASKS = {"a": RING, "b": box(SIZE, 0, 0, 1, 1), "c": np.zeros(SIZE, bool), "d": np.ones(SIZE, bool)}
+
+
+def errors_of(folder):
+    """What verify finds, but for pictures that the fixture uses several times."""
+    return [found for found in audit(folder).findings if found.severity == "error" and "duplicate" not in found.rule]
+
+
+@pytest.fixture
+def annotated(workspace):
+    workspace.add_drawings(drawn(name, mask, "anna") for name, mask in MASKS.items())
+    return workspace
+
+
+@pytest.fixture
+def with_questions(tmp_path, release):
+    import_images(tmp_path / "asked", str(release), ImportOptions(annotator="expert"))
+    return Workspace.open(tmp_path / "asked")
+
+
+@pytest.mark.parametrize("form", ["cvat", "labelme", "labelstudio", "png"])
+def test_what_is_written_for_a_tool_is_read_back_exactly(annotated, tmp_path, form):
+    export_workspace(annotated, form, tmp_path / "out")
+    other = Workspace(tmp_path / "other")
+    import_images(other.root, str(tmp_path / "pictures"))
+    source = tmp_path / "out" / {"cvat": "annotations.xml", "labelstudio": "tasks.json"}.get(form, "")
+    import_masks(other.root, source, ImportOptions(annotator="anna"))
+    for name, mask in MASKS.items():
+        assert np.array_equal(other.drawings()[name][0].mask, mask)
+        assert other.drawings()[name][0].category in ((None,) if name == "c" or form == "png" else ("pond",))
+
+
+@pytest.mark.parametrize("form", ["coco", "parquet", "webdataset"])
+def test_core_formats_hold_masks_category_and_who_made_them(annotated, tmp_path, form):
+    export_workspace(annotated, form, tmp_path / "out")
+    records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
+    assert list(records) == list(MASKS)
+    assert records["a"].category == "pond"
+    assert records["c"].is_empty
+    (who,) = json.loads(records["a"].extra)["annotation"]["drawings"]
+    assert who == {
+        "annotator": "anna",
+        "created": "2026-01-01T10:00:00Z",
+        "seconds": 20.0,
+        "tool": "test",
+        "version": 1,
+    }
+
+
+def test_provenance_stands_beside_what_tools_read(annotated, tmp_path):
+    export_workspace(annotated, "cvat", tmp_path / "out")
+    first = json.loads((tmp_path / "out" / "provenance.jsonl").read_text().splitlines()[0])
+    assert first["drawings"][0]["annotator"] == "anna"
+
+
+def test_geojson_is_in_pixels_where_there_is_no_place(annotated, tmp_path):
+    export_workspace(annotated, "geojson", tmp_path / "out")
+    features = json.loads((tmp_path / "out" / "a.geojson").read_text())["features"]
+    assert len(features) == 1
+    assert len(features[0]["geometry"]["coordinates"]) == 2  # the outline and the hole
+
+
+def test_an_export_that_fails_leaves_nothing(annotated, tmp_path, monkeypatch):
+    annotated.picture("d").unlink()
+    for form in ("release", "parquet", "coco", *TOOLS):
+        if form in ("png", "geojson"):
+            continue
+        with pytest.raises((OSError, EarthReasonError)):
+            export_workspace(annotated, form, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_folder_that_is_taken_is_left_alone(annotated, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("x")
+    with pytest.raises(EarthReasonError, match="is there already"):
+        export_workspace(annotated, "coco", tmp_path / "out")
+    assert (tmp_path / "out" / "mine").read_text() == "x"
+
+
+def test_a_release_without_questions_says_how_to_get_some(annotated, tmp_path):
+    with pytest.raises(EarthReasonError, match="4 samples have no questions.*earthreason questions generate"):
+        export_workspace(annotated, "release", tmp_path / "out")
+
+
+def test_two_annotators_must_be_adjudicated_or_one_be_named(annotated, tmp_path):
+    annotated.add_drawings([drawn("a", ~RING, "ben")])
+    with pytest.raises(
+        EarthReasonError, match=r"1 images were drawn by several people \('a', \.\.\.\); run `adjudicate`"
+    ):
+        export_workspace(annotated, "coco", tmp_path / "out")
+    export_workspace(annotated, "png", tmp_path / "ben", annotator="ben")
+    assert [path.name for path in (tmp_path / "ben").glob("*.png")] == ["a.png"]
+    with pytest.raises(EarthReasonError, match="'cleo' drew nothing; annotators: anna, ben"):
+        export_workspace(annotated, "png", tmp_path / "cleo", annotator="cleo")
+
+
+def test_what_waits_for_a_third_person_is_left_out_and_told(annotated, tmp_path):
+    annotated.add_drawings([drawn("a", box(SIZE, 15, 20, 20, 30), "ben")])
+    annotated.write_consensus(adjudicate(annotated.drawings(), Rules()))
+    written = export_workspace(annotated, "coco", tmp_path / "out")
+    assert (written.unsettled, written.counts) == (["a"], {"test": 3})
+
+
+def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions, tmp_path):
+    verdicts = {("a", 0): ("reject", ""), ("a", 1): ("edit", "Where could one moor?"), ("b", 0): ("accept", ""),
+                ("c", 0): ("reject", ""), ("c", 1): ("reject", "")}  # fmt: skip
+    settled = Settled(verdicts, dict.fromkeys("abcdef", 2))
+    written = export_workspace(with_questions, "release", tmp_path / "out", reviews=settled)
+    records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
+    assert written.rejected == ["c"]
+    assert records["a"].questions == ["Where could one moor?"]
+    assert len(records["b"].questions) == 2
+    assert errors_of(tmp_path / "out") == []
+
+
+def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
+    with pytest.raises(EarthReasonError, match="of other samples"):
+        export_workspace(with_questions, "release", tmp_path / "out", reviews=Settled({}, {"z": 1}))
+
+
+def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):
+    size = with_questions.tasks["a"].height, with_questions.tasks["a"].width
+    with_questions.add_drawings([drawn("a", np.zeros(size, bool), "expert", created="2027-01-01")])
+    export_workspace(with_questions, "release", tmp_path / "out")
+    record = next(r for _, r in read_all(open_source(tmp_path / "out")) if r.sample_id == "a")
+    assert (record.is_empty, record.answers) == (True, [])
+    assert json.loads(record.extra)["annotation"]["answers_dropped"] == ["There."]
+    assert errors_of(tmp_path / "out") == []
+
+
+def test_unknown_formats_are_named(annotated, tmp_path):
+    with pytest.raises(UnknownNameError, match="unknown format 'cvatt'; did you mean 'cvat'"):
+        export_workspace(annotated, "cvatt", tmp_path / "out")
+
+
+def test_drawings_of_another_size_are_all_named_and_none_is_kept(workspace):
+    wrong = [drawn("a", box(SIZE, 1, 1, 2, 2), "anna"), drawn("b", box((5, 5), 1, 1, 2, 2), "anna"),
+             drawn("z", box(SIZE, 1, 1, 2, 2), "anna")]  # fmt: skip
+    with pytest.raises(DrawingError) as caught:
+        workspace.add_drawings(wrong)
+    assert len(caught.value.faults) == 2
+    assert workspace.drawings() == {}

@@ -1,0 +1,395 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from annotation_tools.errors import DrawingError
+from annotation_tools.exports import export_workspace
+from annotation_tools.formats.base import ReadOptions
+from annotation_tools.images import read_picture, stretch
+from annotation_tools.imports import ImportOptions, import_images, import_masks
+from annotation_tools.workspace import Workspace
+from earthreason.data.schema import encode_mask_png
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.masks.rle import encode_mask
+
+from .conftest import box, drawn, write_geotiff, write_picture
+
+SIZE = (20, 30)
+SQUARE = [[2, 3], [10, 3], [10, 12], [2, 12]]
+
+
+def coco(path, segmentation, size=SIZE, name="a.png", category="pond"):
+    path.write_text(json.dumps({
+        "images": [{"id": 1, "file_name": name, "height": size[0], "width": size[1]}],
+        "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "segmentation": segmentation}],
+        "categories": [{"id": 1, "name": category}],
+    }))  # fmt: skip
+    return path
+
+
+def labelme(path, points, kind="polygon", size=SIZE, **more):
+    document = {"version": "5.5.0", "imagePath": "a.png", "imageData": None, "imageHeight": size[0],
+                "imageWidth": size[1],
+                "flags": {}, "shapes": [{"label": "pond", "points": points, "shape_type": kind, **more}]}  # fmt: skip
+    path.write_text(json.dumps(document))
+    return path
+
+
+def cvat(path, shape, head="", size=SIZE):
+    path.write_text(f'{head}<annotations><version>1.1</version><image id="0" name="a.png" width="{size[1]}" '
+                    f'height="{size[0]}">{shape}</image></annotations>')  # fmt: skip
+    return path
+
+
+def test_pictures_become_tasks_with_their_bytes(workspace, tmp_path):
+    assert list(workspace.tasks) == ["a", "b", "c", "d"]
+    assert workspace.picture("a").read_bytes() == (tmp_path / "pictures" / "a.png").read_bytes()
+    assert workspace.tasks["a"].ground_resolution is None
+
+
+def test_a_geotiff_tells_its_gsd_and_is_stretched(tmp_path):
+    write_geotiff(tmp_path / "in" / "scene.tif", metres=0.5)
+    import_images(tmp_path / "work", str(tmp_path / "in"))
+    task = Workspace.open(tmp_path / "work").tasks["scene"]
+    assert task.ground_resolution == 0.5
+    pixels = np.asarray(Image.open(tmp_path / "work" / "images" / task.picture))
+    assert pixels.dtype == np.uint8
+    assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+def test_the_gsd_of_an_image_in_degrees_is_in_metres(tmp_path):
+    picture = read_picture(write_geotiff(tmp_path / "d.tif", crs="EPSG:4326"))
+    metres_per_degree = 111_132.0
+    expected = 1e-5 * metres_per_degree * np.sqrt(np.cos(np.radians(48.0)))
+    assert picture.ground_resolution == pytest.approx(expected, rel=0.01)
+
+
+def test_feet_become_metres(tmp_path):
+    picture = read_picture(write_geotiff(tmp_path / "f.tif", crs="EPSG:2263", metres=2.0))
+    assert picture.ground_resolution == pytest.approx(2 * 0.3048006, rel=1e-5)
+
+
+def test_without_a_crs_the_gsd_is_unknown_and_can_be_given(tmp_path):
+    write_geotiff(tmp_path / "in" / "n.tif", crs=None)
+    import_images(tmp_path / "work", str(tmp_path / "in"), ImportOptions(ground_resolution=0.8))
+    assert Workspace.open(tmp_path / "work").tasks["n"].ground_resolution == 0.8
+
+
+def test_a_stretch_runs_between_the_percentiles_and_leaves_no_data_black():
+    band = np.arange(1000, dtype=float).reshape(1, 20, 50)
+    valid = np.ones((20, 50), bool)
+    valid[0] = False
+    out = stretch(band, valid)[0]
+    assert out[0].max() == 0
+    assert (np.diff(out[1:].ravel().astype(int)) >= 0).all()
+    low, high = np.percentile(band[0][valid], (2, 98))
+    assert (out[valid & (band[0] <= low)] == 0).all()
+    assert (out[band[0] >= high] == 255).all()
+
+
+def test_a_deep_png_is_stretched(tmp_path):
+    deep = (np.arange(600, dtype=np.uint16) * 100).reshape(20, 30)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    picture = read_picture(tmp_path / "deep.png")
+    assert (picture.height, picture.width) == (20, 30)
+
+
+def test_a_band_that_is_not_there_is_named(tmp_path):
+    path = write_geotiff(tmp_path / "b.tif", bands=2)
+    with pytest.raises(DataFormatError, match="has 2 bands, so --bands"):
+        read_picture(path, (1, 2, 3))
+
+
+def test_a_release_brings_questions_and_masks_to_correct(tmp_path, release):
+    found = import_images(tmp_path / "work", str(release))
+    work = Workspace.open(tmp_path / "work")
+    assert (found.images, found.masks) == (6, 6)
+    assert work.tasks["a"].questions == ["Where would a be?", "And where else?"]
+    assert work.tasks["d"].split == "validation"
+    assert work.prelabels()["a"].mask[4:10, 5:15].all()
+    assert work.prelabels()["f"].is_empty
+    assert work.drawings() == {}
+
+
+def test_masks_of_a_named_annotator_are_drawings(tmp_path, release):
+    import_images(tmp_path / "work", str(release), ImportOptions(annotator="expert"))
+    assert Workspace.open(tmp_path / "work").drawings()["a"][0].annotator == "expert"
+
+
+def test_two_pictures_of_one_name_are_refused_and_nothing_is_kept(tmp_path):
+    write_picture(tmp_path / "in" / "x" / "same.png")
+    write_picture(tmp_path / "in" / "y" / "same.png")
+    with pytest.raises(DataFormatError, match="two pictures are named 'same'"):
+        import_images(tmp_path / "work", str(tmp_path / "in"))
+    assert not (tmp_path / "work" / "tasks.jsonl").exists()
+    assert not (tmp_path / "work" / "images").exists()
+
+
+def test_a_broken_picture_is_named_and_nothing_is_kept(tmp_path):
+    write_picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(DataFormatError, match=r"b\.png"):
+        import_images(tmp_path / "work", str(tmp_path / "in"))
+    assert not (tmp_path / "work" / "images").exists()
+
+
+def test_an_image_that_was_drawn_on_is_not_replaced_by_another_size(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna")])
+    before = workspace.picture("a").read_bytes()
+    write_picture(tmp_path / "again" / "a.png", 40, 60)
+    with pytest.raises(DataFormatError, match="was drawn on 30 x 20 pixels"):
+        import_images(workspace.root, str(tmp_path / "again"))
+    assert workspace.picture("a").read_bytes() == before
+
+
+@pytest.mark.parametrize("make", [
+    lambda folder: coco(folder / "c.json", [[2, 3, 10, 3, 10, 12, 2, 12]]),
+    lambda folder: coco(folder / "c.json", encode_mask(box(SIZE, 3, 2, 12, 10))),
+    lambda folder: coco(folder / "c.json", {"size": [20, 30], "counts": [43, *[9, 11] * 7, 9, 408]}),
+    lambda folder: labelme(folder / "a.json", SQUARE),
+    lambda folder: labelme(folder / "a.json", [[2, 3], [10, 12]], "rectangle"),
+    lambda folder: cvat(folder / "v.xml", '<polygon label="pond" points="2,3;10,3;10,12;2,12"/>'),
+    lambda folder: cvat(folder / "v.xml", '<box label="pond" xtl="2" ytl="3" xbr="10" ybr="12"/>'),
+], ids=["coco polygon", "coco rle", "coco counts", "labelme polygon", "labelme box", "cvat polygon",
+        "cvat box"])  # fmt: skip
+def test_a_square_is_the_same_square_in_every_format(workspace, tmp_path, make):
+    import_masks(workspace.root, make(tmp_path), ImportOptions(annotator="anna"))
+    (drawing,) = workspace.drawings()["a"]
+    assert np.array_equal(drawing.mask, box(SIZE, 3, 2, 12, 10))
+    assert drawing.category == "pond"
+
+
+BOW = [[2, 2], [12, 12], [12, 2], [2, 12]]
+FAR = [[2, 2], [50, 2], [50, 12], [2, 12]]
+
+
+@pytest.mark.parametrize(("points", "message"), [(BOW, "Self-intersection"), (FAR, "outside the image of 30 x 20")])
+@pytest.mark.parametrize("form", ["coco", "labelme", "cvat"])
+def test_self_intersections_and_far_points_are_errors_and_can_be_repaired(workspace, tmp_path, form, points, message):
+    flat = [value for point in points for value in point]
+    pairs = ";".join(f"{x},{y}" for x, y in points)
+    path = {"coco": lambda: coco(tmp_path / "c.json", [flat]), "labelme": lambda: labelme(tmp_path / "a.json", points),
+            "cvat": lambda: cvat(tmp_path / "v.xml", f'<polygon label="pond" points="{pairs}"/>')}[form]()  # fmt: skip
+    with pytest.raises(DataFormatError, match=message) as caught:
+        import_masks(workspace.root, path)
+    assert "--repair" in str(caught.value)
+    assert workspace.prelabels() == {}
+    import_masks(workspace.root, path, ImportOptions(read=ReadOptions(repair=True)))
+    assert workspace.prelabels()["a"].mask.any()
+
+
+def test_even_odd_repair_of_a_bow_tie_keeps_both_wings(workspace, tmp_path):
+    import_masks(workspace.root, labelme(tmp_path / "a.json", BOW), ImportOptions(read=ReadOptions(repair=True)))
+    mask = workspace.prelabels()["a"].mask
+    assert mask[7, 3]
+    assert mask[7, 11]
+    assert not mask[3, 7]
+
+
+@pytest.mark.parametrize("make", [
+    lambda folder: coco(folder / "c.json", [[2, 3, 10, 3, 10, 12]], size=(40, 60)),
+    lambda folder: labelme(folder / "a.json", SQUARE, size=(40, 60)),
+    lambda folder: cvat(folder / "v.xml", '<polygon label="pond" points="2,3;10,3;10,12"/>', size=(40, 60)),
+])  # fmt: skip
+def test_an_annotation_on_a_resized_image_is_refused(workspace, tmp_path, make):
+    with pytest.raises(DrawingError, match=r"a: drawn on 60 x 40 pixels, the image is 30 x 20; it was resized"):
+        import_masks(workspace.root, make(tmp_path))
+    assert workspace.prelabels() == {}
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+
+
+@pytest.mark.parametrize("head", [BOMB, OUTSIDE, '<!DOCTYPE x SYSTEM "http://example.org/x.dtd">'])
+def test_xml_with_entities_is_refused(workspace, tmp_path, head):
+    path = cvat(tmp_path / "v.xml", '<tag label="x"/>', head=head)
+    with pytest.raises(DataFormatError, match=r"v\.xml: declares a document type or entities"):
+        import_masks(workspace.root, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("<annotations", "not XML"), ("<other/>", "root is <other>"),
+     ("<annotations><track/></annotations>", "video tracks"),
+     ('<annotations><image id="0" name="a.png" width="3"/></annotations>', "not CVAT for images")],
+)  # fmt: skip
+def test_broken_cvat_files_say_what_is_wrong(workspace, tmp_path, content, message):
+    (tmp_path / "v.xml").write_text(content)
+    with pytest.raises(DataFormatError, match=message):
+        import_masks(workspace.root, tmp_path / "v.xml")
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [('<mask label="p" rle="5, 3" left="0" top="0" width="3" height="3"/>', "runs of 8 pixels in a box of 3 x 3"),
+     ('<mask label="p" rle="9" left="29" top="0" width="3" height="3"/>', "box reaches outside"),
+     ('<polyline label="p" points="1,1;2,2"/>', "a polyline is no area"),
+     ('<polygon label="p" points="1,1;2,2"/>', "at least three points"),
+     ('<box label="p" xtl="1" ytl="1" xbr="2" ybr="2" rotation="30"/>', "rotated box")],
+)  # fmt: skip
+def test_broken_cvat_shapes_are_named(workspace, tmp_path, shape, message):
+    with pytest.raises(DataFormatError, match=message) as caught:
+        import_masks(workspace.root, cvat(tmp_path / "v.xml", shape))
+    assert "image 'a.png', shape 1" in str(caught.value)
+
+
+def test_several_categories_need_a_choice(workspace, tmp_path):
+    shapes = '<box label="pond" xtl="0" ytl="0" xbr="2" ybr="2"/><box label="mill" xtl="5" ytl="5" xbr="9" ybr="9"/>'
+    path = cvat(tmp_path / "v.xml", shapes)
+    with pytest.raises(DataFormatError, match=r"several categories \(mill, pond\).*--category"):
+        import_masks(workspace.root, path)
+    import_masks(workspace.root, path, ImportOptions(read=ReadOptions(category="mill")))
+    assert workspace.prelabels()["a"].segmentation == encode_mask(box(SIZE, 5, 5, 9, 9))
+
+
+def test_no_target_is_only_believed_when_it_is_said(workspace, tmp_path):
+    silent = cvat(tmp_path / "v.xml", "")
+    with pytest.raises(DataNotFoundError, match="--unmarked-is-empty"):
+        import_masks(workspace.root, silent)
+    import_masks(workspace.root, silent, ImportOptions(read=ReadOptions(unmarked_is_empty=True)))
+    assert workspace.prelabels()["a"].is_empty
+
+
+def test_a_contradiction_of_shape_and_no_target_is_an_error(workspace, tmp_path):
+    shapes = '<tag label="no target"/><box label="pond" xtl="0" ytl="0" xbr="2" ybr="2"/>'
+    with pytest.raises(DataFormatError, match="one of them is wrong"):
+        import_masks(workspace.root, cvat(tmp_path / "v.xml", shapes))
+
+
+def test_a_folder_of_png_masks(workspace, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in "ab":
+        (tmp_path / "masks" / f"{name}.png").write_bytes(encode_mask_png(box(SIZE, 1, 2, 3, 4)))
+    assert import_masks(workspace.root, tmp_path / "masks").masks == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "not JSON"), ("[1]", "not an export of Label Studio"), ('{"a": 1}', "neither COCO, labelme"),
+     ('{"shapes": [], "imagePath": "a.png"}', "not a labelme file"),
+     ('{"images": [], "annotations": [{"image_id": 3}]}', "image_id 3, which is not listed")],
+)  # fmt: skip
+def test_broken_json_says_what_is_wrong(workspace, tmp_path, content, message):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(DataFormatError, match=message):
+        import_masks(workspace.root, tmp_path / "x.json")
+
+
+def test_an_image_the_workspace_does_not_have_is_named(workspace, tmp_path):
+    with pytest.raises(DrawingError, match="zebra: the workspace has no image of this name"):
+        import_masks(workspace.root, coco(tmp_path / "c.json", [[2, 3, 10, 3, 10, 12]], name="zebra.png"))
+
+
+@pytest.mark.parametrize("size", [(0, 30), (10**6, 10**6), ("x", 30)])
+def test_sizes_no_image_can_have_are_refused_before_memory_is_taken(workspace, tmp_path, size):
+    for path in (coco(tmp_path / "c.json", [SQUARE[0] * 3], size), labelme(tmp_path / "a.json", SQUARE, size=size),
+                 cvat(tmp_path / "v.xml", '<box label="p" xtl="0" ytl="0" xbr="2" ybr="2"/>', size=size)):  # fmt: skip
+        with pytest.raises(DataFormatError, match="pixels"):
+            import_masks(workspace.root, path)
+
+
+def test_an_image_that_a_file_draws_twice_is_named(workspace, tmp_path):
+    image = (
+        '<image id="1" name="sub/a.png" width="30" height="20"><box label="p" xtl="0" ytl="0" xbr="2" ybr="2"/></image>'
+    )
+    path = cvat(tmp_path / "v.xml", '<box label="p" xtl="0" ytl="0" xbr="5" ybr="5"/>')
+    path.write_text(path.read_text().replace("</annotations>", f"{image}</annotations>"))
+    with pytest.raises(DrawingError, match="a: drawn 2 times"):
+        import_masks(workspace.root, path)
+
+
+def geojson(path, ring, crs=None, label="pond"):
+    feature = {"type": "Feature", "properties": {"category": label},
+               "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}}  # fmt: skip
+    document = {"type": "FeatureCollection", "features": [feature]}
+    if crs is not None:
+        document["crs"] = {"type": "name", "properties": {"name": crs}}
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.fixture
+def placed(tmp_path):
+    write_geotiff(tmp_path / "in" / "scene.tif", metres=0.5, size=(40, 60))
+    import_images(tmp_path / "placed", str(tmp_path / "in"))
+    return Workspace.open(tmp_path / "placed")
+
+
+def world(*pixels):
+    return [[500_000 + 0.5 * x, 5_300_000 - 0.5 * y] for x, y in pixels]
+
+
+def test_geojson_is_rasterised_where_it_lies(placed, tmp_path):
+    path = geojson(tmp_path / "v.geojson", world((10, 5), (30, 5), (30, 25), (10, 25)), "urn:ogc:def:crs:EPSG::32632")
+    import_masks(placed.root, path)
+    assert np.array_equal(placed.prelabels()["scene"].mask, box((40, 60), 5, 10, 25, 30))
+
+
+def test_geojson_that_is_written_comes_back_exactly(placed, tmp_path):
+    mask = box((40, 60), 5, 10, 25, 30) & ~box((40, 60), 8, 12, 10, 20)
+    placed.add_drawings([drawn("scene", mask, "anna")])
+    export_workspace(placed, "geojson", tmp_path / "out")
+    import_masks(placed.root, tmp_path / "out" / "scene.geojson")
+    assert np.array_equal(placed.prelabels()["scene"].mask, mask)
+
+
+def test_vectors_in_degrees_are_brought_to_the_image(placed, tmp_path):
+    from pyproj import Transformer
+
+    turn = Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True)
+    ring = [list(turn.transform(*point)) for point in world((10, 5), (30, 5), (30, 25), (10, 25))]
+    import_masks(placed.root, geojson(tmp_path / "v.geojson", ring))
+    assert np.array_equal(placed.prelabels()["scene"].mask, box((40, 60), 5, 10, 25, 30))
+
+
+def test_a_geopackage_with_a_hole_and_a_part_outside(placed, tmp_path):
+    import pyogrio
+    from shapely import to_wkb
+    from shapely.geometry import Polygon
+
+    shape = Polygon(world((-10, 0), (20, 0), (20, 20), (-10, 20)), [world((5, 5), (10, 5), (10, 10), (5, 10))])
+    pyogrio.raw.write(tmp_path / "v.gpkg", np.array([to_wkb(shape)], object), [np.array(["pond"], object)], ["label"],
+                      geometry_type="Polygon", crs="EPSG:32632", driver="GPKG")  # fmt: skip
+    import_masks(placed.root, tmp_path / "v.gpkg")
+    expected = box((40, 60), 0, 0, 20, 20) & ~box((40, 60), 5, 5, 10, 10)
+    assert np.array_equal(placed.prelabels()["scene"].mask, expected)
+    assert placed.prelabels()["scene"].category == "pond"
+
+
+def test_a_crs_that_is_missing_on_either_side_is_an_error(placed, workspace, tmp_path):
+    import pyogrio
+    from shapely import to_wkb
+    from shapely.geometry import box as rectangle
+
+    with pytest.warns(UserWarning, match="crs"):
+        pyogrio.raw.write(tmp_path / "no.gpkg", np.array([to_wkb(rectangle(0, 0, 1, 1))], object), [], [],
+                          geometry_type="Polygon", crs=None, driver="GPKG")  # fmt: skip
+    with pytest.raises(DataFormatError, match="states no CRS"):
+        import_masks(placed.root, tmp_path / "no.gpkg")
+    path = geojson(tmp_path / "v.geojson", [[0, 0], [1, 0], [1, 1]])
+    with pytest.raises(EarthReasonError, match="no image of the workspace is georeferenced"):
+        import_masks(workspace.root, path)
+    write_geotiff(tmp_path / "bare" / "bare.tif", crs=None)
+    import_images(tmp_path / "bare-work", str(tmp_path / "bare"))
+    with pytest.raises(DataFormatError, match="'bare' has no CRS"):
+        import_masks(tmp_path / "bare-work", path)
+
+
+def test_a_vector_that_crosses_itself_is_named(placed, tmp_path):
+    path = geojson(tmp_path / "v.geojson", world((0, 0), (20, 20), (20, 0), (0, 20)), "EPSG:32632")
+    with pytest.raises(DataFormatError, match=r"feature 1: Self-intersection"):
+        import_masks(placed.root, path)
+
+
+def test_a_second_import_makes_the_next_version_and_loses_nothing(workspace):
+    first, second = box(SIZE, 1, 1, 5, 5), box(SIZE, 1, 1, 6, 6)
+    assert workspace.add_drawings([drawn("a", first, "anna")]) == {"new": 1}
+    assert workspace.add_drawings([drawn("a", first, "anna")]) == {"same": 1}
+    assert workspace.add_drawings([drawn("a", second, "anna", created="2026-01-02T10:00:00Z")]) == {"changed": 1}
+    (newest,) = workspace.drawings()["a"]
+    assert newest.version == 2
+    assert np.array_equal(newest.mask, second)
+    assert np.array_equal(workspace.versions()[0].mask, first)
