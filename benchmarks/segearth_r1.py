@@ -128,15 +128,19 @@ def _wait(cuda: bool) -> None:
         torch.cuda.synchronize()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def read_arguments(description: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["reduced", "full"], default="reduced")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--way", choices=["ours", "reference"], help=argparse.SUPPRESS)
-    a = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    a = read_arguments(__doc__)
     if a.way:
         print(json.dumps(measure(a.way, a.size, a.device, a.dtype, a.batch, a.repeats)))
         return

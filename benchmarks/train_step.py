@@ -10,7 +10,6 @@ random and the same, so the losses have to agree. Each way runs in a process of 
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
@@ -25,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import torch
-from segearth_r1 import REPLY, make_batch, make_config
+from segearth_r1 import REPLY, make_batch, make_config, read_arguments
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -113,14 +112,7 @@ def measure(way: str, size: str, device: str, dtype: str, batch: int, repeats: i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", choices=["reduced", "full"], default="reduced")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--way", choices=["ours", "reference"], help=argparse.SUPPRESS)
-    a = parser.parse_args()
+    a = read_arguments(__doc__)
     if a.way:
         print(json.dumps(measure(a.way, a.size, a.device, a.dtype, a.batch, a.repeats)))
         return

@@ -1,11 +1,13 @@
-"""From token ids and visual tokens to language states, and from those to the one or few that make a mask."""
+"""What the models share: reading question and image with a language model, and their output."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from baselines.common.prompt import IMAGE_ID
@@ -31,6 +33,46 @@ class MaskOutput(ModelOutput):
 def total_of(losses: dict[str, Tensor]) -> Tensor | None:
     """Their sum; None if there are none."""
     return torch.stack(list(losses.values())).sum() if losses else None
+
+
+class ReasoningModel(PreTrainedModel):
+    """A model with a `language_model`, an `encode_image` and perhaps an `lm_head`.
+
+    Subclasses make the mask of the states that `read` gives.
+    """
+
+    main_input_name = "pixel_values"
+
+    def get_input_embeddings(self) -> nn.Module:
+        embeddings: nn.Module = self.get_submodule("language_model").get_input_embeddings()  # type: ignore[operator]
+        return embeddings
+
+    def encode_image(self, pixel_values: Tensor) -> Any:
+        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        raise NotImplementedError
+
+    def features_of(self, pixel_values: Tensor | None, image: Any) -> Any:
+        """`image` as it was given, or the features of the pixels.
+
+        Raises:
+            ValueError: neither was given.
+        """
+        if image is not None:
+            return image
+        if pixel_values is None:
+            raise ValueError("give pixel_values, or image from encode_image")
+        return self.encode_image(pixel_values)
+
+    def read_embedded(self, embedded: Tensor, attention_mask: Tensor) -> Tensor:
+        """Language states (B, L, hidden) of embeddings (B, L, hidden)."""
+        states: Tensor = self.get_submodule("language_model")(
+            inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state
+        return states
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor, visual_tokens: Tensor) -> Tensor:
+        """Language states (B, L, hidden) of token ids with `IMAGE_ID` where the visual tokens go."""
+        return self.read_embedded(splice(self.get_input_embeddings(), input_ids, visual_tokens), attention_mask)
 
 
 def splice(embeddings: nn.Module, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:

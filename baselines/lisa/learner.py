@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from transformers import CLIPVisionConfig, SamConfig
 
 from baselines.common.dialogue import FIXED_TEXTS, write_dialogue
-from baselines.common.languages import Size, Texts, make_text
+from baselines.common.languages import Size, TextPart, Texts
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Prompt, Task
 from baselines.common.registry import PredictorOptions
 from baselines.lisa.modeling import LisaConfig, LisaModel
 from baselines.training.config import TrainConfig
-from baselines.training.learner import Learner
+from baselines.training.learner import Learner, assemble
 
 
 class LisaProcessor(Processor):
@@ -67,18 +66,12 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
     Raises:
         EarthReasonError: the checkpoint or language model cannot be loaded.
     """
-    settings = config.model
-    if settings.checkpoint is not None:
-        loaded = LisaPredictor.from_pretrained(settings.checkpoint)
-        return Learner(loaded.model, loaded.processor, LisaPredictor, config)
-    text = make_text(settings, LisaProcessor.tokens, FIXED_TEXTS, texts)
-    head = bool(settings.architecture.no_target_head)
-    model_config = new_config(settings.size, settings.image_size, text.config, text.token_ids[0], head)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        model = LisaModel(model_config)
-    text.load_into(model)
-    return Learner(model, LisaProcessor.for_model(model_config, text.tokenizer), LisaPredictor, config)
+    settings, head = config.model, bool(config.model.architecture.no_target_head)
+
+    def configure(text: TextPart) -> LisaConfig:
+        return new_config(settings.size, settings.image_size, text.config, text.token_ids[0], head)
+
+    return assemble(config, texts, LisaPredictor, FIXED_TEXTS, configure)
 
 
 def build_predictor(options: PredictorOptions) -> LisaPredictor:

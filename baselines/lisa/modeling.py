@@ -14,14 +14,13 @@ from transformers import (
     CLIPVisionConfig,
     CLIPVisionModel,
     PreTrainedConfig,
-    PreTrainedModel,
     SamConfig,
 )
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamVisionEncoder
 
 from baselines.common.losses import dense_losses, language_loss, presence_loss
 from baselines.common.pixels import normalise, normalise_clip
-from baselines.common.states import MaskOutput, query_head, splice, states_at, total_of
+from baselines.common.states import MaskOutput, ReasoningModel, query_head, states_at, total_of
 
 
 class LisaConfig(PreTrainedConfig):
@@ -100,12 +99,11 @@ class LisaVision(nn.Module):
         return patches, self.sam(normalise(pixel_values).to(dtype)).last_hidden_state
 
 
-class LisaModel(PreTrainedModel):
+class LisaModel(ReasoningModel):
     """The state that predicts `[SEG]` is the only prompt of SAM's decoder."""
 
     config_class = LisaConfig
     base_model_prefix = "lisa"
-    main_input_name = "pixel_values"
 
     def __init__(self, config: LisaConfig) -> None:
         super().__init__(config)
@@ -121,9 +119,6 @@ class LisaModel(PreTrainedModel):
         self.mask_decoder.iou_prediction_head.requires_grad_(False)  # no output of it is used
         self.presence = nn.Linear(decoder.hidden_size, 1) if config.no_target_head else None
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
 
     def encode_image(self, pixel_values: Tensor) -> LisaFeatures:
         """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
@@ -158,14 +153,8 @@ class LisaModel(PreTrainedModel):
         Raises:
             ValueError: neither pixels nor features were given.
         """
-        if image is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values, or image from encode_image")
-            image = self.encode_image(pixel_values)
-        embedded = splice(self.get_input_embeddings(), input_ids, image.visual_tokens)
-        states = self.language_model(
-            inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state
+        image = self.features_of(pixel_values, image)
+        states = self.read(input_ids, attention_mask, image.visual_tokens)
         query = self.query(states_at(states, question_mask, 1))
         logits = self.decode(query, image)
         presence = None if self.presence is None else self.presence(query).flatten()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from transformers import CLIPVisionConfig
 
 from baselines.common.dialogue import FIXED_TEXTS, write_dialogue
-from baselines.common.languages import Size, Texts, make_text
+from baselines.common.languages import Size, TextPart, Texts
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Prompt, Task
 from baselines.common.registry import PredictorOptions
 from baselines.pixellm.modeling import PixelLMConfig, PixelLMModel
 from baselines.training.config import TrainConfig
-from baselines.training.learner import Learner
+from baselines.training.learner import Learner, assemble
 
 
 class PixelLMProcessor(Processor):
@@ -58,18 +57,12 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
     Raises:
         EarthReasonError: the checkpoint or language model cannot be loaded.
     """
-    settings = config.model
-    if settings.checkpoint is not None:
-        loaded = PixelLMPredictor.from_pretrained(settings.checkpoint)
-        return Learner(loaded.model, loaded.processor, PixelLMPredictor, config)
-    text = make_text(settings, PixelLMProcessor.tokens, FIXED_TEXTS, texts)
-    head = bool(settings.architecture.no_target_head)
-    model_config = new_config(settings.size, settings.image_size, text.config, text.token_ids, head)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        model = PixelLMModel(model_config)
-    text.load_into(model)
-    return Learner(model, PixelLMProcessor.for_model(model_config, text.tokenizer), PixelLMPredictor, config)
+    settings, head = config.model, bool(config.model.architecture.no_target_head)
+
+    def configure(text: TextPart) -> PixelLMConfig:
+        return new_config(settings.size, settings.image_size, text.config, text.token_ids, head)
+
+    return assemble(config, texts, PixelLMPredictor, FIXED_TEXTS, configure)
 
 
 def build_predictor(options: PredictorOptions) -> PixelLMPredictor:

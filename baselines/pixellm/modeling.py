@@ -14,14 +14,13 @@ from transformers import (
     CLIPVisionConfig,
     CLIPVisionModel,
     PreTrainedConfig,
-    PreTrainedModel,
     SamMaskDecoderConfig,
 )
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, SamTwoWayTransformer
 
 from baselines.common.losses import contested_weights, dense_losses, language_loss, presence_loss
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, query_head, splice, states_at, total_of
+from baselines.common.states import MaskOutput, ReasoningModel, query_head, states_at, total_of
 
 SCALES = 2
 MASK_TOKENS = 4
@@ -159,12 +158,11 @@ class PixelDecoder(nn.Module):
         return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(found[:, 0, 1:2]), image)
 
 
-class PixelLMModel(PreTrainedModel):
+class PixelLMModel(ReasoningModel):
     """The states that predict the codebook's tokens, fused by scale, are the queries of the decoder."""
 
     config_class = PixelLMConfig
     base_model_prefix = "pixellm"
-    main_input_name = "pixel_values"
 
     def __init__(self, config: PixelLMConfig) -> None:
         super().__init__(config)
@@ -183,9 +181,6 @@ class PixelLMModel(PreTrainedModel):
         self.pixel_decoder = PixelDecoder(config)
         self.presence = nn.Linear(dim, 1) if config.no_target_head else None
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
 
     def encode_image(self, pixel_values: Tensor) -> PixelLMFeatures:
         """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
@@ -237,14 +232,8 @@ class PixelLMModel(PreTrainedModel):
         Raises:
             ValueError: neither pixels nor features were given.
         """
-        if image is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values, or image from encode_image")
-            image = self.encode_image(pixel_values)
-        embedded = splice(self.get_input_embeddings(), input_ids, image.visual_tokens)
-        states = self.language_model(
-            inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state
+        image = self.features_of(pixel_values, image)
+        states = self.read(input_ids, attention_mask, image.visual_tokens)
         queries = self.queries(states, question_mask)
         logits = self.pixel_decoder(queries, image.maps)
         presence = None if self.presence is None else self.presence(queries.mean(1)).flatten()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
-from baselines.common.languages import Size, Texts, make_text
+from baselines.common.languages import Size, TextPart, Texts
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import IMAGE_ID, Piece, Prompt, Task, join_pieces
@@ -15,7 +14,7 @@ from baselines.common.registry import PredictorOptions
 from baselines.psalm.modeling import QUERY_ID, PsalmConfig, PsalmModel
 from baselines.segearth_r1.tiny import parts_of
 from baselines.training.config import TrainConfig
-from baselines.training.learner import Learner
+from baselines.training.learner import Learner, assemble
 
 _BEFORE, _TASK, _AFTER = "Image: ", "\nMark what answers the question: ", "\nMasks: "
 
@@ -63,20 +62,15 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
         EarthReasonError: the checkpoint or language model cannot be loaded.
     """
     settings = config.model
-    if settings.checkpoint is not None:
-        loaded = PsalmPredictor.from_pretrained(settings.checkpoint)
-        return Learner(loaded.model, loaded.processor, PsalmPredictor, config)
-    text = make_text(settings, PsalmProcessor.tokens, (_BEFORE, _TASK, _AFTER), texts)
-    changes = settings.architecture.model_dump(exclude_none=True)
-    model_config = PsalmConfig(
-        queries=_QUERIES[settings.size], text_config=text.config, image_size=settings.image_size,
-        **parts_of(settings.size, **{**_DEEPER[settings.size], **changes}),
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        model = PsalmModel(model_config)
-    text.load_into(model)
-    return Learner(model, PsalmProcessor.for_model(model_config, text.tokenizer), PsalmPredictor, config)
+    changes = {**_DEEPER[settings.size], **settings.architecture.model_dump(exclude_none=True)}
+
+    def configure(text: TextPart) -> PsalmConfig:
+        return PsalmConfig(
+            queries=_QUERIES[settings.size], text_config=text.config, image_size=settings.image_size,
+            **parts_of(settings.size, **changes),
+        )  # fmt: skip
+
+    return assemble(config, texts, PsalmPredictor, (_BEFORE, _TASK, _AFTER), configure)
 
 
 def build_predictor(options: PredictorOptions) -> PsalmPredictor:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel
 
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, splice, total_of
+from baselines.common.states import MaskOutput, ReasoningModel, splice, total_of
 from baselines.psalm.losses import match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
@@ -41,12 +41,11 @@ class PsalmConfig(SegEarthR1Config):
         super().__init__(**kwargs)
 
 
-class PsalmModel(PreTrainedModel):
+class PsalmModel(ReasoningModel):
     """The language model reads image, question and queries; the decoder turns every query into a mask and a score."""
 
     config_class = PsalmConfig
     base_model_prefix = "psalm"
-    main_input_name = "pixel_values"
 
     def __init__(self, config: PsalmConfig) -> None:
         super().__init__(config)
@@ -65,9 +64,6 @@ class PsalmModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """All parts keep the initialisation of their own."""
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
-
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
         """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
         features = self.vision_tower(normalise(pixel_values).to(self.dtype))
@@ -82,9 +78,7 @@ class PsalmModel(PreTrainedModel):
         is_query = input_ids == QUERY_ID
         number = (is_query.cumsum(1) - 1).clamp(min=0)
         embedded = torch.where(is_query.unsqueeze(-1), self.seg_query[number].to(embedded.dtype), embedded)
-        states = self.language_model(
-            inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state
+        states = self.read_embedded(embedded, attention_mask)
         queries = self.query_projector(states[is_query].view(len(states), -1, states.shape[-1]))
         condition = self.condition_projector(mean_over(states, question_mask))
         logits, refined = self.mask_decoder(queries, image.mask_features, image.memories)
@@ -108,10 +102,7 @@ class PsalmModel(PreTrainedModel):
         Raises:
             ValueError: neither pixels nor features were given.
         """
-        if image is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values, or image from encode_image")
-            image = self.encode_image(pixel_values)
+        image = self.features_of(pixel_values, image)
         logits, scores = self.propose(input_ids, attention_mask, question_mask, image)
         losses = {} if masks is None else match_losses(logits, scores, masks)
         return MaskOutput(

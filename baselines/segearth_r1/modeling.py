@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel
 
 from baselines.common.losses import language_loss, presence_loss
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, splice, total_of
+from baselines.common.states import MaskOutput, ReasoningModel, total_of
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import DescriptionHead
@@ -59,12 +59,11 @@ class ImageFeatures:
         )
 
 
-class SegEarthR1Model(PreTrainedModel):
+class SegEarthR1Model(ReasoningModel):
     """An image encoder, a language model, and a mask decoder that takes its query from the question's states."""
 
     config_class = SegEarthR1Config
     base_model_prefix = "segearth_r1"
-    main_input_name = "pixel_values"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _no_split_modules = ["SwinBlock", "DecoderLayer", "DeformableLayer"]  # noqa: RUF012
@@ -91,9 +90,6 @@ class SegEarthR1Model(PreTrainedModel):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
-
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
         """(B, 3, S, S) pixels, uint8 or normalised, to everything that does not depend on the question."""
         if pixel_values.dtype == torch.uint8:
@@ -101,13 +97,6 @@ class SegEarthR1Model(PreTrainedModel):
         features = self.vision_tower(pixel_values)
         mask_features, memories = self.pixel_decoder(features)
         return ImageFeatures(features[-1], self.connector(features[-1]), mask_features, memories)
-
-    def read(self, input_ids: Tensor, attention_mask: Tensor, visual_tokens: Tensor) -> Tensor:
-        """Language states (B, L, hidden) of token ids with `IMAGE_ID` where the visual tokens go."""
-        embeddings = splice(self.get_input_embeddings(), input_ids, visual_tokens)
-        return self.language_model(
-            inputs_embeds=embeddings, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state
 
     def decode(
         self, states: Tensor, question_mask: Tensor, image: ImageFeatures
@@ -142,10 +131,7 @@ class SegEarthR1Model(PreTrainedModel):
         Raises:
             ValueError: neither pixels nor features were given.
         """
-        if image is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values, or image from encode_image")
-            image = self.encode_image(pixel_values)
+        image = self.features_of(pixel_values, image)
         states = self.read(input_ids, attention_mask, image.visual_tokens)
         query, logits, presence = self.decode(states, question_mask, image)
         losses = {} if masks is None else mask_losses(logits, masks, self.loss_config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from baselines.common.languages import Texts
+from baselines.common.languages import TextPart, Texts, make_text
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -67,6 +67,37 @@ class Learner:
         """Write a checkpoint that `python -m baselines predict` loads."""
         model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
+
+
+def assemble(
+    config: TrainConfig,
+    texts: Texts,
+    predictor: type[MaskPredictor[Any]],
+    fixed: Sequence[str],
+    configure: Callable[[TextPart], PreTrainedConfig],
+) -> Learner:
+    """A learner from a checkpoint, or a new one.
+
+    Args:
+        config: of the run.
+        texts: for tokenizers that are learned.
+        predictor: names the classes of the model.
+        fixed: what every prompt consists of.
+        configure: the configuration of a new model around its language side.
+
+    Raises:
+        EarthReasonError: the checkpoint or language model cannot be loaded.
+    """
+    if config.model.checkpoint is not None:
+        loaded = predictor.from_pretrained(config.model.checkpoint)
+        return Learner(loaded.model, loaded.processor, predictor, config)
+    text = make_text(config.model, predictor.processor_class.tokens, fixed, texts)
+    model_config = configure(text)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        model = predictor.model_class(model_config)
+    text.load_into(model)
+    return Learner(model, predictor.processor_class.for_model(model_config, text.tokenizer), predictor, config)
 
 
 @dataclass(frozen=True)
