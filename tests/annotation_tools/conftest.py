@@ -77,7 +77,7 @@ def label_studio(label_studio_folder):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives an event loop runs here, and other modules start their own
 def chromium():
     """A headless Chromium."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
