@@ -185,7 +185,9 @@ def measure(
         client.publish(submission_id)
     paths = ["/"] * 6 + ["/?split=load%2Ftest&protocol=native", "/api/board?split=load%2Ftest", f"/models/{ids[0]}",
                          f"/compare?ids={ids[0]}&ids={ids[1]}"]  # fmt: skip
+    before = web_seconds()
     tell("readers alone", address, paths, given.rate, 10)
+    print(f"web process: {1000 * (web_seconds() - before) / (10 * given.rate):.2f} ms of processor time a page")
     answers: Queue = Queue()
     began = time.perf_counter()
     done = threading.Event()
@@ -201,6 +203,14 @@ def measure(
         times = [one.result() for one in sent]
     print(f"{given.submitters} submitted at once: all scored after {time.perf_counter() - began:.0f} s at most; "
           f"uploads {np.median([t[0] for t in times]):.1f} s (median)")  # fmt: skip
+
+
+def web_seconds() -> float:
+    """Processor time that the web process has used so far."""
+    program = "leaderboard web --host 127.0.0.1 --port 8765"
+    found = subprocess.run(["pgrep", "-f", program], capture_output=True, text=True, check=True).stdout.split()
+    fields = Path(f"/proc/{found[0]}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def tell(name: str, address: str, paths: list[str], rate: float, seconds: float) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.data.load import load_dataset
 from earthreason.data.truth import references_of
-from earthreason.errors import UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.references import References, read_references, write_references
 from leaderboard.models import FAILED, QUEUED, RUNNING, SCORED, Split, Submission
 from leaderboard.versions import count_change
@@ -81,6 +81,7 @@ def put_split(session: Session, config: str, name: str, content: SplitContent, *
         split = Split(config=config, name=name, created=time.time(), **facts)
         session.add(split)
         session.flush()
+        count_change(session)
         return split, 0
     changed = split.truth_sha256 != facts["truth_sha256"] or split.hidden != hidden
     for key, value in facts.items():
@@ -137,3 +138,15 @@ def close_split(session: Session, key: str, closed: bool) -> None:
         EarthReasonError: there is no such split.
     """
     get_split(session, key).closed = closed
+
+
+def default_split(session: Session) -> str:
+    """The split that the board opens with: a test split before others, a hidden one before open ones.
+
+    Raises:
+        EarthReasonError: there is no split yet.
+    """
+    splits = list_splits(session)
+    if not splits:
+        raise EarthReasonError("this board has no split yet; add one with `python -m leaderboard split add`")
+    return min(splits, key=lambda split: (split.name != "test", not split.hidden, split.id)).key

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.orm import Session
 
-from earthreason.errors import EarthReasonError
 from leaderboard.board import SORTS, build_table, check_query, table_csv, table_values
 from leaderboard.board import Query as BoardQuery
 from leaderboard.models import ScoredResult, Submission
@@ -200,20 +199,8 @@ async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
     Raises:
         UnknownNameError: of a split, protocol or column that is not there.
     """
-    split = given.split or await state.read(default_split)
+    split = given.split or await state.board.default_split()
     return check_query(BoardQuery(**{**given.model_dump(), "split": split}))
-
-
-def default_split(session: Session) -> str:
-    """The split that the board opens with: a test split before others, a hidden one before open ones.
-
-    Raises:
-        EarthReasonError: there is no split yet.
-    """
-    splits = list_splits(session)
-    if not splits:
-        raise EarthReasonError("this board has no split yet; add one with `python -m leaderboard split add`")
-    return min(splits, key=lambda split: (split.name != "test", not split.hidden, split.id)).key
 
 
 Resolved = Annotated[BoardQuery, Depends(resolve)]

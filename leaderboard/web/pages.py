@@ -158,7 +158,7 @@ async def get_submit(request: Request, state: Shared, caller: Browser) -> Respon
     if caller is None:
         return RedirectResponse("/sign-in", status_code=303)
     splits = [split for split in await state.read(list_splits) if not split.closed]
-    values = {"splits": splits, "key": _form_key(request), "settings": state.settings, "given": {}, "fault": ""}
+    values = {"splits": splits, "key": _form_key(request), "settings": state.settings}
     return _personal(state, "submit.html", caller=caller, **values)
 
 

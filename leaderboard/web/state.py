@@ -19,7 +19,7 @@ from leaderboard.database import Database
 from leaderboard.models import ScoredResult, Submission
 from leaderboard.records import parse_result
 from leaderboard.settings import Settings
-from leaderboard.splits import get_split
+from leaderboard.splits import default_split, get_split
 from leaderboard.submissions import RefusedError, public_results
 from leaderboard.tokens import Caller, find_caller, find_signed_in
 from leaderboard.versions import board_version
@@ -53,6 +53,7 @@ class Board:
         self._pages: OrderedDict[str, tuple[int, Page]] = OrderedDict()
         self._drawing: dict[str, anyio.Lock] = {}
         self._entries: dict[str, tuple[int, list[Entry]]] = {}
+        self._default: tuple[int, str] | None = None
         self._threads = anyio.CapacityLimiter(2)
 
     def changed(self) -> None:
@@ -87,8 +88,24 @@ class Board:
                     while len(self._pages) > _PAGES:
                         self._pages.popitem(last=False)
             self._drawing.pop(key, None)
-        self._pages.move_to_end(key)
+        if key in self._pages:
+            self._pages.move_to_end(key)
         return found[1]
+
+    async def default_split(self) -> str:
+        """The split that the board opens with.
+
+        Raises:
+            EarthReasonError: there is no split yet.
+        """
+        version = await self.version()
+        if self._default is None or self._default[0] != version:
+            self._default = version, await anyio.to_thread.run_sync(self._read_default_split)
+        return self._default[1]
+
+    def _read_default_split(self) -> str:
+        with self._database.read() as session:
+            return default_split(session)
 
     async def respond(self, request: Request, key: object, media_type: str, draw: Callable[[], str]) -> Response:
         """As `page`, for a request; "not modified" where the browser has it.

@@ -67,7 +67,7 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
     """What a model page shows of a result."""
     official = DETAILED[0].name
     scores = [
-        {"title": METRICS[name].title, "estimate": estimate, "native": record.estimate("native", ALL, name)}
+        {"title": METRICS[name].title, "estimate": estimate}
         for name, estimate in record.protocols[official].scores[ALL].items()
     ]
     groups: dict[str, list[dict[str, Any]]] = {}
