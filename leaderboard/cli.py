@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from earthreason.cli.app import guard, stderr, stdout
 from earthreason.errors import EarthReasonError
 from leaderboard.engines_cli import register
 from leaderboard.settings import Settings, settings_from
+
+if TYPE_CHECKING:
+    from leaderboard.database import Database
 
 app = typer.Typer(
     name="leaderboard",
@@ -37,10 +40,11 @@ def _settings() -> Settings:
     return settings_from(os.environ)
 
 
-def _database(settings: Settings | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - imported late
+def _database() -> Database:
+    """The board's database, its tables up to date."""
     from leaderboard.database import Database
 
-    database = Database((settings or _settings()).database_url)
+    database = Database(_settings().database_url)
     database.wait(5)
     database.migrate()
     return database

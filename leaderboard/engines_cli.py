@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from earthreason.cli.options import ConfigOption, DataDirOption, SplitOption
 from earthreason.cli.submit import Training
 from earthreason.cli.truth import GroundTruthOption, load_truth
 from earthreason.errors import EarthReasonError
+
+if TYPE_CHECKING:
+    from earthreason.metrics.references import References
 
 OutFile = Annotated[Path, typer.Option("--out", help="Zip to write.")]
 DataConfig = Annotated[str, typer.Option("--config", help="Which data: 'default' is the official release.")]
@@ -71,7 +74,7 @@ def evalai(
     stdout().print(f"{out}: holds labels; give it to nobody but the engine", soft_wrap=True)
 
 
-def _references(config: str, split: str, data_dir: Path | None):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _references(config: str, split: str, data_dir: Path | None) -> References:
     from earthreason.data.truth import load_references
 
     return load_references(config, split, data_dir)

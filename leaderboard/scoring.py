@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -28,6 +28,8 @@ HIDDEN_GROUP = 30
 CURVE = tuple(round(0.05 * step, 2) for step in range(20))
 DETAILED = (SEGEARTH_R1, NATIVE)
 """Protocols that are told by subset and kept question by question, for comparisons."""
+ScoreKey = tuple[str, str, str]
+"""Protocol, subset, score."""
 COMPARED = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "Dice")
 
 
@@ -154,7 +156,7 @@ def _estimates(
     A score of a group is the ratio of the same sums over its rows only, so one set of resampled images serves all.
     Protocols that score the same questions share their resamples too.
     """
-    terms: dict[tuple[str, str, str], Terms] = {}
+    terms: dict[ScoreKey, Terms] = {}
     for name, result in results.items():
         whole = terms_of(result.scored)
         terms |= {(name, ALL, metric): term for metric, term in whole.items()}
@@ -167,15 +169,25 @@ def _estimates(
     for same_questions in _by_questions(results):
         part = {key: term for key, term in defined.items() if key[0] in same_questions}
         sample_id = results[same_questions[0]].counts.sample_id
-        named = {"\0".join(key): term for key, term in part.items()}
-        intervals = bootstrap_intervals(named, sample_id, resamples, seed) if resamples else {}
+        names = _names_of_distinct(part)
+        distinct = {name: part[key] for key, name in names.items()}
+        intervals = bootstrap_intervals(distinct, sample_id, resamples, seed) if resamples else {}
         for key, term in part.items():
-            interval = intervals.get("\0".join(key))
+            interval = intervals.get(names[key])
             ends = (None, None) if interval is None else (interval.low, interval.high)
             numbers: list[float | None] = [term.ratio(), *ends]
             rounded = [n if n is None or decimals is None else round(n, decimals) for n in numbers]
             nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(*rounded)
     return nested
+
+
+def _names_of_distinct(terms: Mapping[ScoreKey, Terms]) -> dict[ScoreKey, str]:
+    """A name for every term, the same for equal ones: half of them do not depend on the protocol."""
+    names: dict[tuple[bytes, bytes, float], str] = {}
+    return {
+        key: names.setdefault((term.numerator.tobytes(), term.denominator.tobytes(), term.epsilon), str(len(names)))
+        for key, term in terms.items()
+    }
 
 
 def _within(term: Terms, rows: np.ndarray) -> Terms:

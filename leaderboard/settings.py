@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from earthreason.errors import EarthReasonError
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.statistics import RESAMPLES
 
 PREFIX = "EARTHREASON_BOARD_"
@@ -83,13 +83,13 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     }
     if "DATABASE_URL" in environment:
         values.setdefault("database_url", environment["DATABASE_URL"])
+    for name in set(values) - set(Settings.model_fields):
+        raise UnknownNameError(
+            "setting", PREFIX + name.upper(), [PREFIX + field.upper() for field in Settings.model_fields]
+        )
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         name = PREFIX + ("_".join(str(part) for part in fault["loc"]).upper() or "LEASE_SECONDS")
-        raise EarthReasonError(f"{name}: {fault['msg'].lower()}; known: {', '.join(_known())}") from None
-
-
-def _known() -> list[str]:
-    return [PREFIX + name.upper() for name in Settings.model_fields]
+        raise EarthReasonError(f"{name}: {fault['msg'].lower()}") from None

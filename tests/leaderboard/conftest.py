@@ -63,9 +63,12 @@ def database_url(request, tmp_path, migrated):
         target = tmp_path / "board.sqlite3"
         for file in template.parent.glob(f"{template.name}*"):
             shutil.copy(file, target.with_name(file.name))
-        return f"sqlite:///{target}"
+        yield f"sqlite:///{target}"
+        return
     name = "test_" + hashlib.blake2b(request.node.nodeid.encode(), digest_size=8).hexdigest()
-    return request.getfixturevalue("cluster").create(name, template)
+    cluster = request.getfixturevalue("cluster")
+    yield cluster.create(name, template)
+    cluster.drop(name)
 
 
 @pytest.fixture

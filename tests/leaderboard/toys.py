@@ -105,11 +105,17 @@ class Cluster:
         return f"postgresql+psycopg://board@127.0.0.1:{self.port}/{name}"
 
     def create(self, name: str, template: str = "template1") -> str:
+        self._command(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        self._command(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _command(self, command: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+            connection.execute(text(command))
         engine.dispose()
-        return self.url(name)
 
 
 class Hand:
