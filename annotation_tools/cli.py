@@ -9,29 +9,14 @@ import typer
 
 from annotation_tools import masks_cli
 from annotation_tools.workspace import Workspace
-from earthreason.cli.app import guard, report_json, set_verbosity, stdout
+from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError
 
-app = typer.Typer(
-    name="python -m annotation_tools",
-    help="Masks and questions made and checked by people.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+app = make_app("python -m annotation_tools", "Masks and questions made and checked by people.")
 app.add_typer(masks_cli.app, name="masks")
 _LISTED = 10
 ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
-
-
-@app.callback()
-def _common(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
-) -> None:
-    set_verbosity(verbose, quiet)
 
 
 @app.command()

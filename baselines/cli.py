@@ -9,20 +9,11 @@ from typing import Annotated
 import typer
 
 from baselines.common.registry import MODELS, PredictorOptions
-from earthreason.cli.app import guard, set_verbosity, stdout
+from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import DataDirOption
 from earthreason.errors import UnknownNameError
 
-app = typer.Typer(
-    name="python -m baselines",
-    help="Reference models for geospatial pixel reasoning.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
+app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
 _CLIPS = {"lisa": "openai/clip-vit-large-patch14", "pixellm": "openai/clip-vit-large-patch14-336"}
 """Models whose published files leave CLIP out, and which one they were made with."""
 _COMPARISON = Path("runs/compare")
@@ -33,14 +24,6 @@ class Questions(StrEnum):
 
     first = "first"
     all = "all"
-
-
-@app.callback()
-def _common(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
-) -> None:
-    set_verbosity(verbose, quiet)
 
 
 @app.command()

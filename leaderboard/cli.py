@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli.app import guard, stderr, stdout
+from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
+from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError
 from leaderboard.engines_cli import register
 from leaderboard.settings import Settings, settings_from
@@ -19,12 +20,9 @@ from leaderboard.settings import Settings, settings_from
 if TYPE_CHECKING:
     from leaderboard.database import Database
 
-app = typer.Typer(
-    name="leaderboard",
-    help="The EarthReason leaderboard. Settings come from the environment: EARTHREASON_BOARD_*, DATABASE_URL.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+app = make_app(
+    "python -m leaderboard",
+    "The EarthReason leaderboard. Settings come from the environment: EARTHREASON_BOARD_*, DATABASE_URL.",
 )
 tokens = typer.Typer(help="Tokens of teams and administrators.", no_args_is_help=True)
 splits = typer.Typer(help="The splits that can be submitted to.", no_args_is_help=True)
@@ -147,14 +145,19 @@ def add_split(
 
 
 @splits.command("list")
-def list_all_splits() -> None:
+def list_all_splits(json_out: JsonOption = None) -> None:
     """The splits and their sizes."""
     from leaderboard.splits import list_splits
 
     with _database().read() as session:
-        for split in list_splits(session):
-            facts = f"{split.questions} questions, labels {'hidden' if split.hidden else 'open'}"
-            stdout().print(f"{split.key}: {facts}{', closed' if split.closed else ''}")
+        found = [
+            {"split": split.key, "questions": split.questions, "hidden": split.hidden, "closed": split.closed}
+            for split in list_splits(session)
+        ]
+    if report_json(json_out, found):
+        for split in found:
+            facts = f"{split['questions']} questions, labels {'hidden' if split['hidden'] else 'open'}"
+            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}")
 
 
 @splits.command("close")
@@ -197,7 +200,7 @@ def revoke(number: Annotated[int, typer.Argument(help="As `token list` shows it.
 
 
 @tokens.command("list")
-def list_tokens() -> None:
+def list_tokens(json_out: JsonOption = None) -> None:
     """Numbers, teams and states; never the tokens."""
     from datetime import UTC, datetime
 
@@ -206,11 +209,18 @@ def list_tokens() -> None:
     from leaderboard.models import Token
 
     with _database().read() as session:
-        for token in session.scalars(select(Token).order_by(Token.id)):
-            made = datetime.fromtimestamp(token.created, UTC).strftime("%Y-%m-%d")
-            state = "revoked" if token.revoked else token.scope
-            stdout().print(f"{token.id}  {made}  {state}  {token.team.name if token.team else 'organisers'}",
-                           markup=False)  # fmt: skip
+        found = [
+            {
+                "number": token.id,
+                "created": datetime.fromtimestamp(token.created, UTC).strftime("%Y-%m-%d"),
+                "state": "revoked" if token.revoked else token.scope,
+                "team": token.team.name if token.team else "organisers",
+            }
+            for token in session.scalars(select(Token).order_by(Token.id))
+        ]
+    if report_json(json_out, found):
+        for token in found:
+            stdout().print("  ".join(map(str, token.values())), markup=False)
 
 
 @app.command()

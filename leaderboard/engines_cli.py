@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli.app import stderr, stdout
-from earthreason.cli.options import ConfigOption, DataDirOption, SplitOption
+from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, SplitOption
 from earthreason.cli.submit import Training
 from earthreason.cli.truth import GroundTruthOption, load_truth
 from earthreason.errors import EarthReasonError
@@ -138,6 +138,7 @@ def validate(
     ] = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
+    json_out: JsonOption = None,
 ) -> None:
     """Check a results repository, as a pull-request check does. Exits with 1 on faults, each told on a line.
 
@@ -152,11 +153,14 @@ def validate(
         info = open_predictions(predictions).info
         differs = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
         faults = [] if differs is None else [differs]
-    for fault in faults:
-        stdout().print(fault, soft_wrap=True, markup=False)
+    rows = len(list(entry_folders(folder)))
+    if report_json(json_out, {"rows": rows, "faults": faults}):
+        for fault in faults:
+            stdout().print(fault, soft_wrap=True, markup=False)
+        if not faults:
+            stdout().print(f"{rows} rows, nothing wrong")
     if faults:
         raise typer.Exit(1)
-    stdout().print(f"{len(list(entry_folders(folder)))} rows, nothing wrong")
 
 
 def static(

@@ -7,7 +7,9 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -26,6 +28,21 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Console for everything that is not the result."""
     return Console(stderr=True, highlight=False)
+
+
+def make_app(name: str, purpose: str) -> typer.Typer:
+    """A command line that is run with `python -m`, with the options all of them have."""
+    app = typer.Typer(name=name, help=purpose, no_args_is_help=True, add_completion=False,
+                      pretty_exceptions_enable=False, rich_markup_mode=None)  # fmt: skip
+
+    @app.callback()
+    def _common(
+        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
+    ) -> None:
+        set_verbosity(verbose, quiet)
+
+    return app
 
 
 def guard(run: Callable[[], None]) -> None:
