@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,7 +71,14 @@ def train(config: TrainConfig, out: Path) -> Path:
 
 
 def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
-    """An accelerator with the configured precision and trackers; kind and number of devices are the launcher's."""
+    """An accelerator with the configured precision and trackers; kind and number of devices are the launcher's.
+
+    Raises:
+        EarthReasonError: a tracker's package is not installed.
+    """
+    for tracker in config.trackers:
+        if find_spec(tracker) is None:
+            raise EarthReasonError(f"trackers: {tracker} is not installed; pip install {tracker}, or leave it out")
     AcceleratorState._reset_state()  # accelerate keeps the precision of an earlier run and refuses another
     kwargs = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import SamImageProcessor, SamModel, SamProcessor
+from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
 from baselines.common.dtypes import DTYPES
 from baselines.common.registry import PredictorOptions
@@ -74,7 +74,7 @@ def build(options: PredictorOptions) -> VlmSamPredictor:
     checkpoint = options.checkpoint or DEFAULT_SAM
     try:
         sam = SamModel.from_pretrained(checkpoint, dtype=DTYPES[options.dtype])
-        processor = SamProcessor(SamImageProcessor.from_pretrained(checkpoint))
+        processor = SamProcessor(SamImageProcessorPil.from_pretrained(checkpoint))
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise EarthReasonError(f"{checkpoint}: no SAM can be loaded: {reason}; give a folder as --checkpoint") from None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
-from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
+from transformers import SamConfig, SamImageProcessorPil, SamModel, SamProcessor
 
 from baselines.common.registry import PredictorOptions, build_predictor
 from baselines.vlm_sam.grounding import Grounding
@@ -35,7 +35,7 @@ def sam(tmp_path_factory):
         mask_decoder_config={"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32},
     )  # fmt: skip
     SamModel(config).save_pretrained(folder)
-    SamImageProcessor(size={"longest_edge": 128}, pad_size={"height": 128, "width": 128},
+    SamImageProcessorPil(size={"longest_edge": 128}, pad_size={"height": 128, "width": 128},
                       mask_size={"longest_edge": 32}, mask_pad_size={"height": 32, "width": 32}
                       ).save_pretrained(folder)  # fmt: skip
     return folder

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from baselines.segearth_r1 import modeling
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.tiny import save_tiny
+from baselines.training import loop
 from baselines.training.checkpoints import list_states, load_latest, save_state
 from baselines.training.config import TrainConfig, load_config
 from baselines.training.learner import build_learner
@@ -205,6 +206,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path, mo
     with pytest.raises(EarthReasonError, match="the loss of step 0 is nan"):
         train(config_of(), tmp_path / "run")
     assert (tmp_path / "run" / "nan" / "step-0000000.pt").is_file()
+
+
+def test_a_tracker_that_is_not_installed_is_named_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "find_spec", lambda name: None)
+    with pytest.raises(EarthReasonError, match="wandb is not installed; pip install wandb"):
+        train(config_of(trackers=["wandb"]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_too_few_samples_are_an_error(tmp_path):
