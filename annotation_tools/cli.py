@@ -43,10 +43,10 @@ def review(
     """
     from tqdm import tqdm
 
-    from annotation_tools.net import check_free
     from annotation_tools.review.build import open_review
     from annotation_tools.review.model import Plan
     from annotation_tools.review.serve import serve
+    from earthreason.cli.ports import check_free
 
     check_free(host, port)
     with tqdm(unit="image", desc="preparing", leave=False) as bar:

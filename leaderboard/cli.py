@@ -13,6 +13,7 @@ import typer
 
 from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
+from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
 from leaderboard.engines_cli import register
 from leaderboard.settings import Settings, settings_from
@@ -61,6 +62,7 @@ def serve(
     from leaderboard.logs import set_up_logs
     from leaderboard.supervise import Supervisor
 
+    check_free(host, port)
     set_up_logs()
     _database()  # says at once, and once, what is wrong with the database
     stderr().print(f"leaderboard: http://{host}:{port}", soft_wrap=True)
@@ -79,6 +81,7 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     from leaderboard.web.app import create_app
     from leaderboard.web.guard import ImpatientProtocol
 
+    check_free(host, port)
     set_up_logs()
     settings = _settings()
     ImpatientProtocol.head_seconds = settings.head_seconds

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from annotation_tools.net import check_free
+from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path, write_json
 

@@ -1,7 +1,12 @@
 """What an operator does: commands, settings, migrations, backup, health."""
 
 import gzip
+import os
 import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,6 +23,8 @@ from leaderboard.models import Base, Submission
 from leaderboard.settings import Settings, settings_from
 from leaderboard.tokens import find_caller
 from tests.leaderboard.toys import make_predictions, make_references
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -249,3 +256,19 @@ def test_a_database_that_goes_away_is_503_and_then_works_again(cluster):
         assert answer.headers["retry-after"] == "2"
         cluster.start()
         assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("command", ["serve", "web"])
+def test_a_port_that_is_taken_is_named_before_anything_starts(command, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "leaderboard", command, "--port", str(port)], cwd=ROOT, text=True,
+            capture_output=True, timeout=60, check=False,
+            env={**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'board.sqlite3'}"},
+        )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert not (tmp_path / "board.sqlite3").exists()

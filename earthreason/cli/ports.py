@@ -1,4 +1,4 @@
-"""Listening on an address."""
+"""Addresses that servers listen on."""
 
 from __future__ import annotations
 
