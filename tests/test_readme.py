@@ -1,0 +1,87 @@
+"""The README's blocks that need a server or a folder: the board takes a submission, the annotation project is made."""
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+NEEDS_MORE = ("convert", "train", "predict", "questions", "start")
+"""Weights, a model server, or Label Studio, which has tests of its own."""
+
+
+def shell_lines():
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [line.split(" #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def line_with(words):
+    (line,) = (line for line in shell_lines() if words in line)
+    return shlex.split(line)
+
+
+@pytest.fixture
+def run(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    modules = {"python": [], "earthreason": ["-m", "earthreason"]}
+
+    def start(words, **changes):
+        command = [sys.executable, *modules[words[0]], *words[1:]]
+        return subprocess.Popen(command, cwd=tmp_path, env={**environment, **changes}, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+
+    def finish(words, **changes):
+        process = start(words, **changes)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+        return output
+
+    finish.start = start
+    return finish
+
+
+def test_every_shell_line_is_run_here_or_known_to_need_more():
+    run_here = ("submit", "split add", "token create", "leaderboard serve", "masks import", "review work")
+    for line in shell_lines():
+        known = any(words in line for words in run_here) or any(words in shlex.split(line) for words in NEEDS_MORE)
+        assert known or line.startswith("export "), line
+
+
+def test_the_boards_lines_give_a_board_that_takes_the_readmes_submission(run):
+    run(shlex.split("python -m baselines predict --model saliency --config sample --split test --out preds.json"))
+    run(line_with("split add"))
+    token = re.search(r"er_\S+", run(line_with("token create")))[0]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    server = run.start([*line_with("leaderboard serve"), "--port", str(port)])
+    try:
+        deadline = time.time() + 120
+        while time.time() < deadline and server.poll() is None:
+            try:
+                urllib.request.urlopen(f"{address}/health").read()
+                break
+            except OSError:
+                time.sleep(0.2)
+        submit = [address if word.startswith("https://") else word for word in line_with("earthreason submit")]
+        output = run(submit, EARTHREASON_TOKEN=token)
+        assert "My model on sample/test" in output
+        assert f"{address}/models/" in output
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+def test_the_annotation_lines_make_a_project(run, tmp_path):
+    run(line_with("masks import"))
+    assert len(list((tmp_path / "work" / "images").iterdir())) == 320
+    assert "--out" in run([*line_with("review work")[:4], "--help"])
