@@ -34,15 +34,20 @@ class RLEError(EarthReasonError):
     """A run-length encoding that is not a mask of its stated size."""
 
 
-class PredictionsError(EarthReasonError):
-    """A predictions file with one or more faults, all gathered."""
+class GatheredError(EarthReasonError):
+    """Faults of one source, all gathered, so that the first does not hide the next."""
 
-    shown = 10
+    shown, noun = 10, "error"
 
-    def __init__(self, source: str, faults: Sequence[str]) -> None:
+    def __init__(self, source: str, faults: Sequence[str], outcome: str = "") -> None:
         self.faults = list(faults)
         lines = "\n".join(f"  {fault}" for fault in self.faults[: self.shown])
         rest = len(self.faults) - self.shown
         more = f"\n  ... and {rest} more" if rest > 0 else ""
-        noun = "error" if len(self.faults) == 1 else "errors"
-        super().__init__(f"{source}: {len(self.faults)} {noun}\n{lines}{more}")
+        noun = self.noun if len(self.faults) == 1 else f"{self.noun}s"
+        after = f"; {outcome}" if outcome else ""
+        super().__init__(f"{source}: {len(self.faults)} {noun}{after}\n{lines}{more}")
+
+
+class PredictionsError(GatheredError):
+    """A predictions file with one or more faults."""

@@ -10,7 +10,7 @@ import numpy as np
 
 import earthreason
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.breakdowns import BREAKDOWNS, SHOWN
+from earthreason.metrics.breakdowns import SHOWN, groups_of
 from earthreason.metrics.compare import TIE
 from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.evaluate import NotScored, Result, evaluate_protocols
@@ -129,19 +129,9 @@ def public_message(error: EarthReasonError, source: str) -> str:
 
 def _groups(result: Result) -> Iterator[tuple[Subset, np.ndarray]]:
     """Every group of every breakdown that has more than one, with its rows: (n,) bool."""
-    keys = result.counts.keys()
-    for breakdown in BREAKDOWNS:
-        labels = np.array([breakdown.label(result.references[sample_id], index) for sample_id, index in keys], object)
-        names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
-        if len(names) > 1:
-            for name in names:
-                rows = labels == name
-                key = f"{breakdown.name}: {name}"
-                yield Subset(key=key, breakdown=breakdown.name, group=name, questions=int(rows.sum())), rows
-
-
-def _rank(label: str, order: tuple[str, ...]) -> int:
-    return order.index(label) if label in order else len(order)
+    for breakdown, group, rows in groups_of(result.counts.keys(), result.references):
+        key = f"{breakdown}: {group}"
+        yield Subset(key=key, breakdown=breakdown, group=group, questions=int(rows.sum())), rows
 
 
 def _estimates(

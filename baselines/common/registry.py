@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import attrgetter
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.types import Predictor, Sample
@@ -36,7 +37,7 @@ class PredictorOptions:
 
 @dataclass(frozen=True)
 class Model:
-    """A registered model: `builder` is "module:function" and takes `PredictorOptions`."""
+    """A registered model: `builder` is "module:name", the name perhaps dotted, and takes `PredictorOptions`."""
 
     name: str
     summary: str
@@ -54,12 +55,16 @@ MODELS: dict[str, Model] = {
         Model(
             "segearth_r1",
             "the reference model of the paper; needs --checkpoint",
-            "baselines.segearth_r1.predictor:build",
+            "baselines.segearth_r1.predictor:SegEarthR1Predictor.build",
         ),
-        Model("lisa", "a language model prompts SAM; needs --checkpoint", "baselines.lisa.learner:build_predictor"),
-        Model("pixellm", "a codebook of mask tokens; needs --checkpoint", "baselines.pixellm.learner:build_predictor"),
+        Model("lisa", "a language model prompts SAM; needs --checkpoint", "baselines.lisa.learner:LisaPredictor.build"),
+        Model(
+            "pixellm",
+            "a codebook of mask tokens; needs --checkpoint",
+            "baselines.pixellm.learner:PixelLMPredictor.build",
+        ),
         Model("vlm_sam", "a vision-language model points, SAM draws; needs --vlm", "baselines.vlm_sam.predictor:build"),
-        Model("psalm", "scored mask queries; needs --checkpoint", "baselines.psalm.learner:build_predictor"),
+        Model("psalm", "scored mask queries; needs --checkpoint", "baselines.psalm.learner:PsalmPredictor.build"),
     )
 }
 
@@ -86,8 +91,8 @@ def build_predictor(name: str, options: PredictorOptions) -> Predictor:
     if ":" in name:
         return _build_own(name, options)
     check_model(name)
-    module, _, function = MODELS[name].builder.partition(":")
-    predictor: Predictor = getattr(import_module(module), function)(options)
+    module, _, builder = MODELS[name].builder.partition(":")
+    predictor: Predictor = attrgetter(builder)(import_module(module))(options)
     return predictor
 
 

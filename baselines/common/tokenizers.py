@@ -15,22 +15,26 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer whose tokens are bytes: it needs no vocabulary file and reads any text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {symbol: number for number, symbol in enumerate([*alphabet, _END])}
-    return _wrapped(Tokenizer(models.BPE(vocab=vocabulary, merges=[])))
+    return _wrapped(_of_bytes(models.BPE(vocab=vocabulary, merges=[])))
 
 
 def learned_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer learned from texts: a quarter of the tokens, still able to read anything."""
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = _of_bytes(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), special_tokens=[_END],
         show_progress=False,
     )  # fmt: skip
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.train_from_iterator(texts, trainer)
     return _wrapped(tokenizer)
 
 
-def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+def _of_bytes(model: models.BPE) -> Tokenizer:
+    tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = ByteLevel()
+    return tokenizer
+
+
+def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END, bos_token=_END, unk_token=_END)

@@ -20,6 +20,7 @@ from baselines.common.run import predict_split
 from baselines.training.config import ArchitectureConfig, ModelConfig, TrainConfig
 from baselines.training.learner import LEARNERS, check_learner
 from baselines.training.loop import train
+from baselines.training.records import read_metric
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import DataNotFoundError, EarthReasonError
@@ -49,6 +50,11 @@ class Variant(BaseModel):
     @classmethod
     def _from_name(cls, value: Any) -> Any:
         return {"name": value, "model": value} if isinstance(value, str) else value
+
+    @property
+    def stem(self) -> str:
+        """Of its files and folders."""
+        return self.name.replace(" ", "_")
 
     def configure(self, base: ModelConfig) -> ModelConfig:
         """The suite's model configuration, as far as this model has its parts, with this variant's changes."""
@@ -154,7 +160,7 @@ def run_suite(suite: Suite, out: Path) -> list[Entry]:
 def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
     files, curves, seconds = [], [], 0.0
     for seed in suite.seeds:
-        folder = out / f"{variant.name.replace(' ', '_')}-seed{seed}"
+        folder = out / f"{variant.stem}-seed{seed}"
         if not (folder / "run.json").is_file():
             logger.info("training %s, seed %d", variant.name, seed)
             changes = {"name": folder.name, "seed": seed, "model": variant.configure(suite.train.model)}
@@ -162,8 +168,8 @@ def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
         options = PredictorOptions(checkpoint=str(folder / "final"), batch_size=suite.train.optim.micro_batch)
         files.append(_predict(suite, variant.model, options, folder / "predictions.json"))
         seconds += json.loads((folder / "run.json").read_text())["seconds"]
-        curves.append(_curve(folder / "metrics.csv"))
-    measured = _measure(suite, variant.model, options, out / f"{variant.name.replace(' ', '_')}.json")
+        curves.append(read_metric(folder / "metrics.csv", "validation_gIoU"))
+    measured = _measure(suite, variant.model, options, out / f"{variant.stem}.json")
     return Entry(variant.name, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
 
 
@@ -207,10 +213,3 @@ def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) ->
         found["parameters"] = sum(p.numel() for p in predictor.model.parameters())
     write_json(path, found)
     return found
-
-
-def _curve(path: Path) -> dict[int, float]:
-    import csv
-
-    with path.open(encoding="utf-8") as file:
-        return {int(r["step"]): float(r["value"]) for r in csv.DictReader(file) if r["name"] == "validation_gIoU"}

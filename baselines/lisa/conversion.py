@@ -6,28 +6,15 @@ import re
 from pathlib import Path
 
 from torch import Tensor
-from transformers import AutoConfig, CLIPVisionModel
 
-from baselines.common.conversion import (
-    Report,
-    Table,
-    convert_tensors,
-    read_tensors,
-    rename,
-    save_checkpoint,
-    shapes_of,
-)
+from baselines.common.clip_parts import UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from baselines.common.conversion import Report, Table, rename
 from baselines.common.sam_names import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER
-from baselines.lisa.learner import LisaProcessor
-from baselines.lisa.modeling import LisaConfig, LisaModel
-from earthreason.errors import EarthReasonError
+from baselines.lisa.learner import LisaPredictor, LisaProcessor
+from baselines.lisa.modeling import LisaConfig
 
 _SAM = "model.visual_model."
-UNUSED = re.compile(
-    r"model\.visual_model\.prompt_encoder\.(point_embeddings|not_a_point_embed|mask_downscaling)\..*"
-    r"|.*rotary_emb\.inv_freq"
-)
-"""Prompts that LISA does not give, and buffers."""
+UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}")
 RENAMES: Table = (
     (r"model\.(embed_tokens|layers|norm)\.", r"language_model.\1."),
     (r"model\.mm_projector\.", "projector."),
@@ -69,24 +56,13 @@ def convert_published(
     Raises:
         EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
     """
-    try:
-        text = AutoConfig.from_pretrained(source)
-        tower = CLIPVisionModel.from_pretrained(clip)
-        tokenizer = LisaProcessor.load_tokenizer(source)
-    except (OSError, ValueError) as error:
-        raise EarthReasonError(f"{source} or {clip} cannot be loaded: {str(error).splitlines()[0]}") from None
-    seg = tokenizer.get_vocab().get(LisaProcessor.tokens[0], -1)
+    parts = ClipParts.load(source, clip)
     config = config or LisaConfig(
-        text_config={**text.to_dict(), "model_type": "llama"}, clip_config=tower.config, seg_token_id=seg
+        text_config=parts.text, clip_config=parts.tower.config, seg_token_id=parts.ids(LisaProcessor.tokens)[0]
     )
-    weights = {f"vision_tower.clip.{name}": tensor for name, tensor in tower.state_dict().items()}
+    given = parts.tower_weights("vision_tower.clip")
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:
         return {our_name(name): tensor}
 
-    expected = {k: v for k, v in shapes_of(LisaModel, config).items() if k not in weights}
-    state, report = convert_tensors(read_tensors(source), expected, translate, UNUSED)
-    report.check(str(source), "LISA")
-    processor = LisaProcessor.for_model(config, tokenizer)
-    save_checkpoint(LisaModel, config, {**state, **weights}, processor, target, dtype)
-    return report
+    return parts.convert("LISA", LisaPredictor, config, given, translate, UNUSED, target, dtype)

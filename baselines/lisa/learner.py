@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from transformers import CLIPVisionConfig, SamConfig
 
-from baselines.common.dialogue import FIXED_TEXTS, write_dialogue
+from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
 from baselines.common.languages import Size, TextPart, Texts
 from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import Processor
-from baselines.common.prompt import Prompt, Task
-from baselines.common.registry import PredictorOptions
 from baselines.lisa.modeling import LisaConfig, LisaModel
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
 
 
-class LisaProcessor(Processor):
+class LisaProcessor(DialogueProcessor):
     """Writes the conversation with one `[SEG]`."""
-
-    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
-        end = int(self.tokenizer.eos_token_id)
-        return write_dialogue(self.ids, question, self.visual_tokens, self.token_ids, answer, reply, end)
 
 
 class LisaPredictor(MaskPredictor[LisaModel]):
@@ -72,12 +65,3 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
         return new_config(settings.size, settings.image_size, text.config, text.token_ids[0], head)
 
     return assemble(config, texts, LisaPredictor, FIXED_TEXTS, configure)
-
-
-def build_predictor(options: PredictorOptions) -> LisaPredictor:
-    """Entry of the model registry.
-
-    Raises:
-        EarthReasonError: no checkpoint was given.
-    """
-    return LisaPredictor.build(options)

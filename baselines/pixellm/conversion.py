@@ -7,28 +7,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, CLIPVisionModel
 
-from baselines.common.conversion import (
-    Report,
-    Table,
-    convert_tensors,
-    read_tensors,
-    rename,
-    save_checkpoint,
-    shapes_of,
-)
+from baselines.common.clip_parts import UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from baselines.common.conversion import Report, Table, rename
 from baselines.common.sam_names import SAM_MLP, SAM_TRANSFORMER
-from baselines.pixellm.learner import PixelLMProcessor
-from baselines.pixellm.modeling import SCALES, PixelLMConfig, PixelLMModel
-from earthreason.errors import EarthReasonError
+from baselines.pixellm.learner import PixelLMPredictor, PixelLMProcessor
+from baselines.pixellm.modeling import SCALES, PixelLMConfig
 
 _DECODER = r"model\.mask_decoder\."
 UNUSED = re.compile(
-    r"model\.prompt_encoder\.(point_embeddings|not_a_point_embed|mask_downscaling)\..*"
-    rf"|{_DECODER}(iou_prediction_head|output_hypernetworks_mlps\.[123])\..*|.*rotary_emb\.inv_freq"
+    rf"model\.{UNUSED_PROMPTS}|{_DECODER}(iou_prediction_head|output_hypernetworks_mlps\.[123])\..*|{UNUSED_BUFFERS}"
 )
-"""Prompts that PixelLM does not give, masks that it does not read, and buffers."""
+"""Among them the masks of SAM's decoder that PixelLM does not read."""
 RENAMES: Table = (
     (r"model\.(embed_tokens|layers|norm)\.", r"language_model.\1."),
     (r"model\.mm_projector\.", "projector."),
@@ -71,22 +61,16 @@ def convert_published(
     Raises:
         EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
     """
-    try:
-        text = AutoConfig.from_pretrained(source)
-        tower = CLIPVisionModel.from_pretrained(clip)
-        tokenizer = PixelLMProcessor.load_tokenizer(source)
-    except (OSError, ValueError) as error:
-        raise EarthReasonError(f"{source} or {clip} cannot be loaded: {str(error).splitlines()[0]}") from None
-    ids = tuple(tokenizer.get_vocab().get(token, -1) for token in PixelLMProcessor.tokens)
+    parts = ClipParts.load(source, clip)
     config = config or PixelLMConfig(
-        text_config={**text.to_dict(), "model_type": "llama"}, clip_config=tower.config, seg_token_ids=ids
+        text_config=parts.text, clip_config=parts.tower.config, seg_token_ids=tuple(parts.ids(PixelLMProcessor.tokens))
     )
     count = config.tokens_per_scale
     constants = {
         "token_weights": torch.full((SCALES, count), TOKEN_WEIGHT),
         "pixel_decoder.scale_weights": torch.full((SCALES,), SCALE_WEIGHT),
     }
-    given = {**constants, **{f"vision_tower.{name}": tensor for name, tensor in tower.state_dict().items()}}
+    given = {**constants, **parts.tower_weights("vision_tower")}
     tokens: dict[str, Tensor] = {}
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:
@@ -95,9 +79,4 @@ def convert_published(
         tokens[name] = tensor  # two tables of theirs are one of ours
         return {"pixel_decoder.tokens": torch.cat([tokens[n] for n in _TOKENS])} if len(tokens) == len(_TOKENS) else {}
 
-    expected = {k: v for k, v in shapes_of(PixelLMModel, config).items() if k not in given}
-    state, report = convert_tensors(read_tensors(source), expected, translate, UNUSED)
-    report.check(str(source), "PixelLM")
-    processor = PixelLMProcessor.for_model(config, tokenizer)
-    save_checkpoint(PixelLMModel, config, {**state, **given}, processor, target, dtype)
-    return report
+    return parts.convert("PixelLM", PixelLMPredictor, config, given, translate, UNUSED, target, dtype)

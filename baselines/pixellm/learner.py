@@ -6,25 +6,18 @@ from typing import Any
 
 from transformers import CLIPVisionConfig
 
-from baselines.common.dialogue import FIXED_TEXTS, write_dialogue
+from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
 from baselines.common.languages import Size, TextPart, Texts
 from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import Processor
-from baselines.common.prompt import Prompt, Task
-from baselines.common.registry import PredictorOptions
 from baselines.pixellm.modeling import PixelLMConfig, PixelLMModel
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
 
 
-class PixelLMProcessor(Processor):
+class PixelLMProcessor(DialogueProcessor):
     """Writes the conversation with the six tokens of the codebook."""
 
     tokens = tuple(f"[SEG{n}]" for n in range(6))
-
-    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
-        end = int(self.tokenizer.eos_token_id)
-        return write_dialogue(self.ids, question, self.visual_tokens, self.token_ids, answer, reply, end)
 
 
 class PixelLMPredictor(MaskPredictor[PixelLMModel]):
@@ -63,12 +56,3 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
         return new_config(settings.size, settings.image_size, text.config, text.token_ids, head)
 
     return assemble(config, texts, PixelLMPredictor, FIXED_TEXTS, configure)
-
-
-def build_predictor(options: PredictorOptions) -> PixelLMPredictor:
-    """Entry of the model registry.
-
-    Raises:
-        EarthReasonError: no checkpoint was given.
-    """
-    return PixelLMPredictor.build(options)

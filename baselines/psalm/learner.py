@@ -10,7 +10,6 @@ from baselines.common.languages import Size, TextPart, Texts
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import IMAGE_ID, Piece, Prompt, Task, join_pieces
-from baselines.common.registry import PredictorOptions
 from baselines.psalm.modeling import QUERY_ID, PsalmConfig, PsalmModel
 from baselines.segearth_r1.tiny import parts_of
 from baselines.training.config import TrainConfig
@@ -71,12 +70,3 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
         )  # fmt: skip
 
     return assemble(config, texts, PsalmPredictor, (_BEFORE, _TASK, _AFTER), configure)
-
-
-def build_predictor(options: PredictorOptions) -> PsalmPredictor:
-    """Entry of the model registry.
-
-    Raises:
-        EarthReasonError: no checkpoint was given.
-    """
-    return PsalmPredictor.build(options)

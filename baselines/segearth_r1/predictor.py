@@ -9,7 +9,6 @@ from PIL import Image
 from transformers import PreTrainedConfig
 
 from baselines.common.predictor import MaskPredictor, find_config
-from baselines.common.registry import PredictorOptions
 from baselines.segearth_r1.generation import generate_reply
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor
@@ -43,12 +42,3 @@ class SegEarthR1Predictor(MaskPredictor[SegEarthR1Model]):
         with torch.inference_mode():
             pixels = self.processor.pixels([image]).to(self.model.device)
             return generate_reply(self.model, self.processor.tokenizer, prompt, pixels, self.task, max_new_tokens)
-
-
-def build(options: PredictorOptions) -> SegEarthR1Predictor:
-    """Entry of the model registry.
-
-    Raises:
-        EarthReasonError: no checkpoint was given.
-    """
-    return SegEarthR1Predictor.build(options)

@@ -27,7 +27,7 @@ from baselines.training.data import Passes, StepDataset, order_of
 from baselines.training.learner import Learner, build_learner
 from baselines.training.optimizer import add_adapters, average_of, make_optimizer, without_adapters
 from baselines.training.order import pass_seed
-from baselines.training.records import MetricLog, best_so_far, save_offender, write_card
+from baselines.training.records import MetricLog, read_metric, save_offender, write_card
 from baselines.training.sharding import exchange_gradients, shard_model
 from baselines.training.state import gather_state, gather_weights, restore_state
 from baselines.training.validation import Validation
@@ -153,7 +153,7 @@ class Run:
         if self.accelerator.is_main_process:
             write_json(self.out / "config.json", self.config.model_dump(mode="json"))
             self.log = MetricLog(self.out / "metrics.csv", start, self.accelerator)
-            self.best = best_so_far(self.log.path, "validation_gIoU")
+            self.best = max(read_metric(self.log.path, "validation_gIoU").values(), default=-1.0)
         return start
 
     def step(self, step: int, passes: Passes) -> dict[str, float]:

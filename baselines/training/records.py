@@ -40,10 +40,10 @@ class MetricLog:
         logger.info("step %d: %s", step, ", ".join(f"{name} {value:.4g}" for name, value in defined.items()))
 
 
-def best_so_far(path: Path, name: str) -> float:
-    """Highest value of a metric in the CSV; -1 where there is none."""
+def read_metric(path: Path, name: str) -> dict[int, float]:
+    """A metric of the CSV by step."""
     with path.open(encoding="utf-8") as file:
-        return max((float(row["value"]) for row in csv.DictReader(file) if row["name"] == name), default=-1.0)
+        return {int(row["step"]): float(row["value"]) for row in csv.DictReader(file) if row["name"] == name}
 
 
 def write_card(

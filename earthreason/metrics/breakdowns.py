@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,16 +78,21 @@ def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str,
     """
     import pandas as pd
 
-    keys = scored.counts.keys()
-    tables = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for breakdown, group, rows in groups_of(scored.counts.keys(), references):
+        tables.setdefault(breakdown, []).append({"group": group, **_scores_of(scored, rows)})
+    return {name: pd.DataFrame(table).set_index("group") for name, table in tables.items()}
+
+
+def groups_of(
+    keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Every group of every breakdown that has more than one: both names and its rows among the keys, (n,) bool."""
     for breakdown in BREAKDOWNS:
         labels = np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
         names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
-        if len(names) < 2:
-            continue
-        rows = [{"group": name, **_scores_of(scored, labels == name)} for name in names]
-        tables[breakdown.name] = pd.DataFrame(rows).set_index("group")
-    return tables
+        if len(names) > 1:
+            yield from ((breakdown.name, name, labels == name) for name in names)
 
 
 def _rank(label: str, order: tuple[str, ...]) -> int:

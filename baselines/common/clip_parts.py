@@ -1,0 +1,86 @@
+"""What converters of models whose published files leave CLIP out share: LISA and PixelLM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from transformers import AutoConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedTokenizerBase
+
+from baselines.common.conversion import Report, convert_tensors, read_tensors, save_checkpoint, shapes_of
+from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import Processor
+from earthreason.errors import EarthReasonError
+
+UNUSED_PROMPTS = r"prompt_encoder\.(point_embeddings|not_a_point_embed|mask_downscaling)\..*"
+"""Of SAM's prompt encoder: points, boxes and masks, which neither model gives."""
+UNUSED_BUFFERS = r".*rotary_emb\.inv_freq"
+
+
+@dataclass(frozen=True)
+class ClipParts:
+    """A published folder and its CLIP.
+
+    Attributes:
+        source: the folder.
+        text: configuration of the language model, as `LlamaConfig` takes it.
+        tower: CLIP's image encoder.
+        tokenizer: of the folder.
+    """
+
+    source: Path
+    text: dict[str, Any]
+    tower: CLIPVisionModel
+    tokenizer: PreTrainedTokenizerBase
+
+    @classmethod
+    def load(cls, source: Path, clip: str | Path) -> ClipParts:
+        """Read both; the weights of the folder are read later.
+
+        Raises:
+            EarthReasonError: one cannot be loaded; says which.
+        """
+        try:
+            text = {**AutoConfig.from_pretrained(source).to_dict(), "model_type": "llama"}
+            tower = CLIPVisionModel.from_pretrained(clip)
+        except (OSError, ValueError) as error:
+            raise EarthReasonError(f"{source} or {clip} cannot be loaded: {str(error).splitlines()[0]}") from None
+        return cls(source, text, tower, Processor.load_tokenizer(source))
+
+    def ids(self, tokens: tuple[str, ...]) -> list[int]:
+        """Of added tokens; -1 for those that the tokenizer lacks, which the processor then names."""
+        vocabulary = self.tokenizer.get_vocab()
+        return [vocabulary.get(token, -1) for token in tokens]
+
+    def tower_weights(self, prefix: str) -> dict[str, Tensor]:
+        """CLIP's weights under our names."""
+        return {f"{prefix}.{name}": tensor for name, tensor in self.tower.state_dict().items()}
+
+    def convert(
+        self,
+        name: str,
+        predictor: type[MaskPredictor[Any]],
+        config: PreTrainedConfig,
+        given: Mapping[str, Tensor],
+        translate: Callable[[str, Tensor], dict[str, Tensor]],
+        unused: re.Pattern[str],
+        target: Path,
+        dtype: str,
+    ) -> Report:
+        """Fill the model that a predictor names from the folder's tensors and those `given`, and write it.
+
+        Raises:
+            EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
+        """
+        expected = {
+            name: shape for name, shape in shapes_of(predictor.model_class, config).items() if name not in given
+        }
+        state, report = convert_tensors(read_tensors(self.source), expected, translate, unused)
+        report.check(str(self.source), name)
+        processor = predictor.processor_class.for_model(config, self.tokenizer)
+        save_checkpoint(predictor.model_class, config, {**state, **given}, processor, target, dtype)
+        return report
