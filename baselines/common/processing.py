@@ -72,11 +72,15 @@ class Processor(ABC):
         Raises:
             EarthReasonError: there is none, or it lacks one of `tokens`.
         """
-        return cls.for_model(config, cls.load_tokenizer(folder))
+        return cls.for_model(config, cls.load_tokenizer(folder, config))
 
     @staticmethod
-    def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    def load_tokenizer(folder: str | Path, config: Any = None) -> PreTrainedTokenizerBase:
         """The tokenizer in a folder, or of a Hub id.
+
+        Args:
+            folder: or Hub id.
+            config: of the model in it, where transformers does not know that kind: it would warn of it.
 
         Raises:
             EarthReasonError: there is none.
@@ -84,7 +88,7 @@ class Processor(ABC):
         from transformers import AutoTokenizer
 
         try:
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, config=config)
         except (OSError, ValueError) as error:
             raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
         return tokenizer

@@ -333,6 +333,7 @@ def test_logs_are_lines_of_json(programs, prepared, references, tmp_path):
     programs.web()
     programs.wait()
     submit(programs.address, prepared[0], make_predictions(references), tmp_path)
+    programs.end()  # a request is logged after its answer has left
     lines = [json.loads(line) for line in programs.log.read_text().splitlines()]
     put = next(line for line in lines if line.get("method") == "PUT")
     assert put["status"] == 200

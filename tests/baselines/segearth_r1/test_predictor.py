@@ -130,8 +130,10 @@ def test_other_eight_bit_pictures_are_read_as_rgb(predictor, mode):
     assert len(predictor.predict([Image.new(mode, (20, 30))], ["where?"])) == 1
 
 
-def test_a_checkpoint_loads_and_answers_as_it_was_saved(checkpoint, predictor):
+def test_a_checkpoint_loads_without_warnings_and_answers_as_it_was_saved(checkpoint, predictor, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     loaded = SegEarthR1Predictor.from_pretrained(checkpoint)
+    assert not caplog.records
     for name, tensor in predictor.model.state_dict().items():
         assert torch.equal(tensor, loaded.model.state_dict()[name]), name
     ours, theirs = (logits_of(p, pictures(1), QUESTIONS[:1])[0] for p in (predictor, loaded))
