@@ -39,7 +39,7 @@ def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figu
     """
     where = figures.relative_to(path.parent).as_posix()
     write_text(path, "\n".join([
-        "# The same data, budget and judge", "",
+        f"# {suite.title}", "",
         f"`{command}`", "",
         *_setting(suite, rows), "",
         *_table(rows), "",
@@ -47,7 +47,7 @@ def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figu
         f"![Quality against speed]({where}/speed.svg)", "",
         "## By reasoning type", "", *_types(rows), "",
         "## Cost", "", *_costs(rows), "",
-        "## What the paper reports", "", *_published(), "",
+        *_published(suite),
     ]))  # fmt: skip
 
 
@@ -113,8 +113,13 @@ def _costs(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _published() -> list[str]:
+def _published(suite: Suite) -> list[str]:
+    """The paper's figures, beside a comparison of different models; variants of one have none to stand beside."""
+    if len({variant.model for variant in suite.trained}) == 1:
+        return []
     return [
+        "## What the paper reports",
+        "",
         "Other data, other sizes, another scorer: not to be compared with the tables above. EarthReason test split, "
         "the paper's own evaluation on a 1024 px letterbox (protocol `segearth-r1`), arXiv 2504.09644, Table 2; each "
         "model was trained on EarthReason by the paper's authors. Nobody outside has repeated it.",
@@ -122,6 +127,7 @@ def _published() -> list[str]:
         "| model | image encoder | language model | gIoU | cIoU |",
         "|---|---|---|---:|---:|",
         *(f"| {name} | {eye} | {text} | {giou:.2f} | {ciou:.2f} |" for name, eye, text, giou, ciou in PUBLISHED),
+        "",
     ]
 
 

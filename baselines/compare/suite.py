@@ -68,6 +68,7 @@ class Suite(BaseModel):
 
     Attributes:
         name: of the suite.
+        title: of the page.
         trained: models, the first one is what the others are compared with.
         trivial: models without training.
         seeds: every trained model is trained once with each.
@@ -79,6 +80,7 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
+    title: str = "The same data, budget and judge"
     trained: tuple[Variant, ...] = Field(min_length=1)
     trivial: tuple[str, ...] = ()
     seeds: tuple[int, ...] = Field(min_length=1)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from baselines.cli import app
 from baselines.compare import suite as suite_module
+from baselines.compare.report import write_page
 from baselines.compare.scores import score_suite
 from baselines.compare.suite import Suite, load_suite, run_suite
 from earthreason import load_dataset
@@ -33,6 +34,16 @@ def test_page_and_figures_are_written(finished):
     for link in re.findall(r"\]\((.*?)\)", page):
         assert (finished / link).stat().st_size > 1000
     assert (finished / "images/comparison/curves.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_the_papers_figures_stand_beside_different_models_and_not_beside_variants_of_one(finished, tmp_path):
+    assert "## What the paper reports" in (finished / "comparison.md").read_text()
+    smoke = load_suite("smoke")
+    alone = smoke.model_copy(update={"title": "One", "trained": smoke.trained[:1]})
+    write_page(tmp_path / "one.md", alone, score_suite(alone, run_suite(alone, finished)), "command", tmp_path)
+    page = (tmp_path / "one.md").read_text()
+    assert page.startswith("# One\n")
+    assert "paper reports" not in page
 
 
 def test_the_table_says_what_the_judge_says(finished):
