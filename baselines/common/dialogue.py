@@ -12,7 +12,7 @@ FIXED_TEXTS = (_SYSTEM, _REQUEST, _OPENING, NO_TARGET_ANSWER)
 
 
 class DialogueProcessor(Processor):
-    """Writes the question up to the tokens that make the mask; with `reply`, the answer in words follows.
+    """Writes the question up to the tokens that make the mask; with `reply`, the answer in words follows, if any.
 
     The states that make the mask are those that predict the tokens, one position before each (spec baselines §1a). As
     in the papers' own evaluation the tokens are given, so that every question gets a mask.
@@ -28,7 +28,8 @@ class DialogueProcessor(Processor):
         ]
         if reply:
             end = int(self.tokenizer.eos_token_id)
-            pieces.append(Piece([*self.ids(f". {answer or NO_TARGET_ANSWER}"), end], learned=True))
+            words = "." if task == "referring" else f". {answer or NO_TARGET_ANSWER}"
+            pieces.append(Piece([*self.ids(words), end], learned=True))
         return shifted(join_pieces(pieces))
 
 

@@ -33,6 +33,13 @@ _LAYERS: dict[Size, dict[str, Any]] = {
     "tiny": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6},
     "small": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "num_attention_heads": 8},
 }
+FOREGROUND_PRIOR = 0.06
+"""Share of target pixels in the synthetic scenes, from which the logits of new models start that have none of SAM's."""
+
+
+def patch_of(image_size: int) -> int:
+    """Side of the patches of a new ViT, pixels: 16, and less on canvases under 256 px, whose targets are smaller."""
+    return min(16, image_size // 16)
 
 
 def text_config(size: Size, vocabulary: int) -> LlamaConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,11 @@ class ReasoningModel(PreTrainedModel):
     """
 
     main_input_name = "pixel_values"
+    frozen_with_vision: tuple[str, ...] = ("vision_tower",)
+    """Parts that `model.freeze_vision` keeps as they are."""
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Nothing: every part has an initialisation of its own, over which transformers would write N(0, 0.02)."""
 
     def get_input_embeddings(self) -> nn.Module:
         embeddings: nn.Module = self.get_submodule("language_model").get_input_embeddings()  # type: ignore[operator]
@@ -86,6 +92,14 @@ def splice(embeddings: nn.Module, input_ids: Tensor, visual_tokens: Tensor) -> T
 def states_at(states: Tensor, selected: Tensor, count: int) -> Tensor:
     """States (B, L, D) of the selected positions (B, L), `count` a row: (B, count, D)."""
     return states[selected].view(len(states), count, -1)
+
+
+def mask_offset(prior: float | None) -> nn.Parameter | None:
+    """What is added to all mask logits, (1,): learned, from the log odds of a pixel being target; None for no prior.
+
+    Without it, the quickest way to the share of the background is one direction that all image features grow along.
+    """
+    return None if prior is None else nn.Parameter(torch.full((1,), math.log(prior / (1 - prior))))
 
 
 def query_head(hidden: int, dim: int) -> nn.Sequential:

@@ -54,18 +54,25 @@ def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figu
 def _setting(suite: Suite, rows: Sequence[Row]) -> list[str]:
     optim, model = suite.train.optim, suite.train.model
     questions = len(rows[0].results[0].counts)
-    images = (optim.steps or 0) * optim.global_batch
     seeds = ", ".join(map(str, suite.seeds))
+    start = "from scratch" if model.language_model is None else f"around {Path(model.language_model).name}"
+    budget = f"{optim.epochs} epochs" if optim.steps is None else f"{optim.steps:,} steps"
+    head = ' All of them have an extra output for "nothing answers".' if model.architecture.no_target_head else ""
     return [
-        f"Every trained model is new (no pretrained weights), of one size (`{model.size}`, {model.image_size} px), "
-        f"and sees the same {images:,} samples in one order per seed: {optim.steps:,} steps of {optim.global_batch} "
-        f"from the scenes of `{suite.data_command}`, "
-        f'seeds {seeds}. All of them have the same extra output for "nothing answers". Scored with the official '
+        f"Every trained model starts {start}, has one size (`{model.size}`, {model.image_size} px) "
+        f"and sees the same samples in one order per seed: {budget} of {optim.global_batch} samples "
+        f"from `{suite.data_command}`, seeds {seeds}.{_rates(suite)}{head} Scored with the official "
         f"protocol on `{suite.test_config}`/`{suite.test_split}`, {questions} questions, all seeds pooled, in percent. "
         "Intervals are 95 % bootstrap over images. The last column is the difference in gIoU from the first row with "
         "its paired permutation p-value. Models of a few million parameters trained for minutes say which idea learns "
         "faster here, not which is better at full size.",
     ]
+
+
+def _rates(suite: Suite) -> str:
+    """Where models are trained in a way of their own."""
+    own = [f"{v.name} {', '.join(f'{k} {x}' for k, x in v.optim.items())}" for v in suite.trained if v.optim]
+    return f" Learning rate {suite.train.optim.learning_rate:g}, but for {'; '.join(own)}." if own else ""
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

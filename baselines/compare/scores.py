@@ -46,7 +46,7 @@ def score_suite(suite: Suite, entries: Sequence[Entry]) -> list[Row]:
 
     A trivial model has one file, which is counted once for every seed, so that all models weigh images alike.
     """
-    rows = load_dataset("earthreason", suite.test_config, split=suite.test_split)
+    rows = load_dataset("earthreason", suite.test_config, split=suite.test_split, data_dir=suite.test_data_dir)
     truth = references_of(rows, suite.test_split)
     table: list[Row] = []
     first: tuple[dict[str, Terms], np.ndarray] | None = None

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.common.predictor import MaskPredictor
 from baselines.common.registry import PredictorOptions, build_predictor, check_model
 from baselines.common.run import predict_split
-from baselines.training.config import ArchitectureConfig, ModelConfig, TrainConfig
+from baselines.training.config import ArchitectureConfig, ModelConfig, OptimConfig, TrainConfig
 from baselines.training.learner import LEARNERS, check_learner
 from baselines.training.loop import train
 from baselines.training.records import read_metric
@@ -39,12 +40,14 @@ class Variant(BaseModel):
         name: in the table and of the folders.
         model: what is trained.
         architecture: what is changed in it, over the suite's own.
+        optim: likewise, but for the budget; a learning rate that suits one model may ruin another.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[\w .+-]+$")
     model: str
     architecture: ArchitectureConfig = ArchitectureConfig()
+    optim: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -73,7 +76,7 @@ class Suite(BaseModel):
         trivial: models without training.
         seeds: every trained model is trained once with each.
         data_command: that made the training data, for the page.
-        test_config, test_split: what is predicted and scored.
+        test_config, test_split, test_data_dir: what is predicted and scored.
         train: of every training run; model name and seed are set by the suite.
         allowed_spread: between the most and the fewest parameters, as a share of the fewest.
     """
@@ -87,8 +90,23 @@ class Suite(BaseModel):
     data_command: str
     test_config: str = "sample"
     test_split: str = "test"
+    test_data_dir: str | None = None
     train: TrainConfig
     allowed_spread: float = Field(default=0.05, gt=0)
+
+    def configure(self, variant: Variant, seed: int, name: str) -> TrainConfig:
+        """What one training run is told."""
+        optim = self.train.optim.model_dump() | variant.optim
+        changes = {"name": name, "seed": seed, "model": variant.configure(self.train.model)}
+        return self.train.model_copy(update={**changes, "optim": OptimConfig.model_validate(optim)})
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Suite:
+        for variant in self.trained:
+            OptimConfig.model_validate(self.train.optim.model_dump() | variant.optim)
+            if changed := sorted({"steps", "epochs", "global_batch"} & set(variant.optim)):
+                raise ValueError(f"{variant.name} changes {', '.join(changed)}: the budget is one for all")
+        return self
 
 
 @dataclass(frozen=True)
@@ -165,8 +183,7 @@ def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
         folder = out / f"{variant.stem}-seed{seed}"
         if not (folder / "run.json").is_file():
             logger.info("training %s, seed %d", variant.name, seed)
-            changes = {"name": folder.name, "seed": seed, "model": variant.configure(suite.train.model)}
-            train(suite.train.model_copy(update=changes), folder)
+            train(suite.configure(variant, seed, folder.name), folder)
         options = PredictorOptions(checkpoint=str(folder / "final"), batch_size=suite.train.optim.micro_batch)
         files.append(_predict(suite, variant.model, options, folder / "predictions.json"))
         seconds += json.loads((folder / "run.json").read_text())["seconds"]
@@ -184,12 +201,13 @@ def _run_trivial(suite: Suite, model: str, out: Path) -> Entry:
 def _predict(suite: Suite, model: str, options: PredictorOptions, path: Path) -> Path:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        predict_split(model, options, suite.test_config, suite.test_split, None, "first", path)
+        where = None if suite.test_data_dir is None else Path(suite.test_data_dir)
+        predict_split(model, options, suite.test_config, suite.test_split, where, "first", path)
     return path
 
 
 def _rows(suite: Suite, split: str) -> Any:
-    return load_dataset("earthreason", suite.test_config, split=split)
+    return load_dataset("earthreason", suite.test_config, split=split, data_dir=suite.test_data_dir)
 
 
 def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) -> dict[str, Any]:
@@ -209,7 +227,8 @@ def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) ->
         times.append(time.perf_counter() - began)
     found: dict[str, Any] = {"samples_per_second": len(images) / sorted(times)[1]}
     if isinstance(predictor, MaskPredictor):
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        # only the products that attention is written out in are counted on every device
+        with FlopCounterMode(display=False) as counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
             predictor.predict(images[:1], questions[:1])
         found["gflops"] = counter.get_total_flops() / 1e9
         found["parameters"] = sum(p.numel() for p in predictor.model.parameters())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import CLIPVisionConfig, SamConfig
 
 from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
-from baselines.common.languages import Size, TextPart, Texts
+from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
 from baselines.common.predictor import MaskPredictor
 from baselines.lisa.modeling import LisaConfig, LisaModel
 from baselines.training.config import TrainConfig
@@ -25,31 +25,37 @@ class LisaPredictor(MaskPredictor[LisaModel]):
 
 _WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
     "mini": (32, 2, 48, 2, 48),
-    "tiny": (96, 4, 192, 9, 128),
+    "tiny": (96, 4, 192, 10, 128),
     "small": (128, 6, 256, 8, 192),
 }
 """CLIP's width and layers, SAM's width and layers, and that of its decoder."""
 
 
 def new_config(size: Size, image_size: int, text_config: object, seg_token_id: int, no_target_head: bool) -> LisaConfig:
-    """LISA at small width; SAM sees patches of 16 pixels, CLIP of 64."""
+    """LISA at small width.
+
+    Initialisation and frequencies of SAM's configuration in transformers are those of a model that is going to be
+    filled from a file: with weights of 1e-10 no image can be told from another.
+    """
     clip, clip_layers, sam, sam_layers, decoder = _WIDTHS[size]
+    patch = patch_of(image_size)
     return LisaConfig(
         text_config=text_config,  # type: ignore[arg-type]
         clip_config=CLIPVisionConfig(
             hidden_size=clip, intermediate_size=2 * clip, num_hidden_layers=clip_layers, num_attention_heads=4,
-            image_size=image_size // 2, patch_size=32,
+            image_size=image_size // 2, patch_size=2 * patch,
         ),
         sam_config=SamConfig(
             vision_config={"hidden_size": sam, "num_hidden_layers": sam_layers, "num_attention_heads": 4,
-                           "mlp_dim": 2 * sam, "image_size": image_size, "output_channels": decoder,
+                           "mlp_dim": 2 * sam, "image_size": image_size, "patch_size": patch,
+                           "initializer_range": 0.02, "scale": 1.0, "output_channels": decoder,
                            "num_pos_feats": decoder // 2, "window_size": 8,
                            "global_attn_indexes": [sam_layers // 2, sam_layers - 1]},
             prompt_encoder_config={"hidden_size": decoder, "image_size": image_size},
             mask_decoder_config={"hidden_size": decoder, "mlp_dim": 2 * decoder, "num_attention_heads": 4,
                                  "iou_head_hidden_dim": decoder},
         ),
-        seg_token_id=seg_token_id, no_target_head=no_target_head,
+        seg_token_id=seg_token_id, no_target_head=no_target_head, foreground_prior=FOREGROUND_PRIOR,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEm
 
 from baselines.common.losses import dense_losses, language_loss, presence_loss
 from baselines.common.pixels import normalise, normalise_clip
-from baselines.common.states import MaskOutput, ReasoningModel, query_head, states_at, total_of
+from baselines.common.states import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
 
 
 class LisaConfig(PreTrainedConfig):
@@ -32,6 +32,7 @@ class LisaConfig(PreTrainedConfig):
         sam_config: of the encoder and decoder that make the mask; `image_size` is that of its encoder.
         seg_token_id: id of `[SEG]`.
         no_target_head: an extra output that says whether anything answers; LISA has none.
+        foreground_prior: of a new model, the share of target pixels that its logits start from; LISA has none.
     """
 
     model_type = "earthreason_lisa"
@@ -44,6 +45,7 @@ class LisaConfig(PreTrainedConfig):
         sam_config: SamConfig | dict[str, Any] | None = None,
         seg_token_id: int = 32000,
         no_target_head: bool = False,
+        foreground_prior: float | None = None,
         **kwargs: Any,
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32003} if text_config is None else text_config
@@ -55,7 +57,7 @@ class LisaConfig(PreTrainedConfig):
                                  "global_attn_indexes": [7, 15, 23, 31], "mlp_dim": 5120}}  # fmt: skip
         sam_config = sam if sam_config is None else sam_config
         self.sam_config: Any = SamConfig(**sam_config) if isinstance(sam_config, dict) else sam_config
-        self.seg_token_id, self.no_target_head = seg_token_id, no_target_head
+        self.seg_token_id, self.no_target_head, self.foreground_prior = seg_token_id, no_target_head, foreground_prior
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -104,20 +106,23 @@ class LisaModel(ReasoningModel):
 
     config_class = LisaConfig
     base_model_prefix = "lisa"
+    frozen_with_vision = ("vision_tower", "projector", "no_mask")
 
     def __init__(self, config: LisaConfig) -> None:
         super().__init__(config)
         text, decoder = config.text_config, config.sam_config.mask_decoder_config
+        decoder._attn_implementation = "sdpa"
         self.vision_tower = LisaVision(config)
         self.projector = nn.Linear(config.clip_config.hidden_size, text.hidden_size)
         self.language_model = AutoModel.from_config(text)
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.query = query_head(text.hidden_size, decoder.hidden_size)
-        self.positions = SamPositionalEmbedding(config.sam_config.vision_config)
+        self.positions = SamPositionalEmbedding(config.sam_config.vision_config).requires_grad_(False)
         self.no_mask = nn.Embedding(1, decoder.hidden_size)
         self.mask_decoder = SamMaskDecoder(decoder)
         self.mask_decoder.iou_prediction_head.requires_grad_(False)  # no output of it is used
         self.presence = nn.Linear(decoder.hidden_size, 1) if config.no_target_head else None
+        self.mask_offset = mask_offset(config.foreground_prior)
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> LisaFeatures:
@@ -135,7 +140,7 @@ class LisaModel(ReasoningModel):
             dense_prompt_embeddings=self.no_mask.weight.view(1, channels, 1, 1).expand_as(image.embeddings),
             multimask_output=False,
         )
-        return logits[:, 0, 0]
+        return logits[:, 0, 0] if self.mask_offset is None else logits[:, 0, 0] + self.mask_offset
 
     def forward(
         self,
@@ -168,8 +173,7 @@ class LisaModel(ReasoningModel):
 
 def image_positions(positions: nn.Module, height: int, width: int) -> Tensor:
     """SAM's random Fourier code of every place of a map: (1, C, height, width)."""
-    code = next(iter(positions.buffers()), None)
-    device = code.device if code is not None else next(positions.parameters()).device
+    device = next(positions.parameters()).device
     y, x = ((torch.arange(n, device=device) + 0.5) / n for n in (height, width))
     grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
     return positions(grid).permute(2, 0, 1).unsqueeze(0)

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import CLIPVisionConfig
 
 from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
-from baselines.common.languages import Size, TextPart, Texts
+from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
 from baselines.common.predictor import MaskPredictor
 from baselines.pixellm.modeling import PixelLMConfig, PixelLMModel
 from baselines.training.config import TrainConfig
@@ -32,15 +32,16 @@ _WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 
 
 
 def new_config(size: Size, image_size: int, text_config: Any, token_ids: list[int], head: bool) -> PixelLMConfig:
-    """PixelLM at small width with patches of 16 pixels."""
+    """PixelLM at small width."""
     clip, layers, decoder = _WIDTHS[size]
+    patch = patch_of(image_size)
     return PixelLMConfig(
         text_config=text_config,
         clip_config=CLIPVisionConfig(hidden_size=clip, intermediate_size=2 * clip, num_hidden_layers=layers,
-                                     num_attention_heads=4, image_size=image_size, patch_size=16),
-        image_size=image_size, feature_layers=(-2, -1 - layers // 2), language_side=image_size // 64,
+                                     num_attention_heads=4, image_size=image_size, patch_size=patch),
+        image_size=image_size, feature_layers=(-2, -1 - layers // 2), language_side=image_size // (4 * patch),
         projector_dim=2 * clip, decoder_dim=decoder, decoder_ffn=2 * decoder, decoder_heads=4,
-        seg_token_ids=tuple(token_ids), no_target_head=head,
+        seg_token_ids=tuple(token_ids), no_target_head=head, foreground_prior=FOREGROUND_PRIOR,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, S
 
 from baselines.common.losses import contested_weights, dense_losses, language_loss, presence_loss
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, ReasoningModel, query_head, states_at, total_of
+from baselines.common.states import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
 
 SCALES = 2
 MASK_TOKENS = 4
@@ -43,6 +43,7 @@ class PixelLMConfig(PreTrainedConfig):
         tokens_per_scale: of the codebook.
         seg_token_ids: of the codebook, scale by scale.
         no_target_head: an extra output that says whether anything answers; PixelLM has none.
+        foreground_prior: of a new model, the share of target pixels that its logits start from; PixelLM has none.
     """
 
     model_type = "earthreason_pixellm"
@@ -62,6 +63,7 @@ class PixelLMConfig(PreTrainedConfig):
         tokens_per_scale: int = 3,
         seg_token_ids: tuple[int, ...] = (32000, 32001, 32002, 32003, 32004, 32005),
         no_target_head: bool = False,
+        foreground_prior: float | None = None,
         **kwargs: Any,
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32006} if text_config is None else text_config
@@ -73,6 +75,7 @@ class PixelLMConfig(PreTrainedConfig):
         self.projector_dim, self.decoder_dim, self.decoder_ffn = projector_dim, decoder_dim, decoder_ffn
         self.decoder_heads, self.tokens_per_scale = decoder_heads, tokens_per_scale
         self.seg_token_ids, self.no_target_head = tuple(seg_token_ids), no_target_head
+        self.foreground_prior = foreground_prior
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -180,6 +183,7 @@ class PixelLMModel(ReasoningModel):
         self.token_weights = nn.Parameter(torch.full((SCALES, config.tokens_per_scale), 1 / config.tokens_per_scale))
         self.pixel_decoder = PixelDecoder(config)
         self.presence = nn.Linear(dim, 1) if config.no_target_head else None
+        self.mask_offset = mask_offset(config.foreground_prior)
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> PixelLMFeatures:
@@ -236,6 +240,7 @@ class PixelLMModel(ReasoningModel):
         states = self.read(input_ids, attention_mask, image.visual_tokens)
         queries = self.queries(states, question_mask)
         logits = self.pixel_decoder(queries, image.maps)
+        logits = logits if self.mask_offset is None else logits + self.mask_offset
         presence = None if self.presence is None else self.presence(queries.mean(1)).flatten()
         losses = {} if masks is None else dense_losses(logits, masks, weights=self._weights(logits, masks, groups))
         if labels is not None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
 
+from baselines.common.losses import presence_loss
 from baselines.common.pixels import normalise
 from baselines.common.states import MaskOutput, ReasoningModel, splice, total_of
 from baselines.psalm.losses import match_losses
@@ -59,10 +60,8 @@ class PsalmModel(ReasoningModel):
         self.pixel_decoder = PixelDecoder(config)
         self.mask_decoder = MaskDecoder(config)
         self.score_projector = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+        self.presence = nn.Linear(dim, 1) if config.no_target_head else None
         self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """All parts keep the initialisation of their own."""
 
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
         """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
@@ -72,8 +71,8 @@ class PsalmModel(ReasoningModel):
 
     def propose(
         self, input_ids: Tensor, attention_mask: Tensor, question_mask: Tensor, image: ImageFeatures
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits (B, Q, h, w) and scores (B, Q), a pair for every step of the decoder."""
+    ) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """Logits (B, Q, h, w) and scores (B, Q), one of each for every step of the decoder, and of presence (B,)."""
         embedded = splice(self.get_input_embeddings(), input_ids, image.visual_tokens)
         is_query = input_ids == QUERY_ID
         number = (is_query.cumsum(1) - 1).clamp(min=0)
@@ -83,7 +82,11 @@ class PsalmModel(ReasoningModel):
         condition = self.condition_projector(mean_over(states, question_mask))
         logits, refined = self.mask_decoder(queries, image.mask_features, image.memories)
         scale = condition.shape[-1] ** -0.5
-        return logits, [torch.einsum("bqd,bd->bq", self.score_projector(q), condition) * scale for q in refined]
+        scores = [torch.einsum("bqd,bd->bq", self.score_projector(q), condition) * scale for q in refined]
+        if self.presence is None:
+            return logits, scores, None
+        shares = scores[-1].softmax(1).unsqueeze(-1)
+        return logits, scores, self.presence((shares * refined[-1]).sum(1)).flatten()
 
     def forward(
         self,
@@ -103,12 +106,13 @@ class PsalmModel(ReasoningModel):
             ValueError: neither pixels nor features were given.
         """
         image = self.features_of(pixel_values, image)
-        logits, scores = self.propose(input_ids, attention_mask, question_mask, image)
+        logits, scores, presence = self.propose(input_ids, attention_mask, question_mask, image)
         losses = {} if masks is None else match_losses(logits, scores, masks)
+        if masks is not None and presence is not None:
+            losses["presence"] = presence_loss(presence, masks)
         return MaskOutput(
-            loss=total_of(losses), losses=losses, mask_logits=choose(logits[-1], scores[-1]),
-            presence_logits=scores[-1].amax(1) if self.config.no_target_head else None,
-        )  # fmt: skip
+            loss=total_of(losses), losses=losses, mask_logits=choose(logits[-1], scores[-1]), presence_logits=presence
+        )
 
 
 def choose(logits: Tensor, scores: Tensor) -> Tensor:

@@ -95,6 +95,16 @@ def test_a_variant_changes_what_it_names_and_keeps_the_rest():
     assert {other.query for other in others} == {None, "seg"}
 
 
+def test_a_variant_has_a_learning_rate_of_its_own_and_the_budget_of_all(tmp_path):
+    suite = load_suite("tiny")
+    rates = {v.name: suite.configure(v, 1, "run").optim.learning_rate for v in suite.trained}
+    assert rates == {"segearth_r1": 1e-3, "lisa": 3e-4, "pixellm": 3e-4, "psalm": 1e-3}
+    text = (ROOT / "configs/suites/smoke.yaml").read_text()
+    (tmp_path / "a.yaml").write_text(text.replace("psalm]", "{name: psalm, model: psalm, optim: {steps: 9}}]"))
+    with pytest.raises(EarthReasonError, match="psalm changes steps: the budget is one for all"):
+        load_suite(str(tmp_path / "a.yaml"))
+
+
 def test_unknown_suites_and_models_are_named(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"no suite 'tni' \(known: ablations, smoke, tiny\)"):
         load_suite("tni")
