@@ -92,6 +92,7 @@ def tensors(shapes, seed=1):
 def write_lisa(folder, clip_folder):
     config_text, (seg,), text = text_parts(folder, ("[SEG]",))
     config = new_lisa("mini", 256, config_text, seg, False)
+    config.foreground_prior = None  # the published files have no such tensor
     clip = config.clip_config
     CLIPVisionModel(clip).save_pretrained(clip_folder)
     width, out, sam = 48, 48, "model.visual_model"
@@ -133,6 +134,7 @@ def write_lisa(folder, clip_folder):
 def write_pixellm(folder, clip_folder):
     config_text, ids, text = text_parts(folder, tuple(f"[SEG{n}]" for n in range(6)))
     config = new_pixellm("mini", 256, config_text, ids, False)
+    config.foreground_prior = None
     clip, out, between = config.clip_config, config.decoder_dim, config.projector_dim
     CLIPVisionModel(clip).save_pretrained(clip_folder)
     decoder = "model.mask_decoder"
