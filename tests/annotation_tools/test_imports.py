@@ -225,6 +225,9 @@ def test_broken_cvat_files_say_what_is_wrong(workspace, tmp_path, content, messa
 @pytest.mark.parametrize(
     ("shape", "message"),
     [('<mask label="p" rle="5, 3" left="0" top="0" width="3" height="3"/>', "runs of 8 pixels in a box of 3 x 3"),
+     (f'<mask label="p" rle="{", ".join([str(2**62)] * 4)}, 9" left="0" top="0" width="3" height="3"/>',
+      f"runs of {2**64 + 9} pixels in a box of 3 x 3"),
+     ('<mask label="p" rle="-1, 10" left="0" top="0" width="3" height="3"/>', "runs of 9 pixels in a box of 3 x 3"),
      ('<mask label="p" rle="9" left="29" top="0" width="3" height="3"/>', "box reaches outside"),
      ('<polyline label="p" points="1,1;2,2"/>', "a polyline is no area"),
      ('<polygon label="p" points="1,1;2,2"/>', "at least three points"),
