@@ -243,11 +243,12 @@ def _age(drawing: Drawing) -> tuple[str, int]:
 
 
 def _read(path: Path, make: Any) -> Iterator[Any]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            yield make(json.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
+    with path.open(encoding="utf-8") as file:  # str.splitlines would also split at U+2028 and U+0085 inside a text
+        for number, line in enumerate(file, start=1):
+            try:
+                yield make(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
