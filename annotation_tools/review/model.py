@@ -28,7 +28,9 @@ class Judgement(BaseModel):
     """One verdict as the page sends it.
 
     Attributes:
+        review: id of the review that the page shows.
         reviewer: who.
+        item: number of the question that the page shows.
         place: position in the reviewer's own queue.
         verdict: accept, edit, reject or unsure.
         reasons: codes of `REASONS`; at least one where the verdict is reject or unsure.
@@ -41,7 +43,9 @@ class Judgement(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
+    review: str = Field(min_length=1, max_length=64)
     reviewer: str = Field(min_length=1, max_length=60)
+    item: int = Field(ge=1)
     place: int = Field(ge=0)
     verdict: str
     reasons: list[str] = []

@@ -10,6 +10,7 @@ import json
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,8 +31,20 @@ class Conflict(EarthReasonError):
     """The item was judged in another window meanwhile."""
 
 
+class OtherReview(Conflict):
+    """A page of another review asks."""
+
+
 class ReviewStore:
-    """An open review. May be used from several threads."""
+    """An open review. May be used from several threads.
+
+    Attributes:
+        path: of the file.
+        review: id of the review, so that a page of another one is told from its own.
+        plan: who judges how much.
+        questions: how many there are.
+        images: that they are about.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open a store that `build_store` made.
@@ -48,6 +61,8 @@ class ReviewStore:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("INSERT OR IGNORE INTO settings VALUES ('review', ?)", (json.dumps(uuid.uuid4().hex),))
+            self.review = str(self.setting("review"))
             self.plan = Plan(**self.setting("plan"))
             self.questions = int(self._one("SELECT COUNT(*) FROM items")[0])
             self.images = int(self._one("SELECT COUNT(*) FROM samples")[0])
@@ -83,6 +98,19 @@ class ReviewStore:
         """A setting of the review, None if it was never kept."""
         row = self._one("SELECT value FROM settings WHERE name = ?", name)
         return None if row is None else json.loads(row[0])
+
+    def require(self, review: str) -> None:
+        """Refuse what a page of another review asks: its places and numbers mean something else here.
+
+        Raises:
+            OtherReview: the id is not this review's.
+        """
+        if review != self.review:
+            raise OtherReview(
+                "this page is of another review than the one that is served at this address now, so nothing was "
+                "changed. Open the start page again; verdicts not yet saved wait in this browser until that review is "
+                "served here"
+            )
 
     # What to judge.
 
@@ -228,9 +256,11 @@ class ReviewStore:
         """Keep a verdict; it is on disk when this returns. The same key again changes nothing.
 
         Raises:
+            OtherReview: the page shows another review.
             EarthReasonError: the reviewer's queue has no such place.
-            Conflict: the item has a newer verdict than the page showed; it stays.
+            Conflict: another question is at that place, or it has a newer verdict than the page showed; it stays.
         """
+        self.require(judgement.review)
         reviewer = judgement.reviewer
         with self._transaction() as db:
             claim = self._claim_at(reviewer, judgement.place)
@@ -239,6 +269,8 @@ class ReviewStore:
             found = self._load(reviewer, judgement.place, claim)
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
                 return found
+            if found.item != judgement.item:
+                raise Conflict("another question is at this place now; this verdict was not saved. Look at it again")
             current = found.verdict["revision"] if found.verdict else 0
             if current != judgement.revision:
                 said = (

@@ -6,11 +6,12 @@ import { Viewer, prefetch } from "./viewer.js";
 const IDLE = 60_000; // ms without a key or a movement after which the clock stands
 const PAN = 60;
 const $ = (id) => document.getElementById(id);
-const reviewer = document.body.dataset.reviewer;
+const { review, reviewer } = document.body.dataset;
+const asks = `review=${review}&reviewer=${encodeURIComponent(reviewer)}`;
 const reasonButtons = [...document.querySelectorAll("[data-reason]")];
 const verdictButtons = [...document.querySelectorAll("[data-verdict]")];
-const viewer = new Viewer($("canvas"), showView);
-const saver = new Saver(reviewer, showState, refused);
+const viewer = new Viewer(review, $("canvas"), showView);
+const saver = new Saver(review, reviewer, showState, refused);
 
 let item = null;
 let mode = "judge"; // judge, reasons, edit, note
@@ -89,7 +90,7 @@ async function openAnswers() {
   if (!item || item.after || !item.answers) return;
   const { place } = item;
   try {
-    const { answers } = await ask(`/api/answers?reviewer=${encodeURIComponent(reviewer)}&place=${place}`);
+    const { answers } = await ask(`/api/answers?${asks}&place=${place}`);
     if (item?.place !== place) return;
     sawAnswers = true;
     showAnswers(answers);
@@ -117,9 +118,15 @@ function element(name, text, style = "") {
   return made;
 }
 
-function finish() {
+// Another review is served here now: nothing on this page can be judged.
+function leave(error) {
+  finish("This review is not served here any more.");
+  showError(error.message);
+}
+
+function finish(text = "Nothing is left for you to judge. Thank you.") {
   item = null;
-  $("question").textContent = "Nothing is left for you to judge. Thank you.";
+  $("question").textContent = text;
   $("place").textContent = "";
   $("answers").replaceChildren();
   $("after").hidden = true;
@@ -147,17 +154,18 @@ function enter(next) {
 async function go(place) {
   showError("");
   try {
-    showItem(await ask(`/api/place?reviewer=${encodeURIComponent(reviewer)}${place === undefined ? "" : `&place=${place}`}`));
+    showItem(await ask(`/api/place?${asks}${place === undefined ? "" : `&place=${place}`}`));
   } catch (error) {
-    showError(`${error.message}. Press j or k to try again`);
+    if (error.otherReview) leave(error);
+    else showError(`${error.message}. Press j or k to try again`);
   }
 }
 
 async function ahead(from) {
   const next = from.place + from.questions - from.number;
   try {
-    const answer = await ask(`/api/place?reviewer=${encodeURIComponent(reviewer)}&place=${next}`);
-    if (answer.item) prefetch(answer.item);
+    const answer = await ask(`/api/place?${asks}&place=${next}`);
+    if (answer.item) prefetch(review, answer.item);
   } catch { /* it is fetched again when it is wanted */ }
 }
 
@@ -166,7 +174,7 @@ async function save(verdict, extra = {}) {
   const judged = item;
   saving = true;
   const answer = await saver.send({
-    reviewer, place: judged.place, verdict, reasons: [], text: "", note: $("note").value.trim(),
+    review, reviewer, item: judged.item, place: judged.place, verdict, reasons: [], text: "", note: $("note").value.trim(),
     seconds: Math.round(seconds * 10) / 10, saw_answers: sawAnswers, revision: judged.verdict?.revision || 0, key: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`,
     ...extra,
   });
@@ -179,6 +187,7 @@ async function save(verdict, extra = {}) {
 }
 
 function refused(error, verdict) {
+  if (error.otherReview) return leave(error);
   showError(error.message);
   if (error.status === 409 && item?.place === verdict.place) go(verdict.place).then(() => showError(error.message));
 }
@@ -213,7 +222,7 @@ function saveEdit() {
 
 async function undo() {
   try {
-    const answer = await ask("/api/undo", { reviewer });
+    const answer = await ask("/api/undo", { review, reviewer });
     if (answer.place === null) showError("There is nothing to undo");
     else {
       await go(answer.place);
@@ -267,7 +276,7 @@ $("text").addEventListener("input", () => {
   const text = $("text").value;
   $("drafted").textContent = "";
   clearTimeout(drafting);
-  drafting = setTimeout(() => ask("/api/draft", { reviewer, place, text }).then(
+  drafting = setTimeout(() => ask("/api/draft", { review, reviewer, place, text }).then(
     () => { $("drafted").textContent = "Draft saved."; }, (error) => { $("drafted").textContent = `Draft not saved: ${error.message}.`; },
   ), 500);
 });

@@ -19,14 +19,11 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def page(chromium, tmp_path, release):
     port = free_port()
-    command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(tmp_path / "review"),
-               "--port", str(port), "--overlap", "0", "--second-pass", "0"]  # fmt: skip
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     opened = context.new_page()
-    opened.server, opened.command, opened.port = server, command, port
+    opened.port, opened.release = port, release
     try:
-        wait_until_up(port)
+        serve(opened, tmp_path / "review")
         opened.faults = []
         opened.on("pageerror", lambda error: opened.faults.append(str(error)))
         opened.on("console", lambda line: opened.faults.append(line.text) if line.type == "error" else None)
@@ -34,15 +31,32 @@ def page(chromium, tmp_path, release):
         yield opened
     finally:
         context.close()
-        opened.server.kill()
-        opened.server.wait()
+        stop(opened)
 
 
-def start(page, name="anna"):
+def serve(page, out):
+    """Serve the review in a folder at the page's address."""
+    command = [sys.executable, "-m", "annotation_tools", "review", str(page.release), "--out", str(out),
+               "--port", str(page.port), "--overlap", "0", "--second-pass", "0"]  # fmt: skip
+    page.server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until_up(page.port)
+
+
+def stop(page):
+    page.server.kill()
+    page.server.wait()
+
+
+def waiting(page, store):
+    """How many verdicts wait in the browser for a review."""
+    return page.evaluate(f"JSON.parse(localStorage.getItem('earthreason-review-waiting-{store.review}-anna')).length")
+
+
+def start(page, name="anna", place=0):
     page.locator("#reviewer:focus").wait_for()
     page.keyboard.type(name)
     page.keyboard.press("Enter")
-    at(page, 0)
+    at(page, place)
 
 
 def at(page, place):
@@ -128,18 +142,40 @@ def test_zoom_pan_opacity_and_mask_keys_change_what_is_drawn(page):
 
 def test_a_server_that_dies_is_told_and_the_verdict_waits_for_it(page, tmp_path):
     start(page)
-    page.server.kill()
-    page.server.wait()
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    stop(page)
     page.keyboard.press("1")
     page.locator("#saved[data-state=failed]").wait_for()
     assert "1 not saved, trying again" in page.locator("#saved").inner_text()
-    waiting = page.evaluate("JSON.parse(localStorage.getItem('earthreason-review-waiting-anna')).length")
-    assert waiting == 1
+    assert waiting(page, store) == 1
     page.keyboard.press("1")
-    assert page.evaluate("JSON.parse(localStorage.getItem('earthreason-review-waiting-anna')).length") == 1
-    page.server = subprocess.Popen(page.command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until_up(page.port)
+    assert waiting(page, store) == 1
+    serve(page, tmp_path / "review")
     at(page, 1)
     saved(page)
-    (verdict,) = ReviewStore(tmp_path / "review" / "review.sqlite").verdicts()
+    (verdict,) = store.verdicts()
     assert (verdict["verdict"], verdict["number"]) == ("accept", 0)
+
+
+def test_a_verdict_waits_until_its_own_review_is_served_again(page, tmp_path):
+    start(page)
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    stop(page)
+    page.keyboard.press("1")
+    page.locator("#saved", has_text="1 not saved, trying again").wait_for()
+    serve(page, tmp_path / "other")
+    page.locator("#error", has_text="this page is of another review").wait_for()
+    page.keyboard.press("1")
+    assert page.locator("#question").inner_text() == "This review is not served here any more."
+    assert page.locator("#saved").inner_text() == "1 not saved"
+    page.goto(f"http://127.0.0.1:{page.port}/")
+    start(page)
+    assert waiting(page, store) == 1
+    other = ReviewStore(tmp_path / "other" / "review.sqlite")
+    assert list(store.verdicts()) == list(other.verdicts()) == []
+    stop(page)
+    serve(page, tmp_path / "review")
+    page.goto(f"http://127.0.0.1:{page.port}/")
+    start(page, place=1)
+    assert [verdict["verdict"] for verdict in store.verdicts()] == ["accept"]
+    assert waiting(page, store) == 0
