@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,12 @@ class Drawing:
     def mask(self) -> np.ndarray:
         """(height, width) bool."""
         return decode_rle(self.segmentation)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 digits that change with what was drawn, and by whom."""
+        said = self.annotator, self.key, self.version, self.category, self.height, self.width
+        return hashlib.sha256(repr((said, self.segmentation["counts"])).encode()).hexdigest()[:16]
 
 
 def draw(image: str, mask: np.ndarray, category: str | None = None, **facts: object) -> Drawing:

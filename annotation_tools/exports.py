@@ -78,6 +78,7 @@ class Written:
 
     counts: dict[str, int]
     undrawn: list[str]
+    unadjudicated: list[str]
     unsettled: list[str]
     rejected: list[str]
 
@@ -107,15 +108,15 @@ def export_workspace(
         with atomic_path(out) as folder:
             TOOLS[form](workspace, {name: entry.drawing for name, entry in agreed.entries.items()}, folder)
             write_text(folder / "provenance.jsonl", "".join(map(_provenance_line, agreed.entries.values())))
-        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
+        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
     if form == "release":
         _require_questions(workspace, agreed)
     if reviews is None:
         core.export(agreed, form, out)
-        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
+        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
     reviewed = Reviewed(agreed, reviews)
     core.export(reviewed, form, out)
-    return Written(reviewed.counts, agreed.undrawn, agreed.unsettled, reviewed.rejected)
+    return Written(reviewed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, reviewed.rejected)
 
 
 def _provenance_line(entry: Consensus) -> str:

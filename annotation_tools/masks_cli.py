@@ -275,7 +275,9 @@ def export(
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
     console.print(f"{out}: {counts}", soft_wrap=True)
-    for names, why in ((written.unsettled, "wait for a third person"), (written.undrawn, "nobody has drawn"),
+    for names, why in ((written.unsettled, "wait for a third person"),
+                       (written.unadjudicated, "drawn after the last `adjudicate`"),
+                       (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
                        (written.rejected, "had all questions rejected")):  # fmt: skip
         if names:
             console.print(f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",

@@ -24,7 +24,8 @@ class AgreedSamples:
     Attributes:
         name: of the format.
         counts: samples by split.
-        undrawn: tasks nobody has drawn.
+        undrawn: tasks that nobody (of one annotator's samples: that person) has drawn.
+        unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
     """
 
@@ -34,13 +35,16 @@ class AgreedSamples:
         """Take the consensus, or the drawings of one annotator.
 
         Raises:
-            EarthReasonError: several people drew and nothing was adjudicated, or nothing is settled.
+            EarthReasonError: several people drew and nothing was adjudicated, drawings changed since, or nothing is
+                settled.
         """
         self._workspace = workspace
         self.entries = settled_entries(workspace, annotator)
         consensus = workspace.consensus() if annotator is None else {}
         self.unsettled = [task for task, entry in consensus.items() if not entry.settled]
-        self.undrawn = [task for task in workspace.tasks if task not in self.entries and task not in consensus]
+        drawn = workspace.drawings() if annotator is None else self.entries
+        self.undrawn = [task for task in workspace.tasks if task not in drawn]
+        self.unadjudicated = [task for task in drawn if consensus and task not in consensus]
         if not self.entries:
             raise EarthReasonError(
                 f"{workspace.root}: no image has a mask that stands; draw, collect and adjudicate first"
@@ -59,7 +63,7 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
     """The masks that stand, by task.
 
     Raises:
-        EarthReasonError: several people drew an image and nothing was adjudicated.
+        EarthReasonError: several people drew an image and nothing was adjudicated, or drawings changed since.
     """
     drawings = workspace.drawings()
     if annotator is not None:
@@ -79,6 +83,12 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
                 "`adjudicate` first, or name one with --annotator"
             )
         return {task: _alone(several[0]) for task, several in drawings.items()}
+    stale = [task for task, entry in consensus.items() if not entry.is_of(drawings.get(task, []))]
+    if stale:
+        raise EarthReasonError(
+            f"{workspace.root}: {len(stale)} images were drawn again after `adjudicate` ({stale[0]!r}, ...), so what "
+            "it made of them is out of date; run `adjudicate` again"
+        )
     return {task: entry for task, entry in consensus.items() if entry.settled}
 
 

@@ -72,6 +72,7 @@ class Consensus:
         reason: why it is not settled.
         iou: lowest IoU between two of the drawings, None for a single one.
         behind: annotator, time, seconds, tool and version of every drawing it was made from.
+        sources: fingerprints of these drawings, sorted.
     """
 
     drawing: Drawing
@@ -80,6 +81,16 @@ class Consensus:
     reason: str = ""
     iou: float | None = None
     behind: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+    def is_of(self, drawings: Iterable[Drawing]) -> bool:
+        """Whether it was made from these very drawings."""
+        return self.sources == fingerprints(drawings)
+
+
+def fingerprints(drawings: Iterable[Drawing]) -> list[str]:
+    """Those of all drawings, sorted."""
+    return sorted(drawing.fingerprint for drawing in drawings)
 
 
 def is_workspace(path: Path) -> bool:

@@ -9,6 +9,7 @@ from annotation_tools.imports import ImportOptions, import_images, import_masks
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.review.verdicts import Settled
 from annotation_tools.workspace import Workspace
+from earthreason.data.pictures import mask_of
 from earthreason.data.sources import open_source, read_all
 from earthreason.data.verify import audit
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -120,6 +121,28 @@ def test_what_waits_for_a_third_person_is_left_out_and_told(annotated, tmp_path)
     annotated.write_consensus(adjudicate(annotated.drawings(), Rules()))
     written = export_workspace(annotated, "coco", tmp_path / "out")
     assert (written.unsettled, written.counts) == (["a"], {"test": 3})
+
+
+@pytest.mark.parametrize("who", ["anna", "ben"])
+def test_a_drawing_that_changed_after_adjudicate_is_not_exported_as_it_was(annotated, tmp_path, who):
+    annotated.write_consensus(adjudicate(annotated.drawings(), Rules()))
+    annotated.add_drawings([drawn("b", RING, who, created="2026-01-02T10:00:00Z")])
+    with pytest.raises(EarthReasonError, match=r"1 images were drawn again after `adjudicate` \('b', .*again$"):
+        export_workspace(annotated, "png", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    annotated.write_consensus(adjudicate(annotated.drawings(), Rules(adjudicators=(who,))))
+    export_workspace(annotated, "png", tmp_path / "out")
+    assert np.array_equal(mask_of((tmp_path / "out" / "b.png").read_bytes(), tmp_path), RING)
+
+
+def test_what_was_drawn_and_not_adjudicated_is_told_apart_from_what_nobody_drew(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", RING, "anna")])
+    workspace.write_consensus(adjudicate(workspace.drawings(), Rules()))
+    workspace.add_drawings([drawn("b", RING, "anna")])
+    written = export_workspace(workspace, "png", tmp_path / "out")
+    assert (written.unadjudicated, written.undrawn) == (["b"], ["c", "d"])
+    written = export_workspace(workspace, "png", tmp_path / "anna", annotator="anna")
+    assert (written.unadjudicated, written.undrawn) == ([], ["c", "d"])
 
 
 def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions, tmp_path):
