@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,10 @@ from annotation_tools.errors import DrawingError
 from annotation_tools.exports import TOOLS, export_workspace
 from annotation_tools.imports import ImportOptions, import_images, import_masks
 from annotation_tools.quality.adjudicate import Rules, adjudicate
-from annotation_tools.review.verdicts import Settled
+from annotation_tools.release import AgreedSamples
+from annotation_tools.review.build import open_review
+from annotation_tools.review.model import Judgement, Plan
+from annotation_tools.review.verdicts import Judged, Settled, mask_hash, settled_reviews
 from annotation_tools.workspace import Workspace
 from earthreason.data.pictures import mask_of
 from earthreason.data.sources import open_source, read_all
@@ -145,10 +150,46 @@ def test_what_was_drawn_and_not_adjudicated_is_told_apart_from_what_nobody_drew(
     assert (written.unadjudicated, written.undrawn) == ([], ["c", "d"])
 
 
+def settled_as_they_are(workspace, verdicts):
+    """Verdicts on the questions and masks that the samples have now."""
+    records = [record for _, record in read_all(AgreedSamples(workspace))]
+    judged = {r.sample_id: Judged(r.questions, mask_hash(r.mask, Path(r.sample_id))) for r in records}
+    return Settled(verdicts, judged, frozenset(judged))
+
+
+def reviewed_once(workspace, folder):
+    """A review in which the first question about the first image was rejected."""
+    store = open_review(str(workspace.root), folder, Plan(overlap=0, second_pass=0))
+    item = store.item("anna")
+    store.judge(Judgement(review=store.review, reviewer="anna", item=item.item, place=0, verdict="reject",
+                          reasons=["leak"], revision=0, key="key-0001"))  # fmt: skip
+    store.close()
+    return settled_reviews(folder)
+
+
+def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_questions, tmp_path):
+    settled = reviewed_once(with_questions, tmp_path / "review")
+    task = with_questions.tasks["a"]
+    with_questions.add_tasks([replace(with_questions.tasks["b"], questions=["Nobody judged b?"])])
+    export_workspace(with_questions, "release", tmp_path / "out", reviews=settled)
+    records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
+    assert records["a"].questions == ["And where else?"]
+
+    with_questions.add_tasks([replace(task, questions=["A better one?", *task.questions])])
+    with pytest.raises(EarthReasonError, match="1 samples are not what the review judged: 'a' has other questions"):
+        export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
+    with_questions.add_tasks([task])
+    mask = np.ones((task.height, task.width), bool)
+    with_questions.add_drawings([drawn("a", mask, "expert", created="2027-01-01")])
+    with pytest.raises(EarthReasonError, match="'a' has another mask. Make a new review"):
+        export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
+    assert not (tmp_path / "again").exists()
+
+
 def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions, tmp_path):
     verdicts = {("a", 0): ("reject", ""), ("a", 1): ("edit", "Where could one moor?"), ("b", 0): ("accept", ""),
                 ("c", 0): ("reject", ""), ("c", 1): ("reject", "")}  # fmt: skip
-    settled = Settled(verdicts, dict.fromkeys("abcdef", 2))
+    settled = settled_as_they_are(with_questions, verdicts)
     written = export_workspace(with_questions, "release", tmp_path / "out", reviews=settled)
     records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
     assert written.rejected == ["c"]
@@ -159,7 +200,7 @@ def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions,
 
 def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
     with pytest.raises(EarthReasonError, match="of other samples"):
-        export_workspace(with_questions, "release", tmp_path / "out", reviews=Settled({}, {"z": 1}))
+        export_workspace(with_questions, "release", tmp_path / "out", reviews=Settled({}, {}, frozenset("z")))
 
 
 def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):
