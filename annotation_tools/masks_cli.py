@@ -165,7 +165,14 @@ def start(
         shown = len(workspace.tasks) if only is None else len(only)
         with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
             pushed = push_project(
-                client, workspace, url or LOCAL, categories or (), overlap, only, restore_config, bar.update
+                client,
+                workspace,
+                (url or LOCAL).rstrip("/"),
+                categories or (),
+                overlap,
+                only,
+                restore_config,
+                bar.update,
             )
         console = stdout()
         console.print(
@@ -221,21 +228,20 @@ def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None
     Example: python -m annotation_tools masks collect work
     """
     from annotation_tools.labelstudio.client import Client
-    from annotation_tools.labelstudio.project import LOCAL
+    from annotation_tools.labelstudio.project import LOCAL, known_server
     from annotation_tools.labelstudio.server import login_of
 
     workspace = Workspace.open(work)
-    known = workspace.server()
-    if not known:
-        raise EarthReasonError(f"{work} has no project on a Label Studio yet; run `masks start`")
-    local = url is None and known["server"] == LOCAL
+    known = known_server(workspace, url and url.rstrip("/"))
+    local = known.name == LOCAL
     if not local and token is None:
-        raise EarthReasonError(
-            f"{known['server']} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there"
-        )
+        raise EarthReasonError(f"{known.name} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
     secret = login_of(work / "label-studio").token if local else token
-    with Client(url or known["url"], secret or "") as client:
-        _collect(client, workspace, LOCAL if local else url or known["server"], repair)
+    with Client(known.url, secret or "") as client:
+        _collect(client, workspace, known.name, repair)
+    for other in workspace.servers():
+        if other != known.name:
+            stdout().print(f"not asked: {other}, which has a project, too (--url {other})", soft_wrap=True)
 
 
 def _collect(client: Client, workspace: Workspace, server: str, repair: bool = False) -> None:

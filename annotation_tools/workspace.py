@@ -18,7 +18,7 @@ from typing import Any
 from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
-from earthreason.files import write_text
+from earthreason.files import write_json, write_text
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 SERVER = "server.json"
@@ -91,6 +91,21 @@ class Consensus:
 def fingerprints(drawings: Iterable[Drawing]) -> list[str]:
     """Those of all drawings, sorted."""
     return sorted(drawing.fingerprint for drawing in drawings)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Our projects on one Label Studio.
+
+    Attributes:
+        name: `local`, or the address of a team's own.
+        url: where it answered last.
+        projects: ids by what they show: `all` tasks, or the `queue` of a third person.
+    """
+
+    name: str
+    url: str
+    projects: dict[str, int]
 
 
 def is_workspace(path: Path) -> bool:
@@ -243,10 +258,28 @@ class Workspace:
         """Keep what the drawings come to, replacing what stood before."""
         _write(self.root / CONSENSUS, [asdict(entry) for entry in entries])
 
-    def server(self) -> dict[str, Any]:
-        """What is known of the project on Label Studio; empty before `masks start`."""
+    def servers(self) -> dict[str, Server]:
+        """Our projects on every Label Studio by the server's name, the last used one last; empty before `masks start`.
+
+        Raises:
+            DataFormatError: the file is something else.
+        """
         path = self.root / SERVER
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            entries = known.get("servers", [known])  # once there was one server, and the file was its entry
+            found = [Server(entry["server"], entry["url"], dict(entry["projects"])) for entry in entries]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataFormatError(f"{path}: not written by annotation_tools ({error})") from None
+        return {server.name: server for server in found}
+
+    def write_server(self, server: Server) -> None:
+        """Keep the projects on a server, as the last used one."""
+        others = [other for name, other in self.servers().items() if name != server.name]
+        rows = [{"server": one.name, "url": one.url, "projects": one.projects} for one in (*others, server)]
+        write_json(self.root / SERVER, {"servers": rows})
 
 
 def _age(drawing: Drawing) -> tuple[str, int]:
