@@ -83,6 +83,16 @@ def without_rotation(content: bytes) -> bytes:
         return png_bytes(Image.fromarray(np.asarray(image.convert("RGB"))))
 
 
+def same_pixels(one: Path, other: Path) -> bool:
+    """Whether two picture files show the same colours, however they are encoded."""
+    first, second = one.read_bytes(), other.read_bytes()
+    return first == second or np.array_equal(_colours(first), _colours(second))
+
+
+def _colours(content: bytes) -> np.ndarray:
+    return np.asarray(open_picture(content).convert("RGB"))
+
+
 def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """Bring each band to 0 to 255 between its percentiles: (n, height, width) of any number to uint8.
 

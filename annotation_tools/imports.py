@@ -21,7 +21,7 @@ from annotation_tools.formats.labelme import read_labelme
 from annotation_tools.formats.labelstudio import read_labelstudio
 from annotation_tools.formats.vectors import Frame, rasterise_vectors
 from annotation_tools.images import SUFFIXES, read_picture
-from annotation_tools.workspace import Task, Workspace, is_workspace
+from annotation_tools.workspace import Task, Workspace, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
 from earthreason.data.pictures import mask_of
@@ -41,14 +41,14 @@ class ImportOptions:
     """How things are taken in.
 
     Attributes:
-        split: of pictures that come without one.
+        split: of pictures that come without one; None leaves it as it is, and makes new ones `test`.
         ground_resolution: metres per pixel of pictures that do not tell; None leaves it unknown.
         bands: red, green and blue of a TIFF, from 1.
         annotator: who drew the masks; None makes them pre-annotations, to be corrected.
         read: how annotation files are read.
     """
 
-    split: str = "test"
+    split: str | None = None
     ground_resolution: float | None = None
     bands: tuple[int, int, int] | None = None
     annotator: str | None = None
@@ -60,10 +60,11 @@ PLAIN = ImportOptions()
 
 @dataclass(frozen=True)
 class Imported:
-    """What came in: new images, and masks."""
+    """What came in: new images, and masks; and how many pre-annotations went with the pictures they were of."""
 
     images: int
     masks: int
+    dropped: int = 0
 
 
 def import_images(
@@ -78,11 +79,12 @@ def import_images(
     """
     workspace = Workspace(root)
     with workspace.changing():
-        return _take_in(workspace, _arrivals(source, options), options, progress)
+        return _take_in(workspace, _arrivals(source, options, workspace), options, progress)
 
 
 def _take_in(workspace: Workspace, arrivals: Iterable[Arrival], options: ImportOptions, progress: Progress) -> Imported:
     root = workspace.root
+    old = workspace.tasks if is_workspace(root) else {}
     tasks: dict[str, Task] = {}
     drawings: list[Drawing] = []
     with tempfile.TemporaryDirectory(prefix=".import-", dir=root) as scratch:
@@ -92,24 +94,24 @@ def _take_in(workspace: Workspace, arrivals: Iterable[Arrival], options: ImportO
                     f"two pictures are named {task.task!r}; ids are file stems, so give one of them another name"
                 )
             (Path(scratch) / task.picture).write_bytes(content)
-            tasks[task.task] = task
+            tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
             if mask is not None:
                 drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", tool="import",
                                      key="import"))  # fmt: skip
             progress(1)
         if not tasks:
             raise DataNotFoundError("the source holds no pictures")
-        workspace.check_tasks(tasks.values())
+        replaced = workspace.replaced(tasks.values(), Path(scratch))
         (root / "images").mkdir(exist_ok=True)
-        old = workspace.tasks if is_workspace(root) else {}
         for task in tasks.values():
             (Path(scratch) / task.picture).replace(root / "images" / task.picture)
         new = workspace.add_tasks(tasks.values())
         for name in old:
             if old[name].picture != workspace.tasks[name].picture:
                 (root / "images" / old[name].picture).unlink(missing_ok=True)
+    dropped = workspace.drop_prelabels(replaced)
     _keep(workspace, drawings, options)
-    return Imported(new, len(drawings))
+    return Imported(new, len(drawings), dropped)
 
 
 def _keep(workspace: Workspace, drawings: list[Drawing], options: ImportOptions) -> None:
@@ -124,14 +126,15 @@ def _keep(workspace: Workspace, drawings: list[Drawing], options: ImportOptions)
     workspace.write_prelabels(workspace.prelabels() | {drawing.image: drawing for drawing in drawings})
 
 
-def _arrivals(source: str, options: ImportOptions) -> Iterator[Arrival]:
+def _arrivals(source: str, options: ImportOptions, workspace: Workspace) -> Iterator[Arrival]:
     path = Path(source).expanduser()
     if not path.exists() and source not in CONFIGS:
         raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
     if path.exists() and not _holds_samples(path):
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        there = workspace.tasks if is_workspace(workspace.root) else {}
         for file in files:
-            yield _of_picture(file, options)
+            yield _of_picture(file, options, there)
         return
     for split, record in read_all(open_source(source)):
         yield _of_record(split, record)
@@ -152,11 +155,12 @@ def _holds_samples(path: Path) -> bool:
     return True
 
 
-def _of_picture(path: Path, options: ImportOptions) -> Arrival:
+def _of_picture(path: Path, options: ImportOptions, there: dict[str, Task]) -> Arrival:
     picture = read_picture(path, options.bands)
     name = file_stem(path.stem)
+    split = options.split or (there[name].split if name in there else "test")
     task = Task(
-        name, name + picture.suffix, picture.height, picture.width, options.split,
+        name, name + picture.suffix, picture.height, picture.width, split,
         picture.ground_resolution or options.ground_resolution, transform=picture.transform, crs=picture.crs,
     )  # fmt: skip
     return task, picture.content, None

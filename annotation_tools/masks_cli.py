@@ -48,7 +48,10 @@ def import_(
     unmarked_is_empty: Annotated[
         bool, typer.Option("--unmarked-is-empty", help="An image listed without shapes holds no target.")
     ] = False,
-    split: Annotated[str, typer.Option("--split", help="Of pictures without one: train, validation or test.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Of pictures without one: train, validation, test.", show_default="test if new"),
+    ] = None,
     gsd: Annotated[float | None, typer.Option("--gsd", min=0.001, help="Metres per pixel where no file tells.")] = None,
     bands: Annotated[str | None, typer.Option("--bands", help="Red, green, blue of TIFFs, such as 4,3,2.")] = None,
 ) -> None:
@@ -65,8 +68,8 @@ def import_(
 
     if source is None and not masks:
         raise EarthReasonError("nothing to import: give SRC, --masks, or both")
-    split = SPLIT_ALIASES.get(split, split)
-    if split not in SPLITS:
+    split = split and SPLIT_ALIASES.get(split, split)
+    if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     read = ReadOptions(category, repair, unmarked_is_empty)
     options = ImportOptions(split, gsd, _bands(bands), annotator, read)
@@ -74,6 +77,9 @@ def import_(
         with tqdm(unit="image", desc="importing", leave=False) as bar:
             found = import_images(work, source, options, bar.update)
         stdout().print(f"{work}: {found.images} new images, {found.masks} masks with them", soft_wrap=True)
+        if found.dropped:
+            told = f"{found.dropped} pre-annotations went with the pictures that were replaced"
+            stdout().print(told, soft_wrap=True)
     for path in masks or []:
         found = import_masks(work, path, options)
         stdout().print(f"{path}: {found.masks} masks", soft_wrap=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
+from annotation_tools.images import same_pixels
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import write_json, write_text
 
@@ -108,6 +109,19 @@ class Server:
     projects: dict[str, int]
 
 
+_TOGETHER = (("questions", "answers", "reasoning_type"), ("category",), ("source",))
+_OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
+"""Facts that belong together, by the one that says whether they are known; the latter hold for one size only."""
+
+
+def with_facts_of(new: Task, old: Task) -> Task:
+    """The new task with what it does not know and the old one did."""
+    same_size = (new.height, new.width) == (old.height, old.width)
+    groups = _TOGETHER + (_OF_THE_SIZE if same_size else ())
+    kept = [name for group in groups if not getattr(new, group[0]) for name in group]
+    return replace(new, **{name: getattr(old, name) for name in kept})
+
+
 def is_workspace(path: Path) -> bool:
     """Whether a folder is one of `masks import`."""
     return (path / TASKS).is_file()
@@ -166,22 +180,38 @@ class Workspace:
         self._tasks = merged
         return len(merged) - len(before)
 
-    def check_tasks(self, tasks: Iterable[Task]) -> None:
-        """Refuse to replace an image that people have drawn on by one of another size.
+    def replaced(self, tasks: Iterable[Task], folder: Path) -> list[str]:
+        """Tasks that are there with another picture than the one that comes.
+
+        Args:
+            tasks: that come.
+            folder: their pictures are in.
 
         Raises:
-            DataFormatError: names the task.
+            DataFormatError: people have drawn on the one that is there, or see it on a Label Studio; names the task.
         """
-        if not is_workspace(self.root):
-            return
-        drawn = {drawing.image for drawing in self.versions()}
+        there = self.tasks if is_workspace(self.root) else {}
+        seen = {drawing.image for drawing in self.versions()} | set(there if self.servers() else ())
+        found = []
         for task in tasks:
-            old = self.tasks.get(task.task)
-            if old and task.task in drawn and (old.height, old.width) != (task.height, task.width):
+            old = there.get(task.task)
+            if old is None or self._is_shown_by(old, folder / task.picture, task):
+                continue
+            if task.task in seen:
                 raise DataFormatError(
-                    f"task {task.task!r} was drawn on {old.width} x {old.height} pixels; the new image has "
-                    f"{task.width} x {task.height}. Give the new image another name"
+                    f"task {task.task!r} was drawn on, or is on a Label Studio, with another picture ({old.width} x "
+                    f"{old.height} pixels; the new one has {task.width} x {task.height}). Give the new image another "
+                    "name"
                 )
+            found.append(task.task)
+        return found
+
+    def _is_shown_by(self, old: Task, picture: Path, new: Task) -> bool:
+        """Whether a picture has the pixels of a task's own; one that was lost is believed to, if the size is right."""
+        if (old.height, old.width) != (new.height, new.width):
+            return False
+        there = self.picture(old.task)
+        return not there.is_file() or same_pixels(there, picture)
 
     def versions(self) -> list[Drawing]:
         """Every version of every drawing."""
@@ -245,6 +275,14 @@ class Workspace:
     def write_prelabels(self, drawings: dict[str, Drawing]) -> None:
         """Keep pre-annotations, replacing those before."""
         _write(self.root / PRELABELS, [asdict(drawing) for drawing in drawings.values()])
+
+    def drop_prelabels(self, tasks: Iterable[str]) -> int:
+        """Forget the pre-annotations of tasks whose picture is another one now; returns how many there were."""
+        before = self.prelabels()
+        gone = set(tasks) & set(before)
+        if gone:
+            self.write_prelabels({name: drawing for name, drawing in before.items() if name not in gone})
+        return len(gone)
 
     def consensus(self) -> dict[str, Consensus]:
         """What `adjudicate` made, by task; empty before."""

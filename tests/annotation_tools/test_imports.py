@@ -1,17 +1,18 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
-from annotation_tools.exports import export_workspace
 from annotation_tools.formats.base import ReadOptions
 from annotation_tools.images import read_picture, stretch
 from annotation_tools.imports import ImportOptions, import_images, import_masks
-from annotation_tools.workspace import Workspace
+from annotation_tools.workspace import Server, Workspace
 from earthreason.data.schema import encode_mask_png
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.rle import encode_mask
 
 from .conftest import box, drawn, write_geotiff, write_picture
@@ -135,13 +136,54 @@ def test_a_broken_picture_is_named_and_nothing_is_kept(tmp_path):
     assert not (tmp_path / "work" / "images").exists()
 
 
-def test_an_image_that_was_drawn_on_is_not_replaced_by_another_size(workspace, tmp_path):
+@pytest.mark.parametrize("size", [(40, 60), SIZE])
+def test_an_image_that_was_drawn_on_is_not_replaced_by_another(workspace, tmp_path, size):
     workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna")])
     before = workspace.picture("a").read_bytes()
-    write_picture(tmp_path / "again" / "a.png", 40, 60)
-    with pytest.raises(DataFormatError, match="was drawn on 30 x 20 pixels"):
+    write_picture(tmp_path / "again" / "a.png", *size, seed=99)
+    with pytest.raises(DataFormatError, match=f"task 'a' was drawn on.*30 x 20 pixels; the new one has {size[1]} x"):
         import_images(workspace.root, str(tmp_path / "again"))
     assert workspace.picture("a").read_bytes() == before
+
+
+def test_an_image_that_people_see_on_a_server_is_not_replaced_by_another(workspace, tmp_path):
+    workspace.write_server(Server("local", "http://127.0.0.1:8080", {"all": 1}))
+    write_picture(tmp_path / "again" / "a.png", seed=99)
+    with pytest.raises(DataFormatError, match="is on a Label Studio, with another picture"):
+        import_images(workspace.root, str(tmp_path / "again"))
+
+
+def test_the_same_pixels_again_keep_drawings_and_facts(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna")])
+    known = replace(workspace.tasks["a"], questions=["Where?"], answers=["There."], category="pond", split="train",
+                    ground_resolution=0.5, source="survey")  # fmt: skip
+    workspace.add_tasks([known])
+    (tmp_path / "again").mkdir()
+    Image.open(workspace.picture("a")).save(tmp_path / "again" / "a.png", compress_level=0)
+    import_images(workspace.root, str(tmp_path / "again"))
+    assert Workspace.open(workspace.root).tasks["a"] == known
+    import_images(workspace.root, str(tmp_path / "again"), ImportOptions(split="test", ground_resolution=0.8))
+    assert Workspace.open(workspace.root).tasks["a"] == replace(known, split="test", ground_resolution=0.8)
+
+
+def test_questions_that_come_replace_those_there_with_their_answers(tmp_path, release):
+    import_images(tmp_path / "work", str(release))
+    task = Workspace.open(tmp_path / "work").tasks["f"]
+    Workspace.open(tmp_path / "work").add_tasks([replace(task, questions=["Old?"], answers=["Yes."])])
+    import_images(tmp_path / "work", str(release))
+    assert Workspace.open(tmp_path / "work").tasks["f"] == task
+    assert task.answers == []
+
+
+def test_a_pre_annotation_goes_with_the_picture_it_was_of(workspace, tmp_path):
+    workspace.add_tasks([replace(workspace.tasks["a"], ground_resolution=0.5, category="pond")])
+    workspace.write_prelabels({name: draw(name, box(SIZE, 1, 1, 5, 5)) for name in "ab"})
+    write_picture(tmp_path / "again" / "a.png", 40, 60, seed=99)
+    write_picture(tmp_path / "again" / "b.png", seed=1)
+    assert import_images(workspace.root, str(tmp_path / "again")).dropped == 1
+    assert set(workspace.prelabels()) == {"b"}
+    task = Workspace.open(workspace.root).tasks["a"]
+    assert (task.category, task.ground_resolution) == ("pond", None)
 
 
 @pytest.mark.parametrize("make", [
@@ -302,89 +344,6 @@ def test_an_image_that_a_file_draws_twice_is_named(workspace, tmp_path):
     path.write_text(path.read_text().replace("</annotations>", f"{image}</annotations>"))
     with pytest.raises(DrawingError, match="a: drawn 2 times"):
         import_masks(workspace.root, path)
-
-
-def geojson(path, ring, crs=None, label="pond"):
-    feature = {"type": "Feature", "properties": {"category": label},
-               "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}}  # fmt: skip
-    document = {"type": "FeatureCollection", "features": [feature]}
-    if crs is not None:
-        document["crs"] = {"type": "name", "properties": {"name": crs}}
-    path.write_text(json.dumps(document))
-    return path
-
-
-@pytest.fixture
-def placed(tmp_path):
-    write_geotiff(tmp_path / "in" / "scene.tif", metres=0.5, size=(40, 60))
-    import_images(tmp_path / "placed", str(tmp_path / "in"))
-    return Workspace.open(tmp_path / "placed")
-
-
-def world(*pixels):
-    return [[500_000 + 0.5 * x, 5_300_000 - 0.5 * y] for x, y in pixels]
-
-
-def test_geojson_is_rasterised_where_it_lies(placed, tmp_path):
-    path = geojson(tmp_path / "v.geojson", world((10, 5), (30, 5), (30, 25), (10, 25)), "urn:ogc:def:crs:EPSG::32632")
-    import_masks(placed.root, path)
-    assert np.array_equal(placed.prelabels()["scene"].mask, box((40, 60), 5, 10, 25, 30))
-
-
-def test_geojson_that_is_written_comes_back_exactly(placed, tmp_path):
-    mask = box((40, 60), 5, 10, 25, 30) & ~box((40, 60), 8, 12, 10, 20)
-    placed.add_drawings([drawn("scene", mask, "anna")])
-    export_workspace(placed, "geojson", tmp_path / "out")
-    import_masks(placed.root, tmp_path / "out" / "scene.geojson")
-    assert np.array_equal(placed.prelabels()["scene"].mask, mask)
-
-
-def test_vectors_in_degrees_are_brought_to_the_image(placed, tmp_path):
-    from pyproj import Transformer
-
-    turn = Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True)
-    ring = [list(turn.transform(*point)) for point in world((10, 5), (30, 5), (30, 25), (10, 25))]
-    import_masks(placed.root, geojson(tmp_path / "v.geojson", ring))
-    assert np.array_equal(placed.prelabels()["scene"].mask, box((40, 60), 5, 10, 25, 30))
-
-
-def test_a_geopackage_with_a_hole_and_a_part_outside(placed, tmp_path):
-    import pyogrio
-    from shapely import to_wkb
-    from shapely.geometry import Polygon
-
-    shape = Polygon(world((-10, 0), (20, 0), (20, 20), (-10, 20)), [world((5, 5), (10, 5), (10, 10), (5, 10))])
-    pyogrio.raw.write(tmp_path / "v.gpkg", np.array([to_wkb(shape)], object), [np.array(["pond"], object)], ["label"],
-                      geometry_type="Polygon", crs="EPSG:32632", driver="GPKG")  # fmt: skip
-    import_masks(placed.root, tmp_path / "v.gpkg")
-    expected = box((40, 60), 0, 0, 20, 20) & ~box((40, 60), 5, 5, 10, 10)
-    assert np.array_equal(placed.prelabels()["scene"].mask, expected)
-    assert placed.prelabels()["scene"].category == "pond"
-
-
-def test_a_crs_that_is_missing_on_either_side_is_an_error(placed, workspace, tmp_path):
-    import pyogrio
-    from shapely import to_wkb
-    from shapely.geometry import box as rectangle
-
-    with pytest.warns(UserWarning, match="crs"):
-        pyogrio.raw.write(tmp_path / "no.gpkg", np.array([to_wkb(rectangle(0, 0, 1, 1))], object), [], [],
-                          geometry_type="Polygon", crs=None, driver="GPKG")  # fmt: skip
-    with pytest.raises(DataFormatError, match="states no CRS"):
-        import_masks(placed.root, tmp_path / "no.gpkg")
-    path = geojson(tmp_path / "v.geojson", [[0, 0], [1, 0], [1, 1]])
-    with pytest.raises(EarthReasonError, match="no image of the workspace is georeferenced"):
-        import_masks(workspace.root, path)
-    write_geotiff(tmp_path / "bare" / "bare.tif", crs=None)
-    import_images(tmp_path / "bare-work", str(tmp_path / "bare"))
-    with pytest.raises(DataFormatError, match="'bare' has no CRS"):
-        import_masks(tmp_path / "bare-work", path)
-
-
-def test_a_vector_that_crosses_itself_is_named(placed, tmp_path):
-    path = geojson(tmp_path / "v.geojson", world((0, 0), (20, 20), (20, 0), (0, 20)), "EPSG:32632")
-    with pytest.raises(DataFormatError, match=r"feature 1: Self-intersection"):
-        import_masks(placed.root, path)
 
 
 def test_a_second_import_makes_the_next_version_and_loses_nothing(workspace):
