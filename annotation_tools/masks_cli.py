@@ -62,7 +62,7 @@ def import_(
     from tqdm import tqdm
 
     from annotation_tools.formats.base import ReadOptions
-    from annotation_tools.imports import ImportOptions, import_images, import_masks
+    from annotation_tools.imports import ImportOptions, import_all
     from earthreason.data.schema import SPLIT_ALIASES, SPLITS
     from earthreason.errors import UnknownNameError
 
@@ -73,16 +73,16 @@ def import_(
         raise UnknownNameError("split", split, SPLITS)
     read = ReadOptions(category, repair, unmarked_is_empty)
     options = ImportOptions(split, gsd, _bands(bands), annotator, read)
+    with tqdm(unit="image", desc="importing", leave=False) as bar:
+        found = import_all(work, source, masks or (), options, bar.update)
     if source is not None:
-        with tqdm(unit="image", desc="importing", leave=False) as bar:
-            found = import_images(work, source, options, bar.update)
-        stdout().print(f"{work}: {found.images} new images, {found.masks} masks with them", soft_wrap=True)
-        if found.dropped:
-            told = f"{found.dropped} pre-annotations went with the pictures that were replaced"
+        images, *found = found
+        stdout().print(f"{work}: {images.images} new images, {images.masks} masks with them", soft_wrap=True)
+        if images.dropped:
+            told = f"{images.dropped} pre-annotations went with the pictures that were replaced"
             stdout().print(told, soft_wrap=True)
-    for path in masks or []:
-        found = import_masks(work, path, options)
-        stdout().print(f"{path}: {found.masks} masks", soft_wrap=True)
+    for path, of_path in zip(masks or (), found, strict=True):
+        stdout().print(f"{path}: {of_path.masks} masks", soft_wrap=True)
 
 
 def _bands(text: str | None) -> tuple[int, int, int] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -120,6 +120,19 @@ def with_facts_of(new: Task, old: Task) -> Task:
     groups = _TOGETHER + (_OF_THE_SIZE if same_size else ())
     kept = [name for group in groups if not getattr(new, group[0]) for name in group]
     return replace(new, **{name: getattr(old, name) for name in kept})
+
+
+def fault_of(drawing: Drawing, tasks: Mapping[str, Task]) -> str:
+    """Why a drawing cannot belong to its task; empty if it can."""
+    task = tasks.get(drawing.image)
+    if task is None:
+        return f"{drawing.image}: the workspace has no image of this name"
+    if (drawing.height, drawing.width) != (task.height, task.width):
+        return (
+            f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, the image is {task.width} x "
+            f"{task.height}; it was resized. Draw it on the original, or import the image it was drawn on"
+        )
+    return ""
 
 
 def is_workspace(path: Path) -> bool:
@@ -237,7 +250,7 @@ class Workspace:
             DrawingError: some do not fit their image or have none; nothing is added then.
         """
         coming = list(drawings)
-        faults = [fault for drawing in coming if (fault := self.fault_of(drawing))]
+        faults = [fault for drawing in coming if (fault := fault_of(drawing, self.tasks))]
         if faults:
             raise DrawingError(str(self.root), faults)
         kept = self.versions()
@@ -254,18 +267,6 @@ class Workspace:
             kept.append(newest[key])
         _write(self.root / DRAWINGS, [asdict(drawing) for drawing in kept])
         return counts
-
-    def fault_of(self, drawing: Drawing) -> str:
-        """Why a drawing cannot belong to its task; empty if it can."""
-        task = self.tasks.get(drawing.image)
-        if task is None:
-            return f"{drawing.image}: the workspace has no image of this name"
-        if (drawing.height, drawing.width) != (task.height, task.width):
-            return (
-                f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, the image is {task.width} x "
-                f"{task.height}; it was resized. Draw it on the original, or import the image it was drawn on"
-            )
-        return ""
 
     def prelabels(self) -> dict[str, Drawing]:
         """What a model or a helper drew, by task."""

@@ -9,10 +9,10 @@ from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import ReadOptions
 from annotation_tools.images import read_picture, stretch
-from annotation_tools.imports import ImportOptions, import_images, import_masks
+from annotation_tools.imports import Imported, ImportOptions, import_all, import_images, import_masks
 from annotation_tools.workspace import Server, Workspace
 from earthreason.data.schema import encode_mask_png
-from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.rle import encode_mask
 
 from .conftest import box, drawn, write_geotiff, write_picture
@@ -134,6 +134,31 @@ def test_a_broken_picture_is_named_and_nothing_is_kept(tmp_path):
     with pytest.raises(DataFormatError, match=r"b\.png"):
         import_images(tmp_path / "work", str(tmp_path / "in"))
     assert not (tmp_path / "work" / "images").exists()
+
+
+def everything_in(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_images_stay_out_where_masks_that_come_with_them_have_a_fault(workspace, tmp_path):
+    good, bad = coco(tmp_path / "c.json", [[2, 3, 10, 3, 10, 12]]), labelme(tmp_path / "a.json", BOW)
+    write_picture(tmp_path / "more" / "e.png", seed=9)
+    before = everything_in(workspace.root)
+    for masks in ([bad], [good, bad], [good, coco(tmp_path / "z.json", [[2, 3, 10, 3, 10, 12]], name="z.png")]):
+        with pytest.raises(EarthReasonError):
+            import_all(workspace.root, str(tmp_path / "more"), masks, ImportOptions(annotator="anna"))
+        with pytest.raises(EarthReasonError):
+            import_all(tmp_path / "new", str(tmp_path / "pictures"), masks)
+    assert everything_in(workspace.root) == before
+    assert not (tmp_path / "new" / "tasks.jsonl").exists()
+    assert not list((tmp_path / "new").glob("images*"))
+
+
+def test_masks_may_be_of_images_that_come_with_them(tmp_path):
+    write_picture(tmp_path / "in" / "a.png")
+    found = import_all(tmp_path / "new", str(tmp_path / "in"), [coco(tmp_path / "c.json", [[2, 3, 10, 3, 10, 12]])])
+    assert found == [Imported(1, 0), Imported(0, 1)]
+    assert set(Workspace.open(tmp_path / "new").prelabels()) == {"a"}
 
 
 @pytest.mark.parametrize("size", [(40, 60), SIZE])
