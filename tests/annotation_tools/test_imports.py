@@ -323,6 +323,16 @@ def test_no_target_is_only_believed_when_it_is_said(workspace, tmp_path):
     assert workspace.prelabels()["a"].is_empty
 
 
+def test_a_task_that_was_skipped_in_label_studio_says_nothing(workspace, tmp_path):
+    skipped = {"id": 5, "completed_by": 1, "was_cancelled": True, "result": []}
+    seen = {"id": 6, "completed_by": 1, "was_cancelled": False, "result": []}
+    data = {"image": "a.png", "height": 20, "width": 30}
+    tasks = [{"data": data, "annotations": [skipped]}, {"data": data | {"image": "b.png"}, "annotations": [seen]}]
+    (tmp_path / "ls.json").write_text(json.dumps(tasks))
+    import_masks(workspace.root, tmp_path / "ls.json", ImportOptions(read=ReadOptions(unmarked_is_empty=True)))
+    assert set(workspace.drawings()) == {"b"}
+
+
 def test_a_contradiction_of_shape_and_no_target_is_an_error(workspace, tmp_path):
     shapes = '<tag label="no target"/><box label="pond" xtl="0" ytl="0" xbr="2" ybr="2"/>'
     with pytest.raises(DataFormatError, match="one of them is wrong"):
