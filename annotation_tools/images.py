@@ -44,7 +44,12 @@ class Picture:
     @property
     def suffix(self) -> str:
         """`.png` or `.jpg`, by the first bytes."""
-        return ".png" if self.content[:4] == b"\x89PNG" else ".jpg"
+        return suffix_of_content(self.content)
+
+
+def suffix_of_content(content: bytes) -> str:
+    """`.png` or `.jpg`, by the first bytes of a picture that is one of both."""
+    return ".png" if content[:4] == b"\x89PNG" else ".jpg"
 
 
 def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Picture:

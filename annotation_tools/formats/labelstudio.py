@@ -141,7 +141,7 @@ def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
 
 
 def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """The drawings of an exported JSON file (format "JSON"), one for every annotation; of tasks that were skipped there is none.
+    """The drawings of an exported JSON file (format "JSON"), one for every annotation that is not a skipped task.
 
     Raises:
         DataFormatError: not such a file, or a region that cannot be a mask; names task and region.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from annotation_tools.errors import DrawingError
 from annotation_tools.exports import TOOLS, export_workspace
@@ -53,6 +54,27 @@ def test_what_is_written_for_a_tool_is_read_back_exactly(annotated, tmp_path, fo
     for name, mask in MASKS.items():
         assert np.array_equal(other.drawings()[name][0].mask, mask)
         assert other.drawings()[name][0].category in ((None,) if name == "c" or form == "png" else ("pond",))
+
+
+@pytest.mark.parametrize(("form", "where"), [("cvat", "images"), ("labelme", ""), ("labelstudio", "images")])
+def test_pictures_for_tools_lie_as_their_masks_do(tmp_path, form, where):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # these tools would turn it by 90 degrees
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(tmp_path / "in" / "t.jpg", exif=exif)
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(tmp_path / "in" / "u.jpg")
+    import_images(tmp_path / "work", str(tmp_path / "in"))
+    workspace = Workspace.open(tmp_path / "work")
+    workspace.add_drawings([drawn("t", RING, "anna"), drawn("u", RING, "anna")])
+    export_workspace(workspace, form, tmp_path / "out")
+    pictures = {path.stem: path for path in (tmp_path / "out" / where).iterdir() if path.suffix in (".png", ".jpg")}
+    shown = Image.open(pictures["t"])
+    assert (shown.size, shown.format, pictures["t"].suffix) == ((30, 20), "PNG", ".png")
+    assert 0x0112 not in shown.getexif()
+    assert pictures["u"].read_bytes() == (tmp_path / "in" / "u.jpg").read_bytes()
+    told = "".join(path.read_text() for path in (tmp_path / "out").iterdir() if path.suffix in (".json", ".xml"))
+    assert all(path.relative_to(tmp_path / "out").as_posix() in told or path.name in told for path in pictures.values())
+    assert "t.jpg" not in told
 
 
 @pytest.mark.parametrize("form", ["coco", "parquet", "webdataset"])
