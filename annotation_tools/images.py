@@ -148,27 +148,36 @@ def _encoded(bands: np.ndarray) -> Picture:
 
 
 def pixel_size(transform: list[float] | None, crs: str | None, height: int, width: int) -> float | None:
-    """Metres per pixel: the root of a pixel's area on the ground, at the image's middle where degrees are given.
+    """Metres per pixel on the ground: the root of the area of the pixel at the image's middle, on the ellipsoid.
+
+    What a projection stretches counts: a metre of EPSG:3857 is half a metre at 60 degrees north.
 
     Args:
         transform: a, b, c, d, e, f of the pixel-to-world map.
-        crs: of the world coordinates.
+        crs: of the world coordinates; one of a plane that is nowhere on a globe has its units taken as they are.
         height: of the image, pixels.
         width: of the image, pixels.
+
+    Returns:
+        Six significant digits; None where the place is unknown or lies outside what the CRS can describe.
     """
-    from pyproj import CRS
+    from pyproj import CRS, Transformer
 
     if transform is None or crs is None:
         return None
     a, b, c, d, e, f = transform
     system = CRS.from_user_input(crs)
-    if not system.is_geographic:
-        metres = system.axis_info[0].unit_conversion_factor
-        return math.sqrt(abs(a * e - b * d)) * metres
-    geod = system.get_geod()
-    if geod is None:
-        return None
+    globe, geod = system.geodetic_crs, system.get_geod()
+    if globe is None or geod is None:
+        return _significant(math.sqrt(abs(a * e - b * d)) * system.axis_info[0].unit_conversion_factor)
     x, y = a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f
-    right = geod.inv(x, y, x + a, y + d)[2]
-    down = geod.inv(x, y, x + b, y + e)[2]
-    return math.sqrt(right * down)
+    corners = Transformer.from_crs(system, globe, always_xy=True).transform([x, x + a, x + b], [y, y + d, y + e])
+    (east, *easts), (north, *norths) = np.degrees(np.asarray(corners) * globe.axis_info[0].unit_conversion_factor)
+    if not np.isfinite([east, north, *easts, *norths]).all():
+        return None
+    azimuths, _, (right, down) = geod.inv([east, east], [north, north], easts, norths)
+    return _significant(math.sqrt(right * down * abs(math.sin(math.radians(azimuths[1] - azimuths[0])))))
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.6g}")
