@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -55,6 +56,15 @@ class Drawing:
     def mask(self) -> np.ndarray:
         """(height, width) bool."""
         return decode_rle(self.segmentation)
+
+    @property
+    def saved(self) -> datetime:
+        """When, in UTC where no zone is stated; the first of all times where unknown."""
+        try:
+            moment = datetime.fromisoformat(self.created)
+        except ValueError:
+            return datetime.min.replace(tzinfo=UTC)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,8 @@ def _receive(
         (scratch / task.picture).write_bytes(content)
         tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
         if mask is not None:
-            drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", tool="import",
-                                 key="import"))  # fmt: skip
+            drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", created=_now(),
+                                 tool="import", key="import"))  # fmt: skip
         progress(1)
     _refuse_faults(drawings, tasks, "the source")
     return tasks, [drawings] if tasks else []
@@ -173,8 +174,8 @@ def _move_in(workspace: Workspace, tasks: Mapping[str, Task], scratch: Path) -> 
 
 def _masks_of(path: Path, tasks: Mapping[str, Task], options: ImportOptions) -> list[Drawing]:
     drawings = [
-        replace(drawing, annotator=options.annotator or drawing.annotator, tool=drawing.tool or path.name,
-                key=drawing.key or path.name)
+        replace(drawing, annotator=options.annotator or drawing.annotator, created=drawing.created or _now(),
+                tool=drawing.tool or path.name, key=drawing.key or path.name)
         for drawing in read_masks(path, tasks, options.read)
     ]  # fmt: skip
     if not drawings:
@@ -184,6 +185,10 @@ def _masks_of(path: Path, tasks: Mapping[str, Task], options: ImportOptions) -> 
         )
     _refuse_faults(drawings, tasks, str(path))
     return drawings
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, Task], place: str) -> None:

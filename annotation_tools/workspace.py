@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,7 @@ class Workspace:
         newest: dict[tuple[str, str], Drawing] = {}
         for drawing in self.versions():
             key = drawing.image, drawing.annotator
-            if key not in newest or _age(drawing) >= _age(newest[key]):
+            if key not in newest or _recency(drawing) >= _recency(newest[key]):
                 newest[key] = drawing
         found: dict[str, list[Drawing]] = defaultdict(list)
         for (image, _), drawing in sorted(newest.items()):
@@ -321,8 +322,8 @@ class Workspace:
         write_json(self.root / SERVER, {"servers": rows})
 
 
-def _age(drawing: Drawing) -> tuple[str, int]:
-    return drawing.created, drawing.version
+def _recency(drawing: Drawing) -> tuple[datetime, int]:
+    return drawing.saved, drawing.version
 
 
 def _read(path: Path, make: Any) -> Iterator[Any]:

@@ -67,7 +67,7 @@ def _settle(several: list[Drawing], rules: Rules) -> Consensus:
     lowest = min((mask_iou(a.mask, b.mask) for a, b in combinations(several, 2)), default=None)
     final = [drawing for drawing in several if drawing.annotator in rules.adjudicators]
     if final:
-        chosen = max(final, key=lambda drawing: drawing.created)
+        chosen = max(final, key=lambda drawing: drawing.saved)
         return Consensus(_agreed(chosen.image, chosen.mask, chosen.category), "adjudicator", True, "", lowest, behind)
     if len(several) == 1:
         enough = rules.min_drawings <= 1

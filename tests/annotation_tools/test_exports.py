@@ -202,7 +202,7 @@ def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_
         export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
     with_questions.add_tasks([task])
     mask = np.ones((task.height, task.width), bool)
-    with_questions.add_drawings([drawn("a", mask, "expert", created="2027-01-01")])
+    with_questions.add_drawings([drawn("a", mask, "expert", created="2999-01-01")])
     with pytest.raises(EarthReasonError, match="'a' has another mask. Make a new review"):
         export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
     assert not (tmp_path / "again").exists()
@@ -227,7 +227,7 @@ def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
 
 def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):
     size = with_questions.tasks["a"].height, with_questions.tasks["a"].width
-    with_questions.add_drawings([drawn("a", np.zeros(size, bool), "expert", created="2027-01-01")])
+    with_questions.add_drawings([drawn("a", np.zeros(size, bool), "expert", created="2999-01-01")])
     export_workspace(with_questions, "release", tmp_path / "out")
     record = next(r for _, r in read_all(open_source(tmp_path / "out")) if r.sample_id == "a")
     assert (record.is_empty, record.answers) == (True, [])

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -341,6 +342,17 @@ def test_an_image_that_a_file_draws_twice_is_named(workspace, tmp_path):
     path.write_text(path.read_text().replace("</annotations>", f"{image}</annotations>"))
     with pytest.raises(DrawingError, match="a: drawn 2 times"):
         import_masks(workspace.root, path)
+
+
+def test_what_somebody_imports_stands_before_what_the_same_person_drew_earlier(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna", created="2026-01-01T10:00:00Z")])
+    import_masks(workspace.root, labelme(tmp_path / "a.json", SQUARE), ImportOptions(annotator="anna"))
+    (newest,) = workspace.drawings()["a"]
+    assert np.array_equal(newest.mask, box(SIZE, 3, 2, 12, 10))
+    assert datetime.now(UTC) - newest.saved < timedelta(minutes=5)
+    workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 6, 6), "anna", created="2999-01-01T10:00:00Z")])
+    (newest,) = workspace.drawings()["a"]
+    assert newest.created == "2999-01-01T10:00:00Z"
 
 
 def test_a_second_import_makes_the_next_version_and_loses_nothing(workspace):
