@@ -34,10 +34,16 @@ SHORTCUTS = (
 
 
 class Who(BaseModel):
-    """Someone who takes back the last verdict."""
+    """Someone on a page of a review."""
 
     review: str = Field(min_length=1, max_length=64)
     reviewer: str = Field(min_length=1, max_length=60)
+
+
+class Undo(Who):
+    """The verdict that is to be taken back: its event."""
+
+    event: int = Field(ge=1)
 
 
 class Draft(Who):
@@ -114,9 +120,10 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         return {"item": payload(item), "progress": store.progress(judgement.reviewer)}
 
     @app.post("/api/undo")
-    def undo(who: Who) -> dict[str, Any]:
-        store.require(who.review)
-        return {"place": store.undo(who.reviewer), "progress": store.progress(who.reviewer)}
+    def undo(wanted: Undo) -> dict[str, Any]:
+        store.require(wanted.review)
+        place = store.undo(wanted.reviewer, wanted.event)
+        return {"place": place, "progress": store.progress(wanted.reviewer)}
 
     @app.post("/api/draft")
     def draft(text: Draft) -> dict[str, bool]:

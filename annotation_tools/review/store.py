@@ -294,16 +294,24 @@ class ReviewStore:
                        (reviewer, found.item, found.round))  # fmt: skip
             return self._load(reviewer, judgement.place, claim)
 
-    def undo(self, reviewer: str) -> int | None:
-        """Take a reviewer's last verdict back, to what it was before; returns its place, None if there is none."""
+    def undo(self, reviewer: str, event: int) -> int:
+        """Take a reviewer's last verdict back, to what it was before; returns its place.
+
+        Args:
+            reviewer: whose.
+            event: that the page takes for the last verdict.
+
+        Raises:
+            Conflict: it is not the last one; nothing is taken back.
+        """
         with self._transaction() as db:
-            row = self._one(
-                "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND event NOT IN "
-                "(SELECT target FROM events WHERE target IS NOT NULL) ORDER BY event DESC LIMIT 1", reviewer,
-            )  # fmt: skip
-            if row is None:
-                return None
-            event, place, item, round_ = row
+            row = self._last(reviewer)
+            if row is None or row[0] != event:
+                raise Conflict(
+                    "your last verdict is another one by now (given or taken back in another window), so nothing was "
+                    "taken back. Look again"
+                )
+            _, place, item, round_ = row
             db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, target) "
                 "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)", (_now(), reviewer, place, item, round_, event),
@@ -318,6 +326,13 @@ class ReviewStore:
                 verdict = json.loads(before[1])["verdict"]
                 db.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", (reviewer, item, round_, before[0], verdict))
             return int(place)
+
+    def _last(self, reviewer: str) -> Any:
+        """Event, place, item and round of the last verdict that was not taken back; None if there is none."""
+        return self._one(
+            "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND NOT EXISTS "
+            "(SELECT 1 FROM events AS later WHERE later.target = events.event) ORDER BY event DESC LIMIT 1", reviewer,
+        )  # fmt: skip
 
     def draft(self, reviewer: str, place: int, text: str) -> None:
         """Keep the text of an edit that is not finished.
@@ -335,12 +350,16 @@ class ReviewStore:
     # How far it is.
 
     def progress(self, reviewer: str | None = None) -> dict[str, Any]:
-        """Questions judged by at least one person, by everybody's account or by one's own; verdicts are not told."""
+        """Questions judged by at least one person, by everybody's account or by one's own; verdicts are not told.
+
+        One's own has `last`, too: the event that `undo` would take back, None if there is none.
+        """
         judged = self._one("SELECT COUNT(DISTINCT item) FROM verdicts WHERE round = 1")[0]
         found: dict[str, Any] = {"questions": self.questions, "judged": judged}
         if reviewer is not None:
             row = self._one("SELECT COUNT(*) FROM verdicts WHERE reviewer = ?", reviewer)
-            found |= {"mine": row[0], "queued": self.queued(reviewer)}
+            last = self._last(reviewer)
+            found |= {"mine": row[0], "queued": self.queued(reviewer), "last": last and last[0]}
         return found
 
     def reviewers(self) -> list[dict[str, Any]]:

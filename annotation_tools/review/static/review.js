@@ -20,7 +20,9 @@ let chosen = new Set();
 let seconds = 0;
 let lastActive = Date.now();
 let sawAnswers = false;
-let saving = false; // a verdict is under way; keys that would give another wait
+let last = null; // the event that undo takes back
+let saving = null; // a verdict that is under way; keys that would give another do nothing
+let undoing = false;
 
 // What is on the screen.
 
@@ -42,6 +44,7 @@ function showError(text) {
 
 function showProgress(progress) {
   const { judged, questions, mine } = progress;
+  ({ last } = progress);
   $("bar").max = questions;
   $("bar").value = judged;
   $("count").textContent = `${mine.toLocaleString("en")} by you, ${judged.toLocaleString("en")} of ${questions.toLocaleString("en")} judged`;
@@ -169,17 +172,20 @@ async function ahead(from) {
   } catch { /* it is fetched again when it is wanted */ }
 }
 
-async function save(verdict, extra = {}) {
-  if (saving) return;
+function save(verdict, extra = {}) {
+  if (saving || undoing) return;
+  saving = give(verdict, extra).finally(() => { saving = null; });
+}
+
+async function give(verdict, extra) {
   const judged = item;
-  saving = true;
   const answer = await saver.send({
     review, reviewer, item: judged.item, place: judged.place, verdict, reasons: [], text: "", note: $("note").value.trim(),
     seconds: Math.round(seconds * 10) / 10, saw_answers: sawAnswers, revision: judged.verdict?.revision || 0, key: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`,
     ...extra,
   });
-  saving = false;
   if (answer === null) return;
+  showProgress(answer.progress);
   const { after, verdict: said } = answer.item;
   const told = after ? ` All about that image are judged; its category: ${after.category || "not stated"}.` : "";
   $("last").textContent = `Question ${judged.place + 1}: ${said.verdict}.${told}`;
@@ -220,16 +226,24 @@ function saveEdit() {
   else save("edit", { text });
 }
 
+// Takes back the last verdict: one that is still under way first arrives.
 async function undo() {
+  if (undoing) return;
+  undoing = true;
   try {
-    const answer = await ask("/api/undo", { review, reviewer });
-    if (answer.place === null) showError("There is nothing to undo");
+    await saving;
+    await saver.flush();
+    if (last === null) showError("There is nothing to undo");
     else {
+      const answer = await ask("/api/undo", { review, reviewer, event: last });
       await go(answer.place);
       showState("saved", "undone");
     }
   } catch (error) {
+    if (error.status === 409 && !error.otherReview) await go(item?.place);
     showError(error.message);
+  } finally {
+    undoing = false;
   }
 }
 

@@ -83,9 +83,9 @@ def test_undo_and_drafts(client):
     who = {"review": client.params["review"], "reviewer": "anna"}
     assert client.post("/api/draft", json={**who, "place": 0, "text": "half a"}).json() == {"saved": True}
     assert ask(client, 0)["draft"] == "half a"
-    judge(client, item, "edit", text="Where else?")
+    event = judge(client, item, "edit", text="Where else?").json()["progress"]["last"]
     assert ask(client, 0)["draft"] == ""
-    assert client.post("/api/undo", json=who).json()["place"] == 0
+    assert client.post("/api/undo", json={**who, "event": event}).json()["place"] == 0
     assert ask(client, 0)["verdict"] is None
 
 
@@ -109,8 +109,8 @@ def test_a_page_of_another_review_judges_and_shows_nothing(client, review, tmp_p
     other.item("anna")
     answers = [
         judge(stale, item), stale.get("/api/place", params=who), stale.get("/api/answers", params={**who, "place": 0}),
-        stale.post("/api/undo", json=who), stale.post("/api/draft", json={**who, "place": 0, "text": "half"}),
-        stale.get("/picture/1"), stale.get("/mask/1"),
+        stale.post("/api/undo", json={**who, "event": 1}), stale.get("/picture/1"), stale.get("/mask/1"),
+        stale.post("/api/draft", json={**who, "place": 0, "text": "half"}),
     ]  # fmt: skip
     for answer in answers:
         assert answer.status_code == 409

@@ -122,6 +122,26 @@ def test_undo_notes_drafts_and_going_back(page, tmp_path):
     assert page.faults == []
 
 
+def test_undo_waits_for_the_verdict_under_way_and_takes_that_back(page, tmp_path):
+    start(page)
+    page.keyboard.press("1")
+    at(page, 1)
+    saved(page)
+    page.route("**/api/verdict", lambda route: (page.wait_for_timeout(300), route.continue_()))
+    for key in "1zz":
+        page.keyboard.press(key)
+    page.locator("#saved", has_text="undone").wait_for()
+    at(page, 1)
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    assert [verdict["number"] for verdict in store.verdicts()] == [0]
+    assert [kind for (kind,) in store.rows("SELECT kind FROM events ORDER BY event")] == ["verdict", "verdict", "undo"]
+    page.keyboard.press("z")
+    at(page, 0)
+    page.keyboard.press("z")
+    page.locator("#error", has_text="There is nothing to undo").wait_for()
+    assert page.faults == []
+
+
 def test_zoom_pan_opacity_and_mask_keys_change_what_is_drawn(page):
     start(page)
     pixels = "document.getElementById('canvas').toDataURL()"

@@ -66,7 +66,7 @@ def test_one_reviewer_is_asked_everything_once_in_order(tmp_path):
     asked = judge_all(store, "anna")
     assert [item.place for item in asked] == list(range(12))
     assert len({item.item for item in asked}) == 12
-    assert store.progress("anna") == {"questions": 12, "judged": 12, "mine": 12, "queued": 12}
+    assert store.progress("anna") == {"questions": 12, "judged": 12, "mine": 12, "queued": 12, "last": 12}
 
 
 def test_two_reviewers_share_the_images_without_overlap(tmp_path):
@@ -112,13 +112,28 @@ def test_undo_brings_back_what_was_before(tmp_path):
     store.item("anna")
     revision = store.judge(verdict(store, "anna", 0, "accept")).verdict["revision"]
     store.judge(verdict(store, "anna", 0, "reject", revision))
-    assert store.undo("anna") == 0
+    assert store.undo("anna", store.progress("anna")["last"]) == 0
     assert store.item("anna", 0).verdict["verdict"] == "accept"
-    assert store.undo("anna") == 0
+    assert store.progress("anna")["last"] == revision
+    assert store.undo("anna", revision) == 0
     assert store.item("anna", 0).verdict is None
-    assert store.undo("anna") is None
+    assert store.progress("anna")["last"] is None
     kinds = [kind for (kind,) in store.rows("SELECT kind FROM events ORDER BY event")]
     assert kinds == ["verdict", "verdict", "undo", "undo"]
+
+
+def test_only_the_verdict_that_is_meant_is_taken_back(tmp_path):
+    store = make(tmp_path)
+    first = store.judge(verdict(store, "anna", 0)).verdict["revision"]
+    other = store.judge(verdict(store, "ben", 0)).verdict["revision"]
+    last = store.judge(verdict(store, "anna", 1)).verdict["revision"]
+    for event in (first, other, 99):
+        with pytest.raises(Conflict, match="your last verdict is another one by now"):
+            store.undo("anna", event)
+    assert store.undo("anna", last) == 1
+    with pytest.raises(Conflict, match="nothing was taken back"):
+        store.undo("anna", last)
+    assert [v["reviewer"] for v in store.verdicts()] == ["anna", "ben"]
 
 
 def test_the_same_person_in_two_windows_overwrites_nothing(tmp_path):
