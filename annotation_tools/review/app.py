@@ -14,9 +14,10 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
+from annotation_tools.review.database import Conflict, OtherReview
 from annotation_tools.review.model import LONGEST_TEXT, REASONS, Item, Judgement
 from annotation_tools.review.pictures import PREVIEW, Box, overlay_png, picture_bytes
-from annotation_tools.review.store import Conflict, OtherReview, ReviewStore
+from annotation_tools.review.store import ReviewStore
 from earthreason.errors import EarthReasonError
 
 HERE = Path(__file__).parent
@@ -111,8 +112,7 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
     @app.get("/api/answers")
     def answers(review: str, reviewer: str, place: int) -> dict[str, list[str]]:
         store.require(review)
-        item = store.item(clean_name(reviewer), place)
-        return {"answers": [] if item is None else item.facts["answers"]}
+        return {"answers": store.answers(clean_name(reviewer), place)}
 
     @app.post("/api/verdict")
     def verdict(judgement: Judgement) -> dict[str, Any]:

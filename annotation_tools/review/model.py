@@ -37,7 +37,6 @@ class Judgement(BaseModel):
         text: the new question of an edit.
         note: in the reviewer's words.
         seconds: the item was looked at, without idle time.
-        saw_answers: the answers, which often name the category, were opened before.
         revision: of the verdict that the page showed, 0 for none; a newer one in the store is not overwritten.
         key: made by the page, so that sending again does not count again.
     """
@@ -52,7 +51,6 @@ class Judgement(BaseModel):
     text: str = Field(default="", max_length=LONGEST_TEXT)
     note: str = Field(default="", max_length=LONGEST_TEXT)
     seconds: float = Field(default=0, ge=0, le=86_400)
-    saw_answers: bool = False
     revision: int = Field(ge=0)
     key: str = Field(min_length=8, max_length=64)
 

@@ -7,19 +7,15 @@ survives `kill -9` and a power cut. Events are only ever appended; `verdicts` ho
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from annotation_tools.review.model import Item, Judgement, Plan
+from annotation_tools.review.database import Conflict, ReviewDatabase
+from annotation_tools.review.model import Item, Judgement
 from annotation_tools.review.schema import share
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataNotFoundError, EarthReasonError
 
 LEASE = 24 * 3600.0
 """Seconds after which an image that someone took and left unfinished is offered to others."""
@@ -27,90 +23,8 @@ GAP = 10
 """Images between the first look at one and the second."""
 
 
-class Conflict(EarthReasonError):
-    """The item was judged in another window meanwhile."""
-
-
-class OtherReview(Conflict):
-    """A page of another review asks."""
-
-
-class ReviewStore:
-    """An open review. May be used from several threads.
-
-    Attributes:
-        path: of the file.
-        review: id of the review, so that a page of another one is told from its own.
-        plan: who judges how much.
-        questions: how many there are.
-        images: that they are about.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Open a store that `build_store` made.
-
-        Raises:
-            DataNotFoundError: there is none.
-            DataFormatError: the file is something else.
-        """
-        if not path.is_file():
-            raise DataNotFoundError(f"{path.parent} is no review: it has no {path.name}; make one with `review SRC`")
-        self.path = path
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
-        try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("INSERT OR IGNORE INTO settings VALUES ('review', ?)", (json.dumps(uuid.uuid4().hex),))
-            self.review = str(self.setting("review"))
-            self.plan = Plan(**self.setting("plan"))
-            self.questions = int(self._one("SELECT COUNT(*) FROM items")[0])
-            self.images = int(self._one("SELECT COUNT(*) FROM samples")[0])
-        except (sqlite3.DatabaseError, TypeError) as error:
-            raise DataFormatError(f"{path}: not the store of a review ({error})") from None
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _one(self, statement: str, *values: Any) -> Any:
-        with self._lock:
-            return self._db.execute(statement, values).fetchone()
-
-    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
-
-    def setting(self, name: str) -> Any:
-        """A setting of the review, None if it was never kept."""
-        row = self._one("SELECT value FROM settings WHERE name = ?", name)
-        return None if row is None else json.loads(row[0])
-
-    def require(self, review: str) -> None:
-        """Refuse what a page of another review asks: its places and numbers mean something else here.
-
-        Raises:
-            OtherReview: the id is not this review's.
-        """
-        if review != self.review:
-            raise OtherReview(
-                "this page is of another review than the one that is served at this address now, so nothing was "
-                "changed. Open the start page again; verdicts not yet saved wait in this browser until that review is "
-                "served here"
-            )
+class ReviewStore(ReviewDatabase):
+    """An open review."""
 
     # What to judge.
 
@@ -157,6 +71,12 @@ class ReviewStore:
             "WHERE reviewer = ? AND first_place <= ? ORDER BY first_place DESC LIMIT 1", reviewer, place,
         )  # fmt: skip
         return (row[0], row[1], row[2]) if row and place < row[0] + row[3] else None
+
+    def _asked_at(self, reviewer: str, place: int) -> tuple[int, int, int]:
+        claim = self._claim_at(reviewer, place)
+        if claim is None:
+            raise EarthReasonError(f"{reviewer!r} was not asked anything at place {place}")
+        return claim
 
     def _first_open(self, reviewer: str) -> int:
         row = self._one(
@@ -263,9 +183,7 @@ class ReviewStore:
         self.require(judgement.review)
         reviewer = judgement.reviewer
         with self._transaction() as db:
-            claim = self._claim_at(reviewer, judgement.place)
-            if claim is None:
-                raise EarthReasonError(f"{reviewer!r} was not asked anything at place {judgement.place}")
+            claim = self._asked_at(reviewer, judgement.place)
             found = self._load(reviewer, judgement.place, claim)
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
                 return found
@@ -282,7 +200,8 @@ class ReviewStore:
                     f"you judged this question in another window meanwhile ({said}); that stands, and this verdict was "
                     "not saved. Look at it again"
                 )
-            content = judgement.model_dump(include={"verdict", "reasons", "text", "note", "seconds", "saw_answers"})
+            content = judgement.model_dump(include={"verdict", "reasons", "text", "note", "seconds"})
+            content["saw_answers"] = found.rest == 0 or self._saw_answers(found, reviewer)
             event = db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, key) "
                 "VALUES (?, ?, ?, ?, ?, 'verdict', ?, ?)",
@@ -292,7 +211,36 @@ class ReviewStore:
                        (reviewer, found.item, found.round, event, judgement.verdict))  # fmt: skip
             db.execute("DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?",
                        (reviewer, found.item, found.round))  # fmt: skip
-            return self._load(reviewer, judgement.place, claim)
+            after = self._load(reviewer, judgement.place, claim)
+            if after.rest == 0:
+                self._tell_answers(after, reviewer)
+            return after
+
+    def answers(self, reviewer: str, place: int) -> list[str]:
+        """The answers about the image at a place; verdicts on it remember from now on that they were seen.
+
+        Raises:
+            EarthReasonError: the reviewer's queue has no such place.
+        """
+        with self._transaction():
+            found = self._load(reviewer, place, self._asked_at(reviewer, place))
+            self._tell_answers(found, reviewer)
+        return list(found.facts["answers"])
+
+    def _tell_answers(self, told: Item, reviewer: str) -> None:
+        if not self._saw_answers(told, reviewer):
+            self._db.execute(
+                "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
+                "VALUES (?, ?, ?, ?, ?, 'answers', '{}')", (_now(), reviewer, told.place, told.item, told.round),
+            )  # fmt: skip
+
+    def _saw_answers(self, item: Item, reviewer: str) -> bool:
+        """Whether a reviewer was told the answers about an image, at any of its questions in this look."""
+        row = self._one(
+            "SELECT 1 FROM items JOIN events USING (item) WHERE items.sample = ? AND events.reviewer = ? "
+            "AND events.round = ? AND events.kind = 'answers' LIMIT 1", item.sample, reviewer, item.round,
+        )  # fmt: skip
+        return row is not None
 
     def undo(self, reviewer: str, event: int) -> int:
         """Take a reviewer's last verdict back, to what it was before; returns its place.
@@ -341,10 +289,7 @@ class ReviewStore:
             EarthReasonError: the reviewer's queue has no such place.
         """
         with self._transaction() as db:
-            claim = self._claim_at(reviewer, place)
-            if claim is None:
-                raise EarthReasonError(f"{reviewer!r} was not asked anything at place {place}")
-            found = self._load(reviewer, place, claim)
+            found = self._load(reviewer, place, self._asked_at(reviewer, place))
             db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)", (reviewer, found.item, found.round, text))
 
     # How far it is.

@@ -19,7 +19,6 @@ let pending = ""; // the verdict that waits for its reasons
 let chosen = new Set();
 let seconds = 0;
 let lastActive = Date.now();
-let sawAnswers = false;
 let last = null; // the event that undo takes back
 let saving = null; // a verdict that is under way; keys that would give another do nothing
 let undoing = false;
@@ -62,7 +61,6 @@ function showItem(answer) {
   chosen = new Set(item.verdict?.reasons || []);
   $("place").textContent = `${item.place + 1} · question ${item.number + 1} of ${item.questions} about this image`;
   $("question").textContent = item.question;
-  sawAnswers = false;
   if (item.after) showAnswers(item.after.answers);
   else hideAnswers();
   $("gsd").textContent = `${item.width} × ${item.height} px` + (item.ground_resolution ? ` · ${item.ground_resolution.toPrecision(3)} m per pixel` : "");
@@ -95,7 +93,6 @@ async function openAnswers() {
   try {
     const { answers } = await ask(`/api/answers?${asks}&place=${place}`);
     if (item?.place !== place) return;
-    sawAnswers = true;
     showAnswers(answers);
   } catch (error) {
     showError(error.message);
@@ -181,7 +178,7 @@ async function give(verdict, extra) {
   const judged = item;
   const answer = await saver.send({
     review, reviewer, item: judged.item, place: judged.place, verdict, reasons: [], text: "", note: $("note").value.trim(),
-    seconds: Math.round(seconds * 10) / 10, saw_answers: sawAnswers, revision: judged.verdict?.revision || 0, key: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`,
+    seconds: Math.round(seconds * 10) / 10, revision: judged.verdict?.revision || 0, key: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`,
     ...extra,
   });
   if (answer === null) return;

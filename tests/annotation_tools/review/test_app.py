@@ -67,8 +67,34 @@ def test_category_file_name_and_answers_are_hidden_until_all_about_the_image_is_
     assert after_all["answers"] == ["There."]
 
 
-def test_answers_are_shown_when_asked_for(client):
-    assert client.get("/api/answers", params={"reviewer": "anna", "place": 0}).json() == {"answers": ["There."]}
+def saw_answers(review):
+    return {(verdict["sample_id"], verdict["number"]): verdict["saw_answers"] for verdict in review.verdicts()}
+
+
+def test_answers_are_shown_when_asked_for_and_every_verdict_on_that_image_remembers_it(client, review):
+    judge(client, ask(client))
+    second = ask(client)
+    told = client.get("/api/answers", params={"reviewer": "anna", "place": second["place"]})
+    assert told.json() == {"answers": ["There."]}
+    judge(client, second)
+    judge(client, ask(client))
+    assert saw_answers(review) == {("a", 0): False, ("a", 1): True, ("b", 0): False}
+    again = ask(client, 0)
+    judge(client, again, "reject", reasons=["leak"], revision=again["verdict"]["revision"])
+    assert saw_answers(review)["a", 0]
+    refused = client.get("/api/answers", params={"reviewer": "anna", "place": 99})
+    assert refused.status_code == 404
+
+
+def test_a_verdict_changed_after_the_category_was_told_says_so_whatever_was_undone_between(client, review):
+    judge(client, ask(client))
+    last = judge(client, ask(client)).json()
+    assert last["item"]["after"]["answers"] == ["There."]
+    assert not any(saw_answers(review).values())
+    body = {"review": review.review, "reviewer": "anna", "event": last["progress"]["last"]}
+    client.post("/api/undo", json=body)
+    judge(client, ask(client, 1), "reject", reasons=["leak"])
+    assert saw_answers(review) == {("a", 0): False, ("a", 1): True}
 
 
 def test_a_verdict_comes_back_as_saved_with_progress(client):
