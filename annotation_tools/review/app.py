@@ -109,6 +109,12 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         item = store.item(name, place)
         return {"item": None if item is None else payload(item), "progress": store.progress(name)}
 
+    @app.get("/api/ahead")
+    def ahead(review: str, reviewer: str, place: int) -> dict[str, Any]:
+        store.require(review)
+        facts = store.ahead(clean_name(reviewer), place)
+        return {} if facts is None else {name: facts[name] for name in ("sample", "is_empty")}
+
     @app.get("/api/answers")
     def answers(review: str, reviewer: str, place: int) -> dict[str, list[str]]:
         store.require(review)

@@ -91,28 +91,39 @@ class ReviewStore(ReviewDatabase):
         """Put another image into a reviewer's queue: a repeated one when it is due, else the next that needs people."""
         place = self.queued(reviewer)
         with self._transaction() as db:
-            sample, round_ = self._repeat_due(reviewer), 2
-            if sample is None:
-                sample, round_ = self._next_open(reviewer), 1
-            if sample is None:
-                sample, round_ = self._repeat_due(reviewer, at_end=True), 2
-            if sample is None:
+            chosen = self._next_image(reviewer)
+            if chosen is None and self._release_abandoned(reviewer):
+                chosen = self._next_image(reviewer)
+            chosen = chosen or self._repeat_due(reviewer, at_end=True)
+            if chosen is None:
                 return False
+            sample, round_ = chosen
             if round_ == 1:
                 db.execute("UPDATE samples SET open = open - 1 WHERE sample = ?", (sample,))
             db.execute("INSERT INTO claims (reviewer, first_place, sample, round, claimed) VALUES (?, ?, ?, ?, ?)",
                        (reviewer, place, sample, round_, time.time()))  # fmt: skip
         return True
 
-    def _next_open(self, reviewer: str) -> int | None:
-        statement = (
+    def _next_image(self, reviewer: str) -> tuple[int, int] | None:
+        """The image that is next for a reviewer, and for which look: a repeated one when due, else one nobody has."""
+        if (due := self._repeat_due(reviewer)) is not None:
+            return due
+        row = self._one(
             "SELECT sample FROM samples WHERE open > 0 AND NOT EXISTS (SELECT 1 FROM claims WHERE reviewer = ? "
-            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1"
-        )
-        row = self._one(statement, reviewer)
-        if row is None and self._release_abandoned(reviewer):
-            row = self._one(statement, reviewer)
-        return int(row[0]) if row else None
+            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1", reviewer,
+        )  # fmt: skip
+        return (int(row[0]), 1) if row else None
+
+    def ahead(self, reviewer: str, place: int) -> dict[str, Any] | None:
+        """Facts of the image at a place, or that will probably be there; nobody is given it by this.
+
+        None where that cannot be told.
+        """
+        claim = self._claim_at(reviewer, place)
+        if claim is not None:
+            return self.facts(claim[1])
+        chosen = self._next_image(reviewer) if place == self.queued(reviewer) else None
+        return None if chosen is None else self.facts(chosen[0])
 
     def _release_abandoned(self, reviewer: str) -> int:
         """Offer to others what somebody took over a lease ago and never finished; their verdicts stay."""
@@ -130,7 +141,7 @@ class ReviewStore(ReviewDatabase):
             self._db.execute("UPDATE samples SET open = open + 1 WHERE sample = ?", (sample,))
         return len(stale)
 
-    def _repeat_due(self, reviewer: str, at_end: bool = False) -> int | None:
+    def _repeat_due(self, reviewer: str, at_end: bool = False) -> tuple[int, int] | None:
         """An image for the second look: those drawn for it, in the order of the first look, `GAP` images later."""
         taken, repeated = self._one(
             "SELECT COUNT(*) FILTER (WHERE round = 1), COUNT(*) FILTER (WHERE round = 2) FROM claims "
@@ -147,7 +158,7 @@ class ReviewStore(ReviewDatabase):
         )  # fmt: skip
         candidates = places if at_end else places[: -GAP or None]
         drawn = min(candidates, key=lambda row: share(self.plan.seed, "second pass", row[1]), default=None)
-        return None if drawn is None else int(drawn[0])
+        return None if drawn is None else (int(drawn[0]), 2)
 
     def facts(self, sample: int) -> dict[str, Any]:
         """What is known of an image, by its number.

@@ -52,7 +52,7 @@ function showProgress(progress) {
 function showItem(answer) {
   showProgress(answer.progress);
   if (answer.item === null) {
-    finish();
+    finish(left(answer.progress));
     return;
   }
   item = answer.item;
@@ -124,7 +124,13 @@ function leave(error) {
   showError(error.message);
 }
 
-function finish(text = "Nothing is left for you to judge. Thank you.") {
+function left({ judged, questions }) {
+  const rest = questions - judged;
+  if (!rest) return "Nothing is left to judge. Thank you.";
+  return `Nothing is left for you to judge now: others hold the remaining ${rest.toLocaleString("en")} question${rest === 1 ? "" : "s"}. What they leave for a day is offered to you. Thank you.`;
+}
+
+function finish(text) {
   item = null;
   $("question").textContent = text;
   $("place").textContent = "";
@@ -164,8 +170,8 @@ async function go(place) {
 async function ahead(from) {
   const next = from.place + from.questions - from.number;
   try {
-    const answer = await ask(`/api/place?${asks}&place=${next}`);
-    if (answer.item) prefetch(review, answer.item);
+    const image = await ask(`/api/ahead?${asks}&place=${next}`); // which does not take it from others
+    if (image.sample) prefetch(review, image);
   } catch { /* it is fetched again when it is wanted */ }
 }
 

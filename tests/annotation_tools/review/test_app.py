@@ -104,6 +104,18 @@ def test_a_verdict_comes_back_as_saved_with_progress(client):
     assert answer["progress"]["mine"] == 1
 
 
+def test_looking_ahead_takes_no_image_from_others(client):
+    item = ask(client)
+    coming = client.get("/api/ahead", params={"reviewer": "anna", "place": item["questions"]}).json()
+    assert coming == {"sample": 2, "is_empty": False}
+    ben = client.get("/api/place", params={"reviewer": "ben"}).json()["item"]
+    assert ben["sample"] == 2
+    coming = client.get("/api/ahead", params={"reviewer": "anna", "place": item["questions"]}).json()
+    assert coming["sample"] == 3
+    assert client.get("/api/ahead", params={"reviewer": "anna", "place": 99}).json() == {}
+    assert client.get("/api/ahead", params={"reviewer": "anna", "place": 0}).json()["sample"] == item["sample"]
+
+
 def test_undo_and_drafts(client):
     item = ask(client)
     who = {"review": client.params["review"], "reviewer": "anna"}

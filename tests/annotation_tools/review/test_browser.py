@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from annotation_tools.review.model import Judgement
 from annotation_tools.review.store import ReviewStore
 
 from ..conftest import free_port
@@ -142,6 +143,24 @@ def test_undo_waits_for_the_verdict_under_way_and_takes_that_back(page, tmp_path
     at(page, 0)
     page.keyboard.press("z")
     page.locator("#error", has_text="There is nothing to undo").wait_for()
+    assert page.faults == []
+
+
+def test_the_next_image_is_fetched_and_left_to_others_and_the_end_says_who_has_the_rest(page, tmp_path):
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    with page.expect_response(re.compile("/picture/2")):
+        start(page)
+    assert store.rows("SELECT reviewer, sample FROM claims") == [("anna", 1)]
+    while (item := store.item("ben")) is not None:
+        store.judge(Judgement(review=store.review, reviewer="ben", item=item.item, place=item.place, revision=0,
+                              verdict="accept", key=f"ben-{item.place:05d}"))  # fmt: skip
+    page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=cleo")
+    page.get_by_text("others hold the remaining 2 questions. What they leave for a day").wait_for()
+    page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=anna")
+    for place in range(2):
+        at(page, place)
+        page.keyboard.press("1")
+    page.get_by_text("Nothing is left to judge. Thank you.").wait_for()
     assert page.faults == []
 
 

@@ -89,6 +89,20 @@ def test_overlap_images_go_to_as_many_people_as_planned(tmp_path):
     assert [len(judge_all(store, name)) for name in ("anna", "ben", "cleo")] == [15, 15, 0]
 
 
+def test_what_is_looked_ahead_at_is_what_comes(tmp_path):
+    store = make(tmp_path, count=GAP + 10, plan=Plan(overlap=0.5, second_pass=0.3), questions=2)
+    guesses, taken = [], []
+    while (item := store.item("anna")) is not None:
+        if item.number == 0:
+            guess = store.ahead("anna", item.place + 2)
+            guesses.append(guess and guess["sample"])
+            taken.append(item.sample)
+        store.judge(verdict(store, "anna", item.place))
+    hits = [guess == came for guess, came in zip(guesses, taken[1:], strict=False)]
+    assert taken != sorted(taken)
+    assert all(hits[: GAP + 8])
+
+
 def test_the_second_look_shows_no_earlier_verdict(tmp_path):
     store = make(tmp_path, count=GAP + 10, plan=Plan(overlap=0, second_pass=0.2), questions=1)
     asked = judge_all(store, "anna")
