@@ -57,23 +57,29 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Pictu
 
     Args:
         path: JPEG, PNG or TIFF.
-        bands: of a TIFF that are red, green and blue, from 1; None takes the first three, or the only one three times.
+        bands: of a TIFF or 16-bit PNG that are red, green and blue, from 1; None takes the first three, or the only one
+            three times.
 
     Raises:
         DataFormatError: not readable, or a band it does not have; names the file.
     """
     if path.suffix.lower() in (".tif", ".tiff"):
-        return _read_tiff(path, bands)
+        return _read_raster(path, bands)
     content = path.read_bytes()
     try:
         with Image.open(io.BytesIO(content)) as image:
-            deep = image.mode in _MODES_16
+            deep = image.mode in _MODES_16 or _png_depth(content) == 16
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataFormatError(f"{path}: not a readable picture ({error})") from None
     if deep:
-        return _encoded(stretch(np.asarray(open_picture(content)).astype(np.float64)[None]))
+        return _read_raster(path, bands)
     stored, (height, width) = rgb_content(content, path)
     return Picture(stored, height, width)
+
+
+def _png_depth(content: bytes) -> int | None:
+    """Bits a channel of a PNG, None for anything else; Pillow shows 16-bit colours as 8 bits and says nothing."""
+    return content[24] if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 24 else None
 
 
 def without_rotation(content: bytes) -> bytes:
@@ -116,14 +122,16 @@ def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     return out
 
 
-def _read_tiff(path: Path, bands: tuple[int, int, int] | None) -> Picture:
+def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> Picture:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+    with path.open("rb") as file:  # named, for other formats of GDAL may send it to further files and addresses
+        driver = "GTiff" if _png_depth(file.read(32)) is None else "PNG"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
+            with rasterio.open(path, driver=driver) as source:
                 chosen = bands or ((1, 2, 3) if source.count >= 3 else (1, 1, 1))
                 if max(chosen) > source.count or min(chosen) < 1:
                     raise DataFormatError(f"{path}: has {source.count} bands, so --bands {chosen} cannot be read")
@@ -134,7 +142,7 @@ def _read_tiff(path: Path, bands: tuple[int, int, int] | None) -> Picture:
                 transform = list(source.transform)[:6] if placed else None
                 crs = source.crs.to_wkt() if source.crs else None
     except RasterioError as error:
-        raise DataFormatError(f"{path}: not a TIFF that can be read ({error})") from None
+        raise DataFormatError(f"{path}: not a TIFF or PNG that can be read ({error})") from None
     shown = pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float64), valid)
     picture = _encoded(shown)
     resolution = pixel_size(transform, crs, picture.height, picture.width)

@@ -1,7 +1,8 @@
 """COCO annotation files: polygons, compressed and plain RLE. They are written by `earthreason.data.exports`.
 
-Polygons mark the pixels that pycocotools fills, which at the outline are not those whose centres lie inside: they are
-what every other reader of COCO sees. It takes crossing lines as even-odd and cuts at the border, as `--repair` promises.
+Polygons mark the pixels that pycocotools fills, which at the outline are not those whose centres lie inside: they
+are what every other reader of COCO sees. It takes crossing lines as even-odd and cuts at the border, as `--repair`
+promises.
 """
 
 from __future__ import annotations

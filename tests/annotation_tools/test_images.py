@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,6 +57,33 @@ def test_a_deep_png_is_stretched(tmp_path):
     Image.fromarray(deep).save(tmp_path / "deep.png")
     picture = read_picture(tmp_path / "deep.png")
     assert (picture.height, picture.width) == (20, 30)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_deep_png_of_colours_is_stretched_band_by_band(tmp_path, channels):
+    import cv2
+
+    deep = np.random.default_rng(0).integers(100, 2000, (20, 30, channels)).astype(np.uint16)
+    deep[..., 2] *= 9  # red: OpenCV has blue first
+    if channels == 4:
+        deep[..., 3] = 65535
+    assert cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    picture = read_picture(tmp_path / "deep.png")
+    shown = np.asarray(Image.open(io.BytesIO(picture.content)))
+    assert (picture.height, picture.width, shown.shape) == (20, 30, (20, 30, 3))
+    expected = stretch(deep[..., 2::-1].transpose(2, 0, 1).astype(float)).transpose(1, 2, 0)
+    assert np.array_equal(shown, expected)
+    assert (shown.min(), shown.max()) == (0, 255)
+
+
+def test_a_file_that_would_send_the_reader_elsewhere_is_refused(tmp_path):
+    source = write_geotiff(tmp_path / "secret.tif")
+    band = f"<SimpleSource><SourceFilename>{source}</SourceFilename></SimpleSource>"
+    (tmp_path / "v.tif").write_text(
+        f'<VRTDataset rasterXSize="60" rasterYSize="40"><VRTRasterBand band="1">{band}</VRTRasterBand></VRTDataset>'
+    )
+    with pytest.raises(DataFormatError, match=r"v\.tif: not a TIFF or PNG that can be read"):
+        read_picture(tmp_path / "v.tif")
 
 
 def test_a_band_that_is_not_there_is_named(tmp_path):
