@@ -108,7 +108,7 @@ def prelabel(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also where there is a mask to correct already.")] = False,
 ) -> None:
-    """Draw first masks for people to correct.
+    """Draw first masks for people to correct. They are kept as they come: stopped, it goes on where it was.
 
     Example: python -m annotation_tools masks prelabel work --model grabcut
     """
@@ -119,7 +119,7 @@ def prelabel(
 
     workspace = Workspace.open(work)
     helper = build_helper(model, checkpoint, device)
-    with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar, workspace.changing():
+    with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar:
         found = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
     empty = sum(drawing.is_empty for drawing in found.values())
     told = f"{len(found)} pre-annotations by {model}, {empty} of them empty"
