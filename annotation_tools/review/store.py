@@ -248,8 +248,8 @@ class ReviewStore(ReviewDatabase):
     def _saw_answers(self, item: Item, reviewer: str) -> bool:
         """Whether a reviewer was told the answers about an image, at any of its questions in this look."""
         row = self._one(
-            "SELECT 1 FROM items JOIN events USING (item) WHERE items.sample = ? AND events.reviewer = ? "
-            "AND events.round = ? AND events.kind = 'answers' LIMIT 1", item.sample, reviewer, item.round,
+            "SELECT 1 FROM events INDEXED BY events_of_item WHERE reviewer = ? AND round = ? AND kind = 'answers' "
+            "AND item IN (SELECT item FROM items WHERE sample = ?) LIMIT 1", reviewer, item.round, item.sample,
         )  # fmt: skip
         return row is not None
 
