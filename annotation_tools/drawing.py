@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -54,6 +56,21 @@ class Drawing:
     def mask(self) -> np.ndarray:
         """(height, width) bool."""
         return decode_rle(self.segmentation)
+
+    @property
+    def saved(self) -> datetime:
+        """When, in UTC where no zone is stated; the first of all times where unknown."""
+        try:
+            moment = datetime.fromisoformat(self.created)
+        except ValueError:
+            return datetime.min.replace(tzinfo=UTC)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 digits that change with what was drawn, and by whom."""
+        said = self.annotator, self.key, self.version, self.category, self.height, self.width
+        return hashlib.sha256(repr((said, self.segmentation["counts"])).encode()).hexdigest()[:16]
 
 
 def draw(image: str, mask: np.ndarray, category: str | None = None, **facts: object) -> Drawing:

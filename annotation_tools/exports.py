@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from annotation_tools.formats.cvat import write_cvat
 from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import task_of_drawing
 from annotation_tools.formats.vectors import Frame, write_geojson
+from annotation_tools.images import suffix_of_content, without_rotation
 from annotation_tools.release import AgreedSamples, Reviewed
 from annotation_tools.review.verdicts import Settled
 from annotation_tools.workspace import Consensus, Workspace
@@ -24,30 +24,30 @@ from earthreason.files import atomic_path, refuse_taken, write_json, write_text
 Write = Callable[[Workspace, dict[str, Drawing], Path], None]
 
 
-def _names(workspace: Workspace, drawings: dict[str, Drawing]) -> dict[str, str]:
-    return {name: workspace.tasks[name].picture for name in drawings}
-
-
-def _copy_pictures(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
+def _copy_pictures(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> dict[str, str]:
+    """Write pictures as their pixels lie, for these tools obey an EXIF rotation; returns file names by task."""
     folder.mkdir(parents=True, exist_ok=True)
+    names = {}
     for name in drawings:
-        shutil.copyfile(workspace.picture(name), folder / workspace.tasks[name].picture)
+        content = without_rotation(workspace.picture(name).read_bytes())
+        names[name] = name + suffix_of_content(content)
+        (folder / names[name]).write_bytes(content)
+    return names
 
 
 def _write_cvat(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
-    _copy_pictures(workspace, drawings, folder / "images")
-    write_cvat(folder / "annotations.xml", drawings.values(), _names(workspace, drawings))
+    names = _copy_pictures(workspace, drawings, folder / "images")
+    write_cvat(folder / "annotations.xml", drawings.values(), names)
 
 
 def _write_labelme(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
-    _copy_pictures(workspace, drawings, folder)
-    for name, drawing in drawings.items():
-        write_json(folder / f"{name}.json", document_of_drawing(drawing, workspace.tasks[name].picture))
+    for name, file_name in _copy_pictures(workspace, drawings, folder).items():
+        write_json(folder / f"{name}.json", document_of_drawing(drawings[name], file_name))
 
 
 def _write_labelstudio(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> None:
-    _copy_pictures(workspace, drawings, folder / "images")
-    tasks = [task_of_drawing(drawing, f"images/{workspace.tasks[name].picture}") for name, drawing in drawings.items()]
+    names = _copy_pictures(workspace, drawings, folder / "images")
+    tasks = [task_of_drawing(drawing, f"images/{names[name]}") for name, drawing in drawings.items()]
     write_json(folder / "tasks.json", tasks, indent=None)
 
 
@@ -78,6 +78,7 @@ class Written:
 
     counts: dict[str, int]
     undrawn: list[str]
+    unadjudicated: list[str]
     unsettled: list[str]
     rejected: list[str]
 
@@ -107,15 +108,15 @@ def export_workspace(
         with atomic_path(out) as folder:
             TOOLS[form](workspace, {name: entry.drawing for name, entry in agreed.entries.items()}, folder)
             write_text(folder / "provenance.jsonl", "".join(map(_provenance_line, agreed.entries.values())))
-        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
+        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
     if form == "release":
         _require_questions(workspace, agreed)
     if reviews is None:
         core.export(agreed, form, out)
-        return Written(agreed.counts, agreed.undrawn, agreed.unsettled, [])
+        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
     reviewed = Reviewed(agreed, reviews)
     core.export(reviewed, form, out)
-    return Written(reviewed.counts, agreed.undrawn, agreed.unsettled, reviewed.rejected)
+    return Written(reviewed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, reviewed.rejected)
 
 
 def _provenance_line(entry: Consensus) -> str:

@@ -44,7 +44,12 @@ class Picture:
     @property
     def suffix(self) -> str:
         """`.png` or `.jpg`, by the first bytes."""
-        return ".png" if self.content[:4] == b"\x89PNG" else ".jpg"
+        return suffix_of_content(self.content)
+
+
+def suffix_of_content(content: bytes) -> str:
+    """`.png` or `.jpg`, by the first bytes of a picture that is one of both."""
+    return ".png" if content[:4] == b"\x89PNG" else ".jpg"
 
 
 def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Picture:
@@ -52,23 +57,29 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Pictu
 
     Args:
         path: JPEG, PNG or TIFF.
-        bands: of a TIFF that are red, green and blue, from 1; None takes the first three, or the only one three times.
+        bands: of a TIFF or 16-bit PNG that are red, green and blue, from 1; None takes the first three, or the only one
+            three times.
 
     Raises:
         DataFormatError: not readable, or a band it does not have; names the file.
     """
     if path.suffix.lower() in (".tif", ".tiff"):
-        return _read_tiff(path, bands)
+        return _read_raster(path, bands)
     content = path.read_bytes()
     try:
         with Image.open(io.BytesIO(content)) as image:
-            deep = image.mode in _MODES_16
+            deep = image.mode in _MODES_16 or _png_depth(content) == 16
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataFormatError(f"{path}: not a readable picture ({error})") from None
     if deep:
-        return _encoded(stretch(np.asarray(open_picture(content)).astype(np.float64)[None]))
+        return _read_raster(path, bands)
     stored, (height, width) = rgb_content(content, path)
     return Picture(stored, height, width)
+
+
+def _png_depth(content: bytes) -> int | None:
+    """Bits a channel of a PNG, None for anything else; Pillow shows 16-bit colours as 8 bits and says nothing."""
+    return content[24] if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 24 else None
 
 
 def without_rotation(content: bytes) -> bytes:
@@ -81,6 +92,16 @@ def without_rotation(content: bytes) -> bytes:
         if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
             return content
         return png_bytes(Image.fromarray(np.asarray(image.convert("RGB"))))
+
+
+def same_pixels(one: Path, other: Path) -> bool:
+    """Whether two picture files show the same colours, however they are encoded."""
+    first, second = one.read_bytes(), other.read_bytes()
+    return first == second or np.array_equal(_colours(first), _colours(second))
+
+
+def _colours(content: bytes) -> np.ndarray:
+    return np.asarray(open_picture(content).convert("RGB"))
 
 
 def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -101,14 +122,16 @@ def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     return out
 
 
-def _read_tiff(path: Path, bands: tuple[int, int, int] | None) -> Picture:
+def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> Picture:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+    with path.open("rb") as file:  # named, for other formats of GDAL may send it to further files and addresses
+        driver = "GTiff" if _png_depth(file.read(32)) is None else "PNG"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
+            with rasterio.open(path, driver=driver) as source:
                 chosen = bands or ((1, 2, 3) if source.count >= 3 else (1, 1, 1))
                 if max(chosen) > source.count or min(chosen) < 1:
                     raise DataFormatError(f"{path}: has {source.count} bands, so --bands {chosen} cannot be read")
@@ -119,7 +142,7 @@ def _read_tiff(path: Path, bands: tuple[int, int, int] | None) -> Picture:
                 transform = list(source.transform)[:6] if placed else None
                 crs = source.crs.to_wkt() if source.crs else None
     except RasterioError as error:
-        raise DataFormatError(f"{path}: not a TIFF that can be read ({error})") from None
+        raise DataFormatError(f"{path}: not a TIFF or PNG that can be read ({error})") from None
     shown = pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float64), valid)
     picture = _encoded(shown)
     resolution = pixel_size(transform, crs, picture.height, picture.width)
@@ -133,27 +156,36 @@ def _encoded(bands: np.ndarray) -> Picture:
 
 
 def pixel_size(transform: list[float] | None, crs: str | None, height: int, width: int) -> float | None:
-    """Metres per pixel: the root of a pixel's area on the ground, at the image's middle where degrees are given.
+    """Metres per pixel on the ground: the root of the area of the pixel at the image's middle, on the ellipsoid.
+
+    What a projection stretches counts: a metre of EPSG:3857 is half a metre at 60 degrees north.
 
     Args:
         transform: a, b, c, d, e, f of the pixel-to-world map.
-        crs: of the world coordinates.
+        crs: of the world coordinates; one of a plane that is nowhere on a globe has its units taken as they are.
         height: of the image, pixels.
         width: of the image, pixels.
+
+    Returns:
+        Six significant digits; None where the place is unknown or lies outside what the CRS can describe.
     """
-    from pyproj import CRS
+    from pyproj import CRS, Transformer
 
     if transform is None or crs is None:
         return None
     a, b, c, d, e, f = transform
     system = CRS.from_user_input(crs)
-    if not system.is_geographic:
-        metres = system.axis_info[0].unit_conversion_factor
-        return math.sqrt(abs(a * e - b * d)) * metres
-    geod = system.get_geod()
-    if geod is None:
-        return None
+    globe, geod = system.geodetic_crs, system.get_geod()
+    if globe is None or geod is None:
+        return _significant(math.sqrt(abs(a * e - b * d)) * system.axis_info[0].unit_conversion_factor)
     x, y = a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f
-    right = geod.inv(x, y, x + a, y + d)[2]
-    down = geod.inv(x, y, x + b, y + e)[2]
-    return math.sqrt(right * down)
+    corners = Transformer.from_crs(system, globe, always_xy=True).transform([x, x + a, x + b], [y, y + d, y + e])
+    (east, *easts), (north, *norths) = np.degrees(np.asarray(corners) * globe.axis_info[0].unit_conversion_factor)
+    if not np.isfinite([east, north, *easts, *norths]).all():
+        return None
+    azimuths, _, (right, down) = geod.inv([east, east], [north, north], easts, norths)
+    return _significant(math.sqrt(right * down * abs(math.sin(math.radians(azimuths[1] - azimuths[0])))))
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.6g}")

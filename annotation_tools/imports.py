@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from annotation_tools.formats.labelme import read_labelme
 from annotation_tools.formats.labelstudio import read_labelstudio
 from annotation_tools.formats.vectors import Frame, rasterise_vectors
 from annotation_tools.images import SUFFIXES, read_picture
-from annotation_tools.workspace import Task, Workspace, is_workspace
+from annotation_tools.workspace import Task, Workspace, fault_of, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
 from earthreason.data.pictures import mask_of
@@ -41,14 +42,14 @@ class ImportOptions:
     """How things are taken in.
 
     Attributes:
-        split: of pictures that come without one.
+        split: of pictures that come without one; None leaves it as it is, and makes new ones `test`.
         ground_resolution: metres per pixel of pictures that do not tell; None leaves it unknown.
         bands: red, green and blue of a TIFF, from 1.
         annotator: who drew the masks; None makes them pre-annotations, to be corrected.
         read: how annotation files are read.
     """
 
-    split: str = "test"
+    split: str | None = None
     ground_resolution: float | None = None
     bands: tuple[int, int, int] | None = None
     annotator: str | None = None
@@ -60,10 +61,11 @@ PLAIN = ImportOptions()
 
 @dataclass(frozen=True)
 class Imported:
-    """What came in: new images, and masks."""
+    """What came in: new images, and masks; and how many pre-annotations went with the pictures they were of."""
 
     images: int
     masks: int
+    dropped: int = 0
 
 
 def import_images(
@@ -76,62 +78,143 @@ def import_images(
     Raises:
         EarthReasonError: what is wrong with the source; names the file.
     """
-    workspace = Workspace(root)
-    with workspace.changing():
-        return _take_in(workspace, _arrivals(source, options), options, progress)
+    return import_all(root, source, (), options, progress)[0]
 
 
-def _take_in(workspace: Workspace, arrivals: Iterable[Arrival], options: ImportOptions, progress: Progress) -> Imported:
-    root = workspace.root
+def import_masks(root: Path, path: Path, options: ImportOptions = PLAIN) -> Imported:
+    """Take the masks of an annotation file, or of a folder of them, into a workspace that has their images.
+
+    Nothing is added unless everything can be.
+
+    Raises:
+        EarthReasonError: what is wrong; names file and shape.
+    """
+    return import_all(root, None, [path], options)[0]
+
+
+def import_all(
+    root: Path,
+    source: str | None,
+    masks: Sequence[Path],
+    options: ImportOptions = PLAIN,
+    progress: Progress = lambda _: None,
+) -> list[Imported]:
+    """Take images and masks of theirs into a workspace: everything, or nothing where any of it has a fault.
+
+    Args:
+        root: of the workspace; it is made where there is a source.
+        source: of the images, None for masks of images that are there.
+        masks: annotation files, or folders of them.
+        options: how.
+        progress: called with 1 for each image.
+
+    Returns:
+        What came from the source, if there is one, and from each of the masks.
+
+    Raises:
+        EarthReasonError: what is wrong; names file and shape.
+    """
+    workspace = Workspace(root) if source is not None else Workspace.open(root)
+    with workspace.changing(), tempfile.TemporaryDirectory(prefix=".import-", dir=root) as scratch:
+        old = workspace.tasks if is_workspace(root) else {}
+        arrivals = [] if source is None else _arrivals(source, options, old)
+        coming, batches = _receive(arrivals, Path(scratch), old, options, progress)
+        if source is not None and not coming:
+            raise DataNotFoundError("the source holds no pictures")
+        tasks = old | coming
+        batches += [_masks_of(path, tasks, options) for path in masks]
+        replaced = workspace.replaced(coming.values(), Path(scratch))
+        # Nothing was changed so far, and nothing of what follows looks for faults.
+        _move_in(workspace, coming, Path(scratch))
+        dropped = workspace.drop_prelabels(replaced)
+        for drawings in batches:
+            _keep(workspace, drawings)
+    counts = [len(drawings) for drawings in batches]
+    if source is None:
+        return [Imported(0, count) for count in counts]
+    first, *others = counts
+    return [Imported(len(tasks) - len(old), first, dropped), *(Imported(0, count) for count in others)]
+
+
+def _receive(
+    arrivals: Iterable[Arrival], scratch: Path, old: Mapping[str, Task], options: ImportOptions, progress: Progress
+) -> tuple[dict[str, Task], list[list[Drawing]]]:
+    """The tasks that come, their pictures in `scratch`; and their masks, as one batch if any picture came."""
     tasks: dict[str, Task] = {}
     drawings: list[Drawing] = []
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=root) as scratch:
-        for task, content, mask in arrivals:
-            if task.task in tasks:
-                raise DataFormatError(
-                    f"two pictures are named {task.task!r}; ids are file stems, so give one of them another name"
-                )
-            (Path(scratch) / task.picture).write_bytes(content)
-            tasks[task.task] = task
-            if mask is not None:
-                drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", tool="import",
-                                     key="import"))  # fmt: skip
-            progress(1)
-        if not tasks:
-            raise DataNotFoundError("the source holds no pictures")
-        workspace.check_tasks(tasks.values())
-        (root / "images").mkdir(exist_ok=True)
-        old = workspace.tasks if is_workspace(root) else {}
-        for task in tasks.values():
-            (Path(scratch) / task.picture).replace(root / "images" / task.picture)
-        new = workspace.add_tasks(tasks.values())
-        for name in old:
-            if old[name].picture != workspace.tasks[name].picture:
-                (root / "images" / old[name].picture).unlink(missing_ok=True)
-    _keep(workspace, drawings, options)
-    return Imported(new, len(drawings))
+    for task, content, mask in arrivals:
+        if task.task in tasks:
+            raise DataFormatError(
+                f"two pictures are named {task.task!r}; ids are file stems, so give one of them another name"
+            )
+        (scratch / task.picture).write_bytes(content)
+        tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
+        if mask is not None:
+            drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", created=_now(),
+                                 tool="import", key="import"))  # fmt: skip
+        progress(1)
+    _refuse_faults(drawings, tasks, "the source")
+    return tasks, [drawings] if tasks else []
 
 
-def _keep(workspace: Workspace, drawings: list[Drawing], options: ImportOptions) -> None:
+def _move_in(workspace: Workspace, tasks: Mapping[str, Task], scratch: Path) -> None:
+    if not tasks:
+        return
+    images = workspace.root / "images"
+    images.mkdir(exist_ok=True)
+    before = {name: workspace.tasks[name].picture for name in tasks if is_workspace(workspace.root)
+              and name in workspace.tasks}  # fmt: skip
+    for task in tasks.values():
+        (scratch / task.picture).replace(images / task.picture)
+    workspace.add_tasks(tasks.values())
+    for name, picture in before.items():
+        if picture != tasks[name].picture:
+            (images / picture).unlink(missing_ok=True)
+
+
+def _masks_of(path: Path, tasks: Mapping[str, Task], options: ImportOptions) -> list[Drawing]:
+    drawings = [
+        replace(drawing, annotator=options.annotator or drawing.annotator, created=drawing.created or _now(),
+                tool=drawing.tool or path.name, key=drawing.key or path.name)
+        for drawing in read_masks(path, tasks, options.read)
+    ]  # fmt: skip
     if not drawings:
-        return
-    if options.annotator is not None:
-        workspace.add_drawings(drawings)
-        return
-    faults = [fault for drawing in drawings if (fault := workspace.fault_of(drawing))]
+        raise DataNotFoundError(
+            f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts "
+            "only as 'no target' where the file says so, or with --unmarked-is-empty"
+        )
+    _refuse_faults(drawings, tasks, str(path))
+    return drawings
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, Task], place: str) -> None:
+    twice = Counter((drawing.image, drawing.annotator, drawing.key) for drawing in drawings)
+    faults = [f"{image}: drawn {count} times" for (image, _, _), count in twice.items() if count > 1]
+    faults += [fault for drawing in drawings if (fault := fault_of(drawing, tasks))]
     if faults:
-        raise DrawingError(str(workspace.root), faults)
-    workspace.write_prelabels(workspace.prelabels() | {drawing.image: drawing for drawing in drawings})
+        raise DrawingError(place, faults)
 
 
-def _arrivals(source: str, options: ImportOptions) -> Iterator[Arrival]:
+def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
+    """As drawings where somebody is said to have drawn them, else as pre-annotations."""
+    if any(drawing.annotator for drawing in drawings):
+        workspace.add_drawings(drawings)
+    elif drawings:
+        workspace.write_prelabels(workspace.prelabels() | {drawing.image: drawing for drawing in drawings})
+
+
+def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Task]) -> Iterator[Arrival]:
     path = Path(source).expanduser()
     if not path.exists() and source not in CONFIGS:
         raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
     if path.exists() and not _holds_samples(path):
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         for file in files:
-            yield _of_picture(file, options)
+            yield _of_picture(file, options, there)
         return
     for split, record in read_all(open_source(source)):
         yield _of_record(split, record)
@@ -152,11 +235,12 @@ def _holds_samples(path: Path) -> bool:
     return True
 
 
-def _of_picture(path: Path, options: ImportOptions) -> Arrival:
+def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, Task]) -> Arrival:
     picture = read_picture(path, options.bands)
     name = file_stem(path.stem)
+    split = options.split or (there[name].split if name in there else "test")
     task = Task(
-        name, name + picture.suffix, picture.height, picture.width, options.split,
+        name, name + picture.suffix, picture.height, picture.width, split,
         picture.ground_resolution or options.ground_resolution, transform=picture.transform, crs=picture.crs,
     )  # fmt: skip
     return task, picture.content, None
@@ -172,39 +256,7 @@ def _of_record(split: str, record: Record) -> Arrival:
     return task, record.image, mask_of(record.mask, Path(name))
 
 
-def import_masks(root: Path, path: Path, options: ImportOptions = PLAIN) -> Imported:
-    """Take the masks of an annotation file, or of a folder of them, into a workspace that has their images.
-
-    Nothing is added unless everything can be.
-
-    Raises:
-        EarthReasonError: what is wrong; names file and shape.
-    """
-    workspace = Workspace.open(root)
-    with workspace.changing():
-        drawings = [
-            replace(drawing, annotator=options.annotator or drawing.annotator, tool=drawing.tool or path.name,
-                    key=drawing.key or path.name)
-            for drawing in read_masks(path, workspace, options.read)
-        ]  # fmt: skip
-        if not drawings:
-            raise DataNotFoundError(
-                f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts "
-                "only as 'no target' where the file says so, or with --unmarked-is-empty"
-            )
-        twice = Counter((drawing.image, drawing.annotator, drawing.key) for drawing in drawings)
-        faults = [f"{image}: drawn {count} times" for (image, _, _), count in twice.items() if count > 1]
-        faults += [fault for drawing in drawings if (fault := workspace.fault_of(drawing))]
-        if faults:
-            raise DrawingError(str(path), faults)
-        if any(drawing.annotator for drawing in drawings):
-            workspace.add_drawings(drawings)
-        else:
-            _keep(workspace, drawings, options)
-    return Imported(0, len(drawings))
-
-
-def read_masks(path: Path, workspace: Workspace, options: ReadOptions = AS_STATED) -> list[Drawing]:
+def read_masks(path: Path, tasks: Mapping[str, Task], options: ReadOptions = AS_STATED) -> list[Drawing]:
     """The drawings in COCO, labelme, CVAT, Label Studio or vector files, or in a folder of PNG masks or such files.
 
     Raises:
@@ -217,7 +269,7 @@ def read_masks(path: Path, workspace: Workspace, options: ReadOptions = AS_STATE
         files = [p for p in everything if p.suffix.lower() in (".json", ".xml", *VECTORS)] or [
             p for p in everything if p.suffix.lower() == ".png"
         ]
-        return [drawing for file in files for drawing in read_masks(file, workspace, options)]
+        return [drawing for file in files for drawing in read_masks(file, tasks, options)]
     if not path.is_file():
         raise DataNotFoundError(f"there is no file or folder {path}")
     suffix = path.suffix.lower()
@@ -226,7 +278,7 @@ def read_masks(path: Path, workspace: Workspace, options: ReadOptions = AS_STATE
     if suffix == ".png":
         return [draw(path.stem, mask_of(path.read_bytes(), path))]
     if suffix in VECTORS:
-        return _of_vectors(path, workspace, options)
+        return _of_vectors(path, tasks, options)
     if suffix != ".json":
         raise DataFormatError(f"{path}: known masks are .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
                               f".png and {', '.join(VECTORS)}")  # fmt: skip
@@ -235,7 +287,7 @@ def read_masks(path: Path, workspace: Workspace, options: ReadOptions = AS_STATE
     if isinstance(document, list):
         return read_labelstudio(path, options)
     if document.get("type") == "FeatureCollection":
-        return _of_vectors(path, workspace, options)
+        return _of_vectors(path, tasks, options)
     if "shapes" in document:
         return read_labelme(path, options)
     if "images" in document and "annotations" in document:
@@ -243,8 +295,8 @@ def read_masks(path: Path, workspace: Workspace, options: ReadOptions = AS_STATE
     raise DataFormatError(f"{path}: neither COCO, labelme, Label Studio nor GeoJSON, by its keys")
 
 
-def _of_vectors(path: Path, workspace: Workspace, options: ReadOptions) -> list[Drawing]:
-    placed = [task for task in workspace.tasks.values() if task.transform is not None]
+def _of_vectors(path: Path, tasks: Mapping[str, Task], options: ReadOptions) -> list[Drawing]:
+    placed = [task for task in tasks.values() if task.transform is not None]
     if not placed:
         raise EarthReasonError(
             f"{path}: vectors lie in the world, but no image of the workspace is georeferenced; import GeoTIFFs"

@@ -48,7 +48,10 @@ def import_(
     unmarked_is_empty: Annotated[
         bool, typer.Option("--unmarked-is-empty", help="An image listed without shapes holds no target.")
     ] = False,
-    split: Annotated[str, typer.Option("--split", help="Of pictures without one: train, validation or test.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Of pictures without one: train, validation, test.", show_default="test if new"),
+    ] = None,
     gsd: Annotated[float | None, typer.Option("--gsd", min=0.001, help="Metres per pixel where no file tells.")] = None,
     bands: Annotated[str | None, typer.Option("--bands", help="Red, green, blue of TIFFs, such as 4,3,2.")] = None,
 ) -> None:
@@ -59,24 +62,27 @@ def import_(
     from tqdm import tqdm
 
     from annotation_tools.formats.base import ReadOptions
-    from annotation_tools.imports import ImportOptions, import_images, import_masks
+    from annotation_tools.imports import ImportOptions, import_all
     from earthreason.data.schema import SPLIT_ALIASES, SPLITS
     from earthreason.errors import UnknownNameError
 
     if source is None and not masks:
         raise EarthReasonError("nothing to import: give SRC, --masks, or both")
-    split = SPLIT_ALIASES.get(split, split)
-    if split not in SPLITS:
+    split = split and SPLIT_ALIASES.get(split, split)
+    if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     read = ReadOptions(category, repair, unmarked_is_empty)
     options = ImportOptions(split, gsd, _bands(bands), annotator, read)
+    with tqdm(unit="image", desc="importing", leave=False) as bar:
+        found = import_all(work, source, masks or (), options, bar.update)
     if source is not None:
-        with tqdm(unit="image", desc="importing", leave=False) as bar:
-            found = import_images(work, source, options, bar.update)
-        stdout().print(f"{work}: {found.images} new images, {found.masks} masks with them", soft_wrap=True)
-    for path in masks or []:
-        found = import_masks(work, path, options)
-        stdout().print(f"{path}: {found.masks} masks", soft_wrap=True)
+        images, *found = found
+        stdout().print(f"{work}: {images.images} new images, {images.masks} masks with them", soft_wrap=True)
+        if images.dropped:
+            told = f"{images.dropped} pre-annotations went with the pictures that were replaced"
+            stdout().print(told, soft_wrap=True)
+    for path, of_path in zip(masks or (), found, strict=True):
+        stdout().print(f"{path}: {of_path.masks} masks", soft_wrap=True)
 
 
 def _bands(text: str | None) -> tuple[int, int, int] | None:
@@ -102,7 +108,7 @@ def prelabel(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also where there is a mask to correct already.")] = False,
 ) -> None:
-    """Draw first masks for people to correct.
+    """Draw first masks for people to correct. They are kept as they come: stopped, it goes on where it was.
 
     Example: python -m annotation_tools masks prelabel work --model grabcut
     """
@@ -113,7 +119,7 @@ def prelabel(
 
     workspace = Workspace.open(work)
     helper = build_helper(model, checkpoint, device)
-    with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar, workspace.changing():
+    with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar:
         found = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
     empty = sum(drawing.is_empty for drawing in found.values())
     told = f"{len(found)} pre-annotations by {model}, {empty} of them empty"
@@ -165,7 +171,14 @@ def start(
         shown = len(workspace.tasks) if only is None else len(only)
         with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
             pushed = push_project(
-                client, workspace, url or LOCAL, categories or (), overlap, only, restore_config, bar.update
+                client,
+                workspace,
+                (url or LOCAL).rstrip("/"),
+                categories or (),
+                overlap,
+                only,
+                restore_config,
+                bar.update,
             )
         console = stdout()
         console.print(
@@ -221,21 +234,20 @@ def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None
     Example: python -m annotation_tools masks collect work
     """
     from annotation_tools.labelstudio.client import Client
-    from annotation_tools.labelstudio.project import LOCAL
+    from annotation_tools.labelstudio.project import LOCAL, known_server
     from annotation_tools.labelstudio.server import login_of
 
     workspace = Workspace.open(work)
-    known = workspace.server()
-    if not known:
-        raise EarthReasonError(f"{work} has no project on a Label Studio yet; run `masks start`")
-    local = url is None and known["server"] == LOCAL
+    known = known_server(workspace, url and url.rstrip("/"))
+    local = known.name == LOCAL
     if not local and token is None:
-        raise EarthReasonError(
-            f"{known['server']} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there"
-        )
+        raise EarthReasonError(f"{known.name} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
     secret = login_of(work / "label-studio").token if local else token
-    with Client(url or known["url"], secret or "") as client:
-        _collect(client, workspace, LOCAL if local else url or known["server"], repair)
+    with Client(known.url, secret or "") as client:
+        _collect(client, workspace, known.name, repair)
+    for other in workspace.servers():
+        if other != known.name:
+            stdout().print(f"not asked: {other}, which has a project, too (--url {other})", soft_wrap=True)
 
 
 def _collect(client: Client, workspace: Workspace, server: str, repair: bool = False) -> None:
@@ -275,7 +287,9 @@ def export(
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
     console.print(f"{out}: {counts}", soft_wrap=True)
-    for names, why in ((written.unsettled, "wait for a third person"), (written.undrawn, "nobody has drawn"),
+    for names, why in ((written.unsettled, "wait for a third person"),
+                       (written.unadjudicated, "drawn after the last `adjudicate`"),
+                       (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
                        (written.rejected, "had all questions rejected")):  # fmt: skip
         if names:
             console.print(f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",

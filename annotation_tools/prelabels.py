@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import islice
 
 import numpy as np
 from PIL import Image
 
-from annotation_tools.drawing import Drawing, draw
+from annotation_tools.drawing import Drawing
 from annotation_tools.workspace import Task, Workspace
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import nearest_indices
+from earthreason.masks.rle import encode_mask
+from earthreason.predictions.predict import predict_samples
 from earthreason.predictors import Saliency
-from earthreason.types import Predictor
+from earthreason.types import Prediction, Predictor, Sample
 
+KEPT_EVERY = 20.0
+"""Seconds of predictions that a kill may cost."""
 _SIDE = 512
 """GrabCut works on a copy of at most so many pixels a side: its time grows with the pixels."""
 _ROUNDS = 4
@@ -137,7 +141,9 @@ def prelabel(
     batch_size: int = 4,
     progress: Callable[[int], object] = lambda _: None,
 ) -> dict[str, Drawing]:
-    """Predict tasks and keep the masks as pre-annotations, written when all are there; returns the new ones.
+    """Predict tasks and keep the masks as pre-annotations; returns the new ones.
+
+    They are kept every `KEPT_EVERY` seconds and when it ends, be it by an error or by Ctrl-C; only then others wait.
 
     Args:
         workspace: whose tasks.
@@ -146,30 +152,47 @@ def prelabel(
         question: asked of every image; None asks each task's own first question.
         replace: also tasks that have a pre-annotation, such as an imported mask.
         batch_size: images a call.
-        progress: called with how many are done.
+        progress: called with 1 for each image.
 
     Raises:
         EarthReasonError: the predictor returned a mask of another size.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    before, found = workspace.prelabels(), dict[str, Drawing]()
-    waiting = iter([task for name, task in workspace.tasks.items() if replace or name not in before])
-    while tasks := list(islice(waiting, batch_size)):
-        images = [Image.open(workspace.picture(task.task)).convert("RGB") for task in tasks]
-        asked = [question or (task.questions[0] if task.questions else _ASK) for task in tasks]
-        for task, mask in zip(tasks, predictor.predict(images, asked), strict=True):
-            pixels = _checked(mask, task, name)
-            found[task.task] = draw(task.task, pixels, task.category, tool=name, created=now, key="prelabel")
-        progress(len(tasks))
-    workspace.write_prelabels(before | found)
+    before, found, coming = workspace.prelabels(), dict[str, Drawing](), dict[str, Drawing]()
+    waiting = [task for name, task in workspace.tasks.items() if replace or name not in before]
+    samples = (_sample_of(task, workspace, question) for task in waiting)
+    began = time.monotonic()
+    try:
+        for prediction in predict_samples(predictor, samples, batch_size=batch_size):
+            task = workspace.tasks[prediction.sample_id]
+            coming[task.task] = _drawing_of(prediction, task, name)
+            if time.monotonic() - began > KEPT_EVERY:
+                found |= _keep(workspace, coming, replace)
+                coming, began = {}, time.monotonic()
+            progress(1)
+    finally:
+        found |= _keep(workspace, coming, replace)
     return found
 
 
-def _checked(mask: np.ndarray | None, task: Task, name: str) -> np.ndarray:
-    if mask is None:
-        return np.zeros((task.height, task.width), bool)
-    if mask.shape != (task.height, task.width):
-        raise EarthReasonError(
-            f"{name} returned a mask of {mask.shape} for {task.task!r}, whose image is {task.height} x {task.width}"
-        )
-    return mask.astype(bool)
+def _sample_of(task: Task, workspace: Workspace, question: str | None) -> Sample:
+    image = Image.open(workspace.picture(task.task)).convert("RGB")
+    unknown = np.broadcast_to(np.False_, (task.height, task.width))
+    return Sample(task.task, image, unknown, [question or (task.questions[0] if task.questions else _ASK)])
+
+
+def _drawing_of(prediction: Prediction, task: Task, tool: str) -> Drawing:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    segmentation = prediction.segmentation or encode_mask(np.zeros((task.height, task.width), bool))
+    category = task.category if prediction.segmentation else None
+    return Drawing(task.task, segmentation, category, created=now, tool=tool, key="prelabel")
+
+
+def _keep(workspace: Workspace, drawings: dict[str, Drawing], replace: bool) -> dict[str, Drawing]:
+    """Write pre-annotations; without `replace` only where nobody brought another one meanwhile."""
+    if not drawings:
+        return {}
+    with workspace.changing():
+        there = workspace.prelabels()
+        kept = {task: drawing for task, drawing in drawings.items() if replace or task not in there}
+        workspace.write_prelabels(there | kept)
+    return kept

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.review.verdicts import Settled
+from annotation_tools.review.verdicts import Judged, Settled, mask_hash
 from annotation_tools.workspace import Consensus, Task, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record, encode_mask_png
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
+
+_LISTED = 5
 
 
 class AgreedSamples:
@@ -24,7 +26,8 @@ class AgreedSamples:
     Attributes:
         name: of the format.
         counts: samples by split.
-        undrawn: tasks nobody has drawn.
+        undrawn: tasks that nobody (of one annotator's samples: that person) has drawn.
+        unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
     """
 
@@ -34,13 +37,16 @@ class AgreedSamples:
         """Take the consensus, or the drawings of one annotator.
 
         Raises:
-            EarthReasonError: several people drew and nothing was adjudicated, or nothing is settled.
+            EarthReasonError: several people drew and nothing was adjudicated, drawings changed since, or nothing is
+                settled.
         """
         self._workspace = workspace
         self.entries = settled_entries(workspace, annotator)
         consensus = workspace.consensus() if annotator is None else {}
         self.unsettled = [task for task, entry in consensus.items() if not entry.settled]
-        self.undrawn = [task for task in workspace.tasks if task not in self.entries and task not in consensus]
+        drawn = workspace.drawings() if annotator is None else self.entries
+        self.undrawn = [task for task in workspace.tasks if task not in drawn]
+        self.unadjudicated = [task for task in drawn if consensus and task not in consensus]
         if not self.entries:
             raise EarthReasonError(
                 f"{workspace.root}: no image has a mask that stands; draw, collect and adjudicate first"
@@ -59,7 +65,7 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
     """The masks that stand, by task.
 
     Raises:
-        EarthReasonError: several people drew an image and nothing was adjudicated.
+        EarthReasonError: several people drew an image and nothing was adjudicated, or drawings changed since.
     """
     drawings = workspace.drawings()
     if annotator is not None:
@@ -79,6 +85,12 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
                 "`adjudicate` first, or name one with --annotator"
             )
         return {task: _alone(several[0]) for task, several in drawings.items()}
+    stale = [task for task, entry in consensus.items() if not entry.is_of(drawings.get(task, []))]
+    if stale:
+        raise EarthReasonError(
+            f"{workspace.root}: {len(stale)} images were drawn again after `adjudicate` ({stale[0]!r}, ...), so what "
+            "it made of them is out of date; run `adjudicate` again"
+        )
     return {task: entry for task, entry in consensus.items() if entry.settled}
 
 
@@ -110,6 +122,16 @@ def _record(task: Task, entry: Consensus, picture: Path) -> Record:
     )  # fmt: skip
 
 
+def _changed(record: Record, judged: Judged | None) -> str:
+    """What of a sample is not as it was judged; empty where it is, or where nothing was judged."""
+    if judged is None:
+        return ""
+    if record.questions != judged.questions:
+        return f"{record.sample_id!r} has other questions"
+    mask = mask_hash(record.mask, Path(record.sample_id))
+    return "" if mask == judged.mask else f"{record.sample_id!r} has another mask"
+
+
 class Reviewed:
     """The samples of a source with reviewed questions: rejected ones dropped, edited ones replaced.
 
@@ -122,20 +144,30 @@ class Reviewed:
         """Apply verdicts.
 
         Raises:
-            EarthReasonError: every question was rejected, or the review is of other samples.
+            EarthReasonError: every question was rejected, or the review is of other samples, or of other questions or
+                another mask of one of them.
         """
         self._source, self._verdicts = source, settled.verdicts
         gone = Counter(sample for (sample, _), (verdict, _) in settled.verdicts.items() if verdict == "reject")
-        self.rejected = sorted(sample for sample, count in gone.items() if count >= settled.questions[sample])
+        self.rejected = sorted(
+            sample for sample, count in gone.items() if count >= len(settled.judged[sample].questions)
+        )
         self.counts: dict[str, int] = {}
-        without, unknown = set(self.rejected), set(settled.questions)
+        without, known, stale = set(self.rejected), False, list[str]()
         for split in source.counts:
-            ids = [record.sample_id for record in source.read(split)]
-            unknown -= set(ids)
-            kept = sum(sample_id not in without for sample_id in ids)
+            kept = 0
+            for record in source.read(split):
+                known |= record.sample_id in settled.samples
+                kept += record.sample_id not in without
+                stale += filter(None, [_changed(record, settled.judged.get(record.sample_id))])
             self.counts |= {split: kept} if kept else {}
-        if unknown == set(settled.questions):
+        if not known:
             raise EarthReasonError("the review is of other samples than these")
+        if stale:
+            raise EarthReasonError(
+                f"{len(stale)} samples are not what the review judged: {'; '.join(stale[:_LISTED])}"
+                f"{'; ...' if len(stale) > _LISTED else ''}. Make a new review of them, or leave --reviews out"
+            )
         if not self.counts:
             raise EarthReasonError("every question was rejected; nothing is left to write")
 

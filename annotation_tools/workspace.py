@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
+from annotation_tools.images import same_pixels
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
-from earthreason.files import write_text
+from earthreason.files import write_json, write_text
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 SERVER = "server.json"
@@ -72,6 +74,7 @@ class Consensus:
         reason: why it is not settled.
         iou: lowest IoU between two of the drawings, None for a single one.
         behind: annotator, time, seconds, tool and version of every drawing it was made from.
+        sources: fingerprints of these drawings, sorted.
     """
 
     drawing: Drawing
@@ -80,6 +83,57 @@ class Consensus:
     reason: str = ""
     iou: float | None = None
     behind: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+    def is_of(self, drawings: Iterable[Drawing]) -> bool:
+        """Whether it was made from these very drawings."""
+        return self.sources == fingerprints(drawings)
+
+
+def fingerprints(drawings: Iterable[Drawing]) -> list[str]:
+    """Those of all drawings, sorted."""
+    return sorted(drawing.fingerprint for drawing in drawings)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Our projects on one Label Studio.
+
+    Attributes:
+        name: `local`, or the address of a team's own.
+        url: where it answered last.
+        projects: ids by what they show: `all` tasks, or the `queue` of a third person.
+    """
+
+    name: str
+    url: str
+    projects: dict[str, int]
+
+
+_TOGETHER = (("questions", "answers", "reasoning_type"), ("category",), ("source",))
+_OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
+"""Facts that belong together, by the one that says whether they are known; the latter hold for one size only."""
+
+
+def with_facts_of(new: Task, old: Task) -> Task:
+    """The new task with what it does not know and the old one did."""
+    same_size = (new.height, new.width) == (old.height, old.width)
+    groups = _TOGETHER + (_OF_THE_SIZE if same_size else ())
+    kept = [name for group in groups if not getattr(new, group[0]) for name in group]
+    return replace(new, **{name: getattr(old, name) for name in kept})
+
+
+def fault_of(drawing: Drawing, tasks: Mapping[str, Task]) -> str:
+    """Why a drawing cannot belong to its task; empty if it can."""
+    task = tasks.get(drawing.image)
+    if task is None:
+        return f"{drawing.image}: the workspace has no image of this name"
+    if (drawing.height, drawing.width) != (task.height, task.width):
+        return (
+            f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, the image is {task.width} x "
+            f"{task.height}; it was resized. Draw it on the original, or import the image it was drawn on"
+        )
+    return ""
 
 
 def is_workspace(path: Path) -> bool:
@@ -140,22 +194,38 @@ class Workspace:
         self._tasks = merged
         return len(merged) - len(before)
 
-    def check_tasks(self, tasks: Iterable[Task]) -> None:
-        """Refuse to replace an image that people have drawn on by one of another size.
+    def replaced(self, tasks: Iterable[Task], folder: Path) -> list[str]:
+        """Tasks that are there with another picture than the one that comes.
+
+        Args:
+            tasks: that come.
+            folder: their pictures are in.
 
         Raises:
-            DataFormatError: names the task.
+            DataFormatError: people have drawn on the one that is there, or see it on a Label Studio; names the task.
         """
-        if not is_workspace(self.root):
-            return
-        drawn = {drawing.image for drawing in self.versions()}
+        there = self.tasks if is_workspace(self.root) else {}
+        seen = {drawing.image for drawing in self.versions()} | set(there if self.servers() else ())
+        found = []
         for task in tasks:
-            old = self.tasks.get(task.task)
-            if old and task.task in drawn and (old.height, old.width) != (task.height, task.width):
+            old = there.get(task.task)
+            if old is None or self._is_shown_by(old, folder / task.picture, task):
+                continue
+            if task.task in seen:
                 raise DataFormatError(
-                    f"task {task.task!r} was drawn on {old.width} x {old.height} pixels; the new image has "
-                    f"{task.width} x {task.height}. Give the new image another name"
+                    f"task {task.task!r} was drawn on, or is on a Label Studio, with another picture ({old.width} x "
+                    f"{old.height} pixels; the new one has {task.width} x {task.height}). Give the new image another "
+                    "name"
                 )
+            found.append(task.task)
+        return found
+
+    def _is_shown_by(self, old: Task, picture: Path, new: Task) -> bool:
+        """Whether a picture has the pixels of a task's own; one that was lost is believed to, if the size is right."""
+        if (old.height, old.width) != (new.height, new.width):
+            return False
+        there = self.picture(old.task)
+        return not there.is_file() or same_pixels(there, picture)
 
     def versions(self) -> list[Drawing]:
         """Every version of every drawing."""
@@ -167,7 +237,7 @@ class Workspace:
         newest: dict[tuple[str, str], Drawing] = {}
         for drawing in self.versions():
             key = drawing.image, drawing.annotator
-            if key not in newest or _age(drawing) >= _age(newest[key]):
+            if key not in newest or _recency(drawing) >= _recency(newest[key]):
                 newest[key] = drawing
         found: dict[str, list[Drawing]] = defaultdict(list)
         for (image, _), drawing in sorted(newest.items()):
@@ -181,7 +251,7 @@ class Workspace:
             DrawingError: some do not fit their image or have none; nothing is added then.
         """
         coming = list(drawings)
-        faults = [fault for drawing in coming if (fault := self.fault_of(drawing))]
+        faults = [fault for drawing in coming if (fault := fault_of(drawing, self.tasks))]
         if faults:
             raise DrawingError(str(self.root), faults)
         kept = self.versions()
@@ -199,18 +269,6 @@ class Workspace:
         _write(self.root / DRAWINGS, [asdict(drawing) for drawing in kept])
         return counts
 
-    def fault_of(self, drawing: Drawing) -> str:
-        """Why a drawing cannot belong to its task; empty if it can."""
-        task = self.tasks.get(drawing.image)
-        if task is None:
-            return f"{drawing.image}: the workspace has no image of this name"
-        if (drawing.height, drawing.width) != (task.height, task.width):
-            return (
-                f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, the image is {task.width} x "
-                f"{task.height}; it was resized. Draw it on the original, or import the image it was drawn on"
-            )
-        return ""
-
     def prelabels(self) -> dict[str, Drawing]:
         """What a model or a helper drew, by task."""
         path = self.root / PRELABELS
@@ -219,6 +277,14 @@ class Workspace:
     def write_prelabels(self, drawings: dict[str, Drawing]) -> None:
         """Keep pre-annotations, replacing those before."""
         _write(self.root / PRELABELS, [asdict(drawing) for drawing in drawings.values()])
+
+    def drop_prelabels(self, tasks: Iterable[str]) -> int:
+        """Forget the pre-annotations of tasks whose picture is another one now; returns how many there were."""
+        before = self.prelabels()
+        gone = set(tasks) & set(before)
+        if gone:
+            self.write_prelabels({name: drawing for name, drawing in before.items() if name not in gone})
+        return len(gone)
 
     def consensus(self) -> dict[str, Consensus]:
         """What `adjudicate` made, by task; empty before."""
@@ -232,22 +298,41 @@ class Workspace:
         """Keep what the drawings come to, replacing what stood before."""
         _write(self.root / CONSENSUS, [asdict(entry) for entry in entries])
 
-    def server(self) -> dict[str, Any]:
-        """What is known of the project on Label Studio; empty before `masks start`."""
+    def servers(self) -> dict[str, Server]:
+        """Our projects on every Label Studio by the server's name, the last used one last; empty before `masks start`.
+
+        Raises:
+            DataFormatError: the file is something else.
+        """
         path = self.root / SERVER
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            entries = known.get("servers", [known])  # once there was one server, and the file was its entry
+            found = [Server(entry["server"], entry["url"], dict(entry["projects"])) for entry in entries]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataFormatError(f"{path}: not written by annotation_tools ({error})") from None
+        return {server.name: server for server in found}
+
+    def write_server(self, server: Server) -> None:
+        """Keep the projects on a server, as the last used one."""
+        others = [other for name, other in self.servers().items() if name != server.name]
+        rows = [{"server": one.name, "url": one.url, "projects": one.projects} for one in (*others, server)]
+        write_json(self.root / SERVER, {"servers": rows})
 
 
-def _age(drawing: Drawing) -> tuple[str, int]:
-    return drawing.created, drawing.version
+def _recency(drawing: Drawing) -> tuple[datetime, int]:
+    return drawing.saved, drawing.version
 
 
 def _read(path: Path, make: Any) -> Iterator[Any]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            yield make(json.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
+    with path.open(encoding="utf-8") as file:  # str.splitlines would also split at U+2028 and U+0085 inside a text
+        for number, line in enumerate(file, start=1):
+            try:
+                yield make(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:

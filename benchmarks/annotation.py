@@ -45,7 +45,7 @@ def review(images: int) -> None:
         client = TestClient(create_app(store))
         for judged in (0, count // 2, count - 200):
             fill(store, judged)
-            times = [one_round(client) for _ in range(100)]
+            times = [one_round(client, store.review) for _ in range(100)]
             for name, values in zip(("next question", "verdict"), zip(*times, strict=True), strict=True):
                 spread = (
                     f"median {1e3 * statistics.median(values):.1f} ms, 95 % below {1e3 * np.percentile(values, 95):.1f}"
@@ -61,18 +61,22 @@ def fill(store: object, upto: int) -> None:
 
     assert isinstance(store, ReviewStore)
     for place in range(store.progress("filler")["mine"], upto):
-        assert store.item("filler", place) is not None
-        store.judge(Judgement(reviewer="filler", place=place, verdict="accept", revision=0, key=str(uuid.uuid4())))
+        item = store.item("filler", place)
+        assert item is not None
+        store.judge(Judgement(review=store.review, reviewer="filler", item=item.item, place=place, verdict="accept",
+                              revision=0, key=str(uuid.uuid4())))  # fmt: skip
 
 
-def one_round(client: object) -> tuple[float, float]:
+def one_round(client: object, review: str) -> tuple[float, float]:
     from fastapi.testclient import TestClient
 
     assert isinstance(client, TestClient)
     began = time.perf_counter()
-    item = client.get("/api/place", params={"reviewer": "filler"}).json()["item"]
+    who = {"review": review, "reviewer": "filler"}
+    item = client.get("/api/place", params=who).json()["item"]
     shown = time.perf_counter()
-    body = {"reviewer": "filler", "place": item["place"], "verdict": "accept", "revision": 0, "key": str(uuid.uuid4())}
+    body = {**who, "item": item["item"], "place": item["place"], "verdict": "accept", "revision": 0,
+            "key": str(uuid.uuid4())}  # fmt: skip
     assert client.post("/api/verdict", json=body).status_code == 200
     return shown - began, time.perf_counter() - shown
 

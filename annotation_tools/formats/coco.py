@@ -1,4 +1,9 @@
-"""COCO annotation files: polygons, compressed and plain RLE. They are written by `earthreason.data.exports`."""
+"""COCO annotation files: polygons, compressed and plain RLE. They are written by `earthreason.data.exports`.
+
+Polygons mark the pixels that pycocotools fills, which at the outline are not those whose centres lie inside: they
+are what every other reader of COCO sees. It takes crossing lines as even-odd and cuts at the border, as `--repair`
+promises.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import AS_STATED, ReadOptions, checked_size, drawing_of_shapes, stem
-from annotation_tools.formats.polygons import burn, checked_polygon
+from annotation_tools.formats.polygons import checked_polygon
 from earthreason.data.referring import mask_of_annotation
 from earthreason.data.sources import named
 from earthreason.errors import DataFormatError
@@ -54,9 +59,8 @@ def _mask(annotation: dict[str, Any], size: tuple[int, int], place: str, options
     segmentation = annotation["segmentation"]
     if isinstance(segmentation, list) and segmentation and not isinstance(segmentation[0], dict):
         rings = [np.asarray(ring, np.float64).reshape(-1, 2).tolist() for ring in segmentation]
-        shapes = [checked_polygon(ring, *size, place, options.repair) for ring in rings]
-        if options.repair:
-            return np.logical_or.reduce([burn(shape, *size) for shape in shapes])
+        for ring in rings:
+            checked_polygon(ring, *size, place, options.repair)
     try:
         return mask_of_annotation(segmentation, *size)
     except DataFormatError as error:

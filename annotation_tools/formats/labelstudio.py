@@ -141,7 +141,7 @@ def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
 
 
 def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """The drawings of an exported JSON file (format "JSON"), one for every annotation.
+    """The drawings of an exported JSON file (format "JSON"), one for every annotation that is not a skipped task.
 
     Raises:
         DataFormatError: not such a file, or a region that cannot be a mask; names task and region.
@@ -153,6 +153,8 @@ def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawi
             data = task["data"]
             image = str(data.get("task") or stem(str(data[IMAGE])))
             for annotation in task.get("annotations", []):
+                if annotation.get("was_cancelled"):
+                    continue
                 results = annotation["result"]
                 size = _size(data, results, f"{path}, task {number}")
                 drawing = drawing_of_results(results, image, size, f"{path}, task {number}", options)

@@ -30,7 +30,7 @@ def from_row_runs(runs: Sequence[int], height: int, width: int) -> np.ndarray:
     Raises:
         DataFormatError: they are negative or do not fill the box.
     """
-    lengths = np.asarray(runs, np.int64)
-    if (lengths < 0).any() or lengths.sum() != height * width:
-        raise DataFormatError(f"runs of {int(lengths.sum())} pixels in a box of {height} x {width}")
-    return (np.repeat(np.arange(lengths.size), lengths) % 2 == 1).reshape(height, width)
+    total = sum(map(int, runs))  # whole numbers of Python: 64 bits would wrap around to a sum that fits
+    if min(runs, default=0) < 0 or total != height * width:
+        raise DataFormatError(f"runs of {total} pixels in a box of {height} x {width}")
+    return (np.repeat(np.arange(len(runs)), np.asarray(runs, np.int64)) % 2 == 1).reshape(height, width)

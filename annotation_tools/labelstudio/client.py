@@ -10,11 +10,12 @@ from typing import Any, Self
 
 import httpx
 
-from annotation_tools.images import without_rotation
+from annotation_tools.images import suffix_of_content, without_rotation
 from earthreason.errors import EarthReasonError
 
 _PAGE = 50
 _TIMEOUT = 120.0
+_MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 class LabelStudioError(EarthReasonError):
@@ -147,8 +148,8 @@ class Client:
     def upload_picture(self, project: int, path: Path) -> str:
         """Upload a picture; returns its address on the server."""
         content = without_rotation(path.read_bytes())
-        suffix, media = (".png", "image/png") if content[:4] == b"\x89PNG" else (".jpg", "image/jpeg")
-        files = {"file": (path.stem + suffix, content, media)}
+        suffix = suffix_of_content(content)
+        files = {"file": (path.stem + suffix, content, _MEDIA[suffix])}
         answer = self.call(
             "POST", f"/api/projects/{project}/import", params={"commit_to_project": "false"}, files=files
         )

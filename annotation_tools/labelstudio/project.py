@@ -13,9 +13,8 @@ from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.labelstudio import BRUSH, IMAGE, drawing_of_results, provenance_of, results_of_drawing
 from annotation_tools.labelstudio.client import Client, GoneError
 from annotation_tools.labelstudio.config import check_config, label_config
-from annotation_tools.workspace import SERVER, Task, Workspace
+from annotation_tools.workspace import Server, Task, Workspace
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.files import write_json
 
 LOCAL = "local"
 """The server whose data are in the workspace itself, whatever port it has."""
@@ -73,9 +72,9 @@ def push_project(
     names = list(workspace.tasks) if only is None else [name for name in workspace.tasks if name in set(only)]
     if not names:
         raise EarthReasonError(f"{workspace.root}: there is no task to show")
-    known = workspace.server()
     config = label_config(categories or _expected(workspace))
-    projects = known["projects"] if known.get("server") == server else {}
+    known = workspace.servers().get(server)
+    projects = known.projects if known else {}
     project = projects.get(slot)
     settings = None if project is None else _settings(client, project)
     if project is None or settings is None:
@@ -85,7 +84,7 @@ def push_project(
         client.set_config(project, config)
     else:
         check_config(settings["label_config"], f"{client.url}, project {project}")
-    write_json(workspace.root / SERVER, {"server": server, "url": client.url, "projects": projects | {slot: project}})
+    workspace.write_server(Server(server, client.url, projects | {slot: project}))
     there = {str(task["data"].get("task")) for task in client.tasks(project)}
     missing = [workspace.tasks[name] for name in names if name not in there]
     prelabels = workspace.prelabels()
@@ -128,6 +127,22 @@ def describe(task: Task) -> str:
     return f"{task.width} x {task.height} pixels, {scale}"
 
 
+def known_server(workspace: Workspace, name: str | None = None) -> Server:
+    """The server of a name, or the last used one.
+
+    Raises:
+        EarthReasonError: the workspace has no project there.
+    """
+    known = workspace.servers()
+    if not known:
+        raise EarthReasonError(f"{workspace.root} has no project on a Label Studio yet; run `masks start`")
+    if name is None:
+        return list(known.values())[-1]
+    if name not in known:
+        raise EarthReasonError(f"{workspace.root} has no project on {name}; it has some on {', '.join(known)}")
+    return known[name]
+
+
 def collect_drawings(client: Client, workspace: Workspace, server: str, options: ReadOptions = AS_STATED) -> Collected:
     """Fetch every annotation and keep it. What can be read is kept even if other annotations have faults.
 
@@ -135,16 +150,12 @@ def collect_drawings(client: Client, workspace: Workspace, server: str, options:
         EarthReasonError: there is no project, or its configuration was edited.
         DrawingError: annotations that cannot be read, tasks or projects that were deleted; the others are kept.
     """
-    known = workspace.server()
-    if not known:
-        raise EarthReasonError(f"{workspace.root} has no project on a Label Studio yet; run `masks start`")
-    if known["server"] != server:
-        raise EarthReasonError(f"{workspace.root} has its project on {known['server']}, not on {server}")
+    known = known_server(workspace, server)
     users = client.users()
     drawings: list[Drawing] = []
     faults: list[str] = []
     skipped = undrawn = 0
-    for slot, project in known["projects"].items():
+    for slot, project in known.projects.items():
         settings = _settings(client, project)
         if settings is None:
             faults.append(
@@ -157,6 +168,7 @@ def collect_drawings(client: Client, workspace: Workspace, server: str, options:
             name = str(entry["data"].get("task"))
             seen.add(name)
             found, wrong, skips = _of_task(entry, name, workspace, users, client.version, options)
+            found = [replace(drawing, key=_key_on(server, drawing.key)) for drawing in found]
             drawings += found
             faults += wrong
             skipped += skips
@@ -170,6 +182,11 @@ def collect_drawings(client: Client, workspace: Workspace, server: str, options:
         kept = f"{counts['new']} new and {counts['changed']} changed drawings were kept"
         raise DrawingError(client.url, faults, kept)
     return Collected(counts, skipped, undrawn)
+
+
+def _key_on(server: str, key: str) -> str:
+    """Servers count their annotations from 1, each for itself."""
+    return key if server == LOCAL else f"{key} on {server}"
 
 
 def _of_task(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.quality.masks import mask_iou
 from annotation_tools.release import provenance
-from annotation_tools.workspace import Consensus
+from annotation_tools.workspace import Consensus, fingerprints
 from earthreason.errors import UnknownNameError
 
 
@@ -59,7 +59,7 @@ def adjudicate(drawings: Mapping[str, Sequence[Drawing]], rules: Rules) -> list[
     """
     if rules.method not in METHODS:
         raise UnknownNameError("method", rules.method, METHODS)
-    return [_settle(list(several), rules) for several in drawings.values()]
+    return [replace(_settle(list(several), rules), sources=fingerprints(several)) for several in drawings.values()]
 
 
 def _settle(several: list[Drawing], rules: Rules) -> Consensus:
@@ -67,7 +67,7 @@ def _settle(several: list[Drawing], rules: Rules) -> Consensus:
     lowest = min((mask_iou(a.mask, b.mask) for a, b in combinations(several, 2)), default=None)
     final = [drawing for drawing in several if drawing.annotator in rules.adjudicators]
     if final:
-        chosen = max(final, key=lambda drawing: drawing.created)
+        chosen = max(final, key=lambda drawing: drawing.saved)
         return Consensus(_agreed(chosen.image, chosen.mask, chosen.category), "adjudicator", True, "", lowest, behind)
     if len(several) == 1:
         enough = rules.min_drawings <= 1

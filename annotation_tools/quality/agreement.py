@@ -144,7 +144,7 @@ def _people(drawings: Mapping[str, Sequence[Drawing]], pairs: Sequence[MaskPair]
     for several in drawings.values():
         for drawing in several:
             own[drawing.annotator].append(drawing)
-    return [_person(name, sorted(work, key=lambda d: d.created), ious) for name, work in sorted(own.items())]
+    return [_person(name, sorted(work, key=lambda d: d.saved), ious) for name, work in sorted(own.items())]
 
 
 def _person(name: str, work: list[Drawing], ious: Mapping[tuple[str, str], list[float]]) -> Person:

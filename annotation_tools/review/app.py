@@ -14,9 +14,10 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
+from annotation_tools.review.database import Conflict, OtherReview
 from annotation_tools.review.model import LONGEST_TEXT, REASONS, Item, Judgement
 from annotation_tools.review.pictures import PREVIEW, Box, overlay_png, picture_bytes
-from annotation_tools.review.store import Conflict, ReviewStore
+from annotation_tools.review.store import ReviewStore
 from earthreason.errors import EarthReasonError
 
 HERE = Path(__file__).parent
@@ -34,9 +35,16 @@ SHORTCUTS = (
 
 
 class Who(BaseModel):
-    """Someone who takes back the last verdict."""
+    """Someone on a page of a review."""
 
+    review: str = Field(min_length=1, max_length=64)
     reviewer: str = Field(min_length=1, max_length=60)
+
+
+class Undo(Who):
+    """The verdict that is to be taken back: its event."""
+
+    event: int = Field(ge=1)
 
 
 class Draft(Who):
@@ -72,7 +80,8 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
 
     @app.exception_handler(EarthReasonError)
     async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 409 if isinstance(error, Conflict) else 404)
+        told = {"error": str(error), "other_review": isinstance(error, OtherReview)}
+        return JSONResponse(told, 409 if isinstance(error, Conflict) else 404)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -90,19 +99,26 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
     def review(reviewer: str) -> str:
         name = clean_name(reviewer)
         return pages.get_template("review.html").render(
-            reviewer=name, reasons=list(REASONS.items()), shortcuts=SHORTCUTS, longest=LONGEST_TEXT
+            review=store.review, reviewer=name, reasons=list(REASONS.items()), shortcuts=SHORTCUTS, longest=LONGEST_TEXT
         )
 
     @app.get("/api/place")
-    def place(reviewer: str, place: int | None = None) -> dict[str, Any]:
+    def place(review: str, reviewer: str, place: int | None = None) -> dict[str, Any]:
+        store.require(review)
         name = clean_name(reviewer)
         item = store.item(name, place)
         return {"item": None if item is None else payload(item), "progress": store.progress(name)}
 
+    @app.get("/api/ahead")
+    def ahead(review: str, reviewer: str, place: int) -> dict[str, Any]:
+        store.require(review)
+        facts = store.ahead(clean_name(reviewer), place)
+        return {} if facts is None else {name: facts[name] for name in ("sample", "is_empty")}
+
     @app.get("/api/answers")
-    def answers(reviewer: str, place: int) -> dict[str, list[str]]:
-        item = store.item(clean_name(reviewer), place)
-        return {"answers": [] if item is None else item.facts["answers"]}
+    def answers(review: str, reviewer: str, place: int) -> dict[str, list[str]]:
+        store.require(review)
+        return {"answers": store.answers(clean_name(reviewer), place)}
 
     @app.post("/api/verdict")
     def verdict(judgement: Judgement) -> dict[str, Any]:
@@ -110,21 +126,26 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         return {"item": payload(item), "progress": store.progress(judgement.reviewer)}
 
     @app.post("/api/undo")
-    def undo(who: Who) -> dict[str, Any]:
-        return {"place": store.undo(who.reviewer), "progress": store.progress(who.reviewer)}
+    def undo(wanted: Undo) -> dict[str, Any]:
+        store.require(wanted.review)
+        place = store.undo(wanted.reviewer, wanted.event)
+        return {"place": place, "progress": store.progress(wanted.reviewer)}
 
     @app.post("/api/draft")
     def draft(text: Draft) -> dict[str, bool]:
+        store.require(text.review)
         store.draft(text.reviewer, text.place, text.text)
         return {"saved": True}
 
     @app.get("/picture/{sample}")
-    def picture(sample: int, box: str = "") -> Response:
+    def picture(sample: int, review: str, box: str = "") -> Response:
+        store.require(review)
         content, media = picture_bytes(folder / store.facts(sample)["picture"], parse_box(box))
         return Response(content, media_type=media, headers={"Cache-Control": "private, max-age=3600"})
 
     @app.get("/mask/{sample}")
-    def mask(sample: int, edge: bool = False, box: str = "") -> Response:
+    def mask(sample: int, review: str, edge: bool = False, box: str = "") -> Response:
+        store.require(review)
         content = overlay_png(folder / store.facts(sample)["mask"], edge, parse_box(box))
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
@@ -165,9 +186,10 @@ def payload(item: Item) -> dict[str, Any]:
     """
     facts = item.facts
     told = {
-        "place": item.place, "sample": item.sample, "number": item.number, "questions": facts["questions"],
-        "question": item.question, "answers": len(facts["answers"]), "height": facts["height"], "width": facts["width"],
-        "is_empty": facts["is_empty"], "ground_resolution": facts["ground_resolution"], "draft": item.draft,
+        "item": item.item, "place": item.place, "sample": item.sample, "number": item.number,
+        "questions": facts["questions"], "question": item.question, "answers": len(facts["answers"]),
+        "height": facts["height"], "width": facts["width"], "is_empty": facts["is_empty"],
+        "ground_resolution": facts["ground_resolution"], "draft": item.draft,
         "preview": max(facts["height"], facts["width"]) > PREVIEW, "verdict": item.verdict, "rest": item.rest,
         "after": None,
     }  # fmt: skip

@@ -28,27 +28,29 @@ class Judgement(BaseModel):
     """One verdict as the page sends it.
 
     Attributes:
+        review: id of the review that the page shows.
         reviewer: who.
+        item: number of the question that the page shows.
         place: position in the reviewer's own queue.
         verdict: accept, edit, reject or unsure.
         reasons: codes of `REASONS`; at least one where the verdict is reject or unsure.
         text: the new question of an edit.
         note: in the reviewer's words.
         seconds: the item was looked at, without idle time.
-        saw_answers: the answers, which often name the category, were opened before.
         revision: of the verdict that the page showed, 0 for none; a newer one in the store is not overwritten.
         key: made by the page, so that sending again does not count again.
     """
 
     model_config = ConfigDict(extra="forbid")
+    review: str = Field(min_length=1, max_length=64)
     reviewer: str = Field(min_length=1, max_length=60)
+    item: int = Field(ge=1)
     place: int = Field(ge=0)
     verdict: str
     reasons: list[str] = []
     text: str = Field(default="", max_length=LONGEST_TEXT)
     note: str = Field(default="", max_length=LONGEST_TEXT)
     seconds: float = Field(default=0, ge=0, le=86_400)
-    saw_answers: bool = False
     revision: int = Field(ge=0)
     key: str = Field(min_length=8, max_length=64)
 

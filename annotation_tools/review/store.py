@@ -7,18 +7,15 @@ survives `kill -9` and a power cut. Events are only ever appended; `verdicts` ho
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from annotation_tools.review.model import Item, Judgement, Plan
+from annotation_tools.review.database import Conflict, ReviewDatabase
+from annotation_tools.review.model import Item, Judgement
 from annotation_tools.review.schema import share
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataNotFoundError, EarthReasonError
 
 LEASE = 24 * 3600.0
 """Seconds after which an image that someone took and left unfinished is offered to others."""
@@ -26,63 +23,8 @@ GAP = 10
 """Images between the first look at one and the second."""
 
 
-class Conflict(EarthReasonError):
-    """The item was judged in another window meanwhile."""
-
-
-class ReviewStore:
-    """An open review. May be used from several threads."""
-
-    def __init__(self, path: Path) -> None:
-        """Open a store that `build_store` made.
-
-        Raises:
-            DataNotFoundError: there is none.
-            DataFormatError: the file is something else.
-        """
-        if not path.is_file():
-            raise DataNotFoundError(f"{path.parent} is no review: it has no {path.name}; make one with `review SRC`")
-        self.path = path
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
-        try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self.plan = Plan(**self.setting("plan"))
-            self.questions = int(self._one("SELECT COUNT(*) FROM items")[0])
-            self.images = int(self._one("SELECT COUNT(*) FROM samples")[0])
-        except (sqlite3.DatabaseError, TypeError) as error:
-            raise DataFormatError(f"{path}: not the store of a review ({error})") from None
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _one(self, statement: str, *values: Any) -> Any:
-        with self._lock:
-            return self._db.execute(statement, values).fetchone()
-
-    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
-
-    def setting(self, name: str) -> Any:
-        """A setting of the review, None if it was never kept."""
-        row = self._one("SELECT value FROM settings WHERE name = ?", name)
-        return None if row is None else json.loads(row[0])
+class ReviewStore(ReviewDatabase):
+    """An open review."""
 
     # What to judge.
 
@@ -130,6 +72,12 @@ class ReviewStore:
         )  # fmt: skip
         return (row[0], row[1], row[2]) if row and place < row[0] + row[3] else None
 
+    def _asked_at(self, reviewer: str, place: int) -> tuple[int, int, int]:
+        claim = self._claim_at(reviewer, place)
+        if claim is None:
+            raise EarthReasonError(f"{reviewer!r} was not asked anything at place {place}")
+        return claim
+
     def _first_open(self, reviewer: str) -> int:
         row = self._one(
             "SELECT claims.first_place + items.number FROM claims JOIN items USING (sample) LEFT JOIN verdicts "
@@ -143,28 +91,39 @@ class ReviewStore:
         """Put another image into a reviewer's queue: a repeated one when it is due, else the next that needs people."""
         place = self.queued(reviewer)
         with self._transaction() as db:
-            sample, round_ = self._repeat_due(reviewer), 2
-            if sample is None:
-                sample, round_ = self._next_open(reviewer), 1
-            if sample is None:
-                sample, round_ = self._repeat_due(reviewer, at_end=True), 2
-            if sample is None:
+            chosen = self._next_image(reviewer)
+            if chosen is None and self._release_abandoned(reviewer):
+                chosen = self._next_image(reviewer)
+            chosen = chosen or self._repeat_due(reviewer, at_end=True)
+            if chosen is None:
                 return False
+            sample, round_ = chosen
             if round_ == 1:
                 db.execute("UPDATE samples SET open = open - 1 WHERE sample = ?", (sample,))
             db.execute("INSERT INTO claims (reviewer, first_place, sample, round, claimed) VALUES (?, ?, ?, ?, ?)",
                        (reviewer, place, sample, round_, time.time()))  # fmt: skip
         return True
 
-    def _next_open(self, reviewer: str) -> int | None:
-        statement = (
+    def _next_image(self, reviewer: str) -> tuple[int, int] | None:
+        """The image that is next for a reviewer, and for which look: a repeated one when due, else one nobody has."""
+        if (due := self._repeat_due(reviewer)) is not None:
+            return due
+        row = self._one(
             "SELECT sample FROM samples WHERE open > 0 AND NOT EXISTS (SELECT 1 FROM claims WHERE reviewer = ? "
-            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1"
-        )
-        row = self._one(statement, reviewer)
-        if row is None and self._release_abandoned(reviewer):
-            row = self._one(statement, reviewer)
-        return int(row[0]) if row else None
+            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1", reviewer,
+        )  # fmt: skip
+        return (int(row[0]), 1) if row else None
+
+    def ahead(self, reviewer: str, place: int) -> dict[str, Any] | None:
+        """Facts of the image at a place, or that will probably be there; nobody is given it by this.
+
+        None where that cannot be told.
+        """
+        claim = self._claim_at(reviewer, place)
+        if claim is not None:
+            return self.facts(claim[1])
+        chosen = self._next_image(reviewer) if place == self.queued(reviewer) else None
+        return None if chosen is None else self.facts(chosen[0])
 
     def _release_abandoned(self, reviewer: str) -> int:
         """Offer to others what somebody took over a lease ago and never finished; their verdicts stay."""
@@ -182,7 +141,7 @@ class ReviewStore:
             self._db.execute("UPDATE samples SET open = open + 1 WHERE sample = ?", (sample,))
         return len(stale)
 
-    def _repeat_due(self, reviewer: str, at_end: bool = False) -> int | None:
+    def _repeat_due(self, reviewer: str, at_end: bool = False) -> tuple[int, int] | None:
         """An image for the second look: those drawn for it, in the order of the first look, `GAP` images later."""
         taken, repeated = self._one(
             "SELECT COUNT(*) FILTER (WHERE round = 1), COUNT(*) FILTER (WHERE round = 2) FROM claims "
@@ -199,7 +158,7 @@ class ReviewStore:
         )  # fmt: skip
         candidates = places if at_end else places[: -GAP or None]
         drawn = min(candidates, key=lambda row: share(self.plan.seed, "second pass", row[1]), default=None)
-        return None if drawn is None else int(drawn[0])
+        return None if drawn is None else (int(drawn[0]), 2)
 
     def facts(self, sample: int) -> dict[str, Any]:
         """What is known of an image, by its number.
@@ -228,17 +187,19 @@ class ReviewStore:
         """Keep a verdict; it is on disk when this returns. The same key again changes nothing.
 
         Raises:
+            OtherReview: the page shows another review.
             EarthReasonError: the reviewer's queue has no such place.
-            Conflict: the item has a newer verdict than the page showed; it stays.
+            Conflict: another question is at that place, or it has a newer verdict than the page showed; it stays.
         """
+        self.require(judgement.review)
         reviewer = judgement.reviewer
         with self._transaction() as db:
-            claim = self._claim_at(reviewer, judgement.place)
-            if claim is None:
-                raise EarthReasonError(f"{reviewer!r} was not asked anything at place {judgement.place}")
+            claim = self._asked_at(reviewer, judgement.place)
             found = self._load(reviewer, judgement.place, claim)
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
                 return found
+            if found.item != judgement.item:
+                raise Conflict("another question is at this place now; this verdict was not saved. Look at it again")
             current = found.verdict["revision"] if found.verdict else 0
             if current != judgement.revision:
                 said = (
@@ -250,7 +211,8 @@ class ReviewStore:
                     f"you judged this question in another window meanwhile ({said}); that stands, and this verdict was "
                     "not saved. Look at it again"
                 )
-            content = judgement.model_dump(include={"verdict", "reasons", "text", "note", "seconds", "saw_answers"})
+            content = judgement.model_dump(include={"verdict", "reasons", "text", "note", "seconds"})
+            content["saw_answers"] = found.rest == 0 or self._saw_answers(found, reviewer)
             event = db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, key) "
                 "VALUES (?, ?, ?, ?, ?, 'verdict', ?, ?)",
@@ -260,18 +222,55 @@ class ReviewStore:
                        (reviewer, found.item, found.round, event, judgement.verdict))  # fmt: skip
             db.execute("DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?",
                        (reviewer, found.item, found.round))  # fmt: skip
-            return self._load(reviewer, judgement.place, claim)
+            after = self._load(reviewer, judgement.place, claim)
+            if after.rest == 0:
+                self._tell_answers(after, reviewer)
+            return after
 
-    def undo(self, reviewer: str) -> int | None:
-        """Take a reviewer's last verdict back, to what it was before; returns its place, None if there is none."""
-        with self._transaction() as db:
-            row = self._one(
-                "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND event NOT IN "
-                "(SELECT target FROM events WHERE target IS NOT NULL) ORDER BY event DESC LIMIT 1", reviewer,
+    def answers(self, reviewer: str, place: int) -> list[str]:
+        """The answers about the image at a place; verdicts on it remember from now on that they were seen.
+
+        Raises:
+            EarthReasonError: the reviewer's queue has no such place.
+        """
+        with self._transaction():
+            found = self._load(reviewer, place, self._asked_at(reviewer, place))
+            self._tell_answers(found, reviewer)
+        return list(found.facts["answers"])
+
+    def _tell_answers(self, told: Item, reviewer: str) -> None:
+        if not self._saw_answers(told, reviewer):
+            self._db.execute(
+                "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
+                "VALUES (?, ?, ?, ?, ?, 'answers', '{}')", (_now(), reviewer, told.place, told.item, told.round),
             )  # fmt: skip
-            if row is None:
-                return None
-            event, place, item, round_ = row
+
+    def _saw_answers(self, item: Item, reviewer: str) -> bool:
+        """Whether a reviewer was told the answers about an image, at any of its questions in this look."""
+        row = self._one(
+            "SELECT 1 FROM events INDEXED BY events_of_item WHERE reviewer = ? AND round = ? AND kind = 'answers' "
+            "AND item IN (SELECT item FROM items WHERE sample = ?) LIMIT 1", reviewer, item.round, item.sample,
+        )  # fmt: skip
+        return row is not None
+
+    def undo(self, reviewer: str, event: int) -> int:
+        """Take a reviewer's last verdict back, to what it was before; returns its place.
+
+        Args:
+            reviewer: whose.
+            event: that the page takes for the last verdict.
+
+        Raises:
+            Conflict: it is not the last one; nothing is taken back.
+        """
+        with self._transaction() as db:
+            row = self._last(reviewer)
+            if row is None or row[0] != event:
+                raise Conflict(
+                    "your last verdict is another one by now (given or taken back in another window), so nothing was "
+                    "taken back. Look again"
+                )
+            _, place, item, round_ = row
             db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, target) "
                 "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)", (_now(), reviewer, place, item, round_, event),
@@ -287,6 +286,13 @@ class ReviewStore:
                 db.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", (reviewer, item, round_, before[0], verdict))
             return int(place)
 
+    def _last(self, reviewer: str) -> Any:
+        """Event, place, item and round of the last verdict that was not taken back; None if there is none."""
+        return self._one(
+            "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND NOT EXISTS "
+            "(SELECT 1 FROM events AS later WHERE later.target = events.event) ORDER BY event DESC LIMIT 1", reviewer,
+        )  # fmt: skip
+
     def draft(self, reviewer: str, place: int, text: str) -> None:
         """Keep the text of an edit that is not finished.
 
@@ -294,21 +300,22 @@ class ReviewStore:
             EarthReasonError: the reviewer's queue has no such place.
         """
         with self._transaction() as db:
-            claim = self._claim_at(reviewer, place)
-            if claim is None:
-                raise EarthReasonError(f"{reviewer!r} was not asked anything at place {place}")
-            found = self._load(reviewer, place, claim)
+            found = self._load(reviewer, place, self._asked_at(reviewer, place))
             db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)", (reviewer, found.item, found.round, text))
 
     # How far it is.
 
     def progress(self, reviewer: str | None = None) -> dict[str, Any]:
-        """Questions judged by at least one person, by everybody's account or by one's own; verdicts are not told."""
+        """Questions judged by at least one person, by everybody's account or by one's own; verdicts are not told.
+
+        One's own has `last`, too: the event that `undo` would take back, None if there is none.
+        """
         judged = self._one("SELECT COUNT(DISTINCT item) FROM verdicts WHERE round = 1")[0]
         found: dict[str, Any] = {"questions": self.questions, "judged": judged}
         if reviewer is not None:
             row = self._one("SELECT COUNT(*) FROM verdicts WHERE reviewer = ?", reviewer)
-            found |= {"mine": row[0], "queued": self.queued(reviewer)}
+            last = self._last(reviewer)
+            found |= {"mine": row[0], "queued": self.queued(reviewer), "last": last and last[0]}
         return found
 
     def reviewers(self) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from annotation_tools.review.schema import STORE
 from annotation_tools.review.store import ReviewStore
+from earthreason.data.pictures import mask_of
 from earthreason.files import write_text
+from earthreason.masks.rle import encode_mask
 
 
 def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
@@ -44,11 +47,35 @@ def settle_reviews(store: ReviewStore) -> dict[tuple[str, int], tuple[str, str]]
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What was shown of a sample: its questions in their order, and a hash of its mask's pixels."""
+
+    questions: list[str]
+    mask: str
+
+
+@dataclass(frozen=True)
 class Settled:
-    """One verdict and new text by sample id and number of the question; and the questions of every sample."""
+    """What a review comes to.
+
+    Attributes:
+        verdicts: one verdict and new text by sample id and number of the question.
+        judged: what was shown, by sample id, where there is a verdict.
+        samples: ids of all samples, judged or not.
+    """
 
     verdicts: dict[tuple[str, int], tuple[str, str]]
-    questions: dict[str, int]
+    judged: dict[str, Judged]
+    samples: frozenset[str]
+
+
+def mask_hash(content: bytes, path: Path) -> str:
+    """A hash of a mask's pixels, however the PNG is written.
+
+    Raises:
+        DataFormatError: not a mask; names the path.
+    """
+    return hashlib.sha256(repr(encode_mask(mask_of(content, path))).encode()).hexdigest()[:16]
 
 
 def settled_reviews(folder: Path) -> Settled:
@@ -56,9 +83,19 @@ def settled_reviews(folder: Path) -> Settled:
 
     Raises:
         DataNotFoundError: there is none.
+        DataFormatError: one of its masks is not readable.
     """
     store = ReviewStore(folder / STORE)
     try:
-        return Settled(settle_reviews(store), dict(store.rows("SELECT sample_id, questions FROM samples")))
+        verdicts = settle_reviews(store)
+        samples = store.rows("SELECT sample_id, sample, mask FROM samples")
+        ids = {sample_id for sample_id, _ in verdicts}
+        judged = {name: _judged(store, number, folder / mask) for name, number, mask in samples if name in ids}
+        return Settled(verdicts, judged, frozenset(name for name, _, _ in samples))
     finally:
         store.close()
+
+
+def _judged(store: ReviewStore, sample: int, mask: Path) -> Judged:
+    questions = store.rows("SELECT question FROM items WHERE sample = ? ORDER BY number", sample)
+    return Judged([question for (question,) in questions], mask_hash(mask.read_bytes(), mask))

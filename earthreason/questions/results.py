@@ -104,7 +104,7 @@ def read_review(ledger: Ledger, path: Path) -> Counter[str]:
     """
     known = {result.sample_id: result for _, result in ledger.results()}
     taken = []
-    for place, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for place, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -1,14 +1,21 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from annotation_tools.errors import DrawingError
 from annotation_tools.exports import TOOLS, export_workspace
 from annotation_tools.imports import ImportOptions, import_images, import_masks
 from annotation_tools.quality.adjudicate import Rules, adjudicate
-from annotation_tools.review.verdicts import Settled
+from annotation_tools.release import AgreedSamples
+from annotation_tools.review.build import open_review
+from annotation_tools.review.model import Judgement, Plan
+from annotation_tools.review.verdicts import Judged, Settled, mask_hash, settled_reviews
 from annotation_tools.workspace import Workspace
+from earthreason.data.pictures import mask_of
 from earthreason.data.sources import open_source, read_all
 from earthreason.data.verify import audit
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -47,6 +54,27 @@ def test_what_is_written_for_a_tool_is_read_back_exactly(annotated, tmp_path, fo
     for name, mask in MASKS.items():
         assert np.array_equal(other.drawings()[name][0].mask, mask)
         assert other.drawings()[name][0].category in ((None,) if name == "c" or form == "png" else ("pond",))
+
+
+@pytest.mark.parametrize(("form", "where"), [("cvat", "images"), ("labelme", ""), ("labelstudio", "images")])
+def test_pictures_for_tools_lie_as_their_masks_do(tmp_path, form, where):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # these tools would turn it by 90 degrees
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(tmp_path / "in" / "t.jpg", exif=exif)
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(tmp_path / "in" / "u.jpg")
+    import_images(tmp_path / "work", str(tmp_path / "in"))
+    workspace = Workspace.open(tmp_path / "work")
+    workspace.add_drawings([drawn("t", RING, "anna"), drawn("u", RING, "anna")])
+    export_workspace(workspace, form, tmp_path / "out")
+    pictures = {path.stem: path for path in (tmp_path / "out" / where).iterdir() if path.suffix in (".png", ".jpg")}
+    shown = Image.open(pictures["t"])
+    assert (shown.size, shown.format, pictures["t"].suffix) == ((30, 20), "PNG", ".png")
+    assert 0x0112 not in shown.getexif()
+    assert pictures["u"].read_bytes() == (tmp_path / "in" / "u.jpg").read_bytes()
+    told = "".join(path.read_text() for path in (tmp_path / "out").iterdir() if path.suffix in (".json", ".xml"))
+    assert all(path.relative_to(tmp_path / "out").as_posix() in told or path.name in told for path in pictures.values())
+    assert "t.jpg" not in told
 
 
 @pytest.mark.parametrize("form", ["coco", "parquet", "webdataset"])
@@ -122,10 +150,68 @@ def test_what_waits_for_a_third_person_is_left_out_and_told(annotated, tmp_path)
     assert (written.unsettled, written.counts) == (["a"], {"test": 3})
 
 
+@pytest.mark.parametrize("who", ["anna", "ben"])
+def test_a_drawing_that_changed_after_adjudicate_is_not_exported_as_it_was(annotated, tmp_path, who):
+    annotated.write_consensus(adjudicate(annotated.drawings(), Rules()))
+    annotated.add_drawings([drawn("b", RING, who, created="2026-01-02T10:00:00Z")])
+    with pytest.raises(EarthReasonError, match=r"1 images were drawn again after `adjudicate` \('b', .*again$"):
+        export_workspace(annotated, "png", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    annotated.write_consensus(adjudicate(annotated.drawings(), Rules(adjudicators=(who,))))
+    export_workspace(annotated, "png", tmp_path / "out")
+    assert np.array_equal(mask_of((tmp_path / "out" / "b.png").read_bytes(), tmp_path), RING)
+
+
+def test_what_was_drawn_and_not_adjudicated_is_told_apart_from_what_nobody_drew(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", RING, "anna")])
+    workspace.write_consensus(adjudicate(workspace.drawings(), Rules()))
+    workspace.add_drawings([drawn("b", RING, "anna")])
+    written = export_workspace(workspace, "png", tmp_path / "out")
+    assert (written.unadjudicated, written.undrawn) == (["b"], ["c", "d"])
+    written = export_workspace(workspace, "png", tmp_path / "anna", annotator="anna")
+    assert (written.unadjudicated, written.undrawn) == ([], ["c", "d"])
+
+
+def settled_as_they_are(workspace, verdicts):
+    """Verdicts on the questions and masks that the samples have now."""
+    records = [record for _, record in read_all(AgreedSamples(workspace))]
+    judged = {r.sample_id: Judged(r.questions, mask_hash(r.mask, Path(r.sample_id))) for r in records}
+    return Settled(verdicts, judged, frozenset(judged))
+
+
+def reviewed_once(workspace, folder):
+    """A review in which the first question about the first image was rejected."""
+    store = open_review(str(workspace.root), folder, Plan(overlap=0, second_pass=0))
+    item = store.item("anna")
+    store.judge(Judgement(review=store.review, reviewer="anna", item=item.item, place=0, verdict="reject",
+                          reasons=["leak"], revision=0, key="key-0001"))  # fmt: skip
+    store.close()
+    return settled_reviews(folder)
+
+
+def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_questions, tmp_path):
+    settled = reviewed_once(with_questions, tmp_path / "review")
+    task = with_questions.tasks["a"]
+    with_questions.add_tasks([replace(with_questions.tasks["b"], questions=["Nobody judged b?"])])
+    export_workspace(with_questions, "release", tmp_path / "out", reviews=settled)
+    records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
+    assert records["a"].questions == ["And where else?"]
+
+    with_questions.add_tasks([replace(task, questions=["A better one?", *task.questions])])
+    with pytest.raises(EarthReasonError, match="1 samples are not what the review judged: 'a' has other questions"):
+        export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
+    with_questions.add_tasks([task])
+    mask = np.ones((task.height, task.width), bool)
+    with_questions.add_drawings([drawn("a", mask, "expert", created="2999-01-01")])
+    with pytest.raises(EarthReasonError, match="'a' has another mask. Make a new review"):
+        export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
+    assert not (tmp_path / "again").exists()
+
+
 def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions, tmp_path):
     verdicts = {("a", 0): ("reject", ""), ("a", 1): ("edit", "Where could one moor?"), ("b", 0): ("accept", ""),
                 ("c", 0): ("reject", ""), ("c", 1): ("reject", "")}  # fmt: skip
-    settled = Settled(verdicts, dict.fromkeys("abcdef", 2))
+    settled = settled_as_they_are(with_questions, verdicts)
     written = export_workspace(with_questions, "release", tmp_path / "out", reviews=settled)
     records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
     assert written.rejected == ["c"]
@@ -136,12 +222,12 @@ def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions,
 
 def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
     with pytest.raises(EarthReasonError, match="of other samples"):
-        export_workspace(with_questions, "release", tmp_path / "out", reviews=Settled({}, {"z": 1}))
+        export_workspace(with_questions, "release", tmp_path / "out", reviews=Settled({}, {}, frozenset("z")))
 
 
 def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):
     size = with_questions.tasks["a"].height, with_questions.tasks["a"].width
-    with_questions.add_drawings([drawn("a", np.zeros(size, bool), "expert", created="2027-01-01")])
+    with_questions.add_drawings([drawn("a", np.zeros(size, bool), "expert", created="2999-01-01")])
     export_workspace(with_questions, "release", tmp_path / "out")
     record = next(r for _, r in read_all(open_source(tmp_path / "out")) if r.sample_id == "a")
     assert (record.is_empty, record.answers) == (True, [])

@@ -1,15 +1,16 @@
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
-from annotation_tools.exports import export_workspace
 from annotation_tools.formats.base import ReadOptions
-from annotation_tools.images import read_picture, stretch
-from annotation_tools.imports import ImportOptions, import_images, import_masks
-from annotation_tools.workspace import Workspace
+from annotation_tools.imports import Imported, ImportOptions, import_all, import_images, import_masks
+from annotation_tools.workspace import Server, Workspace
 from earthreason.data.schema import encode_mask_png
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.rle import encode_mask
@@ -53,53 +54,16 @@ def test_a_geotiff_tells_its_gsd_and_is_stretched(tmp_path):
     write_geotiff(tmp_path / "in" / "scene.tif", metres=0.5)
     import_images(tmp_path / "work", str(tmp_path / "in"))
     task = Workspace.open(tmp_path / "work").tasks["scene"]
-    assert task.ground_resolution == 0.5
+    assert task.ground_resolution == pytest.approx(0.5 / 0.9996)  # the scale of UTM at its middle
     pixels = np.asarray(Image.open(tmp_path / "work" / "images" / task.picture))
     assert pixels.dtype == np.uint8
     assert (pixels.min(), pixels.max()) == (0, 255)
-
-
-def test_the_gsd_of_an_image_in_degrees_is_in_metres(tmp_path):
-    picture = read_picture(write_geotiff(tmp_path / "d.tif", crs="EPSG:4326"))
-    metres_per_degree = 111_132.0
-    expected = 1e-5 * metres_per_degree * np.sqrt(np.cos(np.radians(48.0)))
-    assert picture.ground_resolution == pytest.approx(expected, rel=0.01)
-
-
-def test_feet_become_metres(tmp_path):
-    picture = read_picture(write_geotiff(tmp_path / "f.tif", crs="EPSG:2263", metres=2.0))
-    assert picture.ground_resolution == pytest.approx(2 * 0.3048006, rel=1e-5)
 
 
 def test_without_a_crs_the_gsd_is_unknown_and_can_be_given(tmp_path):
     write_geotiff(tmp_path / "in" / "n.tif", crs=None)
     import_images(tmp_path / "work", str(tmp_path / "in"), ImportOptions(ground_resolution=0.8))
     assert Workspace.open(tmp_path / "work").tasks["n"].ground_resolution == 0.8
-
-
-def test_a_stretch_runs_between_the_percentiles_and_leaves_no_data_black():
-    band = np.arange(1000, dtype=float).reshape(1, 20, 50)
-    valid = np.ones((20, 50), bool)
-    valid[0] = False
-    out = stretch(band, valid)[0]
-    assert out[0].max() == 0
-    assert (np.diff(out[1:].ravel().astype(int)) >= 0).all()
-    low, high = np.percentile(band[0][valid], (2, 98))
-    assert (out[valid & (band[0] <= low)] == 0).all()
-    assert (out[band[0] >= high] == 255).all()
-
-
-def test_a_deep_png_is_stretched(tmp_path):
-    deep = (np.arange(600, dtype=np.uint16) * 100).reshape(20, 30)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    picture = read_picture(tmp_path / "deep.png")
-    assert (picture.height, picture.width) == (20, 30)
-
-
-def test_a_band_that_is_not_there_is_named(tmp_path):
-    path = write_geotiff(tmp_path / "b.tif", bands=2)
-    with pytest.raises(DataFormatError, match="has 2 bands, so --bands"):
-        read_picture(path, (1, 2, 3))
 
 
 def test_a_release_brings_questions_and_masks_to_correct(tmp_path, release):
@@ -135,13 +99,79 @@ def test_a_broken_picture_is_named_and_nothing_is_kept(tmp_path):
     assert not (tmp_path / "work" / "images").exists()
 
 
-def test_an_image_that_was_drawn_on_is_not_replaced_by_another_size(workspace, tmp_path):
+def everything_in(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_images_stay_out_where_masks_that_come_with_them_have_a_fault(workspace, tmp_path):
+    good, bad = coco(tmp_path / "c.json", [[2, 3, 10, 3, 10, 12]]), labelme(tmp_path / "a.json", BOW)
+    write_picture(tmp_path / "more" / "e.png", seed=9)
+    before = everything_in(workspace.root)
+    for masks in ([bad], [good, bad], [good, coco(tmp_path / "z.json", [[2, 3, 10, 3, 10, 12]], name="z.png")]):
+        with pytest.raises(EarthReasonError):
+            import_all(workspace.root, str(tmp_path / "more"), masks, ImportOptions(annotator="anna"))
+        with pytest.raises(EarthReasonError):
+            import_all(tmp_path / "new", str(tmp_path / "pictures"), masks)
+    assert everything_in(workspace.root) == before
+    assert not (tmp_path / "new" / "tasks.jsonl").exists()
+    assert not list((tmp_path / "new").glob("images*"))
+
+
+def test_masks_may_be_of_images_that_come_with_them(tmp_path):
+    write_picture(tmp_path / "in" / "a.png")
+    found = import_all(tmp_path / "new", str(tmp_path / "in"), [coco(tmp_path / "c.json", [[2, 3, 10, 3, 10, 12]])])
+    assert found == [Imported(1, 0), Imported(0, 1)]
+    assert set(Workspace.open(tmp_path / "new").prelabels()) == {"a"}
+
+
+@pytest.mark.parametrize("size", [(40, 60), SIZE])
+def test_an_image_that_was_drawn_on_is_not_replaced_by_another(workspace, tmp_path, size):
     workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna")])
     before = workspace.picture("a").read_bytes()
-    write_picture(tmp_path / "again" / "a.png", 40, 60)
-    with pytest.raises(DataFormatError, match="was drawn on 30 x 20 pixels"):
+    write_picture(tmp_path / "again" / "a.png", *size, seed=99)
+    with pytest.raises(DataFormatError, match=f"task 'a' was drawn on.*30 x 20 pixels; the new one has {size[1]} x"):
         import_images(workspace.root, str(tmp_path / "again"))
     assert workspace.picture("a").read_bytes() == before
+
+
+def test_an_image_that_people_see_on_a_server_is_not_replaced_by_another(workspace, tmp_path):
+    workspace.write_server(Server("local", "http://127.0.0.1:8080", {"all": 1}))
+    write_picture(tmp_path / "again" / "a.png", seed=99)
+    with pytest.raises(DataFormatError, match="is on a Label Studio, with another picture"):
+        import_images(workspace.root, str(tmp_path / "again"))
+
+
+def test_the_same_pixels_again_keep_drawings_and_facts(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna")])
+    known = replace(workspace.tasks["a"], questions=["Where?"], answers=["There."], category="pond", split="train",
+                    ground_resolution=0.5, source="survey")  # fmt: skip
+    workspace.add_tasks([known])
+    (tmp_path / "again").mkdir()
+    Image.open(workspace.picture("a")).save(tmp_path / "again" / "a.png", compress_level=0)
+    import_images(workspace.root, str(tmp_path / "again"))
+    assert Workspace.open(workspace.root).tasks["a"] == known
+    import_images(workspace.root, str(tmp_path / "again"), ImportOptions(split="test", ground_resolution=0.8))
+    assert Workspace.open(workspace.root).tasks["a"] == replace(known, split="test", ground_resolution=0.8)
+
+
+def test_questions_that_come_replace_those_there_with_their_answers(tmp_path, release):
+    import_images(tmp_path / "work", str(release))
+    task = Workspace.open(tmp_path / "work").tasks["f"]
+    Workspace.open(tmp_path / "work").add_tasks([replace(task, questions=["Old?"], answers=["Yes."])])
+    import_images(tmp_path / "work", str(release))
+    assert Workspace.open(tmp_path / "work").tasks["f"] == task
+    assert task.answers == []
+
+
+def test_a_pre_annotation_goes_with_the_picture_it_was_of(workspace, tmp_path):
+    workspace.add_tasks([replace(workspace.tasks["a"], ground_resolution=0.5, category="pond")])
+    workspace.write_prelabels({name: draw(name, box(SIZE, 1, 1, 5, 5)) for name in "ab"})
+    write_picture(tmp_path / "again" / "a.png", 40, 60, seed=99)
+    write_picture(tmp_path / "again" / "b.png", seed=1)
+    assert import_images(workspace.root, str(tmp_path / "again")).dropped == 1
+    assert set(workspace.prelabels()) == {"b"}
+    task = Workspace.open(workspace.root).tasks["a"]
+    assert (task.category, task.ground_resolution) == ("pond", None)
 
 
 @pytest.mark.parametrize("make", [
@@ -225,6 +255,9 @@ def test_broken_cvat_files_say_what_is_wrong(workspace, tmp_path, content, messa
 @pytest.mark.parametrize(
     ("shape", "message"),
     [('<mask label="p" rle="5, 3" left="0" top="0" width="3" height="3"/>', "runs of 8 pixels in a box of 3 x 3"),
+     (f'<mask label="p" rle="{", ".join([str(2**62)] * 4)}, 9" left="0" top="0" width="3" height="3"/>',
+      f"runs of {2**64 + 9} pixels in a box of 3 x 3"),
+     ('<mask label="p" rle="-1, 10" left="0" top="0" width="3" height="3"/>', "runs of 9 pixels in a box of 3 x 3"),
      ('<mask label="p" rle="9" left="29" top="0" width="3" height="3"/>', "box reaches outside"),
      ('<polyline label="p" points="1,1;2,2"/>', "a polyline is no area"),
      ('<polygon label="p" points="1,1;2,2"/>', "at least three points"),
@@ -251,6 +284,16 @@ def test_no_target_is_only_believed_when_it_is_said(workspace, tmp_path):
         import_masks(workspace.root, silent)
     import_masks(workspace.root, silent, ImportOptions(read=ReadOptions(unmarked_is_empty=True)))
     assert workspace.prelabels()["a"].is_empty
+
+
+def test_a_task_that_was_skipped_in_label_studio_says_nothing(workspace, tmp_path):
+    skipped = {"id": 5, "completed_by": 1, "was_cancelled": True, "result": []}
+    seen = {"id": 6, "completed_by": 1, "was_cancelled": False, "result": []}
+    data = {"image": "a.png", "height": 20, "width": 30}
+    tasks = [{"data": data, "annotations": [skipped]}, {"data": data | {"image": "b.png"}, "annotations": [seen]}]
+    (tmp_path / "ls.json").write_text(json.dumps(tasks))
+    import_masks(workspace.root, tmp_path / "ls.json", ImportOptions(read=ReadOptions(unmarked_is_empty=True)))
+    assert set(workspace.drawings()) == {"b"}
 
 
 def test_a_contradiction_of_shape_and_no_target_is_an_error(workspace, tmp_path):
@@ -301,87 +344,15 @@ def test_an_image_that_a_file_draws_twice_is_named(workspace, tmp_path):
         import_masks(workspace.root, path)
 
 
-def geojson(path, ring, crs=None, label="pond"):
-    feature = {"type": "Feature", "properties": {"category": label},
-               "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}}  # fmt: skip
-    document = {"type": "FeatureCollection", "features": [feature]}
-    if crs is not None:
-        document["crs"] = {"type": "name", "properties": {"name": crs}}
-    path.write_text(json.dumps(document))
-    return path
-
-
-@pytest.fixture
-def placed(tmp_path):
-    write_geotiff(tmp_path / "in" / "scene.tif", metres=0.5, size=(40, 60))
-    import_images(tmp_path / "placed", str(tmp_path / "in"))
-    return Workspace.open(tmp_path / "placed")
-
-
-def world(*pixels):
-    return [[500_000 + 0.5 * x, 5_300_000 - 0.5 * y] for x, y in pixels]
-
-
-def test_geojson_is_rasterised_where_it_lies(placed, tmp_path):
-    path = geojson(tmp_path / "v.geojson", world((10, 5), (30, 5), (30, 25), (10, 25)), "urn:ogc:def:crs:EPSG::32632")
-    import_masks(placed.root, path)
-    assert np.array_equal(placed.prelabels()["scene"].mask, box((40, 60), 5, 10, 25, 30))
-
-
-def test_geojson_that_is_written_comes_back_exactly(placed, tmp_path):
-    mask = box((40, 60), 5, 10, 25, 30) & ~box((40, 60), 8, 12, 10, 20)
-    placed.add_drawings([drawn("scene", mask, "anna")])
-    export_workspace(placed, "geojson", tmp_path / "out")
-    import_masks(placed.root, tmp_path / "out" / "scene.geojson")
-    assert np.array_equal(placed.prelabels()["scene"].mask, mask)
-
-
-def test_vectors_in_degrees_are_brought_to_the_image(placed, tmp_path):
-    from pyproj import Transformer
-
-    turn = Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True)
-    ring = [list(turn.transform(*point)) for point in world((10, 5), (30, 5), (30, 25), (10, 25))]
-    import_masks(placed.root, geojson(tmp_path / "v.geojson", ring))
-    assert np.array_equal(placed.prelabels()["scene"].mask, box((40, 60), 5, 10, 25, 30))
-
-
-def test_a_geopackage_with_a_hole_and_a_part_outside(placed, tmp_path):
-    import pyogrio
-    from shapely import to_wkb
-    from shapely.geometry import Polygon
-
-    shape = Polygon(world((-10, 0), (20, 0), (20, 20), (-10, 20)), [world((5, 5), (10, 5), (10, 10), (5, 10))])
-    pyogrio.raw.write(tmp_path / "v.gpkg", np.array([to_wkb(shape)], object), [np.array(["pond"], object)], ["label"],
-                      geometry_type="Polygon", crs="EPSG:32632", driver="GPKG")  # fmt: skip
-    import_masks(placed.root, tmp_path / "v.gpkg")
-    expected = box((40, 60), 0, 0, 20, 20) & ~box((40, 60), 5, 5, 10, 10)
-    assert np.array_equal(placed.prelabels()["scene"].mask, expected)
-    assert placed.prelabels()["scene"].category == "pond"
-
-
-def test_a_crs_that_is_missing_on_either_side_is_an_error(placed, workspace, tmp_path):
-    import pyogrio
-    from shapely import to_wkb
-    from shapely.geometry import box as rectangle
-
-    with pytest.warns(UserWarning, match="crs"):
-        pyogrio.raw.write(tmp_path / "no.gpkg", np.array([to_wkb(rectangle(0, 0, 1, 1))], object), [], [],
-                          geometry_type="Polygon", crs=None, driver="GPKG")  # fmt: skip
-    with pytest.raises(DataFormatError, match="states no CRS"):
-        import_masks(placed.root, tmp_path / "no.gpkg")
-    path = geojson(tmp_path / "v.geojson", [[0, 0], [1, 0], [1, 1]])
-    with pytest.raises(EarthReasonError, match="no image of the workspace is georeferenced"):
-        import_masks(workspace.root, path)
-    write_geotiff(tmp_path / "bare" / "bare.tif", crs=None)
-    import_images(tmp_path / "bare-work", str(tmp_path / "bare"))
-    with pytest.raises(DataFormatError, match="'bare' has no CRS"):
-        import_masks(tmp_path / "bare-work", path)
-
-
-def test_a_vector_that_crosses_itself_is_named(placed, tmp_path):
-    path = geojson(tmp_path / "v.geojson", world((0, 0), (20, 20), (20, 0), (0, 20)), "EPSG:32632")
-    with pytest.raises(DataFormatError, match=r"feature 1: Self-intersection"):
-        import_masks(placed.root, path)
+def test_what_somebody_imports_stands_before_what_the_same_person_drew_earlier(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna", created="2026-01-01T10:00:00Z")])
+    import_masks(workspace.root, labelme(tmp_path / "a.json", SQUARE), ImportOptions(annotator="anna"))
+    (newest,) = workspace.drawings()["a"]
+    assert np.array_equal(newest.mask, box(SIZE, 3, 2, 12, 10))
+    assert datetime.now(UTC) - newest.saved < timedelta(minutes=5)
+    workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 6, 6), "anna", created="2999-01-01T10:00:00Z")])
+    (newest,) = workspace.drawings()["a"]
+    assert newest.created == "2999-01-01T10:00:00Z"
 
 
 def test_a_second_import_makes_the_next_version_and_loses_nothing(workspace):

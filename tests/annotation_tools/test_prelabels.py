@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
+from typer.testing import CliRunner
 
+from annotation_tools.cli import app
 from annotation_tools.drawing import draw
 from annotation_tools.imports import import_images
 from annotation_tools.prelabels import GrabCut, build_helper, component_boxes, prelabel
@@ -57,9 +60,58 @@ def test_a_mask_of_another_size_is_refused_and_nothing_is_kept(bright_square):
             return [np.ones((3, 3), bool)]
 
     workspace, _ = bright_square
-    with pytest.raises(EarthReasonError, match=r"wrong returned a mask of \(3, 3\) for 's'"):
+    with pytest.raises(EarthReasonError, match=r"returned a \(3, 3\) mask for sample 's' of height 120 and width 160"):
         prelabel(workspace, Wrong(), "wrong")
     assert workspace.prelabels() == {}
+
+
+class Stopped:
+    """Marks everything, and is interrupted at its third call."""
+
+    def __init__(self, workspace=None):
+        self.calls, self.workspace, self.kept = 0, workspace, []
+
+    def predict(self, images, questions):
+        self.calls += 1
+        if self.workspace is not None:
+            with FileLock(self.workspace.root / ".lock", timeout=0):  # as `collect` would
+                self.kept.append(len(self.workspace.prelabels()))
+        if self.calls == 3:
+            raise KeyboardInterrupt
+        return [np.ones((image.height, image.width), bool) for image in images]
+
+
+def test_an_interrupted_run_keeps_what_it_has_and_the_next_goes_on(workspace):
+    with pytest.raises(KeyboardInterrupt):
+        prelabel(workspace, Stopped(), "stopped", batch_size=1)
+    assert set(workspace.prelabels()) == {"a", "b"}
+    assert set(prelabel(workspace, build_helper("everything", None, "cpu"), "everything")) == {"c", "d"}
+    assert workspace.prelabels()["a"].tool == "stopped"
+
+
+def test_masks_are_kept_while_it_runs_and_the_workspace_is_free_for_others(workspace, monkeypatch):
+    monkeypatch.setattr("annotation_tools.prelabels.KEPT_EVERY", 0.0)
+    predictor = Stopped(workspace)
+    with pytest.raises(KeyboardInterrupt):
+        prelabel(workspace, predictor, "stopped", batch_size=1)
+    assert predictor.kept == [0, 1, 2]
+
+
+def test_a_mask_that_came_while_it_ran_stays(workspace):
+    class Slow:
+        def predict(self, images, questions):
+            workspace.write_prelabels({"a": draw("a", box((20, 30), 1, 1, 5, 5), tool="import")})
+            return [np.ones((20, 30), bool) for _ in images]
+
+    assert set(prelabel(workspace, Slow(), "slow")) == {"b", "c", "d"}
+    assert workspace.prelabels()["a"].tool == "import"
+
+
+def test_the_workspace_is_free_while_the_command_runs(workspace, monkeypatch):
+    monkeypatch.setattr("annotation_tools.prelabels.build_helper", lambda *_: Stopped(workspace))
+    done = CliRunner().invoke(app, ["masks", "prelabel", str(workspace.root)])
+    assert done.exit_code == 0, done.output
+    assert "4 pre-annotations by grabcut, 0 of them empty" in done.output
 
 
 def test_boxes_of_components_are_the_largest_first():

@@ -111,7 +111,8 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
             4: {"verdict": "edit", "text": "Where else, and why there?"},
         }
         verdict = {"verdict": "accept"} | (said.get(item.number, {}) if item.sample <= 5 else {})
-        store.judge(Judgement(reviewer="dora", place=item.place, revision=0, key=f"key-{item.place:05d}", **verdict))
+        store.judge(Judgement(review=store.review, reviewer="dora", item=item.item, place=item.place, revision=0,
+                              key=f"key-{item.place:05d}", **verdict))  # fmt: skip
         judged += 1
     store.close()
     assert judged == 120

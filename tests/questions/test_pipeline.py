@@ -29,6 +29,7 @@ from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
 from earthreason.questions.prompts import load_prompts
 from earthreason.questions.results import Regenerated, acceptance, read_review, write_review
 from earthreason.questions.stages import StageConfig, select_diverse
+from earthreason.questions.types import Generated
 from tests.questions.fake_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,6 +255,15 @@ def test_people_review_questions(server, source, tmp_path):
     reviewed = next(r for r in regenerated.read(lines[0]["split"]) if r.sample_id == lines[0]["sample_id"])
     assert len(reviewed.questions) == 5
     assert reviewed.questions[1] == "Where else?"
+
+
+def test_a_line_separator_inside_a_reviewed_text_is_no_end_of_the_line(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.finish("test", Generated("a", "done", ["Where to rest?"], []))
+    line = {"sample_id": "a", "number": 0, "verdict": "edit", "text": "Where\u2028to\u0085rest?", "reviewer": "ann"}
+    (tmp_path / "review.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    assert read_review(ledger, tmp_path / "review.jsonl") == {"edit": 1}
+    assert ledger.reviews()[0][3] == line["text"]
 
 
 @pytest.mark.parametrize(

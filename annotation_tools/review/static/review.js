@@ -6,11 +6,12 @@ import { Viewer, prefetch } from "./viewer.js";
 const IDLE = 60_000; // ms without a key or a movement after which the clock stands
 const PAN = 60;
 const $ = (id) => document.getElementById(id);
-const reviewer = document.body.dataset.reviewer;
+const { review, reviewer } = document.body.dataset;
+const asks = `review=${review}&reviewer=${encodeURIComponent(reviewer)}`;
 const reasonButtons = [...document.querySelectorAll("[data-reason]")];
 const verdictButtons = [...document.querySelectorAll("[data-verdict]")];
-const viewer = new Viewer($("canvas"), showView);
-const saver = new Saver(reviewer, showState, refused);
+const viewer = new Viewer(review, $("canvas"), showView);
+const saver = new Saver(review, reviewer, showState, refused);
 
 let item = null;
 let mode = "judge"; // judge, reasons, edit, note
@@ -18,8 +19,9 @@ let pending = ""; // the verdict that waits for its reasons
 let chosen = new Set();
 let seconds = 0;
 let lastActive = Date.now();
-let sawAnswers = false;
-let saving = false; // a verdict is under way; keys that would give another wait
+let last = null; // the event that undo takes back
+let saving = null; // a verdict that is under way; keys that would give another do nothing
+let undoing = false;
 
 // What is on the screen.
 
@@ -41,6 +43,7 @@ function showError(text) {
 
 function showProgress(progress) {
   const { judged, questions, mine } = progress;
+  ({ last } = progress);
   $("bar").max = questions;
   $("bar").value = judged;
   $("count").textContent = `${mine.toLocaleString("en")} by you, ${judged.toLocaleString("en")} of ${questions.toLocaleString("en")} judged`;
@@ -49,7 +52,7 @@ function showProgress(progress) {
 function showItem(answer) {
   showProgress(answer.progress);
   if (answer.item === null) {
-    finish();
+    finish(left(answer.progress));
     return;
   }
   item = answer.item;
@@ -58,7 +61,6 @@ function showItem(answer) {
   chosen = new Set(item.verdict?.reasons || []);
   $("place").textContent = `${item.place + 1} · question ${item.number + 1} of ${item.questions} about this image`;
   $("question").textContent = item.question;
-  sawAnswers = false;
   if (item.after) showAnswers(item.after.answers);
   else hideAnswers();
   $("gsd").textContent = `${item.width} × ${item.height} px` + (item.ground_resolution ? ` · ${item.ground_resolution.toPrecision(3)} m per pixel` : "");
@@ -89,9 +91,8 @@ async function openAnswers() {
   if (!item || item.after || !item.answers) return;
   const { place } = item;
   try {
-    const { answers } = await ask(`/api/answers?reviewer=${encodeURIComponent(reviewer)}&place=${place}`);
+    const { answers } = await ask(`/api/answers?${asks}&place=${place}`);
     if (item?.place !== place) return;
-    sawAnswers = true;
     showAnswers(answers);
   } catch (error) {
     showError(error.message);
@@ -117,9 +118,21 @@ function element(name, text, style = "") {
   return made;
 }
 
-function finish() {
+// Another review is served here now: nothing on this page can be judged.
+function leave(error) {
+  finish("This review is not served here any more.");
+  showError(error.message);
+}
+
+function left({ judged, questions }) {
+  const rest = questions - judged;
+  if (!rest) return "Nothing is left to judge. Thank you.";
+  return `Nothing is left for you to judge now: others hold the remaining ${rest.toLocaleString("en")} question${rest === 1 ? "" : "s"}. What they leave for a day is offered to you. Thank you.`;
+}
+
+function finish(text) {
   item = null;
-  $("question").textContent = "Nothing is left for you to judge. Thank you.";
+  $("question").textContent = text;
   $("place").textContent = "";
   $("answers").replaceChildren();
   $("after").hidden = true;
@@ -147,31 +160,35 @@ function enter(next) {
 async function go(place) {
   showError("");
   try {
-    showItem(await ask(`/api/place?reviewer=${encodeURIComponent(reviewer)}${place === undefined ? "" : `&place=${place}`}`));
+    showItem(await ask(`/api/place?${asks}${place === undefined ? "" : `&place=${place}`}`));
   } catch (error) {
-    showError(`${error.message}. Press j or k to try again`);
+    if (error.otherReview) leave(error);
+    else showError(`${error.message}. Press j or k to try again`);
   }
 }
 
 async function ahead(from) {
   const next = from.place + from.questions - from.number;
   try {
-    const answer = await ask(`/api/place?reviewer=${encodeURIComponent(reviewer)}&place=${next}`);
-    if (answer.item) prefetch(answer.item);
+    const image = await ask(`/api/ahead?${asks}&place=${next}`); // which does not take it from others
+    if (image.sample) prefetch(review, image);
   } catch { /* it is fetched again when it is wanted */ }
 }
 
-async function save(verdict, extra = {}) {
-  if (saving) return;
+function save(verdict, extra = {}) {
+  if (saving || undoing) return;
+  saving = give(verdict, extra).finally(() => { saving = null; });
+}
+
+async function give(verdict, extra) {
   const judged = item;
-  saving = true;
   const answer = await saver.send({
-    reviewer, place: judged.place, verdict, reasons: [], text: "", note: $("note").value.trim(),
-    seconds: Math.round(seconds * 10) / 10, saw_answers: sawAnswers, revision: judged.verdict?.revision || 0, key: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`,
+    review, reviewer, item: judged.item, place: judged.place, verdict, reasons: [], text: "", note: $("note").value.trim(),
+    seconds: Math.round(seconds * 10) / 10, revision: judged.verdict?.revision || 0, key: crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`,
     ...extra,
   });
-  saving = false;
   if (answer === null) return;
+  showProgress(answer.progress);
   const { after, verdict: said } = answer.item;
   const told = after ? ` All about that image are judged; its category: ${after.category || "not stated"}.` : "";
   $("last").textContent = `Question ${judged.place + 1}: ${said.verdict}.${told}`;
@@ -179,6 +196,7 @@ async function save(verdict, extra = {}) {
 }
 
 function refused(error, verdict) {
+  if (error.otherReview) return leave(error);
   showError(error.message);
   if (error.status === 409 && item?.place === verdict.place) go(verdict.place).then(() => showError(error.message));
 }
@@ -211,16 +229,24 @@ function saveEdit() {
   else save("edit", { text });
 }
 
+// Takes back the last verdict: one that is still under way first arrives.
 async function undo() {
+  if (undoing) return;
+  undoing = true;
   try {
-    const answer = await ask("/api/undo", { reviewer });
-    if (answer.place === null) showError("There is nothing to undo");
+    await saving;
+    await saver.flush();
+    if (last === null) showError("There is nothing to undo");
     else {
+      const answer = await ask("/api/undo", { review, reviewer, event: last });
       await go(answer.place);
       showState("saved", "undone");
     }
   } catch (error) {
+    if (error.status === 409 && !error.otherReview) await go(item?.place);
     showError(error.message);
+  } finally {
+    undoing = false;
   }
 }
 
@@ -267,7 +293,7 @@ $("text").addEventListener("input", () => {
   const text = $("text").value;
   $("drafted").textContent = "";
   clearTimeout(drafting);
-  drafting = setTimeout(() => ask("/api/draft", { reviewer, place, text }).then(
+  drafting = setTimeout(() => ask("/api/draft", { review, reviewer, place, text }).then(
     () => { $("drafted").textContent = "Draft saved."; }, (error) => { $("drafted").textContent = `Draft not saved: ${error.message}.`; },
   ), 500);
 });

@@ -20,13 +20,14 @@ export async function ask(url, body) {
   const error = new Error(answer.error || `the server failed (${response.status})`);
   error.offline = response.status >= 500;
   error.status = response.status;
+  error.otherReview = Boolean(answer.other_review);
   throw error;
 }
 
 export class Saver {
-  // onState(state, text): saving, saved or failed. onRefused(error, verdict): the server will never take it.
-  constructor(reviewer, onState, onRefused) {
-    this.name = `${WAITING}-${reviewer}`;
+  // onState(state, text): saving, saved or failed. onRefused(error, verdict): the server will not take it.
+  constructor(review, reviewer, onState, onRefused) {
+    this.name = `${WAITING}-${review}-${reviewer}`;
     this.onState = onState;
     this.onRefused = onRefused;
     this.running = null;
@@ -63,8 +64,13 @@ export class Saver {
           await new Promise((resolve) => setTimeout(resolve, PAUSE));
           continue;
         }
-        this.onState("failed", "not saved");
         this.onRefused(error, first);
+        if (error.otherReview) { // it is served again some day: what waits for it stays
+          this.onState("failed", `${this.waiting.length} not saved`);
+          this.resolvers?.[first.key]?.(null);
+          return;
+        }
+        this.onState("failed", "not saved");
       }
       this.waiting = this.waiting.filter((other) => other.key !== first.key);
       this.resolvers?.[first.key]?.(answer);

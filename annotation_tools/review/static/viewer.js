@@ -12,8 +12,16 @@ function load(url) {
   });
 }
 
+function addresses(review, item, box = null) {
+  const rest = `review=${review}${box ? `&box=${box.join(",")}` : ""}`;
+  const masks = item.is_empty ? [] : ["false", "true"].map((edge) => `/mask/${item.sample}?edge=${edge}&${rest}`);
+  return [`/picture/${item.sample}?${rest}`, ...masks];
+}
+
 export class Viewer {
-  constructor(canvas, onChange) {
+  // review: id, so that the browser's cache does not show the pictures of another one.
+  constructor(review, canvas, onChange) {
+    this.review = review;
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.onChange = onChange;
@@ -52,10 +60,7 @@ export class Viewer {
 
   // The image and its mask; of a large image, a part given as [left, top, width, height].
   async fetch(item, box = null) {
-    const part = box ? `box=${box.join(",")}` : "";
-    const urls = [`/picture/${item.sample}?${part}`];
-    if (!item.is_empty) urls.push(`/mask/${item.sample}?edge=false&${part}`, `/mask/${item.sample}?edge=true&${part}`);
-    const [picture, fill, edge] = await Promise.all(urls.map(load));
+    const [picture, fill, edge] = await Promise.all(addresses(this.review, item, box).map(load));
     return { picture, fill, edge };
   }
 
@@ -180,7 +185,6 @@ export class Viewer {
 }
 
 // Asks for the pictures of the next image early, so that it is there when it is wanted.
-export function prefetch(item) {
-  load(`/picture/${item.sample}?`).catch(() => {});
-  if (!item.is_empty) ["false", "true"].forEach((edge) => load(`/mask/${item.sample}?edge=${edge}&`).catch(() => {}));
+export function prefetch(review, item) {
+  addresses(review, item).forEach((url) => load(url).catch(() => {}));
 }

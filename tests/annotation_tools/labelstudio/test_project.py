@@ -1,13 +1,17 @@
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from annotation_tools.cli import app
 from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.labelstudio import results_of_drawing
 from annotation_tools.labelstudio.client import Client, LabelStudioError
 from annotation_tools.labelstudio.config import check_config, label_config
 from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
-from earthreason.errors import EarthReasonError
+from earthreason.errors import DataFormatError, EarthReasonError
 
 from ..conftest import box
 from .fake import FakeLabelStudio
@@ -249,8 +253,48 @@ def test_a_task_added_by_hand_is_named(client, server, pushed):
 
 
 def test_the_workspace_knows_which_server_it_is_on(client, pushed):
-    with pytest.raises(EarthReasonError, match="has its project on local, not on http://other"):
+    with pytest.raises(EarthReasonError, match="has no project on http://other; it has some on local"):
         collect_drawings(client, pushed, "http://other")
+
+
+def test_what_was_drawn_on_one_server_is_collected_after_work_went_on_on_another(client, server, pushed):
+    team = FakeLabelStudio()
+    server.annotate("a", result())
+    with Client("http://team.example", "secret", team.transport) as other:
+        push_project(other, pushed, "http://team.example", ["pond"])
+        team.annotate("a", result(box(SIZE, 1, 1, 9, 9)), updated_at="2026-01-02T10:00:00Z")
+        assert collect_drawings(client, pushed, LOCAL).counts == {"new": 1}
+        for _ in range(2):
+            push_project(client, pushed, LOCAL, ["pond"])
+            assert collect_drawings(other, pushed, "http://team.example").counts.total() == 1
+            assert collect_drawings(client, pushed, LOCAL).counts == {"same": 1}
+    assert (len(server.projects), len(team.projects)) == (1, 1)
+    assert [drawing.version for drawing in pushed.versions()] == [1, 1]
+    assert list(pushed.servers()) == ["http://team.example", LOCAL]  # the last used one is the last
+
+
+def test_collect_asks_the_server_that_is_named_and_tells_of_the_others(client, server, pushed, monkeypatch):
+    team = FakeLabelStudio()
+    with Client("http://team.example", "secret", team.transport) as other:
+        push_project(other, pushed, "http://team.example", ["pond"])
+        team.annotate("a", result())
+        push_project(client, pushed, LOCAL, ["pond"])
+    module = "annotation_tools.labelstudio.client.Client"
+    monkeypatch.setattr(module, lambda url, token: Client(url, token, team.transport))
+    words = ["masks", "collect", str(pushed.root), "--url", "http://team.example/", "--token", "secret"]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "drawings 1 new" in done.output
+    assert "not asked: local, which has a project, too (--url local)" in done.output
+
+
+def test_a_server_file_of_the_time_of_one_server_is_read(client, server, pushed):
+    path, (known,) = pushed.root / "server.json", pushed.servers().values()
+    path.write_text(json.dumps({"server": known.name, "url": known.url, "projects": known.projects}))
+    push_project(client, pushed, LOCAL)
+    assert len(server.projects) == 1
+    path.write_text("[]")
+    with pytest.raises(DataFormatError, match=r"server\.json: not written by annotation_tools"):
+        push_project(client, pushed, LOCAL)
 
 
 def test_a_queue_is_a_project_of_its_own(client, server, pushed):

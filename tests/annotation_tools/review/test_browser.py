@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from annotation_tools.review.model import Judgement
 from annotation_tools.review.store import ReviewStore
 
 from ..conftest import free_port
@@ -19,14 +20,11 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def page(chromium, tmp_path, release):
     port = free_port()
-    command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(tmp_path / "review"),
-               "--port", str(port), "--overlap", "0", "--second-pass", "0"]  # fmt: skip
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     opened = context.new_page()
-    opened.server, opened.command, opened.port = server, command, port
+    opened.port, opened.release = port, release
     try:
-        wait_until_up(port)
+        serve(opened, tmp_path / "review")
         opened.faults = []
         opened.on("pageerror", lambda error: opened.faults.append(str(error)))
         opened.on("console", lambda line: opened.faults.append(line.text) if line.type == "error" else None)
@@ -34,15 +32,32 @@ def page(chromium, tmp_path, release):
         yield opened
     finally:
         context.close()
-        opened.server.kill()
-        opened.server.wait()
+        stop(opened)
 
 
-def start(page, name="anna"):
+def serve(page, out):
+    """Serve the review in a folder at the page's address."""
+    command = [sys.executable, "-m", "annotation_tools", "review", str(page.release), "--out", str(out),
+               "--port", str(page.port), "--overlap", "0", "--second-pass", "0"]  # fmt: skip
+    page.server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until_up(page.port)
+
+
+def stop(page):
+    page.server.kill()
+    page.server.wait()
+
+
+def waiting(page, store):
+    """How many verdicts wait in the browser for a review."""
+    return page.evaluate(f"JSON.parse(localStorage.getItem('earthreason-review-waiting-{store.review}-anna')).length")
+
+
+def start(page, name="anna", place=0):
     page.locator("#reviewer:focus").wait_for()
     page.keyboard.type(name)
     page.keyboard.press("Enter")
-    at(page, 0)
+    at(page, place)
 
 
 def at(page, place):
@@ -108,6 +123,47 @@ def test_undo_notes_drafts_and_going_back(page, tmp_path):
     assert page.faults == []
 
 
+def test_undo_waits_for_the_verdict_under_way_and_takes_that_back(page, tmp_path):
+    start(page)
+    page.keyboard.press("1")
+    at(page, 1)
+    saved(page)
+    page.route("**/api/verdict", lambda route: (page.wait_for_timeout(300), route.continue_()))
+    for key in "1zz":
+        page.keyboard.press(key)
+    page.locator("#saved", has_text="undone").wait_for()
+    at(page, 1)
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    assert [verdict["number"] for verdict in store.verdicts()] == [0]
+    assert store.rows("SELECT kind, COUNT(*) FROM events GROUP BY kind ORDER BY kind")[1:] == [
+        ("undo", 1),
+        ("verdict", 2),
+    ]
+    page.keyboard.press("z")
+    at(page, 0)
+    page.keyboard.press("z")
+    page.locator("#error", has_text="There is nothing to undo").wait_for()
+    assert page.faults == []
+
+
+def test_the_next_image_is_fetched_and_left_to_others_and_the_end_says_who_has_the_rest(page, tmp_path):
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    with page.expect_response(re.compile("/picture/2")):
+        start(page)
+    assert store.rows("SELECT reviewer, sample FROM claims") == [("anna", 1)]
+    while (item := store.item("ben")) is not None:
+        store.judge(Judgement(review=store.review, reviewer="ben", item=item.item, place=item.place, revision=0,
+                              verdict="accept", key=f"ben-{item.place:05d}"))  # fmt: skip
+    page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=cleo")
+    page.get_by_text("others hold the remaining 2 questions. What they leave for a day").wait_for()
+    page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=anna")
+    for place in range(2):
+        at(page, place)
+        page.keyboard.press("1")
+    page.get_by_text("Nothing is left to judge. Thank you.").wait_for()
+    assert page.faults == []
+
+
 def test_zoom_pan_opacity_and_mask_keys_change_what_is_drawn(page):
     start(page)
     pixels = "document.getElementById('canvas').toDataURL()"
@@ -128,18 +184,40 @@ def test_zoom_pan_opacity_and_mask_keys_change_what_is_drawn(page):
 
 def test_a_server_that_dies_is_told_and_the_verdict_waits_for_it(page, tmp_path):
     start(page)
-    page.server.kill()
-    page.server.wait()
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    stop(page)
     page.keyboard.press("1")
     page.locator("#saved[data-state=failed]").wait_for()
     assert "1 not saved, trying again" in page.locator("#saved").inner_text()
-    waiting = page.evaluate("JSON.parse(localStorage.getItem('earthreason-review-waiting-anna')).length")
-    assert waiting == 1
+    assert waiting(page, store) == 1
     page.keyboard.press("1")
-    assert page.evaluate("JSON.parse(localStorage.getItem('earthreason-review-waiting-anna')).length") == 1
-    page.server = subprocess.Popen(page.command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until_up(page.port)
+    assert waiting(page, store) == 1
+    serve(page, tmp_path / "review")
     at(page, 1)
     saved(page)
-    (verdict,) = ReviewStore(tmp_path / "review" / "review.sqlite").verdicts()
+    (verdict,) = store.verdicts()
     assert (verdict["verdict"], verdict["number"]) == ("accept", 0)
+
+
+def test_a_verdict_waits_until_its_own_review_is_served_again(page, tmp_path):
+    start(page)
+    store = ReviewStore(tmp_path / "review" / "review.sqlite")
+    stop(page)
+    page.keyboard.press("1")
+    page.locator("#saved", has_text="1 not saved, trying again").wait_for()
+    serve(page, tmp_path / "other")
+    page.locator("#error", has_text="this page is of another review").wait_for()
+    page.keyboard.press("1")
+    assert page.locator("#question").inner_text() == "This review is not served here any more."
+    assert page.locator("#saved").inner_text() == "1 not saved"
+    page.goto(f"http://127.0.0.1:{page.port}/")
+    start(page)
+    assert waiting(page, store) == 1
+    other = ReviewStore(tmp_path / "other" / "review.sqlite")
+    assert list(store.verdicts()) == list(other.verdicts()) == []
+    stop(page)
+    serve(page, tmp_path / "review")
+    page.goto(f"http://127.0.0.1:{page.port}/")
+    start(page, place=1)
+    assert [verdict["verdict"] for verdict in store.verdicts()] == ["accept"]
+    assert waiting(page, store) == 0

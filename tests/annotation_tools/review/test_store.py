@@ -1,5 +1,5 @@
-import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,9 +16,10 @@ pytest.importorskip("fastapi", reason="the annotation extra is not installed")
 
 from annotation_tools.review import store as store_module
 from annotation_tools.review.build import open_review
+from annotation_tools.review.database import Conflict
 from annotation_tools.review.model import Judgement, Plan, ReviewSample
 from annotation_tools.review.schema import build_store
-from annotation_tools.review.store import GAP, Conflict, ReviewStore
+from annotation_tools.review.store import GAP, ReviewStore
 from annotation_tools.review.verdicts import settle_reviews
 from earthreason.errors import DataFormatError, EarthReasonError
 
@@ -45,16 +46,18 @@ def make(folder, count=4, plan=ALONE, questions=3):
     return ReviewStore(folder / "review.sqlite")
 
 
-def verdict(reviewer, place, kind="accept", revision=0, **more):
+def verdict(store, reviewer, place, kind="accept", revision=0, **more):
     if kind in ("reject", "unsure"):
         more.setdefault("reasons", ["leak"])
-    return Judgement(reviewer=reviewer, place=place, verdict=kind, revision=revision, key=str(uuid.uuid4()), **more)
+    found = store.item(reviewer, place)
+    more = {"item": found.item if found else 1, "key": str(uuid.uuid4()), "review": store.review} | more
+    return Judgement(reviewer=reviewer, place=place, verdict=kind, revision=revision, **more)
 
 
 def judge_all(store, reviewer, kind="accept"):
     seen = []
     while (item := store.item(reviewer)) is not None:
-        store.judge(verdict(reviewer, item.place, kind))
+        store.judge(verdict(store, reviewer, item.place, kind))
         seen.append(item)
     return seen
 
@@ -64,7 +67,8 @@ def test_one_reviewer_is_asked_everything_once_in_order(tmp_path):
     asked = judge_all(store, "anna")
     assert [item.place for item in asked] == list(range(12))
     assert len({item.item for item in asked}) == 12
-    assert store.progress("anna") == {"questions": 12, "judged": 12, "mine": 12, "queued": 12}
+    last = store.item("anna", 11).verdict["revision"]
+    assert store.progress("anna") == {"questions": 12, "judged": 12, "mine": 12, "queued": 12, "last": last}
 
 
 def test_two_reviewers_share_the_images_without_overlap(tmp_path):
@@ -73,7 +77,7 @@ def test_two_reviewers_share_the_images_without_overlap(tmp_path):
     for turn in range(18):
         name = ("anna", "ben")[turn % 2]
         item = store.item(name)
-        store.judge(verdict(name, item.place))
+        store.judge(verdict(store, name, item.place))
         asked[name].append(item.sample)
     assert set(asked["anna"]).isdisjoint(asked["ben"])
     assert store.item("anna") is None
@@ -83,6 +87,20 @@ def test_two_reviewers_share_the_images_without_overlap(tmp_path):
 def test_overlap_images_go_to_as_many_people_as_planned(tmp_path):
     store = make(tmp_path, count=5, plan=Plan(overlap=1, per_image=2, second_pass=0))
     assert [len(judge_all(store, name)) for name in ("anna", "ben", "cleo")] == [15, 15, 0]
+
+
+def test_what_is_looked_ahead_at_is_what_comes(tmp_path):
+    store = make(tmp_path, count=GAP + 10, plan=Plan(overlap=0.5, second_pass=0.3), questions=2)
+    guesses, taken = [], []
+    while (item := store.item("anna")) is not None:
+        if item.number == 0:
+            guess = store.ahead("anna", item.place + 2)
+            guesses.append(guess and guess["sample"])
+            taken.append(item.sample)
+        store.judge(verdict(store, "anna", item.place))
+    hits = [guess == came for guess, came in zip(guesses, taken[1:], strict=False)]
+    assert taken != sorted(taken)
+    assert all(hits[: GAP + 8])
 
 
 def test_the_second_look_shows_no_earlier_verdict(tmp_path):
@@ -100,7 +118,7 @@ def test_a_review_goes_on_where_it_was_left(tmp_path):
     store = make(tmp_path)
     for place in range(5):
         store.item("anna")
-        store.judge(verdict("anna", place))
+        store.judge(verdict(store, "anna", place))
     store.close()
     assert ReviewStore(tmp_path / "review.sqlite").item("anna").place == 5
 
@@ -108,23 +126,38 @@ def test_a_review_goes_on_where_it_was_left(tmp_path):
 def test_undo_brings_back_what_was_before(tmp_path):
     store = make(tmp_path)
     store.item("anna")
-    revision = store.judge(verdict("anna", 0, "accept")).verdict["revision"]
-    store.judge(verdict("anna", 0, "reject", revision))
-    assert store.undo("anna") == 0
+    revision = store.judge(verdict(store, "anna", 0, "accept")).verdict["revision"]
+    store.judge(verdict(store, "anna", 0, "reject", revision))
+    assert store.undo("anna", store.progress("anna")["last"]) == 0
     assert store.item("anna", 0).verdict["verdict"] == "accept"
-    assert store.undo("anna") == 0
+    assert store.progress("anna")["last"] == revision
+    assert store.undo("anna", revision) == 0
     assert store.item("anna", 0).verdict is None
-    assert store.undo("anna") is None
+    assert store.progress("anna")["last"] is None
     kinds = [kind for (kind,) in store.rows("SELECT kind FROM events ORDER BY event")]
     assert kinds == ["verdict", "verdict", "undo", "undo"]
+
+
+def test_only_the_verdict_that_is_meant_is_taken_back(tmp_path):
+    store = make(tmp_path)
+    first = store.judge(verdict(store, "anna", 0)).verdict["revision"]
+    other = store.judge(verdict(store, "ben", 0)).verdict["revision"]
+    last = store.judge(verdict(store, "anna", 1)).verdict["revision"]
+    for event in (first, other, 99):
+        with pytest.raises(Conflict, match="your last verdict is another one by now"):
+            store.undo("anna", event)
+    assert store.undo("anna", last) == 1
+    with pytest.raises(Conflict, match="nothing was taken back"):
+        store.undo("anna", last)
+    assert [v["reviewer"] for v in store.verdicts()] == ["anna", "ben"]
 
 
 def test_the_same_person_in_two_windows_overwrites_nothing(tmp_path):
     store = make(tmp_path)
     store.item("anna")
-    store.judge(verdict("anna", 0, "reject"))
+    store.judge(verdict(store, "anna", 0, "reject"))
     with pytest.raises(Conflict, match=r"another window meanwhile \(reject at .*was not saved"):
-        store.judge(verdict("anna", 0, "accept", revision=0))
+        store.judge(verdict(store, "anna", 0, "accept", revision=0))
     assert store.item("anna", 0).verdict["verdict"] == "reject"
 
 
@@ -132,8 +165,8 @@ def test_two_reviewers_on_one_item_are_both_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module, "LEASE", -1.0)  # what anna took is offered again at once
     store = make(tmp_path, count=1, questions=1)
     assert store.item("anna").item == store.item("ben").item
-    store.judge(verdict("anna", 0, "accept"))
-    store.judge(verdict("ben", 0, "reject"))
+    store.judge(verdict(store, "anna", 0, "accept"))
+    store.judge(verdict(store, "ben", 0, "reject"))
     assert [(v["reviewer"], v["verdict"]) for v in store.verdicts()] == [("anna", "accept"), ("ben", "reject")]
     assert settle_reviews(store) == {("s000", 0): ("reject", "")}
 
@@ -141,7 +174,7 @@ def test_two_reviewers_on_one_item_are_both_kept(tmp_path, monkeypatch):
 def test_sending_the_same_verdict_again_counts_once(tmp_path):
     store = make(tmp_path)
     store.item("anna")
-    one = verdict("anna", 0)
+    one = verdict(store, "anna", 0)
     store.judge(one)
     store.judge(one)
     assert store.rows("SELECT COUNT(*) FROM events") == [(1,)]
@@ -150,7 +183,7 @@ def test_sending_the_same_verdict_again_counts_once(tmp_path):
 def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
     store = make(tmp_path)
     with pytest.raises(EarthReasonError, match="'anna' was not asked anything at place 7"):
-        store.judge(verdict("anna", 7))
+        store.judge(verdict(store, "anna", 7))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +194,7 @@ def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
 )  # fmt: skip
 def test_half_verdicts_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        Judgement(reviewer="a", place=0, revision=0, key="12345678", **fields)
+        Judgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
 
 
 def test_a_sample_that_stands_twice_is_an_error(tmp_path):
@@ -195,10 +228,10 @@ def test_a_failed_write_is_no_verdict_and_the_next_one_works(tmp_path):
     store.item("anna")
     store.rows("CREATE TRIGGER full BEFORE INSERT ON verdicts BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     with pytest.raises(sqlite3.IntegrityError, match="disk full"):
-        store.judge(verdict("anna", 0))
+        store.judge(verdict(store, "anna", 0))
     store.rows("DROP TRIGGER full")
     assert store.item("anna", 0).verdict is None
-    assert store.judge(verdict("anna", 0)).verdict["verdict"] == "accept"
+    assert store.judge(verdict(store, "anna", 0)).verdict["verdict"] == "accept"
 
 
 def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
@@ -241,14 +274,16 @@ def wait_until_up(port):
 
 def post_until_it_dies(port, name, saved):
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+        review = re.search(r'data-review="(\w+)"', client.get("/review?reviewer=x").text)[1]
         for number in range(10_000):
             reviewer = f"{name}-{number}"
             try:
                 for _ in range(12):
-                    item = client.get("/api/place", params={"reviewer": reviewer}).json()["item"]
+                    item = client.get("/api/place", params={"review": review, "reviewer": reviewer}).json()["item"]
                     if item is None:
                         break
-                    body = json.loads(verdict(reviewer, item["place"]).model_dump_json())
+                    body = {"review": review, "reviewer": reviewer, "item": item["item"], "place": item["place"],
+                            "verdict": "accept", "revision": 0, "key": str(uuid.uuid4())}  # fmt: skip
                     if client.post("/api/verdict", json=body).status_code == 200:
                         saved.append(body["key"])
             except httpx.TransportError:
