@@ -88,7 +88,7 @@ async def _collect(ledger: Ledger, client: Client) -> tuple[int, dict[str, str]]
             continue
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
             answers = (await client.openai.files.content(file_id)).text
-            for line in filter(str.strip, answers.splitlines()):
+            for line in filter(str.strip, answers.split("\n")):
                 entry = json.loads(line)
                 if entry["custom_id"] in requests:
                     call = _call_of(entry, requests[entry["custom_id"]], client.prices)
