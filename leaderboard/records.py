@@ -12,6 +12,8 @@ from earthreason.predictions.schema import describe_faults
 
 ALL = "all"
 """The subset of every question."""
+CURVE = tuple(round(0.05 * step, 2) for step in range(20))
+"""The IoUs at which a result counts the questions above."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]

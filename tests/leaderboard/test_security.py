@@ -16,7 +16,15 @@ from leaderboard.models import SignIn, Token
 from leaderboard.sandbox import check_archive
 from leaderboard.tokens import create_token, form_key, revoke_token
 from leaderboard.web.state import COOKIE
-from tests.leaderboard.toys import METADATA, SIDE, make_predictions
+from tests.leaderboard.test_scoring import with_pixels_turned
+from tests.leaderboard.toys import (
+    LARGE_INSIDE,
+    LARGE_OUTSIDE,
+    METADATA,
+    SIDE,
+    make_large_squares,
+    make_predictions,
+)
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'"
 
@@ -428,3 +436,26 @@ def test_labels_are_in_no_answer_of_a_hidden_split(hand, references):
         assert not any(label in answer.text for label in labels)
     samples = hand.client.get("/api/splits/toy/test/samples").json()
     assert samples[0].keys() == {"sample_id", "height", "width", "question_count"}
+
+
+def test_on_a_hidden_split_one_pixel_changes_nothing_public_but_the_hash(hand):
+    """The truth of a pixel must not be read off a comparison of two files that differ in it."""
+    from leaderboard.splits import SplitContent, put_split
+
+    references, content = make_large_squares()
+    with hand.worker.database.write() as session:
+        put_split(session, "toy", "large", SplitContent(references, None), hidden=True)
+    places = (LARGE_INSIDE, LARGE_OUTSIDE)
+    files = [content, *(with_pixels_turned(content, ["large_007"], *place) for place in places)]
+    base, *others = (hand.published(file, split="toy/large") for file in files)
+    told = []
+    for other, file in zip(others, files[1:], strict=True):
+        paths = [f"/api/submissions/{other}", f"/models/{other}"]
+        paths += [f"/compare?ids={base}&ids={other}&protocol={protocol}" for protocol in ("native", "segearth-r1")]
+        texts = [hand.client.get(path).text for path in paths]
+        assert "Is it chance?" in texts[2]
+        rows = hand.client.get("/api/board?split=toy/large").json()["rows"]
+        texts.append(str(next(row["scores"] for row in rows if row["id"] == other)))
+        same = "\n".join(texts).replace(other, "ID").replace(hashlib.sha256(file).hexdigest(), "SHA")
+        told.append(re.sub(r'"created":[\d.]+', "", same))
+    assert told[0] == told[1]
