@@ -44,7 +44,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 router = APIRouter(prefix="/api", responses=_ERRORS)
 
-SubmissionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{22}$", description="Of a submission.")]
+ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
+SubmissionId = Annotated[str, Path(pattern=ID_PATTERN, description="Of a submission.")]
 _KEY = r"^[A-Za-z0-9_.-]{1,40}$"
 Config = Annotated[str, Path(pattern=_KEY)]
 SplitName = Annotated[str, Path(pattern=_KEY)]

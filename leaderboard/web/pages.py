@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
@@ -28,7 +29,7 @@ from leaderboard.submissions import (
     set_visibility,
 )
 from leaderboard.tokens import Caller, form_key, sign_in, sign_out
-from leaderboard.web.api import Resolved
+from leaderboard.web.api import ID_PATTERN, Resolved
 from leaderboard.web.rendering import ServerLinks, draw
 from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
 from leaderboard.web.uploads import pieces_of, spool, store
@@ -38,6 +39,20 @@ router = APIRouter(default_response_class=HTMLResponse)
 LINKS = ServerLinks()
 HTML = "text/html"
 _NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+def check_id(submission_id: str) -> str:
+    """An id as it is in an address.
+
+    Raises:
+        NotThereError: no submission can have it, so nothing is asked or kept for it.
+    """
+    if not re.fullmatch(ID_PATTERN, submission_id):
+        raise NotThereError
+    return submission_id
+
+
+ShownId = Annotated[str, Depends(check_id)]
 
 
 @router.get("/")
@@ -52,7 +67,7 @@ async def get_table(request: Request, state: Shared, query: Resolved) -> Respons
 
 
 @router.get("/models/{submission_id}")
-async def get_model(request: Request, state: Shared, submission_id: str, caller: Browser) -> Response:
+async def get_model(request: Request, state: Shared, submission_id: ShownId, caller: Browser) -> Response:
     def show() -> str:
         with state.database.read() as session:
             submission = find_submission(session, submission_id, caller)
@@ -69,7 +84,7 @@ async def get_model(request: Request, state: Shared, submission_id: str, caller:
 
 @router.get("/pictures/{submission_id}/{name}.jpg")
 async def get_picture(
-    state: Shared, submission_id: str, name: str,
+    state: Shared, submission_id: ShownId, name: str,
     caller: Browser,
 ) -> Response:  # fmt: skip
     def read(session: Session) -> bytes:
@@ -88,9 +103,9 @@ async def get_comparison(
     request: Request, state: Shared, ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
     protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
 ) -> Response:  # fmt: skip
-    chosen = list(dict.fromkeys(ids))
-    if not 2 <= len(chosen) <= 4:
+    if not 2 <= len(set(ids)) <= 4:
         raise RefusedError("choose two to four models of the table to compare", status=400)
+    chosen = [check_id(one) for one in dict.fromkeys(ids)]
     if protocol not in PROTOCOLS:
         raise RefusedError(f"there is no protocol {protocol!r}", status=404)
 
@@ -224,7 +239,7 @@ def _headline(session: Session, submission: Submission) -> float | None:
 
 @router.post("/mine/{submission_id}")
 async def post_mine(
-    request: Request, state: Shared, caller: Browser, submission_id: str,
+    request: Request, state: Shared, caller: Browser, submission_id: ShownId,
     key: Annotated[str, Form(max_length=100)], visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
 ) -> Response:  # fmt: skip
     caller = _signed_in(request, state, caller, key)

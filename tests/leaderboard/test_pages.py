@@ -60,6 +60,18 @@ def test_a_page_is_kept_until_something_public_changes(hand, ids, monkeypatch):
     assert len(drawn) == 2
 
 
+@pytest.mark.parametrize("absent", ["x" * 1000, "{n:022d}"])
+def test_addresses_that_are_made_up_leave_nothing_behind(client, absent):
+    """Neither those that cannot be ids nor those that nobody has: what is drawn for them ends as a fault."""
+    board = client.app.state.board.board
+    for n in range(20):
+        one, other = absent.format(n=n), absent.format(n=n + 1000) + "y" * (len(absent) > 30)
+        assert client.get(f"/models/{one}").status_code == 404
+        assert client.get(f"/compare?ids={one}&ids={other}").status_code == 404
+    assert not board._drawing
+    assert not board._pages
+
+
 def test_comparing_takes_two_to_four_public_models_of_one_split(hand, references, ids):
     assert hand.client.get(f"/compare?ids={ids[0]}").status_code == 400
     assert hand.client.get("/compare?" + "&".join(f"ids={one}" for one in [*ids, "a", "b"])).status_code == 400
