@@ -131,10 +131,10 @@ def add_split(
     """
     import re
 
-    from leaderboard.splits import content_of, content_of_file, put_split
+    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, put_split
 
     for part in (config, name):
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", part):
+        if not re.fullmatch(NAME_PATTERN, part):
             raise EarthReasonError(f"{part!r}: a split's name has letters, digits, '.', '_' and '-'")
     with stderr().status("reading the ground truth"):
         hidden = not open_labels

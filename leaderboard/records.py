@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
 
 from earthreason.errors import EarthReasonError
 from earthreason.predictions.schema import describe_faults
@@ -176,9 +176,33 @@ def check_card(card: JsonValue) -> dict[str, JsonValue] | None:
         raise RecordError("card: a card is a JSON object")
     if _depth(card) > MAX_CARD_DEPTH:
         raise RecordError(f"card: nested more than {MAX_CARD_DEPTH} deep")
-    if len(json.dumps(card).encode()) > MAX_CARD_BYTES:
+    if len(json_bytes(card, "card")) > MAX_CARD_BYTES:
         raise RecordError(f"card: over {MAX_CARD_BYTES >> 10} KiB; link to it instead")
     return card
+
+
+def json_bytes(value: JsonValue, place: str) -> bytes:
+    """A value that Python's reader took for JSON, written as JSON.
+
+    Raises:
+        RecordError: it cannot be, so that whoever answers with it would fail.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:  # Unicode's errors are of this kind
+        raise RecordError(f"{place}: NaN, an infinite number or half a character; none of them is JSON") from None
+
+
+def check_reason(reason: str | None) -> str | None:
+    """Why a row is in doubt, as it will be shown.
+
+    Raises:
+        RecordError: it is too long, or not plain text.
+    """
+    try:
+        return None if reason is None else TypeAdapter(Text).validate_python(reason)
+    except ValidationError:
+        raise RecordError("reason: up to 1000 printable characters") from None
 
 
 def _depth(value: JsonValue) -> int:

@@ -21,7 +21,18 @@ from earthreason.metrics.references import References
 from earthreason.metrics.scores import METRICS
 from earthreason.predictions.reader import open_predictions
 from leaderboard.board import Entry
-from leaderboard.records import ALL, Estimate, Metadata, Name, RecordError, check_card, parse_record, parse_result
+from leaderboard.records import (
+    ALL,
+    Estimate,
+    Metadata,
+    Name,
+    RecordError,
+    Text,
+    check_card,
+    json_bytes,
+    parse_record,
+    parse_result,
+)
 from leaderboard.scoring import score_predictions
 
 REVISION = 12
@@ -38,7 +49,7 @@ class Meta(BaseModel):
     team: Name
     metadata: Metadata
     published: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    flag: str | None = None
+    flag: Text | None = None
     card: dict[str, JsonValue] | None = None
 
 
@@ -90,9 +101,11 @@ def _read_json(path: Path) -> Any:
     if path.stat().st_size > _MAX_BYTES:
         raise RecordError(f"{path}: over {_MAX_BYTES >> 20} MiB")
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not JSON: {error}") from None
+    json_bytes(value, str(path))
+    return value
 
 
 def entry_folders(root: Path) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import time
 import zipfile
@@ -23,6 +24,8 @@ from leaderboard.models import FAILED, QUEUED, RUNNING, SCORED, Split, Submissio
 from leaderboard.versions import count_change
 
 SCENE_SIDE = 288
+NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,40}$"
+"""Of a config and of a split; both stand in addresses."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,9 @@ def get_split(session: Session, key: str) -> Split:
         UnknownNameError: there is none.
     """
     config, _, name = key.partition("/")
-    split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
+    split = None
+    if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # no database is asked for a NUL character
+        split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
     if split is None:
         known = [found.key for found in list_splits(session)]
         raise UnknownNameError("split", key, known)

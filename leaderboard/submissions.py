@@ -28,7 +28,7 @@ from leaderboard.models import (
     Team,
     Upload,
 )
-from leaderboard.records import Metadata
+from leaderboard.records import Metadata, check_reason
 from leaderboard.settings import Settings
 from leaderboard.tokens import Caller
 from leaderboard.versions import count_change
@@ -208,8 +208,12 @@ def set_visibility(session: Session, submission: Submission, visibility: str) ->
 
 
 def set_flag(session: Session, submission: Submission, reason: str | None) -> None:
-    """Show a reader that the organisers doubt a row, or that they no longer do."""
-    submission.flag = reason
+    """Show a reader that the organisers doubt a row, or that they no longer do.
+
+    Raises:
+        RecordError: the reason is not plain text.
+    """
+    submission.flag = check_reason(reason)
     count_change(session)
 
 

@@ -14,7 +14,7 @@ from leaderboard.board import Query as BoardQuery
 from leaderboard.models import ScoredResult, Submission
 from leaderboard.published import load_published
 from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
-from leaderboard.splits import get_split, list_splits
+from leaderboard.splits import NAME_PATTERN, get_split, list_splits
 from leaderboard.submissions import (
     Announcement,
     NotThereError,
@@ -46,9 +46,8 @@ router = APIRouter(prefix="/api", responses=_ERRORS)
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
 SubmissionId = Annotated[str, Path(pattern=ID_PATTERN, description="Of a submission.")]
-_KEY = r"^[A-Za-z0-9_.-]{1,40}$"
-Config = Annotated[str, Path(pattern=_KEY)]
-SplitName = Annotated[str, Path(pattern=_KEY)]
+Config = Annotated[str, Path(pattern=NAME_PATTERN)]
+SplitName = Annotated[str, Path(pattern=NAME_PATTERN)]
 
 
 class SplitBody(BaseModel):

@@ -90,7 +90,7 @@ async def get_picture(
     def read(session: Session) -> bytes:
         submission = find_submission(session, submission_id, caller)
         result = latest_result(session, submission)
-        picture = None if result is None else session.get(Picture, (result.id, name))
+        picture = None if result is None or not name.isprintable() else session.get(Picture, (result.id, name))
         if picture is None or submission.split.hidden:
             raise NotThereError
         return picture.content

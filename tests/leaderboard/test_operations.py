@@ -145,6 +145,7 @@ def test_flagging_by_command(command, hand, references):
     submission_id = hand.published(make_predictions(references))
     assert command("flag", submission_id, "--reason", "seen in training").exit_code == 0
     assert hand.get(submission_id).json()["flag"] == "seen in training"
+    assert isinstance(command("flag", submission_id, "--reason", "a\udcffb").exception, EarthReasonError)
     command("flag", submission_id)
     assert hand.get(submission_id).json()["flag"] is None
 

@@ -162,6 +162,44 @@ def test_cards_are_small_and_flat(hand, references, card):
     assert "card" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("value", ['"\\ud800"', "NaN", "1e999", '{"\\udfff": 1}'])
+def test_a_card_that_is_no_json_breaks_nobodys_list(hand, references, value):
+    """Python's reader takes half characters and NaN; whoever writes an answer with them fails."""
+    content = make_predictions(references)
+    announcement = {"split": "toy/open", "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
+                    "metadata": METADATA, "card": None}  # fmt: skip
+    body = json.dumps(announcement).replace('"card": null', f'"card": {{"a": {value}}}')
+    headers = {**hand.headers(), "content-type": "application/json"}
+    answer = hand.client.post("/api/submissions", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert "card" in answer.json()["error"]
+    cookie = sign_in(hand)
+    form = {"key": form_key(cookie.split("=", 1)[1]), "split": "toy/open", "model": "M", "training": "trained"}
+    page = hand.client.post("/submit", data={**form, "card": f'{{"a": {value}}}'}, files={"predictions": content},
+                            headers={"cookie": cookie})  # fmt: skip
+    assert page.status_code == 422
+    assert "none of them is JSON" in page.text
+    assert hand.client.get("/api/submissions", headers=hand.headers("admin")).json() == []
+
+
+@pytest.mark.parametrize("field", ["model", "paper", "backbone", "extra_data", "description", "contact"])
+def test_half_a_character_is_no_text(hand, references, field):
+    content = make_predictions(references)
+    announcement = {"split": "toy/open", "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
+                    "metadata": {**METADATA, field: "\ud800"}}  # fmt: skip
+    headers = {**hand.headers(), "content-type": "application/json"}
+    answer = hand.client.post("/api/submissions", content=json.dumps(announcement), headers=headers)
+    assert answer.status_code == 422
+    assert field in answer.json()["error"]
+
+
+def test_half_a_character_is_no_reason_for_a_flag(hand, references):
+    submission_id = hand.published(make_predictions(references))
+    headers = {**hand.headers("admin"), "content-type": "application/json"}
+    path = f"/api/submissions/{submission_id}/flag"
+    assert hand.client.put(path, content='{"reason": "\\ud800"}', headers=headers).status_code == 422
+
+
 def test_a_request_of_deep_json_is_refused(hand):
     headers = {**hand.headers(), "content-type": "application/json"}
     answer = hand.client.post("/api/submissions", content=b'{"card":' + b"[" * 100_000, headers=headers)
@@ -302,6 +340,14 @@ def test_sql_in_a_parameter_is_text(hand, references, text):
         assert hand.client.get(path).status_code in (200, 404, 422)
     assert hand.client.get("/api/submissions", headers={"Authorization": f"Bearer {text}"}).status_code == 401
     assert len(hand.client.get("/api/board?split=toy/test").json()["rows"]) == 1
+
+
+def test_no_database_is_asked_for_a_nul_character(hand, references):
+    """PostgreSQL refuses to compare with one, which would be a fault of ours."""
+    submission_id = hand.published(make_predictions(references), split="toy/open")
+    for path in ("/?split=%00", "/?split=toy/%00", "/api/board?split=a%00/b", f"/pictures/{submission_id}/%00.jpg"):
+        assert hand.client.get(path).status_code == 404
+    assert hand.announce(make_predictions(references, 1), split="toy\0/open").status_code == 404
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
