@@ -144,7 +144,6 @@ def _cells_of(entry: Entry, query: Query, columns: Iterable[str]) -> dict[str, E
 
 
 def _goodness(column: str, estimate: Estimate) -> float:
-    assert estimate.value is not None  # undefined scores are not recorded
     return -estimate.value if METRICS[column].lower_is_better else estimate.value
 
 

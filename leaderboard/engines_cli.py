@@ -151,8 +151,7 @@ def validate(
     faults = find_faults(folder)
     if predictions is not None and not faults:
         info = open_predictions(predictions).info
-        differs = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
-        faults = [] if differs is None else [differs]
+        faults = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
     rows = len(list(entry_folders(folder)))
     if report_json(json_out, {"rows": rows, "faults": faults}):
         for fault in faults:

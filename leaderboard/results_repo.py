@@ -27,18 +27,22 @@ from leaderboard.records import (
     Metadata,
     Name,
     RecordError,
+    ResultRecord,
     Text,
     check_card,
     json_bytes,
     parse_record,
     parse_result,
 )
-from leaderboard.scoring import score_predictions
+from leaderboard.scoring import hide_labels, score_predictions
 
 REVISION = 12
 _FILES = ("meta.json", "result.json")
 _MAX_BYTES = 2 << 20
 _ROUNDING = 1e-4
+_SAME = 1e-9
+MOST_DIFFERENCES = 20
+"""Of a row that are told."""
 
 
 class Meta(BaseModel):
@@ -82,6 +86,9 @@ def read_entry(folder: Path) -> Entry:
     meta = parse_record(Meta, _read_json(folder / "meta.json"), str(folder / "meta.json"))
     check_card(meta.card)
     record = parse_result(_read_json(folder / "result.json"), str(folder / "result.json"))
+    faults = [f"{folder / 'result.json'}: {fault}" for fault in _faults_of(record)]
+    if faults:
+        raise RecordError("\n".join(faults))
     try:
         day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
@@ -150,7 +157,7 @@ def validate(root: Path) -> list[str]:
         except EarthReasonError as error:
             faults.extend(str(error).splitlines())
             continue
-        faults.extend(f"{folder}: {fault}" for fault in _faults_of(entry, folder))
+        faults.extend(f"{folder}: {fault}" for fault in _name_faults(entry, folder))
         split = f"{entry.record.config}/{entry.record.split}"
         truths.setdefault(split, {}).setdefault(entry.record.dataset_sha256, []).append(folder)
     for split, by_truth in truths.items():
@@ -162,15 +169,24 @@ def validate(root: Path) -> list[str]:
     return faults
 
 
-def _faults_of(entry: Entry, folder: Path) -> Iterator[str]:
-    record = entry.record
+def _name_faults(entry: Entry, folder: Path) -> Iterator[str]:
     if folder.parent.name != folder_name(entry.team, entry.model):
         yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
-    if folder.name != record.predictions_sha256[:REVISION]:
-        yield f"the revision should be {record.predictions_sha256[:REVISION]}, the beginning of predictions_sha256"
+    revision = entry.record.predictions_sha256[:REVISION]
+    if folder.name != revision:
+        yield f"the revision should be {revision}, the beginning of predictions_sha256"
+
+
+def _faults_of(record: ResultRecord) -> Iterator[str]:
     if "segearth-r1" not in record.protocols:
         yield "no scores under the official protocol, segearth-r1"
-    subsets = {subset.key for subset in record.subsets}
+    subsets = {subset.key: subset.questions for subset in record.subsets}
+    if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
+        yield f"the subsets do not fit {record.questions} questions"
+    if max(record.images, record.empty_targets) > record.questions:
+        yield f"{record.images} images and {record.empty_targets} empty targets in {record.questions} questions"
+    if record.curve != sorted(record.curve, reverse=True):
+        yield "the curve rises"
     for name, scores in record.protocols.items():
         if name not in PROTOCOLS:
             yield f"unknown protocol {name!r}"
@@ -185,46 +201,59 @@ def _faults_of(entry: Entry, folder: Path) -> Iterator[str]:
 
 
 def _score_faults(place: str, cells: dict[str, Estimate]) -> Iterator[str]:
-    for metric, estimate in cells.items():
+    for metric, (value, low, high) in cells.items():
         if metric not in METRICS:
             yield f"{place}: unknown score {metric!r}"
-            continue
-        numbers = [number for number in estimate if number is not None]
-        if not all(0 <= number <= 1 for number in numbers):
-            yield f"{place}: {metric} is not a fraction: {numbers}"
-        low, value, high = estimate.low, estimate.value, estimate.high
-        if low is None or value is None or high is None:
-            continue
-        if not low - _ROUNDING <= value <= high + _ROUNDING:
-            yield f"{place}: {metric} lies outside its interval: {numbers}"
+        elif (low is None) != (high is None):
+            yield f"{place}: {metric} has half an interval"
+        elif low is not None and high is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
+            yield f"{place}: {metric} lies outside its interval: {[low, value, high]}"
 
 
-def rescore(root: Path, predictions: Path, references: References) -> str | None:
-    """Score a file again and compare with the row about it; returns how they differ, None where they agree.
+def rescore(root: Path, predictions: Path, references: References) -> list[str]:
+    """Score a file again and compare with every row about it; returns a line for every figure that differs.
+
+    Rows that say that they were scored against another ground truth are passed over.
 
     Raises:
-        DataNotFoundError: no row is about this file.
+        DataNotFoundError: no row is about this file and this truth.
     """
     opened = open_predictions(predictions)
-    revision = opened.fingerprint()[:REVISION]
-    about = [folder for folder in entry_folders(root) if folder.name == revision]
+    sha256, truth = opened.fingerprint(), references.fingerprint()
+    rows = {
+        folder: read_entry(folder).record for folder in entry_folders(root) if folder.name.endswith(sha256[:REVISION])
+    }
+    about = {folder: record for folder, record in rows.items() if record.dataset_sha256 == truth}
     if not about:
-        raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {revision})")
-    told = read_entry(about[0]).record
-    found = score_predictions(opened, references, config=told.config, split=told.split, hidden=False,
-                              resamples=told.resamples, seed=told.seed).record  # fmt: skip
-    if found.dataset_sha256 != told.dataset_sha256:
-        return f"{about[0]}: was scored against another ground truth"
-    for protocol, scores in found.protocols.items():
-        for metric, estimate in scores.scores[ALL].items():
-            stated = told.estimate(protocol, ALL, metric)
-            if stated is None or not _close(stated.value, estimate.value):
-                return f"{about[0]}: {protocol}, {metric}: stated {stated and stated.value}, found {estimate.value}"
-    return None
+        others = f"; {len(rows)} of another ground truth" if rows else ""
+        raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {sha256[:REVISION]}){others}")
+    faults = []
+    for folder, told in about.items():
+        found = score_predictions(opened, references, config=told.config, split=told.split, hidden=False,
+                                  resamples=told.resamples, seed=told.seed).record  # fmt: skip
+        faults += [f"{folder}: {difference}" for difference in _differences_of(told, found)]
+    return faults
 
 
-def _close(stated: float | None, found: float | None) -> bool:
-    """Equal to what is told of hidden splits, and beyond what rounding does."""
-    if stated is None or found is None:
-        return stated is found
-    return abs(stated - found) <= 5.1e-5
+def _differences_of(told: ResultRecord, found: ResultRecord) -> list[str]:
+    """Where a stated result differs from what was found, or from what a hidden split would tell of it."""
+    stated, *forms = (
+        record.model_dump(mode="json", exclude={"earthreason"}) for record in (told, found, hide_labels(found))
+    )
+    return min((list(_differences("", stated, form)) for form in forms), key=len)[:MOST_DIFFERENCES]
+
+
+def _differences(place: str, stated: Any, found: Any) -> Iterator[str]:
+    """Every leaf of two JSON values that is not the same, numbers but for how processors add."""
+    if isinstance(stated, dict) and isinstance(found, dict):
+        for key in [*found, *(key for key in stated if key not in found)]:
+            yield from _differences(f"{place}, {key}".removeprefix(", "), stated.get(key), found.get(key))
+    elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
+        for one, other in zip(stated, found, strict=True):
+            yield from _differences(place, one, other)
+    elif not (stated == found or (_is_number(stated) and _is_number(found) and abs(stated - found) <= _SAME)):
+        yield f"{place}: stated {stated}, found {found}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)

@@ -134,10 +134,14 @@ def hide_labels(record: ResultRecord) -> ResultRecord:
 
 def _rounded(cells: Mapping[str, Estimate]) -> dict[str, Estimate]:
     return {
-        metric: Estimate(*(end if end is None else round(end, HIDDEN_DECIMALS) for end in estimate))
-        for metric, estimate in cells.items()
+        metric: Estimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
+        for metric, cell in cells.items()
         if metric not in HIDDEN_SCORES
     }
+
+
+def _rounded_end(end: float | None) -> float | None:
+    return None if end is None else round(end, HIDDEN_DECIMALS)
 
 
 def _reason(message: str, predictions: PredictionsFile) -> str:
@@ -176,18 +180,18 @@ def _estimates(
             for subset, rows in groups:
                 for metric in (metric for metric in SHOWN if metric in whole):
                     terms[name, subset.key, metric] = _within(whole[metric], rows)
-    defined = {key: term for key, term in terms.items() if term.ratio() is not None}
+    values = {key: ratio for key, term in terms.items() if (ratio := term.ratio()) is not None}
     nested: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in results}
     for same_questions in _by_questions(results):
-        part = {key: term for key, term in defined.items() if key[0] in same_questions}
+        part = {key: terms[key] for key in values if key[0] in same_questions}
         sample_id = results[same_questions[0]].counts.sample_id
         names = _names_of_distinct(part)
         distinct = {name: part[key] for key, name in names.items()}
         intervals = bootstrap_intervals(distinct, sample_id, resamples, seed) if resamples else {}
-        for key, term in part.items():
+        for key in part:
             interval = intervals.get(names[key])
             ends = (None, None) if interval is None else (interval.low, interval.high)
-            nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(term.ratio(), *ends)
+            nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(values[key], *ends)
     return nested
 
 

@@ -155,7 +155,7 @@ def _scale_of(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
 
 
 def _best_of(estimates: Sequence[Estimate | None]) -> float | None:
-    values = [estimate.value for estimate in estimates if estimate and estimate.value is not None]
+    values = [estimate.value for estimate in estimates if estimate]
     return max(values) if values else None
 
 

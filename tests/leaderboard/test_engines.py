@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,8 +20,9 @@ from leaderboard.board import Entry
 from leaderboard.bundles import phases_of, write_codabench, write_evalai
 from leaderboard.engine_scoring import find_predictions
 from leaderboard.eval_results import eval_results_yaml
+from leaderboard.records import parse_metadata, parse_result
 from leaderboard.results_repo import read_repository, rescore, validate, write_entry
-from leaderboard.scoring import score_predictions
+from leaderboard.scoring import hide_labels, score_predictions
 from leaderboard.static_site import write_site
 from tests.leaderboard.toys import make_predictions
 
@@ -185,8 +187,6 @@ def repository(tmp_path, references):
         scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=False,
                                     resamples=100)  # fmt: skip
         facts = {"model": model, "training": "trained", "paper": "https://example.org/p"}
-        from leaderboard.records import parse_metadata
-
         write_entry(root, Entry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
     return root
 
@@ -201,11 +201,15 @@ def edit(root, name, change):
 def test_a_sound_repository_has_no_fault_and_rescoring_agrees(repository, tmp_path, references):
     assert validate(repository) == []
     assert {entry.model for entry in read_repository(repository)} == {"Model A", "Model <b>"}
-    assert rescore(repository, tmp_path / "0.json", references) is None
+    assert rescore(repository, tmp_path / "0.json", references) == []
+
+
+def official(content):
+    return content["protocols"]["segearth-r1"]["scores"]["all"]
 
 
 def better(content):
-    content["protocols"]["segearth-r1"]["scores"]["all"]["gIoU"][0] = 0.999
+    official(content)["gIoU"][0] = 0.999
 
 
 @pytest.mark.parametrize(
@@ -221,8 +225,18 @@ def better(content):
         (
             "result.json",
             lambda c: c["protocols"]["native"]["scores"]["all"].update(gIoU=[70.1, 60, 80]),
-            "not a fraction",
+            "less than or equal to 1",
         ),
+        ("result.json", lambda c: c.update(curve=[]), "curve"),
+        ("result.json", lambda c: c.update(curve=[5.0] * 20), "curve"),
+        ("result.json", lambda c: c["curve"].reverse(), "the curve rises"),
+        ("result.json", lambda c: c.update(questions=-1), "questions"),
+        ("result.json", lambda c: c.update(questions=999_999), "do not fit"),
+        ("result.json", lambda c: c.update(images=41), "41 images"),
+        ("result.json", lambda c: c.update(resamples=10**9), "resamples"),
+        ("result.json", lambda c: c.update(seed=-1), "seed"),
+        ("result.json", lambda c: official(c).update(gIoU=[None, None, None]), "gIoU"),
+        ("result.json", lambda c: official(c).update(gIoU=[0.5, None, 0.6]), "half an interval"),
         ("meta.json", lambda c: c.update(team="Somebody else"), "the folder should be called"),
         ("meta.json", lambda c: c["metadata"].update(paper="javascript:alert(1)"), "paper"),
         ("meta.json", lambda c: c.update(published="2026-02-31"), "no day"),
@@ -245,14 +259,67 @@ def test_stray_files_and_half_rows_are_found(repository):
     assert "meta.json missing" in faults
 
 
-def test_rescoring_finds_a_figure_that_was_made_up(repository, tmp_path, references):
-    path = next(repository.glob("Team__Model-A/*/result.json"))
-    content = json.loads(path.read_text())
+def plausible(content):
     cell = content["protocols"]["native"]["scores"]["all"]["gIoU"]
     cell[0] = cell[2]
-    path.write_text(json.dumps(content))
+
+
+def of_a_group(content):
+    content["protocols"]["segearth-r1"]["scores"]["category: class 1"]["cIoU"] = [0.98, 0.97, 0.99]
+
+
+def narrower(content):
+    value, low, high = official(content)["cIoU"]
+    official(content)["cIoU"] = [value, (value + low) / 2, (value + high) / 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (plausible, "protocols, native, scores, all, gIoU: stated"),
+        (of_a_group, "category: class 1, cIoU: stated"),
+        (narrower, "segearth-r1, scores, all, cIoU: stated"),
+        (lambda c: c["curve"].__setitem__(0, 1.0), "curve: stated 1.0"),
+        (lambda c: c.update(empty_targets=0), "empty_targets: stated 0, found 4"),
+        (lambda c: c.update(seed=1), "stated"),
+        (lambda c: official(c).pop("Pr@0.9"), "Pr@0.9: stated None"),
+        (lambda c: c["not_scored"].update(lisa="made up"), "lisa: stated made up"),
+    ],
+)
+def test_rescoring_finds_a_figure_that_was_made_up(repository, tmp_path, references, change, said):
+    edit(next(repository.glob("Team__Model-A/*")), "result.json", change)
     assert validate(repository) == []  # a plausible lie
-    assert "stated" in rescore(repository, tmp_path / "0.json", references)
+    assert any(said in fault for fault in rescore(repository, tmp_path / "0.json", references))
+
+
+def test_rescoring_looks_at_every_row_about_the_file(repository, tmp_path, references):
+    """A second row about the same file, under another name, is no place to hide a figure."""
+    honest = next(repository.glob("Team__Model-A/*"))
+    forged = repository / "Team__Model-Z" / honest.name
+    shutil.copytree(honest, forged)
+    edit(forged, "meta.json", lambda c: c["metadata"].update(model="Model Z"))
+    edit(forged, "result.json", plausible)
+    assert validate(repository) == []
+    faults = rescore(repository, tmp_path / "0.json", references)
+    assert len(faults) == 1
+    assert str(forged) in faults[0]
+
+
+def test_a_row_of_a_hidden_split_agrees_with_its_file(repository, tmp_path, references):
+    """What such a split tells is rounded; rounding is no fault, another figure is."""
+    path = next(repository.glob("Team__Model-A/*/result.json"))
+    told = hide_labels(parse_result(json.loads(path.read_text())))
+    path.write_text(told.model_dump_json())
+    assert validate(repository) == []
+    assert rescore(repository, tmp_path / "0.json", references) == []
+    edit(path.parent, "result.json", lambda c: official(c)["gIoU"].__setitem__(0, official(c)["gIoU"][2]))
+    assert len(rescore(repository, tmp_path / "0.json", references)) == 1
+
+
+def test_a_row_of_another_truth_is_not_compared(repository, tmp_path, references):
+    edit(next(repository.glob("Team__Model-A/*")), "result.json", lambda c: c.update(dataset_sha256="1" * 64))
+    with pytest.raises(DataNotFoundError, match="1 of another ground truth"):
+        rescore(repository, tmp_path / "0.json", references)
 
 
 def test_a_repository_that_is_not_there_is_an_error(tmp_path):
