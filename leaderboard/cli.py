@@ -32,6 +32,7 @@ app.add_typer(splits, name="split")
 
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen at.")]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+_IDS = {"ignore_unknown_options": True}  # an id may begin with a dash
 SplitKey = Annotated[str, typer.Argument(metavar="SPLIT", help="CONFIG/NAME, such as default/test.")]
 
 
@@ -226,7 +227,7 @@ def list_tokens(json_out: JsonOption = None) -> None:
             stdout().print("  ".join(map(str, token.values())), markup=False)
 
 
-@app.command()
+@app.command(context_settings=_IDS)
 def flag(
     submission: Annotated[str, typer.Argument(help="Id of the submission.")],
     reason: Annotated[
@@ -243,6 +244,22 @@ def flag(
             raise EarthReasonError(f"there is no submission {submission!r}")
         set_flag(session, found, reason)
     stdout().print(f"{submission}: {'flagged' if reason else 'not flagged'}")
+
+
+@app.command(context_settings=_IDS)
+def rescore(submissions: Annotated[list[str], typer.Argument(help="Ids of submissions.")]) -> None:
+    """Score submissions once more, such as those that failed by a fault of this machine.
+
+    Example: python -m leaderboard rescore 3q2-7wAAAAAAAAAAAAAAAA
+    """
+    from leaderboard.jobs import queue_again
+    from leaderboard.models import Submission
+
+    with _database().write() as session:
+        for submission in submissions:
+            if not queue_again(session, Submission.id == submission):
+                raise EarthReasonError(f"there is no submission {submission!r} whose file has come; nothing was queued")
+    stdout().print(f"{len(submissions)} queued")
 
 
 @app.command()

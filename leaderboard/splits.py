@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.data.load import load_dataset
 from earthreason.data.truth import references_of
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.references import References, read_references, write_references
-from leaderboard.models import FAILED, QUEUED, RUNNING, SCORED, Split, Submission
+from leaderboard.jobs import queue_again
+from leaderboard.models import Split, Submission
 from leaderboard.versions import count_change
 
 SCENE_SIDE = 288
@@ -90,21 +91,7 @@ def put_split(session: Session, config: str, name: str, content: SplitContent, *
     for key, value in facts.items():
         setattr(split, key, value)
     session.flush()
-    return split, rescore(session, split) if changed else 0
-
-
-def rescore(session: Session, split: Split) -> int:
-    """Queue every submission of a split again; results so far are kept as earlier generations."""
-    again = (
-        update(Submission)
-        .where(Submission.split_id == split.id, Submission.state.in_((SCORED, FAILED, QUEUED, RUNNING)))
-        .values(
-            state=QUEUED, generation=Submission.generation + 1, attempts=0, claim=None, lease_until=None, error=None
-        )
-        .returning(Submission.id)
-    )
-    count_change(session)
-    return len(session.scalars(again).all())
+    return split, queue_again(session, Submission.split_id == split.id) if changed else 0
 
 
 def public_samples(references: References) -> list[dict[str, Any]]:

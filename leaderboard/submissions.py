@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
+from leaderboard.jobs import queue_again
 from leaderboard.models import (
     FAILED,
     PRIVATE,
@@ -36,6 +37,8 @@ from leaderboard.versions import count_change
 DAY = 86_400
 UPLOAD_WAIT = 3600
 """An announced submission whose file has not come by then is forgotten."""
+RETRY_WAIT = 600
+"""How often a team may have a file tried again that failed by a fault of ours; crafted ones would keep workers busy."""
 
 
 class RefusedError(EarthReasonError):
@@ -84,6 +87,8 @@ def announce(
         if found.visibility == WITHDRAWN or found.state == UPLOADING:
             found.visibility = PRIVATE
             found.details, found.card = given.metadata.model_dump(mode="json"), given.card
+        if found.host_fault and (found.queued_at or 0.0) < time.time() - RETRY_WAIT:
+            queue_again(session, Submission.id == found.id)
         return found, False
     if split.closed:
         raise RefusedError(f"{split.key} takes no submissions at present", status=403)
@@ -148,10 +153,11 @@ def receive(session: Session, submission: Submission, content: bytes, sha256: st
         return
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(insert(Upload).values(sha256=sha256, content=content).on_conflict_do_nothing())
+    now = time.time()
     session.execute(
         update(Submission)
         .where(Submission.id == submission.id, Submission.state == UPLOADING)
-        .values(state=QUEUED, uploaded=time.time(), size=len(content))
+        .values(state=QUEUED, uploaded=now, queued_at=now, size=len(content))
     )
 
 
