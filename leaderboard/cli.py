@@ -61,8 +61,10 @@ def serve(
     Example: python -m leaderboard serve --port 8000
     """
     from leaderboard.logs import set_up_logs
+    from leaderboard.processes import close_to_others
     from leaderboard.supervise import Supervisor
 
+    close_to_others()
     check_free(host, port)
     set_up_logs()
     _database()  # says at once, and once, what is wrong with the database
@@ -79,9 +81,11 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     import uvicorn
 
     from leaderboard.logs import set_up_logs
+    from leaderboard.processes import close_to_others
     from leaderboard.web.app import create_app
     from leaderboard.web.guard import ImpatientProtocol
 
+    close_to_others()
     check_free(host, port)
     set_up_logs()
     settings = _settings()
@@ -97,8 +101,10 @@ def worker() -> None:
     """Score submissions; any number of workers may run, on any machine that reaches the database."""
     from leaderboard.database import Database
     from leaderboard.logs import set_up_logs
+    from leaderboard.processes import close_to_others
     from leaderboard.worker import Worker
 
+    close_to_others()
     set_up_logs()
     settings = _settings()
     database = Database(settings.database_url)

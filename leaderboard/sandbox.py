@@ -1,8 +1,9 @@
 """Scoring in a process of its own, with limits on time and memory and without a secret in sight.
 
-A worker starts one sandbox: a process with an empty environment that has imported the judge and reads the names of job
-folders. For each it forks a child, which limits itself, scores, writes its outcome into the folder and ends. What an
-upload does to a child (memory, endless work, a crash in a decoder) ends with the child.
+A worker starts one sandbox: a process with an empty environment, without rights beyond its user's, that has imported
+the judge and reads the names of job folders. For each it forks a child, which limits itself, scores, writes its outcome
+into the folder and ends. What an upload does to a child (memory, endless work, a crash in a decoder) ends with the child.
+Environment and memory of our other processes are closed to it; files of its user and the network are not.
 
 A job folder holds `job.json` and `predictions`; after scoring also `outcome.json` and its files, or `error.txt`.
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.errors import EarthReasonError, PredictionsError
+from leaderboard.processes import drop_rights
 
 DONE, REFUSED, KILLED, CRASHED, ENDED = "done", "refused", "killed", "crashed", "ended"
 MAX_MEMBERS = 200_000
@@ -119,6 +121,7 @@ class Sandbox:
 def main() -> None:
     """The sandbox's side: a line with a folder in, a line with the outcome's name out."""
     os.nice(_NICENESS)
+    drop_rights()
     _warm_up()
     for line in sys.stdin:
         folder = Path(line.strip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import subprocess
 import sys
@@ -11,15 +10,9 @@ import time
 from collections.abc import Sequence
 
 from leaderboard.logs import say
+from leaderboard.processes import end_with_parent
 
-_PR_SET_PDEATHSIG = 1
 _QUICK_SECONDS = 2.0
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _end_with_parent() -> None:
-    """In the child: be told to stop when the supervisor is killed, which cannot tell anyone itself."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
@@ -54,7 +47,7 @@ class Supervisor:
         return 0
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(command, preexec_fn=_end_with_parent)
+        return subprocess.Popen(command, preexec_fn=end_with_parent)
 
     def _end_all(self) -> None:
         for process in self.processes:

@@ -5,8 +5,12 @@ import io
 import json
 import re
 import struct
+import subprocess
+import sys
+import time
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from leaderboard.models import SignIn, Token
 from leaderboard.sandbox import check_archive
 from leaderboard.tokens import create_token, form_key, revoke_token
 from leaderboard.web.state import COOKIE
+from tests.leaderboard.test_server import ROOT, Programs
 from tests.leaderboard.toys import (
     METADATA,
     SIDE,
@@ -128,12 +133,57 @@ def test_the_sandbox_has_no_secret_in_its_environment(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://board:secret@db/board")
     monkeypatch.setenv("EARTHREASON_TOKEN", "er_secret")
     with Sandbox() as running:
-        from pathlib import Path
-
         seen = Path(f"/proc/{running._process.pid}/environ").read_bytes()
         while b"PATH" not in seen:  # the child has not become another program yet
             seen = Path(f"/proc/{running._process.pid}/environ").read_bytes()
     assert b"secret" not in seen
+
+
+PROBE = """
+import sys
+from leaderboard.processes import drop_rights
+drop_rights()
+for name in ("environ", "mem"):
+    try:
+        open(f"/proc/{sys.argv[1]}/{name}", "rb").close()
+        print("open")
+    except PermissionError:
+        print("closed")
+"""
+
+
+def probed(pid):
+    """What a process of the same user, with the sandbox's rights, finds of another."""
+    done = subprocess.run([sys.executable, "-c", PROBE, str(pid)], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout.split()
+
+
+def test_the_sandbox_has_no_rights_and_gets_none(sandbox):
+    status = Path(f"/proc/{sandbox._process.pid}/status").read_text()
+    found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert {int(found[name], 16) for name in ("CapEff", "CapPrm", "CapInh")} == {0}
+    assert found["NoNewPrivs"] == "1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_address_of_the_database_cannot_be_read_out_of_our_processes(database_url, board, tmp_path, sandbox):
+    """The upload's process is of the same user; the kernel closes what the others have in memory and environment."""
+    programs = Programs(database_url, tmp_path / "log")
+    try:
+        supervisor = programs.start("serve", "--port", str(programs.port))
+        programs.wait()
+        children = subprocess.run(["pgrep", "-P", str(supervisor.pid)], capture_output=True, text=True, check=True)
+        ours = [supervisor.pid, *map(int, children.stdout.split())]
+        assert len(ours) == 3  # with web and worker
+        deadline = time.monotonic() + 20
+        while "worker started" not in programs.log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert [probed(pid) for pid in ours] == [["closed", "closed"]] * 3
+        assert probed(sandbox._process.pid)[0] == "open"  # the probe is able to
+    finally:
+        programs.end()
 
 
 def test_an_oversized_body_is_refused_with_and_without_its_length(hand, references, settings):
