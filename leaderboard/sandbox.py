@@ -2,7 +2,7 @@
 
 A worker starts one sandbox: a process with an empty environment, without rights beyond its user's, that has imported
 the judge and reads the names of job folders. For each it forks a child, which limits itself, scores, writes its outcome
-into the folder and ends. What an upload does to a child (memory, endless work, a crash in a decoder) ends with the child.
+into the folder and ends. What an upload does to a child (memory, endless work, a crash in a decoder) ends with it.
 Environment and memory of our other processes are closed to it; files of its user and the network are not.
 
 A job folder holds `job.json` and `predictions`; after scoring also `outcome.json` and its files, or `error.txt`.

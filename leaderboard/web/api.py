@@ -43,6 +43,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 }
 router = APIRouter(prefix="/api", responses=_ERRORS)
+_JSON_BYTES = 256 << 10
+"""Of a body that is read before its sender is known; a card takes most of it."""
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
 SubmissionId = Annotated[str, Path(pattern=ID_PATTERN, description="Of a submission.")]
@@ -235,7 +237,7 @@ async def get_published() -> list[dict[str, JsonValue]]:
     return [result.model_dump(mode="json") for result in load_published().results]
 
 
-@router.post("/submissions", summary="Announce a predictions file", status_code=201,
+@router.post("/submissions", summary="Announce a predictions file", status_code=201, max_body_size=_JSON_BYTES,
              responses={200: {"model": SubmissionBody, "description": "Submitted before."}})  # fmt: skip
 async def post_submission(
     state: Shared, caller: SomeCaller, body: AnnouncementBody, response: Response, address: Address
@@ -295,7 +297,7 @@ async def get_submission(
     return await state.read(run)
 
 
-@router.patch("/submissions/{submission_id}", summary="Publish, hide or withdraw")
+@router.patch("/submissions/{submission_id}", summary="Publish, hide or withdraw", max_body_size=_JSON_BYTES)
 async def patch_submission(
     state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: ChangeBody, address: Address
 ) -> SubmissionBody:
@@ -326,7 +328,9 @@ async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: Subm
     return Response(await state.read(run), media_type="text/csv")
 
 
-@router.put("/submissions/{submission_id}/flag", summary="Flag a submission (administrators)")
+@router.put(
+    "/submissions/{submission_id}/flag", summary="Flag a submission (administrators)", max_body_size=_JSON_BYTES
+)
 async def put_flag(
     state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: FlagBody, address: Address
 ) -> SubmissionBody:

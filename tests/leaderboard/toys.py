@@ -181,3 +181,10 @@ class Hand:
         self.score()
         assert self.set(submission_id, "public", team).status_code == 200
         return submission_id
+
+
+def sign_in(hand, team="alpha"):
+    answer = hand.client.post("/sign-in", data={"token": hand.tokens[team]}, follow_redirects=False)
+    assert answer.status_code == 303
+    hand.client.cookies.clear()
+    return answer.headers["set-cookie"].split(";")[0]
