@@ -1,10 +1,11 @@
 """Results as files: `results/<team__model>/<revision>/{result,meta}.json`, for a repository that takes pull requests.
 
-The revision is the beginning of the predictions' SHA-256, so that a folder says which file it is about.
+The revision is the split and the beginning of the predictions' SHA-256, so that a folder says which file it is about.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -58,8 +59,11 @@ class Meta(BaseModel):
 
 
 def slug(text: str) -> str:
-    """A name as a folder: letters, digits, dots, dashes."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "x"
+    """A name as part of a file's: letters, digits, dots, dashes, underscores; a hash where more than spaces is lost."""
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
+    if plain and plain == text.replace(" ", "-"):
+        return plain
+    return f"{plain}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}".lstrip("-")
 
 
 def folder_name(team: str, model: str) -> str:
@@ -67,14 +71,30 @@ def folder_name(team: str, model: str) -> str:
     return f"{slug(team)}__{slug(model)}"
 
 
+def revision_of(record: ResultRecord) -> str:
+    """The split and the beginning of the file's SHA-256: one file may be a row of several splits."""
+    return f"{slug(record.config)}-{slug(record.split)}-{record.predictions_sha256[:REVISION]}"
+
+
 def write_entry(root: Path, entry: Entry) -> Path:
-    """Write one row's two files; returns their folder."""
-    folder = root / folder_name(entry.team, entry.model) / entry.record.predictions_sha256[:REVISION]
+    """Write one row's two files, over those of the same row; returns their folder.
+
+    Raises:
+        EarthReasonError: the folder holds another row, or something that is none.
+    """
+    folder = root / folder_name(entry.team, entry.model) / revision_of(entry.record)
+    if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
+        raise EarthReasonError(f"{folder}: holds another row; give team or model a name that differs in more")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
     facts = {"team": entry.team, "metadata": {k: v for k, v in entry.metadata.items() if k != "contact"},
              "published": entry.date, "flag": entry.flag, "card": entry.card}  # fmt: skip
     write_json(folder / "meta.json", facts)
     return folder
+
+
+def _identity(entry: Entry) -> tuple[str, ...]:
+    record = entry.record
+    return entry.team, entry.model, record.config, record.split, record.predictions_sha256
 
 
 def read_entry(folder: Path) -> Entry:
@@ -172,9 +192,9 @@ def validate(root: Path) -> list[str]:
 def _name_faults(entry: Entry, folder: Path) -> Iterator[str]:
     if folder.parent.name != folder_name(entry.team, entry.model):
         yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
-    revision = entry.record.predictions_sha256[:REVISION]
-    if folder.name != revision:
-        yield f"the revision should be {revision}, the beginning of predictions_sha256"
+    revision = revision_of(entry.record)
+    if folder.name not in (revision, entry.record.predictions_sha256[:REVISION]):  # the first form
+        yield f"the revision should be {revision}, from the split and predictions_sha256"
 
 
 def _faults_of(record: ResultRecord) -> Iterator[str]:

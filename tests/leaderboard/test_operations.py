@@ -198,12 +198,15 @@ def test_flagging_by_command(command, hand, references):
 def test_public_rows_are_exported_as_a_sound_repository(command, hand, references, tmp_path):
     from leaderboard.results_repo import read_repository, validate
 
-    hand.published(make_predictions(references), split="toy/open")
+    for split in ("toy/open", "toy/test"):  # one file on both
+        hand.published(make_predictions(references), split=split)
     hand.submit(make_predictions(references, 1), split="toy/open")
     hand.score()
-    assert "1 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")
+    assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")
     assert validate(tmp_path / "results") == []
-    assert [entry.model for entry in read_repository(tmp_path / "results")] == ["Model A"]
+    rows = [(entry.model, entry.record.split) for entry in read_repository(tmp_path / "results")]
+    assert rows == [("Model A", "open"), ("Model A", "test")]
+    assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")  # once more
 
 
 # --- backup ----------------------------------------------------------------------------------------------------------
