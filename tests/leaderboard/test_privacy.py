@@ -12,19 +12,19 @@ def test_private_rows_answer_as_rows_that_are_not_there(hand, references):
     hidden = hand.submit(make_predictions(references), split="toy/open")
     hand.score()
     nobody = "A" * 22
+    shown = hand.published(make_predictions(references, 1), split="toy/open")
     assert len(hidden) == 22
     for path in ("/api/submissions/{}", "/models/{}", "/pictures/{}/0-truth.jpg", "/api/submissions/{}/samples.csv",
-                 f"/compare?ids={{}}&ids={nobody}"):  # fmt: skip
+                 f"/compare?ids={{}}&ids={shown}", f"/compare?ids={shown}&ids={{}}"):  # fmt: skip
         for headers in ({}, hand.headers("beta")):
             there = hand.client.get(path.format(hidden), headers=headers)
             absent = hand.client.get(path.format(nobody), headers=headers)
-            if "compare" in path:
-                assert there.status_code in (400, 404)
-                continue
             assert (there.status_code, there.text) == (absent.status_code, absent.text)
             assert there.status_code == 404
     upload = hand.client.put(f"/api/submissions/{hidden}/predictions", content=b"x", headers=hand.headers("beta"))
     assert upload.status_code == 404
+    hand.set(hidden, "public")
+    assert hand.client.get(f"/compare?ids={shown}&ids={hidden}").status_code == 200  # it was that, and nothing else
 
 
 def test_what_another_team_has_uploaded_cannot_be_told_from_an_announcement(hand, references):
