@@ -78,23 +78,20 @@ def announce(
         raise RefusedError("an administrator's token cannot submit; make one for a team", status=403)
     # The team's row is locked, so that two requests at once cannot both take the last free place.
     session.execute(select(Team.id).where(Team.id == caller.team_id).with_for_update())
+    now = time.time()
+    _forget_overdue(session, caller.team_id, now)
     found = session.scalar(
         select(Submission).where(
             Submission.team_id == caller.team_id, Submission.split_id == split.id, Submission.sha256 == given.sha256
         )
     )
+    if split.closed and (found is None or found.state == UPLOADING):
+        raise _closed(split)
     if found is not None:
-        if found.visibility == WITHDRAWN or found.state == UPLOADING:
-            found.visibility = PRIVATE
-            found.details, found.card = given.metadata.model_dump(mode="json"), given.card
-        if found.host_fault and (found.queued_at or 0.0) < time.time() - RETRY_WAIT:
-            queue_again(session, Submission.id == found.id)
+        _take_again(session, found, given, now)
         return found, False
-    if split.closed:
-        raise RefusedError(f"{split.key} takes no submissions at present", status=403)
     if given.size > settings.max_upload_bytes:
         raise RefusedError(f"the file is over {settings.max_upload_mib} MiB", status=413)
-    now = time.time()
     _check_limits(session, caller.team_id, split, settings, now)
     submission = Submission(
         id=secrets.token_urlsafe(16),  # 128 random bits: a private row cannot be found by counting
@@ -111,14 +108,44 @@ def announce(
     return submission, True
 
 
-def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
-    """Count in the database, so that neither a restart nor a second web process forgets."""
-    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+def _take_again(session: Session, found: Submission, given: Announcement, now: float) -> None:
+    """What a second announcement of a file changes: a withdrawn one is back, one that we failed is queued."""
+    if found.visibility == WITHDRAWN or found.state == UPLOADING:
+        found.visibility = PRIVATE
+        found.details, found.card = given.metadata.model_dump(mode="json"), given.card
+    if found.host_fault and (found.queued_at or 0.0) < now - RETRY_WAIT:
+        queue_again(session, Submission.id == found.id)
+
+
+def _closed(split: Split) -> RefusedError:
+    return RefusedError(f"{split.key} takes no submissions at present", status=403)
+
+
+def _forget_overdue(session: Session, team_id: int, now: float) -> None:
     session.execute(
         delete(Submission).where(
             Submission.team_id == team_id, Submission.state == UPLOADING, Submission.created < now - UPLOAD_WAIT
         )
     )
+
+
+def check_awaited(submission: Submission, began: float) -> None:
+    """Whether a file may come that began to come then; one that is here already may always come again.
+
+    Raises:
+        RefusedError: its split is closed meanwhile, or it was announced too long ago.
+    """
+    if submission.state != UPLOADING:
+        return
+    if submission.split.closed:
+        raise _closed(submission.split)
+    if submission.created < began - UPLOAD_WAIT:
+        raise RefusedError("this file was announced over an hour ago; announce it again")
+
+
+def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
+    """Count in the database, so that neither a restart nor a second web process forgets."""
+    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     found = session.execute(
         select(Submission.state, func.count())
         .where(Submission.team_id == team_id, Submission.split_id == split.id, Submission.created >= today)
@@ -141,14 +168,15 @@ def _check_limits(session: Session, team_id: int, split: Split, settings: Settin
         )
 
 
-def receive(session: Session, submission: Submission, content: bytes, sha256: str) -> None:
-    """Take the file of an announced submission and queue it; taking it again changes nothing.
+def receive(session: Session, submission: Submission, content: bytes, sha256: str, began: float) -> None:
+    """Take the file of an announced submission, which began to come then, and queue it; again it changes nothing.
 
     Raises:
-        RefusedError: it is not the file that was announced.
+        RefusedError: it is not the file that was announced, or not awaited any more.
     """
     if sha256 != submission.sha256:
         raise RefusedError(f"the file's SHA-256 is {sha256}, announced was {submission.sha256}; upload that file")
+    check_awaited(submission, began)
     if submission.state != UPLOADING:
         return
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -20,6 +21,7 @@ from leaderboard.submissions import (
     NotThereError,
     RefusedError,
     announce,
+    check_awaited,
     find_submission,
     is_owner,
     latest_result,
@@ -263,15 +265,19 @@ async def put_predictions(
     request: Request, state: Shared, caller: SomeCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
     """The file as it is, JSON, JSONL or a zip of PNGs. Uploading it again changes nothing."""
-    await state.read(lambda session: _require_owner(session, submission_id, caller))
+    began = time.time()
+    await state.read(lambda session: _require_awaited(session, submission_id, caller, began))
     file, sha256, _ = await spool(request.stream(), state.settings.max_upload_bytes)
-    submission = await store(state, caller, submission_id, file, sha256)
+    submission = await store(state, caller, submission_id, file, sha256, began)
     return describe(submission, None, address, own=True)
 
 
-def _require_owner(session: Session, submission_id: str, caller: Caller) -> None:
-    if not is_owner(find_submission(session, submission_id, caller), caller):
+def _require_awaited(session: Session, submission_id: str, caller: Caller, began: float) -> None:
+    """Before a body is read that nobody wants."""
+    submission = find_submission(session, submission_id, caller)
+    if not is_owner(submission, caller):
         raise NotThereError
+    check_awaited(submission, began)
 
 
 @router.get("/submissions", summary="The submissions of the token's team")

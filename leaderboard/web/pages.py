@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -213,7 +214,7 @@ async def post_submit(
         return announce(session, caller, get_split(session, split), announcement, state.settings)[0].id
 
     submission_id = await state.write(run)
-    await store(state, caller, submission_id, file, sha256)
+    await store(state, caller, submission_id, file, sha256, time.time())
     return RedirectResponse(f"/mine#{submission_id}", status_code=303)
 
 
