@@ -32,6 +32,19 @@ def test_the_table_sorts_by_its_links_without_a_script(hand, ids):
     assert 'aria-sort="ascending"' in turned.text
 
 
+def test_the_model_column_says_which_way_it_is_sorted_and_filters_keep_it(hand, ids):
+    page = hand.client.get("/?split=toy/open")
+    link = re.search(r'<a href="([^"]+)">Model</a>', page.text).group(1).replace("&amp;", "&")
+    sorted_page = hand.client.get(link)
+    assert models(sorted_page) == ["M0", "M1", "M2"]
+    assert re.search(r'<th[^>]*aria-sort="ascending"><a [^>]*>Model</a>', sorted_page.text)
+    assert '<input type="hidden" name="ascending" value="true">' in sorted_page.text
+    link = re.search(r'<a href="([^"]+)">Model</a>', sorted_page.text).group(1).replace("&amp;", "&")
+    turned = hand.client.get(link)
+    assert models(turned) == ["M2", "M1", "M0"]
+    assert re.search(r'<th[^>]*aria-sort="descending"><a [^>]*>Model</a>', turned.text)
+
+
 def test_filters_choose_rows(hand, ids):
     assert set(models(hand.client.get("/?split=toy/open&training=zero-shot"))) == {"M1", "M2"}
     assert models(hand.client.get("/?split=toy/open&since=2100-01-01")) == []
