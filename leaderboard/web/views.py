@@ -124,7 +124,8 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
     results = [latest_result(session, submission) for submission in submissions]
     scored = [result for result in results if result is not None]
     entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]
-    return comparison(entries, protocol, _pairs(scored, protocol, submissions[0].split.hidden))
+    hidden = submissions[0].split.hidden
+    return {**comparison(entries, protocol, _pairs(scored, protocol, hidden)), "hidden": hidden}
 
 
 def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -138,6 +139,7 @@ def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str
                          "scale": _scale_of(estimates), "best": _best_of(estimates)})  # fmt: skip
     return {
         "models": entries,
+        "hidden": False,
         "rows": rows,
         "protocol": get_protocol(protocol),
         "protocols": PROTOCOLS.values(),
