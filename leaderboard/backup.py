@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import LargeBinary, Table, func, insert, select, text
+from sqlalchemy import LargeBinary, Table, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path
 from leaderboard.database import Database
-from leaderboard.models import Base
+from leaderboard.models import Base, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
 _NOT_KEPT = ("sign_ins",)  # browsers sign in again
@@ -68,6 +68,8 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
             counts[table.name] += 1
         if not ended:
             raise DataFormatError(f"{source}: the backup ends too early; nothing was restored")
+        waited = update(Submission).where(Submission.queued_at.is_(None)).values(queued_at=Submission.uploaded)
+        session.execute(waited)
         if not database.is_sqlite:
             _continue_numbers(session, list(tables.values()))
     return counts
@@ -86,9 +88,10 @@ def _plain(table: Table, row: Any) -> dict[str, Any]:
 
 
 def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the database takes it; what an older version did not have yet gets its default."""
     return {
         column.name: base64.b64decode(row[column.name]) if _is_binary(column) and row[column.name] is not None
-        else row[column.name] for column in table.columns
+        else row[column.name] for column in table.columns if column.name in row
     }  # fmt: skip
 
 

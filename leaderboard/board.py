@@ -60,6 +60,10 @@ class Query:
             changes.setdefault("subset", ALL)
         return replace(self, **changes)
 
+    def sorted_by(self, column: str) -> Query:
+        """The same by another column, names from A on and all else from the best or newest on; once more, turned."""
+        return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column == MODEL)
+
 
 def check_query(query: Query) -> Query:
     """Refuse what no table has.
@@ -144,7 +148,6 @@ def _cells_of(entry: Entry, query: Query, columns: Iterable[str]) -> dict[str, E
 
 
 def _goodness(column: str, estimate: Estimate) -> float:
-    assert estimate.value is not None  # undefined scores are not recorded
     return -estimate.value if METRICS[column].lower_is_better else estimate.value
 
 
@@ -172,7 +175,7 @@ def _sorted_rows(rows: Sequence[Row], order: Sequence[int], query: Query) -> lis
     if query.sort == DATE:
         return sorted(rows, key=lambda row: row.entry.published, reverse=not query.ascending)
     if query.sort == MODEL:
-        return sorted(rows, key=lambda row: row.entry.model.lower(), reverse=query.ascending)
+        return sorted(rows, key=lambda row: row.entry.model.lower(), reverse=not query.ascending)
     ranked = [rows[index] for index in order]
     return ranked[::-1] if query.ascending else ranked
 

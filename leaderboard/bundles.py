@@ -24,7 +24,30 @@ from leaderboard.engine_scoring import COLUMNS
 _ROOT = Path(__file__).parent.parent
 _OURS = ("__init__.py", "records.py", "scoring.py", "engine_scoring.py", "evalai.py")
 _STAMP = (2020, 1, 1, 0, 0, 0)
-_REQUIREMENTS = "numpy numba pycocotools pillow pydantic"
+_REQUIREMENTS = {
+    "numpy": "numpy",
+    "numba": "numba",
+    "pycocotools": "pycocotools",
+    "PIL": "pillow",
+    "pydantic": "pydantic",
+}
+"""Distributions that the judge needs, by the name by which they are imported."""
+IMAGE = "python:3.11-slim"
+"""A public image with nothing but Python; the scoring program installs what an image lacks."""
+_SCORE = f"""import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+missing = [name for module, name in {_REQUIREMENTS}.items() if find_spec(module) is None]
+if missing:  # the image is a plain Python
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", *missing], check=True)
+
+from leaderboard.engine_scoring import run_codabench
+
+sys.exit(run_codabench(sys.argv))
+"""
 
 
 @dataclass(frozen=True)
@@ -49,12 +72,11 @@ def phases_of(references: Mapping[str, References], start: datetime, val_days: i
     if not references or set(references) - set(titles):
         raise EarthReasonError("a competition has the splits val and test")
     phases = []
-    for split in titles:
-        if split in references:
-            last = split == list(references)[-1] or len(references) == 1
-            end = None if last else start + timedelta(days=val_days)
-            phases.append(Phase(split, titles[split], references[split], start, end, a_day))
-            start = end or start
+    splits = [split for split in titles if split in references]
+    for split in splits:
+        end = None if split == splits[-1] else start + timedelta(days=val_days)
+        phases.append(Phase(split, titles[split], references[split], start, end, a_day))
+        start = end or start
     return phases
 
 
@@ -99,7 +121,7 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
     Args:
         target: the zip.
         phases: in order of time.
-        image: the docker image that scores; `docker/Dockerfile` in the bundle makes one.
+        image: the docker image that scores; `docker/Dockerfile` in the bundle makes one that need not install anything.
         title: of the competition.
     """
     with atomic_path(target) as temporary, _Zip(temporary) as bundle:
@@ -107,7 +129,8 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
         bundle.put("logo.png", _logo())
         for name, text in _pages(phases).items():
             bundle.put(f"pages/{name}.md", text)
-        bundle.put("docker/Dockerfile", f"FROM python:3.11-slim\nRUN pip install --no-cache-dir {_REQUIREMENTS}\n")
+        installed = " ".join(_REQUIREMENTS.values())
+        bundle.put("docker/Dockerfile", f"FROM {IMAGE}\nRUN pip install --no-cache-dir {installed}\n")
         bundle.put("scoring_program.zip", _codabench_program())
         for phase in phases:
             bundle.put(f"reference_{phase.split}.zip", _reference(phase))
@@ -117,11 +140,7 @@ def _codabench_program() -> bytes:
     buffer = io.BytesIO()
     with _Zip(buffer) as program:
         program.put("metadata.yaml", "command: python3 /app/program/score.py /app/input /app/output\n")
-        program.put(
-            "score.py",
-            "import sys\nfrom pathlib import Path\n\nsys.path.insert(0, str(Path(__file__).resolve().parent))\n"
-            "from leaderboard.engine_scoring import run_codabench\n\nsys.exit(run_codabench(sys.argv))\n",
-        )
+        program.put("score.py", _SCORE)
         put_judge(program)
     return buffer.getvalue()
 
@@ -246,7 +265,7 @@ def write_evalai(target: Path, phases: list[Phase], title: str) -> None:
                 "import sys\nfrom pathlib import Path\n\nsys.path.insert(0, str(Path(__file__).resolve().parent))\n"
                 "from leaderboard.evalai import evaluate\n",
             )
-            script.put("requirements.txt", "\n".join(_REQUIREMENTS.split()) + "\n")
+            script.put("requirements.txt", "\n".join(_REQUIREMENTS.values()) + "\n")
             put_judge(script)
         bundle.put("evaluation_script.zip", buffer.getvalue())
 

@@ -32,6 +32,7 @@ app.add_typer(splits, name="split")
 
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen at.")]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+_IDS = {"ignore_unknown_options": True}  # an id may begin with a dash
 SplitKey = Annotated[str, typer.Argument(metavar="SPLIT", help="CONFIG/NAME, such as default/test.")]
 
 
@@ -60,8 +61,10 @@ def serve(
     Example: python -m leaderboard serve --port 8000
     """
     from leaderboard.logs import set_up_logs
+    from leaderboard.processes import close_to_others
     from leaderboard.supervise import Supervisor
 
+    close_to_others()
     check_free(host, port)
     set_up_logs()
     _database()  # says at once, and once, what is wrong with the database
@@ -78,9 +81,11 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     import uvicorn
 
     from leaderboard.logs import set_up_logs
+    from leaderboard.processes import close_to_others
     from leaderboard.web.app import create_app
     from leaderboard.web.guard import ImpatientProtocol
 
+    close_to_others()
     check_free(host, port)
     set_up_logs()
     settings = _settings()
@@ -96,8 +101,10 @@ def worker() -> None:
     """Score submissions; any number of workers may run, on any machine that reaches the database."""
     from leaderboard.database import Database
     from leaderboard.logs import set_up_logs
+    from leaderboard.processes import close_to_others
     from leaderboard.worker import Worker
 
+    close_to_others()
     set_up_logs()
     settings = _settings()
     database = Database(settings.database_url)
@@ -131,10 +138,10 @@ def add_split(
     """
     import re
 
-    from leaderboard.splits import content_of, content_of_file, put_split
+    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, put_split
 
     for part in (config, name):
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", part):
+        if not re.fullmatch(NAME_PATTERN, part):
             raise EarthReasonError(f"{part!r}: a split's name has letters, digits, '.', '_' and '-'")
     with stderr().status("reading the ground truth"):
         hidden = not open_labels
@@ -226,7 +233,7 @@ def list_tokens(json_out: JsonOption = None) -> None:
             stdout().print("  ".join(map(str, token.values())), markup=False)
 
 
-@app.command()
+@app.command(context_settings=_IDS)
 def flag(
     submission: Annotated[str, typer.Argument(help="Id of the submission.")],
     reason: Annotated[
@@ -243,6 +250,22 @@ def flag(
             raise EarthReasonError(f"there is no submission {submission!r}")
         set_flag(session, found, reason)
     stdout().print(f"{submission}: {'flagged' if reason else 'not flagged'}")
+
+
+@app.command(context_settings=_IDS)
+def rescore(submissions: Annotated[list[str], typer.Argument(help="Ids of submissions.")]) -> None:
+    """Score submissions once more, such as those that failed by a fault of this machine.
+
+    Example: python -m leaderboard rescore 3q2-7wAAAAAAAAAAAAAAAA
+    """
+    from leaderboard.jobs import queue_again
+    from leaderboard.models import Submission
+
+    with _database().write() as session:
+        for submission in submissions:
+            if not queue_again(session, Submission.id == submission):
+                raise EarthReasonError(f"there is no submission {submission!r} whose file has come; nothing was queued")
+    stdout().print(f"{len(submissions)} queued")
 
 
 @app.command()

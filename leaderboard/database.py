@@ -58,8 +58,11 @@ class Database:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def migrate(self) -> None:
+    def migrate(self, revision: str = "head") -> None:
         """Make the tables, or bring those of an older version up to date; safe to call from several processes.
+
+        Args:
+            revision: of the tables; "head" is the newest.
 
         Raises:
             EarthReasonError: the tables were made by a newer version of this program.
@@ -75,7 +78,7 @@ class Database:
             if found is not None and found not in known:
                 raise EarthReasonError(f"the database is of a newer version ({found}); update earthreason")
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
 
     def wait(self, seconds: float) -> None:
         """Wait for a database that is starting.

@@ -43,7 +43,7 @@ def score_file(truth: Path, predictions: Path, split: str) -> ResultRecord:
 def columns_of(record: ResultRecord) -> dict[str, float]:
     """Scores by column key, fractions; those that are undefined are left out."""
     found = {key: record.estimate(protocol, ALL, metric) for key, (protocol, metric, _) in COLUMNS.items()}
-    return {key: cell.value for key, cell in found.items() if cell is not None and cell.value is not None}
+    return {key: cell.value for key, cell in found.items() if cell is not None}
 
 
 def find_predictions(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, Spl
 from earthreason.cli.submit import Training
 from earthreason.cli.truth import GroundTruthOption, load_truth
 from earthreason.errors import EarthReasonError
+from leaderboard.bundles import IMAGE
 
 if TYPE_CHECKING:
     from earthreason.metrics.references import References
@@ -30,8 +31,9 @@ TitleOption = Annotated[str, typer.Option("--title", help="Of the competition.")
 def codabench(
     out: OutFile,
     image: Annotated[
-        str, typer.Option("--docker-image", help="Image that scores; make it with docker/Dockerfile in the bundle.")
-    ],
+        str,
+        typer.Option("--docker-image", help="Image that scores; docker/Dockerfile in the bundle makes a faster one."),
+    ] = IMAGE,
     config: DataConfig = "default",
     split: SplitsOption = ["val", "test"],  # noqa: B006 - typer copies it
     data_dir: DataDirOption = None,
@@ -42,7 +44,7 @@ def codabench(
 ) -> None:
     """Write a Codabench competition bundle: phases, columns, pages, and the judge as its scoring program.
 
-    Example: python -m leaderboard codabench --out bundle.zip --docker-image me/earthreason-scorer
+    Example: python -m leaderboard codabench --out bundle.zip
     """
     from leaderboard.bundles import now, phases_of, write_codabench
 
@@ -151,8 +153,7 @@ def validate(
     faults = find_faults(folder)
     if predictions is not None and not faults:
         info = open_predictions(predictions).info
-        differs = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
-        faults = [] if differs is None else [differs]
+        faults = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
     rows = len(list(entry_folders(folder)))
     if report_json(json_out, {"rows": rows, "faults": faults}):
         for fault in faults:
@@ -210,7 +211,7 @@ def hub(
 ) -> None:
     """Write a row as `.eval_results` YAML for the model's repository on the Hub.
 
-    Example: python -m leaderboard hub results/lab__model/0123456789ab --out .eval_results/earthreason.yaml
+    Example: python -m leaderboard hub results/lab__model/default-test-0123456789ab --out .eval_results/earthreason.yaml
     """
     from earthreason.data.configs import HUB_ID
     from earthreason.files import write_text

@@ -25,7 +25,7 @@ def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source
     for record, day in records:
         for metric in METRICS:
             estimate = record.estimate(SEGEARTH_R1.name, ALL, metric)
-            if estimate is None or estimate.value is None:
+            if estimate is None:
                 continue
             interval = "" if estimate.low is None or estimate.high is None else (
                 f", 95 % interval {100 * estimate.low:.2f} to {100 * estimate.high:.2f}"

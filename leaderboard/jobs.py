@@ -7,14 +7,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.models import FAILED, PUBLIC, QUEUED, RUNNING, SCORED, Picture, ScoredResult, Submission
+from leaderboard.models import FAILED, PUBLIC, QUEUED, RUNNING, SCORED, UPLOADING, Picture, ScoredResult, Submission
 from leaderboard.settings import Settings
 from leaderboard.versions import count_change
 
-GAVE_UP = "scoring stopped without a result {attempts} times; the organisers can see why in the worker's log"
+ASK_AGAIN = "submit the same file again in ten minutes; the organisers can see why in the log"
+GAVE_UP = f"scoring stopped without a result {{attempts}} times, by no fault of the file; {ASK_AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def claim_job(session: Session, settings: Settings) -> Job | None:
     free = or_(Submission.state == QUEUED, and_(Submission.state == RUNNING, Submission.lease_until < now))
     while True:
         chosen = session.execute(
-            select(Submission.id, Submission.claim).where(free).order_by(Submission.uploaded).limit(1)
+            select(Submission.id, Submission.claim).where(free)
+            .order_by(Submission.queued_at, Submission.uploaded).limit(1)
             .with_for_update(skip_locked=True, of=Submission)
         ).first()  # fmt: skip
         if chosen is None:
@@ -72,11 +74,40 @@ def claim_job(session: Session, settings: Settings) -> Job | None:
 def _give_up(session: Session, settings: Settings, now: float) -> None:
     session.execute(
         update(Submission)
-        .where(
-            Submission.state == RUNNING, Submission.lease_until < now, Submission.attempts >= settings.attempts
+        .where(Submission.state == RUNNING, Submission.lease_until < now, Submission.attempts >= settings.attempts)
+        .values(
+            state=FAILED,
+            claim=None,
+            lease_until=None,
+            error=GAVE_UP.format(attempts=settings.attempts),
+            host_fault=True,
         )
-        .values(state=FAILED, claim=None, lease_until=None, error=GAVE_UP.format(attempts=settings.attempts))
-    )  # fmt: skip
+    )
+
+
+def queue_again(session: Session, which: ColumnElement[bool]) -> int:
+    """Queue submissions once more whose files are here; results so far are kept as earlier generations.
+
+    Returns:
+        How many there are.
+    """
+    again = (
+        update(Submission)
+        .where(which, Submission.state != UPLOADING)
+        .values(
+            state=QUEUED,
+            generation=Submission.generation + 1,
+            attempts=0,
+            claim=None,
+            lease_until=None,
+            error=None,
+            host_fault=False,
+            queued_at=time.time(),
+        )
+        .returning(Submission.id)
+    )
+    count_change(session)
+    return len(session.scalars(again).all())
 
 
 def finish_job(session: Session, job: Job, outcome: Outcome) -> bool:
@@ -107,9 +138,9 @@ def finish_job(session: Session, job: Job, outcome: Outcome) -> bool:
     return True
 
 
-def fail_job(session: Session, job: Job, reason: str) -> bool:
+def fail_job(session: Session, job: Job, reason: str, *, host_fault: bool = False) -> bool:
     """Say why a file could not be scored; False if the job is no longer this worker's."""
-    return _release(session, job, FAILED, reason)
+    return _release(session, job, FAILED, reason, host_fault)
 
 
 def return_job(session: Session, job: Job) -> bool:
@@ -122,11 +153,11 @@ def return_job(session: Session, job: Job) -> bool:
     return True
 
 
-def _release(session: Session, job: Job, state: str, error: str | None) -> bool:
+def _release(session: Session, job: Job, state: str, error: str | None, host_fault: bool = False) -> bool:
     released = session.execute(
         update(Submission)
         .where(Submission.id == job.submission_id, Submission.state == RUNNING, Submission.claim == job.claim)
-        .values(state=state, claim=None, lease_until=None, error=error)
+        .values(state=state, claim=None, lease_until=None, error=error, host_fault=host_fault)
         .returning(Submission.id)
     ).first()
     return released is not None

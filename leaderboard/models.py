@@ -97,7 +97,8 @@ class Submission(Base):
     """A team's file for a split, and how far it has come.
 
     `generation` counts how often it was to be scored: it goes up when the truth changes. `claim` is the worker's
-    secret for the current attempt; a worker that has lost its lease cannot write.
+    secret for the current attempt; a worker that has lost its lease cannot write. `host_fault` says of a failed one
+    that the file is not to blame.
     """
 
     __tablename__ = "submissions"
@@ -118,6 +119,7 @@ class Submission(Base):
     flag: Mapped[str | None] = mapped_column(Text)
     created: Mapped[float]
     uploaded: Mapped[float | None]
+    queued_at: Mapped[float | None]
     published: Mapped[float | None]
     state: Mapped[str] = mapped_column(String(16), default=UPLOADING)
     generation: Mapped[int] = mapped_column(default=1)
@@ -125,6 +127,7 @@ class Submission(Base):
     claim: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[float | None]
     error: Mapped[str | None] = mapped_column(Text)
+    host_fault: Mapped[bool] = mapped_column(default=False)
     team: Mapped[Team] = relationship(lazy="joined")
     split: Mapped[Split] = relationship(lazy="joined")
 

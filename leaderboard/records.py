@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
 
 from earthreason.errors import EarthReasonError
 from earthreason.predictions.schema import describe_faults
 
 ALL = "all"
 """The subset of every question."""
+CURVE = tuple(round(0.05 * step, 2) for step in range(20))
+"""The IoUs at which a result counts the questions above."""
+MAX_RESAMPLES = 100_000
+"""Of a bootstrap; a stranger's file must not say how long we work."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
@@ -63,12 +67,16 @@ class Metadata(BaseModel):
         return self.model_dump(mode="json", exclude={"contact"})
 
 
-class Estimate(NamedTuple):
-    """A score with its 95 % interval; None where undefined."""
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
-    value: float | None
-    low: float | None
-    high: float | None
+
+class Estimate(NamedTuple):
+    """A score with its 95 % interval, whose ends are None where there is none; an undefined score is not recorded."""
+
+    value: Fraction
+    low: Fraction | None
+    high: Fraction | None
 
     def overlaps(self, other: Estimate) -> bool:
         """Whether the intervals share a value; False where one of them is missing."""
@@ -85,7 +93,7 @@ class Subset(BaseModel):
     key: Annotated[str, Field(max_length=200)]
     breakdown: Annotated[str, Field(max_length=80)]
     group: Annotated[str, Field(max_length=120)]
-    questions: Annotated[int, Field(ge=0)]
+    questions: Count
 
 
 class ProtocolScores(BaseModel):
@@ -94,7 +102,7 @@ class ProtocolScores(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     grid: str
-    questions: int
+    questions: Count
     scores: dict[str, dict[str, Estimate]]
 
 
@@ -112,15 +120,15 @@ class ResultRecord(BaseModel):
     split: str
     dataset_sha256: Sha256
     predictions_sha256: Sha256
-    questions: int
-    images: int
-    empty_targets: int
-    resamples: int
-    seed: int
+    questions: Count
+    images: Count
+    empty_targets: Count
+    resamples: Annotated[int, Field(ge=0, le=MAX_RESAMPLES)]
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)]
     subsets: list[Subset]
     protocols: dict[str, ProtocolScores]
     not_scored: dict[str, str]
-    curve: list[FiniteFloat]
+    curve: Annotated[list[Fraction], Field(min_length=len(CURVE), max_length=len(CURVE))]
     """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol."""
 
     def estimate(self, protocol: str, subset: str, metric: str) -> Estimate | None:
@@ -174,9 +182,33 @@ def check_card(card: JsonValue) -> dict[str, JsonValue] | None:
         raise RecordError("card: a card is a JSON object")
     if _depth(card) > MAX_CARD_DEPTH:
         raise RecordError(f"card: nested more than {MAX_CARD_DEPTH} deep")
-    if len(json.dumps(card).encode()) > MAX_CARD_BYTES:
+    if len(json_bytes(card, "card")) > MAX_CARD_BYTES:
         raise RecordError(f"card: over {MAX_CARD_BYTES >> 10} KiB; link to it instead")
     return card
+
+
+def json_bytes(value: JsonValue, place: str) -> bytes:
+    """A value that Python's reader took for JSON, written as JSON.
+
+    Raises:
+        RecordError: it cannot be, so that whoever answers with it would fail.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:  # Unicode's errors are of this kind
+        raise RecordError(f"{place}: NaN, an infinite number or half a character; none of them is JSON") from None
+
+
+def check_reason(reason: str | None) -> str | None:
+    """Why a row is in doubt, as it will be shown.
+
+    Raises:
+        RecordError: it is too long, or not plain text.
+    """
+    try:
+        return None if reason is None else TypeAdapter(Text).validate_python(reason)
+    except ValidationError:
+        raise RecordError("reason: up to 1000 printable characters") from None
 
 
 def _depth(value: JsonValue) -> int:

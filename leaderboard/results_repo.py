@@ -1,10 +1,11 @@
 """Results as files: `results/<team__model>/<revision>/{result,meta}.json`, for a repository that takes pull requests.
 
-The revision is the beginning of the predictions' SHA-256, so that a folder says which file it is about.
+The revision is the split and the beginning of the predictions' SHA-256, so that a folder says which file it is about.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -21,13 +22,28 @@ from earthreason.metrics.references import References
 from earthreason.metrics.scores import METRICS
 from earthreason.predictions.reader import open_predictions
 from leaderboard.board import Entry
-from leaderboard.records import ALL, Estimate, Metadata, Name, RecordError, check_card, parse_record, parse_result
-from leaderboard.scoring import score_predictions
+from leaderboard.records import (
+    ALL,
+    Estimate,
+    Metadata,
+    Name,
+    RecordError,
+    ResultRecord,
+    Text,
+    check_card,
+    json_bytes,
+    parse_record,
+    parse_result,
+)
+from leaderboard.scoring import hide_labels, score_predictions
 
 REVISION = 12
 _FILES = ("meta.json", "result.json")
 _MAX_BYTES = 2 << 20
 _ROUNDING = 1e-4
+_SAME = 1e-9
+MOST_DIFFERENCES = 20
+"""Of a row that are told."""
 
 
 class Meta(BaseModel):
@@ -38,13 +54,16 @@ class Meta(BaseModel):
     team: Name
     metadata: Metadata
     published: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    flag: str | None = None
+    flag: Text | None = None
     card: dict[str, JsonValue] | None = None
 
 
 def slug(text: str) -> str:
-    """A name as a folder: letters, digits, dots, dashes."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "x"
+    """A name as part of a file's: letters, digits, dots, dashes, underscores; a hash where more than spaces is lost."""
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
+    if plain and plain == text.replace(" ", "-"):
+        return plain
+    return f"{plain}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}".lstrip("-")
 
 
 def folder_name(team: str, model: str) -> str:
@@ -52,14 +71,30 @@ def folder_name(team: str, model: str) -> str:
     return f"{slug(team)}__{slug(model)}"
 
 
+def revision_of(record: ResultRecord) -> str:
+    """The split and the beginning of the file's SHA-256: one file may be a row of several splits."""
+    return f"{slug(record.config)}-{slug(record.split)}-{record.predictions_sha256[:REVISION]}"
+
+
 def write_entry(root: Path, entry: Entry) -> Path:
-    """Write one row's two files; returns their folder."""
-    folder = root / folder_name(entry.team, entry.model) / entry.record.predictions_sha256[:REVISION]
+    """Write one row's two files, over those of the same row; returns their folder.
+
+    Raises:
+        EarthReasonError: the folder holds another row, or something that is none.
+    """
+    folder = root / folder_name(entry.team, entry.model) / revision_of(entry.record)
+    if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
+        raise EarthReasonError(f"{folder}: holds another row; give team or model a name that differs in more")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
     facts = {"team": entry.team, "metadata": {k: v for k, v in entry.metadata.items() if k != "contact"},
              "published": entry.date, "flag": entry.flag, "card": entry.card}  # fmt: skip
     write_json(folder / "meta.json", facts)
     return folder
+
+
+def _identity(entry: Entry) -> tuple[str, ...]:
+    record = entry.record
+    return entry.team, entry.model, record.config, record.split, record.predictions_sha256
 
 
 def read_entry(folder: Path) -> Entry:
@@ -71,6 +106,9 @@ def read_entry(folder: Path) -> Entry:
     meta = parse_record(Meta, _read_json(folder / "meta.json"), str(folder / "meta.json"))
     check_card(meta.card)
     record = parse_result(_read_json(folder / "result.json"), str(folder / "result.json"))
+    faults = [f"{folder / 'result.json'}: {fault}" for fault in _faults_of(record)]
+    if faults:
+        raise RecordError("\n".join(faults))
     try:
         day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
@@ -90,9 +128,11 @@ def _read_json(path: Path) -> Any:
     if path.stat().st_size > _MAX_BYTES:
         raise RecordError(f"{path}: over {_MAX_BYTES >> 20} MiB")
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not JSON: {error}") from None
+    json_bytes(value, str(path))
+    return value
 
 
 def entry_folders(root: Path) -> Iterator[Path]:
@@ -137,7 +177,7 @@ def validate(root: Path) -> list[str]:
         except EarthReasonError as error:
             faults.extend(str(error).splitlines())
             continue
-        faults.extend(f"{folder}: {fault}" for fault in _faults_of(entry, folder))
+        faults.extend(f"{folder}: {fault}" for fault in _name_faults(entry, folder))
         split = f"{entry.record.config}/{entry.record.split}"
         truths.setdefault(split, {}).setdefault(entry.record.dataset_sha256, []).append(folder)
     for split, by_truth in truths.items():
@@ -149,15 +189,24 @@ def validate(root: Path) -> list[str]:
     return faults
 
 
-def _faults_of(entry: Entry, folder: Path) -> Iterator[str]:
-    record = entry.record
+def _name_faults(entry: Entry, folder: Path) -> Iterator[str]:
     if folder.parent.name != folder_name(entry.team, entry.model):
         yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
-    if folder.name != record.predictions_sha256[:REVISION]:
-        yield f"the revision should be {record.predictions_sha256[:REVISION]}, the beginning of predictions_sha256"
+    revision = revision_of(entry.record)
+    if folder.name not in (revision, entry.record.predictions_sha256[:REVISION]):  # the first form
+        yield f"the revision should be {revision}, from the split and predictions_sha256"
+
+
+def _faults_of(record: ResultRecord) -> Iterator[str]:
     if "segearth-r1" not in record.protocols:
         yield "no scores under the official protocol, segearth-r1"
-    subsets = {subset.key for subset in record.subsets}
+    subsets = {subset.key: subset.questions for subset in record.subsets}
+    if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
+        yield f"the subsets do not fit {record.questions} questions"
+    if max(record.images, record.empty_targets) > record.questions:
+        yield f"{record.images} images and {record.empty_targets} empty targets in {record.questions} questions"
+    if record.curve != sorted(record.curve, reverse=True):
+        yield "the curve rises"
     for name, scores in record.protocols.items():
         if name not in PROTOCOLS:
             yield f"unknown protocol {name!r}"
@@ -172,46 +221,59 @@ def _faults_of(entry: Entry, folder: Path) -> Iterator[str]:
 
 
 def _score_faults(place: str, cells: dict[str, Estimate]) -> Iterator[str]:
-    for metric, estimate in cells.items():
+    for metric, (value, low, high) in cells.items():
         if metric not in METRICS:
             yield f"{place}: unknown score {metric!r}"
-            continue
-        numbers = [number for number in estimate if number is not None]
-        if not all(0 <= number <= 1 for number in numbers):
-            yield f"{place}: {metric} is not a fraction: {numbers}"
-        low, value, high = estimate.low, estimate.value, estimate.high
-        if low is None or value is None or high is None:
-            continue
-        if not low - _ROUNDING <= value <= high + _ROUNDING:
-            yield f"{place}: {metric} lies outside its interval: {numbers}"
+        elif (low is None) != (high is None):
+            yield f"{place}: {metric} has half an interval"
+        elif low is not None and high is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
+            yield f"{place}: {metric} lies outside its interval: {[low, value, high]}"
 
 
-def rescore(root: Path, predictions: Path, references: References) -> str | None:
-    """Score a file again and compare with the row about it; returns how they differ, None where they agree.
+def rescore(root: Path, predictions: Path, references: References) -> list[str]:
+    """Score a file again and compare with every row about it; returns a line for every figure that differs.
+
+    Rows that say that they were scored against another ground truth are passed over.
 
     Raises:
-        DataNotFoundError: no row is about this file.
+        DataNotFoundError: no row is about this file and this truth.
     """
     opened = open_predictions(predictions)
-    revision = opened.fingerprint()[:REVISION]
-    about = [folder for folder in entry_folders(root) if folder.name == revision]
+    sha256, truth = opened.fingerprint(), references.fingerprint()
+    rows = {
+        folder: read_entry(folder).record for folder in entry_folders(root) if folder.name.endswith(sha256[:REVISION])
+    }
+    about = {folder: record for folder, record in rows.items() if record.dataset_sha256 == truth}
     if not about:
-        raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {revision})")
-    told = read_entry(about[0]).record
-    found = score_predictions(opened, references, config=told.config, split=told.split, hidden=False,
-                              resamples=told.resamples, seed=told.seed).record  # fmt: skip
-    if found.dataset_sha256 != told.dataset_sha256:
-        return f"{about[0]}: was scored against another ground truth"
-    for protocol, scores in found.protocols.items():
-        for metric, estimate in scores.scores[ALL].items():
-            stated = told.estimate(protocol, ALL, metric)
-            if stated is None or not _close(stated.value, estimate.value):
-                return f"{about[0]}: {protocol}, {metric}: stated {stated and stated.value}, found {estimate.value}"
-    return None
+        others = f"; {len(rows)} of another ground truth" if rows else ""
+        raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {sha256[:REVISION]}){others}")
+    faults = []
+    for folder, told in about.items():
+        found = score_predictions(opened, references, config=told.config, split=told.split, hidden=False,
+                                  resamples=told.resamples, seed=told.seed).record  # fmt: skip
+        faults += [f"{folder}: {difference}" for difference in _differences_of(told, found)]
+    return faults
 
 
-def _close(stated: float | None, found: float | None) -> bool:
-    """Equal to what is told of hidden splits, and beyond what rounding does."""
-    if stated is None or found is None:
-        return stated is found
-    return abs(stated - found) <= 5.1e-5
+def _differences_of(told: ResultRecord, found: ResultRecord) -> list[str]:
+    """Where a stated result differs from what was found, or from what a hidden split would tell of it."""
+    stated, *forms = (
+        record.model_dump(mode="json", exclude={"earthreason"}) for record in (told, found, hide_labels(found))
+    )
+    return min((list(_differences("", stated, form)) for form in forms), key=len)[:MOST_DIFFERENCES]
+
+
+def _differences(place: str, stated: Any, found: Any) -> Iterator[str]:
+    """Every leaf of two JSON values that is not the same, numbers but for how processors add."""
+    if isinstance(stated, dict) and isinstance(found, dict):
+        for key in [*found, *(key for key in stated if key not in found)]:
+            yield from _differences(f"{place}, {key}".removeprefix(", "), stated.get(key), found.get(key))
+    elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
+        for one, other in zip(stated, found, strict=True):
+            yield from _differences(place, one, other)
+    elif not (stated == found or (_is_number(stated) and _is_number(found) and abs(stated - found) <= _SAME)):
+        yield f"{place}: stated {stated}, found {found}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)

@@ -1,8 +1,9 @@
 """Scoring in a process of its own, with limits on time and memory and without a secret in sight.
 
-A worker starts one sandbox: a process with an empty environment that has imported the judge and reads the names of job
-folders. For each it forks a child, which limits itself, scores, writes its outcome into the folder and ends. What an
-upload does to a child (memory, endless work, a crash in a decoder) ends with the child.
+A worker starts one sandbox: a process with an empty environment, without rights beyond its user's, that has imported
+the judge and reads the names of job folders. For each it forks a child, which limits itself, scores, writes its outcome
+into the folder and ends. What an upload does to a child (memory, endless work, a crash in a decoder) ends with it.
+Environment and memory of our other processes are closed to it; files of its user and the network are not.
 
 A job folder holds `job.json` and `predictions`; after scoring also `outcome.json` and its files, or `error.txt`.
 """
@@ -24,16 +25,19 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.errors import EarthReasonError, PredictionsError
+from leaderboard.processes import drop_rights
 
-DONE, REFUSED, KILLED, CRASHED = "done", "refused", "killed", "crashed"
+DONE, REFUSED, KILLED, CRASHED, ENDED = "done", "refused", "killed", "crashed", "ended"
 MAX_MEMBERS = 200_000
 MAX_UNPACKED = 2 << 30
 MAX_RATIO = 500
 _FILE_BYTES = 256 << 20
 _NICENESS = 5
 """Where cores are few, readers of pages come first."""
-_BY_LIMIT = (signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT)
+_BY_LIMIT = (signal.SIGXCPU, signal.SIGABRT)
 """Signals by which a child ends that has reached a limit; a library that gets no memory aborts."""
+_CPU_GRACE = 5
+"""Seconds between the signal of the processor limit and the kill, which otherwise comes from nobody but outside."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,11 @@ class Sandbox:
             self._process = None
 
     def score(self, folder: Path, task: Task) -> str:
-        """Score the job of a folder; returns DONE, REFUSED, KILLED (a limit was reached) or CRASHED.
+        """Score the job of a folder; how it went.
+
+        Returns:
+            DONE, REFUSED, KILLED (a limit was reached), CRASHED, or ENDED (killed from outside, as the kernel does
+            where the machine has no memory left).
 
         Raises:
             SandboxError: the sandbox was ended from outside; a new one is started.
@@ -113,6 +121,7 @@ class Sandbox:
 def main() -> None:
     """The sandbox's side: a line with a folder in, a line with the outcome's name out."""
     os.nice(_NICENESS)
+    drop_rights()
     _warm_up()
     for line in sys.stdin:
         folder = Path(line.strip())
@@ -148,7 +157,8 @@ def _wait_for(child: int, time_limit: float) -> str:
             return KILLED
         time.sleep(0.005)
     if os.WIFSIGNALED(status):
-        return KILLED if os.WTERMSIG(status) in _BY_LIMIT else CRASHED
+        by = os.WTERMSIG(status)
+        return KILLED if by in _BY_LIMIT else ENDED if by == signal.SIGKILL else CRASHED
     return {0: DONE, 2: REFUSED, 3: KILLED}.get(os.WEXITSTATUS(status), CRASHED)
 
 
@@ -180,9 +190,9 @@ def _run_child(folder: Path, task: Task) -> None:
 def _limit(task: Task) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + (task.memory_mib << 20)
+    resource.setrlimit(resource.RLIMIT_CPU, (task.time_limit, task.time_limit + _CPU_GRACE))
     for limit, value in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, task.time_limit),
         (resource.RLIMIT_FSIZE, _FILE_BYTES),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),

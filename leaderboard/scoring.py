@@ -19,13 +19,15 @@ from earthreason.metrics.references import References
 from earthreason.metrics.scores import METRICS, Scored, Terms, terms_of
 from earthreason.metrics.statistics import RESAMPLES, Difference, bootstrap_intervals, paired_differences
 from earthreason.predictions.reader import PredictionsFile
-from leaderboard.records import ALL, Estimate, ProtocolScores, ResultRecord, Subset
+from leaderboard.records import ALL, CURVE, Estimate, ProtocolScores, ResultRecord, Subset
 
 HIDDEN_DECIMALS = 4
 """Scores of a hidden split are rounded, so that single pixels cannot be probed."""
 HIDDEN_GROUP = 30
-"""On a hidden split, groups under this many questions are not told."""
-CURVE = tuple(round(0.05 * step, 2) for step in range(20))
+"""On a hidden split, groups under this many questions are not told, and the curve goes in steps of as many: one right
+pixel lifts an IoU above 0."""
+HIDDEN_SCORES = ("precision",)
+"""Not told of a hidden split: a file that marks one pixel would read its label off the precision."""
 DETAILED = (SEGEARTH_R1, NATIVE)
 """Protocols that are told by subset and kept question by question, for comparisons."""
 ScoreKey = tuple[str, str, str]
@@ -88,10 +90,8 @@ def score_predictions(
     scored = evaluate_protocols(predictions, references, list(PROTOCOLS.values()), resamples=0, seed=seed)
     results = {result.protocol.name: result for result in scored if isinstance(result, Result)}
     first = results[SEGEARTH_R1.name]
-    smallest = HIDDEN_GROUP if hidden else 1
-    groups = [(subset, rows) for subset, rows in _groups(first) if subset.questions >= smallest]
-    estimates = _estimates(results, groups, resamples, seed, HIDDEN_DECIMALS if hidden else None)
-    curve = [float((first.scored.iou > edge).mean()) for edge in CURVE]
+    groups = list(_groups(first))
+    estimates = _estimates(results, groups, resamples, seed)
     record = ResultRecord(
         earthreason=earthreason.__version__,
         config=config,
@@ -112,9 +112,36 @@ def score_predictions(
             for name, result in results.items()
         },
         not_scored={r.protocol.name: _reason(r.reason, predictions) for r in scored if isinstance(r, NotScored)},
-        curve=[round(share, HIDDEN_DECIMALS) for share in curve] if hidden else curve,
+        curve=[float((first.scored.iou > edge).mean()) for edge in CURVE],
     )  # fmt: skip
-    return Scoring(record, results)
+    return Scoring(hide_labels(record) if hidden else record, results)
+
+
+def hide_labels(record: ResultRecord) -> ResultRecord:
+    """What may be told of a result on a hidden split: rounded scores of large groups, a coarse curve."""
+    subsets = [subset for subset in record.subsets if subset.key == ALL or subset.questions >= HIDDEN_GROUP]
+    told = {subset.key for subset in subsets}
+    protocols = {
+        name: scores.model_copy(
+            update={"scores": {key: _rounded(cells) for key, cells in scores.scores.items() if key in told}}
+        )
+        for name, scores in record.protocols.items()
+    }
+    step = HIDDEN_GROUP / record.questions
+    curve = [min(1.0, round(round(share / step) * step, HIDDEN_DECIMALS)) for share in record.curve]
+    return record.model_copy(update={"subsets": subsets, "protocols": protocols, "curve": curve})
+
+
+def _rounded(cells: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    return {
+        metric: Estimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
+        for metric, cell in cells.items()
+        if metric not in HIDDEN_SCORES
+    }
+
+
+def _rounded_end(end: float | None) -> float | None:
+    return None if end is None else round(end, HIDDEN_DECIMALS)
 
 
 def _reason(message: str, predictions: PredictionsFile) -> str:
@@ -139,7 +166,6 @@ def _estimates(
     groups: list[tuple[Subset, np.ndarray]],
     resamples: int,
     seed: int,
-    decimals: int | None,
 ) -> dict[str, dict[str, dict[str, Estimate]]]:
     """Scores and intervals by protocol, subset and metric.
 
@@ -154,20 +180,18 @@ def _estimates(
             for subset, rows in groups:
                 for metric in (metric for metric in SHOWN if metric in whole):
                     terms[name, subset.key, metric] = _within(whole[metric], rows)
-    defined = {key: term for key, term in terms.items() if term.ratio() is not None}
+    values = {key: ratio for key, term in terms.items() if (ratio := term.ratio()) is not None}
     nested: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in results}
     for same_questions in _by_questions(results):
-        part = {key: term for key, term in defined.items() if key[0] in same_questions}
+        part = {key: terms[key] for key in values if key[0] in same_questions}
         sample_id = results[same_questions[0]].counts.sample_id
         names = _names_of_distinct(part)
         distinct = {name: part[key] for key, name in names.items()}
         intervals = bootstrap_intervals(distinct, sample_id, resamples, seed) if resamples else {}
-        for key, term in part.items():
+        for key in part:
             interval = intervals.get(names[key])
             ends = (None, None) if interval is None else (interval.low, interval.high)
-            numbers: list[float | None] = [term.ratio(), *ends]
-            rounded = [n if n is None or decimals is None else round(n, decimals) for n in numbers]
-            nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(*rounded)
+            nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(values[key], *ends)
     return nested
 
 
@@ -203,21 +227,61 @@ def read_details(content: bytes, protocol: str) -> Scored | None:
 
 
 @dataclass(frozen=True)
-class PairedComparison:
-    """Model B against model A on the same questions."""
+class Gap:
+    """How far model B is from model A in one score; `p_value` is None where it is not told."""
 
-    differences: dict[str, Difference]
+    value: float
+    low: float
+    high: float
+    p_value: float | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Duels:
+    """On how many questions model B has the higher IoU, the same, the lower one."""
+
     wins: int
     ties: int
     losses: int
 
 
-def compare_details(first: Scored, second: Scored, resamples: int = 1000, seed: int = 0) -> PairedComparison | None:
-    """Paired differences of the main scores; None where the two did not answer the same questions."""
+@dataclass(frozen=True)
+class PairedComparison:
+    """Model B against model A on the same questions; `duels` is None where it is not told."""
+
+    gaps: dict[str, Gap]
+    duels: Duels | None
+
+
+def compare_details(
+    first: Scored, second: Scored, *, hidden: bool, resamples: int = 1000, seed: int = 0
+) -> PairedComparison | None:
+    """Paired differences of the main scores; None where the two did not answer the same questions.
+
+    Of a hidden split only rounded figures are told. Which of two answers is the better one, and a p-value, do not
+    depend on how large a difference is: two files that differ in a pixel would tell its label by them.
+    """
     if first.counts.keys() != second.counts.keys():
         return None
     terms = [{name: METRICS[name].terms(scored) for name in COMPARED} for scored in (first, second)]
     differences = paired_differences(terms[0], terms[1], first.counts.sample_id, resamples, seed)
+    if hidden:
+        return PairedComparison({name: _rounded_gap(found) for name, found in differences.items()}, None)
+    gaps = {
+        name: Gap(found.value, found.interval.low, found.interval.high, found.p_value)
+        for name, found in differences.items()
+    }
     change = second.iou - first.iou
     wins, losses = int((change > TIE).sum()), int((change < -TIE).sum())
-    return PairedComparison(differences, wins, len(change) - wins - losses, losses)
+    return PairedComparison(gaps, Duels(wins, len(change) - wins - losses, losses))
+
+
+def _rounded_gap(found: Difference) -> Gap:
+    ends = (found.value, found.interval.low, found.interval.high)
+    value, low, high = (round(end, HIDDEN_DECIMALS) + 0.0 for end in ends)  # adding 0 takes the sign off -0.0
+    return Gap(value, low, high, None)

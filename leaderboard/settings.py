@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.statistics import RESAMPLES
+from leaderboard.records import MAX_RESAMPLES
 
 PREFIX = "EARTHREASON_BOARD_"
 Positive = Annotated[int, Field(ge=1)]
@@ -50,7 +51,7 @@ class Settings(BaseModel):
     failed_limit: Positive = 20
     time_limit: Positive = 60
     memory_mib: Positive = 2048
-    resamples: Annotated[int, Field(ge=0)] = RESAMPLES
+    resamples: Annotated[int, Field(ge=0, le=MAX_RESAMPLES)] = RESAMPLES
     lease_seconds: Annotated[float, Field(gt=0)] = 90.0
     attempts: Positive = 3
     poll_seconds: Annotated[float, Field(gt=0)] = 0.25

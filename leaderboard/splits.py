@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import time
 import zipfile
@@ -12,17 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.data.load import load_dataset
 from earthreason.data.truth import references_of
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.references import References, read_references, write_references
-from leaderboard.models import FAILED, QUEUED, RUNNING, SCORED, Split, Submission
+from leaderboard.jobs import queue_again
+from leaderboard.models import Split, Submission
 from leaderboard.versions import count_change
 
 SCENE_SIDE = 288
+NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,40}$"
+"""Of a config and of a split; both stand in addresses."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +91,7 @@ def put_split(session: Session, config: str, name: str, content: SplitContent, *
     for key, value in facts.items():
         setattr(split, key, value)
     session.flush()
-    return split, rescore(session, split) if changed else 0
-
-
-def rescore(session: Session, split: Split) -> int:
-    """Queue every submission of a split again; results so far are kept as earlier generations."""
-    again = (
-        update(Submission)
-        .where(Submission.split_id == split.id, Submission.state.in_((SCORED, FAILED, QUEUED, RUNNING)))
-        .values(
-            state=QUEUED, generation=Submission.generation + 1, attempts=0, claim=None, lease_until=None, error=None
-        )
-        .returning(Submission.id)
-    )
-    count_change(session)
-    return len(session.scalars(again).all())
+    return split, queue_again(session, Submission.split_id == split.id) if changed else 0
 
 
 def public_samples(references: References) -> list[dict[str, Any]]:
@@ -124,7 +114,9 @@ def get_split(session: Session, key: str) -> Split:
         UnknownNameError: there is none.
     """
     config, _, name = key.partition("/")
-    split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
+    split = None
+    if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # no database is asked for a NUL character
+        split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
     if split is None:
         known = [found.key for found in list_splits(session)]
         raise UnknownNameError("split", key, known)

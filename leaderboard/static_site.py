@@ -52,19 +52,19 @@ class StaticLinks:
         return f"model-{slug(entry_id)}.json"
 
     def compare(self, ids: Sequence[str]) -> str:
-        first, second = sorted(slug(one) for one in ids)
+        first, second = sorted(ids)
         return f"compare-{hashlib.blake2b(f'{first} {second}'.encode(), digest_size=6).hexdigest()}.html"
 
     def _table(self, query: Query) -> str:
-        part = "" if query.subset == ALL else f"-{slug(query.subset).lower()}"
-        return f"table-{slug(query.split)}-{query.protocol}{part}"
+        subset = [] if query.subset == ALL else query.subset.split(": ", 1)
+        return "-".join(["table", *map(slug, query.split.split("/")), query.protocol, *map(slug, subset)])
 
 
 def write_site(entries: Sequence[Entry], out: Path, title: str = "EarthReason") -> int:
     """Write the site into a new folder; returns the number of pages.
 
     Raises:
-        EarthReasonError: there is nothing to show, or the folder is taken.
+        EarthReasonError: there is nothing to show, the folder is taken, or two pages have one name.
     """
     if not entries:
         raise EarthReasonError("there is no result to show")
@@ -75,7 +75,7 @@ def write_site(entries: Sequence[Entry], out: Path, title: str = "EarthReason") 
         shutil.copytree(ASSETS, folder, dirs_exist_ok=True)
 
         def put(name: str, template: str, **values: Any) -> None:
-            (folder / name).write_text(draw(template, links, title, **values), encoding="utf-8")
+            _write_new(folder / name, draw(template, links, title, **values))
 
         choices = [SplitChoice(split, hidden=False) for split in by_split]
         for rows in by_split.values():
@@ -86,8 +86,19 @@ def write_site(entries: Sequence[Entry], out: Path, title: str = "EarthReason") 
         put(links.page("published"), "published.html", **published_view())
         put(links.page("scoring"), "scoring.html", protocols=PROTOCOLS.values())
         printed = [result.model_dump(mode="json") for result in load_published().results]
-        (folder / "published.json").write_text(json.dumps(printed, indent=1), encoding="utf-8")
+        _write_new(folder / "published.json", json.dumps(printed, indent=1))
         return len(list(folder.glob("*.html")))
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a page that nothing else may have the name of.
+
+    Raises:
+        EarthReasonError: something has.
+    """
+    if path.exists():
+        raise EarthReasonError(f"two pages of the site would be called {path.name}; rename one model, split or group")
+    path.write_text(text, encoding="utf-8")
 
 
 def _by_split(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -107,9 +118,8 @@ def _write_tables(
             query = Query(split, protocol, subset)
             put(links.board(query), "board.html", **board_view(rows, query, choices))
             table = build_table(rows, query)
-            values = json.dumps(table_values(table), indent=1)
-            (folder / links.data(query, "json")).write_text(values, encoding="utf-8")
-            (folder / links.data(query, "csv")).write_text(table_csv(table), encoding="utf-8")
+            _write_new(folder / links.data(query, "json"), json.dumps(table_values(table), indent=1))
+            _write_new(folder / links.data(query, "csv"), table_csv(table))
 
 
 def _write_models(folder: Path, put: Callable[..., None], links: StaticLinks, rows: Sequence[Entry]) -> None:
@@ -117,6 +127,6 @@ def _write_models(folder: Path, put: Callable[..., None], links: StaticLinks, ro
     for entry in rows:
         others = [other for other in compared if other is not entry]
         put(links.model(entry.id), "model.html", **{**entry_view(entry), "others": others})
-        (folder / links.record(entry.id)).write_text(entry.record.model_dump_json(indent=1), encoding="utf-8")
+        _write_new(folder / links.record(entry.id), entry.record.model_dump_json(indent=1))
     for pair in combinations(compared, 2):
         put(links.compare([entry.id for entry in pair]), "compare.html", **comparison(pair, DEFAULT_PROTOCOL, []))

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
+from leaderboard.jobs import queue_again
 from leaderboard.models import (
     FAILED,
     PRIVATE,
@@ -28,7 +29,7 @@ from leaderboard.models import (
     Team,
     Upload,
 )
-from leaderboard.records import Metadata
+from leaderboard.records import Metadata, check_reason
 from leaderboard.settings import Settings
 from leaderboard.tokens import Caller
 from leaderboard.versions import count_change
@@ -36,6 +37,8 @@ from leaderboard.versions import count_change
 DAY = 86_400
 UPLOAD_WAIT = 3600
 """An announced submission whose file has not come by then is forgotten."""
+RETRY_WAIT = 600
+"""How often a team may have a file tried again that failed by a fault of ours; crafted ones would keep workers busy."""
 
 
 class RefusedError(EarthReasonError):
@@ -75,21 +78,20 @@ def announce(
         raise RefusedError("an administrator's token cannot submit; make one for a team", status=403)
     # The team's row is locked, so that two requests at once cannot both take the last free place.
     session.execute(select(Team.id).where(Team.id == caller.team_id).with_for_update())
+    now = time.time()
+    _forget_overdue(session, caller.team_id, now)
     found = session.scalar(
         select(Submission).where(
             Submission.team_id == caller.team_id, Submission.split_id == split.id, Submission.sha256 == given.sha256
         )
     )
+    if split.closed and (found is None or found.state == UPLOADING):
+        raise _closed(split)
     if found is not None:
-        if found.visibility == WITHDRAWN or found.state == UPLOADING:
-            found.visibility = PRIVATE
-            found.details, found.card = given.metadata.model_dump(mode="json"), given.card
+        _take_again(session, found, given, now)
         return found, False
-    if split.closed:
-        raise RefusedError(f"{split.key} takes no submissions at present", status=403)
     if given.size > settings.max_upload_bytes:
         raise RefusedError(f"the file is over {settings.max_upload_mib} MiB", status=413)
-    now = time.time()
     _check_limits(session, caller.team_id, split, settings, now)
     submission = Submission(
         id=secrets.token_urlsafe(16),  # 128 random bits: a private row cannot be found by counting
@@ -106,14 +108,44 @@ def announce(
     return submission, True
 
 
-def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
-    """Count in the database, so that neither a restart nor a second web process forgets."""
-    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+def _take_again(session: Session, found: Submission, given: Announcement, now: float) -> None:
+    """What a second announcement of a file changes: a withdrawn one is back, one that we failed is queued."""
+    if found.visibility == WITHDRAWN or found.state == UPLOADING:
+        found.visibility = PRIVATE
+        found.details, found.card = given.metadata.model_dump(mode="json"), given.card
+    if found.host_fault and (found.queued_at or 0.0) < now - RETRY_WAIT:
+        queue_again(session, Submission.id == found.id)
+
+
+def _closed(split: Split) -> RefusedError:
+    return RefusedError(f"{split.key} takes no submissions at present", status=403)
+
+
+def _forget_overdue(session: Session, team_id: int, now: float) -> None:
     session.execute(
         delete(Submission).where(
             Submission.team_id == team_id, Submission.state == UPLOADING, Submission.created < now - UPLOAD_WAIT
         )
     )
+
+
+def check_awaited(submission: Submission, began: float) -> None:
+    """Whether a file may come that began to come then; one that is here already may always come again.
+
+    Raises:
+        RefusedError: its split is closed meanwhile, or it was announced too long ago.
+    """
+    if submission.state != UPLOADING:
+        return
+    if submission.split.closed:
+        raise _closed(submission.split)
+    if submission.created < began - UPLOAD_WAIT:
+        raise RefusedError("this file was announced over an hour ago; announce it again")
+
+
+def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
+    """Count in the database, so that neither a restart nor a second web process forgets."""
+    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     found = session.execute(
         select(Submission.state, func.count())
         .where(Submission.team_id == team_id, Submission.split_id == split.id, Submission.created >= today)
@@ -136,22 +168,24 @@ def _check_limits(session: Session, team_id: int, split: Split, settings: Settin
         )
 
 
-def receive(session: Session, submission: Submission, content: bytes, sha256: str) -> None:
-    """Take the file of an announced submission and queue it; taking it again changes nothing.
+def receive(session: Session, submission: Submission, content: bytes, sha256: str, began: float) -> None:
+    """Take the file of an announced submission, which began to come then, and queue it; again it changes nothing.
 
     Raises:
-        RefusedError: it is not the file that was announced.
+        RefusedError: it is not the file that was announced, or not awaited any more.
     """
     if sha256 != submission.sha256:
         raise RefusedError(f"the file's SHA-256 is {sha256}, announced was {submission.sha256}; upload that file")
+    check_awaited(submission, began)
     if submission.state != UPLOADING:
         return
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(insert(Upload).values(sha256=sha256, content=content).on_conflict_do_nothing())
+    now = time.time()
     session.execute(
         update(Submission)
         .where(Submission.id == submission.id, Submission.state == UPLOADING)
-        .values(state=QUEUED, uploaded=time.time(), size=len(content))
+        .values(state=QUEUED, uploaded=now, queued_at=now, size=len(content))
     )
 
 
@@ -208,8 +242,12 @@ def set_visibility(session: Session, submission: Submission, visibility: str) ->
 
 
 def set_flag(session: Session, submission: Submission, reason: str | None) -> None:
-    """Show a reader that the organisers doubt a row, or that they no longer do."""
-    submission.flag = reason
+    """Show a reader that the organisers doubt a row, or that they no longer do.
+
+    Raises:
+        RecordError: the reason is not plain text.
+    """
+    submission.flag = check_reason(reason)
     count_change(session)
 
 

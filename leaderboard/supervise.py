@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import subprocess
 import sys
@@ -11,55 +10,73 @@ import time
 from collections.abc import Sequence
 
 from leaderboard.logs import say
+from leaderboard.processes import end_with_parent
 
-_PR_SET_PDEATHSIG = 1
-_QUICK_SECONDS = 2.0
-_libc = ctypes.CDLL(None, use_errno=True)
+_QUICK_SECONDS = 5.0
+_MOST_QUICK_ENDS = 3
+_PAUSE_SECONDS = 10.0
 
 
-def _end_with_parent() -> None:
-    """In the child: be told to stop when the supervisor is killed, which cannot tell anyone itself."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+class _Kept:
+    """A process that is started again when it ends; after a pause when it ended at once several times."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.command = [sys.executable, "-m", "leaderboard", *command]
+        self.quick_ends = 0
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, preexec_fn=end_with_parent)
+        self.started, self.due = time.monotonic(), 0.0
+
+    @property
+    def cannot_live(self) -> bool:
+        return self.quick_ends >= _MOST_QUICK_ENDS
+
+    def look(self) -> None:
+        """Notice its end, and start it again when that is due."""
+        code, now = self.process.poll(), time.monotonic()
+        if code is None:
+            return
+        if not self.due:
+            self.quick_ends = self.quick_ends + 1 if now - self.started < _QUICK_SECONDS else 0
+            self.due = now + (_PAUSE_SECONDS if self.cannot_live else 0)
+            say("process ended and is started again", command=self.command[3], code=code, in_seconds=self.due - now)
+        if now >= self.due:
+            self.start()
 
 
 class Supervisor:
-    """Keeps processes of this program running."""
+    """Keeps processes of this program running. The first is what the others are there for: it alone ends them all.
+
+    Settings are checked before anything is started, so no exit code of a process says that it cannot get better: a
+    worker whose database or disk is away ends with the code of bad input, and the pages go on without it.
+    """
 
     def __init__(self, commands: Sequence[Sequence[str]]) -> None:
-        self.commands = [[sys.executable, "-m", "leaderboard", *command] for command in commands]
+        self.commands = commands
         self.stop = threading.Event()
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self._started: list[float] = []
+        self._kept: list[_Kept] = []
 
     def run(self) -> int:
-        """Until stopped by a signal; returns 1 if a process cannot stay alive at all."""
+        """Until stopped by a signal; returns another exit code than 0 if the first process cannot stay alive."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
-        self.processes = [self._start(command) for command in self.commands]
-        self._started = [time.monotonic()] * len(self.processes)
-        quick_ends = 0
-        while not self.stop.wait(0.2):
-            for index, process in enumerate(self.processes):
-                if process.poll() is None:
-                    continue
-                lived = time.monotonic() - self._started[index]
-                quick_ends = quick_ends + 1 if lived < _QUICK_SECONDS else 0
-                if quick_ends >= 3 or process.returncode == 2:  # bad settings will not get better
-                    self._end_all()
-                    return process.returncode if process.returncode > 0 else 1
-                say("process started again", command=self.commands[index][3], code=process.returncode)
-                self.processes[index] = self._start(self.commands[index])
-                self._started[index] = time.monotonic()
+        self._kept = [_Kept(command) for command in self.commands]
+        first = self._kept[0]
+        while not self.stop.wait(0.2) and not first.cannot_live:
+            for kept in self._kept:
+                kept.look()
         self._end_all()
-        return 0
-
-    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(command, preexec_fn=_end_with_parent)
+        if not first.cannot_live:
+            return 0
+        return max(first.process.returncode, 1)
 
     def _end_all(self) -> None:
-        for process in self.processes:
+        processes = [kept.process for kept in self._kept]
+        for process in processes:
             process.terminate()
-        for process in self.processes:
+        for process in processes:
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:

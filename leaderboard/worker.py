@@ -18,13 +18,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from leaderboard.database import Database
-from leaderboard.jobs import Job, Outcome, claim_job, fail_job, finish_job, return_job
+from leaderboard.jobs import ASK_AGAIN, Job, Outcome, claim_job, fail_job, finish_job, return_job
 from leaderboard.logs import say
 from leaderboard.models import Split, Upload
-from leaderboard.sandbox import DONE, KILLED, REFUSED, Sandbox, SandboxError, Task
+from leaderboard.sandbox import DONE, ENDED, KILLED, REFUSED, Sandbox, SandboxError, Task
 from leaderboard.settings import Settings
 
-CRASH_MESSAGE = "scoring failed by a fault of ours; the organisers can see it in the log"
+CRASH_MESSAGE = f"scoring failed by a fault of ours; {ASK_AGAIN}"
 _RETRY_SECONDS = 0.5
 Answer = TypeVar("Answer")
 
@@ -79,6 +79,10 @@ class Worker:
         if how == DONE:
             outcome = _read_outcome(folder, time.perf_counter() - began)
             return how, self._in_transaction(lambda session: finish_job(session, job, outcome))
+        if how == ENDED:  # as if this worker had died: another try when the lease runs out, and not for ever
+            say("scoring was killed from outside; is there memory left?", logging.ERROR, submission=job.submission_id)
+            return how, True
+        host_fault = how not in (REFUSED, KILLED)
         if how == REFUSED:
             reason = (folder / "error.txt").read_text()
         elif how == KILLED:
@@ -86,7 +90,7 @@ class Worker:
         else:
             reason = CRASH_MESSAGE
             say("scoring crashed", logging.ERROR, submission=job.submission_id)
-        return how, self._in_transaction(lambda session: fail_job(session, job, reason))
+        return how, self._in_transaction(lambda session: fail_job(session, job, reason, host_fault=host_fault))
 
     def _prepare(self, session: Session, job: Job, folder: Path) -> Task:
         """Write the job's files; truth and scenes are kept between jobs."""

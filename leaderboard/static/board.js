@@ -23,7 +23,8 @@ for (const table of document.querySelectorAll("table[data-sort]")) {
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") !== "descending", column = head.cellIndex;
+      const now = head.getAttribute("aria-sort"), column = head.cellIndex;
+      const down = now ? now === "ascending" : head.dataset.key !== "model"; // names start at A
       for (const other of table.tHead.querySelectorAll("th")) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const value = row => row.cells[column].dataset.value ?? "";

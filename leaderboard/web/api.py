@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -14,12 +15,13 @@ from leaderboard.board import Query as BoardQuery
 from leaderboard.models import ScoredResult, Submission
 from leaderboard.published import load_published
 from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
-from leaderboard.splits import get_split, list_splits
+from leaderboard.splits import NAME_PATTERN, get_split, list_splits
 from leaderboard.submissions import (
     Announcement,
     NotThereError,
     RefusedError,
     announce,
+    check_awaited,
     find_submission,
     is_owner,
     latest_result,
@@ -43,11 +45,13 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 }
 router = APIRouter(prefix="/api", responses=_ERRORS)
+_JSON_BYTES = 256 << 10
+"""Of a body that is read before its sender is known; a card takes most of it."""
 
-SubmissionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{22}$", description="Of a submission.")]
-_KEY = r"^[A-Za-z0-9_.-]{1,40}$"
-Config = Annotated[str, Path(pattern=_KEY)]
-SplitName = Annotated[str, Path(pattern=_KEY)]
+ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
+SubmissionId = Annotated[str, Path(pattern=ID_PATTERN, description="Of a submission.")]
+Config = Annotated[str, Path(pattern=NAME_PATTERN)]
+SplitName = Annotated[str, Path(pattern=NAME_PATTERN)]
 
 
 class SplitBody(BaseModel):
@@ -235,7 +239,7 @@ async def get_published() -> list[dict[str, JsonValue]]:
     return [result.model_dump(mode="json") for result in load_published().results]
 
 
-@router.post("/submissions", summary="Announce a predictions file", status_code=201,
+@router.post("/submissions", summary="Announce a predictions file", status_code=201, max_body_size=_JSON_BYTES,
              responses={200: {"model": SubmissionBody, "description": "Submitted before."}})  # fmt: skip
 async def post_submission(
     state: Shared, caller: SomeCaller, body: AnnouncementBody, response: Response, address: Address
@@ -261,15 +265,19 @@ async def put_predictions(
     request: Request, state: Shared, caller: SomeCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
     """The file as it is, JSON, JSONL or a zip of PNGs. Uploading it again changes nothing."""
-    await state.read(lambda session: _require_owner(session, submission_id, caller))
+    began = time.time()
+    await state.read(lambda session: _require_awaited(session, submission_id, caller, began))
     file, sha256, _ = await spool(request.stream(), state.settings.max_upload_bytes)
-    submission = await store(state, caller, submission_id, file, sha256)
+    submission = await store(state, caller, submission_id, file, sha256, began)
     return describe(submission, None, address, own=True)
 
 
-def _require_owner(session: Session, submission_id: str, caller: Caller) -> None:
-    if not is_owner(find_submission(session, submission_id, caller), caller):
+def _require_awaited(session: Session, submission_id: str, caller: Caller, began: float) -> None:
+    """Before a body is read that nobody wants."""
+    submission = find_submission(session, submission_id, caller)
+    if not is_owner(submission, caller):
         raise NotThereError
+    check_awaited(submission, began)
 
 
 @router.get("/submissions", summary="The submissions of the token's team")
@@ -295,7 +303,7 @@ async def get_submission(
     return await state.read(run)
 
 
-@router.patch("/submissions/{submission_id}", summary="Publish, hide or withdraw")
+@router.patch("/submissions/{submission_id}", summary="Publish, hide or withdraw", max_body_size=_JSON_BYTES)
 async def patch_submission(
     state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: ChangeBody, address: Address
 ) -> SubmissionBody:
@@ -326,7 +334,9 @@ async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: Subm
     return Response(await state.read(run), media_type="text/csv")
 
 
-@router.put("/submissions/{submission_id}/flag", summary="Flag a submission (administrators)")
+@router.put(
+    "/submissions/{submission_id}/flag", summary="Flag a submission (administrators)", max_body_size=_JSON_BYTES
+)
 async def put_flag(
     state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: FlagBody, address: Address
 ) -> SubmissionBody:

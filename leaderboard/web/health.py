@@ -27,14 +27,14 @@ class Health(BaseModel):
 
 def _queue(session: Session) -> tuple[int, float]:
     number, oldest = session.execute(
-        select(func.count(), func.min(Submission.uploaded)).where(Submission.state.in_((QUEUED, RUNNING)))
+        select(func.count(), func.min(Submission.queued_at)).where(Submission.state.in_((QUEUED, RUNNING)))
     ).one()
     return number, 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
 
 @router.get("/health", summary="Whether the board works")
 async def get_health(state: Shared) -> Health:
-    """`late` where a file has waited for five minutes, which means that no worker runs; 503 without a database."""
+    """`late` where a file has been queued for five minutes, which means that no worker runs; 503 without a database."""
     number, oldest = await state.read(_queue)
     return Health(status="late" if oldest > LATE_SECONDS else "ok", queued=number, oldest_seconds=round(oldest, 1))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import json
+import re
+import time
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
@@ -28,16 +29,31 @@ from leaderboard.submissions import (
     set_visibility,
 )
 from leaderboard.tokens import Caller, form_key, sign_in, sign_out
-from leaderboard.web.api import Resolved
+from leaderboard.web.api import ID_PATTERN, Resolved
+from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
 from leaderboard.web.rendering import ServerLinks, draw
 from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
 from leaderboard.web.uploads import pieces_of, spool, store
 from leaderboard.web.views import SplitChoice, api_view, board_view, compare_view, model_view, published_view
 
-router = APIRouter(default_response_class=HTMLResponse)
+router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 LINKS = ServerLinks()
 HTML = "text/html"
 _NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+def check_id(submission_id: str) -> str:
+    """An id as it is in an address.
+
+    Raises:
+        NotThereError: no submission can have it, so nothing is asked or kept for it.
+    """
+    if not re.fullmatch(ID_PATTERN, submission_id):
+        raise NotThereError
+    return submission_id
+
+
+ShownId = Annotated[str, Depends(check_id)]
 
 
 @router.get("/")
@@ -52,7 +68,7 @@ async def get_table(request: Request, state: Shared, query: Resolved) -> Respons
 
 
 @router.get("/models/{submission_id}")
-async def get_model(request: Request, state: Shared, submission_id: str, caller: Browser) -> Response:
+async def get_model(request: Request, state: Shared, submission_id: ShownId, caller: Browser) -> Response:
     def show() -> str:
         with state.database.read() as session:
             submission = find_submission(session, submission_id, caller)
@@ -69,13 +85,13 @@ async def get_model(request: Request, state: Shared, submission_id: str, caller:
 
 @router.get("/pictures/{submission_id}/{name}.jpg")
 async def get_picture(
-    state: Shared, submission_id: str, name: str,
+    state: Shared, submission_id: ShownId, name: str,
     caller: Browser,
 ) -> Response:  # fmt: skip
     def read(session: Session) -> bytes:
         submission = find_submission(session, submission_id, caller)
         result = latest_result(session, submission)
-        picture = None if result is None else session.get(Picture, (result.id, name))
+        picture = None if result is None or not name.isprintable() else session.get(Picture, (result.id, name))
         if picture is None or submission.split.hidden:
             raise NotThereError
         return picture.content
@@ -88,9 +104,9 @@ async def get_comparison(
     request: Request, state: Shared, ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
     protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
 ) -> Response:  # fmt: skip
-    chosen = list(dict.fromkeys(ids))
-    if not 2 <= len(chosen) <= 4:
+    if not 2 <= len(set(ids)) <= 4:
         raise RefusedError("choose two to four models of the table to compare", status=400)
+    chosen = [check_id(one) for one in dict.fromkeys(ids)]
     if protocol not in PROTOCOLS:
         raise RefusedError(f"there is no protocol {protocol!r}", status=404)
 
@@ -126,14 +142,13 @@ async def get_api(request: Request, state: Shared) -> Response:
     return await state.board.respond(request, "", HTML, show)
 
 
-@router.get("/sign-in")
+@router.get(SIGN_IN)
 async def get_sign_in(state: Shared) -> Response:
     return _personal(state, "sign_in.html")
 
 
-@router.post("/sign-in")
+@router.post(SIGN_IN, max_body_size=SMALL_FORM)
 async def post_sign_in(request: Request, state: Shared, token: Annotated[str, Form(max_length=200)]) -> Response:
-    _require_same_origin(request, state)
     caller = await check_token(request, state, token.strip())
     hours = state.settings.session_hours
     secret = await state.write(lambda session: sign_in(session, caller, hours))
@@ -144,9 +159,9 @@ async def post_sign_in(request: Request, state: Shared, token: Annotated[str, Fo
     return answer
 
 
-@router.post("/sign-out")
+@router.post("/sign-out", max_body_size=SMALL_FORM)
 async def post_sign_out(request: Request, state: Shared, key: Annotated[str, Form(max_length=100)]) -> Response:
-    secret = _check_form(request, state, key)
+    secret = check_key(request, key)
     await state.write(lambda session: sign_out(session, secret))
     answer = RedirectResponse("/", status_code=303)
     answer.delete_cookie(COOKIE)
@@ -156,7 +171,7 @@ async def post_sign_out(request: Request, state: Shared, key: Annotated[str, For
 @router.get("/submit")
 async def get_submit(request: Request, state: Shared, caller: Browser) -> Response:
     if caller is None:
-        return RedirectResponse("/sign-in", status_code=303)
+        return RedirectResponse(SIGN_IN, status_code=303)
     splits = [split for split in await state.read(list_splits) if not split.closed]
     values = {"splits": splits, "key": _form_key(request), "settings": state.settings}
     return _personal(state, "submit.html", caller=caller, **values)
@@ -183,7 +198,7 @@ async def post_submit(
     card: Annotated[str, Form(max_length=40_000)] = "",
 ) -> Response:
     """Metadata and file in one request; what the API takes in two."""
-    caller = _signed_in(request, state, caller, key)
+    caller = _signed_in(request, caller, key)
     given = {
         "model": model, "training": training, "paper": paper or None, "code": code or None,
         "checkpoint": checkpoint or None, "parameters_millions": _number(parameters), "backbone": backbone,
@@ -199,14 +214,14 @@ async def post_submit(
         return announce(session, caller, get_split(session, split), announcement, state.settings)[0].id
 
     submission_id = await state.write(run)
-    await store(state, caller, submission_id, file, sha256)
+    await store(state, caller, submission_id, file, sha256, time.time())
     return RedirectResponse(f"/mine#{submission_id}", status_code=303)
 
 
 @router.get("/mine")
 async def get_mine(request: Request, state: Shared, caller: Browser) -> Response:
     if caller is None:
-        return RedirectResponse("/sign-in", status_code=303)
+        return RedirectResponse(SIGN_IN, status_code=303)
 
     def read(session: Session) -> list[tuple[Submission, float | None]]:
         rows = list_of_team(session, None if caller.is_admin else caller.team_id)
@@ -222,12 +237,12 @@ def _headline(session: Session, submission: Submission) -> float | None:
     return None if result is None else result.record["protocols"]["segearth-r1"]["scores"]["all"]["gIoU"][0]
 
 
-@router.post("/mine/{submission_id}")
+@router.post("/mine/{submission_id}", max_body_size=SMALL_FORM)
 async def post_mine(
-    request: Request, state: Shared, caller: Browser, submission_id: str,
+    request: Request, state: Shared, caller: Browser, submission_id: ShownId,
     key: Annotated[str, Form(max_length=100)], visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
 ) -> Response:  # fmt: skip
-    caller = _signed_in(request, state, caller, key)
+    caller = _signed_in(request, caller, key)
 
     def run(session: Session) -> None:
         set_visibility(session, own_submission(session, submission_id, caller), visibility)
@@ -245,33 +260,16 @@ def _form_key(request: Request) -> str:
     return form_key(request.cookies[COOKIE])
 
 
-def _signed_in(request: Request, state: State, caller: Caller | None, key: str) -> Caller:
+def _signed_in(request: Request, caller: Caller | None, key: str) -> Caller:
     """Who sent a form.
 
     Raises:
-        RefusedError: nobody is signed in, or the form is not ours.
+        RefusedError: the form is not ours, or the sign-in has ended just now.
     """
-    _check_form(request, state, key)
+    check_key(request, key)
     if caller is None:
         raise RefusedError("your sign-in has ended; sign in again", status=403)
     return caller
-
-
-def _check_form(request: Request, state: State, key: str) -> str:
-    """The cookie of a form that comes from our own page: it brings what only our pages know."""
-    _require_same_origin(request, state)
-    secret = request.cookies.get(COOKIE, "")
-    if not secret or not hmac.compare_digest(form_key(secret).encode(), key.encode()):
-        raise RefusedError("this form is not from this sign-in; load the page again", status=403)
-    return secret
-
-
-def _require_same_origin(request: Request, state: State) -> None:
-    """Browsers say which site a form comes from."""
-    origin = request.headers.get("origin")
-    own = (state.settings.base_url or str(request.base_url)).rstrip("/")
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or origin not in (None, own):
-        raise RefusedError("this form was sent by another site", status=403)
 
 
 def _number(text: str) -> float | None:

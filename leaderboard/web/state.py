@@ -76,21 +76,24 @@ class Board:
         version = await self.version()
         found = self._pages.get(key)
         if found is None or found[0] != version:
-            lock = self._drawing.setdefault(key, anyio.Lock())
-            async with lock:
-                found = self._pages.get(key)
-                if found is None or found[0] != version:
-                    text = await anyio.to_thread.run_sync(draw, limiter=self._threads)
-                    body = text.encode()
-                    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-                    found = version, Page(body, media_type, tag)
-                    self._pages[key] = found
-                    while len(self._pages) > _PAGES:
-                        self._pages.popitem(last=False)
-            self._drawing.pop(key, None)
+            try:
+                async with self._drawing.setdefault(key, anyio.Lock()):
+                    found = self._pages.get(key)
+                    if found is None or found[0] != version:
+                        text = await anyio.to_thread.run_sync(draw, limiter=self._threads)
+                        found = self._keep(key, version, text.encode(), media_type)
+            finally:
+                self._drawing.pop(key, None)
         if key in self._pages:
             self._pages.move_to_end(key)
         return found[1]
+
+    def _keep(self, key: str, version: int, body: bytes, media_type: str) -> tuple[int, Page]:
+        tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        kept = self._pages[key] = version, Page(body, media_type, tag)
+        while len(self._pages) > _PAGES:
+            self._pages.popitem(last=False)
+        return kept
 
     async def default_split(self) -> str:
         """The split that the board opens with.

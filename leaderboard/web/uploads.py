@@ -53,8 +53,10 @@ async def pieces_of(file: IO[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def store(state: State, caller: Caller, submission_id: str, file: IO[bytes], sha256: str) -> Submission:
-    """Put an uploaded file into the database and queue its submission, in one transaction.
+async def store(
+    state: State, caller: Caller, submission_id: str, file: IO[bytes], sha256: str, began: float
+) -> Submission:
+    """Put a file into the database whose upload began then, and queue its submission, in one transaction.
 
     Raises:
         RefusedError: as `receive`.
@@ -63,7 +65,7 @@ async def store(state: State, caller: Caller, submission_id: str, file: IO[bytes
     def run(session: Session) -> Submission:
         submission = own_submission(session, submission_id, caller)
         file.seek(0)
-        receive(session, submission, file.read(), sha256)
+        receive(session, submission, file.read(), sha256, began)
         session.flush()
         session.refresh(submission)
         return submission

@@ -14,8 +14,8 @@ from earthreason.reports.table import differences
 from leaderboard.board import Entry, Query, build_table
 from leaderboard.models import PUBLIC, ScoredResult, Submission
 from leaderboard.published import GRADES, columns_of, load_published
-from leaderboard.records import ALL, Estimate, ResultRecord, Subset
-from leaderboard.scoring import CURVE, DETAILED, compare_details, read_details
+from leaderboard.records import ALL, CURVE, Estimate, ResultRecord, Subset
+from leaderboard.scoring import DETAILED, compare_details, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
 from leaderboard.web.state import entry_of
 
@@ -124,7 +124,8 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
     results = [latest_result(session, submission) for submission in submissions]
     scored = [result for result in results if result is not None]
     entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]
-    return comparison(entries, protocol, _pairs(scored, protocol))
+    hidden = submissions[0].split.hidden
+    return {**comparison(entries, protocol, _pairs(scored, protocol, hidden)), "hidden": hidden}
 
 
 def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -138,6 +139,7 @@ def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str
                          "scale": _scale_of(estimates), "best": _best_of(estimates)})  # fmt: skip
     return {
         "models": entries,
+        "hidden": False,
         "rows": rows,
         "protocol": get_protocol(protocol),
         "protocols": PROTOCOLS.values(),
@@ -155,16 +157,16 @@ def _scale_of(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
 
 
 def _best_of(estimates: Sequence[Estimate | None]) -> float | None:
-    values = [estimate.value for estimate in estimates if estimate and estimate.value is not None]
+    values = [estimate.value for estimate in estimates if estimate]
     return max(values) if values else None
 
 
-def _pairs(scored: Sequence[ScoredResult], protocol: str) -> list[dict[str, Any]]:
+def _pairs(scored: Sequence[ScoredResult], protocol: str, hidden: bool) -> list[dict[str, Any]]:
     kept = [read_details(result.counts, protocol) for result in scored]
     first = kept[0]
     pairs = []
     for index, other in enumerate(kept[1:], start=1):
-        compared = None if first is None or other is None else compare_details(first, other)
+        compared = None if first is None or other is None else compare_details(first, other, hidden=hidden)
         if compared is not None:
             pairs.append({"index": index, "compared": compared})
     return pairs

@@ -50,8 +50,18 @@ def test_ascending_turns_the_table_round_but_not_the_places():
 def test_sorting_by_date_and_name_keeps_places_by_giou():
     rows = [entry("b", 0.7, published=100), entry("a", 0.5, published=200)]
     assert names(build_table(rows, QUERY.with_(sort="date"))) == ["a", "b"]
-    by_name = build_table(rows, QUERY.with_(sort="model"))
+    by_name = build_table(rows, QUERY.sorted_by("model"))
     assert [(row.entry.id, row.place) for row in by_name.rows] == [("a", 2), ("b", 1)]
+
+
+def test_ascending_names_go_from_a_to_z_and_the_first_click_asks_for_that():
+    rows = [entry("Bbb", 0.7), entry("aaa", 0.5), entry("Ccc", 0.6)]
+    assert names(build_table(rows, QUERY.with_(sort="model", ascending=True))) == ["aaa", "Bbb", "Ccc"]
+    assert names(build_table(rows, QUERY.with_(sort="model"))) == ["Ccc", "Bbb", "aaa"]
+    assert QUERY.sorted_by("model").ascending
+    assert not QUERY.sorted_by("model").sorted_by("model").ascending
+    assert not QUERY.sorted_by("model").sorted_by("cIoU").ascending
+    assert QUERY.sorted_by("gIoU").ascending  # it was sorted by that
 
 
 def test_rows_are_chosen_by_training_date_and_protocol():

@@ -3,13 +3,19 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from leaderboard.records import parse_metadata
+from leaderboard.static_site import write_site
+from tests.leaderboard.test_board import entry
 from tests.leaderboard.test_server import ROOT, Programs
 from tests.leaderboard.toys import CHROMIUM, make_predictions
 
+SCORES = {"Bbb": 0.3, "Ccc": 0.7, "Aaa": 0.5}
+FACTS = parse_metadata({"model": "m", "training": "trained"}).public()
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
 
@@ -123,3 +129,18 @@ def test_pages_read_without_javascript_on_a_phone_and_in_the_dark(browser, hand,
             context.close()
     finally:
         served.end()
+
+
+def test_the_columns_of_a_static_site_sort_names_from_a_and_scores_from_the_best(browser, tmp_path):
+    rows = [replace(entry(name, giou), metadata={**FACTS, "model": name}) for name, giou in SCORES.items()]
+    write_site(rows, tmp_path / "site")
+    page = browser.new_page()
+    page.goto((tmp_path / "site" / "index.html").as_uri())
+    names = page.locator("th.model > a")
+    assert names.all_inner_texts() == ["Ccc", "Aaa", "Bbb"]
+    clicks = [("model", ["Aaa", "Bbb", "Ccc"], "ascending"), ("model", ["Ccc", "Bbb", "Aaa"], "descending"),
+              ("gIoU", ["Ccc", "Aaa", "Bbb"], "descending"), ("gIoU", ["Bbb", "Aaa", "Ccc"], "ascending")]  # fmt: skip
+    for column, order, way in clicks:
+        page.locator(f"th[data-key='{column}'] button").click(timeout=10_000)
+        assert names.all_inner_texts() == order
+        assert page.locator("th[aria-sort]").get_attribute("aria-sort") == way

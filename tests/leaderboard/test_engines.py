@@ -2,26 +2,20 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
-from datetime import datetime
-from html.parser import HTMLParser
+from datetime import datetime, timedelta
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.metrics.evaluate import evaluate
-from earthreason.predictions.reader import open_predictions
-from leaderboard.board import Entry
-from leaderboard.bundles import phases_of, write_codabench, write_evalai
+from leaderboard.bundles import IMAGE, phases_of, write_codabench, write_evalai
+from leaderboard.cli import app
 from leaderboard.engine_scoring import find_predictions
-from leaderboard.eval_results import eval_results_yaml
-from leaderboard.results_repo import read_repository, rescore, validate, write_entry
-from leaderboard.scoring import score_predictions
-from leaderboard.static_site import write_site
 from tests.leaderboard.toys import make_predictions
 
 START = datetime(2026, 1, 1)
@@ -139,6 +133,39 @@ def test_one_phase_has_no_end(references):
         phases_of({"train": references}, START, 30, 5)
 
 
+@pytest.mark.parametrize("order", [("val", "test"), ("test", "val")])
+def test_validation_ends_where_the_test_begins_in_whatever_order_they_are_named(references, order):
+    first, second = phases_of(dict.fromkeys(order, references), START, 30, 5)
+    assert (first.split, first.start, first.end) == ("val", START, START + timedelta(days=30))
+    assert (second.split, second.start, second.end) == ("test", first.end, None)
+
+
+def test_the_command_of_the_issue_writes_a_bundle_for_a_public_image(tmp_path, references, monkeypatch):
+    monkeypatch.setattr("leaderboard.engines_cli._references", lambda *_: references)
+    done = CliRunner().invoke(app, ["codabench", "--out", str(tmp_path / "bundle.zip")])
+    assert done.exit_code == 0, done.output
+    bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
+    assert yaml.safe_load((bundle / "competition.yaml").read_text())["docker_image"] == IMAGE
+    assert (bundle / "docker" / "Dockerfile").read_text().startswith(f"FROM {IMAGE}\n")
+
+
+def test_a_plain_image_installs_what_the_judge_needs(tmp_path, phases):
+    """An interpreter without any packages, and a pip that writes down what it is asked for."""
+    write_codabench(tmp_path / "bundle.zip", phases, IMAGE, "EarthReason")
+    bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
+    program = unpack(bundle / "scoring_program.zip", tmp_path / "program")
+    (tmp_path / "stub").mkdir()
+    (tmp_path / "stub" / "pip.py").write_text("import sys\nprint('asked for', *sys.argv[1:])\nsys.exit(1)\n")
+    done = subprocess.run(
+        [sys.executable, "-S", str(program / "score.py"), "in", "out"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")}, check=False,
+    )  # fmt: skip
+    wanted = {"numpy", "numba", "pycocotools", "pillow", "pydantic"}
+    assert wanted <= set(done.stdout.split())
+    assert wanted <= set((bundle / "docker" / "Dockerfile").read_text().split())
+    assert done.returncode != 0
+
+
 def test_the_predictions_of_a_submission_are_found(tmp_path):
     with pytest.raises(DataNotFoundError):
         find_predictions(tmp_path)
@@ -171,134 +198,3 @@ def test_evalai_evaluate_gives_the_numbers_of_earthreason_eval(tmp_path, phases,
     assert set(config["leaderboard"][0]["schema"]["labels"]) == answer["submission_result"].keys()
     assert all((challenge / phase["test_annotation_file"]).is_file() for phase in config["challenge_phases"])
     assert {split["codename"] for split in config["dataset_splits"]} == {"val_split", "test_split"}
-
-
-# --- the results repository ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def repository(tmp_path, references):
-    root = tmp_path / "results"
-    for seed, model in enumerate(("Model A", "Model <b>")):
-        path = tmp_path / f"{seed}.json"
-        path.write_bytes(make_predictions(references, seed, 0.05 + 0.1 * seed))
-        scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=False,
-                                    resamples=100)  # fmt: skip
-        facts = {"model": model, "training": "trained", "paper": "https://example.org/p"}
-        from leaderboard.records import parse_metadata
-
-        write_entry(root, Entry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
-    return root
-
-
-def edit(root, name, change):
-    path = next(root.rglob(name))
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def test_a_sound_repository_has_no_fault_and_rescoring_agrees(repository, tmp_path, references):
-    assert validate(repository) == []
-    assert {entry.model for entry in read_repository(repository)} == {"Model A", "Model <b>"}
-    assert rescore(repository, tmp_path / "0.json", references) is None
-
-
-def better(content):
-    content["protocols"]["segearth-r1"]["scores"]["all"]["gIoU"][0] = 0.999
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "said"),
-    [
-        ("result.json", better, "outside its interval"),
-        ("result.json", lambda c: c.update(predictions_sha256="1" * 64), "revision should be"),
-        ("result.json", lambda c: c.update(dataset_sha256="1" * 64), "another ground truth"),
-        ("result.json", lambda c: c.update(extra=1), "extra"),
-        ("result.json", lambda c: c["protocols"].update(mine=c["protocols"]["native"]), "unknown protocol"),
-        ("result.json", lambda c: c["protocols"].pop("segearth-r1"), "official protocol"),
-        ("result.json", lambda c: c["protocols"]["native"].update(grid="stretch-2"), "compared on stretch-2"),
-        (
-            "result.json",
-            lambda c: c["protocols"]["native"]["scores"]["all"].update(gIoU=[70.1, 60, 80]),
-            "not a fraction",
-        ),
-        ("meta.json", lambda c: c.update(team="Somebody else"), "the folder should be called"),
-        ("meta.json", lambda c: c["metadata"].update(paper="javascript:alert(1)"), "paper"),
-        ("meta.json", lambda c: c.update(published="2026-02-31"), "no day"),
-    ],
-)
-def test_every_fault_of_a_row_is_found(repository, name, change, said):
-    edit(repository, name, change)
-    assert any(said in fault for fault in validate(repository)), validate(repository)
-
-
-def test_stray_files_and_half_rows_are_found(repository):
-    (repository / "script.py").write_text("print()")
-    next(repository.rglob("meta.json")).unlink()
-    faults = "\n".join(validate(repository))
-    assert "script.py" in faults
-    assert "meta.json missing" in faults
-
-
-def test_rescoring_finds_a_figure_that_was_made_up(repository, tmp_path, references):
-    path = next(repository.glob("Team__Model-A/*/result.json"))
-    content = json.loads(path.read_text())
-    cell = content["protocols"]["native"]["scores"]["all"]["gIoU"]
-    cell[0] = cell[2]
-    path.write_text(json.dumps(content))
-    assert validate(repository) == []  # a plausible lie
-    assert "stated" in rescore(repository, tmp_path / "0.json", references)
-
-
-def test_a_repository_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(DataNotFoundError):
-        validate(tmp_path / "nowhere")
-
-
-class Links(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attributes):
-        self.found += [value for name, value in attributes if name in ("href", "src")]
-
-
-def test_the_static_site_is_whole_links_hold_and_text_is_escaped(repository, tmp_path):
-    pages = write_site(read_repository(repository), tmp_path / "site")
-    files = list((tmp_path / "site").glob("*.html"))
-    assert len(files) == pages > 10
-    for page in files:
-        text = page.read_text()
-        assert "<b>" not in text.replace("Model &lt;b&gt;", "")
-        links = Links()
-        links.feed(text)
-        for link in links.found:
-            if not re.match("https?:|#", link):
-                assert (tmp_path / "site" / link).is_file(), f"{page.name} links to {link}"
-    index = (tmp_path / "site" / "index.html").read_text()
-    assert "Model A" in index
-    assert "<form" not in index
-
-
-def test_a_site_is_not_written_over_another(repository, tmp_path):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "x").touch()
-    with pytest.raises(EarthReasonError, match="not an empty folder"):
-        write_site(read_repository(repository), tmp_path / "site")
-    with pytest.raises(EarthReasonError, match="no result"):
-        write_site([], tmp_path / "other")
-
-
-# --- the Hub ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_hub_yaml_has_its_required_keys_and_our_scores(repository):
-    entry = read_repository(repository)[0]
-    told = yaml.safe_load(eval_results_yaml([(entry.record, entry.date)], "https://board.example", "some/dataset"))
-    giou = entry.record.estimate("segearth-r1", "all", "gIoU").value
-    assert told[0]["dataset"] == {"id": "some/dataset", "task_id": "test_giou"}
-    assert told[0]["value"] == round(100 * giou, 2)
-    assert told[0]["source"]["url"] == "https://board.example"
-    assert told[1]["dataset"]["task_id"] == "test_ciou"

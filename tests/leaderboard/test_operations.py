@@ -1,6 +1,7 @@
 """What an operator does: commands, settings, migrations, backup, health."""
 
 import gzip
+import json
 import os
 import re
 import socket
@@ -19,8 +20,10 @@ from earthreason.metrics.references import write_references
 from leaderboard.backup import restore_backup, write_backup
 from leaderboard.cli import app
 from leaderboard.database import Database
+from leaderboard.jobs import claim_job
 from leaderboard.models import Base, Submission
 from leaderboard.settings import Settings, settings_from
+from leaderboard.splits import SplitContent, put_split
 from leaderboard.tokens import find_caller
 from tests.leaderboard.toys import make_predictions, make_references
 
@@ -50,6 +53,48 @@ def test_migrating_again_changes_nothing_and_keeps_rows(database, board):
     database.migrate()
     with database.read() as session:
         assert find_caller(session, board["alpha"]).team == "Team Alpha"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def test_a_board_of_the_first_version_is_brought_up_to_date_with_its_rows(kind, tmp_path, request):
+    """Tables of 0001 with what that version wrote; afterwards every row is there and the queue goes on."""
+    url = f"sqlite:///{tmp_path}/old.sqlite3"
+    if kind == "postgresql":
+        url = request.getfixturevalue("cluster").create("first_version")
+    database = Database(url)
+    database.migrate("0001")
+    queued = {"state": "queued", "uploaded": 50.0}
+    given_up = {
+        "state": "failed",
+        "uploaded": 60.0,
+        "error": "scoring stopped without a result 3 times; the",
+    }
+    crashed = {"state": "failed", "uploaded": 65.0, "error": "scoring failed by a fault of ours; the organisers can"}
+    refused = {"state": "failed", "uploaded": 70.0, "error": "predictions: 1 error"}
+    awaited = {"state": "uploading", "uploaded": None}
+    with database.write() as session:
+        session.execute(text("INSERT INTO teams (id, name, created) VALUES (1, 'Team Old', 1.0)"))
+        session.execute(
+            text("INSERT INTO splits (id, config, name, hidden, closed, truth_sha256, questions, empty_targets,"
+                 " created, truth, samples) VALUES (1, 'toy', 'test', :yes, :no, 'x', 1, 0, 1.0, :bytes, :bytes)"),
+            {"yes": True, "no": False, "bytes": b"{}"},
+        )  # fmt: skip
+        for n, row in enumerate((queued, given_up, crashed, refused, awaited)):
+            session.execute(
+                text("INSERT INTO submissions (id, team_id, split_id, sha256, size, metadata, visibility, created,"
+                     " uploaded, state, generation, attempts, error) "
+                     "VALUES (:id, 1, 1, :id, 3, '{}', 'private', 1.0, :uploaded, :state, 1, 0, :error)"),
+                {"id": f"row-{n}", "error": None, **row},
+            )  # fmt: skip
+    database.migrate()
+    with database.read() as session:
+        rows = session.query(Submission).order_by(Submission.id).all()
+        assert [row.queued_at for row in rows] == [50.0, 60.0, 65.0, 70.0, None]
+        assert [row.host_fault for row in rows] == [False, True, True, False, False]
+        assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+    with database.write() as session:
+        assert claim_job(session, Settings()).submission_id == "row-0"
+    database.engine.dispose()
 
 
 def test_a_database_of_a_newer_version_is_refused(database):
@@ -145,6 +190,7 @@ def test_flagging_by_command(command, hand, references):
     submission_id = hand.published(make_predictions(references))
     assert command("flag", submission_id, "--reason", "seen in training").exit_code == 0
     assert hand.get(submission_id).json()["flag"] == "seen in training"
+    assert isinstance(command("flag", submission_id, "--reason", "a\udcffb").exception, EarthReasonError)
     command("flag", submission_id)
     assert hand.get(submission_id).json()["flag"] is None
 
@@ -152,12 +198,15 @@ def test_flagging_by_command(command, hand, references):
 def test_public_rows_are_exported_as_a_sound_repository(command, hand, references, tmp_path):
     from leaderboard.results_repo import read_repository, validate
 
-    hand.published(make_predictions(references), split="toy/open")
+    for split in ("toy/open", "toy/test"):  # one file on both
+        hand.published(make_predictions(references), split=split)
     hand.submit(make_predictions(references, 1), split="toy/open")
     hand.score()
-    assert "1 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")
+    assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")
     assert validate(tmp_path / "results") == []
-    assert [entry.model for entry in read_repository(tmp_path / "results")] == ["Model A"]
+    rows = [(entry.model, entry.record.split) for entry in read_repository(tmp_path / "results")]
+    assert rows == [("Model A", "open"), ("Model A", "test")]
+    assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")  # once more
 
 
 # --- backup ----------------------------------------------------------------------------------------------------------
@@ -211,6 +260,22 @@ def test_half_a_backup_restores_nothing(hand, database, tmp_path):
     assert restore_backup(other, tmp_path / "whole.gz")["teams"] == 2
 
 
+def test_a_backup_of_the_first_version_is_restored(hand, references, database, tmp_path):
+    waiting = hand.submit(make_predictions(references))
+    write_backup(database, tmp_path / "new.gz")
+    with gzip.open(tmp_path / "new.gz", "rt") as new, gzip.open(tmp_path / "old.gz", "wt") as old:
+        for line in map(json.loads, new):
+            for column in ("queued_at", "host_fault"):
+                line.get("row", {}).pop(column, None)
+            old.write(json.dumps(line) + "\n")
+    other = Database(f"sqlite:///{tmp_path}/other.sqlite3")
+    restore_backup(other, tmp_path / "old.gz")
+    with other.read() as session:
+        found = session.get(Submission, waiting)
+        assert found.queued_at == found.uploaded is not None
+        assert found.host_fault is False
+
+
 def test_a_backup_is_not_restored_over_a_board(hand, database, tmp_path):
     write_backup(database, tmp_path / "b.gz")
     with pytest.raises(EarthReasonError, match="not empty"):
@@ -228,8 +293,40 @@ def test_health_says_when_nobody_scores(hand, references, database):
     submission_id = hand.submit(make_predictions(references))
     assert hand.client.get("/health").json()["queued"] == 1
     with database.write() as session:
-        session.get(Submission, submission_id).uploaded -= 1000
+        session.get(Submission, submission_id).queued_at -= 1000
     assert hand.client.get("/health").json()["status"] == "late"
+
+
+def test_files_that_are_scored_again_have_waited_since_then_only(hand, references, database):
+    """A corrected truth queues files of last month; nobody has waited a month for that."""
+    submission_id = hand.published(make_predictions(references))
+    month = 30 * 86_400
+    with database.write() as session:
+        submission = session.get(Submission, submission_id)
+        submission.uploaded -= month
+        submission.queued_at -= month
+    changed = make_references()
+    changed._by_id["toy_001"] = type(changed["toy_001"])("toy_001", changed["toy_000"].segmentation)
+    with database.write() as session:
+        assert put_split(session, "toy", "test", SplitContent(changed, None), hidden=True)[1] == 1
+    health = hand.client.get("/health").json()
+    assert (health["status"], health["queued"]) == ("ok", 1)
+    assert health["oldest_seconds"] < 60
+
+
+def test_a_submission_is_scored_again_by_command(command, hand, references, database):
+    submission_id = hand.submit(make_predictions(references))
+    hand.score()
+    assert "1 queued" in command("rescore", submission_id).stdout
+    assert hand.get(submission_id).json()["state"] == "queued"
+    assert hand.score() == 1
+    with database.read() as session:
+        assert session.get(Submission, submission_id).generation == 2
+    announced = hand.announce(make_predictions(references, 1)).json()["id"]
+    for absent in (announced, "-0123456789012345678_x"):
+        failed = command("rescore", submission_id, absent).exception
+        assert "nothing was queued" in str(failed)
+    assert hand.score() == 0
 
 
 def test_metrics_are_totals_in_prometheus_form(hand, references):

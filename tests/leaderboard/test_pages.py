@@ -32,6 +32,19 @@ def test_the_table_sorts_by_its_links_without_a_script(hand, ids):
     assert 'aria-sort="ascending"' in turned.text
 
 
+def test_the_model_column_says_which_way_it_is_sorted_and_filters_keep_it(hand, ids):
+    page = hand.client.get("/?split=toy/open")
+    link = re.search(r'<a href="([^"]+)">Model</a>', page.text).group(1).replace("&amp;", "&")
+    sorted_page = hand.client.get(link)
+    assert models(sorted_page) == ["M0", "M1", "M2"]
+    assert re.search(r'<th[^>]*aria-sort="ascending"><a [^>]*>Model</a>', sorted_page.text)
+    assert '<input type="hidden" name="ascending" value="true">' in sorted_page.text
+    link = re.search(r'<a href="([^"]+)">Model</a>', sorted_page.text).group(1).replace("&amp;", "&")
+    turned = hand.client.get(link)
+    assert models(turned) == ["M2", "M1", "M0"]
+    assert re.search(r'<th[^>]*aria-sort="descending"><a [^>]*>Model</a>', turned.text)
+
+
 def test_filters_choose_rows(hand, ids):
     assert set(models(hand.client.get("/?split=toy/open&training=zero-shot"))) == {"M1", "M2"}
     assert models(hand.client.get("/?split=toy/open&since=2100-01-01")) == []
@@ -58,6 +71,18 @@ def test_a_page_is_kept_until_something_public_changes(hand, ids, monkeypatch):
     hand.set(ids[0], "private")
     assert "M0" not in models(hand.client.get("/?split=toy/open"))
     assert len(drawn) == 2
+
+
+@pytest.mark.parametrize("absent", ["x" * 1000, "{n:022d}"])
+def test_addresses_that_are_made_up_leave_nothing_behind(client, absent):
+    """Neither those that cannot be ids nor those that nobody has: what is drawn for them ends as a fault."""
+    board = client.app.state.board.board
+    for n in range(20):
+        one, other = absent.format(n=n), absent.format(n=n + 1000) + "y" * (len(absent) > 30)
+        assert client.get(f"/models/{one}").status_code == 404
+        assert client.get(f"/compare?ids={one}&ids={other}").status_code == 404
+    assert not board._drawing
+    assert not board._pages
 
 
 def test_comparing_takes_two_to_four_public_models_of_one_split(hand, references, ids):

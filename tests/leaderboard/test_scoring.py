@@ -1,11 +1,14 @@
+import json
+
 import numpy as np
 import pytest
 
+from earthreason.masks.rle import decode_rle, encode_mask
 from earthreason.metrics.evaluate import evaluate
 from earthreason.predictions.reader import open_predictions
 from leaderboard.records import ALL
 from leaderboard.scoring import compare_details, read_details, score_predictions
-from tests.leaderboard.toys import make_predictions
+from tests.leaderboard.toys import LARGE_INSIDE, LARGE_OUTSIDE, LARGE_SIDE, make_large_squares, make_predictions
 
 
 def scored(tmp_path, references, seed=0, hidden=False, noise=0.1, **given):
@@ -58,22 +61,71 @@ def test_a_better_model_wins_the_paired_comparison(tmp_path, references):
         read_details(scored(tmp_path, references, noise=noise, resamples=0).details(), "native")
         for noise in (0.02, 0.3)
     )
-    compared = compare_details(bad, good)
-    assert compared.differences["gIoU"].interval.low > 0
-    assert compared.differences["gIoU"].p_value < 0.01
-    assert compared.wins > compared.losses
-    assert compare_details(good, good).ties == len(references)
+    compared = compare_details(bad, good, hidden=False)
+    assert compared.gaps["gIoU"].clear
+    assert compared.gaps["gIoU"].low > 0
+    assert compared.gaps["gIoU"].p_value < 0.01
+    assert compared.duels.wins > compared.duels.losses
+    assert compare_details(good, good, hidden=False).duels.ties == len(references)
+    told = compare_details(bad, good, hidden=True)
+    assert told.gaps["gIoU"].clear
+    assert all(end == round(end, 4) for gap in told.gaps.values() for end in (gap.value, gap.low, gap.high))
+
+
+def with_pixels_turned(content, sample_ids, y, x):
+    """The same predictions but for one pixel of some samples."""
+    turned = json.loads(content)
+    for record in turned["predictions"]:
+        if record["sample_id"] in sample_ids:
+            mask = decode_rle(record["segmentation"]).copy()
+            mask[y, x] ^= True
+            record["segmentation"] = encode_mask(mask)
+    return json.dumps(turned).encode()
+
+
+@pytest.mark.parametrize("turned", [1, 8])
+def test_of_a_hidden_split_no_comparison_tells_whether_a_pixel_is_right(tmp_path, turned):
+    """Eight images with a pixel each, all for the better: no interval and no permutation test may notice."""
+    references, content = make_large_squares()
+    chosen = sorted(references)[:turned]
+    kept = []
+    for name, place in (("base", None), ("right", LARGE_INSIDE), ("wrong", LARGE_OUTSIDE)):
+        path = tmp_path / f"{name}.json"
+        path.write_bytes(content if place is None else with_pixels_turned(content, chosen, *place))
+        scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=True,
+                                    resamples=0)  # fmt: skip
+        kept.append(read_details(scoring.details(), "native"))
+    base, right, wrong = kept
+    assert (right.iou - base.iou).max() > 0 > (wrong.iou - base.iou).min()
+    told = [repr(compare_details(base, other, hidden=True, resamples=200)) for other in (base, right, wrong)]
+    assert len(set(told)) == 1
+    assert "p_value=None" in told[0]
+    open_labels = [repr(compare_details(base, other, hidden=False, resamples=200)) for other in (right, wrong)]
+    assert len(set(open_labels)) == 2  # which is how it would be told
+
+
+def test_of_a_hidden_split_neither_precision_nor_curve_reads_off_a_pixel(tmp_path):
+    references, content = make_large_squares()
+    empty = json.loads(content)
+    for record in empty["predictions"]:
+        record["segmentation"] = encode_mask(np.zeros((LARGE_SIDE, LARGE_SIDE), bool))
+    told = []
+    for place in (LARGE_INSIDE, LARGE_OUTSIDE):
+        path = tmp_path / "one_pixel.json"
+        path.write_bytes(with_pixels_turned(json.dumps(empty), ["large_007"], *place))
+        record = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=True,
+                                   resamples=50).record  # fmt: skip
+        told.append(record.model_dump(exclude={"predictions_sha256"}))
+    assert told[0] == told[1]
 
 
 def test_models_that_answered_other_questions_are_not_compared(tmp_path, references):
     kept = read_details(scored(tmp_path, references, resamples=0).details(), "native")
     fewer = type(kept)(kept.counts.select(np.arange(3)), kept.protocol)
-    assert compare_details(kept, fewer) is None
+    assert compare_details(kept, fewer, hidden=False) is None
 
 
 def test_masks_on_a_canvas_are_scored_under_the_protocols_of_that_canvas(tmp_path, references):
-    import json
-
     from earthreason.masks.grids import Grid
     from earthreason.masks.rle import resample_rle
 

@@ -1,176 +1,20 @@
 """Every threat of spec/ecosystem.md section 4.3, one or more tests each."""
 
 import hashlib
-import io
 import json
 import re
-import struct
-import zipfile
-import zlib
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from leaderboard.models import SignIn, Token
-from leaderboard.sandbox import check_archive
 from leaderboard.tokens import create_token, form_key, revoke_token
 from leaderboard.web.state import COOKIE
-from tests.leaderboard.toys import METADATA, SIDE, make_predictions
+from tests.leaderboard.toys import make_predictions, sign_in
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'"
 
 
-def png(mask):
-    buffer = io.BytesIO()
-    Image.fromarray(mask).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def zipped(files, method=zipfile.ZIP_DEFLATED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def failure(hand, content):
-    submission_id = hand.submit(content)
-    hand.score()
-    told = hand.get(submission_id).json()
-    assert told["state"] == "failed", told
-    return told["error"]
-
-
-# --- upload bombs ----------------------------------------------------------------------------------------------------
-
-
-def test_a_zip_of_zeros_is_refused_before_it_is_unpacked(hand):
-    assert "unpacks to over 500 times its size" in failure(hand, zipped({"toy_000.png": bytes(3 << 20)}))
-
-
-def test_a_zip_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
-    from earthreason.errors import PredictionsError
-
-    monkeypatch.setattr("leaderboard.sandbox.MAX_UNPACKED", 1 << 16)
-    (tmp_path / "z").write_bytes(zipped({f"{n}.png": np.random.default_rng(n).bytes(1 << 13) for n in range(20)}))
-    with pytest.raises(PredictionsError, match="unpacks to"):
-        check_archive(tmp_path / "z")
-
-
-def test_a_zip_packed_by_a_method_without_a_bound_is_refused(hand):
-    assert "another method" in failure(hand, zipped({"toy_000.png": b"x" * 99}, zipfile.ZIP_BZIP2))
-
-
-def test_a_zip_that_lies_about_its_sizes_is_refused(hand):
-    content = bytearray(zipped({"toy_000.png": bytes(1 << 20)}))
-    place = content.rindex(b"PK\x01\x02")
-    struct.pack_into("<I", content, place + 24, 10)  # uncompressed size in the directory
-    assert "toy_000.png" in failure(hand, bytes(content))
-
-
-def test_json_nested_without_end_fails_in_the_sandbox(hand):
-    assert "nested" in failure(hand, b"[" * 500_000)
-
-
-def test_a_run_length_bomb_is_refused_by_its_size(hand):
-    bomb = {"sample_id": "toy_001", "segmentation": {"size": [60_000, 60_000], "counts": "0P`SkX3"}}
-    assert "mask is 60000x60000" in failure(hand, json.dumps([bomb]).encode())
-
-
-def test_run_lengths_that_do_not_fill_the_mask_are_refused(hand):
-    short = {"sample_id": "toy_001", "segmentation": {"size": [SIDE, SIDE], "counts": "1" * 100_000}}
-    assert "toy_001" in failure(hand, json.dumps([short]).encode())
-
-
-def test_a_png_of_a_billion_pixels_is_refused_before_it_is_decoded(hand):
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    head = struct.pack(">IIBBBBB", 40_000, 40_000, 1, 0, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
-    assert "toy_001.png" in failure(hand, zipped({"toy_001.png": bomb}))
-
-
-def test_a_file_that_takes_too_much_memory_ends_with_its_process(hand, sandbox, settings):
-    hand.worker.settings = settings.model_copy(update={"memory_mib": 32})
-    message = failure(hand, b"[" + b"[]," * 1_300_000 + b"[]]")
-    assert "needs more than 20 s or 32 MiB" in message
-    hand.worker.settings = settings
-    good = hand.submit(make_predictions(hand.references, seed=5))
-    hand.score()
-    assert hand.get(good).json()["state"] == "scored"  # the sandbox lives on
-
-
-def test_a_file_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
-    import os
-    import time
-
-    from leaderboard import sandbox
-
-    child = os.fork()
-    if child == 0:
-        time.sleep(60)
-        os._exit(0)
-    began = time.monotonic()
-    assert sandbox._wait_for(child, 0.2) == sandbox.KILLED
-    assert time.monotonic() - began < 5
-
-
-def test_the_sandbox_has_no_secret_in_its_environment(monkeypatch):
-    from leaderboard.sandbox import Sandbox
-
-    monkeypatch.setenv("DATABASE_URL", "postgresql://board:secret@db/board")
-    monkeypatch.setenv("EARTHREASON_TOKEN", "er_secret")
-    with Sandbox() as running:
-        from pathlib import Path
-
-        seen = Path(f"/proc/{running._process.pid}/environ").read_bytes()
-        while b"PATH" not in seen:  # the child has not become another program yet
-            seen = Path(f"/proc/{running._process.pid}/environ").read_bytes()
-    assert b"secret" not in seen
-
-
-def test_an_oversized_body_is_refused_with_and_without_its_length(hand, references, settings):
-    announced = hand.announce(make_predictions(references)).json()
-    path = f"/api/submissions/{announced['id']}/predictions"
-    large = bytes(settings.max_upload_bytes + (2 << 20))
-    assert hand.client.put(path, content=large, headers=hand.headers()).status_code == 413
-    pieces = (large[at : at + (1 << 20)] for at in range(0, len(large), 1 << 20))
-    assert hand.client.put(path, content=pieces, headers=hand.headers()).status_code == 413
-    assert hand.get(announced["id"]).json()["state"] == "uploading"
-
-
-def test_a_size_over_the_limit_is_refused_before_the_upload(hand, settings):
-    body = {"split": "toy/test", "sha256": "0" * 64, "size": settings.max_upload_bytes + 1, "metadata": METADATA}
-    assert hand.client.post("/api/submissions", json=body, headers=hand.headers()).status_code == 413
-
-
-@pytest.mark.parametrize("card", [{"x": "y" * 20_000}, json.loads('{"a":' * 9 + "1" + "}" * 9)])
-def test_cards_are_small_and_flat(hand, references, card):
-    answer = hand.announce(make_predictions(references), card=card)
-    assert answer.status_code == 422
-    assert "card" in answer.json()["error"]
-
-
-def test_a_request_of_deep_json_is_refused(hand):
-    headers = {**hand.headers(), "content-type": "application/json"}
-    answer = hand.client.post("/api/submissions", content=b'{"card":' + b"[" * 100_000, headers=headers)
-    assert answer.status_code in (400, 422)
-
-
 # --- paths -----------------------------------------------------------------------------------------------------------
-
-
-def test_names_inside_a_zip_write_nothing_anywhere(hand, references, tmp_path):
-    files = {
-        f"../../../../{tmp_path}/{r.sample_id}.png": png(np.zeros((SIDE, SIDE), np.uint8)) for r in references.values()
-    }
-    before = sorted(tmp_path.rglob("*.png"))
-    hand.submit(zipped(files))
-    hand.score()
-    assert sorted(tmp_path.rglob("*.png")) == before
 
 
 @pytest.mark.parametrize("path", ["/static/../cli.py", "/static/%2e%2e/cli.py", "/static/..%2fcli.py",
@@ -241,13 +85,6 @@ def test_a_fault_of_ours_tells_nothing_and_has_the_headers(client, monkeypatch):
 # --- forms of other sites --------------------------------------------------------------------------------------------
 
 
-def sign_in(hand, team="alpha"):
-    answer = hand.client.post("/sign-in", data={"token": hand.tokens[team]}, follow_redirects=False)
-    assert answer.status_code == 303
-    hand.client.cookies.clear()
-    return answer.headers["set-cookie"].split(";")[0]
-
-
 def test_the_cookie_is_for_this_site_and_not_for_scripts(hand):
     answer = hand.client.post("/sign-in", data={"token": hand.tokens["alpha"]}, follow_redirects=False)
     assert {"HttpOnly", "SameSite=strict"} <= {part.strip() for part in answer.headers["set-cookie"].split(";")}
@@ -294,6 +131,14 @@ def test_sql_in_a_parameter_is_text(hand, references, text):
         assert hand.client.get(path).status_code in (200, 404, 422)
     assert hand.client.get("/api/submissions", headers={"Authorization": f"Bearer {text}"}).status_code == 401
     assert len(hand.client.get("/api/board?split=toy/test").json()["rows"]) == 1
+
+
+def test_no_database_is_asked_for_a_nul_character(hand, references):
+    """PostgreSQL refuses to compare with one, which would be a fault of ours."""
+    submission_id = hand.published(make_predictions(references), split="toy/open")
+    for path in ("/?split=%00", "/?split=toy/%00", "/api/board?split=a%00/b", f"/pictures/{submission_id}/%00.jpg"):
+        assert hand.client.get(path).status_code == 404
+    assert hand.announce(make_predictions(references, 1), split="toy\0/open").status_code == 404
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
@@ -350,81 +195,3 @@ def test_a_sign_in_ends(hand, database):
 
 def test_an_administrators_token_cannot_submit_and_a_teams_cannot_administrate(hand, references):
     assert hand.announce(make_predictions(references), team="admin").status_code == 403
-
-
-# --- private rows and labels -----------------------------------------------------------------------------------------
-
-
-def test_private_rows_answer_as_rows_that_are_not_there(hand, references):
-    hidden = hand.submit(make_predictions(references), split="toy/open")
-    hand.score()
-    nobody = "A" * 22
-    assert len(hidden) == 22
-    for path in ("/api/submissions/{}", "/models/{}", "/pictures/{}/0-truth.jpg", "/api/submissions/{}/samples.csv",
-                 f"/compare?ids={{}}&ids={nobody}"):  # fmt: skip
-        for headers in ({}, hand.headers("beta")):
-            there = hand.client.get(path.format(hidden), headers=headers)
-            absent = hand.client.get(path.format(nobody), headers=headers)
-            if "compare" in path:
-                assert there.status_code in (400, 404)
-                continue
-            assert (there.status_code, there.text) == (absent.status_code, absent.text)
-            assert there.status_code == 404
-    upload = hand.client.put(f"/api/submissions/{hidden}/predictions", content=b"x", headers=hand.headers("beta"))
-    assert upload.status_code == 404
-
-
-def test_what_another_team_has_uploaded_cannot_be_told_from_an_announcement(hand, references):
-    content = make_predictions(references)
-    hand.submit(content, "alpha")
-    answer = hand.announce(content, "beta")
-    assert answer.status_code == 201
-    assert answer.json()["upload"] is not None
-
-
-def test_no_error_message_tells_a_label(hand, references):
-    """Two truths that differ only in their labels give the same messages to every broken file."""
-    from leaderboard.splits import SplitContent, put_split
-
-    records = json.loads(make_predictions(references))["predictions"]
-    broken = [
-        records[:-3],
-        [*records, records[0]],
-        [{**records[0], "segmentation": {"size": [SIDE, SIDE], "counts": "!!"}}, *records[1:]],
-        [{**records[0], "sample_id": "toy_999"}, *records[1:]],
-        [{**records[0], "question_index": 7}, *records[1:]],
-    ]
-
-    def messages(team):
-        return [failure_of(hand, json.dumps(content).encode(), team) for content in broken]
-
-    first = messages("alpha")
-    flipped = type(references)(
-        (type(r)(r.sample_id, references["toy_001"].segmentation, r.question_count) for r in references.values()), "toy"
-    )
-    with hand.worker.database.write() as session:
-        put_split(session, "toy", "test", SplitContent(flipped, None), hidden=True)
-    assert messages("beta") == first
-    assert all("counts" not in message or "!!" not in message for message in first)
-
-
-def failure_of(hand, content, team):
-    submission_id = hand.submit(content, team)
-    hand.score()
-    return hand.get(submission_id, team).json()["error"]
-
-
-def test_labels_are_in_no_answer_of_a_hidden_split(hand, references):
-    submission_id = hand.published(make_predictions(references))
-    labels = {
-        r.segmentation["counts"] for r in references.values() if not r.is_empty and len(r.segmentation["counts"]) > 8
-    }
-    assert labels
-    for path in ("/api/splits", "/api/splits/toy/test/samples", f"/api/submissions/{submission_id}",
-                 "/api/board?split=toy/test",
-                 f"/models/{submission_id}", "/metrics", "/health"):  # fmt: skip
-        answer = hand.client.get(path)
-        assert answer.status_code == 200
-        assert not any(label in answer.text for label in labels)
-    samples = hand.client.get("/api/splits/toy/test/samples").json()
-    assert samples[0].keys() == {"sample_id", "height", "width", "question_count"}

@@ -18,8 +18,7 @@ import pytest
 from sqlalchemy import select
 
 from earthreason.predictions.submit import BoardClient, ServerError
-from leaderboard.database import Database
-from leaderboard.models import FAILED, ScoredResult, Submission
+from leaderboard.models import ScoredResult, Submission
 from leaderboard.splits import SplitContent, put_split
 from leaderboard.tokens import create_token
 from tests.leaderboard.toys import METADATA, free_port, make_predictions, make_references
@@ -162,70 +161,6 @@ def test_kill_9_of_web_worker_and_database_loses_and_doubles_nothing(
         attempts = session.scalars(select(Submission.attempts)).all()
     assert results == dict.fromkeys(ids, 1)
     assert max(attempts) > 1  # some were being scored when their worker was killed
-
-
-def test_a_killed_sandbox_costs_no_attempt(hand, references, sandbox):
-    submission_id = hand.submit(make_predictions(references))
-    sandbox._process.kill()
-    sandbox._process.wait()
-    assert hand.score() >= 1
-    assert hand.get(submission_id).json()["state"] == "scored"
-    with hand.worker.database.read() as session:
-        assert session.get(Submission, submission_id).attempts == 1
-
-
-def test_a_worker_that_lost_its_lease_writes_nothing(hand, references, database, settings):
-    from leaderboard.jobs import Outcome, claim_job, finish_job
-
-    submission_id = hand.submit(make_predictions(references))
-    with database.write() as session:
-        slow = claim_job(session, settings)
-    with database.write() as session:
-        session.get(Submission, submission_id).lease_until = 1.0
-    assert hand.score() == 1  # another worker takes it over
-    outcome = Outcome({}, b"", None, [], {}, 0.0)
-    with database.write() as session:
-        assert finish_job(session, slow, outcome) is False
-    with database.read() as session:
-        assert session.query(ScoredResult).count() == 1
-
-
-def test_a_job_whose_workers_always_die_fails_in_the_end(hand, references, database, settings):
-    from leaderboard.jobs import claim_job
-
-    submission_id = hand.submit(make_predictions(references))
-    for _ in range(settings.attempts):
-        with database.write() as session:
-            assert claim_job(session, settings).submission_id == submission_id
-        with database.write() as session:
-            session.get(Submission, submission_id).lease_until = 1.0
-    with database.write() as session:
-        assert claim_job(session, settings) is None
-    with database.read() as session:
-        assert session.get(Submission, submission_id).state == FAILED
-
-
-def test_many_workers_claim_every_job_once(hand, references, database_url, settings):
-    from leaderboard.jobs import claim_job
-
-    for seed in range(20):
-        hand.submit(make_predictions(references, seed), split="toy/open")
-
-    def claim_all():
-        database, claimed = Database(database_url), []
-        while True:
-            with database.write() as session:
-                job = claim_job(session, settings)
-            if job is None:
-                database.engine.dispose()
-                return claimed
-            claimed.append(job.submission_id)
-
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        parts = [pool.submit(claim_all) for _ in range(6)]
-        claimed = [submission_id for part in parts for submission_id in part.result()]
-    assert len(claimed) == 20
-    assert len(set(claimed)) == 20
 
 
 def test_two_announcements_at_once_take_one_place(hand, references, settings):

@@ -5,8 +5,9 @@ import time
 import pytest
 
 from earthreason.metrics.evaluate import evaluate
-from leaderboard.models import ScoredResult
+from leaderboard.models import ScoredResult, Submission
 from leaderboard.splits import SplitContent, put_split
+from leaderboard.submissions import UPLOAD_WAIT, receive
 from tests.leaderboard.toys import METADATA, make_predictions, make_references
 
 
@@ -195,6 +196,53 @@ def test_a_closed_split_takes_nothing(hand, references, database):
     with database.write() as session:
         close_split(session, "toy/test", closed=True)
     assert hand.announce(make_predictions(references)).status_code == 403
+
+
+def upload(hand, announced, content):
+    return hand.client.put(
+        f"/api/submissions/{announced['id']}/predictions", content=content, headers=hand.headers()
+    )  # fmt: skip
+
+
+def test_a_split_that_closes_takes_no_file_that_was_announced_before(hand, references, database):
+    from leaderboard.splits import close_split
+
+    taken, late = make_predictions(references), make_predictions(references, 1)
+    first = hand.submit(taken)
+    announced = hand.announce(late).json()
+    with database.write() as session:
+        close_split(session, "toy/test", closed=True)
+    refused = upload(hand, announced, late)
+    assert refused.status_code == 403
+    assert "takes no submissions" in refused.json()["error"]
+    assert hand.announce(late).status_code == 403
+    assert hand.submit(taken) == first  # the same file again is no new submission
+    assert hand.score() == 1
+
+
+def test_a_file_comes_within_the_hour_or_is_announced_again(hand, references, database):
+    content = make_predictions(references)
+    announced = hand.announce(content).json()
+    with database.write() as session:
+        session.get(Submission, announced["id"]).created -= UPLOAD_WAIT + 1
+    refused = upload(hand, announced, content)
+    assert refused.status_code == 409
+    assert "announce it again" in refused.json()["error"]
+    assert hand.get(announced["id"]).json()["state"] == "uploading"
+    again = hand.announce(content)
+    assert again.status_code == 201
+    assert upload(hand, again.json(), content).json()["state"] == "queued"
+
+
+def test_an_upload_that_takes_over_an_hour_is_taken_when_it_began_in_time(hand, references, database):
+    content = make_predictions(references)
+    announced = hand.announce(content).json()
+    with database.write() as session:
+        submission = session.get(Submission, announced["id"])
+        submission.created -= 2 * UPLOAD_WAIT
+        began = submission.created + 60
+        receive(session, submission, content, submission.sha256, began)
+    assert hand.get(announced["id"]).json()["state"] == "queued"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,27 @@ def make_references(name: str = "toy") -> References:
     return References(references, name)
 
 
+LARGE_SIDE = 400
+LARGE_INSIDE, LARGE_OUTSIDE = (200, 200), (390, 390)
+"""A pixel that every large square has, and one that none has."""
+
+
+def make_large_squares(samples: int = 60) -> tuple[References, bytes]:
+    """Squares so large that one pixel moves no rounded score, and predictions that are off by a stripe and two pixels.
+
+    The predictions lack `LARGE_INSIDE` and have no `LARGE_OUTSIDE`: turning the first is right, the second wrong.
+    """
+    references, predictions = [], []
+    for n in range(samples):
+        mask = np.zeros((LARGE_SIDE, LARGE_SIDE), bool)
+        mask[20:350, 20 + n % 20 : 360] = True
+        references.append(Reference(f"large_{n:03d}", encode_mask(mask)))
+        mask[15:70, 100:200] ^= True
+        mask[LARGE_INSIDE] = False
+        predictions.append({"sample_id": f"large_{n:03d}", "segmentation": encode_mask(mask)})
+    return References(references, "large"), json.dumps({"predictions": predictions}).encode()
+
+
 def make_scenes(references: References) -> bytes:
     buffer, texts = io.BytesIO(), {}
     jpeg = io.BytesIO()
@@ -160,3 +181,10 @@ class Hand:
         self.score()
         assert self.set(submission_id, "public", team).status_code == 200
         return submission_id
+
+
+def sign_in(hand, team="alpha"):
+    answer = hand.client.post("/sign-in", data={"token": hand.tokens[team]}, follow_redirects=False)
+    assert answer.status_code == 303
+    hand.client.cookies.clear()
+    return answer.headers["set-cookie"].split(";")[0]

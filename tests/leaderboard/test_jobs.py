@@ -1,0 +1,149 @@
+"""The queue: leases, attempts, and whose fault a failure is."""
+
+import concurrent.futures
+import os
+import signal
+import time
+
+from leaderboard import sandbox as sandbox_module
+from leaderboard.database import Database
+from leaderboard.jobs import Outcome, claim_job, finish_job
+from leaderboard.models import FAILED, ScoredResult, Submission
+from leaderboard.sandbox import CRASHED, ENDED, KILLED, Task
+from leaderboard.submissions import RETRY_WAIT
+from tests.leaderboard.toys import make_predictions
+
+
+def test_a_killed_sandbox_costs_no_attempt(hand, references, sandbox):
+    submission_id = hand.submit(make_predictions(references))
+    sandbox._process.kill()
+    sandbox._process.wait()
+    assert hand.score() >= 1
+    assert hand.get(submission_id).json()["state"] == "scored"
+    with hand.worker.database.read() as session:
+        assert session.get(Submission, submission_id).attempts == 1
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(hand, references, database, settings):
+    submission_id = hand.submit(make_predictions(references))
+    with database.write() as session:
+        slow = claim_job(session, settings)
+    with database.write() as session:
+        session.get(Submission, submission_id).lease_until = 1.0
+    assert hand.score() == 1  # another worker takes it over
+    outcome = Outcome({}, b"", None, [], {}, 0.0)
+    with database.write() as session:
+        assert finish_job(session, slow, outcome) is False
+    with database.read() as session:
+        assert session.query(ScoredResult).count() == 1
+
+
+def test_a_job_whose_workers_always_die_fails_in_the_end(hand, references, database, settings):
+    submission_id = hand.submit(make_predictions(references))
+    for _ in range(settings.attempts):
+        with database.write() as session:
+            assert claim_job(session, settings).submission_id == submission_id
+        with database.write() as session:
+            session.get(Submission, submission_id).lease_until = 1.0
+    with database.write() as session:
+        assert claim_job(session, settings) is None
+    told = hand.get(submission_id).json()
+    assert told["state"] == FAILED
+    assert "by no fault of the file; submit the same file again" in told["error"]
+
+
+def test_a_file_that_failed_by_a_fault_of_ours_is_scored_when_it_is_submitted_again(
+    hand, references, database, settings
+):
+    content = make_predictions(references)
+    submission_id = hand.submit(content)
+    exhaust(database, submission_id, settings)
+    assert hand.announce(content).json()["state"] == FAILED  # at once nothing would be better
+    with database.write() as session:
+        session.get(Submission, submission_id).queued_at -= RETRY_WAIT + 1
+    again = hand.announce(content).json()
+    assert (again["id"], again["state"], again["error"]) == (submission_id, "queued", None)
+    assert hand.score() == 1
+    assert hand.get(submission_id).json()["state"] == "scored"
+
+
+def test_a_file_that_failed_by_its_own_fault_stays_failed(hand, database):
+    content = b'[{"sample_id": "nobody", "segmentation": null}]'
+    submission_id = hand.submit(content)
+    hand.score()
+    with database.write() as session:
+        session.get(Submission, submission_id).queued_at -= RETRY_WAIT + 1
+    assert hand.announce(content).json()["state"] == FAILED
+    assert hand.score() == 0
+
+
+def test_a_crash_of_the_judge_is_our_fault(hand, references, database, monkeypatch):
+    submission_id = hand.submit(make_predictions(references))
+    monkeypatch.setattr(hand.sandbox, "score", lambda *_: CRASHED)
+    hand.score()
+    assert "by a fault of ours; submit the same file again" in hand.get(submission_id).json()["error"]
+    with database.read() as session:
+        assert session.get(Submission, submission_id).host_fault
+
+
+def exhaust(database, submission_id, settings):
+    """Let a job's workers die until nobody takes it any more."""
+    for _ in range(settings.attempts + 1):
+        with database.write() as session:
+            claim_job(session, settings)
+        with database.write() as session:
+            submission = session.get(Submission, submission_id)
+            submission.lease_until = submission.lease_until and 1.0
+
+
+def test_a_child_that_the_kernel_kills_is_tried_again_and_the_file_is_not_blamed(
+    hand, references, database, monkeypatch
+):
+    """Where memory runs out the kernel sends SIGKILL to whom it likes; our own limits send other signals."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(child, signal.SIGKILL)
+    assert sandbox_module._wait_for(child, 30) == ENDED
+    submission_id = hand.submit(make_predictions(references))
+    with monkeypatch.context() as patched:
+        patched.setattr(hand.sandbox, "score", lambda *_: ENDED)
+        assert hand.score() == 1
+    told = hand.get(submission_id).json()
+    assert (told["state"], told["error"]) == ("running", None)
+    with database.write() as session:
+        session.get(Submission, submission_id).lease_until = 1.0
+    assert hand.score() == 1
+    assert hand.get(submission_id).json()["state"] == "scored"
+
+
+def test_the_processor_limit_ends_a_child_by_a_signal_of_its_own(tmp_path):
+    task = Task("toy", "test", True, "truth", None, 1, time_limit=1, memory_mib=512)
+    child = os.fork()
+    if child == 0:
+        sandbox_module._limit(task)
+        while True:
+            pass
+    assert sandbox_module._wait_for(child, 30) == KILLED
+
+
+def test_many_workers_claim_every_job_once(hand, references, database_url, settings):
+    for seed in range(20):
+        hand.submit(make_predictions(references, seed), split="toy/open")
+
+    def claim_all():
+        database, claimed = Database(database_url), []
+        while True:
+            with database.write() as session:
+                job = claim_job(session, settings)
+            if job is None:
+                database.engine.dispose()
+                return claimed
+            claimed.append(job.submission_id)
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        parts = [pool.submit(claim_all) for _ in range(6)]
+        claimed = [submission_id for part in parts for submission_id in part.result()]
+    assert len(claimed) == 20
+    assert len(set(claimed)) == 20

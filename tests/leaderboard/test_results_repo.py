@@ -1,0 +1,290 @@
+"""The results repository and what is made of it: checks, a static site, the Hub's YAML."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.metrics.references import Reference, References
+from earthreason.predictions.reader import open_predictions
+from leaderboard.board import Entry
+from leaderboard.eval_results import eval_results_yaml
+from leaderboard.records import parse_metadata, parse_result
+from leaderboard.results_repo import read_repository, rescore, slug, validate, write_entry
+from leaderboard.scoring import hide_labels, score_predictions
+from leaderboard.static_site import write_site
+from tests.leaderboard.toys import make_predictions
+
+
+@pytest.fixture
+def repository(tmp_path, references):
+    root = tmp_path / "results"
+    for seed, model in enumerate(("Model A", "Model <b>")):
+        path = tmp_path / f"{seed}.json"
+        path.write_bytes(make_predictions(references, seed, 0.05 + 0.1 * seed))
+        scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=False,
+                                    resamples=100)  # fmt: skip
+        facts = {"model": model, "training": "trained", "paper": "https://example.org/p"}
+        write_entry(root, Entry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
+    return root
+
+
+def edit(root, name, change):
+    path = next(root.rglob(name))
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_sound_repository_has_no_fault_and_rescoring_agrees(repository, tmp_path, references):
+    assert validate(repository) == []
+    assert {entry.model for entry in read_repository(repository)} == {"Model A", "Model <b>"}
+    assert rescore(repository, tmp_path / "0.json", references) == []
+
+
+def official(content):
+    return content["protocols"]["segearth-r1"]["scores"]["all"]
+
+
+def better(content):
+    official(content)["gIoU"][0] = 0.999
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("result.json", better, "outside its interval"),
+        ("result.json", lambda c: c.update(predictions_sha256="1" * 64), "revision should be"),
+        ("result.json", lambda c: c.update(dataset_sha256="1" * 64), "another ground truth"),
+        ("result.json", lambda c: c.update(extra=1), "extra"),
+        ("result.json", lambda c: c["protocols"].update(mine=c["protocols"]["native"]), "unknown protocol"),
+        ("result.json", lambda c: c["protocols"].pop("segearth-r1"), "official protocol"),
+        ("result.json", lambda c: c["protocols"]["native"].update(grid="stretch-2"), "compared on stretch-2"),
+        (
+            "result.json",
+            lambda c: c["protocols"]["native"]["scores"]["all"].update(gIoU=[70.1, 60, 80]),
+            "less than or equal to 1",
+        ),
+        ("result.json", lambda c: c.update(curve=[]), "curve"),
+        ("result.json", lambda c: c.update(curve=[5.0] * 20), "curve"),
+        ("result.json", lambda c: c["curve"].reverse(), "the curve rises"),
+        ("result.json", lambda c: c.update(questions=-1), "questions"),
+        ("result.json", lambda c: c.update(questions=999_999), "do not fit"),
+        ("result.json", lambda c: c.update(images=41), "41 images"),
+        ("result.json", lambda c: c.update(resamples=10**9), "resamples"),
+        ("result.json", lambda c: c.update(seed=-1), "seed"),
+        ("result.json", lambda c: official(c).update(gIoU=[None, None, None]), "gIoU"),
+        ("result.json", lambda c: official(c).update(gIoU=[0.5, None, 0.6]), "half an interval"),
+        ("meta.json", lambda c: c.update(team="Somebody else"), "the folder should be called"),
+        ("meta.json", lambda c: c["metadata"].update(paper="javascript:alert(1)"), "paper"),
+        ("meta.json", lambda c: c.update(published="2026-02-31"), "no day"),
+        ("meta.json", lambda c: c.update(card={"a": float("nan")}), "none of them is JSON"),
+        ("meta.json", lambda c: c.update(card={"a": "\ud800"}), "none of them is JSON"),
+        ("meta.json", lambda c: c.update(flag="\ud800"), "none of them is JSON"),
+        ("meta.json", lambda c: c.update(flag="a\u202eb"), "flag"),
+    ],
+)
+def test_every_fault_of_a_row_is_found(repository, name, change, said):
+    edit(repository, name, change)
+    assert any(said in fault for fault in validate(repository)), validate(repository)
+
+
+def test_stray_files_and_half_rows_are_found(repository):
+    (repository / "script.py").write_text("print()")
+    next(repository.rglob("meta.json")).unlink()
+    faults = "\n".join(validate(repository))
+    assert "script.py" in faults
+    assert "meta.json missing" in faults
+
+
+def plausible(content):
+    cell = content["protocols"]["native"]["scores"]["all"]["gIoU"]
+    cell[0] = cell[2]
+
+
+def of_a_group(content):
+    content["protocols"]["segearth-r1"]["scores"]["category: class 1"]["cIoU"] = [0.98, 0.97, 0.99]
+
+
+def narrower(content):
+    value, low, high = official(content)["cIoU"]
+    official(content)["cIoU"] = [value, (value + low) / 2, (value + high) / 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (plausible, "protocols, native, scores, all, gIoU: stated"),
+        (of_a_group, "category: class 1, cIoU: stated"),
+        (narrower, "segearth-r1, scores, all, cIoU: stated"),
+        (lambda c: c["curve"].__setitem__(0, 1.0), "curve: stated 1.0"),
+        (lambda c: c.update(empty_targets=0), "empty_targets: stated 0, found 4"),
+        (lambda c: c.update(seed=1), "stated"),
+        (lambda c: official(c).pop("Pr@0.9"), "Pr@0.9: stated None"),
+        (lambda c: c["not_scored"].update(lisa="made up"), "lisa: stated made up"),
+    ],
+)
+def test_rescoring_finds_a_figure_that_was_made_up(repository, tmp_path, references, change, said):
+    edit(next(repository.glob("Team__Model-A/*")), "result.json", change)
+    assert validate(repository) == []  # a plausible lie
+    assert any(said in fault for fault in rescore(repository, tmp_path / "0.json", references))
+
+
+def test_rescoring_looks_at_every_row_about_the_file(repository, tmp_path, references):
+    """A second row about the same file, under another name, is no place to hide a figure."""
+    honest = next(repository.glob("Team__Model-A/*"))
+    forged = repository / "Team__Model-Z" / honest.name
+    shutil.copytree(honest, forged)
+    edit(forged, "meta.json", lambda c: c["metadata"].update(model="Model Z"))
+    edit(forged, "result.json", plausible)
+    assert validate(repository) == []
+    faults = rescore(repository, tmp_path / "0.json", references)
+    assert len(faults) == 1
+    assert str(forged) in faults[0]
+
+
+def test_a_row_of_a_hidden_split_agrees_with_its_file(repository, tmp_path, references):
+    """What such a split tells is rounded; rounding is no fault, another figure is."""
+    path = next(repository.glob("Team__Model-A/*/result.json"))
+    told = hide_labels(parse_result(json.loads(path.read_text())))
+    path.write_text(told.model_dump_json())
+    assert validate(repository) == []
+    assert rescore(repository, tmp_path / "0.json", references) == []
+    edit(path.parent, "result.json", lambda c: official(c)["gIoU"].__setitem__(0, official(c)["gIoU"][2]))
+    assert len(rescore(repository, tmp_path / "0.json", references)) == 1
+
+
+def test_a_row_of_another_truth_is_not_compared(repository, tmp_path, references):
+    edit(next(repository.glob("Team__Model-A/*")), "result.json", lambda c: c.update(dataset_sha256="1" * 64))
+    with pytest.raises(DataNotFoundError, match="1 of another ground truth"):
+        rescore(repository, tmp_path / "0.json", references)
+
+
+def entry_of(record, model="Model A", team="Team", **changes):
+    facts = parse_metadata({"model": model, "training": "trained"}).public()
+    return Entry("", team, facts, record.model_copy(update=changes), 1e9)
+
+
+@pytest.fixture
+def record(references, tmp_path):
+    (tmp_path / "p.json").write_bytes(make_predictions(references))
+    opened = open_predictions(tmp_path / "p.json")
+    return score_predictions(opened, references, config="toy", split="test", hidden=False, resamples=20).record
+
+
+def test_one_file_on_two_splits_is_two_rows(record, tmp_path):
+    folders = {write_entry(tmp_path / "results", entry_of(record, split=split)) for split in ("test", "open")}
+    assert len(folders) == 2
+    assert {entry.record.split for entry in read_repository(tmp_path / "results")} == {"test", "open"}
+    assert validate(tmp_path / "results") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("机场", "桥"), ("a/b", "a-b"), ("A+", "A"), ("a  b", "a b"), ("x.", "x"), ("..", "x"), ("-", "_")],
+)
+def test_names_that_lose_characters_stay_apart(one, other):
+    assert slug(one) != slug(other)
+    for name in (one, other):
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", slug(name))
+
+
+def test_plain_names_stay_as_they_are():
+    assert [slug(name) for name in ("Earth Lab", "SegEarth-R1", "v1.2", "a_b")] == [
+        "Earth-Lab", "SegEarth-R1", "v1.2", "a_b"]  # fmt: skip
+
+
+def test_a_row_is_written_again_but_never_over_another(record, tmp_path):
+    first = entry_of(record, "Model A")
+    folder = write_entry(tmp_path / "results", first)
+    assert write_entry(tmp_path / "results", first) == folder
+    kept = (folder / "meta.json").read_text()
+    with pytest.raises(EarthReasonError, match="holds another row"):
+        write_entry(tmp_path / "results", entry_of(record, "Model-A"))
+    assert (folder / "meta.json").read_text() == kept
+
+
+def test_a_folder_of_the_first_form_is_still_read(record, tmp_path):
+    folder = write_entry(tmp_path / "results", entry_of(record))
+    folder.rename(folder.with_name(record.predictions_sha256[:12]))
+    assert validate(tmp_path / "results") == []
+
+
+def test_every_group_has_a_page_of_its_own(tmp_path, references):
+    groups = References(
+        (Reference(r.sample_id, r.segmentation, category=("机场", "桥", "sea port")[n % 3])
+         for n, r in enumerate(references.values())), "toy")  # fmt: skip
+    (tmp_path / "p.json").write_bytes(make_predictions(groups))
+    opened = open_predictions(tmp_path / "p.json")
+    record = score_predictions(opened, groups, config="toy", split="test", hidden=False, resamples=20).record
+    write_entry(tmp_path / "results", entry_of(record))
+    write_site(read_repository(tmp_path / "results"), tmp_path / "site")
+    pages = sorted((tmp_path / "site").glob("table-toy-test-segearth-r1-category-*.html"))
+    assert len(pages) == 3
+    assert len({re.search(r"<h1>.*?questions \((.*?)\)", page.read_text(), re.DOTALL).group(1) for page in pages}) == 3
+    assert pages[-1].name == "table-toy-test-segearth-r1-category-sea-port.html"
+
+
+def test_a_site_does_not_write_one_page_over_another(record, tmp_path):
+    one, other = entry_of(record), entry_of(record, "Model B")
+    with pytest.raises(EarthReasonError, match="two pages of the site would be called model-same.html"):
+        write_site([replace(one, id="same"), replace(other, id="same")], tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_repository_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(DataNotFoundError):
+        validate(tmp_path / "nowhere")
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for name, value in attributes if name in ("href", "src")]
+
+
+def test_the_static_site_is_whole_links_hold_and_text_is_escaped(repository, tmp_path):
+    pages = write_site(read_repository(repository), tmp_path / "site")
+    files = list((tmp_path / "site").glob("*.html"))
+    assert len(files) == pages > 10
+    for page in files:
+        text = page.read_text()
+        assert "<b>" not in text.replace("Model &lt;b&gt;", "")
+        links = Links()
+        links.feed(text)
+        for link in links.found:
+            if not re.match("https?:|#", link):
+                assert (tmp_path / "site" / link).is_file(), f"{page.name} links to {link}"
+    index = (tmp_path / "site" / "index.html").read_text()
+    assert "Model A" in index
+    assert "<form" not in index
+
+
+def test_a_site_is_not_written_over_another(repository, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "x").touch()
+    with pytest.raises(EarthReasonError, match="not an empty folder"):
+        write_site(read_repository(repository), tmp_path / "site")
+    with pytest.raises(EarthReasonError, match="no result"):
+        write_site([], tmp_path / "other")
+
+
+# --- the Hub ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_hub_yaml_has_its_required_keys_and_our_scores(repository):
+    entry = read_repository(repository)[0]
+    told = yaml.safe_load(eval_results_yaml([(entry.record, entry.date)], "https://board.example", "some/dataset"))
+    giou = entry.record.estimate("segearth-r1", "all", "gIoU").value
+    assert told[0]["dataset"] == {"id": "some/dataset", "task_id": "test_giou"}
+    assert told[0]["value"] == round(100 * giou, 2)
+    assert told[0]["source"]["url"] == "https://board.example"
+    assert told[1]["dataset"]["task_id"] == "test_ciou"
