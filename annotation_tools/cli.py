@@ -11,7 +11,7 @@ from annotation_tools import masks_cli
 from annotation_tools.workspace import Workspace
 from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
-from earthreason.errors import EarthReasonError
+from earthreason.errors import EarthReasonError, UnknownNameError
 
 app = make_app("python -m annotation_tools", "Masks and questions made and checked by people.")
 app.add_typer(masks_cli.app, name="masks")
@@ -83,7 +83,7 @@ def verdicts(
 @app.command()
 def agreement(
     work: masks_cli.WorkArgument,
-    reviews: Annotated[Path | None, typer.Option("--review", help="Also the verdicts of this review.")] = None,
+    reviews: Annotated[Path | None, typer.Option("--reviews", help="Also the verdicts of this review.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
     json_out: JsonOption = None,
 ) -> None:
@@ -126,6 +126,10 @@ def adjudicate(
     drawings = workspace.drawings()
     if not drawings:
         raise EarthReasonError(f"{work}: nobody has drawn anything yet; run `masks start`, then `masks collect`")
+    annotators = {drawing.annotator for several in drawings.values() for drawing in several}
+    for name in adjudicators or ():
+        if name not in annotators:
+            raise UnknownNameError("--adjudicator", name, annotators)
     entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())))
     with workspace.changing():
         workspace.write_consensus(entries)

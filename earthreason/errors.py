@@ -18,7 +18,7 @@ class UnknownNameError(EarthReasonError):
         self.known = sorted(known)
         nearest = get_close_matches(name, self.known, n=1, cutoff=0.5)
         did_you_mean = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        message = f"unknown {kind} {name!r}{did_you_mean} (known: {', '.join(self.known)})"
+        message = f"unknown {kind} {name!r}{did_you_mean} (known: {', '.join(self.known) or 'none yet'})"
         super().__init__(f"{message}. {hint}" if hint else message)
 
 

@@ -192,7 +192,7 @@ def create(
     from leaderboard.tokens import create_token
 
     if (team is None) != admin:
-        raise EarthReasonError("name a team, or give --admin")
+        raise EarthReasonError("name a team, or give --admin; an administrator has no team")
     with _database().write() as session:
         number, secret = create_token(session, team, "admin" if admin else "submit")
     stderr().print(f"token {number} of {team or 'the organisers'}; it is not shown again:")

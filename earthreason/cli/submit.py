@@ -29,6 +29,15 @@ class Training(StrEnum):
     zero_shot = "zero-shot"
 
 
+def _address(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("https://", "http://")):
+        raise typer.BadParameter(f"{value!r} is no address; it begins with https:// or http://")
+    return value
+
+
+_Address = Annotated[str | None, typer.Option(help="An http(s) address.", callback=_address)]
+
+
 def submit(
     predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
     name: Annotated[str, typer.Option("--name", help="Of the model, as the table shows it.")],
@@ -38,9 +47,9 @@ def submit(
     ],
     config: ConfigOption = None,
     split: SplitOption = None,
-    paper: Annotated[str | None, typer.Option("--paper", help="Address.")] = None,
-    code: Annotated[str | None, typer.Option("--code", help="Address.")] = None,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Address.")] = None,
+    paper: _Address = None,
+    code: _Address = None,
+    checkpoint: _Address = None,
     parameters: Annotated[float | None, typer.Option("--parameters", help="Millions.")] = None,
     backbone: Annotated[str, typer.Option("--backbone")] = "",
     extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",

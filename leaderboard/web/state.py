@@ -212,7 +212,7 @@ async def check_token(request: Request, state: State, token: str) -> Caller:
     caller = await state.read(lambda session: find_caller(session, token))
     if caller is None:
         state.guesses.count(address)
-        raise RefusedError("this token is unknown or revoked", status=401)
+        raise RefusedError("this token is unknown or revoked; the organisers give new ones", status=401)
     return caller
 
 

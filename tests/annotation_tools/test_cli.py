@@ -58,6 +58,8 @@ def test_import_agreement_adjudicate_export(tmp_path):
     told = run("adjudicate", work)
     assert "1 masks stand, 1 wait for another person" in told.stdout
     assert "masks start" in told.stdout
+    told = run("adjudicate", work, "--adjudicator", "nobody")
+    assert (told.returncode, "unknown --adjudicator 'nobody' (known: " in told.stderr) == (2, True)
     told = run("masks", "export", work, "--format", "labelme", "--out", tmp_path / "out")
     assert "left out, wait for a third person: 1 (b)" in told.stdout
     assert (tmp_path / "out" / "a.json").is_file()
@@ -74,6 +76,7 @@ def bad_inputs(folder):
     yield ["masks", "import", work, "--masks", "/nowhere.xml"], "there is no file or folder /nowhere.xml"
     yield ["masks", "prelabel", empty], "is no annotation workspace"
     yield ["masks", "prelabel", work, "--model", "sam"], "sam needs --checkpoint"
+    yield ["masks", "prelabel", work, "--model", "grabcat"], "did you mean 'grabcut'? (known: "
     yield ["masks", "start", empty], "is no annotation workspace"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9"], "needs --token"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9", "--token", "x"], "no Label Studio answers"
@@ -81,7 +84,7 @@ def bad_inputs(folder):
     yield ["masks", "collect", work], "has no project on a Label Studio yet"
     yield ["masks", "export", work, "--format", "png", "--out", folder / "out"], "no image has a mask that stands"
     yield ["agreement", empty], "is no annotation workspace"
-    yield ["agreement", work, "--review", empty], "is no review"
+    yield ["agreement", work, "--reviews", empty], "is no review"
     yield ["adjudicate", work], "nobody has drawn anything yet"
     yield ["review", "/nowhere", "--out", folder / "review", "--port", free_port()], "there is no /nowhere"
     yield ["review", work, "--out", folder / "review", "--port", free_port()], "no image has a mask that stands"

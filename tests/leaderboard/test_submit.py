@@ -125,6 +125,13 @@ def test_an_unknown_split_is_named_with_the_known_ones(command, predictions, mor
     assert said in str(command(predictions, **more).exception)
 
 
+@pytest.mark.parametrize("field", ["paper", "code", "checkpoint"])
+def test_an_address_is_looked_at_before_anything_is_asked(command, predictions, field, board):
+    failed = command(predictions, f"--{field}", "arxiv-2504")
+    assert failed.exit_code == 2
+    assert "'arxiv-2504' is no address" in failed.output.replace("│", " ")
+
+
 def test_a_wrong_token_says_so(command, predictions, monkeypatch):
     monkeypatch.setenv("EARTHREASON_TOKEN", "er_wrong")
     failed = command(predictions)
