@@ -38,7 +38,8 @@ class ArchitectureConfig(Part):
 
 
 class LoraConfig(Part):
-    """Low-rank adapters (arXiv 2106.09685) in the language model, which is frozen but for them.
+    """Low-rank adapters (arXiv 2106.09685) in the language model, which is frozen but for them and the
+    embeddings of the added tokens.
 
     Attributes:
         rank, alpha, dropout: as in peft.

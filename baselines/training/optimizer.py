@@ -6,6 +6,7 @@ import copy
 import math
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import cast
 
 import peft
@@ -67,16 +68,22 @@ def vision_depths(model: nn.Module) -> dict[str, int]:
     return {name: order[place] for name, place in places.items()}
 
 
-def add_adapters(model: PreTrainedModel, settings: LoraConfig) -> None:
-    """Put low-rank adapters into the language model and freeze the rest of it.
+def add_adapters(model: PreTrainedModel, settings: LoraConfig, tokens: Sequence[int] = ()) -> None:
+    """Put low-rank adapters into the language model and freeze the rest of it, but for the embeddings of `tokens`.
+
+    Args:
+        model: its part `language_model` gets them.
+        settings: of the adapters.
+        tokens: ids that pretraining never saw, such as that of `[SEG]`; their rows are random until trained.
 
     Raises:
         EarthReasonError: it has no layers of the given names.
     """
     language = cast(PreTrainedModel, model.language_model)
     config = peft.LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(settings.targets)
-    )
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout,
+        target_modules=list(settings.targets), trainable_token_indices=list(tokens) or None,
+    )  # fmt: skip
     try:
         model.language_model = peft.get_peft_model(language, config)
     except ValueError:
@@ -88,7 +95,7 @@ def add_adapters(model: PreTrainedModel, settings: LoraConfig) -> None:
 
 
 def without_adapters(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy with the adapters merged into the weights; the model itself if it has none."""
+    """A copy with adapters and trained embeddings merged into the weights; the model itself if it has none."""
     if not isinstance(model.language_model, peft.PeftModel):
         return model
     merged = copy.deepcopy(model)

@@ -196,6 +196,13 @@ def test_frozen_vision_stays_as_it_is(tmp_path):
     assert {"connector", "language_model", "lm_head", "description", "pixel_decoder", "mask_decoder"} <= changed
 
 
+def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
+    config = config_of(model={"size": "mini", "lora": {"rank": 2}})
+    run = loop.Run(config, tmp_path, build_learner(config, list), loop.start_accelerator(config, tmp_path), 1)
+    embedding = run.model.get_input_embeddings()
+    assert {tuple(p.shape) for p in embedding.parameters() if p.requires_grad} == {(1, 64)}
+
+
 def test_a_folder_of_another_run_is_refused(uninterrupted):
     with pytest.raises(EarthReasonError, match="another optim"):
         train(config_of(optim={"learning_rate": 1e-4}), uninterrupted)

@@ -55,9 +55,10 @@ def test_frozen_parameters_are_left_out(model):
 
 
 def batch_of(model, seed=0):
+    """A question whose last token is `[SEG]`."""
     generator = torch.Generator().manual_seed(seed)
     side, ids = model.config.image_size, torch.randint(0, 250, (1, 12), generator=generator)
-    ids[0, :4] = -200
+    ids[0, :4], ids[0, -1] = -200, model.config.seg_token_id
     return {
         "pixel_values": torch.randint(0, 256, (1, 3, side, side), generator=generator).byte(), "input_ids": ids,
         "attention_mask": torch.ones_like(ids), "question_mask": torch.arange(12)[None] > 5,
@@ -66,10 +67,11 @@ def batch_of(model, seed=0):
 
 
 def test_adapters_train_alone_and_merge_into_the_same_function(model):
-    add_adapters(model, LoraConfig(rank=2))
+    seg = model.config.seg_token_id
+    add_adapters(model, LoraConfig(rank=2), [seg])
     trained = {name for name, p in model.language_model.named_parameters() if p.requires_grad}
-    assert trained
-    assert all("lora_" in name for name in trained)
+    assert any("lora_" in name for name in trained)
+    assert all("lora_" in name or "trainable_tokens_delta" in name for name in trained)
     optimizer, _ = make_optimizer(model, OptimConfig(learning_rate=1e-2, warmup_share=0), 4)
     frozen = {name: p.clone() for name, p in model.named_parameters() if not p.requires_grad}
     for _ in range(3):
@@ -78,10 +80,13 @@ def test_adapters_train_alone_and_merge_into_the_same_function(model):
         optimizer.zero_grad()
     assert all(torch.equal(p, frozen[name]) for name, p in model.named_parameters() if name in frozen)
     merged = without_adapters(model)
-    assert merged.state_dict().keys() == make_tiny(1)[0].state_dict().keys()
+    before = make_tiny(1)[0]
+    assert merged.state_dict().keys() == before.state_dict().keys()
+    changed = (merged.get_input_embeddings().weight != before.get_input_embeddings().weight).any(1)
+    assert changed.nonzero().flatten().tolist() == [seg]
     with torch.no_grad():
         expected, found = (m.eval()(**batch_of(m, 1)).mask_logits for m in (model, merged))
-        untouched = make_tiny(1)[0](**batch_of(model, 1)).mask_logits
+        untouched = before(**batch_of(before, 1)).mask_logits
     assert torch.allclose(expected, found, atol=1e-4)
     assert not torch.allclose(expected, untouched, atol=1e-2)
 
