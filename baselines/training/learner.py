@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from baselines.common.languages import TextPart, Texts, make_text
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
+from baselines.common.prompt import Task
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.torch import Item
 
@@ -22,6 +23,28 @@ if TYPE_CHECKING:
     from baselines.training.config import TrainConfig
 
 Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Makes batches of items; holds no model, as every process that loads data gets a copy.
+
+    Attributes:
+        processor: that fits the model.
+        task: the wording of the prompts.
+    """
+
+    processor: Processor
+    task: Task
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        """Items as one batch on the CPU."""
+        prompts = [self.processor.prompt(item["question"], self.task, item["answer"], reply=True) for item in items]
+        return {
+            "pixel_values": torch.stack([item["image"] for item in items]),
+            "masks": torch.stack([item["mask"] for item in items]),
+            **self.processor.pad(prompts),
+        }
 
 
 class Learner:
@@ -41,6 +64,7 @@ class Learner:
         """
         self.model, self.processor, self.predictor_class = model, processor, predictor
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
+        self.collate = Collate(processor, self.task)
         if config.model.freeze_vision:
             model.get_submodule("vision_tower").requires_grad_(False)
         language = model.get_submodule("language_model")
@@ -49,15 +73,6 @@ class Learner:
         if config.model.gradient_checkpointing:
             assert isinstance(language, PreTrainedModel)
             language.gradient_checkpointing_enable()
-
-    def collate(self, items: Sequence[Item]) -> Batch:
-        """Items as one batch on the CPU."""
-        prompts = [self.processor.prompt(item["question"], self.task, item["answer"], reply=True) for item in items]
-        return {
-            "pixel_values": torch.stack([item["image"] for item in items]),
-            "masks": torch.stack([item["mask"] for item in items]),
-            **self.processor.pad(prompts),
-        }
 
     def predictor(self, model: PreTrainedModel) -> MaskPredictor[Any]:
         """`model`, of the same kind as `self.model`, ready to answer."""

@@ -1,5 +1,7 @@
 """What a step is made of does not depend on workers or processes; turned images keep their masks and words."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,11 @@ def test_worker_processes_give_what_a_thread_gives(rows):
     shared = list(dataset_of(rows, config.model_copy(update={"workers": 2})).iterate(1, 6))
     assert [step for step, _ in alone] == [step for step, _ in shared] == [1, 2, 3, 4, 5]
     assert all(same(a, b) for (_, a), (_, b) in zip(alone, shared, strict=True))
+
+
+def test_what_a_worker_process_gets_holds_no_model(rows):
+    dataset = dataset_of(rows, config_of())
+    assert len(pickle.dumps(dataset)) < 200_000  # the model has 2 MB
 
 
 def test_two_ranks_together_see_what_one_sees(rows):

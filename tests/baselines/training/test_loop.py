@@ -146,9 +146,12 @@ def go_back_to_step_4(finished, out):
     shutil.copy(finished / "metrics.csv", out / "metrics.csv")
 
 
-@pytest.mark.parametrize("kind", ["gradients", "everything"])
-def test_a_sharded_run_goes_on_from_a_checkpoint_of_one_process_and_has_its_losses(kind, uninterrupted, tmp_path):
-    config, out = write_config(tmp_path / "c.yaml", config_of(shard=kind, validate_every=6)), tmp_path / "run"
+@pytest.mark.parametrize(("kind", "workers"), [("gradients", 0), ("everything", 1)])
+def test_a_sharded_run_goes_on_from_a_checkpoint_of_one_process_and_has_its_losses(
+    kind, workers, uninterrupted, tmp_path
+):
+    config = write_config(tmp_path / "c.yaml", config_of(shard=kind, workers=workers, validate_every=6))
+    out = tmp_path / "run"
     go_back_to_step_4(uninterrupted, out)
     process = shell(config, out, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     output, _ = process.communicate(timeout=300)
