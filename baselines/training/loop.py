@@ -18,6 +18,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
@@ -160,7 +161,7 @@ class Run:
         """One optimizer step over all passes of this process; the mean losses over all processes.
 
         Raises:
-            EarthReasonError: the loss is not a number; the batch is kept and the weights are those of before.
+            EarthReasonError: loss or gradient is not a number; the batch is kept and the weights are those of before.
         """
         sums: dict[str, Tensor] = {}
         for place, (number, batch) in enumerate(passes):
@@ -179,20 +180,29 @@ class Run:
                 share = value.detach().float() / len(passes)
                 sums[name] = sums[name] + share if name in sums else share
         losses = {name: float(self.accelerator.reduce(value, reduction="mean")) for name, value in sums.items()}
-        if not math.isfinite(losses["loss"]):
-            folder = save_offender(self.out, step, passes)
-            raise EarthReasonError(
-                f"the loss of step {step} is {losses['loss']}; its batch is kept in {folder}. Lower "
-                "optim.learning_rate, set optim.clip=1, or continue from the checkpoint with precision=no"
-            )
-        if self.config.optim.clip:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip)
+        self._refuse_nan(step, passes, losses["loss"], self._clip())
         self.prepared.step()
         self.prepared.zero_grad()
         self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         return losses
+
+    def _clip(self) -> float:
+        """Clip the gradient, if asked to; returns its norm before, over all processes."""
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip or math.inf)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+    def _refuse_nan(self, step: int, passes: Passes, loss: float, norm: float) -> None:
+        # With fp16 the scaler itself leaves out steps whose scaled gradient is too large, and scales less.
+        values = {"loss": loss} if self.accelerator.scaler else {"loss": loss, "gradient": norm}
+        for what, value in values.items():
+            if not math.isfinite(value):
+                folder = save_offender(self.out, step, passes, self.accelerator.process_index)
+                raise EarthReasonError(
+                    f"the {what} of step {step} is {value}; its batch is kept in {folder}. Lower "
+                    "optim.learning_rate, set optim.clip=1, or continue from the checkpoint with precision=no"
+                )
 
     def after(self, done: int, metrics: dict[str, float]) -> None:
         """Log, draw, validate, then save, what is due after so many steps; a resumed run has all of it."""

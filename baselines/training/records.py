@@ -68,9 +68,9 @@ def write_card(
     })  # fmt: skip
 
 
-def save_offender(out: Path, step: int, passes: Passes) -> Path:
-    """Keep the batches of a step whose loss was no number; returns the folder."""
+def save_offender(out: Path, step: int, passes: Passes, rank: int) -> Path:
+    """Keep this process's batches of a step whose loss or gradient was no number; returns the folder."""
     folder = out / "nan"
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(passes), folder / f"step-{step:07d}.pt")
+    torch.save(dict(passes), folder / f"step-{step:07d}-rank-{rank}.pt")
     return folder

@@ -215,7 +215,40 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path, mo
     monkeypatch.setattr(modeling, "language_loss", lambda head, states, _: states.sum() * float("nan"))
     with pytest.raises(EarthReasonError, match="the loss of step 0 is nan"):
         train(config_of(), tmp_path / "run")
-    assert (tmp_path / "run" / "nan" / "step-0000000.pt").is_file()
+    assert (tmp_path / "run" / "nan" / "step-0000000-rank-0.pt").is_file()
+
+
+class Overflow(torch.autograd.Function):
+    """Changes nothing, but the gradient is infinite."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * float("inf")
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weights(clip, tmp_path, monkeypatch):
+    proper, calls = modeling.language_loss, []
+
+    def breaks_in_the_second_step(*parts):
+        calls.append(1)
+        return Overflow.apply(proper(*parts)) if len(calls) == 2 else proper(*parts)
+
+    monkeypatch.setattr(modeling, "language_loss", breaks_in_the_second_step)
+    config = config_of(optim={"micro_batch": 4, "clip": clip, "steps": 3}, save_every=1)
+    with pytest.raises(EarthReasonError, match="the gradient of step 1 is (inf|nan)"):
+        train(config, tmp_path / "run")
+    [kept] = (tmp_path / "run" / "nan").iterdir()
+    assert kept.name == "step-0000001-rank-0.pt"
+    state, _ = load_latest(
+        tmp_path / "run" / "checkpoints",
+        json.loads(json.dumps({name: config.model_dump()[name] for name in ("seed", "model", "data", "optim")})),
+    )
+    assert all(tensor.isfinite().all() for tensor in state["model"].values() if tensor.is_floating_point())
 
 
 def test_a_tracker_that_is_not_installed_is_named_before_anything_is_done(tmp_path, monkeypatch):
