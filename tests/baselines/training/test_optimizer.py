@@ -2,18 +2,20 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
 
 from baselines.segearth_r1.tiny import make_tiny
-from baselines.training.config import LoraConfig, OptimConfig
+from baselines.training.config import LoraConfig, OptimConfig, TrainConfig
+from baselines.training.learner import LEARNERS, build_learner
 from baselines.training.optimizer import (
     add_adapters,
     average_of,
     make_optimizer,
     parameter_groups,
-    vision_depths,
+    vision_distances,
     without_adapters,
 )
 from earthreason.errors import EarthReasonError
@@ -41,11 +43,34 @@ def test_the_rate_of_the_image_encoder_falls_towards_the_pixels(model):
     assert (
         rates["vision_tower.layers.0.downsample.reduction.weight"] > rates["vision_tower.layers.0.blocks.0.norm1.bias"]
     )
-    depths = vision_depths(model)
-    deepest = max(depths.values())
+    deepest = max(vision_distances(model).values())
     assert rates["vision_tower.patch_embed.proj.weight"] == 0.5**deepest
     blocks = sum(model.config.vision_depths)
     assert deepest == blocks + 3 + 1  # blocks, three downsamplings, then the norms; 0 is the patch embedding
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_rate_falls_with_every_block_of_every_models_encoders(name):
+    config = TrainConfig.model_validate({"model": {"name": name, "size": "mini", "freeze_vision": False}})
+    model = build_learner(config, list).model
+    distances, encoders = vision_distances(model), encoders_of(model.vision_tower)
+    rates = {}
+    for group in parameter_groups(model, OptimConfig(learning_rate=1.0, layer_decay=0.5)):
+        rates |= {id(p): group["lr"] for p in group["params"]}
+    assert set(distances) == {key for key, _ in model.named_parameters() if key.startswith("vision_tower.")}
+    for first, blocks in encoders:
+        assert rates[id(next(blocks[-1].parameters()))] == 0.5
+        found = [rates[id(next(block.parameters()))] for block in (first, *blocks)]
+        assert all(below < above for below, above in pairwise(found))
+
+
+def encoders_of(tower):
+    """The patch embedding and the blocks of every encoder."""
+    if hasattr(tower, "clip"):
+        return [*encoders_of(tower.clip), (tower.sam.patch_embed, list(tower.sam.layers))]
+    if hasattr(tower, "encoder"):
+        return [(tower.embeddings, list(tower.encoder.layers))]
+    return [(tower.patch_embed, [block for stage in tower.layers for block in stage.blocks])]
 
 
 def test_frozen_parameters_are_left_out(model):
