@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.training.config import TrainConfig
-from baselines.training.data import StepDataset, names_direction, order_of, turned
+from baselines.training.data import StepDataset, check_texts, names_direction, order_of, turned
 from baselines.training.learner import build_learner
 from baselines.training.order import Order, epoch_rows
 from earthreason import load_dataset
@@ -88,6 +88,20 @@ def test_the_eight_symmetries_differ_and_the_first_changes_nothing():
         ("the Northern edge", True),
         ("Which of them leaves most of the lawn free?", False),
         ("What is left over?", True),  # rather upright once too often
+        ("the leftmost hangar", True),
+        ("the rightmost one", True),
+        ("the topmost field", True),
+        ("the uppermost row", True),
+        ("the bottommost pier", True),
+        ("counterclockwise from the gate", True),
+        ("moving rightwards", True),
+        ("facing 3 o'clock", True),
+        ("the first column of containers", True),
+        ("the NE corner", True),
+        ("further up in the image", True),
+        ("which side is lit first at dawn", True),
+        ("a row of houses by the columns of the temple", False),
+        ("put down your rights, or straighten up", False),
         (None, False),
     ],
 )
@@ -118,3 +132,16 @@ def test_asking_for_empty_targets_where_there_are_none_is_an_error(rows):
     filled = rows.filter(lambda row: not row["is_empty"])
     with pytest.raises(EarthReasonError, match="has no empty target"):
         order_of(filled, config_of(empty_share=0.3))
+
+
+def test_a_text_that_does_not_fit_is_named_with_its_sample_before_training(rows):
+    config = config_of()
+    learner = build_learner(config, list)
+    check_texts(rows, config, learner.collate)
+    number = rows["is_empty"].index(False)
+    long = rows.map(lambda row, n: {"answers": ["There! " * 500]} if n == number else {}, with_indices=True)
+    name = rows[number]["sample_id"]
+    with pytest.raises(EarthReasonError, match=f"training sample {name}: the answer has .*shorten it: 'There! There!"):
+        check_texts(long, config, learner.collate)
+    with pytest.raises(EarthReasonError, match="the question has .*shorten it: 'Where, where"):
+        learner.processor.prompt("Where, " + "where " * 500, answer="There.", reply=True)
