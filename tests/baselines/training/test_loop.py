@@ -1,5 +1,6 @@
 """Training learns, stops and goes on exactly, and is the same on two processes."""
 
+import copy
 import csv
 import json
 import os
@@ -125,6 +126,8 @@ def test_every_option_goes_on_exactly_from_a_checkpoint(tmp_path):
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train(config_of(**options), whole)
     go_back_to_step_4(whole, parted)
+    facts = parted / "checkpoints" / "step-0000004" / "facts.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "seconds": 10_000.0}))
     train(config_of(**options), parted)
     expected, found = weights(whole), weights(parted)
     assert expected.keys() == found.keys()
@@ -136,7 +139,9 @@ def test_every_option_goes_on_exactly_from_a_checkpoint(tmp_path):
         assert picture.width > 500
     assert list(whole.rglob("events.out.tfevents.*"))
     assert set(losses(whole, "presence")) == {1, 2, 3, 4, 5, 6}
-    card = json.loads((whole / "run.json").read_text())
+    card, resumed = (json.loads((out / "run.json").read_text()) for out in (whole, parted))
+    assert resumed["steps"] == card["steps"] == 6
+    assert card["seconds"] < 10_000 < resumed["seconds"]
     assert 0 < card["trained_parameters"] < card["parameters"]
 
 
@@ -206,6 +211,20 @@ def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
     assert {tuple(p.shape) for p in embedding.parameters() if p.requires_grad} == {(1, 64)}
 
 
+def test_the_whole_copy_of_a_sharded_model_leaves_the_device_after_looking(tmp_path, monkeypatch):
+    config = config_of()
+    run = loop.Run(config, tmp_path, build_learner(config, list), loop.start_accelerator(config, tmp_path), 1)
+    run.plain, moves = copy.deepcopy(run.model), []
+    monkeypatch.setattr(loop.Run, "sharded", True)
+    monkeypatch.setattr(run.plain, "to", lambda device: moves.append(device) or run.plain)
+    monkeypatch.setattr(run.plain, "cpu", lambda: moves.append("cpu"))
+    monkeypatch.setattr(loop, "gather_weights", lambda model: model.state_dict())
+    with pytest.raises(OSError, match="full"), run._kept() as kept:
+        assert (kept, moves) == (run.plain, [run.accelerator.device])
+        raise OSError("full")
+    assert moves[1:] == ["cpu"]
+
+
 def test_a_folder_of_another_run_is_refused(uninterrupted):
     with pytest.raises(EarthReasonError, match="another optim"):
         train(config_of(optim={"learning_rate": 1e-4}), uninterrupted)
@@ -244,10 +263,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weight
         train(config, tmp_path / "run")
     [kept] = (tmp_path / "run" / "nan").iterdir()
     assert kept.name == "step-0000001-rank-0.pt"
-    state, _ = load_latest(
-        tmp_path / "run" / "checkpoints",
-        json.loads(json.dumps({name: config.model_dump()[name] for name in ("seed", "model", "data", "optim")})),
-    )
+    state = torch.load(list_states(tmp_path / "run" / "checkpoints")[-1] / "state.pt")
     assert all(tensor.isfinite().all() for tensor in state["model"].values() if tensor.is_floating_point())
 
 
@@ -273,4 +289,4 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         save_state(tmp_path, 2, {}, {"identity": {}}, keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]
-    assert load_latest(tmp_path, {})[1] == 1
+    assert load_latest(tmp_path, {})[1]["step"] == 1
