@@ -126,8 +126,8 @@ class Processor(ABC):
             raise EarthReasonError("the question is empty; ask something")
         prompt = self.write(text, task, answer, reply)
         if len(prompt) > self.max_length:
-            fits = reply and len(self.write(text, task, None, reply=False)) <= self.max_length
-            what, long = ("answer", answer or "") if fits else ("question", text)
+            fits = len(self.write(text, task, None, reply=False)) <= self.max_length
+            what, long = ("answer", answer) if reply and answer and fits else ("question", text)
             raise EarthReasonError(
                 f"the {what} has {len(self.ids(long))} tokens, {len(prompt) - self.max_length} more than fit beside "
                 f"the image into the {self.max_length} of the language model; shorten it: {long[:60]!r}..."

@@ -60,7 +60,8 @@ def check_texts(rows: Dataset, config: TrainConfig, collate: Collate) -> None:
         EarthReasonError: names the sample.
     """
     processor = collate.processor
-    spare = processor.max_length - len(processor.prompt("?", collate.task, "?", reply=True))
+    shortest = [processor.prompt("?", collate.task, answer, reply=True) for answer in ("?", None)]
+    spare = processor.max_length - max(map(len, shortest))
     asked = 1 if config.data.question == "first" else None
     for name, questions, answers in zip(rows["sample_id"], rows["questions"], rows["answers"], strict=True):
         for question, answer in product(questions[:asked], answers or [None]):
