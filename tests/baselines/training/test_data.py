@@ -1,6 +1,7 @@
 """What a step is made of does not depend on workers or processes; turned images keep their masks and words."""
 
 import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -145,3 +146,14 @@ def test_a_text_that_does_not_fit_is_named_with_its_sample_before_training(rows)
         check_texts(long, config, learner.collate)
     with pytest.raises(EarthReasonError, match="the question has .*shorten it: 'Where, where"):
         learner.processor.prompt("Where, " + "where " * 500, answer="There.", reply=True)
+
+
+def test_the_reply_that_nothing_is_there_counts_when_texts_are_checked(rows):
+    config = config_of()
+    collate = build_learner(config, list).collate
+    empty = rows.filter(lambda row: row["is_empty"]).select([0])
+    longest = collate.processor.max_length - len(collate.processor.prompt("?", reply=True)) + 1
+    for length, fits in ((longest, True), (longest + 1, False)):
+        asked = empty.map(lambda row, length=length: {"questions": ["a" * length]})
+        with nullcontext() if fits else pytest.raises(EarthReasonError, match="the question has .* 1 more than fit"):
+            check_texts(asked, config, collate)
