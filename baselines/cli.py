@@ -112,7 +112,7 @@ def train(
     from baselines.training.loop import train as run_training
 
     final = run_training(settings, out)
-    stdout().print(f"model: {final}\npredict: python -m baselines predict --model segearth_r1 --checkpoint {final}",
+    stdout().print(f"model: {final}\npredict: python -m baselines predict --model {model} --checkpoint {final}",
                    soft_wrap=True)  # fmt: skip
 
 

@@ -119,16 +119,18 @@ class Processor(ABC):
             reply: append the reply, as in training.
 
         Raises:
-            EarthReasonError: the question is empty or too long.
+            EarthReasonError: the question is empty or too long, or the answer is.
         """
         text = " ".join(question.split())
         if not text:
             raise EarthReasonError("the question is empty; ask something")
         prompt = self.write(text, task, answer, reply)
         if len(prompt) > self.max_length:
+            fits = len(self.write(text, task, None, reply=False)) <= self.max_length
+            what, long = ("answer", answer) if reply and answer and fits else ("question", text)
             raise EarthReasonError(
-                f"the question has {len(self.ids(text))} tokens, {len(prompt) - self.max_length} more than fit beside "
-                f"the image into the {self.max_length} of the language model; shorten it: {text[:60]!r}..."
+                f"the {what} has {len(self.ids(long))} tokens, {len(prompt) - self.max_length} more than fit beside "
+                f"the image into the {self.max_length} of the language model; shorten it: {long[:60]!r}..."
             )
         return prompt
 

@@ -12,7 +12,7 @@ from baselines.segearth_r1.configuration import SegEarthR1Config
 def mean_over(states: Tensor, selected: Tensor) -> Tensor:
     """Mean of the selected positions: states (B, L, D), selected (B, L) bool, to (B, D), summed in float32."""
     weights = selected.to(torch.float32)
-    total = torch.einsum("bld,bl->bd", states.float(), weights)
+    total = (states.float() * weights.unsqueeze(-1)).sum(1)  # autocast would make a product of matrices bfloat16
     return (total / weights.sum(1, keepdim=True).clamp(min=1)).to(states.dtype)
 
 

@@ -36,8 +36,8 @@ def list_states(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], int] | None:
-    """State and step of the newest checkpoint, None if there is none.
+def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """State and facts (`step` among them) of the newest checkpoint, None if there is none.
 
     Raises:
         EarthReasonError: it is of a run with other settings; says which.
@@ -59,4 +59,4 @@ def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any],
             f"{states[-1]}: damaged ({type(error).__name__}); delete it to go on from the one before"
         ) from None
     logger.info("going on from %s", states[-1])
-    return state, int(facts["step"])
+    return state, dict(facts)

@@ -20,7 +20,9 @@ class Part(BaseModel):
 
 
 class ArchitectureConfig(Part):
-    """Parts of a new model that the paper introduces, to leave out or to change; None keeps the default.
+    """Parts that the paper introduces, to leave out or to change; None keeps the default, or what the checkpoint has.
+
+    Beside a checkpoint, a head can be added and `drop_path_rate` changed; the rest has to agree with it.
 
     Attributes:
         connector_strides: (2, 2) compresses the visual tokens 1:16, (2, 1) 1:4.
@@ -38,7 +40,8 @@ class ArchitectureConfig(Part):
 
 
 class LoraConfig(Part):
-    """Low-rank adapters (arXiv 2106.09685) in the language model, which is frozen but for them.
+    """Low-rank adapters (arXiv 2106.09685) in the language model, which is frozen but for them and the
+    embeddings of the added tokens.
 
     Attributes:
         rank, alpha, dropout: as in peft.
@@ -59,9 +62,10 @@ class ModelConfig(Part):
         checkpoint: folder or Hub id to start from; None makes a new model.
         size: of a new model: `mini` for tests, `tiny` with a few million parameters, `small` with more.
         language_model: pretrained model around which a new one is made: folder, Hub id or GGUF file.
-        image_size: canvas of a new model, pixels, a multiple of 128.
+        image_size: canvas, pixels, a multiple of 128. Beside a checkpoint the default keeps its size, another value has
+            to agree with it, except for PixelLM.
         tokenizer: of a model from scratch: `bytes`, or `learned` (BPE) from the training texts.
-        architecture: of a new model.
+        architecture: what differs from the default.
         lora: train adapters instead of the language model.
         freeze_vision: keep the image encoder as it is (its stochastic depth stays on, as in the reference).
         freeze_language: keep the language model as it is.

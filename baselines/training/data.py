@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from baselines.common.prefetch import prefetch
 from baselines.training.config import TrainConfig
-from baselines.training.learner import Batch, Learner
+from baselines.training.learner import Batch, Collate, Learner
 from baselines.training.order import Order, empty_rows, micro_batches
 from earthreason.errors import EarthReasonError
 from earthreason.torch import Item, PixelReasoningDataset
@@ -25,8 +26,12 @@ Passes = list[tuple[int, Batch]]
 """The forward passes of one process in one step, each with its number in the whole step."""
 
 _DIRECTION = re.compile(
-    r"\b(left|right|top|bottom|upper|lower|above|below|beneath|clockwise|horizontal\w*|vertical\w*|north\w*|south\w*"
-    r"|east\w*|west\w*|sunrise|sunset|(?:morning|midday|noon|evening) (?:sun|light|shade|shadow)"
+    r"\b((?:left|right|top|bottom|upper|lower)(?:most|wards?|hand)?|(?:up|down)wards?"
+    r"|(?:higher|farther|further) (?:up|down)"
+    r"|above|below|beneath|(?:counter|anti)?clockwise|o['’]clock|horizontal\w*|vertical\w*"
+    r"|(?:first|second|third|fourth|fifth|last|next|\d+(?:st|nd|rd|th)) (?:row|column)"
+    r"|north\w*|south\w*|east\w*|west\w*|(?-i:[NESW]?[NS][EW])"
+    r"|dawn|dusk|sunrise|sunset|(?:morning|midday|noon|afternoon|evening) (?:sun|light|shade|shadow)"
     r"|shadows? (?:falls?|points?))\b",
     re.IGNORECASE,
 )
@@ -46,6 +51,26 @@ def order_of(rows: Dataset, config: TrainConfig) -> Order:
         kind = "empty target" if not empties else "sample with a target"
         raise EarthReasonError(f"data.empty_share={share}: the training split has no {kind}")
     return Order(len(rows), batch, config.seed, empties, share)
+
+
+def check_texts(rows: Dataset, config: TrainConfig, collate: Collate) -> None:
+    """Refuse a training split of which a question or an answer does not fit into the language model.
+
+    Raises:
+        EarthReasonError: names the sample.
+    """
+    processor = collate.processor
+    shortest = [processor.prompt("?", collate.task, answer, reply=True) for answer in ("?", None)]
+    spare = processor.max_length - max(map(len, shortest))
+    asked = 1 if config.data.question == "first" else None
+    for name, questions, answers in zip(rows["sample_id"], rows["questions"], rows["answers"], strict=True):
+        for question, answer in product(questions[:asked], answers or [None]):
+            if len(question.encode()) + len((answer or "").encode()) <= spare:  # a token has at least a byte
+                continue
+            try:
+                processor.prompt(question, collate.task, answer, reply=True)
+            except EarthReasonError as error:
+                raise EarthReasonError(f"training sample {name}: {error}") from None
 
 
 class StepDataset(TorchDataset[Passes]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,13 +16,36 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from baselines.common.languages import TextPart, Texts, make_text
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
+from baselines.common.prompt import Task
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.torch import Item
 
 if TYPE_CHECKING:
-    from baselines.training.config import TrainConfig
+    from baselines.training.config import ModelConfig, TrainConfig
 
 Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Makes batches of items; holds no model, as every process that loads data gets a copy.
+
+    Attributes:
+        processor: that fits the model.
+        task: the wording of the prompts.
+    """
+
+    processor: Processor
+    task: Task
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        """Items as one batch on the CPU."""
+        prompts = [self.processor.prompt(item["question"], self.task, item["answer"], reply=True) for item in items]
+        return {
+            "pixel_values": torch.stack([item["image"] for item in items]),
+            "masks": torch.stack([item["mask"] for item in items]),
+            **self.processor.pad(prompts),
+        }
 
 
 class Learner:
@@ -41,6 +65,7 @@ class Learner:
         """
         self.model, self.processor, self.predictor_class = model, processor, predictor
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
+        self.collate = Collate(processor, self.task)
         if config.model.freeze_vision:
             model.get_submodule("vision_tower").requires_grad_(False)
         language = model.get_submodule("language_model")
@@ -49,15 +74,6 @@ class Learner:
         if config.model.gradient_checkpointing:
             assert isinstance(language, PreTrainedModel)
             language.gradient_checkpointing_enable()
-
-    def collate(self, items: Sequence[Item]) -> Batch:
-        """Items as one batch on the CPU."""
-        prompts = [self.processor.prompt(item["question"], self.task, item["answer"], reply=True) for item in items]
-        return {
-            "pixel_values": torch.stack([item["image"] for item in items]),
-            "masks": torch.stack([item["mask"] for item in items]),
-            **self.processor.pad(prompts),
-        }
 
     def predictor(self, model: PreTrainedModel) -> MaskPredictor[Any]:
         """`model`, of the same kind as `self.model`, ready to answer."""
@@ -86,18 +102,55 @@ def assemble(
         configure: the configuration of a new model around its language side.
 
     Raises:
-        EarthReasonError: the checkpoint or language model cannot be loaded.
+        EarthReasonError: the checkpoint or language model cannot be loaded, or the checkpoint has other parts.
     """
     if config.model.checkpoint is not None:
-        loaded = predictor.from_pretrained(config.model.checkpoint)
-        return Learner(loaded.model, loaded.processor, predictor, config)
+        return _from_checkpoint(config, predictor, config.model.checkpoint)
     text = make_text(config.model, predictor.processor_class.tokens, fixed, texts)
     model_config = configure(text)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        model = predictor.model_class(model_config)
+    model = _new_model(predictor, model_config, config.seed)
     text.load_into(model)
     return Learner(model, predictor.processor_class.for_model(model_config, text.tokenizer), predictor, config)
+
+
+def _new_model(predictor: type[MaskPredictor[Any]], model_config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return predictor.model_class(model_config)
+
+
+def _from_checkpoint(config: TrainConfig, predictor: type[MaskPredictor[Any]], checkpoint: str) -> Learner:
+    loaded = predictor.from_pretrained(checkpoint)
+    model, processor = loaded.model, loaded.processor
+    if changes := changes_of(config.model, model.config):
+        model_config = copy.deepcopy(model.config)
+        for key, value in changes.items():
+            setattr(model_config, key, value)
+        weights = model.state_dict()
+        model = _new_model(predictor, model_config, config.seed)
+        model.load_state_dict(weights, strict=False, assign=True)  # what the checkpoint lacks stays new
+        processor = predictor.processor_class.for_model(model_config, processor.tokenizer)
+    return Learner(model, processor, predictor, config)
+
+
+def changes_of(settings: ModelConfig, made: PreTrainedConfig) -> dict[str, Any]:
+    """What a run asks for that the checkpoint it starts from, of configuration `made`, is not.
+
+    Raises:
+        EarthReasonError: it cannot be changed any more.
+    """
+    wanted = settings.architecture.model_dump(exclude_none=True)
+    if settings.image_size != type(settings).model_fields["image_size"].default:
+        wanted["image_size"] = settings.image_size
+    changes = {key: value for key, value in wanted.items() if value != getattr(made, key)}
+    for key, value in changes.items():
+        if key not in LEARNERS[settings.name].adaptable or value is False:  # a head is added, never taken away
+            part = "" if key == "image_size" else "architecture."
+            raise EarthReasonError(
+                f"model.{part}{key}={value}: {settings.checkpoint} was made with {getattr(made, key)}, which is "
+                "fixed in its weights; leave the option out, or leave model.checkpoint out for a new model"
+            )
+    return changes
 
 
 @dataclass(frozen=True)
@@ -107,18 +160,22 @@ class Trainable:
     Attributes:
         builder: "module:function" that takes configuration and texts.
         options: keys of `model.architecture` that it has.
+        adaptable: of these and `image_size`, what may differ from the checkpoint that training starts from.
     """
 
     builder: str
     options: frozenset[str]
+    adaptable: frozenset[str]
 
 
-_SWIN = frozenset({"no_target_head", "connector_strides", "drop_path_rate"})
+_HEAD = frozenset({"no_target_head"})
+_DEPTH = frozenset({"drop_path_rate"})
+_SWIN = _HEAD | _DEPTH | {"connector_strides"}
 LEARNERS = {
-    "segearth_r1": Trainable("baselines.segearth_r1.learner:build", _SWIN | {"query", "d_projector"}),
-    "lisa": Trainable("baselines.lisa.learner:build", frozenset({"no_target_head"})),
-    "pixellm": Trainable("baselines.pixellm.learner:build", frozenset({"no_target_head"})),
-    "psalm": Trainable("baselines.psalm.learner:build", _SWIN),
+    "segearth_r1": Trainable("baselines.segearth_r1.learner:build", _SWIN | {"query", "d_projector"}, _HEAD | _DEPTH),
+    "lisa": Trainable("baselines.lisa.learner:build", _HEAD, _HEAD),
+    "pixellm": Trainable("baselines.pixellm.learner:build", _HEAD, _HEAD | {"image_size"}),
+    "psalm": Trainable("baselines.psalm.learner:build", _SWIN, _HEAD | _DEPTH),
 }
 
 
@@ -127,7 +184,8 @@ def build_learner(config: TrainConfig, texts: Texts) -> Learner:
 
     Raises:
         UnknownNameError: no such model; names the nearest.
-        EarthReasonError: its weights cannot be loaded, or `model.architecture` names a part that it does not have.
+        EarthReasonError: its weights cannot be loaded, or `model.architecture` names a part that it does not have, or
+            that differs from the checkpoint's and cannot be changed.
     """
     name = config.model.name
     check_learner(name)

@@ -7,7 +7,8 @@ import json
 import logging
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -18,16 +19,17 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
 from baselines.training.checkpoints import load_latest, save_state
 from baselines.training.config import TrainConfig
-from baselines.training.data import Passes, StepDataset, order_of
+from baselines.training.data import Passes, StepDataset, check_texts, order_of
 from baselines.training.learner import Learner, build_learner
 from baselines.training.optimizer import add_adapters, average_of, make_optimizer, without_adapters
 from baselines.training.order import pass_seed
-from baselines.training.records import MetricLog, read_metric, save_offender, write_card
+from baselines.training.records import Clock, MetricLog, read_metric, save_offender, write_card
 from baselines.training.sharding import exchange_gradients, shard_model
 from baselines.training.state import gather_state, gather_weights, restore_state
 from baselines.training.validation import Validation
@@ -45,18 +47,20 @@ def train(config: TrainConfig, out: Path) -> Path:
     started again ends with the same weights as one that was not.
 
     Raises:
-        EarthReasonError: data or weights are missing, `out` holds another run, or the loss is not a number.
+        EarthReasonError: data or weights are missing, a text is too long, `out` holds another run, or loss or gradient
+            is not a number.
     """
     accelerator = start_accelerator(config, out)
     torch.manual_seed(config.seed)
     rows = load_dataset("earthreason", config.data.config, split=config.data.train, data_dir=config.data.data_dir)
     order = order_of(rows, config)
     learner = build_learner(config, lambda: [text for key in ("questions", "answers") for t in rows[key] for text in t])
+    check_texts(rows, config, learner.collate)
     data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
     steps = config.optim.steps or config.optim.epochs * order.steps_per_epoch
     run = Run(config, out, learner, accelerator, steps)
     start = run.resume()
-    began, waited = time.perf_counter(), 0.0
+    waited = 0.0
     batches = data.iterate(start, steps)
     while True:
         asked = time.perf_counter()
@@ -65,9 +69,8 @@ def train(config: TrainConfig, out: Path) -> Path:
         if step == steps:
             break
         losses = run.step(step, passes)
-        share = waited / (time.perf_counter() - began)
-        run.after(step + 1, {**losses, "rate": run.rate, "wait_share": share})
-    return run.finish(steps - start, time.perf_counter() - began)
+        run.after(step + 1, {**losses, "rate": run.rate, "wait_share": waited / run.clock.here})
+    return run.finish()
 
 
 def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
@@ -98,7 +101,7 @@ class Run:
         self.config, self.out, self.learner, self.accelerator, self.steps = config, out, learner, accelerator, steps
         self.model: PreTrainedModel = learner.model.train()
         if config.model.lora is not None:
-            add_adapters(self.model, config.model.lora)
+            add_adapters(self.model, config.model.lora, learner.processor.token_ids)
         self.plain = self._shard()
         self.average: AveragedModel | None = average_of(self.model, config.optim.ema) if config.optim.ema else None
         self.optimizer, self.schedule = make_optimizer(self.model, config.optim, steps)
@@ -146,10 +149,12 @@ class Run:
         names = ("seed", "model", "data", "optim")
         self.identity = json.loads(json.dumps({name: self.config.model_dump()[name] for name in names}))
         found = load_latest(self.out / "checkpoints", self.identity)
-        start = 0
+        start, before = 0, dict[str, Any]()
         if found is not None:
-            state, start = found
+            state, before = found
+            start = int(before["step"])
             restore_state(state, self.model, self.prepared, self.schedule, self.average)
+        self.clock = Clock(self.accelerator, before)
         if self.accelerator.is_main_process:
             write_json(self.out / "config.json", self.config.model_dump(mode="json"))
             self.log = MetricLog(self.out / "metrics.csv", start, self.accelerator)
@@ -160,7 +165,7 @@ class Run:
         """One optimizer step over all passes of this process; the mean losses over all processes.
 
         Raises:
-            EarthReasonError: the loss is not a number; the batch is kept and the weights are those of before.
+            EarthReasonError: loss or gradient is not a number; the batch is kept and the weights are those of before.
         """
         sums: dict[str, Tensor] = {}
         for place, (number, batch) in enumerate(passes):
@@ -179,20 +184,29 @@ class Run:
                 share = value.detach().float() / len(passes)
                 sums[name] = sums[name] + share if name in sums else share
         losses = {name: float(self.accelerator.reduce(value, reduction="mean")) for name, value in sums.items()}
-        if not math.isfinite(losses["loss"]):
-            folder = save_offender(self.out, step, passes)
-            raise EarthReasonError(
-                f"the loss of step {step} is {losses['loss']}; its batch is kept in {folder}. Lower "
-                "optim.learning_rate, set optim.clip=1, or continue from the checkpoint with precision=no"
-            )
-        if self.config.optim.clip:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip)
+        self._refuse_nan(step, passes, losses["loss"], self._clip())
         self.prepared.step()
         self.prepared.zero_grad()
         self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         return losses
+
+    def _clip(self) -> float:
+        """Clip the gradient, if asked to; returns its norm before, over all processes."""
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip or math.inf)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+    def _refuse_nan(self, step: int, passes: Passes, loss: float, norm: float) -> None:
+        # With fp16 the scaler itself leaves out steps whose scaled gradient is too large, and scales less.
+        values = {"loss": loss} if self.accelerator.scaler else {"loss": loss, "gradient": norm}
+        for what, value in values.items():
+            if not math.isfinite(value):
+                folder = save_offender(self.out, step, passes, self.accelerator.process_index)
+                raise EarthReasonError(
+                    f"the {what} of step {step} is {value}; its batch is kept in {folder}. Lower "
+                    "optim.learning_rate, set optim.clip=1, or continue from the checkpoint with precision=no"
+                )
 
     def after(self, done: int, metrics: dict[str, float]) -> None:
         """Log, draw, validate, then save, what is due after so many steps; a resumed run has all of it."""
@@ -207,48 +221,53 @@ class Run:
         if due(self.config.save_every):
             state = gather_state(self.model, self.prepared, self.schedule, self.average)
             if self.accelerator.is_main_process:
-                save_state(self.out / "checkpoints", done, state, {"identity": self.identity}, self.config.keep)
+                facts = {"identity": self.identity, **self.clock.facts()}
+                save_state(self.out / "checkpoints", done, state, facts, self.config.keep)
 
     def _look(self, done: int, pictures: bool, scores: bool) -> None:
-        kept = self._kept()
-        if kept is None or self.log is None or self.validation is None:
-            return
-        with torch.random.fork_rng():
-            predictor = self.learner.predictor(kept)
-            if pictures:
-                path = self.out / "pictures" / f"step-{done:07d}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.validation.draw(predictor, path, f"{self.config.name}, step {done}")
-            if scores:
-                found = self.validation.score(predictor)
-                self.log.write(done, {f"validation_{name}": value for name, value in found.items()})
-                if (found["gIoU"] or 0.0) > self.best:
-                    self.best = found["gIoU"] or 0.0
-                    self.learner.save(kept, self.out / "best")
+        with self._kept() as kept:
+            if kept is None or self.log is None or self.validation is None:
+                return
+            with torch.random.fork_rng():
+                predictor = self.learner.predictor(kept)
+                if pictures:
+                    path = self.out / "pictures" / f"step-{done:07d}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self.validation.draw(predictor, path, f"{self.config.name}, step {done}")
+                if scores:
+                    found = self.validation.score(predictor)
+                    self.log.write(done, {f"validation_{name}": value for name, value in found.items()})
+                    if (found["gIoU"] or 0.0) > self.best:
+                        self.best = found["gIoU"] or 0.0
+                        self.learner.save(kept, self.out / "best")
         self.model.train()
 
-    def _kept(self) -> PreTrainedModel | None:
+    @contextmanager
+    def _kept(self) -> Iterator[PreTrainedModel | None]:
         """The weights that are validated and saved: averaged if asked for, whole, adapters merged; None elsewhere.
 
-        All processes call it, the first one gets them.
+        All processes enter it, the first one gets them; of a sharded model they leave the device again.
         """
-        if self.sharded:
-            weights = gather_weights(self.model)
-            if self.plain is None:
-                return None
-            self.plain.load_state_dict(weights)
-            return without_adapters(self.plain.to(self.accelerator.device))
-        if not self.accelerator.is_main_process:
-            return None
-        averaged = self.model if self.average is None else cast(PreTrainedModel, self.average.module)
-        return without_adapters(averaged)
+        if not self.sharded:
+            averaged = self.model if self.average is None else cast(PreTrainedModel, self.average.module)
+            yield without_adapters(averaged) if self.accelerator.is_main_process else None
+            return
+        weights = gather_weights(self.model)
+        if self.plain is None:
+            yield None
+            return
+        self.plain.load_state_dict(weights)
+        try:
+            yield without_adapters(self.plain.to(self.accelerator.device))
+        finally:
+            self.plain.cpu()
 
-    def finish(self, steps: int, seconds: float) -> Path:
+    def finish(self) -> Path:
         """Write the final model and the card of the run; returns the model's folder."""
-        kept = self._kept()
-        if kept is not None:
-            self.learner.save(kept, self.out / "final")
-            write_card(self.out, self.config, self.model, steps, seconds, self.accelerator)
+        with self._kept() as kept:
+            if kept is not None:
+                self.learner.save(kept, self.out / "final")
+                write_card(self.out, self.config, self.model, self.steps, self.clock, self.accelerator)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.out / "final"

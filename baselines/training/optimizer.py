@@ -6,6 +6,7 @@ import copy
 import math
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import cast
 
 import peft
@@ -18,7 +19,9 @@ from transformers import PreTrainedModel
 from baselines.training.config import LoraConfig, OptimConfig
 from earthreason.errors import EarthReasonError
 
-_BLOCK = re.compile(r"vision_tower\.layers\.(\d+)\.(?:blocks\.(\d+)\.)?")
+_VISION = re.compile(r"vision_tower\.(?P<encoder>(?:clip\.|sam\.)?)(?P<part>.+)")  # LISA has two encoders
+_BLOCK = re.compile(r"(?:encoder\.)?layers\.(\d+)\.(?:blocks\.(\d+)\.)?")
+_FIRST = re.compile(r"patch_embed\b|pos_embed\b|embeddings\b|pre_layrnorm\b")
 
 
 def rate_at(step: int, steps: int, warmup_share: float) -> float:
@@ -39,44 +42,57 @@ def make_optimizer(model: nn.Module, config: OptimConfig, steps: int) -> tuple[t
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, object]]:
-    """Trainable parameters by learning rate: one group, or with `layer_decay` one per depth of the image encoder."""
-    depths = vision_depths(model)
-    top = max(depths.values(), default=0)
+    """Trainable parameters by learning rate: one group, or with `layer_decay` one per block of an image encoder."""
+    distances = vision_distances(model) if config.layer_decay < 1 else {}
     groups: dict[int, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            below = top - depths.get(name, top) if config.layer_decay < 1 else 0
-            groups[below].append(parameter)
+            groups[distances.get(name, 0)].append(parameter)
     return [
         {"params": parameters, "lr": config.learning_rate * config.layer_decay**below}
         for below, parameters in sorted(groups.items())
     ]
 
 
-def vision_depths(model: nn.Module) -> dict[str, int]:
-    """Depth of every parameter of the image encoder: 0 for the patch embedding, one more with every block."""
-    places: dict[str, tuple[int, float]] = {}
+def vision_distances(model: nn.Module) -> dict[str, int]:
+    """How far parameters of an image encoder lie from its end: 0 behind the last block, one more with every block.
+
+    Patch and position embeddings lie farthest. The names are those of our Swin and of CLIP and SAM in transformers.
+    """
+    encoders: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     for name, _ in model.named_parameters():
-        if name.startswith("vision_tower."):
-            found = _BLOCK.match(name)
-            if found:
-                places[name] = (int(found[1]), math.inf if found[2] is None else int(found[2]))
-            else:
-                places[name] = (-1, 0) if "patch_embed" in name else (10**6, 0)
-    order = {place: depth for depth, place in enumerate(sorted(set(places.values())))}
-    return {name: order[place] for name, place in places.items()}
+        if found := _VISION.match(name):
+            encoders[found["encoder"]][name] = _place(found["part"])
+    distances: dict[str, int] = {}
+    for places in encoders.values():
+        order = {place: distance for distance, place in enumerate(sorted(set(places.values()), reverse=True))}
+        distances |= {name: order[place] for name, place in places.items()}
+    return distances
 
 
-def add_adapters(model: PreTrainedModel, settings: LoraConfig) -> None:
-    """Put low-rank adapters into the language model and freeze the rest of it.
+def _place(part: str) -> tuple[float, float]:
+    """Stage and block of a parameter of an encoder: sorts from the pixels to the output."""
+    if block := _BLOCK.match(part):
+        return int(block[1]), math.inf if block[2] is None else int(block[2])
+    return (-1, 0) if _FIRST.match(part) else (math.inf, 0)
+
+
+def add_adapters(model: PreTrainedModel, settings: LoraConfig, tokens: Sequence[int] = ()) -> None:
+    """Put low-rank adapters into the language model and freeze the rest of it, but for the embeddings of `tokens`.
+
+    Args:
+        model: its part `language_model` gets them.
+        settings: of the adapters.
+        tokens: ids that pretraining never saw, such as that of `[SEG]`; their rows are random until trained.
 
     Raises:
         EarthReasonError: it has no layers of the given names.
     """
     language = cast(PreTrainedModel, model.language_model)
     config = peft.LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(settings.targets)
-    )
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout,
+        target_modules=list(settings.targets), trainable_token_indices=list(tokens) or None,
+    )  # fmt: skip
     try:
         model.language_model = peft.get_peft_model(language, config)
     except ValueError:
@@ -88,7 +104,7 @@ def add_adapters(model: PreTrainedModel, settings: LoraConfig) -> None:
 
 
 def without_adapters(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy with the adapters merged into the weights; the model itself if it has none."""
+    """A copy with adapters and trained embeddings merged into the weights; the model itself if it has none."""
     if not isinstance(model.language_model, peft.PeftModel):
         return model
     merged = copy.deepcopy(model)

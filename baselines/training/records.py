@@ -7,7 +7,10 @@ import logging
 import os
 import platform
 import subprocess
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +23,33 @@ from earthreason import __version__
 from earthreason.files import write_json, write_text
 
 logger = logging.getLogger("earthreason.training")
+
+
+class Clock:
+    """Time a run has taken, with that of earlier invocations up to the checkpoint this one goes on from."""
+
+    def __init__(self, accelerator: Accelerator, before: Mapping[str, Any]) -> None:
+        """Start.
+
+        Args:
+            accelerator: of this invocation.
+            before: what `facts` gave when the checkpoint was written; empty for a new run.
+        """
+        self.devices = accelerator.num_processes if accelerator.device.type == "cuda" else 0
+        self.before, self.began = before, time.perf_counter()
+
+    @property
+    def here(self) -> float:
+        """Seconds of this invocation."""
+        return time.perf_counter() - self.began
+
+    def facts(self) -> dict[str, float]:
+        """Seconds and GPU hours of the run so far."""
+        here = self.here
+        return {
+            "seconds": self.before.get("seconds", 0.0) + here,
+            "gpu_hours": self.before.get("gpu_hours", 0.0) + here / 3600 * self.devices,
+        }
 
 
 class MetricLog:
@@ -47,19 +77,20 @@ def read_metric(path: Path, name: str) -> dict[int, float]:
 
 
 def write_card(
-    out: Path, config: TrainConfig, model: nn.Module, steps: int, seconds: float, accelerator: Accelerator
+    out: Path, config: TrainConfig, model: nn.Module, steps: int, clock: Clock, accelerator: Accelerator
 ) -> None:
-    """Write what was run, on what, and how long, as run.json."""
+    """Write what was run, on what (the last invocation), and how long (all of them), as run.json."""
     import transformers
 
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     ).stdout.strip()
-    cuda = accelerator.device.type == "cuda"
+    cuda, spent = accelerator.device.type == "cuda", clock.facts()
     write_json(out / "run.json", {
-        "name": config.name, "steps": steps, "seconds": round(seconds, 1), "processes": accelerator.num_processes,
+        "name": config.name, "steps": steps, "processes": accelerator.num_processes,
+        "seconds": round(spent["seconds"], 1), "gpu_hours": round(spent["gpu_hours"], 4),
         "device": torch.cuda.get_device_name(accelerator.device) if cuda else platform.processor() or "cpu",
-        "cpus": os.cpu_count(), "gpu_hours": round(seconds / 3600 * accelerator.num_processes, 4) if cuda else 0.0,
+        "cpus": os.cpu_count(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "commit": commit or None, "earthreason": __version__, "python": platform.python_version(),
@@ -68,9 +99,9 @@ def write_card(
     })  # fmt: skip
 
 
-def save_offender(out: Path, step: int, passes: Passes) -> Path:
-    """Keep the batches of a step whose loss was no number; returns the folder."""
+def save_offender(out: Path, step: int, passes: Passes, rank: int) -> Path:
+    """Keep this process's batches of a step whose loss or gradient was no number; returns the folder."""
     folder = out / "nan"
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(passes), folder / f"step-{step:07d}.pt")
+    torch.save(dict(passes), folder / f"step-{step:07d}-rank-{rank}.pt")
     return folder

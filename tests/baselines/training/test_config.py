@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from baselines.cli import app
+from baselines.training import loop
 from baselines.training.config import load_config
 from baselines.training.optimizer import rate_at
 from baselines.training.order import Order, micro_batches, pass_seed
@@ -92,3 +95,11 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     assert max(rates) == 1
     assert rates[100] == pytest.approx(0, abs=1e-9)
     assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_the_command_says_how_to_predict_with_the_model_it_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "train", lambda settings, out: out / "final")
+    arguments = ["train", "psalm", "--config", str(CONFIGS / "tiny.yaml"), "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert f"predict --model psalm --checkpoint {tmp_path / 'final'}" in result.output

@@ -1,5 +1,8 @@
 """What a step is made of does not depend on workers or processes; turned images keep their masks and words."""
 
+import pickle
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.training.config import TrainConfig
-from baselines.training.data import StepDataset, names_direction, order_of, turned
+from baselines.training.data import StepDataset, check_texts, names_direction, order_of, turned
 from baselines.training.learner import build_learner
 from baselines.training.order import Order, epoch_rows
 from earthreason import load_dataset
@@ -42,6 +45,11 @@ def test_worker_processes_give_what_a_thread_gives(rows):
     shared = list(dataset_of(rows, config.model_copy(update={"workers": 2})).iterate(1, 6))
     assert [step for step, _ in alone] == [step for step, _ in shared] == [1, 2, 3, 4, 5]
     assert all(same(a, b) for (_, a), (_, b) in zip(alone, shared, strict=True))
+
+
+def test_what_a_worker_process_gets_holds_no_model(rows):
+    dataset = dataset_of(rows, config_of())
+    assert len(pickle.dumps(dataset)) < 200_000  # the model has 2 MB
 
 
 def test_two_ranks_together_see_what_one_sees(rows):
@@ -81,6 +89,20 @@ def test_the_eight_symmetries_differ_and_the_first_changes_nothing():
         ("the Northern edge", True),
         ("Which of them leaves most of the lawn free?", False),
         ("What is left over?", True),  # rather upright once too often
+        ("the leftmost hangar", True),
+        ("the rightmost one", True),
+        ("the topmost field", True),
+        ("the uppermost row", True),
+        ("the bottommost pier", True),
+        ("counterclockwise from the gate", True),
+        ("moving rightwards", True),
+        ("facing 3 o'clock", True),
+        ("the first column of containers", True),
+        ("the NE corner", True),
+        ("further up in the image", True),
+        ("which side is lit first at dawn", True),
+        ("a row of houses by the columns of the temple", False),
+        ("put down your rights, or straighten up", False),
         (None, False),
     ],
 )
@@ -111,3 +133,27 @@ def test_asking_for_empty_targets_where_there_are_none_is_an_error(rows):
     filled = rows.filter(lambda row: not row["is_empty"])
     with pytest.raises(EarthReasonError, match="has no empty target"):
         order_of(filled, config_of(empty_share=0.3))
+
+
+def test_a_text_that_does_not_fit_is_named_with_its_sample_before_training(rows):
+    config = config_of()
+    learner = build_learner(config, list)
+    check_texts(rows, config, learner.collate)
+    number = rows["is_empty"].index(False)
+    long = rows.map(lambda row, n: {"answers": ["There! " * 500]} if n == number else {}, with_indices=True)
+    name = rows[number]["sample_id"]
+    with pytest.raises(EarthReasonError, match=f"training sample {name}: the answer has .*shorten it: 'There! There!"):
+        check_texts(long, config, learner.collate)
+    with pytest.raises(EarthReasonError, match="the question has .*shorten it: 'Where, where"):
+        learner.processor.prompt("Where, " + "where " * 500, answer="There.", reply=True)
+
+
+def test_the_reply_that_nothing_is_there_counts_when_texts_are_checked(rows):
+    config = config_of()
+    collate = build_learner(config, list).collate
+    empty = rows.filter(lambda row: row["is_empty"]).select([0])
+    longest = collate.processor.max_length - len(collate.processor.prompt("?", reply=True)) + 1
+    for length, fits in ((longest, True), (longest + 1, False)):
+        asked = empty.map(lambda row, length=length: {"questions": ["a" * length]})
+        with nullcontext() if fits else pytest.raises(EarthReasonError, match="the question has .* 1 more than fit"):
+            check_texts(asked, config, collate)

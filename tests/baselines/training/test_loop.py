@@ -1,5 +1,6 @@
 """Training learns, stops and goes on exactly, and is the same on two processes."""
 
+import copy
 import csv
 import json
 import os
@@ -125,6 +126,8 @@ def test_every_option_goes_on_exactly_from_a_checkpoint(tmp_path):
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train(config_of(**options), whole)
     go_back_to_step_4(whole, parted)
+    facts = parted / "checkpoints" / "step-0000004" / "facts.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "seconds": 10_000.0}))
     train(config_of(**options), parted)
     expected, found = weights(whole), weights(parted)
     assert expected.keys() == found.keys()
@@ -136,7 +139,9 @@ def test_every_option_goes_on_exactly_from_a_checkpoint(tmp_path):
         assert picture.width > 500
     assert list(whole.rglob("events.out.tfevents.*"))
     assert set(losses(whole, "presence")) == {1, 2, 3, 4, 5, 6}
-    card = json.loads((whole / "run.json").read_text())
+    card, resumed = (json.loads((out / "run.json").read_text()) for out in (whole, parted))
+    assert resumed["steps"] == card["steps"] == 6
+    assert card["seconds"] < 10_000 < resumed["seconds"]
     assert 0 < card["trained_parameters"] < card["parameters"]
 
 
@@ -146,9 +151,12 @@ def go_back_to_step_4(finished, out):
     shutil.copy(finished / "metrics.csv", out / "metrics.csv")
 
 
-@pytest.mark.parametrize("kind", ["gradients", "everything"])
-def test_a_sharded_run_goes_on_from_a_checkpoint_of_one_process_and_has_its_losses(kind, uninterrupted, tmp_path):
-    config, out = write_config(tmp_path / "c.yaml", config_of(shard=kind, validate_every=6)), tmp_path / "run"
+@pytest.mark.parametrize(("kind", "workers"), [("gradients", 0), ("everything", 1)])
+def test_a_sharded_run_goes_on_from_a_checkpoint_of_one_process_and_has_its_losses(
+    kind, workers, uninterrupted, tmp_path
+):
+    config = write_config(tmp_path / "c.yaml", config_of(shard=kind, workers=workers, validate_every=6))
+    out = tmp_path / "run"
     go_back_to_step_4(uninterrupted, out)
     process = shell(config, out, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     output, _ = process.communicate(timeout=300)
@@ -196,6 +204,27 @@ def test_frozen_vision_stays_as_it_is(tmp_path):
     assert {"connector", "language_model", "lm_head", "description", "pixel_decoder", "mask_decoder"} <= changed
 
 
+def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
+    config = config_of(model={"size": "mini", "lora": {"rank": 2}})
+    run = loop.Run(config, tmp_path, build_learner(config, list), loop.start_accelerator(config, tmp_path), 1)
+    embedding = run.model.get_input_embeddings()
+    assert {tuple(p.shape) for p in embedding.parameters() if p.requires_grad} == {(1, 64)}
+
+
+def test_the_whole_copy_of_a_sharded_model_leaves_the_device_after_looking(tmp_path, monkeypatch):
+    config = config_of()
+    run = loop.Run(config, tmp_path, build_learner(config, list), loop.start_accelerator(config, tmp_path), 1)
+    run.plain, moves = copy.deepcopy(run.model), []
+    monkeypatch.setattr(loop.Run, "sharded", True)
+    monkeypatch.setattr(run.plain, "to", lambda device: moves.append(device) or run.plain)
+    monkeypatch.setattr(run.plain, "cpu", lambda: moves.append("cpu"))
+    monkeypatch.setattr(loop, "gather_weights", lambda model: model.state_dict())
+    with pytest.raises(OSError, match="full"), run._kept() as kept:
+        assert (kept, moves) == (run.plain, [run.accelerator.device])
+        raise OSError("full")
+    assert moves[1:] == ["cpu"]
+
+
 def test_a_folder_of_another_run_is_refused(uninterrupted):
     with pytest.raises(EarthReasonError, match="another optim"):
         train(config_of(optim={"learning_rate": 1e-4}), uninterrupted)
@@ -205,7 +234,37 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path, mo
     monkeypatch.setattr(modeling, "language_loss", lambda head, states, _: states.sum() * float("nan"))
     with pytest.raises(EarthReasonError, match="the loss of step 0 is nan"):
         train(config_of(), tmp_path / "run")
-    assert (tmp_path / "run" / "nan" / "step-0000000.pt").is_file()
+    assert (tmp_path / "run" / "nan" / "step-0000000-rank-0.pt").is_file()
+
+
+class Overflow(torch.autograd.Function):
+    """Changes nothing, but the gradient is infinite."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * float("inf")
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weights(clip, tmp_path, monkeypatch):
+    proper, calls = modeling.language_loss, []
+
+    def breaks_in_the_second_step(*parts):
+        calls.append(1)
+        return Overflow.apply(proper(*parts)) if len(calls) == 2 else proper(*parts)
+
+    monkeypatch.setattr(modeling, "language_loss", breaks_in_the_second_step)
+    config = config_of(optim={"micro_batch": 4, "clip": clip, "steps": 3}, save_every=1)
+    with pytest.raises(EarthReasonError, match="the gradient of step 1 is (inf|nan)"):
+        train(config, tmp_path / "run")
+    [kept] = (tmp_path / "run" / "nan").iterdir()
+    assert kept.name == "step-0000001-rank-0.pt"
+    state = torch.load(list_states(tmp_path / "run" / "checkpoints")[-1] / "state.pt")
+    assert all(tensor.isfinite().all() for tensor in state["model"].values() if tensor.is_floating_point())
 
 
 def test_a_tracker_that_is_not_installed_is_named_before_anything_is_done(tmp_path, monkeypatch):
@@ -230,4 +289,4 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         save_state(tmp_path, 2, {}, {"identity": {}}, keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]
-    assert load_latest(tmp_path, {})[1] == 1
+    assert load_latest(tmp_path, {})[1]["step"] == 1
