@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 
 from baselines.common.dtypes import DTYPES
 from baselines.common.prefetch import prefetch
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
 from baselines.common.registry import PredictorOptions
+from baselines.common.states import ReasoningModel
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
 
@@ -58,7 +59,7 @@ class Batch:
     text: dict[str, Tensor]
 
 
-M = TypeVar("M", bound=PreTrainedModel)
+M = TypeVar("M", bound=ReasoningModel)
 
 
 class MaskPredictor(Generic[M]):
@@ -70,7 +71,7 @@ class MaskPredictor(Generic[M]):
         processor_class: that fits it.
     """
 
-    model_class: ClassVar[type[PreTrainedModel]]
+    model_class: ClassVar[type[ReasoningModel]]
     processor_class: ClassVar[type[Processor]]
 
     def __init__(

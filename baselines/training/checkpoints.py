@@ -36,6 +36,24 @@ def list_states(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+def refuse_other(path: Path, before: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Refuse what another run left.
+
+    Args:
+        path: where it lies.
+        before: settings of that run, more than those of `identity` or not.
+        identity: settings that a run keeps from its first to its last step.
+
+    Raises:
+        EarthReasonError: names the settings that differ.
+    """
+    changed = sorted(key for key in identity if before.get(key) != identity[key])
+    if changed:
+        raise EarthReasonError(
+            f"{path} is of a run with another {', '.join(changed)}; use another --out, or that run's settings"
+        )
+
+
 def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """State and facts (`step` among them) of the newest checkpoint, None if there is none.
 
@@ -46,12 +64,7 @@ def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any],
     if not states:
         return None
     facts = json.loads((states[-1] / "facts.json").read_text())
-    before = facts.get("identity", {})
-    changed = sorted(key for key in {*before, *identity} if before.get(key) != identity.get(key))
-    if changed:
-        raise EarthReasonError(
-            f"{states[-1]} is of a run with another {', '.join(changed)}; use another --out, or that run's settings"
-        )
+    refuse_other(states[-1], facts.get("identity", {}), identity)
     try:
         state: dict[str, Any] = torch.load(states[-1] / "state.pt", map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds on damaged files

@@ -17,6 +17,7 @@ from baselines.common.languages import TextPart, Texts, make_text
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
+from baselines.common.states import ReasoningModel
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.torch import Item
 
@@ -52,7 +53,7 @@ class Learner:
     """A model with what is needed to feed it and to keep it."""
 
     def __init__(
-        self, model: PreTrainedModel, processor: Processor, predictor: type[MaskPredictor[Any]], config: TrainConfig
+        self, model: ReasoningModel, processor: Processor, predictor: type[MaskPredictor[Any]], config: TrainConfig
     ) -> None:
         """Wrap a model and freeze what the configuration says.
 
@@ -67,7 +68,8 @@ class Learner:
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
         self.collate = Collate(processor, self.task)
         if config.model.freeze_vision:
-            model.get_submodule("vision_tower").requires_grad_(False)
+            for part in model.frozen_with_vision:
+                model.get_submodule(part).requires_grad_(False)
         language = model.get_submodule("language_model")
         if config.model.freeze_language:
             language.requires_grad_(False)
@@ -113,7 +115,7 @@ def assemble(
     return Learner(model, predictor.processor_class.for_model(model_config, text.tokenizer), predictor, config)
 
 
-def _new_model(predictor: type[MaskPredictor[Any]], model_config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+def _new_model(predictor: type[MaskPredictor[Any]], model_config: PreTrainedConfig, seed: int) -> ReasoningModel:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return predictor.model_class(model_config)

@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
-from baselines.training.checkpoints import load_latest, save_state
+from baselines.training.checkpoints import load_latest, refuse_other, save_state
 from baselines.training.config import TrainConfig
 from baselines.training.data import Passes, StepDataset, check_texts, order_of
 from baselines.training.learner import Learner, build_learner
@@ -50,6 +50,7 @@ def train(config: TrainConfig, out: Path) -> Path:
         EarthReasonError: data or weights are missing, a text is too long, `out` holds another run, or loss or gradient
             is not a number.
     """
+    check_folder(config, out)
     accelerator = start_accelerator(config, out)
     torch.manual_seed(config.seed)
     rows = load_dataset("earthreason", config.data.config, split=config.data.train, data_dir=config.data.data_dir)
@@ -71,6 +72,26 @@ def train(config: TrainConfig, out: Path) -> Path:
         losses = run.step(step, passes)
         run.after(step + 1, {**losses, "rate": run.rate, "wait_share": waited / run.clock.here})
     return run.finish()
+
+
+def identity_of(config: TrainConfig) -> dict[str, Any]:
+    """The settings that a run keeps from its first to its last step, as JSON values."""
+    return config.model_dump(mode="json", include={"seed", "model", "data", "optim"})
+
+
+def check_folder(config: TrainConfig, out: Path) -> None:
+    """Refuse a folder that holds another run, also one that has left no checkpoint.
+
+    Raises:
+        EarthReasonError: it does; names the settings that differ.
+    """
+    path = out / "config.json"
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError:
+            raise EarthReasonError(f"{path} is no JSON; use another --out") from None
+        refuse_other(path, before, identity_of(config))
 
 
 def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
@@ -146,8 +167,7 @@ class Run:
         Raises:
             EarthReasonError: `out` holds a run with other settings.
         """
-        names = ("seed", "model", "data", "optim")
-        self.identity = json.loads(json.dumps({name: self.config.model_dump()[name] for name in names}))
+        self.identity = identity_of(self.config)
         found = load_latest(self.out / "checkpoints", self.identity)
         start, before = 0, dict[str, Any]()
         if found is not None:

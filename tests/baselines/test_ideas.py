@@ -91,6 +91,14 @@ def test_a_mask_depends_on_image_and_question(name, items):
     assert not torch.allclose(base, other_image, atol=1e-6)
 
 
+def test_lisa_freezes_all_that_comes_with_its_encoders():
+    config = config_of("lisa")
+    frozen = config.model_copy(update={"model": config.model.model_copy(update={"freeze_vision": True})})
+    model = build_learner(frozen, lambda: ["where could a boat moor?"] * 3).model
+    trained = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"language_model", "lm_head", "query", "mask_decoder", "presence", "mask_offset"}
+
+
 @pytest.mark.parametrize("name", ["lisa", "pixellm"])
 def test_referring_questions_have_no_answer_to_learn(name):
     processor = learner_of(name).processor

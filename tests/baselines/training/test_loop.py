@@ -230,6 +230,14 @@ def test_a_folder_of_another_run_is_refused(uninterrupted):
         train(config_of(optim={"learning_rate": 1e-4}), uninterrupted)
 
 
+def test_a_folder_of_another_run_without_a_checkpoint_is_refused_and_left_alone(uninterrupted, tmp_path):
+    shutil.copytree(uninterrupted, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    with pytest.raises(EarthReasonError, match="config.json is of a run with another seed; use another --out"):
+        train(config_of(seed=99), tmp_path / "run")
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path, monkeypatch):
     monkeypatch.setattr(modeling, "language_loss", lambda head, states, _: states.sum() * float("nan"))
     with pytest.raises(EarthReasonError, match="the loss of step 0 is nan"):
