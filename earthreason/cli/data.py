@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stdout
+from earthreason.cli.app import report_json, stderr, stdout
 from earthreason.cli.options import CORES, JsonOption
 from earthreason.files import refuse_taken
 
@@ -55,7 +55,7 @@ def verify(
 ) -> None:
     """Audit a release: pairing, sizes, labels, contradictions, duplicates, leakage. Exits with 1 on errors.
 
-    Example: earthreason verify data/RSReasonSeg --report audit
+    Example: earthreason verify data/release --report audit
     """
     from tqdm import tqdm
 
@@ -69,7 +69,7 @@ def verify(
     if report_json(json_out, result.to_dict()):
         print_audit(result, stdout())
     if report is not None:
-        stdout().print(f"page: {write_audit(report, result)}", soft_wrap=True)
+        stderr().print(f"page: {write_audit(report, result)}", soft_wrap=True)
     if result.errors:
         raise typer.Exit(1)
 
