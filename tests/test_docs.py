@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from earthreason.metrics.protocols import PROTOCOLS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,6 +53,19 @@ def test_every_command_of_the_readme_runs(tmp_path):
         assert done.returncode == 0, f"{words}: {done.stderr}"
     assert (tmp_path / "report" / "index.html").is_file()
     assert len(list((tmp_path / "scenes").rglob("*.jpg"))) == 20
+
+
+def test_the_table_of_protocols_says_what_the_protocols_do():
+    rows = re.findall(r"^\| `([\w-]+)`.*?\|(.*)\|$", (ROOT / "docs" / "scoring.md").read_text(), re.MULTILINE)
+    shown = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+    assert list(shown) == list(PROTOCOLS)
+    for rules in PROTOCOLS.values():
+        grid, question, both_empty, false_positive = shown[rules.name]
+        assert grid.split()[-1] == {"native": "own"}.get(rules.grid.kind, str(rules.grid.side))
+        assert question == rules.questions
+        assert float(both_empty) == rules.both_empty_iou
+        assert false_positive.startswith("adds its area") == rules.count_false_positive_area
+        assert ("over targets only" in false_positive) == rules.precision_on_targets_only
 
 
 def test_the_json_of_the_readme_is_a_predictions_file(tmp_path):
