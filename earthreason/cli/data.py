@@ -80,6 +80,10 @@ def export(
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option("--push-to", help="Also upload to this dataset repository.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Create that repository as private.")] = False,
+    title: Annotated[str | None, typer.Option("--title", help="Of the set, on the card of parquet.")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Of the set, such as CC-BY-4.0.", show_default="unknown")
+    ] = None,
 ) -> None:
     """Write samples in another form; parquet gets a dataset card and Croissant metadata.
 
@@ -87,13 +91,13 @@ def export(
     """
     from tqdm import tqdm
 
+    from earthreason.data.exports import about_of, push_to_hub
     from earthreason.data.exports import export as export_source
-    from earthreason.data.exports import push_to_hub
     from earthreason.data.sources import open_source
 
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
-        export_source(opened, form, out, bar.update)
+        export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
     counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
     stdout().print(f"{out}: {counts}", soft_wrap=True)
     if push_to is not None:
