@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from earthreason import evaluate
 from earthreason.metrics.protocols import PROTOCOLS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +74,12 @@ def test_the_json_of_the_readme_is_a_predictions_file(tmp_path):
     (tmp_path / "preds.json").write_text(text)
     done = run(["-m", "earthreason", "eval", "preds.json", "--missing", "empty"], tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_json_of_the_scoring_page_is_a_ground_truth(tmp_path):
+    text = next(text for language, text in blocks(ROOT / "docs" / "scoring.md") if language == "json")
+    (tmp_path / "truth.json").write_text(text)
+    assert evaluate({"harbour": None}, tmp_path / "truth.json", resamples=0)["T-acc"] == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
