@@ -78,7 +78,7 @@ def guard(run: Callable[[], None]) -> None:
         extras = extras_with(error.name or "")
         if not extras:
             raise
-        remedy = f"pip install -e '.[{extras[0]}]' in the checkout, or pip install 'earthreason[{extras[0]}]'"
+        remedy = f"pip install -e '.[{extras[0]}]' in the checkout"
         _fail(f"this needs {error.name}, which is not installed; it comes with {' or '.join(extras)}: {remedy}")
     except BrokenPipeError:
         _drop_stdout()
