@@ -70,6 +70,14 @@ def generate(source, config, ledger, server, **changes):
     return asyncio.run(go())
 
 
+def advance_once(server, source, config, ledger):
+    async def go():
+        async with client_of(server) as client:
+            return await advance(source, config, ledger, client)
+
+    return asyncio.run(go())
+
+
 def test_every_image_gets_six_questions_and_three_answers(server, source, tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     outcome = generate(source, config_of(limit=12, empty_share=0.3), ledger, server)
@@ -148,24 +156,11 @@ def test_the_budget_stops_the_run_before_it_is_exceeded(server, source, tmp_path
 
 def test_batches_carry_every_sample_through_three_rounds(server, source, tmp_path):
     ledger, config = Ledger(tmp_path / "ledger.sqlite"), config_of(limit=8)
-
-    async def go():
-        async with client_of(server) as client:
-            return [await advance(source, config, ledger, client) for _ in range(4)]
-
-    rounds = asyncio.run(go())
+    rounds = [advance_once(server, source, config, ledger) for _ in range(4)]
     assert [step.submitted for step in rounds] == [8, 8, 8, 0]
     assert [step.collected for step in rounds] == [0, 8, 8, 8]
     assert rounds[-1].outcome.done == 8
     assert ledger.spent() == pytest.approx(0.5 * 24 * (1000 * 2.5 + 200 * 10) / 1e6)
-
-
-def advance_once(server, source, config, ledger):
-    async def go():
-        async with client_of(server) as client:
-            return await advance(source, config, ledger, client)
-
-    return asyncio.run(go())
 
 
 def test_a_batch_takes_only_what_the_budget_can_pay_with_what_is_in_flight(server, source, tmp_path):
@@ -195,9 +190,7 @@ def test_batches_are_cut_at_the_providers_limit_of_a_file(server, source, tmp_pa
     assert len(sizes) == len(step.running) > 1
     assert sum(sizes) == 8
     assert max(sizes) <= limit.get("MAX_REQUESTS", 7)
-    assert max(len(content) for name, content in server.files.items() if name == "file-in") <= limit.get(
-        "MAX_BYTES", 10**9
-    )
+    assert len(server.files["file-in"]) <= limit.get("MAX_BYTES", 10**9)
 
 
 def test_a_budget_is_refused_where_a_model_has_no_price(server, source, tmp_path):
