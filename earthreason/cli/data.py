@@ -10,6 +10,7 @@ import typer
 
 from earthreason.cli.app import report_json, stderr, stdout
 from earthreason.cli.options import CORES, JsonOption
+from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
 SourceArgument = Annotated[
@@ -95,6 +96,8 @@ def export(
     from earthreason.data.exports import export as export_source
     from earthreason.data.sources import open_source
 
+    if form != "parquet" and (title or licence):
+        raise EarthReasonError(f"--title and --licence stand on the card of --format parquet; {form} has none")
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
         export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
