@@ -31,7 +31,8 @@ clean:
 	$(PIP) -e .
 	touch $@
 
-# The CPU build of torch is pinned here only: a plain `torch` brings gigabytes of CUDA packages.
+# torch is pinned in constraints.txt. PyPI's build for Linux x86_64 brings gigabytes of CUDA packages; for the CPU build,
+# where pip does not find one by itself: make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 .venv/test.done: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) -c constraints.txt -e ".[baselines,leaderboard,annotation,dev]"
 	touch $@ .venv/core.done

@@ -10,12 +10,13 @@ import typer
 
 from baselines.common.registry import MODELS, PredictorOptions
 from earthreason.cli.app import guard, make_app, stdout
-from earthreason.cli.options import DataDirOption
+from earthreason.cli.options import CONFIG_HELP, DataDirOption
 from earthreason.errors import UnknownNameError
 
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
 _CLIPS = {"lisa": "openai/clip-vit-large-patch14", "pixellm": "openai/clip-vit-large-patch14-336"}
 """Models whose published files leave CLIP out, and which one they were made with."""
+_SUITES = sorted(path.stem for path in (Path(__file__).parents[1] / "configs" / "suites").glob("*.yaml"))
 _COMPARISON = Path("runs/compare")
 
 
@@ -30,7 +31,7 @@ class Questions(StrEnum):
 def predict(
     model: Annotated[str, typer.Option("--model", help=f"{', '.join(MODELS)}, or your own as MODULE:CLASS.")],
     out: Annotated[Path, typer.Option("--out", help="Predictions file to write: .json or .jsonl.")],
-    config: Annotated[str, typer.Option("--config", help="'default' (the release) or 'sample'.")] = "default",
+    config: Annotated[str, typer.Option("--config", help=CONFIG_HELP)] = "default",
     split: Annotated[str, typer.Option("--split", help="train, validation (or val) or test; slices allowed.")] = "test",
     data_dir: DataDirOption = None,
     questions: Annotated[
@@ -76,8 +77,9 @@ def segment(
     Example: python -m baselines segment harbour.jpg "where could a ship tie up?" --checkpoint DIR --out overlay.png
     """
     from baselines.segearth_r1.predictor import SegEarthR1Predictor
-    from baselines.segearth_r1.single import segment_picture
+    from baselines.segearth_r1.single import check_request, segment_picture
 
+    check_request(image, question, [out] if mask_out is None else [out, mask_out])
     predictor = SegEarthR1Predictor.from_pretrained(checkpoint, device, dtype)
     found = segment_picture(predictor, image, question, out, mask_out, answer=answer, tile=tile)
     console = stdout()
@@ -118,7 +120,7 @@ def train(
 
 @app.command()
 def compare(
-    suite: Annotated[str, typer.Option("--suite", help="smoke, tiny, or a YAML file.")] = "tiny",
+    suite: Annotated[str, typer.Option("--suite", help=f"{', '.join(_SUITES)}, or a YAML file.")] = "tiny",
     out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished ones go on.")] = Path(
         "runs/compare"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import tempfile
@@ -21,16 +22,21 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: `target` is a folder that is not empty and a folder was written.
+        IsADirectoryError: `target` is a folder and a file was written.
     """
-    target = Path(target)
+    given, target = str(target), Path(target)
+    if target.name in ("", ".."):  # `.` has no name to put a temporary one beside
+        target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     temporary = scratch / target.name
     try:
         yield temporary
-        if temporary.is_dir() and target.is_dir():
+        if target.is_dir():
+            if not temporary.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", given)
             if any(target.iterdir()):
-                raise FileExistsError(f"{target} is not empty")
+                raise FileExistsError(errno.EEXIST, "is there already and not empty; name another folder", given)
             target.rmdir()
         temporary.replace(target)
     finally:
@@ -55,6 +61,16 @@ def end_last_line(path: Path) -> None:
             file.seek(-1, 2)
             if file.read(1) != b"\n":
                 file.write(b"\n")
+
+
+def refuse_folder(file: Path) -> None:
+    """Say early that the name of a file which is to be written is a folder's.
+
+    Raises:
+        EarthReasonError: it is.
+    """
+    if file.is_dir():
+        raise EarthReasonError(f"{file} is a folder; name a file")
 
 
 def refuse_taken(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Ask a vision-language model behind an OpenAI-compatible server for boxes, and score the boxes as masks.
 
     OPENAI_API_KEY=... python examples/vision_api.py --model gpt-4o --n 20
-    python examples/vision_api.py --model qwen2.5-vl --base-url http://localhost:8000/v1
+    python examples/vision_api.py --model qwen2.5-vl --base-url http://localhost:8000/v1    # needs no key
 
 With SAM behind the boxes: `python -m baselines predict --model vlm_sam ...`.
 """

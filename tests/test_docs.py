@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from earthreason import evaluate
+from earthreason.metrics.protocols import PROTOCOLS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -53,11 +56,30 @@ def test_every_command_of_the_readme_runs(tmp_path):
     assert len(list((tmp_path / "scenes").rglob("*.jpg"))) == 20
 
 
+def test_the_table_of_protocols_says_what_the_protocols_do():
+    rows = re.findall(r"^\| `([\w-]+)`.*?\|(.*)\|$", (ROOT / "docs" / "scoring.md").read_text(), re.MULTILINE)
+    shown = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+    assert list(shown) == list(PROTOCOLS)
+    for rules in PROTOCOLS.values():
+        grid, question, both_empty, false_positive = shown[rules.name]
+        assert grid.split()[-1] == {"native": "own"}.get(rules.grid.kind, str(rules.grid.side))
+        assert question == rules.questions
+        assert float(both_empty) == rules.both_empty_iou
+        assert false_positive.startswith("adds its area") == rules.count_false_positive_area
+        assert ("over targets only" in false_positive) == rules.precision_on_targets_only
+
+
 def test_the_json_of_the_readme_is_a_predictions_file(tmp_path):
     text = next(text for language, text in blocks(PAGES[0]) if language == "json")
     (tmp_path / "preds.json").write_text(text)
     done = run(["-m", "earthreason", "eval", "preds.json", "--missing", "empty"], tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_json_of_the_scoring_page_is_a_ground_truth(tmp_path):
+    text = next(text for language, text in blocks(ROOT / "docs" / "scoring.md") if language == "json")
+    (tmp_path / "truth.json").write_text(text)
+    assert evaluate({"harbour": None}, tmp_path / "truth.json", resamples=0)["T-acc"] == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,17 @@ def test_a_folder_does_not_replace_one_with_content(tmp_path):
     with pytest.raises(FileExistsError), atomic_path(target) as temporary:
         temporary.mkdir()
     assert (target / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["folder", "folder/."])
+def test_a_file_in_place_of_a_folder_is_refused_by_the_folders_name(tmp_path, name, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
+    for target in (tmp_path / name, Path()):
+        with pytest.raises(IsADirectoryError, match="name a file") as caught:
+            write_text(target, "x")
+        assert caught.value.filename == str(target)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "folder"]
 
 
 def test_json_refuses_what_is_not_json(tmp_path):

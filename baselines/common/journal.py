@@ -16,7 +16,7 @@ from earthreason.errors import EarthReasonError
 from earthreason.files import end_last_line, write_json
 from earthreason.predictions import write_predictions
 from earthreason.predictions.stream import text_predictions
-from earthreason.predictions.writer import prediction_record
+from earthreason.predictions.writer import check_name, prediction_record
 from earthreason.types import Prediction
 
 Key = tuple[str, int]
@@ -34,8 +34,9 @@ class Journal:
             rank: number of this process.
 
         Raises:
-            EarthReasonError: there is an unfinished run of something else.
+            EarthReasonError: there is an unfinished run of something else, or `out` cannot be written.
         """
+        check_name(out)
         self.out, self.info, self.rank = out, dict(info), rank
         self.folder = out.with_name(out.name + ".partial")
         self.folder.mkdir(parents=True, exist_ok=True)

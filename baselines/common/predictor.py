@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig
 
+from baselines.common.devices import find_device
 from baselines.common.dtypes import DTYPES
 from baselines.common.prefetch import prefetch
 from baselines.common.processing import Processor
@@ -104,14 +105,15 @@ class MaskPredictor(Generic[M]):
         """Load a checkpoint in our format: a folder, or a Hub id.
 
         Raises:
-            EarthReasonError: there is none, or it is of another kind; says what to do.
+            EarthReasonError: there is none, it is of another kind, or the device is not here; says what to do.
         """
         if dtype not in DTYPES:
             raise UnknownNameError("dtype", dtype, DTYPES)
+        place = find_device(device)
         config = cls.read_config(checkpoint)
         try:
             model: Any = cls.model_class.from_pretrained(checkpoint, config=config, dtype=DTYPES[dtype])
-            model = model.to(torch.device(device))
+            model = model.to(place)
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise EarthReasonError(f"{checkpoint}: cannot be loaded: {str(error).splitlines()[0]}") from None
         return cls(model, cls.processor_class.from_pretrained(checkpoint, config), batch_size)

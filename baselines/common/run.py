@@ -15,6 +15,7 @@ from baselines.common.registry import PredictorOptions, build_predictor, check_m
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.predictions.predict import Questions, predict_samples
+from earthreason.predictions.writer import check_name
 from earthreason.types import Sample
 
 
@@ -33,8 +34,12 @@ def predict_split(
 
     Returns:
         How many predictions `out` has, or None in the processes that do not write it.
+
+    Raises:
+        EarthReasonError: the model, the name of `out`, the data or an unfinished run does not fit; says what to do.
     """
     check_model(model)
+    check_name(out)
     rank = this_rank()
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
 

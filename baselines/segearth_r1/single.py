@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from baselines.common.predictor import Segmentation
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from earthreason.errors import DataNotFoundError, EarthReasonError
-from earthreason.files import atomic_path
+from earthreason.files import atomic_path, refuse_folder
 from earthreason.reports.overlay import PREDICTION_COLOUR, draw_overlay
 
 logger = logging.getLogger("earthreason.segearth_r1")
@@ -59,6 +60,19 @@ def segment_picture(
         with atomic_path(mask_out) as temporary:
             Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, "PNG")
     return found
+
+
+def check_request(path: Path, question: str, outputs: Sequence[Path]) -> None:
+    """Refuse what `segment_picture` cannot do, before a checkpoint is loaded.
+
+    Raises:
+        EarthReasonError: the file is no picture, the question is empty, or an output is a folder.
+    """
+    read_picture(path)
+    if not question.strip():
+        raise EarthReasonError("the question is empty")
+    for output in outputs:
+        refuse_folder(output)
 
 
 def read_picture(path: Path) -> Image.Image:

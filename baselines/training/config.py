@@ -193,7 +193,10 @@ def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
         key, equals, text = override.partition("=")
         if not equals:
             raise EarthReasonError(f"{override!r}: overrides are written key=value, such as optim.learning_rate=3e-5")
-        _set(values, key.split("."), _value(text))
+        try:
+            _set(values, key.split("."), _value(text))
+        except yaml.YAMLError:
+            raise EarthReasonError(f"{override!r}: the value is not YAML; is a bracket or quote left open?") from None
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
+from baselines.common.devices import find_device
 from baselines.common.dtypes import DTYPES
 from baselines.common.registry import PredictorOptions
 from baselines.vlm_sam.grounding import SCALE, Grounding, ask_where
@@ -67,11 +68,11 @@ def build(options: PredictorOptions) -> VlmSamPredictor:
     """Entry of the model registry.
 
     Raises:
-        EarthReasonError: no vision-language model was named, or SAM cannot be loaded.
+        EarthReasonError: no vision-language model was named, SAM cannot be loaded, or the device is not here.
     """
     if options.vlm is None:
         raise EarthReasonError("vlm_sam needs --vlm: the name of a vision model at --base-url (default: OpenAI)")
-    checkpoint = options.checkpoint or DEFAULT_SAM
+    checkpoint, device = options.checkpoint or DEFAULT_SAM, find_device(options.device)
     try:
         sam = SamModel.from_pretrained(checkpoint, dtype=DTYPES[options.dtype])
         processor = SamProcessor(SamImageProcessorPil.from_pretrained(checkpoint))
@@ -79,4 +80,4 @@ def build(options: PredictorOptions) -> VlmSamPredictor:
         reason = str(error).splitlines()[0]
         raise EarthReasonError(f"{checkpoint}: no SAM can be loaded: {reason}; give a folder as --checkpoint") from None
     config = ClientConfig(base_url=options.base_url, concurrency=options.batch_size)
-    return VlmSamPredictor(sam.to(torch.device(options.device)), processor, options.vlm, config)  # type: ignore[arg-type]
+    return VlmSamPredictor(sam.to(device), processor, options.vlm, config)  # type: ignore[arg-type]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,8 +18,18 @@ from rich.logging import RichHandler
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 
+EXTRAS = {
+    "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "yaml"),
+    "leaderboard": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
+    "annotation": ("fastapi", "uvicorn", "httpx", "defusedxml", "shapely", "rasterio", "pyogrio", "pyproj",
+                   "krippendorff", "sklearn", "SimpleITK", "cv2"),
+}  # fmt: skip
+"""Modules that the extras of pyproject.toml bring."""
 INPUT_ERROR = 2
 """Exit code of bad input; 0 is success, 1 a check that failed, 130 an interrupt."""
+
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log only errors.")]
 
 
 def stdout() -> Console:
@@ -37,31 +49,61 @@ def make_app(name: str, purpose: str) -> typer.Typer:
 
     @app.callback()
     def _common(
-        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
+        verbose: VerboseOption = False,
+        quiet: QuietOption = False,
     ) -> None:
         set_verbosity(verbose, quiet)
 
     return app
 
 
+def extras_with(module: str) -> list[str]:
+    """The extras that bring a module; that of the program which runs comes first."""
+    package = module.partition(".")[0]
+    program = Path(sys.argv[0]).parent.name  # python -m leaderboard: .../leaderboard/__main__.py
+    named = sorted(EXTRAS, key=lambda extra: not program.startswith(extra))
+    return [extra for extra in named if package in EXTRAS[extra]]
+
+
 def guard(run: Callable[[], None]) -> None:
     """Run a command line; print an input error in one place and exit with 2, without a traceback."""
     try:
-        run()
+        try:
+            run()
+        finally:
+            sys.stdout.flush()  # a full disk is told here, not by the interpreter when it ends
     except EarthReasonError as error:
-        stderr().print("[red]error:[/red] ", end="")
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(INPUT_ERROR) from None
-    except OSError as error:
-        if error.filename is None:
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        extras = extras_with(error.name or "")
+        if not extras:
             raise
-        stderr().print("[red]error:[/red] ", end="")
-        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
-        raise SystemExit(INPUT_ERROR) from None
+        remedy = f"pip install -e '.[{extras[0]}]' in the checkout"
+        _fail(f"this needs {error.name}, which is not installed; it comes with {' or '.join(extras)}: {remedy}")
+    except BrokenPipeError:
+        _drop_stdout()
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        if error.filename is None:
+            _drop_stdout()
+        _fail(f"{'cannot write' if error.filename is None else error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         raise SystemExit(130) from None
+
+
+def _fail(message: str) -> NoReturn:
+    stderr().print("[red]error:[/red] ", end="")
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(INPUT_ERROR) from None
+
+
+def _drop_stdout() -> None:
+    """Leave what standard output does not take, so that the interpreter does not try again and complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_json(path: Path | None, value: object) -> bool:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stdout
+from earthreason.cli.app import report_json, stderr, stdout
 from earthreason.cli.options import CORES, JsonOption
+from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
 SourceArgument = Annotated[
@@ -55,7 +56,7 @@ def verify(
 ) -> None:
     """Audit a release: pairing, sizes, labels, contradictions, duplicates, leakage. Exits with 1 on errors.
 
-    Example: earthreason verify data/RSReasonSeg --report audit
+    Example: earthreason verify data/release --report audit
     """
     from tqdm import tqdm
 
@@ -69,7 +70,7 @@ def verify(
     if report_json(json_out, result.to_dict()):
         print_audit(result, stdout())
     if report is not None:
-        stdout().print(f"page: {write_audit(report, result)}", soft_wrap=True)
+        stderr().print(f"page: {write_audit(report, result)}", soft_wrap=True)
     if result.errors:
         raise typer.Exit(1)
 
@@ -80,6 +81,10 @@ def export(
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option("--push-to", help="Also upload to this dataset repository.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Create that repository as private.")] = False,
+    title: Annotated[str | None, typer.Option("--title", help="Of the set, on the card of parquet.")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Of the set, such as CC-BY-4.0.", show_default="unknown")
+    ] = None,
 ) -> None:
     """Write samples in another form; parquet gets a dataset card and Croissant metadata.
 
@@ -87,13 +92,15 @@ def export(
     """
     from tqdm import tqdm
 
+    from earthreason.data.exports import about_of, push_to_hub
     from earthreason.data.exports import export as export_source
-    from earthreason.data.exports import push_to_hub
     from earthreason.data.sources import open_source
 
+    if form != "parquet" and (title or licence):
+        raise EarthReasonError(f"--title and --licence stand on the card of --format parquet; {form} has none")
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
-        export_source(opened, form, out, bar.update)
+        export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
     counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
     stdout().print(f"{out}: {counts}", soft_wrap=True)
     if push_to is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.app import QuietOption, VerboseOption, report_json, set_verbosity, stderr, stdout
 from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
 from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
 
@@ -49,6 +49,8 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write one row per question to this file.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
     gallery: Annotated[int, typer.Option("--gallery", min=0, help="Pictures a section of the page.")] = 24,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Score predictions with the official protocol, and at native resolution beside it.
 
@@ -62,6 +64,8 @@ def evaluate(
     from earthreason.predictions.reader import open_predictions
     from earthreason.reports.table import print_protocols, print_results
 
+    if verbose or quiet:
+        set_verbosity(verbose, quiet)
     headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
     opened = open_predictions(predictions)
     with stderr().status("reading the ground truth"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from earthreason.cli import compare, data, demo, evaluate, protocols, questions, submit, synth
-from earthreason.cli.app import guard, set_verbosity
+from earthreason.cli.app import QuietOption, VerboseOption, guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -44,8 +44,8 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors.")] = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
 ) -> None:
     set_verbosity(verbose, quiet)

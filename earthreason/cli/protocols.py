@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import report_json, stdout
+from earthreason.cli.options import JsonOption
 
 
 def protocols(
     name: Annotated[str | None, typer.Argument(help="Tell one only.")] = None,
-    json_out: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    json_out: JsonOption = None,
 ) -> None:
     """Explain the scoring rules of every published evaluator.
 
@@ -24,9 +23,7 @@ def protocols(
     from earthreason.reports.table import differences
 
     chosen = list(PROTOCOLS.values()) if name is None else [get_protocol(name)]
-    if json_out:
-        json.dump([{**asdict(rules), "grid": rules.grid.name} for rules in chosen], sys.stdout, indent=2)
-        sys.stdout.write("\n")
+    if not report_json(json_out, [{**asdict(rules), "grid": rules.grid.name} for rules in chosen]):
         return
     console = stdout()
     for rules in chosen:

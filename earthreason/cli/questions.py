@@ -92,6 +92,8 @@ def generate(
             states = "; ".join(f"{name} {state}" for name, state in progress.running.items()) or "none running"
             stdout().print(f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
                            f"{states}; {progress.outcome.done} of {total} samples done", soft_wrap=True)  # fmt: skip
+            if progress.outcome.stopped:
+                stderr().print(progress.outcome.stopped, soft_wrap=True)
 
         asyncio.run(go())
     else:
@@ -145,9 +147,12 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, json_out:
         table.add_row(entry.stage, entry.model, *numbers, money)
     console = stdout()
     console.print(table)
-    total = sum(entry.usd or 0 for entry in found)
-    console.print(f"about ${total:.2f} (half with --batch), prices as of {prices.as_of}: check them, or give --prices",
-                  soft_wrap=True)  # fmt: skip
+    unpriced = sorted({entry.model for entry in found if entry.usd is None})
+    if unpriced:
+        money = f"together: unknown, there is no price for {', '.join(unpriced)}"
+    else:
+        money = f"about ${sum(entry.usd or 0 for entry in found):.2f} (half with --batch)"
+    console.print(f"{money}; prices as of {prices.as_of}: check them, or give --prices", soft_wrap=True)
 
 
 @app.command()
@@ -218,7 +223,7 @@ def validate(
     if report_json(json_out, found.to_dict()):
         print_validation(found, stdout())
     if report is not None:
-        stdout().print(f"page: {write_validation(report, found)}", soft_wrap=True)
+        stderr().print(f"page: {write_validation(report, found)}", soft_wrap=True)
     failed = [name for name in fatal if found.by_check()[name]]
     if failed:
         stderr().print(f"failed: {', '.join(failed)}", soft_wrap=True)

@@ -11,13 +11,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock
 
+from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.prepared import FORMAT, write_prepared
 from earthreason.data.schema import Record
 from earthreason.errors import DataNotFoundError, UnknownNameError
+
+if TYPE_CHECKING:
+    from earthreason.data.sources import Source
 
 HUB_ID = "earth-insights/EarthReason"
 DATA_VARIABLE = "EARTHREASON_DATA"
@@ -50,7 +54,11 @@ Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]
 """Records of every split, and how many there are."""
 
 
-def _prepare_once(folder: Path, config: str, key: str, records: Callable[[], Records]) -> Path:
+def _records_of(source: Source) -> Records:
+    return {split: source.read(split) for split in source.counts}, source.counts
+
+
+def _prepare_once(folder: Path, config: str, key: str, records: Callable[[], Records], about: About = OWN_DATA) -> Path:
     """Write the prepared folder unless it is there; of several processes one writes and the others wait."""
     if folder.is_dir():
         return folder
@@ -59,7 +67,7 @@ def _prepare_once(folder: Path, config: str, key: str, records: Callable[[], Rec
         if not folder.is_dir():
             _log.info("preparing %r, once, into %s", config, folder)
             splits, row_counts = records()
-            write_prepared(folder, config, splits, row_counts, data=f"data-{key}")
+            write_prepared(folder, config, splits, row_counts, data=f"data-{key}", about=about)
     return folder
 
 
@@ -80,10 +88,14 @@ class SampleConfig:
         from earthreason.data.sample import sample_records
 
         if data_dir is not None:
-            raise DataNotFoundError("the config 'sample' is made by this package and takes no data_dir; leave it out")
+            raise DataNotFoundError(
+                "the config 'sample' is made by this package and takes no data_dir (--data-dir); leave it out"
+            )
         key = hashlib.sha256(repr(self).encode()).hexdigest()[:12]
         folder = prepared_root() / f"sample-{key}" / "earthreason"
-        return _prepare_once(folder, self.name, key, lambda: sample_records(self.seed, dict(self.counts), self.size))
+        return _prepare_once(
+            folder, self.name, key, lambda: sample_records(self.seed, dict(self.counts), self.size), SYNTHETIC
+        )
 
     def is_available(self) -> bool:
         return True
@@ -91,20 +103,27 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class ReleaseConfig:
-    """The official release, from a local folder or the Hub."""
+    """The official release, from a local folder or the Hub; or a folder of one's own in any form `export` writes."""
 
     name: str = "default"
 
     def prepare(self, data_dir: Path | None) -> Path:
         from earthreason.data.release import find_release, fingerprint, release_records
+        from earthreason.data.sources import holds_other_form, open_source
 
         root = data_dir or _folder_from_environment()
         if root is None:
             root = _download()
-        release = find_release(root)
+        try:
+            release = find_release(root)
+        except DataNotFoundError:
+            if not holds_other_form(root):
+                raise
+            folder = prepared_root() / f"folder-{_folder_key(root)}-{FORMAT}" / "earthreason"
+            return _prepare_once(folder, self.name, folder.parent.name, lambda: _records_of(open_source(root)))
         key = f"{fingerprint(release)}-{FORMAT}"
         folder = prepared_root() / f"release-{key}" / "earthreason"
-        return _prepare_once(folder, self.name, key, lambda: release_records(release))
+        return _prepare_once(folder, self.name, key, lambda: release_records(release), OFFICIAL)
 
     def is_available(self) -> bool:
         root = _folder_from_environment()
@@ -124,9 +143,10 @@ def _download() -> Path:
     except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
         raise DataNotFoundError(
             f"the EarthReason release is not here and {HUB_ID} could not be fetched from the Hub "
-            f"({type(error).__name__}). Either download and unzip it yourself and say where it is (data_dir=..., or "
-            f"{DATA_VARIABLE}=FOLDER holding train/, val/ and test/ with images/, labels/ and QAs/), or start with the "
-            'built-in synthetic scenes: load_dataset("earthreason", "sample")'
+            f"({type(error).__name__}). Either download and unzip it yourself and say where it is (--data-dir FOLDER, "
+            f"data_dir=FOLDER in Python, or {DATA_VARIABLE}=FOLDER, holding train/, val/ and test/ with images/, "
+            "labels/ and QAs/), or start with the built-in synthetic scenes: `sample` on the command line, "
+            'load_dataset("earthreason", "sample") in Python'
         ) from error
     from earthreason.data.archives import extract_archives
 
@@ -144,14 +164,16 @@ class FolderConfig:
         from earthreason.data import referring
 
         if data_dir is None:
-            raise DataNotFoundError(f'{self.name} is read from a folder: load_dataset("earthreason", "{self.name}", '
-                                    "data_dir=FOLDER)")  # fmt: skip
+            raise DataNotFoundError(
+                f"{self.name} is read from a folder of yours: --config {self.name} --data-dir FOLDER, or the folder "
+                "itself where a command takes SRC; in Python "
+                f'load_dataset("earthreason", "{self.name}", data_dir=FOLDER)'
+            )
         key = f"{_folder_key(data_dir)}-{FORMAT}"
         folder = prepared_root() / f"{self.name}-{key}" / "earthreason"
 
         def records() -> Records:
-            source = getattr(referring, self.reader)(data_dir)
-            return {split: source.read(split) for split in source.counts}, source.counts
+            return _records_of(getattr(referring, self.reader)(data_dir))
 
         return _prepare_once(folder, self.name, key, records)
 

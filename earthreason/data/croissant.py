@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from earthreason.data.about import About
+
 _CONTEXT: dict[str, Any] = {
     "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
     "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
@@ -30,8 +32,8 @@ _FIELDS = {
 }
 
 
-def describe(folder: Path, name: str, description: str, licence: str, url: str) -> dict[str, Any]:
-    """Metadata of the parquet files below `folder`, with their checksums."""
+def describe(folder: Path, description: str, about: About) -> dict[str, Any]:
+    """Metadata of the parquet files below `folder`, with their checksums; what is not known of the set is left out."""
     files = sorted(path for path in folder.rglob("*.parquet"))
     objects = [
         {
@@ -57,18 +59,17 @@ def describe(folder: Path, name: str, description: str, licence: str, url: str) 
         }
         for split in splits
     ]
+    creator = None if about.creator is None else {"@type": "Organization", "name": about.creator}
+    known = {"url": about.url, "datePublished": about.published, "creator": creator, "citeAs": about.citation}
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": name,
-        "description": description,
-        "license": licence,
-        "url": url,
+        "name": about.title,
+        "description": f"{description} {about.origin}",
+        "license": about.licence,
         "version": "1.0.0",
-        "datePublished": "2025-05-04",
-        "creator": {"@type": "Organization", "name": "earth-insights"},
-        "citeAs": "SegEarth-R1: Geospatial Pixel Reasoning via Large Language Model, arXiv 2504.09644",
+        **{key: value for key, value in known.items() if value is not None},
         "distribution": [*objects, *sets],
         "recordSet": [_records(split) for split in splits],
     }

@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.croissant import describe
 from earthreason.data.pictures import mask_of
 from earthreason.data.prepared import write_prepared
 from earthreason.data.release import ON_DISK
 from earthreason.data.schema import Record
-from earthreason.data.sources import Source
+from earthreason.data.sources import Configured, Source
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json
 from earthreason.masks.rle import encode_mask, rle_area
 
-_LICENCE = "https://spdx.org/licenses/Apache-2.0.html"
-_URL = "https://huggingface.co/datasets/earth-insights/EarthReason"
 SHARD = 1000
 """Samples in a tar file."""
 Progress = Callable[[int], object]
@@ -33,11 +32,26 @@ class Format:
 
     name: str
     summary: str
-    write: Callable[[Source, Path, Progress], None]
+    write: Callable[[Source, Path, Progress, About], None]
 
 
-def export(source: Source, form: str, out: Path, progress: Progress = lambda _: None) -> None:
+def about_of(source: Source) -> About:
+    """What is known of a set: of the official release and of the synthetic scenes all of it, of other data nothing."""
+    config = source.config if isinstance(source, Configured) else ""
+    return {"default": OFFICIAL, "sample": SYNTHETIC}.get(config, OWN_DATA)
+
+
+def export(
+    source: Source, form: str, out: Path, progress: Progress = lambda _: None, about: About | None = None
+) -> None:
     """Write a source as `parquet`, `release`, `coco` or `webdataset`. The folder appears when it is complete.
+
+    Args:
+        source: the samples.
+        form: name of the format.
+        out: folder to write.
+        progress: called with 1 after every sample.
+        about: what card and metadata of `parquet` say of the set; by default `about_of` the source.
 
     Raises:
         UnknownNameError: no such format.
@@ -47,7 +61,7 @@ def export(source: Source, form: str, out: Path, progress: Progress = lambda _: 
         raise UnknownNameError("format", form, FORMATS)
     refuse_taken(out)
     with atomic_path(out) as folder:
-        FORMATS[form].write(source, folder, progress)
+        FORMATS[form].write(source, folder, progress, about or about_of(source))
 
 
 def suffix_of(record: Record) -> str:
@@ -66,15 +80,14 @@ def facts_of(record: Record) -> dict[str, Any]:
     return {key: value for key, value in vars(record).items() if key not in ("image", "mask")}
 
 
-def _write_parquet(source: Source, folder: Path, progress: Progress) -> None:
+def _write_parquet(source: Source, folder: Path, progress: Progress, about: About) -> None:
     splits = {split: _counted(source, split, progress) for split in source.counts}
-    write_prepared(folder, "default", splits, source.counts)
+    write_prepared(folder, "default", splits, source.counts, about=about)
     description = "Overhead images, implicit questions and the mask of the region that answers them, or nothing."
-    metadata = describe(folder, "EarthReason", description, _LICENCE, _URL)
-    write_json(folder / "croissant.json", metadata)
+    write_json(folder / "croissant.json", describe(folder, description, about))
 
 
-def _write_release(source: Source, folder: Path, progress: Progress) -> None:
+def _write_release(source: Source, folder: Path, progress: Progress, _about: About) -> None:
     for split in source.counts:
         root = folder / ON_DISK.get(split, split)
         for part in ("images", "labels", "QAs"):
@@ -106,7 +119,7 @@ def file_stem(sample_id: str) -> str:
     return sample_id
 
 
-def _write_coco(source: Source, folder: Path, progress: Progress) -> None:
+def _write_coco(source: Source, folder: Path, progress: Progress, _about: About) -> None:
     categories: dict[str, int] = {}
     for split in source.counts:
         images: list[dict[str, Any]] = []
@@ -127,7 +140,7 @@ def _write_coco(source: Source, folder: Path, progress: Progress) -> None:
         write_json(folder / "annotations" / f"{split}.json", table, indent=None)
 
 
-def _write_webdataset(source: Source, folder: Path, progress: Progress) -> None:
+def _write_webdataset(source: Source, folder: Path, progress: Progress, _about: About) -> None:
     folder.mkdir()
     for split, count in source.counts.items():
         records = _counted(source, split, progress)
@@ -169,6 +182,6 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
     except Exception as error:  # the Hub client raises many kinds: offline, refused, no token
         raise EarthReasonError(
             f"{repository} was not uploaded ({type(error).__name__}: {str(error).splitlines()[0]}); {folder} is whole. "
-            "Log in with `hf auth login` and try again"
+            f"Log in with `hf auth login` and upload it: hf upload {repository} {folder} --repo-type dataset"
         ) from error
     return str(address)

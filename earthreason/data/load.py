@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from earthreason.data.configs import CONFIGS, get_config
 from earthreason.data.schema import SPLIT_ALIASES, SPLITS
-from earthreason.errors import UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
@@ -54,6 +54,7 @@ def resolve_split(split: Any) -> Any:
 
     Raises:
         UnknownNameError: a name is not a split.
+        EarthReasonError: a slice is none.
     """
     if isinstance(split, list | tuple):
         return [resolve_split(part) for part in split]
@@ -67,7 +68,17 @@ def resolve_split(split: Any) -> Any:
         if known not in SPLITS:
             raise UnknownNameError("split", name, [*SPLITS, *SPLIT_ALIASES])
         parts.append(known + part.strip()[len(name) :])
-    return "+".join(parts)
+    return _checked("+".join(parts), split)
+
+
+def _checked(resolved: str, given: str) -> str:
+    from datasets import ReadInstruction
+
+    try:
+        ReadInstruction.from_spec(resolved)
+    except (ValueError, AssertionError):
+        raise EarthReasonError(f"{given!r} is no split; write test, test[:10], test[10%:20%] or val+test") from None
+    return resolved
 
 
 def _with_split_names(method: Callable[..., Any], split: Any = None, **kwargs: Any) -> Any:

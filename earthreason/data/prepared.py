@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
+from earthreason.data.about import OWN_DATA, About
 from earthreason.data.schema import Record, features
 from earthreason.files import atomic_path
 
@@ -20,8 +21,7 @@ ROWS_PER_FILE = 400
 """Streaming workers share a split by files, so a split is cut into several."""
 
 _CARD = """---
-license: other
-license_name: see-below
+{licence_lines}
 task_categories:
 - image-segmentation
 - visual-question-answering
@@ -37,7 +37,7 @@ configs:
   data_files:
 {files}---
 
-# EarthReason ({config})
+# {title}
 
 Written by the `earthreason` package. One row per image: an overhead image, the binary mask of the region that answers
 its questions, the questions and the answers.
@@ -54,8 +54,7 @@ its questions, the questions and the answers.
 
 Rows: {counts}.
 
-EarthReason was published with SegEarth-R1 (arXiv 2504.09644) under Apache-2.0. Its images come from Million-AID and
-fMoW, whose own terms apply to the images. Synthetic scenes are free of either.
+Licence: {licence}. {origin}
 """
 
 
@@ -65,6 +64,7 @@ def write_prepared(
     splits: Mapping[str, Iterable[Record]],
     row_counts: Mapping[str, int],
     data: str = "data",
+    about: About = OWN_DATA,
 ) -> None:
     """Write a prepared folder atomically: an interrupted run leaves nothing.
 
@@ -75,6 +75,7 @@ def write_prepared(
         row_counts: rows of each split, to number its files.
         data: name of the folder of the parquet files. The cache of `datasets` knows a dataset by the names in its
             card only, so different content under one dataset name needs different names here.
+        about: what the card says of the set.
     """
     import pyarrow.parquet as pq
     from pyarrow import Table
@@ -95,7 +96,10 @@ def write_prepared(
         counts = ", ".join(f"{split} {row_counts[split]:,}" for split in splits)
         total = sum(row_counts[split] for split in splits)
         size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
-        card = _CARD.format(config=config, files=files_yaml, counts=counts, size=size)
+        card = _CARD.format(
+            config=config, files=files_yaml, counts=counts, size=size, licence_lines=about.licence_lines,
+            title=about.title, licence=about.licence, origin=about.origin,
+        )  # fmt: skip
         (temporary / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -217,6 +217,16 @@ class ReasonSeg:
             yield make_record(f"{split}_{path.stem}", image, mask, texts, source="ReasonSeg", extra=extra)
 
 
+def holds_pictures_with_json(root: Path) -> bool:
+    """Whether a folder, or one right below it, has NAME.json with a picture of that name beside it."""
+    return any(
+        path.with_suffix(suffix).is_file()
+        for pattern in ("*.json", "*/*.json")
+        for path in root.glob(pattern)
+        for suffix in IMAGE_SUFFIXES
+    )
+
+
 def _draw_shapes(shapes: list[dict[str, Any]], height: int, width: int) -> np.ndarray:
     canvas = Image.new("1", (width, height))
     draw = ImageDraw.Draw(canvas)

@@ -45,7 +45,9 @@ def find_release(root: Path) -> Path:
     """
     root = Path(root)
     if not root.is_dir():
-        raise DataNotFoundError(f"there is no folder {root}; data_dir is the folder of the unzipped release")
+        raise DataNotFoundError(
+            f"there is no folder {root}; --data-dir (data_dir in Python) is the folder of the unzipped release"
+        )
     for candidate in (root, *sorted(p for p in root.rglob("*") if p.is_dir())):
         if any(split_folder(candidate, split) for split in SPLITS):
             return candidate

@@ -16,7 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from earthreason.data.pictures import mask_of
-from earthreason.data.referring import RRSISD, ReasonSeg, RefSegRS, make_record, mask_of_annotation
+from earthreason.data.referring import (
+    RRSISD,
+    ReasonSeg,
+    RefSegRS,
+    holds_pictures_with_json,
+    make_record,
+    mask_of_annotation,
+)
 from earthreason.data.release import find_release, list_samples, read_split
 from earthreason.data.schema import SPLITS, Record, extra_keys, record_of_row
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
@@ -194,6 +201,7 @@ class Configured:
 
         from earthreason.data.load import load_dataset
 
+        self.config = config
         loaded = load_dataset("earthreason", config, data_dir=data_dir)
         self._splits = {
             split: rows.cast_column("image", Image(decode=False)).cast_column("mask", Image(decode=False))
@@ -260,12 +268,17 @@ _FOLDER_READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Source]], 
     (lambda p: any(p.rglob("output_phrase_train.txt")), RefSegRS),
     (lambda p: any(p.rglob("*.parquet")), Parquet),
     (lambda p: any(p.glob("*.tar")), WebDataset),
-    (lambda p: any(p.glob("*.json")) or any(p.glob("*/*.json")), ReasonSeg),
+    (holds_pictures_with_json, ReasonSeg),
     (lambda p: True, Release),
 )
 _FILE_READERS: dict[str, Callable[[Path], Source]] = {
     ".parquet": Parquet, ".jsonl": JSONLines, ".json": COCO, ".tar": WebDataset,
 }  # fmt: skip
+
+
+def holds_other_form(folder: Path) -> bool:
+    """Whether a folder holds samples in another form than the release's."""
+    return folder.is_dir() and next(reader for matches, reader in _FOLDER_READERS if matches(folder)) is not Release
 
 
 def open_source(source: str | Path) -> Source:

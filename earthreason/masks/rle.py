@@ -19,17 +19,22 @@ MAX_SIDE = 100_000
 
 
 def encode_mask(mask: np.ndarray) -> RLE:
-    """Encode a (height, width) mask; any non-zero element is foreground.
+    """Encode a (height, width) mask; any non-zero element is foreground. Floats must be 0 or 1: they may be logits.
 
     >>> encode_mask(np.array([[0, 1], [0, 1]]))
     {'size': [2, 2], 'counts': '22'}
 
     Raises:
-        RLEError: the array is not two-dimensional or has no pixels.
+        RLEError: the array is not two-dimensional, has no pixels, or holds other floats than 0 and 1.
     """
     array = np.asarray(mask)
     if array.ndim != 2 or array.size == 0:
         raise RLEError(f"a mask has shape (height, width); this array has shape {array.shape}")
+    if array.dtype.kind == "f" and not ((array == 0) | (array == 1)).all():
+        raise RLEError(
+            "a mask of floats holds 0 and 1 only, this one other values, such as logits or probabilities; threshold "
+            "it first: `mask > 0` for logits, `mask > 0.5` for probabilities"
+        )
     encoded = coco.encode(np.asfortranarray(array != 0, dtype=np.uint8))
     return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))
 

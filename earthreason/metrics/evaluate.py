@@ -307,9 +307,10 @@ def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol
     listed = ", ".join(name_key(key) for key in unanswered[:3])
     dots = ", ..." if len(unanswered) > 3 else ""
     asked = {"first": "its first question", "random": "one question, drawn by seed", "all": "every question"}
+    remedy = "" if protocol.questions == "first" else " with `predict --questions all`"
     return (
         f"{len(unanswered)} unanswered, of {samples} samples each asked {asked[protocol.questions]}: {listed}{dots}; "
-        "predict them, or score them as empty with --missing empty"
+        f"predict them{remedy}, or score them as empty with --missing empty"
     )
 
 

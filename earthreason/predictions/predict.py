@@ -6,9 +6,11 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Literal
 
-from earthreason.errors import EarthReasonError
+import numpy as np
+
+from earthreason.errors import EarthReasonError, RLEError
 from earthreason.masks.rle import encode_mask
-from earthreason.types import Prediction, Predictor, Sample
+from earthreason.types import RLE, Prediction, Predictor, Sample
 
 Questions = Literal["first", "all"]
 
@@ -23,7 +25,7 @@ def predict_samples(
     """Predict every sample, lazily, in order, except the sample ids and question indices to `skip`.
 
     Raises:
-        EarthReasonError: the predictor returned a wrong number of masks or a mask of another size.
+        EarthReasonError: the predictor returned a wrong number of masks, a mask of another size, or what is no mask.
     """
     pairs = (
         (sample, index)
@@ -41,5 +43,14 @@ def predict_samples(
                     f"the predictor returned a {mask.shape} mask for sample {sample.sample_id!r} of height "
                     f"{sample.height} and width {sample.width}; masks are (height, width) at the image's size"
                 )
-            segmentation = encode_mask(mask) if mask is not None and mask.any() else None
-            yield Prediction(sample.sample_id, segmentation, question_index=index)
+            yield Prediction(sample.sample_id, _encode(mask, sample.sample_id), question_index=index)
+
+
+def _encode(mask: np.ndarray | None, sample_id: str) -> RLE | None:
+    """The mask as RLE; None where it marks nothing."""
+    if mask is None or not mask.any():
+        return None
+    try:
+        return encode_mask(mask)
+    except RLEError as error:
+        raise EarthReasonError(f"the predictor's mask for sample {sample_id!r}: {error}") from None

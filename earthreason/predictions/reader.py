@@ -97,11 +97,11 @@ def _holds_masks(path: Path) -> bool:
 
 
 def open_predictions(path: Path | str) -> PredictionsFile:
-    """Open a predictions file (JSON, JSONL, folder or zip of PNGs) without reading its masks.
+    """Open a predictions file (JSON, JSONL, folder or zip of PNGs) and read as far as its first prediction.
 
     Raises:
         DataNotFoundError: there is nothing at `path`.
-        PredictionsError: its `info` is not what it should be.
+        PredictionsError: its `info` is not what it should be, or nothing in it is a prediction.
     """
     path = Path(path)
     if not path.exists():
@@ -113,7 +113,11 @@ def open_predictions(path: Path | str) -> PredictionsFile:
         grid = Grid.parse(str(info.get("grid", "native")))
     except EarthReasonError as error:
         raise PredictionsError(str(path), [f"info.grid: {error}"]) from None
-    return PredictionsFile(path, grid, info)
+    opened = PredictionsFile(path, grid, info)
+    faults: list[str] = []
+    if next(opened.read(faults), None) is None and faults:
+        raise PredictionsError(opened.source, faults)
+    return opened
 
 
 def _read_info(path: Path) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.errors import EarthReasonError
-from earthreason.files import atomic_path
+from earthreason.files import atomic_path, refuse_folder
 from earthreason.types import Prediction
 
 
@@ -25,6 +25,17 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
     return record
 
 
+def check_name(path: Path) -> None:
+    """Refuse a name that predictions cannot be written to, before anything slow is done.
+
+    Raises:
+        EarthReasonError: it ends in neither `.json` nor `.jsonl`, or is a folder's.
+    """
+    if path.suffix not in (".json", ".jsonl"):
+        raise EarthReasonError(f"{path}: predictions are written as .json or .jsonl; name the file so")
+    refuse_folder(path)
+
+
 def write_predictions(path: Path, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None) -> int:
     """Write predictions one at a time, atomically; return how many.
 
@@ -37,8 +48,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction], info: Mappi
         EarthReasonError: the ending is neither.
     """
     path = Path(path)
-    if path.suffix not in (".json", ".jsonl"):
-        raise EarthReasonError(f"{path}: predictions are written as .json or .jsonl; name the file so")
+    check_name(path)
     lines = path.suffix == ".jsonl"
     head = json.dumps(dict(info or {}), ensure_ascii=False, allow_nan=False)
     written = 0

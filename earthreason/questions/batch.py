@@ -1,7 +1,7 @@
 """The Batch API: all requests that are ready go as one file, answers come within a day at half the price.
 
 A sample's stages depend on each other, so a run takes three batches; each call of `advance` collects what is finished
-and submits what has become possible.
+and submits what has become possible, in as many batches as the provider's limit of a file asks for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,13 +17,15 @@ from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
 from earthreason.questions.client import Client, parse
 from earthreason.questions.ledger import Call, Ledger, now
-from earthreason.questions.pipeline import Outcome, Run, RunConfig
+from earthreason.questions.pipeline import Outcome, Queued, Run, RunConfig, check_priced, dearest, over_budget
 from earthreason.questions.pricing import Prices
 from earthreason.questions.stages import picture_urls
 from earthreason.questions.types import Absence, Judgement, Proposal, Rewriting, Usage
 
 logger = logging.getLogger("earthreason.questions")
 DISCOUNT = 0.5
+MAX_BYTES, MAX_REQUESTS = 200_000_000, 50_000
+"""Of one batch file, as OpenAI documents it (200 MB)."""
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 _REPLIES = {reply.__name__: reply for reply in (Proposal, Absence, Rewriting, Judgement)}
 _ENDED = ("completed", "expired", "cancelled", "failed")
@@ -34,9 +37,9 @@ class Progress:
 
     Attributes:
         collected: answers taken in.
-        submitted: requests sent, in a new batch.
+        submitted: requests sent, in new batches.
         running: batches that are not finished, with their state.
-        outcome: of the samples.
+        outcome: of the samples; `stopped` says if the budget left requests unsent.
     """
 
     collected: int
@@ -49,33 +52,77 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Cli
     """Collect finished batches, carry every sample as far as it goes, submit the requests that lack an answer.
 
     Raises:
-        EarthReasonError: the server refuses, or does not know batches.
+        EarthReasonError: the server refuses, or does not know batches; or a budget is set and a model has no price.
     """
     import openai
 
+    check_priced(config, client.prices)
     try:
         collected, running = await _collect(ledger, client)
         run = Run(config, ledger, None)
         outcome = await run.generate(source)
-        in_flight = {key for requests in ledger.open_batches().values() for key in requests}
+        in_flight = {key: told for requests in ledger.open_batches().values() for key, told in requests.items()}
         waiting = {key: queued for key, queued in run.queued.items() if key not in in_flight}
-        if waiting:
-            lines, told = [], {}
-            for key, queued in waiting.items():
-                body = queued.request.body(picture_urls(queued.record, queued.request.pictures))
-                lines.append(json.dumps({"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}))
-                told[key] = {"sample_id": queued.record.sample_id, "stage": queued.stage, "prompt": queued.prompt,
-                             "model": queued.request.model, "reply": queued.request.reply.__name__}  # fmt: skip
-            content = io.BytesIO("\n".join(lines).encode())
-            file = await client.openai.files.create(file=("requests.jsonl", content), purpose="batch")
-            batch = await client.openai.batches.create(
-                input_file_id=file.id, endpoint=_ENDPOINT, completion_window="24h"
-            )
+        reserved = sum(told.get("dearest", 0.0) for told in in_flight.values())
+        affordable = _affordable(waiting, config.max_usd, ledger.spent() + reserved, client.prices)
+        if len(affordable) < len(waiting):
+            outcome.stopped = over_budget(config.max_usd or 0.0)
+        for lines, keys in _files(affordable):
+            batch = await _submit(client, b"\n".join(lines))
+            told = {key: _told(affordable[key], client.prices) for key in keys}
             ledger.record_batch(batch.id, "submitted", told)
             running[batch.id] = batch.status
     except openai.OpenAIError as error:
         raise EarthReasonError(f"the batch could not go on: {str(error).splitlines()[0]}; run again") from None
-    return Progress(collected, len(waiting), running, outcome)
+    return Progress(collected, len(affordable), running, outcome)
+
+
+def _dearest(queued: Queued, prices: Prices) -> float:
+    """A batch asks once, at its discount."""
+    return DISCOUNT * dearest(queued.request, queued.record, prices, attempts=1)
+
+
+def _affordable(
+    waiting: Mapping[str, Queued], max_usd: float | None, spent: float, prices: Prices
+) -> dict[str, Queued]:
+    """The requests, in their order, up to the one that could exceed the budget."""
+    found: dict[str, Queued] = {}
+    for key, queued in waiting.items():
+        spent += _dearest(queued, prices)
+        if max_usd is not None and spent > max_usd:
+            break
+        found[key] = queued
+    return found
+
+
+def _files(requests: Mapping[str, Queued]) -> Iterator[tuple[list[bytes], list[str]]]:
+    """Lines of batch files within the provider's limits, and the keys of their requests; one file in memory."""
+    lines: list[bytes] = []
+    keys: list[str] = []
+    size = 0
+    for key, queued in requests.items():
+        body = queued.request.body(picture_urls(queued.record, queued.request.pictures))
+        line = json.dumps({"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}).encode()
+        if keys and (size + len(line) + 1 > MAX_BYTES or len(keys) == MAX_REQUESTS):
+            yield lines, keys
+            lines, keys, size = [], [], 0
+        lines.append(line)
+        keys.append(key)
+        size += len(line) + 1
+    if keys:
+        yield lines, keys
+
+
+def _told(queued: Queued, prices: Prices) -> dict[str, Any]:
+    """What the ledger keeps of a request, to understand its answer and to count what it may still cost."""
+    return {"sample_id": queued.record.sample_id, "stage": queued.stage, "prompt": queued.prompt,
+            "model": queued.request.model, "reply": queued.request.reply.__name__,
+            "dearest": _dearest(queued, prices)}  # fmt: skip
+
+
+async def _submit(client: Client, content: bytes) -> Any:
+    file = await client.openai.files.create(file=("requests.jsonl", io.BytesIO(content)), purpose="batch")
+    return await client.openai.batches.create(input_file_id=file.id, endpoint=_ENDPOINT, completion_window="24h")
 
 
 async def _collect(ledger: Ledger, client: Client) -> tuple[int, dict[str, str]]:
@@ -100,7 +147,7 @@ async def _collect(ledger: Ledger, client: Client) -> tuple[int, dict[str, str]]
     return collected, running
 
 
-def _call_of(entry: dict[str, Any], told: dict[str, str], prices: Prices) -> Call | None:
+def _call_of(entry: dict[str, Any], told: dict[str, Any], prices: Prices) -> Call | None:
     response = entry.get("response") or {}
     body = response.get("body") or {}
     if response.get("status_code") != 200 or not body.get("choices"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 logger = logging.getLogger("earthreason.questions")
+_NO_KEY = "none"
+"""Sent to a server of one's own when there is no key: local servers want none, the client library wants one."""
 _RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
 
 
@@ -30,7 +33,7 @@ class ClientConfig:
 
     Attributes:
         base_url: of any OpenAI-compatible server; None is OpenAI's own.
-        api_key: None reads OPENAI_API_KEY.
+        api_key: None reads OPENAI_API_KEY, which a server at `base_url` may do without.
         concurrency: requests in flight.
         timeout: seconds a request may take.
         attempts: of one request, over rate limits and server errors.
@@ -124,19 +127,21 @@ class Client:
         """Set up the connection.
 
         Raises:
-            EarthReasonError: there is no key.
+            EarthReasonError: there is no key, and no server of one's own.
         """
         from openai import AsyncOpenAI, OpenAIError
 
         self.config, self.prices = config, prices
+        self._told_of_trouble = False
         self._slots = asyncio.Semaphore(config.concurrency)
+        key = config.api_key or os.environ.get("OPENAI_API_KEY") or (_NO_KEY if config.base_url else None)
         try:
             self.openai: AsyncOpenAI = AsyncOpenAI(
-                base_url=config.base_url, api_key=config.api_key, timeout=config.timeout, max_retries=0
+                base_url=config.base_url, api_key=key, timeout=config.timeout, max_retries=0
             )
         except OpenAIError:
             raise EarthReasonError(
-                "no key for the model server: set OPENAI_API_KEY (any text will do for a local server that wants none)"
+                "no key for the model server: set OPENAI_API_KEY, or name a server of your own with --base-url"
             ) from None
 
     async def __aenter__(self) -> Client:
@@ -200,13 +205,18 @@ class Client:
             except (ValueError, TypeError) as error:  # a reply that is no JSON
                 reason, wait = f"unreadable reply ({type(error).__name__})", None
             if attempt == self.config.attempts:
-                message = f"the model server failed {attempt} times, last with {reason}; run again to go on"
+                message = f"{self.openai.base_url} failed {attempt} times, last with {reason}; run again to go on"
                 raise EarthReasonError(message)
             backoff = random.uniform(0.5, 1) * 0.5 * 2**attempt
             pause = min(self.config.longest_wait, backoff if wait is None else wait)
-            logger.debug("%s; again in %.1f s", reason, pause)
+            self._tell(f"{self.openai.base_url}: {reason}; trying again in {pause:.1f} s")
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _tell(self, trouble: str) -> None:
+        """Warn of the first trouble, so that waiting is not silent; the rest, perhaps hundreds, is for -v."""
+        logger.log(logging.DEBUG if self._told_of_trouble else logging.WARNING, "%s", trouble)
+        self._told_of_trouble = True
 
 
 def _asked_to_wait(error: Any) -> float | None:

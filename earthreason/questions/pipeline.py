@@ -145,8 +145,11 @@ class Run:
         """Finish every sample, `concurrency` at a time; what the ledger knows is not asked again.
 
         Raises:
-            EarthReasonError: the server refuses or stays away; what was answered is kept.
+            EarthReasonError: the server refuses or stays away, what was answered is kept; or a budget is set and a
+                model has no price.
         """
+        if self.client is not None:
+            check_priced(self.config, self.client.prices)
         outcome = Outcome()
         samples = islice(read_all(source), self.config.limit)
         workers = self.client.config.concurrency if self.client else 1
@@ -234,7 +237,7 @@ class Run:
         assert self.client is not None
         expected = dearest(request, record, self.client.prices)
         if self.config.max_usd is not None and self.ledger.spent() + self._reserved + expected > self.config.max_usd:
-            raise OverBudget(f"stopped before ${self.config.max_usd:g} would be exceeded; raise --max-usd to go on")
+            raise OverBudget(over_budget(self.config.max_usd))
         self._reserved += expected
         try:
             answer, usage = await self.client.ask(request, picture_urls(record, request.pictures), key)
@@ -248,11 +251,34 @@ class Run:
         return call
 
 
-def dearest(request: Request, record: Record, prices: Prices) -> float:
-    """What a request may cost at most, roughly: its text, its pictures, a long answer, and all of it again."""
+def over_budget(max_usd: float) -> str:
+    """Why a run stops early."""
+    return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to go on"
+
+
+def check_priced(config: RunConfig, prices: Prices) -> None:
+    """Refuse a budget that could not hold.
+
+    Raises:
+        EarthReasonError: there is a budget, and a model of a stage has no price.
+    """
+    models = (config.stages.propose, config.stages.rewrite, config.stages.judge)
+    unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
+    if config.max_usd is not None and unpriced:
+        raise EarthReasonError(
+            f"--max-usd cannot hold: no price is known for {', '.join(unpriced)}. Give --prices with what it costs (0 "
+            "for a server of your own), or leave --max-usd out"
+        )
+
+
+def dearest(request: Request, record: Record, prices: Prices, attempts: int = 2) -> float:
+    """What a request may cost at most, roughly: its text, its pictures, a long answer, and all of it again.
+
+    0 for a model without a price, which `check_priced` admits without a budget only.
+    """
     price = prices.of(request.model)
     if price is None:
         return 0.0
     pictures = len(request.pictures) * image_tokens(price, record.height, record.width)
     longest = int(request.parameters.get("max_tokens", 1000))
-    return 2 * prices.usd(request.model, text_tokens(request.text) + pictures, longest)
+    return attempts * prices.usd(request.model, text_tokens(request.text) + pictures, longest)

@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from baselines.cli import app as baselines_app
+from earthreason.cli.app import EXTRAS, guard
 from earthreason.cli.main import COMMANDS, app
+from earthreason.data.configs import CONFIGS
+from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions import read_predictions, write_predictions
 from earthreason.types import Prediction
@@ -108,7 +113,7 @@ def test_compare_prints_wins_and_p_values(preds, truth, tmp_path):
 def test_protocols_are_explained():
     result = command("protocols", "grefcoco")
     assert "no-target" in result.stdout
-    assert json.loads(command("protocols", "--json").stdout)[0]["name"] == "segearth-r1"
+    assert json.loads(command("protocols", "--json", "-").stdout)[0]["name"] == "segearth-r1"
 
 
 @pytest.mark.parametrize(
@@ -119,20 +124,102 @@ def test_protocols_are_explained():
         (["eval", "{preds}", "--ground-truth", "nowhere.json"], "no ground-truth file nowhere.json"),
         (["eval", "{preds}", "--config", "sampel"], "did you mean 'sample'"),
         (["eval", "{preds}", "--data-dir", "/nowhere"], "no folder /nowhere"),
+        (["eval", "{preds}", "--config", "sample", "--split", "test[:5"], "'test[:5' is no split"),
+        (["eval", "{preds}", "--ground-truth", "{truth}", "--csv", "{folder}"], "{folder}: is a folder; name a file"),
+        (["eval", "{truth}", "--data-dir", "/nowhere"], "truth.json: 1 error"),
         (["compare", "{preds}"], "at least two"),
         (["protocols", "lysa"], "did you mean 'lisa'"),
+        (["export", "sample", "--format", "coco", "--licence", "MIT", "--out", "{folder}/coco"], "coco has none"),
         (["synth", "--out", "{folder}", "--n", "9"], "not an empty folder"),
         (["synth", "--out", "{folder}/new", "--size", "big"], "give pixels as 512"),
         (["synth", "--out", "{folder}/new", "--size", "20"], "sides go from"),
     ],
 )
-def test_bad_input_is_one_message_and_exit_code_two(arguments, words, preds, tmp_path):
-    filled = [a.format(preds=preds, folder=tmp_path) for a in arguments]
+def test_bad_input_is_one_message_and_exit_code_two(arguments, words, preds, truth, tmp_path):
+    *filled, words = (a.format(preds=preds, truth=truth, folder=tmp_path) for a in [*arguments, words])
     result = command(*filled)
     assert result.returncode == 2, result.stderr
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+def test_eval_can_be_quiet_and_protocols_go_to_a_file(preds, truth, tmp_path):
+    arguments = (str(preds), "--ground-truth", str(truth), "--resamples", "0")
+    code = "from earthreason.cli.main import run_evaluate; run_evaluate()"
+    done = subprocess.run([sys.executable, "-c", code, "-q", *arguments], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = CliRunner().invoke(app, ["protocols", "lisa", "--json", str(tmp_path / "p.json")])
+    assert result.exit_code == 0
+    assert [rules["name"] for rules in json.loads((tmp_path / "p.json").read_text())] == ["lisa"]
+
+
+def test_a_report_leaves_the_json_alone_on_standard_output(release, tmp_path):
+    for arguments in (["verify", str(release)], ["questions", "validate", str(release)]):
+        result = CliRunner().invoke(app, [*arguments, "--json", "-", "--report", str(tmp_path / "page")])
+        assert result.exit_code in (0, 1), result.output
+        assert json.loads(result.stdout)
+        assert "page: " in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "earthreason", "protocols"], cwd=ROOT, stdout=full, text=True,
+                              stderr=subprocess.PIPE, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: cannot write: No space left on device\n"
+
+
+def test_what_an_extra_brings_is_asked_for_by_the_extras_name(capsys, monkeypatch):
+    def run():
+        raise ModuleNotFoundError("No module named 'fastapi'", name="fastapi.routing")
+
+    monkeypatch.setattr(sys, "argv", ["/somewhere/annotation_tools/__main__.py"])
+    with pytest.raises(SystemExit) as caught:
+        guard(run)
+    assert caught.value.code == 2
+    assert "comes with annotation or leaderboard: pip install -e '.[annotation]'" in capsys.readouterr().err
+
+    def broken():
+        raise ModuleNotFoundError("No module named 'nonsense'", name="nonsense")
+
+    with pytest.raises(ModuleNotFoundError):
+        guard(broken)
+
+
+def test_the_extras_of_the_error_are_those_of_the_project():
+    modules = {"pyyaml": "yaml", "psycopg[binary]": "psycopg", "python-multipart": "python_multipart",
+               "scikit-learn": "sklearn", "opencv-python-headless": "cv2"}  # fmt: skip
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra, named in EXTRAS.items():
+        distributions = {requirement.split(">")[0] for requirement in declared[extra]} - {"huggingface_hub"}
+        assert {modules.get(name, name) for name in distributions} == set(named)
+
+
+def test_help_names_every_configuration_and_suite():
+    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["eval", "--help"]).output
+    for name in CONFIGS:
+        assert f"'{name}'" in told
+    suites = CliRunner(env={"COLUMNS": "300"}).invoke(baselines_app, ["compare", "--help"]).output
+    for path in (ROOT / "configs" / "suites").glob("*.yaml"):
+        assert path.stem in suites
+
+
+def test_predict_and_segment_refuse_before_anything_is_loaded(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    segment = ["segment", str(tmp_path / "a.png"), "where?", "--checkpoint", "nowhere", "--out"]
+    for arguments, words in (
+        (["predict", "--model", "centre", "--data-dir", "/nowhere", "--out", "preds.txt"], ".json or .jsonl"),
+        (["predict", "--model", "centre", "--data-dir", "/nowhere", "--out", "."], ".json or .jsonl"),
+        ([*segment, str(tmp_path)], "is a folder; name a file"),
+        (["segment", str(tmp_path / "b.png"), *segment[2:], "o.png"], "there is no picture"),
+        (["segment", str(tmp_path / "a.png"), " ", *segment[3:], "o.png"], "the question is empty"),
+    ):
+        result = CliRunner().invoke(baselines_app, arguments)
+        assert isinstance(result.exception, EarthReasonError), result.output
+        assert words in str(result.exception)
 
 
 def test_synth_writes_a_set(tmp_path):

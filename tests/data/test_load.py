@@ -123,7 +123,7 @@ def test_split_expressions_are_understood():
 
 
 def test_the_sample_takes_no_data_dir(tmp_path):
-    with pytest.raises(DataNotFoundError, match="takes no data_dir"):
+    with pytest.raises(DataNotFoundError, match="takes no data_dir .--data-dir"):
         earthreason.load_dataset("earthreason", "sample", data_dir=tmp_path)
 
 

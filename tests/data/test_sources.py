@@ -17,8 +17,11 @@ from typer.testing import CliRunner
 
 from earthreason import load_dataset
 from earthreason.cli.main import app
-from earthreason.data.exports import FORMATS, export
+from earthreason.data.about import OFFICIAL, OWN_DATA
+from earthreason.data.croissant import describe
+from earthreason.data.exports import FORMATS, about_of, export, push_to_hub
 from earthreason.data.pictures import mask_of
+from earthreason.data.prepared import write_prepared
 from earthreason.data.schema import Record, encode_mask_png
 from earthreason.data.sources import find_records, open_source, read_all
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
@@ -115,6 +118,54 @@ def test_croissant_metadata_is_valid_and_its_records_can_be_read(tmp_path):
     expected = next(iter(open_source(out).read("test")))
     assert first["test/sample_id"] == expected.sample_id.encode()
     assert first["test/height"] == expected.height
+
+
+def test_an_export_of_ones_own_data_claims_nothing_of_the_official_release(release, tmp_path):
+    source = open_source(release)
+    export(source, "parquet", tmp_path / "own")
+    export(source, "parquet", tmp_path / "named", about=about_of(source).stated("Harbours", "CC-BY-4.0"))
+    for name, title, licence in (("own", OWN_DATA.title, "unknown"), ("named", "Harbours", "CC-BY-4.0")):
+        card = (tmp_path / name / "README.md").read_text()
+        metadata = json.loads((tmp_path / name / "croissant.json").read_text())
+        assert f"license: {licence.lower()}\n" in card
+        assert f"# {title}\n" in card
+        assert (metadata["name"], metadata["license"]) == (title, licence)
+        assert not {"url", "creator", "citeAs", "datePublished"} & set(metadata)
+        for claim in ("Apache", "Million-AID", "2504.09644", "earth-insights"):
+            assert claim not in card + json.dumps(metadata)
+        assert not mlcroissant.Dataset(jsonld=tmp_path / name / "croissant.json").metadata.ctx.issues.errors
+
+
+def test_card_and_metadata_of_the_official_release_say_the_same(tmp_path):
+    (tmp_path / "set").mkdir()
+    card = write_card(tmp_path / "card", OFFICIAL)
+    metadata = describe(tmp_path / "set", "Images.", OFFICIAL)
+    assert OFFICIAL.licence in card
+    assert "license: other\n" in card
+    assert (metadata["license"], metadata["url"]) == (OFFICIAL.licence, OFFICIAL.url)
+
+
+def write_card(folder, about):
+    write_prepared(folder, "default", {}, {}, about=about)
+    return (folder / "README.md").read_text()
+
+
+def test_a_failed_upload_names_the_command_that_goes_on(tmp_path):
+    with pytest.raises(EarthReasonError, match=f"hf upload me/mine {tmp_path} --repo-type dataset"):
+        push_to_hub(tmp_path, "me/mine")
+
+
+def test_the_folder_of_a_download_is_a_release_whatever_json_lies_beside_it(release):
+    (release / "download.json").write_text("{}")
+    source = open_source(release)
+    assert (source.name, source.counts["train"]) == ("release", 3)
+
+
+@pytest.mark.parametrize("form", ["parquet", "coco", "webdataset"])
+def test_an_export_can_be_scored_against(release, tmp_path, form):
+    export(open_source(release), form, tmp_path / form)
+    rows = load_dataset("earthreason", data_dir=tmp_path / form, split="test")
+    assert rows["sample_id"] == load_dataset("earthreason", data_dir=release, split="test")["sample_id"]
 
 
 def test_exports_refuse_what_they_cannot_do(tmp_path):
@@ -283,7 +334,7 @@ def test_reasonseg_shapes_are_drawn_by_falling_area(tmp_path):
 
 
 def test_referring_sets_need_a_folder():
-    with pytest.raises(DataNotFoundError, match="data_dir=FOLDER"):
+    with pytest.raises(DataNotFoundError, match="--config rrsis-d --data-dir FOLDER.*data_dir=FOLDER"):
         load_dataset("earthreason", "rrsis-d")
 
 

@@ -27,6 +27,13 @@ def test_masks_round_trip(mask):
     assert rle_area(rle) == mask.sum()
 
 
+@pytest.mark.parametrize("value", [0.5, -5.0, 2.0, float("nan"), float("inf")])
+def test_floats_that_are_no_mask_are_refused(value):
+    assert rle_area(encode_mask(np.eye(3))) == 3
+    with pytest.raises(RLEError, match="threshold it first"):
+        encode_mask(np.full((3, 3), value, np.float32))
+
+
 @given(shapes, st.text(alphabet=[chr(c) for c in range(40, 120)], max_size=30))
 @settings(max_examples=3000)
 def test_any_text_is_refused_or_is_what_pycocotools_decodes(shape, counts):

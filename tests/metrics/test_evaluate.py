@@ -98,6 +98,7 @@ def test_all_protocols_say_what_they_lack():
     assert results[0].protocol is SEGEARTH_R1
     reason = next(r.reason for r in results if isinstance(r, NotScored) and r.protocol.name == "geo-r1")
     assert "2 unanswered" in reason
+    assert "predict --questions all" in reason
 
 
 def test_the_random_question_is_drawn_by_the_seed():
@@ -164,6 +165,8 @@ def test_boundary_iou_counts_unanswered_targets_as_missed():
         ({"size": [2, 2], "counts": [4]}, "compressed string"),
         (Image.new("RGB", (9, 6)), "one channel"),
         (np.zeros((2, 2, 2)), "height, width"),
+        (np.where(FIELD, 5.0, -5.0), "threshold it first: `mask > 0` for logits"),
+        (np.full(FIELD.shape, np.nan), "a mask of floats holds 0 and 1 only"),
     ],
 )
 def test_what_is_no_mask_is_told_with_its_sample(mask, words):

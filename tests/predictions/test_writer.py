@@ -59,3 +59,10 @@ def test_wrong_sizes_and_counts_are_refused():
         list(predict_samples(Stub(lambda images: [np.ones((8, 5), bool)] * len(images)), SAMPLES))
     with pytest.raises(EarthReasonError, match="returned 1 masks for 3 questions"):
         list(predict_samples(Stub(lambda images: [None]), SAMPLES))
+
+
+def test_logits_are_refused_and_floats_of_zero_and_one_taken():
+    with pytest.raises(EarthReasonError, match="sample 's0': a mask of floats.*threshold it first"):
+        list(predict_samples(Stub(lambda images: [np.full((5, 8), -5.0)] * len(images)), SAMPLES))
+    (first, *_) = predict_samples(Stub(lambda images: [np.ones((5, 8))] * len(images)), SAMPLES)
+    assert first.segmentation is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from earthreason import load_dataset
 from earthreason.cli.main import app
 from earthreason.data.sources import open_source
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.questions import batch as batch_module
 from earthreason.questions.batch import advance
 from earthreason.questions.client import Client, ClientConfig
 from earthreason.questions.estimate import estimate
@@ -65,6 +67,14 @@ def generate(source, config, ledger, server, **changes):
     async def go():
         async with client_of(server, **changes) as client:
             return await Run(config, ledger, client).generate(source)
+
+    return asyncio.run(go())
+
+
+def advance_once(server, source, config, ledger):
+    async def go():
+        async with client_of(server) as client:
+            return await advance(source, config, ledger, client)
 
     return asyncio.run(go())
 
@@ -147,16 +157,75 @@ def test_the_budget_stops_the_run_before_it_is_exceeded(server, source, tmp_path
 
 def test_batches_carry_every_sample_through_three_rounds(server, source, tmp_path):
     ledger, config = Ledger(tmp_path / "ledger.sqlite"), config_of(limit=8)
-
-    async def go():
-        async with client_of(server) as client:
-            return [await advance(source, config, ledger, client) for _ in range(4)]
-
-    rounds = asyncio.run(go())
+    rounds = [advance_once(server, source, config, ledger) for _ in range(4)]
     assert [step.submitted for step in rounds] == [8, 8, 8, 0]
     assert [step.collected for step in rounds] == [0, 8, 8, 8]
     assert rounds[-1].outcome.done == 8
     assert ledger.spent() == pytest.approx(0.5 * 24 * (1000 * 2.5 + 200 * 10) / 1e6)
+
+
+def test_a_batch_takes_only_what_the_budget_can_pay_with_what_is_in_flight(server, source, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    nothing = advance_once(server, source, config_of(max_usd=0.0, limit=8), ledger)
+    assert (nothing.submitted, server.batches) == (0, {})
+    assert "--max-usd" in nothing.outcome.stopped
+    some = advance_once(server, source, config_of(max_usd=0.02, limit=8), ledger)
+    assert 0 < some.submitted < 8
+    assert "--max-usd" in some.outcome.stopped
+    (told,) = ledger.open_batches().values()
+    assert sum(request["dearest"] for request in told.values()) <= 0.02
+    for batch in server.batches.values():
+        batch["status"] = "in_progress"
+    assert advance_once(server, source, config_of(max_usd=0.02, limit=8), ledger).submitted == 0
+    assert advance_once(server, source, config_of(limit=8), ledger).submitted == 8 - some.submitted
+
+
+@pytest.mark.parametrize("limit", [{"MAX_REQUESTS": 3}, {"MAX_BYTES": 350_000}])
+def test_batches_are_cut_at_the_providers_limit_of_a_file(server, source, tmp_path, monkeypatch, limit):
+    for name, value in limit.items():
+        monkeypatch.setattr(batch_module, name, value)
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    step = advance_once(server, source, config_of(limit=8), ledger)
+    assert step.submitted == 8
+    sizes = [len(requests) for requests in ledger.open_batches().values()]
+    assert len(sizes) == len(step.running) > 1
+    assert sum(sizes) == 8
+    assert max(sizes) <= limit.get("MAX_REQUESTS", 7)
+    assert len(server.files["file-in"]) <= limit.get("MAX_BYTES", 10**9)
+
+
+def test_a_budget_is_refused_where_a_model_has_no_price(server, source, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    for start in (generate, lambda *a: advance_once(a[3], a[0], a[1], a[2])):
+        with pytest.raises(EarthReasonError, match="no price is known for local.*--prices"):
+            start(source, config_of("local", max_usd=1.0, limit=1), ledger, server)
+    assert server.served == []
+
+
+def test_the_estimate_of_a_model_without_a_price_is_unknown_not_nothing(tmp_path):
+    result = CliRunner().invoke(app, ["questions", "generate", "sample", "--out", str(tmp_path / "run"), "--limit", "1",
+                                      "--model", "foo", "--dry-run"])  # fmt: skip
+    assert "unknown, there is no price for foo" in result.output
+    assert "$0.00" not in result.output
+
+
+def test_waiting_for_a_dead_server_is_told_once_with_its_address(source, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)  # a server of one's own needs none
+    heard, handler = [], logging.Handler()
+    handler.emit = heard.append
+    monkeypatch.setattr(logging.getLogger("earthreason.questions"), "handlers", [handler])
+    address = "http://127.0.0.1:9/v1"
+
+    async def go():
+        settings = ClientConfig(base_url=address, attempts=3, longest_wait=0.01)
+        async with Client(settings, load_prices()) as client:
+            await Run(config_of(limit=1), Ledger(tmp_path / "l.sqlite"), client).generate(source)
+
+    with pytest.raises(EarthReasonError, match=f"{address}.*failed 3 times"):
+        asyncio.run(go())
+    warned = [record.getMessage() for record in heard if record.levelname == "WARNING"]
+    assert len(warned) == 1
+    assert address in warned[0]
 
 
 def shell(arguments, **extra):

@@ -99,6 +99,13 @@ def test_out_of_memory_halves_the_batch_and_says_so(predictor, monkeypatch, capl
     assert "batches of 1" in caplog.text
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_here_is_told_before_the_checkpoint_is_read():
+    for device, words in (("cuda", "GPU build of torch, or use --device cpu"), ("gpu", "--device gpu: ")):
+        with pytest.raises(EarthReasonError, match=words):
+            SegEarthR1Predictor.from_pretrained("nowhere", device)
+
+
 def test_one_image_too_large_for_memory_is_an_error(predictor, monkeypatch):
     def never(batch):
         raise torch.OutOfMemoryError("CUDA out of memory")

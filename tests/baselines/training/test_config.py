@@ -43,6 +43,7 @@ def test_overrides_win_and_are_typed():
         ("data.question=last", "data.question"),
         ("seed.more=1", "seed: .*valid integer"),
         ("steps", "key=value"),
+        ("optim.betas=[0.9", "not YAML.*left open"),
     ],
 )
 def test_a_wrong_override_is_named(override, words):

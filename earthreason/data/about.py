@@ -1,0 +1,63 @@
+"""What the card of a dataset and its metadata say of the set: whose it is, and under which terms."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class About:
+    """The words that differ between sets; what is not known is None or `unknown`, never another set's.
+
+    Attributes:
+        title: of the set.
+        licence: an SPDX identifier, a sentence, or `unknown`.
+        origin: where images and annotations come from.
+        url: where the set is published.
+        creator: the organisation that made it.
+        published: ISO date.
+        citation: of the paper.
+    """
+
+    title: str
+    licence: str
+    origin: str
+    url: str | None = None
+    creator: str | None = None
+    published: str | None = None
+    citation: str | None = None
+
+    @property
+    def licence_lines(self) -> str:
+        """The licence as the front matter of a Hub card takes it: an identifier, or `other` with a name."""
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9.+-]*", self.licence):
+            return f"license: {self.licence.lower()}"
+        return "license: other\nlicense_name: see-below"
+
+    def stated(self, title: str | None = None, licence: str | None = None) -> About:
+        """With a title or licence of one's own, on one line each."""
+        given = {"title": title, "licence": licence}
+        return replace(self, **{name: " ".join(text.split()) for name, text in given.items() if text is not None})
+
+
+OFFICIAL = About(
+    title="EarthReason",
+    licence="Apache-2.0 for questions, answers and masks; the images have the terms of Million-AID and fMoW",
+    origin="EarthReason was published with SegEarth-R1 (arXiv 2504.09644) under Apache-2.0. Its images come from "
+    "Million-AID and fMoW, whose own terms apply to them.",
+    url="https://huggingface.co/datasets/earth-insights/EarthReason",
+    creator="earth-insights",
+    published="2025-05-04",
+    citation="SegEarth-R1: Geospatial Pixel Reasoning via Large Language Model, arXiv 2504.09644",
+)
+SYNTHETIC = About(
+    title="EarthReason sample",
+    licence="Apache-2.0",
+    origin="Synthetic scenes, drawn by the `earthreason` package: no photograph is in them.",
+)
+OWN_DATA = About(
+    title="Overhead images with implicit questions",
+    licence="unknown",
+    origin="Where images and questions come from, and under which terms, is not stated here; add it before publishing.",
+)
