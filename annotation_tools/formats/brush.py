@@ -1,6 +1,6 @@
 """Label Studio's brush masks: a bit-packed run-length stream of the flattened RGBA pixels.
 
-The stream (thi.ng rle-pack; facts in spec/ecosystem.md §5.2), most significant bit first: 32 bits number of words,
+The stream (thi.ng rle-pack; read off its converter), most significant bit first: 32 bits number of words,
 5 bits word size - 1, four times 4 bits run size - 1; then records of 1 bit "run" or "literal", 2 bits which run size,
 the length - 1 in so many bits, and one word (run) or `length` words (literal). It is delivered as a list of bytes.
 """

@@ -1,4 +1,4 @@
-"""The few calls of Label Studio's REST API that we need. Its own SDK forces downgrades (spec/ecosystem.md §5.3)."""
+"""The few calls of Label Studio's REST API that we need. Its own SDK forces downgrades."""
 
 from __future__ import annotations
 

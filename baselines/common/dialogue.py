@@ -14,8 +14,8 @@ FIXED_TEXTS = (_SYSTEM, _REQUEST, _OPENING, NO_TARGET_ANSWER)
 class DialogueProcessor(Processor):
     """Writes the question up to the tokens that make the mask; with `reply`, the answer in words follows, if any.
 
-    The states that make the mask are those that predict the tokens, one position before each (spec baselines §1a). As
-    in the papers' own evaluation the tokens are given, so that every question gets a mask.
+    The states that make the mask are those that predict the tokens, one position before each. As in the papers' own
+    evaluation the tokens are given, so that every question gets a mask.
     """
 
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:

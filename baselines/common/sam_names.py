@@ -1,4 +1,4 @@
-"""Names of the original Segment Anything and of transformers' (spec baselines §8.5)."""
+"""Names of the original Segment Anything and of transformers'."""
 
 from baselines.common.conversion import Table
 

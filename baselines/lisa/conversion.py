@@ -1,4 +1,4 @@
-"""Published LISA checkpoints turned into ours (spec baselines §6: LLaMA, projector, head and SAM, but no CLIP)."""
+"""Published LISA checkpoints turned into ours: LLaMA, projector, head and SAM, but no CLIP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published PixelLM checkpoints turned into ours (spec baselines §2 and §6: no CLIP in the files)."""
+"""Published PixelLM checkpoints turned into ours, whose files leave CLIP out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RENAMES: Table = (
 )
 _TOKENS = ("model.mask_decoder.iou_token.weight", "model.mask_decoder.mask_tokens.weight")
 TOKEN_WEIGHT, SCALE_WEIGHT = 1 / 6, 1 / 2
-"""Constants of the released code, which meant to learn them (spec baselines §2a, quirk 1)."""
+"""Constants of the released code, which meant to learn them."""
 
 
 def our_name(published: str) -> str:

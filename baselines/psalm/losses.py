@@ -1,4 +1,4 @@
-"""PSALM's losses: every query is scored, and the one that fits the target best learns its mask (spec baselines §3)."""
+"""PSALM's losses (arXiv 2403.14598, section 3): every query is scored, the one that fits best learns the mask."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from baselines.segearth_r1.vision import SwinTransformer
 QUERY_ID = -201
 """Stands for one mask query in `input_ids`."""
 UNION_ABOVE = 0.6
-"""Queries of a higher score are shown together (the repository's rule for several targets, spec baselines §3)."""
+"""Queries of a higher score are shown together (the published code's rule for several targets)."""
 
 
 class PsalmConfig(SegEarthR1Config):

@@ -1,6 +1,6 @@
 """Published checkpoints, and the weights training starts from, turned into ours.
 
-The published files name 935 tensors (spec segearth_r1, appendix A). Each either has one place here, is split (the fused
+The published files name 935 tensors. Each either has one place here, is split (the fused
 attention of Phi), or is known to be unused. Anything else, or a tensor of another shape, refuses the whole file.
 """
 

@@ -1,4 +1,4 @@
-"""The text of a reply, by greedy decoding. The reference code cannot do this (spec segearth_r1 §8)."""
+"""The text of a reply, by greedy decoding. The reference code cannot do this."""
 
 from __future__ import annotations
 

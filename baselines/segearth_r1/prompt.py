@@ -1,4 +1,4 @@
-"""The text around a question, and the token ids the model was trained on (spec segearth_r1 §1.5).
+"""The text around a question, and the token ids the model was trained on.
 
 The grammar of the templates is part of the trained interface, so it is kept as it is.
 """

@@ -56,7 +56,7 @@ class Grid:
         if self.kind == "stretch":
             return self.side, self.side
         # int(), not round(), and this order of operations: the reference evaluator truncates, so that e.g. a square
-        # of 103 px becomes 1024 x 1023 (spec segearth_r1 §1.1).
+        # of 103 px becomes 1024 x 1023.
         if width > height:
             return int(height * (self.side / width)), self.side
         return self.side, int(width * (self.side / height))

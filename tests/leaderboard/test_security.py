@@ -1,4 +1,4 @@
-"""Every threat of spec/ecosystem.md section 4.3, one or more tests each."""
+"""Every threat that a public leaderboard has to expect, one or more tests each."""
 
 import hashlib
 import json
