@@ -1,4 +1,4 @@
-"""Losses of SegEarth-R1: point-sampled BCE and Dice on every predicted mask (arXiv 2504.09644 and its published code)."""
+"""Losses of SegEarth-R1: point-sampled BCE and Dice on every predicted mask (arXiv 2504.09644, its code)."""
 
 from __future__ import annotations
 

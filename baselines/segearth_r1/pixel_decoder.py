@@ -1,8 +1,9 @@
 """Multi-scale deformable pixel decoder of Mask2Former (arXiv 2112.01527) in the "Simplify" variant.
 
 It differs from the original, and from transformers' port, in the FPN level: the lateral convolution has a bias and a
-ReLU, the output convolution a bias, as in the published code. Sampling always runs in float32: bfloat16 coordinates alone
-change the sampled values by up to 30 %, and half-precision `grid_sample` on the CPU returns garbage on strided input.
+ReLU, the output convolution a bias, as in the published code. Sampling always runs in float32: bfloat16 coordinates
+alone change the sampled values by up to 30 %, and half-precision `grid_sample` on the CPU returns garbage on strided
+input.
 """
 
 from __future__ import annotations
