@@ -142,7 +142,7 @@ def compare(
     settings = load_suite(suite, {} if data_dir is None else {"data_dir": str(data_dir)})
     rows = score_suite(settings, run_suite(settings, out))
     page = report or out / "comparison.md"
-    figures = page.parent / "images" / "comparison"
+    figures = page.parent / "images" / page.stem
     page.parent.mkdir(parents=True, exist_ok=True)
     draw_figures(rows, figures)
     write_page(page, settings, rows, f"python -m baselines compare --suite {suite}", figures)

@@ -105,7 +105,8 @@ def _types(rows: Sequence[Row]) -> list[str]:
 def _costs(rows: Sequence[Row]) -> list[str]:
     lines = [
         f"Speed of prediction on {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
-        f"PyTorch {torch.__version__}; FLOPs of one question about one image, forward, by PyTorch's counter.",
+        f"PyTorch {torch.__version__}; FLOPs of one question about one image, forward, by PyTorch's "
+        "counter; training minutes are wall time, whatever else the machine did.",
         "",
         "| model | parameters | GFLOPs | samples a second | training minutes a seed |",
         "|---|---:|---:|---:|---:|",

@@ -25,7 +25,7 @@ def test_a_no_target_head_is_added_and_all_else_stays(name, tmp_path):
     model = learner_of(name, checkpoint=checkpoint, architecture={"no_target_head": True}).model
     after = model.state_dict()
     assert model.config.no_target_head
-    added = set() if name == "psalm" else {"presence.weight", "presence.bias"}  # PSALM has a score a query already
+    added = {"presence.weight", "presence.bias"}
     assert after.keys() - before.keys() == added
     assert all(torch.equal(tensor, after[key]) for key, tensor in before.items())
     again = learner_of(name, checkpoint=checkpoint, architecture={"no_target_head": True}).model.state_dict()
