@@ -11,7 +11,7 @@ from PIL import Image
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.workspace import Task, Workspace
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import nearest_indices
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions.predict import predict_samples
@@ -127,10 +127,9 @@ def build_helper(name: str, checkpoint: str | None, device: str) -> Predictor:
         if checkpoint is None:
             raise EarthReasonError("sam needs --checkpoint: a folder of transformers with SAM weights")
         return SegmentAnything(checkpoint)
-    from baselines.common.registry import MODELS, PredictorOptions, build_predictor
+    from baselines.common.registry import PredictorOptions, build_predictor, check_model
 
-    if ":" not in name and name not in MODELS:
-        raise UnknownNameError("model", name, [*HELPERS, "sam", *MODELS], hint="Your own is MODULE:CLASS")
+    check_model(name, also=(*HELPERS, "sam"))
     return build_predictor(name, PredictorOptions(checkpoint=checkpoint, device=device))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from baselines.common.registry import MODELS, PredictorOptions
+from baselines.compare import suite_names
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
 from earthreason.errors import UnknownNameError
@@ -16,7 +17,6 @@ from earthreason.errors import UnknownNameError
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
 _CLIPS = {"lisa": "openai/clip-vit-large-patch14", "pixellm": "openai/clip-vit-large-patch14-336"}
 """Models whose published files leave CLIP out, and which one they were made with."""
-_SUITES = sorted(path.stem for path in (Path(__file__).parents[1] / "configs" / "suites").glob("*.yaml"))
 _COMPARISON = Path("runs/compare")
 
 
@@ -120,7 +120,7 @@ def train(
 
 @app.command()
 def compare(
-    suite: Annotated[str, typer.Option("--suite", help=f"{', '.join(_SUITES)}, or a YAML file.")] = "tiny",
+    suite: Annotated[str, typer.Option("--suite", help=f"{', '.join(suite_names())}, or a YAML file.")] = "tiny",
     out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished ones go on.")] = Path(
         "runs/compare"
     ),

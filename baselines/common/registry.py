@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from operator import attrgetter
@@ -69,14 +69,18 @@ MODELS: dict[str, Model] = {
 }
 
 
-def check_model(name: str) -> None:
+def check_model(name: str, also: Sequence[str] = ()) -> None:
     """Refuse a name that is neither registered nor MODULE:CLASS, before anything slow is done.
+
+    Args:
+        name: of the model.
+        also: further names that the caller knows.
 
     Raises:
         UnknownNameError: no such model; names the nearest.
     """
-    if ":" not in name and name not in MODELS:
-        raise UnknownNameError("model", name, MODELS, hint="For a model of your own, give MODULE:CLASS")
+    if ":" not in name and name not in MODELS and name not in also:
+        raise UnknownNameError("model", name, [*also, *MODELS], hint="For a model of your own, give MODULE:CLASS")
 
 
 def build_predictor(name: str, options: PredictorOptions) -> Predictor:

@@ -1,1 +1,10 @@
 """All ideas on the same data, budget and judge."""
+
+from pathlib import Path
+
+SUITES = Path(__file__).resolve().parents[2] / "configs" / "suites"
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that come with the checkout."""
+    return sorted(path.stem for path in SUITES.glob("*.yaml"))

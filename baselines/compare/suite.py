@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from baselines.common.predictor import MaskPredictor
 from baselines.common.registry import PredictorOptions, build_predictor, check_model
 from baselines.common.run import predict_split
+from baselines.compare import SUITES, suite_names
 from baselines.training.config import ArchitectureConfig, ModelConfig, OptimConfig, TrainConfig
 from baselines.training.learner import LEARNERS, check_learner
 from baselines.training.loop import train
@@ -28,7 +29,6 @@ from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import write_json
 
 logger = logging.getLogger("earthreason.compare")
-SUITES = Path(__file__).resolve().parents[2] / "configs" / "suites"
 TIMED = 16
 """Questions of the speed measurement."""
 
@@ -65,6 +65,10 @@ class Variant(BaseModel):
         architecture = ArchitectureConfig(**{**common, **self.architecture.model_dump(exclude_unset=True)})
         return base.model_copy(update={"name": self.model, "architecture": architecture})
 
+    def tune(self, base: OptimConfig) -> OptimConfig:
+        """The suite's way of training, with this variant's changes."""
+        return OptimConfig.model_validate(base.model_dump() | self.optim)
+
 
 class Suite(BaseModel):
     """A comparison.
@@ -96,14 +100,16 @@ class Suite(BaseModel):
 
     def configure(self, variant: Variant, seed: int, name: str) -> TrainConfig:
         """What one training run is told."""
-        optim = self.train.optim.model_dump() | variant.optim
-        changes = {"name": name, "seed": seed, "model": variant.configure(self.train.model)}
-        return self.train.model_copy(update={**changes, "optim": OptimConfig.model_validate(optim)})
+        changes = {
+            "name": name, "seed": seed, "model": variant.configure(self.train.model),
+            "optim": variant.tune(self.train.optim),
+        }  # fmt: skip
+        return self.train.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _one_budget(self) -> Suite:
         for variant in self.trained:
-            OptimConfig.model_validate(self.train.optim.model_dump() | variant.optim)
+            variant.tune(self.train.optim)  # a fault in it is told with the file, before anything is trained
             if changed := sorted({"steps", "epochs", "global_batch"} & set(variant.optim)):
                 raise ValueError(f"{variant.name} changes {', '.join(changed)}: the budget is one for all")
         return self
@@ -145,7 +151,7 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in SUITES.glob("*.yaml")))
+        known = ", ".join(suite_names())
         raise DataNotFoundError(f"there is no suite {name!r} (known: {known}); or give a YAML file")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
