@@ -179,14 +179,15 @@ def _draw_curves(figure: Figure, rows: Sequence[Row]) -> None:
 
 def _draw_speed(figure: Figure, rows: Sequence[Row]) -> None:
     axis = figure.subplots()
-    for colour, row in zip(_COLOURS, (r for r in rows if r.entry.parameters), strict=False):
+    shown = [row for row in rows if row.entry.parameters]
+    for colour, row in zip(_COLOURS, shown, strict=False):
         interval, giou = row.intervals["gIoU"], row.scores["gIoU"] or 0.0
         error = [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
         axis.errorbar(row.entry.samples_per_second, 100 * giou, yerr=error, color=colour, marker="o", capsize=3,
                       linestyle="none", label=row.entry.name)  # fmt: skip
     axis.set_xlabel("samples a second")
     axis.set_ylabel("gIoU, %")
-    axis.set_xlim(left=0)
+    axis.set_xlim(0, 1.1 * max(row.entry.samples_per_second for row in shown))
     _finish(figure)
 
 
