@@ -41,6 +41,19 @@ def predict(
     device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions a batch.")] = 8,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the model first: a minute or more, for faster batches.")
+    ] = False,
+    no_target_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--no-target-threshold",
+            min=0,
+            max=1,
+            show_default="the checkpoint's",
+            help='No-target score above which the answer is "no target".',
+        ),
+    ] = None,
     vlm: Annotated[str | None, typer.Option("--vlm", help="For vlm_sam: vision model at the server.")] = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="For vlm_sam: OpenAI-compatible server. Default: OpenAI.")
@@ -52,7 +65,7 @@ def predict(
     """
     from baselines.common.run import predict_split
 
-    options = PredictorOptions(checkpoint, device, dtype, batch_size, vlm, base_url)
+    options = PredictorOptions(checkpoint, device, dtype, batch_size, vlm, base_url, compiled, no_target_threshold)
     written = predict_split(model, options, config, split, data_dir, questions.value, out)
     if written is not None:
         stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
@@ -71,6 +84,16 @@ def segment(
     ] = 0,
     device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    no_target_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--no-target-threshold",
+            min=0,
+            max=1,
+            show_default="the checkpoint's",
+            help='No-target score above which the answer is "no target".',
+        ),
+    ] = None,
 ) -> None:
     """Answer one question about one picture with SegEarth-R1.
 
@@ -80,13 +103,13 @@ def segment(
     from baselines.segearth_r1.single import check_request, segment_picture
 
     check_request(image, question, [out] if mask_out is None else [out, mask_out])
-    predictor = SegEarthR1Predictor.from_pretrained(checkpoint, device, dtype)
+    predictor = SegEarthR1Predictor.from_pretrained(checkpoint, device, dtype, no_target_threshold=no_target_threshold)
     found = segment_picture(predictor, image, question, out, mask_out, answer=answer, tile=tile)
     console = stdout()
-    if found.mask is None:
-        console.print(f"nothing there answers; no-target score {found.no_target_score:.3f}")
-    else:
-        console.print(f"{found.mask.mean():.1%} of the picture; no-target score {found.no_target_score:.3f}")
+    score = f"no-target score {found.no_target_score:.3f}, threshold {predictor.no_target_threshold:.3f}"
+    console.print(
+        f"nothing there answers; {score}" if found.mask is None else f"{found.mask.mean():.1%} of the picture; {score}"
+    )
     if found.answer is not None:
         console.print(f"answer: {found.answer}", markup=False)
     console.print(f"picture: {out}", soft_wrap=True)

@@ -21,7 +21,7 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared"
+SHARED = Path(os.environ.get("EARTHREASON_SHARED", ROOT.parent / "shared"))
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +31,18 @@ def golden_pairs() -> dict:
     if not path.is_file():
         pytest.skip("../shared/goldens is not here")
     return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="session")
+def gpu() -> str:
+    """A device for the tests marked `gpu`: the card, or the CPU where the GPU kit rehearses."""
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        return "cuda"
+    if os.environ.get("EARTHREASON_GPU_KIT") != "cpu":
+        pytest.skip("no CUDA device")
+    return "cpu"
 
 
 def write_sample(folder: Path, stem: str, *, empty: bool = False, size: tuple[int, int] = (24, 32)) -> None:

@@ -25,6 +25,8 @@ def cached_constant(make: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
     @wraps(make)
     def lookup(*arguments: P.args, **keywords: P.kwargs) -> Tensor:
+        if torch.compiler.is_compiling():  # the compiler cannot look into a cache; it makes the tensor in its kernels
+            return make(*arguments, **keywords)
         return made(*arguments, **keywords)  # type: ignore[arg-type]
 
     return lookup

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from baselines.common.prompt import IGNORE
+
 DICE_SCALE = 1000.0
 """LISA divides both terms of Dice by it before it adds 1e-6."""
 
@@ -60,15 +62,22 @@ def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), present.float())
 
 
-def language_loss(head: Callable[[Tensor], Tensor], states: Tensor, labels: Tensor) -> Tensor:
+def language_loss(
+    head: Callable[[Tensor], Tensor], states: Tensor, labels: Tensor, learned: Tensor | None = None
+) -> Tensor:
     """Mean cross entropy of the next token over labels that are not -100; 0 where there are none.
 
     Args:
-        head: states to logits; only called on positions that count, whose logits are a fraction of all.
+        head: states to logits.
         states: (B, L, hidden).
         labels: (B, L).
+        learned: (B, K) positions before a label that is not -100, as the processor's `pad` gives them. The head is
+            then called on these alone, whose logits are a fraction of all; nothing waits for the device to count them.
     """
-    targets = labels[:, 1:]
-    counted = targets != -100
-    total = F.cross_entropy(head(states[:, :-1][counted]).float(), targets[counted], reduction="sum")
-    return total / counted.sum().clamp(min=1)
+    targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)  # (B, L)
+    if learned is not None:
+        states = states.gather(1, learned.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, K, hidden)
+        targets = targets.gather(1, learned)
+    logits = head(states).flatten(0, 1).float()  # (B * K, vocabulary)
+    total = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    return total / (targets != IGNORE).sum().clamp(min=1)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig
 
+from baselines.common.cores import picture_threads
 from baselines.common.devices import find_device
 from baselines.common.dtypes import DTYPES
 from baselines.common.prefetch import prefetch
@@ -27,6 +28,8 @@ from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameE
 from earthreason.torch import canvas_logits, restore_logits
 
 logger = logging.getLogger("earthreason.baselines")
+NO_TARGET_THRESHOLD = 0.5
+"""Of models that were not calibrated."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class MaskPredictor(Generic[M]):
         task: Task = "reasoning",
         on_canvas: bool = False,
         min_area: int = 1,
+        compiled: bool = False,
+        no_target_threshold: float | None = None,
     ) -> None:
         """Wrap a model.
 
@@ -93,14 +98,27 @@ class MaskPredictor(Generic[M]):
             task: `reasoning` for implicit questions, `referring` for expressions.
             on_canvas: give masks on the letterboxed canvas instead of the image's size.
             min_area: masks of fewer pixels are "no target".
+            compiled: run through torch.compile: the first batch takes a minute or more, the others less time.
+            no_target_threshold: answer "no target" where the no-target score is above it; None takes what the
+                checkpoint was calibrated to, or 0.5.
         """
         self.model: M = model.eval()
         self.processor, self.task = processor, task
         self.batch_size, self.on_canvas, self.min_area = batch_size, on_canvas, min_area
+        calibrated = getattr(model.config, "no_target_threshold", NO_TARGET_THRESHOLD)
+        self.no_target_threshold: float = calibrated if no_target_threshold is None else no_target_threshold
+        self.compiled = compiled
+        self._ask = torch.compile(self._ask_plainly) if compiled else self._ask_plainly
 
     @classmethod
     def from_pretrained(
-        cls, checkpoint: str | Path, device: str = "cpu", dtype: str = "float32", batch_size: int = 8
+        cls,
+        checkpoint: str | Path,
+        device: str = "cpu",
+        dtype: str = "float32",
+        batch_size: int = 8,
+        compiled: bool = False,
+        no_target_threshold: float | None = None,
     ) -> Self:
         """Load a checkpoint in our format: a folder, or a Hub id.
 
@@ -116,7 +134,8 @@ class MaskPredictor(Generic[M]):
             model = model.to(place)
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise EarthReasonError(f"{checkpoint}: cannot be loaded: {str(error).splitlines()[0]}") from None
-        return cls(model, cls.processor_class.from_pretrained(checkpoint, config), batch_size)
+        processor = cls.processor_class.from_pretrained(checkpoint, config)
+        return cls(model, processor, batch_size, compiled=compiled, no_target_threshold=no_target_threshold)
 
     @classmethod
     def read_config(cls, checkpoint: str | Path) -> PreTrainedConfig:
@@ -147,7 +166,10 @@ class MaskPredictor(Generic[M]):
             name = cls.model_class.config_class.model_type  # type: ignore[union-attr]
             remedy = "a folder made by `python -m baselines train` or `convert`, or a Hub id"
             raise EarthReasonError(f"{name} needs --checkpoint: {remedy}")
-        return cls.from_pretrained(options.checkpoint, options.device, options.dtype, options.batch_size)
+        return cls.from_pretrained(
+            options.checkpoint, options.device, options.dtype, options.batch_size, options.compiled,
+            options.no_target_threshold,
+        )  # fmt: skip
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
         """A mask per pair, None where nothing is the answer."""
@@ -168,9 +190,15 @@ class MaskPredictor(Generic[M]):
             raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one each")
         size = self.batch_size
         parts = [slice(start, start + size) for start in range(0, len(images), size)]
-        prepared = prefetch(lambda part: self._prepare(images[part], questions[part]), parts)
+        threads = picture_threads()
+        prepared = prefetch(lambda part: self._prepare(images[part], questions[part]), parts, 2 * threads, threads)
+        before: list[tuple[Tensor, Tensor | None]] = []
         for part, batch in zip(parts, prepared, strict=True):
-            yield from self._forward_or_halve(images[part], questions[part], batch)
+            # The device computes a batch while the masks of the one before are made of its logits.
+            found = self._forward_or_halve(images[part], questions[part], batch)
+            yield from before
+            before = found
+        yield from before
 
     def segment_tiled(self, image: Image.Image, question: str, tile: int, overlap: float = 0.25) -> Segmentation:
         """Answer a large image by tiles, whose logits are blended where they overlap.
@@ -209,27 +237,39 @@ class MaskPredictor(Generic[M]):
 
     def _forward_or_halve(
         self, images: Sequence[Image.Image], questions: Sequence[str], batch: Batch
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        if len(images) > self.batch_size:  # memory did not suffice for an earlier batch of this call
+            return list(self.logits(images, questions))
         try:
             logits, presence = self._forward(batch)
-            yield from zip(logits, [None] * len(logits) if presence is None else presence, strict=True)
+            return list(zip(logits, [None] * len(logits) if presence is None else presence, strict=True))
         except torch.OutOfMemoryError:
             if len(images) == 1:
                 remedy = "try --dtype bfloat16, or another --device"
                 raise EarthReasonError(f"one image does not fit into the device's memory; {remedy}") from None
             self.batch_size = max(1, len(images) // 2)
             logger.warning("out of memory; going on with batches of %d", self.batch_size)
-            torch.cuda.empty_cache()
-            yield from self.logits(images, questions)
+        # Outside the handler, whose traceback would keep the tensors of the failed batch.
+        torch.cuda.empty_cache()
+        return list(self.logits(images, questions))
 
     @torch.inference_mode()
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        device, model = self.model.device, cast(Any, self.model)
-        features = model.encode_image(batch.pixels.to(device, non_blocking=True))
-        if len(batch.pixels) < len(batch.rows):
-            features = features.select(batch.rows.to(device))
+        device = self.model.device
+        rows = batch.rows.to(device) if len(batch.pixels) < len(batch.rows) else None
         names = ("input_ids", "attention_mask", "question_mask")
-        output = model(image=features, **{name: batch.text[name].to(device) for name in names})
+        text = {name: batch.text[name].to(device, non_blocking=True) for name in names}
+        if self.compiled:
+            for tensor in text.values():
+                torch._dynamo.maybe_mark_dynamic(tensor, 1)  # texts of any length, compiled once
+        return self._ask(batch.pixels.to(device, non_blocking=True), rows, text)
+
+    def _ask_plainly(
+        self, pixels: Tensor, rows: Tensor | None, text: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        model = cast(Any, self.model)
+        features = model.encode_image(pixels)
+        output = model(image=features if rows is None else features.select(rows), **text)
         return output.mask_logits, output.presence_logits
 
     def _finish(self, logits: Tensor, presence: Tensor | None, image: Image.Image) -> Segmentation:
@@ -243,9 +283,9 @@ class MaskPredictor(Generic[M]):
 
     def _decide(self, logits: Tensor, presence: Tensor | None) -> Segmentation:
         mask = (logits > 0).cpu().numpy()
-        certainty = float((logits.max() if presence is None else presence).sigmoid())
-        kept = mask.sum() >= max(1, self.min_area) and (presence is None or certainty >= 0.5)
-        return Segmentation(mask if kept else None, 1 - certainty)
+        score = 1 - float((logits.max() if presence is None else presence).sigmoid())
+        kept = mask.sum() >= max(1, self.min_area) and score <= self.no_target_threshold
+        return Segmentation(mask if kept else None, score)
 
 
 def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[tuple[int, int]]:

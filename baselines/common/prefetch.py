@@ -12,11 +12,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def prefetch(function: Callable[[T], R], items: Iterable[T], depth: int = 2) -> Iterator[R]:
-    """`map(function, items)` in a thread that is up to `depth` items ahead; order and errors are kept."""
+def prefetch(function: Callable[[T], R], items: Iterable[T], depth: int = 2, threads: int = 1) -> Iterator[R]:
+    """`map(function, items)` in threads that are up to `depth` items ahead; order and errors are kept.
+
+    Several threads pay where `function` leaves Python for long: decoding and resizing pictures do.
+    """
     remaining = iter(items)
     waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             waiting.extend(pool.submit(function, item) for item in islice(remaining, depth))
             while waiting:

@@ -135,8 +135,14 @@ class Processor(ABC):
         return prompt
 
     def pad(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-        """Prompts as one batch, padded on the right: input_ids, attention_mask, question_mask, labels, all (B, L)."""
+        """Prompts as one batch, padded on the right: input_ids, attention_mask, question_mask, labels, all (B, L).
+
+        `learned` (B, K) are the positions before a label, for `language_loss`; rows with fewer end in L - 1, before
+        which nothing is.
+        """
         length = max(len(prompt) for prompt in prompts)
+        learned = [[n for n, label in enumerate(p.labels[1:]) if label != IGNORE] for p in prompts]
+        most = max(len(row) for row in learned)
 
         def filled(rows: Sequence[Sequence[int]], value: int) -> Tensor:
             return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows])
@@ -146,6 +152,7 @@ class Processor(ABC):
             "attention_mask": filled([[1] * len(p) for p in prompts], 0),
             "question_mask": filled([p.question for p in prompts], 0).bool(),
             "labels": filled([p.labels for p in prompts], IGNORE),
+            "learned": torch.tensor([[*row, *[length - 1] * (most - len(row))] for row in learned], dtype=torch.int64),
         }
 
     def __call__(

@@ -21,6 +21,8 @@ class PredictorOptions:
         device: torch device.
         dtype: torch dtype by name.
         batch_size: pairs a call.
+        compiled: run the model through torch.compile.
+        no_target_threshold: instead of the checkpoint's; None keeps that.
         vlm: name of a vision-language model at a server.
         base_url: of that server; None is OpenAI's.
         train_samples: gives the training split, for models fitted on the spot.
@@ -32,16 +34,26 @@ class PredictorOptions:
     batch_size: int = 8
     vlm: str | None = None
     base_url: str | None = None
+    compiled: bool = False
+    no_target_threshold: float | None = None
     train_samples: Callable[[], Iterable[Sample]] = field(default=lambda: iter(()))
 
 
 @dataclass(frozen=True)
 class Model:
-    """A registered model: `builder` is "module:name", the name perhaps dotted, and takes `PredictorOptions`."""
+    """A registered model.
+
+    Attributes:
+        name: on the command line.
+        summary: what it does, in a line.
+        builder: "module:name", the name perhaps dotted; takes `PredictorOptions`.
+        trained: it is a network of ours, with a no-target score, that torch can compile.
+    """
 
     name: str
     summary: str
     builder: str
+    trained: bool = False
 
 
 MODELS: dict[str, Model] = {
@@ -56,15 +68,27 @@ MODELS: dict[str, Model] = {
             "segearth_r1",
             "the reference model of the paper; needs --checkpoint",
             "baselines.segearth_r1.predictor:SegEarthR1Predictor.build",
+            trained=True,
         ),
-        Model("lisa", "a language model prompts SAM; needs --checkpoint", "baselines.lisa.learner:LisaPredictor.build"),
+        Model(
+            "lisa",
+            "a language model prompts SAM; needs --checkpoint",
+            "baselines.lisa.learner:LisaPredictor.build",
+            trained=True,
+        ),
         Model(
             "pixellm",
             "a codebook of mask tokens; needs --checkpoint",
             "baselines.pixellm.learner:PixelLMPredictor.build",
+            trained=True,
         ),
         Model("vlm_sam", "a vision-language model points, SAM draws; needs --vlm", "baselines.vlm_sam.predictor:build"),
-        Model("psalm", "scored mask queries; needs --checkpoint", "baselines.psalm.learner:PsalmPredictor.build"),
+        Model(
+            "psalm",
+            "scored mask queries; needs --checkpoint",
+            "baselines.psalm.learner:PsalmPredictor.build",
+            trained=True,
+        ),
     )
 }
 
@@ -90,11 +114,15 @@ def build_predictor(name: str, options: PredictorOptions) -> Predictor:
 
     Raises:
         UnknownNameError: no such model; names the nearest.
-        EarthReasonError: the user's module or class cannot be used; says why.
+        EarthReasonError: the user's module or class cannot be used, or an option is not for this model; says why.
     """
     if ":" in name:
         return _build_own(name, options)
     check_model(name)
+    asked = {"--no-target-threshold": options.no_target_threshold is not None, "--compile": options.compiled}
+    for option in (option for option, given in asked.items() if given and not MODELS[name].trained):
+        others = ", ".join(model.name for model in MODELS.values() if model.trained)
+        raise EarthReasonError(f"{option} is not for {name}; leave it out, or choose {others}")
     module, _, builder = MODELS[name].builder.partition(":")
     predictor: Predictor = attrgetter(builder)(import_module(module))(options)
     return predictor

@@ -91,7 +91,9 @@ def splice(embeddings: nn.Module, input_ids: Tensor, visual_tokens: Tensor) -> T
 
 def states_at(states: Tensor, selected: Tensor, count: int) -> Tensor:
     """States (B, L, D) of the selected positions (B, L), `count` a row: (B, count, D)."""
-    return states[selected].view(len(states), count, -1)
+    # An index by mask would wait for the device.
+    places = selected.logical_not().int().argsort(dim=1, stable=True)[:, :count]
+    return states.gather(1, places.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
 
 
 def mask_offset(prior: float | None) -> nn.Parameter | None:

@@ -110,7 +110,7 @@ class Suite(BaseModel):
     def _one_budget(self) -> Suite:
         for variant in self.trained:
             variant.tune(self.train.optim)  # a fault in it is told with the file, before anything is trained
-            if changed := sorted({"steps", "epochs", "global_batch"} & set(variant.optim)):
+            if changed := sorted({"steps", "minutes", "epochs", "global_batch"} & set(variant.optim)):
                 raise ValueError(f"{variant.name} changes {', '.join(changed)}: the budget is one for all")
         return self
 

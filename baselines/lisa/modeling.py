@@ -32,6 +32,7 @@ class LisaConfig(PreTrainedConfig):
         sam_config: of the encoder and decoder that make the mask; `image_size` is that of its encoder.
         seg_token_id: id of `[SEG]`.
         no_target_head: an extra output that says whether anything answers; LISA has none.
+        no_target_threshold: the no-target score above which the answer is "no target"; chosen on validation.
         foreground_prior: of a new model, the share of target pixels that its logits start from; LISA has none.
     """
 
@@ -45,6 +46,7 @@ class LisaConfig(PreTrainedConfig):
         sam_config: SamConfig | dict[str, Any] | None = None,
         seg_token_id: int = 32000,
         no_target_head: bool = False,
+        no_target_threshold: float = 0.5,
         foreground_prior: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -58,6 +60,7 @@ class LisaConfig(PreTrainedConfig):
         sam_config = sam if sam_config is None else sam_config
         self.sam_config: Any = SamConfig(**sam_config) if isinstance(sam_config, dict) else sam_config
         self.seg_token_id, self.no_target_head, self.foreground_prior = seg_token_id, no_target_head, foreground_prior
+        self.no_target_threshold = no_target_threshold
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -151,6 +154,7 @@ class LisaModel(ReasoningModel):
         image: LisaFeatures | None = None,
         masks: Tensor | None = None,
         labels: Tensor | None = None,
+        learned: Tensor | None = None,
         **_: Any,
     ) -> MaskOutput:
         """Answer one question per row; arguments as of `SegEarthR1Model`, one position of `question_mask` a row.
@@ -165,7 +169,7 @@ class LisaModel(ReasoningModel):
         presence = None if self.presence is None else self.presence(query).flatten()
         losses = {} if masks is None else dense_losses(logits, masks)
         if labels is not None:
-            losses["language"] = language_loss(self.lm_head, states, labels)
+            losses["language"] = language_loss(self.lm_head, states, labels, learned)
         if masks is not None and presence is not None:
             losses["presence"] = presence_loss(presence, masks)
         return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)

@@ -43,6 +43,7 @@ class PixelLMConfig(PreTrainedConfig):
         tokens_per_scale: of the codebook.
         seg_token_ids: of the codebook, scale by scale.
         no_target_head: an extra output that says whether anything answers; PixelLM has none.
+        no_target_threshold: the no-target score above which the answer is "no target"; chosen on validation.
         foreground_prior: of a new model, the share of target pixels that its logits start from; PixelLM has none.
     """
 
@@ -63,6 +64,7 @@ class PixelLMConfig(PreTrainedConfig):
         tokens_per_scale: int = 3,
         seg_token_ids: tuple[int, ...] = (32000, 32001, 32002, 32003, 32004, 32005),
         no_target_head: bool = False,
+        no_target_threshold: float = 0.5,
         foreground_prior: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -76,6 +78,7 @@ class PixelLMConfig(PreTrainedConfig):
         self.decoder_heads, self.tokens_per_scale = decoder_heads, tokens_per_scale
         self.seg_token_ids, self.no_target_head = tuple(seg_token_ids), no_target_head
         self.foreground_prior = foreground_prior
+        self.no_target_threshold = no_target_threshold
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -218,6 +221,7 @@ class PixelLMModel(ReasoningModel):
         image: PixelLMFeatures | None = None,
         masks: Tensor | None = None,
         labels: Tensor | None = None,
+        learned: Tensor | None = None,
         groups: Tensor | None = None,
         **_: Any,
     ) -> MaskOutput:
@@ -231,6 +235,7 @@ class PixelLMModel(ReasoningModel):
             image: from `encode_image`.
             masks: (B, H, W).
             labels: (B, L).
+            learned: (B, K).
             groups: (B,), rows that are several targets of one question; turns the refinement loss on.
 
         Raises:
@@ -244,7 +249,7 @@ class PixelLMModel(ReasoningModel):
         presence = None if self.presence is None else self.presence(queries.mean(1)).flatten()
         losses = {} if masks is None else dense_losses(logits, masks, weights=self._weights(logits, masks, groups))
         if labels is not None:
-            losses["language"] = language_loss(self.lm_head, states, labels)
+            losses["language"] = language_loss(self.lm_head, states, labels, learned)
         if masks is not None and presence is not None:
             losses["presence"] = presence_loss(presence, masks)
         return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)

@@ -46,6 +46,7 @@ class SegEarthR1Config(PreTrainedConfig):
             token alone, as in LISA.
         d_projector: refine the query by attending to the image.
         no_target_head: an extra output that says whether anything answers; the published models have none.
+        no_target_threshold: the no-target score above which the answer is "no target"; chosen on validation.
     """
 
     model_type = "segearth_r1"
@@ -75,6 +76,7 @@ class SegEarthR1Config(PreTrainedConfig):
         query: Literal["description", "seg"] = "description",
         d_projector: bool = True,
         no_target_head: bool = False,
+        no_target_threshold: float = 0.5,
         **kwargs: Any,
     ) -> None:
         if text_config is None:
@@ -103,6 +105,7 @@ class SegEarthR1Config(PreTrainedConfig):
         self.query = query
         self.d_projector = d_projector
         self.no_target_head = no_target_head
+        self.no_target_threshold = no_target_threshold
         if image_size % 128:
             raise ValueError(f"image_size is a multiple of 128 (four stages, then two strides), not {image_size}")
         kwargs.setdefault("tie_word_embeddings", False)

@@ -78,11 +78,15 @@ def mask_losses(predictions: list[Tensor], masks: Tensor, config: MaskLossConfig
         `mask` (BCE) and `dice`, scalars with their weights.
     """
     config = config or MaskLossConfig()
-    target = (masks != 0).unsqueeze(1).float()
-    bce, dice = [], []
-    for logits in predictions:
-        points = uncertain_points(logits, config)
-        sampled, labels = sample_points(logits, points), sample_points(target, points)
-        bce.append(bce_loss(sampled, labels))
-        dice.append(dice_loss(sampled, labels))
-    return {"mask": config.bce * torch.stack(bce).sum(), "dice": config.dice * torch.stack(dice).sum()}
+    steps, batch = len(predictions), len(masks)
+    target = (masks != 0).unsqueeze(1).float()  # (B, 1, H, W)
+    logits = torch.cat(predictions)  # (steps * B, 1, h, w): one pass over all of them is one set of kernels
+    points = uncertain_points(logits, config)  # (steps * B, P, 2)
+    of_mask = points.view(steps, batch, -1, 2).transpose(0, 1).flatten(1, 2)  # (B, steps * P, 2)
+    labels = sample_points(target, of_mask).view(batch, steps, -1).transpose(0, 1).flatten(0, 1)  # (steps * B, P)
+    sampled = sample_points(logits, points)  # (steps * B, P)
+    # A mean over all predictions times their number is the sum of the means of each.
+    return {
+        "mask": config.bce * steps * bce_loss(sampled, labels),
+        "dice": config.dice * steps * dice_loss(sampled, labels),
+    }

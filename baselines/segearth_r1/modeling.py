@@ -115,6 +115,7 @@ class SegEarthR1Model(ReasoningModel):
         image: ImageFeatures | None = None,
         masks: Tensor | None = None,
         labels: Tensor | None = None,
+        learned: Tensor | None = None,
         **_: Any,
     ) -> SegEarthR1Output:
         """Answer one question per row.
@@ -127,6 +128,7 @@ class SegEarthR1Model(ReasoningModel):
             image: from `encode_image`, to ask several questions about one image.
             masks: (B, H, W) targets on the canvas, for the mask losses.
             labels: (B, L) ids to predict, -100 elsewhere, for the language loss.
+            learned: (B, K) positions before a label, from the processor; without it, every position gets logits.
 
         Raises:
             ValueError: neither pixels nor features were given.
@@ -135,8 +137,8 @@ class SegEarthR1Model(ReasoningModel):
         states = self.read(input_ids, attention_mask, image.visual_tokens)
         query, logits, presence = self.decode(states, question_mask, image)
         losses = {} if masks is None else mask_losses(logits, masks, self.loss_config)
-        if labels is not None and (labels != -100).any():
-            losses["language"] = language_loss(self.lm_head, states, labels)
+        if labels is not None and (learned is None or learned.shape[1]):  # replies of referring teach no words
+            losses["language"] = language_loss(self.lm_head, states, labels, learned)
         if masks is not None and presence is not None:
             losses["presence"] = presence_loss(presence, masks)
         steps = [step.squeeze(1) for step in logits]

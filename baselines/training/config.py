@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from baselines.common.languages import Size
 from earthreason.errors import DataNotFoundError, EarthReasonError
@@ -118,10 +118,11 @@ class OptimConfig(Part):
         layer_decay: factor of the rate from one block of the image encoder to the one before it.
         ema: decay of a running average of the weights, which is then what is validated and kept; 0 for none.
         fused: AdamW in one kernel; changes nothing but speed.
-        warmup_share: of all steps, linear; the rest is a cosine to 0.
+        warmup_share: of all steps or minutes, linear; the rest is a cosine to 0.
         global_batch: samples a step, whatever the number of processes.
         micro_batch: samples a forward pass.
-        epochs: passes over the training split, the last incomplete batch dropped; unless `steps` is given.
+        epochs: passes over the training split, the last incomplete batch dropped; unless `steps` or `minutes` is given.
+        minutes: instead of `steps`: train by the clock, whose share of `minutes` sets the rate. Validations count.
         clip: largest norm of the gradient; 0 for no clipping, as in the reference.
     """
 
@@ -136,7 +137,14 @@ class OptimConfig(Part):
     micro_batch: int = Field(default=1, ge=1)
     epochs: int = Field(default=15, ge=1)
     steps: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
     clip: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.steps is not None and self.minutes is not None:
+            raise ValueError("give steps or minutes, not both (steps=null takes the steps of a preset away)")
+        return self
 
 
 Shard = Literal["none", "gradients", "everything"]
@@ -150,8 +158,10 @@ class TrainConfig(Part):
         seed: of new weights, data order, questions, points and stochastic depth.
         precision: of the forward pass.
         shard: over processes: `none` (each has all), `gradients` and moments (ZeRO-2), or `everything` (ZeRO-3).
-        workers: processes that load data; the order of the data does not depend on them.
+        workers: processes that load data; `auto` takes all cores but one beside a GPU, none on a CPU. The order of the
+            data does not depend on them.
         log_every, save_every, validate_every, pictures_every: steps; 0 never.
+        validate_minutes: minutes from one validation to the next, in a run by the clock; 0 never.
         validation_samples: at most so many are predicted each time.
         keep: checkpoints at most, besides the best.
         trackers: where metrics go besides `metrics.csv`.
@@ -161,10 +171,11 @@ class TrainConfig(Part):
     seed: int = 42
     precision: Literal["no", "bf16", "fp16"] = "no"
     shard: Shard = "none"
-    workers: int = Field(default=0, ge=0)
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=100, ge=0)
     validate_every: int = Field(default=0, ge=0)
+    validate_minutes: float = Field(default=0.0, ge=0)
     pictures_every: int = Field(default=0, ge=0)
     validation_samples: int = Field(default=64, ge=1)
     keep: int = Field(default=2, ge=1)
@@ -172,6 +183,12 @@ class TrainConfig(Part):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
+
+    @model_validator(mode="after")
+    def _clocked(self) -> Self:
+        if self.validate_minutes and self.optim.minutes is None:
+            raise ValueError("validate_minutes needs optim.minutes; a run by steps has validate_every")
+        return self
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from baselines.common.cores import usable_cores
 from baselines.common.prefetch import prefetch
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Batch, Collate, Learner
@@ -110,17 +111,23 @@ class StepDataset(TorchDataset[Passes]):
             return item
         return turned(item, int(np.random.default_rng([self.config.seed, 3, step, row]).integers(8)))
 
-    def iterate(self, start: int, steps: int) -> Iterator[tuple[int, Passes]]:
-        """Step and passes from `start` on, prepared ahead by `config.workers` processes, or a thread."""
-        numbers = range(start, steps)
-        if not self.config.workers:
-            yield from zip(numbers, prefetch(self.__getitem__, numbers), strict=True)
-            return
-        loader = DataLoader(
-            self, batch_size=None, sampler=numbers, num_workers=self.config.workers, multiprocessing_context="spawn",
+    def iterate(self, start: int, steps: int) -> Iterator[Passes]:
+        """The passes of every step from `start` on, prepared ahead by processes of their own, or by a thread."""
+        numbers, workers = range(start, steps), count_workers(self.config.workers)
+        if not workers:
+            return prefetch(self.__getitem__, numbers)
+        loader: DataLoader[Passes] = DataLoader(
+            self, batch_size=None, sampler=numbers, num_workers=workers, multiprocessing_context="spawn",
             pin_memory=torch.cuda.is_available(),
         )  # fmt: skip
-        yield from zip(numbers, loader, strict=True)
+        return iter(loader)
+
+
+def count_workers(asked: int | Literal["auto"]) -> int:
+    """How many processes load data: all cores but one beside a GPU, at most 16; none on a CPU."""
+    if asked != "auto":
+        return asked
+    return max(1, min(16, usable_cores() - 1)) if torch.cuda.is_available() else 0
 
 
 def names_direction(texts: Sequence[str | None]) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,27 +16,32 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
+from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
 from baselines.training.checkpoints import load_latest, refuse_other, save_state
 from baselines.training.config import TrainConfig
 from baselines.training.data import Passes, StepDataset, check_texts, order_of
-from baselines.training.learner import Learner, build_learner
+from baselines.training.guard import Guard
+from baselines.training.learner import Batch, Learner, build_learner
 from baselines.training.optimizer import add_adapters, average_of, make_optimizer, without_adapters
 from baselines.training.order import pass_seed
-from baselines.training.records import Clock, MetricLog, read_metric, save_offender, write_card
+from baselines.training.pace import Pace
+from baselines.training.records import Clock, MetricLog, read_metric, write_card
 from baselines.training.sharding import exchange_gradients, shard_model
 from baselines.training.state import gather_state, gather_weights, restore_state
-from baselines.training.validation import Validation
+from baselines.training.validation import Look, Validation
 from earthreason.data.load import load_dataset
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 
 logger = logging.getLogger("earthreason.training")
+TEXT_KEYS = frozenset({"input_ids", "attention_mask", "question_mask", "labels", "learned"})
+"""Tensors of a batch whose second axis is as long as its longest text."""
 
 
 def train(config: TrainConfig, out: Path) -> Path:
@@ -58,20 +62,17 @@ def train(config: TrainConfig, out: Path) -> Path:
     learner = build_learner(config, lambda: [text for key in ("questions", "answers") for t in rows[key] for text in t])
     check_texts(rows, config, learner.collate)
     data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
-    steps = config.optim.steps or config.optim.epochs * order.steps_per_epoch
-    run = Run(config, out, learner, accelerator, steps)
-    start = run.resume()
-    waited = 0.0
-    batches = data.iterate(start, steps)
-    while True:
+    run = Run(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch))
+    step, waited = run.resume(), 0.0
+    batches = data.iterate(step, run.pace.steps)
+    while not run.pace.over(step):
         asked = time.perf_counter()
-        step, passes = next(batches, (steps, []))
+        passes = next(batches)
         waited += time.perf_counter() - asked
-        if step == steps:
-            break
-        losses = run.step(step, passes)
-        run.after(step + 1, {**losses, "rate": run.rate, "wait_share": waited / run.clock.here})
-    return run.finish()
+        found = run.step(step, passes)
+        step += 1
+        run.after(step, {**found, "rate": run.rate, "wait_share": waited / run.clock.here})
+    return run.finish(step)
 
 
 def identity_of(config: TrainConfig) -> dict[str, Any]:
@@ -118,16 +119,21 @@ def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
 class Run:
     """The state of a run and what happens to it after every step."""
 
-    def __init__(self, config: TrainConfig, out: Path, learner: Learner, accelerator: Accelerator, steps: int) -> None:
-        self.config, self.out, self.learner, self.accelerator, self.steps = config, out, learner, accelerator, steps
+    def __init__(self, config: TrainConfig, out: Path, learner: Learner, accelerator: Accelerator, pace: Pace) -> None:
+        self.config, self.out, self.learner, self.accelerator, self.pace = config, out, learner, accelerator, pace
         self.model: PreTrainedModel = learner.model.train()
         if config.model.lora is not None:
             add_adapters(self.model, config.model.lora, learner.processor.token_ids)
         self.plain = self._shard()
         self.average: AveragedModel | None = average_of(self.model, config.optim.ema) if config.optim.ema else None
-        self.optimizer, self.schedule = make_optimizer(self.model, config.optim, steps)
+        self.optimizer, self.schedule = make_optimizer(self.model, config.optim, pace.rate)
         self.prepared, self.wrapped = self._prepare()
-        self.validation = Validation(config) if config.validate_every or config.pictures_every else None
+        looks = config.validate_every or config.validate_minutes or config.pictures_every
+        self.validation = Validation(config) if looks else None
+        self.looked, self.calibrated = 0.0, -1
+        # With fp16 the scaler itself leaves out steps whose scaled gradient is too large, and scales less.
+        watched = ("loss",) if accelerator.scaler else ("loss", "gradient")
+        self.guard = Guard(out, accelerator.process_index, watched)
         self.log: MetricLog | None = None
         self.best = -1.0
 
@@ -154,7 +160,7 @@ class Run:
             model, optimizer = self.model, self.accelerator.prepare(self.optimizer)
         else:
             model, optimizer = self.accelerator.prepare(self.model, self.optimizer)
-        return optimizer, torch.compile(model, dynamic=True) if self.config.model.compile else model
+        return optimizer, torch.compile(model) if self.config.model.compile else model
 
     @property
     def rate(self) -> float:
@@ -175,17 +181,21 @@ class Run:
             start = int(before["step"])
             restore_state(state, self.model, self.prepared, self.schedule, self.average)
         self.clock = Clock(self.accelerator, before)
+        self.pace.tick(self.clock, self.accelerator)
         if self.accelerator.is_main_process:
             write_json(self.out / "config.json", self.config.model_dump(mode="json"))
             self.log = MetricLog(self.out / "metrics.csv", start, self.accelerator)
             self.best = max(read_metric(self.log.path, "validation_gIoU").values(), default=-1.0)
         return start
 
-    def step(self, step: int, passes: Passes) -> dict[str, float]:
-        """One optimizer step over all passes of this process; the mean losses over all processes.
+    def step(self, step: int, passes: Passes) -> dict[str, Tensor]:
+        """One optimizer step over all passes of this process; mean losses over all processes, and the gradient's norm.
+
+        Nothing here waits for the device: the values are scalars on it.
 
         Raises:
-            EarthReasonError: loss or gradient is not a number; the batch is kept and the weights are those of before.
+            EarthReasonError: loss or gradient of the step before (without `optim.fused`, of this one) is not a number;
+                its batch is kept and the weights are those of before it.
         """
         sums: dict[str, Tensor] = {}
         for place, (number, batch) in enumerate(passes):
@@ -196,49 +206,64 @@ class Run:
                 exchange_gradients(self.model, last)
             with nullcontext() if last or self.sharded else self.accelerator.no_sync(self.wrapped):
                 with self.accelerator.autocast():
-                    output = self.wrapped(
-                        **{name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
-                    )
+                    output = self.wrapped(**self._moved(batch))
                 self.accelerator.backward(output.loss / len(passes))
             for name, value in {"loss": output.loss, **output.losses}.items():
                 share = value.detach().float() / len(passes)
                 sums[name] = sums[name] + share if name in sums else share
-        losses = {name: float(self.accelerator.reduce(value, reduction="mean")) for name, value in sums.items()}
-        self._refuse_nan(step, passes, losses["loss"], self._clip())
+        means = self.accelerator.reduce(torch.stack(list(sums.values())), reduction="mean")
+        found = {**dict(zip(sums, means, strict=True)), "gradient_norm": self._clip()}
+        watched = torch.stack([found["loss"], found["gradient_norm"]])[: len(self.guard.names)]
+        flag = self.guard.watch(step, passes, watched)
+        if not self.config.optim.fused:
+            self.guard.check()
+        elif not self.accelerator.scaler:
+            self.prepared.optimizer.found_inf = flag
         self.prepared.step()
         self.prepared.zero_grad()
+        self.pace.tick(self.clock, self.accelerator)
         self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
-        return losses
+        self.guard.check(keep=1)
+        return found
 
-    def _clip(self) -> float:
-        """Clip the gradient, if asked to; returns its norm before, over all processes."""
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip or math.inf)
-        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    def _moved(self, batch: Batch) -> Batch:
+        """A batch on the device. Compiled, its texts may have any length without being compiled again."""
+        moved = {name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
+        if self.config.model.compile:
+            for name in moved.keys() & TEXT_KEYS:
+                torch._dynamo.maybe_mark_dynamic(moved[name], 1)
+        return moved
 
-    def _refuse_nan(self, step: int, passes: Passes, loss: float, norm: float) -> None:
-        # With fp16 the scaler itself leaves out steps whose scaled gradient is too large, and scales less.
-        values = {"loss": loss} if self.accelerator.scaler else {"loss": loss, "gradient": norm}
-        for what, value in values.items():
-            if not math.isfinite(value):
-                folder = save_offender(self.out, step, passes, self.accelerator.process_index)
-                raise EarthReasonError(
-                    f"the {what} of step {step} is {value}; its batch is kept in {folder}. Lower "
-                    "optim.learning_rate, set optim.clip=1, or continue from the checkpoint with precision=no"
-                )
+    def _clip(self) -> Tensor:
+        """Clip the gradient, if asked to; returns its norm before, over all processes, a scalar on the device."""
+        self.accelerator.unscale_gradients()
+        trained = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in trained])
+        if self.config.optim.clip:
+            nn.utils.clip_grads_with_norm_(trained, self.config.optim.clip, norm)
+        return (norm.full_tensor() if isinstance(norm, DTensor) else norm).float()
 
-    def after(self, done: int, metrics: dict[str, float]) -> None:
+    def after(self, done: int, metrics: Mapping[str, Tensor | float]) -> None:
         """Log, draw, validate, then save, what is due after so many steps; a resumed run has all of it."""
+        over = self.pace.over(done)
 
         def due(every: int) -> bool:
-            return bool(every) and (done % every == 0 or done == self.steps)
+            return bool(every) and (done % every == 0 or over)
 
         if self.log is not None and due(self.config.log_every):
-            self.log.write(done, dict(metrics))
-        if due(self.config.pictures_every) or due(self.config.validate_every):
-            self._look(done, due(self.config.pictures_every), due(self.config.validate_every))
-        if due(self.config.save_every):
+            self.log.write(done, {name: float(value) for name, value in metrics.items()})
+        minutes = self.config.validate_minutes
+        timely = bool(minutes) and (over or self.pace.minutes >= self.looked + minutes)
+        scores = timely or due(self.config.validate_every)
+        pictures, saves = due(self.config.pictures_every), due(self.config.save_every)
+        if scores or pictures or saves:
+            self.guard.check()
+        if scores or pictures:
+            self.looked = self.pace.minutes
+            self._look(done, pictures, scores)
+        if saves:
             state = gather_state(self.model, self.prepared, self.schedule, self.average)
             if self.accelerator.is_main_process:
                 facts = {"identity": self.identity, **self.clock.facts()}
@@ -255,12 +280,41 @@ class Run:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     self.validation.draw(predictor, path, f"{self.config.name}, step {done}")
                 if scores:
-                    found = self.validation.score(predictor)
-                    self.log.write(done, {f"validation_{name}": value for name, value in found.items()})
-                    if (found["gIoU"] or 0.0) > self.best:
-                        self.best = found["gIoU"] or 0.0
+                    found = self._calibrate(predictor, self.validation)
+                    self.log.write(done, {
+                        **{f"validation_{name}": value for name, value in found.scores.items()},
+                        "validation_no_target_threshold": found.threshold,
+                        "minutes": self.clock.facts()["seconds"] / 60,
+                    })  # fmt: skip
+                    self.calibrated = done
+                    if (found.scores["gIoU"] or 0.0) > self.best:
+                        self.best = found.scores["gIoU"] or 0.0
                         self.learner.save(kept, self.out / "best")
         self.model.train()
+
+    @staticmethod
+    def _calibrate(predictor: MaskPredictor[Any], validation: Validation) -> Look:
+        """Score a model, and give it the no-target threshold that suits it."""
+        found = validation.look(predictor)
+        if found.threshold is not None:
+            predictor.model.config.no_target_threshold = found.threshold
+        return found
+
+    def _calibrate_final(self, kept: PreTrainedModel, steps: int) -> dict[str, Any]:
+        """Make sure that a final model with a no-target head has a threshold; what run.json tells of it."""
+        if not getattr(kept.config, "no_target_head", False):
+            return {}
+        try:
+            validation = self.validation or Validation(self.config)
+        except (EarthReasonError, ValueError) as error:  # `datasets` raises ValueError for a split that is not there
+            logger.warning("no validation split, so the no-target threshold stays %s: %s", NO_TARGET_THRESHOLD, error)
+            return {}
+        if self.calibrated != steps:
+            with torch.random.fork_rng():
+                self._calibrate(self.learner.predictor(kept), validation)
+        if not validation.facts["empties"]:
+            logger.warning("no empty target in validation, so the no-target threshold stays %s", NO_TARGET_THRESHOLD)
+        return {"no_target_threshold": getattr(kept.config, "no_target_threshold", None), **validation.facts}
 
     @contextmanager
     def _kept(self) -> Iterator[PreTrainedModel | None]:
@@ -282,12 +336,18 @@ class Run:
         finally:
             self.plain.cpu()
 
-    def finish(self) -> Path:
-        """Write the final model and the card of the run; returns the model's folder."""
+    def finish(self, steps: int) -> Path:
+        """Write the final model and the card of a run of so many steps; returns the model's folder.
+
+        Raises:
+            EarthReasonError: the last step broke.
+        """
+        self.guard.check()
         with self._kept() as kept:
             if kept is not None:
+                calibration = self._calibrate_final(kept, steps)
                 self.learner.save(kept, self.out / "final")
-                write_card(self.out, self.config, self.model, self.steps, self.clock, self.accelerator)
+                write_card(self.out, self.config, self.model, steps, self.clock, self.accelerator, calibration)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.out / "final"

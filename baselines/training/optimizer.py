@@ -6,7 +6,7 @@ import copy
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import peft
@@ -24,21 +24,15 @@ _BLOCK = re.compile(r"(?:encoder\.)?layers\.(\d+)\.(?:blocks\.(\d+)\.)?")
 _FIRST = re.compile(r"patch_embed\b|pos_embed\b|embeddings\b|pre_layrnorm\b")
 
 
-def rate_at(step: int, steps: int, warmup_share: float) -> float:
-    """Share of the learning rate at a step: linear warm-up, then a cosine to 0."""
-    warmup = math.ceil(warmup_share * steps)
-    if step < warmup:
-        return step / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def make_optimizer(model: nn.Module, config: OptimConfig, steps: int) -> tuple[torch.optim.AdamW, LambdaLR]:
-    """AdamW over everything trainable, and its schedule."""
+def make_optimizer(
+    model: nn.Module, config: OptimConfig, rate: Callable[[int], float]
+) -> tuple[torch.optim.AdamW, LambdaLR]:
+    """AdamW over everything trainable, and its schedule: `rate` is the share of the learning rate of a step."""
     groups = parameter_groups(model, config)
     optimizer = torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=config.fused
     )
-    return optimizer, LambdaLR(optimizer, lambda step: rate_at(step, steps, config.warmup_share))
+    return optimizer, LambdaLR(optimizer, rate)
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, object]]:

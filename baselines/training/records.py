@@ -77,9 +77,18 @@ def read_metric(path: Path, name: str) -> dict[int, float]:
 
 
 def write_card(
-    out: Path, config: TrainConfig, model: nn.Module, steps: int, clock: Clock, accelerator: Accelerator
+    out: Path,
+    config: TrainConfig,
+    model: nn.Module,
+    steps: int,
+    clock: Clock,
+    accelerator: Accelerator,
+    calibration: Mapping[str, Any],
 ) -> None:
-    """Write what was run, on what (the last invocation), and how long (all of them), as run.json."""
+    """Write what was run, on what (the last invocation), and how long (all of them), as run.json.
+
+    `calibration` tells the no-target threshold and on how many samples and empty targets it was chosen.
+    """
     import transformers
 
     commit = subprocess.run(
@@ -94,6 +103,7 @@ def write_card(
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "commit": commit or None, "earthreason": __version__, "python": platform.python_version(),
+        **({"calibration": dict(calibration)} if calibration else {}),
         "torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__,
         "config": config.model_dump(mode="json"),
     })  # fmt: skip

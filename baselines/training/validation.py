@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
+from baselines.training.calibration import Recorder, choose_threshold
 from baselines.training.config import TrainConfig
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
@@ -24,6 +27,19 @@ SHOWN = 8
 """Samples in a picture."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """How good a model is.
+
+    Attributes:
+        scores: gIoU, cIoU, N-acc and T-acc of the official protocol.
+        threshold: chosen; None without a no-target head, or without an empty target and a target to choose it on.
+    """
+
+    scores: dict[str, float | None]
+    threshold: float | None
+
+
 class Validation:
     """Some samples of the validation split."""
 
@@ -38,11 +54,33 @@ class Validation:
         rows = rows if "[" in split else spread(rows, config.validation_samples)
         self.rows, self.references, self.batch = rows, references_of(rows, split), config.optim.micro_batch
 
-    def score(self, predictor: Predictor) -> dict[str, float | None]:
-        """gIoU, cIoU, N-acc and T-acc of the official protocol."""
-        predictions = list(predict_samples(predictor, map(sample_of_row, self.rows), "first", self.batch))
+    def look(self, predictor: MaskPredictor[Any]) -> Look:
+        """Predict, choose the no-target threshold of a model with a head for it, and score with that threshold.
+
+        The predictor has the threshold afterwards. It is chosen on the samples that are scored, so N-acc and T-acc are
+        a little better here than on others.
+        """
+        calibrates = bool(getattr(predictor.model.config, "no_target_head", False))
+        recorder = Recorder(predictor) if calibrates else None
+        samples = map(sample_of_row, self.rows)
+        predictions = list(predict_samples(recorder or predictor, samples, "first", self.batch))
+        threshold = None
+        if recorder is not None:
+            scores, is_empty = np.asarray(recorder.scores), np.asarray(self.rows["is_empty"], dtype=bool)
+            has_mask = np.asarray([prediction.segmentation is not None for prediction in predictions])
+            threshold = choose_threshold(scores, is_empty, has_mask)
+            predictor.no_target_threshold = NO_TARGET_THRESHOLD if threshold is None else threshold
+            predictions = [
+                replace(prediction, segmentation=None) if score > predictor.no_target_threshold else prediction
+                for prediction, score in zip(predictions, recorder.scores, strict=True)
+            ]
         result = evaluate(predictions, self.references, resamples=0)
-        return {name: result[name] for name in ("gIoU", "cIoU", "N-acc", "T-acc")}
+        return Look({name: result[name] for name in ("gIoU", "cIoU", "N-acc", "T-acc")}, threshold)
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """On how much the scores stand."""
+        return {"samples": len(self.rows), "empties": int(sum(self.rows["is_empty"]))}
 
     def draw(self, predictor: Predictor, path: Path, name: str) -> None:
         """Write a picture of some samples with truth and answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,7 +78,10 @@ def evaluate(
             boundary=boundary,
         )  # fmt: skip
     scored = [result for result in results if isinstance(result, Result)]
-    content = {"results": [result.to_dict() for result in scored]}
+    content: dict[str, Any] = {"results": [result.to_dict() for result in scored]}
+    threshold = opened.info.get("no_target_threshold")
+    if threshold is not None:
+        content["no_target_threshold"] = threshold
     if csv is not None:
         write_text(csv, scored[0].per_sample.to_csv(index=False))
     if report is not None:
@@ -92,6 +95,8 @@ def evaluate(
             print_protocols(results, stdout())
         else:
             print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
+        if threshold is not None:
+            stdout().print(f"no-target threshold of the model: {threshold}", soft_wrap=True)
     for label, path in (("page", report and report / "index.html"), ("per question", csv)):
         if path is not None:
             stderr().print(f"{label}: {path}", soft_wrap=True)

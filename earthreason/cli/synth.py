@@ -12,33 +12,66 @@ import typer
 from earthreason.cli.app import stdout
 from earthreason.cli.options import CORES
 
+_SCENES = 5000
+
 
 def synth(
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist, or be empty.")],
-    n: Annotated[int, typer.Option("--n", min=5, help="Scenes over all splits.")] = 5000,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", min=5, help="Scenes, shared over the splits as in the release.", show_default="5000"),
+    ] = None,
+    train: Annotated[int | None, typer.Option("--train", min=0, help="Scenes for training, instead of --n.")] = None,
+    val: Annotated[int | None, typer.Option("--val", min=0, help="Scenes for validation, instead of --n.")] = None,
+    test: Annotated[int | None, typer.Option("--test", min=0, help="Scenes for testing, instead of --n.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same bytes.")] = 1,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")] = CORES,
     size: Annotated[str, typer.Option("--size", help="Pixels: 512, HEIGHTxWIDTH, or 'varied' (128 to 2048).")] = "512",
+    empty_share: Annotated[
+        float | None,
+        typer.Option(
+            "--empty-share", min=0, max=1, help="Share of scenes in which nothing is the answer.", show_default="0.12"
+        ),
+    ] = None,
 ) -> None:
     """Write synthetic scenes with exact masks and implicit questions as {train,val,test}/{images,labels,QAs}.
 
     Example: earthreason synth --out synthetic --n 5000 --seed 1 --workers 2
+
+    Example: earthreason synth --out training --train 20000 --val 400 --size 256
     """
     from tqdm import tqdm
 
+    from earthreason.data.synthetic.generate import EMPTY_SHARE
     from earthreason.data.synthetic.release import write_release
 
-    shape = _parse_size(size)
+    share = EMPTY_SHARE if empty_share is None else empty_share
+    shape, counts = _parse_size(size), _counts(n, {"train": train, "val": val, "test": test})
+    total = sum(counts.values())
     began = time.perf_counter()
-    with tqdm(total=n, unit="scene", desc=str(out)) as bar:
-        written = write_release(out, n, seed, workers=workers, size=shape, progress=bar.update)
+    with tqdm(total=total, unit="scene", desc=str(out)) as bar:
+        written = write_release(out, counts, seed, workers=workers, size=shape, empty_share=share, progress=bar.update)
     seconds = time.perf_counter() - began
     splits = ", ".join(f"{split} {count}" for split, count in written.scenes.items())
     console = stdout()
     console.print(
-        f"{n} scenes in {out}: {splits}; {sum(written.empty.values())} empty targets; {n / seconds:.1f} a second"
+        f"{total} scenes in {out}: {splits}; {sum(written.empty.values())} empty targets; "
+        f"{total / seconds:.1f} a second"
     )
     console.print(f'load them: load_dataset("earthreason", data_dir="{out}")', soft_wrap=True)
+
+
+def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
+    """Scenes by split: those that were asked for, or `n` shared."""
+    from earthreason.data.synthetic.release import split_counts
+    from earthreason.errors import EarthReasonError
+
+    named = {split: count for split, count in asked.items() if count is not None}
+    if not named:
+        return split_counts(_SCENES if n is None else n)
+    if n is not None:
+        raise EarthReasonError(f"--n {n} and --{next(iter(named))}: give the scenes of all splits or of each, not both")
+    return named
 
 
 def _parse_size(text: str) -> tuple[int, int] | None:

@@ -71,6 +71,7 @@ def write_report(
         "evaluation.html",
         result=result,
         size=describe_size(result),
+        threshold=predictions.info.get("no_target_threshold"),
         scores=[(METRICS[n].title, format_score(v), format_interval(result.intervals.get(n)))
                 for n, v in result.scores.items()],
         protocols=[_protocol_row(r) for r in results],

@@ -11,7 +11,7 @@ from PIL import Image
 from earthreason.data.synthetic.questions import choose_target, write_answers, write_questions
 from earthreason.data.synthetic.render import render_scene
 from earthreason.data.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES
-from earthreason.errors import UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
@@ -22,7 +22,13 @@ VARIED = ((512, 512), (512, 512), (512, 512), (512, 512), (640, 480), (400, 600)
 """Heights and widths drawn from where no size is asked for; usually half a thousand pixels a side."""
 
 
-def generate_scene(seed: int, split: str, index: int, size: tuple[int, int] | None = (256, 256)) -> Sample:
+def generate_scene(
+    seed: int,
+    split: str,
+    index: int,
+    size: tuple[int, int] | None = (256, 256),
+    empty_share: float = EMPTY_SHARE,
+) -> Sample:
     """Make one sample: the same arguments always give the same bytes.
 
     Args:
@@ -30,19 +36,23 @@ def generate_scene(seed: int, split: str, index: int, size: tuple[int, int] | No
         split: train, val or test. Some categories never appear in train, and train has wordings of its own.
         index: number within the split.
         size: height and width in pixels; None draws one of `VARIED`.
+        empty_share: of scenes in which nothing answers the question.
 
     Raises:
         UnknownNameError: no such split.
+        EarthReasonError: `empty_share` is no share.
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
+    if not 0 <= empty_share <= 1:
+        raise EarthReasonError(f"empty_share is {empty_share}; a share lies between 0 and 1")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     training = split == "train"
     categories = [name for name in CATEGORIES if not training or name not in HELD_OUT_CATEGORIES]
     # Each category in turn, from a random start, so that every stretch of a split is balanced.
     start = int(np.random.default_rng([seed, SPLITS.index(split)]).integers(len(categories)))
     category = categories[(start + index) % len(categories)]
-    empty = bool(rng.random() < EMPTY_SHARE)
+    empty = bool(rng.random() < empty_share)
     shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
     scene = render_scene(rng, category, size=shape, include=not empty, exclude=HELD_OUT_CATEGORIES if training else ())
     target = choose_target(rng, scene, category)
@@ -60,10 +70,15 @@ def generate_scene(seed: int, split: str, index: int, size: tuple[int, int] | No
 
 
 def iterate_scenes(
-    seed: int, counts: Mapping[str, int], *, size: tuple[int, int] | None = (256, 256), workers: int = 1
+    seed: int,
+    counts: Mapping[str, int],
+    *,
+    size: tuple[int, int] | None = (256, 256),
+    workers: int = 1,
+    empty_share: float = EMPTY_SHARE,
 ) -> Iterator[Sample]:
     """Samples of all splits in order: `counts["train"]` of train, and so on; the same for any number of workers."""
-    jobs = [(seed, split, index, size) for split, count in counts.items() for index in range(count)]
+    jobs = [(seed, split, index, size, empty_share) for split, count in counts.items() for index in range(count)]
     if workers == 1:
         yield from (generate_scene(*job) for job in jobs)
         return

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from earthreason.data.schema import encode_mask_png
-from earthreason.data.synthetic.generate import SPLITS, generate_scene
-from earthreason.errors import EarthReasonError
+from earthreason.data.synthetic.generate import EMPTY_SHARE, SPLITS, generate_scene
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
 
 OFFICIAL_COUNTS = {"train": 2371, "val": 1135, "test": 1928}
@@ -27,43 +27,59 @@ class Written:
 
 
 def split_counts(n: int) -> dict[str, int]:
-    """`n` scenes shared over the splits as in the official release."""
+    """`n` scenes shared over the splits as in the official release.
+
+    Raises:
+        EarthReasonError: they do not fill three splits.
+    """
     total = sum(OFFICIAL_COUNTS.values())
     counts = {split: round(n * OFFICIAL_COUNTS[split] / total) for split in ("val", "test")}
-    return {"train": n - sum(counts.values()), **counts}
+    counts = {"train": n - sum(counts.values()), **counts}
+    if min(counts.values()) < 1:
+        raise EarthReasonError(f"{n} scenes do not fill train, val and test; ask for at least 5")
+    return counts
 
 
 def write_release(
     out: Path,
-    n: int,
+    scenes: int | Mapping[str, int],
     seed: int,
     *,
     workers: int = 1,
     size: tuple[int, int] | None = (512, 512),
+    empty_share: float = EMPTY_SHARE,
     progress: Callable[[int], object] | None = None,
 ) -> Written:
-    """Write `n` scenes as `out/{train,val,test}/{images,labels,QAs}`; the bytes do not depend on `workers`.
+    """Write scenes as `out/{train,val,test}/{images,labels,QAs}`; the bytes do not depend on `workers`.
 
     The folder appears when it is complete; an interrupted run leaves nothing.
 
     Args:
         out: must not exist, or be empty.
-        n: scenes over all splits.
+        scenes: over all splits, shared as in the official release, or by split; a split without any gets no folder.
         seed: of the set.
         workers: processes.
         size: height and width in pixels; None varies it.
+        empty_share: of scenes in which nothing answers the question.
         progress: called with the number of scenes just finished.
 
     Raises:
-        EarthReasonError: `out` is not empty, or `n` is too small to fill three splits.
+        UnknownNameError: a split is not one of the three.
+        EarthReasonError: `out` is not empty, the scenes are too few or negative, or `empty_share` is no share.
     """
     refuse_taken(out)
-    counts = split_counts(n)
-    if min(counts.values()) < 1:
-        raise EarthReasonError(f"{n} scenes do not fill train, val and test; ask for at least 5")
-    empty = dict.fromkeys(SPLITS, 0)
+    wanted = split_counts(scenes) if isinstance(scenes, int) else scenes
+    for split, count in wanted.items():
+        if split not in SPLITS:
+            raise UnknownNameError("split", split, SPLITS)
+        if count < 0:
+            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes is 0 or more")
+    counts = {split: wanted[split] for split in SPLITS if wanted.get(split)}
+    if not counts:
+        raise EarthReasonError("there is no scene to write; ask for at least one of train, val or test")
+    empty = dict.fromkeys(counts, 0)
     jobs = [
-        (seed, split, range(start, min(start + _CHUNK, count)), size)
+        (seed, split, range(start, min(start + _CHUNK, count)), size, empty_share)
         for split, count in counts.items()
         for start in range(0, count, _CHUNK)
     ]
@@ -72,7 +88,7 @@ def write_release(
             for part in ("images", "labels", "QAs"):
                 (folder / split / part).mkdir(parents=True)
         with ProcessPoolExecutor(workers) as pool:
-            for (_, split, indices, _), nothing in zip(
+            for (_, split, indices, *_), nothing in zip(
                 jobs, pool.map(_write_chunk, [folder] * len(jobs), *zip(*jobs, strict=True)), strict=True
             ):
                 empty[split] += nothing
@@ -81,11 +97,13 @@ def write_release(
     return Written(counts, empty)
 
 
-def _write_chunk(folder: Path, seed: int, split: str, indices: range, size: tuple[int, int] | None) -> int:
+def _write_chunk(
+    folder: Path, seed: int, split: str, indices: range, size: tuple[int, int] | None, empty_share: float
+) -> int:
     """Make and write some scenes of a split; return how many have an empty target."""
     nothing = 0
     for index in indices:
-        sample = generate_scene(seed, split, index, size)
+        sample = generate_scene(seed, split, index, size, empty_share)
         stem = sample.sample_id
         sample.image.save(folder / split / "images" / f"{stem}.jpg", quality=_QUALITY)
         (folder / split / "labels" / f"{stem}.png").write_bytes(encode_mask_png(sample.mask))

@@ -80,13 +80,26 @@ def test_language_loss_counts_supervised_positions_only():
     logits = torch.zeros(1, 4, 10)
     logits[0, 1, 7] = 50.0
     labels = torch.tensor([[-100, -100, 7, -100]])
+
+    assert language_loss(torch.nn.Identity(), logits, labels).item() == pytest.approx(0, abs=1e-5)
+    uniform = language_loss(torch.nn.Identity(), torch.zeros(1, 4, 10), labels)
+    assert uniform.item() == pytest.approx(math.log(10), rel=1e-5)
+    assert language_loss(torch.nn.Identity(), logits, torch.full((1, 4), -100)).item() == 0
+
+
+def test_language_loss_asks_the_head_about_learned_positions_only():
+    labels = torch.tensor([[-100, -100, 7, 3], [-100, 2, -100, -100]])
+    learned = torch.tensor([[1, 2], [0, 3]])  # the second row is filled up with its last position
+    torch.manual_seed(0)
+    states = torch.randn(2, 4, 10)
     seen = []
 
     def head(states):
-        seen.append(len(states))
+        seen.append(states.shape[1])
         return states
 
-    assert language_loss(head, logits, labels).item() == pytest.approx(0, abs=1e-5)
-    assert language_loss(head, torch.zeros(1, 4, 10), labels).item() == pytest.approx(math.log(10), rel=1e-5)
-    assert language_loss(head, logits, torch.full((1, 4), -100)).item() == 0
-    assert seen == [1, 1, 0]
+    # By hand: the positions before a label are (0, 1), (0, 2) and (1, 0).
+    expected = -(states.log_softmax(-1)[[0, 0, 1], [1, 2, 0], [7, 3, 2]]).mean()
+    assert language_loss(head, states, labels, learned).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert language_loss(head, states, labels).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert seen == [2, 4]

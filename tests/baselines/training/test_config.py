@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from baselines.cli import app
 from baselines.training import loop
 from baselines.training.config import load_config
-from baselines.training.optimizer import rate_at
 from baselines.training.order import Order, micro_batches, pass_seed
+from baselines.training.pace import rate_at
 from earthreason.errors import DataNotFoundError, EarthReasonError
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "segearth_r1"
@@ -90,7 +90,7 @@ def test_draws_differ_by_step_and_pass():
 
 
 def test_the_rate_warms_up_and_falls_to_nothing():
-    rates = [rate_at(step, 100, 0.1) for step in range(101)]
+    rates = [rate_at(step / 100, 0.1) for step in range(101)]
     assert rates[0] == 0
     assert rates[10] == 1
     assert max(rates) == 1

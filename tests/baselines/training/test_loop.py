@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from baselines.training.checkpoints import list_states, load_latest, save_state
 from baselines.training.config import TrainConfig, load_config
 from baselines.training.learner import build_learner
 from baselines.training.loop import train
+from baselines.training.pace import Pace
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
 
@@ -206,14 +208,16 @@ def test_frozen_vision_stays_as_it_is(tmp_path):
 
 def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
     config = config_of(model={"size": "mini", "lora": {"rank": 2}})
-    run = loop.Run(config, tmp_path, build_learner(config, list), loop.start_accelerator(config, tmp_path), 1)
+    accelerator = loop.start_accelerator(config, tmp_path)
+    run = loop.Run(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
     embedding = run.model.get_input_embeddings()
     assert {tuple(p.shape) for p in embedding.parameters() if p.requires_grad} == {(1, 64)}
 
 
 def test_the_whole_copy_of_a_sharded_model_leaves_the_device_after_looking(tmp_path, monkeypatch):
     config = config_of()
-    run = loop.Run(config, tmp_path, build_learner(config, list), loop.start_accelerator(config, tmp_path), 1)
+    accelerator = loop.start_accelerator(config, tmp_path)
+    run = loop.Run(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
     run.plain, moves = copy.deepcopy(run.model), []
     monkeypatch.setattr(loop.Run, "sharded", True)
     monkeypatch.setattr(run.plain, "to", lambda device: moves.append(device) or run.plain)
@@ -239,7 +243,7 @@ def test_a_folder_of_another_run_without_a_checkpoint_is_refused_and_left_alone(
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(modeling, "language_loss", lambda head, states, _: states.sum() * float("nan"))
+    monkeypatch.setattr(modeling, "language_loss", lambda head, states, *_: states.sum() * float("nan"))
     with pytest.raises(EarthReasonError, match="the loss of step 0 is nan"):
         train(config_of(), tmp_path / "run")
     assert (tmp_path / "run" / "nan" / "step-0000000-rank-0.pt").is_file()
@@ -273,6 +277,52 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weight
     assert kept.name == "step-0000001-rank-0.pt"
     state = torch.load(list_states(tmp_path / "run" / "checkpoints")[-1] / "state.pt")
     assert all(tensor.isfinite().all() for tensor in state["model"].values() if tensor.is_floating_point())
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_weights_stay_those_of_before_the_step_that_broke(fused, tmp_path, monkeypatch):
+    proper, calls = modeling.language_loss, []
+
+    def breaks_in_the_third_step(*parts):
+        calls.append(1)
+        return Overflow.apply(proper(*parts)) if len(calls) == 3 else proper(*parts)
+
+    monkeypatch.setattr(modeling, "language_loss", breaks_in_the_third_step)
+    config = config_of(optim={"micro_batch": 4, "steps": 6, "fused": fused}, save_every=0)
+    runs, start = [], loop.Run.resume
+    monkeypatch.setattr(loop.Run, "resume", lambda run: runs.append(run) or start(run))
+    kept, step = [], loop.Run.step
+
+    def remembering(run, number, passes):
+        kept.append([parameter.clone() for parameter in run.model.parameters()])
+        return step(run, number, passes)
+
+    monkeypatch.setattr(loop.Run, "step", remembering)
+    with pytest.raises(EarthReasonError, match="the gradient of step 2"):
+        train(config, tmp_path / "run")
+    assert len(calls) == (4 if fused else 3)  # with the flag on the device, one more step was on its way
+    assert not all(map(torch.equal, kept[1], kept[2]))
+    assert all(map(torch.equal, runs[0].model.parameters(), kept[2]))
+
+
+def test_a_run_by_the_clock_ends_in_time_at_a_rate_of_almost_nothing(tmp_path):
+    optim = {"steps": None, "minutes": 0.1, "micro_batch": 4}
+    config = config_of(optim=optim, save_every=0, validate_minutes=0.04, validation_samples=2)
+    began = time.perf_counter()
+    train(config, tmp_path / "run")
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    rates = losses(tmp_path / "run", "rate")
+    assert 6 <= card["seconds"] <= time.perf_counter() - began
+    assert card["steps"] == len(rates) == max(rates)
+    assert max(rates.values()) > 5 * rates[card["steps"]]
+    assert len(losses(tmp_path / "run", "validation_gIoU")) >= 2
+
+
+def test_a_compiled_run_has_no_graph_breaks_and_the_losses_of_a_plain_one(uninterrupted, tmp_path, monkeypatch):
+    # Captured as on a GPU and then run by plain kernels: making kernels for a CPU takes minutes and draws other points.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
+    train(config_of(model={"size": "mini", "freeze_vision": False, "compile": True}), tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=2e-3)
 
 
 def test_a_tracker_that_is_not_installed_is_named_before_anything_is_done(tmp_path, monkeypatch):

@@ -59,6 +59,43 @@ def test_what_is_written_reads_back_as_a_release(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [((0, "train", 3), "63e0c74d545433b7"), ((5, "test", 11), "c0ce9bd68299d6eb")]
+)
+def test_scenes_are_those_of_earlier_releases(arguments, expected):
+    sample = generate_scene(*arguments, (128, 128))
+    pixels = np.asarray(sample.image).tobytes() + sample.mask.tobytes()
+    assert hashlib.sha256(pixels + "|".join(sample.questions).encode()).hexdigest()[:16] == expected
+
+
+def test_splits_may_be_counted_one_by_one(tmp_path):
+    written = write_release(tmp_path / "set", {"val": 2, "train": 5, "test": 0}, seed=5, size=(128, 128))
+    assert written.scenes == {"train": 5, "val": 2}
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["train", "val"]
+    assert len(list((tmp_path / "set" / "train" / "images").iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [({"train": 0}, "no scene to write"), ({"train": -1}, "-1 scenes of train"), ({"training": 3}, "unknown split")],
+)
+def test_counts_that_make_no_set_are_refused(counts, words, tmp_path):
+    with pytest.raises(EarthReasonError, match=words):
+        write_release(tmp_path / "set", counts, seed=5)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (1.0, 60, 60), (0.3, 7, 30)])
+def test_the_share_of_empty_targets_is_what_was_asked_for(share, least, most):
+    scenes = iterate_scenes(9, {"train": 60}, size=(128, 128), empty_share=share)
+    assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: seven in a million fall outside)
+
+
+def test_a_share_that_is_none_is_refused():
+    with pytest.raises(EarthReasonError, match="between 0 and 1"):
+        generate_scene(0, "train", 0, (128, 128), empty_share=1.2)
+
+
 def test_question_files_have_the_keys_of_the_release(tmp_path):
     write_release(tmp_path / "set", 6, seed=5, size=(128, 128))
     qa = json.loads(next((tmp_path / "set" / "train" / "QAs").iterdir()).read_text())

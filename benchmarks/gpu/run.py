@@ -1,0 +1,317 @@
+"""Run the plan, a process a step, and keep what is known at every moment. Standard library only.
+
+Whatever happens to a step, the next one goes on; whatever happens to the run, `results.json` can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from benchmarks.gpu.context import PACKED, ROOT, read_rows, rows_of
+from benchmarks.gpu.errors import KitError
+from benchmarks.gpu.plan import PLAN, Step
+
+LINES = 40
+"""Of a step's errors that are kept."""
+_POLL = 0.25
+_GRACE = 3.0
+
+
+class Interrupted(Exception):
+    """The run was told to stop."""
+
+
+@dataclass
+class Outcome:
+    """What became of a step; `to_dict` is its entry in results.json."""
+
+    step: Step
+    status: str = "waiting"
+    limit: float = 0.0
+    seconds: float = 0.0
+    reason: str = ""
+    stderr: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "name": self.step.name, "title": self.step.title, "status": self.status, "limit_s": round(self.limit, 1),
+            "seconds": round(self.seconds, 1), "reason": self.reason, "stderr": self.stderr, "rows": self.rows,
+        }  # fmt: skip
+
+
+class Results:
+    """The file that tells what is known so far."""
+
+    def __init__(self, out: Path, facts: dict[str, Any], steps: list[Step]) -> None:
+        """Begin with every step waiting."""
+        self.path, self.facts = out / "results.json", facts
+        self.outcomes = [Outcome(step) for step in steps]
+        self.began = time.monotonic()
+
+    def of(self, name: str) -> Outcome:
+        """The outcome of a step."""
+        return next(outcome for outcome in self.outcomes if outcome.step.name == name)
+
+    def save(self, finished: bool = False) -> None:
+        """Write the file whole, or leave the one before: a full disk costs the newest rows only."""
+        content = {
+            **self.facts, "seconds": round(time.monotonic() - self.began, 1), "finished": finished,
+            "steps": [outcome.to_dict() for outcome in self.outcomes],
+        }  # fmt: skip
+        temporary = self.path.with_suffix(".part")
+        try:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            temporary.replace(self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            print(f"{self.path}: {error}; the results of before stay there", file=sys.stderr)
+
+
+class Job:
+    """The process of a step."""
+
+    def __init__(self, outcome: Outcome, command: list[str], environment: dict[str, str], work: Path) -> None:
+        """Start it, in a group of its own, so that its children end with it."""
+        self.outcome, self.rows = outcome, rows_of(work, outcome.step.name)
+        self.log = work / f"{outcome.step.name}.log"
+        outcome.status, self.began = "running", time.monotonic()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def look(self) -> bool:
+        """Take over its rows; whether it still runs."""
+        code = self.process.poll()
+        self.outcome.rows = read_rows(self.rows)
+        self.outcome.seconds = time.monotonic() - self.began
+        if code is None:
+            return True
+        self.outcome.status = "ok" if code == 0 else "failed"
+        if code:
+            self.outcome.stderr = self._tail()
+            what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            self.outcome.reason = f"{what}: {self.outcome.stderr[-1]}" if self.outcome.stderr else what
+        return False
+
+    def kill(self, status: str, reason: str) -> None:
+        """End it and everything it started; its rows stay."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, sign)
+            try:
+                self.process.wait(_GRACE)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.look()
+        self.outcome.status, self.outcome.reason, self.outcome.stderr = status, reason, self._tail()
+
+    def _tail(self) -> list[str]:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
+        return [line for line in lines if line.strip()][-LINES:]
+
+
+def run(out: Path, minutes: float, rehearse: bool, only: list[str], device: str | None) -> int:
+    """Do the plan; 0 if every step that was tried succeeded, else 1.
+
+    Args:
+        out: folder of what comes back; made if need be.
+        minutes: for everything.
+        rehearse: at toy size, on the CPU unless `device` says otherwise.
+        only: names of steps; empty for all.
+        device: `cuda` or `cpu`; None is what `rehearse` says.
+
+    Raises:
+        KitError: a step is unknown, or `out` cannot be written.
+    """
+    steps = _choose(only)
+    device = device or ("cpu" if rehearse else "cuda")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "results.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise KitError(f"--out {out}: {error.strerror or error}; name a folder that can be written") from None
+    work = Path(tempfile.mkdtemp(prefix="earthreason-gpu-"))
+    results = Results(out, _facts(minutes, rehearse, device), steps)
+    results.save()
+    runner = _Runner(results, out.resolve(), work, minutes * 60, rehearse, device)
+    before = {sign: signal.signal(sign, _interrupt) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        runner.run()
+    except Interrupted:
+        runner.stop("interrupted", "the run was interrupted")
+        print("interrupted; results.json has what was known", file=sys.stderr)
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+        results.save(finished=all(outcome.status != "interrupted" for outcome in results.outcomes))
+        _bring_logs(work, out)
+        shutil.rmtree(work, ignore_errors=True)
+    for outcome in results.outcomes:
+        print(f"{outcome.step.name:14s} {outcome.status:11s} {outcome.seconds:6.1f} s  {outcome.reason}", flush=True)
+    print(f"results: {results.path}")
+    return int(any(outcome.status in ("failed", "timeout", "interrupted") for outcome in results.outcomes))
+
+
+def _choose(only: list[str]) -> list[Step]:
+    """The steps named, and those in the background whose files they need."""
+    known = {step.name: step for step in PLAN}
+    if unknown := [name for name in only if name not in known]:
+        raise KitError(f"there is no step {unknown[0]!r}; the steps are {', '.join(known)}")
+    if not only:
+        return list(PLAN)
+    reading = any(known[name].needs for name in only)
+    return [step for step in PLAN if step.name in only or (reading and step.background)]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "kit": 1, "rehearsal": rehearse, "device": device, "minutes": minutes, "commit": commit.stdout.strip() or None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m benchmarks.gpu", *sys.argv[1:]]),
+    }  # fmt: skip
+
+
+def _bring_logs(work: Path, out: Path) -> None:
+    """What all steps printed, in one file, as few files come back."""
+    parts = [f"==== {path.stem}\n{path.read_text(encoding='utf-8', errors='replace')}" for path in work.glob("*.log")]
+    try:
+        (out / "log.txt").write_text("\n".join(parts)[-8_000_000:], encoding="utf-8")
+    except OSError as error:
+        print(f"{out / 'log.txt'}: {error}", file=sys.stderr)
+
+
+class _Runner:
+    """Starts, watches and ends the processes."""
+
+    def __init__(self, results: Results, out: Path, work: Path, seconds: float, rehearse: bool, device: str) -> None:
+        self.results, self.out, self.work, self.rehearse, self.device = results, out, work, rehearse, device
+        self.deadline = time.monotonic() + seconds
+        self.jobs: dict[str, Job] = {}
+
+    @property
+    def left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def run(self) -> None:
+        """Do all steps, those in the background first."""
+        self.environment = self._environment()
+        outcomes = self.results.outcomes
+        for outcome in [o for o in outcomes if o.step.background] + [o for o in outcomes if not o.step.background]:
+            if reason := self._obstacle(outcome.step):
+                outcome.status, outcome.reason = "skipped", reason
+                self.results.save()
+                continue
+            limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
+            outcome.limit = min(limit, self.left)
+            self.jobs[outcome.step.name] = Job(outcome, self._command(outcome), self.environment, self.work)
+            if not outcome.step.background:
+                self._watch(self.jobs[outcome.step.name])
+                print(f"{outcome.step.name}: {outcome.status} {outcome.reason}", flush=True)
+        for job in self.jobs.values():
+            if job.look():
+                self._watch(job)
+
+    def stop(self, status: str, reason: str) -> None:
+        """End whatever runs, and say of the rest that it was not begun."""
+        for job in self.jobs.values():
+            if job.look():
+                job.kill(status, reason)
+        for outcome in self.results.outcomes:
+            if outcome.status == "waiting":
+                outcome.status, outcome.reason = status, reason
+
+    def _obstacle(self, step: Step) -> str:
+        """Why a step cannot be done, after waiting for what it needs; empty if it can."""
+        if step.gpu and self.device == "cuda" and not self._found_gpu():
+            return "no CUDA device was found; the step environment says more"
+        if step.needs is not None and (reason := self._await(step.needs, step.least)):
+            return reason
+        if self.left < (5 if self.rehearse else step.least):
+            return f"it needs {step.least:.0f} s, and {max(0, self.left):.0f} s were left"
+        return ""
+
+    def _await(self, needed: str, reserve: float) -> str:
+        """Wait for a folder that a step in the background makes; why it will not come, or nothing."""
+        made, makers = self.work / needed, [job for job in self.jobs.values() if job.outcome.step.background]
+        while not made.is_dir() and any(list(map(Job.look, makers))):
+            for job in makers:
+                if time.monotonic() - job.began > job.outcome.limit:
+                    job.kill("timeout", f"killed after {job.outcome.limit:.0f} s, its limit")
+            if self.left < reserve:
+                return f"{needed} was not ready when {reserve:.0f} s were left"
+            self.results.save()
+            time.sleep(_POLL)
+        return "" if made.is_dir() else f"{needed} was not made; the steps in the background say why"
+
+    def _found_gpu(self) -> bool:
+        found = [o for o in self.results.outcomes if o.step.name == "environment"]
+        return not found or any(row.get("gpu") for row in found[0].rows)
+
+    def _watch(self, job: Job) -> None:
+        """Wait for a step; kill it at its limit."""
+        while job.look():
+            spent = time.monotonic() - job.began
+            if spent > job.outcome.limit:
+                job.kill("timeout", f"killed after {spent:.0f} s, its limit or the end of the run")
+                break
+            self.results.save()
+            time.sleep(_POLL)
+        self.results.save()
+
+    def _command(self, outcome: Outcome) -> list[str]:
+        command = [
+            sys.executable, "-m", f"benchmarks.gpu.steps.{outcome.step.name}", "--device", self.device,
+            "--seconds", f"{outcome.limit:.1f}", "--out", str(self.out), "--work", str(self.work),
+        ]  # fmt: skip
+        command += ["--toy"] if self.rehearse else []
+        polite = ["nice", "-n", "10"] if outcome.step.background and shutil.which("nice") else []
+        return [*polite, *command]
+
+    def _environment(self) -> dict[str, str]:
+        """Of all steps: the carried packages are on their path, the goldens at hand, and nothing is fetched."""
+        paths = [str(ROOT), *self._unpack()]
+        return {
+            **os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+            "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(self.work / "cache"),
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false",
+            "EARTHREASON_GPU_KIT": self.device,
+            **({"EARTHREASON_SHARED": str(PACKED / "shared")} if (PACKED / "shared").is_dir() else {}),
+        }  # fmt: skip
+
+    def _unpack(self) -> list[str]:
+        """Where the carried packages are unpacked; nowhere in a rehearsal on the machine that packed them."""
+        wheels = sorted((PACKED / "wheels").glob("*.whl"))
+        tag = f"-cp{sys.version_info.major}{sys.version_info.minor}-"
+        if not any(tag in wheel.name for wheel in wheels):
+            return []
+        site = self.work / "site"
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile",
+                   "--no-cache-dir", "--target", str(site), *map(str, wheels)]  # fmt: skip
+        done = subprocess.run(install, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"the carried packages cannot be unpacked: {done.stderr.strip()[-400:]}", file=sys.stderr)
+        return [str(site)]

@@ -1,0 +1,153 @@
+"""Images a second and peak memory at full size, the reference's way and ours, and the costliest kernels of ours.
+
+Weights are random and the same for both, so the mean logit has to agree.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines.common.dtypes import DTYPES
+from baselines.segearth_r1.modeling import SegEarthR1Model
+from benchmarks.gpu.context import Context, read_context
+from benchmarks.gpu.steps.environment import CEILINGS
+from benchmarks.gpu.timing import median_ms, peak_mib, reset_peak, weights_mib
+from benchmarks.ways import Inputs, infer_as_reference, infer_ours, make_batch, make_model
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured together: `graphs` replays the launches of ours as one CUDA graph."""
+
+    dtype: str
+    batches: tuple[int, ...]
+    ways: tuple[str, ...] = ("reference", "ours")
+
+
+def main(context: Context) -> None:
+    cuda = context.device == "cuda"
+    cases = (
+        Case("bfloat16", (8, 1, 16), ("reference", "ours", "graphs")),
+        Case("float32", (8,)),
+        Case("tf32", (8,)),
+        Case("float32", (1, 16)),
+        Case("tf32", (1, 16)),
+    )
+    if context.toy:
+        cases = (Case("bfloat16", (2,), ("reference", "ours", "graphs")), Case("tf32", (1,)))
+    ceilings = read_ceilings(context)
+    for case in cases:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.dtype == "tf32"
+        for way in case.ways:
+            if way == "graphs" and not cuda:
+                continue
+            model = make_model(*size_of(context), DTYPES.get(case.dtype, torch.float32), explicit=way == "reference")
+            for batch in case.batches:
+                _measure(context, model, way, case.dtype, batch, ceilings)
+            if way == "ours" and case is cases[0]:
+                _profile(context, model, f"ours, {case.dtype}, batch {case.batches[0]}", case.batches[0])
+            del model
+            reset_peak(cuda)
+
+
+def size_of(context: Context) -> tuple[str, str]:
+    """Size and device of the model."""
+    return "toy" if context.toy else "full", context.device
+
+
+def read_ceilings(context: Context) -> dict[str, float]:
+    """Matrix products by dtype, TFLOP/s, as `environment` measured them; empty if it did not."""
+    path = context.work / CEILINGS
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _measure(
+    context: Context, model: SegEarthR1Model, way: str, dtype: str, batch: int, ceilings: dict[str, float]
+) -> None:
+    cuda = context.device == "cuda"
+    facts = {"way": way, "dtype": dtype, "batch": batch}
+    try:
+        inputs = make_batch(model.config, batch, reply=way == "reference", device=context.device)
+        act = partial(infer_as_reference if way == "reference" else infer_ours, model, inputs)
+        reset_peak(cuda)
+        with torch.inference_mode():
+            mean = float(act().float().mean())
+            timed = _captured(model, inputs) if way == "graphs" else act
+            milliseconds = median_ms(timed, cuda)
+            peak = peak_mib(cuda)
+            flops = count_flops(model, inputs, way)
+    except torch.OutOfMemoryError:
+        context.row(**facts, error="out of memory")
+        return
+    context.row(**facts, mean_logit=round(mean, 5), **speed_of(milliseconds, batch, flops, ceilings.get(dtype)),
+                peak_mib=peak and round(peak), weights_mib=round(weights_mib(model)))  # fmt: skip
+
+
+def speed_of(milliseconds: float, batch: int, flops: float, ceiling: float | None) -> dict[str, float | None]:
+    """What is told of a time: images a second, floating-point operations, and how near they come to the ceiling.
+
+    Args:
+        milliseconds: of a batch.
+        batch: images.
+        flops: of an image.
+        ceiling: TFLOP/s of a large matrix product.
+    """
+    rate = flops * batch / milliseconds / 1e9
+    return {
+        "ms": round(milliseconds, 3), "images_per_s": round(1000 * batch / milliseconds, 2),
+        "gflop_per_image": round(flops / 1e9, 1), "tflops": round(rate, 2),
+        "share_of_ceiling": round(rate / ceiling, 4) if ceiling else None,
+    }  # fmt: skip
+
+
+def count_flops(model: SegEarthR1Model, inputs: Inputs, way: str) -> float:
+    """Operations of one image."""
+    one = {name: tensor[:1] for name, tensor in inputs.items()}
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        (infer_as_reference if way == "reference" else infer_ours)(model, one)
+    return counter.get_total_flops()
+
+
+def _captured(model: SegEarthR1Model, inputs: Inputs):  # noqa: ANN202
+    """A replay of all launches of ours."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        infer_ours(model, inputs)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        infer_ours(model, inputs)
+    return graph.replay
+
+
+def _profile(context: Context, model: SegEarthR1Model, of: str, batch: int) -> None:
+    from torch.profiler import ProfilerActivity, profile
+
+    inputs = make_batch(model.config, batch, reply=False, device=context.device)
+    cuda = context.device == "cuda"
+    kinds = [ProfilerActivity.CPU, ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]
+    with torch.inference_mode(), profile(activities=kinds) as profiler:
+        infer_ours(model, inputs)
+        if cuda:
+            torch.cuda.synchronize()
+    events = profiler.key_averages()
+    if cuda:
+        events = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+
+    def spent(event) -> float:  # noqa: ANN001
+        return event.self_device_time_total if cuda else event.self_cpu_time_total
+
+    total = sum(map(spent, events))
+    for event in sorted(events, key=spent, reverse=True)[:10]:
+        context.row(kernel=event.key[:90], ms=round(spent(event) / 1000, 3), calls=event.count,
+                    share=round(spent(event) / total, 4), of=of)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(read_context("inference"))

@@ -1,0 +1,73 @@
+"""What `tiny` has learned: scores on scenes it never saw, with the threshold that validation chose, and beyond it.
+
+"sample" is the built-in test split. The other scenes are fresh ones with the wordings of training, and with other
+wordings, four categories that training never shows among them; together they hold about 300 empty targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from baselines.segearth_r1.predictor import SegEarthR1Predictor
+from baselines.training.calibration import FLOOR, Recorder, roc
+from benchmarks.gpu.context import Context, read_context
+from benchmarks.gpu.steps.train_tiny import RUN
+from earthreason import evaluate, load_dataset
+from earthreason.data.schema import sample_of_row
+from earthreason.predictions.predict import predict_samples
+from earthreason.types import Prediction
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_SHOWN = 60
+"""Points of the curve that are kept."""
+
+
+def main(context: Context) -> None:
+    predictor = SegEarthR1Predictor.from_pretrained(context.work / RUN / "final", context.device, batch_size=64)
+    threshold = predictor.no_target_threshold
+    scenes = context.work / "scenes" / "evaluation"
+    sets = {
+        "sample, test": load_dataset("earthreason", "sample", split="test[:8]" if context.toy else "test"),
+        "wordings of training": load_dataset("earthreason", split="train", data_dir=scenes),
+        "other wordings": load_dataset("earthreason", split="test", data_dir=scenes),
+    }
+    answered = {name: _answer(predictor, rows) for name, rows in sets.items()}
+    answered["all 1,000 fresh scenes"] = [
+        part_a + part_b
+        for part_a, part_b in zip(answered["wordings of training"], answered["other wordings"], strict=True)
+    ]
+    for name, (predictions, scores, empty, truths) in answered.items():
+        curve = roc(np.asarray(scores), np.asarray(empty), np.asarray([p.segmentation is not None for p in predictions]))
+        best = curve[curve[:, 2] >= FLOOR][:, 1].max(initial=0.0)
+        for kind, value in (("chosen on validation", threshold), ("fixed", 0.5)):
+            decided = [
+                replace(prediction, segmentation=None) if score > value else prediction
+                for prediction, score in zip(predictions, scores, strict=True)
+            ]
+            result = evaluate(decided, dict(truths))
+            interval = result.intervals["gIoU"]
+            context.row(
+                set=name, count=len(decided), empties=sum(empty), threshold=round(value, 4), rule=kind,
+                low=interval.low, high=interval.high, **{key: result[key] for key in ("gIoU", "cIoU", "N-acc", "T-acc")},
+            )  # fmt: skip
+        context.row(set=name, n_acc_at_t_acc_90=float(best), empties=sum(empty))
+        shown = curve[np.unique(np.linspace(0, len(curve) - 1, _SHOWN).round().astype(int))]
+        context.row(set=name, roc=[[float(n), float(t)] for _, n, t in shown])
+
+
+def _answer(predictor: SegEarthR1Predictor, rows: Dataset) -> list[list]:
+    """Predictions before any threshold, their no-target scores, emptiness, and truths by sample id."""
+    samples = [sample_of_row(row) for row in rows]
+    recorder = Recorder(predictor)
+    predictions: list[Prediction] = list(predict_samples(recorder, samples, "first", 256))
+    truths = [(sample.sample_id, sample.mask) for sample in samples]
+    return [predictions, recorder.scores, [sample.is_empty for sample in samples], truths]
+
+
+if __name__ == "__main__":
+    main(read_context("scores"))

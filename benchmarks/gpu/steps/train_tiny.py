@@ -1,0 +1,112 @@
+"""Train `tiny` for the time there is, annealed to the clock; the checkpoint comes back in bfloat16."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from baselines.segearth_r1.predictor import SegEarthR1Predictor
+from baselines.training.config import load_config
+from baselines.training.loop import train
+from benchmarks.gpu.context import ROOT, Context, read_context
+from earthreason import load_dataset
+
+RUN = "tiny"
+"""Of the folders with the run, and of its files that come back."""
+_RESERVE = 25
+"""Seconds for starting workers, the last validation, and the checkpoint."""
+_NAMES = {
+    "validation_gIoU": "gIoU",
+    "validation_cIoU": "cIoU",
+    "validation_N-acc": "N-acc",
+    "validation_T-acc": "T-acc",
+    "validation_no_target_threshold": "threshold",
+    "loss": "loss",
+}
+
+
+def main(context: Context) -> None:
+    scenes = context.work / "scenes" / "training"
+    load_dataset("earthreason", split="train", data_dir=scenes)  # prepared before the clock starts
+    minutes = max(0.05, (context.left - _RESERVE) / 60)
+    overrides = [f"data.data_dir={scenes}", f"optim.minutes={minutes:.4f}"]
+    if context.toy:
+        overrides = [f"data.data_dir={scenes}", "optim.minutes=0.2", "validate_minutes=0.1", "model.size=mini",
+                     "optim.global_batch=4", "optim.micro_batch=4", "model.image_size=128", "workers=1",
+                     "validation_samples=4", "log_every=1"]  # fmt: skip
+    config = load_config(ROOT / "configs" / "segearth_r1" / "tiny-gpu.yaml", overrides)
+    out = context.work / RUN
+    done = threading.Event()
+    reporter = threading.Thread(target=_report, args=(context, out / "metrics.csv", done))
+    reporter.start()
+    try:
+        final = train(config, out)
+    finally:
+        done.set()
+        reporter.join()
+    card = json.loads((out / "run.json").read_text())
+    last = _by_step(out / "metrics.csv")
+    waited = [values["wait_share"] for values in last.values() if "wait_share" in values][-1]
+    samples = card["steps"] * config.optim.global_batch
+    context.row(
+        steps=card["steps"],
+        samples=samples,
+        seconds=card["seconds"],
+        samples_per_s=round(samples / card["seconds"], 1),
+        wait_share=round(waited, 4),
+        parameters=card["parameters"],
+        batch=config.optim.global_batch,
+        precision=config.precision,
+        compiled=config.model.compile,
+    )
+    bring(final, context)
+    shutil.copy(out / "metrics.csv", context.out / f"{RUN}-metrics.csv")
+    shutil.copy(out / "run.json", context.out / f"{RUN}-run.json")
+
+
+def bring(final: Path, context: Context) -> None:
+    """Write the model in bfloat16 as one archive into the folder that comes back."""
+    predictor = SegEarthR1Predictor.from_pretrained(final)
+    halved = context.work / f"{RUN}-bf16"
+    predictor.model.to(torch.bfloat16).save_pretrained(halved)
+    predictor.processor.save_pretrained(halved)
+    archive = Path(shutil.make_archive(str(context.out / RUN), "gztar", halved))
+    context.row(checkpoint=archive.name, mib=round(archive.stat().st_size / 2**20, 2))
+
+
+def _report(context: Context, metrics: Path, done: threading.Event) -> None:
+    """Keep every validation as a row while the run goes on."""
+    told: set[int] = set()
+    while not done.wait(2) or told is None:
+        _tell(context, metrics, told)
+    _tell(context, metrics, told)
+
+
+def _tell(context: Context, metrics: Path, told: set[int]) -> None:
+    for step, values in _by_step(metrics).items():
+        if "validation_gIoU" in values and step not in told:
+            told.add(step)
+            found: dict[str, Any] = {short: values[name] for name, short in _NAMES.items() if name in values}
+            context.row(minute=round(values.get("minutes", 0.0), 2), step=step, **found)
+
+
+def _by_step(metrics: Path) -> dict[int, dict[str, float]]:
+    """Values by step and name; a line that is being written is left out."""
+    if not metrics.is_file():
+        return {}
+    found: dict[int, dict[str, float]] = {}
+    whole = metrics.read_text().rpartition("\n")[0]
+    for row in csv.DictReader(whole.splitlines()):
+        if row["value"]:
+            found.setdefault(int(row["step"]), {})[row["name"]] = float(row["value"])
+    return found
+
+
+if __name__ == "__main__":
+    main(read_context("train_tiny"))

@@ -1,0 +1,70 @@
+"""A training step at full size under bf16 autocast: the reference's way and ours, with and without checkpointing.
+
+The vision tower is frozen, as in the paper. Of the peak, `state` is what stays between steps: weights, gradients
+and the optimizer's moments; the rest is what the step itself needs.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.gpu.context import Context, read_context
+from benchmarks.gpu.steps.inference import size_of
+from benchmarks.gpu.timing import median_ms, peak_mib, reset_peak
+from benchmarks.ways import loss_as_reference, loss_ours, make_model, make_training_batch
+
+
+def main(context: Context) -> None:
+    for way in ("ours", "reference"):
+        model = make_model(*size_of(context), torch.float32, explicit=way == "reference").train()
+        model.vision_tower.requires_grad_(False)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        fused = {"fused": True} if way == "ours" else {"foreach": False, "fused": False}
+        optimizer = torch.optim.AdamW(trained, lr=1e-6, weight_decay=0.0, **fused)
+        for batch, checkpointing in ((2, False), (8, False), (8, True), (2, True)):
+            if context.toy and batch == 8:
+                continue
+            _measure(context, way, model, optimizer, batch, checkpointing)
+        del model, optimizer, trained
+        reset_peak(context.device == "cuda")
+
+
+def _measure(
+    context: Context, way: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: int, again: bool
+) -> None:
+    cuda = context.device == "cuda"
+    facts = {"way": way, "dtype": "bfloat16", "batch": batch, "checkpointing": again}
+    language = model.language_model
+    (language.gradient_checkpointing_enable if again else language.gradient_checkpointing_disable)()
+    inputs = make_training_batch(model.config, batch, context.device)
+    compute = loss_ours if way == "ours" else loss_as_reference
+    losses = []
+
+    def step() -> None:
+        torch.manual_seed(1)
+        with torch.autocast(context.device, torch.bfloat16):
+            loss = compute(model, inputs)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.detach())
+
+    try:
+        reset_peak(cuda)
+        milliseconds = median_ms(step, cuda, warmups=2, repeats=4)
+    except torch.OutOfMemoryError:
+        optimizer.zero_grad()
+        context.row(**facts, error="out of memory")
+        return
+    numbers = [p.numel() * p.element_size() for p in model.parameters()]
+    moving = [p.numel() * p.element_size() for p in model.parameters() if p.requires_grad]
+    state = (sum(numbers) + 3 * sum(moving)) / 2**20  # a gradient and two moments
+    peak = peak_mib(cuda)
+    context.row(
+        **facts, ms=round(milliseconds, 2), samples_per_s=round(1000 * batch / milliseconds, 3), loss=float(losses[0]),
+        peak_mib=peak and round(peak), state_mib=round(state), activations_mib=peak and round(peak - state),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(read_context("training_step"))

@@ -1,0 +1,126 @@
+"""Training on a GPU. `python -m benchmarks.gpu run --rehearse` runs these on the CPU."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from baselines.segearth_r1 import losses as mask_losses_of
+from baselines.segearth_r1.tiny import make_tiny
+from baselines.training import loop
+from baselines.training.checkpoints import list_states
+from baselines.training.loop import train
+from baselines.training.sharding import shard_model
+from benchmarks.ways import make_training_batch
+from tests.baselines.training.test_loop import config_of, losses, shell, weights, write_config
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture
+def fixed_points(monkeypatch):
+    """Points of the mask losses that every device draws alike."""
+
+    def spread(logits, config):
+        generator = torch.Generator().manual_seed(0)
+        points = torch.rand(len(logits), config.points, 2, generator=generator)
+        return points.to(logits.device)
+
+    monkeypatch.setattr(mask_losses_of, "uncertain_points", spread)
+
+
+def test_twenty_steps_have_the_losses_of_the_cpu(gpu, fixed_points, tmp_path, monkeypatch):
+    steps = 20 if gpu == "cuda" else 3
+    config = config_of(
+        optim={"steps": steps, "learning_rate": 1e-4, "micro_batch": 4}, save_every=0,
+        model={"size": "mini", "freeze_vision": False, "architecture": {"drop_path_rate": 0.0}},
+    )  # fmt: skip
+    train(config, tmp_path / "device")
+    assert json.loads((tmp_path / "device" / "run.json").read_text())["gpu_hours"] > 0 or gpu == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    train(config, tmp_path / "cpu")
+    found, expected = losses(tmp_path / "device"), losses(tmp_path / "cpu")
+    assert len(found) == steps
+    assert found == pytest.approx(expected, rel=5e-3)
+
+
+def test_a_run_killed_on_the_device_goes_on_to_the_same_losses(gpu, tmp_path):
+    steps = 30 if gpu == "cuda" else 4
+    config = config_of(optim={"steps": steps, "micro_batch": 4}, save_every=2)
+    train(config, tmp_path / "whole")
+    path, out = write_config(tmp_path / "c.yaml", config), tmp_path / "run"
+    process = shell(path, out)
+    deadline = time.time() + 60
+    while not list_states(out / "checkpoints") and time.time() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    began = list_states(out / "checkpoints")
+    train(config, out)
+    assert began
+    assert losses(out).keys() == losses(tmp_path / "whole").keys()
+    # A GPU adds up gradients in no fixed order, so what follows agrees to rounding that grows with the steps.
+    assert losses(out) == pytest.approx(losses(tmp_path / "whole"), rel=2e-2 if gpu == "cuda" else 1e-4)
+
+
+def test_bfloat16_trains(gpu, tmp_path):
+    config = config_of(optim={"steps": 6, "micro_batch": 4}, precision="bf16", workers=1, save_every=0)
+    train(config, tmp_path / "run")
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
+    assert len(losses(tmp_path / "run")) == 6
+
+
+def test_a_step_never_waits_for_the_device(gpu, tmp_path, monkeypatch):
+    """The launches of a step are all queued before any of its values is read."""
+    if gpu != "cuda":
+        pytest.skip("a CPU has no queue to wait for")
+    waits, step = [], loop.Run.step
+
+    def watched(run, number, passes):
+        if number < 3:
+            return step(run, number, passes)
+        check, run.guard.check = run.guard.check, lambda keep=0: None
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            return step(run, number, passes)
+        except RuntimeError as error:
+            waits.append(str(error))
+            raise
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            run.guard.check = check
+
+    monkeypatch.setattr(loop.Run, "step", watched)
+    config = config_of(optim={"steps": 6, "micro_batch": 4}, save_every=0, log_every=100, workers=1)
+    train(config, tmp_path / "run")
+    assert not waits
+
+
+def test_a_sharded_model_on_one_process_has_the_gradients_of_a_whole_one(gpu, tmp_path):
+    import torch.distributed as dist
+
+    device = torch.device(gpu)
+    whole, _ = make_tiny(1, image_size=128)
+    batch = make_training_batch(whole.config, 2, gpu)
+    whole = whole.to(device).train()
+    torch.manual_seed(0)
+    whole(**batch).loss.backward()
+    expected = {name: p.grad.clone() for name, p in whole.named_parameters() if p.grad is not None}
+    dist.init_process_group(
+        "nccl" if gpu == "cuda" else "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        sharded, _ = make_tiny(1, image_size=128)
+        sharded = sharded.to(device).train()
+        shard_model(sharded, "everything", device, 1)
+        torch.manual_seed(0)
+        sharded(**batch).loss.backward()
+        found = {name: p.grad.full_tensor() for name, p in sharded.named_parameters() if p.grad is not None}
+    finally:
+        dist.destroy_process_group()
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert torch.allclose(found[name], gradient, atol=1e-3 * float(gradient.abs().max()) + 1e-7), name
