@@ -19,6 +19,17 @@ _CLIPS = {"lisa": "openai/clip-vit-large-patch14", "pixellm": "openai/clip-vit-l
 """Models whose published files leave CLIP out, and which one they were made with."""
 _COMPARISON = Path("runs/compare")
 
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--no-target-threshold",
+        min=0,
+        max=1,
+        show_default="the checkpoint's",
+        help='No-target score above which the answer is "no target".',
+    ),
+]
+
 
 class Questions(StrEnum):
     """Which questions of a sample are asked."""
@@ -44,16 +55,7 @@ def predict(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the model first: a minute or more, for faster batches.")
     ] = False,
-    no_target_threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--no-target-threshold",
-            min=0,
-            max=1,
-            show_default="the checkpoint's",
-            help='No-target score above which the answer is "no target".',
-        ),
-    ] = None,
+    no_target_threshold: ThresholdOption = None,
     vlm: Annotated[str | None, typer.Option("--vlm", help="For vlm_sam: vision model at the server.")] = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="For vlm_sam: OpenAI-compatible server. Default: OpenAI.")
@@ -84,16 +86,7 @@ def segment(
     ] = 0,
     device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
-    no_target_threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--no-target-threshold",
-            min=0,
-            max=1,
-            show_default="the checkpoint's",
-            help='No-target score above which the answer is "no target".',
-        ),
-    ] = None,
+    no_target_threshold: ThresholdOption = None,
 ) -> None:
     """Answer one question about one picture with SegEarth-R1.
 

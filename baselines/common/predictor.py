@@ -101,12 +101,17 @@ class MaskPredictor(Generic[M]):
             compiled: run through torch.compile: the first batch takes a minute or more, the others less time.
             no_target_threshold: answer "no target" where the no-target score is above it; None takes what the
                 checkpoint was calibrated to, or 0.5.
+
+        Raises:
+            EarthReasonError: the threshold does not lie between 0 and 1.
         """
         self.model: M = model.eval()
         self.processor, self.task = processor, task
         self.batch_size, self.on_canvas, self.min_area = batch_size, on_canvas, min_area
         calibrated = getattr(model.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         self.no_target_threshold: float = calibrated if no_target_threshold is None else no_target_threshold
+        if not 0 <= self.no_target_threshold <= 1:
+            raise EarthReasonError(f"no-target threshold {self.no_target_threshold}: has to lie between 0 and 1")
         self.compiled = compiled
         self._ask = torch.compile(self._ask_plainly) if compiled else self._ask_plainly
 

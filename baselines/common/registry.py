@@ -119,13 +119,20 @@ def build_predictor(name: str, options: PredictorOptions) -> Predictor:
     if ":" in name:
         return _build_own(name, options)
     check_model(name)
-    asked = {"--no-target-threshold": options.no_target_threshold is not None, "--compile": options.compiled}
-    for option in (option for option, given in asked.items() if given and not MODELS[name].trained):
+    if not MODELS[name].trained:
         others = ", ".join(model.name for model in MODELS.values() if model.trained)
-        raise EarthReasonError(f"{option} is not for {name}; leave it out, or choose {others}")
+        _refuse_special(name, options, f"choose {others}")
     module, _, builder = MODELS[name].builder.partition(":")
     predictor: Predictor = attrgetter(builder)(import_module(module))(options)
     return predictor
+
+
+def _refuse_special(name: str, options: PredictorOptions, remedy: str) -> None:
+    """Refuse what only networks know, for a model that would ignore it."""
+    asked = {"--no-target-threshold": options.no_target_threshold is not None, "--compile": options.compiled}
+    given = [option for option, is_given in asked.items() if is_given]
+    if given:
+        raise EarthReasonError(f"{given[0]} is not for {name}; leave it out, or {remedy}")
 
 
 def _build_own(name: str, options: PredictorOptions) -> Predictor:
@@ -134,7 +141,10 @@ def _build_own(name: str, options: PredictorOptions) -> Predictor:
         factory = getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise EarthReasonError(f"--model {name}: {error}; give MODULE:CLASS importable from here") from None
-    predictor = factory(options) if inspect.signature(factory).parameters else factory()
+    takes_options = bool(inspect.signature(factory).parameters)
+    if not takes_options:
+        _refuse_special(name, options, "let the class take PredictorOptions")
+    predictor = factory(options) if takes_options else factory()
     if not isinstance(predictor, Predictor):
         raise EarthReasonError(f"--model {name}: has no predict(images, questions) method")
     return predictor

@@ -130,7 +130,8 @@ class Run:
         self.prepared, self.wrapped = self._prepare()
         looks = config.validate_every or config.validate_minutes or config.pictures_every
         self.validation = Validation(config) if looks else None
-        self.looked, self.calibrated = 0.0, -1
+        self.looked = 0.0
+        self.calibrated: tuple[int, float | None] = (-1, None)  # last step scored, threshold chosen there
         # With fp16 the scaler itself leaves out steps whose scaled gradient is too large, and scales less.
         watched = ("loss",) if accelerator.scaler else ("loss", "gradient")
         self.guard = Guard(out, accelerator.process_index, watched)
@@ -275,10 +276,6 @@ class Run:
                 return
             with torch.random.fork_rng():
                 predictor = self.learner.predictor(kept)
-                if pictures:
-                    path = self.out / "pictures" / f"step-{done:07d}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    self.validation.draw(predictor, path, f"{self.config.name}, step {done}")
                 if scores:
                     found = self._calibrate(predictor, self.validation)
                     self.log.write(done, {
@@ -286,10 +283,14 @@ class Run:
                         "validation_no_target_threshold": found.threshold,
                         "minutes": self.clock.facts()["seconds"] / 60,
                     })  # fmt: skip
-                    self.calibrated = done
+                    self.calibrated = done, found.threshold
                     if (found.scores["gIoU"] or 0.0) > self.best:
                         self.best = found.scores["gIoU"] or 0.0
                         self.learner.save(kept, self.out / "best")
+                if pictures:  # with the threshold that was just chosen
+                    path = self.out / "pictures" / f"step-{done:07d}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self.validation.draw(predictor, path, f"{self.config.name}, step {done}")
         self.model.train()
 
     @staticmethod
@@ -304,17 +305,22 @@ class Run:
         """Make sure that a final model with a no-target head has a threshold; what run.json tells of it."""
         if not getattr(kept.config, "no_target_head", False):
             return {}
+        before = getattr(kept.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         try:
             validation = self.validation or Validation(self.config)
         except (EarthReasonError, ValueError) as error:  # `datasets` raises ValueError for a split that is not there
-            logger.warning("no validation split, so the no-target threshold stays %s: %s", NO_TARGET_THRESHOLD, error)
+            logger.warning("no validation split, so the no-target threshold stays %.4g: %s", before, error)
             return {}
-        if self.calibrated != steps:
+        scored, threshold = self.calibrated
+        if scored != steps:
             with torch.random.fork_rng():
-                self._calibrate(self.learner.predictor(kept), validation)
-        if not validation.facts["empties"]:
-            logger.warning("no empty target in validation, so the no-target threshold stays %s", NO_TARGET_THRESHOLD)
-        return {"no_target_threshold": getattr(kept.config, "no_target_threshold", None), **validation.facts}
+                threshold = self._calibrate(self.learner.predictor(kept), validation).threshold
+        elif threshold is not None:
+            kept.config.no_target_threshold = threshold  # of a model with adapters, a copy was scored
+        if threshold is None:
+            lacking = "target" if validation.facts["empties"] else "empty target"
+            logger.warning("no %s in validation, so the no-target threshold stays %.4g", lacking, before)
+        return {"no_target_threshold": before if threshold is None else threshold, **validation.facts}
 
     @contextmanager
     def _kept(self) -> Iterator[PreTrainedModel | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
+from baselines.common.predictor import MaskPredictor
 from baselines.training.calibration import Recorder, choose_threshold
 from baselines.training.config import TrainConfig
 from earthreason.data.load import load_dataset
@@ -57,10 +57,11 @@ class Validation:
     def look(self, predictor: MaskPredictor[Any]) -> Look:
         """Predict, choose the no-target threshold of a model with a head for it, and score with that threshold.
 
-        The predictor has the threshold afterwards. It is chosen on the samples that are scored, so N-acc and T-acc are
-        a little better here than on others.
+        The predictor has the threshold afterwards, or the one it came with where none can be chosen. It is chosen on the
+        samples that are scored, so N-acc and T-acc are a little better here than on others.
         """
         calibrates = bool(getattr(predictor.model.config, "no_target_head", False))
+        before = predictor.no_target_threshold
         recorder = Recorder(predictor) if calibrates else None
         samples = map(sample_of_row, self.rows)
         predictions = list(predict_samples(recorder or predictor, samples, "first", self.batch))
@@ -69,7 +70,7 @@ class Validation:
             scores, is_empty = np.asarray(recorder.scores), np.asarray(self.rows["is_empty"], dtype=bool)
             has_mask = np.asarray([prediction.segmentation is not None for prediction in predictions])
             threshold = choose_threshold(scores, is_empty, has_mask)
-            predictor.no_target_threshold = NO_TARGET_THRESHOLD if threshold is None else threshold
+            predictor.no_target_threshold = before if threshold is None else threshold
             predictions = [
                 replace(prediction, segmentation=None) if score > predictor.no_target_threshold else prediction
                 for prediction, score in zip(predictions, recorder.scores, strict=True)

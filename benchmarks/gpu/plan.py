@@ -33,13 +33,13 @@ class Step:
 PLAN = (
     Step("synth", "Scenes, drawn in the background", 300, 30, 90, background=True, gpu=False),
     Step("environment", "Card, versions and measured ceilings", 40, 10, 40, gpu=False),
-    Step("gpu_tests", "Tests that need a GPU", 75, 25, 100),
+    Step("gpu_tests", "Tests that need a GPU", 90, 25, 100),
     Step("inference", "Inference at full size", 70, 30, 40),
     Step("end_to_end", "Prediction from files to masks", 45, 20, 40, needs="scenes/large"),
     Step("training_step", "A training step at full size", 55, 25, 40),
     Step("compiled", "Inference at full size, compiled", 75, 45, 60),
     Step("train_tiny", "SegEarth-R1 tiny, trained by the clock", 330, 60, 100, needs="scenes/training"),
-    Step("scores", "What tiny has learned", 45, 20, 60, needs="scenes/evaluation"),
+    Step("scores", "What tiny has learned", 60, 35, 60, needs="scenes/evaluation"),
 )
 
 

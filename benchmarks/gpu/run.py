@@ -97,6 +97,8 @@ class Job:
 
     def look(self) -> bool:
         """Take over its rows; whether it still runs."""
+        if self.outcome.status != "running":
+            return False
         code = self.process.poll()
         self.outcome.rows = read_rows(self.rows)
         self.outcome.seconds = time.monotonic() - self.began
@@ -187,9 +189,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    packed = PACKED / "commit.txt"
+    commit = packed.read_text(encoding="utf-8").strip() if packed.is_file() else ""
     return {
-        "kit": 1, "rehearsal": rehearse, "device": device, "minutes": minutes, "commit": commit.stdout.strip() or None,
+        "kit": 1, "rehearsal": rehearse, "device": device, "minutes": minutes, "commit": commit or None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.gpu", *sys.argv[1:]]),
     }  # fmt: skip
@@ -226,7 +229,7 @@ class _Runner:
                 self.results.save()
                 continue
             limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
-            outcome.limit = min(limit, self.left)
+            outcome.limit = limit if outcome.step.background else min(limit, self.left - self._reserve(outcome))
             self.jobs[outcome.step.name] = Job(outcome, self._command(outcome), self.environment, self.work)
             if not outcome.step.background:
                 self._watch(self.jobs[outcome.step.name])
@@ -263,9 +266,14 @@ class _Runner:
                     job.kill("timeout", f"killed after {job.outcome.limit:.0f} s, its limit")
             if self.left < reserve:
                 return f"{needed} was not ready when {reserve:.0f} s were left"
-            self.results.save()
-            time.sleep(_POLL)
+            self._tick()
         return "" if made.is_dir() else f"{needed} was not made; the steps in the background say why"
+
+    def _reserve(self, outcome: Outcome) -> float:
+        """Seconds that the steps behind this one need at least, so that a long one leaves them something."""
+        behind = self.results.outcomes[self.results.outcomes.index(outcome) + 1 :]
+        needed = sum(later.step.least for later in behind if not later.step.background)
+        return min(needed, max(0.0, self.left - outcome.step.least))
 
     def _found_gpu(self) -> bool:
         found = [o for o in self.results.outcomes if o.step.name == "environment"]
@@ -278,9 +286,15 @@ class _Runner:
             if spent > job.outcome.limit:
                 job.kill("timeout", f"killed after {spent:.0f} s, its limit or the end of the run")
                 break
-            self.results.save()
-            time.sleep(_POLL)
+            self._tick()
         self.results.save()
+
+    def _tick(self) -> None:
+        """Let a moment pass; what runs in the background is looked at, too."""
+        for job in self.jobs.values():
+            job.look()
+        self.results.save()
+        time.sleep(_POLL)
 
     def _command(self, outcome: Outcome) -> list[str]:
         command = [

@@ -62,7 +62,7 @@ def evaluate(
     from earthreason.metrics.evaluate import Result, evaluate_protocols
     from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
     from earthreason.predictions.reader import open_predictions
-    from earthreason.reports.table import print_protocols, print_results
+    from earthreason.reports.table import describe_threshold, print_protocols, print_results
 
     if verbose or quiet:
         set_verbosity(verbose, quiet)
@@ -79,9 +79,9 @@ def evaluate(
         )  # fmt: skip
     scored = [result for result in results if isinstance(result, Result)]
     content: dict[str, Any] = {"results": [result.to_dict() for result in scored]}
-    threshold = opened.info.get("no_target_threshold")
+    threshold = describe_threshold(opened.info)
     if threshold is not None:
-        content["no_target_threshold"] = threshold
+        content["no_target_threshold"] = opened.info["no_target_threshold"]
     if csv is not None:
         write_text(csv, scored[0].per_sample.to_csv(index=False))
     if report is not None:
@@ -96,7 +96,7 @@ def evaluate(
         else:
             print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
         if threshold is not None:
-            stdout().print(f"no-target threshold of the model: {threshold}", soft_wrap=True)
+            stdout().print(threshold, soft_wrap=True, markup=False)
     for label, path in (("page", report and report / "index.html"), ("per question", csv)):
         if path is not None:
             stderr().print(f"{label}: {path}", soft_wrap=True)

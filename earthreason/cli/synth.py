@@ -38,7 +38,7 @@ def synth(
 
     Example: earthreason synth --out synthetic --n 5000 --seed 1 --workers 2
 
-    Example: earthreason synth --out training --train 20000 --val 400 --size 256
+    Example: earthreason synth --out scenes --train 20000 --val 400 --size 256
     """
     from tqdm import tqdm
 
@@ -49,7 +49,7 @@ def synth(
     shape, counts = _parse_size(size), _counts(n, {"train": train, "val": val, "test": test})
     total = sum(counts.values())
     began = time.perf_counter()
-    with tqdm(total=total, unit="scene", desc=str(out)) as bar:
+    with tqdm(total=total, unit="scene", desc=str(out), delay=0.2) as bar:  # a refusal shows no bar
         written = write_release(out, counts, seed, workers=workers, size=shape, empty_share=share, progress=bar.update)
     seconds = time.perf_counter() - began
     splits = ", ".join(f"{split} {count}" for split, count in written.scenes.items())

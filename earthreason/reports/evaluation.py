@@ -19,7 +19,14 @@ from earthreason.metrics.scores import METRICS
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.reports.page import write_page
-from earthreason.reports.table import QUESTIONS, describe_size, differences, format_interval, format_score
+from earthreason.reports.table import (
+    QUESTIONS,
+    describe_size,
+    describe_threshold,
+    differences,
+    format_interval,
+    format_score,
+)
 from earthreason.types import RLE
 
 BINS = 20
@@ -71,7 +78,7 @@ def write_report(
         "evaluation.html",
         result=result,
         size=describe_size(result),
-        threshold=predictions.info.get("no_target_threshold"),
+        threshold=describe_threshold(predictions.info),
         scores=[(METRICS[n].title, format_score(v), format_interval(result.intervals.get(n)))
                 for n, v in result.scores.items()],
         protocols=[_protocol_row(r) for r in results],

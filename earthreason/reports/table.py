@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -50,6 +51,14 @@ def describe_size(result: Result) -> str:
     missing = f", {result.missing} unanswered scored as empty" if result.missing else ""
     images = len(set(result.counts.sample_id.tolist()))
     return f"{len(result.counts)} questions about {images} images, {result.empty_targets} empty targets{missing}"
+
+
+def describe_threshold(info: Mapping[str, Any]) -> str | None:
+    """In a line, the no-target threshold that a predictions file says it was made with; None if it says none."""
+    value = info.get("no_target_threshold")
+    if value is None:
+        return None
+    return f"no-target threshold of the predictions: {f'{value:.4g}' if isinstance(value, float) else value}"
 
 
 def print_protocols(results: Sequence[Result | NotScored], console: Console) -> None:

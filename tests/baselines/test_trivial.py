@@ -68,3 +68,25 @@ def test_a_users_own_class_is_found(tmp_path, monkeypatch):
 def test_unknown_models_name_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'centre'"):
         build_predictor("center", OPTIONS)
+
+
+class Deaf:
+    def predict(self, images, questions):
+        return [None] * len(images)
+
+
+class Listening(Deaf):
+    def __init__(self, options):
+        self.no_target_threshold = options.no_target_threshold
+
+
+@pytest.mark.parametrize(
+    "options", [{"no_target_threshold": 0.3}, {"compiled": True}], ids=["--no-target-threshold", "--compile"]
+)
+def test_what_only_networks_know_is_refused_for_models_that_would_ignore_it(options):
+    asked = PredictorOptions(**options)
+    for name in ("empty", "vlm_sam", f"{__name__}:Deaf"):
+        with pytest.raises(EarthReasonError, match=f"^--.* is not for {name}; leave it out, or "):
+            build_predictor(name, asked)
+    own = build_predictor(f"{__name__}:Listening", asked)
+    assert own.no_target_threshold == asked.no_target_threshold

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 from baselines.cli import app as baselines_app
 from earthreason.cli.app import EXTRAS, guard
 from earthreason.cli.main import COMMANDS, app
+from earthreason.cli.synth import _SCENES
 from earthreason.data.configs import CONFIGS
+from earthreason.data.synthetic.generate import EMPTY_SHARE
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions import read_predictions, write_predictions
@@ -94,6 +96,25 @@ def test_eval_writes_json_and_csv(preds, truth, tmp_path):
     assert (tmp_path / "r.csv").read_text().startswith("sample_id,question_index,iou")
 
 
+@pytest.mark.parametrize(("value", "words"), [(0.312345678, "0.3123"), (1, "1"), ("[/]", "[/]")])
+def test_eval_tells_the_no_target_threshold_of_the_predictions(value, words, truth, tmp_path):
+    path = tmp_path / "preds.json"
+    write_predictions(path, [Prediction("a", encode_mask(MASK)), Prediction("b", None)], {"no_target_threshold": value})
+    for extra in ([], ["--protocol", "all"]):
+        result = CliRunner().invoke(app, ["eval", str(path), "--ground-truth", str(truth), *extra])
+        assert result.exit_code == 0, result.output
+        assert f"no-target threshold of the predictions: {words}\n" in result.stdout
+    result = CliRunner().invoke(app, ["eval", str(path), "--ground-truth", str(truth), "--json", "-"])
+    assert json.loads(result.stdout)["no_target_threshold"] == value
+
+
+def test_eval_says_nothing_of_a_threshold_where_the_predictions_have_none(preds, truth):
+    arguments = ["eval", str(preds), "--ground-truth", str(truth)]
+    assert "threshold" not in CliRunner().invoke(app, arguments).stdout
+    content = json.loads(CliRunner().invoke(app, [*arguments, "--json", "-"]).stdout)
+    assert list(content) == ["results"]
+
+
 def test_eval_under_all_protocols(preds, truth):
     result = command("eval", str(preds), "--ground-truth", str(truth), "--protocol", "all")
     assert result.returncode == 0, result.stderr
@@ -133,6 +154,12 @@ def test_protocols_are_explained():
         (["synth", "--out", "{folder}", "--n", "9"], "not an empty folder"),
         (["synth", "--out", "{folder}/new", "--size", "big"], "give pixels as 512"),
         (["synth", "--out", "{folder}/new", "--size", "20"], "sides go from"),
+        (["synth", "--out", "{folder}/new", "--n", "9", "--train", "3"], "error: --n 9 and --train: give"),
+        (["synth", "--out", "{folder}/new", "--n", "9", "--test", "0"], "error: --n 9 and --test: give"),
+        (["synth", "--out", "{folder}/new", "--train", "0", "--val", "0"], "error: there is no scene to write"),
+        (["synth", "--out", "{folder}/new", "--train", "-1"], "greater than or equal to 0"),
+        (["synth", "--out", "{folder}/new", "--train", "3", "--empty-share", "1.5"], "less than or equal to 1"),
+        (["synth", "--out", "{folder}/new", "--train", "3", "--empty-share", "nan"], "less than or equal to 1"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_two(arguments, words, preds, truth, tmp_path):
@@ -222,11 +249,61 @@ def test_predict_and_segment_refuse_before_anything_is_loaded(tmp_path):
         assert words in str(result.exception)
 
 
+@pytest.mark.parametrize("model", ["saliency", "vlm_sam"])
+def test_a_no_target_threshold_is_refused_for_models_without_one(model, tmp_path):
+    result = command("predict", "--model", model, "--no-target-threshold", "0.3", "--config", "sample", "--out",
+                     str(tmp_path / "p.json"), module="baselines")  # fmt: skip
+    assert result.returncode == 2
+    assert f"error: --no-target-threshold is not for {model}; leave it out, or choose segearth_r1" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["predict", "segment"])
+@pytest.mark.parametrize("value", ["-0.1", "1.1", "much"])
+def test_a_no_target_threshold_lies_between_0_and_1(name, value):
+    result = CliRunner().invoke(baselines_app, [name, "--no-target-threshold", value])
+    assert result.exit_code == 2
+    assert "--no-target-threshold" in result.output
+
+
+def test_segment_prints_the_threshold_beside_the_score(tmp_path):
+    save_tiny = pytest.importorskip("baselines.segearth_r1.tiny").save_tiny
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    arguments = ["segment", str(tmp_path / "a.png"), "where?", "--checkpoint", str(save_tiny(tmp_path / "tiny")),
+                 "--out", str(tmp_path / "o.png")]  # fmt: skip
+    assert "threshold 0.500" in CliRunner().invoke(baselines_app, arguments).stdout
+    found = CliRunner().invoke(baselines_app, [*arguments, "--no-target-threshold", "0"]).stdout
+    assert found.startswith("nothing there answers; no-target score ")
+    assert "threshold 0.000" in found
+
+
 def test_synth_writes_a_set(tmp_path):
     result = command("synth", "--out", str(tmp_path / "set"), "--n", "6", "--size", "128", "--workers", "1")
     assert result.returncode == 0, result.stderr
     assert "6 scenes" in result.stdout
     assert len(list((tmp_path / "set" / "train" / "images").iterdir())) == 3
+
+
+def test_synth_writes_the_splits_that_were_asked_for(tmp_path):
+    arguments = ("--train", "4", "--val", "2", "--empty-share", "1", "--size", "128", "--workers", "1")
+    result = command("synth", "--out", str(tmp_path / "set"), *arguments)
+    assert result.returncode == 0, result.stderr
+    told = " ".join(result.stdout.split())
+    assert told.startswith("6 scenes in ")
+    assert ": train 4, val 2; 6 empty targets; " in told
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["train", "val"]
+
+
+def test_a_refusal_of_synth_is_one_line(tmp_path):
+    result = command("synth", "--out", str(tmp_path / "set"), "--train", "0")
+    assert result.stderr == "error: there is no scene to write; ask for at least one of train, val or test\n"
+
+
+def test_the_help_of_synth_names_the_usual_scenes_and_share():
+    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["synth", "--help"]).output
+    assert f"({_SCENES})" in told
+    assert f"({EMPTY_SHARE})" in told
 
 
 def test_demo_leaves_predictions_pictures_and_a_page(tmp_path):

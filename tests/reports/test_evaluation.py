@@ -15,11 +15,12 @@ NOTHING = np.zeros_like(FIELD)
 NASTY = '<script>alert("x")</script>'
 
 
-def write(folder, gallery=24, load_scene=lambda _: None):
+def write(folder, gallery=24, load_scene=lambda _: None, info=None):
     truth = as_references({"right": FIELD, "wrong": FIELD, "missed": FIELD, "none": NOTHING, "false": NOTHING})
     predictions = as_predictions(
         {"right": FIELD, "wrong": ~FIELD, "missed": None, "none": None, "false": FIELD}
     )  # fmt: skip
+    predictions.info.update(info or {})
     results = evaluate_protocols(predictions, truth, list(PROTOCOLS.values()), resamples=50)
     return write_report(folder, results, predictions, load_scene, gallery).read_text()
 
@@ -41,6 +42,13 @@ def test_the_page_needs_no_network_and_its_pictures_exist(tmp_path):
     assert all((tmp_path / picture).is_file() for picture in pictures)
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
     assert 'loading="lazy"' in page
+
+
+def test_the_page_tells_the_no_target_threshold_of_the_predictions(tmp_path):
+    assert "no-target threshold" not in write(tmp_path / "without")
+    page = write(tmp_path / "with", info={"no_target_threshold": 0.31})
+    assert "; no-target threshold of the predictions: 0.31.</p>" in page
+    assert NASTY not in write(tmp_path / "nasty", info={"no_target_threshold": NASTY})
 
 
 def test_what_data_says_is_never_markup(tmp_path):

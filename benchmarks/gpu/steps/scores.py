@@ -42,8 +42,6 @@ def main(context: Context) -> None:
         for part_a, part_b in zip(answered["wordings of training"], answered["other wordings"], strict=True)
     ]
     for name, (predictions, scores, empty, truths) in answered.items():
-        curve = roc(np.asarray(scores), np.asarray(empty), np.asarray([p.segmentation is not None for p in predictions]))
-        best = curve[curve[:, 2] >= FLOOR][:, 1].max(initial=0.0)
         for kind, value in (("chosen on validation", threshold), ("fixed", 0.5)):
             decided = [
                 replace(prediction, segmentation=None) if score > value else prediction
@@ -51,10 +49,16 @@ def main(context: Context) -> None:
             ]
             result = evaluate(decided, dict(truths))
             interval = result.intervals["gIoU"]
+            values = {key: result[key] for key in ("gIoU", "cIoU", "N-acc", "T-acc")}
             context.row(
                 set=name, count=len(decided), empties=sum(empty), threshold=round(value, 4), rule=kind,
-                low=interval.low, high=interval.high, **{key: result[key] for key in ("gIoU", "cIoU", "N-acc", "T-acc")},
+                low=interval.low, high=interval.high, **values,
             )  # fmt: skip
+        if all(empty) or not any(empty):
+            continue
+        has_mask = np.asarray([prediction.segmentation is not None for prediction in predictions])
+        curve = roc(np.asarray(scores), np.asarray(empty), has_mask)
+        best = curve[curve[:, 2] >= FLOOR][:, 1].max(initial=0.0)
         context.row(set=name, n_acc_at_t_acc_90=float(best), empties=sum(empty))
         shown = curve[np.unique(np.linspace(0, len(curve) - 1, _SHOWN).round().astype(int))]
         context.row(set=name, roc=[[float(n), float(t)] for _, n, t in shown])

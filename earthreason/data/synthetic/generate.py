@@ -77,7 +77,19 @@ def iterate_scenes(
     workers: int = 1,
     empty_share: float = EMPTY_SHARE,
 ) -> Iterator[Sample]:
-    """Samples of all splits in order: `counts["train"]` of train, and so on; the same for any number of workers."""
+    """Samples of all splits in order: `counts["train"]` of train, and so on; the same for any number of workers.
+
+    Args:
+        seed: of the whole set.
+        counts: scenes by split.
+        size: height and width in pixels; None varies it.
+        workers: processes.
+        empty_share: of scenes in which nothing answers the question.
+
+    Raises:
+        UnknownNameError: no such split.
+        EarthReasonError: `empty_share` is no share.
+    """
     jobs = [(seed, split, index, size, empty_share) for split, count in counts.items() for index in range(count)]
     if workers == 1:
         yield from (generate_scene(*job) for job in jobs)

@@ -81,6 +81,33 @@ def test_a_tiny_checkpoint_predicts_the_sample_split_and_is_scored(tmp_path):
     assert json.loads(scored.stdout)["results"][0]["questions"] == 12
 
 
+def test_predictions_say_the_threshold_they_were_made_with(tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "no_target_threshold": 0.9}))
+    for given, expected in ((None, 0.9), (0.0, 0.0)):
+        options, out = PredictorOptions(str(folder), no_target_threshold=given), tmp_path / f"{expected}.json"
+        predict_split("segearth_r1", options, "sample", "test[:2]", None, "first", out)
+        made = read_predictions(out)
+        assert made.info["no_target_threshold"] == expected
+    assert [prediction.segmentation for prediction in made.predictions] == [None, None]
+
+
+def test_an_unfinished_run_with_another_threshold_is_not_mixed_in(tmp_path):
+    folder, out = save_tiny(tmp_path / "tiny"), tmp_path / "p.json"
+    info = {"model": "segearth_r1", "config": "sample", "split": "test[:2]", "questions": "first",
+            "checkpoint": str(folder), "no_target_threshold": 0.5}  # fmt: skip
+    Journal(out, info).write([Prediction("a", None)])
+    options = PredictorOptions(str(folder), no_target_threshold=0.25)
+    with pytest.raises(EarthReasonError, match="no_target_threshold"):
+        predict_split("segearth_r1", options, "sample", "test[:2]", None, "first", out)
+
+
+def test_models_without_a_threshold_say_none(tmp_path):
+    predict_split("centre", PredictorOptions(), "sample", "test[:2]", None, "first", tmp_path / "p.json")
+    assert "no_target_threshold" not in read_predictions(tmp_path / "p.json").info
+
+
 def test_two_processes_give_the_predictions_of_one(tmp_path):
     folder = save_tiny(tmp_path / "tiny")
     common = ["-m", "baselines", "predict", "--model", "segearth_r1", "--checkpoint", str(folder), "--config", "sample",

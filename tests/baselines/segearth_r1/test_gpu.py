@@ -56,6 +56,8 @@ def test_the_golden_run_agrees_in_float32(gpu, model, golden):  # noqa: F811
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_points_the_same_way(gpu, dtype, model, golden):  # noqa: F811
+    if gpu == "cpu" and dtype == torch.float16:
+        pytest.skip("a CPU takes half a minute for it, or more")
     image, output, arrays = golden_run(model, golden, gpu, dtype)
     for found, expected in (
         (image.visual_tokens, arrays["visual_tokens"]),

@@ -1,4 +1,6 @@
+import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import torch
 from PIL import Image
 
 from baselines.common.predictor import blend_window, tile_boxes
+from baselines.common.registry import PredictorOptions
 from baselines.common.tokenizers import byte_tokenizer
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
@@ -76,6 +79,51 @@ def test_on_the_canvas_masks_have_its_size(predictor):
 def test_small_masks_can_count_as_no_target(predictor):
     strict = SegEarthR1Predictor(predictor.model, predictor.processor, min_area=10**6)
     assert strict.predict(pictures(), QUESTIONS) == [None] * 3
+
+
+def decisions(predictor, largest, presence):
+    """What is made of two pixels, the larger logit given, and of a logit of presence."""
+    logits = None if presence is None else torch.tensor(presence)
+    found = predictor._decide(torch.tensor([[largest, -3.0]]), logits)
+    return found.mask is not None, round(found.no_target_score, 3)
+
+
+def test_at_the_default_threshold_a_mask_stays_where_presence_is_likelier_than_not(predictor):
+    assert predictor.no_target_threshold == 0.5
+    assert decisions(predictor, 2.0, 0.1) == (True, 0.475)
+    assert decisions(predictor, 2.0, 0.0) == (True, 0.5)
+    assert decisions(predictor, 2.0, -0.1) == (False, 0.525)
+    assert decisions(predictor, -2.0, 5.0)[0] is False  # there is no mask to give
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_without_a_head_the_default_threshold_never_drops_a_mask(predictor, dtype):
+    for logit in (1e-30, 1e-7, 1e-3, 0.5, 20.0):
+        for sign in (1, -1):
+            logits = torch.tensor([[sign * logit, -3.0]], dtype=dtype)
+            assert (predictor._decide(logits, None).mask is not None) is bool(logits.max() > 0)
+
+
+def test_a_threshold_may_be_given_or_comes_with_the_checkpoint_or_is_a_half_in_old_ones(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "model")
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**content, "no_target_threshold": 0.3}))
+    calibrated = SegEarthR1Predictor.from_pretrained(folder)
+    assert calibrated.no_target_threshold == 0.3
+    assert decisions(calibrated, 2.0, 0.5) == (False, 0.378)
+    given = SegEarthR1Predictor.build(PredictorOptions(checkpoint=str(folder), no_target_threshold=0.0))
+    assert given.no_target_threshold == 0.0
+    assert decisions(given, 2.0, 9.0)[0] is False
+    (folder / "config.json").write_text(
+        json.dumps({key: value for key, value in content.items() if key != "no_target_threshold"})
+    )
+    assert SegEarthR1Predictor.from_pretrained(folder).no_target_threshold == 0.5
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_a_threshold_that_no_score_can_reach_is_an_error(predictor, threshold):
+    with pytest.raises(EarthReasonError, match="between 0 and 1"):
+        SegEarthR1Predictor(predictor.model, predictor.processor, no_target_threshold=threshold)
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(predictor, monkeypatch, caplog):

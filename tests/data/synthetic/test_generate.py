@@ -4,9 +4,11 @@ import json
 import numpy as np
 import pytest
 
+from earthreason.data.load import load_dataset
 from earthreason.data.release import release_records
 from earthreason.data.synthetic import HELD_OUT_CATEGORIES, iterate_scenes, write_release
 from earthreason.data.synthetic.generate import generate_scene
+from earthreason.data.synthetic.phrases import PHRASES
 from earthreason.data.synthetic.release import split_counts
 from earthreason.errors import EarthReasonError, UnknownNameError
 
@@ -85,15 +87,41 @@ def test_counts_that_make_no_set_are_refused(counts, words, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (1.0, 60, 60), (0.3, 7, 30)])
-def test_the_share_of_empty_targets_is_what_was_asked_for(share, least, most):
-    scenes = iterate_scenes(9, {"train": 60}, size=(128, 128), empty_share=share)
-    assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: seven in a million fall outside)
+@pytest.mark.parametrize(("count", "share", "least", "most"), [(40, 0.0, 0, 0), (40, 1.0, 40, 40), (200, 0.3, 28, 92)])
+def test_the_share_of_empty_targets_is_what_was_asked_for(count, share, least, most):
+    scenes = iterate_scenes(9, {"train": count}, size=(128, 128), empty_share=share)
+    assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: one seed in a million falls outside)
 
 
-def test_a_share_that_is_none_is_refused():
+def test_wordings_and_categories_of_training_are_only_in_train(tmp_path):
+    write_release(tmp_path / "set", {"train": 30, "val": 30}, seed=5, size=(128, 128), empty_share=0.3)
+    splits, _ = release_records(tmp_path / "set")
+    train, val = list(splits["train"]), list(splits["validation"])
+    assert (len(train), len(val)) == (30, 30)
+    assert not {record.category for record in train} & HELD_OUT_CATEGORIES
+    assert {record.category for record in val} >= HELD_OUT_CATEGORIES
+    for records, own, other in ((train, "train", "evaluation"), (val, "evaluation", "train")):
+        for record in records:
+            phrases = PHRASES[record.category]
+            for question in record.questions:
+                assert any(clause in question for clause in getattr(phrases, own)), question
+                assert not any(clause in question for clause in getattr(phrases, other)), question
+
+
+def test_a_release_of_train_alone_loads(tmp_path):
+    write_release(tmp_path / "set", {"train": 3}, seed=5, size=(128, 128))
+    dataset = load_dataset("earthreason", data_dir=tmp_path / "set", split="train")
+    assert dataset["sample_id"][0] == generate_scene(5, "train", 0, (128, 128)).sample_id
+    assert list(load_dataset("earthreason", data_dir=tmp_path / "set")) == ["train"]
+
+
+@pytest.mark.parametrize("share", [1.2, -0.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share, tmp_path):
     with pytest.raises(EarthReasonError, match="between 0 and 1"):
-        generate_scene(0, "train", 0, (128, 128), empty_share=1.2)
+        generate_scene(0, "train", 0, (128, 128), empty_share=share)
+    with pytest.raises(EarthReasonError, match="between 0 and 1"):
+        write_release(tmp_path / "set", {"train": 2}, seed=0, size=(128, 128), empty_share=share)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_question_files_have_the_keys_of_the_release(tmp_path):

@@ -1,0 +1,285 @@
+"""Gather what the GPU's machine lacks, as wheels, and check that everything carried there is small enough.
+
+What is carried is worked out from the wheels' own metadata: the requirements of EarthReason, and theirs in turn, except
+for the packages in machine.txt, which lie there already.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from benchmarks.gpu.context import ROOT
+from benchmarks.gpu.errors import KitError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the kit runs.
+
+    Attributes:
+        python: its version.
+        platforms: of wheels that work there, as pip names them.
+        packages: that are there already, by canonical name.
+    """
+
+    python: str = "3.12"
+    platforms: tuple[str, ...] = (
+        "manylinux_2_28_x86_64",
+        "manylinux_2_27_x86_64",
+        "manylinux_2_17_x86_64",
+        "manylinux2014_x86_64",
+        "manylinux1_x86_64",
+    )
+    packages: frozenset[str] = frozenset()
+
+    def needs(self, requirement: Requirement, extra: str = "") -> bool:
+        """Whether a requirement holds there, asked for by an extra or by none, and is not met yet."""
+        facts = {
+            "python_version": self.python, "python_full_version": f"{self.python}.0",
+            "implementation_name": "cpython", "implementation_version": f"{self.python}.0",
+            "platform_python_implementation": "CPython", "platform_machine": "x86_64", "platform_system": "Linux",
+            "platform_release": "", "platform_version": "", "sys_platform": "linux", "os_name": "posix",
+        }  # fmt: skip
+        if requirement.marker is not None and not requirement.marker.evaluate({**facts, "extra": extra}):
+            return False
+        return canonicalize_name(requirement.name) not in self.packages
+
+
+EXTRAS = ("baselines",)
+"""Of EarthReason's own that the steps use."""
+TESTS = ("pytest", "hypothesis")
+"""Of the extra `dev` that the tests for GPUs use."""
+GOLDENS = ("tiny.json", "tiny.npz")
+"""Of the golden run of SegEarth-R1, which lie beside the checkout."""
+_GOLDENS_AT = Path("shared", "goldens", "segearth_r1")
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel on the disk."""
+
+    path: Path
+    name: str = field(init=False)
+    version: Version = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read name and version from the file's name."""
+        name, version, _, _ = parse_wheel_filename(self.path.name)
+        object.__setattr__(self, "name", str(name))
+        object.__setattr__(self, "version", version)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.path.stat().st_size
+
+    def requirements(self) -> list[Requirement]:
+        """What it says it needs, with all its extras."""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                inside = next(n for n in archive.namelist() if n.count("/") == 1 and n.endswith(".dist-info/METADATA"))
+                lines = message_from_bytes(archive.read(inside)).get_all("Requires-Dist") or []
+            return [Requirement(str(line)) for line in lines]
+        except (zipfile.BadZipFile, StopIteration, InvalidRequirement) as error:
+            reason = str(error) or "no METADATA"
+            raise KitError(f"{self.path}: cannot be read as a wheel ({reason}); delete it and pack again") from None
+
+
+Fetch = Callable[[Requirement], Wheel]
+"""Gives the wheel that meets a requirement."""
+
+
+def pack(out: Path, limit_mib: float) -> None:
+    """Fill a folder with what the GPU's machine lacks, and print what is carried there.
+
+    Args:
+        out: the folder; wheels in it that are not needed any more are deleted.
+        limit_mib: of the folder and the working tree together.
+
+    Raises:
+        KitError: a wheel does not exist, or everything together is too large.
+    """
+    try:
+        machine = read_machine(ROOT / "benchmarks" / "gpu" / "machine.txt")
+        folder = out / "wheels"
+        folder.mkdir(parents=True, exist_ok=True)
+        wheels = close(read_roots(ROOT / "pyproject.toml"), machine, lambda wanted: fetch(wanted, folder, machine))
+        for path in set(folder.glob("*.whl")) - {wheel.path for wheel in wheels}:
+            path.unlink()
+        for wheel in wheels:
+            print(f"{wheel.name:20s} {wheel.version!s:>12s} {wheel.size / _MIB:8.2f} MiB")
+        print(_copy_goldens(ROOT.parent / _GOLDENS_AT, out / _GOLDENS_AT))
+        (out / "commit.txt").write_text(f"{_commit(ROOT)}\n", encoding="utf-8")
+        check_size(ROOT, out, limit_mib)
+    except OSError as error:
+        raise KitError(f"{error.filename or out}: {error.strerror or error}; nothing was packed") from None
+
+
+def read_machine(path: Path) -> Machine:
+    """The machine with the packages of a list; `#` begins a comment."""
+    words = [word for line in path.read_text(encoding="utf-8").splitlines() for word in line.partition("#")[0].split()]
+    return Machine(packages=frozenset(canonicalize_name(word) for word in words))
+
+
+def read_roots(pyproject: Path) -> list[Requirement]:
+    """What EarthReason itself, its baselines and its tests for GPUs need."""
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    extras = project.get("optional-dependencies", {})
+    lines = [*project["dependencies"], *(line for extra in EXTRAS for line in extras.get(extra, []))]
+    tests = [line for line in extras.get("dev", []) if canonicalize_name(Requirement(line).name) in TESTS]
+    return [Requirement(line) for line in [*lines, *tests]]
+
+
+def close(roots: Iterable[Requirement], machine: Machine, get: Fetch) -> list[Wheel]:
+    """The wheels that requirements and their own requirements come to, by name, without what the machine has.
+
+    Args:
+        roots: where to begin.
+        machine: whose markers hold, and whose packages are not carried.
+        get: the wheel of a requirement.
+
+    Raises:
+        KitError: two requirements exclude each other.
+    """
+    found: dict[str, Wheel] = {}
+    done: set[tuple[str, str]] = set()
+    waiting = deque((requirement, "EarthReason") for requirement in roots if machine.needs(requirement))
+    while waiting:
+        requirement, asker = waiting.popleft()
+        name = canonicalize_name(requirement.name)
+        if name not in found:
+            found[name] = get(requirement)
+        wheel = found[name]
+        if not requirement.specifier.contains(wheel.version, prereleases=True):
+            raise KitError(
+                f"{name} {wheel.version}: {asker} asks for {requirement}; install a version here that fits all"
+            )
+        for extra in {"", *requirement.extras}:
+            if (name, extra) not in done:
+                done.add((name, extra))
+                waiting.extend((needed, name) for needed in wheel.requirements() if machine.needs(needed, extra))
+    return [found[name] for name in sorted(found)]
+
+
+def fetch(requirement: Requirement, folder: Path, machine: Machine) -> Wheel:
+    """The wheel of a package: of the version that is installed here, else of the newest that fits.
+
+    Args:
+        requirement: names it.
+        folder: of wheels; one of the right version that lies there is not fetched again.
+        machine: on which it has to work.
+
+    Raises:
+        KitError: there is none.
+    """
+    name = canonicalize_name(requirement.name)
+    try:
+        version = metadata.version(name)
+        wanted = f"{name}=={version}"
+    except metadata.PackageNotFoundError:
+        version, wanted = "", f"{name}{requirement.specifier}"
+    for wheel in _wheels(folder):
+        if version and (wheel.name, wheel.version) == (name, Version(version)) and zipfile.is_zipfile(wheel.path):
+            return wheel
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+                   "--python-version", machine.python, "--implementation", "cp",
+                   *(word for platform in machine.platforms for word in ("--platform", platform)),
+                   "--dest", temporary, wanted]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        arrived = sorted(Path(temporary).glob("*.whl"))
+        if done.returncode or not arrived:
+            raise KitError(
+                f"{name} {version or requirement.specifier or 'newest'}: no wheel for Python {machine.python}, "
+                f"Linux x86_64; install a version here that has one (pip: {_last_line(done.stderr)})"
+            )
+        return Wheel(arrived[0].replace(folder / arrived[0].name))
+
+
+def _wheels(folder: Path) -> Iterator[Wheel]:
+    """Those in a folder whose names are those of wheels."""
+    for path in sorted(folder.glob("*.whl")):
+        with suppress(InvalidWheelFilename):
+            yield Wheel(path)
+
+
+def check_size(root: Path, out: Path, limit_mib: float) -> None:
+    """Add up what is carried, and print it.
+
+    Args:
+        root: of the checkout; its tracked files and those that git does not ignore are carried.
+        out: the folder of `pack`.
+        limit_mib: of all of it.
+
+    Raises:
+        KitError: it is more; the three largest files are named.
+    """
+    tree = {path: path.lstat().st_size for path in _tree(root) if path.is_file()}
+    packed = {path.resolve(): path.stat().st_size for path in out.rglob("*") if path.is_file()}
+    both = {**tree, **packed}
+    total = sum(both.values()) / _MIB
+    print(f"packed {sum(packed.values()) / _MIB:.2f} MiB + working tree "
+          f"{sum(size for path, size in tree.items() if path not in packed) / _MIB:.2f} MiB "
+          f"= {total:.2f} MiB of {limit_mib:g} MiB")  # fmt: skip
+    if total > limit_mib:
+        largest = sorted(both, key=lambda path: -both[path])[:3]
+        named = ", ".join(f"{_short(path, root)} ({both[path] / _MIB:.2f} MiB)" for path in largest)
+        raise KitError(f"{total:.2f} MiB would be carried, more than {limit_mib:g} MiB; the largest files: {named}")
+
+
+def _tree(root: Path) -> list[Path]:
+    """Files that git tracks or would."""
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return [root.resolve() / name for name in listed.split("\0") if name]
+
+
+def _commit(root: Path) -> str:
+    """The commit of the checkout, for the results: git is not carried. `-dirty` says that files differ from it."""
+    return _git(root, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").strip()
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
+    if done.returncode:
+        reason = _last_line(done.stderr.decode(errors="replace"))
+        raise KitError(f"{root}: {reason}; pack from a git checkout with a commit")
+    return done.stdout.decode(errors="surrogateescape")
+
+
+def _copy_goldens(source: Path, target: Path) -> str:
+    """Copy the golden run; a sentence about it."""
+    if not all((source / name).is_file() for name in GOLDENS):
+        shutil.rmtree(target, ignore_errors=True)
+        return f"{source} has no golden run: its test will be skipped there"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in GOLDENS:
+        shutil.copyfile(source / name, target / name)
+    return f"golden run: {sum((target / name).stat().st_size for name in GOLDENS) / _MIB:.2f} MiB"
+
+
+def _last_line(text: str) -> str:
+    """The last error of a program, or else the last thing it said."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith(("error", "fatal"))]
+    return (errors or lines or ["it said nothing"])[-1]
+
+
+def _short(path: Path, root: Path) -> str:
+    return str(path.relative_to(root.resolve())) if path.is_relative_to(root.resolve()) else str(path)
