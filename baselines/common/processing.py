@@ -134,15 +134,15 @@ class Processor(ABC):
             )
         return prompt
 
-    def pad(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+    def pad(self, prompts: Sequence[Prompt], multiple: int = 1) -> dict[str, Tensor]:
         """Prompts as one batch, padded on the right: input_ids, attention_mask, question_mask, labels, all (B, L).
 
         `learned` (B, K) are the positions before a label, for `language_loss`; rows with fewer end in L - 1, before
-        which nothing is.
+        which nothing is. L and K are multiples of `multiple`.
         """
-        length = max(len(prompt) for prompt in prompts)
+        length = _up(max(len(prompt) for prompt in prompts), multiple)
         learned = [[n for n, label in enumerate(p.labels[1:]) if label != IGNORE] for p in prompts]
-        most = max(len(row) for row in learned)
+        most = _up(max(len(row) for row in learned), multiple)
 
         def filled(rows: Sequence[Sequence[int]], value: int) -> Tensor:
             return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows])
@@ -166,3 +166,7 @@ class Processor(ABC):
         replies = [None] * len(questions) if answers is None else list(answers)
         prompts = [self.prompt(q, task, a, reply=answers is not None) for q, a in zip(questions, replies, strict=True)]
         return {"pixel_values": self.pixels(images), **self.pad(prompts)}
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple

@@ -95,7 +95,7 @@ def predict_rows(
     # A row is decoded where it is read, so the threads read it, too.
     samples = prefetch(lambda n: sample_of_row(own[n]), numbers, depth=4 * batch_size, threads=picture_threads())
     # Several batches a call, so that the predictor can prepare one while it computes another.
-    journal.write(predict_samples(predictor, samples, questions, 8 * batch_size, skip=done))
+    journal.write(predict_samples(predictor, samples, questions, 4 * batch_size, skip=done))
     _wait_for_all(rank)
     if not rank.is_first:
         return None

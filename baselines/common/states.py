@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from baselines.common.constants import cached_constant
 from baselines.common.prompt import IMAGE_ID
 
 
@@ -71,7 +72,12 @@ class ReasoningModel(PreTrainedModel):
 
     def read_embedded(self, embedded: Tensor, attention_mask: Tensor) -> Tensor:
         """Language states (B, L, hidden) of embeddings (B, L, hidden)."""
-        states: Tensor = self.get_submodule("language_model")(
+        language = self.get_submodule("language_model")
+        if _is_plainly_causal(language.config):
+            # Given only the padding, transformers asks the device whether there is any, and waits for the answer.
+            causal = causal_mask(embedded.shape[1], embedded.device)
+            attention_mask = causal & attention_mask.bool()[:, None, None]  # (B, 1, L, L)
+        states: Tensor = language(
             inputs_embeds=embedded, attention_mask=attention_mask, use_cache=False
         ).last_hidden_state
         return states
@@ -79,6 +85,17 @@ class ReasoningModel(PreTrainedModel):
     def read(self, input_ids: Tensor, attention_mask: Tensor, visual_tokens: Tensor) -> Tensor:
         """Language states (B, L, hidden) of token ids with `IMAGE_ID` where the visual tokens go."""
         return self.read_embedded(splice(self.get_input_embeddings(), input_ids, visual_tokens), attention_mask)
+
+
+def _is_plainly_causal(config: Any) -> bool:
+    """Whether every layer attends to all positions before, by kernels that take a mask of true and false."""
+    return config._attn_implementation == "sdpa" and not getattr(config, "sliding_window", None)
+
+
+@cached_constant
+def causal_mask(length: int, device: torch.device) -> Tensor:
+    """True on and below the diagonal: (L, L) bool."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
 def splice(embeddings: nn.Module, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:

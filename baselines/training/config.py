@@ -71,6 +71,8 @@ class ModelConfig(Part):
         freeze_language: keep the language model as it is.
         gradient_checkpointing: of the language model.
         compile: run through torch.compile.
+        replay: record forward and backward pass as CUDA graphs: for small models, whose kernels take longer to launch
+            than to run. One GPU, one pass a step, and no fp16.
     """
 
     name: str = "segearth_r1"
@@ -85,6 +87,7 @@ class ModelConfig(Part):
     freeze_language: bool = False
     gradient_checkpointing: bool = False
     compile: bool = False
+    replay: bool = False
 
 
 class DataConfig(Part):
@@ -186,6 +189,8 @@ class TrainConfig(Part):
 
     @model_validator(mode="after")
     def _clocked(self) -> Self:
+        if self.model.replay and (self.optim.micro_batch != self.optim.global_batch or self.precision == "fp16"):
+            raise ValueError("model.replay needs optim.micro_batch=optim.global_batch, and precision no or bf16")
         if self.validate_minutes and self.optim.minutes is None:
             raise ValueError("validate_minutes needs optim.minutes; a run by steps has validate_every")
         return self

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from baselines.training.config import ModelConfig, TrainConfig
 
 Batch = dict[str, Tensor]
+REPLAY_MULTIPLE = 64
+"""Texts that are padded to it have few lengths, each of which a replayed step records once."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Collate:
     Attributes:
         processor: that fits the model.
         task: the wording of the prompts.
+        multiple: texts are padded to a length that it divides.
     """
 
     processor: Processor
     task: Task
+    multiple: int = 1
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         """Items as one batch on the CPU."""
@@ -45,7 +49,7 @@ class Collate:
         return {
             "pixel_values": torch.stack([item["image"] for item in items]),
             "masks": torch.stack([item["mask"] for item in items]),
-            **self.processor.pad(prompts),
+            **self.processor.pad(prompts, self.multiple),
         }
 
 
@@ -66,7 +70,7 @@ class Learner:
         """
         self.model, self.processor, self.predictor_class = model, processor, predictor
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
-        self.collate = Collate(processor, self.task)
+        self.collate = Collate(processor, self.task, REPLAY_MULTIPLE if config.model.replay else 1)
         if config.model.freeze_vision:
             for part in model.frozen_with_vision:
                 model.get_submodule(part).requires_grad_(False)

@@ -32,6 +32,7 @@ from baselines.training.optimizer import add_adapters, average_of, make_optimize
 from baselines.training.order import pass_seed
 from baselines.training.pace import Pace
 from baselines.training.records import Clock, MetricLog, read_metric, write_card
+from baselines.training.replay import Replay
 from baselines.training.sharding import exchange_gradients, shard_model
 from baselines.training.state import gather_state, gather_weights, restore_state
 from baselines.training.validation import Look, Validation
@@ -128,6 +129,7 @@ class Run:
         self.average: AveragedModel | None = average_of(self.model, config.optim.ema) if config.optim.ema else None
         self.optimizer, self.schedule = make_optimizer(self.model, config.optim, pace.rate)
         self.prepared, self.wrapped = self._prepare()
+        self.replay = self._replay() if config.model.replay else None
         looks = config.validate_every or config.validate_minutes or config.pictures_every
         self.validation = Validation(config) if looks else None
         self.looked = 0.0
@@ -162,6 +164,26 @@ class Run:
         else:
             model, optimizer = self.accelerator.prepare(self.model, self.optimizer)
         return optimizer, torch.compile(model) if self.config.model.compile else model
+
+    def _replay(self) -> Replay | None:
+        """Record passes where there is a GPU.
+
+        Raises:
+            EarthReasonError: there are several processes.
+        """
+        if self.accelerator.num_processes > 1:
+            raise EarthReasonError("model.replay is for one process; leave it out, or start one")
+        if self.accelerator.device.type != "cuda":
+            logger.warning("model.replay is left out: there is no GPU")
+            return None
+        return Replay(self.model, self._pass, self.accelerator.device)
+
+    def _pass(self, batch: Batch, share: float = 1.0) -> dict[str, Tensor]:
+        """Forward and backward pass of a batch on the device, `share` of its step; losses by name, and their sum."""
+        with self.accelerator.autocast():
+            output = self.wrapped(**batch)
+        self.accelerator.backward(output.loss * share)
+        return {name: value.detach().float() for name, value in {"loss": output.loss, **output.losses}.items()}
 
     @property
     def rate(self) -> float:
@@ -206,12 +228,10 @@ class Run:
             if self.sharded:
                 exchange_gradients(self.model, last)
             with nullcontext() if last or self.sharded else self.accelerator.no_sync(self.wrapped):
-                with self.accelerator.autocast():
-                    output = self.wrapped(**self._moved(batch))
-                self.accelerator.backward(output.loss / len(passes))
-            for name, value in {"loss": output.loss, **output.losses}.items():
-                share = value.detach().float() / len(passes)
-                sums[name] = sums[name] + share if name in sums else share
+                share = 1 / len(passes)
+                losses = self._pass(self._moved(batch), share) if self.replay is None else self.replay(batch)
+            for name, value in losses.items():
+                sums[name] = sums[name] + share * value if name in sums else share * value
         means = self.accelerator.reduce(torch.stack(list(sums.values())), reduction="mean")
         found = {**dict(zip(sums, means, strict=True)), "gradient_norm": self._clip()}
         watched = torch.stack([found["loss"], found["gradient_norm"]])[: len(self.guard.names)]

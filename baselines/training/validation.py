@@ -57,8 +57,8 @@ class Validation:
     def look(self, predictor: MaskPredictor[Any]) -> Look:
         """Predict, choose the no-target threshold of a model with a head for it, and score with that threshold.
 
-        The predictor has the threshold afterwards, or the one it came with where none can be chosen. It is chosen on the
-        samples that are scored, so N-acc and T-acc are a little better here than on others.
+        The predictor has the threshold afterwards, or the one it came with where none can be chosen. It is chosen on
+        the samples that are scored, so N-acc and T-acc are a little better here than on others.
         """
         calibrates = bool(getattr(predictor.model.config, "no_target_head", False))
         before = predictor.no_target_threshold

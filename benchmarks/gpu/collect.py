@@ -377,7 +377,12 @@ def _head(page: Page) -> None:
     if ceilings:
         page.say("What the machine does at best, measured by the step `environment`:")
         body = [
-            [_plain(_ceiling(row)), _number(row.get("tflops"), 1), _number(row.get("gb_per_s"))] for row in ceilings
+            [
+                _plain(_ceiling(row)),
+                _number(row.get("tflops"), 1 if (_value(row, "tflops") or 0) > 1 else 3),
+                _number(row.get("gb_per_s")),
+            ]
+            for row in ceilings
         ]
         page.table(["ceiling", "TFLOP/s", "GB/s"], body)
 

@@ -62,9 +62,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line]
 
 
-def read_context(name: str) -> Context:
+def read_context() -> Context:
     """The context that `run` gave on the command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.gpu.steps.{name}")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
     parser.add_argument("--device", choices=["cuda", "cpu"], required=True)
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--seconds", type=float, required=True)
@@ -72,7 +73,7 @@ def read_context(name: str) -> Context:
     parser.add_argument("--work", type=Path, required=True)
     a = parser.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
-    return Context(name, a.device, a.toy, a.seconds, a.out, a.work, time.monotonic())
+    return Context(a.name, a.device, a.toy, a.seconds, a.out, a.work, time.monotonic())
 
 
 def usable_cores() -> int:

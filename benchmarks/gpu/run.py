@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from typing import Any
 
 from benchmarks.gpu.context import PACKED, ROOT, read_rows, rows_of
 from benchmarks.gpu.errors import KitError
-from benchmarks.gpu.plan import PLAN, Step
+from benchmarks.gpu.plan import Step, choose_steps, step_names
 
 LINES = 40
 """Of a step's errors that are kept."""
@@ -174,14 +175,10 @@ def run(out: Path, minutes: float, rehearse: bool, only: list[str], device: str 
 
 
 def _choose(only: list[str]) -> list[Step]:
-    """The steps named, and those in the background whose files they need."""
-    known = {step.name: step for step in PLAN}
-    if unknown := [name for name in only if name not in known]:
-        raise KitError(f"there is no step {unknown[0]!r}; the steps are {', '.join(known)}")
-    if not only:
-        return list(PLAN)
-    reading = any(known[name].needs for name in only)
-    return [step for step in PLAN if step.name in only or (reading and step.background)]
+    try:
+        return choose_steps(only)
+    except KeyError as error:
+        raise KitError(f"there is no step {error}; the steps are {', '.join(step_names())}") from None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -220,23 +217,49 @@ class _Runner:
         return self.deadline - time.monotonic()
 
     def run(self) -> None:
-        """Do all steps, those in the background first."""
+        """Do all steps; those that make folders for others run beside them."""
         self.environment = self._environment()
-        outcomes = self.results.outcomes
-        for outcome in [o for o in outcomes if o.step.background] + [o for o in outcomes if not o.step.background]:
+        self.makers = deque(outcome for outcome in self.results.outcomes if outcome.step.makes)
+        self._tick()
+        for outcome in (outcome for outcome in self.results.outcomes if not outcome.step.makes):
             if reason := self._obstacle(outcome.step):
                 outcome.status, outcome.reason = "skipped", reason
                 self.results.save()
                 continue
             limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
-            outcome.limit = limit if outcome.step.background else min(limit, self.left - self._reserve(outcome))
-            self.jobs[outcome.step.name] = Job(outcome, self._command(outcome), self.environment, self.work)
-            if not outcome.step.background:
-                self._watch(self.jobs[outcome.step.name])
-                print(f"{outcome.step.name}: {outcome.status} {outcome.reason}", flush=True)
-        for job in self.jobs.values():
-            if job.look():
-                self._watch(job)
+            job = self._start(outcome, min(limit, self.left - self._reserve(outcome)))
+            while job.look():
+                self._kill_late(job)
+                self._tick()
+            print(f"{outcome.step.name}: {outcome.status} {outcome.reason}", flush=True)
+        while self._making():
+            self._tick()
+
+    def _start(self, outcome: Outcome, limit: float) -> Job:
+        outcome.limit = limit
+        job = Job(outcome, self._command(outcome), self.environment, self.work)
+        self.jobs[outcome.step.name] = job
+        return job
+
+    def _tick(self) -> None:
+        """Let a moment pass, in which what runs in the background is looked at and the next such step begun."""
+        for job in [job for job in self.jobs.values() if job.outcome.step.makes and job.look()]:
+            self._kill_late(job)
+        running = any(job.outcome.status == "running" for job in self.jobs.values() if job.outcome.step.makes)
+        if self.makers and not running:
+            outcome = self.makers.popleft()
+            limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
+            self._start(outcome, min(limit, self.left))
+        self.results.save()
+        time.sleep(_POLL)
+
+    def _making(self) -> bool:
+        """Whether something is still to be done in the background."""
+        return bool(self.makers) or any(job.outcome.step.makes and job.look() for job in self.jobs.values())
+
+    def _kill_late(self, job: Job) -> None:
+        if (spent := time.monotonic() - job.began) > job.outcome.limit:
+            job.kill("timeout", f"killed after {spent:.0f} s, its limit or the end of the run")
 
     def stop(self, status: str, reason: str) -> None:
         """End whatever runs, and say of the rest that it was not begun."""
@@ -251,58 +274,40 @@ class _Runner:
         """Why a step cannot be done, after waiting for what it needs; empty if it can."""
         if step.gpu and self.device == "cuda" and not self._found_gpu():
             return "no CUDA device was found; the step environment says more"
-        if step.needs is not None and (reason := self._await(step.needs, step.least)):
-            return reason
+        while self._awaits(step):
+            if self.left < step.least:
+                return f"what runs in the background was not done when {step.least:.0f} s were left"
+            self._tick()
+        if step.needs is not None and not (self.work / step.needs).is_dir():
+            return f"{step.needs} was not made; the steps that draw scenes say why"
         if self.left < (5 if self.rehearse else step.least):
             return f"it needs {step.least:.0f} s, and {max(0, self.left):.0f} s were left"
         return ""
 
-    def _await(self, needed: str, reserve: float) -> str:
-        """Wait for a folder that a step in the background makes; why it will not come, or nothing."""
-        made, makers = self.work / needed, [job for job in self.jobs.values() if job.outcome.step.background]
-        while not made.is_dir() and any(list(map(Job.look, makers))):
-            for job in makers:
-                if time.monotonic() - job.began > job.outcome.limit:
-                    job.kill("timeout", f"killed after {job.outcome.limit:.0f} s, its limit")
-            if self.left < reserve:
-                return f"{needed} was not ready when {reserve:.0f} s were left"
-            self._tick()
-        return "" if made.is_dir() else f"{needed} was not made; the steps in the background say why"
+    def _awaits(self, step: Step) -> bool:
+        """Whether a step has to wait for the background."""
+        lacks = step.needs is not None and not (self.work / step.needs).is_dir()
+        return (step.quiet or lacks) and self._making()
 
     def _reserve(self, outcome: Outcome) -> float:
         """Seconds that the steps behind this one need at least, so that a long one leaves them something."""
         behind = self.results.outcomes[self.results.outcomes.index(outcome) + 1 :]
-        needed = sum(later.step.least for later in behind if not later.step.background)
+        needed = sum(later.step.least for later in behind if not later.step.makes)
         return min(needed, max(0.0, self.left - outcome.step.least))
 
     def _found_gpu(self) -> bool:
         found = [o for o in self.results.outcomes if o.step.name == "environment"]
         return not found or any(row.get("gpu") for row in found[0].rows)
 
-    def _watch(self, job: Job) -> None:
-        """Wait for a step; kill it at its limit."""
-        while job.look():
-            spent = time.monotonic() - job.began
-            if spent > job.outcome.limit:
-                job.kill("timeout", f"killed after {spent:.0f} s, its limit or the end of the run")
-                break
-            self._tick()
-        self.results.save()
-
-    def _tick(self) -> None:
-        """Let a moment pass; what runs in the background is looked at, too."""
-        for job in self.jobs.values():
-            job.look()
-        self.results.save()
-        time.sleep(_POLL)
-
     def _command(self, outcome: Outcome) -> list[str]:
+        module = outcome.step.module or outcome.step.name
         command = [
-            sys.executable, "-m", f"benchmarks.gpu.steps.{outcome.step.name}", "--device", self.device,
-            "--seconds", f"{outcome.limit:.1f}", "--out", str(self.out), "--work", str(self.work),
+            sys.executable, "-m", f"benchmarks.gpu.steps.{module}", "--name", outcome.step.name,
+            "--device", self.device, "--seconds", f"{outcome.limit:.1f}", "--out", str(self.out),
+            "--work", str(self.work),
         ]  # fmt: skip
         command += ["--toy"] if self.rehearse else []
-        polite = ["nice", "-n", "10"] if outcome.step.background and shutil.which("nice") else []
+        polite = ["nice", "-n", "10"] if outcome.step.makes and shutil.which("nice") else []
         return [*polite, *command]
 
     def _environment(self) -> dict[str, str]:
@@ -313,6 +318,7 @@ class _Runner:
             "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(self.work / "cache"),
             "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false",
             "EARTHREASON_GPU_KIT": self.device,
+            **({"OMP_NUM_THREADS": "1"} if self.device == "cpu" else {}),
             **({"EARTHREASON_SHARED": str(PACKED / "shared")} if (PACKED / "shared").is_dir() else {}),
         }  # fmt: skip
 

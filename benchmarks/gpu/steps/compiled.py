@@ -39,4 +39,4 @@ def main(context: Context) -> None:
 
 
 if __name__ == "__main__":
-    main(read_context("compiled"))
+    main(read_context())

@@ -48,4 +48,4 @@ def main(context: Context) -> None:
 
 
 if __name__ == "__main__":
-    main(read_context("end_to_end"))
+    main(read_context())

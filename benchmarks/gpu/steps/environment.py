@@ -72,4 +72,4 @@ def _card() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main(read_context("environment"))
+    main(read_context())

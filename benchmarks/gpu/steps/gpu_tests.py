@@ -18,4 +18,4 @@ def main(context: Context) -> None:
 
 
 if __name__ == "__main__":
-    main(read_context("gpu_tests"))
+    main(read_context())

@@ -150,4 +150,4 @@ def _profile(context: Context, model: SegEarthR1Model, of: str, batch: int) -> N
 
 
 if __name__ == "__main__":
-    main(read_context("inference"))
+    main(read_context())

@@ -74,4 +74,4 @@ def _answer(predictor: SegEarthR1Predictor, rows: Dataset) -> list[list]:
 
 
 if __name__ == "__main__":
-    main(read_context("scores"))
+    main(read_context())

@@ -67,4 +67,4 @@ def _measure(
 
 
 if __name__ == "__main__":
-    main(read_context("training_step"))
+    main(read_context())

@@ -124,3 +124,25 @@ def test_a_sharded_model_on_one_process_has_the_gradients_of_a_whole_one(gpu, tm
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         assert torch.allclose(found[name], gradient, atol=1e-3 * float(gradient.abs().max()) + 1e-7), name
+
+
+def test_replayed_steps_have_the_losses_of_launched_ones(gpu, fixed_points, tmp_path):
+    if gpu != "cuda":
+        pytest.skip("a CPU launches nothing")
+    optim = {"steps": 20, "learning_rate": 1e-4, "micro_batch": 4}
+    model = {"size": "mini", "freeze_vision": False, "architecture": {"drop_path_rate": 0.0}}
+    options = {"optim": optim, "save_every": 0, "precision": "bf16"}
+    train(config_of(**options, model=model), tmp_path / "launched")
+    train(config_of(**options, model={**model, "replay": True}), tmp_path / "replayed")
+    assert losses(tmp_path / "replayed") == pytest.approx(losses(tmp_path / "launched"), rel=2e-2)
+
+
+def test_every_replay_draws_other_points(gpu, tmp_path):
+    if gpu != "cuda":
+        pytest.skip("a CPU launches nothing")
+    optim = {"steps": 6, "learning_rate": 1e-9, "micro_batch": 4, "global_batch": 4}
+    data = {"config": "sample", "train": "train[:4]", "validation": "train[:4]"}
+    model = {"size": "mini", "freeze_vision": False, "replay": True, "architecture": {"drop_path_rate": 0.0}}
+    train(config_of(optim=optim, save_every=0, model=model, data=data), tmp_path / "run")
+    found = losses(tmp_path / "run", "mask")
+    assert len(set(found.values())) > 1, "the same four samples and weights: only the points differ"
