@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--rehearse", action="store_true", help="every step at toy size, on the CPU")
     run.add_argument("--device", choices=["cuda", "cpu"], help="another device than cuda, or cpu in a rehearsal")
     run.add_argument("--only", default="", metavar="STEP,STEP", help=f"of {', '.join(step_names())}")
+    run.add_argument("--scenes", type=Path, metavar="DIR", help="sets drawn before: large, evaluation, training")
     collect = commands.add_parser("collect", help="write docs/gpu.md from what came back")
     collect.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of `run`; later ones replace steps")
     collect.add_argument("--page", type=Path, default=ROOT / "docs" / "gpu.md")
@@ -50,7 +51,7 @@ def main() -> int:
 
         if a.minutes <= 0:
             raise KitError(f"--minutes {a.minutes}: give more than 0")
-        return run(a.out, a.minutes, a.rehearse, [name for name in a.only.split(",") if name], a.device)
+        return run(a.out, a.minutes, a.rehearse, [name for name in a.only.split(",") if name], a.device, a.scenes)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

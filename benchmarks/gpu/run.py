@@ -132,7 +132,9 @@ class Job:
         return [line for line in lines if line.strip()][-LINES:]
 
 
-def run(out: Path, minutes: float, rehearse: bool, only: list[str], device: str | None) -> int:
+def run(
+    out: Path, minutes: float, rehearse: bool, only: list[str], device: str | None, scenes: Path | None = None
+) -> int:
     """Do the plan; 0 if every step that was tried succeeded, else 1.
 
     Args:
@@ -141,6 +143,7 @@ def run(out: Path, minutes: float, rehearse: bool, only: list[str], device: str 
         rehearse: at toy size, on the CPU unless `device` says otherwise.
         only: names of steps; empty for all.
         device: `cuda` or `cpu`; None is what `rehearse` says.
+        scenes: folder of sets that were drawn before; those in it are not drawn again.
 
     Raises:
         KitError: a step is unknown, or `out` cannot be written.
@@ -153,7 +156,15 @@ def run(out: Path, minutes: float, rehearse: bool, only: list[str], device: str 
     except OSError as error:
         raise KitError(f"--out {out}: {error.strerror or error}; name a folder that can be written") from None
     work = Path(tempfile.mkdtemp(prefix="earthreason-gpu-"))
+    if scenes is not None and not scenes.is_dir():
+        raise KitError(f"--scenes {scenes}: there is no such folder")
     results = Results(out, _facts(minutes, rehearse, device), steps)
+    for outcome in results.outcomes if scenes is not None else []:
+        given = scenes / Path(outcome.step.makes).name if outcome.step.makes else None
+        if given is not None and given.is_dir():
+            (work / "scenes").mkdir(exist_ok=True)
+            (work / str(outcome.step.makes)).symlink_to(given.resolve(), target_is_directory=True)
+            outcome.status, outcome.reason = "skipped", f"drawn before, in {given}"
     results.save()
     runner = _Runner(results, out.resolve(), work, minutes * 60, rehearse, device)
     before = {sign: signal.signal(sign, _interrupt) for sign in (signal.SIGINT, signal.SIGTERM)}
@@ -219,7 +230,7 @@ class _Runner:
     def run(self) -> None:
         """Do all steps; those that make folders for others run beside them."""
         self.environment = self._environment()
-        self.makers = deque(outcome for outcome in self.results.outcomes if outcome.step.makes)
+        self.makers = deque(o for o in self.results.outcomes if o.step.makes and o.status == "waiting")
         self._tick()
         for outcome in (outcome for outcome in self.results.outcomes if not outcome.step.makes):
             if reason := self._obstacle(outcome.step):

@@ -23,7 +23,7 @@ def main(context: Context) -> None:
     act = partial(torch.compile(infer_ours, fullgraph=True, backend=backend), model, inputs)
     with torch.inference_mode():
         expected = infer_ours(model, inputs).float()
-        flops = count_flops(model, inputs, "ours")
+        flops = count_flops(model, make_batch(model.config, 1, False, context.device), "ours")
         reset_peak(cuda)
         began = time.perf_counter()
         found = act().float()

@@ -10,7 +10,8 @@ from benchmarks.gpu.context import ROOT, Context, read_context, rows_of
 
 
 def main(context: Context) -> None:
-    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_gpu*.py"))
+    found = (str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_gpu*.py"))
+    files = sorted(found, key=lambda name: ("compile" in name, name))  # what may take all the time comes last
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider",
                "-p", "benchmarks.gpu.pytest_rows", *files]  # fmt: skip
     environment = {**os.environ, "EARTHREASON_TEST_ROWS": str(rows_of(context.work, context.name))}

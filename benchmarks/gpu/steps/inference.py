@@ -47,8 +47,9 @@ def main(context: Context) -> None:
             if way == "graphs" and not cuda:
                 continue
             model = make_model(*size_of(context), DTYPES.get(case.dtype, torch.float32), explicit=way == "reference")
+            flops = count_flops(model, make_batch(model.config, 1, way == "reference", context.device), way)
             for batch in case.batches:
-                _measure(context, model, way, case.dtype, batch, ceilings)
+                _measure(context, model, way, case.dtype, batch, flops, ceilings.get(case.dtype))
             if way == "ours" and case is cases[0]:
                 _profile(context, model, f"ours, {case.dtype}, batch {case.batches[0]}", case.batches[0])
             del model
@@ -67,7 +68,13 @@ def read_ceilings(context: Context) -> dict[str, float]:
 
 
 def _measure(
-    context: Context, model: SegEarthR1Model, way: str, dtype: str, batch: int, ceilings: dict[str, float]
+    context: Context,
+    model: SegEarthR1Model,
+    way: str,
+    dtype: str,
+    batch: int,
+    flops: float,
+    ceiling: float | None,
 ) -> None:
     cuda = context.device == "cuda"
     facts = {"way": way, "dtype": dtype, "batch": batch}
@@ -80,11 +87,10 @@ def _measure(
             timed = _captured(model, inputs) if way == "graphs" else act
             milliseconds = median_ms(timed, cuda)
             peak = peak_mib(cuda)
-            flops = count_flops(model, inputs, way)
     except torch.OutOfMemoryError:
         context.row(**facts, error="out of memory")
         return
-    context.row(**facts, mean_logit=round(mean, 5), **speed_of(milliseconds, batch, flops, ceilings.get(dtype)),
+    context.row(**facts, mean_logit=round(mean, 5), **speed_of(milliseconds, batch, flops, ceiling),
                 peak_mib=peak and round(peak), weights_mib=round(weights_mib(model)))  # fmt: skip
 
 
@@ -106,10 +112,9 @@ def speed_of(milliseconds: float, batch: int, flops: float, ceiling: float | Non
 
 
 def count_flops(model: SegEarthR1Model, inputs: Inputs, way: str) -> float:
-    """Operations of one image."""
-    one = {name: tensor[:1] for name, tensor in inputs.items()}
+    """Operations of a batch, which has to hold one image."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        (infer_as_reference if way == "reference" else infer_ours)(model, one)
+        (infer_as_reference if way == "reference" else infer_ours)(model, inputs)
     return counter.get_total_flops()
 
 

@@ -37,7 +37,7 @@ def main(context: Context) -> None:
         "other wordings": load_dataset("earthreason", split="test", data_dir=scenes),
     }
     answered = {name: _answer(predictor, rows) for name, rows in sets.items()}
-    answered["all 1,000 fresh scenes"] = [
+    answered["all fresh scenes"] = [
         part_a + part_b
         for part_a, part_b in zip(answered["wordings of training"], answered["other wordings"], strict=True)
     ]

@@ -86,21 +86,6 @@ def test_the_device_computes_what_the_cpu_does(gpu):
         assert torch.allclose(a, b, atol=1e-3 * float(b.abs().max()))
 
 
-def test_inference_compiles_into_one_graph(gpu):
-    predictor = predictor_on(gpu)
-    batch = predictor._prepare(pictures(), QUESTIONS)
-    expected, _ = predictor._forward(batch)
-    # Making kernels for a CPU takes minutes; there, the graph is only captured.
-    backend = "inductor" if gpu == "cuda" else "eager"
-    predictor.compiled = True
-    predictor._ask = torch.compile(predictor._ask_plainly, fullgraph=True, backend=backend)
-    found, _ = predictor._forward(batch)
-    assert torch.allclose(found, expected, atol=2e-3 * float(expected.abs().max()))
-    longer = predictor._prepare(pictures(), [question + " and why is that so?" for question in QUESTIONS])
-    with torch.compiler.set_stance("fail_on_recompile"):
-        predictor._forward(longer)
-
-
 def test_words_are_those_of_the_cpu(gpu):
     expected = predictor_on("cpu").answer(pictures(1)[0], QUESTIONS[0], max_new_tokens=12)
     assert predictor_on(gpu).answer(pictures(1)[0], QUESTIONS[0], max_new_tokens=12) == expected
