@@ -68,7 +68,8 @@ class Replay:
         torch.cuda.current_stream(self.device).wait_stream(aside)
         self._forget()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Meanwhile another thread may pin memory for the batches to come.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             losses = self.compute(kept)
         torch.cuda.set_rng_state(state, self.device)
         return _Recording(graph, kept, losses, [parameter.grad for parameter in self.trained])
