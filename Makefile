@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test lint types docs gpu-rehearsal clean
 
 demo: .venv/core.done
 	$(BIN)/earthreason demo
@@ -20,6 +20,11 @@ types: .venv/test.done
 docs: .venv/test.done
 	$(PIP) -e ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
+
+# Every step of the GPU kit at toy size on the CPU, and the page of its results.
+gpu-rehearsal: .venv/test.done
+	$(BIN)/python -m benchmarks.gpu run --rehearse --minutes 8 --out build/gpu-rehearsal
+	$(BIN)/python -m benchmarks.gpu collect build/gpu-rehearsal --page build/gpu-rehearsal/page/gpu.md
 
 clean:
 	rm -rf .venv

@@ -27,7 +27,7 @@ from benchmarks.ways import SIZES, infer_as_reference, infer_ours, make_batch, m
 
 
 def measure(way: str, size: str, device: str, dtype: str, batch: int, repeats: int) -> dict[str, float]:
-    model = make_model(size, device, DTYPES[dtype], explicit=way == "reference")
+    model = make_model(size, device, DTYPES[dtype], keeps_maps=way == "reference")
     run = torch.inference_mode()(infer_ours if way == "ours" else infer_as_reference)
     inputs = make_batch(model.config, batch, reply=way == "reference", device=device)
     logits = run(model, inputs)

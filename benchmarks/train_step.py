@@ -29,7 +29,7 @@ from benchmarks.ways import loss_as_reference, loss_ours, make_model, make_train
 
 
 def measure(way: str, size: str, device: str, dtype: str, batch: int, repeats: int) -> dict[str, float]:
-    model = make_model(size, device, torch.float32, explicit=way == "reference").train()
+    model = make_model(size, device, torch.float32, keeps_maps=way == "reference").train()
     model.vision_tower.requires_grad_(False)
     inputs = make_training_batch(model.config, batch, device)
     trained = [p for p in model.parameters() if p.requires_grad]

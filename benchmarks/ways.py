@@ -47,26 +47,31 @@ def make_config(size: str) -> SegEarthR1Config:
     )  # fmt: skip
 
 
-def make_model(size: str, device: str, dtype: torch.dtype, explicit: bool) -> SegEarthR1Model:
+def make_model(size: str, device: str, dtype: torch.dtype, keeps_maps: bool) -> SegEarthR1Model:
     """Random weights, the same for every way, made on the device.
 
     Args:
         size: one of `SIZES`.
         device: of the weights.
         dtype: of the weights.
-        explicit: let the language model make its attention maps.
+        keeps_maps: let the language model make its attention maps, as in `keep_maps`.
     """
     config = make_config(size)
     config.drop_path_rate = 0.0  # the two passes of the reference would draw differently
-    if explicit:
-        config.text_config._attn_implementation = "eager"
     torch.manual_seed(0)
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            return SegEarthR1Model(config).eval()
+            model = SegEarthR1Model(config).eval()
     finally:
         torch.set_default_dtype(torch.float32)
+    keep_maps(model, keeps_maps)
+    return model
+
+
+def keep_maps(model: SegEarthR1Model, keeps: bool) -> None:
+    """Let the language model make its attention maps, as the reference way does, or not, as ours."""
+    model.language_model.config._attn_implementation = "eager" if keeps else "sdpa"
 
 
 def make_batch(config: SegEarthR1Config, batch: int, reply: bool, device: str) -> Inputs:

@@ -79,8 +79,10 @@ def sample_levels(value: Tensor, shapes: Shapes, locations: Tensor, weights: Ten
     Returns:
         (B, queries, heads * d)
     """
-    # A bag is faster, but for its gradient, which has to sort the rows.
-    sample = sample_by_grid if torch.is_grad_enabled() else sample_by_bag
+    # Measured: on a CPU the bag takes a third of the time, but its gradient, which sorts the rows, takes longer; on an
+    # H100 the whole model ran 8 to 12 % slower with it.
+    bag = value.device.type == "cpu" and not torch.is_grad_enabled()
+    sample = sample_by_bag if bag else sample_by_grid
     return sample(value, shapes, locations, weights)
 
 

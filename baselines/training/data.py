@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import product
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -117,7 +119,7 @@ class StepDataset(TorchDataset[Passes]):
         if not workers:
             return prefetch(self.__getitem__, numbers)
         loader: DataLoader[Passes] = DataLoader(
-            self, batch_size=None, sampler=numbers, num_workers=workers, multiprocessing_context="spawn",
+            self, batch_size=None, sampler=numbers, num_workers=workers, multiprocessing_context=_context(),
             pin_memory=torch.cuda.is_available(),
         )  # fmt: skip
         return iter(loader)
@@ -128,6 +130,15 @@ def count_workers(asked: int | Literal["auto"]) -> int:
     if asked != "auto":
         return asked
     return max(1, min(16, usable_cores() - 1)) if torch.cuda.is_available() else 0
+
+
+def _context() -> BaseContext:
+    """How worker processes start: from one that has imported everything, where the system has such; else anew, each."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def names_direction(texts: Sequence[str | None]) -> bool:

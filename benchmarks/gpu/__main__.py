@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--scenes", type=Path, metavar="DIR", help="sets drawn before: large, evaluation, training")
     collect = commands.add_parser("collect", help="write docs/gpu.md from what came back")
     collect.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of `run`; later ones replace steps")
+    collect.add_argument("--notes", type=Path, metavar="FILE", help="Markdown to put behind the goals")
     collect.add_argument("--page", type=Path, default=ROOT / "docs" / "gpu.md")
     return parser
 
@@ -45,7 +46,7 @@ def main() -> int:
         if a.command == "collect":
             from benchmarks.gpu.collect import collect
 
-            collect(a.folders, a.page, a.page.parent / "images" / a.page.stem)
+            collect(a.folders, a.page, a.page.parent / "images" / a.page.stem, a.notes)
             return 0
         from benchmarks.gpu.run import run
 

@@ -141,13 +141,14 @@ class Page:
         return any_rows
 
 
-def collect(folders: Sequence[Path], page: Path, images: Path) -> None:
+def collect(folders: Sequence[Path], page: Path, images: Path, notes: Path | None = None) -> None:
     """Write the page and its figures.
 
     Args:
         folders: each with a results.json; a step of a later one replaces that of an earlier one if it was begun.
         page: Markdown file.
         images: folder of the figures.
+        notes: Markdown that is put behind the goals: what the figures tell, in a person's words.
 
     Raises:
         KitError: a results.json cannot be read, the runs do not belong together, or the page cannot be written.
@@ -160,7 +161,12 @@ def collect(folders: Sequence[Path], page: Path, images: Path) -> None:
             if step.began or step.name not in written.steps:
                 written.steps[step.name], written.origins[step.name] = step, n
     try:
-        for part in (_head, _steps, _goals, _inference, _kernels, _end_to_end, _training, _learning, _scores, _tests):
+        said = "" if notes is None else notes.read_text(encoding="utf-8").strip()
+        for part in (_head, _steps, _goals):
+            part(written)
+        if said:
+            written.say("## What the runs tell", said)
+        for part in (_inference, _kernels, _end_to_end, _training, _learning, _scores, _tests):
             part(written)
         _again(written)
         page.parent.mkdir(parents=True, exist_ok=True)

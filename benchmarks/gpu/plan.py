@@ -40,13 +40,13 @@ PLAN = (
          module="synth"),
     Step("training_scenes", "Draw scenes to train on", 240, 20, 60, makes="scenes/training", gpu=False, module="synth"),
     Step("environment", "Card, versions and measured ceilings", 40, 10, 40, gpu=False),
-    Step("gpu_tests", "Tests that need a GPU", 100, 25, 120),
-    Step("inference", "Inference at full size", 60, 30, 60, quiet=True),
-    Step("end_to_end", "Prediction from files to masks", 45, 25, 60, needs="scenes/large", quiet=True),
-    Step("training_step", "A training step at full size", 50, 30, 60, quiet=True),
-    Step("compiled", "Inference at full size, compiled", 75, 40, 60, quiet=True),
-    Step("train_tiny", "SegEarth-R1 tiny, trained by the clock", 330, 60, 100, needs="scenes/training"),
-    Step("scores", "What tiny has learned", 60, 35, 60, needs="scenes/evaluation"),
+    Step("gpu_tests", "Tests that need a GPU", 110, 40, 120),
+    Step("inference", "Inference at full size", 80, 45, 60, quiet=True),
+    Step("end_to_end", "Prediction from files to masks", 60, 40, 60, needs="scenes/large", quiet=True),
+    Step("training_step", "A training step at full size", 75, 45, 60, quiet=True),
+    Step("compiled", "Inference at full size, compiled", 90, 50, 60, quiet=True),
+    Step("train_tiny", "SegEarth-R1 tiny, trained by the clock", 330, 120, 100, needs="scenes/training"),
+    Step("scores", "What tiny has learned", 60, 40, 60, needs="scenes/evaluation"),
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def main(context: Context) -> None:
     cuda, batch = context.device == "cuda", 2 if context.toy else 8
     # Making kernels for a CPU takes minutes; a rehearsal only captures the graph.
     backend = "inductor" if cuda else "eager"
-    model = make_model(*size_of(context), DTYPES["bfloat16"], explicit=False)
+    model = make_model(*size_of(context), DTYPES["bfloat16"], keeps_maps=False)
     inputs = make_batch(model.config, batch, reply=False, device=context.device)
     act = partial(torch.compile(infer_ours, fullgraph=True, backend=backend), model, inputs)
     with torch.inference_mode():

@@ -27,7 +27,7 @@ BATCH = 8
 
 def main(context: Context) -> None:
     rows = load_dataset("earthreason", split="test", data_dir=context.work / "scenes" / "large")
-    model = make_model(*size_of(context), DTYPES["bfloat16"], explicit=False)
+    model = make_model(*size_of(context), DTYPES["bfloat16"], keeps_maps=False)
     texts = [text for questions in rows["questions"] for text in questions]
     tokenizer = learned_tokenizer([*texts, *fixed_texts()], 900 if context.toy else 4000)
     add_tokens(tokenizer)

@@ -19,7 +19,7 @@ from earthreason import load_dataset
 
 RUN = "tiny"
 """Of the folders with the run, and of its files that come back."""
-_RESERVE = 35
+_RESERVE = 60
 """Seconds for starting, the last validation, and the checkpoint."""
 _NAMES = {
     "validation_gIoU": "gIoU",

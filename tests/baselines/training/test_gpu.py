@@ -12,12 +12,35 @@ from baselines.segearth_r1 import losses as mask_losses_of
 from baselines.segearth_r1.tiny import make_tiny
 from baselines.training import loop
 from baselines.training.checkpoints import list_states
+from baselines.training.config import TrainConfig
 from baselines.training.loop import train
 from baselines.training.sharding import shard_model
 from benchmarks.ways import make_training_batch
-from tests.baselines.training.test_loop import config_of, losses, shell, weights, write_config
+from earthreason.data.synthetic import write_release
+from tests.baselines.training.test_loop import losses, shell, weights, write_config
 
 pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Sixteen scenes: the machines with a GPU are slow to draw the sample."""
+    folder = tmp_path_factory.mktemp("scenes") / "set"
+    write_release(folder, {"train": 16}, seed=3, size=(128, 128))
+    return folder
+
+
+@pytest.fixture
+def config_of(scenes):
+    """A short run on them."""
+
+    def made(**changes):
+        data = {"data_dir": str(scenes), "validation": "train[:4]", "question": "random", **changes.pop("data", {})}
+        optim = {"learning_rate": 2e-3, "warmup_share": 0.1, "global_batch": 4, "micro_batch": 4, "clip": 1.0}
+        values = {"log_every": 1, "save_every": 0, "model": {"size": "mini", "freeze_vision": False}, "data": data}
+        return TrainConfig.model_validate({**values, "optim": {**optim, **changes.pop("optim")}, **changes})
+
+    return made
 
 
 @pytest.fixture
@@ -32,7 +55,7 @@ def fixed_points(monkeypatch):
     monkeypatch.setattr(mask_losses_of, "uncertain_points", spread)
 
 
-def test_twenty_steps_have_the_losses_of_the_cpu(gpu, fixed_points, tmp_path, monkeypatch):
+def test_twenty_steps_have_the_losses_of_the_cpu(gpu, config_of, fixed_points, tmp_path, monkeypatch):
     steps = 20 if gpu == "cuda" else 3
     config = config_of(
         optim={"steps": steps, "learning_rate": 1e-4, "micro_batch": 4}, save_every=0,
@@ -47,7 +70,7 @@ def test_twenty_steps_have_the_losses_of_the_cpu(gpu, fixed_points, tmp_path, mo
     assert found == pytest.approx(expected, rel=5e-3)
 
 
-def test_a_run_killed_on_the_device_goes_on_to_the_same_losses(gpu, tmp_path):
+def test_a_run_killed_on_the_device_goes_on_to_the_same_losses(gpu, config_of, tmp_path):
     steps = 30 if gpu == "cuda" else 4
     config = config_of(optim={"steps": steps, "micro_batch": 4}, save_every=2)
     train(config, tmp_path / "whole")
@@ -66,14 +89,14 @@ def test_a_run_killed_on_the_device_goes_on_to_the_same_losses(gpu, tmp_path):
     assert losses(out) == pytest.approx(losses(tmp_path / "whole"), rel=2e-2 if gpu == "cuda" else 1e-4)
 
 
-def test_bfloat16_trains(gpu, tmp_path):
+def test_bfloat16_trains(gpu, config_of, tmp_path):
     config = config_of(optim={"steps": 6, "micro_batch": 4}, precision="bf16", workers=1, save_every=0)
     train(config, tmp_path / "run")
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
     assert len(losses(tmp_path / "run")) == 6
 
 
-def test_a_step_never_waits_for_the_device(gpu, tmp_path, monkeypatch):
+def test_a_step_never_waits_for_the_device(gpu, config_of, tmp_path, monkeypatch):
     """The launches of a step are all queued before any of its values is read."""
     if gpu != "cuda":
         pytest.skip("a CPU has no queue to wait for")
@@ -126,7 +149,7 @@ def test_a_sharded_model_on_one_process_has_the_gradients_of_a_whole_one(gpu, tm
         assert torch.allclose(found[name], gradient, atol=1e-3 * float(gradient.abs().max()) + 1e-7), name
 
 
-def test_replayed_steps_have_the_losses_of_launched_ones(gpu, fixed_points, tmp_path):
+def test_replayed_steps_have_the_losses_of_launched_ones(gpu, config_of, fixed_points, tmp_path):
     if gpu != "cuda":
         pytest.skip("a CPU launches nothing")
     optim = {"steps": 20, "learning_rate": 1e-4, "micro_batch": 4}
@@ -137,11 +160,11 @@ def test_replayed_steps_have_the_losses_of_launched_ones(gpu, fixed_points, tmp_
     assert losses(tmp_path / "replayed") == pytest.approx(losses(tmp_path / "launched"), rel=2e-2)
 
 
-def test_every_replay_draws_other_points(gpu, tmp_path):
+def test_every_replay_draws_other_points(gpu, config_of, tmp_path):
     if gpu != "cuda":
         pytest.skip("a CPU launches nothing")
     optim = {"steps": 6, "learning_rate": 1e-9, "micro_batch": 4, "global_batch": 4}
-    data = {"config": "sample", "train": "train[:4]", "validation": "train[:4]"}
+    data = {"train": "train[:4]"}
     model = {"size": "mini", "freeze_vision": False, "replay": True, "architecture": {"drop_path_rate": 0.0}}
     train(config_of(optim=optim, save_every=0, model=model, data=data), tmp_path / "run")
     found = losses(tmp_path / "run", "mask")
