@@ -50,8 +50,8 @@ def main() -> int:
             return 0
         from benchmarks.gpu.run import run
 
-        if a.minutes <= 0:
-            raise KitError(f"--minutes {a.minutes}: give more than 0")
+        if not 0 < a.minutes < float("inf"):
+            raise KitError(f"--minutes {a.minutes}: give a number above 0")
         return run(a.out, a.minutes, a.rehearse, [name for name in a.only.split(",") if name], a.device, a.scenes)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)

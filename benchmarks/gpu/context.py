@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,12 @@ def rows_of(work: Path, name: str) -> Path:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Complete rows of a step; a line that is not finished yet is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines if line]
+    """Rows of a step; a line that is not finished, or was cut by a full disk, is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []:
+        with suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows
 
 
 def read_context() -> Context:

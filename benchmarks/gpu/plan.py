@@ -17,7 +17,7 @@ class Step:
         rehearsal: its limit on a CPU at toy size.
         makes: folder that it makes in the background, beside the others, one such step after the other.
         needs: folder that one in the background makes.
-        quiet: it measures time, so it waits until nothing runs in the background.
+        quiet: its time is that of the cores, too, so it waits until nothing runs in the background.
         gpu: it is left out where no GPU was found.
         module: in `benchmarks.gpu.steps`.
     """
@@ -41,10 +41,10 @@ PLAN = (
     Step("training_scenes", "Draw scenes to train on", 240, 20, 60, makes="scenes/training", gpu=False, module="synth"),
     Step("environment", "Card, versions and measured ceilings", 40, 10, 40, gpu=False),
     Step("gpu_tests", "Tests that need a GPU", 110, 40, 120),
-    Step("inference", "Inference at full size", 80, 45, 60, quiet=True),
+    Step("inference", "Inference at full size", 80, 45, 60),
+    Step("training_step", "A training step at full size", 75, 45, 60),
     Step("end_to_end", "Prediction from files to masks", 60, 40, 60, needs="scenes/large", quiet=True),
-    Step("training_step", "A training step at full size", 75, 45, 60, quiet=True),
-    Step("compiled", "Inference at full size, compiled", 90, 50, 60, quiet=True),
+    Step("compiled", "Inference at full size, compiled", 90, 50, 60),
     Step("train_tiny", "SegEarth-R1 tiny, trained by the clock", 330, 120, 100, needs="scenes/training"),
     Step("scores", "What tiny has learned", 60, 40, 60, needs="scenes/evaluation"),
 )  # fmt: skip

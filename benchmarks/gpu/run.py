@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ LINES = 40
 """Of a step's errors that are kept."""
 _POLL = 0.25
 _GRACE = 3.0
+_LEAST_REHEARSED = 5.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
@@ -105,6 +108,8 @@ class Job:
         self.outcome.seconds = time.monotonic() - self.began
         if code is None:
             return True
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # what it started and left behind
         self.outcome.status = "ok" if code == 0 else "failed"
         if code:
             self.outcome.stderr = self._tail()
@@ -128,7 +133,7 @@ class Job:
         self.outcome.status, self.outcome.reason, self.outcome.stderr = status, reason, self._tail()
 
     def _tail(self) -> list[str]:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
+        lines = _end_of(self.log).splitlines() if self.log.is_file() else []
         return [line for line in lines if line.strip()][-LINES:]
 
 
@@ -149,15 +154,16 @@ def run(
         KitError: a step is unknown, or `out` cannot be written.
     """
     steps = _choose(only)
+    if scenes is not None and not scenes.is_dir():
+        raise KitError(f"--scenes {scenes}: there is no such folder")
     device = device or ("cpu" if rehearse else "cuda")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        (out / "results.part").touch()
         (out / "results.json").unlink(missing_ok=True)
     except OSError as error:
         raise KitError(f"--out {out}: {error.strerror or error}; name a folder that can be written") from None
     work = Path(tempfile.mkdtemp(prefix="earthreason-gpu-"))
-    if scenes is not None and not scenes.is_dir():
-        raise KitError(f"--scenes {scenes}: there is no such folder")
     results = Results(out, _facts(minutes, rehearse, device), steps)
     for outcome in results.outcomes if scenes is not None else []:
         given = scenes / Path(outcome.step.makes).name if outcome.step.makes else None
@@ -167,12 +173,17 @@ def run(
             outcome.status, outcome.reason = "skipped", f"drawn before, in {given}"
     results.save()
     runner = _Runner(results, out.resolve(), work, minutes * 60, rehearse, device)
-    before = {sign: signal.signal(sign, _interrupt) for sign in (signal.SIGINT, signal.SIGTERM)}
+    before = {sign: signal.signal(sign, _interrupt) for sign in _SIGNALS}
     try:
         runner.run()
     except Interrupted:
+        for sign in before:
+            signal.signal(sign, signal.SIG_IGN)  # what stops the steps is not stopped itself
         runner.stop("interrupted", "the run was interrupted")
         print("interrupted; results.json has what was known", file=sys.stderr)
+    except BaseException:
+        runner.stop("interrupted", "the kit itself broke")
+        raise
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
@@ -192,6 +203,20 @@ def _choose(only: list[str]) -> list[Step]:
         raise KitError(f"there is no step {error}; the steps are {', '.join(step_names())}") from None
 
 
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Let signals to stop come after the block. They are not blocked, as a process started in it would inherit that."""
+    came: list[int] = []
+    before = {sign: signal.signal(sign, lambda number, _: came.append(number)) for sign in _SIGNALS}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+    if came:
+        raise Interrupted
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted
 
@@ -208,11 +233,18 @@ def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:
 
 def _bring_logs(work: Path, out: Path) -> None:
     """What all steps printed, in one file, as few files come back."""
-    parts = [f"==== {path.stem}\n{path.read_text(encoding='utf-8', errors='replace')}" for path in work.glob("*.log")]
+    parts = [f"==== {path.stem}\n{_end_of(path)}" for path in sorted(work.glob("*.log"))]
     try:
-        (out / "log.txt").write_text("\n".join(parts)[-8_000_000:], encoding="utf-8")
+        (out / "log.txt").write_text("\n".join(parts), encoding="utf-8")
     except OSError as error:
         print(f"{out / 'log.txt'}: {error}", file=sys.stderr)
+
+
+def _end_of(path: Path) -> str:
+    """The last million bytes of a file."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1_000_000))
+        return file.read().decode("utf-8", errors="replace")
 
 
 class _Runner:
@@ -239,17 +271,23 @@ class _Runner:
                 continue
             limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
             job = self._start(outcome, min(limit, self.left - self._reserve(outcome)))
-            while job.look():
+            while job is not None and job.look():
                 self._kill_late(job)
                 self._tick()
             print(f"{outcome.step.name}: {outcome.status} {outcome.reason}", flush=True)
         while self._making():
             self._tick()
 
-    def _start(self, outcome: Outcome, limit: float) -> Job:
+    def _start(self, outcome: Outcome, limit: float) -> Job | None:
+        """Start a step; None where that is not possible, which its outcome then tells."""
         outcome.limit = limit
-        job = Job(outcome, self._command(outcome), self.environment, self.work)
-        self.jobs[outcome.step.name] = job
+        with _held_signals():  # a process that is not among the jobs yet would be forgotten
+            try:
+                job = Job(outcome, self._command(outcome), self.environment, self.work)
+            except OSError as error:
+                outcome.status, outcome.reason = "failed", f"it could not be started: {error}"
+                return None
+            self.jobs[outcome.step.name] = job
         return job
 
     def _tick(self) -> None:
@@ -260,7 +298,10 @@ class _Runner:
         if self.makers and not running:
             outcome = self.makers.popleft()
             limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
-            self._start(outcome, min(limit, self.left))
+            if self.left > (0 if self.rehearse else outcome.step.least):
+                self._start(outcome, min(limit, self.left))
+            else:
+                outcome.status, outcome.reason = "skipped", f"{max(0, self.left):.0f} s were left"
         self.results.save()
         time.sleep(_POLL)
 
@@ -285,14 +326,15 @@ class _Runner:
         """Why a step cannot be done, after waiting for what it needs; empty if it can."""
         if step.gpu and self.device == "cuda" and not self._found_gpu():
             return "no CUDA device was found; the step environment says more"
+        least = _LEAST_REHEARSED if self.rehearse else step.least
         while self._awaits(step):
-            if self.left < step.least:
-                return f"what runs in the background was not done when {step.least:.0f} s were left"
+            if self.left < least:
+                return f"what runs in the background was not done when {least:.0f} s were left"
             self._tick()
         if step.needs is not None and not (self.work / step.needs).is_dir():
             return f"{step.needs} was not made; the steps that draw scenes say why"
-        if self.left < (5 if self.rehearse else step.least):
-            return f"it needs {step.least:.0f} s, and {max(0, self.left):.0f} s were left"
+        if self.left < least:
+            return f"it needs {least:.0f} s, and {max(0, self.left):.0f} s were left"
         return ""
 
     def _awaits(self, step: Step) -> bool:
@@ -303,7 +345,8 @@ class _Runner:
     def _reserve(self, outcome: Outcome) -> float:
         """Seconds that the steps behind this one need at least, so that a long one leaves them something."""
         behind = self.results.outcomes[self.results.outcomes.index(outcome) + 1 :]
-        needed = sum(later.step.least for later in behind if not later.step.makes)
+        # Ending a step takes time, too.
+        needed = sum(later.step.least + 2 * _GRACE for later in behind if not later.step.makes)
         return min(needed, max(0.0, self.left - outcome.step.least))
 
     def _found_gpu(self) -> bool:

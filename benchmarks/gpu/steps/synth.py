@@ -30,7 +30,7 @@ class Scenes:
 FULL = {
     "large_scenes": Scenes({"test": 96}, 1200, 76, 0.12),
     "evaluation_scenes": Scenes({"train": 500, "test": 500}, 256, 77, 0.3),
-    "training_scenes": Scenes({"train": 16_000, "val": 400}, 256, 1, 0.25),
+    "training_scenes": Scenes({"train": 20_000, "val": 400}, 256, 1, 0.25),
 }
 TOY = {
     "large_scenes": Scenes({"test": 6}, 256, 76, 0.12),

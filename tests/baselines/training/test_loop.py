@@ -67,6 +67,8 @@ def uninterrupted(tmp_path_factory):
 
 def shell(config, out, *launch):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    if launch:  # several processes would each ask for a GPU of its own
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     run = ["-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
     return subprocess.Popen([sys.executable, *launch, *run], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
