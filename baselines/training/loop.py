@@ -73,6 +73,7 @@ def train(config: TrainConfig, out: Path) -> Path:
         found = run.step(step, passes)
         step += 1
         run.after(step, {**found, "rate": run.rate, "wait_share": waited / run.clock.here})
+    del batches  # its threads or processes end, and the last validation has the cores
     return run.finish(step)
 
 

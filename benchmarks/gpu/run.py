@@ -31,6 +31,7 @@ LINES = 40
 _POLL = 0.25
 _GRACE = 3.0
 _LEAST_REHEARSED = 5.0
+_UNPACKING = 90.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -66,10 +67,6 @@ class Results:
         self.path, self.facts = out / "results.json", facts
         self.outcomes = [Outcome(step) for step in steps]
         self.began = time.monotonic()
-
-    def of(self, name: str) -> Outcome:
-        """The outcome of a step."""
-        return next(outcome for outcome in self.outcomes if outcome.step.name == name)
 
     def save(self, finished: bool = False) -> None:
         """Write the file whole, or leave the one before: a full disk costs the newest rows only."""
@@ -222,13 +219,22 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:
-    packed = PACKED / "commit.txt"
-    commit = packed.read_text(encoding="utf-8").strip() if packed.is_file() else ""
     return {
-        "kit": 1, "rehearsal": rehearse, "device": device, "minutes": minutes, "commit": commit or None,
+        "kit": 1, "rehearsal": rehearse, "device": device, "minutes": minutes, "commit": _commit(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.gpu", *sys.argv[1:]]),
     }  # fmt: skip
+
+
+def _commit() -> str | None:
+    """That of the checkout, or what `pack` wrote down where the tree came without its history."""
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        describe = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+        found = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    else:
+        packed = PACKED / "commit.txt"
+        found = packed.read_text(encoding="utf-8").strip() if packed.is_file() else ""
+    return found or None
 
 
 def _bring_logs(work: Path, out: Path) -> None:
@@ -385,7 +391,10 @@ class _Runner:
         site = self.work / "site"
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile",
                    "--no-cache-dir", "--target", str(site), *map(str, wheels)]  # fmt: skip
-        done = subprocess.run(install, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"the carried packages cannot be unpacked: {done.stderr.strip()[-400:]}", file=sys.stderr)
+        try:
+            subprocess.run(install, capture_output=True, text=True, check=True, timeout=_UNPACKING)
+        except subprocess.CalledProcessError as error:
+            print(f"the carried packages cannot be unpacked: {error.stderr.strip()[-400:]}", file=sys.stderr)
+        except subprocess.TimeoutExpired:
+            print(f"the carried packages were not unpacked in {_UNPACKING:.0f} s", file=sys.stderr)
         return [str(site)]

@@ -178,7 +178,7 @@ def test_a_run_without_failures_returns_0_and_is_finished(go, tmp_path, temporar
 
 def test_a_run_that_breaks_is_not_finished_and_leaves_no_process(go, tmp_path, monkeypatch):
     def broken(runner, step):
-        while not runner.results.of("a").rows:
+        while not runner.results.outcomes[0].rows:
             runner._tick()
         raise RuntimeError("a fault of the kit")
 
