@@ -89,7 +89,9 @@ class ReasoningModel(PreTrainedModel):
 
 def _is_plainly_causal(config: Any) -> bool:
     """Whether every layer attends to all positions before, by kernels that take a mask of true and false."""
-    return config._attn_implementation == "sdpa" and not getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    slides = getattr(config, "sliding_window", None)
+    return config._attn_implementation == "sdpa" and not slides and kinds == {"full_attention"}
 
 
 @cached_constant

@@ -166,7 +166,7 @@ def collect(folders: Sequence[Path], page: Path, images: Path, notes: Path | Non
             part(written)
         if said:
             written.say("## What the runs tell", said)
-        for part in (_inference, _kernels, _end_to_end, _training, _learning, _scores, _tests):
+        for part in (_inference, _backends, _kernels, _end_to_end, _training, _learning, _scores, _tests):
             part(written)
         _again(written)
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -471,6 +471,17 @@ def _inference(page: Page) -> None:
                 f"{_number(row['compile_s'], 1)} s, once"
                 + (f"; its logits have a cosine of {alike:.5f} with ours uncompiled." if alike is not None else ".")
             )
+
+
+def _backends(page: Page) -> None:
+    rows = [row for row in page.rows("inference") if "backend" in row]
+    if rows:
+        page.say("What PyTorch chooses for the attention inside windows of the image encoder:")
+        page.table(
+            ("windows", "precision", "kernel"),
+            [(_plain(row.get("windows")), _label(row, "dtype"), _code(row["backend"])) for row in rows],
+            left=3,
+        )
 
 
 def _kernels(page: Page) -> None:

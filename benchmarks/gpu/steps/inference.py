@@ -54,8 +54,25 @@ def main(context: Context) -> None:
             for batch in case.batches:
                 _measure(context, model, way, case.dtype, batch, flops[way], ceilings.get(case.dtype))
             if way == "ours" and not profiled:
+                _name_backends(context, model)
                 _profile(context, model, f"ours, {case.dtype}, batch {case.batches[0]}", case.batches[0])
                 profiled = True
+
+
+def _name_backends(context: Context, model: SegEarthR1Model) -> None:
+    """Tell which kernel PyTorch chooses for the attention of the first stage's windows, shifted or not."""
+    from torch.nn.attention import SDPBackend
+
+    config, dtype = model.config, model.dtype
+    window, heads = config.window_size, config.vision_heads[0]
+    side = -(-config.image_size // 4 // window)
+    windows, positions, depth = side * side, window * window, config.vision_dim // heads
+    for what, batch, groups in (("as they lie", windows, heads), ("shifted", 1, windows * heads)):
+        q, k, v = (torch.randn(batch, groups, positions, depth, device=context.device, dtype=dtype) for _ in range(3))
+        bias = torch.randn(1, groups, positions, positions, device=context.device, dtype=dtype)
+        with torch.inference_mode():
+            chosen = torch._fused_sdp_choice(q, k, v, bias)
+        context.row(windows=what, backend=SDPBackend(chosen).name, dtype=str(dtype).removeprefix("torch."))
 
 
 def size_of(context: Context) -> tuple[str, str]:

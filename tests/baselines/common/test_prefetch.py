@@ -34,3 +34,14 @@ def test_an_error_comes_where_it_happened():
     assert next(found) == 1
     with pytest.raises(ZeroDivisionError):
         next(found)
+
+
+def test_several_threads_work_at_once_and_keep_the_order():
+    together = threading.Barrier(3, timeout=5)  # passes only where three are at work
+
+    def meet(n):
+        if n < 3:
+            together.wait()
+        return n
+
+    assert list(prefetch(meet, range(7), depth=6, threads=3)) == list(range(7))

@@ -336,3 +336,32 @@ def test_the_model_has_a_meta_form():
     with torch.device("meta"):
         model = SegEarthR1Model(make_tiny()[0].config)
     assert all(p.is_meta for p in model.parameters())
+
+
+def test_compiled_masks_are_those_of_the_plain_model(predictor, monkeypatch):
+    compiled = []
+
+    def capture(function):  # as on a GPU, without minutes of making kernels for a CPU
+        compiled.append(function)
+        return compile_(function, backend="eager", fullgraph=True)
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", capture)
+    fast = SegEarthR1Predictor(predictor.model, predictor.processor, batch_size=2, compiled=True)
+    found, expected = (logits_of(one, pictures(), QUESTIONS) for one in (fast, predictor))
+    assert compiled
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, expected, strict=True))
+
+
+def test_texts_are_padded_to_a_multiple_and_learned_positions_with_them(predictor):
+    processor = predictor.processor
+    prompts = [processor.prompt("where?", answer="There.", reply=True), processor.prompt("where else?", reply=True)]
+    plain, padded = processor.pad(prompts), processor.pad(prompts, multiple=64)
+    length = padded["input_ids"].shape[1]
+    assert length % 64 == 0
+    assert padded["learned"].shape[1] % 64 == 0
+    assert torch.equal(padded["labels"][:, : plain["labels"].shape[1]], plain["labels"])
+    # Each position before a label once, and the last one, before which nothing is, for the rest.
+    for row, labels in zip(padded["learned"].tolist(), padded["labels"].tolist(), strict=True):
+        expected = [n for n in range(length - 1) if labels[n + 1] != -100]
+        assert row == expected + [length - 1] * (len(row) - len(expected))

@@ -38,6 +38,9 @@ def test_overrides_win_and_are_typed():
     ("override", "words"),
     [
         ("optim.learning_rat=1", "did you mean 'learning_rate'"),
+        ("optim.minutes=3", "steps or minutes, not both .steps=null"),
+        ("validate_minutes=1", "validate_minutes needs optim.minutes"),
+        ("workers=some", "workers"),
         ("optm.steps=1", "did you mean 'optim'"),
         ("optim.steps=-1", "optim.steps: .*greater than or equal to 1"),
         ("data.question=last", "data.question"),
@@ -49,6 +52,17 @@ def test_overrides_win_and_are_typed():
 def test_a_wrong_override_is_named(override, words):
     with pytest.raises(EarthReasonError, match=words):
         load_config(CONFIGS / "tiny.yaml", [override])
+
+
+def test_a_run_by_the_clock_takes_the_steps_of_a_preset_away():
+    config = load_config(CONFIGS / "tiny.yaml", ["optim.steps=null", "optim.minutes=3", "validate_minutes=1"])
+    assert (config.optim.steps, config.optim.minutes) == (None, 3)
+
+
+def test_replayed_steps_are_one_pass_without_a_scaler():
+    for overrides in (["optim.micro_batch=4"], ["precision=fp16"]):
+        with pytest.raises(EarthReasonError, match="model.replay needs optim.micro_batch=optim.global_batch"):
+            load_config(CONFIGS / "tiny.yaml", ["model.replay=true", *overrides])
 
 
 def test_a_file_that_is_no_configuration_is_named(tmp_path):

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.training import data
 from baselines.training.config import TrainConfig
 from baselines.training.data import StepDataset, check_texts, names_direction, order_of, turned
 from baselines.training.learner import build_learner
@@ -157,3 +158,12 @@ def test_the_reply_that_nothing_is_there_counts_when_texts_are_checked(rows):
         asked = empty.map(lambda row, length=length: {"questions": ["a" * length]})
         with nullcontext() if fits else pytest.raises(EarthReasonError, match="the question has .* 1 more than fit"):
             check_texts(asked, config, collate)
+
+
+@pytest.mark.parametrize(("asked", "cores", "gpu", "workers"), [
+    (3, 8, True, 3), (0, 8, True, 0), ("auto", 8, True, 7), ("auto", 64, True, 16), ("auto", 1, True, 1), ("auto", 8, False, 0),
+])  # fmt: skip
+def test_beside_a_gpu_all_cores_but_one_load_data(asked, cores, gpu, workers, monkeypatch):
+    monkeypatch.setattr(data, "usable_cores", lambda: cores)
+    monkeypatch.setattr(data.torch.cuda, "is_available", lambda: gpu)
+    assert data.count_workers(asked) == workers

@@ -208,6 +208,20 @@ def test_out_of_memory_is_told_in_its_row(page, full):
     assert cells(page(full), "reference", "float32", "16")[3:6] == ["out of memory", "–", "–"]
 
 
+def test_the_kernel_that_was_chosen_for_windows_is_told(page, tmp_path):
+    rows = {"inference": [{"windows": "shifted", "backend": "MATH", "dtype": "bfloat16"}]}
+    folder = write_results(tmp_path / "windows", rows={**ROWS, **rows})
+    assert cells(page(folder), "shifted") == ["shifted", "bfloat16", "`MATH`"]
+
+
+def test_notes_stand_between_goals_and_tables(full, tmp_path):
+    (tmp_path / "notes.md").write_text("The card was tired.\n")
+    collect([full], tmp_path / "gpu.md", tmp_path / "images", tmp_path / "notes.md")
+    text = (tmp_path / "gpu.md").read_text(encoding="utf-8")
+    places = [text.index(part) for part in ("## Goals", "The card was tired.", "## Inference at full size")]
+    assert places == sorted(places)
+
+
 def test_a_kernel_is_told_as_code_with_its_bar_escaped(page, full):
     assert r"| `void gemm<float \| half>` | 3.25 | 24 | 18.0 % |" in page(full)
 
