@@ -160,9 +160,17 @@ def test_the_reply_that_nothing_is_there_counts_when_texts_are_checked(rows):
             check_texts(asked, config, collate)
 
 
-@pytest.mark.parametrize(("asked", "cores", "gpu", "workers"), [
-    (3, 8, True, 3), (0, 8, True, 0), ("auto", 8, True, 7), ("auto", 64, True, 16), ("auto", 1, True, 1), ("auto", 8, False, 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("asked", "cores", "gpu", "workers"),
+    [
+        (3, 8, True, 3),
+        (0, 8, True, 0),
+        ("auto", 8, True, 7),
+        ("auto", 64, True, 16),
+        ("auto", 1, True, 1),
+        ("auto", 8, False, 0),
+    ],
+)
 def test_beside_a_gpu_all_cores_but_one_load_data(asked, cores, gpu, workers, monkeypatch):
     monkeypatch.setattr(data, "usable_cores", lambda: cores)
     monkeypatch.setattr(data.torch.cuda, "is_available", lambda: gpu)

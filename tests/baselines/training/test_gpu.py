@@ -37,7 +37,13 @@ def config_of(scenes):
     def made(**changes):
         data = {"data_dir": str(scenes), "validation": "train[:4]", "question": "random", **changes.pop("data", {})}
         optim = {"learning_rate": 2e-3, "warmup_share": 0.1, "global_batch": 4, "micro_batch": 4, "clip": 1.0}
-        values = {"log_every": 1, "save_every": 0, "model": {"size": "mini", "freeze_vision": False}, "data": data}
+        values = {
+            "log_every": 1,
+            "save_every": 0,
+            "workers": 0,
+            "model": {"size": "mini", "freeze_vision": False},
+            "data": data,
+        }
         return TrainConfig.model_validate({**values, "optim": {**optim, **changes.pop("optim")}, **changes})
 
     return made
