@@ -54,6 +54,7 @@ def items():
 @pytest.mark.parametrize("name", IDEAS)
 def test_gradients_reach_everything_that_is_trained(name, items):
     learner = learner_of(name)
+    learner.model.eval()  # stochastic depth may leave a block out for both items
     output = learner.model(**learner.collate(items))
     assert output.mask_logits.shape == (2, 64, 64)
     assert output.presence_logits.shape == (2,)
