@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PACKED = Path(__file__).resolve().parent / "packed"
 """Filled by `pack`; ignored by git."""
+DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+"""How git names the commit of a result; `-dirty` says that files differ from it."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,3 @@ def read_context() -> Context:
     a = parser.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
     return Context(a.name, a.device, a.toy, a.seconds, a.out, a.work, time.monotonic())
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

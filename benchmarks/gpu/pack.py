@@ -24,7 +24,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from benchmarks.gpu.context import ROOT
+from benchmarks.gpu.context import DESCRIBE, ROOT
 from benchmarks.gpu.errors import KitError
 
 
@@ -251,8 +251,8 @@ def _tree(root: Path) -> list[Path]:
 
 
 def _commit(root: Path) -> str:
-    """The commit of the checkout, for the results: git is not carried. `-dirty` says that files differ from it."""
-    return _git(root, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").strip()
+    """The commit of the checkout, for the results: git is not carried."""
+    return _git(root, *DESCRIBE).strip()
 
 
 def _git(root: Path, *arguments: str) -> str:

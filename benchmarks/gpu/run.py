@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.gpu.context import PACKED, ROOT, read_rows, rows_of
+from benchmarks.gpu.context import DESCRIBE, PACKED, ROOT, read_rows, rows_of
 from benchmarks.gpu.errors import KitError
 from benchmarks.gpu.plan import Step, choose_steps, step_names
 
@@ -124,8 +124,6 @@ class Job:
                 break
             except subprocess.TimeoutExpired:
                 continue
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
         self.look()
         self.outcome.status, self.outcome.reason, self.outcome.stderr = status, reason, self._tail()
 
@@ -229,8 +227,7 @@ def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:
 def _commit() -> str | None:
     """That of the checkout, or what `pack` wrote down where the tree came without its history."""
     if (ROOT / ".git").exists() and shutil.which("git"):
-        describe = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-        found = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+        found = subprocess.run(["git", *DESCRIBE], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     else:
         packed = PACKED / "commit.txt"
         found = packed.read_text(encoding="utf-8").strip() if packed.is_file() else ""
@@ -275,14 +272,16 @@ class _Runner:
                 outcome.status, outcome.reason = "skipped", reason
                 self.results.save()
                 continue
-            limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
-            job = self._start(outcome, min(limit, self.left - self._reserve(outcome)))
+            job = self._start(outcome, min(self._limit(outcome.step), self.left - self._reserve(outcome)))
             while job is not None and job.look():
                 self._kill_late(job)
                 self._tick()
             print(f"{outcome.step.name}: {outcome.status} {outcome.reason}", flush=True)
         while self._making():
             self._tick()
+
+    def _limit(self, step: Step) -> float:
+        return step.rehearsal if self.rehearse else step.seconds
 
     def _start(self, outcome: Outcome, limit: float) -> Job | None:
         """Start a step; None where that is not possible, which its outcome then tells."""
@@ -303,9 +302,8 @@ class _Runner:
         running = any(job.outcome.status == "running" for job in self.jobs.values() if job.outcome.step.makes)
         if self.makers and not running:
             outcome = self.makers.popleft()
-            limit = outcome.step.rehearsal if self.rehearse else outcome.step.seconds
             if self.left > (0 if self.rehearse else outcome.step.least):
-                self._start(outcome, min(limit, self.left))
+                self._start(outcome, min(self._limit(outcome.step), self.left))
             else:
                 outcome.status, outcome.reason = "skipped", f"{max(0, self.left):.0f} s were left"
         self.results.save()

@@ -9,15 +9,16 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+import torch
+
 from benchmarks.gpu.context import Context, read_context
+from benchmarks.gpu.timing import median_ms
 
 CEILINGS = "ceilings.json"
 """Matrix products by dtype, TFLOP/s, for the steps that follow."""
 
 
 def main(context: Context) -> None:
-    import torch
-
     cuda = context.device == "cuda"
     context.row(
         **{name: _version(name) for name in ("torch", "triton", "transformers", "accelerate", "numpy", "datasets")},
@@ -37,19 +38,13 @@ def main(context: Context) -> None:
     ):
         torch.backends.cuda.matmul.allow_tf32 = tf32
         a, b = (torch.randn(side, side, device=context.device).to(dtype) for _ in range(2))
-        found[name] = 2 * side**3 / _seconds(lambda a=a, b=b: a @ b, cuda) / 1e12
+        found[name] = 2 * side**3 / median_ms(lambda a=a, b=b: a @ b, cuda, repeats=10) / 1e9
         context.row(ceiling="matrix product", dtype=name, tflops=round(found[name], 3))
     (context.work / CEILINGS).write_text(json.dumps(found))
     source = torch.empty(2**30 if cuda else 2**24, dtype=torch.uint8, device=context.device).random_()
     target = torch.empty_like(source)
-    seconds = _seconds(lambda: target.copy_(source), cuda)
-    context.row(ceiling="copy", gb_per_s=round(2 * source.numel() / seconds / 1e9, 1))
-
-
-def _seconds(act, cuda: bool) -> float:  # noqa: ANN001
-    from benchmarks.gpu.timing import median_ms
-
-    return median_ms(act, cuda, repeats=10) / 1000
+    milliseconds = median_ms(lambda: target.copy_(source), cuda, repeats=10)
+    context.row(ceiling="copy", gb_per_s=round(2 * source.numel() / milliseconds / 1e6, 1))
 
 
 def _version(name: str) -> str | None:
@@ -60,8 +55,6 @@ def _version(name: str) -> str | None:
 
 
 def _card() -> dict[str, object]:
-    import torch
-
     properties = torch.cuda.get_device_properties(0)
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:

@@ -6,7 +6,8 @@ import os
 import time
 from dataclasses import dataclass
 
-from benchmarks.gpu.context import Context, read_context, usable_cores
+from baselines.common.cores import usable_cores
+from benchmarks.gpu.context import Context, read_context
 from benchmarks.gpu.plan import PLAN
 
 

@@ -1,9 +1,6 @@
 """Training on a GPU. `python -m benchmarks.gpu run --rehearse` runs these on the CPU."""
 
 import json
-import os
-import signal
-import time
 
 import pytest
 import torch
@@ -17,7 +14,7 @@ from baselines.training.loop import train
 from baselines.training.sharding import shard_model
 from benchmarks.ways import make_training_batch
 from earthreason.data.synthetic import write_release
-from tests.baselines.training.test_loop import losses, shell, weights, write_config
+from tests.baselines.training.test_loop import kill_after_a_checkpoint, losses, weights, write_config
 
 pytestmark = pytest.mark.gpu
 
@@ -81,12 +78,7 @@ def test_a_run_killed_on_the_device_goes_on_to_the_same_losses(gpu, config_of, t
     config = config_of(optim={"steps": steps, "micro_batch": 4}, save_every=2)
     train(config, tmp_path / "whole")
     path, out = write_config(tmp_path / "c.yaml", config), tmp_path / "run"
-    process = shell(path, out)
-    deadline = time.time() + 60
-    while not list_states(out / "checkpoints") and time.time() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_after_a_checkpoint(path, out)
     began = list_states(out / "checkpoints")
     train(config, out)
     assert began

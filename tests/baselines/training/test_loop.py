@@ -74,6 +74,16 @@ def shell(config, out, *launch):
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
 
 
+def kill_after_a_checkpoint(config, out):
+    """Start a run in `out` and kill it as soon as it has saved something."""
+    process = shell(config, out)
+    deadline = time.time() + 120
+    while not list_states(out / "checkpoints") and time.time() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def test_a_run_leaves_everything_that_tells_what_it_was(uninterrupted):
     assert {path.name for path in uninterrupted.iterdir()} == {
         "checkpoints",
@@ -91,12 +101,7 @@ def test_a_run_leaves_everything_that_tells_what_it_was(uninterrupted):
 
 def test_a_run_killed_in_the_middle_ends_with_the_same_weights(uninterrupted, tmp_path):
     config, out = write_config(tmp_path / "c.yaml", config_of()), tmp_path / "run"
-    process = shell(config, out)
-    deadline = time.time() + 120
-    while not list_states(out / "checkpoints") and time.time() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_after_a_checkpoint(config, out)
     assert not (out / "final").exists()
     again = shell(config, out)
     output, _ = again.communicate(timeout=300)
@@ -263,15 +268,21 @@ class Overflow(torch.autograd.Function):
         return gradient * float("inf")
 
 
-@pytest.mark.parametrize("clip", [0.0, 1.0])
-def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weights(clip, tmp_path, monkeypatch):
+def overflow_in_pass(number, monkeypatch):
+    """Let one forward pass have an infinite gradient; a list that grows with every pass."""
     proper, calls = modeling.language_loss, []
 
-    def breaks_in_the_second_step(*parts):
+    def breaking(*parts):
         calls.append(1)
-        return Overflow.apply(proper(*parts)) if len(calls) == 2 else proper(*parts)
+        return Overflow.apply(proper(*parts)) if len(calls) == number else proper(*parts)
 
-    monkeypatch.setattr(modeling, "language_loss", breaks_in_the_second_step)
+    monkeypatch.setattr(modeling, "language_loss", breaking)
+    return calls
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weights(clip, tmp_path, monkeypatch):
+    overflow_in_pass(2, monkeypatch)
     config = config_of(optim={"micro_batch": 4, "clip": clip, "steps": 3}, save_every=1)
     with pytest.raises(EarthReasonError, match="the gradient of step 1 is (inf|nan)"):
         train(config, tmp_path / "run")
@@ -283,13 +294,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weight
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_weights_stay_those_of_before_the_step_that_broke(fused, tmp_path, monkeypatch):
-    proper, calls = modeling.language_loss, []
-
-    def breaks_in_the_third_step(*parts):
-        calls.append(1)
-        return Overflow.apply(proper(*parts)) if len(calls) == 3 else proper(*parts)
-
-    monkeypatch.setattr(modeling, "language_loss", breaks_in_the_third_step)
+    calls = overflow_in_pass(3, monkeypatch)
     config = config_of(optim={"micro_batch": 4, "steps": 6, "fused": fused}, save_every=0)
     runs, start = [], loop.Run.resume
     monkeypatch.setattr(loop.Run, "resume", lambda run: runs.append(run) or start(run))
