@@ -77,7 +77,8 @@ class WindowAttention(nn.Module):
         else:  # windows count as heads, so that the mask is broadcast over the batch instead of copied
             bias = (bias + mask.to(bias)).flatten(0, 1)
             q, k, v = (t.flatten(1, 2) for t in (q, k, v))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype).unsqueeze(0))
+        bias = bias.to(q.dtype).contiguous().unsqueeze(0)  # the fused CUDA kernels refuse a strided last dimension
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         out = out.view(batch, windows, self.heads, positions, -1).transpose(2, 3)
         return self.proj(out.reshape(batch, windows, positions, channels))
 

@@ -476,11 +476,20 @@ def _inference(page: Page) -> None:
 def _backends(page: Page) -> None:
     rows = [row for row in page.rows("inference") if "backend" in row]
     if rows:
-        page.say("What PyTorch chooses for the attention inside windows of the image encoder:")
+        page.say("The kernel that PyTorch chooses for each attention of our way, in a batch of two:")
         page.table(
-            ("windows", "precision", "kernel"),
-            [(_plain(row.get("windows")), _label(row, "dtype"), _code(row["backend"])) for row in rows],
-            left=3,
+            ("queries to keys", "mask", "precision", "kernel", "calls"),
+            [
+                (
+                    _code(row.get("attention")),
+                    _code(row.get("mask")),
+                    _label(row, "dtype"),
+                    _code(row["backend"]),
+                    _number(row.get("calls")),
+                )
+                for row in rows
+            ],
+            left=4,
         )
 
 

@@ -6,10 +6,14 @@ Weights are random and the same for both, so the mean logit has to agree.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.common.dtypes import DTYPES
@@ -60,19 +64,26 @@ def main(context: Context) -> None:
 
 
 def _name_backends(context: Context, model: SegEarthR1Model) -> None:
-    """Tell which kernel PyTorch chooses for the attention of the first stage's windows, shifted or not."""
+    """Record which kernel PyTorch chooses for each kind of attention that a batch of two calls for."""
     from torch.nn.attention import SDPBackend
 
-    config, dtype = model.config, model.dtype
-    window, heads = config.window_size, config.vision_heads[0]
-    side = -(-config.image_size // 4 // window)
-    windows, positions, depth = side * side, window * window, config.vision_dim // heads
-    for what, batch, groups in (("as they lie", windows, heads), ("shifted", 1, windows * heads)):
-        q, k, v = (torch.randn(batch, groups, positions, depth, device=context.device, dtype=dtype) for _ in range(3))
-        bias = torch.randn(1, groups, positions, positions, device=context.device, dtype=dtype)
+    fused, chosen = F.scaled_dot_product_attention, Counter[tuple[str, str, str]]()
+
+    def record(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, *args: Any, **options: Any) -> Tensor:
+        given = {name: options[name] for name in ("is_causal", "scale", "enable_gqa") if name in options}
+        backend = SDPBackend(torch._fused_sdp_choice(q, k, v, attn_mask, *args, **given)).name
+        mask = "none" if attn_mask is None else f"{tuple(attn_mask.shape)} {str(attn_mask.dtype)[6:]}"
+        chosen[f"{tuple(q.shape)} to {k.shape[-2]}", mask, backend] += 1
+        return fused(q, k, v, attn_mask, *args, **options)
+
+    F.scaled_dot_product_attention = record
+    try:
         with torch.inference_mode():
-            chosen = torch._fused_sdp_choice(q, k, v, bias)
-        context.row(windows=what, backend=SDPBackend(chosen).name, dtype=str(dtype).removeprefix("torch."))
+            infer_ours(model, make_batch(model.config, 2, reply=False, device=context.device))
+    finally:
+        F.scaled_dot_product_attention = fused
+    for (shape, mask, backend), count in chosen.items():
+        context.row(attention=shape, mask=mask, backend=backend, calls=count, dtype=str(model.dtype)[6:])
 
 
 def size_of(context: Context) -> tuple[str, str]:

@@ -208,10 +208,11 @@ def test_out_of_memory_is_told_in_its_row(page, full):
     assert cells(page(full), "reference", "float32", "16")[3:6] == ["out of memory", "–", "–"]
 
 
-def test_the_kernel_that_was_chosen_for_windows_is_told(page, tmp_path):
-    rows = {"inference": [{"windows": "shifted", "backend": "MATH", "dtype": "bfloat16"}]}
-    folder = write_results(tmp_path / "windows", rows={**ROWS, **rows})
-    assert cells(page(folder), "shifted") == ["shifted", "bfloat16", "`MATH`"]
+def test_the_kernel_that_was_chosen_for_an_attention_is_listed(page, tmp_path):
+    rows = {"inference": [{"attention": "(2, 4, 9, 8) to 9", "mask": "none", "backend": "MATH", "dtype": "bfloat16",
+                           "calls": 3}]}  # fmt: skip
+    folder = write_results(tmp_path / "kernels", rows={**ROWS, **rows})
+    assert cells(page(folder), "`(2, 4, 9, 8) to 9`") == ["`(2, 4, 9, 8) to 9`", "`none`", "bfloat16", "`MATH`", "3"]
 
 
 def test_notes_stand_between_goals_and_tables(full, tmp_path):
