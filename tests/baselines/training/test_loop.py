@@ -66,7 +66,8 @@ def uninterrupted(tmp_path_factory):
 
 
 def shell(config, out, *launch):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     if launch:  # several processes would each ask for a GPU of its own
         environment["CUDA_VISIBLE_DEVICES"] = ""
     run = ["-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
@@ -80,6 +81,7 @@ def kill_after_a_checkpoint(config, out):
     deadline = time.time() + 120
     while not list_states(out / "checkpoints") and time.time() < deadline and process.poll() is None:
         time.sleep(0.02)
+    assert process.poll() is None, f"the run ended by itself: {process.communicate()[0]}"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
