@@ -22,6 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.gpu.errors import KitError
+from benchmarks.gpu.plan import PLAN
 
 Row = dict[str, Any]
 
@@ -366,6 +367,7 @@ def _head(page: Page) -> None:
         ("started", lambda run: str(run.facts.get("started") or "").replace("T", " ").replace("+00:00", " UTC")),
         ("command", lambda run: _code(run.facts.get("command"))),
         ("commit", lambda run: _code(run.facts.get("commit"))),
+        ("packed from", lambda run: _code(run.facts.get("packed_from"))),
         ("took", lambda run: _with_unit(run.facts, "seconds", "s")),
         ("card", lambda run: run.card or ("none: CPU" if run.facts.get("device") == "cpu" else None)),
         ("memory of the card", lambda run: _with_unit(run.environment, "gpu_memory_gib", "GiB")),
@@ -536,7 +538,7 @@ def _training(page: Page) -> None:
 
 
 def _learning(page: Page) -> None:
-    scenes = [row for row in page.rows("synth") if "set" in row]
+    scenes = [row for row in page.rows(*(step.name for step in PLAN if step.module == "synth")) if "set" in row]
     page.section("`tiny`, trained by the clock", "train_tiny")
     for row in page.rows("train_tiny"):
         if _value(row, "steps") is not None:
@@ -564,7 +566,7 @@ def _learning(page: Page) -> None:
         page.say("The scenes were drawn on the CPU, beside the steps that use the GPU:")
         page.table(
             ["scenes", "count", "seconds", "a second"],
-            [[_plain(row["set"]), _number(row.get("scenes")), _number(row.get("seconds"), 1),
+            [[_plain(str(row["set"]).replace("_", " ")), _number(row.get("scenes")), _number(row.get("seconds"), 1),
               _number(row.get("per_second"))] for row in scenes],
         )  # fmt: skip
 
@@ -664,7 +666,7 @@ def draw_learning(figure: Figure, rows: list[Row]) -> bool:
     axis = figure.subplots()
     for name, colour in (("gIoU", "#0072b2"), ("N-acc", "#009e73"), ("T-acc", "#d55e00")):
         points = [(row["minute"], 100 * value) for row in rows if (value := _value(row, name)) is not None]
-        if points:
+        if len(points) > 1:  # one is in the table already
             axis.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, label=name)
     if not axis.lines:
         return False

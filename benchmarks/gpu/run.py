@@ -219,19 +219,24 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:
     return {
         "kit": 1, "rehearsal": rehearse, "device": device, "minutes": minutes, "commit": _commit(),
+        "packed_from": _packed_from(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.gpu", *sys.argv[1:]]),
     }  # fmt: skip
 
 
 def _commit() -> str | None:
-    """That of the checkout, or what `pack` wrote down where the tree came without its history."""
-    if (ROOT / ".git").exists() and shutil.which("git"):
-        found = subprocess.run(["git", *DESCRIBE], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    else:
-        packed = PACKED / "commit.txt"
-        found = packed.read_text(encoding="utf-8").strip() if packed.is_file() else ""
-    return found or None
+    """Commit of the checkout, None where the tree came without its history."""
+    if not ((ROOT / ".git").exists() and shutil.which("git")):
+        return None
+    found = subprocess.run(["git", *DESCRIBE], cwd=ROOT, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def _packed_from() -> str | None:
+    """Commit that `pack` wrote down: a carried tree may lie on an older commit, or on none."""
+    packed = PACKED / "commit.txt"
+    return packed.read_text(encoding="utf-8").strip() if packed.is_file() else None
 
 
 def _bring_logs(work: Path, out: Path) -> None:

@@ -4,9 +4,9 @@ import pytest
 
 from benchmarks.gpu.collect import REHEARSAL, collect, judge_goals
 from benchmarks.gpu.errors import KitError
+from benchmarks.gpu.plan import step_names
 
-STEPS = ("synth", "environment", "gpu_tests", "inference", "end_to_end", "training_step", "compiled", "train_tiny",
-         "scores")  # fmt: skip
+STEPS = step_names()
 CARD = {
     "python": "3.12.3",
     "torch": "2.11.0",
@@ -49,7 +49,9 @@ ROWS = {
     "end_to_end": [{"images": 200, "side": 1200, "dtype": "bfloat16", "batch": 8, "seconds": 4.4, "images_per_s": 39.9,
                     "model_images_per_s": 61.0, "compiled": False}],
     "training_step": [training("reference", 2, 4), training("ours", 2, 9, peak=30000)],
-    "train_tiny": [{"minute": 1, "step": 700, "loss": 9.1, "gIoU": 0.41, "N-acc": 0.3, "T-acc": 0.95, "threshold": 0.4},
+    "training_scenes": [{"set": "training_scenes", "scenes": 20000, "seconds": 160.0, "per_second": 125.0}],
+    "train_tiny": [{"minute": 0.5, "step": 350, "loss": 12.5, "gIoU": 0.2, "N-acc": 0.2, "T-acc": 0.95},
+                   {"minute": 1, "step": 700, "loss": 9.1, "gIoU": 0.41, "N-acc": 0.3, "T-acc": 0.95, "threshold": 0.4},
                    {"steps": 3000, "samples": 384000, "seconds": 230, "samples_per_s": 1600, "wait_share": 0.02,
                     "parameters": 7000000, "batch": 128, "precision": "bf16"}],
     "scores": [{"set": "sample, test", "count": 100, "empties": 300, "gIoU": 0.56, "low": 0.5, "high": 0.6,
@@ -63,7 +65,8 @@ def write_results(folder, rows=ROWS, steps=STEPS, **facts):
     entries = [{"name": name, "title": name.upper(), "status": "ok", "limit_s": 60, "seconds": 8.1, "reason": "",
                 "stderr": [], "rows": rows.get(name, []), **facts.pop(name, {})} for name in steps]  # fmt: skip
     content = {"kit": 1, "rehearsal": False, "device": "cuda", "minutes": 9.0, "started": "2026-11-27T02:00:00+00:00",
-               "seconds": 530.2, "finished": True, "commit": "abc123", "command": "python -m benchmarks.gpu run",
+               "seconds": 530.2, "finished": True, "commit": "abc123",
+               "packed_from": "def456", "command": "python -m benchmarks.gpu run",
                "steps": entries, **facts}  # fmt: skip
     (folder / "results.json").write_text(json.dumps(content))
     return folder
@@ -191,6 +194,7 @@ def test_the_page_names_card_driver_versions_commit_and_command(page, full):
     assert cells(text, "driver") == ["driver", "580.1"]
     assert cells(text, "PyTorch") == ["PyTorch", "2.11.0"]
     assert cells(text, "commit") == ["commit", "`abc123`"]
+    assert cells(text, "packed from") == ["packed from", "`def456`"]
     assert cells(text, "command") == ["command", "`python -m benchmarks.gpu run`"]
     assert cells(text, "started") == ["started", "2026-11-27 02:00:00 UTC"]
 
@@ -213,6 +217,10 @@ def test_the_kernel_that_was_chosen_for_an_attention_is_listed(page, tmp_path):
                            "calls": 3}]}  # fmt: skip
     folder = write_results(tmp_path / "kernels", rows={**ROWS, **rows})
     assert cells(page(folder), "`(2, 4, 9, 8) to 9`") == ["`(2, 4, 9, 8) to 9`", "`none`", "bfloat16", "`MATH`", "3"]
+
+
+def test_the_scenes_and_their_speed_are_listed(page, full):
+    assert cells(page(full), "training scenes") == ["training scenes", "20,000", "160.0", "125"]
 
 
 def test_notes_stand_between_goals_and_tables(full, tmp_path):
