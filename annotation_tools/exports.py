@@ -17,9 +17,9 @@ from annotation_tools.release import AgreedSamples, Reviewed
 from annotation_tools.review.verdicts import Settled
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.data import exports as core
-from earthreason.data.schema import encode_mask_png
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json, write_text
+from earthreason.masks.png import encode_mask_png
 
 Write = Callable[[Workspace, dict[str, Drawing], Path], None]
 

@@ -26,9 +26,10 @@ from annotation_tools.workspace import Task, Workspace, fault_of, is_workspace, 
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
 from earthreason.data.pictures import mask_of
-from earthreason.data.release import find_release
+from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
-from earthreason.data.sources import named, open_source, read_all
+from earthreason.data.sources.base import named
+from earthreason.data.sources.release import find_release
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
 VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")

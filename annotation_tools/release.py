@@ -13,9 +13,10 @@ from annotation_tools.drawing import Drawing
 from annotation_tools.review.verdicts import Judged, Settled, mask_hash
 from annotation_tools.workspace import Consensus, Task, Workspace
 from earthreason.data.pictures import rgb_content
-from earthreason.data.schema import SPLITS, Record, encode_mask_png
-from earthreason.data.sources import Source
+from earthreason.data.schema import SPLITS, Record
+from earthreason.data.sources.base import Source
 from earthreason.errors import EarthReasonError
+from earthreason.masks.png import encode_mask_png
 
 _LISTED = 5
 

@@ -34,7 +34,7 @@ def compare(scenes: int, side: int) -> None:
     from torch.utils.data import DataLoader, Dataset
 
     from earthreason import load_dataset
-    from earthreason.data.synthetic import write_release
+    from earthreason.synthetic import write_release
     from earthreason.torch import PixelReasoningDataset, collate
 
     with tempfile.TemporaryDirectory() as folder:
@@ -78,8 +78,8 @@ def compare(scenes: int, side: int) -> None:
 
 
 def verify(scenes: int = 600, side: int = 512) -> None:
-    from earthreason.data.synthetic import write_release
-    from earthreason.data.verify import audit
+    from earthreason.data.audit.verify import audit
+    from earthreason.synthetic import write_release
 
     with tempfile.TemporaryDirectory() as folder:
         write_release(Path(folder) / "set", scenes, seed=9, workers=2, size=(side, side))
@@ -91,7 +91,7 @@ def verify(scenes: int = 600, side: int = 512) -> None:
 
 
 def read_large() -> None:
-    from earthreason.data.release import SampleFiles, read_sample
+    from earthreason.data.sources.release import SampleFiles, read_sample
 
     side = 7617
     with tempfile.TemporaryDirectory() as folder:

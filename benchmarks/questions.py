@@ -26,7 +26,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from earthreason.data.schema import Record, encode_mask_png
+from earthreason.data.schema import Record
+from earthreason.masks.png import encode_mask_png
 from earthreason.questions.client import Client, ClientConfig
 from earthreason.questions.estimate import estimate
 from earthreason.questions.ledger import Ledger

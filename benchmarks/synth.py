@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from earthreason.data.synthetic import write_release
+from earthreason.synthetic import write_release
 
 SCENES = 112
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from baselines.common.registry import PredictorOptions, build_predictor
 from earthreason import evaluate
-from earthreason.data.synthetic import HELD_OUT_CATEGORIES, iterate_scenes
 from earthreason.metrics.compare import compare_results
 from earthreason.predictions.predict import predict_samples
+from earthreason.synthetic import HELD_OUT_CATEGORIES, iterate_scenes
 from earthreason.types import Sample
 
 SEED = 77

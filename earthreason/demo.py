@@ -12,11 +12,11 @@ from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import Result, evaluate
 from earthreason.metrics.references import References, reference_of
+from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions import Predictions, read_predictions, write_predictions
 from earthreason.predictions.predict import predict_samples
 from earthreason.predictors import Centre, Saliency
 from earthreason.reports.grid import Answer, save_grid
-from earthreason.reports.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.reports.page import embed_image, write_page
 from earthreason.reports.table import format_score
 from earthreason.types import Predictor, Sample

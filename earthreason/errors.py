@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class EarthReasonError(Exception):
     """Base of every error that is the input's fault; the CLI prints it on one line and exits with 2."""
 
 
-class UnknownNameError(EarthReasonError):
+class UnknownNameError(EarthReasonError, KeyError):
     """A name that is not registered: split, config, model, protocol, option."""
+
+    __str__ = Exception.__str__  # KeyError would print the message in quotation marks
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name = name
@@ -22,15 +28,21 @@ class UnknownNameError(EarthReasonError):
         super().__init__(f"{message}. {hint}" if hint else message)
 
 
-class DataNotFoundError(EarthReasonError):
+class DataNotFoundError(EarthReasonError, FileNotFoundError):
     """A dataset, folder or file is not where it should be."""
 
 
-class DataFormatError(EarthReasonError):
+class SampleNotFoundError(EarthReasonError, KeyError):
+    """No sample has that id."""
+
+    __str__ = Exception.__str__
+
+
+class DataFormatError(EarthReasonError, ValueError):
     """A file is there but is not what it should be (truncated image, broken JSON, unpaired stems, ...)."""
 
 
-class RLEError(EarthReasonError):
+class RLEError(EarthReasonError, ValueError):
     """A run-length encoding that is not a mask of its stated size."""
 
 
@@ -49,5 +61,29 @@ class GatheredError(EarthReasonError):
         super().__init__(f"{source}: {len(self.faults)} {noun}{after}\n{lines}{more}")
 
 
-class PredictionsError(GatheredError):
+class PredictionsError(GatheredError, ValueError):
     """A predictions file with one or more faults."""
+
+
+_LONGEST_INPUT = 60
+
+
+def describe_faults(error: ValidationError, place: str = "", remedies: Mapping[str, str] | None = None) -> list[str]:
+    """Put the faults that pydantic found into one line each: where, what, and what to write instead.
+
+    Args:
+        error: what pydantic raised.
+        place: where the validated value stands, such as `predictions[3]`.
+        remedies: what to write instead, by the last key of a fault's location.
+    """
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in (place, *fault["loc"]) if part != "")
+        given = repr(fault["input"])
+        given = given if len(given) <= _LONGEST_INPUT else f"{given[: _LONGEST_INPUT - 3]}..."
+        key = str(fault["loc"][-1]) if fault["loc"] else ""
+        remedy = f"; {remedies[key]}" if remedies and key in remedies else ""
+        got = "" if fault["type"] == "missing" else f", got {given}"
+        message = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{where + ': ' if where else ''}{message[:1].lower()}{message[1:]}{got}{remedy}")
+    return lines

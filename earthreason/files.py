@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,20 @@ def refuse_taken(folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EarthReasonError(f"{folder} is there already and not an empty folder; name another or remove it")
+
+
+def fingerprint_files(root: Path, paths: Iterable[Path]) -> str:
+    """Hash where files below `root` lie, their sizes and times: 12 hexadecimal digits.
+
+    They change when a file is added, removed, resized or rewritten.
+    """
+    digest = hashlib.sha256(str(root.resolve()).encode())
+    for path in sorted(paths):
+        digest.update(f"{file_stamp(path, root)}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def file_stamp(path: Path, root: Path) -> str:
+    """Path below `root`, size in bytes, and time of the last change in nanoseconds."""
+    status = path.stat()
+    return f"{path.relative_to(root).as_posix()}:{status.st_size}:{status.st_mtime_ns}"

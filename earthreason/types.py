@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+OPTIONAL_FACTS = ("category", "ground_resolution", "source", "reasoning_type")
+"""Facts of a sample that are None where its source does not state them."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One image, the mask of its target and the questions that mean it.

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
 
-from earthreason.errors import EarthReasonError
-from earthreason.predictions.schema import describe_faults
+from earthreason.errors import EarthReasonError, describe_faults
 
 ALL = "all"
 """The subset of every question."""
@@ -167,7 +166,7 @@ def parse_record(kind: type[Record], value: Any, place: str) -> Record:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise RecordError("\n".join(describe_faults(place, error)[:10])) from None
+        raise RecordError("\n".join(describe_faults(error, place)[:10])) from None
 
 
 def check_card(card: JsonValue) -> dict[str, JsonValue] | None:

@@ -17,9 +17,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.data.load import load_dataset
-from earthreason.data.truth import references_of
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.references import References, read_references, write_references
+from earthreason.metrics.truth import references_of
 from leaderboard.jobs import queue_again
 from leaderboard.models import Split, Submission
 from leaderboard.versions import count_change

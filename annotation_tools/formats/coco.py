@@ -17,8 +17,8 @@ import numpy as np
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import AS_STATED, ReadOptions, checked_size, drawing_of_shapes, stem
 from annotation_tools.formats.polygons import checked_polygon
-from earthreason.data.referring import mask_of_annotation
-from earthreason.data.sources import named
+from earthreason.data.sources.annotations import mask_of_annotation
+from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 
 

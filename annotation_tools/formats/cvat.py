@@ -21,7 +21,7 @@ from annotation_tools.formats.base import (
 )
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.runs import bounding_box, from_row_runs, row_runs
-from earthreason.data.sources import named
+from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 from earthreason.files import write_text
 

@@ -24,9 +24,9 @@ from annotation_tools.formats.base import (
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.runs import bounding_box
 from earthreason.data.pictures import mask_of
-from earthreason.data.schema import encode_mask_png
-from earthreason.data.sources import named
+from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
+from earthreason.masks.png import encode_mask_png
 
 _VERSION = "5.5.0"
 """Stated in files that are written anew; shapes of type `mask` exist since 5.3."""

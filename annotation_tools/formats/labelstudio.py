@@ -24,7 +24,7 @@ from annotation_tools.formats.base import (
 from annotation_tools.formats.brush import decode_brush, encode_brush
 from annotation_tools.formats.polygons import fill_polygon
 from earthreason.data.pictures import open_picture
-from earthreason.data.sources import named
+from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 
 IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"

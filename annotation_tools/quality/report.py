@@ -22,7 +22,7 @@ from annotation_tools.review.pictures import MASK_COLOUR
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.files import write_text
 from earthreason.masks.grids import nearest_indices
-from earthreason.reports.overlay import outline_mask
+from earthreason.overlay import outline_mask
 from earthreason.reports.page import embed_image
 
 SHOWN = 40

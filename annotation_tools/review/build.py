@@ -16,11 +16,13 @@ from annotation_tools.review.schema import STORE, build_store
 from annotation_tools.review.store import ReviewStore
 from annotation_tools.workspace import CONSENSUS, DRAWINGS, TASKS, Workspace, is_workspace
 from earthreason.data.exports import suffix_of
-from earthreason.data.release import find_release, list_samples
-from earthreason.data.schema import Record, encode_mask_png
-from earthreason.data.sources import Release, Source, open_source, read_all
+from earthreason.data.reader import open_source, read_all
+from earthreason.data.schema import Record
+from earthreason.data.sources.base import Source
+from earthreason.data.sources.release import Release, find_release, list_samples
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
+from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger
 
 LEDGER = "ledger.sqlite"

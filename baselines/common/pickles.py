@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earthreason.data.pickles import load_pickle
+from earthreason.data.sources.pickles import load_pickle
 from earthreason.errors import DataFormatError
 
 _ARRAYS = frozenset(

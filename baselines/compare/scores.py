@@ -10,10 +10,10 @@ import pandas as pd
 
 from baselines.compare.suite import Entry, Suite
 from earthreason.data.load import load_dataset
-from earthreason.data.truth import references_of
 from earthreason.metrics.evaluate import Result, evaluate
 from earthreason.metrics.scores import Terms, terms_of
 from earthreason.metrics.statistics import Difference, Interval, bootstrap_intervals, paired_differences
+from earthreason.metrics.truth import references_of
 
 METRICS = ("gIoU", "cIoU", "N-acc", "T-acc")
 

@@ -14,7 +14,7 @@ from baselines.common.predictor import Segmentation
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, refuse_folder
-from earthreason.reports.overlay import PREDICTION_COLOUR, draw_overlay
+from earthreason.overlay import PREDICTION_COLOUR, draw_overlay
 
 logger = logging.getLogger("earthreason.segearth_r1")
 LARGE = 2048

@@ -13,9 +13,9 @@ from baselines.training.calibration import Recorder, choose_threshold
 from baselines.training.config import TrainConfig
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
-from earthreason.data.truth import references_of
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
+from earthreason.metrics.truth import references_of
 from earthreason.predictions.predict import predict_samples
 from earthreason.reports.grid import Answer, save_grid
 from earthreason.types import Predictor

@@ -60,8 +60,8 @@ def verify(
     """
     from tqdm import tqdm
 
+    from earthreason.data.audit.verify import audit
     from earthreason.data.configs import prepared_root
-    from earthreason.data.verify import audit
     from earthreason.reports.audit import print_audit, write_audit
 
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
@@ -94,7 +94,7 @@ def export(
 
     from earthreason.data.exports import about_of, push_to_hub
     from earthreason.data.exports import export as export_source
-    from earthreason.data.sources import open_source
+    from earthreason.data.reader import open_source
 
     if form != "parquet" and (title or licence):
         raise EarthReasonError(f"--title and --licence stand on the card of --format parquet; {form} has none")
@@ -116,7 +116,7 @@ def show(
 
     Example: earthreason show sample synthetic_s7_test_000003 --out sample.png
     """
-    from earthreason.data.sources import find_records, open_source
+    from earthreason.data.reader import find_records, open_source
     from earthreason.reports.samples import draw_samples
 
     found = find_records(open_source(source), sample_ids)
@@ -131,7 +131,7 @@ def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -
     """
     from tqdm import tqdm
 
-    from earthreason.data.sources import open_source
+    from earthreason.data.reader import open_source
     from earthreason.data.stats import collect
     from earthreason.reports.figures import draw_figures, print_statistics
 
@@ -152,7 +152,7 @@ def browse(source: SourceArgument, out: OutFolder) -> None:
     """
     from tqdm import tqdm
 
-    from earthreason.data.sources import open_source
+    from earthreason.data.reader import open_source
     from earthreason.reports.browse import write_gallery
 
     refuse_taken(out)

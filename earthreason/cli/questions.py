@@ -59,7 +59,7 @@ def generate(
 
     Example: earthreason questions generate data/release --out run --max-usd 20
     """
-    from earthreason.data.sources import open_source
+    from earthreason.data.reader import open_source
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.pipeline import EMPTY_SHARE, RunConfig
     from earthreason.questions.pricing import load_prices
@@ -181,7 +181,7 @@ def export(
     import json
 
     from earthreason.data.exports import export as export_source
-    from earthreason.data.sources import open_source
+    from earthreason.data.reader import open_source
     from earthreason.files import write_text
     from earthreason.questions.results import Regenerated
 
@@ -211,7 +211,7 @@ def validate(
     """
     from tqdm import tqdm
 
-    from earthreason.data.sources import open_source
+    from earthreason.data.reader import open_source
     from earthreason.questions.validate import check_names
     from earthreason.questions.validate import validate as validate_source
     from earthreason.reports.questions import print_validation, write_validation

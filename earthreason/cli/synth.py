@@ -42,8 +42,8 @@ def synth(
     """
     from tqdm import tqdm
 
-    from earthreason.data.synthetic.generate import EMPTY_SHARE
-    from earthreason.data.synthetic.release import write_release
+    from earthreason.synthetic.generate import EMPTY_SHARE
+    from earthreason.synthetic.release import write_release
 
     share = EMPTY_SHARE if empty_share is None else empty_share
     shape, counts = _parse_size(size), _counts(n, {"train": train, "val": val, "test": test})
@@ -63,8 +63,8 @@ def synth(
 
 def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
     """Scenes by split: those that were asked for, or `n` shared."""
-    from earthreason.data.synthetic.release import split_counts
     from earthreason.errors import EarthReasonError
+    from earthreason.synthetic.release import split_counts
 
     named = {split: count for split, count in asked.items() if count is not None}
     if not named:
@@ -75,8 +75,8 @@ def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
 
 
 def _parse_size(text: str) -> tuple[int, int] | None:
-    from earthreason.data.synthetic.render import SIDE_RANGE
     from earthreason.errors import EarthReasonError
+    from earthreason.synthetic.render import SIDE_RANGE
 
     if text == "varied":
         return None

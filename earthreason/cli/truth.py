@@ -25,7 +25,7 @@ def load_truth(
         from earthreason.metrics.references import read_references
 
         return read_references(ground_truth)
-    from earthreason.data.truth import load_references
+    from earthreason.metrics.truth import load_references
 
     config = config or str(info.get("config") or "default")
     split = split or str(info.get("split") or "test")

@@ -1,6 +1,6 @@
 """The configurations of `load_dataset("earthreason", CONFIG)`: each knows how to make its prepared folder.
 
-A new source of samples is one new class and one entry in `CONFIGS`.
+`default` is the official release, `sample` the built-in scenes; every registered source with a `config` adds one.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from filelock import FileLock
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.prepared import FORMAT, write_prepared
 from earthreason.data.schema import Record
+from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
+from earthreason.data.sources.release import HUB_ID, find_release, fingerprint
 from earthreason.errors import DataNotFoundError, UnknownNameError
+from earthreason.files import fingerprint_files
 
-if TYPE_CHECKING:
-    from earthreason.data.sources import Source
-
-HUB_ID = "earth-insights/EarthReason"
 DATA_VARIABLE = "EARTHREASON_DATA"
 _log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class SampleConfig:
     edition: int = 3
 
     def prepare(self, data_dir: Path | None) -> Path:
-        from earthreason.data.sample import sample_records
+        from earthreason.data.sources.sample import sample_records
 
         if data_dir is not None:
             raise DataNotFoundError(
@@ -108,22 +107,18 @@ class ReleaseConfig:
     name: str = "default"
 
     def prepare(self, data_dir: Path | None) -> Path:
-        from earthreason.data.release import find_release, fingerprint, release_records
-        from earthreason.data.sources import holds_other_form, open_source
-
         root = data_dir or _folder_from_environment()
         if root is None:
             root = _download()
-        try:
-            release = find_release(root)
-        except DataNotFoundError:
-            if not holds_other_form(root):
-                raise
-            folder = prepared_root() / f"folder-{_folder_key(root)}-{FORMAT}" / "earthreason"
-            return _prepare_once(folder, self.name, folder.parent.name, lambda: _records_of(open_source(root)))
+        source_format = find_format(root) if root.is_dir() else None
+        if source_format is not None and source_format.name != "release":
+            key = f"folder-{_folder_key(root)}-{FORMAT}"
+            folder = prepared_root() / key / "earthreason"
+            return _prepare_once(folder, self.name, key, lambda: _records_of(source_format.open(root)))
+        release = find_release(root)
         key = f"{fingerprint(release)}-{FORMAT}"
         folder = prepared_root() / f"release-{key}" / "earthreason"
-        return _prepare_once(folder, self.name, key, lambda: release_records(release), OFFICIAL)
+        return _prepare_once(folder, self.name, key, lambda: _records_of(FORMATS["release"].open(release)), OFFICIAL)
 
     def is_available(self) -> bool:
         root = _folder_from_environment()
@@ -158,46 +153,36 @@ class FolderConfig:
     """Another set of the field, from a folder that the user has: RRSIS-D, RefSegRS, ReasonSeg."""
 
     name: str
-    reader: str
+    source_format: SourceFormat
 
     def prepare(self, data_dir: Path | None) -> Path:
-        from earthreason.data import referring
-
         if data_dir is None:
+            where = f" Get it from {self.source_format.how_to_get}." if self.source_format.how_to_get else ""
             raise DataNotFoundError(
                 f"{self.name} is read from a folder of yours: --config {self.name} --data-dir FOLDER, or the folder "
                 "itself where a command takes SRC; in Python "
-                f'load_dataset("earthreason", "{self.name}", data_dir=FOLDER)'
+                f'load_dataset("earthreason", "{self.name}", data_dir=FOLDER).{where}'
             )
         key = f"{_folder_key(data_dir)}-{FORMAT}"
         folder = prepared_root() / f"{self.name}-{key}" / "earthreason"
-
-        def records() -> Records:
-            return _records_of(getattr(referring, self.reader)(data_dir))
-
-        return _prepare_once(folder, self.name, key, records)
+        about = self.source_format.about
+        return _prepare_once(folder, self.name, key, lambda: _records_of(self.source_format.open(data_dir)), about)
 
     def is_available(self) -> bool:
         return False
 
 
 def _folder_key(folder: Path) -> str:
-    """Changes when a file below the folder is added, removed, resized or rewritten."""
-    digest = hashlib.sha256(str(folder.resolve()).encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        status = path.stat()
-        digest.update(f"{path.relative_to(folder)}:{status.st_size}:{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:12]
+    return fingerprint_files(folder, (path for path in folder.rglob("*") if path.is_file()))
 
 
-_ALL: tuple[Config, ...] = (
-    ReleaseConfig(),
-    SampleConfig(),
-    FolderConfig("rrsis-d", "RRSISD"),
-    FolderConfig("refsegrs", "RefSegRS"),
-    FolderConfig("reasonseg", "ReasonSeg"),
-)
-CONFIGS = {config.name: config for config in _ALL}
+def _all_configs() -> dict[str, Config]:
+    configs: list[Config] = [ReleaseConfig(), SampleConfig()]
+    configs += [FolderConfig(f.config, f) for f in FORMATS.values() if f.config is not None]
+    return {config.name: config for config in configs}
+
+
+CONFIGS = _all_configs()
 DEFAULT_CONFIG = "default"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earthreason.data.archives import extract_archives
-from earthreason.data.release import find_release, list_samples
+from earthreason.data.sources.release import find_release, list_samples
 from earthreason.errors import DataNotFoundError
 from earthreason.files import write_json
 

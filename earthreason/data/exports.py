@@ -14,9 +14,10 @@ from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.croissant import describe
 from earthreason.data.pictures import mask_of
 from earthreason.data.prepared import write_prepared
-from earthreason.data.release import ON_DISK
+from earthreason.data.reader import Configured
 from earthreason.data.schema import Record
-from earthreason.data.sources import Configured, Source
+from earthreason.data.sources import Source
+from earthreason.data.sources.base import ON_DISK
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json
 from earthreason.masks.rle import encode_mask, rle_area

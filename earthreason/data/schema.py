@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image as PILImage
 
 from earthreason.errors import DataFormatError
 from earthreason.types import Sample
@@ -75,13 +73,6 @@ class Record:
         row["image"] = {"bytes": self.image, "path": None}
         row["mask"] = {"bytes": self.mask, "path": None}
         return row
-
-
-def encode_mask_png(mask: np.ndarray) -> bytes:
-    """A (height, width) bool mask as a PNG of mode L with 0 and 255."""
-    buffer = io.BytesIO()
-    PILImage.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def extra_keys(values: Mapping[str, Any], known: Collection[str]) -> str | None:

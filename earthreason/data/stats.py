@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from earthreason.data.pictures import mask_of, open_picture
-from earthreason.data.sources import Source, read_all
+from earthreason.data.reader import read_all
+from earthreason.data.sources import Source
 
 PAPER_QUESTION_WORDS, PAPER_ANSWER_WORDS = 20.86, 26.76
 """Mean lengths in words that the paper states (arXiv 2504.09644)."""

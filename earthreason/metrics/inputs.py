@@ -78,15 +78,16 @@ def _prediction_of(key: Any, mask: MaskLike | None) -> Prediction:
 def _record(index: int, item: Prediction | Mapping[str, Any]) -> Prediction:
     from pydantic import ValidationError
 
-    from earthreason.errors import PredictionsError
-    from earthreason.predictions.schema import PredictionRecord, describe_faults
+    from earthreason.errors import PredictionsError, describe_faults
+    from earthreason.masks.record import MASK_REMEDIES
+    from earthreason.predictions.schema import PredictionRecord
 
     if isinstance(item, Prediction):
         return item
     try:
         return PredictionRecord.model_validate(item).to_prediction()
     except ValidationError as error:
-        raise PredictionsError("predictions", describe_faults(f"[{index}]", error)) from None
+        raise PredictionsError("predictions", describe_faults(error, f"[{index}]", MASK_REMEDIES)) from None
 
 
 def as_references(value: ReferencesLike) -> References:
@@ -100,7 +101,7 @@ def as_references(value: ReferencesLike) -> References:
     if isinstance(value, str | Path):
         return read_references(Path(value))
     if hasattr(value, "select_columns"):
-        from earthreason.data.truth import references_of
+        from earthreason.metrics.truth import references_of
 
         return references_of(cast("Dataset", value), source="ground truth")
     if isinstance(value, Mapping):

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, describe_faults
 from earthreason.files import write_json
+from earthreason.masks.record import MASK_REMEDIES, RLERecord, Side
 from earthreason.masks.rle import empty_rle, encode_mask, rle_area
-from earthreason.predictions.schema import RLERecord, Side, describe_faults
 from earthreason.types import RLE, Sample
 
 
@@ -154,7 +154,7 @@ def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:
         try:
             yield _ReferenceRecord.model_validate(record).to_reference()
         except ValidationError as error:
-            raise DataFormatError(f"{path}: {describe_faults(f'samples[{index}]', error)[0]}") from None
+            raise DataFormatError(f"{path}: {describe_faults(error, f'samples[{index}]', MASK_REMEDIES)[0]}") from None
         except EarthReasonError as error:
             raise DataFormatError(f"{path}: samples[{index}]: {error}") from error
 

@@ -16,9 +16,10 @@ from PIL import Image
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from earthreason.errors import PredictionsError
+from earthreason.errors import PredictionsError, describe_faults
+from earthreason.masks.record import MASK_REMEDIES
 from earthreason.masks.rle import encode_mask
-from earthreason.predictions.schema import PredictionRecord, describe_faults
+from earthreason.predictions.schema import PredictionRecord
 from earthreason.types import Prediction
 
 MAX_MEMBER_BYTES = 256 << 20
@@ -211,7 +212,7 @@ def text_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
         try:
             yield PredictionRecord.model_validate(value).to_prediction()
         except ValidationError as error:
-            faults.extend(describe_faults(place, error))
+            faults.extend(describe_faults(error, place, MASK_REMEDIES))
 
 
 def mask_files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from earthreason.data.sources import Source, read_all
+from earthreason.data.reader import read_all
+from earthreason.data.sources import Source
 from earthreason.questions.pipeline import RunConfig, hints_of
 from earthreason.questions.pricing import Prices, image_tokens, text_tokens
 from earthreason.questions.stages import judge_request, propose_request, rewrite_request

@@ -14,8 +14,9 @@ from typing import Any, cast
 import numpy as np
 from pydantic import BaseModel
 
+from earthreason.data.reader import read_all
 from earthreason.data.schema import Record
-from earthreason.data.sources import Source, read_all
+from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
 from earthreason.questions.checks import QuestionSet, passing
 from earthreason.questions.client import Client, Request, Unusable

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from earthreason.data.schema import Record, encode_mask_png
-from earthreason.data.sources import Source
+from earthreason.data.schema import Record
+from earthreason.data.sources.base import Source
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import write_text
+from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.types import ANSWERS, Generated
 

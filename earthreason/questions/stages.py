@@ -13,10 +13,10 @@ from PIL import Image
 
 from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record
+from earthreason.overlay import PREDICTION_COLOUR, draw_overlay
 from earthreason.questions.client import Request
 from earthreason.questions.prompts import Prompt
 from earthreason.questions.types import QUESTIONS, Absence, Hints, Judgement, Proposal, Rewriting
-from earthreason.reports.overlay import PREDICTION_COLOUR, draw_overlay
 
 SIDE = 1024
 """Longest side of the pictures sent, pixels."""

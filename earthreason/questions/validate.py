@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from earthreason.data.sources import Source, read_all
+from earthreason.data.reader import read_all
+from earthreason.data.sources import Source
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS
 from earthreason.errors import UnknownNameError
 from earthreason.questions.checks import CHECKS, SET_CHECKS, Finding, QuestionSet, check_all

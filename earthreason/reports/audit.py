@@ -9,8 +9,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from earthreason.data.release import FOLDERS, FROM_DISK, split_folder
-from earthreason.data.verify import PUBLISHED, PUBLISHED_EMPTY, Audit
+from earthreason.data.audit.verify import Audit
+from earthreason.data.sources.base import FROM_DISK
+from earthreason.data.sources.release import FOLDERS, PUBLISHED, PUBLISHED_EMPTY, split_folder
 from earthreason.files import atomic_path
 from earthreason.reports.page import write_page
 

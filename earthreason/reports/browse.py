@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from earthreason.data.reader import read_all
 from earthreason.data.schema import Record
-from earthreason.data.sources import Source, read_all
+from earthreason.data.sources import Source
 from earthreason.files import atomic_path
 from earthreason.reports.page import write_page
 from earthreason.reports.samples import pictures_of

@@ -16,8 +16,8 @@ from earthreason.metrics.breakdowns import FEW
 from earthreason.metrics.counts import Key
 from earthreason.metrics.evaluate import NotScored, Result
 from earthreason.metrics.scores import METRICS
+from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
-from earthreason.reports.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.reports.page import write_page
 from earthreason.reports.table import (
     QUESTIONS,

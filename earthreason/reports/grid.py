@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from earthreason.files import atomic_path
-from earthreason.reports.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
+from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.types import Sample
 
 

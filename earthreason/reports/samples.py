@@ -14,7 +14,7 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path
-from earthreason.reports.overlay import TRUTH_COLOUR, draw_overlay, outline_mask
+from earthreason.overlay import TRUTH_COLOUR, draw_overlay, outline_mask
 
 FORMATS = ("png", "pdf", "svg")
 

@@ -15,9 +15,9 @@ from annotation_tools.review.build import open_review
 from annotation_tools.review.model import Judgement, Plan
 from annotation_tools.review.verdicts import Judged, Settled, mask_hash, settled_reviews
 from annotation_tools.workspace import Workspace
+from earthreason.data.audit.verify import audit
 from earthreason.data.pictures import mask_of
-from earthreason.data.sources import open_source, read_all
-from earthreason.data.verify import audit
+from earthreason.data.reader import open_source, read_all
 from earthreason.errors import EarthReasonError, UnknownNameError
 
 from .conftest import box, drawn

@@ -11,8 +11,8 @@ from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import ReadOptions
 from annotation_tools.imports import Imported, ImportOptions, import_all, import_images, import_masks
 from annotation_tools.workspace import Server, Workspace
-from earthreason.data.schema import encode_mask_png
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
 
 from .conftest import box, drawn, write_geotiff, write_picture

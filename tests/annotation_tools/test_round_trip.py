@@ -16,9 +16,9 @@ from annotation_tools.review.build import open_review
 from annotation_tools.review.model import Judgement, Plan
 from annotation_tools.workspace import Workspace
 from earthreason import load_dataset
-from earthreason.data.sources import open_source, read_all
-from earthreason.data.synthetic.release import write_release
-from earthreason.data.verify import audit
+from earthreason.data.audit.verify import audit
+from earthreason.data.reader import open_source, read_all
+from earthreason.synthetic.release import write_release
 
 from .conftest import annotate, join
 

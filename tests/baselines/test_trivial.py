@@ -6,8 +6,8 @@ from PIL import Image
 
 from baselines.common.registry import MODELS, PredictorOptions, build_predictor
 from baselines.trivial.constant import BestConstant
-from earthreason.data.synthetic import generate_scene
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.synthetic import generate_scene
 from earthreason.types import Predictor
 
 SAMPLES = [generate_scene(3, "train", index, (128, 160)) for index in range(4)]

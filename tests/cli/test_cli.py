@@ -17,10 +17,10 @@ from earthreason.cli.app import EXTRAS, guard
 from earthreason.cli.main import COMMANDS, app
 from earthreason.cli.synth import _SCENES
 from earthreason.data.configs import CONFIGS
-from earthreason.data.synthetic.generate import EMPTY_SHARE
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions import read_predictions, write_predictions
+from earthreason.synthetic.generate import EMPTY_SHARE
 from earthreason.types import Prediction
 
 ROOT = Path(__file__).resolve().parents[2]

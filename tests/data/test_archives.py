@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from earthreason.data.archives import extract_archives
-from earthreason.data.release import find_release
+from earthreason.data.sources.release import find_release
 from earthreason.errors import DataFormatError
 
 

@@ -13,11 +13,11 @@ from earthreason.data import alias
 from earthreason.data.configs import SampleConfig, prepared_root
 from earthreason.data.load import resolve_split
 from earthreason.data.prepared import write_prepared
-from earthreason.data.sample import record_of_sample
 from earthreason.data.schema import features, sample_of_row
-from earthreason.data.synthetic import HELD_OUT_CATEGORIES
-from earthreason.data.truth import load_references
+from earthreason.data.sources.sample import record_of_sample
 from earthreason.errors import DataFormatError, DataNotFoundError, UnknownNameError
+from earthreason.metrics.truth import load_references
+from earthreason.synthetic import HELD_OUT_CATEGORIES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -137,7 +137,7 @@ def test_an_interrupted_preparation_leaves_nothing_that_loads(tmp_path):
 
 
 def interrupted_samples():
-    from earthreason.data.synthetic import generate_scene
+    from earthreason.synthetic import generate_scene
 
     yield generate_scene(0, "train", 0, (128, 128))
     raise KeyboardInterrupt

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from earthreason import evaluate, load_dataset
+from earthreason.data.audit.verify import audit
 from earthreason.data.exports import FORMATS, export
-from earthreason.data.sources import open_source
+from earthreason.data.reader import open_source
 from earthreason.data.stats import collect
-from earthreason.data.verify import audit
 from earthreason.reports.browse import write_gallery
 from earthreason.reports.figures import draw_figures
 from earthreason.reports.samples import draw_samples

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthreason.data.release import find_release, release_records
+from earthreason.data.sources.release import Release, find_release
 from earthreason.errors import DataFormatError, DataNotFoundError
+
+
+def release_records(folder):
+    source = Release(folder)
+    return {split: source.read(split) for split in source.counts}, source.counts
 
 
 def read_all(release):

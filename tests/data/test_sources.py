@@ -22,9 +22,10 @@ from earthreason.data.croissant import describe
 from earthreason.data.exports import FORMATS, about_of, export, push_to_hub
 from earthreason.data.pictures import mask_of
 from earthreason.data.prepared import write_prepared
-from earthreason.data.schema import Record, encode_mask_png
-from earthreason.data.sources import find_records, open_source, read_all
+from earthreason.data.reader import find_records, open_source, read_all
+from earthreason.data.schema import Record
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
+from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
 from tests.conftest import Bomb
 

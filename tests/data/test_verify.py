@@ -9,8 +9,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from earthreason.cli.main import app
-from earthreason.data.synthetic.release import write_release
-from earthreason.data.verify import audit
+from earthreason.data.audit.verify import audit
+from earthreason.data.sources.release import Release
+from earthreason.errors import DataFormatError
+from earthreason.synthetic.release import write_release
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,9 @@ def plant(root):
         note("unreadable", where)
     for mode in ("RGBA", "RGB"):  # 9-10
         where = take()
-        Image.open(path(where, "labels")).convert(mode).save(path(where, "labels"))
+        coloured = Image.open(path(where, "labels")).convert(mode)
+        coloured.putpixel((0, 0), (255, 0, 0))
+        coloured.save(path(where, "labels"))
         note("unreadable", where)
     for content in (b'{"questions": ["caf\xe9?"]}', b"{", b"[]", b'{"questions": "why"}'):  # 11-14
         where = take()
@@ -86,7 +90,7 @@ def plant(root):
     where = take()  # 15
     path(where, "images").rename(path(where, "images").with_suffix(".gif"))
     note("unpaired", where)
-    note("unreadable", where)  # 16: the same file is not a picture of the layout
+    note("stray", where)  # 16: the same file is not a picture of the layout
     where = take()  # 17
     Image.open(path(where, "labels")).resize((150, 160), Image.Resampling.NEAREST).save(path(where, "labels"))
     note("size", where)
@@ -107,7 +111,7 @@ def plant(root):
     note("contradiction", where)
     where = take()  # 22
     edit(where, lambda qa: qa.update(questions=[]))
-    note("questions", where)
+    note("unreadable", where)
     where = take()  # 23
     edit(where, lambda qa: qa["questions"].append("  "))
     note("questions", where)
@@ -163,7 +167,7 @@ def test_an_interrupted_audit_goes_on_and_unchanged_files_are_not_read_again(rel
     text = journal.read_text()
     journal.write_text(text[: len(text) // 2])
     looked = []
-    from earthreason.data import verify
+    from earthreason.data.audit import verify
 
     look_at = verify.look_at
     monkeypatch.setattr(verify, "look_at", lambda job: looked.append(job) or look_at(job))
@@ -192,3 +196,55 @@ def test_the_command_passes_a_sound_set(sound):
     result = CliRunner().invoke(app, ["verify", str(sound), "--workers", "1"])
     assert result.exit_code == 0, result.output
     assert "0 errors, 0 warnings" in result.output
+
+
+def put_json(name, **changes):
+    def change(folder):
+        path = folder / "QAs" / f"{name}.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return change
+
+
+def deepen_image(folder):
+    path = next(path for path in (folder / "images").iterdir() if path.stem == "a")
+    Image.fromarray(np.zeros((128, 128), np.uint16)).save(path.with_suffix(".png"))
+    path.unlink()
+
+
+def colour_label(folder):
+    path = folder / "labels" / "a.png"
+    Image.open(path).convert("RGB").save(path)
+
+
+AGREEMENT = {
+    "a category that is a number": (put_json("a", category=3), False),
+    "a resolution that is text": (put_json("a", ground_resolution="0.5"), False),
+    "a resolution that is true": (put_json("a", ground_resolution=True), False),
+    "an image of 16 bits": (deepen_image, False),
+    "a grey label stored in colour": (colour_label, True),
+    "Thumbs.db": (lambda folder: (folder / "images" / "Thumbs.db").write_bytes(b"x"), True),
+    "notes beside the images": (lambda folder: (folder / "images" / "notes.txt").write_text("x"), True),
+    "a folder named b.jpg": (lambda folder: (folder / "images" / "b.jpg").mkdir(), True),
+    "questions that are numbers": (put_json("a", questions=[1]), False),
+    "no question": (put_json("a", questions=[" "]), False),
+}
+
+
+@pytest.mark.parametrize("case", AGREEMENT)
+def test_what_loads_is_what_verify_passes(sound, tmp_path, case):
+    sample = sorted((sound / "test" / "images").iterdir())[0].stem
+    folder = tmp_path / "set" / "test"
+    for part in ("images", "labels", "QAs"):
+        [path] = (sound / "test" / part).glob(f"{sample}.*")
+        (folder / part).mkdir(parents=True)
+        shutil.copy(path, folder / part / f"a{path.suffix}")
+    change, sound_still = AGREEMENT[case]
+    change(folder)
+    try:
+        loaded = [record.sample_id for record in Release(tmp_path / "set").read("test")] == ["a"]
+    except DataFormatError:
+        loaded = False
+    result = audit(tmp_path / "set")
+    assert loaded is sound_still
+    assert (result.errors == 0) is sound_still, result.findings

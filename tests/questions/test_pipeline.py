@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from earthreason import load_dataset
 from earthreason.cli.main import app
-from earthreason.data.sources import open_source
+from earthreason.data.reader import open_source
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.questions import batch as batch_module
 from earthreason.questions.batch import advance

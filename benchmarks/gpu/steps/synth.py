@@ -48,7 +48,7 @@ def main(context: Context) -> None:
     # Each worker computes with one thread: more of them only wait for each other.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     from earthreason import load_dataset
-    from earthreason.data.synthetic import write_release
+    from earthreason.synthetic import write_release
 
     began, total = time.perf_counter(), sum(scenes.counts.values())
     write_release(

@@ -23,7 +23,7 @@ from annotation_tools.formats.labelstudio import (
     task_of_drawing,
 )
 from earthreason.data.pictures import mask_of
-from earthreason.data.schema import encode_mask_png
+from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle, encode_mask
 
 masks = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(

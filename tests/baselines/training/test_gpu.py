@@ -17,7 +17,7 @@ from baselines.training.config import TrainConfig
 from baselines.training.loop import train
 from baselines.training.sharding import shard_model
 from benchmarks.ways import make_training_batch
-from earthreason.data.synthetic import write_release
+from earthreason.synthetic import write_release
 from tests.baselines.training.test_loop import ROOT, kill_after_a_checkpoint, losses, weights, write_config
 
 pytestmark = pytest.mark.gpu

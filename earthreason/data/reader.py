@@ -1,0 +1,76 @@
+"""Samples by what lies at a path, or by the name of a configuration: what every command's SRC means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from earthreason.data.configs import CONFIGS
+from earthreason.data.load import load_dataset
+from earthreason.data.schema import SPLITS, Record, record_of_row
+from earthreason.data.sources import Source, open_folder_or_file
+from earthreason.errors import DataNotFoundError, SampleNotFoundError
+
+
+class Configured:
+    """A configuration of `load_dataset`, such as `sample`."""
+
+    name = "dataset"
+
+    def __init__(self, config: str, data_dir: Path | None = None) -> None:
+        from datasets import Image
+
+        self.config = config
+        loaded = load_dataset("earthreason", config, data_dir=data_dir)
+        self._splits = {
+            split: rows.cast_column("image", Image(decode=False)).cast_column("mask", Image(decode=False))
+            for split, rows in loaded.items()
+        }
+        self.counts = {split: len(rows) for split, rows in self._splits.items()}
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Read the records of a split."""
+        return map(record_of_row, self._splits[split])
+
+
+def open_source(source: str | Path) -> Source:
+    """Open samples by what lies at a path, or by the name of a configuration.
+
+    Raises:
+        DataNotFoundError: there is nothing, or nothing in a known form.
+        DataFormatError: it is broken; names the place.
+    """
+    path = Path(source).expanduser()
+    if str(source) in CONFIGS and not path.exists():
+        return Configured(str(source))
+    if not path.exists():
+        known = ", ".join(CONFIGS)
+        raise DataNotFoundError(f"there is no {source}; give a folder, a file, or a configuration ({known})")
+    return open_folder_or_file(path)
+
+
+def read_all(source: Source) -> Iterator[tuple[str, Record]]:
+    """Read every record with its split, in the order train, validation, test."""
+    for split in sorted(source.counts, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS)):
+        for record in source.read(split):
+            yield split, record
+
+
+def find_records(source: Source, sample_ids: list[str]) -> dict[str, tuple[str, Record]]:
+    """Find the split and record of samples.
+
+    Raises:
+        SampleNotFoundError: one is not there; names the nearest.
+    """
+    records: dict[str, tuple[str, Record]] = {}
+    known = []
+    for split, record in read_all(source):
+        known.append(record.sample_id)
+        if record.sample_id in sample_ids:
+            records[record.sample_id] = split, record
+            if len(records) == len(set(sample_ids)):
+                return records
+    absent = next(sample_id for sample_id in sample_ids if sample_id not in records)
+    nearest = get_close_matches(absent, known, n=1)
+    raise SampleNotFoundError(f"there is no sample {absent!r}" + (f"; nearest: {nearest[0]!r}" if nearest else ""))

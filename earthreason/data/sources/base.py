@@ -1,0 +1,228 @@
+"""What every source of samples is: a declaration, and records by split that are read lazily."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from earthreason.data.about import OWN_DATA, About
+from earthreason.data.pictures import check_sizes, mask_of, rgb_content
+from earthreason.data.schema import Record, extra_keys
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.masks.png import encode_mask_png
+
+ON_DISK = {"train": "train", "validation": "val", "test": "test"}
+"""Folder of every split, as the official release and its neighbours name it."""
+FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class Source(Protocol):
+    """Records by split.
+
+    Attributes:
+        name: name of the format.
+        counts: number of records in every split.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Read the records of a split, in a fixed order."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceFormat:
+    """Declaration of a format that samples are stored in. `register` it in the file that defines it.
+
+    Attributes:
+        name: unique name, shown by `earthreason info`.
+        title: what the format is, in a few words.
+        matches: whether a folder holds this format.
+        open: opens a folder, or a file with one of `suffixes`.
+        suffixes: endings of single files in this format, in lower case with the dot.
+        precedence: where a folder matches several formats, the one with the lowest number is opened.
+        config: name under which `load_dataset("earthreason", config, data_dir=...)` reads it; None for forms of any
+            set, which the configuration `default` reads.
+        about: title, licence, origin and citation of the set, for its card.
+        paper: address of the paper that describes the set.
+        how_to_get: where users get the set.
+        revision: revision that this reader was written for.
+        splits: published number of samples in every split.
+    """
+
+    name: str
+    title: str
+    matches: Callable[[Path], bool]
+    open: Callable[[Path], Source]
+    suffixes: tuple[str, ...] = ()
+    precedence: int = 50
+    config: str | None = None
+    about: About = OWN_DATA
+    paper: str | None = None
+    how_to_get: str | None = None
+    revision: str | None = None
+    splits: Mapping[str, int] | None = None
+
+
+FORMATS: dict[str, SourceFormat] = {}
+"""Registered formats by name."""
+
+
+def register(source_format: SourceFormat) -> SourceFormat:
+    """Add a format to `FORMATS`.
+
+    Raises:
+        ValueError: the name, the configuration or a file ending is taken.
+    """
+    for other in FORMATS.values():
+        taken = set(other.suffixes) & set(source_format.suffixes)
+        if other.name == source_format.name or taken:
+            raise ValueError(f"source {source_format.name!r}: {other.name!r} has that name or {sorted(taken)} already")
+        if source_format.config is not None and other.config == source_format.config:
+            raise ValueError(f"source {source_format.name!r}: {other.name!r} has the config {other.config!r} already")
+    FORMATS[source_format.name] = source_format
+    return source_format
+
+
+@contextmanager
+def named(path: Path, what: str) -> Iterator[None]:
+    """Turn what decoders raise on broken files into one error that names the file.
+
+    Raises:
+        DataFormatError: the block raised what a decoder raises.
+    """
+    try:
+        yield
+    except EarthReasonError:  # it names the place already
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, tarfile.TarError, zlib.error, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise DataFormatError(f"{path}: not {what} ({type(error).__name__}: {reason})") from None
+
+
+def find_file(root: Path, name: str, what: str) -> Path:
+    """Find the file of a name, however deep below `root`.
+
+    Raises:
+        DataNotFoundError: there is none.
+    """
+    if not root.is_dir():
+        raise DataNotFoundError(f"there is no folder {root}")
+    for path in sorted(root.rglob("*")):
+        if path.name == name:
+            return path
+    raise DataNotFoundError(f"{root} holds no {what}: there is no file {name} in it")
+
+
+def make_record(
+    sample_id: str,
+    image: Path,
+    mask: np.ndarray,
+    question: str | list[str],
+    content: bytes | None = None,
+    **facts: Any,
+) -> Record:
+    """Make a record of a picture, a mask and what is asked.
+
+    Args:
+        sample_id: unique over all splits.
+        image: file of the picture; it is read unless `content` is given.
+        mask: (height, width) bool.
+        question: one question, or several about the same mask.
+        content: bytes of the picture.
+        **facts: optional columns of the record.
+
+    Raises:
+        DataFormatError: the picture is not readable or its size is not the mask's.
+    """
+    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image)
+    check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
+    return Record(
+        sample_id=sample_id,
+        image=picture,
+        mask=encode_mask_png(mask),
+        height=height,
+        width=width,
+        is_empty=not mask.any(),
+        questions=[question] if isinstance(question, str) else question,
+        **facts,
+    )
+
+
+def split_of_name(stem: str) -> str:
+    """Tell the split from a file's name: `val-00000-of-00001` is validation; test where it says nothing."""
+    lowered = stem.lower()
+    for word, split in (("train", "train"), ("val", "validation"), ("test", "test")):
+        if word in lowered:
+            return split
+    return "test"
+
+
+def by_split(files: list[Path]) -> dict[str, list[Path]]:
+    """Group files by the split that their names tell."""
+    groups: dict[str, list[Path]] = {}
+    for path in files:
+        groups.setdefault(split_of_name(path.stem), []).append(path)
+    return groups
+
+
+def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
+    """Read a row `id, image, mask, problem, category, bbox_list`, with pictures as bytes or as paths below `folder`.
+
+    Raises:
+        DataFormatError: a field is missing or a picture is not readable.
+    """
+    try:
+        sample_id, question = str(row["id"]), str(row["problem"])
+        image, image_path = _content(row["image"], folder)
+        mask_content, mask_path = _content(row["mask"], folder)
+    except KeyError as error:
+        raise DataFormatError(f"{folder}: a row has no field {error}") from None
+    extra = extra_keys(row, ("id", "image", "mask", "problem", "category"))
+    mask = mask_of(mask_content, mask_path)
+    return make_record(sample_id, image_path, mask, question, image, category=row.get("category"), extra=extra)
+
+
+def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
+    if isinstance(value, dict):
+        if value.get("bytes"):
+            return value["bytes"], Path(value.get("path") or "embedded picture")
+        value = value.get("path")
+    if isinstance(value, bytes):
+        return value, Path("embedded picture")
+    path = folder / str(value)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataFormatError(f"{value}: points outside {folder}")
+    if not path.is_file():
+        raise DataFormatError(f"there is no picture {path}")
+    return path.read_bytes(), path
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; text that is not UTF-8 is read as Windows-1252, in which some files of ReasonSeg are.
+
+    Raises:
+        DataFormatError: it is not JSON.
+    """
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataFormatError(f"{path}: not JSON ({error})") from None

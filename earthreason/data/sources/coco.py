@@ -1,0 +1,72 @@
+"""COCO annotation files, one a split, with the facts of a sample under `earthreason` of its image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earthreason.data.schema import Record
+from earthreason.data.sources.annotations import mask_of_annotation
+from earthreason.data.sources.base import SourceFormat, make_record, named, read_json, register, split_of_name
+from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.types import OPTIONAL_FACTS
+
+
+class COCO:
+    """`annotations/*.json` beside `images/`, or one annotation file."""
+
+    name = "coco"
+
+    def __init__(self, root: Path) -> None:
+        files = [root] if root.is_file() else sorted((root / "annotations").glob("*.json"))
+        self._files = {split_of_name(path.stem): path for path in files}
+        if not self._files:
+            raise DataNotFoundError(f"{root} holds no annotations/*.json")
+        self._tables: dict[str, Any] = {}
+        self.counts: dict[str, int] = {}
+        for split, path in self._files.items():
+            with named(path, "a COCO annotation file"):
+                table = read_json(path)
+                self._tables[split], self.counts[split] = table, len(table["images"])
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Read the records of a split."""
+        with named(self._files[split], "a COCO annotation file"):
+            yield from self._records(self._tables[split], self._files[split])
+
+    def _records(self, table: dict[str, Any], path: Path) -> Iterator[Record]:
+        base = path.parent.parent if path.parent.name == "annotations" else path.parent
+        masks: dict[int, list[Any]] = {}
+        for annotation in table["annotations"]:
+            masks.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
+        for image in table["images"]:
+            height, width = image["height"], image["width"]
+            parts = [mask_of_annotation(part, height, width) for part in masks.get(image["id"], [])]
+            mask = np.logical_or.reduce(parts) if parts else np.zeros((height, width), bool)
+            facts = image.get("earthreason", {})
+            file = base / "images" / image["file_name"]
+            if not file.resolve().is_relative_to(base.resolve()) or not file.is_file():
+                raise DataFormatError(f"{path}: there is no image {image['file_name']!r} in {base / 'images'}")
+            yield make_record(
+                str(facts.get("sample_id", image["id"])),
+                file,
+                mask,
+                facts.get("questions") or [""],
+                answers=facts.get("answers", []),
+                **{key: facts.get(key) for key in (*OPTIONAL_FACTS, "extra")},
+            )
+
+
+register(
+    SourceFormat(
+        name="coco",
+        title="annotations/*.json in COCO's form beside images/",
+        matches=lambda folder: (folder / "annotations").is_dir() and (folder / "images").is_dir(),
+        open=COCO,
+        suffixes=(".json",),
+        precedence=10,
+    )
+)

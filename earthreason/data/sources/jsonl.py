@@ -1,0 +1,41 @@
+"""JSON Lines with one question a line (Geo-R1's fields); images and masks are paths beside the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from earthreason.data.schema import Record
+from earthreason.data.sources.base import SourceFormat, named, record_of_question, register, split_of_name
+
+
+class JSONLines:
+    """One file, whose name tells the split."""
+
+    name = "jsonl"
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._split = path, split_of_name(path.stem)
+        with path.open(encoding="utf-8-sig") as file:
+            self.counts = {self._split: sum(1 for line in file if line.strip())}
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Read the records of a split."""
+        with self._path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    with named(Path(f"{self._path} line {number}"), "a question with its pictures"):
+                        record = record_of_question(json.loads(line), self._path.parent)
+                    yield record
+
+
+register(
+    SourceFormat(
+        name="jsonl",
+        title="a file of JSON lines with id, image, mask, problem",
+        matches=lambda folder: False,  # only a file is named
+        open=JSONLines,
+        suffixes=(".jsonl",),
+    )
+)

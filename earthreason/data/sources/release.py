@@ -1,0 +1,257 @@
+"""The official release layout: {train,val,test}/{images,labels,QAs}, paired by file stem.
+
+The release's own loader pairs files by their position in three sorted listings, so one missing file silently shifts
+every pair after it. Here a stem that is missing in one folder is an error that names it. `earthreason verify` reads the
+files through `parse_image`, `parse_label` and `parse_questions`, as loading does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earthreason.data.about import OFFICIAL
+from earthreason.data.pictures import check_sizes, mask_of, rgb_content
+from earthreason.data.schema import SPLITS, Record, extra_keys
+from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SourceFormat, register
+from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import fingerprint_files
+from earthreason.masks.png import encode_mask_png
+from earthreason.types import OPTIONAL_FACTS
+
+HUB_ID = "earth-insights/EarthReason"
+PUBLISHED = {"train": 2371, "validation": 1135, "test": 1928}
+PUBLISHED_EMPTY = 200
+"""Samples of the official release (arXiv 2504.09644), and how many of all have an empty target."""
+FOLDERS = {"images": IMAGE_SUFFIXES, "labels": (".png",), "QAs": (".json", ".txt")}
+"""Folders of a split, and the endings of their files."""
+SYSTEM_FILES = ("thumbs.db", "desktop.ini")
+_KNOWN = ("questions", "answer", *OPTIONAL_FACTS)
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """The three files of one sample."""
+
+    split: str
+    stem: str
+    image: Path
+    label: Path
+    qa: Path
+
+
+def find_release(root: Path) -> Path:
+    """The folder below `root` that holds the split folders, however deep it is nested.
+
+    Raises:
+        DataNotFoundError: there is none.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataNotFoundError(
+            f"there is no folder {root}; --data-dir (data_dir in Python) is the folder of the unzipped release"
+        )
+    for candidate in _folders(root):
+        if any(split_folder(candidate, split) for split in SPLITS):
+            return candidate
+    raise DataNotFoundError(
+        f"{root} holds no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside. "
+        "If it holds zip archives, unzip them first"
+    )
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    yield root
+    yield from sorted(path for path in root.rglob("*") if path.is_dir())
+
+
+def split_folder(release: Path, split: str) -> Path | None:
+    """The folder of a split; the release's archives nest some as `train/train`."""
+    name = ON_DISK[split]
+    for folder in (release / name, release / name / name):
+        if all((folder / part).is_dir() for part in FOLDERS):
+            return folder
+    return None
+
+
+def list_samples(release: Path) -> dict[str, list[SampleFiles]]:
+    """The files of every split, paired by stem and sorted.
+
+    Raises:
+        DataFormatError: stems missing in one of the three folders, or two files of one stem; names them.
+    """
+    found = {}
+    for split in SPLITS:
+        folder = split_folder(release, split)
+        if folder is not None:
+            found[split] = _pair(split, folder)
+    return found
+
+
+def _pair(split: str, folder: Path) -> list[SampleFiles]:
+    by_part: dict[str, dict[str, Path]] = {}
+    for part in FOLDERS:
+        paths = [path for path in list_files(folder / part) if belongs(path, part)]
+        twice = [stem for stem, count in Counter(p.stem for p in paths).items() if count > 1]
+        if twice:
+            raise DataFormatError(f"{folder / part}: several files for {_listed(twice)}; keep one of each")
+        by_part[part] = {p.stem: p for p in paths}
+    everything = sorted(set().union(*by_part.values()))
+    lacking = {part: [stem for stem in everything if stem not in by_part[part]] for part in FOLDERS}
+    faults = [f"{folder / part} lacks {_listed(stems)}" for part, stems in lacking.items() if stems]
+    if faults:
+        raise DataFormatError(f"files do not pair by stem: {'; '.join(faults)}. Restore or remove them")
+    return [
+        SampleFiles(split, stem, by_part["images"][stem], by_part["labels"][stem], by_part["QAs"][stem])
+        for stem in everything
+    ]
+
+
+def list_files(folder: Path) -> list[Path]:
+    """List the files of a folder in order, without folders, hidden files and what operating systems leave behind."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".") and path.name.lower() not in SYSTEM_FILES
+    ]
+
+
+def belongs(path: Path, part: str) -> bool:
+    """Tell whether a file is one of a sample, by its ending; others, such as notes, are left out."""
+    return path.suffix.lower() in FOLDERS[part]
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(repr(name) for name in names[:5]) + rest
+
+
+def fingerprint(release: Path) -> str:
+    """Hash names, sizes and times: the result changes when a file is added, removed, resized or rewritten."""
+    samples = list_samples(release)
+    paths = (path for files in samples.values() for file in files for path in (file.image, file.label, file.qa))
+    return fingerprint_files(release, paths)
+
+
+def read_split(samples: dict[str, list[SampleFiles]], split: str) -> Iterator[Record]:
+    """Records of a split of `list_samples`, read lazily.
+
+    A sample's id is its file stem; a stem that stands in several splits is prefixed with the split's name there.
+    """
+    uses = Counter(sample.stem for files in samples.values() for sample in files)
+    for files in samples[split]:
+        sample_id = files.stem if uses[files.stem] == 1 else f"{ON_DISK[split]}-{files.stem}"
+        yield read_sample(files, sample_id)
+
+
+def read_sample(files: SampleFiles, sample_id: str) -> Record:
+    """Read and check one sample.
+
+    Raises:
+        DataFormatError: a file is not readable, sizes differ, there are no questions; names the file.
+    """
+    image, size = parse_image(files.image.read_bytes(), files.image)
+    mask = parse_label(files.label.read_bytes(), files.label)
+    check_sizes(mask, size, files.label, files.image)
+    qa = parse_questions(files.qa.read_bytes(), files.qa)
+    return Record(
+        sample_id=sample_id,
+        image=image,
+        mask=encode_mask_png(mask),
+        height=size[0],
+        width=size[1],
+        is_empty=not mask.any(),
+        questions=qa["questions"],
+        answers=qa["answer"],
+        extra=extra_keys(qa, _KNOWN),
+        **{fact: qa[fact] for fact in OPTIONAL_FACTS},
+    )
+
+
+def parse_image(content: bytes, path: Path) -> tuple[bytes, tuple[int, int]]:
+    """Read an image: its bytes as RGB, and its (height, width).
+
+    Raises:
+        DataFormatError: it is not a whole picture of 8 bits a channel; names the file.
+    """
+    return rgb_content(content, path)
+
+
+def parse_label(content: bytes, path: Path) -> np.ndarray:
+    """Read a label as a (height, width) bool mask.
+
+    Raises:
+        DataFormatError: it is not a whole picture, or coloured; names the file.
+    """
+    return mask_of(content, path)
+
+
+def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
+    """Read a question file: its object with all of `questions`, `answer` and the optional facts, None where unknown.
+
+    Raises:
+        DataFormatError: it is not JSON, has no questions, or a key has the wrong type; names the file.
+    """
+    try:
+        qa = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        remedy = f"write the file as UTF-8 (as Latin-1 it would be readable: iconv -f latin1 -t utf-8 {path.name})"
+        raise DataFormatError(f"{path}: byte {error.object[error.start]:#04x} is not UTF-8; {remedy}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    if not isinstance(qa, dict):
+        raise DataFormatError(f'{path}: expected {{"questions": [...], "answer": [...]}}, got {type(qa).__name__}')
+    for key in ("questions", "answer"):
+        value = qa.setdefault(key, [])
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise DataFormatError(f"{path}: {key} is not a list of texts")
+    if not any(question.strip() for question in qa["questions"]):
+        raise DataFormatError(f"{path}: has no questions; a sample needs at least one")
+    for key in ("category", "source", "reasoning_type"):
+        if not isinstance(qa.setdefault(key, None), str | None):
+            raise DataFormatError(f"{path}: {key} is not a text")
+    resolution = qa.setdefault("ground_resolution", None)
+    if isinstance(resolution, bool) or not isinstance(resolution, int | float | None):
+        raise DataFormatError(f"{path}: ground_resolution is not a number of metres per pixel")
+    qa["ground_resolution"] = None if resolution is None else float(resolution)
+    return qa
+
+
+class Release:
+    """The official layout, however deep it is nested."""
+
+    name = "release"
+
+    def __init__(self, root: Path) -> None:
+        self._samples = list_samples(find_release(root))
+        self.counts = {split: len(files) for split, files in self._samples.items()}
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Read the records of a split."""
+        return read_split(self._samples, split)
+
+
+def holds_release(folder: Path) -> bool:
+    """Tell whether a folder holds the release, however deep."""
+    return any(split_folder(candidate, split) for candidate in _folders(folder) for split in SPLITS)
+
+
+register(
+    SourceFormat(
+        name="release",
+        title="{train,val,test}/{images,labels,QAs}, paired by file stem",
+        matches=holds_release,
+        open=Release,
+        precedence=0,
+        about=OFFICIAL,
+        paper="https://arxiv.org/abs/2504.09644",
+        how_to_get=f"https://huggingface.co/datasets/{HUB_ID}",
+        splits=PUBLISHED,
+    )
+)

@@ -1,0 +1,84 @@
+"""RRSIS-D: referring expressions over DIOR images, in REFER's layout.
+
+Where the readers of published models are careless, this one is not: an image is looked up by its image id and not by
+its position or the reference's id, and masks are drawn at the image's own size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from earthreason.data.about import OWN_DATA
+from earthreason.data.schema import SPLITS, Record
+from earthreason.data.sources.annotations import mask_of_annotation
+from earthreason.data.sources.base import FROM_DISK, SourceFormat, find_file, make_record, read_json, register
+from earthreason.data.sources.pickles import load_pickle
+from earthreason.errors import DataFormatError
+
+_REFERENCES = "refs(unc).p"
+
+
+class RRSISD:
+    """RRSIS-D: `refs(unc).p`, `instances.json` and JPEG images (REFER's layout)."""
+
+    name = "rrsis-d"
+
+    def __init__(self, root: Path) -> None:
+        references = load_pickle(find_file(root, _REFERENCES, "RRSIS-D"))
+        instances = read_json(find_file(root, "instances.json", "RRSIS-D"))
+        try:
+            self._images = {image["id"]: image for image in instances["images"]}
+            self._annotations = {annotation["id"]: annotation for annotation in instances["annotations"]}
+            self._categories = {c["id"]: c["name"] for c in instances.get("categories", [])}
+            self._references: dict[str, list[Any]] = {split: [] for split in SPLITS}
+            for reference in references:
+                self._references[FROM_DISK[reference["split"]]].append(reference)
+        except (KeyError, TypeError) as error:
+            raise DataFormatError(f"{root}: refs(unc).p or instances.json lacks {error}") from None
+        self._files = {path.name: path for path in root.rglob("*") if path.suffix.lower() in (".jpg", ".png")}
+        self.counts = {split: len(rows) for split, rows in self._references.items() if rows}
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Read one record per reference; all its sentences are questions."""
+        for reference in self._references[split]:
+            label = f"reference {reference['ref_id']}"
+            try:
+                image = self._images[reference["image_id"]]
+                annotation = self._annotations[reference["ann_id"]]
+                path = self._files[Path(image["file_name"]).name]
+                questions = [str(sentence.get("raw") or sentence["sent"]) for sentence in reference["sentences"]]
+            except KeyError as error:
+                raise DataFormatError(f"RRSIS-D {label}: {error} is not there") from None
+            with Image.open(path) as picture:
+                width, height = picture.size
+            try:
+                mask = mask_of_annotation(annotation["segmentation"], height, width)
+            except DataFormatError as error:
+                raise DataFormatError(f"RRSIS-D {label}: {error}") from None
+            category = reference.get("category_id", annotation.get("category_id"))
+            yield make_record(
+                f"rrsisd_{reference['ref_id']}",
+                path,
+                mask,
+                questions,
+                source="RRSIS-D",
+                category=self._categories.get(category),
+            )
+
+
+register(
+    SourceFormat(
+        name="rrsis-d",
+        title="RRSIS-D: refs(unc).p, instances.json and JPEG images",
+        matches=lambda folder: any(folder.rglob(_REFERENCES)),
+        open=RRSISD,
+        precedence=20,
+        config="rrsis-d",
+        about=OWN_DATA.stated(title="RRSIS-D"),
+        how_to_get="https://github.com/Lsan2401/RMSIN",
+    )
+)

@@ -1,0 +1,15 @@
+"""Overhead scenes drawn by rule, with exact masks: the data everything in the README runs on."""
+
+from earthreason.synthetic.generate import generate_scene, iterate_scenes
+from earthreason.synthetic.release import write_release
+from earthreason.synthetic.render import render_scene
+from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES
+
+__all__ = [
+    "CATEGORIES",
+    "HELD_OUT_CATEGORIES",
+    "generate_scene",
+    "iterate_scenes",
+    "render_scene",
+    "write_release",
+]

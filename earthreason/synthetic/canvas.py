@@ -1,0 +1,310 @@
+"""The drawing surface: shapes in pixels, textures, shadows, and the record of what stands where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter, maximum_filter1d
+
+from earthreason.synthetic.scene import CATEGORIES, SceneObject
+
+Colour = tuple[float, float, float]
+Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
+MIN_VISIBLE = 24
+"""Pixels below which a thing of a category is not drawn: nobody could name it."""
+
+
+def rgb(text: str) -> Colour:
+    """A colour such as "7a8f5c" as three floats from 0 to 1."""
+    return (int(text[0:2], 16) / 255, int(text[2:4], 16) / 255, int(text[4:6], 16) / 255)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Some pixels of the canvas: `mask` (h, w) bool within the window `rows` x `columns`."""
+
+    rows: slice
+    columns: slice
+    mask: np.ndarray
+
+    @property
+    def area(self) -> int:
+        return int(self.mask.sum())
+
+
+NOWHERE = Region(slice(0, 0), slice(0, 0), np.zeros((0, 0), bool))
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where an object stands: centre, half its longest extent, both in pixels, and its direction in radians."""
+
+    x: float
+    y: float
+    radius: float
+    angle: float
+
+    def at(self, points: Iterable[Sequence[float]]) -> Points:
+        """Points of the object's own frame (pixels, origin at its centre) as points of the canvas."""
+        local = np.asarray(list(points), np.float64).reshape(-1, 2)
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
+
+    def moved(self, dx: float, dy: float) -> Spot:
+        """The spot at (dx, dy) of this one's frame, in the same direction."""
+        x, y = self.at([(dx, dy)])[0].tolist()
+        return Spot(x, y, self.radius, self.angle)
+
+    def box(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0) -> Points:
+        """A rectangle around (dx, dy) of the object's frame."""
+        w, h = width / 2, height / 2
+        return self.at([(dx - w, dy - h), (dx + w, dy - h), (dx + w, dy + h), (dx - w, dy + h)])
+
+    def ellipse(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0, points: int = 40) -> Points:
+        """An ellipse around (dx, dy) of the object's frame."""
+        t = np.linspace(0, 2 * np.pi, points, endpoint=False)
+        return self.at(np.stack([dx + width / 2 * np.cos(t), dy + height / 2 * np.sin(t)], axis=1))
+
+    def oval(self, length: float, width: float) -> Points:
+        """A running track: a rectangle with half circles at both ends."""
+        r = width / 2
+        straight = max(length / 2 - r, 0.0)
+        t = np.linspace(-np.pi / 2, np.pi / 2, 16)
+        right = np.stack([straight + r * np.cos(t), r * np.sin(t)], axis=1)
+        return self.at(np.concatenate([right, -right]))
+
+
+@dataclass
+class Canvas:
+    """A scene while it is drawn.
+
+    Attributes:
+        rng: everything random comes from here.
+        height, width: pixels.
+        gsd: metres per pixel.
+        image: (height, width, 3) float32, 0 to 1.
+        owner: (height, width) int16, number of the object seen at each pixel, -1 for none.
+        reserved: (height, width) bool, where later things must not go.
+        sun: direction that shadows fall to (x, y), unit length.
+        shadow_length: pixels of shadow per metre of height.
+    """
+
+    rng: np.random.Generator
+    height: int
+    width: int
+    gsd: float
+    image: np.ndarray = field(init=False)
+    owner: np.ndarray = field(init=False)
+    reserved: np.ndarray = field(init=False)
+    grain: np.ndarray = field(init=False)
+    kinds: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        shape = (self.height, self.width)
+        self.image = np.zeros((*shape, 3), np.float32)
+        self.owner = np.full(shape, -1, np.int16)
+        self.reserved = np.zeros(shape, bool)
+        self.grain = self.rng.standard_normal(shape, np.float32)
+        angle = self.rng.uniform(0, 2 * np.pi)
+        self.sun = (float(np.cos(angle)), float(np.sin(angle)))
+        self.shadow_length = float(self.rng.uniform(0.5, 1.1)) / self.gsd
+
+    @property
+    def side(self) -> int:
+        """The shorter side, pixels."""
+        return min(self.height, self.width)
+
+    def px(self, metres: float) -> float:
+        """Metres as pixels."""
+        return metres / self.gsd
+
+    def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
+        """Smooth noise from 0 to 1, (height, width) float32; `scale` is the size of its largest blobs in pixels."""
+        field, weight, power = np.zeros((1, 1), np.float32), 1.0, 0.0
+        for _ in range(octaves):
+            rows, columns = (max(2, int(np.ceil(n / scale)) + 3) for n in (self.height, self.width))
+            # Coarse octaves are enlarged together, so that only the last step works on every pixel.
+            field = _resize(field, columns, rows) + weight * self.rng.standard_normal((rows, columns), np.float32)
+            power += weight**2
+            weight, scale = weight / 2, max(scale / 2, 1.5)
+        left, top = self.rng.uniform(0, 1, 2) * (0.05 * columns, 0.05 * rows)
+        box = (float(left), float(top), float(left) + 0.94 * columns, float(top) + 0.94 * rows)
+        return np.clip(0.5 + _resize(field, self.width, self.height, box) / (2.6 * np.float32(np.sqrt(power))), 0, 1)
+
+    def region(self, points: Points) -> Region:
+        """The pixels inside a polygon."""
+        return self._draw(points, lambda draw, local: draw.polygon(local, fill=1), 1)
+
+    def stroke(self, points: Points, width: float) -> Region:
+        """The pixels within `width` / 2 of a polyline."""
+        return self.strokes([points], width)
+
+    def strokes(self, lines: Sequence[Points], width: float) -> Region:
+        """The pixels within `width` / 2 of any of several polylines."""
+        thick = max(1, round(width))
+        ends = np.cumsum([len(points) for points in lines])
+
+        def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
+            for start, stop in zip([0, *ends[:-1]], ends, strict=True):
+                draw.line(local[start:stop], fill=1, width=thick, joint="curve")
+
+        return self._draw(np.concatenate(lines), paint, thick)
+
+    def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: int) -> Region:
+        outline = points.tolist()
+        xs, ys = [x for x, _ in outline], [y for _, y in outline]
+        left, top = max(0, math.floor(min(xs)) - margin), max(0, math.floor(min(ys)) - margin)
+        right = min(self.width, math.ceil(max(xs)) + margin + 1)
+        bottom = min(self.height, math.ceil(max(ys)) + margin + 1)
+        if right <= left or bottom <= top:
+            return NOWHERE
+        local = Image.new("L", (right - left, bottom - top))
+        paint(ImageDraw.Draw(local), [(x - left, y - top) for x, y in outline])
+        return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
+
+    def whole(self, mask: np.ndarray) -> Region:
+        """A (height, width) mask as a region, cut to its bounding box."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            return NOWHERE
+        ys, xs = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return Region(ys, xs, mask[ys, xs])
+
+    def without(self, region: Region, blocked: np.ndarray) -> Region:
+        """`region` less the pixels of a (height, width) mask."""
+        return Region(region.rows, region.columns, region.mask & ~blocked[region.rows, region.columns])
+
+    def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
+        """Paint a region in one colour with fine grain."""
+        if not region.mask.size:
+            return
+        window = self.image[region.rows, region.columns]
+        paint: np.ndarray = np.array(colour, np.float32)
+        if grain:
+            paint = (self.grain[region.rows, region.columns][region.mask] * np.float32(grain))[:, None] + paint
+        if opacity < 1:
+            paint = window[region.mask] * np.float32(1 - opacity) + paint * np.float32(opacity)
+        window[region.mask] = paint
+
+    def line(
+        self, points: Points, width: float, colour: Colour, opacity: float = 1.0, inside: Region | None = None
+    ) -> None:
+        """Draw a polyline; finer than a pixel it fades instead of vanishing."""
+        faded = min(1.0, max(width, 0.0)) * opacity
+        if faded < 0.08:
+            return
+        region = self.stroke(points, width)
+        if inside is not None and region.mask.size:
+            allowed = np.zeros((self.height, self.width), bool)
+            allowed[inside.rows, inside.columns] = inside.mask
+            region = Region(region.rows, region.columns, region.mask & allowed[region.rows, region.columns])
+        self.fill(region, colour, 0.0, faded)
+
+    def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
+        """Darken the ground where a thing of that outline and height throws its shadow."""
+        reach = min(metres * self.shadow_length, 0.2 * self.side)
+        if reach < 0.7:
+            return
+        steps = max(2, min(8, int(reach)))
+        offsets = [(reach * k / (steps - 1) * self.sun[0], reach * k / (steps - 1) * self.sun[1]) for k in range(steps)]
+        outline = points.tolist()
+        xs, ys = [x for x, _ in outline], [y for _, y in outline]
+        left, top = max(0, int(min(xs) - reach)), max(0, int(min(ys) - reach))
+        right, bottom = min(self.width, int(max(xs) + reach) + 2), min(self.height, int(max(ys) + reach) + 2)
+        if right <= left or bottom <= top:
+            return
+        local = Image.new("L", (right - left, bottom - top))
+        draw = ImageDraw.Draw(local)
+        for dx, dy in offsets:
+            draw.polygon([(x - left + dx, y - top + dy) for x, y in outline], fill=1)
+        mask = np.asarray(local) > 0
+        window = self.image[top:bottom, left:right]
+        window[mask] *= np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
+
+    def claim(self, kind: str, region: Region) -> bool:
+        """Record that the region shows an object of that kind; False if too little of a category would be seen."""
+        if kind in CATEGORIES:
+            free = self.owner[region.rows, region.columns] if region.mask.size else region.mask
+            taken = np.array([k in CATEGORIES for k in self.kinds] + [False], bool)
+            region = Region(region.rows, region.columns, region.mask & ~taken[free]) if region.mask.size else region
+            if region.area < MIN_VISIBLE:
+                return False
+        if region.area:
+            if kind in CATEGORIES or kind not in self.kinds:
+                self.kinds.append(kind)
+                number = len(self.kinds) - 1
+            else:  # roads, houses and the like are one object each
+                number = self.kinds.index(kind)
+            self.owner[region.rows, region.columns][region.mask] = number
+        return True
+
+    def reserve(self, region: Region, margin: float = 0) -> None:
+        """Keep later things off a region and `margin` pixels around it."""
+        if not region.mask.size:
+            return
+        if margin < 1:
+            self.reserved[region.rows, region.columns] |= region.mask
+            return
+        m = int(np.ceil(margin))
+        ys = slice(max(0, region.rows.start - m), min(self.height, region.rows.stop + m))
+        xs = slice(max(0, region.columns.start - m), min(self.width, region.columns.stop + m))
+        padded = np.zeros((ys.stop - ys.start, xs.stop - xs.start), bool)
+        top, left = region.rows.start - ys.start, region.columns.start - xs.start
+        padded[top : top + region.mask.shape[0], left : left + region.mask.shape[1]] = region.mask
+        # A dilation by a square is one along the rows and one along the columns.
+        self.reserved[ys, xs] |= maximum_filter1d(maximum_filter1d(padded, 2 * m + 1, axis=0), 2 * m + 1, axis=1)
+
+    def find_spot(self, radius: float, tries: int = 40, angle: float | None = None) -> Spot | None:
+        """A place where a disc of that radius is free and mostly inside the picture."""
+        r = max(1, int(radius))
+        margin = min(r, self.side // 2 - 1)
+        for _ in range(tries):
+            x = self.rng.uniform(margin, self.width - margin)
+            y = self.rng.uniform(margin, self.height - margin)
+            ys = slice(max(0, int(y) - r), int(y) + r + 1)
+            xs = slice(max(0, int(x) - r), int(x) + r + 1)
+            if not self.reserved[ys, xs].any():
+                turned = self.rng.uniform(0, np.pi) if angle is None else angle
+                return Spot(float(x), float(y), radius, float(turned))
+        return None
+
+    def objects(self) -> tuple[SceneObject, ...]:
+        """Everything claimed, with what is still visible of it."""
+        found = []
+        for number, kind in enumerate(self.kinds):
+            mask = self.owner == number
+            if mask.any():
+                found.append(SceneObject(kind, mask))
+        return tuple(found)
+
+    def blob(self, spot: Spot, roughness: float = 0.25, stretch: float = 1.0, points: int = 48) -> Points:
+        """A closed irregular outline of about the spot's radius."""
+        t = np.linspace(0, 2 * np.pi, points, endpoint=False)
+        wobble = np.zeros(points)
+        for k in range(2, 7):
+            wobble += self.rng.normal(0, 1 / k) * np.cos(k * t + self.rng.uniform(0, 6.3))
+        radius = spot.radius * np.clip(1 + roughness * wobble, 0.4, 1.6)
+        return spot.at(np.stack([radius * np.cos(t), radius * np.sin(t) / stretch], axis=1))
+
+
+def _resize(
+    field: np.ndarray, width: int, height: int, box: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+    resized = Image.fromarray(field).resize((width, height), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(resized)
+
+
+def smooth(field: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of a (height, width) float32 field; a wide one is done on a smaller field."""
+    step = int(sigma / 2.5)
+    if step < 2 or min(field.shape) < 4 * step:
+        blurred: np.ndarray = gaussian_filter(field, sigma, mode="nearest", truncate=3.0)
+        return blurred
+    height, width = field.shape
+    small = Image.fromarray(field).resize((-(-width // step), -(-height // step)), Image.Resampling.BOX)
+    return _resize(gaussian_filter(np.asarray(small), sigma / step, mode="nearest", truncate=3.0), width, height)

@@ -1,0 +1,32 @@
+"""One scene of every category on a sheet, for a person to judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from earthreason.files import atomic_path
+from earthreason.overlay import TRUTH_COLOUR, outline_mask
+from earthreason.synthetic.render import render_scene
+from earthreason.synthetic.scene import CATEGORIES
+
+_CAPTION = 22
+
+
+def draw_contact_sheet(out: Path, seed: int = 3, side: int = 256, columns: int = 7) -> Path:
+    """Write a JPEG with one scene per category, its targets outlined, its name and GSD beneath; returns `out`."""
+    rows = -(-len(CATEGORIES) // columns)
+    sheet = Image.new("RGB", (columns * side, rows * (side + _CAPTION)), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    for number, category in enumerate(CATEGORIES):
+        scene = render_scene(np.random.default_rng([seed, number]), category, size=(side, side))
+        target = np.logical_or.reduce([thing.mask for thing in scene.of_kind(category)])
+        left, top = number % columns * side, number // columns * (side + _CAPTION)
+        sheet.paste(outline_mask(Image.fromarray(scene.image), target, TRUTH_COLOUR), (left, top))
+        draw.text((left + 4, top + side + 2), f"{category}, {scene.gsd:g} m per pixel", fill="black", font=font)
+    with atomic_path(out) as temporary:
+        sheet.save(temporary, "JPEG", quality=86)
+    return out

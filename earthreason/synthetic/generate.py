@@ -1,0 +1,98 @@
+"""Samples from seeds: which scene, which question, in an order that workers do not change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.synthetic.questions import choose_target, write_answers, write_questions
+from earthreason.synthetic.render import render_scene
+from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES
+from earthreason.types import Sample
+
+SPLITS = ("train", "val", "test")
+EMPTY_SHARE = 0.12
+"""Of scenes in which nothing answers the question."""
+VARIED = ((512, 512), (512, 512), (512, 512), (512, 512), (640, 480), (400, 600), (256, 256), (300, 777), (128, 128),
+          (1024, 1024), (768, 1366), (2048, 2048))  # fmt: skip
+"""Heights and widths drawn from where no size is asked for; usually half a thousand pixels a side."""
+
+
+def generate_scene(
+    seed: int,
+    split: str,
+    index: int,
+    size: tuple[int, int] | None = (256, 256),
+    empty_share: float = EMPTY_SHARE,
+) -> Sample:
+    """Make one sample: the same arguments always give the same bytes.
+
+    Args:
+        seed: of the whole set.
+        split: train, val or test. Some categories never appear in train, and train has wordings of its own.
+        index: number within the split.
+        size: height and width in pixels; None draws one of `VARIED`.
+        empty_share: of scenes in which nothing answers the question.
+
+    Raises:
+        UnknownNameError: no such split.
+        EarthReasonError: `empty_share` is no share.
+    """
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, SPLITS)
+    if not 0 <= empty_share <= 1:
+        raise EarthReasonError(f"empty_share is {empty_share}; a share lies between 0 and 1")
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    training = split == "train"
+    categories = [name for name in CATEGORIES if not training or name not in HELD_OUT_CATEGORIES]
+    # Each category in turn, from a random start, so that every stretch of a split is balanced.
+    start = int(np.random.default_rng([seed, SPLITS.index(split)]).integers(len(categories)))
+    category = categories[(start + index) % len(categories)]
+    empty = bool(rng.random() < empty_share)
+    shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
+    scene = render_scene(rng, category, size=shape, include=not empty, exclude=HELD_OUT_CATEGORIES if training else ())
+    target = choose_target(rng, scene, category)
+    return Sample(
+        sample_id=f"synthetic_s{seed}_{split}_{index:06d}",
+        image=Image.fromarray(scene.image),
+        mask=target.mask,
+        questions=write_questions(rng, target, category, training),
+        answers=write_answers(rng, target, category, training),
+        category=category,
+        ground_resolution=scene.gsd,
+        source="synthetic",
+        reasoning_type=target.reasoning_type,
+    )
+
+
+def iterate_scenes(
+    seed: int,
+    counts: Mapping[str, int],
+    *,
+    size: tuple[int, int] | None = (256, 256),
+    workers: int = 1,
+    empty_share: float = EMPTY_SHARE,
+) -> Iterator[Sample]:
+    """Samples of all splits in order: `counts["train"]` of train, and so on; the same for any number of workers.
+
+    Args:
+        seed: of the whole set.
+        counts: scenes by split.
+        size: height and width in pixels; None varies it.
+        workers: processes.
+        empty_share: of scenes in which nothing answers the question.
+
+    Raises:
+        UnknownNameError: no such split.
+        EarthReasonError: `empty_share` is no share.
+    """
+    jobs = [(seed, split, index, size, empty_share) for split, count in counts.items() for index in range(count)]
+    if workers == 1:
+        yield from (generate_scene(*job) for job in jobs)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(generate_scene, *zip(*jobs, strict=True), chunksize=8)

@@ -1,0 +1,120 @@
+"""Write synthetic scenes in the layout of the official release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.files import atomic_path, refuse_taken
+from earthreason.masks.png import encode_mask_png
+from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, generate_scene
+
+OFFICIAL_COUNTS = {"train": 2371, "val": 1135, "test": 1928}
+_QUALITY = 92
+_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: scenes and empty targets by split."""
+
+    scenes: dict[str, int]
+    empty: dict[str, int]
+
+
+def split_counts(n: int) -> dict[str, int]:
+    """`n` scenes shared over the splits as in the official release.
+
+    Raises:
+        EarthReasonError: they do not fill three splits.
+    """
+    total = sum(OFFICIAL_COUNTS.values())
+    counts = {split: round(n * OFFICIAL_COUNTS[split] / total) for split in ("val", "test")}
+    counts = {"train": n - sum(counts.values()), **counts}
+    if min(counts.values()) < 1:
+        raise EarthReasonError(f"{n} scenes do not fill train, val and test; ask for at least 5")
+    return counts
+
+
+def write_release(
+    out: Path,
+    scenes: int | Mapping[str, int],
+    seed: int,
+    *,
+    workers: int = 1,
+    size: tuple[int, int] | None = (512, 512),
+    empty_share: float = EMPTY_SHARE,
+    progress: Callable[[int], object] | None = None,
+) -> Written:
+    """Write scenes as `out/{train,val,test}/{images,labels,QAs}`; the bytes do not depend on `workers`.
+
+    The folder appears when it is complete; an interrupted run leaves nothing.
+
+    Args:
+        out: must not exist, or be empty.
+        scenes: over all splits, shared as in the official release, or by split; a split without any gets no folder.
+        seed: of the set.
+        workers: processes.
+        size: height and width in pixels; None varies it.
+        empty_share: of scenes in which nothing answers the question.
+        progress: called with the number of scenes just finished.
+
+    Raises:
+        UnknownNameError: a split is not one of the three.
+        EarthReasonError: `out` is not empty, the scenes are too few or negative, or `empty_share` is no share.
+    """
+    refuse_taken(out)
+    wanted = split_counts(scenes) if isinstance(scenes, int) else scenes
+    for split, count in wanted.items():
+        if split not in SPLITS:
+            raise UnknownNameError("split", split, SPLITS)
+        if count < 0:
+            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes is 0 or more")
+    counts = {split: wanted[split] for split in SPLITS if wanted.get(split)}
+    if not counts:
+        raise EarthReasonError("there is no scene to write; ask for at least one of train, val or test")
+    empty = dict.fromkeys(counts, 0)
+    jobs = [
+        (seed, split, range(start, min(start + _CHUNK, count)), size, empty_share)
+        for split, count in counts.items()
+        for start in range(0, count, _CHUNK)
+    ]
+    with atomic_path(out) as folder:
+        for split in counts:
+            for part in ("images", "labels", "QAs"):
+                (folder / split / part).mkdir(parents=True)
+        with ProcessPoolExecutor(workers) as pool:
+            for (_, split, indices, *_), nothing in zip(
+                jobs, pool.map(_write_chunk, [folder] * len(jobs), *zip(*jobs, strict=True)), strict=True
+            ):
+                empty[split] += nothing
+                if progress is not None:
+                    progress(len(indices))
+    return Written(counts, empty)
+
+
+def _write_chunk(
+    folder: Path, seed: int, split: str, indices: range, size: tuple[int, int] | None, empty_share: float
+) -> int:
+    """Make and write some scenes of a split; return how many have an empty target."""
+    nothing = 0
+    for index in indices:
+        sample = generate_scene(seed, split, index, size, empty_share)
+        stem = sample.sample_id
+        sample.image.save(folder / split / "images" / f"{stem}.jpg", quality=_QUALITY)
+        (folder / split / "labels" / f"{stem}.png").write_bytes(encode_mask_png(sample.mask))
+        qa = {
+            "questions": sample.questions,
+            "answer": sample.answers,
+            "category": sample.category,
+            "ground_resolution": sample.ground_resolution,
+            "reasoning_type": sample.reasoning_type,
+            "source": sample.source,
+        }
+        (folder / split / "QAs" / f"{stem}.json").write_text(json.dumps(qa, indent=1), encoding="utf-8")
+        nothing += sample.is_empty
+    return nothing

@@ -1,0 +1,232 @@
+"""Compose a scene: ground, water, what it is about, what stands around, light and sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.synthetic import industry, shores, sport, transport  # noqa: F401  (they register their features)
+from earthreason.synthetic.canvas import Canvas
+from earthreason.synthetic.features import FEATURES, Feature
+from earthreason.synthetic.scene import CATEGORIES, Scene
+from earthreason.synthetic.shores import lay_bridge, lay_river, lay_sea
+from earthreason.synthetic.terrain import (
+    PALETTES,
+    Palette,
+    built_ground,
+    farmland,
+    lone_trees,
+    open_ground,
+    paint_roads,
+    scatter_buildings,
+    straight_path,
+    street_grid,
+)
+
+GSD_RANGE = (0.5, 30.0)
+SIDE_RANGE = (96, 4096)
+_RIVER_BESIDE = 0.4
+"""Of inland scenes with several targets: a river makes one of them the nearest to water, the first to be flooded."""
+_TRIES = 12
+_SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
+# What a category brings with it, so that a scene without a lake gets no dam.
+_BRINGS = {"bridge": {"river"}, "dam": {"river", "lake"}}
+
+
+def render_scene(
+    rng: np.random.Generator,
+    category: str,
+    *,
+    size: tuple[int, int] = (512, 512),
+    gsd: float | None = None,
+    instances: int | None = None,
+    include: bool = True,
+    exclude: Collection[str] = (),
+) -> Scene:
+    """Draw a scene about one category.
+
+    Args:
+        rng: the only source of chance: the same state gives the same bytes.
+        category: one of `CATEGORIES`.
+        size: height and width, pixels.
+        gsd: metres per pixel; by default what shows the category well, from 0.5 to 30.
+        instances: how many of the category, where it can repeat and there is room; by default drawn.
+        include: False draws the surroundings the category is found in, without any of it.
+        exclude: categories that must not appear beside it.
+
+    Returns:
+        The picture with every object in it; those of `CATEGORIES` do not overlap.
+
+    Raises:
+        UnknownNameError: no such category.
+        EarthReasonError: a side is out of bounds.
+    """
+    if category not in FEATURES:
+        raise UnknownNameError("category", category, CATEGORIES)
+    if not all(SIDE_RANGE[0] <= side <= SIDE_RANGE[1] for side in size):
+        raise EarthReasonError(f"a scene has sides from {SIDE_RANGE[0]} to {SIDE_RANGE[1]} px, not {size[0]}x{size[1]}")
+    feature = FEATURES[category]
+    unwanted = set(exclude) | (set() if include else {category})
+    for attempt in range(_TRIES):
+        scene = _compose(rng, feature, size, gsd, instances, include, unwanted, 0.93**attempt)
+        kinds = {thing.kind for thing in scene.objects}
+        if (category in kinds) == include and not kinds & (set(exclude) - {category}):
+            return scene
+    raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
+
+
+def _compose(
+    rng: np.random.Generator,
+    feature: Feature,
+    size: tuple[int, int],
+    gsd: float | None,
+    instances: int | None,
+    include: bool,
+    unwanted: set[str],
+    shrink: float,
+) -> Scene:
+    several = feature.repeat > 1 and rng.random() < 0.8
+    count = instances or int(rng.integers(2 if several else 1, feature.repeat + 1))
+    count = min(count, max(feature.repeat, 1))
+    crowd = count**0.4
+    metres = rng.uniform(*feature.metres)
+    extent = rng.uniform(*feature.share) * min(size) * shrink / crowd
+    if gsd is None:
+        gsd = round(float(np.clip(metres / extent, *GSD_RANGE)), 2)
+    canvas = Canvas(rng, size[0], size[1], gsd)
+    palette = PALETTES[int(rng.integers(len(PALETTES)))]
+    setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
+    _lay_ground(canvas, palette, setting)
+    _lay_water_and_main(canvas, palette, feature, setting, count, include, unwanted, metres)
+    _add_companions(canvas, palette, feature, setting, unwanted)
+    _furnish(canvas, palette, setting)
+    return Scene(_expose(canvas), gsd, setting, canvas.objects())
+
+
+def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
+    if setting == "farmland":
+        farmland(c, p)
+    elif setting in ("urban", "industrial"):
+        built_ground(c, p, 0.75)
+    elif setting == "suburban":
+        built_ground(c, p, 0.35)
+    else:
+        open_ground(c, p, 0.2 if setting == "airport" else 0.4)
+
+
+def _lay_water_and_main(
+    c: Canvas,
+    p: Palette,
+    feature: Feature,
+    setting: str,
+    count: int,
+    include: bool,
+    unwanted: set[str],
+    metres: float,
+) -> None:
+    sea = None
+    several_inland = count > 1 and not feature.water and setting != "coast" and feature.category != "river"
+    if several_inland and "river" not in unwanted and c.rng.random() < _RIVER_BESIDE:
+        lay_river(c, p, float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd)
+    if setting == "coast":
+        sea = lay_sea(c, p, c.rng.uniform(*_SEA_SHARE.get(feature.water, (0.2, 0.4))))
+    if feature.water == "river" and "river" not in unwanted:
+        path, width = lay_river(c, p, metres if feature.category == "river" else 0.6 * metres)
+        if feature.category == "bridge" and include:
+            for where in (0.5, 0.28, 0.72)[: max(1, count)]:
+                lay_bridge(c, p, path, width, where)
+    elif include and feature.painter is not None:
+        if feature.water == "open sea":
+            assert sea is not None
+            c.reserved |= ~sea
+        elif sea is not None and not feature.water:
+            c.reserved |= sea
+        _place(c, p, feature, count, metres)
+    if sea is not None:
+        c.reserved |= sea
+    if feature.water == "dam" and not include and "lake" not in unwanted:
+        _place(c, p, FEATURES["lake"], 1, 0.5 * c.side * c.gsd)
+
+
+def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -> None:
+    assert feature.painter is not None
+    turn = float(c.rng.uniform(0, np.pi))
+    for k in range(count):
+        # The first has the wished size; the others differ, so that one of them is the largest.
+        radius = c.px(metres) / 2 * (1.0 if k == 0 else float(c.rng.uniform(0.6, 1.05)))
+        radius = min(radius, 0.5 * feature.share[1] * c.side)
+        if feature.water in ("beach", "sea"):
+            spot = c.find_spot(1, angle=turn) or c.find_spot(0)
+        elif radius >= 0.45 * c.side:  # it goes beyond the picture, so it only needs a middle
+            spot = c.find_spot(0.3 * c.side, angle=None)
+        else:
+            aligned = turn + float(c.rng.normal(0, 0.06)) if c.rng.random() < 0.75 else None
+            spot = c.find_spot(radius, angle=aligned)
+        if spot is None:
+            continue
+        before = len(c.kinds)
+        feature.painter(c, p, type(spot)(spot.x, spot.y, radius, spot.angle))
+        if len(c.kinds) > before:
+            c.reserve(c.whole(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
+
+
+def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
+    """Two to four other categories that belong here and can be seen at this scale."""
+    candidates = [
+        f
+        for f in FEATURES.values()
+        if setting in f.settings
+        and f.category != main.category
+        and not ({f.category} | _BRINGS.get(f.category, set())) & unwanted
+        and f.painter is not None
+        and f.water in ("", "sea")
+        and c.px(f.metres[1]) >= 16
+        and c.px(f.metres[0]) <= 0.42 * c.side
+    ]
+    wanted = int(c.rng.integers(2, 5))
+    for index in c.rng.permutation(len(candidates))[:wanted]:
+        f = candidates[index]
+        low, high = max(f.metres[0], 16 * c.gsd), min(f.metres[1], 0.42 * c.side * c.gsd)
+        if f.water == "sea" and "sea" not in c.kinds:
+            continue
+        _place(c, p, f, int(c.rng.integers(1, min(f.repeat, 2) + 1)), float(c.rng.uniform(low, max(low, high))))
+
+
+def _furnish(c: Canvas, p: Palette, setting: str) -> None:
+    """Roads, houses and trees where there is room."""
+    angle = float(c.rng.uniform(0, np.pi / 2))
+    area = c.width * c.height * c.gsd**2 / 1e6  # km²
+    if setting in ("urban", "suburban"):
+        block = float(np.clip(c.px(110 if setting == "urban" else 85), c.side / 9, c.side / 1.6))
+        street_grid(c, block, angle, 9.0 if setting == "urban" else 7.0)
+        low, high = (18, 55) if setting == "urban" else (9, 17)
+        scatter_buildings(c, int(np.clip(area * 1500, 14, 130)), low, high, 14 if setting == "urban" else 6, angle)
+        lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
+    elif setting == "industrial":
+        paint_roads(c, [straight_path(c), straight_path(c)], 9)
+        scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
+        lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
+    else:
+        for _ in range(int(c.rng.integers(1, 3))):
+            paint_roads(c, [straight_path(c, 0.06)], 7, paved=bool(c.rng.random() < 0.7))
+        scatter_buildings(c, int(c.rng.integers(0, 7)), 12, 28, 6, angle)
+        lone_trees(c, p, int(np.clip(area * 400, 10, 90)) if c.gsd < 4 else 0)
+
+
+def _expose(c: Canvas) -> np.ndarray:
+    """Haze, colour cast, blur and noise of a sensor: (height, width, 3) uint8."""
+    haze = (float(c.rng.uniform(0.0, 0.16)) * (0.6 + 0.8 * c.noise(c.side / 1.5, 2)))[..., None]
+    image = c.image * (255 * (1 - haze)) + np.array([199, 209, 219], np.float32) * haze
+    sharp = Image.fromarray(np.clip(image, 0, 255, out=image).astype(np.uint8))
+    centre = float(c.rng.uniform(4, 12))
+    soft = sharp.filter(ImageFilter.Kernel((3, 3), [0.4, 1, 0.4, 1, centre, 1, 0.4, 1, 0.4]))
+    cast = c.rng.normal(1, 0.025, 3)
+    gain, gamma = float(c.rng.uniform(0.95, 1.15)), float(c.rng.uniform(0.9, 1.1))
+    levels = np.arange(256) / 255
+    curves = [np.clip(levels * gain * channel, 0, 1) ** gamma * 255 for channel in cast]
+    toned = np.asarray(soft.point(np.concatenate(curves).astype(np.uint8).tolist()))
+    noise = c.rng.standard_normal(toned.shape[:2], np.float32) * np.float32(c.rng.uniform(1.0, 4.0))
+    return np.clip(toned + noise.astype(np.int16)[..., None], 0, 255).astype(np.uint8)

@@ -1,0 +1,294 @@
+"""Water and what stands at it: lakes, rivers, islands, beaches, dams, bridges, piers; and woodland."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, rgb, smooth
+from earthreason.synthetic.features import feature
+from earthreason.synthetic.terrain import (
+    ASPHALT,
+    CONCRETE,
+    WHITE,
+    Palette,
+    blend,
+    canopy,
+    draw_car,
+    jitter,
+    paint_water,
+    river_path,
+)
+
+
+def _as_mask(c: Canvas, region: Region) -> np.ndarray:
+    mask = np.zeros((c.height, c.width), bool)
+    mask[region.rows, region.columns] = region.mask
+    return mask
+
+
+@feature("lake", (250, 2500), (0.35, 0.75), ("wild", "farmland", "suburban"), repeat=3)
+def lake(c: Canvas, p: Palette, spot: Spot) -> None:
+    region = c.region(c.blob(spot, 0.22, c.rng.uniform(1.0, 1.6)))
+    if not c.claim("lake", region):
+        return
+    mask = _as_mask(c, region)
+    c.fill(c.without(c.region(c.blob(spot, 0.1)), c.owner >= 0), p.grass, 0.02, 0.35)
+    paint_water(c, mask, p, max(2.0, spot.radius * 0.08))
+
+
+@feature("woodland", (200, 1500), (0.4, 0.75), ("farmland", "wild", "suburban"), repeat=3)
+def woodland(c: Canvas, p: Palette, spot: Spot) -> None:
+    outline = c.blob(spot, 0.2, c.rng.uniform(1.0, 1.5))
+    region = c.region(outline)
+    if not c.claim("woodland", region):
+        return
+    c.shade(outline, 12, 0.6)
+    canopy(c, region, p)
+
+
+def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
+    """A river across the picture; returns its line and its width in pixels."""
+    width = float(np.clip(c.px(metres), 0.05 * c.side, 0.16 * c.side))
+    path = river_path(c)
+    mask = np.zeros((c.height, c.width), bool)
+    for start in range(len(path) - 2):
+        part = c.stroke(path[start : start + 3], width * (1 + 0.25 * np.sin(start / 7.0)))
+        mask[part.rows, part.columns] |= part.mask
+    bank = smooth(mask.astype(np.float32), width * 0.35)
+    green = ~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)
+    canopy(c, c.whole(green), p)
+    paint_water(c, mask, p, width * 0.3)
+    region = c.whole(mask)
+    c.claim("river", region)
+    c.reserve(region, max(2.0, 0.25 * width))
+    return path, width
+
+
+def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
+    """A sea along one side with that share of the picture; returns its (height, width) mask."""
+    angle = c.rng.uniform(0, 2 * np.pi)
+    ys, xs = np.mgrid[0 : c.height, 0 : c.width].astype(np.float32)
+    ramp = (xs / c.width - 0.5) * np.float32(np.cos(angle)) + (ys / c.height - 0.5) * np.float32(np.sin(angle))
+    ramp += 0.22 * (c.noise(c.side / 1.6, 4) - 0.5)
+    mask: np.ndarray = ramp > np.quantile(ramp, 1 - share)
+    paint_water(c, mask, p, 0.05 * c.side, clear=True)
+    c.claim("sea", c.whole(mask))
+    return mask
+
+
+@feature("beach", (300, 1200), (0.6, 0.9), ("coast",), water="beach")
+def beach(c: Canvas, p: Palette, spot: Spot) -> None:
+    sea = _sea(c)
+    breadth = max(5.0, 0.075 * c.side)
+    near = smooth(sea.astype(np.float32), breadth)
+    wobble = 0.1 * (c.noise(c.side / 5, 3) - 0.5)
+    strip = ~sea & (near > 0.16 + wobble) & ~c.reserved
+    region = c.whole(strip)
+    if not c.claim("beach", region):
+        return
+    sand = jitter(c, rgb("e3d3a8"), 0.02)
+    c.fill(region, sand, 0.025)
+    wet = strip & (near > 0.42)
+    c.fill(c.whole(wet), blend(sand, rgb("8a7a5c"), 0.4), 0.015)
+    dunes = strip & (near < 0.24) & (c.noise(12, 2) > 0.6)
+    c.fill(c.whole(dunes), blend(sand, p.grass, 0.5), 0.03)
+    foam = sea & (near < 0.6) & (c.noise(18, 3) > 0.42)
+    c.fill(c.whole(foam), rgb("f4f7f5"), 0.02, 0.85)
+    second = sea & (near > 0.7) & (near < 0.76) & (c.noise(30, 2) > 0.55)
+    c.fill(c.whole(second), rgb("eef4f2"), 0.02, 0.6)
+    if c.gsd < 2.5:
+        rows, columns = np.nonzero(strip & (near < 0.4))
+        for _ in range(min(60, rows.size // 80)):
+            i = int(c.rng.integers(rows.size))
+            shade = Spot(float(columns[i]), float(rows[i]), 1.5, 0)
+            colour = (rgb("d8453e"), rgb("3f7fc1"), WHITE, rgb("e0b93f"))[int(c.rng.integers(4))]
+            size = max(1.6, c.px(2.6))
+            dot = c.without(c.region(shade.ellipse(size, size, points=8)), ~strip)
+            c.fill(dot, colour, 0.0)
+
+
+def _sea(c: Canvas) -> np.ndarray:
+    return c.owner == c.kinds.index("sea") if "sea" in c.kinds else np.zeros((c.height, c.width), bool)
+
+
+@feature("island", (300, 2000), (0.3, 0.55), ("coast",), repeat=3, water="open sea")
+def island(c: Canvas, p: Palette, spot: Spot) -> None:
+    region = c.region(c.blob(spot, 0.2, c.rng.uniform(1.0, 1.5)))
+    if not c.claim("island", region):
+        return
+    mask = _as_mask(c, region)
+    halo = ~mask & (smooth(mask.astype(np.float32), max(3.0, 0.2 * spot.radius)) > 0.12)
+    c.fill(c.without(c.whole(halo), c.owner != c.kinds.index("sea")), rgb("86b8ad"), 0.01, 0.5)
+    c.fill(region, jitter(c, rgb("d9c9a0"), 0.02), 0.02)
+    inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * spot.radius)) > 0.82
+    ground = c.whole(inner & mask)
+    c.fill(ground, p.grass, 0.03)
+    wood = inner & mask & (c.noise(max(8.0, spot.radius / 2), 3) > 0.42)
+    canopy(c, c.whole(wood), p, max(2.5, c.px(9)))
+
+
+@feature("pier", (120, 320), (0.3, 0.5), ("coast",), repeat=3, water="sea")
+def pier(c: Canvas, p: Palette, spot: Spot) -> None:
+    sea = _sea(c)
+    near = smooth(sea.astype(np.float32), max(4.0, 0.08 * c.side))
+    shore = ~sea & (near > 0.3) & ~c.reserved
+    rows, columns = np.nonzero(shore)
+    slope_y, slope_x = np.gradient(near)
+    length = 1.5 * spot.radius
+    for _ in range(30):
+        if not rows.size:
+            return
+        i = int(c.rng.integers(rows.size))
+        root = np.array([columns[i], rows[i]], np.float64)
+        out = np.array([slope_x[rows[i], columns[i]], slope_y[rows[i], columns[i]]])
+        if np.linalg.norm(out) < 1e-6:
+            continue
+        out /= np.linalg.norm(out)
+        tip = root + out * length
+        if not (4 < tip[0] < c.width - 4 and 4 < tip[1] < c.height - 4) or not sea[int(tip[1]), int(tip[0])]:
+            continue
+        if _draw_pier(c, root, tip):
+            return
+
+
+def _draw_pier(c: Canvas, root: np.ndarray, tip: np.ndarray) -> bool:
+    out = (tip - root) / np.linalg.norm(tip - root)
+    across = np.array([-out[1], out[0]])
+    length = float(np.linalg.norm(tip - root))
+    width = max(3.0, c.px(9), 0.06 * length)
+    head = np.stack([tip - across * 0.13 * length, tip + across * 0.13 * length])
+    parts = [c.stroke(np.stack([root, tip]), width), c.stroke(head, width * 1.8)]
+    arms = []
+    if c.rng.random() < 0.6:  # berths on both sides
+        for t in (0.35, 0.55, 0.75):
+            middle = root + (tip - root) * t
+            arms.append(np.stack([middle - across * 0.1 * length, middle + across * 0.1 * length]))
+    parts += [c.stroke(arm, max(1.5, width * 0.45)) for arm in arms]
+    union = np.zeros((c.height, c.width), bool)
+    for part in parts:
+        union[part.rows, part.columns] |= part.mask
+    if (union & c.reserved).any() or not c.claim("pier", c.whole(union)):
+        return False
+    offset = np.array(c.sun) * max(1.0, c.px(4))
+    for line, thick in ((np.stack([root, tip]), width), (head, width * 1.8)):
+        c.fill(c.without(c.stroke(line + offset, thick), union), (0.08, 0.14, 0.16), 0.0, 0.55)
+    deck = jitter(c, (rgb("b39b7a"), rgb("b9b6ae"), rgb("93816b"))[int(c.rng.integers(3))], 0.02)
+    c.fill(c.whole(union), deck, 0.03)
+    for t in np.linspace(0.02, 0.98, max(6, int(length / 5))):
+        middle = root + (tip - root) * t
+        c.line(
+            np.stack([middle - across * width / 2, middle + across * width / 2]), 0.7, blend(deck, (0, 0, 0), 0.4), 0.45
+        )
+    for k, arm in enumerate(arms):
+        for end in arm:
+            x, y = (end + out * max(2.5, c.px(5))).tolist()
+            boat = Spot(x, y, 1, float(np.arctan2(out[1], out[0])) + 0.1 * k)
+            size = max(4.0, c.px(11))
+            hull = c.region(boat.at([(size / 2, 0), (0.1 * size, -0.2 * size), (-size / 2, -0.16 * size),
+                                     (-size / 2, 0.16 * size), (0.1 * size, 0.2 * size)]))  # fmt: skip
+            c.fill(c.without(hull, union), WHITE, 0.0)
+    c.reserve(c.whole(union), max(3.0, 0.12 * length))
+    return True
+
+
+def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) -> bool:
+    """A road across a river at that share of its course, with a deck from bank to bank."""
+    i = int(np.clip(where * len(path), 3, len(path) - 4))
+    along = path[i + 2] - path[i - 2]
+    along = along / np.linalg.norm(along)
+    turn = c.rng.uniform(-0.3, 0.3)
+    across = np.array([-along[1] * np.cos(turn) - along[0] * np.sin(turn),
+                       along[0] * np.cos(turn) - along[1] * np.sin(turn)])  # fmt: skip
+    middle = path[i]
+    if not (0.08 * c.width < middle[0] < 0.92 * c.width and 0.08 * c.height < middle[1] < 0.92 * c.height):
+        return False
+    half = 0.82 * width
+    deck_width = max(5.0, c.px(14), 0.16 * width)
+    ends = np.stack([middle - across * half, middle + across * half])
+    reach = np.hypot(c.width, c.height)
+    deck = c.stroke(ends, deck_width)
+    taken = deck.mask & (c.owner[deck.rows, deck.columns] >= 0)
+    if any(c.kinds[n] not in ("river", "road") for n in np.unique(c.owner[deck.rows, deck.columns][taken])):
+        return False
+    river = c.kinds.index("river")
+    on_river = c.owner == river
+    for sign in (-1, 1):
+        t = np.linspace(0, 1, 12)[:, None]
+        bend = c.rng.uniform(-0.12, 0.12) * reach * t**2
+        road = middle + sign * across * (half * 0.9 + t * reach) + bend * along
+        region = c.without(c.stroke(road, deck_width * 0.8), on_river)
+        c.fill(region, jitter(c, ASPHALT, 0.02), 0.015)
+        c.claim("road", c.without(region, c.owner >= 0))
+        c.reserve(region, 1)
+    offset = np.array(c.sun) * max(1.5, c.px(9))
+    shadow = c.stroke(ends + offset, deck_width)
+    c.fill(c.without(shadow, ~on_river), (0.07, 0.11, 0.12), 0.0, 0.6)
+    number = len(c.kinds)
+    c.kinds.append("bridge")  # a bridge is seen over the river, so it takes the river's pixels
+    c.owner[deck.rows, deck.columns][deck.mask] = number
+    c.fill(deck, jitter(c, CONCRETE, 0.03), 0.012)
+    c.line(ends, deck_width * 0.66, jitter(c, ASPHALT, 0.02), 1.0)
+    c.line(ends, max(0.8, c.px(0.4)), WHITE, 0.7)
+    for t in np.linspace(0.1, 0.9, max(2, int(half * 2 / max(8.0, c.px(30))))):
+        at = ends[0] + (ends[1] - ends[0]) * t
+        c.line(np.stack([at - along * deck_width * 0.52, at + along * deck_width * 0.52]), 1.0, rgb("87847c"), 0.7)
+    if c.gsd < 2:
+        angle = float(np.arctan2(across[1], across[0]))
+        reserved, c.reserved = c.reserved, np.zeros_like(c.reserved)
+        for t in c.rng.uniform(0.1, 0.9, 4):
+            at = ends[0] + (ends[1] - ends[0]) * t + along * deck_width * 0.17
+            draw_car(c, Spot(float(at[0]), float(at[1]), 2, angle))
+        c.reserved = reserved
+    c.reserve(deck, 2)
+    return True
+
+
+feature("river", (60, 400), (0.6, 1.0), ("wild", "farmland", "suburban"), water="river")(None)
+feature("bridge", (90, 600), (0.3, 0.6), ("farmland", "suburban", "urban", "wild"), repeat=2, water="river")(None)
+
+
+@feature("dam", (200, 700), (0.35, 0.6), ("wild",), water="dam")
+def dam(c: Canvas, p: Palette, spot: Spot) -> None:
+    """A curved wall across a valley: reservoir above, spillway and river below."""
+    length = 1.5 * spot.radius
+    centre = Spot(spot.x, spot.y, spot.radius, spot.angle)
+    reservoir = c.blob(replace(centre.moved(-1.25 * length, 0), radius=1.35 * length), 0.14, 1.1)
+    wet = _as_mask(c, c.region(reservoir))
+    ys, xs = np.mgrid[0 : c.height, 0 : c.width]
+    down = (xs - spot.x) * np.cos(centre.angle) + (ys - spot.y) * np.sin(centre.angle)
+    side = -(xs - spot.x) * np.sin(centre.angle) + (ys - spot.y) * np.cos(centre.angle)
+    crest = 0.2 * length * (1 - (2 * side / length) ** 2)  # the wall bends upstream
+    throat = (np.abs(side) < 0.47 * length) & (down < 0) & (down > -0.75 * length)
+    wet = (wet | throat) & (down < -crest)
+    thick = max(3.5, c.px(16), 0.075 * length)
+    wall = (np.abs(side) < 0.52 * length) & (down >= -crest) & (down < -crest + thick)
+    slope = (np.abs(side) < 0.44 * length) & (down >= -crest + thick) & (down < -crest + 2.1 * thick)
+    dam_region = c.whole(wall | slope)
+    if dam_region.area < 24:
+        return
+    valley = np.abs(side) < (0.62 + 0.25 * c.noise(c.side / 4, 2)) * length
+    rock = valley & (down > -0.2 * length) & (down < 0.5 * length) & ~wet
+    c.fill(c.whole(rock), blend(p.soil, p.dry, 0.5), 0.04, 0.75)
+    stream_path = centre.at(
+        [(t * 3 * length, 0.16 * length * np.sin(2.2 * t + 0.4) * t) for t in np.linspace(0.02, 1, 30)]
+    )
+    stream = _as_mask(c, c.stroke(stream_path, 0.2 * length)) & (down > -crest + thick) & ~slope
+    paint_water(c, wet, p, max(2.0, 0.1 * length))
+    paint_water(c, stream, p, max(2.0, 0.05 * length))
+    c.claim("lake", c.whole(wet))
+    c.claim("river", c.whole(stream & ~wall))
+    c.claim("dam", dam_region)
+    c.fill(c.whole(slope), jitter(c, rgb("a19d93"), 0.02), 0.025)
+    for k in np.linspace(-0.4, 0.4, 9):
+        joint = centre.at([(-0.1 * length, k * length), (2 * thick, k * length)])
+        c.line(joint, 1.0, rgb("7f7b72"), 0.6, c.whole(slope))
+    c.fill(c.whole(wall), jitter(c, rgb("cfccc3"), 0.02), 0.012)
+    arc = [(-0.2 * length * (1 - (2 * s) ** 2) + thick * 0.5, s * length) for s in np.linspace(-0.5, 0.5, 24)]
+    c.line(centre.at(arc), max(1.5, thick * 0.35), rgb("77756f"), 1.0)
+    spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)
+    c.fill(c.whole(spill), rgb("edf3f2"), 0.05, 0.85)
+    c.reserve(c.whole(wet | wall | slope | stream), 3)
+    hills = ~wet & ~rock & ~stream & ~wall & ~slope & ~c.reserved & (c.noise(c.side / 5, 4) > 0.47)
+    canopy(c, c.whole(hills), p)

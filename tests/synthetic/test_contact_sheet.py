@@ -1,0 +1,10 @@
+from PIL import Image
+
+from earthreason.synthetic.contact_sheet import draw_contact_sheet
+from earthreason.synthetic.scene import CATEGORIES
+
+
+def test_the_sheet_has_a_cell_for_every_category(tmp_path):
+    with Image.open(draw_contact_sheet(tmp_path / "sheet.jpg", side=128, columns=7)) as sheet:
+        assert sheet.width == 7 * 128
+        assert sheet.height >= len(CATEGORIES) / 7 * 128
