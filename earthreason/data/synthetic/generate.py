@@ -16,10 +16,12 @@ from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
 EMPTY_SHARE = 0.12
-"""Of scenes in which nothing answers the question."""
-VARIED = ((512, 512), (512, 512), (512, 512), (512, 512), (640, 480), (400, 600), (256, 256), (300, 777), (128, 128),
-          (1024, 1024), (768, 1366), (2048, 2048))  # fmt: skip
-"""Heights and widths drawn from where no size is asked for; usually half a thousand pixels a side."""
+"""Share of the scenes in which nothing answers the question."""
+_USUAL = ((512, 512), (512, 512), (512, 512), (512, 512))
+_SMALL = ((640, 480), (400, 600), (256, 256), (300, 777), (128, 128))
+_LARGE = ((1024, 1024), (768, 1366), (2048, 2048))
+VARIED = (*_USUAL, *_SMALL, *_LARGE)
+"""Heights and widths to draw from if no size is given; a third of the scenes have 512 px a side."""
 
 
 def generate_scene(

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from earthreason.data.synthetic.phrases import PHRASES
-from earthreason.data.synthetic.scene import Scene, SceneObject
+from earthreason.data.synthetic.scene import RenderedScene, SceneObject
 
 QUESTIONS, ANSWERS = 6, 3
 MARGIN = 1.2
@@ -188,7 +188,7 @@ class Target:
     reason: str = ""
 
 
-def choose_target(rng: np.random.Generator, scene: Scene, category: str) -> Target:
+def choose_target(rng: np.random.Generator, scene: RenderedScene, category: str) -> Target:
     """Pick one of the ways to ask that this scene allows without ambiguity.
 
     Args:
@@ -247,7 +247,7 @@ def _cut_off(thing: SceneObject) -> bool:
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
-def _landmarks(scene: Scene, category: str) -> list[tuple[str, np.ndarray]]:
+def _landmarks(scene: RenderedScene, category: str) -> list[tuple[str, np.ndarray]]:
     """Things to measure from, in words that name no category."""
     found = []
     water = [thing.mask for thing in scene.objects if thing.kind in _WATER]
@@ -269,7 +269,7 @@ def _closest(things: list[SceneObject], landmark: np.ndarray) -> SceneObject | N
     return things[first]
 
 
-def _nearest(rng: np.random.Generator, scene: Scene, things: list[SceneObject], category: str) -> Target | None:
+def _nearest(rng: np.random.Generator, scene: RenderedScene, things: list[SceneObject], category: str) -> Target | None:
     landmarks = _landmarks(scene, category)
     if not landmarks:
         return None
@@ -290,9 +290,13 @@ def _direction(rng: np.random.Generator, things: list[SceneObject]) -> Target | 
     return Target(chosen.mask, "spatial relation", _DIRECTION, {"direction": direction}, f"farthest to the {direction}")
 
 
-def _condition(rng: np.random.Generator, scene: Scene, things: list[SceneObject], category: str) -> Target | None:
-    stories = {"the water": (_FLOOD, "that rising water reaches first"), "the dense trees": (_FIRE, (
-        "that a blaze among the trees reaches first"))}  # fmt: skip
+def _condition(
+    rng: np.random.Generator, scene: RenderedScene, things: list[SceneObject], category: str
+) -> Target | None:
+    stories = {
+        "the water": (_FLOOD, "that rising water reaches first"),
+        "the dense trees": (_FIRE, "that a blaze among the trees reaches first"),
+    }
     landmarks = _landmarks(scene, category)
     if not landmarks:
         return None

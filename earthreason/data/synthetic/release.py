@@ -19,7 +19,7 @@ _CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenRelease:
     """What was written: scenes and empty targets by split."""
 
     scenes: dict[str, int]
@@ -49,7 +49,7 @@ def write_release(
     size: tuple[int, int] | None = (512, 512),
     empty_share: float = EMPTY_SHARE,
     progress: Callable[[int], object] | None = None,
-) -> Written:
+) -> WrittenRelease:
     """Write scenes as `out/{train,val,test}/{images,labels,QAs}`; the bytes do not depend on `workers`.
 
     The folder appears when it is complete; an interrupted run leaves nothing.
@@ -94,7 +94,7 @@ def write_release(
                 empty[split] += nothing
                 if progress is not None:
                     progress(len(indices))
-    return Written(counts, empty)
+    return WrittenRelease(counts, empty)
 
 
 def _write_chunk(

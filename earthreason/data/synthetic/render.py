@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 from earthreason.data.synthetic import industry, shores, sport, transport  # noqa: F401  (they register their features)
 from earthreason.data.synthetic.canvas import Canvas
 from earthreason.data.synthetic.features import FEATURES, Feature
-from earthreason.data.synthetic.scene import CATEGORIES, Scene
+from earthreason.data.synthetic.scene import CATEGORIES, RenderedScene
 from earthreason.data.synthetic.shores import lay_bridge, lay_river, lay_sea
 from earthreason.data.synthetic.terrain import (
     PALETTES,
@@ -45,7 +45,7 @@ def render_scene(
     instances: int | None = None,
     include: bool = True,
     exclude: Collection[str] = (),
-) -> Scene:
+) -> RenderedScene:
     """Draw a scene about one category.
 
     Args:
@@ -87,7 +87,7 @@ def _compose(
     include: bool,
     unwanted: set[str],
     shrink: float,
-) -> Scene:
+) -> RenderedScene:
     several = feature.repeat > 1 and rng.random() < 0.8
     count = instances or int(rng.integers(2 if several else 1, feature.repeat + 1))
     count = min(count, max(feature.repeat, 1))
@@ -103,7 +103,7 @@ def _compose(
     _lay_water_and_main(canvas, palette, feature, setting, count, include, unwanted, metres)
     _add_companions(canvas, palette, feature, setting, unwanted)
     _furnish(canvas, palette, setting)
-    return Scene(_expose(canvas), gsd, setting, canvas.objects())
+    return RenderedScene(_expose(canvas), gsd, setting, canvas.objects())
 
 
 def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:

@@ -65,7 +65,7 @@ class SceneObject:
 
 
 @dataclass(frozen=True)
-class Scene:
+class RenderedScene:
     """A rendered scene.
 
     Attributes:

@@ -186,8 +186,9 @@ def _draw_pier(c: Canvas, root: np.ndarray, tip: np.ndarray) -> bool:
             x, y = (end + out * max(2.5, c.px(5))).tolist()
             boat = Spot(x, y, 1, float(np.arctan2(out[1], out[0])) + 0.1 * k)
             size = max(4.0, c.px(11))
-            hull = c.region(boat.at([(size / 2, 0), (0.1 * size, -0.2 * size), (-size / 2, -0.16 * size),
-                                     (-size / 2, 0.16 * size), (0.1 * size, 0.2 * size)]))  # fmt: skip
+            right = [(0.1 * size, -0.2 * size), (-size / 2, -0.16 * size)]
+            left = [(-size / 2, 0.16 * size), (0.1 * size, 0.2 * size)]
+            hull = c.region(boat.at([(size / 2, 0), *right, *left]))
             c.fill(c.without(hull, union), WHITE, 0.0)
     c.reserve(c.whole(union), max(3.0, 0.12 * length))
     return True
@@ -199,8 +200,8 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     along = path[i + 2] - path[i - 2]
     along = along / np.linalg.norm(along)
     turn = c.rng.uniform(-0.3, 0.3)
-    across = np.array([-along[1] * np.cos(turn) - along[0] * np.sin(turn),
-                       along[0] * np.cos(turn) - along[1] * np.sin(turn)])  # fmt: skip
+    cos, sin = np.cos(turn), np.sin(turn)
+    across = np.array([-along[1] * cos - along[0] * sin, along[0] * cos - along[1] * sin])
     middle = path[i]
     if not (0.08 * c.width < middle[0] < 0.92 * c.width and 0.08 * c.height < middle[1] < 0.92 * c.height):
         return False

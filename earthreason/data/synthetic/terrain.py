@@ -25,13 +25,34 @@ class Palette:
 
 
 PALETTES = (
-    Palette(rgb("66764a"), rgb("8b8560"), rgb("93806a"), rgb("334a2b"), rgb("47625f"), rgb("223f48"),
-            (rgb("6f8548"), rgb("8f9a5a"), rgb("a39a6c"), rgb("857459"), rgb("566f3c"), rgb("b0a67c"))),
-    Palette(rgb("857c5b"), rgb("a89672"), rgb("b39b78"), rgb("55603c"), rgb("4f7478"), rgb("2a5560"),
-            (rgb("7f8a4e"), rgb("b09e74"), rgb("c2ae86"), rgb("94835f"), rgb("6b7c46"), rgb("a08d68"))),
-    Palette(rgb("56703c"), rgb("77804a"), rgb("9a6f50"), rgb("25431f"), rgb("546a52"), rgb("2f4a40"),
-            (rgb("5f8a3a"), rgb("79984a"), rgb("8a7a4c"), rgb("a0714f"), rgb("4a7a33"), rgb("93a55c"))),
-)  # fmt: skip
+    Palette(
+        grass=rgb("66764a"),
+        dry=rgb("8b8560"),
+        soil=rgb("93806a"),
+        tree=rgb("334a2b"),
+        water=rgb("47625f"),
+        deep=rgb("223f48"),
+        crops=(rgb("6f8548"), rgb("8f9a5a"), rgb("a39a6c"), rgb("857459"), rgb("566f3c"), rgb("b0a67c")),
+    ),
+    Palette(
+        grass=rgb("857c5b"),
+        dry=rgb("a89672"),
+        soil=rgb("b39b78"),
+        tree=rgb("55603c"),
+        water=rgb("4f7478"),
+        deep=rgb("2a5560"),
+        crops=(rgb("7f8a4e"), rgb("b09e74"), rgb("c2ae86"), rgb("94835f"), rgb("6b7c46"), rgb("a08d68")),
+    ),
+    Palette(
+        grass=rgb("56703c"),
+        dry=rgb("77804a"),
+        soil=rgb("9a6f50"),
+        tree=rgb("25431f"),
+        water=rgb("546a52"),
+        deep=rgb("2f4a40"),
+        crops=(rgb("5f8a3a"), rgb("79984a"), rgb("8a7a4c"), rgb("a0714f"), rgb("4a7a33"), rgb("93a55c")),
+    ),
+)
 ASPHALT, CONCRETE, WHITE, TRACK = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2"), rgb("8f5a45")
 ROOFS = (rgb("8c5543"), rgb("7d7672"), rgb("a3a09a"), rgb("6d5f58"), rgb("b9b4a8"), rgb("95705b"), rgb("56585c"))
 CARS = (rgb("d8d8d8"), rgb("2a2b2e"), rgb("8a8d91"), rgb("8d2f2b"), rgb("30507d"), rgb("efefef"), rgb("5c5f63"))
