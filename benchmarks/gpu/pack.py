@@ -51,11 +51,18 @@ class Machine:
     def needs(self, requirement: Requirement, extra: str = "") -> bool:
         """Whether a requirement holds there, asked for by an extra or by none, and is not met yet."""
         facts = {
-            "python_version": self.python, "python_full_version": f"{self.python}.0",
-            "implementation_name": "cpython", "implementation_version": f"{self.python}.0",
-            "platform_python_implementation": "CPython", "platform_machine": "x86_64", "platform_system": "Linux",
-            "platform_release": "", "platform_version": "", "sys_platform": "linux", "os_name": "posix",
-        }  # fmt: skip
+            "python_version": self.python,
+            "python_full_version": f"{self.python}.0",
+            "implementation_name": "cpython",
+            "implementation_version": f"{self.python}.0",
+            "platform_python_implementation": "CPython",
+            "platform_machine": "x86_64",
+            "platform_system": "Linux",
+            "platform_release": "",
+            "platform_version": "",
+            "sys_platform": "linux",
+            "os_name": "posix",
+        }
         if requirement.marker is not None and not requirement.marker.evaluate({**facts, "extra": extra}):
             return False
         return canonicalize_name(requirement.name) not in self.packages
@@ -199,10 +206,10 @@ def fetch(requirement: Requirement, folder: Path, machine: Machine) -> Wheel:
         if version and (wheel.name, wheel.version) == (name, Version(version)) and zipfile.is_zipfile(wheel.path):
             return wheel
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-                   "--python-version", machine.python, "--implementation", "cp",
-                   *(word for platform in machine.platforms for word in ("--platform", platform)),
-                   "--dest", temporary, wanted]  # fmt: skip
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        target = ["--python-version", machine.python, "--implementation", "cp"]
+        target += [word for platform in machine.platforms for word in ("--platform", platform)]
+        command = [*pip, *target, "--dest", temporary, wanted]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         arrived = sorted(Path(temporary).glob("*.whl"))
         if done.returncode or not arrived:
@@ -234,10 +241,8 @@ def check_size(root: Path, out: Path, limit_mib: float) -> None:
     tree = {path: path.lstat().st_size for path in _tree(root) if path.is_file()}
     packed = {path.resolve(): path.stat().st_size for path in out.rglob("*") if path.is_file()}
     both = {**tree, **packed}
-    total = sum(both.values()) / _MIB
-    print(f"packed {sum(packed.values()) / _MIB:.2f} MiB + working tree "
-          f"{sum(size for path, size in tree.items() if path not in packed) / _MIB:.2f} MiB "
-          f"= {total:.2f} MiB of {limit_mib:g} MiB")  # fmt: skip
+    total, ours = sum(both.values()) / _MIB, sum(packed.values()) / _MIB
+    print(f"packed {ours:.2f} MiB + working tree {total - ours:.2f} MiB = {total:.2f} MiB of {limit_mib:g} MiB")
     if total > limit_mib:
         largest = sorted(both, key=lambda path: -both[path])[:3]
         named = ", ".join(f"{_short(path, root)} ({both[path] / _MIB:.2f} MiB)" for path in largest)

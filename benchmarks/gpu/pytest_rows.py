@@ -18,7 +18,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         message = str(getattr(getattr(report.longrepr, "reprcrash", None), "message", report.longrepr))[:300]
     elif report.skipped and isinstance(report.longrepr, tuple):
         message = report.longrepr[2]
-    row = {"test": report.nodeid.rpartition("/")[2], "outcome": report.outcome, "seconds": round(report.duration, 2),
-           "message": message}  # fmt: skip
+    row = {
+        "test": report.nodeid.rpartition("/")[2],
+        "outcome": report.outcome,
+        "seconds": round(report.duration, 2),
+        "message": message,
+    }
     with Path(os.environ["EARTHREASON_TEST_ROWS"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

@@ -41,10 +41,16 @@ def main(context: Context) -> None:
     predict_rows(predictor, rows, "first", context.work / "preds.json", {"model": "random"}, BATCH)
     seconds = time.perf_counter() - began
     context.row(
-        images=len(rows), side=rows[0]["width"], dtype="bfloat16", batch=BATCH, seconds=round(seconds, 2),
-        images_per_s=round(len(rows) / seconds, 1), model_images_per_s=round(1000 * len(images) / alone, 1),
-        compiled=False, threads=torch.get_num_threads(),
-    )  # fmt: skip
+        images=len(rows),
+        side=rows[0]["width"],
+        dtype="bfloat16",
+        batch=BATCH,
+        seconds=round(seconds, 2),
+        images_per_s=round(len(rows) / seconds, 1),
+        model_images_per_s=round(1000 * len(images) / alone, 1),
+        compiled=False,
+        threads=torch.get_num_threads(),
+    )
 
 
 if __name__ == "__main__":

@@ -120,8 +120,13 @@ def _measure(
     except torch.OutOfMemoryError:
         context.row(**facts, error="out of memory")
         return
-    context.row(**facts, mean_logit=round(mean, 5), **speed_of(milliseconds, batch, flops, ceiling),
-                peak_mib=peak and round(peak), weights_mib=round(weights_mib(model)))  # fmt: skip
+    context.row(
+        **facts,
+        mean_logit=round(mean, 5),
+        **speed_of(milliseconds, batch, flops, ceiling),
+        peak_mib=peak and round(peak),
+        weights_mib=round(weights_mib(model)),
+    )
 
 
 def speed_of(milliseconds: float, batch: int, flops: float, ceiling: float | None) -> dict[str, float | None]:
@@ -135,10 +140,12 @@ def speed_of(milliseconds: float, batch: int, flops: float, ceiling: float | Non
     """
     rate = flops * batch / milliseconds / 1e9
     return {
-        "ms": round(milliseconds, 3), "images_per_s": round(1000 * batch / milliseconds, 2),
-        "gflop_per_image": round(flops / 1e9, 1), "tflops": round(rate, 2),
+        "ms": round(milliseconds, 3),
+        "images_per_s": round(1000 * batch / milliseconds, 2),
+        "gflop_per_image": round(flops / 1e9, 1),
+        "tflops": round(rate, 2),
         "share_of_ceiling": round(rate / ceiling, 4) if ceiling else None,
-    }  # fmt: skip
+    }
 
 
 def count_flops(model: SegEarthR1Model, inputs: Inputs, way: str) -> float:
@@ -161,7 +168,7 @@ def _captured(model: SegEarthR1Model, inputs: Inputs):  # noqa: ANN202
     return graph.replay
 
 
-def _profile(context: Context, model: SegEarthR1Model, of: str, batch: int) -> None:
+def _profile(context: Context, model: SegEarthR1Model, case: str, batch: int) -> None:
     from torch.profiler import ProfilerActivity, profile
 
     inputs = make_batch(model.config, batch, reply=False, device=context.device)
@@ -180,8 +187,13 @@ def _profile(context: Context, model: SegEarthR1Model, of: str, batch: int) -> N
 
     total = sum(map(spent, events))
     for event in sorted(events, key=spent, reverse=True)[:10]:
-        context.row(kernel=event.key[:90], ms=round(spent(event) / 1000, 3), calls=event.count,
-                    share=round(spent(event) / total, 4), of=of)  # fmt: skip
+        context.row(
+            kernel=event.key[:90],
+            ms=round(spent(event) / 1000, 3),
+            calls=event.count,
+            share=round(spent(event) / total, 4),
+            of=case,
+        )
 
 
 if __name__ == "__main__":

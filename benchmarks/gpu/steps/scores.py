@@ -51,9 +51,15 @@ def main(context: Context) -> None:
             interval = result.intervals["gIoU"]
             values = {key: result[key] for key in ("gIoU", "cIoU", "N-acc", "T-acc")}
             context.row(
-                set=name, count=len(decided), empties=sum(empty), threshold=round(value, 4), rule=kind,
-                low=interval.low, high=interval.high, **values,
-            )  # fmt: skip
+                set=name,
+                count=len(decided),
+                empties=sum(empty),
+                threshold=round(value, 4),
+                rule=kind,
+                low=interval.low,
+                high=interval.high,
+                **values,
+            )
         if all(empty) or not any(empty):
             continue
         has_mask = np.asarray([prediction.segmentation is not None for prediction in predictions])

@@ -52,9 +52,13 @@ def main(context: Context) -> None:
 
     began, total = time.perf_counter(), sum(scenes.counts.values())
     write_release(
-        context.work / str(folder), scenes.counts, scenes.seed, workers=max(1, usable_cores() - _SPARED),
-        size=(scenes.side, scenes.side), empty_share=scenes.empty_share,
-    )  # fmt: skip
+        context.work / str(folder),
+        scenes.counts,
+        scenes.seed,
+        workers=max(1, usable_cores() - _SPARED),
+        size=(scenes.side, scenes.side),
+        empty_share=scenes.empty_share,
+    )
     if context.name == "evaluation_scenes":
         load_dataset("earthreason", "sample", split="test")  # it is drawn when it is first asked for
     seconds = time.perf_counter() - began

@@ -29,6 +29,18 @@ _NAMES = {
     "validation_no_target_threshold": "threshold",
     "loss": "loss",
 }
+_TOY = [
+    "optim.minutes=0.2",
+    "validate_minutes=0.1",
+    "model.size=mini",
+    "optim.global_batch=4",
+    "optim.micro_batch=4",
+    "model.image_size=128",
+    "workers=1",
+    "validation_samples=4",
+    "log_every=1",
+]
+"""Changes to the configuration for a rehearsal."""
 
 
 def main(context: Context) -> None:
@@ -72,10 +84,7 @@ def _train(context: Context, scenes: Path, out: Path, changes: list[str]) -> int
     """Run the command that users run; its exit code."""
     minutes = max(0.05, (context.left - _RESERVE) / 60)
     changes = [f"data.data_dir={scenes}", f"optim.minutes={minutes:.4f}", *changes]
-    if context.toy:
-        changes += ["optim.minutes=0.2", "validate_minutes=0.1", "model.size=mini", "optim.global_batch=4",
-                    "optim.micro_batch=4", "model.image_size=128", "workers=1", "validation_samples=4",
-                    "log_every=1"]  # fmt: skip
+    changes += _TOY if context.toy else []
     config = ROOT / "configs" / "segearth_r1" / "tiny-gpu.yaml"
     command = [sys.executable, "-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
     return subprocess.run([*command, *changes], cwd=ROOT, check=False).returncode

@@ -61,9 +61,14 @@ def _measure(
     state = (sum(numbers) + 3 * sum(moving)) / 2**20  # a gradient and two moments
     peak = peak_mib(cuda)
     context.row(
-        **facts, ms=round(milliseconds, 2), samples_per_s=round(1000 * batch / milliseconds, 3), loss=float(losses[0]),
-        peak_mib=peak and round(peak), state_mib=round(state), activations_mib=peak and round(peak - state),
-    )  # fmt: skip
+        **facts,
+        ms=round(milliseconds, 2),
+        samples_per_s=round(1000 * batch / milliseconds, 3),
+        loss=float(losses[0]),
+        peak_mib=peak and round(peak),
+        state_mib=round(state),
+        activations_mib=peak and round(peak - state),
+    )
 
 
 if __name__ == "__main__":

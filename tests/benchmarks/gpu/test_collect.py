@@ -41,34 +41,51 @@ INFERENCE = [
     {"way": "reference", "dtype": "float32", "batch": 16, "error": "out of memory"},
     {"kernel": "void gemm<float | half>", "ms": 3.25, "calls": 24, "share": 0.18, "of": "ours, bfloat16, batch 8"},
 ]
+FROM_FILES = {"images": 200, "side": 1200, "dtype": "bfloat16", "batch": 8, "compiled": False}
+TRAINED = {"steps": 3000, "samples": 384000, "batch": 128, "precision": "bf16", "parameters": 7000000}
+SCORED = {"gIoU": 0.56, "low": 0.5, "high": 0.6, "N-acc": 0.7, "T-acc": 0.91}
 ROWS = {
     "environment": [CARD, {"ceiling": "matrix product", "dtype": "tf32", "tflops": 400.0}],
-    "gpu_tests": [{"test": "test_gpu.py::test_a", "outcome": "passed", "seconds": 1.2, "message": ""},
-                  {"test": "test_gpu.py::test_b", "outcome": "failed", "seconds": 0.1, "message": "1 | 2\n3"}],
+    "gpu_tests": [
+        {"test": "test_gpu.py::test_a", "outcome": "passed", "seconds": 1.2, "message": ""},
+        {"test": "test_gpu.py::test_b", "outcome": "failed", "seconds": 0.1, "message": "1 | 2\n3"},
+    ],
     "inference": INFERENCE,
-    "end_to_end": [{"images": 200, "side": 1200, "dtype": "bfloat16", "batch": 8, "seconds": 4.4, "images_per_s": 39.9,
-                    "model_images_per_s": 61.0, "compiled": False}],
+    "end_to_end": [{**FROM_FILES, "seconds": 4.4, "images_per_s": 39.9, "model_images_per_s": 61.0}],
     "training_step": [training("reference", 2, 4), training("ours", 2, 9, peak=30000)],
     "training_scenes": [{"set": "training_scenes", "scenes": 20000, "seconds": 160.0, "per_second": 125.0}],
-    "train_tiny": [{"minute": 0.5, "step": 350, "loss": 12.5, "gIoU": 0.2, "N-acc": 0.2, "T-acc": 0.95},
-                   {"minute": 1, "step": 700, "loss": 9.1, "gIoU": 0.41, "N-acc": 0.3, "T-acc": 0.95, "threshold": 0.4},
-                   {"steps": 3000, "samples": 384000, "seconds": 230, "samples_per_s": 1600, "wait_share": 0.02,
-                    "parameters": 7000000, "batch": 128, "precision": "bf16"}],
-    "scores": [{"set": "sample, test", "count": 100, "empties": 300, "gIoU": 0.56, "low": 0.5, "high": 0.6,
-                "rule": "chosen on validation", "N-acc": 0.7, "T-acc": 0.91},
-               {"set": "sample, test", "roc": [[0.0, 1.0], [0.75, 0.92], [0.85, 0.89], [1.0, 0.0]]}],
-}  # fmt: skip
+    "train_tiny": [
+        {"minute": 0.5, "step": 350, "loss": 12.5, "gIoU": 0.2, "N-acc": 0.2, "T-acc": 0.95},
+        {"minute": 1, "step": 700, "loss": 9.1, "gIoU": 0.41, "N-acc": 0.3, "T-acc": 0.95, "threshold": 0.4},
+        {**TRAINED, "seconds": 230, "samples_per_s": 1600, "wait_share": 0.02},
+    ],
+    "scores": [
+        {"set": "sample, test", "count": 100, "empties": 300, "rule": "chosen on validation", **SCORED},
+        {"set": "sample, test", "roc": [[0.0, 1.0], [0.75, 0.92], [0.85, 0.89], [1.0, 0.0]]},
+    ],
+}
+RUN = {
+    "kit": 1,
+    "rehearsal": False,
+    "device": "cuda",
+    "minutes": 9.0,
+    "started": "2026-11-27T02:00:00+00:00",
+    "seconds": 530.2,
+    "finished": True,
+    "commit": "abc123",
+    "packed_from": "def456",
+    "command": "python -m benchmarks.gpu run",
+}
 
 
 def write_results(folder, rows=ROWS, steps=STEPS, **facts):
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [{"name": name, "title": name.upper(), "status": "ok", "limit_s": 60, "seconds": 8.1, "reason": "",
-                "stderr": [], "rows": rows.get(name, []), **facts.pop(name, {})} for name in steps]  # fmt: skip
-    content = {"kit": 1, "rehearsal": False, "device": "cuda", "minutes": 9.0, "started": "2026-11-27T02:00:00+00:00",
-               "seconds": 530.2, "finished": True, "commit": "abc123",
-               "packed_from": "def456", "command": "python -m benchmarks.gpu run",
-               "steps": entries, **facts}  # fmt: skip
-    (folder / "results.json").write_text(json.dumps(content))
+    done = {"status": "ok", "limit_s": 60, "seconds": 8.1, "reason": "", "stderr": []}
+    entries = [
+        {"name": name, "title": name.upper(), **done, "rows": rows.get(name, []), **facts.pop(name, {})}
+        for name in steps
+    ]
+    (folder / "results.json").write_text(json.dumps({**RUN, "steps": entries, **facts}))
     return folder
 
 
@@ -142,8 +159,8 @@ def test_the_batch_of_the_goals_is_preferred_to_a_flattering_one():
 
 
 def test_without_that_batch_the_largest_of_both_counts():
-    rows = [row for batch, rate in ((1, 90), (4, 120)) for row in
-            (speed("reference", "bfloat16", batch, 40), speed("ours", "bfloat16", batch, rate))]  # fmt: skip
+    rows = [speed("reference", "bfloat16", 1, 40), speed("ours", "bfloat16", 1, 90)]
+    rows += [speed("reference", "bfloat16", 4, 40), speed("ours", "bfloat16", 4, 120)]
     assert verdicts(rows)[BFLOAT16] == ("3.000", "met")
 
 
@@ -152,8 +169,8 @@ def test_images_from_files_just_below_the_goal_miss_it():
 
 
 def test_training_steps_are_compared_at_the_largest_batch_of_both_without_checkpointing():
-    rows = [training("reference", 2, 4), training("ours", 2, 6), training("ours", 8, 20),
-            training("reference", 8, 4, True), training("ours", 8, 12, True)]  # fmt: skip
+    rows = [training("reference", 2, 4), training("ours", 2, 6), training("ours", 8, 20)]
+    rows += [training("reference", 8, 4, True), training("ours", 8, 12, True)]
     assert verdicts(training=rows)[STEP] == ("1.500", "missed")  # at batch 8 the reference checkpointed
 
 
@@ -213,9 +230,8 @@ def test_out_of_memory_is_told_in_its_row(page, full):
 
 
 def test_the_kernel_that_was_chosen_for_an_attention_is_listed(page, tmp_path):
-    rows = {"inference": [{"attention": "(2, 4, 9, 8) to 9", "mask": "none", "backend": "MATH", "dtype": "bfloat16",
-                           "calls": 3}]}  # fmt: skip
-    folder = write_results(tmp_path / "kernels", rows={**ROWS, **rows})
+    attention = {"attention": "(2, 4, 9, 8) to 9", "mask": "none", "backend": "MATH", "dtype": "bfloat16", "calls": 3}
+    folder = write_results(tmp_path / "kernels", rows={**ROWS, "inference": [attention]})
     assert cells(page(folder), "`(2, 4, 9, 8) to 9`") == ["`(2, 4, 9, 8) to 9`", "`none`", "bfloat16", "`MATH`", "3"]
 
 

@@ -38,8 +38,8 @@ def names_of(roots, wheels, packages=()):
 
 
 def test_what_a_wheel_needs_is_carried_and_what_that_needs_too(tmp_path):
-    wheels = [write_wheel(tmp_path, "a", requires=["b>=1"]), write_wheel(tmp_path, "b", requires=["c"]),
-              write_wheel(tmp_path, "c")]  # fmt: skip
+    needs = {"a": ["b>=1"], "b": ["c"], "c": []}
+    wheels = [write_wheel(tmp_path, name, requires=requires) for name, requires in needs.items()]
     assert names_of(["a"], wheels) == ["a", "b", "c"]
 
 
