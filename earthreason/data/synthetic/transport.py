@@ -1,4 +1,4 @@
-"""Places to move and to stop: airfields, helipads, stations, roundabouts, parking lots."""
+"""Draw transport: airfields, helipads, stations, roundabouts, parking lots."""
 
 from __future__ import annotations
 
