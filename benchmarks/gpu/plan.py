@@ -42,16 +42,16 @@ def _drawing_step(purpose: str, title: str, seconds: float, least: float) -> Pla
 
 PLAN = (
     _drawing_step("large", "Draw scenes of 1,200 px", 60, 10),
-    _drawing_step("evaluation", "Draw scenes to be judged by", 60, 10),
-    _drawing_step("training", "Draw scenes to train on", 240, 20),
-    PlannedStep("environment", "Card, versions and measured ceilings", 40, 10, 40, gpu=False),
-    PlannedStep("gpu_tests", "Tests that need a GPU", 110, 40, 120),
-    PlannedStep("inference", "Inference at full size", 80, 45, 60),
-    PlannedStep("training_step", "A training step at full size", 75, 45, 60),
-    PlannedStep("end_to_end", "Prediction from files to masks", 60, 40, 60, needs="scenes/large", quiet=True),
-    PlannedStep("compiled", "Inference at full size, compiled", 90, 50, 60),
-    PlannedStep("train_tiny", "SegEarth-R1 tiny, trained by the clock", 330, 120, 100, needs="scenes/training"),
-    PlannedStep("scores", "What tiny has learned", 60, 40, 60, needs="scenes/evaluation"),
+    _drawing_step("evaluation", "Draw scenes for evaluation", 60, 10),
+    _drawing_step("training", "Draw scenes for training", 240, 20),
+    PlannedStep("environment", "Record card and versions, and measure ceilings", 40, 10, 40, gpu=False),
+    PlannedStep("gpu_tests", "Run the tests that need a GPU", 110, 40, 120),
+    PlannedStep("inference", "Time inference at full size", 80, 45, 60),
+    PlannedStep("training_step", "Time a training step at full size", 75, 45, 60),
+    PlannedStep("end_to_end", "Predict from files to masks", 60, 40, 60, needs="scenes/large", quiet=True),
+    PlannedStep("compiled", "Time compiled inference at full size", 90, 50, 60),
+    PlannedStep("train_tiny", "Train SegEarth-R1 tiny for a fixed time", 330, 120, 100, needs="scenes/training"),
+    PlannedStep("scores", "Score SegEarth-R1 tiny", 60, 40, 60, needs="scenes/evaluation"),
 )
 
 

@@ -62,9 +62,9 @@ def run(
         for sign in before:
             signal.signal(sign, signal.SIG_IGN)  # what stops the steps is not stopped itself
         runner.stop("interrupted", "the run was interrupted")
-        print("interrupted; results.json has what was known", file=sys.stderr)
+        print("interrupted; results.json has what was recorded until then", file=sys.stderr)
     except BaseException:
-        runner.stop("interrupted", "the kit itself broke")
+        runner.stop("interrupted", "an error in the kit ended the run")
         raise
     finally:
         for sign, handler in before.items():
@@ -92,7 +92,7 @@ def _link_scenes(scenes: Path, work: Path, results: RunResults) -> None:
         if given is not None and given.is_dir():
             (work / "scenes").mkdir(exist_ok=True)
             (work / str(outcome.step.makes)).symlink_to(given.resolve(), target_is_directory=True)
-            outcome.status, outcome.reason = "skipped", f"drawn before, in {given}"
+            outcome.status, outcome.reason = "skipped", f"drawn earlier, in {given}"
 
 
 def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:

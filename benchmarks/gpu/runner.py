@@ -103,19 +103,19 @@ class Runner:
 
     def _kill_late(self, process: StepProcess) -> None:
         if (spent := time.monotonic() - process.began) > process.outcome.limit:
-            process.kill("timeout", f"killed after {spent:.0f} s, its limit or the end of the run")
+            process.kill("timeout", f"killed after {spent:.0f} s, at its limit or the end of the run")
 
     def _obstacle(self, step: PlannedStep) -> str:
         """Wait for what a step needs; return why it cannot run, or an empty string."""
         if step.gpu and self.device == "cuda" and not self._has_gpu():
-            return "no CUDA device was found; the step environment says more"
+            return "no CUDA device was found; see the step environment"
         least = _LEAST_REHEARSED if self.rehearse else step.least
         while self._must_wait(step):
             if self.left < least:
-                return f"what runs in the background was not done when {least:.0f} s were left"
+                return f"the steps in the background were not done when {least:.0f} s were left"
             self._tick()
         if step.needs is not None and not (self.work / step.needs).is_dir():
-            return f"{step.needs} was not made; the steps that draw scenes say why"
+            return f"{step.needs} was not made; see the steps that draw scenes"
         if self.left < least:
             return f"it needs {least:.0f} s, and {max(0, self.left):.0f} s were left"
         return ""

@@ -15,7 +15,7 @@ COLOURS = {"reference": "#999999", "ours": "#0072b2", "graphs": "#d55e00", "comp
 
 
 def draw_inference(figure: Figure, rows: list[Row]) -> bool:
-    """Draw bars of images a second: a panel for each precision, a group for each batch."""
+    """Draw bars of images per second: a panel for each precision, a group for each batch."""
     timed = [row for row in rows if number_at(row, "images_per_s") and number_at(row, "batch")]
     rates = {
         (row["dtype"], row["batch"], row["way"]): row["images_per_s"] for row in timed if row.get("dtype") in DTYPES
@@ -43,7 +43,7 @@ def draw_inference(figure: Figure, rows: list[Row]) -> bool:
         axis.tick_params(axis="x", length=0)
         axis.set_xlabel(f"batch, {LABELS.get(dtype, dtype)}")
         _style(axis, "y")
-    panels[0].set_ylabel("images a second")
+    panels[0].set_ylabel("images per second")
     panels[0].set_ylim(0, top * 1.08)
     bars = [Patch(color=COLOURS[way], label=LABELS[way]) for way in ways]
     figure.legend(handles=bars, loc="outside upper center", ncols=len(ways), frameon=False)

@@ -23,14 +23,14 @@ class Goal:
 
     Attributes:
         what: what the goal is about.
-        asked: figure to reach, as shown.
+        required: figure to reach, as shown.
         measured: figure reached, as shown; a dash if there is none.
         case: what it was measured on; a dash if nothing was measured.
         met: whether the goal was met; None if it was not run.
     """
 
     what: str
-    asked: str
+    required: str
     measured: str = DASH
     case: str = DASH
     met: bool | None = None
@@ -54,16 +54,16 @@ def judge_goals(inference: list[Row], end_to_end: list[Row], training: list[Row]
 def _inference_goals(rows: list[Row]) -> list[Goal]:
     """Judge our fastest precision against the reference in float32, then bfloat16 against bfloat16, and its memory."""
     goals = []
-    for what, asked, dtype, ours in (
-        ("inference against the reference way in float32", 6.0, "float32", DTYPES),
-        ("inference against the reference way in bfloat16", 2.5, "bfloat16", ("bfloat16",)),
+    for what, least, dtype, ours in (
+        ("speed-up of inference over the reference in float32", 6.0, "float32", DTYPES),
+        ("speed-up of inference over the reference in bfloat16", 2.5, "bfloat16", ("bfloat16",)),
     ):
         pair = _rivals(rows, dtype, ours)
         ratio = ratio_at(pair[0], pair[1], "images_per_s") if pair else None
-        goals.append(_at_least(f"{what}, times", asked, ratio, _case(pair[0]) if pair else "", 3))
+        goals.append(_at_least(what, least, ratio, _case(pair[0]) if pair else "", 3))
     pair = _rivals(rows, "bfloat16", ("bfloat16",))
     share = ratio_at(pair[0], pair[1], "peak_mib") if pair else None
-    what = "peak memory of inference in bfloat16, share of the reference way's"
+    what = "peak memory of inference in bfloat16, as a share of the reference's"
     if pair is None or share is None:
         return [*goals, Goal(what, "at most 0.5")]
     return [*goals, Goal(what, "at most 0.5", f"{share:.3f}", _case(pair[0]), share <= 0.5)]
@@ -86,7 +86,7 @@ def _rivals(rows: list[Row], dtype: str, ours: Sequence[str]) -> tuple[Row, Row]
 def _end_to_end_goal(rows: list[Row]) -> Goal:
     timed = [row for row in rows if number_at(row, "images_per_s") is not None]
     best = max(timed, key=lambda row: row["images_per_s"], default=None)
-    what = "from files to masks, images a second"
+    what = "images per second from files to masks"
     if best is None:
         return _at_least(what, 40, None, "", 1)
     side = f" of {number(best['side'])} px" if number_at(best, "side") else ""
@@ -103,24 +103,24 @@ def _training_goal(rows: list[Row]) -> Goal:
             rank = (not row.get("checkpointing"), number_at(row, "batch") or 0.0)
             if best is None or (rank, ratio) > best[:2]:
                 best = (rank, ratio, row)
-    what = "a training step against the reference way, times"
+    what = "speed-up of a training step over the reference"
     return _at_least(what, 2, best[1] if best else None, _case(best[2]) if best else "", 3)
 
 
 def _tiny_goals(rows: list[Row]) -> list[Goal]:
     chosen = [row for row in rows if number_at(row, "gIoU") is not None and row.get("rule") != "fixed"]
     goals = [
-        _at_least(f"`tiny`, gIoU on {set_name(row)}", 0.55, row["gIoU"], f"{number(row.get('count'))} scenes", 3)
+        _at_least(f"gIoU of `tiny` on {set_name(row)}", 0.55, row["gIoU"], f"{number(row.get('count'))} scenes", 3)
         for row in chosen
-    ] or [_at_least("`tiny`, gIoU", 0.55, None, "", 2)]
+    ] or [_at_least("gIoU of `tiny`", 0.55, None, "", 2)]
     best = max(best_presence(rows), key=lambda entry: entry[1], default=None)
-    what = "`tiny`, N-acc at T-acc 0.9 on about 300 empties"
+    what = "N-acc of `tiny` at T-acc 0.9, on about 300 empty targets"
     if best is None:
         return [*goals, _at_least(what, 0.8, None, "", 2)]
     name, empties, value = best
-    goal = _at_least(what, 0.8, value, f"{name}, {empties:,.0f} empties", 3)
+    goal = _at_least(what, 0.8, value, f"{name}, {empties:,.0f} empty targets", 3)
     if empties < LEAST_EMPTIES:
-        goal = replace(goal, case=f"{goal.case}: too few to tell", met=None)
+        goal = replace(goal, case=f"{goal.case}: too few to judge", met=None)
     return [*goals, goal]
 
 
@@ -135,10 +135,10 @@ def best_presence(rows: list[Row]) -> Iterator[tuple[str, float, float]]:
         yield name, empties.get(name, 0.0), value
 
 
-def _at_least(what: str, asked: float, measured: float | None, case: str, digits: int) -> Goal:
+def _at_least(what: str, least: float, measured: float | None, case: str, digits: int) -> Goal:
     if measured is None or not math.isfinite(measured):
-        return Goal(what, f"at least {asked:g}")
-    return Goal(what, f"at least {asked:g}", f"{measured:.{digits}f}", case or DASH, measured >= asked)
+        return Goal(what, f"at least {least:g}")
+    return Goal(what, f"at least {least:g}", f"{measured:.{digits}f}", case or DASH, measured >= least)
 
 
 def _case(row: Row) -> str:

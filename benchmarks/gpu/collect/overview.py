@@ -11,7 +11,7 @@ from benchmarks.gpu.collect.page import ResultPage
 from benchmarks.gpu.collect.reading import GpuRun, RecordedStep
 from benchmarks.gpu.collect.rows import Row, number_at
 
-REHEARSAL = "This is a rehearsal on a CPU at toy size; no figure here means anything"
+REHEARSAL = "This is a rehearsal on a CPU at toy size; its figures mean nothing"
 _VERSIONS = {
     "CUDA": "cuda",
     "PyTorch": "torch",
@@ -48,16 +48,16 @@ def write_head(page: ResultPage) -> None:
         page.say(f"**{REHEARSAL}.**")
     which = "run" if len(page.runs) == 1 else "runs"
     page.say(f"`python -m benchmarks.gpu collect` wrote this page from the results of the {which} below.")
-    page.say("## What was run on what")
+    page.say("## Runs and machine")
     heads = ["run"] if len(page.runs) == 1 else [f"run {n + 1}" for n in range(len(page.runs))]
     body = [[name, *(escape(get(run)) for run in page.runs)] for name, get in _FACTS.items()]
     body += [[name, *(escape(run.environment.get(key)) for run in page.runs)] for name, key in _VERSIONS.items()]
     page.table(["", *heads], body, left=len(heads) + 1)
     if any(run.facts.get("finished") is False for run in page.runs):
-        page.say("A run did not finish; what it knew until then is here.")
+        page.say("A run did not finish; the page has what it had recorded until then.")
     ceilings = [row for row in page.rows("environment") if "ceiling" in row]
     if ceilings:
-        page.say("What the machine does at best, measured by the step `environment`:")
+        page.say("Ceilings of the machine, as the step `environment` measured them:")
         page.tabulate(
             ceilings,
             (
@@ -77,7 +77,7 @@ def write_steps(page: ResultPage) -> None:
     """Write what became of each step, with the last lines of those that failed."""
     page.say("## Steps")
     several = len(page.runs) > 1
-    head = ["step", "what", "status", "why", "seconds", "limit"]
+    head = ["step", "purpose", "status", "reason", "seconds", "limit"]
     body = [_step_cells(step) for step in page.steps.values()]
     if several:
         head.append("run")
@@ -86,7 +86,7 @@ def write_steps(page: ResultPage) -> None:
     for step in page.steps.values():
         lines = [html.escape(strip_colours(line).rstrip()) for line in step.stderr if line.strip()]
         if lines and step.status != "ok":
-            summary = f"<summary>What <code>{html.escape(step.name)}</code> said last</summary>"
+            summary = f"<summary>Last output of <code>{html.escape(step.name)}</code></summary>"
             page.say("\n".join(["<details>", summary, "<pre>", *lines, "</pre>", "</details>"]))
 
 
@@ -108,19 +108,19 @@ def write_goals(page: ResultPage) -> None:
         page.rows("inference", "compiled"), page.rows("end_to_end"), page.rows("training_step"), page.rows("scores")
     )
     if page.rehearsal:
-        goals = [Goal(goal.what, goal.asked) for goal in goals]
-        page.say("A rehearsal is held against no goal.")
+        goals = [Goal(goal.what, goal.required) for goal in goals]
+        page.say("A rehearsal is not compared with the goals.")
     else:
         cards = {run.card for run in page.runs if run.card}
-        on = f" The card here: {', '.join(sorted(cards))}." if cards else ""
+        on = f" These runs used: {', '.join(sorted(cards))}." if cards else ""
         page.say(
-            f"They were set for an H100.{on} Inference is compared at batch {GOAL_BATCH}, or at the largest batch that "
-            "both ways did; of our ways, the fastest counts, with the memory it takes. Against float32 it may run in "
-            "any precision; the table of inference has all pairs. Scores are those at the threshold that validation "
-            "chose."
+            f"The goals were set for an H100.{on} Inference is compared at batch {GOAL_BATCH}, or at the largest batch "
+            "that both implementations ran. The fastest of our variants counts, with the memory it takes; against the "
+            "reference in float32 it may run in any precision. The table under Inference has every pair. Scores are "
+            "those at the threshold chosen on validation."
         )
     page.table(
-        ["goal", "measured with", "verdict", "asked", "measured"],
-        [[escape(goal.what), escape(goal.case), goal.verdict, goal.asked, goal.measured] for goal in goals],
+        ["goal", "measured with", "verdict", "required", "measured"],
+        [[escape(goal.what), escape(goal.case), goal.verdict, goal.required, goal.measured] for goal in goals],
         left=3,
     )

@@ -78,13 +78,16 @@ class ResultPage:
             step = self.steps.get(name, RecordedStep(name))
             if step.status == "ok" and step.rows:
                 continue
-            what = "Not run" if not step.rows else "Failed" if step.status == "failed" else "Cut short"
+            if step.rows:
+                what = "Failed" if step.status == "failed" else "Cut short"
+            else:
+                what = "No result" if step.began else "Not run"
             self.say(f"{f'`{name}`: ' if len(names) > 1 else ''}{what}: {escape(self._reason(step))}")
         return any_rows
 
     def _reason(self, step: RecordedStep) -> str:
         """Say why a step has nothing to show."""
         if step.name not in self.steps:
-            return "it was not among the steps chosen"
-        known = {"ok": "it measured nothing", "running": "the run ended before it did"}
+            return "it was not among the chosen steps"
+        known = {"ok": "it measured nothing", "running": "the run ended before the step did"}
         return step.reason or known.get(step.status, step.status)

@@ -29,13 +29,14 @@ def write_inference(page: ResultPage) -> None:
     """Write the section about speed and memory of inference."""
     page.section("Inference at full size", "inference", "compiled")
     rows = sorted((row for row in page.rows("inference", "compiled") if "way" in row), key=case_order)
-    title = "Images a second by way and batch"
+    title = "Images per second by implementation and batch"
     page.figure("inference", title, lambda figure: draw_inference(figure, rows), (7.2, 2.8))
     if not rows:
         return
     page.say(
-        "The same random weights in each way, so the mean logits of a precision have to agree. The reference way runs "
-        "the vision tower twice, reads the reply's tokens, and computes the softmax of the attention explicitly."
+        "All implementations have the same random weights, so their mean logits must agree within each precision. The "
+        "reference runs the vision tower twice, reads the tokens of the reply, and computes the softmax of attention "
+        "explicitly."
     )
 
     def against(row: Row, key: str) -> float | None:
@@ -48,7 +49,7 @@ def write_inference(page: ResultPage) -> None:
     page.tabulate(
         rows,
         (
-            label_column("way", "way"),
+            label_column("implementation", "way"),
             label_column("precision", "dtype"),
             number_column("batch", "batch"),
             ("ms", lambda row: error_or_number(row, "ms", 1)),
@@ -56,10 +57,10 @@ def write_inference(page: ResultPage) -> None:
             ("× reference, float32", lambda row: number(against_float32(row), 2)),
             ("× reference, same precision", lambda row: number(against(row, "images_per_s"), 2)),
             number_column("peak, MiB", "peak_mib"),
-            ("of the reference's", lambda row: percent(against(row, "peak_mib"))),
-            number_column("GFLOP an image", "gflop_per_image"),
+            ("peak, of the reference's", lambda row: percent(against(row, "peak_mib"))),
+            number_column("GFLOP per image", "gflop_per_image"),
             number_column("TFLOP/s", "tflops", 1),
-            ("of the ceiling", lambda row: percent(row.get("share_of_ceiling"))),
+            ("share of the ceiling", lambda row: percent(row.get("share_of_ceiling"))),
             number_column("mean logit", "mean_logit", 4),
         ),
         left=2,
@@ -68,9 +69,13 @@ def write_inference(page: ResultPage) -> None:
         if number_at(row, "compile_s") is not None:
             alike = number_at(row, "cosine")
             page.say(
-                f"Compiling in {escape(row.get('dtype'))} at batch {number(row.get('batch'))} took "
+                f"Compiling for {escape(row.get('dtype'))} at batch {number(row.get('batch'))} took "
                 f"{number(row['compile_s'], 1)} s, once"
-                + (f"; its logits have a cosine of {alike:.5f} with ours uncompiled." if alike is not None else ".")
+                + (
+                    f"; the cosine similarity of its logits with those of the uncompiled model is {alike:.5f}."
+                    if alike is not None
+                    else "."
+                )
             )
 
 
@@ -78,7 +83,7 @@ def write_backends(page: ResultPage) -> None:
     """Write which kernel PyTorch chose for each attention."""
     rows = [row for row in page.rows("inference") if "backend" in row]
     if rows:
-        page.say("The kernel that PyTorch chooses for each attention of our way, in a batch of two:")
+        page.say("Kernels that PyTorch chose for the attention of our implementation, in a batch of two:")
         page.tabulate(
             rows,
             (
@@ -112,7 +117,7 @@ def write_kernels(page: ResultPage) -> None:
 def write_end_to_end(page: ResultPage) -> None:
     """Write the section about prediction from files to masks."""
     if page.section("From files to masks", "end_to_end"):
-        page.say("Decoding, letterboxing, the model with random weights, and masks written at the size of the image.")
+        page.say("The time includes decoding, letterboxing, a model with random weights, and writing full-size masks.")
         page.tabulate(
             [row for row in page.rows("end_to_end") if "images" in row],
             (
@@ -138,11 +143,11 @@ def write_training(page: ResultPage) -> None:
     def against(row: Row, key: str) -> float | None:
         return ratio_at(row, reference_like(rows, row, "dtype", "batch", "checkpointing"), key)
 
-    page.say("`State` is what stays between steps: weights, gradients, moments. Ratios are against the reference way.")
+    page.say("`State` is what stays in memory between steps: weights, gradients and the optimizer's moments.")
     page.tabulate(
         rows,
         (
-            label_column("way", "way"),
+            label_column("implementation", "way"),
             label_column("precision", "dtype"),
             yes_or_no_column("checkpointing", "checkpointing"),
             number_column("batch", "batch"),
@@ -161,18 +166,18 @@ def write_training(page: ResultPage) -> None:
 
 def write_learning(page: ResultPage) -> None:
     """Write the section about training `tiny`, and about the scenes it was trained on."""
-    page.section("`tiny`, trained by the clock", "train_tiny")
+    page.section("`tiny`, trained for a fixed time", "train_tiny")
     for row in page.rows("train_tiny"):
         if number_at(row, "steps") is not None:
             page.say(
                 f"{number(row['steps'])} steps of {number(row.get('batch'))} samples in "
                 f"{escape(row.get('precision'))}, {number(row.get('samples'))} samples in all, took "
-                f"{number(row.get('seconds'))} s: {number(row.get('samples_per_s'))} samples a second, "
-                f"{percent(row.get('wait_share'), 1)} of the time waiting for data. "
+                f"{number(row.get('seconds'))} s: {number(row.get('samples_per_s'))} samples per second. "
+                f"Waiting for data took {percent(row.get('wait_share'), 1)} of the time. "
                 f"The model has {number(row.get('parameters'))} parameters."
             )
         if row.get("checkpoint"):
-            page.say(f"It came back as {code(row['checkpoint'])}, {with_unit(row, 'mib', 'MiB')} in bfloat16.")
+            page.say(f"The checkpoint is {code(row['checkpoint'])}, {with_unit(row, 'mib', 'MiB')} in bfloat16.")
     points = [row for row in page.rows("train_tiny") if number_at(row, "minute") is not None]
     if points:
         page.tabulate(
@@ -192,21 +197,21 @@ def write_learning(page: ResultPage) -> None:
     page.figure("learning", title, lambda figure: draw_learning(figure, points), (5.0, 2.8))
     scenes = [row for row in page.rows(*(step.name for step in PLAN if step.module == "synth")) if "set" in row]
     if scenes:
-        page.say("The scenes were drawn on the CPU, beside the steps that use the GPU:")
+        page.say("The scenes were drawn on the CPU while other steps used the GPU:")
         page.tabulate(
             scenes,
             (
                 ("scenes", lambda row: escape(str(row["set"]).replace("_", " "))),
                 number_column("count", "scenes"),
                 number_column("seconds", "seconds", 1),
-                number_column("a second", "per_second"),
+                number_column("per second", "per_second"),
             ),
         )
 
 
 def write_scores(page: ResultPage) -> None:
     """Write the section about what `tiny` has learned."""
-    page.section("What `tiny` has learned", "scores")
+    page.section("Scores of `tiny`", "scores")
     rows = page.rows("scores")
     scored = [row for row in rows if "gIoU" in row]
     if scored:
@@ -214,12 +219,12 @@ def write_scores(page: ResultPage) -> None:
             scored,
             (
                 ("scenes", lambda row: escape(set_name(row))),
-                text_column("threshold is", "rule"),
+                text_column("choice of threshold", "rule"),
                 number_column("count", "count"),
-                number_column("empties", "empties"),
+                number_column("empty", "empties"),
                 number_column("threshold", "threshold", 3),
                 share_column("gIoU, %", "gIoU"),
-                ("95 %", interval),
+                ("95 % interval", interval),
                 share_column("cIoU, %", "cIoU"),
                 share_column("N-acc, %", "N-acc"),
                 share_column("T-acc, %", "T-acc"),
@@ -228,9 +233,9 @@ def write_scores(page: ResultPage) -> None:
         )
     best = list(best_presence(rows))
     if best:
-        page.say("The most empty targets recognized where at least 90 % of the others are still answered:")
+        page.say("The largest share of empty targets recognized while at least 90 % of the others are answered:")
         page.table(
-            ["scenes", "empties", "N-acc at T-acc 0.9, %"],
+            ["scenes", "empty", "N-acc at T-acc 0.9, %"],
             [[escape(name), number(empties or None), hundredths(value)] for name, empties, value in best],
         )
     page.figure("presence", "N-acc against T-acc, by threshold", lambda figure: draw_presence(figure, rows), (3.8, 3.2))
@@ -258,11 +263,11 @@ def write_how_to(page: ResultPage) -> None:
     """Write how to run the kit again."""
     page.say(
         "## How to run it again",
-        "Here, with a network: fetch what the other machine lacks, then copy the checkout with "
-        "`benchmarks/gpu/packed` there.",
+        "Fetch the packages that the machine with the GPU lacks, then copy the checkout to it, with "
+        "`benchmarks/gpu/packed`:",
         "```sh\npython -m benchmarks.gpu pack\n```",
-        "There, without a network; `--rehearse` does every step at toy size on a CPU:",
+        "Run the steps there; they need no network. `--rehearse` runs every step at toy size on a CPU:",
         "```sh\npython -m benchmarks.gpu run --out results --minutes 9\n```",
-        "Here, with the folder that came back:",
+        "Bring the folder back and write this page:",
         "```sh\npython -m benchmarks.gpu collect results\n```",
     )

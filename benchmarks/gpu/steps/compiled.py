@@ -1,4 +1,4 @@
-"""Inference at full size through torch.compile, in one graph without breaks."""
+"""Measure inference at full size with torch.compile, in one graph without breaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.ways import infer_ours, make_batch, make_model
 
 def main(context: Context) -> None:
     cuda, batch = context.device == "cuda", 2 if context.toy else 8
-    # Making kernels for a CPU takes minutes; a rehearsal only captures the graph.
+    # Compiling kernels for a CPU takes minutes, so a rehearsal only captures the graph.
     backend = "inductor" if cuda else "eager"
     model = make_model(*size_of(context), DTYPES["bfloat16"], keeps_maps=False)
     inputs = make_batch(model.config, batch, reply=False, device=context.device)

@@ -1,6 +1,6 @@
-"""Images a second from files to a predictions file, at full size in bfloat16, beside the model alone.
+"""Measure images per second from files to a predictions file, at full size in bfloat16, and of the model alone.
 
-Weights are random; the scenes have 1,200 px a side, so they are decoded, letterboxed, and their masks restored.
+Weights are random. The scenes have sides of 1,200 px, so they are decoded and letterboxed, and their masks restored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the machine is, and what it can do at best: the ceilings that other figures are held against."""
+"""Record what the machine is, and measure the ceilings that other figures are compared with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.gpu.context import Context, read_context
 from benchmarks.gpu.timing import median_ms
 
 CEILINGS = "ceilings.json"
-"""Matrix products by dtype, TFLOP/s, for the steps that follow."""
+"""File with the TFLOP/s of matrix products by dtype, for later steps."""
 
 
 def main(context: Context) -> None:

@@ -1,7 +1,7 @@
-"""A training step at full size under bf16 autocast: the reference's way and ours, with and without checkpointing.
+"""Measure a training step at full size under bf16 autocast, the reference's and ours, with and without checkpointing.
 
-The vision tower is frozen, as in the paper. Of the peak, `state` is what stays between steps: weights, gradients
-and the optimizer's moments; the rest is what the step itself needs.
+The vision tower is frozen, as in the paper. `state` is the part of the peak that stays between steps: weights,
+gradients and the optimizer's moments. The rest is what the step itself needs.
 """
 
 from __future__ import annotations

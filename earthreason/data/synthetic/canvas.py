@@ -230,7 +230,7 @@ class Canvas:
         window[mask] *= np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
 
     def claim(self, kind: str, region: Region) -> bool:
-        """Record that the region shows an object of a kind; return False if too little of it would be visible."""
+        """Record that the region shows an object of a kind; False if too little of a category would be visible."""
         if kind in CATEGORIES:
             free = self.owner[region.rows, region.columns] if region.mask.size else region.mask
             taken = np.array([k in CATEGORIES for k in self.kinds] + [False], bool)

@@ -75,7 +75,7 @@ def write_release(
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         if count < 0:
-            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes is 0 or more")
+            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes cannot be negative")
     counts = {split: wanted[split] for split in SPLITS if wanted.get(split)}
     if not counts:
         raise EarthReasonError("there is no scene to write; ask for at least one of train, val or test")

@@ -91,7 +91,7 @@ def write_results(folder, rows=ROWS, steps=STEPS, **facts):
 
 @pytest.fixture
 def page(tmp_path):
-    """A function that collects folders and gives the text of the page."""
+    """Return a function that collects folders and returns the text of the page."""
 
     def write(*folders):
         path = tmp_path / "docs" / "gpu.md"
@@ -107,24 +107,24 @@ def full(tmp_path):
 
 
 def cells(text, *begin):
-    """The cells of the one row of a table that begins so."""
+    """Return the cells of the only table row that begins with `begin`."""
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
     (found,) = [row for row in rows if row[: len(begin)] == list(begin)]
     return found
 
 
 def verdicts(inference=(), end_to_end=(), training=(), scores=()):
-    """Measured and verdict by what is asked."""
+    """Return the measured figure and the verdict of each goal."""
     goals = judge_goals(list(inference), list(end_to_end), list(training), list(scores))
     return {goal.what: (goal.measured, goal.verdict) for goal in goals}
 
 
-FLOAT32 = "inference against the reference way in float32, times"
-BFLOAT16 = "inference against the reference way in bfloat16, times"
-MEMORY = "peak memory of inference in bfloat16, share of the reference way's"
-FILES = "from files to masks, images a second"
-STEP = "a training step against the reference way, times"
-PRESENCE = "`tiny`, N-acc at T-acc 0.9 on about 300 empties"
+FLOAT32 = "speed-up of inference over the reference in float32"
+BFLOAT16 = "speed-up of inference over the reference in bfloat16"
+MEMORY = "peak memory of inference in bfloat16, as a share of the reference's"
+FILES = "images per second from files to masks"
+STEP = "speed-up of a training step over the reference"
+PRESENCE = "N-acc of `tiny` at T-acc 0.9, on about 300 empty targets"
 
 
 def test_nothing_measured_is_nothing_met():
@@ -182,13 +182,13 @@ def test_training_with_checkpointing_is_compared_where_there_is_nothing_else():
 def test_each_set_has_its_own_verdict_on_giou():
     rows = [{"set": "a", "count": 100, "gIoU": 0.56}, {"set": "b", "count": 100, "gIoU": 0.549}]
     found = verdicts(scores=rows)
-    assert found["`tiny`, gIoU on a"] == ("0.560", "met")
-    assert found["`tiny`, gIoU on b"] == ("0.549", "missed")
+    assert found["gIoU of `tiny` on a"] == ("0.560", "met")
+    assert found["gIoU of `tiny` on b"] == ("0.549", "missed")
 
 
 def test_scores_at_the_fixed_threshold_are_held_against_no_goal():
     rows = [{"set": "a", "count": 100, "gIoU": 0.9, "rule": "fixed"}]
-    assert verdicts(scores=rows)["`tiny`, gIoU"] == ("–", "not run")
+    assert verdicts(scores=rows)["gIoU of `tiny`"] == ("–", "not run")
 
 
 def test_n_acc_is_read_off_the_curve_where_enough_targets_are_still_answered():
@@ -320,7 +320,7 @@ def test_a_failed_step_is_said_with_its_last_lines_folded(page, tmp_path):
     text = page(write_results(tmp_path / "r", {}, scores=failed))
     assert cells(text, "`scores`") == ["`scores`", "SCORES", "failed", r"exit code 1: bad\_thing", "8.1", "60"]
     assert "<pre>\nTraceback\na &lt; b\n</pre>" in text
-    assert r"Not run: exit code 1: bad\_thing" in text
+    assert r"No result: exit code 1: bad\_thing" in text
 
 
 def test_rows_before_a_timeout_are_kept_and_the_cut_is_said(page, tmp_path):
@@ -332,7 +332,7 @@ def test_rows_before_a_timeout_are_kept_and_the_cut_is_said(page, tmp_path):
 def test_a_run_that_ended_early_is_said(page, tmp_path):
     text = page(write_results(tmp_path / "r", finished=False, scores={"status": "running"}))
     assert "A run did not finish" in text
-    assert "Cut short: the run ended before it did" in text
+    assert "Cut short: the run ended before the step did" in text
 
 
 def test_a_rehearsal_says_that_its_figures_mean_nothing(page, tmp_path):

@@ -44,7 +44,7 @@ def maker(name, **facts):
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """Where the run keeps what does not come back."""
+    """Folder for what the run does not bring back."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -53,7 +53,7 @@ def temporary(tmp_path, monkeypatch):
 
 @pytest.fixture
 def go(tmp_path, monkeypatch, temporary):
-    """A function that runs programs, by step, as the kit would, and gives the exit code and the steps by name."""
+    """Return a function that runs a program for each step, as the kit would; it returns the exit code and the steps."""
     command = runner.Runner._command
 
     def start(programs, minutes=1.0, device="cpu", scenes=None, rehearse=False):
@@ -79,7 +79,7 @@ def read(out):
 
 
 def lives(pid):
-    """Whether a process is there; one that only waits to be reaped is not."""
+    """Whether a process exists; one that only waits to be reaped does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -87,7 +87,7 @@ def lives(pid):
 
 
 def until(holds, seconds=10.0):
-    """What `holds` gives, once that is something."""
+    """Wait until `holds` returns something true, and return it."""
     end = time.monotonic() + seconds
     while not (value := holds()):
         assert time.monotonic() < end, "it did not happen in time"
@@ -354,7 +354,7 @@ sys.exit(run.run(here / "out", 1, False, [], "cpu"))
 
 @pytest.fixture
 def running(tmp_path, temporary):
-    """A function that starts a run in a process of its own; its process, and the ids of what its steps started."""
+    """Return a function that starts a run in a process; it returns that process and the ids of its children."""
     started, pids = [], []
 
     def known():
@@ -393,7 +393,7 @@ def test_an_interrupted_run_leaves_results_and_no_process(running, tmp_path, tem
     process, pids = running(WITH_CHILD)
     process.send_signal(number)
     _, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (1, "interrupted; results.json has what was known\n")
+    assert (process.returncode, err) == (1, "interrupted; results.json has what was recorded until then\n")
     results = read(tmp_path / "out")
     assert [entry["status"] for entry in results["steps"]] == ["interrupted"] * 3
     assert [len(entry["rows"]) for entry in results["steps"]] == [1, 1, 0]
@@ -418,7 +418,7 @@ def test_a_run_interrupted_twice_leaves_no_process_either(running, tmp_path):
 
 @pytest.fixture
 def refuse(tmp_path, monkeypatch, capsys, temporary):
-    """A function that gives the one line with which the command is refused."""
+    """Return a function that runs the command and returns the line with which it is refused."""
     monkeypatch.setattr(runner.Runner, "run", lambda self: pytest.fail("a run was begun"))
 
     def call(*arguments, out=tmp_path / "out"):
