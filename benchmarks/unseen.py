@@ -33,7 +33,7 @@ def make_groups(count: int) -> dict[str, list[Sample]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="+", type=Path, help="folders of checkpoints; the others are compared with the first")
+    parser.add_argument("checkpoints", nargs="+", type=Path, help="checkpoints; all are compared with the first")
     parser.add_argument("--model", default="segearth_r1", help="name of the model")
     parser.add_argument("--count", type=int, default=480, help="scenes in each of the first two groups")
     a = parser.parse_args()
