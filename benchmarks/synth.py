@@ -1,4 +1,4 @@
-"""Synthetic scenes a second on one core: drawing, questions, JPEG and PNG encoding included.
+"""Measure synthetic scenes per second on one and two cores, with drawing, questions, and JPEG and PNG encoding.
 
 python benchmarks/synth.py
 """
@@ -18,13 +18,13 @@ SCENES = 112
 
 
 def main() -> None:
-    print(f"{'pixels':>8s} {'workers':>8s} {'scenes a second':>16s}")
+    print(f"{'pixels':>8s} {'workers':>8s} {'scenes per second':>18s}")
     for side in (256, 512, 1024):
         for workers in (1, 2):
             with tempfile.TemporaryDirectory() as folder:
                 began = time.perf_counter()
                 write_release(Path(folder) / "set", SCENES, seed=1, workers=workers, size=(side, side))
-                print(f"{side:8d} {workers:8d} {SCENES / (time.perf_counter() - began):16.1f}")
+                print(f"{side:8d} {workers:8d} {SCENES / (time.perf_counter() - began):18.1f}")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,13 @@ def blocks(page):
 def run(arguments, folder):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False,
+        [sys.executable, *arguments],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def code_of(page):
@@ -45,8 +49,8 @@ def test_python_runs_and_prints_what_the_page_shows(page, tmp_path):
 
 
 def test_every_command_of_the_readme_runs(tmp_path):
-    lines = [line.split("#")[0].strip() for language, text in blocks(PAGES[0]) if language == "console"
-             for line in text.splitlines()]  # fmt: skip
+    consoles = [text for language, text in blocks(PAGES[0]) if language == "console"]
+    lines = [line.split("#")[0].strip() for text in consoles for line in text.splitlines()]
     ours = [shlex.split(line) for line in lines if line.split()[0] in _OURS]
     assert len(ours) >= 7
     for words in ours:

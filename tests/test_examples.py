@@ -19,8 +19,8 @@ EXAMPLES = ROOT / "examples"
 
 def run(script, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "none"}
-    done = subprocess.run([sys.executable, str(EXAMPLES / script), *arguments], env=environment, capture_output=True,
-                          text=True, timeout=300, check=False)  # fmt: skip
+    command = [sys.executable, str(EXAMPLES / script), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

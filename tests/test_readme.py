@@ -35,8 +35,14 @@ def run(tmp_path):
 
     def start(words, **changes):
         command = [sys.executable, *modules[words[0]], *words[1:]]
-        return subprocess.Popen(command, cwd=tmp_path, env={**environment, **changes}, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        return subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env={**environment, **changes},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def finish(words, **changes):
         process = start(words, **changes)

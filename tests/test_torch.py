@@ -81,9 +81,9 @@ def test_an_item_has_the_judges_canvas(split):
 def test_all_questions_are_items_of_their_own(split):
     items = PixelReasoningDataset(split, side=128, questions="all")
     assert len(items) == sum(len(row["questions"]) for row in split)
-    assert [(items[n]["sample_id"], items[n]["question_index"]) for n in (0, 5, 6)] == [
-        (split[0]["sample_id"], 0), (split[0]["sample_id"], 5), (split[1]["sample_id"], 0)
-    ]  # fmt: skip
+    first, second = split[0]["sample_id"], split[1]["sample_id"]
+    asked = [(items[n]["sample_id"], items[n]["question_index"]) for n in (0, 5, 6)]
+    assert asked == [(first, 0), (first, 5), (second, 0)]
 
 
 def test_random_questions_depend_on_seed_and_epoch_only(split):

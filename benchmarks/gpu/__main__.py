@@ -1,6 +1,6 @@
-"""`python -m benchmarks.gpu`: prove speed, correctness and learning on a GPU in one command.
+"""Measure speed, correctness and learning on a GPU: `python -m benchmarks.gpu`.
 
-pack gathers what a machine without network lacks; run measures there; collect writes the page here.
+`pack` gathers what a machine without network access lacks, `run` measures there, and `collect` writes the page.
 """
 
 from __future__ import annotations
@@ -17,25 +17,35 @@ from benchmarks.gpu.plan import step_names
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    pack = commands.add_parser("pack", help="fetch the packages that the GPU's machine lacks, and check the size")
+    pack = commands.add_parser("pack", help="fetch the packages that the machine with the GPU lacks")
     pack.add_argument("--out", type=Path, default=PACKED, help="folder to fill")
-    pack.add_argument("--limit", type=float, default=64.0, metavar="MIB", help="of everything that is carried there")
-    run = commands.add_parser("run", help="do all steps on this machine")
-    run.add_argument("--out", type=Path, required=True, help="folder of results.json and what else comes back")
-    run.add_argument("--minutes", type=float, default=9.0, help="for everything (default: 9)")
-    run.add_argument("--rehearse", action="store_true", help="every step at toy size, on the CPU")
-    run.add_argument("--device", choices=["cuda", "cpu"], help="another device than cuda, or cpu in a rehearsal")
-    run.add_argument("--only", default="", metavar="STEP,STEP", help=f"of {', '.join(step_names())}")
-    run.add_argument("--scenes", type=Path, metavar="DIR", help="sets drawn before: large, evaluation, training")
-    collect = commands.add_parser("collect", help="write docs/gpu.md from what came back")
-    collect.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of `run`; later ones replace steps")
-    collect.add_argument("--notes", type=Path, metavar="FILE", help="Markdown to put behind the goals")
-    collect.add_argument("--page", type=Path, default=ROOT / "docs" / "gpu.md")
+    pack.add_argument(
+        "--limit", type=float, default=64.0, metavar="MIB", help="largest size of everything that is carried there"
+    )
+    run = commands.add_parser("run", help="run the steps on this machine")
+    run.add_argument("--out", type=Path, required=True, help="folder for results.json and other results")
+    run.add_argument("--minutes", type=float, default=9.0, help="time for the whole run (default: 9)")
+    run.add_argument("--rehearse", action="store_true", help="run every step at toy size, on the CPU")
+    run.add_argument("--device", choices=["cuda", "cpu"], help="device (default: cuda, or cpu in a rehearsal)")
+    run.add_argument("--only", default="", metavar="STEP,STEP", help=f"steps to run, from {', '.join(step_names())}")
+    run.add_argument(
+        "--scenes", type=Path, metavar="DIR", help="folder with sets drawn earlier: large, evaluation, training"
+    )
+    collect = commands.add_parser("collect", help="write docs/gpu.md from the results")
+    collect.add_argument(
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="folder that `run` filled; steps of later ones replace earlier ones",
+    )
+    collect.add_argument("--notes", type=Path, metavar="FILE", help="Markdown to insert after the goals")
+    collect.add_argument("--page", type=Path, default=ROOT / "docs" / "gpu.md", help="Markdown file to write")
     return parser
 
 
 def main() -> int:
-    """Run a command; the exit code."""
+    """Run a command and return the exit code."""
     a = _parser().parse_args()
     try:
         if a.command == "pack":

@@ -1,4 +1,4 @@
-"""What a step is told, and where it leaves its rows. Standard library only: it has to work on a bare machine."""
+"""What a step gets from the run, and where it writes its rows. Standard library only: the machine may be bare."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKED = Path(__file__).resolve().parent / "packed"
-"""Filled by `pack`; ignored by git."""
+"""Folder that `pack` fills; git ignores it."""
 DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-"""How git names the commit of a result; `-dirty` says that files differ from it."""
+"""How git names the commit of a result; `-dirty` means that files differ from it."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """The surroundings of a step.
+    """What a step gets from the run.
 
     Attributes:
-        name: of the step.
+        name: name of the step.
         device: `cuda` or `cpu`.
-        toy: everything small: a rehearsal.
-        seconds: that it has.
-        out: folder of what comes back.
-        work: folder of what does not.
-        began: when it was made, of `time.monotonic`.
+        toy: whether to run at toy size, as in a rehearsal.
+        seconds: time limit of the step.
+        out: folder for what comes back.
+        work: folder for what does not.
+        began: when the step began, by `time.monotonic`.
     """
 
     name: str
@@ -41,23 +41,23 @@ class Context:
 
     @property
     def left(self) -> float:
-        """Seconds that are left."""
+        """Seconds left to the step."""
         return self.seconds - (time.monotonic() - self.began)
 
     def row(self, **values: Any) -> None:
-        """Keep a measurement, at once: what follows may be killed."""
+        """Write a measurement at once: the step may be killed before its end."""
         with rows_of(self.work, self.name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values, default=float) + "\n")
             file.flush()
 
 
 def rows_of(work: Path, name: str) -> Path:
-    """The file with the rows of a step, one JSON object a line."""
+    """Return the file with the rows of a step, one JSON object per line."""
     return work / f"{name}.rows.jsonl"
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a step; a line that is not finished, or was cut by a full disk, is left out."""
+    """Read the rows of a step, without lines that are unfinished or were truncated by a full disk."""
     rows = []
     for line in path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []:
         with suppress(ValueError):
@@ -66,7 +66,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def read_context() -> Context:
-    """The context that `run` gave on the command line."""
+    """Read the context from the command line that `run` wrote."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--device", choices=["cuda", "cpu"], required=True)

@@ -1,5 +1,5 @@
-"""What can be wrong with the use of the kit."""
+"""The error that the kit reports to its users."""
 
 
 class KitError(Exception):
-    """One line that says what is wrong, where, and what to do; the command ends with exit code 2."""
+    """An error whose one line says what is wrong, where, and what to do; the command exits with code 2."""

@@ -1,7 +1,7 @@
-"""Gather what the GPU's machine lacks, as wheels, and check that everything carried there is small enough.
+"""Gather the wheels that the machine with the GPU lacks, and check that everything to be carried fits the limit.
 
-What is carried is worked out from the wheels' own metadata: the requirements of EarthReason, and theirs in turn, except
-for the packages in machine.txt, which lie there already.
+The wheels follow from their own metadata: the requirements of EarthReason, and theirs in turn, except for the packages
+in machine.txt, which the machine already has.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from benchmarks.gpu.errors import KitError
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the kit runs.
+    """The machine that the kit runs on.
 
     Attributes:
-        python: its version.
-        platforms: of wheels that work there, as pip names them.
-        packages: that are there already, by canonical name.
+        python: version of Python.
+        platforms: platforms whose wheels work there, as pip names them.
+        packages: canonical names of the packages it already has.
     """
 
     python: str = "3.12"
@@ -49,49 +49,56 @@ class Machine:
     packages: frozenset[str] = frozenset()
 
     def needs(self, requirement: Requirement, extra: str = "") -> bool:
-        """Whether a requirement holds there, asked for by an extra or by none, and is not met yet."""
+        """Whether a requirement, of an extra or of none, applies on the machine and is not met there."""
         facts = {
-            "python_version": self.python, "python_full_version": f"{self.python}.0",
-            "implementation_name": "cpython", "implementation_version": f"{self.python}.0",
-            "platform_python_implementation": "CPython", "platform_machine": "x86_64", "platform_system": "Linux",
-            "platform_release": "", "platform_version": "", "sys_platform": "linux", "os_name": "posix",
-        }  # fmt: skip
+            "python_version": self.python,
+            "python_full_version": f"{self.python}.0",
+            "implementation_name": "cpython",
+            "implementation_version": f"{self.python}.0",
+            "platform_python_implementation": "CPython",
+            "platform_machine": "x86_64",
+            "platform_system": "Linux",
+            "platform_release": "",
+            "platform_version": "",
+            "sys_platform": "linux",
+            "os_name": "posix",
+        }
         if requirement.marker is not None and not requirement.marker.evaluate({**facts, "extra": extra}):
             return False
         return canonicalize_name(requirement.name) not in self.packages
 
 
 EXTRAS = ("baselines",)
-"""Of EarthReason's own that the steps use."""
+"""Extras of EarthReason that the steps use."""
 TESTS = ("pytest", "hypothesis")
-"""Of the extra `dev` that the tests for GPUs use."""
+"""Packages of the extra `dev` that the GPU tests use."""
 GOLDENS = ("tiny.json", "tiny.npz")
-"""Of the golden run of SegEarth-R1, which lie beside the checkout."""
+"""Files of the golden run of SegEarth-R1, which lie beside the checkout."""
 _GOLDENS_AT = Path("shared", "goldens", "segearth_r1")
 _MIB = 2**20
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel on the disk."""
+    """A wheel on disk."""
 
     path: Path
     name: str = field(init=False)
     version: Version = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read name and version from the file's name."""
+        """Read the name and the version from the file name."""
         name, version, _, _ = parse_wheel_filename(self.path.name)
         object.__setattr__(self, "name", str(name))
         object.__setattr__(self, "version", version)
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return self.path.stat().st_size
 
     def requirements(self) -> list[Requirement]:
-        """What it says it needs, with all its extras."""
+        """Read its requirements, those of all its extras included."""
         try:
             with zipfile.ZipFile(self.path) as archive:
                 inside = next(n for n in archive.namelist() if n.count("/") == 1 and n.endswith(".dist-info/METADATA"))
@@ -103,18 +110,18 @@ class Wheel:
 
 
 Fetch = Callable[[Requirement], Wheel]
-"""Gives the wheel that meets a requirement."""
+"""Function that returns the wheel for a requirement."""
 
 
 def pack(out: Path, limit_mib: float) -> None:
-    """Fill a folder with what the GPU's machine lacks, and print what is carried there.
+    """Fill a folder with what the machine with the GPU lacks, and print it.
 
     Args:
-        out: the folder; wheels in it that are not needed any more are deleted.
-        limit_mib: of the folder and the working tree together.
+        out: folder to fill; wheels in it that are no longer needed are deleted.
+        limit_mib: limit for the folder and the working tree together.
 
     Raises:
-        KitError: a wheel does not exist, or everything together is too large.
+        KitError: a wheel does not exist, or the total is over the limit.
     """
     try:
         machine = read_machine(ROOT / "benchmarks" / "gpu" / "machine.txt")
@@ -133,13 +140,13 @@ def pack(out: Path, limit_mib: float) -> None:
 
 
 def read_machine(path: Path) -> Machine:
-    """The machine with the packages of a list; `#` begins a comment."""
+    """Read the list of packages on the machine; `#` begins a comment."""
     words = [word for line in path.read_text(encoding="utf-8").splitlines() for word in line.partition("#")[0].split()]
     return Machine(packages=frozenset(canonicalize_name(word) for word in words))
 
 
 def read_roots(pyproject: Path) -> list[Requirement]:
-    """What EarthReason itself, its baselines and its tests for GPUs need."""
+    """Read the requirements of EarthReason, its baselines and its GPU tests."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras = project.get("optional-dependencies", {})
     lines = [*project["dependencies"], *(line for extra in EXTRAS for line in extras.get(extra, []))]
@@ -148,25 +155,25 @@ def read_roots(pyproject: Path) -> list[Requirement]:
 
 
 def close(roots: Iterable[Requirement], machine: Machine, get: Fetch) -> list[Wheel]:
-    """The wheels that requirements and their own requirements come to, by name, without what the machine has.
+    """Return the wheels that requirements need, directly or not, without what the machine has; sorted by name.
 
     Args:
-        roots: where to begin.
-        machine: whose markers hold, and whose packages are not carried.
-        get: the wheel of a requirement.
+        roots: requirements to begin with.
+        machine: machine on which the markers of requirements are evaluated, and whose packages are not carried.
+        get: function that returns the wheel for a requirement.
 
     Raises:
         KitError: two requirements exclude each other.
     """
-    found: dict[str, Wheel] = {}
+    chosen: dict[str, Wheel] = {}
     done: set[tuple[str, str]] = set()
     waiting = deque((requirement, "EarthReason") for requirement in roots if machine.needs(requirement))
     while waiting:
         requirement, asker = waiting.popleft()
         name = canonicalize_name(requirement.name)
-        if name not in found:
-            found[name] = get(requirement)
-        wheel = found[name]
+        if name not in chosen:
+            chosen[name] = get(requirement)
+        wheel = chosen[name]
         if not requirement.specifier.contains(wheel.version, prereleases=True):
             raise KitError(
                 f"{name} {wheel.version}: {asker} asks for {requirement}; install a version here that fits all"
@@ -175,19 +182,19 @@ def close(roots: Iterable[Requirement], machine: Machine, get: Fetch) -> list[Wh
             if (name, extra) not in done:
                 done.add((name, extra))
                 waiting.extend((needed, name) for needed in wheel.requirements() if machine.needs(needed, extra))
-    return [found[name] for name in sorted(found)]
+    return [chosen[name] for name in sorted(chosen)]
 
 
 def fetch(requirement: Requirement, folder: Path, machine: Machine) -> Wheel:
-    """The wheel of a package: of the version that is installed here, else of the newest that fits.
+    """Fetch the wheel of a package: the version installed here, else the newest that fits.
 
     Args:
-        requirement: names it.
-        folder: of wheels; one of the right version that lies there is not fetched again.
-        machine: on which it has to work.
+        requirement: requirement that names the package.
+        folder: folder for wheels; a wheel of the right version in it is not fetched again.
+        machine: machine that the wheel must work on.
 
     Raises:
-        KitError: there is none.
+        KitError: no such wheel exists.
     """
     name = canonicalize_name(requirement.name)
     try:
@@ -199,10 +206,10 @@ def fetch(requirement: Requirement, folder: Path, machine: Machine) -> Wheel:
         if version and (wheel.name, wheel.version) == (name, Version(version)) and zipfile.is_zipfile(wheel.path):
             return wheel
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-                   "--python-version", machine.python, "--implementation", "cp",
-                   *(word for platform in machine.platforms for word in ("--platform", platform)),
-                   "--dest", temporary, wanted]  # fmt: skip
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        target = ["--python-version", machine.python, "--implementation", "cp"]
+        target += [word for platform in machine.platforms for word in ("--platform", platform)]
+        command = [*pip, *target, "--dest", temporary, wanted]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         arrived = sorted(Path(temporary).glob("*.whl"))
         if done.returncode or not arrived:
@@ -214,30 +221,28 @@ def fetch(requirement: Requirement, folder: Path, machine: Machine) -> Wheel:
 
 
 def _wheels(folder: Path) -> Iterator[Wheel]:
-    """Those in a folder whose names are those of wheels."""
+    """Yield the wheels in a folder."""
     for path in sorted(folder.glob("*.whl")):
         with suppress(InvalidWheelFilename):
             yield Wheel(path)
 
 
 def check_size(root: Path, out: Path, limit_mib: float) -> None:
-    """Add up what is carried, and print it.
+    """Add up the size of what is carried, and print it.
 
     Args:
-        root: of the checkout; its tracked files and those that git does not ignore are carried.
-        out: the folder of `pack`.
-        limit_mib: of all of it.
+        root: root of the checkout; its tracked files and those that git does not ignore are carried.
+        out: folder that `pack` filled.
+        limit_mib: limit for the total.
 
     Raises:
-        KitError: it is more; the three largest files are named.
+        KitError: the total is over the limit; the message names the three largest files.
     """
     tree = {path: path.lstat().st_size for path in _tree(root) if path.is_file()}
     packed = {path.resolve(): path.stat().st_size for path in out.rglob("*") if path.is_file()}
     both = {**tree, **packed}
-    total = sum(both.values()) / _MIB
-    print(f"packed {sum(packed.values()) / _MIB:.2f} MiB + working tree "
-          f"{sum(size for path, size in tree.items() if path not in packed) / _MIB:.2f} MiB "
-          f"= {total:.2f} MiB of {limit_mib:g} MiB")  # fmt: skip
+    total, ours = sum(both.values()) / _MIB, sum(packed.values()) / _MIB
+    print(f"packed {ours:.2f} MiB + working tree {total - ours:.2f} MiB = {total:.2f} MiB of {limit_mib:g} MiB")
     if total > limit_mib:
         largest = sorted(both, key=lambda path: -both[path])[:3]
         named = ", ".join(f"{_short(path, root)} ({both[path] / _MIB:.2f} MiB)" for path in largest)
@@ -245,13 +250,13 @@ def check_size(root: Path, out: Path, limit_mib: float) -> None:
 
 
 def _tree(root: Path) -> list[Path]:
-    """Files that git tracks or would."""
+    """List the files that git tracks, and those it does not ignore."""
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return [root.resolve() / name for name in listed.split("\0") if name]
 
 
 def _commit(root: Path) -> str:
-    """The commit of the checkout, for the results: git is not carried."""
+    """Return the commit of the checkout, for the results: its history is not carried."""
     return _git(root, *DESCRIBE).strip()
 
 
@@ -264,7 +269,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _copy_goldens(source: Path, target: Path) -> str:
-    """Copy the golden run; a sentence about it."""
+    """Copy the golden run; return a line to print about it."""
     if not all((source / name).is_file() for name in GOLDENS):
         shutil.rmtree(target, ignore_errors=True)
         return f"{source} has no golden run: its test will be skipped there"
@@ -275,10 +280,10 @@ def _copy_goldens(source: Path, target: Path) -> str:
 
 
 def _last_line(text: str) -> str:
-    """The last error of a program, or else the last thing it said."""
+    """Return the last error line of a program's output, or else its last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "fatal"))]
-    return (errors or lines or ["it said nothing"])[-1]
+    return (errors or lines or ["it printed nothing"])[-1]
 
 
 def _short(path: Path, root: Path) -> str:

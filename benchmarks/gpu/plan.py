@@ -1,4 +1,4 @@
-"""What the kit does, in order of value: a step is one entry here and one module in `steps`."""
+"""What the kit does, most valuable steps first. A step is one entry here and one module in `steps`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Step:
-    """One process of the kit.
+class PlannedStep:
+    """A step of the plan; it runs in a process of its own.
 
     Attributes:
-        name: of its module in `benchmarks.gpu.steps`, unless `module` says another.
-        title: what it tells, for the page.
-        seconds: its limit; it is killed there.
-        least: seconds below which it is not worth starting.
-        rehearsal: its limit on a CPU at toy size.
-        makes: folder that it makes in the background, beside the others, one such step after the other.
-        needs: folder that one in the background makes.
-        quiet: its time is that of the cores, too, so it waits until nothing runs in the background.
-        gpu: it is left out where no GPU was found.
-        module: in `benchmarks.gpu.steps`.
+        name: name of the step, and of its module in `benchmarks.gpu.steps` unless `module` names another.
+        title: what the step does, for the page.
+        seconds: time limit; the step is killed when it is over.
+        least: seconds that must be left for the step to be worth starting.
+        rehearsal: time limit in a rehearsal on a CPU.
+        makes: folder that the step makes. Such steps run in the background, one at a time, beside the others.
+        needs: folder that another step must have made.
+        quiet: whether the step waits until nothing runs in the background, because it times work on the CPU.
+        gpu: whether the step is skipped if there is no GPU.
+        module: name of the module in `benchmarks.gpu.steps`, if it is not that of the step.
     """
 
     name: str
@@ -34,32 +34,37 @@ class Step:
     module: str | None = None
 
 
+def _drawing_step(purpose: str, title: str, seconds: float, least: float) -> PlannedStep:
+    """Plan to draw a set of scenes in the background."""
+    name, folder = f"{purpose}_scenes", f"scenes/{purpose}"
+    return PlannedStep(name, title, seconds, least, rehearsal=60, makes=folder, gpu=False, module="synth")
+
+
 PLAN = (
-    Step("large_scenes", "Draw scenes of 1,200 px", 60, 10, 60, makes="scenes/large", gpu=False, module="synth"),
-    Step("evaluation_scenes", "Draw scenes to be judged by", 60, 10, 60, makes="scenes/evaluation", gpu=False,
-         module="synth"),
-    Step("training_scenes", "Draw scenes to train on", 240, 20, 60, makes="scenes/training", gpu=False, module="synth"),
-    Step("environment", "Card, versions and measured ceilings", 40, 10, 40, gpu=False),
-    Step("gpu_tests", "Tests that need a GPU", 110, 40, 120),
-    Step("inference", "Inference at full size", 80, 45, 60),
-    Step("training_step", "A training step at full size", 75, 45, 60),
-    Step("end_to_end", "Prediction from files to masks", 60, 40, 60, needs="scenes/large", quiet=True),
-    Step("compiled", "Inference at full size, compiled", 90, 50, 60),
-    Step("train_tiny", "SegEarth-R1 tiny, trained by the clock", 330, 120, 100, needs="scenes/training"),
-    Step("scores", "What tiny has learned", 60, 40, 60, needs="scenes/evaluation"),
-)  # fmt: skip
+    _drawing_step("large", "Draw scenes of 1,200 px", 60, 10),
+    _drawing_step("evaluation", "Draw scenes for evaluation", 60, 10),
+    _drawing_step("training", "Draw scenes for training", 240, 20),
+    PlannedStep("environment", "Record card and versions, and measure ceilings", 40, 10, 40, gpu=False),
+    PlannedStep("gpu_tests", "Run the tests that need a GPU", 110, 40, 120),
+    PlannedStep("inference", "Time inference at full size", 80, 45, 60),
+    PlannedStep("training_step", "Time a training step at full size", 75, 45, 60),
+    PlannedStep("end_to_end", "Predict from files to masks", 60, 40, 60, needs="scenes/large", quiet=True),
+    PlannedStep("compiled", "Time compiled inference at full size", 90, 50, 60),
+    PlannedStep("train_tiny", "Train SegEarth-R1 tiny for a fixed time", 330, 120, 100, needs="scenes/training"),
+    PlannedStep("scores", "Score SegEarth-R1 tiny", 60, 40, 60, needs="scenes/evaluation"),
+)
 
 
 def step_names() -> list[str]:
-    """All of them, in order."""
+    """Return the names of all steps, in order."""
     return [step.name for step in PLAN]
 
 
-def choose_steps(only: list[str]) -> list[Step]:
-    """The steps of some names, with those that make what they need; all of them without names.
+def choose_steps(only: list[str]) -> list[PlannedStep]:
+    """Return the steps named, with those that make what they need; all steps if none is named.
 
     Raises:
-        KeyError: there is no step of a name.
+        KeyError: a step is unknown.
     """
     known = {step.name: step for step in PLAN}
     needed = {known[name].needs for name in only}

@@ -1,4 +1,4 @@
-"""A pytest plugin that keeps the outcome of every test at once, for a run that may be killed."""
+"""A pytest plugin that records the outcome of every test at once, because the run may be killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write a row for every test that ran, and for every one that was skipped or failed before it could."""
+    """Write a row for every test that ran, was skipped, or failed in its setup."""
     if report.when != "call" and (report.when != "setup" or report.passed):
         return
     message = ""
@@ -18,7 +18,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         message = str(getattr(getattr(report.longrepr, "reprcrash", None), "message", report.longrepr))[:300]
     elif report.skipped and isinstance(report.longrepr, tuple):
         message = report.longrepr[2]
-    row = {"test": report.nodeid.rpartition("/")[2], "outcome": report.outcome, "seconds": round(report.duration, 2),
-           "message": message}  # fmt: skip
+    row = {
+        "test": report.nodeid.rpartition("/")[2],
+        "outcome": report.outcome,
+        "seconds": round(report.duration, 2),
+        "message": message,
+    }
     with Path(os.environ["EARTHREASON_TEST_ROWS"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

@@ -1,4 +1,4 @@
-"""Times and memory of work on a device."""
+"""Measure time and memory on a device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 def median_ms(act: Callable[[], object], cuda: bool, warmups: int = 2, repeats: int = 5) -> float:
-    """Median milliseconds of a call, by CUDA events where there are any; the first calls do not count."""
+    """Return the median milliseconds of a call, by CUDA events on a GPU; warm-up calls do not count."""
     for _ in range(warmups):
         act()
     times = []
@@ -30,7 +30,7 @@ def median_ms(act: Callable[[], object], cuda: bool, warmups: int = 2, repeats: 
 
 
 def reset_peak(cuda: bool) -> None:
-    """Forget the memory peak so far, and give cached memory back."""
+    """Reset the memory peak, and free cached memory."""
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
@@ -38,10 +38,10 @@ def reset_peak(cuda: bool) -> None:
 
 
 def peak_mib(cuda: bool) -> float | None:
-    """MiB of tensors at the peak since `reset_peak`; None on a CPU, which does not count them."""
+    """Return the peak MiB of tensors since `reset_peak`; None on a CPU, where PyTorch does not count them."""
     return torch.cuda.max_memory_allocated() / 2**20 if cuda else None
 
 
 def weights_mib(model: torch.nn.Module) -> float:
-    """MiB of parameters."""
+    """Return the MiB of a model's parameters."""
     return sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20

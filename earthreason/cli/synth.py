@@ -16,22 +16,22 @@ _SCENES = 5000
 
 
 def synth(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist, or be empty.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
     n: Annotated[
         int | None,
-        typer.Option("--n", min=5, help="Scenes, shared over the splits as in the release.", show_default="5000"),
+        typer.Option("--n", min=5, help="Number of scenes, divided as in the release.", show_default="5000"),
     ] = None,
     train: Annotated[int | None, typer.Option("--train", min=0, help="Scenes for training, instead of --n.")] = None,
     val: Annotated[int | None, typer.Option("--val", min=0, help="Scenes for validation, instead of --n.")] = None,
     test: Annotated[int | None, typer.Option("--test", min=0, help="Scenes for testing, instead of --n.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same bytes.")] = 1,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")] = CORES,
-    size: Annotated[str, typer.Option("--size", help="Pixels: 512, HEIGHTxWIDTH, or 'varied' (128 to 2048).")] = "512",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same bytes.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Number of processes.", show_default="all cores")
+    ] = CORES,
+    size: Annotated[str, typer.Option("--size", help="Pixels: 512, HEIGHTxWIDTH or 'varied' (128 to 2048).")] = "512",
     empty_share: Annotated[
         float | None,
-        typer.Option(
-            "--empty-share", min=0, max=1, help="Share of scenes in which nothing is the answer.", show_default="0.12"
-        ),
+        typer.Option("--empty-share", min=0, max=1, help="Share of scenes with an empty target.", show_default="0.12"),
     ] = None,
 ) -> None:
     """Write synthetic scenes with exact masks and implicit questions as {train,val,test}/{images,labels,QAs}.
@@ -56,13 +56,13 @@ def synth(
     console = stdout()
     console.print(
         f"{total} scenes in {out}: {splits}; {sum(written.empty.values())} empty targets; "
-        f"{total / seconds:.1f} a second"
+        f"{total / seconds:.1f} per second"
     )
     console.print(f'load them: load_dataset("earthreason", data_dir="{out}")', soft_wrap=True)
 
 
 def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
-    """Scenes by split: those that were asked for, or `n` shared."""
+    """Return the scenes by split: those given for each, or `n` divided among them."""
     from earthreason.errors import EarthReasonError
     from earthreason.synthetic.release import split_counts
 
@@ -70,7 +70,9 @@ def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
     if not named:
         return split_counts(_SCENES if n is None else n)
     if n is not None:
-        raise EarthReasonError(f"--n {n} and --{next(iter(named))}: give the scenes of all splits or of each, not both")
+        raise EarthReasonError(
+            f"--n {n} and --{next(iter(named))}: give the total or the scenes of each split, not both"
+        )
     return named
 
 

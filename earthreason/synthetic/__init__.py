@@ -1,4 +1,4 @@
-"""Overhead scenes drawn by rule, with exact masks: the data everything in the README runs on."""
+"""Draw overhead scenes by rule, with exact masks: the data that every example in the README runs on."""
 
 from earthreason.synthetic.generate import generate_scene, iterate_scenes
 from earthreason.synthetic.release import write_release

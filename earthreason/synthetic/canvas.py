@@ -1,4 +1,4 @@
-"""The drawing surface: shapes in pixels, textures, shadows, and the record of what stands where."""
+"""The drawing surface: shapes, textures and shadows, and a record of which object is where."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from earthreason.synthetic.scene import CATEGORIES, SceneObject
 Colour = tuple[float, float, float]
 Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
 MIN_VISIBLE = 24
-"""Pixels below which a thing of a category is not drawn: nobody could name it."""
+"""Fewest visible pixels of an object of a category; a smaller one could not be recognized."""
 
 
 def rgb(text: str) -> Colour:
-    """A colour such as "7a8f5c" as three floats from 0 to 1."""
+    """Convert a colour such as "7a8f5c" to three floats from 0 to 1."""
     return (int(text[0:2], 16) / 255, int(text[2:4], 16) / 255, int(text[4:6], 16) / 255)
 
 
 @dataclass(frozen=True)
 class Region:
-    """Some pixels of the canvas: `mask` (h, w) bool within the window `rows` x `columns`."""
+    """A set of pixels: `mask`, (h, w) bool, within the window `rows` x `columns` of the canvas."""
 
     rows: slice
     columns: slice
@@ -42,7 +42,7 @@ NOWHERE = Region(slice(0, 0), slice(0, 0), np.zeros((0, 0), bool))
 
 @dataclass(frozen=True)
 class Spot:
-    """Where an object stands: centre, half its longest extent, both in pixels, and its direction in radians."""
+    """The place of an object: centre and half its longest extent in pixels, and direction in radians."""
 
     x: float
     y: float
@@ -50,28 +50,28 @@ class Spot:
     angle: float
 
     def at(self, points: Iterable[Sequence[float]]) -> Points:
-        """Points of the object's own frame (pixels, origin at its centre) as points of the canvas."""
+        """Convert points in the object's frame (pixels, origin at its centre) to points on the canvas."""
         local = np.asarray(list(points), np.float64).reshape(-1, 2)
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
 
     def moved(self, dx: float, dy: float) -> Spot:
-        """The spot at (dx, dy) of this one's frame, in the same direction."""
+        """Return the spot at (dx, dy) in this one's frame, with the same direction."""
         x, y = self.at([(dx, dy)])[0].tolist()
         return Spot(x, y, self.radius, self.angle)
 
     def box(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0) -> Points:
-        """A rectangle around (dx, dy) of the object's frame."""
+        """Return a rectangle around (dx, dy) in the object's frame."""
         w, h = width / 2, height / 2
         return self.at([(dx - w, dy - h), (dx + w, dy - h), (dx + w, dy + h), (dx - w, dy + h)])
 
     def ellipse(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0, points: int = 40) -> Points:
-        """An ellipse around (dx, dy) of the object's frame."""
+        """Return an ellipse around (dx, dy) in the object's frame."""
         t = np.linspace(0, 2 * np.pi, points, endpoint=False)
         return self.at(np.stack([dx + width / 2 * np.cos(t), dy + height / 2 * np.sin(t)], axis=1))
 
     def oval(self, length: float, width: float) -> Points:
-        """A running track: a rectangle with half circles at both ends."""
+        """Return the outline of a running track: a rectangle with a half circle at each end."""
         r = width / 2
         straight = max(length / 2 - r, 0.0)
         t = np.linspace(-np.pi / 2, np.pi / 2, 16)
@@ -81,16 +81,19 @@ class Spot:
 
 @dataclass
 class Canvas:
-    """A scene while it is drawn.
+    """A scene being drawn.
 
     Attributes:
-        rng: everything random comes from here.
-        height, width: pixels.
+        rng: the only source of randomness.
+        height: height in pixels.
+        width: width in pixels.
         gsd: metres per pixel.
         image: (height, width, 3) float32, 0 to 1.
-        owner: (height, width) int16, number of the object seen at each pixel, -1 for none.
-        reserved: (height, width) bool, where later things must not go.
-        sun: direction that shadows fall to (x, y), unit length.
+        owner: (height, width) int16, number of the object visible at each pixel, -1 for none.
+        reserved: (height, width) bool, pixels that later objects must not cover.
+        grain: (height, width) float32, noise that gives surfaces their grain.
+        kinds: kind of each object, by its number.
+        sun: direction (x, y) in which shadows fall, of unit length.
         shadow_length: pixels of shadow per metre of height.
     """
 
@@ -116,15 +119,15 @@ class Canvas:
 
     @property
     def side(self) -> int:
-        """The shorter side, pixels."""
+        """The shorter side in pixels."""
         return min(self.height, self.width)
 
     def px(self, metres: float) -> float:
-        """Metres as pixels."""
+        """Convert metres to pixels."""
         return metres / self.gsd
 
     def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
-        """Smooth noise from 0 to 1, (height, width) float32; `scale` is the size of its largest blobs in pixels."""
+        """Make smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
         field, weight, power = np.zeros((1, 1), np.float32), 1.0, 0.0
         for _ in range(octaves):
             rows, columns = (max(2, int(np.ceil(n / scale)) + 3) for n in (self.height, self.width))
@@ -137,15 +140,15 @@ class Canvas:
         return np.clip(0.5 + _resize(field, self.width, self.height, box) / (2.6 * np.float32(np.sqrt(power))), 0, 1)
 
     def region(self, points: Points) -> Region:
-        """The pixels inside a polygon."""
+        """Return the pixels inside a polygon."""
         return self._draw(points, lambda draw, local: draw.polygon(local, fill=1), 1)
 
     def stroke(self, points: Points, width: float) -> Region:
-        """The pixels within `width` / 2 of a polyline."""
+        """Return the pixels within `width` / 2 of a polyline."""
         return self.strokes([points], width)
 
     def strokes(self, lines: Sequence[Points], width: float) -> Region:
-        """The pixels within `width` / 2 of any of several polylines."""
+        """Return the pixels within `width` / 2 of any of several polylines."""
         thick = max(1, round(width))
         ends = np.cumsum([len(points) for points in lines])
 
@@ -168,7 +171,7 @@ class Canvas:
         return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
 
     def whole(self, mask: np.ndarray) -> Region:
-        """A (height, width) mask as a region, cut to its bounding box."""
+        """Convert a (height, width) mask to a region, cropped to its bounding box."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return NOWHERE
@@ -176,7 +179,7 @@ class Canvas:
         return Region(ys, xs, mask[ys, xs])
 
     def without(self, region: Region, blocked: np.ndarray) -> Region:
-        """`region` less the pixels of a (height, width) mask."""
+        """Remove the pixels of a (height, width) mask from a region."""
         return Region(region.rows, region.columns, region.mask & ~blocked[region.rows, region.columns])
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
@@ -194,7 +197,7 @@ class Canvas:
     def line(
         self, points: Points, width: float, colour: Colour, opacity: float = 1.0, inside: Region | None = None
     ) -> None:
-        """Draw a polyline; finer than a pixel it fades instead of vanishing."""
+        """Draw a polyline; one thinner than a pixel is drawn fainter."""
         faded = min(1.0, max(width, 0.0)) * opacity
         if faded < 0.08:
             return
@@ -206,7 +209,7 @@ class Canvas:
         self.fill(region, colour, 0.0, faded)
 
     def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
-        """Darken the ground where a thing of that outline and height throws its shadow."""
+        """Darken the ground where an object with this outline and height casts its shadow."""
         reach = min(metres * self.shadow_length, 0.2 * self.side)
         if reach < 0.7:
             return
@@ -227,7 +230,7 @@ class Canvas:
         window[mask] *= np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
 
     def claim(self, kind: str, region: Region) -> bool:
-        """Record that the region shows an object of that kind; False if too little of a category would be seen."""
+        """Record that the region shows an object of a kind; False if too little of a category would be visible."""
         if kind in CATEGORIES:
             free = self.owner[region.rows, region.columns] if region.mask.size else region.mask
             taken = np.array([k in CATEGORIES for k in self.kinds] + [False], bool)
@@ -260,7 +263,7 @@ class Canvas:
         self.reserved[ys, xs] |= maximum_filter1d(maximum_filter1d(padded, 2 * m + 1, axis=0), 2 * m + 1, axis=1)
 
     def find_spot(self, radius: float, tries: int = 40, angle: float | None = None) -> Spot | None:
-        """A place where a disc of that radius is free and mostly inside the picture."""
+        """Find a place where a disc of this radius is free and mostly inside the image; None if there is none."""
         r = max(1, int(radius))
         margin = min(r, self.side // 2 - 1)
         for _ in range(tries):
@@ -274,16 +277,16 @@ class Canvas:
         return None
 
     def objects(self) -> tuple[SceneObject, ...]:
-        """Everything claimed, with what is still visible of it."""
-        found = []
+        """Return every object recorded, with its visible pixels."""
+        visible = []
         for number, kind in enumerate(self.kinds):
             mask = self.owner == number
             if mask.any():
-                found.append(SceneObject(kind, mask))
-        return tuple(found)
+                visible.append(SceneObject(kind, mask))
+        return tuple(visible)
 
     def blob(self, spot: Spot, roughness: float = 0.25, stretch: float = 1.0, points: int = 48) -> Points:
-        """A closed irregular outline of about the spot's radius."""
+        """Return a closed irregular outline of about the spot's radius."""
         t = np.linspace(0, 2 * np.pi, points, endpoint=False)
         wobble = np.zeros(points)
         for k in range(2, 7):
@@ -300,7 +303,7 @@ def _resize(
 
 
 def smooth(field: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of a (height, width) float32 field; a wide one is done on a smaller field."""
+    """Blur a (height, width) float32 field; a wide blur is computed on a reduced field."""
     step = int(sigma / 2.5)
     if step < 2 or min(field.shape) < 4 * step:
         blurred: np.ndarray = gaussian_filter(field, sigma, mode="nearest", truncate=3.0)

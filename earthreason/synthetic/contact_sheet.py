@@ -1,4 +1,4 @@
-"""One scene of every category on a sheet, for a person to judge."""
+"""Draw a scene of every category on one sheet, for visual inspection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CAPTION = 22
 
 
 def draw_contact_sheet(out: Path, seed: int = 3, side: int = 256, columns: int = 7) -> Path:
-    """Write a JPEG with one scene per category, its targets outlined, its name and GSD beneath; returns `out`."""
+    """Write a JPEG with a scene per category, targets outlined, name and GSD below; return its path."""
     rows = -(-len(CATEGORIES) // columns)
     sheet = Image.new("RGB", (columns * side, rows * (side + _CAPTION)), "white")
     draw = ImageDraw.Draw(sheet)

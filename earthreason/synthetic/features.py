@@ -1,4 +1,4 @@
-"""The table of what can stand in a scene: one entry and one painter per category."""
+"""The features a scene can have: an entry and a painter for each category."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Painter = Callable[[Canvas, Palette, Spot], None]
 
 @dataclass(frozen=True)
 class Feature:
-    """How one category is placed.
+    """How to place a category.
 
     Attributes:
-        category: its name.
-        metres: shortest and longest extent in the world.
-        share: extent as a share of the picture's shorter side, where it is what the scene is about.
-        settings: surroundings it is found in, the most usual first.
-        painter: draws it at a spot whose radius is half its extent; None for what is laid with the water.
-        repeat: how many may stand in one scene.
-        water: what has to be there first: "", "river", "dam", or some share of "sea", "beach", "open sea".
+        category: name of the category.
+        metres: shortest and longest extent on the ground.
+        share: least and greatest extent as a share of the image's shorter side, if the scene is about the category.
+        settings: surroundings that it occurs in, the most usual first.
+        painter: function that draws it at a spot whose radius is half its extent; None if it is drawn with the water.
+        repeat: largest number in a scene.
+        water: water that it needs: "" for none, "river", "dam", "sea", "beach" or "open sea".
     """
 
     category: str
@@ -45,7 +45,7 @@ def feature(
     repeat: int = 1,
     water: str = "",
 ) -> Callable[[Painter | None], Painter | None]:
-    """Register a painter."""
+    """Register the painter."""
 
     def register(painter: Painter | None) -> Painter | None:
         FEATURES[category] = Feature(category, metres, share, settings, painter, repeat, water)

@@ -1,4 +1,4 @@
-"""Samples from seeds: which scene, which question, in an order that workers do not change."""
+"""Make samples from seeds. The number of workers changes neither the samples nor their order."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
 EMPTY_SHARE = 0.12
-"""Of scenes in which nothing answers the question."""
-VARIED = ((512, 512), (512, 512), (512, 512), (512, 512), (640, 480), (400, 600), (256, 256), (300, 777), (128, 128),
-          (1024, 1024), (768, 1366), (2048, 2048))  # fmt: skip
-"""Heights and widths drawn from where no size is asked for; usually half a thousand pixels a side."""
+"""Share of the scenes in which nothing answers the question."""
+_USUAL = ((512, 512), (512, 512), (512, 512), (512, 512))
+_SMALL = ((640, 480), (400, 600), (256, 256), (300, 777), (128, 128))
+_LARGE = ((1024, 1024), (768, 1366), (2048, 2048))
+VARIED = (*_USUAL, *_SMALL, *_LARGE)
+"""Heights and widths to draw from if no size is given; a third of the scenes have 512 px a side."""
 
 
 def generate_scene(
@@ -29,18 +31,18 @@ def generate_scene(
     size: tuple[int, int] | None = (256, 256),
     empty_share: float = EMPTY_SHARE,
 ) -> Sample:
-    """Make one sample: the same arguments always give the same bytes.
+    """Make a sample; the same arguments always give the same bytes.
 
     Args:
-        seed: of the whole set.
-        split: train, val or test. Some categories never appear in train, and train has wordings of its own.
+        seed: seed of the whole set.
+        split: train, val or test. Some categories never appear in train, and its questions have their own wordings.
         index: number within the split.
         size: height and width in pixels; None draws one of `VARIED`.
-        empty_share: of scenes in which nothing answers the question.
+        empty_share: share of scenes in which nothing answers the question.
 
     Raises:
-        UnknownNameError: no such split.
-        EarthReasonError: `empty_share` is no share.
+        UnknownNameError: the split does not exist.
+        EarthReasonError: `empty_share` is not between 0 and 1.
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
@@ -49,7 +51,7 @@ def generate_scene(
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     training = split == "train"
     categories = [name for name in CATEGORIES if not training or name not in HELD_OUT_CATEGORIES]
-    # Each category in turn, from a random start, so that every stretch of a split is balanced.
+    # Take each category in turn, from a random start, so that every stretch of a split is balanced.
     start = int(np.random.default_rng([seed, SPLITS.index(split)]).integers(len(categories)))
     category = categories[(start + index) % len(categories)]
     empty = bool(rng.random() < empty_share)
@@ -77,18 +79,18 @@ def iterate_scenes(
     workers: int = 1,
     empty_share: float = EMPTY_SHARE,
 ) -> Iterator[Sample]:
-    """Samples of all splits in order: `counts["train"]` of train, and so on; the same for any number of workers.
+    """Yield the samples of all splits, in the order of `counts`; the number of workers changes nothing.
 
     Args:
-        seed: of the whole set.
-        counts: scenes by split.
-        size: height and width in pixels; None varies it.
-        workers: processes.
-        empty_share: of scenes in which nothing answers the question.
+        seed: seed of the whole set.
+        counts: number of scenes by split.
+        size: height and width in pixels; None varies them.
+        workers: number of processes.
+        empty_share: share of scenes in which nothing answers the question.
 
     Raises:
-        UnknownNameError: no such split.
-        EarthReasonError: `empty_share` is no share.
+        UnknownNameError: the split does not exist.
+        EarthReasonError: `empty_share` is not between 0 and 1.
     """
     jobs = [(seed, split, index, size, empty_share) for split, count in counts.items() for index in range(count)]
     if workers == 1:

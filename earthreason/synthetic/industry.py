@@ -1,4 +1,4 @@
-"""Works and utilities: tanks, solar, wind, substations, clarifiers, greenhouses, quarries."""
+"""Draw industry and utilities: tanks, solar, wind, substations, clarifiers, greenhouses, quarries."""
 
 from __future__ import annotations
 

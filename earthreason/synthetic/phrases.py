@@ -1,7 +1,7 @@
-"""What each category is for, in words that do not name it.
+"""What each category is used for, in words that do not name it.
 
-A clause completes "the place ..." and "the places ...". Training and evaluation never share one, so that a model is
-tested on wordings it has not seen. `looks` is for answers, which may name things.
+A clause completes "a place ...". Training and evaluation share none, so that a model is tested on wordings it has not
+seen. `looks` is for answers, which may name the category.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ class Phrases:
     """Wording for one category.
 
     Attributes:
-        singular, plural: its name, for answers only.
-        looks: what it looks like from above.
-        train, evaluation: clauses; `train` is empty for categories that training never asks about.
-        forbidden: words that would give it away in a question, as word beginnings.
+        singular: name of the category, for answers only.
+        plural: its plural, for answers only.
+        looks: appearance from above.
+        train: clauses for training; empty for categories that training never asks about.
+        evaluation: clauses for validation and test.
+        forbidden: beginnings of words that would give the category away in a question.
     """
 
     singular: str

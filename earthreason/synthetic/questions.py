@@ -1,7 +1,7 @@
-"""Choose what a scene is asked about, and ask it: six implicit questions and three answers.
+"""Choose what to ask about a scene, and write six implicit questions and three answers.
 
-Templates hold `{place}`, "the place where ...", without the category's name. Training and evaluation share no template
-and no clause.
+Templates hold `{clause}`, such as "where jets stand side by side", which does not name the category. Training and
+evaluation share no template and no clause.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from earthreason.synthetic.phrases import PHRASES
-from earthreason.synthetic.scene import Scene, SceneObject
+from earthreason.synthetic.scene import RenderedScene, SceneObject
 
 QUESTIONS, ANSWERS = 6, 3
 MARGIN = 1.2
-"""How much larger (or farther) the next candidate has to be before a superlative is fair."""
+"""Ratio of sizes or distances from which a superlative is unambiguous."""
 _PLAIN_SHARE = 0.15
-"""How often a scene with several things of the category is asked for all of them by their function alone."""
+"""Share of scenes with several objects of the category that ask for all of them by function alone."""
 
 _WATER = ("river", "lake", "sea")
 _FUNCTION = {
@@ -171,14 +171,14 @@ _ANSWERS = {
 
 @dataclass(frozen=True)
 class Target:
-    """What a scene is asked about.
+    """What the questions about a scene ask for.
 
     Attributes:
-        mask: (height, width) bool; all False where nothing answers.
+        mask: (height, width) bool; all False if nothing in the scene is the answer.
         reasoning_type: "function", "multi-instance", "superlative", "spatial relation", "condition" or "absence".
         templates: wordings for training and for evaluation.
-        slots: what the templates are filled with, besides the clause.
-        reason: how the answer tells the target from its like.
+        slots: values for the templates, besides the clause.
+        reason: what distinguishes the target from other objects of its category, for the answers.
     """
 
     mask: np.ndarray
@@ -188,13 +188,13 @@ class Target:
     reason: str = ""
 
 
-def choose_target(rng: np.random.Generator, scene: Scene, category: str) -> Target:
-    """Pick one of the ways to ask that this scene allows without ambiguity.
+def choose_target(rng: np.random.Generator, scene: RenderedScene, category: str) -> Target:
+    """Choose a way to ask that is unambiguous in this scene.
 
     Args:
-        rng: of the choice.
-        scene: holds the category, or does not: then nothing answers.
-        category: what the questions are about.
+        rng: source of randomness.
+        scene: scene to ask about; if it does not contain the category, the target is empty.
+        category: category to ask about.
     """
     things = scene.of_kind(category)
     if not things:
@@ -242,25 +242,25 @@ def _superlative(rng: np.random.Generator, things: list[SceneObject]) -> Target 
 
 
 def _cut_off(thing: SceneObject) -> bool:
-    """Whether the picture's edge hides part of it, so that its size cannot be told."""
+    """Whether the edge of the image cuts it off, so that its size is unknown."""
     mask = thing.mask
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
-def _landmarks(scene: Scene, category: str) -> list[tuple[str, np.ndarray]]:
-    """Things to measure from, in words that name no category."""
-    found = []
+def _landmarks(scene: RenderedScene, category: str) -> list[tuple[str, np.ndarray]]:
+    """Return the landmarks of a scene, in words that name no category."""
+    landmarks = []
     water = [thing.mask for thing in scene.objects if thing.kind in _WATER]
     if water and category not in (*_WATER, "beach", "pier", "bridge", "island", "dam"):
-        found.append(("the water", np.logical_or.reduce(water)))
+        landmarks.append(("the water", np.logical_or.reduce(water)))
     trees = [thing.mask for thing in scene.of_kind("woodland")]
     if trees and category != "woodland":
-        found.append(("the dense trees", np.logical_or.reduce(trees)))
-    return found
+        landmarks.append(("the dense trees", np.logical_or.reduce(trees)))
+    return landmarks
 
 
 def _closest(things: list[SceneObject], landmark: np.ndarray) -> SceneObject | None:
-    """The thing nearest to the landmark, if the next one is clearly farther."""
+    """Return the object nearest to the landmark; None unless the next one is clearly farther."""
     distance = distance_transform_edt(~landmark)
     ranked = sorted((float(distance[thing.mask].min()), number) for number, thing in enumerate(things))
     (near, first), (far, _) = ranked[0], ranked[1]
@@ -269,7 +269,7 @@ def _closest(things: list[SceneObject], landmark: np.ndarray) -> SceneObject | N
     return things[first]
 
 
-def _nearest(rng: np.random.Generator, scene: Scene, things: list[SceneObject], category: str) -> Target | None:
+def _nearest(rng: np.random.Generator, scene: RenderedScene, things: list[SceneObject], category: str) -> Target | None:
     landmarks = _landmarks(scene, category)
     if not landmarks:
         return None
@@ -290,9 +290,13 @@ def _direction(rng: np.random.Generator, things: list[SceneObject]) -> Target | 
     return Target(chosen.mask, "spatial relation", _DIRECTION, {"direction": direction}, f"farthest to the {direction}")
 
 
-def _condition(rng: np.random.Generator, scene: Scene, things: list[SceneObject], category: str) -> Target | None:
-    stories = {"the water": (_FLOOD, "that rising water reaches first"), "the dense trees": (_FIRE, (
-        "that a blaze among the trees reaches first"))}  # fmt: skip
+def _condition(
+    rng: np.random.Generator, scene: RenderedScene, things: list[SceneObject], category: str
+) -> Target | None:
+    stories = {
+        "the water": (_FLOOD, "that rising water reaches first"),
+        "the dense trees": (_FIRE, "that a blaze among the trees reaches first"),
+    }
     landmarks = _landmarks(scene, category)
     if not landmarks:
         return None
@@ -305,7 +309,7 @@ def _condition(rng: np.random.Generator, scene: Scene, things: list[SceneObject]
 
 
 def write_questions(rng: np.random.Generator, target: Target, category: str, training: bool) -> list[str]:
-    """Six different questions about the target, from the wordings of training or of evaluation."""
+    """Write six different questions about the target, in the wordings of training or of evaluation."""
     phrases = PHRASES[category]
     clauses = phrases.train if training else phrases.evaluation
     templates = target.templates["train" if training else "evaluation"]
@@ -318,7 +322,7 @@ def write_questions(rng: np.random.Generator, target: Target, category: str, tra
 
 
 def write_answers(rng: np.random.Generator, target: Target, category: str, training: bool) -> list[str]:
-    """Three answers that say what is meant and why; none where nothing answers."""
+    """Write three answers that say what is meant and why; none if the target is empty."""
     if not target.mask.any():
         return []
     phrases = PHRASES[category]

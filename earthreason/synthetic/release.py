@@ -19,18 +19,18 @@ _CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written: scenes and empty targets by split."""
+class WrittenRelease:
+    """Numbers of scenes and of empty targets written, by split."""
 
     scenes: dict[str, int]
     empty: dict[str, int]
 
 
 def split_counts(n: int) -> dict[str, int]:
-    """`n` scenes shared over the splits as in the official release.
+    """Divide `n` scenes among the splits in the proportions of the official release.
 
     Raises:
-        EarthReasonError: they do not fill three splits.
+        EarthReasonError: `n` is too small to put a scene in each split.
     """
     total = sum(OFFICIAL_COUNTS.values())
     counts = {split: round(n * OFFICIAL_COUNTS[split] / total) for split in ("val", "test")}
@@ -49,23 +49,25 @@ def write_release(
     size: tuple[int, int] | None = (512, 512),
     empty_share: float = EMPTY_SHARE,
     progress: Callable[[int], object] | None = None,
-) -> Written:
+) -> WrittenRelease:
     """Write scenes as `out/{train,val,test}/{images,labels,QAs}`; the bytes do not depend on `workers`.
 
-    The folder appears when it is complete; an interrupted run leaves nothing.
+    The folder appears only when it is complete; an interrupted run leaves nothing behind.
 
     Args:
-        out: must not exist, or be empty.
-        scenes: over all splits, shared as in the official release, or by split; a split without any gets no folder.
-        seed: of the set.
-        workers: processes.
-        size: height and width in pixels; None varies it.
-        empty_share: of scenes in which nothing answers the question.
-        progress: called with the number of scenes just finished.
+        out: folder to write; it must not exist, or be empty.
+        scenes: number of scenes by split, or a total to divide as in the official release; a split without scenes
+            gets no folder.
+        seed: seed of the whole set.
+        workers: number of processes.
+        size: height and width in pixels; None varies them.
+        empty_share: share of scenes in which nothing answers the question.
+        progress: function to call with the number of scenes just finished.
 
     Raises:
-        UnknownNameError: a split is not one of the three.
-        EarthReasonError: `out` is not empty, the scenes are too few or negative, or `empty_share` is no share.
+        UnknownNameError: a split is not train, val or test.
+        EarthReasonError: `out` is not empty, the numbers of scenes are too small or negative, or `empty_share` is not
+            between 0 and 1.
     """
     refuse_taken(out)
     wanted = split_counts(scenes) if isinstance(scenes, int) else scenes
@@ -73,7 +75,7 @@ def write_release(
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         if count < 0:
-            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes is 0 or more")
+            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes cannot be negative")
     counts = {split: wanted[split] for split in SPLITS if wanted.get(split)}
     if not counts:
         raise EarthReasonError("there is no scene to write; ask for at least one of train, val or test")
@@ -94,7 +96,7 @@ def write_release(
                 empty[split] += nothing
                 if progress is not None:
                     progress(len(indices))
-    return Written(counts, empty)
+    return WrittenRelease(counts, empty)
 
 
 def _write_chunk(

@@ -1,4 +1,4 @@
-"""Compose a scene: ground, water, what it is about, what stands around, light and sensor."""
+"""Compose a scene: ground, water, the main objects, their surroundings, light and sensor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import industry, shores, sport, transport  # noqa: F401  (they register their features)
 from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.features import FEATURES, Feature
-from earthreason.synthetic.scene import CATEGORIES, Scene
+from earthreason.synthetic.scene import CATEGORIES, RenderedScene
 from earthreason.synthetic.shores import lay_bridge, lay_river, lay_sea
 from earthreason.synthetic.terrain import (
     PALETTES,
@@ -29,10 +29,10 @@ from earthreason.synthetic.terrain import (
 GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.4
-"""Of inland scenes with several targets: a river makes one of them the nearest to water, the first to be flooded."""
+"""Share of inland scenes with several targets that get a river, so that one of them is nearest to water."""
 _TRIES = 12
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
-# What a category brings with it, so that a scene without a lake gets no dam.
+# Categories that come with another one: a scene that must have no lake gets no dam.
 _BRINGS = {"bridge": {"river"}, "dam": {"river", "lake"}}
 
 
@@ -45,24 +45,24 @@ def render_scene(
     instances: int | None = None,
     include: bool = True,
     exclude: Collection[str] = (),
-) -> Scene:
+) -> RenderedScene:
     """Draw a scene about one category.
 
     Args:
-        rng: the only source of chance: the same state gives the same bytes.
+        rng: the only source of randomness; the same state gives the same bytes.
         category: one of `CATEGORIES`.
-        size: height and width, pixels.
-        gsd: metres per pixel; by default what shows the category well, from 0.5 to 30.
-        instances: how many of the category, where it can repeat and there is room; by default drawn.
-        include: False draws the surroundings the category is found in, without any of it.
-        exclude: categories that must not appear beside it.
+        size: height and width in pixels.
+        gsd: metres per pixel, from 0.5 to 30; None chooses one that shows the category well.
+        instances: number of objects of the category, if it can repeat and there is room; None draws it.
+        include: whether to draw the category itself, or only the surroundings it is usually found in.
+        exclude: other categories that must not appear.
 
     Returns:
-        The picture with every object in it; those of `CATEGORIES` do not overlap.
+        The image and every object in it; objects of `CATEGORIES` do not overlap.
 
     Raises:
-        UnknownNameError: no such category.
-        EarthReasonError: a side is out of bounds.
+        UnknownNameError: the category does not exist.
+        EarthReasonError: a side is out of bounds, or the category does not fit.
     """
     if category not in FEATURES:
         raise UnknownNameError("category", category, CATEGORIES)
@@ -87,7 +87,7 @@ def _compose(
     include: bool,
     unwanted: set[str],
     shrink: float,
-) -> Scene:
+) -> RenderedScene:
     several = feature.repeat > 1 and rng.random() < 0.8
     count = instances or int(rng.integers(2 if several else 1, feature.repeat + 1))
     count = min(count, max(feature.repeat, 1))
@@ -103,7 +103,7 @@ def _compose(
     _lay_water_and_main(canvas, palette, feature, setting, count, include, unwanted, metres)
     _add_companions(canvas, palette, feature, setting, unwanted)
     _furnish(canvas, palette, setting)
-    return Scene(_expose(canvas), gsd, setting, canvas.objects())
+    return RenderedScene(_expose(canvas), gsd, setting, canvas.objects())
 
 
 def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
@@ -155,12 +155,12 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
     assert feature.painter is not None
     turn = float(c.rng.uniform(0, np.pi))
     for k in range(count):
-        # The first has the wished size; the others differ, so that one of them is the largest.
+        # The first has the requested size; the others differ, so that one of them is the largest.
         radius = c.px(metres) / 2 * (1.0 if k == 0 else float(c.rng.uniform(0.6, 1.05)))
         radius = min(radius, 0.5 * feature.share[1] * c.side)
         if feature.water in ("beach", "sea"):
             spot = c.find_spot(1, angle=turn) or c.find_spot(0)
-        elif radius >= 0.45 * c.side:  # it goes beyond the picture, so it only needs a middle
+        elif radius >= 0.45 * c.side:  # it extends beyond the image, so only its centre needs room
             spot = c.find_spot(0.3 * c.side, angle=None)
         else:
             aligned = turn + float(c.rng.normal(0, 0.06)) if c.rng.random() < 0.75 else None
@@ -174,7 +174,7 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
 
 
 def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
-    """Two to four other categories that belong here and can be seen at this scale."""
+    """Add two to four other categories that belong here and can be seen at this scale."""
     candidates = [
         f
         for f in FEATURES.values()
@@ -196,7 +196,7 @@ def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted
 
 
 def _furnish(c: Canvas, p: Palette, setting: str) -> None:
-    """Roads, houses and trees where there is room."""
+    """Add roads, houses and trees where there is room."""
     angle = float(c.rng.uniform(0, np.pi / 2))
     area = c.width * c.height * c.gsd**2 / 1e6  # km²
     if setting in ("urban", "suburban"):
@@ -217,7 +217,7 @@ def _furnish(c: Canvas, p: Palette, setting: str) -> None:
 
 
 def _expose(c: Canvas) -> np.ndarray:
-    """Haze, colour cast, blur and noise of a sensor: (height, width, 3) uint8."""
+    """Add the haze, colour cast, blur and noise of a sensor; return (height, width, 3) uint8."""
     haze = (float(c.rng.uniform(0.0, 0.16)) * (0.6 + 0.8 * c.noise(c.side / 1.5, 2)))[..., None]
     image = c.image * (255 * (1 - haze)) + np.array([199, 209, 219], np.float32) * haze
     sharp = Image.fromarray(np.clip(image, 0, 255, out=image).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""What the renderer hands to the question writer: a picture and everything that stands in it."""
+"""What the renderer passes to the question writer: an image and every object in it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ HELD_OUT_CATEGORIES: frozenset[str] = frozenset({"dam", "golf course", "helipad"
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One thing in a scene.
+    """An object in a scene.
 
     Attributes:
-        kind: a name of `CATEGORIES`, or a context kind: "building", "road", "rail", "field", "sea", "car", "boat".
-        mask: (height, width) bool, the visible pixels; objects of `CATEGORIES` never overlap each other.
+        kind: one of `CATEGORIES`, or context such as "building", "road", "rail" or "sea".
+        mask: (height, width) bool, its visible pixels; objects of `CATEGORIES` never overlap.
     """
 
     kind: str
@@ -59,20 +59,20 @@ class SceneObject:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Mean row and column of the pixels."""
+        """The mean row and column of its pixels."""
         rows, columns = np.nonzero(self.mask)
         return float(rows.mean()), float(columns.mean())
 
 
 @dataclass(frozen=True)
-class Scene:
+class RenderedScene:
     """A rendered scene.
 
     Attributes:
         image: (height, width, 3) uint8 RGB.
         gsd: metres per pixel.
-        setting: the surroundings: "urban", "suburban", "farmland", "coast", "wild", "industrial", "airport".
-        objects: everything drawn that a question may be about, in drawing order.
+        setting: surroundings: "urban", "suburban", "farmland", "coast", "wild", "industrial" or "airport".
+        objects: everything that a question may be about, in drawing order.
     """
 
     image: np.ndarray

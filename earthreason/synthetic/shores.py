@@ -1,4 +1,4 @@
-"""Water and what stands at it: lakes, rivers, islands, beaches, dams, bridges, piers; and woodland."""
+"""Draw water and what is built along it: lakes, rivers, islands, beaches, dams, bridges, piers; and woodland."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def woodland(c: Canvas, p: Palette, spot: Spot) -> None:
 
 
 def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
-    """A river across the picture; returns its line and its width in pixels."""
+    """Draw a river across the image; return its centre line and its width in pixels."""
     width = float(np.clip(c.px(metres), 0.05 * c.side, 0.16 * c.side))
     path = river_path(c)
     mask = np.zeros((c.height, c.width), bool)
@@ -67,7 +67,7 @@ def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
 
 
 def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
-    """A sea along one side with that share of the picture; returns its (height, width) mask."""
+    """Draw a sea along one side that covers `share` of the image; return its (height, width) mask."""
     angle = c.rng.uniform(0, 2 * np.pi)
     ys, xs = np.mgrid[0 : c.height, 0 : c.width].astype(np.float32)
     ramp = (xs / c.width - 0.5) * np.float32(np.cos(angle)) + (ys / c.height - 0.5) * np.float32(np.sin(angle))
@@ -186,21 +186,22 @@ def _draw_pier(c: Canvas, root: np.ndarray, tip: np.ndarray) -> bool:
             x, y = (end + out * max(2.5, c.px(5))).tolist()
             boat = Spot(x, y, 1, float(np.arctan2(out[1], out[0])) + 0.1 * k)
             size = max(4.0, c.px(11))
-            hull = c.region(boat.at([(size / 2, 0), (0.1 * size, -0.2 * size), (-size / 2, -0.16 * size),
-                                     (-size / 2, 0.16 * size), (0.1 * size, 0.2 * size)]))  # fmt: skip
+            right = [(0.1 * size, -0.2 * size), (-size / 2, -0.16 * size)]
+            left = [(-size / 2, 0.16 * size), (0.1 * size, 0.2 * size)]
+            hull = c.region(boat.at([(size / 2, 0), *right, *left]))
             c.fill(c.without(hull, union), WHITE, 0.0)
     c.reserve(c.whole(union), max(3.0, 0.12 * length))
     return True
 
 
 def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) -> bool:
-    """A road across a river at that share of its course, with a deck from bank to bank."""
+    """Draw a road across a river, at the share `where` of its course, with a deck from bank to bank."""
     i = int(np.clip(where * len(path), 3, len(path) - 4))
     along = path[i + 2] - path[i - 2]
     along = along / np.linalg.norm(along)
     turn = c.rng.uniform(-0.3, 0.3)
-    across = np.array([-along[1] * np.cos(turn) - along[0] * np.sin(turn),
-                       along[0] * np.cos(turn) - along[1] * np.sin(turn)])  # fmt: skip
+    cos, sin = np.cos(turn), np.sin(turn)
+    across = np.array([-along[1] * cos - along[0] * sin, along[0] * cos - along[1] * sin])
     middle = path[i]
     if not (0.08 * c.width < middle[0] < 0.92 * c.width and 0.08 * c.height < middle[1] < 0.92 * c.height):
         return False
@@ -251,7 +252,7 @@ feature("bridge", (90, 600), (0.3, 0.6), ("farmland", "suburban", "urban", "wild
 
 @feature("dam", (200, 700), (0.35, 0.6), ("wild",), water="dam")
 def dam(c: Canvas, p: Palette, spot: Spot) -> None:
-    """A curved wall across a valley: reservoir above, spillway and river below."""
+    """Draw a curved wall across a valley, with a reservoir above it and a spillway and a river below."""
     length = 1.5 * spot.radius
     centre = Spot(spot.x, spot.y, spot.radius, spot.angle)
     reservoir = c.blob(replace(centre.moved(-1.25 * length, 0), radius=1.35 * length), 0.14, 1.1)

@@ -1,4 +1,4 @@
-"""Places to play: courts, fields, tracks, stadiums, pools, golf."""
+"""Draw sports grounds: courts, fields, tracks, stadiums, pools, golf courses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOWN = ("suburban", "urban")
 
 
 def mown_turf(c: Canvas, spot: Spot, outline: Points, width: float, height: float, stripes: int = 10) -> Region:
-    """Grass with the light and dark bands of a mower."""
+    """Draw grass with the light and dark bands that a mower leaves."""
     region = c.region(outline)
     green = jitter(c, TURF, 0.03)
     c.fill(region, green, 0.015)
@@ -35,7 +35,7 @@ def mown_turf(c: Canvas, spot: Spot, outline: Points, width: float, height: floa
 
 
 def closed(points: Points) -> Points:
-    """A polygon as a line that ends where it began."""
+    """Close a polygon: return a line that ends where it begins."""
     return np.concatenate([points, points[:1]])
 
 

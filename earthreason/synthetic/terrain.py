@@ -1,4 +1,4 @@
-"""The ground under everything: soil, fields, trees, water, roads and houses."""
+"""Draw the ground and what is common on it: soil, fields, trees, water, roads and houses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from earthreason.synthetic.canvas import Canvas, Colour, Points, Region, Spot, r
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of a climate."""
+    """The colours of a climate."""
 
     grass: Colour
     dry: Colour
@@ -25,25 +25,46 @@ class Palette:
 
 
 PALETTES = (
-    Palette(rgb("66764a"), rgb("8b8560"), rgb("93806a"), rgb("334a2b"), rgb("47625f"), rgb("223f48"),
-            (rgb("6f8548"), rgb("8f9a5a"), rgb("a39a6c"), rgb("857459"), rgb("566f3c"), rgb("b0a67c"))),
-    Palette(rgb("857c5b"), rgb("a89672"), rgb("b39b78"), rgb("55603c"), rgb("4f7478"), rgb("2a5560"),
-            (rgb("7f8a4e"), rgb("b09e74"), rgb("c2ae86"), rgb("94835f"), rgb("6b7c46"), rgb("a08d68"))),
-    Palette(rgb("56703c"), rgb("77804a"), rgb("9a6f50"), rgb("25431f"), rgb("546a52"), rgb("2f4a40"),
-            (rgb("5f8a3a"), rgb("79984a"), rgb("8a7a4c"), rgb("a0714f"), rgb("4a7a33"), rgb("93a55c"))),
-)  # fmt: skip
+    Palette(
+        grass=rgb("66764a"),
+        dry=rgb("8b8560"),
+        soil=rgb("93806a"),
+        tree=rgb("334a2b"),
+        water=rgb("47625f"),
+        deep=rgb("223f48"),
+        crops=(rgb("6f8548"), rgb("8f9a5a"), rgb("a39a6c"), rgb("857459"), rgb("566f3c"), rgb("b0a67c")),
+    ),
+    Palette(
+        grass=rgb("857c5b"),
+        dry=rgb("a89672"),
+        soil=rgb("b39b78"),
+        tree=rgb("55603c"),
+        water=rgb("4f7478"),
+        deep=rgb("2a5560"),
+        crops=(rgb("7f8a4e"), rgb("b09e74"), rgb("c2ae86"), rgb("94835f"), rgb("6b7c46"), rgb("a08d68")),
+    ),
+    Palette(
+        grass=rgb("56703c"),
+        dry=rgb("77804a"),
+        soil=rgb("9a6f50"),
+        tree=rgb("25431f"),
+        water=rgb("546a52"),
+        deep=rgb("2f4a40"),
+        crops=(rgb("5f8a3a"), rgb("79984a"), rgb("8a7a4c"), rgb("a0714f"), rgb("4a7a33"), rgb("93a55c")),
+    ),
+)
 ASPHALT, CONCRETE, WHITE, TRACK = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2"), rgb("8f5a45")
 ROOFS = (rgb("8c5543"), rgb("7d7672"), rgb("a3a09a"), rgb("6d5f58"), rgb("b9b4a8"), rgb("95705b"), rgb("56585c"))
 CARS = (rgb("d8d8d8"), rgb("2a2b2e"), rgb("8a8d91"), rgb("8d2f2b"), rgb("30507d"), rgb("efefef"), rgb("5c5f63"))
 
 
 def blend(a: Colour, b: Colour, share: float) -> Colour:
-    """A colour between two."""
+    """Mix two colours; `share` is that of the second."""
     return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)
 
 
 def jitter(c: Canvas, colour: Colour, amount: float = 0.04) -> Colour:
-    """A colour a little lighter or darker, and a little off."""
+    """Make a colour slightly lighter or darker, and shift its hue slightly."""
     light = c.rng.normal(0, amount)
     r, g, b = (float(np.clip(v + light + c.rng.normal(0, amount / 3), 0, 1)) for v in colour)
     return (r, g, b)
@@ -55,13 +76,13 @@ def _mix(a: Colour, b: Colour, share: np.ndarray) -> np.ndarray:
 
 
 def relief(c: Canvas, field: np.ndarray, strength: float) -> np.ndarray:
-    """Light and dark of a height field under the scene's sun: (height, width), 0 on level ground."""
+    """Shade a height field by the scene's sun; return (height, width), 0 on level ground."""
     slope_y, slope_x = np.gradient(field)
     return np.clip((slope_x * c.sun[0] + slope_y * c.sun[1]) * strength, -0.35, 0.35)
 
 
 def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
-    """Grass and soil with dips and tracks of rain."""
+    """Draw grass and soil with dips and rain channels."""
     large = c.noise(c.side / 2.2, 4)
     ground = _mix(p.grass, p.dry, large)
     patches = np.clip((c.noise(c.side / 5, 4) - (1 - bare)) * 5, 0, 1) * 0.8
@@ -72,7 +93,7 @@ def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
 
 
 def farmland(c: Canvas, p: Palette) -> None:
-    """A patchwork of fields with furrows, hedges and tracks between them."""
+    """Draw a patchwork of fields with furrows, and hedges and tracks between them."""
     spacing = float(np.clip(c.px(c.rng.uniform(160, 320)), c.side / 7, c.side / 2.2))
     turn = c.rng.uniform(0, np.pi)
     cells = int(np.hypot(c.width, c.height) / spacing) + 3
@@ -107,7 +128,7 @@ def farmland(c: Canvas, p: Palette) -> None:
 
 
 def built_ground(c: Canvas, p: Palette, paved: float) -> None:
-    """The mix of paving, dust and green that lies under a town or a works."""
+    """Draw the mix of paving, dust and green under a town or an industrial site."""
     green = _mix(p.grass, p.dry, c.noise(c.side / 6, 4))
     grey = _mix(rgb("8f8c86"), rgb("a9a296"), c.noise(c.side / 4, 3))
     share = np.clip((c.noise(c.side / 3, 3) - (1 - paved)) * 4, 0, 1)[..., None]
@@ -116,7 +137,7 @@ def built_ground(c: Canvas, p: Palette, paved: float) -> None:
 
 
 def canopy(c: Canvas, region: Region, p: Palette, crown: float | None = None) -> None:
-    """Closed woodland: crowns lit from the sun's side, gaps dark."""
+    """Draw dense woodland: crowns lit by the sun, with dark gaps."""
     size = max(1.6, (c.px(9.0) if crown is None else crown) / 2.4)
     if not region.mask.size:
         return
@@ -133,7 +154,7 @@ def canopy(c: Canvas, region: Region, p: Palette, crown: float | None = None) ->
 
 
 def lone_trees(c: Canvas, p: Palette, count: int) -> None:
-    """Single trees with shadows on free ground."""
+    """Draw single trees with shadows on free ground."""
     for _ in range(count):
         radius = max(1.2, c.px(c.rng.uniform(2.5, 5.5)))
         x, y = c.rng.uniform(0, c.width), c.rng.uniform(0, c.height)
@@ -150,7 +171,7 @@ def lone_trees(c: Canvas, p: Palette, count: int) -> None:
 
 
 def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, clear: bool = False) -> None:
-    """Water that darkens with the distance from its shore, with a wet rim and faint glint."""
+    """Draw water that darkens away from its shore, with a wet rim and a faint glint."""
     shallow = rgb("7fa79b") if clear else blend(p.water, p.soil, 0.25)
     soft = np.clip(2 * smooth(mask.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
     share = (1 - (1 - soft) ** 2)[..., None]
@@ -165,7 +186,7 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
 
 
 def river_path(c: Canvas, bend: float = 0.16) -> Points:
-    """A meandering line from one edge of the picture to the opposite one."""
+    """Make a meandering line from one edge of the image to the opposite one."""
     n = 60
     t = np.linspace(-0.1, 1.1, n)
     swing = sum(c.rng.normal(0, bend / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
@@ -176,7 +197,7 @@ def river_path(c: Canvas, bend: float = 0.16) -> Points:
 
 
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
-    """A nearly straight line across the picture, for roads and rails."""
+    """Make a nearly straight line across the image, for roads and rails."""
     angle = c.rng.uniform(0, np.pi)
     centre = np.array([c.rng.uniform(0.2, 0.8) * c.width, c.rng.uniform(0.2, 0.8) * c.height])
     reach = np.hypot(c.width, c.height)
@@ -188,7 +209,7 @@ def straight_path(c: Canvas, bend: float = 0.03) -> Points:
 
 
 def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool = True) -> None:
-    """Roads on free ground, with verges and, where they can be seen, markings and cars."""
+    """Draw roads on free ground, with verges and, where they would be visible, markings and cars."""
     width = max(1.5, c.px(metres))
     verge = c.without(c.strokes(paths, width * 1.5 + 1), c.reserved)
     c.fill(verge, rgb("8b8468"), 0.02, 0.55)
@@ -206,7 +227,7 @@ def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool =
 
 
 def _drive(c: Canvas, path: Points, width: float) -> None:
-    """A few cars along a road, each on its side of it."""
+    """Draw a few cars along a road, each on one side of it."""
     for _ in range(int(c.rng.integers(2, 7))):
         i = int(c.rng.integers(len(path) - 1))
         step = path[i + 1] - path[i]
@@ -217,7 +238,7 @@ def _drive(c: Canvas, path: Points, width: float) -> None:
 
 
 def draw_car(c: Canvas, spot: Spot) -> None:
-    """One car, where cars can be seen."""
+    """Draw a car, unless the spot is outside the image or reserved."""
     if not (0 <= spot.x < c.width and 0 <= spot.y < c.height) or c.reserved[int(spot.y), int(spot.x)]:
         return
     box = spot.box(max(2.0, c.px(4.5)), max(1.2, c.px(1.9)))
@@ -228,7 +249,7 @@ def draw_car(c: Canvas, spot: Spot) -> None:
 def draw_building(
     c: Canvas, spot: Spot, width: float, depth: float, metres: float, colour: Colour | None = None, flat: bool = False
 ) -> Region:
-    """A house: shadow, then a roof of two slopes, or a flat one with a parapet and boxes on it. Sizes in pixels."""
+    """Draw a house: its shadow, then a gabled roof, or a flat one with a parapet and boxes. Sizes are in pixels."""
     roof = jitter(c, colour or ROOFS[int(c.rng.integers(len(ROOFS)))], 0.04)
     outline = spot.box(width, depth)
     c.shade(outline, metres)
@@ -250,7 +271,7 @@ def draw_building(
 
 
 def scatter_buildings(c: Canvas, count: int, low: float, high: float, metres: float, angle: float) -> None:
-    """Up to `count` buildings of `low` to `high` metres on free ground, all in one direction."""
+    """Draw up to `count` buildings of `low` to `high` metres on free ground, all in one direction."""
     for _ in range(count):
         width = c.px(c.rng.uniform(low, high))
         depth = width * c.rng.uniform(0.5, 0.9)
@@ -265,7 +286,7 @@ def scatter_buildings(c: Canvas, count: int, low: float, high: float, metres: fl
 
 
 def street_grid(c: Canvas, block: float, angle: float, metres: float = 8.0) -> None:
-    """Streets in a turned grid, `block` pixels apart."""
+    """Draw streets in a rotated grid, `block` pixels apart."""
     reach = np.hypot(c.width, c.height)
     direction, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     centre = np.array([c.width / 2, c.height / 2])

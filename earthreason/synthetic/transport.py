@@ -1,4 +1,4 @@
-"""Places to move and to stop: airfields, helipads, stations, roundabouts, parking lots."""
+"""Draw transport: airfields, helipads, stations, roundabouts, parking lots."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def airport_apron(c: Canvas, p: Palette, spot: Spot) -> None:
             bridge = spot.at([(x + 0.02 * width, -0.52 * height), (x + 0.01 * width, -0.26 * height)])
             c.line(bridge, max(1.2, c.px(3)), rgb("8d9196"), 1.0)
             _plane(c, Spot(at[0], at[1], 1, spot.angle - np.pi / 2), min(46.0, 0.85 * c.gsd * width / stands))
-    c.fill(c.without(c.stroke(spot.at([(0.36 * width, 0.5 * height), (0.36 * width, 3 * height)]), max(3.0, c.px(24))),
-                     c.owner >= 0), rgb("807e79"), 0.012)  # fmt: skip
+    taxiway = c.stroke(spot.at([(0.36 * width, 0.5 * height), (0.36 * width, 3 * height)]), max(3.0, c.px(24)))
+    c.fill(c.without(taxiway, c.owner >= 0), rgb("807e79"), 0.012)
 
 
 @feature("helipad", (26, 36), (0.16, 0.34), ("urban", "wild", "coast"), repeat=2)

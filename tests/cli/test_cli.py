@@ -31,16 +31,20 @@ MASK[1:4, 2:7] = True
 def command(*arguments: str, module: str = "earthreason"):
     """Run a command line in a process of its own, as a shell does."""
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
         env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture
 def truth(tmp_path):
     path = tmp_path / "truth.json"
-    samples = [{"sample_id": name, "segmentation": encode_mask(mask)} for name, mask in
-               (("a", MASK), ("b", np.zeros((6, 9))))]  # fmt: skip
+    masks = {"a": MASK, "b": np.zeros((6, 9))}
+    samples = [{"sample_id": name, "segmentation": encode_mask(mask)} for name, mask in masks.items()]
     path.write_text(json.dumps({"samples": samples}))
     return path
 
@@ -89,8 +93,8 @@ def test_eval_prints_json_alone(preds, truth):
 
 
 def test_eval_writes_json_and_csv(preds, truth, tmp_path):
-    result = command("eval", str(preds), "--ground-truth", str(truth), "--json", str(tmp_path / "r.json"),
-                     "--csv", str(tmp_path / "r.csv"))  # fmt: skip
+    outputs = ["--json", str(tmp_path / "r.json"), "--csv", str(tmp_path / "r.csv")]
+    result = command("eval", str(preds), "--ground-truth", str(truth), *outputs)
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "r.json").read_text())["results"]
     assert (tmp_path / "r.csv").read_text().startswith("sample_id,question_index,iou")
@@ -174,8 +178,8 @@ def test_bad_input_is_one_message_and_exit_code_two(arguments, words, preds, tru
 def test_eval_can_be_quiet_and_protocols_go_to_a_file(preds, truth, tmp_path):
     arguments = (str(preds), "--ground-truth", str(truth), "--resamples", "0")
     code = "from earthreason.cli.main import run_evaluate; run_evaluate()"
-    done = subprocess.run([sys.executable, "-c", code, "-q", *arguments], cwd=ROOT, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    quiet = [sys.executable, "-c", code, "-q", *arguments]
+    done = subprocess.run(quiet, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = CliRunner().invoke(app, ["protocols", "lisa", "--json", str(tmp_path / "p.json")])
     assert result.exit_code == 0
@@ -193,8 +197,8 @@ def test_a_report_leaves_the_json_alone_on_standard_output(release, tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_one_line():
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([sys.executable, "-m", "earthreason", "protocols"], cwd=ROOT, stdout=full, text=True,
-                              stderr=subprocess.PIPE, check=False)  # fmt: skip
+        protocols = [sys.executable, "-m", "earthreason", "protocols"]
+        done = subprocess.run(protocols, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "error: cannot write: No space left on device\n"
 
@@ -217,8 +221,13 @@ def test_what_an_extra_brings_is_asked_for_by_the_extras_name(capsys, monkeypatc
 
 
 def test_the_extras_of_the_error_are_those_of_the_project():
-    modules = {"pyyaml": "yaml", "psycopg[binary]": "psycopg", "python-multipart": "python_multipart",
-               "scikit-learn": "sklearn", "opencv-python-headless": "cv2"}  # fmt: skip
+    modules = {
+        "pyyaml": "yaml",
+        "psycopg[binary]": "psycopg",
+        "python-multipart": "python_multipart",
+        "scikit-learn": "sklearn",
+        "opencv-python-headless": "cv2",
+    }
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra, named in EXTRAS.items():
         distributions = {requirement.split(">")[0] for requirement in declared[extra]} - {"huggingface_hub"}
@@ -251,8 +260,8 @@ def test_predict_and_segment_refuse_before_anything_is_loaded(tmp_path):
 
 @pytest.mark.parametrize("model", ["saliency", "vlm_sam"])
 def test_a_no_target_threshold_is_refused_for_models_without_one(model, tmp_path):
-    result = command("predict", "--model", model, "--no-target-threshold", "0.3", "--config", "sample", "--out",
-                     str(tmp_path / "p.json"), module="baselines")  # fmt: skip
+    arguments = ["--model", model, "--no-target-threshold", "0.3", "--config", "sample"]
+    result = command("predict", *arguments, "--out", str(tmp_path / "p.json"), module="baselines")
     assert result.returncode == 2
     assert f"error: --no-target-threshold is not for {model}; leave it out, or choose segearth_r1" in result.stderr
     assert "Traceback" not in result.stderr
@@ -270,8 +279,8 @@ def test_a_no_target_threshold_lies_between_0_and_1(name, value):
 def test_segment_prints_the_threshold_beside_the_score(tmp_path):
     save_tiny = pytest.importorskip("baselines.segearth_r1.tiny").save_tiny
     Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
-    arguments = ["segment", str(tmp_path / "a.png"), "where?", "--checkpoint", str(save_tiny(tmp_path / "tiny")),
-                 "--out", str(tmp_path / "o.png")]  # fmt: skip
+    options = ["--checkpoint", str(save_tiny(tmp_path / "tiny")), "--out", str(tmp_path / "o.png")]
+    arguments = ["segment", str(tmp_path / "a.png"), "where?", *options]
     assert "threshold 0.500" in CliRunner().invoke(baselines_app, arguments).stdout
     found = CliRunner().invoke(baselines_app, [*arguments, "--no-target-threshold", "0"]).stdout
     assert found.startswith("nothing there answers; no-target score ")
@@ -319,8 +328,8 @@ def test_demo_leaves_predictions_pictures_and_a_page(tmp_path):
 
 def test_predict_and_eval_agree_on_the_split(tmp_path):
     out = tmp_path / "everything.json"
-    made = command("predict", "--model", "everything", "--config", "sample", "--split", "val", "--out", str(out),
-                   module="baselines")  # fmt: skip
+    samples = ["--config", "sample", "--split", "val"]
+    made = command("predict", "--model", "everything", *samples, "--out", str(out), module="baselines")
     assert made.returncode == 0, made.stderr
     result = command("eval", str(out), "--json", "-")
     content = json.loads(result.stdout)["results"][0]
@@ -333,7 +342,7 @@ def test_predict_and_eval_agree_on_the_split(tmp_path):
     ("model", "words"), [("saliancy", "did you mean 'saliency'"), ("no.such:Model", "give MODULE:CLASS")]
 )
 def test_unknown_models_are_told(model, words, tmp_path):
-    result = command("predict", "--model", model, "--config", "sample", "--out", str(tmp_path / "p.json"),
-                     module="baselines")  # fmt: skip
+    out = str(tmp_path / "p.json")
+    result = command("predict", "--model", model, "--config", "sample", "--out", out, module="baselines")
     assert result.returncode == 2
     assert words in result.stderr

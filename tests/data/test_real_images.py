@@ -38,9 +38,12 @@ def release(tmp_path_factory):
             image, mask = (next(REAL.rglob(Path(name).name)) for name in (row["image"], target["mask"]))
             shutil.copy(image, root / split / "images" / f"{stem}{image.suffix}")
             shutil.copy(mask, root / split / "labels" / f"{stem}.png")
-            qa = {"questions": [f"Which ground here would serve as {target['target']}?"],
-                  "answer": [] if target["empty"] else [f"It is the {target['target']}."],
-                  "ground_resolution": row["gsd_m"], "source": row["source"]}  # fmt: skip
+            qa = {
+                "questions": [f"Which ground here would serve as {target['target']}?"],
+                "answer": [] if target["empty"] else [f"It is the {target['target']}."],
+                "ground_resolution": row["gsd_m"],
+                "source": row["source"],
+            }
             (root / split / "QAs" / f"{stem}.json").write_text(json.dumps(qa))
     return root
 

@@ -57,13 +57,20 @@ def records(draw):
     mask = np.random.default_rng(draw(st.integers(0, 99))).random((height, width)) < draw(st.sampled_from([0, 0.5, 1]))
     known = st.none() | TEXT
     return Record(
-        sample_id=draw(NAMES), image=picture(height, width, draw(st.sampled_from(["JPEG", "PNG"]))),
-        mask=encode_mask_png(mask), height=height, width=width, is_empty=not mask.any(),
+        sample_id=draw(NAMES),
+        image=picture(height, width, draw(st.sampled_from(["JPEG", "PNG"]))),
+        mask=encode_mask_png(mask),
+        height=height,
+        width=width,
+        is_empty=not mask.any(),
         questions=draw(st.lists(TEXT.filter(str.strip), min_size=1, max_size=3)),
         answers=draw(st.lists(TEXT, max_size=2)),
-        category=draw(known), ground_resolution=draw(st.none() | st.floats(0.1, 200)), source=draw(known),
-        reasoning_type=draw(known), extra=draw(st.sampled_from([None, '{"bbox_list": [[1, 2, 3, 4]]}'])),
-    )  # fmt: skip
+        category=draw(known),
+        ground_resolution=draw(st.none() | st.floats(0.1, 200)),
+        source=draw(known),
+        reasoning_type=draw(known),
+        extra=draw(st.sampled_from([None, '{"bbox_list": [[1, 2, 3, 4]]}'])),
+    )
 
 
 def unique(found):
@@ -184,14 +191,18 @@ def test_exports_refuse_what_they_cannot_do(tmp_path):
 
 def test_earthreason_fs_rows_are_read_by_field_name(tmp_path):
     mask = np.eye(8, dtype=bool)
-    rows = [{"id": "EarthReason_0826_0", "image": {"bytes": picture(8, 8), "path": "a.jpg"},
-             "mask": {"bytes": encode_mask_png(mask), "path": "a.png"}, "problem": "Where?", "category": "lake",
-             "bbox_list": [[0, 0, 8, 8]]}]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "val-00000.parquet")
+    row = {
+        "id": "EarthReason_0826_0",
+        "image": {"bytes": picture(8, 8), "path": "a.jpg"},
+        "mask": {"bytes": encode_mask_png(mask), "path": "a.png"},
+        "problem": "Where?",
+        "category": "lake",
+        "bbox_list": [[0, 0, 8, 8]],
+    }
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "val-00000.parquet")
     ((split, record),) = read_all(open_source(tmp_path))
-    assert (split, record.sample_id, record.questions, record.category) == (
-        "validation", "EarthReason_0826_0", ["Where?"], "lake"
-    )  # fmt: skip
+    assert (split, record.sample_id) == ("validation", "EarthReason_0826_0")
+    assert (record.questions, record.category) == (["Where?"], "lake")
     assert json.loads(record.extra) == {"bbox_list": [[0, 0, 8, 8]]}
     assert np.array_equal(mask_of(record.mask, "a"), mask)
 
@@ -231,11 +242,12 @@ def rrsisd(root, segmentation, **changes):
     reference.update(changes)
     with (root / "rrsisd" / "refs(unc).p").open("wb") as file:
         pickle.dump([reference], file, protocol=2)
-    (root / "rrsisd" / "instances.json").write_text(json.dumps({
+    instances = {
         "images": [{"id": 7, "file_name": "00007.jpg"}],
         "annotations": [{"id": 5, "image_id": 7, "category_id": 2, "segmentation": segmentation}],
         "categories": [{"id": 2, "name": "ship"}],
-    }))  # fmt: skip
+    }
+    (root / "rrsisd" / "instances.json").write_text(json.dumps(instances))
     return root
 
 

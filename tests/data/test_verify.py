@@ -181,8 +181,8 @@ def test_an_interrupted_audit_goes_on_and_unchanged_files_are_not_read_again(rel
 
 def test_the_command_reports_and_fails_on_errors(release, tmp_path):
     planted = plant(release)
-    result = CliRunner().invoke(app, ["verify", str(release), "--json", str(tmp_path / "a.json"), "--report",
-                                      str(tmp_path / "page"), "--workers", "1"])  # fmt: skip
+    outputs = ["--json", str(tmp_path / "a.json"), "--report", str(tmp_path / "page")]
+    result = CliRunner().invoke(app, ["verify", str(release), *outputs, "--workers", "1"])
     assert result.exit_code == 1, result.output
     content = json.loads((tmp_path / "a.json").read_text())
     assert len(content["findings"]) == 30

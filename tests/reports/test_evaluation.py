@@ -17,9 +17,7 @@ NASTY = '<script>alert("x")</script>'
 
 def write(folder, gallery=24, load_scene=lambda _: None, info=None):
     truth = as_references({"right": FIELD, "wrong": FIELD, "missed": FIELD, "none": NOTHING, "false": NOTHING})
-    predictions = as_predictions(
-        {"right": FIELD, "wrong": ~FIELD, "missed": None, "none": None, "false": FIELD}
-    )  # fmt: skip
+    predictions = as_predictions({"right": FIELD, "wrong": ~FIELD, "missed": None, "none": None, "false": FIELD})
     predictions.info.update(info or {})
     results = evaluate_protocols(predictions, truth, list(PROTOCOLS.values()), resamples=50)
     return write_report(folder, results, predictions, load_scene, gallery).read_text()

@@ -37,8 +37,8 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
 def test_iteration_keeps_its_order_with_workers():
     alone = [s.sample_id for s in iterate_scenes(1, {"train": 3, "test": 2}, size=(128, 128))]
     together = [s.sample_id for s in iterate_scenes(1, {"train": 3, "test": 2}, size=(128, 128), workers=2)]
-    assert alone == together == [f"synthetic_s1_{s}" for s in ("train_000000", "train_000001", "train_000002",
-                                                              "test_000000", "test_000001")]  # fmt: skip
+    expected = ("train_000000", "train_000001", "train_000002", "test_000000", "test_000001")
+    assert alone == together == [f"synthetic_s1_{name}" for name in expected]
 
 
 def test_training_never_shows_a_held_out_category():

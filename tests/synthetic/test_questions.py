@@ -7,7 +7,7 @@ from earthreason.synthetic import questions as module
 from earthreason.synthetic.generate import generate_scene
 from earthreason.synthetic.phrases import PHRASES
 from earthreason.synthetic.questions import choose_target, write_answers, write_questions
-from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES, Scene, SceneObject
+from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES, RenderedScene, SceneObject
 
 
 def scene_with(*things):
@@ -17,7 +17,7 @@ def scene_with(*things):
         mask = np.zeros((100, 100), bool)
         mask[top:bottom, left:right] = True
         objects.append(SceneObject(kind, mask))
-    return Scene(np.zeros((100, 100, 3), np.uint8), 1.0, "wild", tuple(objects))
+    return RenderedScene(np.zeros((100, 100, 3), np.uint8), 1.0, "wild", tuple(objects))
 
 
 def targets(scene, category, tries=80):
@@ -118,8 +118,9 @@ def test_samples_ask_six_different_questions_that_do_not_name_the_target(split):
 
 def test_questions_hold_no_unfilled_slot():
     rng = np.random.default_rng(0)
-    scene = scene_with(("river", 0, 0, 100, 10), ("woodland", 0, 90, 100, 100),
-                       ("stadium", 10, 20, 30, 40), ("stadium", 60, 50, 90, 85))  # fmt: skip
+    landmarks = [("river", 0, 0, 100, 10), ("woodland", 0, 90, 100, 100)]
+    stadiums = [("stadium", 10, 20, 30, 40), ("stadium", 60, 50, 90, 85)]
+    scene = scene_with(*landmarks, *stadiums)
     for target in targets(scene, "stadium", 200):
         for training in (True, False):
             texts = write_questions(rng, target, "stadium", training) + write_answers(rng, target, "stadium", training)

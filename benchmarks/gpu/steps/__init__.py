@@ -1,1 +1,1 @@
-"""One module a step, each a program of its own: `python -m benchmarks.gpu.steps.NAME`."""
+"""The steps: each module is a program, `python -m benchmarks.gpu.steps.NAME`."""

@@ -1,6 +1,6 @@
-"""Images a second from files to a predictions file, at full size in bfloat16, beside the model alone.
+"""Measure images per second from files to a predictions file, at full size in bfloat16, and of the model alone.
 
-Weights are random; the scenes have 1,200 px a side, so they are decoded, letterboxed, and their masks restored.
+Weights are random. The scenes have sides of 1,200 px, so they are decoded and letterboxed, and their masks restored.
 """
 
 from __future__ import annotations
@@ -41,10 +41,16 @@ def main(context: Context) -> None:
     predict_rows(predictor, rows, "first", context.work / "preds.json", {"model": "random"}, BATCH)
     seconds = time.perf_counter() - began
     context.row(
-        images=len(rows), side=rows[0]["width"], dtype="bfloat16", batch=BATCH, seconds=round(seconds, 2),
-        images_per_s=round(len(rows) / seconds, 1), model_images_per_s=round(1000 * len(images) / alone, 1),
-        compiled=False, threads=torch.get_num_threads(),
-    )  # fmt: skip
+        images=len(rows),
+        side=rows[0]["width"],
+        dtype="bfloat16",
+        batch=BATCH,
+        seconds=round(seconds, 2),
+        images_per_s=round(len(rows) / seconds, 1),
+        model_images_per_s=round(1000 * len(images) / alone, 1),
+        compiled=False,
+        threads=torch.get_num_threads(),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the machine is, and what it can do at best: the ceilings that other figures are held against."""
+"""Record what the machine is, and measure the ceilings that other figures are compared with."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from benchmarks.gpu.context import Context, read_context
 from benchmarks.gpu.timing import median_ms
 
 CEILINGS = "ceilings.json"
-"""Matrix products by dtype, TFLOP/s, for the steps that follow."""
+"""File with the TFLOP/s of matrix products by dtype, for later steps."""
 
 
 def main(context: Context) -> None:
     cuda = context.device == "cuda"
     context.row(
         **{name: _version(name) for name in ("torch", "triton", "transformers", "accelerate", "numpy", "datasets")},
-        python=platform.python_version(), cuda=torch.version.cuda, cpus=os.cpu_count(),
+        python=platform.python_version(),
+        cuda=torch.version.cuda,
+        cpus=os.cpu_count(),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         **(_card() if cuda and torch.cuda.is_available() else {}),
-    )  # fmt: skip
+    )
     if cuda and not torch.cuda.is_available():
         sys.exit(f"torch {torch.__version__} sees no CUDA device here")
     side = 8192 if cuda else 256
-    found = {}
+    ceilings = {}
     for name, dtype, tf32 in (
         ("bfloat16", torch.bfloat16, False),
         ("float16", torch.float16, False),
@@ -38,9 +40,9 @@ def main(context: Context) -> None:
     ):
         torch.backends.cuda.matmul.allow_tf32 = tf32
         a, b = (torch.randn(side, side, device=context.device).to(dtype) for _ in range(2))
-        found[name] = 2 * side**3 / median_ms(lambda a=a, b=b: a @ b, cuda, repeats=10) / 1e9
-        context.row(ceiling="matrix product", dtype=name, tflops=round(found[name], 3))
-    (context.work / CEILINGS).write_text(json.dumps(found))
+        ceilings[name] = 2 * side**3 / median_ms(lambda a=a, b=b: a @ b, cuda, repeats=10) / 1e9
+        context.row(ceiling="matrix product", dtype=name, tflops=round(ceilings[name], 3))
+    (context.work / CEILINGS).write_text(json.dumps(ceilings))
     source = torch.empty(2**30 if cuda else 2**24, dtype=torch.uint8, device=context.device).random_()
     target = torch.empty_like(source)
     milliseconds = median_ms(lambda: target.copy_(source), cuda, repeats=10)

@@ -1,4 +1,4 @@
-"""The tests with the marker `gpu`. In a rehearsal they run on the CPU, but for those that need a card."""
+"""Run the tests with the marker `gpu`. In a rehearsal they run on the CPU, except those that need a card."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from benchmarks.gpu.context import ROOT, Context, read_context, rows_of
 
 
 def main(context: Context) -> None:
-    found = (str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_gpu*.py"))
-    files = sorted(found, key=lambda name: ("compile" in name, name))  # what may take all the time comes last
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider",
-               "-p", "benchmarks.gpu.pytest_rows", *files]  # fmt: skip
+    names = (str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_gpu*.py"))
+    files = sorted(
+        names, key=lambda name: ("compile" in name, name)
+    )  # slow ones last, so that the others are not cut short
+    plugins = ["-p", "no:cacheprovider", "-p", "benchmarks.gpu.pytest_rows"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *plugins, *files]
     environment = {**os.environ, "EARTHREASON_TEST_ROWS": str(rows_of(context.work, context.name))}
     sys.exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
 

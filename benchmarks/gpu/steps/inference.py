@@ -1,6 +1,6 @@
-"""Images a second and peak memory at full size, the reference's way and ours, and the costliest kernels of ours.
+"""Measure speed and peak memory of inference at full size, the reference's and ours, and our costliest kernels.
 
-Weights are random and the same for both, so the mean logit has to agree.
+Both have the same random weights, so their mean logits must agree.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.ways import Inputs, infer_as_reference, infer_ours, keep_maps, m
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured together: `graphs` replays the launches of ours as one CUDA graph."""
+    """Cases measured together; `graphs` replays the kernels of our implementation as one CUDA graph."""
 
     dtype: str
     batches: tuple[int, ...]
@@ -64,7 +64,7 @@ def main(context: Context) -> None:
 
 
 def _name_backends(context: Context, model: SegEarthR1Model) -> None:
-    """Record which kernel PyTorch chooses for each kind of attention that a batch of two calls for."""
+    """Record which kernel PyTorch chooses for each kind of attention in a batch of two."""
     from torch.nn.attention import SDPBackend
 
     fused, chosen = F.scaled_dot_product_attention, Counter[tuple[str, str, str]]()
@@ -87,12 +87,12 @@ def _name_backends(context: Context, model: SegEarthR1Model) -> None:
 
 
 def size_of(context: Context) -> tuple[str, str]:
-    """Size and device of the model."""
+    """Return the size and the device of the model."""
     return "toy" if context.toy else "full", context.device
 
 
 def read_ceilings(context: Context) -> dict[str, float]:
-    """Matrix products by dtype, TFLOP/s, as `environment` measured them; empty if it did not."""
+    """Read the TFLOP/s of matrix products by dtype that `environment` measured; empty if it did not."""
     path = context.work / CEILINGS
     return json.loads(path.read_text()) if path.is_file() else {}
 
@@ -114,42 +114,49 @@ def _measure(
         reset_peak(cuda)
         with torch.inference_mode():
             mean = float(act().float().mean())
-            timed = _captured(model, inputs) if way == "graphs" else act
+            timed = _capture(model, inputs) if way == "graphs" else act
             milliseconds = median_ms(timed, cuda)
             peak = peak_mib(cuda)
     except torch.OutOfMemoryError:
         context.row(**facts, error="out of memory")
         return
-    context.row(**facts, mean_logit=round(mean, 5), **speed_of(milliseconds, batch, flops, ceiling),
-                peak_mib=peak and round(peak), weights_mib=round(weights_mib(model)))  # fmt: skip
+    context.row(
+        **facts,
+        mean_logit=round(mean, 5),
+        **speed_of(milliseconds, batch, flops, ceiling),
+        peak_mib=peak and round(peak),
+        weights_mib=round(weights_mib(model)),
+    )
 
 
 def speed_of(milliseconds: float, batch: int, flops: float, ceiling: float | None) -> dict[str, float | None]:
-    """What is told of a time: images a second, floating-point operations, and how near they come to the ceiling.
+    """Compute images per second, operations per second, and their share of the ceiling from a time.
 
     Args:
-        milliseconds: of a batch.
-        batch: images.
-        flops: of an image.
-        ceiling: TFLOP/s of a large matrix product.
+        milliseconds: time of a batch.
+        batch: number of images in the batch.
+        flops: floating-point operations for an image.
+        ceiling: TFLOP/s of a large matrix product, if known.
     """
     rate = flops * batch / milliseconds / 1e9
     return {
-        "ms": round(milliseconds, 3), "images_per_s": round(1000 * batch / milliseconds, 2),
-        "gflop_per_image": round(flops / 1e9, 1), "tflops": round(rate, 2),
+        "ms": round(milliseconds, 3),
+        "images_per_s": round(1000 * batch / milliseconds, 2),
+        "gflop_per_image": round(flops / 1e9, 1),
+        "tflops": round(rate, 2),
         "share_of_ceiling": round(rate / ceiling, 4) if ceiling else None,
-    }  # fmt: skip
+    }
 
 
 def count_flops(model: SegEarthR1Model, inputs: Inputs, way: str) -> float:
-    """Operations of a batch, which has to hold one image."""
+    """Count the floating-point operations of a batch, which must hold one image."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         (infer_as_reference if way == "reference" else infer_ours)(model, inputs)
     return counter.get_total_flops()
 
 
-def _captured(model: SegEarthR1Model, inputs: Inputs):  # noqa: ANN202
-    """A replay of all launches of ours."""
+def _capture(model: SegEarthR1Model, inputs: Inputs):  # noqa: ANN202
+    """Capture our implementation as a CUDA graph; return the function that replays it."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -161,7 +168,7 @@ def _captured(model: SegEarthR1Model, inputs: Inputs):  # noqa: ANN202
     return graph.replay
 
 
-def _profile(context: Context, model: SegEarthR1Model, of: str, batch: int) -> None:
+def _profile(context: Context, model: SegEarthR1Model, case: str, batch: int) -> None:
     from torch.profiler import ProfilerActivity, profile
 
     inputs = make_batch(model.config, batch, reply=False, device=context.device)
@@ -180,8 +187,13 @@ def _profile(context: Context, model: SegEarthR1Model, of: str, batch: int) -> N
 
     total = sum(map(spent, events))
     for event in sorted(events, key=spent, reverse=True)[:10]:
-        context.row(kernel=event.key[:90], ms=round(spent(event) / 1000, 3), calls=event.count,
-                    share=round(spent(event) / total, 4), of=of)  # fmt: skip
+        context.row(
+            kernel=event.key[:90],
+            ms=round(spent(event) / 1000, 3),
+            calls=event.count,
+            share=round(spent(event) / total, 4),
+            of=case,
+        )
 
 
 if __name__ == "__main__":

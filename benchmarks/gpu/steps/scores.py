@@ -1,7 +1,7 @@
-"""What `tiny` has learned: scores on scenes it never saw, with the threshold that validation chose, and beyond it.
+"""Score `tiny` on scenes it never saw, at the threshold chosen on validation, at a fixed one, and over all.
 
-"sample" is the built-in test split. The other scenes are fresh ones with the wordings of training, and with other
-wordings, four categories that training never shows among them; together they hold about 300 empty targets.
+"sample" is the built-in test split. The other scenes are new: some have the wordings of training, the others have other
+wordings and include four categories that training never shows. Together they have about 300 empty targets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _SHOWN = 60
-"""Points of the curve that are kept."""
+"""Number of points of the curve to record."""
 
 
 def main(context: Context) -> None:
@@ -51,9 +51,15 @@ def main(context: Context) -> None:
             interval = result.intervals["gIoU"]
             values = {key: result[key] for key in ("gIoU", "cIoU", "N-acc", "T-acc")}
             context.row(
-                set=name, count=len(decided), empties=sum(empty), threshold=round(value, 4), rule=kind,
-                low=interval.low, high=interval.high, **values,
-            )  # fmt: skip
+                set=name,
+                count=len(decided),
+                empties=sum(empty),
+                threshold=round(value, 4),
+                rule=kind,
+                low=interval.low,
+                high=interval.high,
+                **values,
+            )
         if all(empty) or not any(empty):
             continue
         has_mask = np.asarray([prediction.segmentation is not None for prediction in predictions])
@@ -65,7 +71,7 @@ def main(context: Context) -> None:
 
 
 def _answer(predictor: SegEarthR1Predictor, rows: Dataset) -> list[list]:
-    """Predictions before any threshold, their no-target scores, emptiness, and truths by sample id."""
+    """Return predictions before any threshold, their no-target scores, emptiness, and truths by sample id."""
     samples = [sample_of_row(row) for row in rows]
     recorder = Recorder(predictor)
     predictions: list[Prediction] = list(predict_samples(recorder, samples, "first", 256))

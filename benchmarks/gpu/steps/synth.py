@@ -1,4 +1,4 @@
-"""Draw a set of scenes: large ones for prediction, some to be judged by, or many to train on."""
+"""Draw a set of scenes: large ones for prediction, some for evaluation, or many for training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.gpu.plan import PLAN
 
 
 @dataclass(frozen=True)
-class Scenes:
+class SceneSet:
     """A set of scenes.
 
     Attributes:
-        counts: scenes by split; `train` has the wordings and categories of training.
-        side: pixels.
-        seed: of the set, neither that of the sample nor that of another set.
-        empty_share: of scenes in which nothing answers.
+        counts: number of scenes by split; `train` has the wordings and categories of training.
+        side: width and height in pixels.
+        seed: seed of the set; it differs from that of the sample and of every other set.
+        empty_share: share of scenes in which nothing answers the question.
     """
 
     counts: dict[str, int]
@@ -29,17 +29,17 @@ class Scenes:
 
 
 FULL = {
-    "large_scenes": Scenes({"test": 96}, 1200, 76, 0.12),
-    "evaluation_scenes": Scenes({"train": 500, "test": 500}, 256, 77, 0.3),
-    "training_scenes": Scenes({"train": 20_000, "val": 400}, 256, 1, 0.25),
+    "large_scenes": SceneSet({"test": 96}, 1200, 76, 0.12),
+    "evaluation_scenes": SceneSet({"train": 500, "test": 500}, 256, 77, 0.3),
+    "training_scenes": SceneSet({"train": 20_000, "val": 400}, 256, 1, 0.25),
 }
 TOY = {
-    "large_scenes": Scenes({"test": 6}, 256, 76, 0.12),
-    "evaluation_scenes": Scenes({"train": 8, "test": 8}, 128, 77, 0.3),
-    "training_scenes": Scenes({"train": 48, "val": 12}, 128, 1, 0.25),
+    "large_scenes": SceneSet({"test": 6}, 256, 76, 0.12),
+    "evaluation_scenes": SceneSet({"train": 8, "test": 8}, 128, 77, 0.3),
+    "training_scenes": SceneSet({"train": 48, "val": 12}, 128, 1, 0.25),
 }
 _SPARED = 4
-"""Cores left to the steps beside."""
+"""Cores left to the steps that run at the same time."""
 
 
 def main(context: Context) -> None:
@@ -52,11 +52,15 @@ def main(context: Context) -> None:
 
     began, total = time.perf_counter(), sum(scenes.counts.values())
     write_release(
-        context.work / str(folder), scenes.counts, scenes.seed, workers=max(1, usable_cores() - _SPARED),
-        size=(scenes.side, scenes.side), empty_share=scenes.empty_share,
-    )  # fmt: skip
+        context.work / str(folder),
+        scenes.counts,
+        scenes.seed,
+        workers=max(1, usable_cores() - _SPARED),
+        size=(scenes.side, scenes.side),
+        empty_share=scenes.empty_share,
+    )
     if context.name == "evaluation_scenes":
-        load_dataset("earthreason", "sample", split="test")  # it is drawn when it is first asked for
+        load_dataset("earthreason", "sample", split="test")  # drawn on first use
     seconds = time.perf_counter() - began
     context.row(set=context.name, scenes=total, seconds=round(seconds, 1), per_second=round(total / seconds, 1))
 

@@ -1,4 +1,4 @@
-"""Train `tiny` for the time there is, annealed to the clock; the checkpoint comes back in bfloat16."""
+"""Train `tiny` for the time left, on a schedule that ends with it; bring the checkpoint back in bfloat16."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from benchmarks.gpu.context import ROOT, Context, read_context
 from earthreason import load_dataset
 
 RUN = "tiny"
-"""Of the folders with the run, and of its files that come back."""
+"""Name of the folders with the run, and of its files that come back."""
 _RESERVE = 60
-"""Seconds for starting, the last validation, and the checkpoint."""
+"""Seconds reserved for starting, the last validation and the checkpoint."""
 _NAMES = {
     "validation_gIoU": "gIoU",
     "validation_cIoU": "cIoU",
@@ -29,6 +29,18 @@ _NAMES = {
     "validation_no_target_threshold": "threshold",
     "loss": "loss",
 }
+_TOY = [
+    "optim.minutes=0.2",
+    "validate_minutes=0.1",
+    "model.size=mini",
+    "optim.global_batch=4",
+    "optim.micro_batch=4",
+    "model.image_size=128",
+    "workers=1",
+    "validation_samples=4",
+    "log_every=1",
+]
+"""Changes to the configuration for a rehearsal."""
 
 
 def main(context: Context) -> None:
@@ -40,7 +52,7 @@ def main(context: Context) -> None:
     reporter.start()
     try:
         if _train(context, scenes, out, []):
-            # Better slower than not at all; the row tells.
+            # Slow training is better than none; the row records it.
             context.row(error="a replayed step failed, so steps were launched one by one")
             shutil.rmtree(out, ignore_errors=True)
             if code := _train(context, scenes, out, ["model.replay=false"]):
@@ -69,20 +81,17 @@ def main(context: Context) -> None:
 
 
 def _train(context: Context, scenes: Path, out: Path, changes: list[str]) -> int:
-    """Run the command that users run; its exit code."""
+    """Run the command that users run; return its exit code."""
     minutes = max(0.05, (context.left - _RESERVE) / 60)
     changes = [f"data.data_dir={scenes}", f"optim.minutes={minutes:.4f}", *changes]
-    if context.toy:
-        changes += ["optim.minutes=0.2", "validate_minutes=0.1", "model.size=mini", "optim.global_batch=4",
-                    "optim.micro_batch=4", "model.image_size=128", "workers=1", "validation_samples=4",
-                    "log_every=1"]  # fmt: skip
+    changes += _TOY if context.toy else []
     config = ROOT / "configs" / "segearth_r1" / "tiny-gpu.yaml"
     command = [sys.executable, "-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
     return subprocess.run([*command, *changes], cwd=ROOT, check=False).returncode
 
 
 def bring(final: Path, context: Context) -> None:
-    """Write the model in bfloat16 as one archive into the folder that comes back."""
+    """Write the model in bfloat16 as an archive into the folder that comes back."""
     predictor = SegEarthR1Predictor.from_pretrained(final)
     halved = context.work / f"{RUN}-bf16"
     predictor.model.to(torch.bfloat16).save_pretrained(halved)
@@ -92,31 +101,31 @@ def bring(final: Path, context: Context) -> None:
 
 
 def _report(context: Context, metrics: Path, done: threading.Event) -> None:
-    """Keep every validation as a row while the run goes on."""
-    told: set[int] = set()
+    """Write a row for every validation while the run goes on."""
+    written: set[int] = set()
     while not done.wait(2):
-        _tell(context, metrics, told)
-    _tell(context, metrics, told)
+        _write_validations(context, metrics, written)
+    _write_validations(context, metrics, written)
 
 
-def _tell(context: Context, metrics: Path, told: set[int]) -> None:
+def _write_validations(context: Context, metrics: Path, written: set[int]) -> None:
     for step, values in _by_step(metrics).items():
-        if "validation_gIoU" in values and step not in told:
-            told.add(step)
-            found: dict[str, Any] = {short: values[name] for name, short in _NAMES.items() if name in values}
-            context.row(minute=round(values.get("minutes", 0.0), 2), step=step, **found)
+        if "validation_gIoU" in values and step not in written:
+            written.add(step)
+            scores: dict[str, Any] = {short: values[name] for name, short in _NAMES.items() if name in values}
+            context.row(minute=round(values.get("minutes", 0.0), 2), step=step, **scores)
 
 
 def _by_step(metrics: Path) -> dict[int, dict[str, float]]:
-    """Values by step and name; a line that is being written is left out."""
+    """Read the values by step and name, without a line that is still being written."""
     if not metrics.is_file():
         return {}
-    found: dict[int, dict[str, float]] = {}
+    by_step: dict[int, dict[str, float]] = {}
     whole = metrics.read_text().rpartition("\n")[0]
     for row in csv.DictReader(whole.splitlines()):
         if row["value"]:
-            found.setdefault(int(row["step"]), {})[row["name"]] = float(row["value"])
-    return found
+            by_step.setdefault(int(row["step"]), {})[row["name"]] = float(row["value"])
+    return by_step
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A training step at full size under bf16 autocast: the reference's way and ours, with and without checkpointing.
+"""Measure a training step at full size under bf16 autocast, the reference's and ours, with and without checkpointing.
 
-The vision tower is frozen, as in the paper. Of the peak, `state` is what stays between steps: weights, gradients
-and the optimizer's moments; the rest is what the step itself needs.
+The vision tower is frozen, as in the paper. `state` is the part of the peak that stays between steps: weights,
+gradients and the optimizer's moments. The rest is what the step itself needs.
 """
 
 from __future__ import annotations
@@ -61,9 +61,14 @@ def _measure(
     state = (sum(numbers) + 3 * sum(moving)) / 2**20  # a gradient and two moments
     peak = peak_mib(cuda)
     context.row(
-        **facts, ms=round(milliseconds, 2), samples_per_s=round(1000 * batch / milliseconds, 3), loss=float(losses[0]),
-        peak_mib=peak and round(peak), state_mib=round(state), activations_mib=peak and round(peak - state),
-    )  # fmt: skip
+        **facts,
+        ms=round(milliseconds, 2),
+        samples_per_s=round(1000 * batch / milliseconds, 3),
+        loss=float(losses[0]),
+        peak_mib=peak and round(peak),
+        state_mib=round(state),
+        activations_mib=peak and round(peak - state),
+    )
 
 
 if __name__ == "__main__":

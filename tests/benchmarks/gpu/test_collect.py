@@ -41,40 +41,57 @@ INFERENCE = [
     {"way": "reference", "dtype": "float32", "batch": 16, "error": "out of memory"},
     {"kernel": "void gemm<float | half>", "ms": 3.25, "calls": 24, "share": 0.18, "of": "ours, bfloat16, batch 8"},
 ]
+FROM_FILES = {"images": 200, "side": 1200, "dtype": "bfloat16", "batch": 8, "compiled": False}
+TRAINED = {"steps": 3000, "samples": 384000, "batch": 128, "precision": "bf16", "parameters": 7000000}
+SCORED = {"gIoU": 0.56, "low": 0.5, "high": 0.6, "N-acc": 0.7, "T-acc": 0.91}
 ROWS = {
     "environment": [CARD, {"ceiling": "matrix product", "dtype": "tf32", "tflops": 400.0}],
-    "gpu_tests": [{"test": "test_gpu.py::test_a", "outcome": "passed", "seconds": 1.2, "message": ""},
-                  {"test": "test_gpu.py::test_b", "outcome": "failed", "seconds": 0.1, "message": "1 | 2\n3"}],
+    "gpu_tests": [
+        {"test": "test_gpu.py::test_a", "outcome": "passed", "seconds": 1.2, "message": ""},
+        {"test": "test_gpu.py::test_b", "outcome": "failed", "seconds": 0.1, "message": "1 | 2\n3"},
+    ],
     "inference": INFERENCE,
-    "end_to_end": [{"images": 200, "side": 1200, "dtype": "bfloat16", "batch": 8, "seconds": 4.4, "images_per_s": 39.9,
-                    "model_images_per_s": 61.0, "compiled": False}],
+    "end_to_end": [{**FROM_FILES, "seconds": 4.4, "images_per_s": 39.9, "model_images_per_s": 61.0}],
     "training_step": [training("reference", 2, 4), training("ours", 2, 9, peak=30000)],
     "training_scenes": [{"set": "training_scenes", "scenes": 20000, "seconds": 160.0, "per_second": 125.0}],
-    "train_tiny": [{"minute": 0.5, "step": 350, "loss": 12.5, "gIoU": 0.2, "N-acc": 0.2, "T-acc": 0.95},
-                   {"minute": 1, "step": 700, "loss": 9.1, "gIoU": 0.41, "N-acc": 0.3, "T-acc": 0.95, "threshold": 0.4},
-                   {"steps": 3000, "samples": 384000, "seconds": 230, "samples_per_s": 1600, "wait_share": 0.02,
-                    "parameters": 7000000, "batch": 128, "precision": "bf16"}],
-    "scores": [{"set": "sample, test", "count": 100, "empties": 300, "gIoU": 0.56, "low": 0.5, "high": 0.6,
-                "rule": "chosen on validation", "N-acc": 0.7, "T-acc": 0.91},
-               {"set": "sample, test", "roc": [[0.0, 1.0], [0.75, 0.92], [0.85, 0.89], [1.0, 0.0]]}],
-}  # fmt: skip
+    "train_tiny": [
+        {"minute": 0.5, "step": 350, "loss": 12.5, "gIoU": 0.2, "N-acc": 0.2, "T-acc": 0.95},
+        {"minute": 1, "step": 700, "loss": 9.1, "gIoU": 0.41, "N-acc": 0.3, "T-acc": 0.95, "threshold": 0.4},
+        {**TRAINED, "seconds": 230, "samples_per_s": 1600, "wait_share": 0.02},
+    ],
+    "scores": [
+        {"set": "sample, test", "count": 100, "empties": 300, "rule": "chosen on validation", **SCORED},
+        {"set": "sample, test", "roc": [[0.0, 1.0], [0.75, 0.92], [0.85, 0.89], [1.0, 0.0]]},
+    ],
+}
+RUN = {
+    "kit": 1,
+    "rehearsal": False,
+    "device": "cuda",
+    "minutes": 9.0,
+    "started": "2026-11-27T02:00:00+00:00",
+    "seconds": 530.2,
+    "finished": True,
+    "commit": "abc123",
+    "packed_from": "def456",
+    "command": "python -m benchmarks.gpu run",
+}
 
 
 def write_results(folder, rows=ROWS, steps=STEPS, **facts):
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [{"name": name, "title": name.upper(), "status": "ok", "limit_s": 60, "seconds": 8.1, "reason": "",
-                "stderr": [], "rows": rows.get(name, []), **facts.pop(name, {})} for name in steps]  # fmt: skip
-    content = {"kit": 1, "rehearsal": False, "device": "cuda", "minutes": 9.0, "started": "2026-11-27T02:00:00+00:00",
-               "seconds": 530.2, "finished": True, "commit": "abc123",
-               "packed_from": "def456", "command": "python -m benchmarks.gpu run",
-               "steps": entries, **facts}  # fmt: skip
-    (folder / "results.json").write_text(json.dumps(content))
+    done = {"status": "ok", "limit_s": 60, "seconds": 8.1, "reason": "", "stderr": []}
+    entries = [
+        {"name": name, "title": name.upper(), **done, "rows": rows.get(name, []), **facts.pop(name, {})}
+        for name in steps
+    ]
+    (folder / "results.json").write_text(json.dumps({**RUN, "steps": entries, **facts}))
     return folder
 
 
 @pytest.fixture
 def page(tmp_path):
-    """A function that collects folders and gives the text of the page."""
+    """Return a function that collects folders and returns the text of the page."""
 
     def write(*folders):
         path = tmp_path / "docs" / "gpu.md"
@@ -90,24 +107,24 @@ def full(tmp_path):
 
 
 def cells(text, *begin):
-    """The cells of the one row of a table that begins so."""
+    """Return the cells of the only table row that begins with `begin`."""
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
     (found,) = [row for row in rows if row[: len(begin)] == list(begin)]
     return found
 
 
 def verdicts(inference=(), end_to_end=(), training=(), scores=()):
-    """Measured and verdict by what is asked."""
+    """Return the measured figure and the verdict of each goal."""
     goals = judge_goals(list(inference), list(end_to_end), list(training), list(scores))
     return {goal.what: (goal.measured, goal.verdict) for goal in goals}
 
 
-FLOAT32 = "inference against the reference way in float32, times"
-BFLOAT16 = "inference against the reference way in bfloat16, times"
-MEMORY = "peak memory of inference in bfloat16, share of the reference way's"
-FILES = "from files to masks, images a second"
-STEP = "a training step against the reference way, times"
-PRESENCE = "`tiny`, N-acc at T-acc 0.9 on about 300 empties"
+FLOAT32 = "speed-up of inference over the reference in float32"
+BFLOAT16 = "speed-up of inference over the reference in bfloat16"
+MEMORY = "peak memory of inference in bfloat16, as a share of the reference's"
+FILES = "images per second from files to masks"
+STEP = "speed-up of a training step over the reference"
+PRESENCE = "N-acc of `tiny` at T-acc 0.9, on about 300 empty targets"
 
 
 def test_nothing_measured_is_nothing_met():
@@ -142,8 +159,8 @@ def test_the_batch_of_the_goals_is_preferred_to_a_flattering_one():
 
 
 def test_without_that_batch_the_largest_of_both_counts():
-    rows = [row for batch, rate in ((1, 90), (4, 120)) for row in
-            (speed("reference", "bfloat16", batch, 40), speed("ours", "bfloat16", batch, rate))]  # fmt: skip
+    rows = [speed("reference", "bfloat16", 1, 40), speed("ours", "bfloat16", 1, 90)]
+    rows += [speed("reference", "bfloat16", 4, 40), speed("ours", "bfloat16", 4, 120)]
     assert verdicts(rows)[BFLOAT16] == ("3.000", "met")
 
 
@@ -152,8 +169,8 @@ def test_images_from_files_just_below_the_goal_miss_it():
 
 
 def test_training_steps_are_compared_at_the_largest_batch_of_both_without_checkpointing():
-    rows = [training("reference", 2, 4), training("ours", 2, 6), training("ours", 8, 20),
-            training("reference", 8, 4, True), training("ours", 8, 12, True)]  # fmt: skip
+    rows = [training("reference", 2, 4), training("ours", 2, 6), training("ours", 8, 20)]
+    rows += [training("reference", 8, 4, True), training("ours", 8, 12, True)]
     assert verdicts(training=rows)[STEP] == ("1.500", "missed")  # at batch 8 the reference checkpointed
 
 
@@ -165,13 +182,13 @@ def test_training_with_checkpointing_is_compared_where_there_is_nothing_else():
 def test_each_set_has_its_own_verdict_on_giou():
     rows = [{"set": "a", "count": 100, "gIoU": 0.56}, {"set": "b", "count": 100, "gIoU": 0.549}]
     found = verdicts(scores=rows)
-    assert found["`tiny`, gIoU on a"] == ("0.560", "met")
-    assert found["`tiny`, gIoU on b"] == ("0.549", "missed")
+    assert found["gIoU of `tiny` on a"] == ("0.560", "met")
+    assert found["gIoU of `tiny` on b"] == ("0.549", "missed")
 
 
 def test_scores_at_the_fixed_threshold_are_held_against_no_goal():
     rows = [{"set": "a", "count": 100, "gIoU": 0.9, "rule": "fixed"}]
-    assert verdicts(scores=rows)["`tiny`, gIoU"] == ("–", "not run")
+    assert verdicts(scores=rows)["gIoU of `tiny`"] == ("–", "not run")
 
 
 def test_n_acc_is_read_off_the_curve_where_enough_targets_are_still_answered():
@@ -213,9 +230,8 @@ def test_out_of_memory_is_told_in_its_row(page, full):
 
 
 def test_the_kernel_that_was_chosen_for_an_attention_is_listed(page, tmp_path):
-    rows = {"inference": [{"attention": "(2, 4, 9, 8) to 9", "mask": "none", "backend": "MATH", "dtype": "bfloat16",
-                           "calls": 3}]}  # fmt: skip
-    folder = write_results(tmp_path / "kernels", rows={**ROWS, **rows})
+    attention = {"attention": "(2, 4, 9, 8) to 9", "mask": "none", "backend": "MATH", "dtype": "bfloat16", "calls": 3}
+    folder = write_results(tmp_path / "kernels", rows={**ROWS, "inference": [attention]})
     assert cells(page(folder), "`(2, 4, 9, 8) to 9`") == ["`(2, 4, 9, 8) to 9`", "`none`", "bfloat16", "`MATH`", "3"]
 
 
@@ -304,7 +320,7 @@ def test_a_failed_step_is_said_with_its_last_lines_folded(page, tmp_path):
     text = page(write_results(tmp_path / "r", {}, scores=failed))
     assert cells(text, "`scores`") == ["`scores`", "SCORES", "failed", r"exit code 1: bad\_thing", "8.1", "60"]
     assert "<pre>\nTraceback\na &lt; b\n</pre>" in text
-    assert r"Not run: exit code 1: bad\_thing" in text
+    assert r"No result: exit code 1: bad\_thing" in text
 
 
 def test_rows_before_a_timeout_are_kept_and_the_cut_is_said(page, tmp_path):
@@ -316,7 +332,7 @@ def test_rows_before_a_timeout_are_kept_and_the_cut_is_said(page, tmp_path):
 def test_a_run_that_ended_early_is_said(page, tmp_path):
     text = page(write_results(tmp_path / "r", finished=False, scores={"status": "running"}))
     assert "A run did not finish" in text
-    assert "Cut short: the run ended before it did" in text
+    assert "Cut short: the run ended before the step did" in text
 
 
 def test_a_rehearsal_says_that_its_figures_mean_nothing(page, tmp_path):

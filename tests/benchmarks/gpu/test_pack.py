@@ -31,15 +31,15 @@ def write_wheel(folder, name, version="1.0", requires=(), tag="py3-none-any", pa
 
 
 def names_of(roots, wheels, packages=()):
-    """Names of the closure over wheels at hand."""
+    """Return the names of the wheels that the roots need, chosen from those given."""
     shelf = {wheel.name: wheel for wheel in wheels}
     found = close(map(Requirement, roots), Machine(packages=frozenset(packages)), lambda wanted: shelf[wanted.name])
     return [wheel.name for wheel in found]
 
 
 def test_what_a_wheel_needs_is_carried_and_what_that_needs_too(tmp_path):
-    wheels = [write_wheel(tmp_path, "a", requires=["b>=1"]), write_wheel(tmp_path, "b", requires=["c"]),
-              write_wheel(tmp_path, "c")]  # fmt: skip
+    needs = {"a": ["b>=1"], "b": ["c"], "c": []}
+    wheels = [write_wheel(tmp_path, name, requires=requires) for name, requires in needs.items()]
     assert names_of(["a"], wheels) == ["a", "b", "c"]
 
 
@@ -102,7 +102,7 @@ def test_the_roots_are_core_baselines_and_tests():
 
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
-    """A folder of wheels that pip sees in place of the network."""
+    """Make a folder of wheels that pip uses instead of the network."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -161,7 +161,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def checkout(tmp_path, shelf, monkeypatch):
-    """A checkout whose project needs pluggy and what lies on the machine."""
+    """Make a checkout whose project needs pluggy and packages that the machine has."""
     root = tmp_path / "checkout"
     (root / "benchmarks" / "gpu").mkdir(parents=True)
     (root / "benchmarks" / "gpu" / "machine.txt").write_text("torch\n")

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu import carried, processes, runner
 from benchmarks.gpu import run as module
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.context import ROOT
-from benchmarks.gpu.plan import PLAN, Step, choose_steps
-from benchmarks.gpu.run import LINES, run
+from benchmarks.gpu.plan import PLAN, PlannedStep, choose_steps
+from benchmarks.gpu.processes import LINES
+from benchmarks.gpu.run import run
 
 CONTEXT = "from benchmarks.gpu.context import read_context, rows_of\nimport time\ncontext = read_context()\n"
 FOREVER = "import time\ntime.sleep(600)\n"
@@ -33,7 +35,7 @@ LISTS = CONTEXT + "context.row(sets=sorted(path.name for path in context.work.gl
 
 
 def step(name, seconds=20.0, least=0.0, gpu=False, **facts):
-    return Step(name, name.upper(), seconds, least, seconds, gpu=gpu, **facts)
+    return PlannedStep(name, name.upper(), seconds, least, seconds, gpu=gpu, **facts)
 
 
 def maker(name, **facts):
@@ -42,7 +44,7 @@ def maker(name, **facts):
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """Where the run keeps what does not come back."""
+    """Folder for what the run does not bring back."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -51,21 +53,21 @@ def temporary(tmp_path, monkeypatch):
 
 @pytest.fixture
 def go(tmp_path, monkeypatch, temporary):
-    """A function that runs programs, by step, as the kit would, and gives the exit code and the steps by name."""
-    command = module._Runner._command
+    """Return a function that runs a program for each step, as the kit would; it returns the exit code and the steps."""
+    command = runner.Runner._command
 
     def start(programs, minutes=1.0, device="cpu", scenes=None, rehearse=False):
-        def stub(runner, outcome):
-            code, real = codes[outcome.step.name], command(runner, outcome)
+        def stub(self, outcome):
+            code, real = codes[outcome.step.name], command(self, outcome)
             if code is None:
                 return [str(tmp_path / "nowhere")]
             return [sys.executable, "-c", code, *real[real.index("--name") :]]
 
         codes = {step.name: code for step, code in programs.items()}
         monkeypatch.setattr(module, "choose_steps", lambda only: list(programs))
-        monkeypatch.setattr(module._Runner, "_command", stub)
-        monkeypatch.setattr(module, "PACKED", tmp_path / "packed")
-        monkeypatch.setattr(module, "_POLL", 0.02)
+        monkeypatch.setattr(runner.Runner, "_command", stub)
+        monkeypatch.setattr(carried, "PACKED", tmp_path / "packed")
+        monkeypatch.setattr(runner, "POLL_SECONDS", 0.02)
         code = run(tmp_path / "out", minutes, rehearse, [], device, scenes)
         return code, {entry["name"]: entry for entry in read(tmp_path / "out")["steps"]}
 
@@ -77,7 +79,7 @@ def read(out):
 
 
 def lives(pid):
-    """Whether a process is there; one that only waits to be reaped is not."""
+    """Whether a process exists; one that only waits to be reaped does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -85,7 +87,7 @@ def lives(pid):
 
 
 def until(holds, seconds=10.0):
-    """What `holds` gives, once that is something."""
+    """Wait until `holds` returns something true, and return it."""
     end = time.monotonic() + seconds
     while not (value := holds()):
         assert time.monotonic() < end, "it did not happen in time"
@@ -124,7 +126,7 @@ def test_children_of_a_killed_step_are_killed(go):
 
 
 def test_a_step_deaf_to_sigterm_is_killed_with_its_children(go, monkeypatch):
-    monkeypatch.setattr(module, "_GRACE", 0.2)
+    monkeypatch.setattr(processes, "GRACE", 0.2)
     _, steps = go({step("deaf", seconds=1): DEAF})
     (row,) = steps["deaf"]["rows"]
     until(lambda: not any(lives(pid) for pid in row["pids"]))
@@ -177,12 +179,12 @@ def test_a_run_without_failures_returns_0_and_is_finished(go, tmp_path, temporar
 
 
 def test_a_run_that_breaks_is_not_finished_and_leaves_no_process(go, tmp_path, monkeypatch):
-    def broken(runner, step):
-        while not runner.results.outcomes[0].rows:
-            runner._tick()
+    def broken(self, step):
+        while not self.results.outcomes[0].rows:
+            self._tick()
         raise RuntimeError("a fault of the kit")
 
-    monkeypatch.setattr(module._Runner, "_obstacle", broken)
+    monkeypatch.setattr(runner.Runner, "_obstacle", broken)
     with suppress(RuntimeError):
         go({maker("a"): WITH_CHILD, step("b"): "pass"})
     results = read(tmp_path / "out")
@@ -322,7 +324,7 @@ def test_a_full_disk_leaves_the_results_of_before(go, tmp_path, monkeypatch, cap
     code, steps = go({step("a"): "pass", step("b"): "pass"})
     assert (code, len(saves) > 4) == (0, True)
     assert (steps["a"]["status"], steps["b"]["status"]) == ("running", "waiting")
-    assert "No space left on device; the results of before stay there" in capsys.readouterr().err
+    assert "No space left on device; the earlier results are still there" in capsys.readouterr().err
     assert not (tmp_path / "out" / "results.part").exists()
 
 
@@ -331,25 +333,28 @@ def test_a_full_disk_leaves_the_results_of_before(go, tmp_path, monkeypatch, cap
 DRIVER = """
 import sys, tempfile
 from pathlib import Path
-from benchmarks.gpu import run as module
-from benchmarks.gpu.plan import Step
+from benchmarks.gpu import carried, run
+from benchmarks.gpu.plan import PlannedStep
+from benchmarks.gpu.runner import Runner
 
-steps = [Step(name, name, 60, 0, 60, makes=makes, gpu=False) for name, makes in (("draw", "scenes/a"), ("first", None),
-         ("second", None))]
+folders = {"draw": "scenes/a", "first": None, "second": None}
+steps = [PlannedStep(name, name, 60, 0, 60, makes=makes, gpu=False) for name, makes in folders.items()]
 here, code = Path(sys.argv[1]), sys.argv[2]
-real = module._Runner._command
-def stub(runner, outcome):
-    command = real(runner, outcome)
+real = Runner._command
+
+def stub(self, outcome):
+    command = real(self, outcome)
     return [sys.executable, "-c", code, *command[command.index("--name"):]]
+
 tempfile.tempdir = str(here / "temporary")
-module.choose_steps, module._Runner._command, module.PACKED = lambda only: steps, stub, here / "packed"
-sys.exit(module.run(here / "out", 1, False, [], "cpu"))
+run.choose_steps, Runner._command, carried.PACKED = lambda only: steps, stub, here / "packed"
+sys.exit(run.run(here / "out", 1, False, [], "cpu"))
 """
 
 
 @pytest.fixture
 def running(tmp_path, temporary):
-    """A function that starts a run in a process of its own; its process, and the ids of what its steps started."""
+    """Return a function that starts a run in a process; it returns that process and the ids of its children."""
     started, pids = [], []
 
     def known():
@@ -363,9 +368,14 @@ def running(tmp_path, temporary):
         driver = tmp_path / "driver.py"
         driver.write_text(DRIVER)
         process = subprocess.Popen(
-            [sys.executable, str(driver), str(tmp_path), code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, str(driver), str(tmp_path), code],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         started.append(process)
         pids.extend(until(known))
         return process, pids
@@ -383,7 +393,7 @@ def test_an_interrupted_run_leaves_results_and_no_process(running, tmp_path, tem
     process, pids = running(WITH_CHILD)
     process.send_signal(number)
     _, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (1, "interrupted; results.json has what was known\n")
+    assert (process.returncode, err) == (1, "interrupted; results.json has what was recorded until then\n")
     results = read(tmp_path / "out")
     assert [entry["status"] for entry in results["steps"]] == ["interrupted"] * 3
     assert [len(entry["rows"]) for entry in results["steps"]] == [1, 1, 0]
@@ -408,8 +418,8 @@ def test_a_run_interrupted_twice_leaves_no_process_either(running, tmp_path):
 
 @pytest.fixture
 def refuse(tmp_path, monkeypatch, capsys, temporary):
-    """A function that gives the one line with which the command is refused."""
-    monkeypatch.setattr(module._Runner, "run", lambda runner: pytest.fail("a run was begun"))
+    """Return a function that runs the command and returns the line with which it is refused."""
+    monkeypatch.setattr(runner.Runner, "run", lambda self: pytest.fail("a run was begun"))
 
     def call(*arguments, out=tmp_path / "out"):
         monkeypatch.setattr(sys, "argv", ["benchmarks.gpu", "run", "--out", str(out), *arguments])
