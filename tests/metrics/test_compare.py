@@ -49,3 +49,44 @@ def test_different_questions_do_not_compare():
         compare_results([*results(TRUTH), other])
     with pytest.raises(EarthReasonError, match="at least two"):
         compare_results(results(TRUTH))
+
+
+@pytest.mark.parametrize(
+    ("rows", "wins", "ties", "losses"),
+    # One pixel of rows x 1000 lost changes the IoU by 1 / (1000 rows): 1.001e-6 in 999 rows, 0.999e-6 in 1001 rows.
+    [(999, 0, 0, 1), (1001, 0, 1, 0)],
+)
+def test_changes_below_a_millionth_are_ties(rows, wins, ties, losses):
+    truth = np.ones((rows, 1000), bool)
+    nearly = truth.copy()
+    nearly[0, 0] = False
+    exact, short = (evaluate({"a": mask}, {"a": truth}, "native", resamples=0) for mask in (truth, nearly))
+    (comparison,) = compare_results([exact, short], resamples=10)
+    assert (comparison.wins, comparison.ties, comparison.losses) == (wins, ties, losses)
+    (reverse,) = compare_results([short, exact], resamples=10)
+    assert (reverse.wins, reverse.ties, reverse.losses) == (losses, ties, wins)
+
+
+def test_a_comparison_by_hand():
+    # Truth of 10 pixels each. A finds 10, 5, 0; B finds 10, 10, 0 of them and nothing else.
+    truth = {name: np.arange(20).reshape(4, 5) < 10 for name in "abc"}
+    first = {"a": truth["a"], "b": np.arange(20).reshape(4, 5) < 5, "c": None}
+    second = {"a": truth["a"], "b": truth["b"], "c": None}
+    scored = [evaluate(answers, truth, "native", resamples=0) for answers in (first, second)]
+    (comparison,) = compare_results(scored, resamples=200)
+    assert (comparison.wins, comparison.ties, comparison.losses) == (1, 2, 0)
+    assert comparison.differences["gIoU"].value == pytest.approx(2 / 3 - 1.5 / 3)
+    assert comparison.differences["cIoU"].value == pytest.approx(20 / 30 - 15 / 30)
+    assert comparison.moved(1).to_dict("records") == [
+        {
+            "sample_id": "b",
+            "question_index": 0,
+            "category": None,
+            "truth_empty": False,
+            "first": 0.5,
+            "second": 1.0,
+            "change": 0.5,
+        }
+    ]
+    content = comparison.to_dict()
+    assert (content["questions"], content["wins"], content["ties"], content["losses"]) == (3, 1, 2, 0)
