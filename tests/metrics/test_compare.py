@@ -45,7 +45,9 @@ def test_every_other_model_is_compared_with_the_first():
 
 def test_different_questions_do_not_compare():
     other = evaluate({"x": np.ones((3, 3))}, {"x": np.ones((3, 3))}, "native", resamples=0)
-    with pytest.raises(EarthReasonError, match="not scored on the same questions"):
+    with pytest.raises(
+        EarthReasonError, match="not scored on the same questions; score both with one protocol and split"
+    ):
         compare_results([*results(TRUTH), other])
     with pytest.raises(EarthReasonError, match="at least two"):
         compare_results(results(TRUTH))
@@ -89,4 +91,42 @@ def test_a_comparison_by_hand():
         }
     ]
     content = comparison.to_dict()
-    assert (content["questions"], content["wins"], content["ties"], content["losses"]) == (3, 1, 2, 0)
+    assert set(content.pop("differences")["gIoU"]) == {"value", "interval", "p_value"}
+    assert content == {
+        "first": "predictions",
+        "second": "predictions",
+        "protocol": "native",
+        "questions": 3,
+        "wins": 1,
+        "ties": 2,
+        "losses": 0,
+        "moved": [
+            {"sample_id": "b", "question_index": 0, "first": 0.5, "second": 1.0},
+            {"sample_id": "a", "question_index": 0, "first": 1.0, "second": 1.0},
+            {"sample_id": "c", "question_index": 0, "first": 0.0, "second": 0.0},
+        ],
+    }
+
+
+def test_a_comparison_as_json_holds_its_intervals_and_p_values():
+    (comparison,) = compare_results(results(shrunk(3), shrunk(1)), resamples=100)
+    for name, entry in comparison.to_dict()["differences"].items():
+        difference = comparison.differences[name]
+        assert entry["value"] == difference.value
+        assert entry["interval"] == [difference.interval.low, difference.interval.high]
+        assert entry["p_value"] == difference.p_value
+
+
+def test_ten_samples_that_moved_are_listed_and_equal_changes_keep_the_order_of_the_samples():
+    (comparison,) = compare_results(results(TRUTH, dict.fromkeys(TRUTH)), resamples=10)
+    assert comparison.moved()["sample_id"].tolist() == [f"s{k:02d}" for k in range(10)]
+    assert comparison.moved()["change"].tolist() == [-1] * 10
+
+
+def test_the_seed_decides_the_intervals_and_is_0_where_none_is_named():
+    pair = results(shrunk(3), {**TRUTH, "s05": None})
+    intervals = {
+        seed: compare_results(pair, resamples=100, **options)[0].differences["gIoU"].interval
+        for seed, options in {"default": {}, 0: {"seed": 0}, 1: {"seed": 1}}.items()
+    }
+    assert intervals["default"] == intervals[0] != intervals[1]

@@ -8,6 +8,7 @@ from earthreason.errors import PredictionsError
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.references import Reference, References
+from earthreason.metrics.scores import get_metric
 from earthreason.types import Prediction
 
 
@@ -118,6 +119,7 @@ def test_the_constants_added_before_dividing(name):
     assert result["cIoU targets"] == result["cIoU"]
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # an empty union is never divided by
 @pytest.mark.parametrize(
     ("name", "refusal", "false_alarm_area"),
     [
@@ -157,6 +159,59 @@ def test_boundary_iou_of_shifted_squares(shift, expected):
     truth[10:20, 10:20] = True
     scores = judge({"a": (np.roll(truth, shift, axis=1), truth)}, boundary=True)
     assert scores["Boundary IoU"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("protocol", "refusal"), [("native", 1), ("geo-r1", 0)])
+def test_boundary_iou_of_one_pixel_and_of_nothing(protocol, refusal):
+    pixel = rectangle(3, 3, 4, 4)
+    assert judge({"a": (pixel, pixel)}, protocol, boundary=True)["Boundary IoU"] == 1
+    assert judge({"a": (NOTHING, pixel)}, protocol, boundary=True)["Boundary IoU"] == 0
+    assert judge({"a": (pixel, NOTHING)}, protocol, boundary=True)["Boundary IoU"] == 0
+    assert judge({"a": (NOTHING, NOTHING)}, protocol, boundary=True)["Boundary IoU"] == refusal
+
+
+def test_single_pixels_have_a_box_and_a_dice():
+    pixel = rectangle(3, 3, 4, 4)
+    scores = judge({"hit": (pixel, pixel), "miss": (rectangle(5, 5, 6, 6), pixel), "none": (NOTHING, pixel)})
+    assert scores["Acc@0.5"] == scores["Dice"] == scores["gIoU"] == pytest.approx(1 / 3)
+
+
+TENTHS = ["Pr@0.5", "Pr@0.6", "Pr@0.7", "Pr@0.8", "Pr@0.9"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("segearth-r1", TENTHS),
+        ("native", TENTHS),
+        ("unigeoseg", TENTHS),
+        ("rrsis-d", TENTHS),
+        ("grefcoco", TENTHS[2:]),
+        ("lisa", []),
+        ("geo-r1", []),
+        ("think2seg-rs", []),
+    ],
+)
+def test_each_protocol_reports_the_precisions_of_its_evaluator(name, expected):
+    scores = judge(CASES, name).scores
+    assert [metric for metric in scores if metric.startswith("Pr@")] == expected
+    assert {"gIoU", "cIoU", "gIoU targets", "cIoU targets", "Dice", "N-acc", "T-acc"} <= set(scores)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("mIoU", "gIoU"),
+        ("oIoU", "cIoU"),
+        ("P@0.5", "Pr@0.5"),
+        ("p@0.9", "Pr@0.9"),
+        ("f1", "Dice"),
+        ("RECALL", "recall"),
+    ],
+)
+def test_papers_names_of_metrics(alias, name):
+    assert get_metric(alias).name == name
 
 
 @pytest.mark.parametrize(("index", "accepted"), [(0, True), (1, True), (2, False), (3, False)])
