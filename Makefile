@@ -29,6 +29,7 @@ gpu-rehearsal: .venv/test.done
 # Change one module in many small ways and count which changes the tests notice:
 # make mutants MODULE=earthreason/metrics/scores.py
 mutants: .venv/test.done
+	$(if $(MODULE),,$(error name a module: make mutants MODULE=earthreason/metrics/scores.py))
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2 "$(subst /,.,$(MODULE:.py=)).*"
 	$(BIN)/mutmut results | grep -F "$(subst /,.,$(MODULE:.py=))." || echo "no survivors"
 
