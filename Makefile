@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint types docs gpu-rehearsal clean
+.PHONY: demo test lint types docs gpu-rehearsal mutants clean
 
 demo: .venv/core.done
 	$(BIN)/earthreason demo
@@ -25,6 +25,13 @@ docs: .venv/test.done
 gpu-rehearsal: .venv/test.done
 	$(BIN)/python -m benchmarks.gpu run --rehearse --minutes 8 --out build/gpu-rehearsal
 	$(BIN)/python -m benchmarks.gpu collect build/gpu-rehearsal --page build/gpu-rehearsal/page/gpu.md
+
+# Change one module in many small ways and count which changes the tests notice:
+# make mutants MODULE=earthreason/metrics/scores.py
+mutants: .venv/test.done
+	$(if $(MODULE),,$(error name a module: make mutants MODULE=earthreason/metrics/scores.py))
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2 "$(subst /,.,$(MODULE:.py=)).*"
+	$(BIN)/mutmut results | grep -F "$(subst /,.,$(MODULE:.py=))." || echo "no survivors"
 
 clean:
 	rm -rf .venv

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from tests.data.golden_metrics.select_pairs import STORED, read_shared
+
 # Before `datasets` is imported: the sample configuration is made once per run, and nothing is left in the home folder.
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="earthreason-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -24,13 +26,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("EARTHREASON_SHARED", ROOT.parent / "shared"))
 
 
-@pytest.fixture(scope="session")
-def golden_pairs() -> dict:
-    """The 120 pairs of ../shared/goldens with the results of the reference evaluator."""
-    path = SHARED / "goldens" / "metrics" / "pairs.json"
-    if not path.is_file():
+@pytest.fixture(scope="session", params=["stored", "shared"])
+def golden_pairs(request: pytest.FixtureRequest) -> dict:
+    """Pairs of masks with the results of the reference evaluator: 60 stored beside the tests, 120 in ../shared."""
+    if request.param == "stored":
+        return json.loads(STORED.read_text())
+    folder = SHARED / "goldens" / "metrics"
+    if not folder.is_dir():
         pytest.skip("../shared/goldens is not here")
-    return json.loads(path.read_text())
+    return read_shared(folder)
 
 
 @pytest.fixture(scope="session")

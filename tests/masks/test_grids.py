@@ -3,6 +3,7 @@ import pytest
 
 from earthreason.errors import UnknownNameError
 from earthreason.masks.grids import Grid, grid_weights, nearest_indices, place_on_grid
+from earthreason.masks.rle import decode_rle, encode_mask, resample_rle
 
 
 @pytest.mark.parametrize("name", ["native", "letterbox-1024", "stretch-840"])
@@ -21,10 +22,36 @@ def test_sizes_are_truncated_as_the_reference_does():
     assert Grid("letterbox", 1024).resized_shape(103, 103) == (1024, 1023)
 
 
-def test_padding_is_centred_with_the_odd_row_below():
+@pytest.mark.parametrize(
+    ("height", "width", "resized", "padding"),
+    [
+        (8, 8, (8, 8), (0, 0)),
+        (4, 8, (4, 8), (2, 0)),
+        (3, 8, (3, 8), (2, 0)),  # 5 rows of padding: 2 above, 3 below
+        (8, 3, (8, 3), (0, 2)),  # 5 columns: 2 on the left, 3 on the right
+        (7, 8, (7, 8), (0, 0)),  # 1 row, which goes below
+        (8, 7, (8, 7), (0, 0)),
+        (5, 10, (4, 8), (2, 0)),
+        (10, 3, (8, 2), (0, 3)),  # 3 * 8 / 10 = 2.4 columns are cut to 2
+        (1, 100, (0, 8), (4, 0)),  # 0.08 of a row: nothing is left
+    ],
+)
+def test_padding_is_centred_with_the_odd_row_below_and_column_right(height, width, resized, padding):
     grid = Grid("letterbox", 8)
-    assert grid.resized_shape(3, 8) == (3, 8)
-    assert grid.padding(3, 8) == (2, 0)
+    assert grid.resized_shape(height, width) == resized
+    assert grid.padding(height, width) == padding
+    assert grid.shape(height, width) == (8, 8)
+    placed = np.zeros((8, 8), bool)
+    placed[padding[0] : padding[0] + resized[0], padding[1] : padding[1] + resized[1]] = True
+    assert np.array_equal(place_on_grid(np.ones((height, width), bool), grid), placed)
+    assert np.array_equal(decode_rle(resample_rle(encode_mask(np.ones((height, width))), grid)), placed)
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4)])
+def test_other_grids_have_no_padding(shape):
+    assert Grid("stretch", 6).resized_shape(*shape) == Grid("stretch", 6).shape(*shape) == (6, 6)
+    assert Grid("native").resized_shape(*shape) == Grid("native").shape(*shape) == shape
+    assert Grid("stretch", 6).padding(*shape) == Grid("native").padding(*shape) == (0, 0)
 
 
 def test_nearest_indices_follow_the_floor_rule():

@@ -68,6 +68,12 @@ def test_what_is_no_mask_is_told_apart(size, counts, words):
         validate_rle({"size": size, "counts": counts})
 
 
+@pytest.mark.parametrize("shape", [(MAX_SIDE, 1), (1, MAX_SIDE)])
+def test_the_longest_side_is_a_mask(shape):
+    assert rle_area(empty_rle(*shape)) == 0
+    validate_rle(empty_rle(*shape))
+
+
 def test_arrays_of_other_ranks_are_refused():
     with pytest.raises(RLEError, match="height, width"):
         encode_mask(np.zeros((2, 2, 3)))

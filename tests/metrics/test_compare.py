@@ -45,7 +45,88 @@ def test_every_other_model_is_compared_with_the_first():
 
 def test_different_questions_do_not_compare():
     other = evaluate({"x": np.ones((3, 3))}, {"x": np.ones((3, 3))}, "native", resamples=0)
-    with pytest.raises(EarthReasonError, match="not scored on the same questions"):
+    with pytest.raises(
+        EarthReasonError, match="not scored on the same questions; score both with one protocol and split"
+    ):
         compare_results([*results(TRUTH), other])
     with pytest.raises(EarthReasonError, match="at least two"):
         compare_results(results(TRUTH))
+
+
+@pytest.mark.parametrize(
+    ("rows", "wins", "ties", "losses"),
+    # One pixel of rows x 1000 lost changes the IoU by 1 / (1000 rows): 1.001e-6 in 999 rows, 0.999e-6 in 1001 rows.
+    [(999, 0, 0, 1), (1001, 0, 1, 0)],
+)
+def test_changes_below_a_millionth_are_ties(rows, wins, ties, losses):
+    truth = np.ones((rows, 1000), bool)
+    nearly = truth.copy()
+    nearly[0, 0] = False
+    exact, short = (evaluate({"a": mask}, {"a": truth}, "native", resamples=0) for mask in (truth, nearly))
+    (comparison,) = compare_results([exact, short], resamples=10)
+    assert (comparison.wins, comparison.ties, comparison.losses) == (wins, ties, losses)
+    (reverse,) = compare_results([short, exact], resamples=10)
+    assert (reverse.wins, reverse.ties, reverse.losses) == (losses, ties, wins)
+
+
+def test_a_comparison_by_hand():
+    # Truth of 10 pixels each. A finds 10, 5, 0; B finds 10, 10, 0 of them and nothing else.
+    truth = {name: np.arange(20).reshape(4, 5) < 10 for name in "abc"}
+    first = {"a": truth["a"], "b": np.arange(20).reshape(4, 5) < 5, "c": None}
+    second = {"a": truth["a"], "b": truth["b"], "c": None}
+    scored = [evaluate(answers, truth, "native", resamples=0) for answers in (first, second)]
+    (comparison,) = compare_results(scored, resamples=200)
+    assert (comparison.wins, comparison.ties, comparison.losses) == (1, 2, 0)
+    assert comparison.differences["gIoU"].value == pytest.approx(2 / 3 - 1.5 / 3)
+    assert comparison.differences["cIoU"].value == pytest.approx(20 / 30 - 15 / 30)
+    assert comparison.moved(1).to_dict("records") == [
+        {
+            "sample_id": "b",
+            "question_index": 0,
+            "category": None,
+            "truth_empty": False,
+            "first": 0.5,
+            "second": 1.0,
+            "change": 0.5,
+        }
+    ]
+    content = comparison.to_dict()
+    assert set(content.pop("differences")["gIoU"]) == {"value", "interval", "p_value"}
+    assert content == {
+        "first": "predictions",
+        "second": "predictions",
+        "protocol": "native",
+        "questions": 3,
+        "wins": 1,
+        "ties": 2,
+        "losses": 0,
+        "moved": [
+            {"sample_id": "b", "question_index": 0, "first": 0.5, "second": 1.0},
+            {"sample_id": "a", "question_index": 0, "first": 1.0, "second": 1.0},
+            {"sample_id": "c", "question_index": 0, "first": 0.0, "second": 0.0},
+        ],
+    }
+
+
+def test_a_comparison_as_json_holds_its_intervals_and_p_values():
+    (comparison,) = compare_results(results(shrunk(3), shrunk(1)), resamples=100)
+    for name, entry in comparison.to_dict()["differences"].items():
+        difference = comparison.differences[name]
+        assert entry["value"] == difference.value
+        assert entry["interval"] == [difference.interval.low, difference.interval.high]
+        assert entry["p_value"] == difference.p_value
+
+
+def test_ten_samples_that_moved_are_listed_and_equal_changes_keep_the_order_of_the_samples():
+    (comparison,) = compare_results(results(TRUTH, dict.fromkeys(TRUTH)), resamples=10)
+    assert comparison.moved()["sample_id"].tolist() == [f"s{k:02d}" for k in range(10)]
+    assert comparison.moved()["change"].tolist() == [-1] * 10
+
+
+def test_the_seed_decides_the_intervals_and_is_0_where_none_is_named():
+    pair = results(shrunk(3), {**TRUTH, "s05": None})
+    intervals = {
+        seed: compare_results(pair, resamples=100, **options)[0].differences["gIoU"].interval
+        for seed, options in {"default": {}, 0: {"seed": 0}, 1: {"seed": 1}}.items()
+    }
+    assert intervals["default"] == intervals[0] != intervals[1]

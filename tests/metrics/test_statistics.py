@@ -70,3 +70,35 @@ def test_a_clear_difference_is_significant_for_a_ratio_of_sums():
     assert difference.value == pytest.approx(0.2)
     assert difference.p_value < 0.001
     assert difference.interval.low == pytest.approx(0.2)
+
+
+def test_a_paired_interval_holds_95_percent():
+    # The mean of 2,000 differences is normal to three digits: its 95 % interval is mean +- 1.960 s / sqrt(n), while a
+    # 90 % interval has 1.645 and a 99 % interval 2.576.
+    rng = np.random.default_rng(4)
+    a = rng.random(2_000)
+    change = rng.normal(0.02, 0.1, 2_000)
+    interval = paired_differences({"x": terms(a)}, {"x": terms(a + change)}, ids(2_000), resamples=4_000)["x"].interval
+    half = 1.960 * change.std() / np.sqrt(2_000)
+    assert interval.high - interval.low == pytest.approx(2 * half, rel=0.06)
+    assert interval.low == pytest.approx(change.mean() - half, abs=0.06 * half * 2)
+    assert interval.high == pytest.approx(change.mean() + half, abs=0.06 * half * 2)
+
+
+def test_a_single_interval_holds_95_percent():
+    values = np.random.default_rng(5).normal(0.5, 0.1, 2_000)
+    interval = bootstrap_intervals({"x": terms(values)}, ids(2_000), resamples=4_000)["x"]
+    assert interval.high - interval.low == pytest.approx(2 * 1.960 * values.std() / np.sqrt(2_000), rel=0.06)
+
+
+def test_the_smallest_p_value_counts_the_observed_difference():
+    # 12 images that all change alike: of 2 ** 12 swaps only "all" and "none" give as large a difference, so with few
+    # resamples hardly any does, and p is (hits + 1) / (resamples + 1), never 0.
+    a, b = terms(np.zeros(12)), terms(np.ones(12))
+    difference = paired_differences({"x": a}, {"x": b}, ids(12), resamples=99)["x"]
+    assert difference.value == 1
+    assert difference.p_value >= 1 / 100
+    assert round(difference.p_value * 100) == pytest.approx(difference.p_value * 100)
+    # With two images half of the swaps are "all" or "none": p is near 1/2.
+    even = paired_differences({"x": terms([0, 0])}, {"x": terms([1, 1])}, ids(2), resamples=4_000)["x"]
+    assert even.p_value == pytest.approx(0.5, abs=0.04)

@@ -1,0 +1,82 @@
+"""Where a question falls in each breakdown: edges belong to the upper group."""
+
+import numpy as np
+import pytest
+
+from earthreason import evaluate
+from earthreason.masks.rle import encode_mask
+from earthreason.metrics.breakdowns import BREAKDOWNS
+from earthreason.metrics.references import Reference, References
+
+
+def label_of(heading: str, mask: np.ndarray, **facts) -> str:
+    (breakdown,) = [breakdown for breakdown in BREAKDOWNS if breakdown.name == heading]
+    return breakdown.label(Reference("a", encode_mask(mask), **facts), 0)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (0, "empty"),
+        (1, "under 1 %"),
+        (99, "under 1 %"),
+        (100, "1 to 5 %"),
+        (499, "1 to 5 %"),
+        (500, "5 to 20 %"),
+        (1_999, "5 to 20 %"),
+        (2_000, "20 % and more"),
+        (10_000, "20 % and more"),
+    ],
+)
+def test_target_areas(pixels, expected):
+    assert label_of("target area", np.arange(10_000).reshape(50, 200) < pixels) == expected
+    assert label_of("target", np.arange(10_000).reshape(50, 200) < pixels) == ("present" if pixels else "empty")
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        (1, "under 512 px"),
+        (511, "under 512 px"),
+        (512, "512 to 1,023 px"),
+        (1023, "512 to 1,023 px"),
+        (1024, "1,024 to 2,047 px"),
+        (2047, "1,024 to 2,047 px"),
+        (2048, "2,048 px and more"),
+        (7617, "2,048 px and more"),
+    ],
+)
+def test_image_sizes_go_by_the_longer_side(side, expected):
+    for shape in ((side, 1), (1, side)):
+        assert label_of("image size (longer side)", np.zeros(shape)) == expected
+
+
+@pytest.mark.parametrize(
+    ("metres", "expected"),
+    [
+        (None, "unknown"),
+        (0.99, "under 1 m"),
+        (1.0, "1 to 5 m"),
+        (4.99, "1 to 5 m"),
+        (5.0, "5 to 15 m"),
+        (14.99, "5 to 15 m"),
+        (15.0, "15 m and more"),
+        (153.0, "15 m and more"),
+    ],
+)
+def test_ground_resolutions(metres, expected):
+    assert label_of("GSD", np.zeros((2, 2)), ground_resolution=metres) == expected
+
+
+def test_groups_below_twenty_questions_are_marked():
+    full = np.ones((2, 2), bool)
+    truth = References(
+        [Reference(f"s{k:02d}", encode_mask(full), category="lake" if k < 20 else "dam") for k in range(39)], "truth"
+    )
+    answers = {f"s{k:02d}": full if k % 2 else None for k in range(39)}
+    table = evaluate(answers, truth, "native", resamples=0).breakdowns["category"]
+    # Odd numbers are answered exactly: 10 of the lakes 0 to 19, 9 of the dams 20 to 38.
+    assert table["n"].to_dict() == {"dam": 19, "lake": 20}
+    assert table["few"].to_dict() == {"dam": True, "lake": False}
+    assert table["gIoU"].to_dict() == {"dam": 9 / 19, "lake": 10 / 20}
+    assert table["T-acc"].to_dict() == table["gIoU"].to_dict()
