@@ -187,7 +187,7 @@ def convert(
 
     Example: python -m baselines convert segearth_r1 phi-1_5/ start/ --mask2former model_final_54b88a.pkl
     """
-    from baselines.common.dtypes import DTYPES
+    from baselines.common.devices import DTYPES
 
     if model not in _CLIPS and model != "segearth_r1":
         raise UnknownNameError("model", model, ["segearth_r1", *_CLIPS])

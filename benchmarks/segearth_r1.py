@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
 from benchmarks.ways import SIZES, infer_as_reference, infer_ours, make_batch, make_model
 
 

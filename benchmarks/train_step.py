@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
 from benchmarks.segearth_r1 import read_arguments
 from benchmarks.ways import loss_as_reference, loss_ours, make_model, make_training_batch
 

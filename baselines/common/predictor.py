@@ -16,14 +16,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from baselines.common.cores import picture_threads
-from baselines.common.devices import find_device
-from baselines.common.dtypes import DTYPES
-from baselines.common.prefetch import prefetch
+from baselines.common.devices import DTYPES, find_device
+from baselines.common.modeling import ReasoningModel
+from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
 from baselines.common.registry import PredictorOptions
-from baselines.common.states import ReasoningModel
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from baselines.common.clip_parts import UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from baselines.common.clip_sam import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
 from baselines.common.conversion import Report, Table, rename
-from baselines.common.sam_names import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER
 from baselines.lisa.learner import LisaPredictor, LisaProcessor
 from baselines.lisa.modeling import LisaConfig
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from transformers import CLIPVisionConfig, SamConfig
 
-from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
 from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
 from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import FIXED_TEXTS, DialogueProcessor
 from baselines.lisa.modeling import LisaConfig, LisaModel
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble

@@ -19,8 +19,8 @@ from transformers import (
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamVisionEncoder
 
 from baselines.common.losses import dense_losses, language_loss, presence_loss
+from baselines.common.modeling import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
 from baselines.common.pixels import normalise, normalise_clip
-from baselines.common.states import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
 
 
 class LisaConfig(PreTrainedConfig):

@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from baselines.common.clip_parts import UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from baselines.common.clip_sam import SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
 from baselines.common.conversion import Report, Table, rename
-from baselines.common.sam_names import SAM_MLP, SAM_TRANSFORMER
 from baselines.pixellm.learner import PixelLMPredictor, PixelLMProcessor
 from baselines.pixellm.modeling import SCALES, PixelLMConfig
 

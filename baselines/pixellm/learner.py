@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers import CLIPVisionConfig
 
-from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
 from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
 from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import FIXED_TEXTS, DialogueProcessor
 from baselines.pixellm.modeling import PixelLMConfig, PixelLMModel
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from transformers import AutoModel
 
 from baselines.common.losses import presence_loss
+from baselines.common.modeling import MaskOutput, ReasoningModel, splice, total_of
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, ReasoningModel, splice, total_of
 from baselines.psalm.losses import match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector

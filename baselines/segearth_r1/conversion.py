@@ -18,13 +18,13 @@ from baselines.common.conversion import (
     Report,
     Table,
     convert_tensors,
+    read_arrays,
     read_tensors,
     rename,
     save_checkpoint,
     shapes_of,
 )
 from baselines.common.languages import load_language
-from baselines.common.pickles import read_arrays
 from baselines.common.processing import add_tokens
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from baselines.common.losses import language_loss, presence_loss
+from baselines.common.modeling import MaskOutput, ReasoningModel, total_of
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, ReasoningModel, total_of
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import DescriptionHead

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.common.constants import cached_constant
+from baselines.common.devices import cached_constant
 from baselines.segearth_r1.configuration import SegEarthR1Config
 
 LEVELS = 3

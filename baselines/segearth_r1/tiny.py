@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from baselines.common.languages import Size, text_config
+from baselines.common.languages import Size, byte_tokenizer, text_config
 from baselines.common.processing import add_tokens
-from baselines.common.tokenizers import byte_tokenizer
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor

@@ -14,8 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from baselines.common.cores import usable_cores
-from baselines.common.prefetch import prefetch
+from baselines.common.processes import prefetch, usable_cores
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Batch, Collate, Learner
 from baselines.training.order import Order, empty_rows, micro_batches

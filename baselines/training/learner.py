@@ -14,10 +14,10 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from baselines.common.languages import TextPart, Texts, make_text
+from baselines.common.modeling import ReasoningModel
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
-from baselines.common.states import ReasoningModel
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.torch import Item
 

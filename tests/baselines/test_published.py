@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
+from baselines.common.languages import byte_tokenizer
 from baselines.common.processing import add_tokens
-from baselines.common.tokenizers import byte_tokenizer
 from baselines.lisa import conversion as lisa_conversion
 from baselines.lisa.learner import LisaPredictor
 from baselines.lisa.learner import new_config as new_lisa

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import LlamaForCausalLM, PhiConfig
 
-from baselines.common.pickles import read_arrays
+from baselines.common.conversion import read_arrays
+from baselines.common.languages import byte_tokenizer
 from baselines.common.processing import add_tokens
-from baselines.common.tokenizers import byte_tokenizer
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.conversion import (
     UNUSED,

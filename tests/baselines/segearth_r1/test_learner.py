@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from baselines.common.tokenizers import byte_tokenizer, learned_tokenizer
+from baselines.common.languages import byte_tokenizer, learned_tokenizer
 from baselines.segearth_r1.learner import build
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.training.config import TrainConfig

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from baselines.common.constants import cached_constant
+from baselines.common.devices import cached_constant
 from baselines.common.prompt import IMAGE_ID
 
 
