@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -55,9 +55,6 @@ def _of_bytes(model: models.BPE) -> Tokenizer:
 def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END, bos_token=_END, unk_token=_END)
 
-
-if TYPE_CHECKING:
-    from baselines.training.config import ModelConfig
 
 Size = Literal["mini", "tiny", "small"]
 Texts = Callable[[], Sequence[str]]
@@ -166,23 +163,32 @@ class TextPart:
                 model.lm_head.load_state_dict({"weight": self.pretrained.head})
 
 
-def make_text(settings: ModelConfig, tokens: Sequence[str], fixed: Sequence[str], texts: Texts) -> TextPart:
-    """The language side that a configuration asks for.
+def make_text(
+    size: Size,
+    tokenizer: Literal["bytes", "learned"],
+    language_model: str | None,
+    tokens: Sequence[str],
+    fixed: Sequence[str],
+    texts: Texts,
+) -> TextPart:
+    """Make the language side of a new model.
 
     Args:
-        settings: of the model.
-        tokens: to add to the tokenizer.
-        fixed: what every prompt consists of, for tokenizers that are learned.
-        texts: questions and answers.
+        size: layers and width of a language model from scratch.
+        tokenizer: kind of tokenizer of a language model from scratch.
+        language_model: pretrained language model to load instead; None starts from scratch.
+        tokens: tokens to add to the tokenizer.
+        fixed: texts that occur in every prompt; a learned tokenizer reads them.
+        texts: questions and answers; a learned tokenizer reads them.
 
     Raises:
         EarthReasonError: the pretrained model cannot be loaded.
     """
-    if settings.language_model is not None:
-        language = load_language(settings.language_model)
+    if language_model is not None:
+        language = load_language(language_model)
         ids = add_tokens(language.tokenizer, tokens)
         language.resize(len(language.tokenizer))
         return TextPart(language.config, language.tokenizer, ids, language)
-    tokenizer = byte_tokenizer() if settings.tokenizer == "bytes" else learned_tokenizer([*fixed, *texts()])
-    ids = add_tokens(tokenizer, tokens)
-    return TextPart(text_config(settings.size, len(tokenizer)), tokenizer, ids)
+    made = byte_tokenizer() if tokenizer == "bytes" else learned_tokenizer([*fixed, *texts()])
+    ids = add_tokens(made, tokens)
+    return TextPart(text_config(size, len(made)), made, ids)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Prompt, Task, join_pieces
+from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces
 from earthreason.errors import EarthReasonError
 from earthreason.torch import letterbox_image
 
@@ -98,7 +98,7 @@ class Processor(ABC):
         self.tokenizer.save_pretrained(folder)
 
     @abstractmethod
-    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
         """Token ids of a question in one line; see `prompt`."""
 
     def ids(self, text: str) -> list[int]:
@@ -109,7 +109,9 @@ class Processor(ABC):
         """(B, 3, S, S) uint8."""
         return torch.stack([letterbox_image(image, self.image_size) for image in images])
 
-    def prompt(self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False) -> Prompt:
+    def prompt(
+        self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False
+    ) -> TokenPrompt:
         """Token ids of one question.
 
         Args:
@@ -134,7 +136,7 @@ class Processor(ABC):
             )
         return prompt
 
-    def pad(self, prompts: Sequence[Prompt], multiple: int = 1) -> dict[str, Tensor]:
+    def pad(self, prompts: Sequence[TokenPrompt], multiple: int = 1) -> dict[str, Tensor]:
         """Prompts as one batch, padded on the right: input_ids, attention_mask, question_mask, labels, all (B, L).
 
         `learned` (B, K) are the positions before a label, for `language_loss`; rows with fewer end in L - 1, before
@@ -185,7 +187,7 @@ class DialogueProcessor(Processor):
     evaluation the tokens are given, so that every question gets a mask.
     """
 
-    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
         pieces = [
             Piece(self.ids(_SYSTEM)),
             Piece([IMAGE_ID] * self.visual_tokens),
@@ -200,6 +202,6 @@ class DialogueProcessor(Processor):
         return shifted(join_pieces(pieces))
 
 
-def shifted(prompt: Prompt) -> Prompt:
+def shifted(prompt: TokenPrompt) -> TokenPrompt:
     """Select the position before every selected one."""
-    return Prompt(prompt.input_ids, [*prompt.question[1:], False], prompt.labels)
+    return TokenPrompt(prompt.input_ids, [*prompt.question[1:], False], prompt.labels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from baselines.compare.scores import METRICS, Row
+from baselines.compare.scores import METRICS, ScoreRow
 from baselines.compare.suite import Suite
 from earthreason.files import atomic_path, write_text
 
@@ -27,7 +27,7 @@ PUBLISHED = (
 """Paper arXiv 2504.09644, Table 2, EarthReason test, percent: gIoU, cIoU."""
 
 
-def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figures: Path) -> None:
+def write_page(path: Path, suite: Suite, rows: Sequence[ScoreRow], command: str, figures: Path) -> None:
     """Write the page.
 
     Args:
@@ -51,7 +51,7 @@ def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figu
     ]))  # fmt: skip
 
 
-def _setting(suite: Suite, rows: Sequence[Row]) -> list[str]:
+def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     optim, model = suite.train.optim, suite.train.model
     questions = len(rows[0].results[0].counts)
     seeds = ", ".join(map(str, suite.seeds))
@@ -75,7 +75,7 @@ def _rates(suite: Suite) -> str:
     return f" Learning rate {suite.train.optim.learning_rate:g}, but for {'; '.join(own)}." if own else ""
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def _table(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
         "| model | gIoU | 95 % | seeds differ by | cIoU | N-acc | T-acc | against the first |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -93,7 +93,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _types(rows: Sequence[Row]) -> list[str]:
+def _types(rows: Sequence[ScoreRow]) -> list[str]:
     kinds = sorted({kind for row in rows for kind in row.by_type})
     lines = [f"| model | {' | '.join(kinds)} |", f"|---|{'---:|' * len(kinds)}"]
     return [
@@ -102,7 +102,7 @@ def _types(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _costs(rows: Sequence[Row]) -> list[str]:
+def _costs(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
         f"Speed of prediction on {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
         f"PyTorch {torch.__version__}; FLOPs of one question about one image, forward, by PyTorch's "
@@ -147,7 +147,7 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def draw_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
+def draw_figures(rows: Sequence[ScoreRow], folder: Path) -> list[Path]:
     """Draw learning curves and quality against speed, as SVG and PDF; returns the files."""
     from matplotlib.figure import Figure
 
@@ -159,7 +159,7 @@ def draw_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
             for form in ("svg", "pdf")]  # fmt: skip
 
 
-def _draw_curves(figure: Figure, rows: Sequence[Row]) -> None:
+def _draw_curves(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     axis = figure.subplots()
     for colour, row in zip(_COLOURS, rows, strict=False):
         if not row.entry.curves:
@@ -177,7 +177,7 @@ def _draw_curves(figure: Figure, rows: Sequence[Row]) -> None:
     _finish(figure)
 
 
-def _draw_speed(figure: Figure, rows: Sequence[Row]) -> None:
+def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     axis = figure.subplots()
     shown = [row for row in rows if row.entry.parameters]
     for colour, row in zip(_COLOURS, shown, strict=False):

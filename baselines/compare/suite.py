@@ -116,7 +116,7 @@ class Suite(BaseModel):
 
 
 @dataclass(frozen=True)
-class Entry:
+class SuiteEntry:
     """A model of the suite with what was measured of it.
 
     Attributes:
@@ -170,7 +170,7 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
     return suite
 
 
-def run_suite(suite: Suite, out: Path) -> list[Entry]:
+def run_suite(suite: Suite, out: Path) -> list[SuiteEntry]:
     """Train and predict everything that is not there yet.
 
     Raises:
@@ -183,7 +183,7 @@ def run_suite(suite: Suite, out: Path) -> list[Entry]:
     return entries + [_run_trivial(suite, model, out) for model in suite.trivial]
 
 
-def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
+def _run_trained(suite: Suite, variant: Variant, out: Path) -> SuiteEntry:
     files, curves, seconds = [], [], 0.0
     for seed in suite.seeds:
         folder = out / f"{variant.stem}-seed{seed}"
@@ -195,13 +195,13 @@ def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
         seconds += json.loads((folder / "run.json").read_text())["seconds"]
         curves.append(read_metric(folder / "metrics.csv", "validation_gIoU"))
     measured = _measure(suite, variant.model, options, out / f"{variant.stem}.json")
-    return Entry(variant.name, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
+    return SuiteEntry(variant.name, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
 
 
-def _run_trivial(suite: Suite, model: str, out: Path) -> Entry:
+def _run_trivial(suite: Suite, model: str, out: Path) -> SuiteEntry:
     options = PredictorOptions(train_samples=lambda: map(sample_of_row, _rows(suite, "train")))
     file = _predict(suite, model, options, out / model / "predictions.json")
-    return Entry(model, (file,), **_measure(suite, model, options, out / f"{model}.json"))
+    return SuiteEntry(model, (file,), **_measure(suite, model, options, out / f"{model}.json"))
 
 
 def _predict(suite: Suite, model: str, options: PredictorOptions, path: Path) -> Path:

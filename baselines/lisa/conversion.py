@@ -9,8 +9,8 @@ from torch import Tensor
 
 from baselines.common.clip_sam import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
 from baselines.common.conversion import Report, Table, rename
-from baselines.lisa.learner import LisaPredictor, LisaProcessor
 from baselines.lisa.modeling import LisaConfig
+from baselines.lisa.predictor import LisaPredictor, LisaProcessor
 
 _SAM = "model.visual_model."
 UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}")

@@ -1,27 +1,15 @@
-"""LISA as the training loop and the predictor see it."""
+"""LISA for the training loop: a new model at small width, or one from a checkpoint."""
 
 from __future__ import annotations
 
 from transformers import CLIPVisionConfig, SamConfig
 
 from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
-from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import FIXED_TEXTS, DialogueProcessor
-from baselines.lisa.modeling import LisaConfig, LisaModel
+from baselines.common.processing import FIXED_TEXTS
+from baselines.lisa.modeling import LisaConfig
+from baselines.lisa.predictor import LisaPredictor
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
-
-
-class LisaProcessor(DialogueProcessor):
-    """Writes the conversation with one `[SEG]`."""
-
-
-class LisaPredictor(MaskPredictor[LisaModel]):
-    """LISA, ready to answer."""
-
-    model_class = LisaModel
-    processor_class = LisaProcessor
-
 
 _WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
     "mini": (32, 2, 48, 2, 48),

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from baselines.common.clip_sam import SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
 from baselines.common.conversion import Report, Table, rename
-from baselines.pixellm.learner import PixelLMPredictor, PixelLMProcessor
 from baselines.pixellm.modeling import SCALES, PixelLMConfig
+from baselines.pixellm.predictor import PixelLMPredictor, PixelLMProcessor
 
 _DECODER = r"model\.mask_decoder\."
 UNUSED = re.compile(

@@ -1,4 +1,4 @@
-"""PixelLM as the training loop and the predictor see it."""
+"""PixelLM for the training loop: a new model at small width, or one from a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,25 +7,11 @@ from typing import Any
 from transformers import CLIPVisionConfig
 
 from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
-from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import FIXED_TEXTS, DialogueProcessor
-from baselines.pixellm.modeling import PixelLMConfig, PixelLMModel
+from baselines.common.processing import FIXED_TEXTS
+from baselines.pixellm.modeling import PixelLMConfig
+from baselines.pixellm.predictor import PixelLMPredictor
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
-
-
-class PixelLMProcessor(DialogueProcessor):
-    """Writes the conversation with the six tokens of the codebook."""
-
-    tokens = tuple(f"[SEG{n}]" for n in range(6))
-
-
-class PixelLMPredictor(MaskPredictor[PixelLMModel]):
-    """PixelLM, ready to answer."""
-
-    model_class = PixelLMModel
-    processor_class = PixelLMProcessor
-
 
 _WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 9, 128), "small": (256, 8, 192)}
 """CLIP's width and layers, and the decoder's width."""

@@ -117,7 +117,7 @@ class FourierPositions(nn.Module):
         return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1).unsqueeze(0)
 
 
-class PixelDecoder(nn.Module):
+class CodebookDecoder(nn.Module):
     """From a query a scale to a mask: the deep map gives a first one, which points the way in the shallow map."""
 
     def __init__(self, config: PixelLMConfig) -> None:
@@ -184,7 +184,7 @@ class PixelLMModel(ReasoningModel):
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.query = query_head(text.hidden_size, dim)
         self.token_weights = nn.Parameter(torch.full((SCALES, config.tokens_per_scale), 1 / config.tokens_per_scale))
-        self.pixel_decoder = PixelDecoder(config)
+        self.pixel_decoder = CodebookDecoder(config)
         self.presence = nn.Linear(dim, 1) if config.no_target_head else None
         self.mask_offset = mask_offset(config.foreground_prior)
         self.post_init()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +18,9 @@ from baselines.common.modeling import ReasoningModel
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
+from baselines.training.config import ModelConfig, TrainConfig
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.torch import Item
-
-if TYPE_CHECKING:
-    from baselines.training.config import ModelConfig, TrainConfig
 
 Batch = dict[str, Tensor]
 REPLAY_MULTIPLE = 64
@@ -112,7 +110,9 @@ def assemble(
     """
     if config.model.checkpoint is not None:
         return _from_checkpoint(config, predictor, config.model.checkpoint)
-    text = make_text(config.model, predictor.processor_class.tokens, fixed, texts)
+    settings = config.model
+    tokens = predictor.processor_class.tokens
+    text = make_text(settings.size, settings.tokenizer, settings.language_model, tokens, fixed, texts)
     model_config = configure(text)
     model = _new_model(predictor, model_config, config.seed)
     text.load_into(model)

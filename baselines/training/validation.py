@@ -40,7 +40,7 @@ class Look:
     threshold: float | None
 
 
-class Validation:
+class ModelValidation:
     """Some samples of the validation split."""
 
     def __init__(self, config: TrainConfig) -> None:

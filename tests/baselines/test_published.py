@@ -10,11 +10,11 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaFo
 from baselines.common.languages import byte_tokenizer
 from baselines.common.processing import add_tokens
 from baselines.lisa import conversion as lisa_conversion
-from baselines.lisa.learner import LisaPredictor
 from baselines.lisa.learner import new_config as new_lisa
+from baselines.lisa.predictor import LisaPredictor
 from baselines.pixellm import conversion as pixellm_conversion
-from baselines.pixellm.learner import PixelLMPredictor
 from baselines.pixellm.learner import new_config as new_pixellm
+from baselines.pixellm.predictor import PixelLMPredictor
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
 

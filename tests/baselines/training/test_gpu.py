@@ -125,7 +125,7 @@ def test_a_step_never_waits_for_the_device(gpu, config_of, tmp_path, monkeypatch
     """The launches of a step are all queued before any of its values is read."""
     if gpu != "cuda":
         pytest.skip("a CPU has no queue to wait for")
-    waits, step = [], loop.Run.step
+    waits, step = [], loop.TrainingRun.step
 
     def watched(run, number, passes):
         if number < 3:
@@ -141,7 +141,7 @@ def test_a_step_never_waits_for_the_device(gpu, config_of, tmp_path, monkeypatch
             torch.cuda.set_sync_debug_mode("default")
             run.guard.check = check
 
-    monkeypatch.setattr(loop.Run, "step", watched)
+    monkeypatch.setattr(loop.TrainingRun, "step", watched)
     config = config_of(optim={"steps": 6, "micro_batch": 4}, save_every=0, log_every=100, workers=1)
     train(config, tmp_path / "run")
     assert not waits

@@ -218,7 +218,7 @@ def test_frozen_vision_stays_as_it_is(tmp_path):
 def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
     config = config_of(model={"size": "mini", "lora": {"rank": 2}})
     accelerator = loop.start_accelerator(config, tmp_path)
-    run = loop.Run(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
+    run = loop.TrainingRun(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
     embedding = run.model.get_input_embeddings()
     assert {tuple(p.shape) for p in embedding.parameters() if p.requires_grad} == {(1, 64)}
 
@@ -226,9 +226,9 @@ def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
 def test_the_whole_copy_of_a_sharded_model_leaves_the_device_after_looking(tmp_path, monkeypatch):
     config = config_of()
     accelerator = loop.start_accelerator(config, tmp_path)
-    run = loop.Run(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
+    run = loop.TrainingRun(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
     run.plain, moves = copy.deepcopy(run.model), []
-    monkeypatch.setattr(loop.Run, "sharded", True)
+    monkeypatch.setattr(loop.TrainingRun, "sharded", True)
     monkeypatch.setattr(run.plain, "to", lambda device: moves.append(device) or run.plain)
     monkeypatch.setattr(run.plain, "cpu", lambda: moves.append("cpu"))
     monkeypatch.setattr(loop, "gather_weights", lambda model: model.state_dict())
@@ -298,15 +298,15 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weight
 def test_weights_stay_those_of_before_the_step_that_broke(fused, tmp_path, monkeypatch):
     calls = overflow_in_pass(3, monkeypatch)
     config = config_of(optim={"micro_batch": 4, "steps": 6, "fused": fused}, save_every=0)
-    runs, start = [], loop.Run.resume
-    monkeypatch.setattr(loop.Run, "resume", lambda run: runs.append(run) or start(run))
-    kept, step = [], loop.Run.step
+    runs, start = [], loop.TrainingRun.resume
+    monkeypatch.setattr(loop.TrainingRun, "resume", lambda run: runs.append(run) or start(run))
+    kept, step = [], loop.TrainingRun.step
 
     def remembering(run, number, passes):
         kept.append([parameter.clone() for parameter in run.model.parameters()])
         return step(run, number, passes)
 
-    monkeypatch.setattr(loop.Run, "step", remembering)
+    monkeypatch.setattr(loop.TrainingRun, "step", remembering)
     with pytest.raises(EarthReasonError, match="the gradient of step 2"):
         train(config, tmp_path / "run")
     assert len(calls) == (4 if fused else 3)  # with the flag on the device, one more step was on its way
