@@ -8,16 +8,32 @@ from typing import Annotated
 
 import typer
 
-from baselines.common.registry import MODELS, PredictorOptions
 from baselines.compare import suite_names
+from baselines.registry import (
+    MODELS,
+    ConversionOptions,
+    PredictorOptions,
+    check_converter,
+    check_learner,
+    convert_checkpoint,
+    convertible_models,
+    models_with_option,
+    trainable_models,
+)
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
 from earthreason.errors import UnknownNameError
 
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
-_CLIPS = {"lisa": "openai/clip-vit-large-patch14", "pixellm": "openai/clip-vit-large-patch14-336"}
-"""Models whose published files leave CLIP out, and which one they were made with."""
-_COMPARISON = Path("runs/compare")
+
+_TRAINABLE = ", ".join(trainable_models())
+_CONVERTIBLE = ", ".join(convertible_models())
+
+
+def _for(option: str) -> str:
+    """Name the models that an option is for, to begin its help."""
+    return f"For {' and '.join(models_with_option(option))}: "
+
 
 ThresholdOption = Annotated[
     float | None,
@@ -56,9 +72,9 @@ def predict(
         bool, typer.Option("--compile", help="Compile the model first: a minute or more, for faster batches.")
     ] = False,
     no_target_threshold: ThresholdOption = None,
-    vlm: Annotated[str | None, typer.Option("--vlm", help="For vlm_sam: vision model at the server.")] = None,
+    vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="For vlm_sam: OpenAI-compatible server. Default: OpenAI.")
+        str | None, typer.Option("--base-url", help=f"{_for('base_url')}OpenAI-compatible server. Default: OpenAI.")
     ] = None,
 ) -> None:
     """Predict a split with a model and write a predictions file.
@@ -110,7 +126,7 @@ def segment(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="segearth_r1, lisa, pixellm or psalm")],
+    model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.")],
     config: Annotated[Path, typer.Option("--config", help="YAML file; configs/ holds presets.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run in it goes on.")],
     overrides: Annotated[
@@ -122,7 +138,6 @@ def train(
     Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/tiny optim.steps=50
     """
     from baselines.training.config import load_config
-    from baselines.training.learner import check_learner
 
     check_learner(model)
     settings = load_config(config, [*(overrides or []), f"model.name={model}"])
@@ -130,8 +145,8 @@ def train(
     from baselines.training.loop import train as run_training
 
     final = run_training(settings, out)
-    stdout().print(f"model: {final}\npredict: python -m baselines predict --model {model} --checkpoint {final}",
-                   soft_wrap=True)  # fmt: skip
+    command = f"python -m baselines predict --model {model} --checkpoint {final}"
+    stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True)
 
 
 @app.command()
@@ -167,17 +182,22 @@ def compare(
 
 @app.command()
 def convert(
-    model: Annotated[str, typer.Argument(help="segearth_r1, lisa or pixellm")],
+    model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
     source: Annotated[str, typer.Argument(help="Published checkpoint, or with --mask2former a language model.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; must not exist, or be empty.")],
     mask2former: Annotated[
-        Path | None, typer.Option("--mask2former", help="Pickle of Mask2Former Swin-B, to start training from.")
+        Path | None,
+        typer.Option(
+            "--mask2former",
+            help=f"{_for('mask2former')}pickle of Mask2Former Swin-B to start from.",
+        ),
     ] = None,
     clip: Annotated[
-        str | None, typer.Option("--clip", help="For lisa and pixellm: the CLIP that their files leave out.")
+        str | None, typer.Option("--clip", help=f"{_for('clip')}the CLIP that their files leave out.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="For segearth_r1: config.json of ours, for another size.")
+        Path | None,
+        typer.Option("--config", help=f"{_for('config')}config.json of a model of another size."),
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="Of the weights written.")] = "float32",
 ) -> None:
@@ -189,24 +209,10 @@ def convert(
     """
     from baselines.common.devices import DTYPES
 
-    if model not in _CLIPS and model != "segearth_r1":
-        raise UnknownNameError("model", model, ["segearth_r1", *_CLIPS])
+    check_converter(model)
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES)
-    if model in _CLIPS:
-        from importlib import import_module
-
-        conversion = import_module(f"baselines.{model}.conversion")
-        report = conversion.convert_published(Path(source), clip or _CLIPS[model], target, dtype)
-        stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
-        return
-    from baselines.segearth_r1.conversion import convert_published, read_settings, start_from_parts
-
-    if mask2former is not None:
-        report = start_from_parts(source, mask2former, target, dtype)
-    else:
-        settings = None if config is None else read_settings(config)
-        report = convert_published(Path(source), target, dtype, settings)
+    report = convert_checkpoint(model, ConversionOptions(source, target, dtype, mask2former, clip, config))
     stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
 
 

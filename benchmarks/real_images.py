@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from earthreason import evaluate
 from earthreason.predictions.predict import predict_samples
 from earthreason.types import Sample

@@ -10,7 +10,7 @@ other wordings of the four. The p-value is of the paired permutation test of gIo
 import argparse
 from pathlib import Path
 
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from earthreason import evaluate
 from earthreason.data.synthetic import HELD_OUT_CATEGORIES, iterate_scenes
 from earthreason.metrics.compare import compare_results

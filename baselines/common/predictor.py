@@ -21,7 +21,7 @@ from baselines.common.modeling import ReasoningModel
 from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
-from baselines.common.registry import PredictorOptions
+from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from baselines.common.processes import Rank, picture_threads, prefetch, this_rank
-from baselines.common.registry import PredictorOptions, build_predictor, check_model
+from baselines.registry import PredictorOptions, build_predictor, check_model
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError

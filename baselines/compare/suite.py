@@ -16,11 +16,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.common.predictor import MaskPredictor
-from baselines.common.registry import PredictorOptions, build_predictor, check_model
 from baselines.common.run import predict_split
 from baselines.compare import SUITES, suite_names
+from baselines.registry import MODELS, PredictorOptions, build_predictor, check_learner, check_model
 from baselines.training.config import ArchitectureConfig, ModelConfig, OptimConfig, TrainConfig
-from baselines.training.learner import LEARNERS, check_learner
 from baselines.training.loop import train
 from baselines.training.records import read_metric
 from earthreason.data.load import load_dataset
@@ -61,7 +60,7 @@ class Variant(BaseModel):
 
     def configure(self, base: ModelConfig) -> ModelConfig:
         """The suite's model configuration, as far as this model has its parts, with this variant's changes."""
-        common = base.architecture.model_dump(include=set(LEARNERS[self.model].options))
+        common = base.architecture.model_dump(include=set(MODELS[self.model].architecture))
         architecture = ArchitectureConfig(**{**common, **self.architecture.model_dump(exclude_unset=True)})
         return base.model_copy(update={"name": self.model, "architecture": architecture})
 
@@ -76,8 +75,9 @@ class Suite(BaseModel):
     Attributes:
         name: of the suite.
         title: of the page.
-        trained: models, the first one is what the others are compared with.
-        trivial: models without training.
+        trained: models to train. The others are compared with the first one.
+        trivial: models that need no training.
+        registered: whether to add the models whose registry entries have a preset for this suite.
         seeds: every trained model is trained once with each.
         data_command: that made the training data, for the page.
         test_config, test_split, test_data_dir: what is predicted and scored.
@@ -87,9 +87,10 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    title: str = "The same data, budget and judge"
+    title: str = "Model comparison"
     trained: tuple[Variant, ...] = Field(min_length=1)
     trivial: tuple[str, ...] = ()
+    registered: bool = False
     seeds: tuple[int, ...] = Field(min_length=1)
     data_command: str
     test_config: str = "sample"
@@ -105,6 +106,21 @@ class Suite(BaseModel):
             "optim": variant.tune(self.train.optim),
         }  # fmt: skip
         return self.train.model_copy(update=changes)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_registered(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if not values.get("registered"):
+            return values
+        entries = [entry for entry in MODELS.values() if values["name"] in entry.presets]
+        changes = {entry.name: entry.presets[values["name"]] for entry in entries if entry.learner is not None}
+        variants = [{"name": name, "model": name, **preset} for name, preset in changes.items()]
+        trivial = [entry.name for entry in entries if entry.learner is None]
+        return {
+            **values,
+            "trained": [*values.get("trained", ()), *variants],
+            "trivial": [*values.get("trivial", ()), *trivial],
+        }
 
     @model_validator(mode="after")
     def _one_budget(self) -> Suite:

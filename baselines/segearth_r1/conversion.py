@@ -26,6 +26,7 @@ from baselines.common.conversion import (
 )
 from baselines.common.languages import load_language
 from baselines.common.processing import add_tokens
+from baselines.registry import ConversionOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor
@@ -197,3 +198,11 @@ _MASK2FORMER = (
 def mask2former_name(name: str) -> str:
     """The published SegEarth-R1 name of a tensor of Mask2Former."""
     return rename(name, _MASK2FORMER)
+
+
+def convert(options: ConversionOptions) -> Report:
+    """Convert as the command line asks: a published checkpoint, or with `mask2former` the parts to train from."""
+    if options.mask2former is not None:
+        return start_from_parts(options.source, options.mask2former, options.target, options.dtype)
+    config = None if options.config is None else read_settings(options.config)
+    return convert_published(Path(options.source), options.target, options.dtype, config)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from baselines.cli import app
 from baselines.common.prompt import IGNORE, NO_TARGET_ANSWER
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from baselines.training.config import ArchitectureConfig, TrainConfig
 from baselines.training.learner import build_learner
 from baselines.training.loop import train

@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import ValidationError
 from transformers import SamConfig, SamImageProcessorPil, SamModel, SamProcessor
 
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from baselines.vlm_sam.grounding import Grounding
 from earthreason.errors import EarthReasonError
 from earthreason.questions.client import strict_schema

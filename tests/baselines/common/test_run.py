@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.common.registry import PredictorOptions
 from baselines.common.run import Journal, predict_split
+from baselines.registry import PredictorOptions
 from baselines.segearth_r1.tiny import save_tiny
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask

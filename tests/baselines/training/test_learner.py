@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from baselines.registry import trainable_models
 from baselines.training.config import TrainConfig
-from baselines.training.learner import LEARNERS, build_learner
+from baselines.training.learner import build_learner
 from earthreason.errors import EarthReasonError
 
 
@@ -18,7 +19,7 @@ def save(folder, name="segearth_r1", **model):
     return str(folder)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", trainable_models())
 def test_a_no_target_head_is_added_and_all_else_stays(name, tmp_path):
     checkpoint = save(tmp_path, name)
     before = learner_of(name, checkpoint=checkpoint).model.state_dict()

@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 import torch
 
+from baselines.registry import trainable_models
 from baselines.segearth_r1.tiny import make_tiny
 from baselines.training.config import LoraConfig, OptimConfig, TrainConfig
-from baselines.training.learner import LEARNERS, build_learner
+from baselines.training.learner import build_learner
 from baselines.training.optimizer import (
     add_adapters,
     average_of,
@@ -49,7 +50,7 @@ def test_the_rate_of_the_image_encoder_falls_towards_the_pixels(model):
     assert deepest == blocks + 3 + 1  # blocks, three downsamplings, then the norms; 0 is the patch embedding
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", trainable_models())
 def test_the_rate_falls_with_every_block_of_every_models_encoders(name):
     config = TrainConfig.model_validate({"model": {"name": name, "size": "mini", "freeze_vision": False}})
     model = build_learner(config, list).model
