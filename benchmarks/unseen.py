@@ -45,9 +45,11 @@ def main() -> None:
         for path, result, difference in zip(a.checkpoints, results, differences, strict=True):
             interval = result.intervals["gIoU"]
             against = "" if difference is None else f"  p {difference.differences['gIoU'].p_value:.4f}"
-            print(f"{group:10s} {len(samples):4d}  {path!s:40s} gIoU {100 * result['gIoU']:5.1f} "
-                  f"({100 * interval.low:.1f} to {100 * interval.high:.1f})  N-acc {100 * result['N-acc']:5.1f}  "
-                  f"T-acc {100 * result['T-acc']:5.1f}{against}")  # fmt: skip
+            print(
+                f"{group:10s} {len(samples):4d}  {path!s:40s} gIoU {100 * result['gIoU']:5.1f} "
+                f"({100 * interval.low:.1f} to {100 * interval.high:.1f})  N-acc {100 * result['N-acc']:5.1f}  "
+                f"T-acc {100 * result['T-acc']:5.1f}{against}"
+            )
 
 
 if __name__ == "__main__":

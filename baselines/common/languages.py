@@ -38,9 +38,11 @@ def learned_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> PreTraine
     """A byte-level BPE tokenizer learned from texts: a quarter of the tokens, still able to read anything."""
     tokenizer = _of_bytes(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), special_tokens=[_END],
+        vocab_size=vocabulary,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=[_END],
         show_progress=False,
-    )  # fmt: skip
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return _wrapped(tokenizer)
 

@@ -170,9 +170,13 @@ class MaskPredictor(Generic[M]):
             remedy = "a folder made by `python -m baselines train` or `convert`, or a Hub id"
             raise EarthReasonError(f"{name} needs --checkpoint: {remedy}")
         return cls.from_pretrained(
-            options.checkpoint, options.device, options.dtype, options.batch_size, options.compiled,
+            options.checkpoint,
+            options.device,
+            options.dtype,
+            options.batch_size,
+            options.compiled,
             options.no_target_threshold,
-        )  # fmt: skip
+        )
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
         """A mask per pair, None where nothing is the answer."""

@@ -45,8 +45,11 @@ class Rank:
 
 def this_rank() -> Rank:
     """Read the environment that torchrun and accelerate set."""
-    return Rank(*(int(os.environ.get(name, default)) for name, default in
-                  (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))))  # fmt: skip
+    return Rank(
+        number=int(os.environ.get("RANK", 0)),
+        count=int(os.environ.get("WORLD_SIZE", 1)),
+        local=int(os.environ.get("LOCAL_RANK", 0)),
+    )
 
 
 T = TypeVar("T")

@@ -38,17 +38,20 @@ def write_page(path: Path, suite: Suite, rows: Sequence[ScoreRow], command: str,
         figures: folder of the figures, below or beside the page.
     """
     where = figures.relative_to(path.parent).as_posix()
-    write_text(path, "\n".join([
-        f"# {suite.title}", "",
-        f"`{command}`", "",
-        *_setting(suite, rows), "",
-        *_table(rows), "",
-        f"![gIoU while training]({where}/curves.svg)", "",
-        f"![Quality against speed]({where}/speed.svg)", "",
-        "## By reasoning type", "", *_types(rows), "",
-        "## Cost", "", *_costs(rows), "",
-        *_published(suite),
-    ]))  # fmt: skip
+    parts = [
+        [f"# {suite.title}"],
+        [f"`{command}`"],
+        _setting(suite, rows),
+        _table(rows),
+        [f"![gIoU while training]({where}/curves.svg)"],
+        [f"![Quality against speed]({where}/speed.svg)"],
+        ["## By reasoning type"],
+        _types(rows),
+        ["## Cost"],
+        _costs(rows),
+    ]
+    lines = [line for part in parts for line in (*part, "")]
+    write_text(path, "\n".join([*lines, *_published(suite)]))
 
 
 def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
@@ -155,8 +158,8 @@ def draw_figures(rows: Sequence[ScoreRow], folder: Path) -> list[Path]:
     curves, speed = Figure(figsize=(5.2, 3.4), layout="constrained"), Figure(figsize=(5.2, 3.4), layout="constrained")
     _draw_curves(curves, rows)
     _draw_speed(speed, rows)
-    return [_save(figure, folder / f"{name}.{form}") for name, figure in (("curves", curves), ("speed", speed))
-            for form in ("svg", "pdf")]  # fmt: skip
+    figures = {"curves": curves, "speed": speed}
+    return [_save(figure, folder / f"{name}.{form}") for name, figure in figures.items() for form in ("svg", "pdf")]
 
 
 def _draw_curves(figure: Figure, rows: Sequence[ScoreRow]) -> None:
@@ -183,8 +186,8 @@ def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     for colour, row in zip(_COLOURS, shown, strict=False):
         interval, giou = row.intervals["gIoU"], row.scores["gIoU"] or 0.0
         error = [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
-        axis.errorbar(row.entry.samples_per_second, 100 * giou, yerr=error, color=colour, marker="o", capsize=3,
-                      linestyle="none", label=row.entry.name)  # fmt: skip
+        style = {"color": colour, "marker": "o", "capsize": 3, "linestyle": "none"}
+        axis.errorbar(row.entry.samples_per_second, 100 * giou, yerr=error, label=row.entry.name, **style)
     axis.set_xlabel("samples a second")
     axis.set_ylabel("gIoU, %")
     axis.set_xlim(0, 1.1 * max(row.entry.samples_per_second for row in shown))

@@ -56,11 +56,17 @@ def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
         terms, images = pooled_terms(repeated)
         first = first or (terms, images)
         giou = [result["gIoU"] or 0.0 for result in results]
-        table.append(ScoreRow(
-            entry, results, {name: terms[name].ratio() for name in METRICS}, max(giou) - min(giou),
-            bootstrap_intervals(terms, images), _by_type(results),
-            paired_differences({"gIoU": first[0]["gIoU"]}, {"gIoU": terms["gIoU"]}, images)["gIoU"] if table else None,
-        ))  # fmt: skip
+        reference, own = {"gIoU": first[0]["gIoU"]}, {"gIoU": terms["gIoU"]}
+        row = ScoreRow(
+            entry=entry,
+            results=results,
+            scores={name: terms[name].ratio() for name in METRICS},
+            spread=max(giou) - min(giou),
+            intervals=bootstrap_intervals(terms, images),
+            by_type=_by_type(results),
+            against_first=paired_differences(reference, own, images)["gIoU"] if table else None,
+        )
+        table.append(row)
     return table
 
 

@@ -102,9 +102,11 @@ class Suite(BaseModel):
     def configure(self, variant: Variant, seed: int, name: str) -> TrainConfig:
         """What one training run is told."""
         changes = {
-            "name": name, "seed": seed, "model": variant.configure(self.train.model),
+            "name": name,
+            "seed": seed,
+            "model": variant.configure(self.train.model),
             "optim": variant.tune(self.train.optim),
-        }  # fmt: skip
+        }
         return self.train.model_copy(update=changes)
 
     @model_validator(mode="before")

@@ -21,14 +21,28 @@ def new_config(size: Size, image_size: int, text_config: Any, token_ids: list[in
     """PixelLM at small width."""
     clip, layers, decoder = _WIDTHS[size]
     patch = patch_of(image_size)
+    clip_config = CLIPVisionConfig(
+        hidden_size=clip,
+        intermediate_size=2 * clip,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        image_size=image_size,
+        patch_size=patch,
+    )
     return PixelLMConfig(
         text_config=text_config,
-        clip_config=CLIPVisionConfig(hidden_size=clip, intermediate_size=2 * clip, num_hidden_layers=layers,
-                                     num_attention_heads=4, image_size=image_size, patch_size=patch),
-        image_size=image_size, feature_layers=(-2, -1 - layers // 2), language_side=image_size // (4 * patch),
-        projector_dim=2 * clip, decoder_dim=decoder, decoder_ffn=2 * decoder, decoder_heads=4,
-        seg_token_ids=tuple(token_ids), no_target_head=head, foreground_prior=FOREGROUND_PRIOR,
-    )  # fmt: skip
+        clip_config=clip_config,
+        image_size=image_size,
+        feature_layers=(-2, -1 - layers // 2),
+        language_side=image_size // (4 * patch),
+        projector_dim=2 * clip,
+        decoder_dim=decoder,
+        decoder_ffn=2 * decoder,
+        decoder_heads=4,
+        seg_token_ids=tuple(token_ids),
+        no_target_head=head,
+        foreground_prior=FOREGROUND_PRIOR,
+    )
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:

@@ -27,8 +27,10 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
 
     def configure(text: TextPart) -> PsalmConfig:
         return PsalmConfig(
-            queries=_QUERIES[settings.size], text_config=text.config, image_size=settings.image_size,
+            queries=_QUERIES[settings.size],
+            text_config=text.config,
+            image_size=settings.image_size,
             **parts_of(settings.size, **changes),
-        )  # fmt: skip
+        )
 
     return assemble(config, texts, PsalmPredictor, FIXED_TEXTS, configure)

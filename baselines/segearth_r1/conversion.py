@@ -82,8 +82,8 @@ def our_name(published: str) -> str:
 
 def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Query, key and value of Phi's fused projection, whose rows go head by head: (heads, 3, head_dim, ...)."""
-    parts = tensor.view(heads, 3, tensor.shape[0] // (3 * heads), *tensor.shape[1:])
-    q, k, v = (parts[:, n].reshape(-1, *tensor.shape[1:]).contiguous() for n in range(3))
+    parts = tensor.view(heads, 3, tensor.shape[0] // (3 * heads), *tensor.shape[1:])  # (heads, 3, d, ...)
+    q, k, v = (parts[:, n].reshape(-1, *tensor.shape[1:]).contiguous() for n in range(3))  # (heads * d, ...) each
     return q, k, v
 
 

@@ -118,9 +118,13 @@ class StepDataset(TorchDataset[Passes]):
         if not workers:
             return prefetch(self.__getitem__, numbers)
         loader: DataLoader[Passes] = DataLoader(
-            self, batch_size=None, sampler=numbers, num_workers=workers, multiprocessing_context=_context(),
+            self,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=workers,
+            multiprocessing_context=_context(),
             pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
+        )
         return iter(loader)
 
 

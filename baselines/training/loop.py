@@ -109,9 +109,12 @@ def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
     AcceleratorState._reset_state()  # accelerate keeps the precision of an earlier run and refuses another
     kwargs = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
-        mixed_precision=config.precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[kwargs],
-        log_with=list(config.trackers) or None, project_dir=str(out),
-    )  # fmt: skip
+        mixed_precision=config.precision,
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[kwargs],
+        log_with=list(config.trackers) or None,
+        project_dir=str(out),
+    )
     if config.trackers:
         flat = {"name": config.name, "seed": config.seed, **config.optim.model_dump(exclude={"betas"})}
         accelerator.init_trackers(config.name, {key: value for key, value in flat.items() if value is not None})
@@ -299,11 +302,10 @@ class TrainingRun:
                 predictor = self.learner.predictor(kept)
                 if scores:
                     found = self._calibrate(predictor, self.validation)
-                    self.log.write(done, {
-                        **{f"validation_{name}": value for name, value in found.scores.items()},
-                        "validation_no_target_threshold": found.threshold,
-                        "minutes": self.clock.facts()["seconds"] / 60,
-                    })  # fmt: skip
+                    metrics = {f"validation_{name}": value for name, value in found.scores.items()}
+                    metrics["validation_no_target_threshold"] = found.threshold
+                    metrics["minutes"] = self.clock.facts()["seconds"] / 60
+                    self.log.write(done, metrics)
                     self.calibrated = done, found.threshold
                     if (found.scores["gIoU"] or 0.0) > self.best:
                         self.best = found.scores["gIoU"] or 0.0

@@ -149,14 +149,28 @@ class Told:
 
 def config_of(validation="train[:3]", **changes):
     """The third sample of the training split is an empty target, the first two are not."""
-    return TrainConfig.model_validate({
-        "log_every": 1, "save_every": 0,
-        "model": {"size": "mini", "image_size": 128, "freeze_vision": False,
-                  "architecture": {"no_target_head": True}, **changes.pop("model", {})},
-        "data": {"config": "sample", "train": "train[:8]", "validation": validation},
-        "optim": {"learning_rate": 2e-3, "global_batch": 4, "micro_batch": 4, "steps": 2, **changes.pop("optim", {})},
-        **changes,
-    })  # fmt: skip
+    return TrainConfig.model_validate(
+        {
+            "log_every": 1,
+            "save_every": 0,
+            "model": {
+                "size": "mini",
+                "image_size": 128,
+                "freeze_vision": False,
+                "architecture": {"no_target_head": True},
+                **changes.pop("model", {}),
+            },
+            "data": {"config": "sample", "train": "train[:8]", "validation": validation},
+            "optim": {
+                "learning_rate": 2e-3,
+                "global_batch": 4,
+                "micro_batch": 4,
+                "steps": 2,
+                **changes.pop("optim", {}),
+            },
+            **changes,
+        }
+    )
 
 
 def head(is_there=True):
@@ -216,9 +230,12 @@ def test_best_and_final_hold_the_threshold_that_was_logged(changes, tmp_path):
 
 @pytest.mark.parametrize(
     ("validation", "words"),
-    [("train[:2]", "no empty target in validation"), ("train[2:3]", "no target in validation"),
-     ("nowhere", "no validation split")],
-)  # fmt: skip
+    [
+        ("train[:2]", "no empty target in validation"),
+        ("train[2:3]", "no target in validation"),
+        ("nowhere", "no validation split"),
+    ],
+)
 def test_where_nothing_can_be_calibrated_on_the_threshold_stays_and_a_line_says_so(
     validation, words, tmp_path, monkeypatch, caplog
 ):

@@ -65,8 +65,11 @@ def test_options_that_agree_and_defaults_change_nothing(tmp_path):
     checkpoint = save(tmp_path, image_size=128, architecture={"no_target_head": True, "drop_path_rate": 0.0})
     for image_size in (128, 256):  # 256 is the default
         learner = learner_of(
-            checkpoint=checkpoint, image_size=image_size, size="tiny", tokenizer="learned",
+            checkpoint=checkpoint,
+            image_size=image_size,
+            size="tiny",
+            tokenizer="learned",
             architecture={"no_target_head": True, "drop_path_rate": 0.0, "connector_strides": [2, 2]},
-        )  # fmt: skip
+        )
         assert learner.image_size == 128
         assert learner.model.presence is not None

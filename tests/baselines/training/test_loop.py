@@ -35,10 +35,12 @@ ROOT = Path(__file__).resolve().parents[3]
 def config_of(**changes):
     optim = {"learning_rate": 2e-3, "warmup_share": 0.1, "global_batch": 4, "micro_batch": 2, "steps": 6, "clip": 1.0}
     values = {
-        "log_every": 1, "save_every": 2, "model": {"size": "mini", "freeze_vision": False},
+        "log_every": 1,
+        "save_every": 2,
+        "model": {"size": "mini", "freeze_vision": False},
         "data": {"config": "sample", "train": "train[:12]", "validation": "train[:8]", "question": "random"},
         "optim": {**optim, **changes.pop("optim", {})},
-    }  # fmt: skip
+    }
     return TrainConfig.model_validate({**values, **changes})
 
 
@@ -71,8 +73,15 @@ def shell(config, out, *launch):
     if launch:  # several processes would each ask for a GPU of its own
         environment["CUDA_VISIBLE_DEVICES"] = ""
     run = ["-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
-    return subprocess.Popen([sys.executable, *launch, *run], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, *launch, *run],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def kill_after_a_checkpoint(config, out):
@@ -127,13 +136,27 @@ def test_two_processes_have_the_losses_of_one(uninterrupted, tmp_path):
 def test_every_option_goes_on_exactly_from_a_checkpoint(tmp_path):
     """Average, adapters, rates by depth, turned images, more empty targets, worker processes: stop after 4, go on."""
     options = {
-        "optim": {"ema": 0.5, "layer_decay": 0.8, "steps": 6}, "workers": 1, "pictures_every": 6, "validate_every": 3,
-        "data": {"config": "sample", "train": "train[:12]", "validation": "train[:4]", "question": "random",
-                 "augment": "dihedral", "empty_share": 0.5},
-        "model": {"size": "mini", "freeze_vision": False, "lora": {"rank": 2}, "tokenizer": "learned",
-                  "architecture": {"no_target_head": True}},
+        "optim": {"ema": 0.5, "layer_decay": 0.8, "steps": 6},
+        "workers": 1,
+        "pictures_every": 6,
+        "validate_every": 3,
+        "data": {
+            "config": "sample",
+            "train": "train[:12]",
+            "validation": "train[:4]",
+            "question": "random",
+            "augment": "dihedral",
+            "empty_share": 0.5,
+        },
+        "model": {
+            "size": "mini",
+            "freeze_vision": False,
+            "lora": {"rank": 2},
+            "tokenizer": "learned",
+            "architecture": {"no_target_head": True},
+        },
         "trackers": ["tensorboard"],
-    }  # fmt: skip
+    }
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train(config_of(**options), whole)
     go_back_to_step_4(whole, parted)
@@ -194,8 +217,15 @@ def test_it_learns_eight_samples_by_heart(tmp_path):
 def test_the_papers_presets_take_a_step(preset, tmp_path):
     """All settings but the size of the model and the data are the preset's own, bfloat16 and checkpointing included."""
     start = save_tiny(tmp_path / "start")
-    changes = [f"model.checkpoint={start}", "data.config=sample", "data.data_dir=null", "data.train=train[:16]",
-               "optim.steps=1", "validation_samples=2", "workers=0"]  # fmt: skip
+    changes = [
+        f"model.checkpoint={start}",
+        "data.config=sample",
+        "data.data_dir=null",
+        "data.train=train[:16]",
+        "optim.steps=1",
+        "validation_samples=2",
+        "workers=0",
+    ]
     config = load_config(ROOT / "configs" / "segearth_r1" / f"{preset}.yaml", changes)
     assert (config.precision, config.optim.global_batch) == ("bf16", 16)
     train(config, tmp_path / "run")

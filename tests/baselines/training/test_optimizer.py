@@ -86,10 +86,12 @@ def batch_of(model, seed=0):
     side, ids = model.config.image_size, torch.randint(0, 250, (1, 12), generator=generator)
     ids[0, :4], ids[0, -1] = -200, model.config.seg_token_id
     return {
-        "pixel_values": torch.randint(0, 256, (1, 3, side, side), generator=generator).byte(), "input_ids": ids,
-        "attention_mask": torch.ones_like(ids), "question_mask": torch.arange(12)[None] > 5,
+        "pixel_values": torch.randint(0, 256, (1, 3, side, side), generator=generator).byte(),
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "question_mask": torch.arange(12)[None] > 5,
         "masks": torch.rand(1, side, side, generator=generator) > 0.5,
-    }  # fmt: skip
+    }
 
 
 def test_adapters_train_alone_and_merge_into_the_same_function(model):
