@@ -48,7 +48,7 @@ ThresholdOption = Annotated[
 
 
 class Questions(StrEnum):
-    """Which questions of a sample are asked."""
+    """Questions of a sample to ask."""
 
     first = "first"
     all = "all"
@@ -56,20 +56,27 @@ class Questions(StrEnum):
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Option("--model", help=f"{', '.join(MODELS)}, or your own as MODULE:CLASS.")],
+    model: Annotated[
+        str, typer.Option("--model", help=f"Model to run: {', '.join(MODELS)}, or your own as MODULE:CLASS.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Predictions file to write: .json or .jsonl.")],
     config: Annotated[str, typer.Option("--config", help=CONFIG_HELP)] = "default",
-    split: Annotated[str, typer.Option("--split", help="train, validation (or val) or test; slices allowed.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="Split to predict: train, validation (or val) or test; slices allowed.")
+    ] = "test",
     data_dir: DataDirOption = None,
     questions: Annotated[
         Questions, typer.Option("--questions", help="Ask each sample's first question, or all of them.")
     ] = Questions.first,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Folder or Hub id of weights.")] = None,
-    device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions a batch.")] = 8,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")] = None,
+    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Number format of the model: float32, bfloat16 or float16.")
+    ] = "float32",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the model first: a minute or more, for faster batches.")
+        bool,
+        typer.Option("--compile", help="Compile the model first; takes a minute or more and makes batches faster."),
     ] = False,
     no_target_threshold: ThresholdOption = None,
     vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
@@ -91,20 +98,27 @@ def predict(
 
 @app.command()
 def segment(
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    image: Annotated[Path, typer.Argument(help="Image file to read.")],
     question: Annotated[str, typer.Argument(help="What to look for.")],
-    out: Annotated[Path, typer.Option("--out", help="PNG of the picture with the mask over it.")],
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of weights.")],
-    mask_out: Annotated[Path | None, typer.Option("--mask", help="Also write the mask as PNG.")] = None,
-    answer: Annotated[bool, typer.Option("--answer", help="Also let the language model answer.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="PNG to write: the image with the mask drawn over it.")],
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")],
+    mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG of the mask to write as well.")] = None,
+    answer: Annotated[bool, typer.Option("--answer", help="Print the answer of the language model as well.")] = False,
     tile: Annotated[
-        int, typer.Option("--tile", min=0, help="Side of the tiles larger images are cut into; 0 for the image whole.")
+        int,
+        typer.Option(
+            "--tile",
+            min=0,
+            help="Cut larger images into tiles of this side in pixels; 0 reads the whole image at once.",
+        ),
     ] = 0,
-    device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Number format of the model: float32, bfloat16 or float16.")
+    ] = "float32",
     no_target_threshold: ThresholdOption = None,
 ) -> None:
-    """Answer one question about one picture with SegEarth-R1.
+    """Answer one question about one image with SegEarth-R1.
 
     Example: python -m baselines segment harbour.jpg "where could a ship tie up?" --checkpoint DIR --out overlay.png
     """
@@ -127,13 +141,13 @@ def segment(
 @app.command()
 def train(
     model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.")],
-    config: Annotated[Path, typer.Option("--config", help="YAML file; configs/ holds presets.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run in it goes on.")],
+    config: Annotated[Path, typer.Option("--config", help="Configuration in YAML; configs/ holds presets.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run is resumed.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Changes, such as optim.steps=10.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings to change, such as optim.steps=10.")
     ] = None,
 ) -> None:
-    """Train a model; under torchrun or `accelerate launch` on many processes. Killed runs go on exactly.
+    """Train a model, on one process or several (torchrun, `accelerate launch`). A killed run resumes exactly.
 
     Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/tiny optim.steps=50
     """
@@ -151,8 +165,10 @@ def train(
 
 @app.command()
 def compare(
-    suite: Annotated[str, typer.Option("--suite", help=f"{', '.join(suite_names())}, or a YAML file.")] = "tiny",
-    out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished ones go on.")] = Path(
+    suite: Annotated[
+        str, typer.Option("--suite", help=f"Comparison to run: {', '.join(suite_names())}, or a YAML file.")
+    ] = "tiny",
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished runs are resumed.")] = Path(
         "runs/compare"
     ),
     report: Annotated[
@@ -162,7 +178,7 @@ def compare(
         Path | None, typer.Option("--data-dir", help="Folder of the training data, instead of the suite's.")
     ] = None,
 ) -> None:
-    """Train all ideas on the same data and budget, score them with the judge, write a table and two figures.
+    """Train models on the same data and budget, score them, and write a table and two figures.
 
     Example: python -m baselines compare --suite smoke --out runs/smoke
     """
@@ -199,7 +215,7 @@ def convert(
         Path | None,
         typer.Option("--config", help=f"{_for('config')}config.json of a model of another size."),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="Of the weights written.")] = "float32",
+    dtype: Annotated[str, typer.Option("--dtype", help="Number format of the weights to write.")] = "float32",
 ) -> None:
     """Convert published weights into a checkpoint of this package.
 

@@ -100,7 +100,7 @@ class ReasoningModel(PreTrainedModel):
         """
         if labels is not None and (learned is None or learned.shape[1]):  # replies to expressions teach no words
             assert states is not None
-            losses["language"] = language_loss(self.lm_head, states, labels, learned)  # type: ignore[arg-type]
+            losses["language"] = language_loss(self.lm_head, states, labels, learned)
         if masks is not None and presence is not None:
             losses["presence"] = presence_loss(presence, masks)
         return losses

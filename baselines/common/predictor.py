@@ -1,4 +1,4 @@
-"""A model behind the Predictor protocol: pictures and questions in, masks out."""
+"""Wrap a model as a Predictor: images and questions in, masks out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from earthreason.torch import canvas_logits, restore_logits
 
 logger = logging.getLogger("earthreason.baselines")
 NO_TARGET_THRESHOLD = 0.5
-"""Of models that were not calibrated."""
+"""Threshold of models that were not calibrated."""
 
 
 @dataclass(frozen=True)

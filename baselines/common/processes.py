@@ -29,9 +29,9 @@ class Rank:
     """A process among others.
 
     Attributes:
-        number: from 0.
-        count: of all processes.
-        local: number on this machine, hence of its GPU.
+        number: number of the process, from 0.
+        count: number of all processes.
+        local: number of the process on this machine, and so of its GPU.
     """
 
     number: int

@@ -15,7 +15,7 @@ Task = Literal["reasoning", "referring"]
 
 
 class Tokenizer(Protocol):
-    """What is used of a tokenizer: text to ids without special tokens."""
+    """The part of a tokenizer that prompts need: text to ids without special tokens."""
 
     def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]: ...
 

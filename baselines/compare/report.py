@@ -186,8 +186,16 @@ def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     for colour, row in zip(_COLOURS, shown, strict=False):
         interval, giou = row.intervals["gIoU"], row.scores["gIoU"] or 0.0
         error = [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
-        style = {"color": colour, "marker": "o", "capsize": 3, "linestyle": "none"}
-        axis.errorbar(row.entry.samples_per_second, 100 * giou, yerr=error, label=row.entry.name, **style)
+        axis.errorbar(
+            row.entry.samples_per_second,
+            100 * giou,
+            yerr=error,
+            color=colour,
+            marker="o",
+            capsize=3,
+            linestyle="none",
+            label=row.entry.name,
+        )
     axis.set_xlabel("samples a second")
     axis.set_ylabel("gIoU, %")
     axis.set_xlim(0, 1.1 * max(row.entry.samples_per_second for row in shown))

@@ -1,4 +1,4 @@
-"""What a comparison consists of, and how it is run: train, predict, measure; a stopped suite goes on where it was."""
+"""Define and run a comparison: train, predict and measure each model. A stopped suite can be resumed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Variant(BaseModel):
 
     @property
     def stem(self) -> str:
-        """Of its files and folders."""
+        """Name of its files and folders."""
         return self.name.replace(" ", "_")
 
     def configure(self, base: ModelConfig) -> ModelConfig:
@@ -73,16 +73,16 @@ class Suite(BaseModel):
     """A comparison.
 
     Attributes:
-        name: of the suite.
-        title: of the page.
+        name: name of the suite.
+        title: title of the page.
         trained: models to train. The others are compared with the first one.
         trivial: models that need no training.
         registered: whether to add the models whose registry entries have a preset for this suite.
         seeds: every trained model is trained once with each.
-        data_command: that made the training data, for the page.
-        test_config, test_split, test_data_dir: what is predicted and scored.
-        train: of every training run; model name and seed are set by the suite.
-        allowed_spread: between the most and the fewest parameters, as a share of the fewest.
+        data_command: command that made the training data; shown on the page.
+        test_config, test_split, test_data_dir: data to predict and score.
+        train: configuration of every training run; the suite sets model name and seed.
+        allowed_spread: largest allowed difference in parameters between models, as a share of the smallest model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,7 +100,7 @@ class Suite(BaseModel):
     allowed_spread: float = Field(default=0.05, gt=0)
 
     def configure(self, variant: Variant, seed: int, name: str) -> TrainConfig:
-        """What one training run is told."""
+        """Make the configuration of one training run."""
         changes = {
             "name": name,
             "seed": seed,
@@ -127,7 +127,7 @@ class Suite(BaseModel):
     @model_validator(mode="after")
     def _one_budget(self) -> Suite:
         for variant in self.trained:
-            variant.tune(self.train.optim)  # a fault in it is told with the file, before anything is trained
+            variant.tune(self.train.optim)  # report a mistake with the file, before training
             if changed := sorted({"steps", "minutes", "epochs", "global_batch"} & set(variant.optim)):
                 raise ValueError(f"{variant.name} changes {', '.join(changed)}: the budget is one for all")
         return self
@@ -135,16 +135,16 @@ class Suite(BaseModel):
 
 @dataclass(frozen=True)
 class SuiteEntry:
-    """A model of the suite with what was measured of it.
+    """A model of the suite and its measurements.
 
     Attributes:
-        name: of the model.
-        predictions: files, one a seed.
-        parameters: of the model; None for trivial ones.
-        gflops: of one question about one image, forward.
+        name: name of the model.
+        predictions: predictions files, one per seed.
+        parameters: number of parameters; None for trivial models.
+        gflops: GFLOPs of a forward pass for one question about one image.
         samples_per_second: on this machine, questions about different images, median of three rounds.
-        seconds: of training, all seeds.
-        curves: validation gIoU by step, one a seed.
+        seconds: training time of all seeds together.
+        curves: validation gIoU by step, one curve per seed.
     """
 
     name: str
@@ -189,7 +189,7 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
 
 
 def run_suite(suite: Suite, out: Path) -> list[SuiteEntry]:
-    """Train and predict everything that is not there yet.
+    """Train and predict everything that is missing.
 
     Raises:
         EarthReasonError: the models are not of one size, data is missing, or a run fails.

@@ -1,4 +1,4 @@
-"""LISA behind the Predictor protocol: images and questions in, masks out."""
+"""LISA as a Predictor: images and questions in, masks out."""
 
 from __future__ import annotations
 

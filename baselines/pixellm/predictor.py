@@ -1,4 +1,4 @@
-"""PixelLM behind the Predictor protocol: images and questions in, masks out."""
+"""PixelLM as a Predictor: images and questions in, masks out."""
 
 from __future__ import annotations
 

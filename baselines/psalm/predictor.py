@@ -1,4 +1,4 @@
-"""PSALM behind the Predictor protocol: images and questions in, masks out."""
+"""PSALM as a Predictor: images and questions in, masks out."""
 
 from __future__ import annotations
 
