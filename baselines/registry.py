@@ -85,6 +85,7 @@ class ModelEntry:
         trained: whether the model is a network with a no-target score that torch can compile.
         architecture: keys of `model.architecture` that the model has.
         adaptable: keys among these and `image_size` that may differ from the checkpoint that training starts from.
+        reference: whether the model is the one the others are compared with; it is listed first.
     """
 
     name: str
@@ -97,6 +98,7 @@ class ModelEntry:
     trained: bool = False
     architecture: frozenset[str] = frozenset()
     adaptable: frozenset[str] = frozenset()
+    reference: bool = False
 
 
 class ModelRegistry(Mapping[str, ModelEntry]):
@@ -127,6 +129,7 @@ class ModelRegistry(Mapping[str, ModelEntry]):
             for folder in self._package.__path__:
                 for path in sorted(Path(folder).glob("*/entry.py")):
                     import_module(f"{self._package.__name__}.{path.parent.name}.entry")
+            self._entries = dict(sorted(self._entries.items(), key=lambda item: not item[1].reference))
         return self._entries
 
     def __getitem__(self, name: str) -> ModelEntry:

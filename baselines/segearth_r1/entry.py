@@ -13,5 +13,6 @@ register(
         trained=True,
         architecture=frozenset({"no_target_head", "drop_path_rate", "connector_strides", "query", "d_projector"}),
         adaptable=frozenset({"no_target_head", "drop_path_rate"}),
+        reference=True,
     )
 )
