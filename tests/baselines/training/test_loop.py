@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from baselines.segearth_r1 import modeling
+from baselines.common import modeling
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.tiny import save_tiny
 from baselines.training import loop
