@@ -8,16 +8,32 @@ from typing import Annotated
 
 import typer
 
-from baselines.common.registry import MODELS, PredictorOptions
 from baselines.compare import suite_names
+from baselines.registry import (
+    MODELS,
+    ConversionOptions,
+    PredictorOptions,
+    check_converter,
+    check_learner,
+    convert_checkpoint,
+    convertible_models,
+    models_with_option,
+    trainable_models,
+)
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
 from earthreason.errors import UnknownNameError
 
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
-_CLIPS = {"lisa": "openai/clip-vit-large-patch14", "pixellm": "openai/clip-vit-large-patch14-336"}
-"""Models whose published files leave CLIP out, and which one they were made with."""
-_COMPARISON = Path("runs/compare")
+
+_TRAINABLE = ", ".join(trainable_models())
+_CONVERTIBLE = ", ".join(convertible_models())
+
+
+def _for(option: str) -> str:
+    """Name the models that an option is for, to begin its help."""
+    return f"For {' and '.join(models_with_option(option))}: "
+
 
 ThresholdOption = Annotated[
     float | None,
@@ -32,7 +48,7 @@ ThresholdOption = Annotated[
 
 
 class Questions(StrEnum):
-    """Which questions of a sample are asked."""
+    """Questions of a sample to ask."""
 
     first = "first"
     all = "all"
@@ -40,25 +56,32 @@ class Questions(StrEnum):
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Option("--model", help=f"{', '.join(MODELS)}, or your own as MODULE:CLASS.")],
+    model: Annotated[
+        str, typer.Option("--model", help=f"Model to run: {', '.join(MODELS)}, or your own as MODULE:CLASS.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Predictions file to write: .json or .jsonl.")],
     config: Annotated[str, typer.Option("--config", help=CONFIG_HELP)] = "default",
-    split: Annotated[str, typer.Option("--split", help="train, validation (or val) or test; slices allowed.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="Split to predict: train, validation (or val) or test; slices allowed.")
+    ] = "test",
     data_dir: DataDirOption = None,
     questions: Annotated[
         Questions, typer.Option("--questions", help="Ask each sample's first question, or all of them.")
     ] = Questions.first,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Folder or Hub id of weights.")] = None,
-    device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions a batch.")] = 8,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")] = None,
+    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Number format of the model: float32, bfloat16 or float16.")
+    ] = "float32",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the model first: a minute or more, for faster batches.")
+        bool,
+        typer.Option("--compile", help="Compile the model first; takes a minute or more and makes batches faster."),
     ] = False,
     no_target_threshold: ThresholdOption = None,
-    vlm: Annotated[str | None, typer.Option("--vlm", help="For vlm_sam: vision model at the server.")] = None,
+    vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="For vlm_sam: OpenAI-compatible server. Default: OpenAI.")
+        str | None, typer.Option("--base-url", help=f"{_for('base_url')}OpenAI-compatible server. Default: OpenAI.")
     ] = None,
 ) -> None:
     """Predict a split with a model and write a predictions file.
@@ -75,20 +98,27 @@ def predict(
 
 @app.command()
 def segment(
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    image: Annotated[Path, typer.Argument(help="Image file to read.")],
     question: Annotated[str, typer.Argument(help="What to look for.")],
-    out: Annotated[Path, typer.Option("--out", help="PNG of the picture with the mask over it.")],
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of weights.")],
-    mask_out: Annotated[Path | None, typer.Option("--mask", help="Also write the mask as PNG.")] = None,
-    answer: Annotated[bool, typer.Option("--answer", help="Also let the language model answer.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="PNG to write: the image with the mask drawn over it.")],
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")],
+    mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG of the mask to write as well.")] = None,
+    answer: Annotated[bool, typer.Option("--answer", help="Print the answer of the language model as well.")] = False,
     tile: Annotated[
-        int, typer.Option("--tile", min=0, help="Side of the tiles larger images are cut into; 0 for the image whole.")
+        int,
+        typer.Option(
+            "--tile",
+            min=0,
+            help="Cut larger images into tiles of this side in pixels; 0 reads the whole image at once.",
+        ),
     ] = 0,
-    device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Number format of the model: float32, bfloat16 or float16.")
+    ] = "float32",
     no_target_threshold: ThresholdOption = None,
 ) -> None:
-    """Answer one question about one picture with SegEarth-R1.
+    """Answer one question about one image with SegEarth-R1.
 
     Example: python -m baselines segment harbour.jpg "where could a ship tie up?" --checkpoint DIR --out overlay.png
     """
@@ -110,19 +140,18 @@ def segment(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="segearth_r1, lisa, pixellm or psalm")],
-    config: Annotated[Path, typer.Option("--config", help="YAML file; configs/ holds presets.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run in it goes on.")],
+    model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.")],
+    config: Annotated[Path, typer.Option("--config", help="Configuration in YAML; configs/ holds presets.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run is resumed.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Changes, such as optim.steps=10.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings to change, such as optim.steps=10.")
     ] = None,
 ) -> None:
-    """Train a model; under torchrun or `accelerate launch` on many processes. Killed runs go on exactly.
+    """Train a model, on one process or several (torchrun, `accelerate launch`). A killed run resumes exactly.
 
     Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/tiny optim.steps=50
     """
     from baselines.training.config import load_config
-    from baselines.training.learner import check_learner
 
     check_learner(model)
     settings = load_config(config, [*(overrides or []), f"model.name={model}"])
@@ -130,14 +159,16 @@ def train(
     from baselines.training.loop import train as run_training
 
     final = run_training(settings, out)
-    stdout().print(f"model: {final}\npredict: python -m baselines predict --model {model} --checkpoint {final}",
-                   soft_wrap=True)  # fmt: skip
+    command = f"python -m baselines predict --model {model} --checkpoint {final}"
+    stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True)
 
 
 @app.command()
 def compare(
-    suite: Annotated[str, typer.Option("--suite", help=f"{', '.join(suite_names())}, or a YAML file.")] = "tiny",
-    out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished ones go on.")] = Path(
+    suite: Annotated[
+        str, typer.Option("--suite", help=f"Comparison to run: {', '.join(suite_names())}, or a YAML file.")
+    ] = "tiny",
+    out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished runs are resumed.")] = Path(
         "runs/compare"
     ),
     report: Annotated[
@@ -147,7 +178,7 @@ def compare(
         Path | None, typer.Option("--data-dir", help="Folder of the training data, instead of the suite's.")
     ] = None,
 ) -> None:
-    """Train all ideas on the same data and budget, score them with the judge, write a table and two figures.
+    """Train models on the same data and budget, score them, and write a table and two figures.
 
     Example: python -m baselines compare --suite smoke --out runs/smoke
     """
@@ -167,19 +198,24 @@ def compare(
 
 @app.command()
 def convert(
-    model: Annotated[str, typer.Argument(help="segearth_r1, lisa or pixellm")],
+    model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
     source: Annotated[str, typer.Argument(help="Published checkpoint, or with --mask2former a language model.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; must not exist, or be empty.")],
     mask2former: Annotated[
-        Path | None, typer.Option("--mask2former", help="Pickle of Mask2Former Swin-B, to start training from.")
+        Path | None,
+        typer.Option(
+            "--mask2former",
+            help=f"{_for('mask2former')}pickle of Mask2Former Swin-B to start from.",
+        ),
     ] = None,
     clip: Annotated[
-        str | None, typer.Option("--clip", help="For lisa and pixellm: the CLIP that their files leave out.")
+        str | None, typer.Option("--clip", help=f"{_for('clip')}the CLIP that their files leave out.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="For segearth_r1: config.json of ours, for another size.")
+        Path | None,
+        typer.Option("--config", help=f"{_for('config')}config.json of a model of another size."),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="Of the weights written.")] = "float32",
+    dtype: Annotated[str, typer.Option("--dtype", help="Number format of the weights to write.")] = "float32",
 ) -> None:
     """Convert published weights into a checkpoint of this package.
 
@@ -187,26 +223,12 @@ def convert(
 
     Example: python -m baselines convert segearth_r1 phi-1_5/ start/ --mask2former model_final_54b88a.pkl
     """
-    from baselines.common.dtypes import DTYPES
+    from baselines.common.devices import DTYPES
 
-    if model not in _CLIPS and model != "segearth_r1":
-        raise UnknownNameError("model", model, ["segearth_r1", *_CLIPS])
+    check_converter(model)
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES)
-    if model in _CLIPS:
-        from importlib import import_module
-
-        conversion = import_module(f"baselines.{model}.conversion")
-        report = conversion.convert_published(Path(source), clip or _CLIPS[model], target, dtype)
-        stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
-        return
-    from baselines.segearth_r1.conversion import convert_published, read_settings, start_from_parts
-
-    if mask2former is not None:
-        report = start_from_parts(source, mask2former, target, dtype)
-    else:
-        settings = None if config is None else read_settings(config)
-        report = convert_published(Path(source), target, dtype, settings)
+    report = convert_checkpoint(model, ConversionOptions(source, target, dtype, mask2former, clip, config))
     stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
 
 

@@ -187,8 +187,10 @@ def compare_routes(pairs: int, smoothness: float, shape: tuple[int, int], repeat
         base = timed["pycocotools merge + area, native"][0]
         for name, (seconds, (giou, ciou)) in timed.items():
             decoded = timed["decode + letterbox + numpy" if "letterbox" in name else "decode + numpy, native"][0]
-            print(f"{name:34s} {1e6 * seconds / pairs:10.0f} {base / seconds:14.2f} {decoded / seconds:9.1f}   "
-                  f"{giou:.6f} {ciou:.6f}")  # fmt: skip
+            print(
+                f"{name:34s} {1e6 * seconds / pairs:10.0f} {base / seconds:14.2f} {decoded / seconds:9.1f}   "
+                f"{giou:.6f} {ciou:.6f}"
+            )
 
 
 def show_growth(repeats: int) -> None:
@@ -212,8 +214,11 @@ def large(pairs: int = 100_000, questions: int = 5) -> None:
         folder = Path(name)
         images = pairs // questions
         with (folder / "truth.json").open("w") as file:
-            json.dump({"samples": [{"sample_id": f"s{k}", "segmentation": rles[k % 100], "question_count": questions}
-                                   for k in range(images)]}, file)  # fmt: skip
+            samples = [
+                {"sample_id": f"s{k}", "segmentation": rles[k % 100], "question_count": questions}
+                for k in range(images)
+            ]
+            json.dump({"samples": samples}, file)
         with (folder / "predictions.jsonl").open("w") as file:
             for k in range(images):
                 for q in range(questions):
@@ -221,15 +226,18 @@ def large(pairs: int = 100_000, questions: int = 5) -> None:
                     file.write(json.dumps({"sample_id": f"s{k}", "question_index": q, "segmentation": mask}) + "\n")
         size = (folder / "predictions.jsonl").stat().st_size / 2**20
         began = time.perf_counter()
-        command = [sys.executable, "-m", "earthreason", "eval", str(folder / "predictions.jsonl"), "--ground-truth",
-                   str(folder / "truth.json"), "--protocol", "grefcoco", "--workers", "2"]  # fmt: skip
+        predictions, truth = str(folder / "predictions.jsonl"), str(folder / "truth.json")
+        judge = [sys.executable, "-m", "earthreason", "eval"]
+        command = [*judge, predictions, "--ground-truth", truth, "--protocol", "grefcoco", "--workers", "2"]
         root = Path(__file__).resolve().parent.parent
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=root)
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
     mean = np.mean([_runs(rle) for rle in rles])
-    print(f"{pairs} pairs ({images} images, {mean:.0f} runs a mask, {size:.0f} MiB of predictions), two grids, "
-          f"intervals of 10,000 resamples: {seconds:.1f} s, peak {peak:.0f} MiB")  # fmt: skip
+    print(
+        f"{pairs} pairs ({images} images, {mean:.0f} runs a mask, {size:.0f} MiB of predictions), two grids, "
+        f"intervals of 10,000 resamples: {seconds:.1f} s, peak {peak:.0f} MiB"
+    )
 
 
 def main() -> None:

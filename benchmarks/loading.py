@@ -86,8 +86,10 @@ def verify(scenes: int = 600, side: int = 512) -> None:
         began = time.perf_counter()
         result = audit(Path(folder) / "set", workers=2)
         seconds = time.perf_counter() - began
-    print(f"{scenes} samples ({result.files} files) of {side} px: {scenes / seconds:.0f} samples a second, "
-          f"{len(result.findings)} findings")  # fmt: skip
+    print(
+        f"{scenes} samples ({result.files} files) of {side} px: {scenes / seconds:.0f} samples a second, "
+        f"{len(result.findings)} findings"
+    )
 
 
 def read_large() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from earthreason import evaluate
 from earthreason.predictions.predict import predict_samples
 from earthreason.types import Sample
@@ -61,8 +61,10 @@ def main() -> None:
         predictor = build_predictor(name, PredictorOptions(checkpoint=a.checkpoint))
         result = evaluate(list(predict_samples(predictor, samples)), truth, "native")
         interval = result.intervals["gIoU"]
-        print(f"{name:12s} gIoU {100 * result['gIoU']:5.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
-              f"  N-acc {100 * result['N-acc']:.0f}  T-acc {100 * result['T-acc']:.0f}")  # fmt: skip
+        print(
+            f"{name:12s} gIoU {100 * result['gIoU']:5.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+            f"  N-acc {100 * result['N-acc']:.0f}  T-acc {100 * result['T-acc']:.0f}"
+        )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
 from benchmarks.ways import SIZES, infer_as_reference, infer_ours, make_batch, make_model
 
 
@@ -79,13 +79,16 @@ def main() -> None:
     print(f"{'way':12s} {'dtype':9s} {'images/s':>9s} {'times':>6s} {'peak MiB':>9s} {'GFLOP/image':>12s}")
     base = None
     for way, dtype in dict.fromkeys(runs):
-        command = [sys.executable, __file__, "--way", way, "--size", a.size, "--device", a.device, "--dtype", dtype,
-                   "--batch", str(a.batch), "--repeats", str(a.repeats)]  # fmt: skip
+        asked = {"way": way, "size": a.size, "device": a.device, "dtype": dtype, "batch": a.batch, "repeats": a.repeats}
+        options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
+        command = [sys.executable, __file__, *options]
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         speed = a.batch / found["seconds"]
         base = base or speed
-        print(f"{way:12s} {dtype:9s} {speed:9.2f} {speed / base:6.2f} {found['peak']:9.0f} {found['flops'] / 1e9:12.1f}"
-              f"   mean logit {found['check']:.5f}")  # fmt: skip
+        print(
+            f"{way:12s} {dtype:9s} {speed:9.2f} {speed / base:6.2f} {found['peak']:9.0f} {found['flops'] / 1e9:12.1f}"
+            f"   mean logit {found['check']:.5f}"
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
 from benchmarks.segearth_r1 import read_arguments
 from benchmarks.ways import loss_as_reference, loss_ours, make_model, make_training_batch
 
@@ -70,12 +70,22 @@ def main() -> None:
     print(f"{'way':12s} {'samples/s':>9s} {'times':>6s} {'peak MiB':>9s} {'of ref.':>8s} {'first loss':>11s}")
     reference: dict[str, float] = {}
     for way in ("reference", "ours"):
-        command = [sys.executable, __file__, "--way", way, "--size", a.size, "--device", a.device, "--dtype", a.dtype,
-                   "--batch", str(a.batch), "--repeats", str(a.repeats)]  # fmt: skip
+        asked = {
+            "way": way,
+            "size": a.size,
+            "device": a.device,
+            "dtype": a.dtype,
+            "batch": a.batch,
+            "repeats": a.repeats,
+        }
+        options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
+        command = [sys.executable, __file__, *options]
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         reference = reference or found
-        print(f"{way:12s} {a.batch / found['seconds']:9.3f} {reference['seconds'] / found['seconds']:6.2f} "
-              f"{found['peak']:9.0f} {found['peak'] / reference['peak']:8.2f} {found['loss']:11.5f}")  # fmt: skip
+        print(
+            f"{way:12s} {a.batch / found['seconds']:9.3f} {reference['seconds'] / found['seconds']:6.2f} "
+            f"{found['peak']:9.0f} {found['peak'] / reference['peak']:8.2f} {found['loss']:11.5f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Score checkpoints on new synthetic scenes, grouped by what training never showed: wordings and categories.
+"""Score checkpoints on fresh synthetic scenes, by what training never showed: wordings, and categories.
 
     python benchmarks/unseen.py runs/tiny/final runs/pretrained/final
 
-Training has its own wordings and leaves four categories out. "seen" scenes have the wordings and categories of
-training, "wordings" have other wordings for the same categories, and "categories" have other wordings for the four. The
-p-value is that of a paired permutation test of gIoU against the first checkpoint.
+Training draws its questions from wordings of its own and leaves four categories out. "seen" scenes are new pictures
+with the wordings and categories of training, "wordings" have other wordings of the same categories, "categories" have
+other wordings of the four. The p-value is of the paired permutation test of gIoU against the first checkpoint.
 """
 
 import argparse
 from pathlib import Path
 
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from earthreason import evaluate
 from earthreason.metrics.compare import compare_results
 from earthreason.predictions.predict import predict_samples
@@ -18,24 +18,24 @@ from earthreason.synthetic import HELD_OUT_CATEGORIES, iterate_scenes
 from earthreason.types import Sample
 
 SEED = 77
-"""Seed of the scenes; the sample has 0 and the training scenes have 1."""
+"""Of the scenes: neither that of the sample (0) nor that of the training scenes (1)."""
 
 
 def make_groups(count: int) -> dict[str, list[Sample]]:
-    """Make the scenes of each group: about `count` in the first two, and those of the four categories among them."""
-    unseen = list(iterate_scenes(SEED, {"test": count * 28 // 24}, workers=2))
+    """Scenes by what is new in them, `count` of the first two groups and all others that came along."""
+    others = list(iterate_scenes(SEED, {"test": count * 28 // 24}, workers=2))
     return {
         "seen": list(iterate_scenes(SEED, {"train": count}, workers=2)),
-        "wordings": [s for s in unseen if s.category not in HELD_OUT_CATEGORIES],
-        "categories": [s for s in unseen if s.category in HELD_OUT_CATEGORIES],
+        "wordings": [s for s in others if s.category not in HELD_OUT_CATEGORIES],
+        "categories": [s for s in others if s.category in HELD_OUT_CATEGORIES],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="+", type=Path, help="checkpoints; all are compared with the first")
-    parser.add_argument("--model", default="segearth_r1", help="name of the model")
-    parser.add_argument("--count", type=int, default=480, help="scenes in each of the first two groups")
+    parser.add_argument("checkpoints", nargs="+", type=Path)
+    parser.add_argument("--model", default="segearth_r1")
+    parser.add_argument("--count", type=int, default=480)
     a = parser.parse_args()
     predictors = [build_predictor(a.model, PredictorOptions(checkpoint=str(path))) for path in a.checkpoints]
     for group, samples in make_groups(a.count).items():
@@ -45,11 +45,11 @@ def main() -> None:
         for path, result, difference in zip(a.checkpoints, results, differences, strict=True):
             interval = result.intervals["gIoU"]
             against = "" if difference is None else f"  p {difference.differences['gIoU'].p_value:.4f}"
-            scores = (
-                f"gIoU {100 * result['gIoU']:5.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})  "
-                f"N-acc {100 * result['N-acc']:5.1f}  T-acc {100 * result['T-acc']:5.1f}"
+            print(
+                f"{group:10s} {len(samples):4d}  {path!s:40s} gIoU {100 * result['gIoU']:5.1f} "
+                f"({100 * interval.low:.1f} to {100 * interval.high:.1f})  N-acc {100 * result['N-acc']:5.1f}  "
+                f"T-acc {100 * result['T-acc']:5.1f}{against}"
             )
-            print(f"{group:10s} {len(samples):4d}  {path!s:40s} {scores}{against}")
 
 
 if __name__ == "__main__":

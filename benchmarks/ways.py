@@ -36,15 +36,23 @@ def make_config(size: str) -> SegEarthR1Config:
         return SegEarthR1Config()
     width, layers, image, depths = (512, 8, 512, (2, 2, 6, 2)) if size == "reduced" else (64, 2, 128, (1, 1, 2, 1))
     text = PhiConfig(
-        vocab_size=1000, hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
+        vocab_size=1000,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
         num_attention_heads=width // 64 if size == "reduced" else 2,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
-    )  # fmt: skip
+    )
     return SegEarthR1Config(
-        text_config=text, image_size=image, vision_dim=64 if size == "reduced" else 16, vision_depths=depths,
-        vision_heads=(2, 4, 8, 16), window_size=12 if size == "reduced" else 4,
-        pixel_decoder_layers=6 if size == "reduced" else 2, mask_decoder_layers=9 if size == "reduced" else 3,
-    )  # fmt: skip
+        text_config=text,
+        image_size=image,
+        vision_dim=64 if size == "reduced" else 16,
+        vision_depths=depths,
+        vision_heads=(2, 4, 8, 16),
+        window_size=12 if size == "reduced" else 4,
+        pixel_decoder_layers=6 if size == "reduced" else 2,
+        mask_decoder_layers=9 if size == "reduced" else 3,
+    )
 
 
 def make_model(size: str, device: str, dtype: torch.dtype, keeps_maps: bool) -> SegEarthR1Model:

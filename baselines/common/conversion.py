@@ -1,4 +1,4 @@
-"""What converters of published checkpoints share: tables of names, a strict report, reading and writing."""
+"""Tools shared by converters of published checkpoints: name tables, a strict report, reading and writing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
 from baselines.common.processing import Processor
-from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.data.sources.pickles import load_pickle
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
 
 Table = tuple[tuple[str, str], ...]
@@ -143,3 +145,30 @@ def save_checkpoint(
     with atomic_path(target) as folder:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
+
+
+_ARRAYS = frozenset(
+    {
+        ("collections", "OrderedDict"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("_codecs", "encode"),
+    }
+)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint `{"model": {name: array}}` or `{name: array}`.
+
+    Raises:
+        DataFormatError: it is no such pickle, or holds anything but arrays in plain containers.
+    """
+    content = load_pickle(path, _ARRAYS)
+    content = content.get("model", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, np.ndarray) for value in content.values()):
+        raise DataFormatError(f"{path}: holds no table of arrays")
+    return {str(name): value for name, value in content.items()}

@@ -1,13 +1,15 @@
-"""The language model of a new model: from a transformers folder, a Hub id or a GGUF file, or from scratch."""
+"""The language side of a new model: weights and tokenizer from a file or from scratch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers.decoders import ByteLevel
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -16,14 +18,45 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 
 from baselines.common.processing import add_tokens
-from baselines.common.tokenizers import byte_tokenizer, learned_tokenizer
 from earthreason.errors import EarthReasonError
 
-if TYPE_CHECKING:
-    from baselines.training.config import ModelConfig
+_END = "<|endoftext|>"
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer whose tokens are bytes: it needs no vocabulary file and reads any text."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {symbol: number for number, symbol in enumerate([*alphabet, _END])}
+    return _wrapped(_of_bytes(models.BPE(vocab=vocabulary, merges=[])))
+
+
+def learned_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer learned from texts: a quarter of the tokens, still able to read anything."""
+    tokenizer = _of_bytes(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=[_END],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return _wrapped(tokenizer)
+
+
+def _of_bytes(model: models.BPE) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevel()
+    return tokenizer
+
+
+def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END, bos_token=_END, unk_token=_END)
+
 
 Size = Literal["mini", "tiny", "small"]
 Texts = Callable[[], Sequence[str]]
@@ -132,23 +165,32 @@ class TextPart:
                 model.lm_head.load_state_dict({"weight": self.pretrained.head})
 
 
-def make_text(settings: ModelConfig, tokens: Sequence[str], fixed: Sequence[str], texts: Texts) -> TextPart:
-    """The language side that a configuration asks for.
+def make_text(
+    size: Size,
+    tokenizer: Literal["bytes", "learned"],
+    language_model: str | None,
+    tokens: Sequence[str],
+    fixed: Sequence[str],
+    texts: Texts,
+) -> TextPart:
+    """Make the language side of a new model.
 
     Args:
-        settings: of the model.
-        tokens: to add to the tokenizer.
-        fixed: what every prompt consists of, for tokenizers that are learned.
-        texts: questions and answers.
+        size: layers and width of a language model from scratch.
+        tokenizer: kind of tokenizer of a language model from scratch.
+        language_model: pretrained language model to load instead; None starts from scratch.
+        tokens: tokens to add to the tokenizer.
+        fixed: texts that occur in every prompt; a learned tokenizer reads them.
+        texts: questions and answers; a learned tokenizer reads them.
 
     Raises:
         EarthReasonError: the pretrained model cannot be loaded.
     """
-    if settings.language_model is not None:
-        language = load_language(settings.language_model)
+    if language_model is not None:
+        language = load_language(language_model)
         ids = add_tokens(language.tokenizer, tokens)
         language.resize(len(language.tokenizer))
         return TextPart(language.config, language.tokenizer, ids, language)
-    tokenizer = byte_tokenizer() if settings.tokenizer == "bytes" else learned_tokenizer([*fixed, *texts()])
-    ids = add_tokens(tokenizer, tokens)
-    return TextPart(text_config(settings.size, len(tokenizer)), tokenizer, ids)
+    made = byte_tokenizer() if tokenizer == "bytes" else learned_tokenizer([*fixed, *texts()])
+    ids = add_tokens(made, tokens)
+    return TextPart(text_config(size, len(made)), made, ids)

@@ -1,4 +1,4 @@
-"""A model behind the Predictor protocol: pictures and questions in, masks out."""
+"""Wrap a model as a Predictor: images and questions in, masks out."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from baselines.common.cores import picture_threads
-from baselines.common.devices import find_device
-from baselines.common.dtypes import DTYPES
-from baselines.common.prefetch import prefetch
+from baselines.common.devices import DTYPES, find_device
+from baselines.common.modeling import ReasoningModel
+from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
-from baselines.common.registry import PredictorOptions
-from baselines.common.states import ReasoningModel
+from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
 
 logger = logging.getLogger("earthreason.baselines")
 NO_TARGET_THRESHOLD = 0.5
-"""Of models that were not calibrated."""
+"""Threshold of models that were not calibrated."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +170,13 @@ class MaskPredictor(Generic[M]):
             remedy = "a folder made by `python -m baselines train` or `convert`, or a Hub id"
             raise EarthReasonError(f"{name} needs --checkpoint: {remedy}")
         return cls.from_pretrained(
-            options.checkpoint, options.device, options.dtype, options.batch_size, options.compiled,
+            options.checkpoint,
+            options.device,
+            options.dtype,
+            options.batch_size,
+            options.compiled,
             options.no_target_threshold,
-        )  # fmt: skip
+        )
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
         """A mask per pair, None where nothing is the answer."""

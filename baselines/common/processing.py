@@ -1,4 +1,4 @@
-"""Images and questions to the tensors a model takes; each model brings its prompt."""
+"""From images and questions to the tensors a model takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.common.prompt import IGNORE, Prompt, Task
+from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces
 from earthreason.errors import EarthReasonError
 from earthreason.torch import letterbox_image
 
@@ -98,7 +98,7 @@ class Processor(ABC):
         self.tokenizer.save_pretrained(folder)
 
     @abstractmethod
-    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
         """Token ids of a question in one line; see `prompt`."""
 
     def ids(self, text: str) -> list[int]:
@@ -109,7 +109,9 @@ class Processor(ABC):
         """(B, 3, S, S) uint8."""
         return torch.stack([letterbox_image(image, self.image_size) for image in images])
 
-    def prompt(self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False) -> Prompt:
+    def prompt(
+        self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False
+    ) -> TokenPrompt:
         """Token ids of one question.
 
         Args:
@@ -134,7 +136,7 @@ class Processor(ABC):
             )
         return prompt
 
-    def pad(self, prompts: Sequence[Prompt], multiple: int = 1) -> dict[str, Tensor]:
+    def pad(self, prompts: Sequence[TokenPrompt], multiple: int = 1) -> dict[str, Tensor]:
         """Prompts as one batch, padded on the right: input_ids, attention_mask, question_mask, labels, all (B, L).
 
         `learned` (B, K) are the positions before a label, for `language_loss`; rows with fewer end in L - 1, before
@@ -170,3 +172,36 @@ class Processor(ABC):
 
 def _up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
+
+
+_SYSTEM = "A user asks about an image and an assistant answers with words and a mask. USER: "
+_REQUEST = "\nAnswer with the segmentation mask. ASSISTANT: "
+_OPENING = "It is"
+FIXED_TEXTS = (_SYSTEM, _REQUEST, _OPENING, NO_TARGET_ANSWER)
+
+
+class DialogueProcessor(Processor):
+    """Writes the question up to the tokens that make the mask; with `reply`, the answer in words follows, if any.
+
+    The states that make the mask are those that predict the tokens, one position before each. As in the papers' own
+    evaluation the tokens are given, so that every question gets a mask.
+    """
+
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
+        pieces = [
+            Piece(self.ids(_SYSTEM)),
+            Piece([IMAGE_ID] * self.visual_tokens),
+            Piece(self.ids(f"\n{question}{_REQUEST}")),
+            Piece(self.ids(_OPENING), learned=True),
+            Piece(self.token_ids, is_question=True, learned=True),
+        ]
+        if reply:
+            end = int(self.tokenizer.eos_token_id)
+            words = "." if task == "referring" else f". {answer or NO_TARGET_ANSWER}"
+            pieces.append(Piece([*self.ids(words), end], learned=True))
+        return shifted(join_pieces(pieces))
+
+
+def shifted(prompt: TokenPrompt) -> TokenPrompt:
+    """Select the position before every selected one."""
+    return TokenPrompt(prompt.input_ids, [*prompt.question[1:], False], prompt.labels)

@@ -15,13 +15,13 @@ Task = Literal["reasoning", "referring"]
 
 
 class Tokenizer(Protocol):
-    """What is used of a tokenizer: text to ids without special tokens."""
+    """The part of a tokenizer that prompts need: text to ids without special tokens."""
 
     def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]: ...
 
 
 @dataclass(frozen=True)
-class Prompt:
+class TokenPrompt:
     """Token ids of one question about one image.
 
     Attributes:
@@ -47,9 +47,9 @@ class Piece:
     learned: bool = False
 
 
-def join_pieces(pieces: Sequence[Piece]) -> Prompt:
+def join_pieces(pieces: Sequence[Piece]) -> TokenPrompt:
     """Put pieces in a row."""
-    return Prompt(
+    return TokenPrompt(
         [token for piece in pieces for token in piece.ids],
         [piece.is_question for piece in pieces for _ in piece.ids],
         [token if piece.learned else IGNORE for piece in pieces for token in piece.ids],

@@ -1,24 +1,97 @@
-"""Predict a split: in one process or under torchrun, resumable, written in one atomic step at the end."""
+"""Predict a split, in one process or several. A stopped run can be resumed; the file is written in one step at the end.
+
+Each process appends its predictions to a file of its own in `OUT.partial/` and does not repeat what is there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from baselines.common.cores import picture_threads
-from baselines.common.journal import Journal
-from baselines.common.prefetch import prefetch
-from baselines.common.ranks import Rank, this_rank
-from baselines.common.registry import PredictorOptions, build_predictor, check_model
+from baselines.common.processes import Rank, picture_threads, prefetch, this_rank
+from baselines.registry import PredictorOptions, build_predictor, check_model
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
+from earthreason.errors import EarthReasonError
+from earthreason.files import end_last_line, write_json
+from earthreason.predictions import write_predictions
 from earthreason.predictions.predict import Questions, predict_samples
-from earthreason.predictions.writer import check_name
-from earthreason.types import Predictor, Sample
+from earthreason.predictions.stream import text_predictions
+from earthreason.predictions.writer import check_name, prediction_record
+from earthreason.types import Prediction, Predictor, Sample
+
+Key = tuple[str, int]
+
+
+class Journal:
+    """The unfinished predictions of one run."""
+
+    def __init__(self, out: Path, info: Mapping[str, Any], rank: int = 0) -> None:
+        """Open or continue a run.
+
+        Args:
+            out: the predictions file wanted in the end.
+            info: what identifies the run.
+            rank: number of this process.
+
+        Raises:
+            EarthReasonError: there is an unfinished run of something else, or `out` cannot be written.
+        """
+        check_name(out)
+        self.out, self.info, self.rank = out, dict(info), rank
+        self.folder = out.with_name(out.name + ".partial")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._check()
+
+    def _check(self) -> None:
+        path = self.folder / "run.json"
+        if not path.exists():
+            write_json(path, self.info)
+            return
+        before = json.loads(path.read_text())
+        if before != json.loads(json.dumps(self.info)):
+            changed = sorted(key for key in {*before, *self.info} if before.get(key) != self.info.get(key))
+            raise EarthReasonError(
+                f"{self.folder} holds an unfinished run with another {', '.join(changed)}; finish it as it was "
+                "started, or delete the folder to start anew"
+            )
+
+    def read(self) -> Iterator[Prediction]:
+        """What all processes have written; a line cut off by a crash is skipped."""
+        for path in sorted(self.folder.glob("rank-*.jsonl")):
+            yield from text_predictions(path, [])
+
+    def done(self) -> set[Key]:
+        """Questions that have their answer."""
+        return {(prediction.sample_id, prediction.question_index) for prediction in self.read()}
+
+    def write(self, predictions: Iterable[Prediction]) -> int:
+        """Append predictions as they come; returns how many."""
+        path = self.folder / f"rank-{self.rank}.jsonl"
+        end_last_line(path)
+        written = 0
+        with path.open("a", encoding="utf-8") as file:
+            for prediction in predictions:
+                file.write(json.dumps(prediction_record(prediction)) + "\n")
+                file.flush()
+                written += 1
+        return written
+
+    def finish(self, order: Iterable[str]) -> int:
+        """Write the predictions file, in the order of the sample ids, and remove the folder."""
+        place = {sample_id: number for number, sample_id in enumerate(order)}
+        found = {(p.sample_id, p.question_index): p for p in self.read()}
+        ordered = sorted(found, key=lambda key: (place.get(key[0], len(place)), key[1]))
+        written = write_predictions(self.out, (found[key] for key in ordered), self.info)
+        shutil.rmtree(self.folder)
+        return written
+
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -1,4 +1,4 @@
-"""All ideas on the same data, budget and judge."""
+"""Compare models on the same data, training budget and scoring."""
 
 from pathlib import Path
 

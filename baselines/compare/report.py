@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from baselines.compare.scores import METRICS, Row
+from baselines.compare.scores import METRICS, ScoreRow
 from baselines.compare.suite import Suite
 from earthreason.files import atomic_path, write_text
 
@@ -27,7 +27,7 @@ PUBLISHED = (
 """Paper arXiv 2504.09644, Table 2, EarthReason test, percent: gIoU, cIoU."""
 
 
-def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figures: Path) -> None:
+def write_page(path: Path, suite: Suite, rows: Sequence[ScoreRow], command: str, figures: Path) -> None:
     """Write the page.
 
     Args:
@@ -38,20 +38,23 @@ def write_page(path: Path, suite: Suite, rows: Sequence[Row], command: str, figu
         figures: folder of the figures, below or beside the page.
     """
     where = figures.relative_to(path.parent).as_posix()
-    write_text(path, "\n".join([
-        f"# {suite.title}", "",
-        f"`{command}`", "",
-        *_setting(suite, rows), "",
-        *_table(rows), "",
-        f"![gIoU while training]({where}/curves.svg)", "",
-        f"![Quality against speed]({where}/speed.svg)", "",
-        "## By reasoning type", "", *_types(rows), "",
-        "## Cost", "", *_costs(rows), "",
-        *_published(suite),
-    ]))  # fmt: skip
+    parts = [
+        [f"# {suite.title}"],
+        [f"`{command}`"],
+        _setting(suite, rows),
+        _table(rows),
+        [f"![gIoU while training]({where}/curves.svg)"],
+        [f"![Quality against speed]({where}/speed.svg)"],
+        ["## By reasoning type"],
+        _types(rows),
+        ["## Cost"],
+        _costs(rows),
+    ]
+    lines = [line for part in parts for line in (*part, "")]
+    write_text(path, "\n".join([*lines, *_published(suite)]))
 
 
-def _setting(suite: Suite, rows: Sequence[Row]) -> list[str]:
+def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     optim, model = suite.train.optim, suite.train.model
     questions = len(rows[0].results[0].counts)
     seeds = ", ".join(map(str, suite.seeds))
@@ -75,7 +78,7 @@ def _rates(suite: Suite) -> str:
     return f" Learning rate {suite.train.optim.learning_rate:g}, but for {'; '.join(own)}." if own else ""
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def _table(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
         "| model | gIoU | 95 % | seeds differ by | cIoU | N-acc | T-acc | against the first |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -93,7 +96,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _types(rows: Sequence[Row]) -> list[str]:
+def _types(rows: Sequence[ScoreRow]) -> list[str]:
     kinds = sorted({kind for row in rows for kind in row.by_type})
     lines = [f"| model | {' | '.join(kinds)} |", f"|---|{'---:|' * len(kinds)}"]
     return [
@@ -102,7 +105,7 @@ def _types(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _costs(rows: Sequence[Row]) -> list[str]:
+def _costs(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
         f"Speed of prediction on {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
         f"PyTorch {torch.__version__}; FLOPs of one question about one image, forward, by PyTorch's "
@@ -147,7 +150,7 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def draw_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
+def draw_figures(rows: Sequence[ScoreRow], folder: Path) -> list[Path]:
     """Draw learning curves and quality against speed, as SVG and PDF; returns the files."""
     from matplotlib.figure import Figure
 
@@ -155,11 +158,11 @@ def draw_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
     curves, speed = Figure(figsize=(5.2, 3.4), layout="constrained"), Figure(figsize=(5.2, 3.4), layout="constrained")
     _draw_curves(curves, rows)
     _draw_speed(speed, rows)
-    return [_save(figure, folder / f"{name}.{form}") for name, figure in (("curves", curves), ("speed", speed))
-            for form in ("svg", "pdf")]  # fmt: skip
+    figures = {"curves": curves, "speed": speed}
+    return [_save(figure, folder / f"{name}.{form}") for name, figure in figures.items() for form in ("svg", "pdf")]
 
 
-def _draw_curves(figure: Figure, rows: Sequence[Row]) -> None:
+def _draw_curves(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     axis = figure.subplots()
     for colour, row in zip(_COLOURS, rows, strict=False):
         if not row.entry.curves:
@@ -177,14 +180,22 @@ def _draw_curves(figure: Figure, rows: Sequence[Row]) -> None:
     _finish(figure)
 
 
-def _draw_speed(figure: Figure, rows: Sequence[Row]) -> None:
+def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     axis = figure.subplots()
     shown = [row for row in rows if row.entry.parameters]
     for colour, row in zip(_COLOURS, shown, strict=False):
         interval, giou = row.intervals["gIoU"], row.scores["gIoU"] or 0.0
         error = [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
-        axis.errorbar(row.entry.samples_per_second, 100 * giou, yerr=error, color=colour, marker="o", capsize=3,
-                      linestyle="none", label=row.entry.name)  # fmt: skip
+        axis.errorbar(
+            row.entry.samples_per_second,
+            100 * giou,
+            yerr=error,
+            color=colour,
+            marker="o",
+            capsize=3,
+            linestyle="none",
+            label=row.entry.name,
+        )
     axis.set_xlabel("samples a second")
     axis.set_ylabel("gIoU, %")
     axis.set_xlim(0, 1.1 * max(row.entry.samples_per_second for row in shown))

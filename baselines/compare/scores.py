@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from baselines.compare.suite import Entry, Suite
+from baselines.compare.suite import Suite, SuiteEntry
 from earthreason.data.load import load_dataset
 from earthreason.metrics.evaluate import Result, evaluate
 from earthreason.metrics.scores import Terms, terms_of
@@ -19,7 +19,7 @@ METRICS = ("gIoU", "cIoU", "N-acc", "T-acc")
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """A line of the table.
 
     Attributes:
@@ -32,7 +32,7 @@ class Row:
         against_first: difference in gIoU from the suite's first model, paired by image; None for itself.
     """
 
-    entry: Entry
+    entry: SuiteEntry
     results: tuple[Result, ...]
     scores: dict[str, float | None]
     spread: float
@@ -41,14 +41,14 @@ class Row:
     against_first: Difference | None = field(default=None)
 
 
-def score_suite(suite: Suite, entries: Sequence[Entry]) -> list[Row]:
+def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
     """Score everything with the official protocol.
 
     A trivial model has one file, which is counted once for every seed, so that all models weigh images alike.
     """
     rows = load_dataset("earthreason", suite.test_config, split=suite.test_split, data_dir=suite.test_data_dir)
     truth = references_of(rows, suite.test_split)
-    table: list[Row] = []
+    table: list[ScoreRow] = []
     first: tuple[dict[str, Terms], np.ndarray] | None = None
     for entry in entries:
         results = tuple(evaluate(path, truth, resamples=0) for path in entry.predictions)
@@ -56,11 +56,17 @@ def score_suite(suite: Suite, entries: Sequence[Entry]) -> list[Row]:
         terms, images = pooled_terms(repeated)
         first = first or (terms, images)
         giou = [result["gIoU"] or 0.0 for result in results]
-        table.append(Row(
-            entry, results, {name: terms[name].ratio() for name in METRICS}, max(giou) - min(giou),
-            bootstrap_intervals(terms, images), _by_type(results),
-            paired_differences({"gIoU": first[0]["gIoU"]}, {"gIoU": terms["gIoU"]}, images)["gIoU"] if table else None,
-        ))  # fmt: skip
+        reference, own = {"gIoU": first[0]["gIoU"]}, {"gIoU": terms["gIoU"]}
+        row = ScoreRow(
+            entry=entry,
+            results=results,
+            scores={name: terms[name].ratio() for name in METRICS},
+            spread=max(giou) - min(giou),
+            intervals=bootstrap_intervals(terms, images),
+            by_type=_by_type(results),
+            against_first=paired_differences(reference, own, images)["gIoU"] if table else None,
+        )
+        table.append(row)
     return table
 
 

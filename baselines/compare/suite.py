@@ -1,4 +1,4 @@
-"""What a comparison consists of, and how it is run: train, predict, measure; a stopped suite goes on where it was."""
+"""Define and run a comparison: train, predict and measure each model. A stopped suite can be resumed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.common.predictor import MaskPredictor
-from baselines.common.registry import PredictorOptions, build_predictor, check_model
 from baselines.common.run import predict_split
 from baselines.compare import SUITES, suite_names
+from baselines.registry import MODELS, PredictorOptions, build_predictor, check_learner, check_model
 from baselines.training.config import ArchitectureConfig, ModelConfig, OptimConfig, TrainConfig
-from baselines.training.learner import LEARNERS, check_learner
 from baselines.training.loop import train
 from baselines.training.records import read_metric
 from earthreason.data.load import load_dataset
@@ -56,12 +55,12 @@ class Variant(BaseModel):
 
     @property
     def stem(self) -> str:
-        """Of its files and folders."""
+        """Name of its files and folders."""
         return self.name.replace(" ", "_")
 
     def configure(self, base: ModelConfig) -> ModelConfig:
         """The suite's model configuration, as far as this model has its parts, with this variant's changes."""
-        common = base.architecture.model_dump(include=set(LEARNERS[self.model].options))
+        common = base.architecture.model_dump(include=set(MODELS[self.model].architecture))
         architecture = ArchitectureConfig(**{**common, **self.architecture.model_dump(exclude_unset=True)})
         return base.model_copy(update={"name": self.model, "architecture": architecture})
 
@@ -74,22 +73,24 @@ class Suite(BaseModel):
     """A comparison.
 
     Attributes:
-        name: of the suite.
-        title: of the page.
-        trained: models, the first one is what the others are compared with.
-        trivial: models without training.
+        name: name of the suite.
+        title: title of the page.
+        trained: models to train. The others are compared with the first one.
+        trivial: models that need no training.
+        registered: whether to add the models whose registry entries have a preset for this suite.
         seeds: every trained model is trained once with each.
-        data_command: that made the training data, for the page.
-        test_config, test_split, test_data_dir: what is predicted and scored.
-        train: of every training run; model name and seed are set by the suite.
-        allowed_spread: between the most and the fewest parameters, as a share of the fewest.
+        data_command: command that made the training data; shown on the page.
+        test_config, test_split, test_data_dir: data to predict and score.
+        train: configuration of every training run; the suite sets model name and seed.
+        allowed_spread: largest allowed difference in parameters between models, as a share of the smallest model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    title: str = "The same data, budget and judge"
+    title: str = "Model comparison"
     trained: tuple[Variant, ...] = Field(min_length=1)
     trivial: tuple[str, ...] = ()
+    registered: bool = False
     seeds: tuple[int, ...] = Field(min_length=1)
     data_command: str
     test_config: str = "sample"
@@ -99,34 +100,51 @@ class Suite(BaseModel):
     allowed_spread: float = Field(default=0.05, gt=0)
 
     def configure(self, variant: Variant, seed: int, name: str) -> TrainConfig:
-        """What one training run is told."""
+        """Make the configuration of one training run."""
         changes = {
-            "name": name, "seed": seed, "model": variant.configure(self.train.model),
+            "name": name,
+            "seed": seed,
+            "model": variant.configure(self.train.model),
             "optim": variant.tune(self.train.optim),
-        }  # fmt: skip
+        }
         return self.train.model_copy(update=changes)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_registered(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if not values.get("registered"):
+            return values
+        entries = [entry for entry in MODELS.values() if values["name"] in entry.presets]
+        changes = {entry.name: entry.presets[values["name"]] for entry in entries if entry.learner is not None}
+        variants = [{"name": name, "model": name, **preset} for name, preset in changes.items()]
+        trivial = [entry.name for entry in entries if entry.learner is None]
+        return {
+            **values,
+            "trained": [*values.get("trained", ()), *variants],
+            "trivial": [*values.get("trivial", ()), *trivial],
+        }
 
     @model_validator(mode="after")
     def _one_budget(self) -> Suite:
         for variant in self.trained:
-            variant.tune(self.train.optim)  # a fault in it is told with the file, before anything is trained
+            variant.tune(self.train.optim)  # report a mistake with the file, before training
             if changed := sorted({"steps", "minutes", "epochs", "global_batch"} & set(variant.optim)):
                 raise ValueError(f"{variant.name} changes {', '.join(changed)}: the budget is one for all")
         return self
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A model of the suite with what was measured of it.
+class SuiteEntry:
+    """A model of the suite and its measurements.
 
     Attributes:
-        name: of the model.
-        predictions: files, one a seed.
-        parameters: of the model; None for trivial ones.
-        gflops: of one question about one image, forward.
+        name: name of the model.
+        predictions: predictions files, one per seed.
+        parameters: number of parameters; None for trivial models.
+        gflops: GFLOPs of a forward pass for one question about one image.
         samples_per_second: on this machine, questions about different images, median of three rounds.
-        seconds: of training, all seeds.
-        curves: validation gIoU by step, one a seed.
+        seconds: training time of all seeds together.
+        curves: validation gIoU by step, one curve per seed.
     """
 
     name: str
@@ -170,8 +188,8 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
     return suite
 
 
-def run_suite(suite: Suite, out: Path) -> list[Entry]:
-    """Train and predict everything that is not there yet.
+def run_suite(suite: Suite, out: Path) -> list[SuiteEntry]:
+    """Train and predict everything that is missing.
 
     Raises:
         EarthReasonError: the models are not of one size, data is missing, or a run fails.
@@ -183,7 +201,7 @@ def run_suite(suite: Suite, out: Path) -> list[Entry]:
     return entries + [_run_trivial(suite, model, out) for model in suite.trivial]
 
 
-def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
+def _run_trained(suite: Suite, variant: Variant, out: Path) -> SuiteEntry:
     files, curves, seconds = [], [], 0.0
     for seed in suite.seeds:
         folder = out / f"{variant.stem}-seed{seed}"
@@ -195,13 +213,13 @@ def _run_trained(suite: Suite, variant: Variant, out: Path) -> Entry:
         seconds += json.loads((folder / "run.json").read_text())["seconds"]
         curves.append(read_metric(folder / "metrics.csv", "validation_gIoU"))
     measured = _measure(suite, variant.model, options, out / f"{variant.stem}.json")
-    return Entry(variant.name, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
+    return SuiteEntry(variant.name, tuple(files), seconds=seconds, curves=tuple(curves), **measured)
 
 
-def _run_trivial(suite: Suite, model: str, out: Path) -> Entry:
+def _run_trivial(suite: Suite, model: str, out: Path) -> SuiteEntry:
     options = PredictorOptions(train_samples=lambda: map(sample_of_row, _rows(suite, "train")))
     file = _predict(suite, model, options, out / model / "predictions.json")
-    return Entry(model, (file,), **_measure(suite, model, options, out / f"{model}.json"))
+    return SuiteEntry(model, (file,), **_measure(suite, model, options, out / f"{model}.json"))
 
 
 def _predict(suite: Suite, model: str, options: PredictorOptions, path: Path) -> Path:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from baselines.common.clip_parts import UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from baselines.common.clip_sam import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
 from baselines.common.conversion import Report, Table, rename
-from baselines.common.sam_names import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER
-from baselines.lisa.learner import LisaPredictor, LisaProcessor
 from baselines.lisa.modeling import LisaConfig
+from baselines.lisa.predictor import LisaPredictor, LisaProcessor
+from baselines.registry import ConversionOptions
 
 _SAM = "model.visual_model."
 UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}")
@@ -25,6 +25,9 @@ RENAMES: Table = (
     (rf"{_SAM}mask_decoder\.output_upscaling\.1\.", "mask_decoder.upscale_layer_norm."),
     (rf"{_SAM}mask_decoder\.output_upscaling\.3\.", "mask_decoder.upscale_conv2."),
 )
+
+USUAL_CLIP = "openai/clip-vit-large-patch14"
+"""The CLIP that the published models were made with."""
 
 
 def our_name(published: str) -> str:
@@ -66,3 +69,9 @@ def convert_published(
         return {our_name(name): tensor}
 
     return parts.convert("LISA", LisaPredictor, config, given, translate, UNUSED, target, dtype)
+
+
+def convert(options: ConversionOptions) -> Report:
+    """Convert as the command line asks."""
+    clip = options.clip or USUAL_CLIP
+    return convert_published(Path(options.source), clip, options.target, options.dtype)

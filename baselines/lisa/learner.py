@@ -1,27 +1,15 @@
-"""LISA as the training loop and the predictor see it."""
+"""LISA for the training loop: a new model at small width, or one from a checkpoint."""
 
 from __future__ import annotations
 
 from transformers import CLIPVisionConfig, SamConfig
 
-from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
 from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
-from baselines.common.predictor import MaskPredictor
-from baselines.lisa.modeling import LisaConfig, LisaModel
+from baselines.common.processing import FIXED_TEXTS
+from baselines.lisa.modeling import LisaConfig
+from baselines.lisa.predictor import LisaPredictor
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
-
-
-class LisaProcessor(DialogueProcessor):
-    """Writes the conversation with one `[SEG]`."""
-
-
-class LisaPredictor(MaskPredictor[LisaModel]):
-    """LISA, ready to answer."""
-
-    model_class = LisaModel
-    processor_class = LisaProcessor
-
 
 _WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
     "mini": (32, 2, 48, 2, 48),
@@ -39,24 +27,47 @@ def new_config(size: Size, image_size: int, text_config: object, seg_token_id: i
     """
     clip, clip_layers, sam, sam_layers, decoder = _WIDTHS[size]
     patch = patch_of(image_size)
+    clip_config = CLIPVisionConfig(
+        hidden_size=clip,
+        intermediate_size=2 * clip,
+        num_hidden_layers=clip_layers,
+        num_attention_heads=4,
+        image_size=image_size // 2,
+        patch_size=2 * patch,
+    )
+    sam_encoder = {
+        "hidden_size": sam,
+        "num_hidden_layers": sam_layers,
+        "num_attention_heads": 4,
+        "mlp_dim": 2 * sam,
+        "image_size": image_size,
+        "patch_size": patch,
+        "initializer_range": 0.02,
+        "scale": 1.0,
+        "output_channels": decoder,
+        "num_pos_feats": decoder // 2,
+        "window_size": 8,
+        "global_attn_indexes": [sam_layers // 2, sam_layers - 1],
+    }
+    sam_decoder = {
+        "hidden_size": decoder,
+        "mlp_dim": 2 * decoder,
+        "num_attention_heads": 4,
+        "iou_head_hidden_dim": decoder,
+    }
+    sam_config = SamConfig(
+        vision_config=sam_encoder,
+        prompt_encoder_config={"hidden_size": decoder, "image_size": image_size},
+        mask_decoder_config=sam_decoder,
+    )
     return LisaConfig(
         text_config=text_config,  # type: ignore[arg-type]
-        clip_config=CLIPVisionConfig(
-            hidden_size=clip, intermediate_size=2 * clip, num_hidden_layers=clip_layers, num_attention_heads=4,
-            image_size=image_size // 2, patch_size=2 * patch,
-        ),
-        sam_config=SamConfig(
-            vision_config={"hidden_size": sam, "num_hidden_layers": sam_layers, "num_attention_heads": 4,
-                           "mlp_dim": 2 * sam, "image_size": image_size, "patch_size": patch,
-                           "initializer_range": 0.02, "scale": 1.0, "output_channels": decoder,
-                           "num_pos_feats": decoder // 2, "window_size": 8,
-                           "global_attn_indexes": [sam_layers // 2, sam_layers - 1]},
-            prompt_encoder_config={"hidden_size": decoder, "image_size": image_size},
-            mask_decoder_config={"hidden_size": decoder, "mlp_dim": 2 * decoder, "num_attention_heads": 4,
-                                 "iou_head_hidden_dim": decoder},
-        ),
-        seg_token_id=seg_token_id, no_target_head=no_target_head, foreground_prior=FOREGROUND_PRIOR,
-    )  # fmt: skip
+        clip_config=clip_config,
+        sam_config=sam_config,
+        seg_token_id=seg_token_id,
+        no_target_head=no_target_head,
+        foreground_prior=FOREGROUND_PRIOR,
+    )
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:

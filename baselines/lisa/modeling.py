@@ -18,9 +18,24 @@ from transformers import (
 )
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamVisionEncoder
 
-from baselines.common.losses import dense_losses, language_loss, presence_loss
+from baselines.common.losses import dense_losses
+from baselines.common.modeling import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
 from baselines.common.pixels import normalise, normalise_clip
-from baselines.common.states import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
+
+PUBLISHED_CLIP = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+}
+PUBLISHED_SAM_ENCODER = {
+    "hidden_size": 1280,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "global_attn_indexes": [7, 15, 23, 31],
+    "mlp_dim": 5120,
+}
 
 
 class LisaConfig(PreTrainedConfig):
@@ -52,13 +67,10 @@ class LisaConfig(PreTrainedConfig):
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32003} if text_config is None else text_config
         self.text_config = AutoConfig.for_model(**text) if isinstance(text, dict) else text
-        clip = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-                "patch_size": 14} if clip_config is None else clip_config  # fmt: skip
+        clip = PUBLISHED_CLIP if clip_config is None else clip_config
         self.clip_config: Any = CLIPVisionConfig(**clip) if isinstance(clip, dict) else clip
-        sam = {"vision_config": {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16,
-                                 "global_attn_indexes": [7, 15, 23, 31], "mlp_dim": 5120}}  # fmt: skip
-        sam_config = sam if sam_config is None else sam_config
-        self.sam_config: Any = SamConfig(**sam_config) if isinstance(sam_config, dict) else sam_config
+        sam = {"vision_config": PUBLISHED_SAM_ENCODER} if sam_config is None else sam_config
+        self.sam_config: Any = SamConfig(**sam) if isinstance(sam, dict) else sam
         self.seg_token_id, self.no_target_head, self.foreground_prior = seg_token_id, no_target_head, foreground_prior
         self.no_target_threshold = no_target_threshold
         kwargs.setdefault("tie_word_embeddings", False)
@@ -136,11 +148,12 @@ class LisaModel(ReasoningModel):
     def decode(self, query: Tensor, image: LisaFeatures) -> Tensor:
         """Queries (B, 1, D) to logits (B, h, w), four times the side of SAM's embeddings."""
         batch, channels, height, width = image.embeddings.shape
+        no_mask = self.no_mask.weight.view(1, channels, 1, 1)  # (1, C, 1, 1)
         logits, _ = self.mask_decoder(
             image_embeddings=image.embeddings,
             image_positional_embeddings=image_positions(self.positions, height, width).expand(batch, -1, -1, -1),
             sparse_prompt_embeddings=query.unsqueeze(1),
-            dense_prompt_embeddings=self.no_mask.weight.view(1, channels, 1, 1).expand_as(image.embeddings),
+            dense_prompt_embeddings=no_mask.expand_as(image.embeddings),
             multimask_output=False,
         )
         return logits[:, 0, 0] if self.mask_offset is None else logits[:, 0, 0] + self.mask_offset
@@ -166,12 +179,9 @@ class LisaModel(ReasoningModel):
         states = self.read(input_ids, attention_mask, image.visual_tokens)
         query = self.query(states_at(states, question_mask, 1))
         logits = self.decode(query, image)
-        presence = None if self.presence is None else self.presence(query).flatten()
+        presence = self.score_presence(query)
         losses = {} if masks is None else dense_losses(logits, masks)
-        if labels is not None:
-            losses["language"] = language_loss(self.lm_head, states, labels, learned)
-        if masks is not None and presence is not None:
-            losses["presence"] = presence_loss(presence, masks)
+        losses = self.add_losses(losses, masks, presence, states, labels, learned)
         return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)
 
 
@@ -180,4 +190,4 @@ def image_positions(positions: nn.Module, height: int, width: int) -> Tensor:
     device = next(positions.parameters()).device
     y, x = ((torch.arange(n, device=device) + 0.5) / n for n in (height, width))
     grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
-    return positions(grid).permute(2, 0, 1).unsqueeze(0)
+    return positions(grid).permute(2, 0, 1).unsqueeze(0)  # (1, C, height, width)

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from baselines.common.clip_parts import UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from baselines.common.clip_sam import SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
 from baselines.common.conversion import Report, Table, rename
-from baselines.common.sam_names import SAM_MLP, SAM_TRANSFORMER
-from baselines.pixellm.learner import PixelLMPredictor, PixelLMProcessor
 from baselines.pixellm.modeling import SCALES, PixelLMConfig
+from baselines.pixellm.predictor import PixelLMPredictor, PixelLMProcessor
+from baselines.registry import ConversionOptions
 
 _DECODER = r"model\.mask_decoder\."
 UNUSED = re.compile(
@@ -35,6 +35,9 @@ RENAMES: Table = (
 _TOKENS = ("model.mask_decoder.iou_token.weight", "model.mask_decoder.mask_tokens.weight")
 TOKEN_WEIGHT, SCALE_WEIGHT = 1 / 6, 1 / 2
 """Constants of the released code, which meant to learn them."""
+
+USUAL_CLIP = "openai/clip-vit-large-patch14-336"
+"""The CLIP that the published models were made with."""
 
 
 def our_name(published: str) -> str:
@@ -80,3 +83,9 @@ def convert_published(
         return {"pixel_decoder.tokens": torch.cat([tokens[n] for n in _TOKENS])} if len(tokens) == len(_TOKENS) else {}
 
     return parts.convert("PixelLM", PixelLMPredictor, config, given, translate, UNUSED, target, dtype)
+
+
+def convert(options: ConversionOptions) -> Report:
+    """Convert as the command line asks."""
+    clip = options.clip or USUAL_CLIP
+    return convert_published(Path(options.source), clip, options.target, options.dtype)

@@ -1,4 +1,4 @@
-"""PixelLM as the training loop and the predictor see it."""
+"""PixelLM for the training loop: a new model at small width, or one from a checkpoint."""
 
 from __future__ import annotations
 
@@ -6,26 +6,12 @@ from typing import Any
 
 from transformers import CLIPVisionConfig
 
-from baselines.common.dialogue import FIXED_TEXTS, DialogueProcessor
 from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
-from baselines.common.predictor import MaskPredictor
-from baselines.pixellm.modeling import PixelLMConfig, PixelLMModel
+from baselines.common.processing import FIXED_TEXTS
+from baselines.pixellm.modeling import PixelLMConfig
+from baselines.pixellm.predictor import PixelLMPredictor
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
-
-
-class PixelLMProcessor(DialogueProcessor):
-    """Writes the conversation with the six tokens of the codebook."""
-
-    tokens = tuple(f"[SEG{n}]" for n in range(6))
-
-
-class PixelLMPredictor(MaskPredictor[PixelLMModel]):
-    """PixelLM, ready to answer."""
-
-    model_class = PixelLMModel
-    processor_class = PixelLMProcessor
-
 
 _WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 9, 128), "small": (256, 8, 192)}
 """CLIP's width and layers, and the decoder's width."""
@@ -35,14 +21,28 @@ def new_config(size: Size, image_size: int, text_config: Any, token_ids: list[in
     """PixelLM at small width."""
     clip, layers, decoder = _WIDTHS[size]
     patch = patch_of(image_size)
+    clip_config = CLIPVisionConfig(
+        hidden_size=clip,
+        intermediate_size=2 * clip,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        image_size=image_size,
+        patch_size=patch,
+    )
     return PixelLMConfig(
         text_config=text_config,
-        clip_config=CLIPVisionConfig(hidden_size=clip, intermediate_size=2 * clip, num_hidden_layers=layers,
-                                     num_attention_heads=4, image_size=image_size, patch_size=patch),
-        image_size=image_size, feature_layers=(-2, -1 - layers // 2), language_side=image_size // (4 * patch),
-        projector_dim=2 * clip, decoder_dim=decoder, decoder_ffn=2 * decoder, decoder_heads=4,
-        seg_token_ids=tuple(token_ids), no_target_head=head, foreground_prior=FOREGROUND_PRIOR,
-    )  # fmt: skip
+        clip_config=clip_config,
+        image_size=image_size,
+        feature_layers=(-2, -1 - layers // 2),
+        language_side=image_size // (4 * patch),
+        projector_dim=2 * clip,
+        decoder_dim=decoder,
+        decoder_ffn=2 * decoder,
+        decoder_heads=4,
+        seg_token_ids=tuple(token_ids),
+        no_target_head=head,
+        foreground_prior=FOREGROUND_PRIOR,
+    )
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:

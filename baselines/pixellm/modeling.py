@@ -18,15 +18,23 @@ from transformers import (
 )
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, SamTwoWayTransformer
 
-from baselines.common.losses import contested_weights, dense_losses, language_loss, presence_loss
+from baselines.common.losses import contested_weights, dense_losses
+from baselines.common.modeling import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
 
 SCALES = 2
 MASK_TOKENS = 4
 """Of SAM's decoder, behind its token for the quality; only the first is read, but all take part in attention."""
 UPSCALED = 8
 """Channels are divided by it before a mask is read off."""
+PUBLISHED_CLIP = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "image_size": 336,
+}
 
 
 class PixelLMConfig(PreTrainedConfig):
@@ -70,8 +78,7 @@ class PixelLMConfig(PreTrainedConfig):
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32006} if text_config is None else text_config
         self.text_config = AutoConfig.for_model(**text) if isinstance(text, dict) else text
-        clip = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-                "patch_size": 14, "image_size": 336} if clip_config is None else clip_config  # fmt: skip
+        clip = PUBLISHED_CLIP if clip_config is None else clip_config
         self.clip_config = CLIPVisionConfig(**clip) if isinstance(clip, dict) else clip
         self.image_size, self.feature_layers, self.language_side = image_size, tuple(feature_layers), language_side
         self.projector_dim, self.decoder_dim, self.decoder_ffn = projector_dim, decoder_dim, decoder_ffn
@@ -114,17 +121,18 @@ class FourierPositions(nn.Module):
         y, x = ((torch.arange(n, device=matrix.device) + 0.5) / n for n in (height, width))
         grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1).to(matrix.dtype)
         angle = 2 * torch.pi * (2 * grid - 1) @ matrix
-        return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1).unsqueeze(0)
+        return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1).unsqueeze(0)  # (1, D, height, width)
 
 
-class PixelDecoder(nn.Module):
+class CodebookDecoder(nn.Module):
     """From a query a scale to a mask: the deep map gives a first one, which points the way in the shallow map."""
 
     def __init__(self, config: PixelLMConfig) -> None:
         super().__init__()
         dim = config.decoder_dim
-        sam = SamMaskDecoderConfig(hidden_size=dim, mlp_dim=config.decoder_ffn,
-                                   num_attention_heads=config.decoder_heads)  # fmt: skip
+        sam = SamMaskDecoderConfig(
+            hidden_size=dim, mlp_dim=config.decoder_ffn, num_attention_heads=config.decoder_heads
+        )
         sam._attn_implementation = "sdpa"
         self.transformers = nn.ModuleList(SamTwoWayTransformer(sam) for _ in range(SCALES))
         self.positions = nn.ModuleList(FourierPositions(dim) for _ in range(SCALES))
@@ -157,10 +165,13 @@ class PixelDecoder(nn.Module):
         tokens = torch.cat([self.tokens.expand(batch, -1, -1), query], dim=1) + self.level_embed[scale]
         positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)
         found, image = self.transformers[scale](
-            point_embeddings=tokens.unsqueeze(1), image_embeddings=image, image_positional_embeddings=positions,
+            point_embeddings=tokens.unsqueeze(1),
+            image_embeddings=image,
+            image_positional_embeddings=positions,
             attention_similarity=None,
-        )  # fmt: skip
-        image = self.upscale(image.squeeze(1).transpose(1, 2).unflatten(2, (height, width)))
+        )
+        image = image.squeeze(1).transpose(1, 2).unflatten(2, (height, width))  # (B, D, h, w)
+        image = self.upscale(image)  # (B, D / UPSCALED, 2 h, 2 w)
         return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(found[:, 0, 1:2]), image)
 
 
@@ -177,14 +188,16 @@ class PixelLMModel(ReasoningModel):
         self.projector = _projector(clip.hidden_size, config.projector_dim, text.hidden_size)
         self.mask_projector = _projector(clip.hidden_size, config.projector_dim, text.hidden_size)
         self.neck = nn.Sequential(
-            nn.Conv2d(text.hidden_size, dim, 1, bias=False), SamLayerNorm(dim, data_format="channels_first"),
-            nn.Conv2d(dim, dim, 3, padding=1, bias=False), SamLayerNorm(dim, data_format="channels_first"),
-        )  # fmt: skip
+            nn.Conv2d(text.hidden_size, dim, 1, bias=False),
+            SamLayerNorm(dim, data_format="channels_first"),
+            nn.Conv2d(dim, dim, 3, padding=1, bias=False),
+            SamLayerNorm(dim, data_format="channels_first"),
+        )
         self.language_model = AutoModel.from_config(text)
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.query = query_head(text.hidden_size, dim)
         self.token_weights = nn.Parameter(torch.full((SCALES, config.tokens_per_scale), 1 / config.tokens_per_scale))
-        self.pixel_decoder = PixelDecoder(config)
+        self.pixel_decoder = CodebookDecoder(config)
         self.presence = nn.Linear(dim, 1) if config.no_target_head else None
         self.mask_offset = mask_offset(config.foreground_prior)
         self.post_init()
@@ -196,20 +209,22 @@ class PixelLMModel(ReasoningModel):
             normalise(pixel_values).to(self.dtype), output_hidden_states=True, interpolate_pos_encoding=True
         ).hidden_states
         deep, shallow = (seen[layer][:, 1:] for layer in self.config.feature_layers)
-        small = F.interpolate(
-            deep.transpose(1, 2).unflatten(2, (side, side)).float(), size=(self.config.language_side,) * 2,
-            mode="bilinear", align_corners=False,
-        ).to(deep.dtype)  # fmt: skip
-        maps = [
-            self.neck(self.mask_projector(patches).transpose(1, 2).unflatten(2, (side, side)))
-            for patches in (deep, shallow)
-        ]
-        return PixelLMFeatures(self.projector(small.flatten(2).transpose(1, 2)), (maps[0], maps[1]))
+        deep_map = deep.transpose(1, 2).unflatten(2, (side, side))  # (B, C, side, side)
+        language_size = (self.config.language_side,) * 2
+        small = F.interpolate(deep_map.float(), size=language_size, mode="bilinear", align_corners=False)
+        tokens = small.to(deep.dtype).flatten(2).transpose(1, 2)  # (B, language_side^2, C)
+
+        def to_map(patches: Tensor) -> Tensor:
+            projected = self.mask_projector(patches).transpose(1, 2)  # (B, hidden, side^2)
+            return self.neck(projected.unflatten(2, (side, side)))  # (B, D, side, side)
+
+        return PixelLMFeatures(self.projector(tokens), (to_map(deep), to_map(shallow)))
 
     def queries(self, states: Tensor, selected: Tensor) -> Tensor:
         """Language states (B, L, H) to one query a scale: (B, 2, D)."""
         count = self.token_weights.numel()
-        tokens = self.query(states_at(states, selected, count)).unflatten(1, self.token_weights.shape)
+        tokens = self.query(states_at(states, selected, count))  # (B, 2 * tokens a scale, D)
+        tokens = tokens.unflatten(1, self.token_weights.shape)  # (B, 2, tokens a scale, D)
         return torch.einsum("bstd,st->bsd", tokens, self.token_weights)
 
     def forward(
@@ -246,12 +261,9 @@ class PixelLMModel(ReasoningModel):
         queries = self.queries(states, question_mask)
         logits = self.pixel_decoder(queries, image.maps)
         logits = logits if self.mask_offset is None else logits + self.mask_offset
-        presence = None if self.presence is None else self.presence(queries.mean(1)).flatten()
+        presence = self.score_presence(queries.mean(1))
         losses = {} if masks is None else dense_losses(logits, masks, weights=self._weights(logits, masks, groups))
-        if labels is not None:
-            losses["language"] = language_loss(self.lm_head, states, labels, learned)
-        if masks is not None and presence is not None:
-            losses["presence"] = presence_loss(presence, masks)
+        losses = self.add_losses(losses, masks, presence, states, labels, learned)
         return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)
 
     def _weights(self, logits: Tensor, masks: Tensor, groups: Tensor | None) -> Tensor | None:

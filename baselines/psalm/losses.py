@@ -31,7 +31,7 @@ def match_losses(
     """
     config = config or MaskLossConfig()
     target = (masks != 0).unsqueeze(1).float()
-    filled = target.flatten(1).any(1)
+    filled = target.flatten(1).any(1)  # (B,)
     totals = {name: torch.zeros((), device=masks.device) for name in ("score", "mask", "dice")}
     for logits, score in zip(predictions, scores, strict=True):
         matched = best_queries(logits.detach(), score.detach(), target, config)

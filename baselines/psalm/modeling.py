@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
 
-from baselines.common.losses import presence_loss
+from baselines.common.modeling import MaskOutput, ReasoningModel, splice, total_of
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, ReasoningModel, splice, total_of
 from baselines.psalm.losses import match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
@@ -78,15 +77,16 @@ class PsalmModel(ReasoningModel):
         number = (is_query.cumsum(1) - 1).clamp(min=0)
         embedded = torch.where(is_query.unsqueeze(-1), self.seg_query[number].to(embedded.dtype), embedded)
         states = self.read_embedded(embedded, attention_mask)
-        queries = self.query_projector(states[is_query].view(len(states), -1, states.shape[-1]))
+        read = states[is_query].view(len(states), -1, states.shape[-1])  # (B, Q, hidden)
+        queries = self.query_projector(read)
         condition = self.condition_projector(mean_over(states, question_mask))
         logits, refined = self.mask_decoder(queries, image.mask_features, image.memories)
         scale = condition.shape[-1] ** -0.5
         scores = [torch.einsum("bqd,bd->bq", self.score_projector(q), condition) * scale for q in refined]
         if self.presence is None:
             return logits, scores, None
-        shares = scores[-1].softmax(1).unsqueeze(-1)
-        return logits, scores, self.presence((shares * refined[-1]).sum(1)).flatten()
+        shares = scores[-1].softmax(1).unsqueeze(-1)  # (B, Q, 1)
+        return logits, scores, self.score_presence((shares * refined[-1]).sum(1))
 
     def forward(
         self,
@@ -108,8 +108,7 @@ class PsalmModel(ReasoningModel):
         image = self.features_of(pixel_values, image)
         logits, scores, presence = self.propose(input_ids, attention_mask, question_mask, image)
         losses = {} if masks is None else match_losses(logits, scores, masks)
-        if masks is not None and presence is not None:
-            losses["presence"] = presence_loss(presence, masks)
+        losses = self.add_losses(losses, masks, presence)
         return MaskOutput(
             loss=total_of(losses), losses=losses, mask_logits=choose(logits[-1], scores[-1]), presence_logits=presence
         )

@@ -24,4 +24,4 @@ class CompressionConnector(nn.Module):
         """(B, C, S/32, S/32) to (B, visual tokens, hidden), row by row."""
         x = self.norm1(self.proj1(features))
         x = self.norm2(self.proj2(x))
-        return self.fc(x).flatten(2).transpose(1, 2)
+        return self.fc(x).flatten(2).transpose(1, 2)  # (B, tokens, hidden)

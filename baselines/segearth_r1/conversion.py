@@ -18,14 +18,15 @@ from baselines.common.conversion import (
     Report,
     Table,
     convert_tensors,
+    read_arrays,
     read_tensors,
     rename,
     save_checkpoint,
     shapes_of,
 )
 from baselines.common.languages import load_language
-from baselines.common.pickles import read_arrays
 from baselines.common.processing import add_tokens
+from baselines.registry import ConversionOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor
@@ -81,8 +82,8 @@ def our_name(published: str) -> str:
 
 def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Query, key and value of Phi's fused projection, whose rows go head by head: (heads, 3, head_dim, ...)."""
-    parts = tensor.view(heads, 3, tensor.shape[0] // (3 * heads), *tensor.shape[1:])
-    q, k, v = (parts[:, n].reshape(-1, *tensor.shape[1:]).contiguous() for n in range(3))
+    parts = tensor.view(heads, 3, tensor.shape[0] // (3 * heads), *tensor.shape[1:])  # (heads, 3, d, ...)
+    q, k, v = (parts[:, n].reshape(-1, *tensor.shape[1:]).contiguous() for n in range(3))  # (heads * d, ...) each
     return q, k, v
 
 
@@ -197,3 +198,11 @@ _MASK2FORMER = (
 def mask2former_name(name: str) -> str:
     """The published SegEarth-R1 name of a tensor of Mask2Former."""
     return rename(name, _MASK2FORMER)
+
+
+def convert(options: ConversionOptions) -> Report:
+    """Convert as the command line asks: a published checkpoint, or with `mask2former` the parts to train from."""
+    if options.mask2former is not None:
+        return start_from_parts(options.source, options.mask2former, options.target, options.dtype)
+    config = None if options.config is None else read_settings(options.config)
+    return convert_published(Path(options.source), options.target, options.dtype, config)

@@ -48,8 +48,10 @@ class DProjector(nn.Module):
         query = self.norm_latent(latent).unsqueeze(1)
         sources = torch.cat([self.norm_image(image), query], dim=1)
         keys, values = self.to_kv(sources).chunk(2, dim=-1)
-        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (self.to_q(query), keys, values))
-        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).squeeze(1)
+        by_head = (t.unflatten(-1, (self.heads, -1)) for t in (self.to_q(query), keys, values))  # (B, L, heads, d)
+        q, k, v = (t.transpose(1, 2) for t in by_head)  # (B, heads, L, d), L is 1 for q and N + 1 for k and v
+        attended = F.scaled_dot_product_attention(q, k, v)  # (B, heads, 1, d)
+        attended = attended.transpose(1, 2).flatten(2).squeeze(1)  # (B, heads * d)
         latent = latent + self.to_out(attended)
         latent = latent + self.feed_forward(latent)
         return self.norm(latent)
@@ -75,6 +77,6 @@ class DescriptionHead(nn.Module):
         pooled = self.pool(states, selected)
         parts = [self.embedding_projector(pooled)]
         if self.refines:
-            image = self.image_projector(features.flatten(2).transpose(1, 2))
+            image = self.image_projector(features.flatten(2).transpose(1, 2))  # (B, h * w, D)
             parts.append(self.d_projector(self.text_projector(pooled), image))
         return self.fusion(torch.cat(parts, dim=-1)).unsqueeze(1)

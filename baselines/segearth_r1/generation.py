@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from baselines.common.prompt import IMAGE_ID, Prompt, Task
+from baselines.common.prompt import IMAGE_ID, Task, TokenPrompt
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.prompt import open_reply
 
@@ -14,7 +14,7 @@ from baselines.segearth_r1.prompt import open_reply
 def generate_reply(
     model: SegEarthR1Model,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: Prompt,
+    prompt: TokenPrompt,
     pixel_values: Tensor,
     task: Task,
     max_new_tokens: int = 64,

@@ -22,8 +22,10 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
 
     def configure(text: TextPart) -> SegEarthR1Config:
         return SegEarthR1Config(
-            text_config=text.config, image_size=settings.image_size, seg_token_id=text.token_ids[0],
+            text_config=text.config,
+            image_size=settings.image_size,
+            seg_token_id=text.token_ids[0],
             **parts_of(settings.size, **changes),
-        )  # fmt: skip
+        )
 
     return assemble(config, texts, SegEarthR1Predictor, fixed_texts(), configure)

@@ -30,7 +30,7 @@ class MaskLossConfig:
 def sample_points(maps: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of maps (N, 1, H, W) at points (N, P, 2), fractions with x before y: (N, P) float32."""
     grid = (2 * points - 1).unsqueeze(2)
-    return F.grid_sample(maps.float(), grid, mode="bilinear", align_corners=False).flatten(1)
+    return F.grid_sample(maps.float(), grid, mode="bilinear", align_corners=False).flatten(1)  # (N, P)
 
 
 @torch.no_grad()

@@ -59,9 +59,9 @@ class MaskDecoder(nn.Module):
         """
         values, keys = [], []
         for memory, embed in zip(memories, self.level_embed, strict=True):
-            value = memory.flatten(2).transpose(1, 2) + embed
+            value = memory.flatten(2).transpose(1, 2) + embed  # (B, N, D)
             _, dim, height, width = memory.shape
-            code = sine_positions(height, width, dim, memory.device).flatten(2).transpose(1, 2)
+            code = sine_positions(height, width, dim, memory.device).flatten(2).transpose(1, 2)  # (1, N, D)
             values.append(value)
             keys.append(value + code.to(value.dtype))
         queries = [self.norm(query)]
@@ -80,6 +80,6 @@ class MaskDecoder(nn.Module):
     def _blocked(self, logits: Tensor, shape: torch.Size) -> Tensor:
         """Positions outside the mask found so far; none where it is empty: (B * heads, 1, positions) bool."""
         resized = F.interpolate(logits.detach().float(), size=shape, mode="bilinear", align_corners=False)
-        blocked = resized.flatten(2).sigmoid() < 0.5
+        blocked = resized.flatten(2).sigmoid() < 0.5  # (B, Q, N)
         blocked = blocked & ~blocked.all(-1, keepdim=True)
-        return blocked.repeat_interleave(self.heads, dim=0)
+        return blocked.repeat_interleave(self.heads, dim=0)  # (B * heads, Q, N)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from baselines.common.losses import language_loss, presence_loss
+from baselines.common.modeling import MaskOutput, ReasoningModel, total_of
 from baselines.common.pixels import normalise
-from baselines.common.states import MaskOutput, ReasoningModel, total_of
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import DescriptionHead
@@ -104,7 +103,7 @@ class SegEarthR1Model(ReasoningModel):
         """The query, the logits (B, 1, h, w) of every decoder step, and those of presence (B,)."""
         query = self.description(states, question_mask, image.coarsest)
         logits, queries = self.mask_decoder(query, image.mask_features, image.memories)
-        return query, logits, None if self.presence is None else self.presence(queries[-1]).flatten()
+        return query, logits, self.score_presence(queries[-1])
 
     def forward(
         self,
@@ -137,10 +136,7 @@ class SegEarthR1Model(ReasoningModel):
         states = self.read(input_ids, attention_mask, image.visual_tokens)
         query, logits, presence = self.decode(states, question_mask, image)
         losses = {} if masks is None else mask_losses(logits, masks, self.loss_config)
-        if labels is not None and (learned is None or learned.shape[1]):  # replies of referring teach no words
-            losses["language"] = language_loss(self.lm_head, states, labels, learned)
-        if masks is not None and presence is not None:
-            losses["presence"] = presence_loss(presence, masks)
+        losses = self.add_losses(losses, masks, presence, states, labels, learned)
         steps = [step.squeeze(1) for step in logits]
         return SegEarthR1Output(
             loss=total_of(losses),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.common.constants import cached_constant
+from baselines.common.devices import cached_constant
 from baselines.segearth_r1.configuration import SegEarthR1Config
 
 LEVELS = 3
@@ -30,11 +30,11 @@ def sine_positions(height: int, width: int, dim: int, device: torch.device) -> T
     def code(length: int) -> Tensor:
         at = torch.arange(1, length + 1, dtype=torch.float32, device=device)
         angle = (at / (at[-1] + 1e-6) * 2 * math.pi)[:, None] / frequency
-        return torch.stack([angle[:, 0::2].sin(), angle[:, 1::2].cos()], dim=2).flatten(1)
+        return torch.stack([angle[:, 0::2].sin(), angle[:, 1::2].cos()], dim=2).flatten(1)  # (length, dim / 2)
 
     y = code(height)[:, None].expand(-1, width, -1)
     x = code(width)[None].expand(height, -1, -1)
-    return torch.cat([y, x], dim=-1).permute(2, 0, 1).unsqueeze(0)
+    return torch.cat([y, x], dim=-1).permute(2, 0, 1).unsqueeze(0)  # (1, dim, height, width)
 
 
 @cached_constant
@@ -47,7 +47,7 @@ def pixel_centres(shapes: tuple[tuple[int, int], ...], device: torch.device) -> 
             (torch.arange(width, dtype=torch.float32, device=device) + 0.5) / width,
             indexing="ij",
         )
-        parts.append(torch.stack([x, y], dim=-1).flatten(0, 1))
+        parts.append(torch.stack([x, y], dim=-1).flatten(0, 1))  # (height * width, 2)
     return torch.cat(parts)
 
 
@@ -96,9 +96,9 @@ def sample_by_bag(value: Tensor, shapes: Shapes, locations: Tensor, weights: Ten
     width, height = level_sizes(shapes, value.device).unsqueeze(-1).unbind(1)  # (levels, 1) each
     x, y = locations[..., 0] * width - 0.5, locations[..., 1] * height - 0.5  # (B, queries, heads, levels, points)
     left, top = x.floor(), y.floor()
-    image = torch.arange(batch, dtype=torch.int32, device=value.device).view(-1, 1, 1, 1, 1) * positions
-    head = torch.arange(heads, dtype=torch.int32, device=value.device).view(-1, 1, 1)
-    start = image + level_starts(shapes, value.device).unsqueeze(-1)  # (B, 1, 1, levels, 1)
+    image = torch.arange(batch, dtype=torch.int32, device=value.device).view(-1, 1, 1, 1, 1)  # (B, 1, 1, 1, 1)
+    head = torch.arange(heads, dtype=torch.int32, device=value.device).view(-1, 1, 1)  # (heads, 1, 1)
+    start = image * positions + level_starts(shapes, value.device).unsqueeze(-1)  # (B, 1, 1, levels, 1)
     rows, shares = [], []
     for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
         column, row = left + right, top + down
@@ -107,11 +107,11 @@ def sample_by_bag(value: Tensor, shapes: Shapes, locations: Tensor, weights: Ten
         pixel = torch.minimum(row.clamp(min=0), height - 1) * width + torch.minimum(column.clamp(min=0), width - 1)
         rows.append((start + pixel.int()) * heads + head)
         shares.append(near * inside * weights)
-    total = F.embedding_bag(
-        torch.stack(rows, -1).view(batch * queries * heads, -1), value.reshape(-1, depth), mode="sum",
-        per_sample_weights=torch.stack(shares, -1).view(batch * queries * heads, -1),
-    )  # fmt: skip
-    return total.view(batch, queries, heads * depth)
+    bags = torch.stack(rows, -1).view(batch * queries * heads, -1)  # (B * queries * heads, levels * points * 4)
+    weights = torch.stack(shares, -1).view(batch * queries * heads, -1)  # (B * queries * heads, levels * points * 4)
+    table = value.reshape(-1, depth)  # (B * positions * heads, d)
+    total = F.embedding_bag(bags, table, mode="sum", per_sample_weights=weights)
+    return total.view(batch, queries, heads * depth)  # (B, queries, heads * d)
 
 
 def sample_by_grid(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
@@ -119,15 +119,16 @@ def sample_by_grid(value: Tensor, shapes: Shapes, locations: Tensor, weights: Te
     batch, _, heads, depth = value.shape
     queries = locations.shape[1]
     # Queries lie innermost: a sum over the last dimension, of four points, is slow on a GPU.
-    grids = (2 * locations - 1).permute(3, 0, 2, 4, 1, 5).flatten(1, 2)  # levels, B * heads, points, queries, 2
-    weights = weights.permute(3, 0, 2, 4, 1).flatten(1, 2)  # levels, B * heads, points, queries
+    grids = (2 * locations - 1).permute(3, 0, 2, 4, 1, 5).flatten(1, 2)  # (levels, B * heads, points, queries, 2)
+    weights = weights.permute(3, 0, 2, 4, 1).flatten(1, 2)  # (levels, B * heads, points, queries)
     total = value.new_zeros(batch * heads, depth, queries)
     levels = torch.split(value, [height * width for height, width in shapes], dim=1)
     for level, (height, width) in enumerate(shapes):
-        image = levels[level].permute(0, 2, 3, 1).reshape(batch * heads, depth, height, width)
+        image = levels[level].permute(0, 2, 3, 1)  # (B, heads, d, height * width)
+        image = image.reshape(batch * heads, depth, height, width)  # (B * heads, d, height, width)
         sampled = F.grid_sample(image, grids[level], mode="bilinear", padding_mode="zeros", align_corners=False)
         total = total + (sampled * weights[level].unsqueeze(1)).sum(-2)
-    return total.view(batch, heads * depth, queries).transpose(1, 2)
+    return total.view(batch, heads * depth, queries).transpose(1, 2)  # (B, queries, heads * d)
 
 
 class DeformableAttention(nn.Module):
@@ -153,15 +154,17 @@ class DeformableAttention(nn.Module):
         distance = torch.arange(1, self.points + 1, dtype=torch.float32)
         offsets = direction[:, None, None, :] * distance[None, None, :, None]
         with torch.no_grad():
-            self.sampling_offsets.bias.copy_(offsets.expand(-1, LEVELS, -1, -1).flatten())
+            offsets = offsets.expand(-1, LEVELS, -1, -1).flatten()  # (heads * levels * points * 2,)
+            self.sampling_offsets.bias.copy_(offsets)
 
     def forward(self, query: Tensor, features: Tensor, shapes: tuple[tuple[int, int], ...]) -> Tensor:
         """Query and features (B, positions, dim) to (B, positions, dim)."""
         batch, positions, _ = query.shape
-        value = self.value_proj(features).view(batch, positions, self.heads, -1)
+        value = self.value_proj(features).view(batch, positions, self.heads, -1)  # (B, N, heads, d)
         split = (batch, positions, self.heads, LEVELS, self.points)
-        offsets = self.sampling_offsets(query).view(*split, 2).float()
-        weights = self.attention_weights(query).view(batch, positions, self.heads, -1).float().softmax(-1).view(split)
+        offsets = self.sampling_offsets(query).view(*split, 2).float()  # (B, N, heads, levels, points, 2)
+        weights = self.attention_weights(query).view(batch, positions, self.heads, -1)  # (B, N, heads, levels * points)
+        weights = weights.float().softmax(-1).view(split)  # (B, N, heads, levels, points)
         centres = pixel_centres(shapes, query.device)[None, :, None, None, None]
         locations = centres + offsets / level_sizes(shapes, query.device)[:, None]
         sampled = sample_levels(value.float(), shapes, locations, weights)
@@ -211,15 +214,15 @@ class PixelDecoder(nn.Module):
         fine, *rest = features
         maps = [project(level) for project, level in zip(self.input_proj, reversed(rest), strict=True)]
         shapes = tuple((m.shape[2], m.shape[3]) for m in maps)
-        x = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
-        codes = [
-            sine_positions(*shape, x.shape[2], x.device).flatten(2).transpose(1, 2).to(x.dtype) for shape in shapes
-        ]
+        x = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)  # (B, N, D), N positions of all levels
+        codes = [sine_positions(*shape, x.shape[2], x.device) for shape in shapes]
+        codes = [code.flatten(2).transpose(1, 2).to(x.dtype) for code in codes]  # (1, h * w, D) a level
         positions = torch.cat([code + embed for code, embed in zip(codes, self.level_embed, strict=True)], dim=1)
         for layer in self.layers:
             x = layer(x, positions, shapes)
-        parts = torch.split(x.transpose(1, 2), [height * width for height, width in shapes], dim=2)
-        memories = [part.unflatten(2, shape) for part, shape in zip(parts, shapes, strict=True)]
+        sizes = [height * width for height, width in shapes]
+        parts = torch.split(x.transpose(1, 2), sizes, dim=2)  # (B, D, h * w) a level
+        memories = [part.unflatten(2, shape) for part, shape in zip(parts, shapes, strict=True)]  # (B, D, h, w) a level
         finest = F.interpolate(memories[-1].float(), size=fine.shape[-2:], mode="bilinear", align_corners=False)
         merged = self.output(self.lateral(fine) + finest.to(fine.dtype))
         return self.mask_features(merged), memories

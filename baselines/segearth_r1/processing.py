@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from baselines.common.processing import Processor
-from baselines.common.prompt import Prompt, Task
+from baselines.common.prompt import Task, TokenPrompt
 from baselines.segearth_r1.prompt import write_prompt
 
 
 class SegEarthR1Processor(Processor):
     """Writes the published prompt, whose question ends in `[SEG]`."""
 
-    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> Prompt:
+    def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
         return write_prompt(self.tokenizer, question, self.visual_tokens, self.token_ids[0], task, answer, reply)

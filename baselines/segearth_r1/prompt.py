@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from baselines.common.prompt import IMAGE_ID, NO_TARGET_ANSWER, Piece, Prompt, Task, Tokenizer, join_pieces
+from baselines.common.prompt import IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, Tokenizer, TokenPrompt, join_pieces
 
 END = "<|endoftext|>"
 
@@ -33,7 +33,7 @@ def write_prompt(
     task: Task = "reasoning",
     answer: str | None = None,
     reply: bool = False,
-) -> Prompt:
+) -> TokenPrompt:
     """The prompt of one question.
 
     Args:

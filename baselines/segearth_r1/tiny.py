@@ -8,24 +8,50 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from baselines.common.languages import Size, text_config
+from baselines.common.languages import Size, byte_tokenizer, text_config
 from baselines.common.processing import add_tokens
-from baselines.common.tokenizers import byte_tokenizer
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.processing import SegEarthR1Processor
 
 PARTS: dict[Size, dict[str, Any]] = {
-    "mini": {"vision_dim": 16, "vision_depths": (1, 1, 2, 1), "vision_heads": (1, 2, 4, 8), "description_dim": 64,
-             "description_heads": 2, "decoder_dim": 64, "pixel_decoder_layers": 2, "pixel_decoder_ffn": 128,
-             "mask_decoder_layers": 3, "mask_decoder_ffn": 128},
-    "tiny": {"vision_dim": 32, "vision_depths": (2, 2, 4, 2), "vision_heads": (1, 2, 4, 8), "description_dim": 128,
-             "description_heads": 4, "decoder_dim": 96, "pixel_decoder_layers": 2, "pixel_decoder_ffn": 256,
-             "mask_decoder_layers": 3, "mask_decoder_ffn": 256},
-    "small": {"vision_dim": 48, "vision_depths": (2, 2, 6, 2), "vision_heads": (2, 4, 8, 16), "description_dim": 192,
-              "description_heads": 6, "decoder_dim": 128, "pixel_decoder_layers": 3, "pixel_decoder_ffn": 512,
-              "mask_decoder_layers": 6, "mask_decoder_ffn": 512},
-}  # fmt: skip
+    "mini": {
+        "vision_dim": 16,
+        "vision_depths": (1, 1, 2, 1),
+        "vision_heads": (1, 2, 4, 8),
+        "description_dim": 64,
+        "description_heads": 2,
+        "decoder_dim": 64,
+        "pixel_decoder_layers": 2,
+        "pixel_decoder_ffn": 128,
+        "mask_decoder_layers": 3,
+        "mask_decoder_ffn": 128,
+    },
+    "tiny": {
+        "vision_dim": 32,
+        "vision_depths": (2, 2, 4, 2),
+        "vision_heads": (1, 2, 4, 8),
+        "description_dim": 128,
+        "description_heads": 4,
+        "decoder_dim": 96,
+        "pixel_decoder_layers": 2,
+        "pixel_decoder_ffn": 256,
+        "mask_decoder_layers": 3,
+        "mask_decoder_ffn": 256,
+    },
+    "small": {
+        "vision_dim": 48,
+        "vision_depths": (2, 2, 6, 2),
+        "vision_heads": (2, 4, 8, 16),
+        "description_dim": 192,
+        "description_heads": 6,
+        "decoder_dim": 128,
+        "pixel_decoder_layers": 3,
+        "pixel_decoder_ffn": 512,
+        "mask_decoder_layers": 6,
+        "mask_decoder_ffn": 512,
+    },
+}
 """Image encoder and decoders. With the texts of `text_config`: 0.5, 6 and 14 million parameters."""
 _COMMON: dict[str, Any] = {"window_size": 8, "drop_path_rate": 0.1, "description_head_dim": 32, "decoder_heads": 4}
 
@@ -48,9 +74,11 @@ def tiny_config(
         **changes: of other settings of the configuration.
     """
     return SegEarthR1Config(
-        text_config=text_config(size, vocabulary), image_size=image_size, seg_token_id=seg_token_id,
+        text_config=text_config(size, vocabulary),
+        image_size=image_size,
+        seg_token_id=seg_token_id,
         **parts_of(size, **changes),
-    )  # fmt: skip
+    )
 
 
 def make_tiny(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.common.constants import cached_constant
+from baselines.common.devices import cached_constant
 from baselines.segearth_r1.configuration import SegEarthR1Config
 
 MLP_RATIO = 4
@@ -22,9 +22,9 @@ _BLOCKED = -100.0
 def relative_position_index(window: int, device: torch.device) -> Tensor:
     """Row of the bias table for every pair of positions in a window: (window^4,) int64."""
     row, column = torch.meshgrid(*[torch.arange(window, device=device)] * 2, indexing="ij")
-    position = torch.stack([row.flatten(), column.flatten()])
+    position = torch.stack([row.flatten(), column.flatten()])  # (2, window^2)
     difference = position[:, :, None] - position[:, None, :] + window - 1
-    return (difference[0] * (2 * window - 1) + difference[1]).flatten()
+    return (difference[0] * (2 * window - 1) + difference[1]).flatten()  # (window^4,)
 
 
 @cached_constant
@@ -36,7 +36,8 @@ def shift_mask(height: int, width: int, window: int, shift: int, device: torch.d
         return (position >= length - window).long() + (position >= length - shift).long()
 
     regions = region(height)[:, None] * 3 + region(width)[None, :]
-    regions = regions.view(height // window, window, width // window, window).transpose(1, 2).reshape(-1, window**2)
+    regions = regions.view(height // window, window, width // window, window)  # (rows, window, columns, window)
+    regions = regions.transpose(1, 2).reshape(-1, window**2)  # (windows, window^2)
     across = regions[:, None, :] != regions[:, :, None]
     return (across * _BLOCKED).unsqueeze(1)
 
@@ -44,15 +45,17 @@ def shift_mask(height: int, width: int, window: int, shift: int, device: torch.d
 def split_windows(x: Tensor, window: int) -> Tensor:
     """(B, H, W, C) to (B, windows, window^2, C); H and W are multiples of the window."""
     batch, height, width, channels = x.shape
-    x = x.view(batch, height // window, window, width // window, window, channels)
-    return x.transpose(2, 3).reshape(batch, -1, window**2, channels)
+    rows, columns = height // window, width // window
+    x = x.view(batch, rows, window, columns, window, channels)  # (B, rows, window, columns, window, C)
+    return x.transpose(2, 3).reshape(batch, -1, window**2, channels)  # (B, windows, window^2, C)
 
 
 def join_windows(x: Tensor, window: int, height: int, width: int) -> Tensor:
     """Undo `split_windows`."""
     batch, channels = x.shape[0], x.shape[-1]
-    x = x.view(batch, height // window, width // window, window, window, channels)
-    return x.transpose(2, 3).reshape(batch, height, width, channels)
+    rows, columns = height // window, width // window
+    x = x.view(batch, rows, columns, window, window, channels)  # (B, rows, columns, window, window, C)
+    return x.transpose(2, 3).reshape(batch, height, width, channels)  # (B, H, W, C)
 
 
 class WindowAttention(nn.Module):
@@ -69,18 +72,21 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(B, windows, positions, C) to the same; `mask` is (windows, 1, positions, positions) or None."""
         batch, windows, positions, channels = x.shape
-        q, k, v = self.qkv(x).view(batch, windows, positions, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
+        qkv = self.qkv(x).view(batch, windows, positions, 3, self.heads, -1)  # (B, windows, positions, 3, heads, d)
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # (B, windows, heads, positions, d) each
         index = relative_position_index(self.window, x.device)
-        bias = self.relative_position_bias_table[index].view(positions, positions, self.heads).permute(2, 0, 1)
+        bias = self.relative_position_bias_table[index].view(positions, positions, self.heads)
+        bias = bias.permute(2, 0, 1)  # (heads, positions, positions)
         if mask is None:
-            q, k, v = (t.flatten(0, 1) for t in (q, k, v))
+            q, k, v = (t.flatten(0, 1) for t in (q, k, v))  # (B * windows, heads, positions, d)
         else:  # windows count as heads, so that the mask is broadcast over the batch instead of copied
-            bias = (bias + mask.to(bias)).flatten(0, 1)
-            q, k, v = (t.flatten(1, 2) for t in (q, k, v))
+            bias = (bias + mask.to(bias)).flatten(0, 1)  # (windows * heads, positions, positions)
+            q, k, v = (t.flatten(1, 2) for t in (q, k, v))  # (B, windows * heads, positions, d)
         bias = bias.to(q.dtype).contiguous().unsqueeze(0)  # the fused CUDA kernels refuse a strided last dimension
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        out = out.view(batch, windows, self.heads, positions, -1).transpose(2, 3)
-        return self.proj(out.reshape(batch, windows, positions, channels))
+        out = out.view(batch, windows, self.heads, positions, -1)  # (B, windows, heads, positions, d)
+        out = out.transpose(2, 3).reshape(batch, windows, positions, channels)  # (B, windows, positions, C)
+        return self.proj(out)
 
 
 class Mlp(nn.Module):
@@ -156,7 +162,7 @@ class PatchEmbedding(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.norm(self.proj(pixel_values).permute(0, 2, 3, 1))
+        return self.norm(self.proj(pixel_values).permute(0, 2, 3, 1))  # (B, H/4, W/4, C)
 
 
 class SwinStage(nn.Module):
@@ -199,6 +205,6 @@ class SwinTransformer(nn.Module):
         norms = (self.norm0, self.norm1, self.norm2, self.norm3)
         for stage, norm in zip(self.layers, norms, strict=True):
             x = stage(x)
-            features.append(norm(x).permute(0, 3, 1, 2))
+            features.append(norm(x).permute(0, 3, 1, 2))  # (B, C, h, w)
             x = stage.downsample(x) if isinstance(stage.downsample, PatchMerging) else x
         return tuple(features)

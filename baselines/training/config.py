@@ -55,10 +55,10 @@ class LoraConfig(Part):
 
 
 class ModelConfig(Part):
-    """What is trained.
+    """The model to train.
 
     Attributes:
-        name: of the model; `python -m baselines train NAME` sets it.
+        name: name of the model; `python -m baselines train NAME` sets it.
         checkpoint: folder or Hub id to start from; None makes a new model.
         size: of a new model: `mini` for tests, `tiny` with a few million parameters, `small` with more.
         language_model: pretrained model around which a new one is made: folder, Hub id or GGUF file.
@@ -91,7 +91,7 @@ class ModelConfig(Part):
 
 
 class DataConfig(Part):
-    """What it is trained on.
+    """The training data.
 
     Attributes:
         config: of `load_dataset`.
@@ -114,7 +114,7 @@ class DataConfig(Part):
 
 
 class OptimConfig(Part):
-    """How it is trained.
+    """The optimizer and the training budget.
 
     Attributes:
         learning_rate, weight_decay, betas: of AdamW, the same for every parameter, but for `layer_decay`.
@@ -154,10 +154,10 @@ Shard = Literal["none", "gradients", "everything"]
 
 
 class TrainConfig(Part):
-    """A run.
+    """A training run.
 
     Attributes:
-        name: for the run card.
+        name: name of the run, shown in its card.
         seed: of new weights, data order, questions, points and stochastic depth.
         precision: of the forward pass.
         shard: over processes: `none` (each has all), `gradients` and moments (ZeRO-2), or `everything` (ZeRO-3).

@@ -14,8 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from baselines.common.cores import usable_cores
-from baselines.common.prefetch import prefetch
+from baselines.common.processes import prefetch, usable_cores
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Batch, Collate, Learner
 from baselines.training.order import Order, empty_rows, micro_batches
@@ -119,9 +118,13 @@ class StepDataset(TorchDataset[Passes]):
         if not workers:
             return prefetch(self.__getitem__, numbers)
         loader: DataLoader[Passes] = DataLoader(
-            self, batch_size=None, sampler=numbers, num_workers=workers, multiprocessing_context=_context(),
+            self,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=workers,
+            multiprocessing_context=_context(),
             pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
+        )
         return iter(loader)
 
 

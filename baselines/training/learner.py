@@ -1,28 +1,26 @@
-"""A model as the training loop sees it, and the models it knows. A new one is one entry here."""
+"""A model as the training loop sees it."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from baselines.common.languages import TextPart, Texts, make_text
+from baselines.common.modeling import ReasoningModel
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
-from baselines.common.states import ReasoningModel
-from earthreason.errors import EarthReasonError, UnknownNameError
+from baselines.registry import MODELS, check_learner, load_reference
+from baselines.training.config import ModelConfig, TrainConfig
+from earthreason.errors import EarthReasonError
 from earthreason.torch import Item
-
-if TYPE_CHECKING:
-    from baselines.training.config import ModelConfig, TrainConfig
 
 Batch = dict[str, Tensor]
 REPLAY_MULTIPLE = 64
@@ -112,7 +110,9 @@ def assemble(
     """
     if config.model.checkpoint is not None:
         return _from_checkpoint(config, predictor, config.model.checkpoint)
-    text = make_text(config.model, predictor.processor_class.tokens, fixed, texts)
+    settings = config.model
+    tokens = predictor.processor_class.tokens
+    text = make_text(settings.size, settings.tokenizer, settings.language_model, tokens, fixed, texts)
     model_config = configure(text)
     model = _new_model(predictor, model_config, config.seed)
     text.load_into(model)
@@ -150,7 +150,7 @@ def changes_of(settings: ModelConfig, made: PreTrainedConfig) -> dict[str, Any]:
         wanted["image_size"] = settings.image_size
     changes = {key: value for key, value in wanted.items() if value != getattr(made, key)}
     for key, value in changes.items():
-        if key not in LEARNERS[settings.name].adaptable or value is False:  # a head is added, never taken away
+        if key not in MODELS[settings.name].adaptable or value is False:  # a head is added, never taken away
             part = "" if key == "image_size" else "architecture."
             raise EarthReasonError(
                 f"model.{part}{key}={value}: {settings.checkpoint} was made with {getattr(made, key)}, which is "
@@ -159,57 +159,21 @@ def changes_of(settings: ModelConfig, made: PreTrainedConfig) -> dict[str, Any]:
     return changes
 
 
-@dataclass(frozen=True)
-class Trainable:
-    """A model that can be trained.
-
-    Attributes:
-        builder: "module:function" that takes configuration and texts.
-        options: keys of `model.architecture` that it has.
-        adaptable: of these and `image_size`, what may differ from the checkpoint that training starts from.
-    """
-
-    builder: str
-    options: frozenset[str]
-    adaptable: frozenset[str]
-
-
-_HEAD = frozenset({"no_target_head"})
-_DEPTH = frozenset({"drop_path_rate"})
-_SWIN = _HEAD | _DEPTH | {"connector_strides"}
-LEARNERS = {
-    "segearth_r1": Trainable("baselines.segearth_r1.learner:build", _SWIN | {"query", "d_projector"}, _HEAD | _DEPTH),
-    "lisa": Trainable("baselines.lisa.learner:build", _HEAD, _HEAD),
-    "pixellm": Trainable("baselines.pixellm.learner:build", _HEAD, _HEAD | {"image_size"}),
-    "psalm": Trainable("baselines.psalm.learner:build", _SWIN, _HEAD | _DEPTH),
-}
-
-
 def build_learner(config: TrainConfig, texts: Texts) -> Learner:
-    """The learner of `config.model.name`.
+    """Build the learner of the model that a configuration names.
 
     Raises:
-        UnknownNameError: no such model; names the nearest.
-        EarthReasonError: its weights cannot be loaded, or `model.architecture` names a part that it does not have, or
-            that differs from the checkpoint's and cannot be changed.
+        UnknownNameError: there is no such model; the message names the nearest.
+        EarthReasonError: the weights cannot be loaded, or `model.architecture` names a part that the model does not
+            have, or one that differs from the checkpoint and can no longer be changed.
     """
     name = config.model.name
     check_learner(name)
+    entry = MODELS[name]
     wanted = config.model.architecture.model_dump(exclude_none=True)
-    lacking = sorted(set(wanted) - LEARNERS[name].options)
+    lacking = sorted(set(wanted) - entry.architecture)
     if lacking:
-        has = ", ".join(sorted(LEARNERS[name].options))
+        has = ", ".join(sorted(entry.architecture))
         raise EarthReasonError(f"model.architecture.{lacking[0]}: {name} has no such part (it has: {has})")
-    module, _, function = LEARNERS[name].builder.partition(":")
-    learner: Learner = getattr(import_module(module), function)(config, texts)
+    learner: Learner = load_reference(str(entry.learner))(config, texts)
     return learner
-
-
-def check_learner(name: str) -> None:
-    """Refuse a name of no model that can be trained.
-
-    Raises:
-        UnknownNameError: names the nearest.
-    """
-    if name not in LEARNERS:
-        raise UnknownNameError("model", name, LEARNERS)

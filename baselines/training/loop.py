@@ -35,7 +35,7 @@ from baselines.training.records import Clock, MetricLog, read_metric, write_card
 from baselines.training.replay import Replay
 from baselines.training.sharding import exchange_gradients, shard_model
 from baselines.training.state import gather_state, gather_weights, restore_state
-from baselines.training.validation import Look, Validation
+from baselines.training.validation import Look, ModelValidation
 from earthreason.data.load import load_dataset
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
@@ -63,7 +63,7 @@ def train(config: TrainConfig, out: Path) -> Path:
     learner = build_learner(config, lambda: [text for key in ("questions", "answers") for t in rows[key] for text in t])
     check_texts(rows, config, learner.collate)
     data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
-    run = Run(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch))
+    run = TrainingRun(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch))
     step, waited = run.resume(), 0.0
     batches = data.iterate(step, run.pace.steps)
     while not run.pace.over(step):
@@ -109,16 +109,19 @@ def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
     AcceleratorState._reset_state()  # accelerate keeps the precision of an earlier run and refuses another
     kwargs = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
-        mixed_precision=config.precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[kwargs],
-        log_with=list(config.trackers) or None, project_dir=str(out),
-    )  # fmt: skip
+        mixed_precision=config.precision,
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[kwargs],
+        log_with=list(config.trackers) or None,
+        project_dir=str(out),
+    )
     if config.trackers:
         flat = {"name": config.name, "seed": config.seed, **config.optim.model_dump(exclude={"betas"})}
         accelerator.init_trackers(config.name, {key: value for key, value in flat.items() if value is not None})
     return accelerator
 
 
-class Run:
+class TrainingRun:
     """The state of a run and what happens to it after every step."""
 
     def __init__(self, config: TrainConfig, out: Path, learner: Learner, accelerator: Accelerator, pace: Pace) -> None:
@@ -132,7 +135,7 @@ class Run:
         self.prepared, self.wrapped = self._prepare()
         self.replay = self._replay() if config.model.replay else None
         looks = config.validate_every or config.validate_minutes or config.pictures_every
-        self.validation = Validation(config) if looks else None
+        self.validation = ModelValidation(config) if looks else None
         self.looked = 0.0
         self.calibrated: tuple[int, float | None] = (-1, None)  # last step scored, threshold chosen there
         # With fp16 the scaler itself leaves out steps whose scaled gradient is too large, and scales less.
@@ -299,11 +302,10 @@ class Run:
                 predictor = self.learner.predictor(kept)
                 if scores:
                     found = self._calibrate(predictor, self.validation)
-                    self.log.write(done, {
-                        **{f"validation_{name}": value for name, value in found.scores.items()},
-                        "validation_no_target_threshold": found.threshold,
-                        "minutes": self.clock.facts()["seconds"] / 60,
-                    })  # fmt: skip
+                    metrics = {f"validation_{name}": value for name, value in found.scores.items()}
+                    metrics["validation_no_target_threshold"] = found.threshold
+                    metrics["minutes"] = self.clock.facts()["seconds"] / 60
+                    self.log.write(done, metrics)
                     self.calibrated = done, found.threshold
                     if (found.scores["gIoU"] or 0.0) > self.best:
                         self.best = found.scores["gIoU"] or 0.0
@@ -315,7 +317,7 @@ class Run:
         self.model.train()
 
     @staticmethod
-    def _calibrate(predictor: MaskPredictor[Any], validation: Validation) -> Look:
+    def _calibrate(predictor: MaskPredictor[Any], validation: ModelValidation) -> Look:
         """Score a model, and give it the no-target threshold that suits it."""
         found = validation.look(predictor)
         if found.threshold is not None:
@@ -328,7 +330,7 @@ class Run:
             return {}
         before = getattr(kept.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         try:
-            validation = self.validation or Validation(self.config)
+            validation = self.validation or ModelValidation(self.config)
         except (EarthReasonError, ValueError) as error:  # `datasets` raises ValueError for a split that is not there
             logger.warning("no validation split, so the no-target threshold stays %.4g: %s", before, error)
             return {}

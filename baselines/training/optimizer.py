@@ -84,9 +84,12 @@ def add_adapters(model: PreTrainedModel, settings: LoraConfig, tokens: Sequence[
     """
     language = cast(PreTrainedModel, model.language_model)
     config = peft.LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout,
-        target_modules=list(settings.targets), trainable_token_indices=list(tokens) or None,
-    )  # fmt: skip
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.targets),
+        trainable_token_indices=list(tokens) or None,
+    )
     try:
         model.language_model = peft.get_peft_model(language, config)
     except ValueError:

@@ -95,18 +95,26 @@ def write_card(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     ).stdout.strip()
     cuda, spent = accelerator.device.type == "cuda", clock.facts()
-    write_json(out / "run.json", {
-        "name": config.name, "steps": steps, "processes": accelerator.num_processes,
-        "seconds": round(spent["seconds"], 1), "gpu_hours": round(spent["gpu_hours"], 4),
+    card: dict[str, Any] = {
+        "name": config.name,
+        "steps": steps,
+        "processes": accelerator.num_processes,
+        "seconds": round(spent["seconds"], 1),
+        "gpu_hours": round(spent["gpu_hours"], 4),
         "device": torch.cuda.get_device_name(accelerator.device) if cuda else platform.processor() or "cpu",
         "cpus": os.cpu_count(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "commit": commit or None, "earthreason": __version__, "python": platform.python_version(),
+        "commit": commit or None,
+        "earthreason": __version__,
+        "python": platform.python_version(),
         **({"calibration": dict(calibration)} if calibration else {}),
-        "torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
         "config": config.model_dump(mode="json"),
-    })  # fmt: skip
+    }
+    write_json(out / "run.json", card)
 
 
 def save_offender(out: Path, step: int, passes: Passes, rank: int) -> Path:

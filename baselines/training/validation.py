@@ -40,7 +40,7 @@ class Look:
     threshold: float | None
 
 
-class Validation:
+class ModelValidation:
     """Some samples of the validation split."""
 
     def __init__(self, config: TrainConfig) -> None:
@@ -91,10 +91,11 @@ class Validation:
         table = evaluate(predictions, references_of(rows, "shown"), resamples=0).per_sample
         iou = table.set_index("sample_id")["iou"]
         masks = [None if p.segmentation is None else decode_rle(p.segmentation) for p in predictions]
-        save_grid(path, [
+        rows_of_grid = [
             (sample, [Answer(name, mask, float(iou[sample.sample_id]))])
             for sample, mask in zip(samples, masks, strict=True)
-        ])  # fmt: skip
+        ]
+        save_grid(path, rows_of_grid)
 
 
 def spread(rows: Dataset, count: int) -> Dataset:

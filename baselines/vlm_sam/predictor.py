@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
-from baselines.common.devices import find_device
-from baselines.common.dtypes import DTYPES
-from baselines.common.registry import PredictorOptions
+from baselines.common.devices import DTYPES, find_device
+from baselines.registry import PredictorOptions
 from baselines.vlm_sam.grounding import SCALE, Grounding, ask_where
 from earthreason.errors import EarthReasonError
 from earthreason.questions.client import ClientConfig

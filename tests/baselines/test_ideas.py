@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from baselines.cli import app
 from baselines.common.prompt import IGNORE, NO_TARGET_ANSWER
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from baselines.training.config import ArchitectureConfig, TrainConfig
 from baselines.training.learner import build_learner
 from baselines.training.loop import train
@@ -29,15 +29,30 @@ attention, whose weights start at zero."""
 
 
 def config_of(name, **changes):
-    return TrainConfig.model_validate({
-        "log_every": 1, "save_every": 0,
-        "model": {"name": name, "size": "mini", "freeze_vision": False, "tokenizer": "learned",
-                  "architecture": {"no_target_head": True}},
-        "data": {"config": "sample", "train": "train[:8]", "validation": "train[:8]"},
-        "optim": {"learning_rate": 2e-3, "global_batch": 8, "micro_batch": 8, "steps": 2, "clip": 1.0,
-                  "warmup_share": 0.1, **changes.pop("optim", {})},
-        **changes,
-    })  # fmt: skip
+    return TrainConfig.model_validate(
+        {
+            "log_every": 1,
+            "save_every": 0,
+            "model": {
+                "name": name,
+                "size": "mini",
+                "freeze_vision": False,
+                "tokenizer": "learned",
+                "architecture": {"no_target_head": True},
+            },
+            "data": {"config": "sample", "train": "train[:8]", "validation": "train[:8]"},
+            "optim": {
+                "learning_rate": 2e-3,
+                "global_batch": 8,
+                "micro_batch": 8,
+                "steps": 2,
+                "clip": 1.0,
+                "warmup_share": 0.1,
+                **changes.pop("optim", {}),
+            },
+            **changes,
+        }
+    )
 
 
 def learner_of(name):

@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
+from baselines.common.languages import byte_tokenizer
 from baselines.common.processing import add_tokens
-from baselines.common.tokenizers import byte_tokenizer
 from baselines.lisa import conversion as lisa_conversion
-from baselines.lisa.learner import LisaPredictor
 from baselines.lisa.learner import new_config as new_lisa
+from baselines.lisa.predictor import LisaPredictor
 from baselines.pixellm import conversion as pixellm_conversion
-from baselines.pixellm.learner import PixelLMPredictor
 from baselines.pixellm.learner import new_config as new_pixellm
+from baselines.pixellm.predictor import PixelLMPredictor
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
 
@@ -25,8 +25,14 @@ def text_parts(folder, tokens):
     """LLaMA and tokenizer as transformers saves them, and their tensors."""
     tokenizer = byte_tokenizer()
     ids = add_tokens(tokenizer, tokens)
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=H, intermediate_size=TEXT_FFN, num_hidden_layers=2,
-                         num_attention_heads=4, max_position_embeddings=1024)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=H,
+        intermediate_size=TEXT_FFN,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=1024,
+    )
     torch.manual_seed(0)
     model = LlamaForCausalLM(config)
     config.save_pretrained(folder)
@@ -78,10 +84,11 @@ def prompt_encoder(prefix, width):
     """With the parts that neither model uses."""
     return {
         f"{prefix}.pe_layer.positional_encoding_gaussian_matrix": (2, width // 2),
-        f"{prefix}.no_mask_embed.weight": (1, width), f"{prefix}.not_a_point_embed.weight": (1, width),
+        f"{prefix}.no_mask_embed.weight": (1, width),
+        f"{prefix}.not_a_point_embed.weight": (1, width),
         **{f"{prefix}.point_embeddings.{n}.weight": (1, width) for n in range(4)},
         f"{prefix}.mask_downscaling.0.weight": (4, 1, 2, 2),
-    }  # fmt: skip
+    }
 
 
 def tensors(shapes, seed=1):
@@ -102,11 +109,14 @@ def write_lisa(folder, clip_folder):
         f"{sam}.image_encoder.patch_embed.proj.bias": (width,),
         f"{sam}.image_encoder.neck.0.weight": (out, width, 1, 1),
         f"{sam}.image_encoder.neck.2.weight": (out, out, 3, 3),
-        **spelled(f"{sam}.image_encoder.neck.1", norm(out)), **spelled(f"{sam}.image_encoder.neck.3", norm(out)),
+        **spelled(f"{sam}.image_encoder.neck.1", norm(out)),
+        **spelled(f"{sam}.image_encoder.neck.3", norm(out)),
         **spelled("model.mm_projector", linear(H, clip.hidden_size)),
-        **spelled("model.text_hidden_fcs.0.0", linear(H, H)), **spelled("model.text_hidden_fcs.0.2", linear(out, H)),
+        **spelled("model.text_hidden_fcs.0.0", linear(H, H)),
+        **spelled("model.text_hidden_fcs.0.2", linear(out, H)),
         **prompt_encoder(f"{sam}.prompt_encoder", out),
-        f"{sam}.mask_decoder.iou_token.weight": (1, out), f"{sam}.mask_decoder.mask_tokens.weight": (4, out),
+        f"{sam}.mask_decoder.iou_token.weight": (1, out),
+        f"{sam}.mask_decoder.mask_tokens.weight": (4, out),
         f"{sam}.mask_decoder.output_upscaling.0.weight": (out, out // 4, 2, 2),
         f"{sam}.mask_decoder.output_upscaling.0.bias": (out // 4,),
         **spelled(f"{sam}.mask_decoder.output_upscaling.1", norm(out // 4)),
@@ -114,7 +124,7 @@ def write_lisa(folder, clip_folder):
         f"{sam}.mask_decoder.output_upscaling.3.bias": (out // 8,),
         **two_way(f"{sam}.mask_decoder.transformer", out, 2 * out),
         **mlp(f"{sam}.mask_decoder.iou_prediction_head", out, out, out, 4),
-    }  # fmt: skip
+    }
     for n in range(4):
         shapes |= mlp(f"{sam}.mask_decoder.output_hypernetworks_mlps.{n}", out, out, out, out // 8)
     for n in range(2):
@@ -139,24 +149,31 @@ def write_pixellm(folder, clip_folder):
     CLIPVisionModel(clip).save_pretrained(clip_folder)
     decoder = "model.mask_decoder"
     shapes = {
-        **{k: v for p in ("mm_projector", "out_mm_projector") for k, v in (
-            spelled(f"model.{p}.0", linear(between, clip.hidden_size)) | spelled(f"model.{p}.2", linear(H, between))
-        ).items()},
-        "model.image_feature_neck.0.weight": (out, H, 1, 1), "model.image_feature_neck.2.weight": (out, out, 3, 3),
-        **spelled("model.image_feature_neck.1", norm(out)), **spelled("model.image_feature_neck.3", norm(out)),
-        **spelled("model.text_hidden_fcs.0.0", linear(H, H)), **spelled("model.text_hidden_fcs.0.2", linear(out, H)),
+        **spelled("model.mm_projector.0", linear(between, clip.hidden_size)),
+        **spelled("model.mm_projector.2", linear(H, between)),
+        **spelled("model.out_mm_projector.0", linear(between, clip.hidden_size)),
+        **spelled("model.out_mm_projector.2", linear(H, between)),
+        "model.image_feature_neck.0.weight": (out, H, 1, 1),
+        "model.image_feature_neck.2.weight": (out, out, 3, 3),
+        **spelled("model.image_feature_neck.1", norm(out)),
+        **spelled("model.image_feature_neck.3", norm(out)),
+        **spelled("model.text_hidden_fcs.0.0", linear(H, H)),
+        **spelled("model.text_hidden_fcs.0.2", linear(out, H)),
         **prompt_encoder("model.prompt_encoder", out),
-        f"{decoder}.iou_token.weight": (1, out), f"{decoder}.mask_tokens.weight": (4, out),
+        f"{decoder}.iou_token.weight": (1, out),
+        f"{decoder}.mask_tokens.weight": (4, out),
         f"{decoder}.level_embed.weight": (2, out),
         f"{decoder}.pe1.positional_encoding_gaussian_matrix": (2, out // 2),
         f"{decoder}.output_upscaling.0.weight": (out, out // 8, 2, 2),
         f"{decoder}.output_upscaling.0.bias": (out // 8,),
         **spelled(f"{decoder}.output_upscaling.1", norm(out // 8)),
-        f"{decoder}.upsample_2x.0.weight": (out, out, 2, 2), f"{decoder}.upsample_2x.0.bias": (out,),
+        f"{decoder}.upsample_2x.0.weight": (out, out, 2, 2),
+        f"{decoder}.upsample_2x.0.bias": (out,),
         **spelled(f"{decoder}.upsample_2x.1", norm(out)),
-        **two_way(f"{decoder}.transformer.0", out, 2 * out), **two_way(f"{decoder}.transformer.1", out, 2 * out),
+        **two_way(f"{decoder}.transformer.0", out, 2 * out),
+        **two_way(f"{decoder}.transformer.1", out, 2 * out),
         **mlp(f"{decoder}.iou_prediction_head", out, out, out, 4),
-    }  # fmt: skip
+    }
     for n in range(4):
         shapes |= mlp(f"{decoder}.output_hypernetworks_mlps.{n}", out, out, out, out // 8)
     made = {**text, **tensors(shapes)}
@@ -168,25 +185,27 @@ KINDS = {
     "lisa": (write_lisa, lisa_conversion, LisaPredictor),
     "pixellm": (write_pixellm, pixellm_conversion, PixelLMPredictor),
 }
+SAM = "model.visual_model"
 PLACES = {
     "lisa": {
-        "model.visual_model.image_encoder.blocks.1.norm2.weight": "vision_tower.sam.layers.1.layer_norm2.weight",
-        "model.visual_model.image_encoder.neck.3.bias": "vision_tower.sam.neck.layer_norm2.bias",
-        "model.visual_model.mask_decoder.output_hypernetworks_mlps.2.layers.2.weight":
-            "mask_decoder.output_hypernetworks_mlps.2.proj_out.weight",
-        "model.visual_model.mask_decoder.transformer.layers.0.norm4.bias":
-            "mask_decoder.transformer.layers.0.layer_norm4.bias",
+        f"{SAM}.image_encoder.blocks.1.norm2.weight": "vision_tower.sam.layers.1.layer_norm2.weight",
+        f"{SAM}.image_encoder.neck.3.bias": "vision_tower.sam.neck.layer_norm2.bias",
+        f"{SAM}.mask_decoder.output_hypernetworks_mlps.2.layers.2.weight": (
+            "mask_decoder.output_hypernetworks_mlps.2.proj_out.weight"
+        ),
+        f"{SAM}.mask_decoder.transformer.layers.0.norm4.bias": "mask_decoder.transformer.layers.0.layer_norm4.bias",
         "model.text_hidden_fcs.0.2.weight": "query.2.weight",
         "model.layers.1.mlp.up_proj.weight": "language_model.layers.1.mlp.up_proj.weight",
     },
     "pixellm": {
-        "model.mask_decoder.transformer.1.layers.1.mlp.lin1.weight":
-            "pixel_decoder.transformers.1.layers.1.mlp.lin1.weight",
+        "model.mask_decoder.transformer.1.layers.1.mlp.lin1.weight": (
+            "pixel_decoder.transformers.1.layers.1.mlp.lin1.weight"
+        ),
         "model.mask_decoder.output_hypernetworks_mlps.0.layers.1.weight": "pixel_decoder.hypernetwork.layers.0.weight",
         "model.mask_decoder.pe1.positional_encoding_gaussian_matrix": "pixel_decoder.positions.1.matrix",
         "model.out_mm_projector.2.bias": "mask_projector.2.bias",
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

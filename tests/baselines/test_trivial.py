@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baselines.common.registry import MODELS, PredictorOptions, build_predictor
+from baselines.registry import MODELS, PredictorOptions, build_predictor
 from baselines.trivial.constant import BestConstant
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import generate_scene
@@ -14,7 +14,7 @@ SAMPLES = [generate_scene(3, "train", index, (128, 160)) for index in range(4)]
 OPTIONS = PredictorOptions(train_samples=lambda: iter(SAMPLES))
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "trivial" in model.builder])
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "trivial" in model.predictor])
 def test_every_registered_model_predicts_masks_of_the_image_size(name):
     predictor = build_predictor(name, OPTIONS)
     assert isinstance(predictor, Predictor)

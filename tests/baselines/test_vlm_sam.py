@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import ValidationError
 from transformers import SamConfig, SamImageProcessorPil, SamModel, SamProcessor
 
-from baselines.common.registry import PredictorOptions, build_predictor
+from baselines.registry import PredictorOptions, build_predictor
 from baselines.vlm_sam.grounding import Grounding
 from earthreason.errors import EarthReasonError
 from earthreason.questions.client import strict_schema
@@ -28,16 +28,27 @@ def server(monkeypatch):
 def sam(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sam")
     config = SamConfig(
-        vision_config={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 32,
-                       "image_size": 128, "output_channels": 32, "num_pos_feats": 16, "window_size": 4,
-                       "global_attn_indexes": [1]},
+        vision_config={
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "mlp_dim": 32,
+            "image_size": 128,
+            "output_channels": 32,
+            "num_pos_feats": 16,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+        },
         prompt_encoder_config={"hidden_size": 32, "image_size": 128, "image_embedding_size": 8},
         mask_decoder_config={"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32},
-    )  # fmt: skip
+    )
     SamModel(config).save_pretrained(folder)
-    SamImageProcessorPil(size={"longest_edge": 128}, pad_size={"height": 128, "width": 128},
-                      mask_size={"longest_edge": 32}, mask_pad_size={"height": 32, "width": 32}
-                      ).save_pretrained(folder)  # fmt: skip
+    SamImageProcessorPil(
+        size={"longest_edge": 128},
+        pad_size={"height": 128, "width": 128},
+        mask_size={"longest_edge": 32},
+        mask_pad_size={"height": 32, "width": 32},
+    ).save_pretrained(folder)
     return folder
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
 from benchmarks.gpu.context import Context, read_context
 from benchmarks.gpu.steps.inference import count_flops, read_ceilings, size_of, speed_of
 from benchmarks.gpu.timing import median_ms, peak_mib, reset_peak, weights_mib

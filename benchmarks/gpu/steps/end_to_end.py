@@ -9,10 +9,10 @@ import time
 
 import torch
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
+from baselines.common.languages import learned_tokenizer
 from baselines.common.processing import add_tokens
 from baselines.common.run import predict_rows
-from baselines.common.tokenizers import learned_tokenizer
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.processing import SegEarthR1Processor
 from baselines.segearth_r1.prompt import fixed_texts

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.common.dtypes import DTYPES
+from baselines.common.devices import DTYPES
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from benchmarks.gpu.context import Context, read_context
 from benchmarks.gpu.steps.environment import CEILINGS

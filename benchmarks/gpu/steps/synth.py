@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from baselines.common.cores import usable_cores
+from baselines.common.processes import usable_cores
 from benchmarks.gpu.context import Context, read_context
 from benchmarks.gpu.plan import PLAN
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from baselines.common.prefetch import prefetch
+from baselines.common.processes import prefetch
 
 
 def test_order_is_kept_and_work_runs_ahead():

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.common.journal import Journal
-from baselines.common.registry import PredictorOptions
-from baselines.common.run import predict_split
+from baselines.common.run import Journal, predict_split
+from baselines.registry import PredictorOptions
 from baselines.segearth_r1.tiny import save_tiny
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
@@ -24,9 +23,13 @@ MASK = encode_mask(np.eye(5))
 
 def shell(*arguments):
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def test_what_was_written_is_not_asked_again_and_a_cut_line_is(tmp_path):
@@ -73,8 +76,8 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
 def test_a_tiny_checkpoint_predicts_the_sample_split_and_is_scored(tmp_path):
     folder = save_tiny(tmp_path / "tiny")
     out = tmp_path / "preds.json"
-    done = shell("-m", "baselines", "predict", "--model", "segearth_r1", "--checkpoint", str(folder), "--config",
-                 "sample", "--split", "test[:12]", "--out", str(out))  # fmt: skip
+    asked = ["--checkpoint", str(folder), "--config", "sample", "--split", "test[:12]", "--out", str(out)]
+    done = shell("-m", "baselines", "predict", "--model", "segearth_r1", *asked)
     assert done.returncode == 0, done.stderr
     scored = shell("-m", "earthreason", "eval", str(out), "--split", "test[:12]", "--json", "-")
     assert scored.returncode == 0, scored.stderr
@@ -95,8 +98,14 @@ def test_predictions_say_the_threshold_they_were_made_with(tmp_path):
 
 def test_an_unfinished_run_with_another_threshold_is_not_mixed_in(tmp_path):
     folder, out = save_tiny(tmp_path / "tiny"), tmp_path / "p.json"
-    info = {"model": "segearth_r1", "config": "sample", "split": "test[:2]", "questions": "first",
-            "checkpoint": str(folder), "no_target_threshold": 0.5}  # fmt: skip
+    info = {
+        "model": "segearth_r1",
+        "config": "sample",
+        "split": "test[:2]",
+        "questions": "first",
+        "checkpoint": str(folder),
+        "no_target_threshold": 0.5,
+    }
     Journal(out, info).write([Prediction("a", None)])
     options = PredictorOptions(str(folder), no_target_threshold=0.25)
     with pytest.raises(EarthReasonError, match="no_target_threshold"):
@@ -110,8 +119,8 @@ def test_models_without_a_threshold_say_none(tmp_path):
 
 def test_two_processes_give_the_predictions_of_one(tmp_path):
     folder = save_tiny(tmp_path / "tiny")
-    common = ["-m", "baselines", "predict", "--model", "segearth_r1", "--checkpoint", str(folder), "--config", "sample",
-              "--split", "test[:5]", "--questions", "all", "--out"]  # fmt: skip
+    asked = ["--checkpoint", str(folder), "--config", "sample", "--split", "test[:5]", "--questions", "all", "--out"]
+    common = ["-m", "baselines", "predict", "--model", "segearth_r1", *asked]
     assert shell(*common, str(tmp_path / "one.json")).returncode == 0
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = shell(*launch, *common, str(tmp_path / "two.json"))
@@ -122,8 +131,9 @@ def test_two_processes_give_the_predictions_of_one(tmp_path):
 
 
 def test_a_model_that_cannot_be_built_leaves_nothing_behind(tmp_path):
-    done = shell("-m", "baselines", "predict", "--model", "segearth_r1", "--config", "sample", "--out",
-                 str(tmp_path / "p.json"))  # fmt: skip
+    done = shell(
+        "-m", "baselines", "predict", "--model", "segearth_r1", "--config", "sample", "--out", str(tmp_path / "p.json")
+    )
     assert done.returncode == 2
     assert "needs --checkpoint" in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -131,8 +141,11 @@ def test_a_model_that_cannot_be_built_leaves_nothing_behind(tmp_path):
 
 def test_segment_and_convert_explain_themselves(tmp_path):
     nowhere = str(tmp_path / "nowhere")
-    for words in (["segment", "none.png", "where?", "--out", "o.png", "--checkpoint", nowhere],
-                  ["convert", "lisa", "a", "b"], ["convert", "segearth_r1", nowhere, nowhere]):  # fmt: skip
+    for words in (
+        ["segment", "none.png", "where?", "--out", "o.png", "--checkpoint", nowhere],
+        ["convert", "lisa", "a", "b"],
+        ["convert", "segearth_r1", nowhere, nowhere],
+    ):
         done = shell("-m", "baselines", *words)
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error:")

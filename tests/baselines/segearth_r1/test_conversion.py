@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import LlamaForCausalLM, PhiConfig
 
-from baselines.common.pickles import read_arrays
+from baselines.common.conversion import read_arrays
+from baselines.common.languages import byte_tokenizer
 from baselines.common.processing import add_tokens
-from baselines.common.tokenizers import byte_tokenizer
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.conversion import (
     UNUSED,
@@ -31,22 +31,28 @@ FULL = SHARED / "goldens" / "segearth_r1" / "state_dict_full.json"
 def published_name(ours):
     """The inverse of `our_name`, found by trying; every pattern of the table is used by some tensor."""
     pairs = [
-        ("vision_tower.", "model.vision_tower."), ("connector.", "model.mm_projector."),
-        ("language_model.", "model."), ("description.embedding_projector.", "origin_SEG_token_projector."),
-        ("description.text_projector.", "text_projector."), ("description.image_projector.", "local_project."),
+        ("vision_tower.", "model.vision_tower."),
+        ("connector.", "model.mm_projector."),
+        ("language_model.", "model."),
+        ("description.embedding_projector.", "origin_SEG_token_projector."),
+        ("description.text_projector.", "text_projector."),
+        ("description.image_projector.", "local_project."),
         ("description.fusion.", "SEG_token_projector."),
         ("description.d_projector.norm_image.", "d_layers.layers.0.0.norm_media."),
         ("description.d_projector.norm_latent.", "d_layers.layers.0.0.norm_latents."),
         ("description.d_projector.feed_forward.", "d_layers.layers.0.1."),
-        ("description.d_projector.norm.", "d_layers.norm."), ("description.d_projector.", "d_layers.layers.0.0."),
+        ("description.d_projector.norm.", "d_layers.norm."),
+        ("description.d_projector.", "d_layers.layers.0.0."),
         ("pixel_decoder.level_embed", "pixel_decoder.transformer.level_embed"),
         ("pixel_decoder.layers.", "pixel_decoder.transformer.encoder.layers."),
-        ("pixel_decoder.lateral.", "pixel_decoder.adapter_1."), ("pixel_decoder.output.", "pixel_decoder.layer_1."),
-        ("mask_decoder.norm.", "predictor.decoder_norm."), ("mask_decoder.level_embed", "predictor.level_embed.weight"),
+        ("pixel_decoder.lateral.", "pixel_decoder.adapter_1."),
+        ("pixel_decoder.output.", "pixel_decoder.layer_1."),
+        ("mask_decoder.norm.", "predictor.decoder_norm."),
+        ("mask_decoder.level_embed", "predictor.level_embed.weight"),
         ("mask_decoder.mask_embed.0.", "predictor.mask_embed.layers.0."),
         ("mask_decoder.mask_embed.2.", "predictor.mask_embed.layers.1."),
         ("mask_decoder.mask_embed.4.", "predictor.mask_embed.layers.2."),
-    ]  # fmt: skip
+    ]
     parts = ours.split(".")
     if ours.startswith("mask_decoder.layers."):
         number, module, rest = parts[2], parts[3], ".".join(parts[4:])
@@ -68,9 +74,13 @@ def phi_model(seed=0):
     torch.manual_seed(seed)
     config = tiny_config(259, 258)
     config.text_config = PhiConfig(
-        vocab_size=259, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=259,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
-    )  # fmt: skip
+    )
     return SegEarthR1Model(config).eval()
 
 
@@ -229,8 +239,12 @@ def test_training_starts_from_a_language_model_and_mask2former(tmp_path, monkeyp
     start_from_parts(tmp_path / "language", tmp_path / "mask2former.pkl", tmp_path / "start")
     model = SegEarthR1Predictor.from_pretrained(tmp_path / "start").model
     state, expected = model.state_dict(), donor.state_dict()
-    for name in ("vision_tower.layers.0.blocks.0.attn.qkv.weight", "pixel_decoder.lateral.0.weight",
-                 "pixel_decoder.output.1.weight", "mask_decoder.layers.2.cross_attention.in_proj_weight"):  # fmt: skip
+    for name in (
+        "vision_tower.layers.0.blocks.0.attn.qkv.weight",
+        "pixel_decoder.lateral.0.weight",
+        "pixel_decoder.output.1.weight",
+        "mask_decoder.layers.2.cross_attention.in_proj_weight",
+    ):
         assert torch.equal(state[name], expected[name]), name
     words = language.get_input_embeddings().weight
     assert torch.equal(state["language_model.embed_tokens.weight"][: len(words)], words)

@@ -42,17 +42,29 @@ def fill(name, shape, salt):
 def tiny_config(facts):
     swin, phi = facts["swin"], facts["phi"]
     text = PhiConfig(
-        vocab_size=phi["vocab_size"], hidden_size=phi["hidden_size"], intermediate_size=phi["intermediate_size"],
-        num_hidden_layers=phi["num_hidden_layers"], num_attention_heads=phi["num_attention_heads"],
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0,
-                         "partial_rotary_factor": phi["partial_rotary_factor"]},
-    )  # fmt: skip
+        vocab_size=phi["vocab_size"],
+        hidden_size=phi["hidden_size"],
+        intermediate_size=phi["intermediate_size"],
+        num_hidden_layers=phi["num_hidden_layers"],
+        num_attention_heads=phi["num_attention_heads"],
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": phi["partial_rotary_factor"],
+        },
+    )
     return SegEarthR1Config(
-        text_config=text, image_size=facts["image_size"], vision_dim=swin["embed_dim"], vision_depths=swin["depths"],
-        vision_heads=swin["num_heads"], window_size=swin["window_size"], decoder_dim=facts["mask_dim"],
+        text_config=text,
+        image_size=facts["image_size"],
+        vision_dim=swin["embed_dim"],
+        vision_depths=swin["depths"],
+        vision_heads=swin["num_heads"],
+        window_size=swin["window_size"],
+        decoder_dim=facts["mask_dim"],
         pixel_decoder_layers=facts["pixel_decoder_encoder_layers"],
-        mask_decoder_layers=facts["transformer_decoder_layers"], seg_token_id=0,
-    )  # fmt: skip
+        mask_decoder_layers=facts["transformer_decoder_layers"],
+        seg_token_id=0,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +100,11 @@ def batch_of(facts, arrays, visual_tokens, reply=True):
                 if not reply:
                     break
             else:
-                filled = {special["image"]: [IMAGE_ID] * visual_tokens, special["seg"]: [],
-                          special["answer"]: arrays[f"answer_{row}"].tolist()}  # fmt: skip
+                filled = {
+                    special["image"]: [IMAGE_ID] * visual_tokens,
+                    special["seg"]: [],
+                    special["answer"]: arrays[f"answer_{row}"].tolist(),
+                }
                 pieces.append(Piece(filled.get(token, [token])))
         prompts.append(join_pieces(pieces))
     length = max(len(prompt) for prompt in prompts)

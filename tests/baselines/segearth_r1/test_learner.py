@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from baselines.common.tokenizers import byte_tokenizer, learned_tokenizer
+from baselines.common.languages import byte_tokenizer, learned_tokenizer
 from baselines.segearth_r1.learner import build
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.training.config import TrainConfig
@@ -103,8 +103,14 @@ def test_the_no_target_head_decides_and_gives_the_score(items):
 def language_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("language")
     tokenizer = byte_tokenizer()
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=48, intermediate_size=64, num_hidden_layers=2,
-                         num_attention_heads=4, max_position_embeddings=1024)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=1024,
+    )
     torch.manual_seed(3)
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from baselines.common.languages import byte_tokenizer
 from baselines.common.predictor import blend_window, tile_boxes
-from baselines.common.registry import PredictorOptions
-from baselines.common.tokenizers import byte_tokenizer
+from baselines.registry import PredictorOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.predictor import SegEarthR1Predictor

@@ -15,7 +15,7 @@ from baselines.training.config import TrainConfig
 from baselines.training.learner import build_learner
 from baselines.training.loop import train
 from baselines.training.records import read_metric
-from baselines.training.validation import Validation
+from baselines.training.validation import ModelValidation
 from earthreason.data.load import load_dataset
 
 
@@ -149,14 +149,28 @@ class Told:
 
 def config_of(validation="train[:3]", **changes):
     """The third sample of the training split is an empty target, the first two are not."""
-    return TrainConfig.model_validate({
-        "log_every": 1, "save_every": 0,
-        "model": {"size": "mini", "image_size": 128, "freeze_vision": False,
-                  "architecture": {"no_target_head": True}, **changes.pop("model", {})},
-        "data": {"config": "sample", "train": "train[:8]", "validation": validation},
-        "optim": {"learning_rate": 2e-3, "global_batch": 4, "micro_batch": 4, "steps": 2, **changes.pop("optim", {})},
-        **changes,
-    })  # fmt: skip
+    return TrainConfig.model_validate(
+        {
+            "log_every": 1,
+            "save_every": 0,
+            "model": {
+                "size": "mini",
+                "image_size": 128,
+                "freeze_vision": False,
+                "architecture": {"no_target_head": True},
+                **changes.pop("model", {}),
+            },
+            "data": {"config": "sample", "train": "train[:8]", "validation": validation},
+            "optim": {
+                "learning_rate": 2e-3,
+                "global_batch": 4,
+                "micro_batch": 4,
+                "steps": 2,
+                **changes.pop("optim", {}),
+            },
+            **changes,
+        }
+    )
 
 
 def head(is_there=True):
@@ -164,7 +178,7 @@ def head(is_there=True):
 
 
 def test_a_look_scores_with_the_threshold_it_chooses():
-    validation = Validation(config_of())
+    validation = ModelValidation(config_of())
     predictor = Told(head(), [0.6, 0.7, 0.9])  # at 0.5 both targets would be missed
     found = validation.look(predictor)
     assert found.threshold == predictor.no_target_threshold == pytest.approx(0.8)
@@ -176,7 +190,7 @@ def test_a_look_scores_with_the_threshold_it_chooses():
 def test_without_a_head_or_an_empty_target_the_threshold_stays(config, validation):
     predictor = Told(config, [0.6, 0.4, 0.9])
     predictor.no_target_threshold = 0.45
-    found = Validation(config_of(validation)).look(predictor)
+    found = ModelValidation(config_of(validation)).look(predictor)
     assert found.threshold is None
     assert predictor.no_target_threshold == 0.45
     assert found.scores["T-acc"] == 0.5
@@ -201,7 +215,7 @@ def test_the_final_model_is_calibrated_also_without_validation_on_the_way(tmp_pa
     assert card["no_target_threshold"] == threshold_in(tmp_path / "run" / "final") != NO_TARGET_THRESHOLD
     predictor = SegEarthR1Predictor.from_pretrained(tmp_path / "run" / "final")
     assert predictor.no_target_threshold == card["no_target_threshold"]
-    again = Validation(config_of()).look(predictor)
+    again = ModelValidation(config_of()).look(predictor)
     assert again.threshold == pytest.approx(card["no_target_threshold"], abs=1e-6)
 
 
@@ -216,9 +230,12 @@ def test_best_and_final_hold_the_threshold_that_was_logged(changes, tmp_path):
 
 @pytest.mark.parametrize(
     ("validation", "words"),
-    [("train[:2]", "no empty target in validation"), ("train[2:3]", "no target in validation"),
-     ("nowhere", "no validation split")],
-)  # fmt: skip
+    [
+        ("train[:2]", "no empty target in validation"),
+        ("train[2:3]", "no target in validation"),
+        ("nowhere", "no validation split"),
+    ],
+)
 def test_where_nothing_can_be_calibrated_on_the_threshold_stays_and_a_line_says_so(
     validation, words, tmp_path, monkeypatch, caplog
 ):
@@ -235,7 +252,7 @@ def test_a_model_without_a_head_does_no_validation_work(tmp_path, monkeypatch):
     def never(*_):
         raise AssertionError("the validation split was read")
 
-    monkeypatch.setattr("baselines.training.loop.Validation", never)
+    monkeypatch.setattr("baselines.training.loop.ModelValidation", never)
     train(config_of("nowhere", model={"architecture": {}}, optim={"steps": 1}), tmp_path / "run")
     assert "calibration" not in json.loads((tmp_path / "run" / "run.json").read_text())
     assert threshold_in(tmp_path / "run" / "final") == NO_TARGET_THRESHOLD

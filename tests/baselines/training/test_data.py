@@ -19,10 +19,13 @@ from earthreason.errors import EarthReasonError
 
 
 def config_of(**data):
-    return TrainConfig.model_validate({
-        "model": {"size": "mini"}, "optim": {"global_batch": 4, "micro_batch": 2},
-        "data": {"config": "sample", "question": "random", **data},
-    })  # fmt: skip
+    return TrainConfig.model_validate(
+        {
+            "model": {"size": "mini"},
+            "optim": {"global_batch": 4, "micro_batch": 2},
+            "data": {"config": "sample", "question": "random", **data},
+        }
+    )
 
 
 @pytest.fixture(scope="module")

@@ -89,9 +89,10 @@ train(TrainConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]))
 def test_twenty_steps_have_the_losses_of_the_cpu(gpu, config_of, fixed_points, tmp_path):
     steps = 20 if gpu == "cuda" else 3
     config = config_of(
-        optim={"steps": steps, "learning_rate": 1e-4, "micro_batch": 4}, save_every=0,
+        optim={"steps": steps, "learning_rate": 1e-4, "micro_batch": 4},
+        save_every=0,
         model={"size": "mini", "freeze_vision": False, "architecture": {"drop_path_rate": 0.0}},
-    )  # fmt: skip
+    )
     train(config, tmp_path / "device")
     assert json.loads((tmp_path / "device" / "run.json").read_text())["gpu_hours"] > 0 or gpu == "cpu"
     train_on_the_cpu(config, tmp_path / "cpu")
@@ -125,7 +126,7 @@ def test_a_step_never_waits_for_the_device(gpu, config_of, tmp_path, monkeypatch
     """The launches of a step are all queued before any of its values is read."""
     if gpu != "cuda":
         pytest.skip("a CPU has no queue to wait for")
-    waits, step = [], loop.Run.step
+    waits, step = [], loop.TrainingRun.step
 
     def watched(run, number, passes):
         if number < 3:
@@ -141,7 +142,7 @@ def test_a_step_never_waits_for_the_device(gpu, config_of, tmp_path, monkeypatch
             torch.cuda.set_sync_debug_mode("default")
             run.guard.check = check
 
-    monkeypatch.setattr(loop.Run, "step", watched)
+    monkeypatch.setattr(loop.TrainingRun, "step", watched)
     config = config_of(optim={"steps": 6, "micro_batch": 4}, save_every=0, log_every=100, workers=1)
     train(config, tmp_path / "run")
     assert not waits

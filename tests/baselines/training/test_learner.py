@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from baselines.registry import trainable_models
 from baselines.training.config import TrainConfig
-from baselines.training.learner import LEARNERS, build_learner
+from baselines.training.learner import build_learner
 from earthreason.errors import EarthReasonError
 
 
@@ -18,7 +19,7 @@ def save(folder, name="segearth_r1", **model):
     return str(folder)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", trainable_models())
 def test_a_no_target_head_is_added_and_all_else_stays(name, tmp_path):
     checkpoint = save(tmp_path, name)
     before = learner_of(name, checkpoint=checkpoint).model.state_dict()
@@ -64,8 +65,11 @@ def test_options_that_agree_and_defaults_change_nothing(tmp_path):
     checkpoint = save(tmp_path, image_size=128, architecture={"no_target_head": True, "drop_path_rate": 0.0})
     for image_size in (128, 256):  # 256 is the default
         learner = learner_of(
-            checkpoint=checkpoint, image_size=image_size, size="tiny", tokenizer="learned",
+            checkpoint=checkpoint,
+            image_size=image_size,
+            size="tiny",
+            tokenizer="learned",
             architecture={"no_target_head": True, "drop_path_rate": 0.0, "connector_strides": [2, 2]},
-        )  # fmt: skip
+        )
         assert learner.image_size == 128
         assert learner.model.presence is not None

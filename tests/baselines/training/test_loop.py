@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from baselines.segearth_r1 import modeling
+from baselines.common import modeling
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.tiny import save_tiny
 from baselines.training import loop
@@ -35,10 +35,12 @@ ROOT = Path(__file__).resolve().parents[3]
 def config_of(**changes):
     optim = {"learning_rate": 2e-3, "warmup_share": 0.1, "global_batch": 4, "micro_batch": 2, "steps": 6, "clip": 1.0}
     values = {
-        "log_every": 1, "save_every": 2, "model": {"size": "mini", "freeze_vision": False},
+        "log_every": 1,
+        "save_every": 2,
+        "model": {"size": "mini", "freeze_vision": False},
         "data": {"config": "sample", "train": "train[:12]", "validation": "train[:8]", "question": "random"},
         "optim": {**optim, **changes.pop("optim", {})},
-    }  # fmt: skip
+    }
     return TrainConfig.model_validate({**values, **changes})
 
 
@@ -71,8 +73,15 @@ def shell(config, out, *launch):
     if launch:  # several processes would each ask for a GPU of its own
         environment["CUDA_VISIBLE_DEVICES"] = ""
     run = ["-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
-    return subprocess.Popen([sys.executable, *launch, *run], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, *launch, *run],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def kill_after_a_checkpoint(config, out):
@@ -127,13 +136,27 @@ def test_two_processes_have_the_losses_of_one(uninterrupted, tmp_path):
 def test_every_option_goes_on_exactly_from_a_checkpoint(tmp_path):
     """Average, adapters, rates by depth, turned images, more empty targets, worker processes: stop after 4, go on."""
     options = {
-        "optim": {"ema": 0.5, "layer_decay": 0.8, "steps": 6}, "workers": 1, "pictures_every": 6, "validate_every": 3,
-        "data": {"config": "sample", "train": "train[:12]", "validation": "train[:4]", "question": "random",
-                 "augment": "dihedral", "empty_share": 0.5},
-        "model": {"size": "mini", "freeze_vision": False, "lora": {"rank": 2}, "tokenizer": "learned",
-                  "architecture": {"no_target_head": True}},
+        "optim": {"ema": 0.5, "layer_decay": 0.8, "steps": 6},
+        "workers": 1,
+        "pictures_every": 6,
+        "validate_every": 3,
+        "data": {
+            "config": "sample",
+            "train": "train[:12]",
+            "validation": "train[:4]",
+            "question": "random",
+            "augment": "dihedral",
+            "empty_share": 0.5,
+        },
+        "model": {
+            "size": "mini",
+            "freeze_vision": False,
+            "lora": {"rank": 2},
+            "tokenizer": "learned",
+            "architecture": {"no_target_head": True},
+        },
         "trackers": ["tensorboard"],
-    }  # fmt: skip
+    }
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train(config_of(**options), whole)
     go_back_to_step_4(whole, parted)
@@ -194,8 +217,15 @@ def test_it_learns_eight_samples_by_heart(tmp_path):
 def test_the_papers_presets_take_a_step(preset, tmp_path):
     """All settings but the size of the model and the data are the preset's own, bfloat16 and checkpointing included."""
     start = save_tiny(tmp_path / "start")
-    changes = [f"model.checkpoint={start}", "data.config=sample", "data.data_dir=null", "data.train=train[:16]",
-               "optim.steps=1", "validation_samples=2", "workers=0"]  # fmt: skip
+    changes = [
+        f"model.checkpoint={start}",
+        "data.config=sample",
+        "data.data_dir=null",
+        "data.train=train[:16]",
+        "optim.steps=1",
+        "validation_samples=2",
+        "workers=0",
+    ]
     config = load_config(ROOT / "configs" / "segearth_r1" / f"{preset}.yaml", changes)
     assert (config.precision, config.optim.global_batch) == ("bf16", 16)
     train(config, tmp_path / "run")
@@ -218,7 +248,7 @@ def test_frozen_vision_stays_as_it_is(tmp_path):
 def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
     config = config_of(model={"size": "mini", "lora": {"rank": 2}})
     accelerator = loop.start_accelerator(config, tmp_path)
-    run = loop.Run(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
+    run = loop.TrainingRun(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
     embedding = run.model.get_input_embeddings()
     assert {tuple(p.shape) for p in embedding.parameters() if p.requires_grad} == {(1, 64)}
 
@@ -226,9 +256,9 @@ def test_adapters_come_with_the_embedding_of_the_added_token(tmp_path):
 def test_the_whole_copy_of_a_sharded_model_leaves_the_device_after_looking(tmp_path, monkeypatch):
     config = config_of()
     accelerator = loop.start_accelerator(config, tmp_path)
-    run = loop.Run(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
+    run = loop.TrainingRun(config, tmp_path, build_learner(config, list), accelerator, Pace(1, None, 0.0))
     run.plain, moves = copy.deepcopy(run.model), []
-    monkeypatch.setattr(loop.Run, "sharded", True)
+    monkeypatch.setattr(loop.TrainingRun, "sharded", True)
     monkeypatch.setattr(run.plain, "to", lambda device: moves.append(device) or run.plain)
     monkeypatch.setattr(run.plain, "cpu", lambda: moves.append("cpu"))
     monkeypatch.setattr(loop, "gather_weights", lambda model: model.state_dict())
@@ -298,15 +328,15 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weight
 def test_weights_stay_those_of_before_the_step_that_broke(fused, tmp_path, monkeypatch):
     calls = overflow_in_pass(3, monkeypatch)
     config = config_of(optim={"micro_batch": 4, "steps": 6, "fused": fused}, save_every=0)
-    runs, start = [], loop.Run.resume
-    monkeypatch.setattr(loop.Run, "resume", lambda run: runs.append(run) or start(run))
-    kept, step = [], loop.Run.step
+    runs, start = [], loop.TrainingRun.resume
+    monkeypatch.setattr(loop.TrainingRun, "resume", lambda run: runs.append(run) or start(run))
+    kept, step = [], loop.TrainingRun.step
 
     def remembering(run, number, passes):
         kept.append([parameter.clone() for parameter in run.model.parameters()])
         return step(run, number, passes)
 
-    monkeypatch.setattr(loop.Run, "step", remembering)
+    monkeypatch.setattr(loop.TrainingRun, "step", remembering)
     with pytest.raises(EarthReasonError, match="the gradient of step 2"):
         train(config, tmp_path / "run")
     assert len(calls) == (4 if fused else 3)  # with the flag on the device, one more step was on its way

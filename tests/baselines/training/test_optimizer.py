@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 import torch
 
+from baselines.registry import trainable_models
 from baselines.segearth_r1.tiny import make_tiny
 from baselines.training.config import LoraConfig, OptimConfig, TrainConfig
-from baselines.training.learner import LEARNERS, build_learner
+from baselines.training.learner import build_learner
 from baselines.training.optimizer import (
     add_adapters,
     average_of,
@@ -49,7 +50,7 @@ def test_the_rate_of_the_image_encoder_falls_towards_the_pixels(model):
     assert deepest == blocks + 3 + 1  # blocks, three downsamplings, then the norms; 0 is the patch embedding
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", trainable_models())
 def test_the_rate_falls_with_every_block_of_every_models_encoders(name):
     config = TrainConfig.model_validate({"model": {"name": name, "size": "mini", "freeze_vision": False}})
     model = build_learner(config, list).model
@@ -85,10 +86,12 @@ def batch_of(model, seed=0):
     side, ids = model.config.image_size, torch.randint(0, 250, (1, 12), generator=generator)
     ids[0, :4], ids[0, -1] = -200, model.config.seg_token_id
     return {
-        "pixel_values": torch.randint(0, 256, (1, 3, side, side), generator=generator).byte(), "input_ids": ids,
-        "attention_mask": torch.ones_like(ids), "question_mask": torch.arange(12)[None] > 5,
+        "pixel_values": torch.randint(0, 256, (1, 3, side, side), generator=generator).byte(),
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "question_mask": torch.arange(12)[None] > 5,
         "masks": torch.rand(1, side, side, generator=generator) > 0.5,
-    }  # fmt: skip
+    }
 
 
 def test_adapters_train_alone_and_merge_into_the_same_function(model):

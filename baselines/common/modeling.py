@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from baselines.common.constants import cached_constant
+from baselines.common.devices import cached_constant
+from baselines.common.losses import language_loss, presence_loss
 from baselines.common.prompt import IMAGE_ID
 
 
@@ -69,6 +70,40 @@ class ReasoningModel(PreTrainedModel):
         if pixel_values is None:
             raise ValueError("give pixel_values, or image from encode_image")
         return self.encode_image(pixel_values)
+
+    def score_presence(self, query: Tensor) -> Tensor | None:
+        """Logits (B,) of whether anything answers, from (B, D) or (B, 1, D); None without a no-target head."""
+        head: nn.Module | None = self.presence  # type: ignore[assignment]
+        return None if head is None else head(query).flatten()  # (B,)
+
+    def add_losses(
+        self,
+        losses: dict[str, Tensor],
+        masks: Tensor | None,
+        presence: Tensor | None,
+        states: Tensor | None = None,
+        labels: Tensor | None = None,
+        learned: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Add the losses of words and of presence to those of the mask, each where there is a target for it.
+
+        Args:
+            losses: losses of the mask by name; extended in place.
+            masks: (B, H, W) target masks, or None.
+            presence: (B,) logits of presence, or None.
+            states: (B, L, hidden) language states; needed with `labels`.
+            labels: (B, L) ids to predict, or None.
+            learned: (B, K) positions before a label, or None for all positions.
+
+        Returns:
+            `losses`.
+        """
+        if labels is not None and (learned is None or learned.shape[1]):  # replies to expressions teach no words
+            assert states is not None
+            losses["language"] = language_loss(self.lm_head, states, labels, learned)
+        if masks is not None and presence is not None:
+            losses["presence"] = presence_loss(presence, masks)
+        return losses
 
     def read_embedded(self, embedded: Tensor, attention_mask: Tensor) -> Tensor:
         """Language states (B, L, hidden) of embeddings (B, L, hidden)."""

@@ -1,4 +1,4 @@
-"""What converters of models whose published files leave CLIP out share: LISA and PixelLM."""
+"""What the converters of LISA and PixelLM share: CLIP beside the published files, and SAM's tensor names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,30 @@ from typing import Any
 from torch import Tensor
 from transformers import AutoConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedTokenizerBase
 
-from baselines.common.conversion import Report, convert_tensors, read_tensors, save_checkpoint, shapes_of
+from baselines.common.conversion import Report, Table, convert_tensors, read_tensors, save_checkpoint, shapes_of
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from earthreason.errors import EarthReasonError
+
+SAM_ENCODER: Table = (
+    (r"blocks\.(\d+)\.norm([12])\.", r"layers.\1.layer_norm\2."),
+    (r"blocks\.", "layers."),
+    (r"patch_embed\.proj\.", "patch_embed.projection."),
+    (r"neck\.0\.", "neck.conv1."),
+    (r"neck\.1\.", "neck.layer_norm1."),
+    (r"neck\.2\.", "neck.conv2."),
+    (r"neck\.3\.", "neck.layer_norm2."),
+)
+SAM_TRANSFORMER: Table = (
+    (r"layers\.(\d+)\.norm([1234])\.", r"layers.\1.layer_norm\2."),
+    (r"norm_final_attn\.", "layer_norm_final_attn."),
+)
+SAM_MLP: Table = (
+    (r"layers\.0\.", "proj_in."),
+    (r"layers\.1\.", "layers.0."),
+    (r"layers\.2\.", "proj_out."),
+)
+
 
 UNUSED_PROMPTS = r"prompt_encoder\.(point_embeddings|not_a_point_embed|mask_downscaling)\..*"
 """Of SAM's prompt encoder: points, boxes and masks, which neither model gives."""

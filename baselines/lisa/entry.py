@@ -1,0 +1,18 @@
+"""Register LISA."""
+
+from baselines.registry import ModelEntry, register
+
+register(
+    ModelEntry(
+        name="lisa",
+        summary="a language model prompts SAM; needs --checkpoint",
+        predictor="baselines.lisa.predictor:LisaPredictor.build",
+        learner="baselines.lisa.learner:build",
+        converter="baselines.lisa.conversion:convert",
+        own_options=("clip",),
+        presets={"smoke": {}, "tiny": {"optim": {"learning_rate": 3e-4}}},
+        trained=True,
+        architecture=frozenset({"no_target_head"}),
+        adaptable=frozenset({"no_target_head"}),
+    )
+)

@@ -1,0 +1,18 @@
+"""LISA as a Predictor: images and questions in, masks out."""
+
+from __future__ import annotations
+
+from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import DialogueProcessor
+from baselines.lisa.modeling import LisaModel
+
+
+class LisaProcessor(DialogueProcessor):
+    """Writes the conversation with one `[SEG]`."""
+
+
+class LisaPredictor(MaskPredictor[LisaModel]):
+    """LISA, ready to answer."""
+
+    model_class = LisaModel
+    processor_class = LisaProcessor

@@ -1,0 +1,18 @@
+"""Register PixelLM."""
+
+from baselines.registry import ModelEntry, register
+
+register(
+    ModelEntry(
+        name="pixellm",
+        summary="a codebook of mask tokens; needs --checkpoint",
+        predictor="baselines.pixellm.predictor:PixelLMPredictor.build",
+        learner="baselines.pixellm.learner:build",
+        converter="baselines.pixellm.conversion:convert",
+        own_options=("clip",),
+        presets={"smoke": {}, "tiny": {"optim": {"learning_rate": 3e-4}}},
+        trained=True,
+        architecture=frozenset({"no_target_head"}),
+        adaptable=frozenset({"no_target_head", "image_size"}),
+    )
+)

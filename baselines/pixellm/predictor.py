@@ -1,0 +1,20 @@
+"""PixelLM as a Predictor: images and questions in, masks out."""
+
+from __future__ import annotations
+
+from baselines.common.predictor import MaskPredictor
+from baselines.common.processing import DialogueProcessor
+from baselines.pixellm.modeling import PixelLMModel
+
+
+class PixelLMProcessor(DialogueProcessor):
+    """Writes the conversation with the six tokens of the codebook."""
+
+    tokens = tuple(f"[SEG{n}]" for n in range(6))
+
+
+class PixelLMPredictor(MaskPredictor[PixelLMModel]):
+    """PixelLM, ready to answer."""
+
+    model_class = PixelLMModel
+    processor_class = PixelLMProcessor

@@ -1,0 +1,16 @@
+"""Register PSALM, which has no converter: its published decoder differs, and no conversion could be checked."""
+
+from baselines.registry import ModelEntry, register
+
+register(
+    ModelEntry(
+        name="psalm",
+        summary="scored mask queries; needs --checkpoint",
+        predictor="baselines.psalm.predictor:PsalmPredictor.build",
+        learner="baselines.psalm.learner:build",
+        presets={"smoke": {}, "tiny": {}},
+        trained=True,
+        architecture=frozenset({"no_target_head", "drop_path_rate", "connector_strides"}),
+        adaptable=frozenset({"no_target_head", "drop_path_rate"}),
+    )
+)

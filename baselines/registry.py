@@ -1,0 +1,259 @@
+"""The models of this package, one `ModelEntry` each.
+
+To add a model, add a package with a file `entry.py` that calls `register`, for example `baselines/mine/entry.py`. Every
+`baselines/*/entry.py` is found by a scan the first time `MODELS` is read; nothing else has to be edited. An entry names
+its parts as "module:attribute" and imports none of them, so listing the models does not import torch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import baselines
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.types import Predictor, Sample
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """Settings that a predictor can be built with. Each model uses those that concern it.
+
+    Attributes:
+        checkpoint: folder or Hub id of the weights.
+        device: name of the torch device.
+        dtype: name of the torch dtype.
+        batch_size: questions per batch.
+        vlm: name of the vision-language model on the server.
+        base_url: address of the server; None means OpenAI.
+        compiled: whether to compile the model with torch.compile.
+        no_target_threshold: threshold that replaces the checkpoint's; None keeps the checkpoint's.
+        train_samples: returns the training split, for models that are fitted to it.
+    """
+
+    checkpoint: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_size: int = 8
+    vlm: str | None = None
+    base_url: str | None = None
+    compiled: bool = False
+    no_target_threshold: float | None = None
+    train_samples: Callable[[], Iterable[Sample]] = field(default=lambda: iter(()))
+
+
+@dataclass(frozen=True)
+class ConversionOptions:
+    """Settings of `python -m baselines convert`. Each converter uses those that concern it.
+
+    Attributes:
+        source: published checkpoint, or with `mask2former` a language model.
+        target: folder to write.
+        dtype: name of the dtype of the weights to write.
+        mask2former: pickle of Mask2Former to start training from.
+        clip: folder or Hub id of the CLIP that the published files leave out; None means the usual one.
+        config: configuration file of a model that does not have the published size.
+    """
+
+    source: str
+    target: Path
+    dtype: str = "float32"
+    mask2former: Path | None = None
+    clip: str | None = None
+    config: Path | None = None
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model and where its parts are. References are written "module:attribute"; the attribute may be dotted.
+
+    Attributes:
+        name: name on the command line.
+        summary: what the model does, in one line.
+        predictor: reference to a function that takes `PredictorOptions` and returns a predictor.
+        learner: reference to a function that takes a `TrainConfig` and the training texts and returns a `Learner`.
+        converter: reference to a function that takes `ConversionOptions` and returns a `Report`.
+        own_options: names of the `PredictorOptions` and `ConversionOptions` that few models use and this one does; the
+            command line names the model in their help.
+        presets: comparison suites that include this model, each with the model's own changes, such as
+            `{"tiny": {"optim": {"learning_rate": 3e-4}}}`.
+        trained: whether the model is a network with a no-target score that torch can compile.
+        architecture: keys of `model.architecture` that the model has.
+        adaptable: keys among these and `image_size` that may differ from the checkpoint that training starts from.
+        reference: whether the model is the one the others are compared with; it is listed first.
+    """
+
+    name: str
+    summary: str
+    predictor: str
+    learner: str | None = None
+    converter: str | None = None
+    own_options: tuple[str, ...] = ()
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    trained: bool = False
+    architecture: frozenset[str] = frozenset()
+    adaptable: frozenset[str] = frozenset()
+    reference: bool = False
+
+
+class ModelRegistry(Mapping[str, ModelEntry]):
+    """Entries by name. The first look at them imports `entry.py` of every subpackage of a package."""
+
+    def __init__(self, package: Any) -> None:
+        """Start empty.
+
+        Args:
+            package: imported package whose subpackages are scanned.
+        """
+        self._package = package
+        self._entries: dict[str, ModelEntry] = {}
+        self._scanned = False
+
+    def register(self, entry: ModelEntry) -> None:
+        """Add an entry.
+
+        Raises:
+            ValueError: another entry has this name.
+        """
+        if self._entries.setdefault(entry.name, entry) != entry:
+            raise ValueError(f"two models are called {entry.name!r}")
+
+    def _scan(self) -> dict[str, ModelEntry]:
+        if not self._scanned:
+            self._scanned = True
+            for folder in self._package.__path__:
+                for path in sorted(Path(folder).glob("*/entry.py")):
+                    import_module(f"{self._package.__name__}.{path.parent.name}.entry")
+            self._entries = dict(sorted(self._entries.items(), key=lambda item: not item[1].reference))
+        return self._entries
+
+    def __getitem__(self, name: str) -> ModelEntry:
+        return self._scan()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scan())
+
+    def __len__(self) -> int:
+        return len(self._scan())
+
+
+MODELS = ModelRegistry(baselines)
+register = MODELS.register
+
+
+def trainable_models() -> list[str]:
+    """List the names of the models that can be trained."""
+    return [name for name, entry in MODELS.items() if entry.learner is not None]
+
+
+def convertible_models() -> list[str]:
+    """List the names of the models that have a converter."""
+    return [name for name, entry in MODELS.items() if entry.converter is not None]
+
+
+def models_with_option(option: str) -> list[str]:
+    """List the names of the models that use an option of their own."""
+    return [name for name, entry in MODELS.items() if option in entry.own_options]
+
+
+def load_reference(reference: str) -> Any:
+    """Import what "module:attribute" names."""
+    module, _, attribute = reference.partition(":")
+    return attrgetter(attribute)(import_module(module))
+
+
+def check_model(name: str, also: Sequence[str] = ()) -> None:
+    """Refuse a name that is neither registered nor MODULE:CLASS.
+
+    Args:
+        name: name of the model.
+        also: further names to accept.
+
+    Raises:
+        UnknownNameError: there is no such model; the message names the nearest.
+    """
+    if ":" not in name and name not in MODELS and name not in also:
+        raise UnknownNameError("model", name, [*also, *MODELS], hint="For a model of your own, give MODULE:CLASS")
+
+
+def check_learner(name: str) -> None:
+    """Refuse the name of a model that cannot be trained.
+
+    Raises:
+        UnknownNameError: there is no such model; the message names the nearest.
+    """
+    known = trainable_models()
+    if name not in known:
+        raise UnknownNameError("model", name, known)
+
+
+def check_converter(name: str) -> None:
+    """Refuse the name of a model without a converter.
+
+    Raises:
+        UnknownNameError: there is no such model; the message names the nearest.
+    """
+    known = convertible_models()
+    if name not in known:
+        raise UnknownNameError("model", name, known)
+
+
+def build_predictor(name: str, options: PredictorOptions) -> Predictor:
+    """Build a registered model, or a user's own class given as MODULE:CLASS.
+
+    A user's class is called without arguments, or with `PredictorOptions` if it takes one.
+
+    Raises:
+        UnknownNameError: there is no such model; the message names the nearest.
+        EarthReasonError: the user's module or class cannot be used, or the model does not support an option.
+    """
+    if ":" in name:
+        return _build_own(name, options)
+    check_model(name)
+    if not MODELS[name].trained:
+        others = ", ".join(entry.name for entry in MODELS.values() if entry.trained)
+        _refuse_network_options(name, options, f"choose {others}")
+    predictor: Predictor = load_reference(MODELS[name].predictor)(options)
+    return predictor
+
+
+def convert_checkpoint(name: str, options: ConversionOptions) -> Any:
+    """Convert published weights into a checkpoint of this package.
+
+    Returns:
+        `baselines.common.conversion.Report` on the tensors.
+
+    Raises:
+        UnknownNameError: there is no converter for this model; the message names the nearest.
+        EarthReasonError: the published files do not fit.
+    """
+    check_converter(name)
+    return load_reference(str(MODELS[name].converter))(options)
+
+
+def _refuse_network_options(name: str, options: PredictorOptions, remedy: str) -> None:
+    """Refuse options that only trained networks understand, for a model that would ignore them."""
+    asked = {"--no-target-threshold": options.no_target_threshold is not None, "--compile": options.compiled}
+    given = [option for option, is_given in asked.items() if is_given]
+    if given:
+        raise EarthReasonError(f"{given[0]} is not for {name}; leave it out, or {remedy}")
+
+
+def _build_own(name: str, options: PredictorOptions) -> Predictor:
+    module_name, _, class_name = name.partition(":")
+    try:
+        factory = getattr(import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise EarthReasonError(f"--model {name}: {error}; give MODULE:CLASS importable from here") from None
+    takes_options = bool(inspect.signature(factory).parameters)
+    if not takes_options:
+        _refuse_network_options(name, options, "let the class take PredictorOptions")
+    predictor = factory(options) if takes_options else factory()
+    if not isinstance(predictor, Predictor):
+        raise EarthReasonError(f"--model {name}: has no predict(images, questions) method")
+    return predictor

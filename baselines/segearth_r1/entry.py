@@ -1,0 +1,18 @@
+"""Register SegEarth-R1. The comparison suites name it themselves: it is what the others are compared with."""
+
+from baselines.registry import ModelEntry, register
+
+register(
+    ModelEntry(
+        name="segearth_r1",
+        summary="the reference model of the paper; needs --checkpoint",
+        predictor="baselines.segearth_r1.predictor:SegEarthR1Predictor.build",
+        learner="baselines.segearth_r1.learner:build",
+        converter="baselines.segearth_r1.conversion:convert",
+        own_options=("mask2former", "config"),
+        trained=True,
+        architecture=frozenset({"no_target_head", "drop_path_rate", "connector_strides", "query", "d_projector"}),
+        adaptable=frozenset({"no_target_head", "drop_path_rate"}),
+        reference=True,
+    )
+)

@@ -1,0 +1,44 @@
+"""Register the models that never read the question."""
+
+from baselines.registry import ModelEntry, register
+
+register(
+    ModelEntry(
+        name="empty",
+        summary="always answers 'no target'",
+        predictor="baselines.trivial.predictor:build_empty",
+        presets={"smoke": {}, "tiny": {}},
+    )
+)
+register(
+    ModelEntry(
+        name="everything",
+        summary="marks the whole image",
+        predictor="baselines.trivial.predictor:build_everything",
+        presets={"tiny": {}},
+    )
+)
+register(
+    ModelEntry(
+        name="centre",
+        summary="marks an ellipse in the middle",
+        predictor="baselines.trivial.predictor:build_centre",
+        presets={"tiny": {}},
+    )
+)
+register(
+    ModelEntry(
+        name="constant",
+        summary="marks the constant mask that fits the train split best",
+        predictor="baselines.trivial.predictor:build_constant",
+        presets={"smoke": {}, "tiny": {}},
+    )
+)
+register(
+    ModelEntry(
+        name="saliency",
+        summary="marks the superpixels whose colour stands out",
+        predictor="baselines.trivial.predictor:build_saliency",
+        presets={"tiny": {}},
+    )
+)

@@ -1,0 +1,27 @@
+"""Builders of the models that never read the question."""
+
+from __future__ import annotations
+
+from baselines.registry import PredictorOptions
+from baselines.trivial.constant import BestConstant
+from earthreason.predictors import Centre, Empty, Everything, Saliency
+
+
+def build_empty(options: PredictorOptions) -> Empty:
+    return Empty()
+
+
+def build_everything(options: PredictorOptions) -> Everything:
+    return Everything()
+
+
+def build_centre(options: PredictorOptions) -> Centre:
+    return Centre()
+
+
+def build_constant(options: PredictorOptions) -> BestConstant:
+    return BestConstant.fit(sample.mask for sample in options.train_samples())
+
+
+def build_saliency(options: PredictorOptions) -> Saliency:
+    return Saliency()
