@@ -1,7 +1,9 @@
-"""The same in PyTorch Lightning, with the judge as its validation metric.
+"""Train the network of pytorch_loop.py with PyTorch Lightning, using the judge as validation metric.
 
-pip install lightning
-python examples/lightning_module.py --steps 200
+Lightning is in the dev extra, or install it by itself:
+
+    pip install lightning
+    python examples/lightning_module.py --steps 200
 """
 
 import argparse
@@ -18,7 +20,7 @@ from earthreason.torch import PixelReasoningDataset, collate, restore_logits
 
 
 class PixelReasoning(lightning.LightningModule):
-    """A network that looks at the picture, trained on pixels and validated by the official protocol."""
+    """Train a network that sees only the image, and validate it with the official protocol."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,12 +32,12 @@ class PixelReasoning(lightning.LightningModule):
         return F.binary_cross_entropy_with_logits(logits_of(batch["image"]), target)
 
     def validation_step(self, batch: dict, _: int) -> None:
-        for number, logits in enumerate(logits_of(batch["image"])):
-            height, width = batch["height"][number], batch["width"][number]
+        for index, logits in enumerate(logits_of(batch["image"])):
+            height, width = batch["height"][index], batch["width"][index]
             predicted, truth = (
-                restore_logits(values, SIDE, height, width) > 0 for values in (logits, batch["mask"][number] * 2.0 - 1)
+                restore_logits(values, SIDE, height, width) > 0 for values in (logits, batch["mask"][index] * 2.0 - 1)
             )
-            self.judge.update([predicted], [truth], [batch["sample_id"][number]])
+            self.judge.update([predicted], [truth], [batch["sample_id"][index]])
 
     def on_validation_epoch_end(self) -> None:
         self.log("gIoU", float(self.judge.compute()["gIoU"]))

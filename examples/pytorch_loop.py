@@ -1,6 +1,6 @@
-"""Train a small convolutional network with a plain PyTorch loop, then score it with the judge.
+"""Train a small convolutional network with a plain PyTorch loop, then score it.
 
-The network never reads the question: what it reaches is what the picture alone gives away.
+The network never reads the question, so its score shows how much the image alone gives away.
 
     python examples/pytorch_loop.py --steps 200
 """
@@ -26,7 +26,7 @@ network = nn.Sequential(block(3, 16), block(16, 32), block(32, 64), nn.Conv2d(64
 
 
 def logits_of(images: torch.Tensor) -> torch.Tensor:
-    """(B, 3, SIDE, SIDE) uint8 to (B, SIDE / 8, SIDE / 8)."""
+    """Map uint8 images (B, 3, SIDE, SIDE) to logits (B, SIDE / 8, SIDE / 8)."""
     return network(images.float() / 127.5 - 1).squeeze(1)
 
 
@@ -38,17 +38,17 @@ def main() -> None:
     train = PixelReasoningDataset(load_dataset("earthreason", "sample", split="train"), SIDE, questions="random")
     loader = DataLoader(train, batch_size=16, shuffle=True, collate_fn=collate)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    done = 0
-    while done < steps:
-        train.set_epoch(done)
+    step = 0
+    while step < steps:
+        train.set_epoch(step)
         for batch in loader:
             target = F.avg_pool2d(batch["mask"].float().unsqueeze(1), 8).squeeze(1)
             loss = F.binary_cross_entropy_with_logits(logits_of(batch["image"]), target)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            done += 1
-            if done == steps:
+            step += 1
+            if step == steps:
                 break
     test = load_dataset("earthreason", "sample", split="test")
     predictions = {}

@@ -1,9 +1,9 @@
-"""Ask a vision-language model behind an OpenAI-compatible server for boxes, and score the boxes as masks.
+"""Ask a vision-language model on an OpenAI-compatible server for boxes, and score the boxes as masks.
 
     OPENAI_API_KEY=... python examples/vision_api.py --model gpt-4o --n 20
     python examples/vision_api.py --model qwen2.5-vl --base-url http://localhost:8000/v1    # needs no key
 
-With SAM behind the boxes: `python -m baselines predict --model vlm_sam ...`.
+To turn the boxes into masks with SAM, use `python -m baselines predict --model vlm_sam ...`.
 """
 
 import argparse
@@ -19,15 +19,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--base-url")
-    parser.add_argument("--n", type=int, default=20, help="test samples")
-    a = parser.parse_args()
-    rows = load_dataset("earthreason", "sample", split=f"test[:{a.n}]")
-    found = ask_where(rows["image"], [q[0] for q in rows["questions"]], a.model, ClientConfig(base_url=a.base_url))
+    parser.add_argument("--n", type=int, default=20, help="number of test samples")
+    options = parser.parse_args()
+    rows = load_dataset("earthreason", "sample", split=f"test[:{options.n}]")
+    first_questions = [questions[0] for questions in rows["questions"]]
+    answers = ask_where(rows["image"], first_questions, options.model, ClientConfig(base_url=options.base_url))
     predictions = {}
-    for row, where in zip(rows, found, strict=True):
+    for row, answer in zip(rows, answers, strict=True):
         mask = None
-        if where is not None and where.found and where.box is not None:
-            left, top, right, bottom = np.array(where.box) / SCALE * np.tile([row["width"], row["height"]], 2)
+        if answer is not None and answer.found and answer.box is not None:
+            left, top, right, bottom = np.array(answer.box) / SCALE * np.tile([row["width"], row["height"]], 2)
             mask = np.zeros((row["height"], row["width"]), bool)
             mask[round(top) : round(bottom), round(left) : round(right)] = True
         predictions[row["sample_id"]] = mask
