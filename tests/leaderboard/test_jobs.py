@@ -5,9 +5,11 @@ import os
 import signal
 import time
 
+import pytest
+
 from leaderboard import sandbox as sandbox_module
 from leaderboard.database import Database
-from leaderboard.jobs import Outcome, claim_job, finish_job
+from leaderboard.jobs import Outcome, claim_job, fail_job, finish_job, return_job
 from leaderboard.models import FAILED, ScoredResult, Submission
 from leaderboard.sandbox import CRASHED, ENDED, KILLED, Task
 from leaderboard.submissions import RETRY_WAIT
@@ -36,6 +38,65 @@ def test_a_worker_that_lost_its_lease_writes_nothing(hand, references, database,
         assert finish_job(session, slow, outcome) is False
     with database.read() as session:
         assert session.query(ScoredResult).count() == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda session, job: finish_job(session, job, Outcome({}, b"", None, [], {}, 0.0)),
+        lambda session, job: fail_job(session, job, "too late"),
+        return_job,
+    ],
+    ids=["finish", "fail", "return"],
+)
+def test_a_worker_cannot_end_a_job_that_another_worker_is_running(hand, references, database, settings, end):
+    """The state is `running` for both workers; only the claim tells them apart."""
+    submission_id = hand.submit(make_predictions(references))
+    with database.write() as session:
+        slow = claim_job(session, settings)
+    with database.write() as session:
+        session.get(Submission, submission_id).lease_until = 1.0
+    with database.write() as session:
+        current = claim_job(session, settings)
+    with database.write() as session:
+        assert end(session, slow) is False
+    with database.read() as session:
+        submission = session.get(Submission, submission_id)
+        assert (submission.state, submission.claim, submission.attempts) == ("running", current.claim, 2)
+        assert submission.error is None
+        assert session.query(ScoredResult).count() == 0
+    with database.write() as session:
+        assert end(session, current) is True
+
+
+def test_jobs_are_claimed_in_the_order_in_which_they_were_queued(hand, references, database, settings):
+    """The order differs from that of the rows; a job whose lease has run out keeps its place."""
+    ids = [hand.submit(make_predictions(references, seed), split="toy/open") for seed in range(5)]
+    queued_at = [30.0, 10.0, 50.0, 20.0, 40.0]
+    with database.write() as session:
+        for submission_id, moment in zip(ids, queued_at, strict=True):
+            session.get(Submission, submission_id).queued_at = moment
+        abandoned = session.get(Submission, ids[3])
+        abandoned.state, abandoned.lease_until, abandoned.attempts = "running", 1.0, 1
+    claimed = []
+    for _ in ids:
+        with database.write() as session:
+            claimed.append(claim_job(session, settings).submission_id)
+    assert claimed == [ids[1], ids[3], ids[0], ids[4], ids[2]]
+
+
+def test_jobs_queued_together_are_claimed_in_the_order_of_their_uploads(hand, references, database, settings):
+    """As after a corrected truth, which queues every submission at one moment."""
+    ids = [hand.submit(make_predictions(references, seed), split="toy/open") for seed in range(3)]
+    with database.write() as session:
+        for submission_id, uploaded in zip(ids, (20.0, 30.0, 10.0), strict=True):
+            submission = session.get(Submission, submission_id)
+            submission.queued_at, submission.uploaded = 100.0, uploaded
+    claimed = []
+    for _ in ids:
+        with database.write() as session:
+            claimed.append(claim_job(session, settings).submission_id)
+    assert claimed == [ids[2], ids[0], ids[1]]
 
 
 def test_a_job_whose_workers_always_die_fails_in_the_end(hand, references, database, settings):
