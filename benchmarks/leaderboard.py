@@ -30,9 +30,9 @@ from scipy import ndimage
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # this folder has a module of the package's name
 
+from earthreason.board_client import BoardClient  # noqa: E402
 from earthreason.masks.rle import encode_mask  # noqa: E402
 from earthreason.metrics.references import Reference, References  # noqa: E402
-from earthreason.predictions.submit import BoardClient  # noqa: E402
 from leaderboard.database import Database  # noqa: E402
 from leaderboard.splits import SplitContent, put_split  # noqa: E402
 from leaderboard.tokens import create_token  # noqa: E402

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path
 from leaderboard.database import Database
-from leaderboard.models import Base, Submission
+from leaderboard.tables import Base, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
 _NOT_KEPT = ("sign_ins",)  # browsers sign in again

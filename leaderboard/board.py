@@ -12,7 +12,7 @@ from typing import Any
 from earthreason.errors import UnknownNameError
 from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
 from earthreason.metrics.scores import METRICS
-from leaderboard.records import ALL, TRAINING_TITLES, Estimate, ResultRecord, Subset
+from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
 
 COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
 """Scores that the table shows, where a subset has them."""
@@ -22,7 +22,7 @@ SORTS = (*COLUMNS, DATE, MODEL)
 
 
 @dataclass(frozen=True)
-class Entry:
+class BoardEntry:
     """One public row, wherever it is kept."""
 
     id: str
@@ -43,7 +43,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Query:
+class BoardQuery:
     """What of the table is asked for."""
 
     split: str
@@ -54,18 +54,18 @@ class Query:
     sort: str = DEFAULT_SORT
     ascending: bool = False
 
-    def with_(self, **changes: Any) -> Query:
+    def with_(self, **changes: Any) -> BoardQuery:
         """The same with some things changed; other rules start again with all questions."""
         if "protocol" in changes and changes["protocol"] != self.protocol:
             changes.setdefault("subset", ALL)
         return replace(self, **changes)
 
-    def sorted_by(self, column: str) -> Query:
+    def sorted_by(self, column: str) -> BoardQuery:
         """The same by another column, names from A on and all else from the best or newest on; once more, turned."""
         return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column == MODEL)
 
 
-def check_query(query: Query) -> Query:
+def check_query(query: BoardQuery) -> BoardQuery:
     """Refuse what no table has.
 
     Raises:
@@ -81,37 +81,37 @@ def check_query(query: Query) -> Query:
 
 
 @dataclass(frozen=True)
-class Cell:
+class BoardCell:
     """A score in the table; `tied`: its interval shares a value with that of the best row."""
 
-    estimate: Estimate
+    estimate: ScoreEstimate
     best: bool
     tied: bool
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """A row of the table; `place` counts from 1 in the order of the sorting score, None where it has none."""
 
-    entry: Entry
+    entry: BoardEntry
     place: int | None
-    cells: dict[str, Cell]
+    cells: dict[str, BoardCell]
     tied: bool
 
 
 @dataclass(frozen=True)
-class Table:
+class BoardTable:
     """The table that a query asks for."""
 
-    query: Query
+    query: BoardQuery
     columns: tuple[str, ...]
-    rows: list[Row]
+    rows: list[BoardRow]
     subsets: list[Subset]
     scales: dict[str, tuple[float, float]]
     """By column: what the left and right end of its interval bars stand for."""
 
 
-def build_table(entries: Sequence[Entry], query: Query) -> Table:
+def build_table(entries: Sequence[BoardEntry], query: BoardQuery) -> BoardTable:
     """Choose, order and mark the rows."""
     chosen = [entry for entry in entries if _wanted(entry, query)]
     columns = tuple(
@@ -126,14 +126,14 @@ def build_table(entries: Sequence[Entry], query: Query) -> Table:
     order = _order(chosen, cells, ranking)
     places = {index: place for place, index in enumerate(order, start=1) if ranking in cells[index]}
     rows = [
-        Row(entry, places.get(index), marked[index], ranking in marked[index] and marked[index][ranking].tied)
+        BoardRow(entry, places.get(index), marked[index], ranking in marked[index] and marked[index][ranking].tied)
         for index, entry in enumerate(chosen)
     ]
     shown = _sorted_rows(rows, order, query)
-    return Table(query, columns, shown, _subsets(entries, query.protocol), {c: _scale(c, cells) for c in columns})
+    return BoardTable(query, columns, shown, _subsets(entries, query.protocol), {c: _scale(c, cells) for c in columns})
 
 
-def _wanted(entry: Entry, query: Query) -> bool:
+def _wanted(entry: BoardEntry, query: BoardQuery) -> bool:
     return (
         query.protocol in entry.record.protocols
         and query.subset in entry.record.protocols[query.protocol].scores
@@ -142,26 +142,26 @@ def _wanted(entry: Entry, query: Query) -> bool:
     )
 
 
-def _cells_of(entry: Entry, query: Query, columns: Iterable[str]) -> dict[str, Estimate]:
+def _cells_of(entry: BoardEntry, query: BoardQuery, columns: Iterable[str]) -> dict[str, ScoreEstimate]:
     found = {column: entry.record.estimate(query.protocol, query.subset, column) for column in columns}
     return {column: estimate for column, estimate in found.items() if estimate is not None}
 
 
-def _goodness(column: str, estimate: Estimate) -> float:
+def _goodness(column: str, estimate: ScoreEstimate) -> float:
     return -estimate.value if METRICS[column].lower_is_better else estimate.value
 
 
-def _best(column: str, cells: Sequence[dict[str, Estimate]]) -> Estimate | None:
+def _best(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> ScoreEstimate | None:
     found = [row[column] for row in cells if column in row]
     return max(found, key=lambda estimate: _goodness(column, estimate)) if found else None
 
 
-def _mark(column: str, estimate: Estimate, best: Estimate | None) -> Cell:
+def _mark(column: str, estimate: ScoreEstimate, best: ScoreEstimate | None) -> BoardCell:
     is_best = best is not None and estimate.value == best.value
-    return Cell(estimate, is_best, best is not None and not is_best and estimate.overlaps(best))
+    return BoardCell(estimate, is_best, best is not None and not is_best and estimate.overlaps(best))
 
 
-def _order(chosen: Sequence[Entry], cells: Sequence[dict[str, Estimate]], ranking: str) -> list[int]:
+def _order(chosen: Sequence[BoardEntry], cells: Sequence[dict[str, ScoreEstimate]], ranking: str) -> list[int]:
     """Numbers of the rows, best first; equal scores by date, the older first."""
 
     def key(index: int) -> tuple[bool, float, float]:
@@ -171,7 +171,7 @@ def _order(chosen: Sequence[Entry], cells: Sequence[dict[str, Estimate]], rankin
     return sorted(range(len(chosen)), key=key)
 
 
-def _sorted_rows(rows: Sequence[Row], order: Sequence[int], query: Query) -> list[Row]:
+def _sorted_rows(rows: Sequence[BoardRow], order: Sequence[int], query: BoardQuery) -> list[BoardRow]:
     if query.sort == DATE:
         return sorted(rows, key=lambda row: row.entry.published, reverse=not query.ascending)
     if query.sort == MODEL:
@@ -180,7 +180,7 @@ def _sorted_rows(rows: Sequence[Row], order: Sequence[int], query: Query) -> lis
     return ranked[::-1] if query.ascending else ranked
 
 
-def _subsets(entries: Sequence[Entry], protocol: str) -> list[Subset]:
+def _subsets(entries: Sequence[BoardEntry], protocol: str) -> list[Subset]:
     """Every subset that some row has under a protocol, in the order in which results list them."""
     found = {
         subset.key: subset
@@ -191,7 +191,7 @@ def _subsets(entries: Sequence[Entry], protocol: str) -> list[Subset]:
     return list(found.values())
 
 
-def _scale(column: str, cells: Sequence[dict[str, Estimate]]) -> tuple[float, float]:
+def _scale(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> tuple[float, float]:
     ends = [end for row in cells if column in row for end in row[column] if end is not None]
     if not ends:
         return 0.0, 1.0
@@ -199,7 +199,7 @@ def _scale(column: str, cells: Sequence[dict[str, Estimate]]) -> tuple[float, fl
     return (low, high) if high - low > 0.02 else (low - 0.01, high + 0.01)
 
 
-def table_values(table: Table) -> dict[str, Any]:
+def table_values(table: BoardTable) -> dict[str, Any]:
     """The table as JSON values; scores are fractions."""
     query = table.query
     return {
@@ -225,7 +225,7 @@ def table_values(table: Table) -> dict[str, Any]:
     }
 
 
-def table_csv(table: Table) -> str:
+def table_csv(table: BoardTable) -> str:
     """The table as CSV; cells that a spreadsheet would run as a formula begin with an apostrophe."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)

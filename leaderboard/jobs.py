@@ -10,8 +10,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.models import FAILED, PUBLIC, QUEUED, RUNNING, SCORED, UPLOADING, Picture, ScoredResult, Submission
 from leaderboard.settings import Settings
+from leaderboard.tables import (
+    FAILED,
+    PUBLIC,
+    QUEUED,
+    RUNNING,
+    SCORED,
+    UPLOADING,
+    GalleryPicture,
+    ScoredResult,
+    Submission,
+)
 from leaderboard.versions import count_change
 
 ASK_AGAIN = "submit the same file again in ten minutes; the organisers can see why in the log"
@@ -19,7 +29,7 @@ GAVE_UP = f"scoring stopped without a result {{attempts}} times, by no fault of 
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoringJob:
     """A submission that this worker, and no other, may finish until its lease ends."""
 
     submission_id: str
@@ -31,7 +41,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What scoring gave, ready to be stored."""
 
     record: dict[str, Any]
@@ -42,7 +52,7 @@ class Outcome:
     seconds: float
 
 
-def claim_job(session: Session, settings: Settings) -> Job | None:
+def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
     """Take the oldest job that is free, or whose worker has let its lease run out; None where there is none."""
     now = time.time()
     _give_up(session, settings, now)
@@ -68,7 +78,7 @@ def claim_job(session: Session, settings: Settings) -> Job | None:
             .returning(Submission.split_id, Submission.sha256, Submission.generation, Submission.attempts)
         ).first()
         if taken is not None:
-            return Job(chosen.id, taken.split_id, taken.sha256, taken.generation, taken.attempts, claim)
+            return ScoringJob(chosen.id, taken.split_id, taken.sha256, taken.generation, taken.attempts, claim)
 
 
 def _give_up(session: Session, settings: Settings, now: float) -> None:
@@ -110,7 +120,7 @@ def queue_again(session: Session, which: ColumnElement[bool]) -> int:
     return len(session.scalars(again).all())
 
 
-def finish_job(session: Session, job: Job, outcome: Outcome) -> bool:
+def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
     """Store a result; False, and nothing stored, if the job is no longer this worker's."""
     if not _release(session, job, SCORED, None):
         return False
@@ -129,21 +139,21 @@ def finish_job(session: Session, job: Job, outcome: Outcome) -> bool:
     old = select(ScoredResult.id).where(
         ScoredResult.submission_id == job.submission_id, ScoredResult.generation < job.generation
     )
-    session.execute(delete(Picture).where(Picture.result_id.in_(old)))
+    session.execute(delete(GalleryPicture).where(GalleryPicture.result_id.in_(old)))
     session.add_all(
-        Picture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
+        GalleryPicture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
     )
     if session.scalar(select(Submission.visibility).where(Submission.id == job.submission_id)) == PUBLIC:
         count_change(session)
     return True
 
 
-def fail_job(session: Session, job: Job, reason: str, *, host_fault: bool = False) -> bool:
+def fail_job(session: Session, job: ScoringJob, reason: str, *, host_fault: bool = False) -> bool:
     """Say why a file could not be scored; False if the job is no longer this worker's."""
     return _release(session, job, FAILED, reason, host_fault)
 
 
-def return_job(session: Session, job: Job) -> bool:
+def return_job(session: Session, job: ScoringJob) -> bool:
     """Put a job back that could not be tried, without counting the attempt."""
     if not _release(session, job, QUEUED, None):
         return False
@@ -153,7 +163,7 @@ def return_job(session: Session, job: Job) -> bool:
     return True
 
 
-def _release(session: Session, job: Job, state: str, error: str | None, host_fault: bool = False) -> bool:
+def _release(session: Session, job: ScoringJob, state: str, error: str | None, host_fault: bool = False) -> bool:
     released = session.execute(
         update(Submission)
         .where(Submission.id == job.submission_id, Submission.state == RUNNING, Submission.claim == job.claim)

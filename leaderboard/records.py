@@ -71,14 +71,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
-class Estimate(NamedTuple):
+class ScoreEstimate(NamedTuple):
     """A score with its 95 % interval, whose ends are None where there is none; an undefined score is not recorded."""
 
     value: Fraction
     low: Fraction | None
     high: Fraction | None
 
-    def overlaps(self, other: Estimate) -> bool:
+    def overlaps(self, other: ScoreEstimate) -> bool:
         """Whether the intervals share a value; False where one of them is missing."""
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return False
@@ -103,7 +103,7 @@ class ProtocolScores(BaseModel):
 
     grid: str
     questions: Count
-    scores: dict[str, dict[str, Estimate]]
+    scores: dict[str, dict[str, ScoreEstimate]]
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -131,7 +131,7 @@ class ResultRecord(BaseModel):
     curve: Annotated[list[Fraction], Field(min_length=len(CURVE), max_length=len(CURVE))]
     """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol."""
 
-    def estimate(self, protocol: str, subset: str, metric: str) -> Estimate | None:
+    def estimate(self, protocol: str, subset: str, metric: str) -> ScoreEstimate | None:
         """A score, None where it was not computed."""
         scores = self.protocols.get(protocol)
         return None if scores is None else scores.scores.get(subset, {}).get(metric)

@@ -21,14 +21,14 @@ from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.references import References
 from earthreason.metrics.scores import METRICS
 from earthreason.predictions.reader import open_predictions
-from leaderboard.board import Entry
+from leaderboard.board import BoardEntry
 from leaderboard.records import (
     ALL,
-    Estimate,
     Metadata,
     Name,
     RecordError,
     ResultRecord,
+    ScoreEstimate,
     Text,
     check_card,
     json_bytes,
@@ -76,7 +76,7 @@ def revision_of(record: ResultRecord) -> str:
     return f"{slug(record.config)}-{slug(record.split)}-{record.predictions_sha256[:REVISION]}"
 
 
-def write_entry(root: Path, entry: Entry) -> Path:
+def write_entry(root: Path, entry: BoardEntry) -> Path:
     """Write one row's two files, over those of the same row; returns their folder.
 
     Raises:
@@ -92,12 +92,12 @@ def write_entry(root: Path, entry: Entry) -> Path:
     return folder
 
 
-def _identity(entry: Entry) -> tuple[str, ...]:
+def _identity(entry: BoardEntry) -> tuple[str, ...]:
     record = entry.record
     return entry.team, entry.model, record.config, record.split, record.predictions_sha256
 
 
-def read_entry(folder: Path) -> Entry:
+def read_entry(folder: Path) -> BoardEntry:
     """One row from its folder.
 
     Raises:
@@ -113,7 +113,7 @@ def read_entry(folder: Path) -> Entry:
         day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise RecordError(f"{folder / 'meta.json'}: published: there is no day {meta.published}") from None
-    return Entry(
+    return BoardEntry(
         id=f"{folder.parent.name}-{folder.name}",
         team=meta.team,
         metadata=meta.metadata.public(),
@@ -148,7 +148,7 @@ def entry_folders(root: Path) -> Iterator[Path]:
             yield from (folder for folder in sorted(group.iterdir()) if folder.is_dir())
 
 
-def read_repository(root: Path) -> list[Entry]:
+def read_repository(root: Path) -> list[BoardEntry]:
     """All rows.
 
     Raises:
@@ -189,7 +189,7 @@ def validate(root: Path) -> list[str]:
     return faults
 
 
-def _name_faults(entry: Entry, folder: Path) -> Iterator[str]:
+def _name_faults(entry: BoardEntry, folder: Path) -> Iterator[str]:
     if folder.parent.name != folder_name(entry.team, entry.model):
         yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
     revision = revision_of(entry.record)
@@ -220,7 +220,7 @@ def _faults_of(record: ResultRecord) -> Iterator[str]:
             yield from _score_faults(f"{name}, {key}", cells)
 
 
-def _score_faults(place: str, cells: dict[str, Estimate]) -> Iterator[str]:
+def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
     for metric, (value, low, high) in cells.items():
         if metric not in METRICS:
             yield f"{place}: unknown score {metric!r}"

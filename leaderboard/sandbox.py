@@ -41,7 +41,7 @@ _CPU_GRACE = 5
 
 
 @dataclass(frozen=True)
-class Task:
+class SandboxTask:
     """What to score: `job.json`."""
 
     config: str
@@ -91,7 +91,7 @@ class Sandbox:
                         pipe.close()
             self._process = None
 
-    def score(self, folder: Path, task: Task) -> str:
+    def score(self, folder: Path, task: SandboxTask) -> str:
         """Score the job of a folder; how it went.
 
         Returns:
@@ -125,7 +125,7 @@ def main() -> None:
     _warm_up()
     for line in sys.stdin:
         folder = Path(line.strip())
-        task = Task(**json.loads((folder / "job.json").read_text()))
+        task = SandboxTask(**json.loads((folder / "job.json").read_text()))
         child = os.fork()
         if child == 0:
             _run_child(folder, task)
@@ -162,7 +162,7 @@ def _wait_for(child: int, time_limit: float) -> str:
     return {0: DONE, 2: REFUSED, 3: KILLED}.get(os.WEXITSTATUS(status), CRASHED)
 
 
-def _run_child(folder: Path, task: Task) -> None:
+def _run_child(folder: Path, task: SandboxTask) -> None:
     code = 1
     try:
         os.dup2(2, 1)  # nothing a library prints may look like an answer
@@ -187,7 +187,7 @@ def _run_child(folder: Path, task: Task) -> None:
         os._exit(code)
 
 
-def _limit(task: Task) -> None:
+def _limit(task: SandboxTask) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + (task.memory_mib << 20)
     resource.setrlimit(resource.RLIMIT_CPU, (task.time_limit, task.time_limit + _CPU_GRACE))
@@ -200,7 +200,7 @@ def _limit(task: Task) -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def _score(folder: Path, task: Task) -> None:
+def _score(folder: Path, task: SandboxTask) -> None:
     from PIL import Image
 
     from earthreason.metrics.protocols import SEGEARTH_R1

@@ -19,7 +19,7 @@ from earthreason.metrics.references import References
 from earthreason.metrics.scores import METRICS, Scored, Terms, terms_of
 from earthreason.metrics.statistics import RESAMPLES, Difference, bootstrap_intervals, paired_differences
 from earthreason.predictions.reader import PredictionsFile
-from leaderboard.records import ALL, CURVE, Estimate, ProtocolScores, ResultRecord, Subset
+from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
 HIDDEN_DECIMALS = 4
 """Scores of a hidden split are rounded, so that single pixels cannot be probed."""
@@ -132,9 +132,9 @@ def hide_labels(record: ResultRecord) -> ResultRecord:
     return record.model_copy(update={"subsets": subsets, "protocols": protocols, "curve": curve})
 
 
-def _rounded(cells: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _rounded(cells: Mapping[str, ScoreEstimate]) -> dict[str, ScoreEstimate]:
     return {
-        metric: Estimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
+        metric: ScoreEstimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
         for metric, cell in cells.items()
         if metric not in HIDDEN_SCORES
     }
@@ -166,7 +166,7 @@ def _estimates(
     groups: list[tuple[Subset, np.ndarray]],
     resamples: int,
     seed: int,
-) -> dict[str, dict[str, dict[str, Estimate]]]:
+) -> dict[str, dict[str, dict[str, ScoreEstimate]]]:
     """Scores and intervals by protocol, subset and metric.
 
     A score of a group is the ratio of the same sums over its rows only, so one set of resampled images serves all.
@@ -181,7 +181,7 @@ def _estimates(
                 for metric in (metric for metric in SHOWN if metric in whole):
                     terms[name, subset.key, metric] = _within(whole[metric], rows)
     values = {key: ratio for key, term in terms.items() if (ratio := term.ratio()) is not None}
-    nested: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in results}
+    nested: dict[str, dict[str, dict[str, ScoreEstimate]]] = {name: {} for name in results}
     for same_questions in _by_questions(results):
         part = {key: terms[key] for key in values if key[0] in same_questions}
         sample_id = results[same_questions[0]].counts.sample_id
@@ -191,7 +191,7 @@ def _estimates(
         for key in part:
             interval = intervals.get(names[key])
             ends = (None, None) if interval is None else (interval.low, interval.high)
-            nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(values[key], *ends)
+            nested[key[0]].setdefault(key[1], {})[key[2]] = ScoreEstimate(values[key], *ends)
     return nested
 
 

@@ -21,7 +21,7 @@ from earthreason.data.truth import references_of
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.references import References, read_references, write_references
 from leaderboard.jobs import queue_again
-from leaderboard.models import Split, Submission
+from leaderboard.tables import Split, Submission
 from leaderboard.versions import count_change
 
 SCENE_SIDE = 288

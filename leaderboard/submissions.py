@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
 from leaderboard.jobs import queue_again
-from leaderboard.models import (
+from leaderboard.records import Metadata, check_reason
+from leaderboard.settings import Settings
+from leaderboard.tables import (
     FAILED,
     PRIVATE,
     PUBLIC,
@@ -29,8 +31,6 @@ from leaderboard.models import (
     Team,
     Upload,
 )
-from leaderboard.records import Metadata, check_reason
-from leaderboard.settings import Settings
 from leaderboard.tokens import Caller
 from leaderboard.versions import count_change
 

@@ -14,8 +14,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.models import SignIn, Team, Token
 from leaderboard.records import Name
+from leaderboard.tables import SignIn, Team, Token
 
 Scope = Literal["submit", "admin"]
 TOKEN_PREFIX = "er_"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.models import Version
+from leaderboard.tables import Version
 
 
 def count_change(session: Session) -> None:

@@ -18,11 +18,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from leaderboard.database import Database
-from leaderboard.jobs import ASK_AGAIN, Job, Outcome, claim_job, fail_job, finish_job, return_job
+from leaderboard.jobs import ASK_AGAIN, JobOutcome, ScoringJob, claim_job, fail_job, finish_job, return_job
 from leaderboard.logs import say
-from leaderboard.models import Split, Upload
-from leaderboard.sandbox import DONE, ENDED, KILLED, REFUSED, Sandbox, SandboxError, Task
+from leaderboard.sandbox import DONE, ENDED, KILLED, REFUSED, Sandbox, SandboxError, SandboxTask
 from leaderboard.settings import Settings
+from leaderboard.tables import Split, Upload
 
 CRASH_MESSAGE = f"scoring failed by a fault of ours; {ASK_AGAIN}"
 _RETRY_SECONDS = 0.5
@@ -71,7 +71,7 @@ class Worker:
         )
         return True
 
-    def _work(self, sandbox: Sandbox, job: Job, folder: Path, began: float) -> tuple[str, bool | None]:
+    def _work(self, sandbox: Sandbox, job: ScoringJob, folder: Path, began: float) -> tuple[str, bool | None]:
         task = self._in_transaction(lambda session: self._prepare(session, job, folder))
         if task is None:
             return "stopped", False
@@ -92,7 +92,7 @@ class Worker:
             say("scoring crashed", logging.ERROR, submission=job.submission_id)
         return how, self._in_transaction(lambda session: fail_job(session, job, reason, host_fault=host_fault))
 
-    def _prepare(self, session: Session, job: Job, folder: Path) -> Task:
+    def _prepare(self, session: Session, job: ScoringJob, folder: Path) -> SandboxTask:
         """Write the job's files; truth and scenes are kept between jobs."""
         split = session.get_one(Split, job.split_id)
         content = session.scalars(select(Upload.content).where(Upload.sha256 == job.sha256)).one()
@@ -101,7 +101,7 @@ class Worker:
         scenes = None
         if not split.hidden and session.scalar(select(Split.scenes.is_not(None)).where(Split.id == split.id)):
             scenes = self._keep(f"{split.truth_sha256}.scenes", lambda: split.scenes or b"")
-        return Task(
+        return SandboxTask(
             config=split.config,
             split=split.name,
             hidden=split.hidden,
@@ -132,10 +132,10 @@ class Worker:
                     return None
 
 
-def _read_outcome(folder: Path, seconds: float) -> Outcome:
+def _read_outcome(folder: Path, seconds: float) -> JobOutcome:
     outcome = json.loads((folder / "outcome.json").read_text())
     table = folder / "table.csv"
-    return Outcome(
+    return JobOutcome(
         record=outcome["record"],
         counts=(folder / "counts.npz").read_bytes(),
         table=table.read_bytes() if table.exists() else None,

@@ -67,8 +67,8 @@ def submit(
 
     Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
     """
+    from earthreason.board_client import BoardClient, check_predictions, packed
     from earthreason.predictions.reader import open_predictions
-    from earthreason.predictions.submit import BoardClient, check_predictions, packed
 
     opened = open_predictions(predictions)
     key = f"{config or opened.info.get('config') or 'default'}/{_short(split or opened.info.get('split') or 'test')}"

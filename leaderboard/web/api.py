@@ -10,9 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.orm import Session
 
-from leaderboard.board import SORTS, build_table, check_query, table_csv, table_values
-from leaderboard.board import Query as BoardQuery
-from leaderboard.models import ScoredResult, Submission
+from leaderboard.board import SORTS, BoardQuery, build_table, check_query, table_csv, table_values
 from leaderboard.published import load_published
 from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
 from leaderboard.splits import NAME_PATTERN, get_split, list_splits
@@ -30,6 +28,7 @@ from leaderboard.submissions import (
     set_flag,
     set_visibility,
 )
+from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.state import AnyCaller, Shared, SomeCaller, public_metadata
 from leaderboard.web.uploads import spool, store

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from leaderboard.models import QUEUED, RUNNING, ScoredResult, Submission
+from leaderboard.tables import QUEUED, RUNNING, ScoredResult, Submission
 from leaderboard.web.state import Shared
 
 router = APIRouter()

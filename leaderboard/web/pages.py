@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS
-from leaderboard.models import Picture, Submission
 from leaderboard.records import check_card, parse_metadata
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import (
@@ -28,6 +27,7 @@ from leaderboard.submissions import (
     own_submission,
     set_visibility,
 )
+from leaderboard.tables import GalleryPicture, Submission
 from leaderboard.tokens import Caller, form_key, sign_in, sign_out
 from leaderboard.web.api import ID_PATTERN, Resolved
 from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
@@ -91,7 +91,7 @@ async def get_picture(
     def read(session: Session) -> bytes:
         submission = find_submission(session, submission_id, caller)
         result = latest_result(session, submission)
-        picture = None if result is None or not name.isprintable() else session.get(Picture, (result.id, name))
+        picture = None if result is None or not name.isprintable() else session.get(GalleryPicture, (result.id, name))
         if picture is None or submission.split.hidden:
             raise NotThereError
         return picture.content

@@ -14,8 +14,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import earthreason
-from leaderboard.board import Query
-from leaderboard.records import ALL, TRAINING_TITLES, Estimate
+from leaderboard.board import BoardQuery
+from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
 
 
 class Links(Protocol):
@@ -25,11 +25,11 @@ class Links(Protocol):
     """Whether there is a server to submit to, and to sort and compare by."""
 
     def home(self) -> str: ...
-    def board(self, query: Query) -> str: ...
+    def board(self, query: BoardQuery) -> str: ...
     def model(self, entry_id: str) -> str: ...
     def page(self, name: str) -> str: ...
     def file(self, name: str) -> str: ...
-    def data(self, query: Query, form: str) -> str: ...
+    def data(self, query: BoardQuery, form: str) -> str: ...
     def record(self, entry_id: str) -> str: ...
     def compare(self, ids: Sequence[str]) -> str: ...
 
@@ -42,7 +42,7 @@ class ServerLinks:
     def home(self) -> str:
         return "/"
 
-    def board(self, query: Query) -> str:
+    def board(self, query: BoardQuery) -> str:
         return f"/?{_parameters(query)}"
 
     def model(self, entry_id: str) -> str:
@@ -54,7 +54,7 @@ class ServerLinks:
     def file(self, name: str) -> str:
         return f"/static/{name}"
 
-    def data(self, query: Query, form: str) -> str:
+    def data(self, query: BoardQuery, form: str) -> str:
         return f"/api/board{'.csv' if form == 'csv' else ''}?{_parameters(query)}"
 
     def record(self, entry_id: str) -> str:
@@ -64,9 +64,9 @@ class ServerLinks:
         return f"/compare?{urlencode([('ids', one) for one in ids])}"
 
 
-def _parameters(query: Query) -> str:
+def _parameters(query: BoardQuery) -> str:
     """What differs from the default table, as a query string."""
-    plain = asdict(Query(query.split))
+    plain = asdict(BoardQuery(query.split))
     given = {key: value for key, value in asdict(query).items() if key == "split" or value != plain[key]}
     return urlencode({key: str(value).lower() if isinstance(value, bool) else value for key, value in given.items()})
 
@@ -76,7 +76,7 @@ def percent(value: float | None, decimals: int = 2) -> str:
     return "–" if value is None else f"{100 * value:.{decimals}f}"
 
 
-def span(estimate: Estimate) -> str:
+def span(estimate: ScoreEstimate) -> str:
     """An interval in words, per cent."""
     return "" if estimate.low is None else f"{percent(estimate.low, 1)} – {percent(estimate.high, 1)}"
 

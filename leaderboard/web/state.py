@@ -14,13 +14,13 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from leaderboard.board import Entry
+from leaderboard.board import BoardEntry
 from leaderboard.database import Database
-from leaderboard.models import ScoredResult, Submission
 from leaderboard.records import parse_result
 from leaderboard.settings import Settings
 from leaderboard.splits import default_split, get_split
 from leaderboard.submissions import RefusedError, public_results
+from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller, find_caller, find_signed_in
 from leaderboard.versions import board_version
 from leaderboard.web.guard import Guesses
@@ -32,7 +32,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Page:
+class DrawnPage:
     """A drawn page: what is sent, and its tag for browsers that have it already."""
 
     body: bytes
@@ -50,9 +50,9 @@ class Board:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._version, self._asked = -1, 0.0
-        self._pages: OrderedDict[str, tuple[int, Page]] = OrderedDict()
+        self._pages: OrderedDict[str, tuple[int, DrawnPage]] = OrderedDict()
         self._drawing: dict[str, anyio.Lock] = {}
-        self._entries: dict[str, tuple[int, list[Entry]]] = {}
+        self._entries: dict[str, tuple[int, list[BoardEntry]]] = {}
         self._default: tuple[int, str] | None = None
         self._threads = anyio.CapacityLimiter(2)
 
@@ -71,7 +71,7 @@ class Board:
             self._version = await anyio.to_thread.run_sync(self._read_version)
         return self._version
 
-    async def page(self, key: str, media_type: str, draw: Callable[[], str]) -> Page:
+    async def page(self, key: str, media_type: str, draw: Callable[[], str]) -> DrawnPage:
         """A kept page, or the one that `draw` makes now, in a thread; several that ask at once wait for one drawing."""
         version = await self.version()
         found = self._pages.get(key)
@@ -88,9 +88,9 @@ class Board:
             self._pages.move_to_end(key)
         return found[1]
 
-    def _keep(self, key: str, version: int, body: bytes, media_type: str) -> tuple[int, Page]:
+    def _keep(self, key: str, version: int, body: bytes, media_type: str) -> tuple[int, DrawnPage]:
         tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        kept = self._pages[key] = version, Page(body, media_type, tag)
+        kept = self._pages[key] = version, DrawnPage(body, media_type, tag)
         while len(self._pages) > _PAGES:
             self._pages.popitem(last=False)
         return kept
@@ -121,7 +121,7 @@ class Board:
             return Response(status_code=304, headers=headers)
         return Response(page.body, media_type=page.media_type, headers=headers)
 
-    def entries(self, session: Session, split_key: str) -> list[Entry]:
+    def entries(self, session: Session, split_key: str) -> list[BoardEntry]:
         """The public rows of a split.
 
         Raises:
@@ -136,9 +136,9 @@ class Board:
         return found[1]
 
 
-def entry_of(submission: Submission, result: ScoredResult) -> Entry:
+def entry_of(submission: Submission, result: ScoredResult) -> BoardEntry:
     """A submission and its result as a row."""
-    return Entry(
+    return BoardEntry(
         id=submission.id,
         team=submission.team.name,
         metadata=public_metadata(submission.details),

@@ -10,8 +10,8 @@ from typing import IO
 import anyio
 from sqlalchemy.orm import Session
 
-from leaderboard.models import Submission
 from leaderboard.submissions import RefusedError, own_submission, receive
+from leaderboard.tables import Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.state import State
 

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import METRICS
 from earthreason.reports.table import differences
-from leaderboard.board import Entry, Query, build_table
-from leaderboard.models import PUBLIC, ScoredResult, Submission
+from leaderboard.board import BoardEntry, BoardQuery, build_table
 from leaderboard.published import GRADES, columns_of, load_published
-from leaderboard.records import ALL, CURVE, Estimate, ResultRecord, Subset
+from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
 from leaderboard.scoring import DETAILED, compare_details, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
+from leaderboard.tables import PUBLIC, ScoredResult, Submission
 from leaderboard.web.state import entry_of
 
 COMPARE_COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9", "N-acc", "T-acc", "Dice")
@@ -30,7 +30,7 @@ class SplitChoice:
     hidden: bool
 
 
-def board_view(entries: Sequence[Entry], query: Query, splits: Sequence[SplitChoice]) -> dict[str, Any]:
+def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
     """The table with everything to choose from."""
     table = build_table(entries, query)
     groups: dict[str, list[Subset]] = {}
@@ -50,7 +50,7 @@ def board_view(entries: Sequence[Entry], query: Query, splits: Sequence[SplitCho
     }
 
 
-def _printed(query: Query) -> list[dict[str, Any]]:
+def _printed(query: BoardQuery) -> list[dict[str, Any]]:
     """Results of papers on this very split, which only the official release has."""
     config, _, name = query.split.partition("/")
     if config != "default":
@@ -87,7 +87,7 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
     return {"record": record, "scores": scores, "groups": groups, "protocols": protocols, "curve_edges": CURVE}
 
 
-def entry_view(entry: Entry) -> dict[str, Any]:
+def entry_view(entry: BoardEntry) -> dict[str, Any]:
     """A model page without a server behind it."""
     return {
         **record_view(entry.record),
@@ -128,7 +128,7 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
     return {**comparison(entries, protocol, _pairs(scored, protocol, hidden)), "hidden": hidden}
 
 
-def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Rows of one split side by side."""
     records = [entry.record for entry in entries]
     rows = []
@@ -151,12 +151,12 @@ def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str
     }
 
 
-def _scale_of(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
+def _scale_of(estimates: Sequence[ScoreEstimate | None]) -> tuple[float, float]:
     ends = [end for estimate in estimates if estimate for end in estimate if end is not None]
     return (min(ends), max(ends)) if ends else (0.0, 1.0)
 
 
-def _best_of(estimates: Sequence[Estimate | None]) -> float | None:
+def _best_of(estimates: Sequence[ScoreEstimate | None]) -> float | None:
     values = [estimate.value for estimate in estimates if estimate]
     return max(values) if values else None
 

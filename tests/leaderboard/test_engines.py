@@ -1,4 +1,4 @@
-"""Other engines and the results repository: the same numbers by every way."""
+"""Bundles for competition hosts: their programs give the numbers of `earthreason-eval`."""
 
 import json
 import os
@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.metrics.evaluate import evaluate
-from leaderboard.bundles import IMAGE, phases_of, write_codabench, write_evalai
 from leaderboard.cli import app
-from leaderboard.engine_scoring import find_predictions
+from leaderboard.engines.bundles import IMAGE, phases_of
+from leaderboard.engines.codabench import write_codabench
+from leaderboard.engines.evalai import write_evalai
+from leaderboard.engines.scoring import find_predictions
 from tests.leaderboard.toys import make_predictions
 
 START = datetime(2026, 1, 1)
@@ -141,7 +143,7 @@ def test_validation_ends_where_the_test_begins_in_whatever_order_they_are_named(
 
 
 def test_the_command_of_the_issue_writes_a_bundle_for_a_public_image(tmp_path, references, monkeypatch):
-    monkeypatch.setattr("leaderboard.engines_cli._references", lambda *_: references)
+    monkeypatch.setattr("leaderboard.engines.cli._references", lambda *_: references)
     done = CliRunner().invoke(app, ["codabench", "--out", str(tmp_path / "bundle.zip")])
     assert done.exit_code == 0, done.output
     bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")

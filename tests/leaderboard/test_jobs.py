@@ -9,10 +9,10 @@ import pytest
 
 from leaderboard import sandbox as sandbox_module
 from leaderboard.database import Database
-from leaderboard.jobs import Outcome, claim_job, fail_job, finish_job, return_job
-from leaderboard.models import FAILED, ScoredResult, Submission
-from leaderboard.sandbox import CRASHED, ENDED, KILLED, Task
+from leaderboard.jobs import JobOutcome, claim_job, fail_job, finish_job, return_job
+from leaderboard.sandbox import CRASHED, ENDED, KILLED, SandboxTask
 from leaderboard.submissions import RETRY_WAIT
+from leaderboard.tables import FAILED, ScoredResult, Submission
 from tests.leaderboard.toys import make_predictions
 
 
@@ -33,7 +33,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(hand, references, database,
     with database.write() as session:
         session.get(Submission, submission_id).lease_until = 1.0
     assert hand.score() == 1  # another worker takes it over
-    outcome = Outcome({}, b"", None, [], {}, 0.0)
+    outcome = JobOutcome({}, b"", None, [], {}, 0.0)
     with database.write() as session:
         assert finish_job(session, slow, outcome) is False
     with database.read() as session:
@@ -43,7 +43,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(hand, references, database,
 @pytest.mark.parametrize(
     "end",
     [
-        lambda session, job: finish_job(session, job, Outcome({}, b"", None, [], {}, 0.0)),
+        lambda session, job: finish_job(session, job, JobOutcome({}, b"", None, [], {}, 0.0)),
         lambda session, job: fail_job(session, job, "too late"),
         return_job,
     ],
@@ -180,7 +180,7 @@ def test_a_child_that_the_kernel_kills_is_tried_again_and_the_file_is_not_blamed
 
 
 def test_the_processor_limit_ends_a_child_by_a_signal_of_its_own(tmp_path):
-    task = Task("toy", "test", True, "truth", None, 1, time_limit=1, memory_mib=512)
+    task = SandboxTask("toy", "test", True, "truth", None, 1, time_limit=1, memory_mib=512)
     child = os.fork()
     if child == 0:
         sandbox_module._limit(task)

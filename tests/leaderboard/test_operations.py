@@ -21,9 +21,9 @@ from leaderboard.backup import restore_backup, write_backup
 from leaderboard.cli import app
 from leaderboard.database import Database
 from leaderboard.jobs import claim_job
-from leaderboard.models import Base, Submission
 from leaderboard.settings import Settings, settings_from
 from leaderboard.splits import SplitContent, put_split
+from leaderboard.tables import Base, Submission
 from leaderboard.tokens import find_caller
 from tests.leaderboard.toys import make_predictions, make_references
 

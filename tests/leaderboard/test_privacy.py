@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from leaderboard.models import Submission
-from leaderboard.submissions import public_results
 from leaderboard.splits import get_split
+from leaderboard.submissions import public_results
+from leaderboard.tables import Submission
 from leaderboard.versions import count_change
 from tests.leaderboard.test_scoring import with_pixels_turned
 from tests.leaderboard.toys import LARGE_INSIDE, LARGE_OUTSIDE, SIDE, make_large_squares, make_predictions

@@ -12,7 +12,7 @@ import yaml
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.metrics.references import Reference, References
 from earthreason.predictions.reader import open_predictions
-from leaderboard.board import Entry
+from leaderboard.board import BoardEntry
 from leaderboard.eval_results import eval_results_yaml
 from leaderboard.records import parse_metadata, parse_result
 from leaderboard.results_repo import read_repository, rescore, slug, validate, write_entry
@@ -30,7 +30,7 @@ def repository(tmp_path, references):
         scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=False,
                                     resamples=100)  # fmt: skip
         facts = {"model": model, "training": "trained", "paper": "https://example.org/p"}
-        write_entry(root, Entry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
+        write_entry(root, BoardEntry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
     return root
 
 
@@ -167,7 +167,7 @@ def test_a_row_of_another_truth_is_not_compared(repository, tmp_path, references
 
 def entry_of(record, model="Model A", team="Team", **changes):
     facts = parse_metadata({"model": model, "training": "trained"}).public()
-    return Entry("", team, facts, record.model_copy(update=changes), 1e9)
+    return BoardEntry("", team, facts, record.model_copy(update=changes), 1e9)
 
 
 @pytest.fixture

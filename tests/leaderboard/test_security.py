@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from leaderboard.models import SignIn, Token
+from leaderboard.tables import SignIn, Token
 from leaderboard.tokens import create_token, form_key, revoke_token
 from leaderboard.web.state import COOKIE
 from tests.leaderboard.toys import make_predictions, sign_in

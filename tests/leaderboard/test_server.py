@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from earthreason.predictions.submit import BoardClient, ServerError
-from leaderboard.models import ScoredResult, Submission
+from earthreason.board_client import BoardClient, ServerError
 from leaderboard.splits import SplitContent, put_split
+from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import create_token
 from tests.leaderboard.toys import METADATA, free_port, make_predictions, make_references
 

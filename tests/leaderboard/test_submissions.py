@@ -5,9 +5,9 @@ import time
 import pytest
 
 from earthreason.metrics.evaluate import evaluate
-from leaderboard.models import ScoredResult, Submission
 from leaderboard.splits import SplitContent, put_split
 from leaderboard.submissions import UPLOAD_WAIT, receive
+from leaderboard.tables import ScoredResult, Submission
 from tests.leaderboard.toys import METADATA, make_predictions, make_references
 
 
@@ -263,7 +263,7 @@ def test_metadata_is_checked_before_anything_is_uploaded(hand, references, metad
 
 
 def test_what_the_server_keeps_is_the_file_itself(hand, references, database):
-    from leaderboard.models import Upload
+    from leaderboard.tables import Upload
 
     content = make_predictions(references)
     hand.submit(content)

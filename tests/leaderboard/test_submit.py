@@ -9,12 +9,12 @@ import uvicorn
 from PIL import Image
 from typer.testing import CliRunner
 
+from earthreason.board_client import BoardClient, ServerError, blank_references, check_predictions, packed
 from earthreason.cli import submit as submit_module
 from earthreason.cli.main import app
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
 from earthreason.predictions.reader import open_predictions
-from earthreason.predictions.submit import BoardClient, ServerError, blank_references, check_predictions, packed
 from leaderboard.web.app import create_app
 from tests.leaderboard.toys import free_port, make_predictions
 
@@ -47,7 +47,7 @@ def server(settings, database, board, hand):
 @pytest.fixture
 def command(server, board, monkeypatch, tmp_path):
     monkeypatch.setenv("EARTHREASON_TOKEN", board["alpha"])
-    monkeypatch.setattr("earthreason.predictions.submit.BoardClient.pause", 0.05)
+    monkeypatch.setattr("earthreason.board_client.BoardClient.pause", 0.05)
 
     def run(file, *more, config="toy", split="open"):
         words = ["submit", str(file), "--name", "Model A", "--training", "zero-shot", "--server", server,

@@ -149,7 +149,7 @@ class ScoredResult(Base):
     gallery: Mapped[list[dict[str, Any]]] = mapped_column(JSON, deferred=True)
 
 
-class Picture(Base):
+class GalleryPicture(Base):
     """A picture of a gallery: JPEG."""
 
     __tablename__ = "pictures"
