@@ -1,13 +1,16 @@
 """`earthreason submit` against a real server in this process."""
 
 import json
+import re
 import threading
 import time
 
 import pytest
 import uvicorn
 from PIL import Image
+from pytest_httpserver import HTTPServer
 from typer.testing import CliRunner
+from werkzeug import Response
 
 from earthreason.board_client import BoardClient, ServerError, blank_references, check_predictions, packed
 from earthreason.cli import submit as submit_module
@@ -173,3 +176,108 @@ def test_a_server_that_is_away_is_waited_for_and_then_named(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(ServerError, match="does not answer"):
         BoardClient(f"http://127.0.0.1:{free_port()}").splits()
+
+
+# --- redirects -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def board_server():
+    with HTTPServer(host="127.0.0.1") as server:
+        yield server
+
+
+@pytest.fixture
+def other_server():
+    """Another origin on this machine: the port differs. It would answer everything."""
+    with HTTPServer(host="127.0.0.1") as server:
+        server.expect_request(re.compile(".*")).respond_with_json([])
+        yield server
+
+
+def redirect(server, target, status=307):
+    server.expect_request(re.compile(".*")).respond_with_response(Response(status=status, headers={"Location": target}))
+
+
+def headers_of(server):
+    return [dict(request.headers) for request, _ in server.log]
+
+
+REQUESTS = {
+    "GET": lambda client, file: client.splits(),
+    "POST": lambda client, file: client.announce("toy/open", file, {}, None),
+    "PUT": lambda client, file: client.upload("A" * 22, file, lambda sent: None),
+    "PATCH": lambda client, file: client.publish("A" * 22),
+}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", REQUESTS)
+def test_a_redirect_to_another_origin_takes_neither_token_nor_file_along(
+    board_server, other_server, tmp_path, method, status
+):
+    file = tmp_path / "preds.json"
+    file.write_text("[]")
+    redirect(board_server, other_server.url_for("/api/elsewhere"), status)
+    with pytest.raises(ServerError, match=f"redirects to http://127.0.0.1:{other_server.port}") as caught:
+        REQUESTS[method](BoardClient(board_server.url_for("/"), "er_secret"), file)
+    assert caught.value.status == status
+    assert [headers["Authorization"] for headers in headers_of(board_server)] == ["Bearer er_secret"]
+    assert headers_of(other_server) == []
+
+
+def test_another_host_name_is_another_origin_even_on_the_same_port(board_server):
+    redirect(board_server, f"http://localhost:{board_server.port}/api/elsewhere")
+    with pytest.raises(ServerError, match="redirects to http://localhost"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+    assert len(board_server.log) == 1
+
+
+def test_another_scheme_is_another_origin_even_on_the_same_port(board_server):
+    redirect(board_server, f"https://127.0.0.1:{board_server.port}/api/elsewhere")
+    with pytest.raises(ServerError, match="redirects to https://127.0.0.1"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+    assert len(board_server.log) == 1
+
+
+def test_a_chain_of_redirects_is_followed_up_to_the_edge_of_the_origin(board_server, other_server):
+    board_server.expect_request("/api/splits").respond_with_response(
+        Response(status=302, headers={"Location": "/api/moved"})
+    )
+    board_server.expect_request("/api/moved").respond_with_response(
+        Response(status=302, headers={"Location": other_server.url_for("/api/splits")})
+    )
+    with pytest.raises(ServerError, match="redirects to"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+    assert [request.path for request, _ in board_server.log] == ["/api/splits", "/api/moved"]
+    assert headers_of(other_server) == []
+
+
+def test_a_redirect_within_the_origin_is_followed_with_the_token(board_server):
+    board_server.expect_request("/api/splits").respond_with_response(
+        Response(status=307, headers={"Location": board_server.url_for("/v2/splits")})
+    )
+    board_server.expect_request("/v2/splits").respond_with_json([{"split": "toy/open"}])
+    assert BoardClient(board_server.url_for("/"), "er_secret").splits() == [{"split": "toy/open"}]
+    assert [headers["Authorization"] for headers in headers_of(board_server)] == ["Bearer er_secret"] * 2
+
+
+def test_redirects_in_a_circle_end(board_server):
+    redirect(board_server, "/api/splits")
+    with pytest.raises(ServerError, match="redirects more than 5 times"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+
+
+def test_an_upload_states_its_length_and_reports_every_byte(board_server, tmp_path):
+    """A body without a stated length is sent in chunks, which the server cannot refuse by its size."""
+    file = tmp_path / "preds.json"
+    content = bytes(range(256)) * 3000  # 768,000 bytes: two whole pieces of 262,144 and a rest
+    file.write_bytes(content)
+    board_server.expect_request(re.compile(".*"), method="PUT").respond_with_json({"id": "x"})
+    reported = []
+    BoardClient(board_server.url_for("/"), "er_secret").upload("A" * 22, file, reported.append)
+    request = board_server.log[0][0]
+    assert request.headers["Content-Length"] == "768000"
+    assert "Transfer-Encoding" not in request.headers
+    assert request.data == content
+    assert reported == [262_144, 524_288, 768_000]
