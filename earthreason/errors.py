@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any, Protocol
 
 
 class EarthReasonError(Exception):
@@ -51,3 +52,32 @@ class GatheredError(EarthReasonError):
 
 class PredictionsError(GatheredError):
     """A predictions file with one or more faults."""
+
+
+class _FaultList(Protocol):
+    """pydantic's ValidationError, or FastAPI's RequestValidationError."""
+
+    def errors(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+def describe_validation_error(error: _FaultList, place: str = "", *, inputs: bool = False, limit: int = 10) -> str:
+    """Describe what a validation found, one line per fault: where, what, and optionally what was there.
+
+    Args:
+        error: raised by pydantic or FastAPI.
+        place: what was validated, such as a file's path; it begins every line.
+        inputs: quote the rejected values; leave them out if they may be secret.
+        limit: describe at most this many faults.
+    """
+    return "\n".join(_describe_fault(fault, place, inputs) for fault in error.errors()[:limit])
+
+
+def _describe_fault(fault: Mapping[str, Any], place: str, inputs: bool) -> str:
+    where = ".".join(part for part in (place, *map(str, fault["loc"])) if part)
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    quoted = ""
+    if inputs and fault["type"] != "missing":
+        text = repr(fault["input"])
+        quoted = f", got {text if len(text) <= 60 else f'{text[:57]}...'}"
+    message = message[:1].lower() + message[1:] if where else message
+    return f"{where}: {message}{quoted}" if where else f"{message}{quoted}"

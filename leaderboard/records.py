@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
 
-from earthreason.errors import EarthReasonError
-from earthreason.predictions.schema import describe_faults
+from earthreason.errors import EarthReasonError, describe_validation_error
+from earthreason.metrics.statistics import Interval
 
 ALL = "all"
 """The subset of every question."""
@@ -78,11 +78,14 @@ class ScoreEstimate(NamedTuple):
     low: Fraction | None
     high: Fraction | None
 
+    @property
+    def interval(self) -> Interval | None:
+        return None if self.low is None or self.high is None else Interval(self.low, self.high)
+
     def overlaps(self, other: ScoreEstimate) -> bool:
-        """Whether the intervals share a value; False where one of them is missing."""
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return False
-        return self.low <= other.high and other.low <= self.high
+        """Tell whether the intervals share a value; False if one of them is missing."""
+        mine, theirs = self.interval, other.interval
+        return mine is not None and theirs is not None and mine.overlaps(theirs)
 
 
 class Subset(BaseModel):
@@ -137,7 +140,7 @@ class ResultRecord(BaseModel):
         return None if scores is None else scores.scores.get(subset, {}).get(metric)
 
 
-Record = TypeVar("Record", bound=BaseModel)
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 def parse_metadata(value: Any) -> Metadata:
@@ -158,7 +161,7 @@ def parse_result(value: Any, place: str = "result") -> ResultRecord:
     return parse_record(ResultRecord, value, place)
 
 
-def parse_record(kind: type[Record], value: Any, place: str) -> Record:
+def parse_record(kind: type[Parsed], value: Any, place: str) -> Parsed:
     """Check a value against a model.
 
     Raises:
@@ -167,7 +170,7 @@ def parse_record(kind: type[Record], value: Any, place: str) -> Record:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise RecordError("\n".join(describe_faults(place, error)[:10])) from None
+        raise RecordError(describe_validation_error(error, place, inputs=True)) from None
 
 
 def check_card(card: JsonValue) -> dict[str, JsonValue] | None:

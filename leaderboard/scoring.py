@@ -11,13 +11,12 @@ import numpy as np
 import earthreason
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.breakdowns import SHOWN, groups_of
-from earthreason.metrics.compare import TIE
 from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.evaluate import NotScored, Result, evaluate_protocols
 from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
 from earthreason.metrics.references import References
-from earthreason.metrics.scores import METRICS, Scored, Terms, terms_of
-from earthreason.metrics.statistics import RESAMPLES, Difference, bootstrap_intervals, paired_differences
+from earthreason.metrics.scores import Scored, Terms, terms_of
+from earthreason.metrics.statistics import RESAMPLES, bootstrap_intervals
 from earthreason.predictions.reader import PredictionsFile
 from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
@@ -32,7 +31,6 @@ DETAILED = (SEGEARTH_R1, NATIVE)
 """Protocols that are told by subset and kept question by question, for comparisons."""
 ScoreKey = tuple[str, str, str]
 """Protocol, subset, score."""
-COMPARED = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "Dice")
 
 
 @dataclass(frozen=True)
@@ -224,64 +222,3 @@ def read_details(content: bytes, protocol: str) -> Scored | None:
         columns = {column.name: archive[f"{protocol}/{column.name}"] for column in fields(RegionCounts)}
     columns["sample_id"] = columns["sample_id"].astype(object)
     return Scored(RegionCounts(**columns), get_protocol(protocol))
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far model B is from model A in one score; `p_value` is None where it is not told."""
-
-    value: float
-    low: float
-    high: float
-    p_value: float | None
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Duels:
-    """On how many questions model B has the higher IoU, the same, the lower one."""
-
-    wins: int
-    ties: int
-    losses: int
-
-
-@dataclass(frozen=True)
-class PairedComparison:
-    """Model B against model A on the same questions; `duels` is None where it is not told."""
-
-    gaps: dict[str, Gap]
-    duels: Duels | None
-
-
-def compare_details(
-    first: Scored, second: Scored, *, hidden: bool, resamples: int = 1000, seed: int = 0
-) -> PairedComparison | None:
-    """Paired differences of the main scores; None where the two did not answer the same questions.
-
-    Of a hidden split only rounded figures are told. Which of two answers is the better one, and a p-value, do not
-    depend on how large a difference is: two files that differ in a pixel would tell its label by them.
-    """
-    if first.counts.keys() != second.counts.keys():
-        return None
-    terms = [{name: METRICS[name].terms(scored) for name in COMPARED} for scored in (first, second)]
-    differences = paired_differences(terms[0], terms[1], first.counts.sample_id, resamples, seed)
-    if hidden:
-        return PairedComparison({name: _rounded_gap(found) for name, found in differences.items()}, None)
-    gaps = {
-        name: Gap(found.value, found.interval.low, found.interval.high, found.p_value)
-        for name, found in differences.items()
-    }
-    change = second.iou - first.iou
-    wins, losses = int((change > TIE).sum()), int((change < -TIE).sum())
-    return PairedComparison(gaps, Duels(wins, len(change) - wins - losses, losses))
-
-
-def _rounded_gap(found: Difference) -> Gap:
-    ends = (found.value, found.interval.low, found.interval.high)
-    value, low, high = (round(end, HIDDEN_DECIMALS) + 0.0 for end in ends)  # adding 0 takes the sign off -0.0
-    return Gap(value, low, high, None)

@@ -7,12 +7,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
 from earthreason.metrics.statistics import RESAMPLES
 from leaderboard.records import MAX_RESAMPLES
 
 PREFIX = "EARTHREASON_BOARD_"
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _variable(setting: str) -> str:
+    """Name the environment variable of a setting."""
+    return PREFIX + setting.upper()
 
 
 class Settings(BaseModel):
@@ -40,7 +45,7 @@ class Settings(BaseModel):
         secure_cookies: mark cookies for https only; set it whenever the board is served by https.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_variable, populate_by_name=True)
 
     database_url: str = "sqlite:///leaderboard.sqlite3"
     title: str = "EarthReason"
@@ -65,7 +70,10 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _lease_outlasts_scoring(self) -> Settings:
         if self.lease_seconds <= self.time_limit:
-            raise ValueError(f"a lease of {self.lease_seconds:g} s has to outlast time_limit, {self.time_limit} s")
+            raise ValueError(
+                f"{_variable('lease_seconds')} must be longer than {_variable('time_limit')}, "
+                f"but {self.lease_seconds:g} s is not longer than {self.time_limit} s"
+            )
         return self
 
     @property
@@ -74,23 +82,20 @@ class Settings(BaseModel):
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
-    """Read the settings out of environment variables.
+    """Read the settings from environment variables.
 
     Raises:
-        EarthReasonError: a variable with our prefix is unknown or has a value that does not fit.
+        UnknownNameError: a variable with our prefix is unknown.
+        EarthReasonError: a variable has an invalid value.
     """
-    values = {
-        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
-    }
+    values = {name.upper(): value for name, value in environment.items() if name.startswith(PREFIX)}
     if "DATABASE_URL" in environment:
-        values.setdefault("database_url", environment["DATABASE_URL"])
-    for name in set(values) - set(Settings.model_fields):
-        raise UnknownNameError(
-            "setting", PREFIX + name.upper(), [PREFIX + field.upper() for field in Settings.model_fields]
-        )
+        values.setdefault(_variable("database_url"), environment["DATABASE_URL"])
+    known = [_variable(setting) for setting in Settings.model_fields]
+    for name in values:
+        if name not in known:
+            raise UnknownNameError("setting", name, known)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = PREFIX + ("_".join(str(part) for part in fault["loc"]).upper() or "LEASE_SECONDS")
-        raise EarthReasonError(f"{name}: {fault['msg'].lower()}") from None
+        raise EarthReasonError(describe_validation_error(error)) from None

@@ -26,7 +26,7 @@ from leaderboard.tables import Split, Upload
 
 CRASH_MESSAGE = f"scoring failed by a fault of ours; {ASK_AGAIN}"
 _RETRY_SECONDS = 0.5
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 
 
 class Worker:
@@ -120,7 +120,7 @@ class Worker:
             part.rename(path)
         return path
 
-    def _in_transaction(self, action: Callable[[Session], Answer]) -> Answer | None:
+    def _in_transaction(self, action: Callable[[Session], Returned]) -> Returned | None:
         """Run `action` in a transaction, as often as it takes while the database is away; None if stopped meanwhile."""
         while True:
             try:

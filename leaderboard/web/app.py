@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 import earthreason
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
 from leaderboard.database import Database
 from leaderboard.logs import say
 from leaderboard.records import RecordError
@@ -73,8 +73,7 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()[:10]]
-        return tell(request, 422, "\n".join(faults))
+        return tell(request, 422, describe_validation_error(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

@@ -28,7 +28,7 @@ from leaderboard.web.guard import Guesses
 COOKIE = "earthreason_board"
 _FRESH_SECONDS = 0.25
 _PAGES = 1000
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ class State:
     started: float = field(default_factory=time.time)
     writers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
 
-    async def write(self, action: Callable[[Session], Answer]) -> Answer:
+    async def write(self, action: Callable[[Session], Returned]) -> Returned:
         """Run `action` in a writing transaction in a thread; few at a time, so that readers always find one."""
 
-        def run() -> Answer:
+        def run() -> Returned:
             with self.database.write() as session:
                 return action(session)
 
@@ -176,10 +176,10 @@ class State:
         self.board.changed()
         return answer
 
-    async def read(self, action: Callable[[Session], Answer]) -> Answer:
+    async def read(self, action: Callable[[Session], Returned]) -> Returned:
         """Run `action` in a reading transaction in a thread."""
 
-        def run() -> Answer:
+        def run() -> Returned:
             with self.database.read() as session:
                 return action(session)
 

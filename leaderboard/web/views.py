@@ -12,9 +12,10 @@ from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import METRICS
 from earthreason.reports.table import differences
 from leaderboard.board import BoardEntry, BoardQuery, build_table
+from leaderboard.comparisons import PublicComparison, compare_details
 from leaderboard.published import GRADES, columns_of, load_published
 from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
-from leaderboard.scoring import DETAILED, compare_details, read_details
+from leaderboard.scoring import DETAILED, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
 from leaderboard.tables import PUBLIC, ScoredResult, Submission
 from leaderboard.web.state import entry_of
@@ -146,7 +147,6 @@ def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dic
         "ids": [entry.id for entry in entries],
         "split": f"{records[0].config}/{records[0].split}",
         "pairs": pairs,
-        "metric_titles": {name: METRICS[name].title for name in METRICS},
         "group_rows": _group_rows(records, protocol),
     }
 
@@ -168,8 +168,22 @@ def _pairs(scored: Sequence[ScoredResult], protocol: str, hidden: bool) -> list[
     for index, other in enumerate(kept[1:], start=1):
         compared = None if first is None or other is None else compare_details(first, other, hidden=hidden)
         if compared is not None:
-            pairs.append({"index": index, "compared": compared})
+            pairs.append({"index": index, "tests": compared.tests, "rows": _difference_rows(compared)})
     return pairs
+
+
+def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:
+    tests = None if compared.tests is None else compared.tests.differences
+    return [
+        {
+            "title": METRICS[name].title,
+            "value": value,
+            "interval": interval,
+            "p_value": None if tests is None else tests[name].p_value,
+            "clear": interval.low > 0 or interval.high < 0,
+        }
+        for name, (value, interval) in compared.differences.items()
+    ]
 
 
 def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, list[dict[str, Any]]]:

@@ -133,7 +133,11 @@ def test_settings_come_from_the_environment():
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("DAILY_LIMIT", "0", "DAILY_LIMIT"), ("DALY_LIMIT", "1", "DALY_LIMIT"), ("LEASE_SECONDS", "5", "has to outlast")],
+    [
+        ("DAILY_LIMIT", "0", "DAILY_LIMIT"),
+        ("DALY_LIMIT", "1", "DALY_LIMIT"),
+        ("LEASE_SECONDS", "5", "LEASE_SECONDS must be longer than EARTHREASON_BOARD_TIME_LIMIT"),
+    ],
 )
 def test_a_wrong_setting_is_named(name, value, said):
     with pytest.raises(EarthReasonError, match=said):
