@@ -152,13 +152,19 @@ def main() -> None:
         with database.write() as session:
             put_split(session, "load", "test", SplitContent(references, None), hidden=False)
             tokens = [create_token(session, f"Team {n}")[1] for n in range(given.submitters)]
-        environment = {**os.environ, "DATABASE_URL": url, "EARTHREASON_BOARD_OPEN_DAILY_LIMIT": "10000",
-                       "EARTHREASON_BOARD_TIME_LIMIT": "80", "PYTHONPATH": sys.path[0]}  # fmt: skip
+        environment = {
+            **os.environ,
+            "DATABASE_URL": url,
+            "EARTHREASON_BOARD_OPEN_DAILY_LIMIT": "10000",
+            "EARTHREASON_BOARD_TIME_LIMIT": "80",
+            "PYTHONPATH": sys.path[0],
+        }
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
                 [sys.executable, "-m", "leaderboard", "serve", "--port", "8765", "--workers", str(given.workers)],
-                env=environment, stderr=log,
-            )  # fmt: skip
+                env=environment,
+                stderr=log,
+            )
         try:
             address = "http://127.0.0.1:8765"
             client = BoardClient(address, tokens[0], pause=0.5)
@@ -183,8 +189,12 @@ def measure(
     ids = [row["id"] for row in client._ask("GET", "/api/submissions")]
     for submission_id in ids:
         client.publish(submission_id)
-    paths = ["/"] * 6 + ["/?split=load%2Ftest&protocol=native", "/api/board?split=load%2Ftest", f"/models/{ids[0]}",
-                         f"/compare?ids={ids[0]}&ids={ids[1]}"]  # fmt: skip
+    paths = ["/"] * 6 + [
+        "/?split=load%2Ftest&protocol=native",
+        "/api/board?split=load%2Ftest",
+        f"/models/{ids[0]}",
+        f"/compare?ids={ids[0]}&ids={ids[1]}",
+    ]
     before = web_seconds()
     tell("readers alone", address, paths, given.rate, 10)
     print(f"web process: {1000 * (web_seconds() - before) / (10 * given.rate):.2f} ms of processor time a page")
@@ -201,8 +211,9 @@ def measure(
             if all(one.done() for one in sent):
                 done.set()
         times = [one.result() for one in sent]
-    print(f"{given.submitters} submitted at once: all scored after {time.perf_counter() - began:.0f} s at most; "
-          f"uploads {np.median([t[0] for t in times]):.1f} s (median)")  # fmt: skip
+    seconds, upload_seconds = time.perf_counter() - began, np.median([t[0] for t in times])
+    print(f"{given.submitters} submitted at once: all scored after {seconds:.0f} s at most;", end=" ")
+    print(f"uploads {upload_seconds:.1f} s (median)")
 
 
 def web_seconds() -> float:

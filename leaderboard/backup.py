@@ -81,22 +81,24 @@ def _tables() -> list[Table]:
 
 
 def _plain(table: Table, row: Any) -> dict[str, Any]:
-    return {
-        column.name: base64.b64encode(row[column]).decode() if _is_binary(column) and row[column] is not None
-        else row[column] for column in table.columns
-    }  # fmt: skip
+    values = {column.name: row[column] for column in table.columns}
+    for name in _binary_columns(table):
+        if values[name] is not None:
+            values[name] = base64.b64encode(values[name]).decode()
+    return values
 
 
 def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the database takes it; what an older version did not have yet gets its default."""
-    return {
-        column.name: base64.b64decode(row[column.name]) if _is_binary(column) and row[column.name] is not None
-        else row[column.name] for column in table.columns if column.name in row
-    }  # fmt: skip
+    """Convert a row for the database; a column that an older version lacked gets its default."""
+    values = {column.name: row[column.name] for column in table.columns if column.name in row}
+    for name in _binary_columns(table):
+        if values.get(name) is not None:
+            values[name] = base64.b64decode(values[name])
+    return values
 
 
-def _is_binary(column: Any) -> bool:
-    return isinstance(column.type, LargeBinary)
+def _binary_columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if isinstance(column.type, LargeBinary)]
 
 
 def _lines(source: Path) -> Iterator[dict[str, Any]]:
@@ -111,10 +113,9 @@ def _lines(source: Path) -> Iterator[dict[str, Any]]:
 
 
 def _continue_numbers(session: Session, tables: list[Table]) -> None:
-    """PostgreSQL counts on from where its own sequence stands, which knows nothing of restored rows."""
+    """Move PostgreSQL's ID sequences past the restored rows."""
     for table in tables:
         if "id" in table.columns and table.columns["id"].type.python_type is int:
-            session.execute(
-                text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
-                     f"(SELECT coalesce(max(id), 1) FROM {table.name}))")
-            )  # fmt: skip
+            sequence = f"pg_get_serial_sequence('{table.name}', 'id')"
+            highest = f"(SELECT coalesce(max(id), 1) FROM {table.name})"
+            session.execute(text(f"SELECT setval({sequence}, {highest})"))

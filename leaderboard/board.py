@@ -119,9 +119,7 @@ def build_table(entries: Sequence[BoardEntry], query: BoardQuery) -> BoardTable:
     )
     cells = [_cells_of(entry, query, columns) for entry in chosen]
     best = {column: _best(column, cells) for column in columns}
-    marked = [
-        {column: _mark(column, estimate, best[column]) for column, estimate in row.items()} for row in cells
-    ]  # fmt: skip
+    marked = [{column: _mark(column, estimate, best[column]) for column, estimate in row.items()} for row in cells]
     ranking = query.sort if query.sort in COLUMNS else DEFAULT_SORT
     order = _order(chosen, cells, ranking)
     places = {index: place for place, index in enumerate(order, start=1) if ranking in cells[index]}

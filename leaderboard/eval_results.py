@@ -27,9 +27,10 @@ def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source
             estimate = record.estimate(SEGEARTH_R1.name, ALL, metric)
             if estimate is None:
                 continue
-            interval = "" if estimate.low is None or estimate.high is None else (
-                f", 95 % interval {100 * estimate.low:.2f} to {100 * estimate.high:.2f}"
-            )  # fmt: skip
+            notes = f"protocol {SEGEARTH_R1.name}, earthreason {record.earthreason}"
+            if estimate.interval is not None:
+                low, high = estimate.interval.low, estimate.interval.high
+                notes += f", 95 % interval {100 * low:.2f} to {100 * high:.2f}"
             entries.append(
                 EvalResultEntry(
                     dataset_id=dataset,
@@ -38,7 +39,7 @@ def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source
                     date=day,
                     source_url=source,
                     source_name="EarthReason leaderboard" if source else None,
-                    notes=f"protocol {SEGEARTH_R1.name}, earthreason {record.earthreason}{interval}",
+                    notes=notes,
                 )
             )
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)

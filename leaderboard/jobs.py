@@ -59,10 +59,12 @@ def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
     free = or_(Submission.state == QUEUED, and_(Submission.state == RUNNING, Submission.lease_until < now))
     while True:
         chosen = session.execute(
-            select(Submission.id, Submission.claim).where(free)
-            .order_by(Submission.queued_at, Submission.uploaded).limit(1)
+            select(Submission.id, Submission.claim)
+            .where(free)
+            .order_by(Submission.queued_at, Submission.uploaded)
+            .limit(1)
             .with_for_update(skip_locked=True, of=Submission)
-        ).first()  # fmt: skip
+        ).first()
         if chosen is None:
             return None
         claim = secrets.token_hex(16)

@@ -86,8 +86,13 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
     if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
         raise EarthReasonError(f"{folder}: holds another row; give team or model a name that differs in more")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
-    facts = {"team": entry.team, "metadata": {k: v for k, v in entry.metadata.items() if k != "contact"},
-             "published": entry.date, "flag": entry.flag, "card": entry.card}  # fmt: skip
+    facts = {
+        "team": entry.team,
+        "metadata": {key: value for key, value in entry.metadata.items() if key != "contact"},
+        "published": entry.date,
+        "flag": entry.flag,
+        "card": entry.card,
+    }
     write_json(folder / "meta.json", facts)
     return folder
 
@@ -248,10 +253,17 @@ def rescore(root: Path, predictions: Path, references: References) -> list[str]:
         others = f"; {len(rows)} of another ground truth" if rows else ""
         raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {sha256[:REVISION]}){others}")
     faults = []
-    for folder, told in about.items():
-        found = score_predictions(opened, references, config=told.config, split=told.split, hidden=False,
-                                  resamples=told.resamples, seed=told.seed).record  # fmt: skip
-        faults += [f"{folder}: {difference}" for difference in _differences_of(told, found)]
+    for folder, stated in about.items():
+        scoring = score_predictions(
+            opened,
+            references,
+            config=stated.config,
+            split=stated.split,
+            hidden=False,
+            resamples=stated.resamples,
+            seed=stated.seed,
+        )
+        faults += [f"{folder}: {difference}" for difference in _differences_of(stated, scoring.record)]
     return faults
 
 

@@ -77,9 +77,13 @@ class Sandbox:
         environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
         environment |= {"MALLOC_ARENA_MAX": "2", "HF_HUB_OFFLINE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "leaderboard.sandbox"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment, cwd=Path(__file__).parent.parent,
-        )  # fmt: skip
+            [sys.executable, "-m", "leaderboard.sandbox"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=Path(__file__).parent.parent,
+        )
 
     def _stop(self) -> None:
         if self._process is not None:

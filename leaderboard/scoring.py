@@ -104,14 +104,12 @@ def score_predictions(
         subsets=[Subset(key=ALL, breakdown="", group="all questions", questions=len(first.counts))]
         + [subset for subset, _ in groups],
         protocols={
-            name: ProtocolScores(
-                grid=result.protocol.grid.name, questions=len(result.counts), scores=estimates[name]
-            )
+            name: ProtocolScores(grid=result.protocol.grid.name, questions=len(result.counts), scores=estimates[name])
             for name, result in results.items()
         },
         not_scored={r.protocol.name: _reason(r.reason, predictions) for r in scored if isinstance(r, NotScored)},
         curve=[float((first.scored.iou > edge).mean()) for edge in CURVE],
-    )  # fmt: skip
+    )
     return Scoring(hide_labels(record) if hidden else record, results)
 
 

@@ -55,7 +55,9 @@ def submit(
     extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",
     description: Annotated[str, typer.Option("--description", help="Text shown on the model's page.")] = "",
     contact: Annotated[str, typer.Option("--contact", help="How to reach you; only the organisers see it.")] = "",
-    card: Annotated[Path | None, typer.Option("--card", help="JSON file with an object of your own, shown on the model's page.")] = None,
+    card: Annotated[
+        Path | None, typer.Option("--card", help="JSON file with an object of your own, shown on the model's page.")
+    ] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Publish the row when it is scored.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check the file without uploading it.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the score.")] = 600,

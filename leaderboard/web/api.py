@@ -43,6 +43,8 @@ class ErrorBody(BaseModel):
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 }
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
+_BINARY = {"type": "string", "format": "binary"}
 router = APIRouter(prefix="/api", responses=_ERRORS)
 _JSON_BYTES = 256 << 10
 """Of a body that is read before its sender is known; a card takes most of it."""
@@ -170,8 +172,11 @@ async def get_splits(state: Shared) -> list[SplitBody]:
     ]
 
 
-@router.get("/splits/{config}/{split}/samples", summary="The samples of a split, without labels",
-            response_model=list[SampleBody])  # fmt: skip
+@router.get(
+    "/splits/{config}/{split}/samples",
+    summary="The samples of a split, without labels",
+    response_model=list[SampleBody],
+)
 async def get_samples(state: Shared, config: Config, split: SplitName) -> Response:
     """Ids and sizes, by which a file can be checked before it is uploaded."""
     samples = await state.read(lambda session: get_split(session, f"{config}/{split}").samples)
@@ -220,8 +225,7 @@ async def get_board(request: Request, state: Shared, query: Resolved) -> dict[st
     return await state.board.respond(request, query, "application/json", draw)  # type: ignore[return-value]
 
 
-@router.get("/board.csv", summary="The table as CSV", response_class=Response,
-            responses={200: {"content": {"text/csv": {}}}})  # fmt: skip
+@router.get("/board.csv", summary="Get the board as CSV", response_class=Response, responses=_CSV)
 async def get_board_csv(request: Request, state: Shared, query: Resolved) -> Response:
     """The same rows."""
 
@@ -238,8 +242,13 @@ async def get_published() -> list[dict[str, JsonValue]]:
     return [result.model_dump(mode="json") for result in load_published().results]
 
 
-@router.post("/submissions", summary="Announce a predictions file", status_code=201, max_body_size=_JSON_BYTES,
-             responses={200: {"model": SubmissionBody, "description": "Submitted before."}})  # fmt: skip
+@router.post(
+    "/submissions",
+    summary="Announce a predictions file",
+    status_code=201,
+    max_body_size=_JSON_BYTES,
+    responses={200: {"model": SubmissionBody, "description": "Submitted before."}},
+)
 async def post_submission(
     state: Shared, caller: SomeCaller, body: AnnouncementBody, response: Response, address: Address
 ) -> SubmissionBody:
@@ -257,9 +266,11 @@ async def post_submission(
     return described
 
 
-@router.put("/submissions/{submission_id}/predictions", summary="Upload the predictions file", openapi_extra={
-    "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {
-        "type": "string", "format": "binary"}}}}})  # fmt: skip
+@router.put(
+    "/submissions/{submission_id}/predictions",
+    summary="Upload the predictions file",
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _BINARY}}}},
+)
 async def put_predictions(
     request: Request, state: Shared, caller: SomeCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
@@ -282,9 +293,8 @@ def _require_awaited(session: Session, submission_id: str, caller: Caller, began
 @router.get("/submissions", summary="The submissions of the token's team")
 async def get_submissions(state: Shared, caller: SomeCaller, address: Address) -> list[SubmissionBody]:
     """Newest first, 200 at most, without their results; administrators see those of all teams."""
-    submissions = await state.read(
-        lambda session: list_of_team(session, None if caller.is_admin else caller.team_id)
-    )  # fmt: skip
+    team_id = None if caller.is_admin else caller.team_id
+    submissions = await state.read(lambda session: list_of_team(session, team_id))
     return [describe(submission, None, address, own=True) for submission in submissions]
 
 
@@ -316,8 +326,12 @@ async def patch_submission(
     return await state.write(run)
 
 
-@router.get("/submissions/{submission_id}/samples.csv", summary="Results question by question, of open splits",
-            response_class=Response, responses={200: {"content": {"text/csv": {}}}})  # fmt: skip
+@router.get(
+    "/submissions/{submission_id}/samples.csv",
+    summary="Get the results by question (open splits only)",
+    response_class=Response,
+    responses=_CSV,
+)
 async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
     """One row a question: IoU, the counts behind it and the facts of its sample."""
 

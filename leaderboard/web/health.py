@@ -39,8 +39,12 @@ async def get_health(state: Shared) -> Health:
     return Health(status="late" if oldest > LATE_SECONDS else "ok", queued=number, oldest_seconds=round(oldest, 1))
 
 
-@router.get("/metrics", summary="Figures in Prometheus's format", response_class=Response,
-            responses={200: {"content": {"text/plain": {}}}})  # fmt: skip
+@router.get(
+    "/metrics",
+    summary="Get metrics in Prometheus's format",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 async def get_metrics(state: Shared) -> Response:
     """Submissions by state, the queue, the time that scoring takes. Totals only: nothing of any team."""
 

@@ -85,9 +85,11 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
 
 @router.get("/pictures/{submission_id}/{name}.jpg")
 async def get_picture(
-    state: Shared, submission_id: ShownId, name: str,
+    state: Shared,
+    submission_id: ShownId,
+    name: str,
     caller: Browser,
-) -> Response:  # fmt: skip
+) -> Response:
     def read(session: Session) -> bytes:
         submission = find_submission(session, submission_id, caller)
         result = latest_result(session, submission)
@@ -101,9 +103,11 @@ async def get_picture(
 
 @router.get("/compare")
 async def get_comparison(
-    request: Request, state: Shared, ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
+    request: Request,
+    state: Shared,
+    ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
     protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
-) -> Response:  # fmt: skip
+) -> Response:
     if not 2 <= len(set(ids)) <= 4:
         raise RefusedError("choose two to four models of the table to compare", status=400)
     chosen = [check_id(one) for one in dict.fromkeys(ids)]
@@ -200,10 +204,17 @@ async def post_submit(
     """Metadata and file in one request; what the API takes in two."""
     caller = _signed_in(request, caller, key)
     given = {
-        "model": model, "training": training, "paper": paper or None, "code": code or None,
-        "checkpoint": checkpoint or None, "parameters_millions": _number(parameters), "backbone": backbone,
-        "extra_data": extra_data, "description": description.replace("\r\n", "\n"), "contact": contact,
-    }  # fmt: skip
+        "model": model,
+        "training": training,
+        "paper": paper or None,
+        "code": code or None,
+        "checkpoint": checkpoint or None,
+        "parameters_millions": _number(parameters),
+        "backbone": backbone,
+        "extra_data": extra_data,
+        "description": description.replace("\r\n", "\n"),
+        "contact": contact,
+    }
     metadata, ride_along = parse_metadata(given), check_card(_read_card(card))
     file, sha256, size = await spool(pieces_of(predictions.file), state.settings.max_upload_bytes)
     if size == 0:
@@ -239,9 +250,13 @@ def _headline(session: Session, submission: Submission) -> float | None:
 
 @router.post("/mine/{submission_id}", max_body_size=SMALL_FORM)
 async def post_mine(
-    request: Request, state: Shared, caller: Browser, submission_id: ShownId,
-    key: Annotated[str, Form(max_length=100)], visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
-) -> Response:  # fmt: skip
+    request: Request,
+    state: Shared,
+    caller: Browser,
+    submission_id: ShownId,
+    key: Annotated[str, Form(max_length=100)],
+    visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
+) -> Response:
     caller = _signed_in(request, caller, key)
 
     def run(session: Session) -> None:

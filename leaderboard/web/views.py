@@ -136,8 +136,15 @@ def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dic
     for name in COMPARE_COLUMNS:
         estimates = [record.estimate(protocol, ALL, name) for record in records]
         if any(estimate is not None for estimate in estimates):
-            rows.append({"name": name, "title": METRICS[name].title, "estimates": estimates,
-                         "scale": _scale_of(estimates), "best": _best_of(estimates)})  # fmt: skip
+            rows.append(
+                {
+                    "name": name,
+                    "title": METRICS[name].title,
+                    "estimates": estimates,
+                    "scale": _scale_of(estimates),
+                    "best": _best_of(estimates),
+                }
+            )
     return {
         "models": entries,
         "hidden": False,

@@ -13,12 +13,21 @@ SHA = "0" * 64
 def entry(name, giou, half=0.02, published=0.0, training="trained", **more):
     cells = {"gIoU": ScoreEstimate(giou, giou - half, giou + half), **more}
     record = ResultRecord(
-        earthreason="1", config="toy", split="test", dataset_sha256=SHA, predictions_sha256=SHA, questions=10,
-        images=10, empty_targets=1, resamples=10, seed=0,
+        earthreason="1",
+        config="toy",
+        split="test",
+        dataset_sha256=SHA,
+        predictions_sha256=SHA,
+        questions=10,
+        images=10,
+        empty_targets=1,
+        resamples=10,
+        seed=0,
         subsets=[Subset(key=ALL, breakdown="", group="all", questions=10)],
         protocols={"segearth-r1": ProtocolScores(grid="letterbox-1024", questions=10, scores={ALL: cells})},
-        not_scored={}, curve=[0.5] * 20,
-    )  # fmt: skip
+        not_scored={},
+        curve=[0.5] * 20,
+    )
     return BoardEntry(name, "Team", {"model": name, "training": training}, record, published)
 
 

@@ -50,9 +50,13 @@ def run_program(program, *arguments):
     """As an engine does: nothing of this checkout on the path, another working folder."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [sys.executable, str(program), *map(str, arguments)], cwd=program.parent.parent, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, str(program), *map(str, arguments)],
+        cwd=program.parent.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 # --- Codabench -------------------------------------------------------------------------------------------------------
@@ -159,9 +163,13 @@ def test_a_plain_image_installs_what_the_judge_needs(tmp_path, phases):
     (tmp_path / "stub").mkdir()
     (tmp_path / "stub" / "pip.py").write_text("import sys\nprint('asked for', *sys.argv[1:])\nsys.exit(1)\n")
     done = subprocess.run(
-        [sys.executable, "-S", str(program / "score.py"), "in", "out"], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")}, check=False,
-    )  # fmt: skip
+        [sys.executable, "-S", str(program / "score.py"), "in", "out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")},
+        check=False,
+    )
     wanted = {"numpy", "numba", "pycocotools", "pillow", "pydantic"}
     assert wanted <= set(done.stdout.split())
     assert wanted <= set((bundle / "docker" / "Dockerfile").read_text().split())

@@ -75,17 +75,21 @@ def test_a_board_of_the_first_version_is_brought_up_to_date_with_its_rows(kind, 
     with database.write() as session:
         session.execute(text("INSERT INTO teams (id, name, created) VALUES (1, 'Team Old', 1.0)"))
         session.execute(
-            text("INSERT INTO splits (id, config, name, hidden, closed, truth_sha256, questions, empty_targets,"
-                 " created, truth, samples) VALUES (1, 'toy', 'test', :yes, :no, 'x', 1, 0, 1.0, :bytes, :bytes)"),
+            text(
+                "INSERT INTO splits (id, config, name, hidden, closed, truth_sha256, questions, empty_targets,"
+                " created, truth, samples) VALUES (1, 'toy', 'test', :yes, :no, 'x', 1, 0, 1.0, :bytes, :bytes)"
+            ),
             {"yes": True, "no": False, "bytes": b"{}"},
-        )  # fmt: skip
+        )
         for n, row in enumerate((queued, given_up, crashed, refused, awaited)):
             session.execute(
-                text("INSERT INTO submissions (id, team_id, split_id, sha256, size, metadata, visibility, created,"
-                     " uploaded, state, generation, attempts, error) "
-                     "VALUES (:id, 1, 1, :id, 3, '{}', 'private', 1.0, :uploaded, :state, 1, 0, :error)"),
+                text(
+                    "INSERT INTO submissions (id, team_id, split_id, sha256, size, metadata, visibility, created,"
+                    " uploaded, state, generation, attempts, error) "
+                    "VALUES (:id, 1, 1, :id, 3, '{}', 'private', 1.0, :uploaded, :state, 1, 0, :error)"
+                ),
                 {"id": f"row-{n}", "error": None, **row},
-            )  # fmt: skip
+            )
     database.migrate()
     with database.read() as session:
         rows = session.query(Submission).order_by(Submission.id).all()
@@ -366,10 +370,14 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(command, tmp_path)
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "leaderboard", command, "--port", str(port)], cwd=ROOT, text=True,
-            capture_output=True, timeout=60, check=False,
+            [sys.executable, "-m", "leaderboard", command, "--port", str(port)],
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
             env={**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'board.sqlite3'}"},
-        )  # fmt: skip
+        )
     assert done.returncode == 2, done.stderr
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert not (tmp_path / "board.sqlite3").exists()

@@ -20,8 +20,14 @@ def test_private_rows_answer_as_rows_that_are_not_there(hand, references):
     nobody = "A" * 22
     shown = hand.published(make_predictions(references, 1), split="toy/open")
     assert len(hidden) == 22
-    for path in ("/api/submissions/{}", "/models/{}", "/pictures/{}/0-truth.jpg", "/api/submissions/{}/samples.csv",
-                 f"/compare?ids={{}}&ids={shown}", f"/compare?ids={shown}&ids={{}}"):  # fmt: skip
+    for path in (
+        "/api/submissions/{}",
+        "/models/{}",
+        "/pictures/{}/0-truth.jpg",
+        "/api/submissions/{}/samples.csv",
+        f"/compare?ids={{}}&ids={shown}",
+        f"/compare?ids={shown}&ids={{}}",
+    ):
         for headers in ({}, hand.headers("beta")):
             there = hand.client.get(path.format(hidden), headers=headers)
             absent = hand.client.get(path.format(nobody), headers=headers)
@@ -96,9 +102,15 @@ def test_labels_are_in_no_answer_of_a_hidden_split(hand, references):
         r.segmentation["counts"] for r in references.values() if not r.is_empty and len(r.segmentation["counts"]) > 8
     }
     assert labels
-    for path in ("/api/splits", "/api/splits/toy/test/samples", f"/api/submissions/{submission_id}",
-                 "/api/board?split=toy/test",
-                 f"/models/{submission_id}", "/metrics", "/health"):  # fmt: skip
+    for path in (
+        "/api/splits",
+        "/api/splits/toy/test/samples",
+        f"/api/submissions/{submission_id}",
+        "/api/board?split=toy/test",
+        f"/models/{submission_id}",
+        "/metrics",
+        "/health",
+    ):
         answer = hand.client.get(path)
         assert answer.status_code == 200
         assert not any(label in answer.text for label in labels)

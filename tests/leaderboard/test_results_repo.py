@@ -27,8 +27,9 @@ def repository(tmp_path, references):
     for seed, model in enumerate(("Model A", "Model <b>")):
         path = tmp_path / f"{seed}.json"
         path.write_bytes(make_predictions(references, seed, 0.05 + 0.1 * seed))
-        scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=False,
-                                    resamples=100)  # fmt: skip
+        scoring = score_predictions(
+            open_predictions(path), references, config="toy", split="test", hidden=False, resamples=100
+        )
         facts = {"model": model, "training": "trained", "paper": "https://example.org/p"}
         write_entry(root, BoardEntry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
     return root
@@ -196,7 +197,11 @@ def test_names_that_lose_characters_stay_apart(one, other):
 
 def test_plain_names_stay_as_they_are():
     assert [slug(name) for name in ("Earth Lab", "SegEarth-R1", "v1.2", "a_b")] == [
-        "Earth-Lab", "SegEarth-R1", "v1.2", "a_b"]  # fmt: skip
+        "Earth-Lab",
+        "SegEarth-R1",
+        "v1.2",
+        "a_b",
+    ]
 
 
 def test_a_row_is_written_again_but_never_over_another(record, tmp_path):
@@ -217,8 +222,12 @@ def test_a_folder_of_the_first_form_is_still_read(record, tmp_path):
 
 def test_every_group_has_a_page_of_its_own(tmp_path, references):
     groups = References(
-        (Reference(r.sample_id, r.segmentation, category=("机场", "桥", "sea port")[n % 3])
-         for n, r in enumerate(references.values())), "toy")  # fmt: skip
+        (
+            Reference(r.sample_id, r.segmentation, category=("机场", "桥", "sea port")[n % 3])
+            for n, r in enumerate(references.values())
+        ),
+        "toy",
+    )
     (tmp_path / "p.json").write_bytes(make_predictions(groups))
     opened = open_predictions(tmp_path / "p.json")
     record = score_predictions(opened, groups, config="toy", split="test", hidden=False, resamples=20).record

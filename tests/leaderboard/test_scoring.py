@@ -98,8 +98,9 @@ def test_of_a_hidden_split_no_comparison_tells_whether_a_pixel_is_right(tmp_path
     for name, place in (("base", None), ("right", LARGE_INSIDE), ("wrong", LARGE_OUTSIDE)):
         path = tmp_path / f"{name}.json"
         path.write_bytes(content if place is None else with_pixels_turned(content, chosen, *place))
-        scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=True,
-                                    resamples=0)  # fmt: skip
+        scoring = score_predictions(
+            open_predictions(path), references, config="toy", split="test", hidden=True, resamples=0
+        )
         kept.append(read_details(scoring.details(), "native"))
     base, right, wrong = kept
     assert (right.iou - base.iou).max() > 0 > (wrong.iou - base.iou).min()
@@ -119,8 +120,9 @@ def test_of_a_hidden_split_neither_precision_nor_curve_reads_off_a_pixel(tmp_pat
     for place in (LARGE_INSIDE, LARGE_OUTSIDE):
         path = tmp_path / "one_pixel.json"
         path.write_bytes(with_pixels_turned(json.dumps(empty), ["large_007"], *place))
-        record = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=True,
-                                   resamples=50).record  # fmt: skip
+        record = score_predictions(
+            open_predictions(path), references, config="toy", split="test", hidden=True, resamples=50
+        ).record
         told.append(record.model_dump(exclude={"predictions_sha256"}))
     assert told[0] == told[1]
 

@@ -176,8 +176,12 @@ def test_contact_stays_with_the_organisers(hand, references):
     metadata = {**METADATA, "contact": "someone@example.org"}
     submission_id = hand.published(make_predictions(references), metadata=metadata)
     assert hand.get(submission_id).json()["metadata"]["contact"] == "someone@example.org"
-    for path in (f"/api/submissions/{submission_id}", "/api/board?split=toy/test", "/api/board.csv?split=toy/test",
-                 f"/models/{submission_id}"):  # fmt: skip
+    for path in (
+        f"/api/submissions/{submission_id}",
+        "/api/board?split=toy/test",
+        "/api/board.csv?split=toy/test",
+        f"/models/{submission_id}",
+    ):
         assert "someone@example.org" not in hand.client.get(path).text
 
 
@@ -199,9 +203,7 @@ def test_a_closed_split_takes_nothing(hand, references, database):
 
 
 def upload(hand, announced, content):
-    return hand.client.put(
-        f"/api/submissions/{announced['id']}/predictions", content=content, headers=hand.headers()
-    )  # fmt: skip
+    return hand.client.put(f"/api/submissions/{announced['id']}/predictions", content=content, headers=hand.headers())
 
 
 def test_a_split_that_closes_takes_no_file_that_was_announced_before(hand, references, database):

@@ -53,8 +53,21 @@ def command(server, board, monkeypatch, tmp_path):
     monkeypatch.setattr("earthreason.board_client.BoardClient.pause", 0.05)
 
     def run(file, *more, config="toy", split="open"):
-        words = ["submit", str(file), "--name", "Model A", "--training", "zero-shot", "--server", server,
-                 "--config", config, "--split", split, *more]  # fmt: skip
+        words = [
+            "submit",
+            str(file),
+            "--name",
+            "Model A",
+            "--training",
+            "zero-shot",
+            "--server",
+            server,
+            "--config",
+            config,
+            "--split",
+            split,
+            *more,
+        ]
         return CliRunner().invoke(app, words)
 
     return run
@@ -95,8 +108,13 @@ def test_a_broken_file_is_refused_here_before_it_travels(command, predictions, t
 
 
 def test_the_check_knows_no_labels_and_yet_finds_what_scoring_would(references, tmp_path):
-    blank = blank_references([{"sample_id": r.sample_id, "height": r.height, "width": r.width, "question_count": 1}
-                              for r in references.values()], "toy")  # fmt: skip
+    blank = blank_references(
+        [
+            {"sample_id": r.sample_id, "height": r.height, "width": r.width, "question_count": 1}
+            for r in references.values()
+        ],
+        "toy",
+    )
     assert all(reference.is_empty for reference in blank.values())
     path = tmp_path / "short.json"
     path.write_text(json.dumps(json.loads(make_predictions(references))["predictions"][:-1]))
