@@ -1,4 +1,4 @@
-"""The table as values: which rows, in which order, which of them are tied. Knows neither database nor HTML."""
+"""The board's table as values: choose, order and mark rows. Knows neither the database nor HTML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earthreason.metrics.scores import METRICS
 from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
 
 COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
-"""Scores that the table shows, where a subset has them."""
+"""Scores shown in the table if a subset has them."""
 DEFAULT_SORT = "gIoU"
 DATE, MODEL = "date", "model"
 SORTS = (*COLUMNS, DATE, MODEL)
@@ -23,7 +23,7 @@ SORTS = (*COLUMNS, DATE, MODEL)
 
 @dataclass(frozen=True)
 class BoardEntry:
-    """One public row, wherever it is kept."""
+    """A public row, from the database or from a results repository."""
 
     id: str
     team: str
@@ -44,7 +44,7 @@ class BoardEntry:
 
 @dataclass(frozen=True)
 class BoardQuery:
-    """What of the table is asked for."""
+    """Which rows of the table to show, and in which order."""
 
     split: str
     protocol: str = SEGEARTH_R1.name
@@ -55,21 +55,21 @@ class BoardQuery:
     ascending: bool = False
 
     def with_(self, **changes: Any) -> BoardQuery:
-        """The same with some things changed; other rules start again with all questions."""
+        """Copy the query with changes; another protocol resets the subset to all questions."""
         if "protocol" in changes and changes["protocol"] != self.protocol:
             changes.setdefault("subset", ALL)
         return replace(self, **changes)
 
     def sorted_by(self, column: str) -> BoardQuery:
-        """The same by another column, names from A on and all else from the best or newest on; once more, turned."""
+        """Sort by a column: names from A to Z, all else from best or newest. The same column again reverses the order."""
         return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column == MODEL)
 
 
 def check_query(query: BoardQuery) -> BoardQuery:
-    """Refuse what no table has.
+    """Check the names in a query.
 
     Raises:
-        UnknownNameError: an unknown protocol, training or column.
+        UnknownNameError: the protocol, training or column is unknown.
     """
     if query.protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", query.protocol, PROTOCOLS)
@@ -82,7 +82,7 @@ def check_query(query: BoardQuery) -> BoardQuery:
 
 @dataclass(frozen=True)
 class BoardCell:
-    """A score in the table; `tied`: its interval shares a value with that of the best row."""
+    """A score in the table; it is tied if its interval overlaps that of the best row."""
 
     estimate: ScoreEstimate
     best: bool
@@ -91,7 +91,7 @@ class BoardCell:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A row of the table; `place` counts from 1 in the order of the sorting score, None where it has none."""
+    """A row of the table. `place` is its rank by the sorting score, from 1; None if it lacks that score."""
 
     entry: BoardEntry
     place: int | None
@@ -101,14 +101,14 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class BoardTable:
-    """The table that a query asks for."""
+    """The table that a query selects."""
 
     query: BoardQuery
     columns: tuple[str, ...]
     rows: list[BoardRow]
     subsets: list[Subset]
     scales: dict[str, tuple[float, float]]
-    """By column: what the left and right end of its interval bars stand for."""
+    """By column: the values at the left and right end of its interval bars."""
 
 
 def build_table(entries: Sequence[BoardEntry], query: BoardQuery) -> BoardTable:
@@ -160,7 +160,7 @@ def _mark(column: str, estimate: ScoreEstimate, best: ScoreEstimate | None) -> B
 
 
 def _order(chosen: Sequence[BoardEntry], cells: Sequence[dict[str, ScoreEstimate]], ranking: str) -> list[int]:
-    """Numbers of the rows, best first; equal scores by date, the older first."""
+    """Order row indices from best to worst; of equal scores, the older comes first."""
 
     def key(index: int) -> tuple[bool, float, float]:
         estimate = cells[index].get(ranking)
@@ -179,7 +179,7 @@ def _sorted_rows(rows: Sequence[BoardRow], order: Sequence[int], query: BoardQue
 
 
 def _subsets(entries: Sequence[BoardEntry], protocol: str) -> list[Subset]:
-    """Every subset that some row has under a protocol, in the order in which results list them."""
+    """List every subset that a row has under a protocol, in the order of the results."""
     found = {
         subset.key: subset
         for entry in entries
@@ -198,7 +198,7 @@ def _scale(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> tuple[floa
 
 
 def table_values(table: BoardTable) -> dict[str, Any]:
-    """The table as JSON values; scores are fractions."""
+    """Return the table as JSON values; scores are fractions."""
     query = table.query
     return {
         "split": query.split,
@@ -224,7 +224,7 @@ def table_values(table: BoardTable) -> dict[str, Any]:
 
 
 def table_csv(table: BoardTable) -> str:
-    """The table as CSV; cells that a spreadsheet would run as a formula begin with an apostrophe."""
+    """Return the table as CSV; cells that a spreadsheet would run as a formula get an apostrophe in front."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     ends = ("", " low", " high")

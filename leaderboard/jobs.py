@@ -1,4 +1,4 @@
-"""The queue: rows claimed by a conditional update with a lease, so that a job is never lost and never done twice."""
+"""The queue. Workers claim rows by a conditional update with a lease, so no job is lost or stored twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GAVE_UP = f"scoring stopped without a result {{attempts}} times, by no fault of 
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """A submission that this worker, and no other, may finish until its lease ends."""
+    """A submission that only this worker may finish until the lease ends."""
 
     submission_id: str
     split_id: int
@@ -42,7 +42,7 @@ class ScoringJob:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What scoring gave, ready to be stored."""
+    """The result of scoring, ready to be stored."""
 
     record: dict[str, Any]
     counts: bytes
@@ -53,7 +53,7 @@ class JobOutcome:
 
 
 def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
-    """Take the oldest job that is free, or whose worker has let its lease run out; None where there is none."""
+    """Claim the oldest job that is queued or whose lease has run out; return None if there is none."""
     now = time.time()
     _give_up(session, settings, now)
     free = or_(Submission.state == QUEUED, and_(Submission.state == RUNNING, Submission.lease_until < now))
@@ -98,10 +98,10 @@ def _give_up(session: Session, settings: Settings, now: float) -> None:
 
 
 def queue_again(session: Session, which: ColumnElement[bool]) -> int:
-    """Queue submissions once more whose files are here; results so far are kept as earlier generations.
+    """Queue uploaded submissions again. Existing results are kept as earlier generations.
 
     Returns:
-        How many there are.
+        The number of submissions queued.
     """
     again = (
         update(Submission)
@@ -123,7 +123,7 @@ def queue_again(session: Session, which: ColumnElement[bool]) -> int:
 
 
 def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
-    """Store a result; False, and nothing stored, if the job is no longer this worker's."""
+    """Store a result. Return False and store nothing if the worker has lost its claim."""
     if not _release(session, job, SCORED, None):
         return False
     result = ScoredResult(
@@ -151,12 +151,12 @@ def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
 
 
 def fail_job(session: Session, job: ScoringJob, reason: str, *, host_fault: bool = False) -> bool:
-    """Say why a file could not be scored; False if the job is no longer this worker's."""
+    """Record why a file could not be scored. Return False if the worker has lost its claim."""
     return _release(session, job, FAILED, reason, host_fault)
 
 
 def return_job(session: Session, job: ScoringJob) -> bool:
-    """Put a job back that could not be tried, without counting the attempt."""
+    """Put back a job that could not be tried, without counting the attempt. Return False if the claim is lost."""
     if not _release(session, job, QUEUED, None):
         return False
     session.execute(

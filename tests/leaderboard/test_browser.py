@@ -56,19 +56,8 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     token = command(programs, "leaderboard", "token", "create", "Earth Lab")
     files = {name: tmp_path / f"{name}.json" for name in ("saliency", "centre")}
     for name, file in files.items():
-        command(
-            programs,
-            "baselines",
-            "predict",
-            "--model",
-            name,
-            "--config",
-            "sample",
-            "--split",
-            "test",
-            "--out",
-            str(file),
-        )
+        words = f"baselines predict --model {name} --config sample --split test".split()
+        command(programs, *words, "--out", str(file))
     programs.web()
     programs.worker()
     programs.wait()
@@ -90,20 +79,9 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     page.get_by_role("button", name="Publish").click()
     playwright.expect(page.get_by_text("everyone")).to_be_visible()
 
-    told = command(
-        programs,
-        "earthreason",
-        "submit",
-        str(files["centre"]),
-        "--name",
-        "Centre box",
-        "--training",
-        "zero-shot",
-        "--server",
-        programs.address,
-        "--publish",
-        EARTHREASON_TOKEN=token,
-    )
+    options = f"--training zero-shot --server {programs.address} --publish".split()
+    words = ["earthreason", "submit", str(files["centre"]), "--name", "Centre box", *options]
+    told = command(programs, *words, EARTHREASON_TOKEN=token)
     address = re.search(r"http://\S+/models/\S+", told).group()
 
     page.goto(programs.address)

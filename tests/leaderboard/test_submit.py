@@ -53,22 +53,8 @@ def command(server, board, monkeypatch, tmp_path):
     monkeypatch.setattr("earthreason.board_client.BoardClient.pause", 0.05)
 
     def run(file, *more, config="toy", split="open"):
-        words = [
-            "submit",
-            str(file),
-            "--name",
-            "Model A",
-            "--training",
-            "zero-shot",
-            "--server",
-            server,
-            "--config",
-            config,
-            "--split",
-            split,
-            *more,
-        ]
-        return CliRunner().invoke(app, words)
+        options = f"--training zero-shot --server {server} --config {config} --split {split}".split()
+        return CliRunner().invoke(app, ["submit", str(file), "--name", "Model A", *options, *more])
 
     return run
 
@@ -150,7 +136,7 @@ def test_an_unknown_split_is_named_with_the_known_ones(command, predictions, mor
 def test_an_address_is_looked_at_before_anything_is_asked(command, predictions, field, board):
     failed = command(predictions, f"--{field}", "arxiv-2504")
     assert failed.exit_code == 2
-    assert "'arxiv-2504' is no address" in failed.output.replace("│", " ")
+    assert "'arxiv-2504' is not a URL" in failed.output.replace("│", " ")
 
 
 def test_a_wrong_token_says_so(command, predictions, monkeypatch):
