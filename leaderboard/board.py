@@ -61,7 +61,7 @@ class BoardQuery:
         return replace(self, **changes)
 
     def sorted_by(self, column: str) -> BoardQuery:
-        """Sort by a column: names from A to Z, all else from best or newest. The same column again reverses the order."""
+        """Sort by a column: names from A to Z, all else from best or newest. The same column again reverses it."""
         return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column == MODEL)
 
 

@@ -61,7 +61,7 @@ class SignIn(Base):
 
 
 class Split(Base):
-    """A split that takes submissions. `truth` is a ground-truth file, `scenes` a zip of thumbnails (open splits only)."""
+    """A split that takes submissions. `truth` is a ground-truth file, `scenes` a zip of thumbnails of an open split."""
 
     __tablename__ = "splits"
     __table_args__ = (UniqueConstraint("config", "name"),)

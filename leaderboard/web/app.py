@@ -1,4 +1,4 @@
-"""The application put together: routes, guards, and how faults are told."""
+"""Assemble the application: routes, guards and error answers."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from leaderboard.web.state import Board, State
 
 STATIC = Path(__file__).parent.parent / "static"
 _FORM_BYTES = 1 << 20
-"""What a body may have beyond the largest predictions file."""
+"""Bytes that a body may have beyond the largest predictions file."""
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
-    """The web application; opens the database and brings its tables up to date when it starts."""
+    """Create the web application. On start it opens the database and brings its tables up to date."""
     database = database or Database(settings.database_url)
 
     @asynccontextmanager
@@ -90,11 +90,11 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
 
 def _broken(request: Request) -> Response:
-    return tell(request, 500, "a fault of ours; the organisers can see it in the log")
+    return tell(request, 500, "internal error; the organisers can find it in the log")
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
-    """The methods that the API has at a path."""
+    """List the methods that the API has at a path."""
     described = app.openapi()["paths"].items()
     return [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
 
@@ -108,7 +108,7 @@ def _status_of(error: EarthReasonError) -> int:
 
 
 def tell(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A fault as JSON for the API, as a page for a reader."""
+    """Answer with an error: JSON for the API, a page for a reader."""
     headers = dict(headers or {})
     if status == 401 and request.url.path.startswith("/api/"):
         headers["WWW-Authenticate"] = "Bearer"

@@ -53,7 +53,7 @@ def test_a_file_that_is_not_the_announced_one_is_refused(hand, references):
     other = make_predictions(references, seed=1)
     answer = hand.client.put(f"/api/submissions/{announced['id']}/predictions", content=other, headers=hand.headers())
     assert answer.status_code == 409
-    assert "announced was" in answer.json()["error"]
+    assert "was announced" in answer.json()["error"]
     assert hand.get(announced["id"]).json()["state"] == "uploading"
 
 
@@ -93,7 +93,7 @@ def test_limits_are_per_team_split_and_day(hand, references, settings):
         hand.submit(make_predictions(references, seed))
     refused = hand.announce(make_predictions(references, 99))
     assert refused.status_code == 429
-    assert "used up" in refused.json()["error"]
+    assert "your team has used its" in refused.json()["error"]
     assert hand.announce(make_predictions(references, 0)).status_code == 200  # known already
     assert hand.announce(make_predictions(references, 99), team="beta").status_code == 201
     assert hand.announce(make_predictions(references, 99), split="toy/open").status_code == 201
@@ -216,7 +216,7 @@ def test_a_split_that_closes_takes_no_file_that_was_announced_before(hand, refer
         close_split(session, "toy/test", closed=True)
     refused = upload(hand, announced, late)
     assert refused.status_code == 403
-    assert "takes no submissions" in refused.json()["error"]
+    assert "is closed to submissions" in refused.json()["error"]
     assert hand.announce(late).status_code == 403
     assert hand.submit(taken) == first  # the same file again is no new submission
     assert hand.score() == 1
