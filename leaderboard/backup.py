@@ -1,6 +1,6 @@
-"""Backup and restore: every table as lines of JSON in one compressed file, the same for SQLite and PostgreSQL.
+"""Backup and restore: every table as JSON lines in one compressed file.
 
-Because the form does not depend on the database, a restore also moves a board from one to the other.
+The format does not depend on the database, so a restore also moves a board between SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AT_ONCE = 20
 
 
 def write_backup(database: Database, target: Path) -> dict[str, int]:
-    """Write all tables, seen at one moment, to a file only its owner can read; returns rows by table."""
+    """Write a consistent snapshot of all tables to a file that only its owner can read; return row counts by table."""
     counts = {}
     with atomic_path(target) as temporary, database.read() as session:
         if not database.is_sqlite:
@@ -44,11 +44,11 @@ def write_backup(database: Database, target: Path) -> dict[str, int]:
 
 
 def restore_backup(database: Database, source: Path) -> dict[str, int]:
-    """Fill an empty database from a backup, in one transaction; returns rows by table.
+    """Fill an empty database from a backup in one transaction; return row counts by table.
 
     Raises:
-        DataFormatError: the file is no backup, or ends too early.
-        EarthReasonError: the database holds something already.
+        DataFormatError: the file is not a backup, or is truncated.
+        EarthReasonError: the database is not empty.
     """
     database.migrate()
     tables = {table.name: table for table in _tables()}
@@ -67,7 +67,7 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
             session.execute(insert(table).values(_typed(table, line["row"])))
             counts[table.name] += 1
         if not ended:
-            raise DataFormatError(f"{source}: the backup ends too early; nothing was restored")
+            raise DataFormatError(f"{source}: the backup is truncated; nothing was restored")
         waited = update(Submission).where(Submission.queued_at.is_(None)).values(queued_at=Submission.uploaded)
         session.execute(waited)
         if not database.is_sqlite:
@@ -76,7 +76,7 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
 
 
 def _tables() -> list[Table]:
-    """Tables in an order in which none refers to a later one."""
+    """List the tables in an order in which none refers to a later one."""
     return [table for table in Base.metadata.sorted_tables if table.name not in _NOT_KEPT]
 
 
@@ -105,11 +105,11 @@ def _lines(source: Path) -> Iterator[dict[str, Any]]:
     try:
         with gzip.open(source, "rt", encoding="utf-8") as file:
             if json.loads(file.readline()).get("format") != FORMAT:
-                raise DataFormatError(f"{source}: not a backup of this version")
+                raise DataFormatError(f"{source}: not a backup in the format {FORMAT}")
             for line in file:
                 yield json.loads(line)
     except (EOFError, ValueError, gzip.BadGzipFile, AttributeError) as error:
-        raise DataFormatError(f"{source}: a broken backup: {error}") from None
+        raise DataFormatError(f"{source}: damaged backup: {error}") from None
 
 
 def _continue_numbers(session: Session, tables: list[Table]) -> None:

@@ -1,4 +1,4 @@
-"""Scoring in a process of its own, with limits on time and memory and without a secret in sight.
+"""Scoring in a separate process, with limits on time and memory and without access to secrets.
 
 A worker starts one sandbox: a process with an empty environment, without rights beyond its user's, that has imported
 the judge and reads the names of job folders. For each it forks a child, which limits itself, scores, writes its outcome
@@ -33,16 +33,16 @@ MAX_UNPACKED = 2 << 30
 MAX_RATIO = 500
 _FILE_BYTES = 256 << 20
 _NICENESS = 5
-"""Where cores are few, readers of pages come first."""
+"""On a machine with few cores, readers of pages come first."""
 _BY_LIMIT = (signal.SIGXCPU, signal.SIGABRT)
-"""Signals by which a child ends that has reached a limit; a library that gets no memory aborts."""
+"""Signals that end a child at a limit; a library that gets no memory aborts."""
 _CPU_GRACE = 5
-"""Seconds between the signal of the processor limit and the kill, which otherwise comes from nobody but outside."""
+"""Seconds between the processor limit's signal and its kill, so that any earlier SIGKILL came from outside."""
 
 
 @dataclass(frozen=True)
 class SandboxTask:
-    """What to score: `job.json`."""
+    """The content of `job.json`: what to score."""
 
     config: str
     split: str
@@ -54,12 +54,12 @@ class SandboxTask:
     memory_mib: int
 
 
-class SandboxError(Exception):
-    """The sandbox itself has ended; the job was not tried to its end."""
+class SandboxError(RuntimeError):
+    """The sandbox itself has ended before the job was done."""
 
 
 class Sandbox:
-    """The worker's side. Use as a context manager."""
+    """The worker's side of the sandbox. Use as a context manager."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -96,7 +96,7 @@ class Sandbox:
             self._process = None
 
     def score(self, folder: Path, task: SandboxTask) -> str:
-        """Score the job of a folder; how it went.
+        """Score the job in a folder.
 
         Returns:
             DONE, REFUSED, KILLED (a limit was reached), CRASHED, or ENDED (killed from outside, as the kernel does
@@ -123,7 +123,7 @@ class Sandbox:
 
 
 def main() -> None:
-    """The sandbox's side: a line with a folder in, a line with the outcome's name out."""
+    """Run the sandbox: read a folder per line, answer each with the name of its outcome."""
     os.nice(_NICENESS)
     drop_rights()
     _warm_up()
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    """Import and compile everything once, so that a child starts at once."""
+    """Import and compile everything once, so that children start quickly."""
     import numpy as np
     import pandas as pd  # noqa: F401 - per-question tables
 
@@ -243,7 +243,7 @@ def _score(folder: Path, task: SandboxTask) -> None:
 
 
 def _named(folder: Path, rename: bool = False) -> Path:
-    """The upload under the ending by which the reader knows a file of lines; uploads have no names of their own."""
+    """Give the upload, which has no name of its own, the suffix by which the reader recognises JSONL."""
     lines = folder / "predictions.jsonl"
     plain = folder / "predictions"
     if rename and holds_lines(plain):
@@ -252,7 +252,7 @@ def _named(folder: Path, rename: bool = False) -> Path:
 
 
 def holds_lines(path: Path) -> bool:
-    """Whether a file is JSONL: its first line is a whole JSON object that is no predictions file by itself."""
+    """Tell whether a file is JSONL: its first line is a JSON object but not a whole predictions file."""
     with path.open("rb") as file:
         first = file.readline(1 << 20)
     try:
@@ -263,10 +263,10 @@ def holds_lines(path: Path) -> bool:
 
 
 def check_archive(path: Path) -> None:
-    """Refuse a zip that unpacks to far more than it is, before anything of it is unpacked.
+    """Refuse a zip bomb before anything is unpacked.
 
     Raises:
-        PredictionsError: what is wrong with it.
+        PredictionsError: the zip is broken, too large, or packed by an unsupported method.
     """
     if not zipfile.is_zipfile(path):
         return
@@ -274,17 +274,17 @@ def check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError) as error:
-        raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
+        raise PredictionsError(str(path), [f"broken zip: {error}"]) from None
     unpacked = sum(member.file_size for member in members)
     fault = None
     if len(members) > MAX_MEMBERS:
-        fault = f"{len(members)} files in it; at most {MAX_MEMBERS}"
+        fault = f"the zip holds {len(members)} files; at most {MAX_MEMBERS} are allowed"
     elif unpacked > MAX_UNPACKED:
-        fault = f"unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20}"
+        fault = f"the zip unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20} MiB are allowed"
     elif any(member.file_size > MAX_RATIO * max(member.compress_size, 1) for member in members):
-        fault = f"a file in it unpacks to over {MAX_RATIO} times its size"
+        fault = f"a file in the zip unpacks to over {MAX_RATIO} times its size"
     elif any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
-        fault = "packed by another method than deflate; zip it anew"
+        fault = "the zip uses another method than deflate; zip the files again"
     if fault:
         raise PredictionsError(str(path), [fault])
 

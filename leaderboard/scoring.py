@@ -1,4 +1,4 @@
-"""The one scoring function: the server's workers, Codabench, EvalAI and the results repository all call it."""
+"""Score predictions for the board. Workers, Codabench, EvalAI and the results repository all use this function."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreE
 HIDDEN_DECIMALS = 4
 """Scores of a hidden split are rounded, so that single pixels cannot be probed."""
 HIDDEN_GROUP = 30
-"""On a hidden split, groups under this many questions are not told, and the curve goes in steps of as many: one right
-pixel lifts an IoU above 0."""
+"""A hidden split withholds groups of fewer questions and rounds the curve to steps of this many: a single right pixel
+lifts an IoU above 0."""
 HIDDEN_SCORES = ("precision",)
-"""Not told of a hidden split: a file that marks one pixel would read its label off the precision."""
+"""Scores withheld on a hidden split: a file that marks one pixel could read its label off the precision."""
 DETAILED = (SEGEARTH_R1, NATIVE)
-"""Protocols that are told by subset and kept question by question, for comparisons."""
+"""Protocols with scores by subset and stored counts by question, for comparisons."""
 ScoreKey = tuple[str, str, str]
 """Protocol, subset, score."""
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A scored file: what is told, and what stays with the organisers.
+    """A scored file.
 
     Attributes:
-        record: what is told.
-        results: by protocol, for pictures and per-question tables of open splits.
+        record: the part that may be shown.
+        results: full results by protocol, for pictures and per-question tables of open splits.
     """
 
     record: ResultRecord
     results: dict[str, Result]
 
     def details(self) -> bytes:
-        """The integer counts of every question under the detailed protocols, as an npz archive without pickles."""
+        """Pack the integer counts of every question under the detailed protocols as an npz archive without pickles."""
         columns = {}
         for protocol in DETAILED:
             if protocol.name in self.results:
@@ -75,15 +75,15 @@ def score_predictions(
     Args:
         predictions: an opened file.
         references: the truth of the split.
-        config: of the split.
-        split: its name.
-        hidden: labels are secret: scores are rounded and small groups left out.
-        resamples: of the bootstrap over images.
-        seed: of the resamples and of random questions.
+        config: the split's config.
+        split: the split's name.
+        hidden: whether the labels are secret; scores are then rounded and small groups left out.
+        resamples: bootstrap resamples over images.
+        seed: seed of the resamples and of random questions.
 
     Raises:
-        PredictionsError: what is wrong with the file, all of it together.
-        EarthReasonError: the masks lie on a grid that the official protocol cannot take.
+        PredictionsError: the file has faults; the message lists them.
+        EarthReasonError: the masks are on a grid that the official protocol does not accept.
     """
     scored = evaluate_protocols(predictions, references, list(PROTOCOLS.values()), resamples=0, seed=seed)
     results = {result.protocol.name: result for result in scored if isinstance(result, Result)}
@@ -114,7 +114,7 @@ def score_predictions(
 
 
 def hide_labels(record: ResultRecord) -> ResultRecord:
-    """What may be told of a result on a hidden split: rounded scores of large groups, a coarse curve."""
+    """Reduce a result to what a hidden split may show: rounded scores of large groups and a coarse curve."""
     subsets = [subset for subset in record.subsets if subset.key == ALL or subset.questions >= HIDDEN_GROUP]
     told = {subset.key for subset in subsets}
     protocols = {
@@ -141,17 +141,17 @@ def _rounded_end(end: float | None) -> float | None:
 
 
 def _reason(message: str, predictions: PredictionsFile) -> str:
-    """Why a protocol was not scored, without the path of a temporary file and the list of samples."""
+    """Shorten the reason why a protocol was not scored: drop the temporary path and the list of samples."""
     return message.replace(f"{predictions.source}: ", "").partition(": sample")[0]
 
 
 def public_message(error: EarthReasonError, source: str) -> str:
-    """What a submitter may read of an error: the fault, not where the server keeps its files."""
+    """Remove the server's path from an error message for the submitter."""
     return str(error).replace(source, "predictions")
 
 
 def _groups(result: Result) -> Iterator[tuple[Subset, np.ndarray]]:
-    """Every group of every breakdown that has more than one, with its rows: (n,) bool."""
+    """Yield every group of every breakdown with several groups, with its rows: (n,) bool."""
     for breakdown, group, rows in groups_of(result.counts.keys(), result.references):
         key = f"{breakdown}: {group}"
         yield Subset(key=key, breakdown=breakdown, group=group, questions=int(rows.sum())), rows
@@ -163,7 +163,7 @@ def _estimates(
     resamples: int,
     seed: int,
 ) -> dict[str, dict[str, dict[str, ScoreEstimate]]]:
-    """Scores and intervals by protocol, subset and metric.
+    """Compute scores and intervals by protocol, subset and metric.
 
     A score of a group is the ratio of the same sums over its rows only, so one set of resampled images serves all.
     Protocols that score the same questions share their resamples too.
@@ -192,7 +192,7 @@ def _estimates(
 
 
 def _names_of_distinct(terms: Mapping[ScoreKey, Terms]) -> dict[ScoreKey, str]:
-    """A name for every term, the same for equal ones: half of them do not depend on the protocol."""
+    """Name every term, equal terms alike: half of them do not depend on the protocol."""
     names: dict[tuple[bytes, bytes, float], str] = {}
     return {
         key: names.setdefault((term.numerator.tobytes(), term.denominator.tobytes(), term.epsilon), str(len(names)))
@@ -205,7 +205,7 @@ def _within(term: Terms, rows: np.ndarray) -> Terms:
 
 
 def _by_questions(results: dict[str, Result]) -> list[list[str]]:
-    """Protocol names, those that score the same questions together."""
+    """Group protocol names by the questions they score."""
     together: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for name, result in results.items():
         together.setdefault(tuple(result.counts.keys()), []).append(name)
@@ -213,7 +213,7 @@ def _by_questions(results: dict[str, Result]) -> list[list[str]]:
 
 
 def read_details(content: bytes, protocol: str) -> Scored | None:
-    """The counts that `Scoring.details` kept, None where the protocol was not scored."""
+    """Read the counts from `Scoring.details`; return None if the protocol was not scored."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         if f"{protocol}/sample_id" not in archive:
             return None

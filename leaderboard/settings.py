@@ -1,4 +1,4 @@
-"""What an operator may set, all of it by environment variables with one prefix."""
+"""The operator's settings, read from environment variables with one prefix."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ class Settings(BaseModel):
     """The board's settings; the environment variable of `daily_limit` is EARTHREASON_BOARD_DAILY_LIMIT.
 
     Attributes:
-        database_url: SQLAlchemy address; DATABASE_URL is taken too. Default: a SQLite file in the current folder.
-        title: what the pages call the board.
-        base_url: the public address, for links in answers and for the origin check; None takes the request's own.
-        max_upload_mib: of a predictions file.
-        daily_limit: scored submissions of a team to a hidden split a day (UTC).
-        open_daily_limit: the same for splits with open labels.
-        failed_limit: refused files of a team and split a day.
-        time_limit: seconds a file may be scored, and of processor time.
-        memory_mib: what scoring may take beyond the interpreter's own memory.
-        resamples: of the bootstrap behind the intervals.
+        database_url: SQLAlchemy URL; DATABASE_URL is read too. Default: a SQLite file in the current folder.
+        title: name of the board on its pages.
+        base_url: public URL, for links in answers and for the origin check; None uses that of the request.
+        max_upload_mib: largest predictions file.
+        daily_limit: submissions per team and day (UTC) to a hidden split.
+        open_daily_limit: submissions per team and day to a split with open labels.
+        failed_limit: files that could not be scored, per team, split and day.
+        time_limit: seconds of wall time, and of processor time, for scoring a file.
+        memory_mib: memory for scoring beyond what the interpreter uses.
+        resamples: bootstrap resamples behind the intervals.
         lease_seconds: how long a worker may keep a job; then another may take it.
-        attempts: how often a job is tried whose worker died.
+        attempts: how often a job is tried if its workers die.
         poll_seconds: how often an idle worker looks for work.
-        upload_seconds: how long an upload may take before `min_upload_rate` is asked of it.
-        head_seconds: how long a client may take to say what it wants.
-        min_upload_rate: bytes a second.
-        guesses_per_minute: wrong tokens from one address before it has to wait.
-        session_hours: of a sign-in on the pages.
-        secure_cookies: mark cookies for https only; set it whenever the board is served by https.
+        upload_seconds: grace before an upload must reach `min_upload_rate`.
+        head_seconds: how long a client may take to send a request's head.
+        min_upload_rate: slowest upload, bytes per second.
+        guesses_per_minute: wrong tokens per address before it has to wait.
+        session_hours: how long a sign-in lasts.
+        secure_cookies: send cookies over https only; set this whenever the board is served over https.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_variable, populate_by_name=True)
