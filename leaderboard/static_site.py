@@ -1,4 +1,4 @@
-"""The whole board as files, for any web host: the same templates, with links between files instead of a server."""
+"""The whole board as files for any web host: the same templates, with links between files."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from leaderboard.web.views import SplitChoice, board_view, comparison, entry_vie
 
 ASSETS = Path(__file__).parent / "static"
 MOST_COMPARED = 12
-"""Splits with more models get no page for every pair."""
+"""Splits with more models get no comparison pages."""
 
 
 class StaticLinks:
-    """All files lie in one folder, so that every link is a file's name."""
+    """Links between the files of one folder: every link is a file name."""
 
     live = False
 
@@ -61,13 +61,13 @@ class StaticLinks:
 
 
 def write_site(entries: Sequence[BoardEntry], out: Path, title: str = "EarthReason") -> int:
-    """Write the site into a new folder; returns the number of pages.
+    """Write the site into a new folder; return the number of pages.
 
     Raises:
-        EarthReasonError: there is nothing to show, the folder is taken, or two pages have one name.
+        EarthReasonError: there are no results, the folder is taken, or two pages would have the same name.
     """
     if not entries:
-        raise EarthReasonError("there is no result to show")
+        raise EarthReasonError("there are no results to show")
     refuse_taken(out)
     links, by_split = StaticLinks(), _by_split(entries)
     with atomic_path(out) as folder:
@@ -91,10 +91,10 @@ def write_site(entries: Sequence[BoardEntry], out: Path, title: str = "EarthReas
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a page that nothing else may have the name of.
+    """Write a page under an unused name.
 
     Raises:
-        EarthReasonError: something has.
+        EarthReasonError: the name is taken.
     """
     if path.exists():
         raise EarthReasonError(f"two pages of the site would be called {path.name}; rename one model, split or group")

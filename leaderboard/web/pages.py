@@ -1,4 +1,4 @@
-"""The pages. They show what the API tells, drawn; forms do what its writing calls do."""
+"""The pages. They render what the API returns; forms do what its writing calls do."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def check_id(submission_id: str) -> str:
-    """An id as it is in an address.
+    """Check a submission ID from a URL.
 
     Raises:
-        NotThereError: no submission can have it, so nothing is asked or kept for it.
+        NotThereError: no submission can have this ID, so the database need not be asked.
     """
     if not re.fullmatch(ID_PATTERN, submission_id):
         raise NotThereError
@@ -74,7 +74,9 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
             submission = find_submission(session, submission_id, caller)
             result = latest_result(session, submission)
             if result is None:
-                raise RefusedError(f"this submission is {submission.state}; its page comes with its score", status=404)
+                raise RefusedError(
+                    f"this submission is {submission.state}; its page appears when it is scored", status=404
+                )
             values = model_view(submission, result, own=is_owner(submission, caller))
             return draw("model.html", LINKS, state.settings.title, **values)
 
@@ -109,7 +111,7 @@ async def get_comparison(
     protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
 ) -> Response:
     if not 2 <= len(set(ids)) <= 4:
-        raise RefusedError("choose two to four models of the table to compare", status=400)
+        raise RefusedError("choose two to four models to compare", status=400)
     chosen = [check_id(one) for one in dict.fromkeys(ids)]
     if protocol not in PROTOCOLS:
         raise RefusedError(f"there is no protocol {protocol!r}", status=404)
@@ -201,7 +203,7 @@ async def post_submit(
     contact: Annotated[str, Form(max_length=200)] = "",
     card: Annotated[str, Form(max_length=40_000)] = "",
 ) -> Response:
-    """Metadata and file in one request; what the API takes in two."""
+    """Take metadata and file in one request; the API takes them in two."""
     caller = _signed_in(request, caller, key)
     given = {
         "model": model,
@@ -267,7 +269,7 @@ async def post_mine(
 
 
 def _personal(state: State, template: str, **values: Any) -> Response:
-    """A page that depends on who looks, so that nobody keeps it."""
+    """Render a page for one reader, not to be cached."""
     return HTMLResponse(draw(template, LINKS, state.settings.title, **values), headers=_NOT_KEPT)
 
 
@@ -276,14 +278,14 @@ def _form_key(request: Request) -> str:
 
 
 def _signed_in(request: Request, caller: Caller | None, key: str) -> Caller:
-    """Who sent a form.
+    """Find who sent a form.
 
     Raises:
-        RefusedError: the form is not ours, or the sign-in has ended just now.
+        RefusedError: the form is not ours, or the sign-in has just expired.
     """
     check_key(request, key)
     if caller is None:
-        raise RefusedError("your sign-in has ended; sign in again", status=403)
+        raise RefusedError("your sign-in has expired; sign in again", status=403)
     return caller
 
 

@@ -1,4 +1,4 @@
-"""What the templates are given: plain values, drawn from entries, results and declarations."""
+"""The values that templates render, taken from entries, results and declarations."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ COMPARE_COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9", "N-acc", "T-acc
 
 @dataclass(frozen=True)
 class SplitChoice:
-    """A split as the table offers it."""
+    """A split in the board's split menu."""
 
     key: str
     hidden: bool
 
 
 def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
-    """The table with everything to choose from."""
+    """Collect the values of the board page."""
     table = build_table(entries, query)
     groups: dict[str, list[Subset]] = {}
     for subset in table.subsets:
@@ -52,7 +52,7 @@ def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequenc
 
 
 def _printed(query: BoardQuery) -> list[dict[str, Any]]:
-    """Results of papers on this very split, which only the official release has."""
+    """Collect the published results on this split, which only the official release has."""
     config, _, name = query.split.partition("/")
     if config != "default":
         return []
@@ -65,7 +65,7 @@ def _printed(query: BoardQuery) -> list[dict[str, Any]]:
 
 
 def record_view(record: ResultRecord) -> dict[str, Any]:
-    """What a model page shows of a result."""
+    """Collect the values of a result on a model page."""
     official = DETAILED[0].name
     scores = [
         {"title": METRICS[name].title, "estimate": estimate}
@@ -89,7 +89,7 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
 
 
 def entry_view(entry: BoardEntry) -> dict[str, Any]:
-    """A model page without a server behind it."""
+    """Collect the values of a model page on a static site."""
     return {
         **record_view(entry.record),
         "entry": entry,
@@ -103,7 +103,7 @@ def entry_view(entry: BoardEntry) -> dict[str, Any]:
 
 
 def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[str, Any]:
-    """A model page of the server."""
+    """Collect the values of a model page on a server."""
     return {
         **entry_view(entry_of(submission, result)),
         "visibility": submission.visibility,
@@ -114,10 +114,10 @@ def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[
 
 
 def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[str, Any]:
-    """Two to four public models side by side; where counts are kept, with paired tests against the first.
+    """Collect the values of a comparison; where counts are stored, add paired tests against the first model.
 
     Raises:
-        RefusedError: they belong to different splits.
+        RefusedError: the models belong to different splits.
     """
     submissions = [find_submission(session, one, None) for one in ids]
     if len({submission.split_id for submission in submissions}) > 1:
@@ -130,7 +130,7 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
 
 
 def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rows of one split side by side."""
+    """Put rows of one split side by side."""
     records = [entry.record for entry in entries]
     rows = []
     for name in COMPARE_COLUMNS:
@@ -205,7 +205,7 @@ def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, lis
 
 
 def published_view() -> dict[str, Any]:
-    """Results of papers, by benchmark; those without a verified figure apart."""
+    """Collect published results by benchmark, with those without a verified figure apart."""
     tables = []
     for name, results in load_published().benchmarks().items():
         told = [result for result in results if result.grade != "U"]
@@ -215,7 +215,7 @@ def published_view() -> dict[str, Any]:
 
 
 def api_view(description: dict[str, Any]) -> dict[str, Any]:
-    """The API's description, by path."""
+    """Collect the API's description by path."""
     calls = [
         {
             "method": method.upper(),
@@ -232,7 +232,7 @@ def api_view(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body_of(call: dict[str, Any], description: dict[str, Any]) -> list[dict[str, Any]]:
-    """The fields of a JSON body."""
+    """List the fields of a JSON body."""
     schema = call.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
     found = description["components"]["schemas"].get(name, {})

@@ -80,7 +80,7 @@ def better(content):
         ("result.json", lambda c: c.update(resamples=10**9), "resamples"),
         ("result.json", lambda c: c.update(seed=-1), "seed"),
         ("result.json", lambda c: official(c).update(gIoU=[None, None, None]), "gIoU"),
-        ("result.json", lambda c: official(c).update(gIoU=[0.5, None, 0.6]), "half an interval"),
+        ("result.json", lambda c: official(c).update(gIoU=[0.5, None, 0.6]), "lacks one end"),
         ("meta.json", lambda c: c.update(team="Somebody else"), "the folder should be called"),
         ("meta.json", lambda c: c["metadata"].update(paper="javascript:alert(1)"), "paper"),
         ("meta.json", lambda c: c.update(published="2026-02-31"), "no day"),
