@@ -30,9 +30,9 @@ from scipy import ndimage
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # this folder has a module of the package's name
 
+from earthreason.board_client import BoardClient  # noqa: E402
 from earthreason.masks.rle import encode_mask  # noqa: E402
 from earthreason.metrics.references import Reference, References  # noqa: E402
-from earthreason.predictions.submit import BoardClient  # noqa: E402
 from leaderboard.database import Database  # noqa: E402
 from leaderboard.splits import SplitContent, put_split  # noqa: E402
 from leaderboard.tokens import create_token  # noqa: E402
@@ -211,10 +211,9 @@ def measure(
             if all(one.done() for one in sent):
                 done.set()
         times = [one.result() for one in sent]
-    print(
-        f"{given.submitters} submitted at once: all scored after {time.perf_counter() - began:.0f} s at most; "
-        f"uploads {np.median([t[0] for t in times]):.1f} s (median)"
-    )
+    seconds, upload_seconds = time.perf_counter() - began, np.median([t[0] for t in times])
+    print(f"{given.submitters} submitted at once: all scored after {seconds:.0f} s at most;", end=" ")
+    print(f"uploads {upload_seconds:.1f} s (median)")
 
 
 def web_seconds() -> float:

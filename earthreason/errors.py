@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
+from typing import Any, Protocol
 
 
 class EarthReasonError(Exception):
@@ -68,22 +65,39 @@ class PredictionsError(GatheredError, ValueError):
 _LONGEST_INPUT = 60
 
 
-def describe_faults(error: ValidationError, place: str = "", remedies: Mapping[str, str] | None = None) -> list[str]:
-    """Put the faults that pydantic found into one line each: where, what, and what to write instead.
+class _FaultList(Protocol):
+    """pydantic's ValidationError, or FastAPI's RequestValidationError."""
+
+    def errors(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+def describe_faults(
+    error: _FaultList, place: str = "", remedies: Mapping[str, str] | None = None, *, inputs: bool = True
+) -> list[str]:
+    """Describe what a validation found, one line per fault: where, what was there, and what to write instead.
 
     Args:
-        error: what pydantic raised.
-        place: where the validated value stands, such as `predictions[3]`.
+        error: raised by pydantic or FastAPI.
+        place: what was validated, such as a file's path; it begins every line.
         remedies: what to write instead, by the last key of a fault's location.
+        inputs: quote the rejected values; leave them out if they may be secret.
     """
-    lines = []
-    for fault in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in (place, *fault["loc"]) if part != "")
-        given = repr(fault["input"])
-        given = given if len(given) <= _LONGEST_INPUT else f"{given[: _LONGEST_INPUT - 3]}..."
-        key = str(fault["loc"][-1]) if fault["loc"] else ""
-        remedy = f"; {remedies[key]}" if remedies and key in remedies else ""
-        got = "" if fault["type"] == "missing" else f", got {given}"
-        message = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{where + ': ' if where else ''}{message[:1].lower()}{message[1:]}{got}{remedy}")
-    return lines
+    return [_describe_fault(fault, place, remedies or {}, inputs) for fault in error.errors()]
+
+
+def describe_validation_error(error: _FaultList, place: str = "", *, inputs: bool = False, limit: int = 10) -> str:
+    """Describe at most `limit` faults as `describe_faults` does, joined into one text."""
+    return "\n".join(describe_faults(error, place, inputs=inputs)[:limit])
+
+
+def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str, str], inputs: bool) -> str:
+    where = ".".join(part for part in (place, *map(str, fault["loc"])) if part)
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    quoted = ""
+    if inputs and fault["type"] != "missing":
+        text = repr(fault["input"])
+        quoted = f", got {text if len(text) <= _LONGEST_INPUT else f'{text[: _LONGEST_INPUT - 3]}...'}"
+    key = str(fault["loc"][-1]) if fault["loc"] else ""
+    remedy = f"; {remedies[key]}" if key in remedies else ""
+    message = message[:1].lower() + message[1:] if where else message
+    return f"{where}: {message}{quoted}{remedy}" if where else f"{message}{quoted}{remedy}"

@@ -1,1 +1,1 @@
-"""Submissions, scoring and pages of the EarthReason leaderboard. Depends on `earthreason`; not part of the wheel."""
+"""The EarthReason leaderboard: submissions, scoring and pages. Depends on `earthreason`; not part of the wheel."""

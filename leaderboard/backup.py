@@ -1,6 +1,6 @@
-"""Backup and restore: every table as lines of JSON in one compressed file, the same for SQLite and PostgreSQL.
+"""Backup and restore: every table as JSON lines in one compressed file.
 
-Because the form does not depend on the database, a restore also moves a board from one to the other.
+The format does not depend on the database, so a restore also moves a board between SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path
 from leaderboard.database import Database
-from leaderboard.models import Base, Submission
+from leaderboard.tables import Base, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
 _NOT_KEPT = ("sign_ins",)  # browsers sign in again
@@ -26,7 +26,7 @@ _AT_ONCE = 20
 
 
 def write_backup(database: Database, target: Path) -> dict[str, int]:
-    """Write all tables, seen at one moment, to a file only its owner can read; returns rows by table."""
+    """Write a consistent snapshot of all tables to a file that only its owner can read; return row counts by table."""
     counts = {}
     with atomic_path(target) as temporary, database.read() as session:
         if not database.is_sqlite:
@@ -44,11 +44,11 @@ def write_backup(database: Database, target: Path) -> dict[str, int]:
 
 
 def restore_backup(database: Database, source: Path) -> dict[str, int]:
-    """Fill an empty database from a backup, in one transaction; returns rows by table.
+    """Fill an empty database from a backup in one transaction; return row counts by table.
 
     Raises:
-        DataFormatError: the file is no backup, or ends too early.
-        EarthReasonError: the database holds something already.
+        DataFormatError: the file is not a backup, or is truncated.
+        EarthReasonError: the database is not empty.
     """
     database.migrate()
     tables = {table.name: table for table in _tables()}
@@ -67,7 +67,7 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
             session.execute(insert(table).values(_typed(table, line["row"])))
             counts[table.name] += 1
         if not ended:
-            raise DataFormatError(f"{source}: the backup ends too early; nothing was restored")
+            raise DataFormatError(f"{source}: the backup is truncated; nothing was restored")
         waited = update(Submission).where(Submission.queued_at.is_(None)).values(queued_at=Submission.uploaded)
         session.execute(waited)
         if not database.is_sqlite:
@@ -76,45 +76,46 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
 
 
 def _tables() -> list[Table]:
-    """Tables in an order in which none refers to a later one."""
+    """List the tables in an order in which none refers to a later one."""
     return [table for table in Base.metadata.sorted_tables if table.name not in _NOT_KEPT]
 
 
 def _plain(table: Table, row: Any) -> dict[str, Any]:
-    return {
-        column.name: base64.b64encode(row[column]).decode() if _is_binary(column) and row[column] is not None
-        else row[column] for column in table.columns
-    }  # fmt: skip
+    values = {column.name: row[column] for column in table.columns}
+    for name in _binary_columns(table):
+        if values[name] is not None:
+            values[name] = base64.b64encode(values[name]).decode()
+    return values
 
 
 def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the database takes it; what an older version did not have yet gets its default."""
-    return {
-        column.name: base64.b64decode(row[column.name]) if _is_binary(column) and row[column.name] is not None
-        else row[column.name] for column in table.columns if column.name in row
-    }  # fmt: skip
+    """Convert a row for the database; a column that an older version lacked gets its default."""
+    values = {column.name: row[column.name] for column in table.columns if column.name in row}
+    for name in _binary_columns(table):
+        if values.get(name) is not None:
+            values[name] = base64.b64decode(values[name])
+    return values
 
 
-def _is_binary(column: Any) -> bool:
-    return isinstance(column.type, LargeBinary)
+def _binary_columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if isinstance(column.type, LargeBinary)]
 
 
 def _lines(source: Path) -> Iterator[dict[str, Any]]:
     try:
         with gzip.open(source, "rt", encoding="utf-8") as file:
             if json.loads(file.readline()).get("format") != FORMAT:
-                raise DataFormatError(f"{source}: not a backup of this version")
+                raise DataFormatError(f"{source}: not a backup in the format {FORMAT}")
             for line in file:
                 yield json.loads(line)
     except (EOFError, ValueError, gzip.BadGzipFile, AttributeError) as error:
-        raise DataFormatError(f"{source}: a broken backup: {error}") from None
+        raise DataFormatError(f"{source}: damaged backup: {error}") from None
 
 
 def _continue_numbers(session: Session, tables: list[Table]) -> None:
-    """PostgreSQL counts on from where its own sequence stands, which knows nothing of restored rows."""
+    """Move PostgreSQL's ID sequences past the restored rows."""
     for table in tables:
         if "id" in table.columns and table.columns["id"].type.python_type is int:
-            session.execute(
-                text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
-                     f"(SELECT coalesce(max(id), 1) FROM {table.name}))")
-            )  # fmt: skip
+            sequence = f"pg_get_serial_sequence('{table.name}', 'id')"
+            highest = f"(SELECT coalesce(max(id), 1) FROM {table.name})"
+            session.execute(text(f"SELECT setval({sequence}, {highest})"))

@@ -1,4 +1,4 @@
-"""The table as values: which rows, in which order, which of them are tied. Knows neither database nor HTML."""
+"""The board's table as values: choose, order and mark rows. Knows neither the database nor HTML."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 from earthreason.errors import UnknownNameError
 from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
 from earthreason.metrics.scores import METRICS
-from leaderboard.records import ALL, TRAINING_TITLES, Estimate, ResultRecord, Subset
+from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
 
 COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
-"""Scores that the table shows, where a subset has them."""
+"""Scores shown in the table if a subset has them."""
 DEFAULT_SORT = "gIoU"
 DATE, MODEL = "date", "model"
 SORTS = (*COLUMNS, DATE, MODEL)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One public row, wherever it is kept."""
+class BoardEntry:
+    """A public row, from the database or from a results repository."""
 
     id: str
     team: str
@@ -43,8 +43,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Query:
-    """What of the table is asked for."""
+class BoardQuery:
+    """Which rows of the table to show, and in which order."""
 
     split: str
     protocol: str = SEGEARTH_R1.name
@@ -54,22 +54,22 @@ class Query:
     sort: str = DEFAULT_SORT
     ascending: bool = False
 
-    def with_(self, **changes: Any) -> Query:
-        """The same with some things changed; other rules start again with all questions."""
+    def with_(self, **changes: Any) -> BoardQuery:
+        """Copy the query with changes; another protocol resets the subset to all questions."""
         if "protocol" in changes and changes["protocol"] != self.protocol:
             changes.setdefault("subset", ALL)
         return replace(self, **changes)
 
-    def sorted_by(self, column: str) -> Query:
-        """The same by another column, names from A on and all else from the best or newest on; once more, turned."""
+    def sorted_by(self, column: str) -> BoardQuery:
+        """Sort by a column: names from A to Z, all else from best or newest. The same column again reverses it."""
         return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column == MODEL)
 
 
-def check_query(query: Query) -> Query:
-    """Refuse what no table has.
+def check_query(query: BoardQuery) -> BoardQuery:
+    """Check the names in a query.
 
     Raises:
-        UnknownNameError: an unknown protocol, training or column.
+        UnknownNameError: the protocol, training or column is unknown.
     """
     if query.protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", query.protocol, PROTOCOLS)
@@ -81,37 +81,37 @@ def check_query(query: Query) -> Query:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A score in the table; `tied`: its interval shares a value with that of the best row."""
+class BoardCell:
+    """A score in the table; it is tied if its interval overlaps that of the best row."""
 
-    estimate: Estimate
+    estimate: ScoreEstimate
     best: bool
     tied: bool
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the table; `place` counts from 1 in the order of the sorting score, None where it has none."""
+class BoardRow:
+    """A row of the table. `place` is its rank by the sorting score, from 1; None if it lacks that score."""
 
-    entry: Entry
+    entry: BoardEntry
     place: int | None
-    cells: dict[str, Cell]
+    cells: dict[str, BoardCell]
     tied: bool
 
 
 @dataclass(frozen=True)
-class Table:
-    """The table that a query asks for."""
+class BoardTable:
+    """The table that a query selects."""
 
-    query: Query
+    query: BoardQuery
     columns: tuple[str, ...]
-    rows: list[Row]
+    rows: list[BoardRow]
     subsets: list[Subset]
     scales: dict[str, tuple[float, float]]
-    """By column: what the left and right end of its interval bars stand for."""
+    """By column: the values at the left and right end of its interval bars."""
 
 
-def build_table(entries: Sequence[Entry], query: Query) -> Table:
+def build_table(entries: Sequence[BoardEntry], query: BoardQuery) -> BoardTable:
     """Choose, order and mark the rows."""
     chosen = [entry for entry in entries if _wanted(entry, query)]
     columns = tuple(
@@ -119,21 +119,19 @@ def build_table(entries: Sequence[Entry], query: Query) -> Table:
     )
     cells = [_cells_of(entry, query, columns) for entry in chosen]
     best = {column: _best(column, cells) for column in columns}
-    marked = [
-        {column: _mark(column, estimate, best[column]) for column, estimate in row.items()} for row in cells
-    ]  # fmt: skip
+    marked = [{column: _mark(column, estimate, best[column]) for column, estimate in row.items()} for row in cells]
     ranking = query.sort if query.sort in COLUMNS else DEFAULT_SORT
     order = _order(chosen, cells, ranking)
     places = {index: place for place, index in enumerate(order, start=1) if ranking in cells[index]}
     rows = [
-        Row(entry, places.get(index), marked[index], ranking in marked[index] and marked[index][ranking].tied)
+        BoardRow(entry, places.get(index), marked[index], ranking in marked[index] and marked[index][ranking].tied)
         for index, entry in enumerate(chosen)
     ]
     shown = _sorted_rows(rows, order, query)
-    return Table(query, columns, shown, _subsets(entries, query.protocol), {c: _scale(c, cells) for c in columns})
+    return BoardTable(query, columns, shown, _subsets(entries, query.protocol), {c: _scale(c, cells) for c in columns})
 
 
-def _wanted(entry: Entry, query: Query) -> bool:
+def _wanted(entry: BoardEntry, query: BoardQuery) -> bool:
     return (
         query.protocol in entry.record.protocols
         and query.subset in entry.record.protocols[query.protocol].scores
@@ -142,27 +140,27 @@ def _wanted(entry: Entry, query: Query) -> bool:
     )
 
 
-def _cells_of(entry: Entry, query: Query, columns: Iterable[str]) -> dict[str, Estimate]:
+def _cells_of(entry: BoardEntry, query: BoardQuery, columns: Iterable[str]) -> dict[str, ScoreEstimate]:
     found = {column: entry.record.estimate(query.protocol, query.subset, column) for column in columns}
     return {column: estimate for column, estimate in found.items() if estimate is not None}
 
 
-def _goodness(column: str, estimate: Estimate) -> float:
+def _goodness(column: str, estimate: ScoreEstimate) -> float:
     return -estimate.value if METRICS[column].lower_is_better else estimate.value
 
 
-def _best(column: str, cells: Sequence[dict[str, Estimate]]) -> Estimate | None:
+def _best(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> ScoreEstimate | None:
     found = [row[column] for row in cells if column in row]
     return max(found, key=lambda estimate: _goodness(column, estimate)) if found else None
 
 
-def _mark(column: str, estimate: Estimate, best: Estimate | None) -> Cell:
+def _mark(column: str, estimate: ScoreEstimate, best: ScoreEstimate | None) -> BoardCell:
     is_best = best is not None and estimate.value == best.value
-    return Cell(estimate, is_best, best is not None and not is_best and estimate.overlaps(best))
+    return BoardCell(estimate, is_best, best is not None and not is_best and estimate.overlaps(best))
 
 
-def _order(chosen: Sequence[Entry], cells: Sequence[dict[str, Estimate]], ranking: str) -> list[int]:
-    """Numbers of the rows, best first; equal scores by date, the older first."""
+def _order(chosen: Sequence[BoardEntry], cells: Sequence[dict[str, ScoreEstimate]], ranking: str) -> list[int]:
+    """Order row indices from best to worst; of equal scores, the older comes first."""
 
     def key(index: int) -> tuple[bool, float, float]:
         estimate = cells[index].get(ranking)
@@ -171,7 +169,7 @@ def _order(chosen: Sequence[Entry], cells: Sequence[dict[str, Estimate]], rankin
     return sorted(range(len(chosen)), key=key)
 
 
-def _sorted_rows(rows: Sequence[Row], order: Sequence[int], query: Query) -> list[Row]:
+def _sorted_rows(rows: Sequence[BoardRow], order: Sequence[int], query: BoardQuery) -> list[BoardRow]:
     if query.sort == DATE:
         return sorted(rows, key=lambda row: row.entry.published, reverse=not query.ascending)
     if query.sort == MODEL:
@@ -180,8 +178,8 @@ def _sorted_rows(rows: Sequence[Row], order: Sequence[int], query: Query) -> lis
     return ranked[::-1] if query.ascending else ranked
 
 
-def _subsets(entries: Sequence[Entry], protocol: str) -> list[Subset]:
-    """Every subset that some row has under a protocol, in the order in which results list them."""
+def _subsets(entries: Sequence[BoardEntry], protocol: str) -> list[Subset]:
+    """List every subset that a row has under a protocol, in the order of the results."""
     found = {
         subset.key: subset
         for entry in entries
@@ -191,7 +189,7 @@ def _subsets(entries: Sequence[Entry], protocol: str) -> list[Subset]:
     return list(found.values())
 
 
-def _scale(column: str, cells: Sequence[dict[str, Estimate]]) -> tuple[float, float]:
+def _scale(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> tuple[float, float]:
     ends = [end for row in cells if column in row for end in row[column] if end is not None]
     if not ends:
         return 0.0, 1.0
@@ -199,8 +197,8 @@ def _scale(column: str, cells: Sequence[dict[str, Estimate]]) -> tuple[float, fl
     return (low, high) if high - low > 0.02 else (low - 0.01, high + 0.01)
 
 
-def table_values(table: Table) -> dict[str, Any]:
-    """The table as JSON values; scores are fractions."""
+def table_values(table: BoardTable) -> dict[str, Any]:
+    """Return the table as JSON values; scores are fractions."""
     query = table.query
     return {
         "split": query.split,
@@ -225,8 +223,8 @@ def table_values(table: Table) -> dict[str, Any]:
     }
 
 
-def table_csv(table: Table) -> str:
-    """The table as CSV; cells that a spreadsheet would run as a formula begin with an apostrophe."""
+def table_csv(table: BoardTable) -> str:
+    """Return the table as CSV; cells that a spreadsheet would run as a formula get an apostrophe in front."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     ends = ("", " low", " high")

@@ -1,4 +1,4 @@
-"""`python -m leaderboard`: serve the board, keep it, and make the files that other engines take."""
+"""`python -m leaderboard`: serve and operate a board, and write the files that competition hosts take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
-from leaderboard.engines_cli import register
+from leaderboard import results_cli
+from leaderboard.engines import cli as engines_cli
 from leaderboard.settings import Settings, settings_from
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ app = make_app(
     "python -m leaderboard",
     "The EarthReason leaderboard. Settings come from the environment: EARTHREASON_BOARD_*, DATABASE_URL.",
 )
-tokens = typer.Typer(help="Tokens of teams and administrators.", no_args_is_help=True)
-splits = typer.Typer(help="The splits that can be submitted to.", no_args_is_help=True)
+tokens = typer.Typer(help="Manage the tokens of teams and administrators.", no_args_is_help=True)
+splits = typer.Typer(help="Manage the splits that take submissions.", no_args_is_help=True)
 app.add_typer(tokens, name="token")
 app.add_typer(splits, name="split")
 
-HostOption = Annotated[str, typer.Option("--host", help="Address to listen at.")]
-PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
-_IDS = {"ignore_unknown_options": True}  # an id may begin with a dash
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")]
+_IDS = {"ignore_unknown_options": True}  # an ID may begin with a dash
 SplitKey = Annotated[str, typer.Argument(metavar="SPLIT", help="CONFIG/NAME, such as default/test.")]
 
 
@@ -41,7 +42,7 @@ def _settings() -> Settings:
 
 
 def _database() -> Database:
-    """The board's database, its tables up to date."""
+    """Open the board's database and bring its tables up to date."""
     from leaderboard.database import Database
 
     database = Database(_settings().database_url)
@@ -56,7 +57,7 @@ def serve(
     port: PortOption = 8000,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Scoring processes on this machine.")] = 1,
 ) -> None:
-    """Serve the pages and score submissions, in processes of their own that are started again when they end.
+    """Serve the pages and score submissions, each in its own process; a process that ends is restarted.
 
     Example: python -m leaderboard serve --port 8000
     """
@@ -67,7 +68,7 @@ def serve(
     close_to_others()
     check_free(host, port)
     set_up_logs()
-    _database()  # says at once, and once, what is wrong with the database
+    _database()  # fail here, once, rather than in every process
     stderr().print(f"leaderboard: http://{host}:{port}", soft_wrap=True)
     web = ["web", "--host", host, "--port", str(port)]
     code = Supervisor([web, *[["worker"]] * workers]).run()
@@ -77,7 +78,7 @@ def serve(
 
 @app.command()
 def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
-    """Serve the pages only; workers run elsewhere."""
+    """Serve the pages only; run workers separately."""
     import uvicorn
 
     from leaderboard.logs import set_up_logs
@@ -91,14 +92,21 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     settings = _settings()
     ImpatientProtocol.head_seconds = settings.head_seconds
     uvicorn.run(
-        create_app(settings), host=host, port=port, log_config=None, access_log=False, http=ImpatientProtocol,
-        timeout_keep_alive=10, limit_concurrency=1000, server_header=False,
-    )  # fmt: skip
+        create_app(settings),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        http=ImpatientProtocol,
+        timeout_keep_alive=10,
+        limit_concurrency=1000,
+        server_header=False,
+    )
 
 
 @app.command()
 def worker() -> None:
-    """Score submissions; any number of workers may run, on any machine that reaches the database."""
+    """Score submissions. Run as many workers as you like, on any machine that reaches the database."""
     from leaderboard.database import Database
     from leaderboard.logs import set_up_logs
     from leaderboard.processes import close_to_others
@@ -119,7 +127,7 @@ def worker() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database's tables up to date; `serve` does so by itself."""
+    """Bring the database's tables up to date. `serve` also does this."""
     _database()
     stdout().print("the tables are up to date")
 
@@ -128,11 +136,15 @@ def migrate() -> None:
 def add_split(
     config: Annotated[str, typer.Option("--config", help="'default' is the official release.")] = "default",
     name: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Folder of the release.")] = None,
-    ground_truth: Annotated[Path | None, typer.Option("--ground-truth", help="A ground-truth file instead.")] = None,
-    open_labels: Annotated[bool, typer.Option("--open/--hidden", help="Whether the labels are public anyway.")] = False,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Folder with the release.")] = None,
+    ground_truth: Annotated[
+        Path | None, typer.Option("--ground-truth", help="Read the labels from this ground-truth file instead.")
+    ] = None,
+    open_labels: Annotated[
+        bool, typer.Option("--open/--hidden", help="Whether the labels are public or secret.")
+    ] = False,
 ) -> None:
-    """Add a split, or replace its ground truth, whereupon everything submitted to it is scored again.
+    """Add a split or replace its ground truth. Replacing it scores every submission to the split again.
 
     Example: python -m leaderboard split add --config sample --split test --open
     """
@@ -142,7 +154,7 @@ def add_split(
 
     for part in (config, name):
         if not re.fullmatch(NAME_PATTERN, part):
-            raise EarthReasonError(f"{part!r}: a split's name has letters, digits, '.', '_' and '-'")
+            raise EarthReasonError(f"{part!r}: a split's name may contain letters, digits, '.', '_' and '-'")
     with stderr().status("reading the ground truth"):
         hidden = not open_labels
         content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
@@ -156,7 +168,7 @@ def add_split(
 
 @splits.command("list")
 def list_all_splits(json_out: JsonOption = None) -> None:
-    """The splits and their sizes."""
+    """List the splits with their sizes."""
     from leaderboard.splits import list_splits
 
     with _database().read() as session:
@@ -171,8 +183,10 @@ def list_all_splits(json_out: JsonOption = None) -> None:
 
 
 @splits.command("close")
-def close(key: SplitKey, reopen: Annotated[bool, typer.Option("--reopen")] = False) -> None:
-    """Take no more submissions."""
+def close(
+    key: SplitKey, reopen: Annotated[bool, typer.Option("--reopen", help="Take submissions again.")] = False
+) -> None:
+    """Stop taking submissions for a split, or start again with --reopen."""
     from leaderboard.splits import close_split
 
     with _database().write() as session:
@@ -182,26 +196,26 @@ def close(key: SplitKey, reopen: Annotated[bool, typer.Option("--reopen")] = Fal
 
 @tokens.command("create")
 def create(
-    team: Annotated[str | None, typer.Argument(help="Name of the team; made if new.")] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="A token of the organisers instead.")] = False,
+    team: Annotated[str | None, typer.Argument(help="Team name; a new team is created.")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="Create an administrator's token instead.")] = False,
 ) -> None:
-    """Make a token and print it, once: only its hash is kept.
+    """Create a token and print it once; only its hash is stored.
 
     Example: python -m leaderboard token create "Earth Lab"
     """
     from leaderboard.tokens import create_token
 
     if (team is None) != admin:
-        raise EarthReasonError("name a team, or give --admin; an administrator has no team")
+        raise EarthReasonError("give either a team name or --admin; an administrator has no team")
     with _database().write() as session:
         number, secret = create_token(session, team, "admin" if admin else "submit")
-    stderr().print(f"token {number} of {team or 'the organisers'}; it is not shown again:")
+    stderr().print(f"token {number} for {team or 'the organisers'}; it will not be shown again:")
     stdout().print(secret, soft_wrap=True)
 
 
 @tokens.command("revoke")
-def revoke(number: Annotated[int, typer.Argument(help="As `token list` shows it.")]) -> None:
-    """Make a token useless at once."""
+def revoke(number: Annotated[int, typer.Argument(help="Token number from `token list`.")]) -> None:
+    """Revoke a token and the sign-ins made with it."""
     from leaderboard.tokens import revoke_token
 
     with _database().write() as session:
@@ -211,12 +225,12 @@ def revoke(number: Annotated[int, typer.Argument(help="As `token list` shows it.
 
 @tokens.command("list")
 def list_tokens(json_out: JsonOption = None) -> None:
-    """Numbers, teams and states; never the tokens."""
+    """List tokens by number, with team and state; the tokens themselves are not stored."""
     from datetime import UTC, datetime
 
     from sqlalchemy import select
 
-    from leaderboard.models import Token
+    from leaderboard.tables import Token
 
     with _database().read() as session:
         found = [
@@ -235,14 +249,14 @@ def list_tokens(json_out: JsonOption = None) -> None:
 
 @app.command(context_settings=_IDS)
 def flag(
-    submission: Annotated[str, typer.Argument(help="Id of the submission.")],
+    submission: Annotated[str, typer.Argument(help="Submission ID.")],
     reason: Annotated[
-        str | None, typer.Option("--reason", help="Shown beside the row; none takes the flag away.")
+        str | None, typer.Option("--reason", help="Reason shown on the board; omit it to remove the flag.")
     ] = None,
 ) -> None:
-    """Show readers that a row is in doubt."""
-    from leaderboard.models import Submission
+    """Mark a row as doubtful, for every reader to see."""
     from leaderboard.submissions import set_flag
+    from leaderboard.tables import Submission
 
     with _database().write() as session:
         found = session.get(Submission, submission)
@@ -253,24 +267,24 @@ def flag(
 
 
 @app.command(context_settings=_IDS)
-def rescore(submissions: Annotated[list[str], typer.Argument(help="Ids of submissions.")]) -> None:
-    """Score submissions once more, such as those that failed by a fault of this machine.
+def rescore(submissions: Annotated[list[str], typer.Argument(help="Submission IDs.")]) -> None:
+    """Score submissions again, for example after a failure of this machine.
 
     Example: python -m leaderboard rescore 3q2-7wAAAAAAAAAAAAAAAA
     """
     from leaderboard.jobs import queue_again
-    from leaderboard.models import Submission
+    from leaderboard.tables import Submission
 
     with _database().write() as session:
         for submission in submissions:
             if not queue_again(session, Submission.id == submission):
-                raise EarthReasonError(f"there is no submission {submission!r} whose file has come; nothing was queued")
+                raise EarthReasonError(f"no uploaded submission {submission!r}; nothing was queued")
     stdout().print(f"{len(submissions)} queued")
 
 
 @app.command()
 def backup(target: Annotated[Path, typer.Argument(help="File to write, .jsonl.gz.")]) -> None:
-    """Write the whole board into one file, while it runs. The file holds hidden labels and token hashes."""
+    """Write the whole board to one file while it runs. The file contains hidden labels and token hashes."""
     from leaderboard.backup import write_backup
 
     counts = write_backup(_database(), target)
@@ -278,8 +292,8 @@ def backup(target: Annotated[Path, typer.Argument(help="File to write, .jsonl.gz
 
 
 @app.command()
-def restore(source: Annotated[Path, typer.Argument(help="A backup.")]) -> None:
-    """Fill an empty database from a backup; also moves a board between SQLite and PostgreSQL."""
+def restore(source: Annotated[Path, typer.Argument(help="Backup to read, .jsonl.gz.")]) -> None:
+    """Restore a backup into an empty database. This also moves a board between SQLite and PostgreSQL."""
     from leaderboard.backup import restore_backup
 
     counts = restore_backup(_database(), source)
@@ -291,4 +305,5 @@ def run() -> None:
     guard(app)
 
 
-register(app)
+engines_cli.register(app)
+results_cli.register(app)

@@ -1,4 +1,4 @@
-"""Opening the database, bringing its tables up to date, reading and writing in transactions."""
+"""Open the database, bring its tables up to date, read and write in transactions."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MIGRATION_LOCK = 7_351_004_961  # any number that no other program locks
 
 
 class Database:
-    """One database, SQLite or PostgreSQL.
+    """A SQLite or PostgreSQL database.
 
     Raises:
-        EarthReasonError: the address is not one of a database we know.
+        EarthReasonError: the URL is invalid, or of another kind of database.
     """
 
     def __init__(self, url: str) -> None:
         try:
             self.url = make_url(url)
         except ArgumentError:
-            raise EarthReasonError(f"DATABASE_URL is not a database address: {url[:20]}...") from None
+            raise EarthReasonError(f"DATABASE_URL is not a database URL: {url[:20]}...") from None
         if self.url.drivername in ("postgres", "postgresql"):
             self.url = self.url.set(drivername="postgresql+psycopg")
         if self.url.drivername not in ("sqlite", "postgresql+psycopg"):
@@ -47,22 +47,22 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads."""
+        """Open a transaction that only reads."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that is committed when the block ends well, else rolled back."""
+        """Open a transaction that commits when the block succeeds and rolls back otherwise."""
         engine = self.engine.execution_options(writes=True)
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def migrate(self, revision: str = "head") -> None:
-        """Make the tables, or bring those of an older version up to date; safe to call from several processes.
+        """Create the tables or bring them up to date. Several processes may call this at once.
 
         Args:
-            revision: of the tables; "head" is the newest.
+            revision: version of the tables; "head" is the newest.
 
         Raises:
             EarthReasonError: the tables were made by a newer version of this program.
@@ -76,15 +76,17 @@ class Database:
             found = MigrationContext.configure(connection).get_current_revision()
             known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
             if found is not None and found not in known:
-                raise EarthReasonError(f"the database is of a newer version ({found}); update earthreason")
+                raise EarthReasonError(
+                    f"a newer version of earthreason made this database ({found}); update earthreason"
+                )
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
 
     def wait(self, seconds: float) -> None:
-        """Wait for a database that is starting.
+        """Wait for a database to start.
 
         Raises:
-            EarthReasonError: it did not answer in time.
+            EarthReasonError: the database did not answer in time.
         """
         deadline = time.monotonic() + seconds
         while True:

@@ -1,4 +1,4 @@
-"""Results in the form of the Hub: `.eval_results/*.yaml` of a model's repository."""
+"""Results in the Hub's format: `.eval_results/*.yaml` in a model's repository."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ METRICS = ("gIoU", "cIoU")
 
 
 def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source: str | None, dataset: str) -> str:
-    """Results as the Hub's YAML, per cent, a task for each split and score (`test_giou`).
+    """Write results as the Hub's YAML, in per cent, with one task per split and score (`test_giou`).
 
     Args:
-        records: results and the days they are of, YYYY-MM-DD.
-        source: address of the row they stand in.
-        dataset: repository of the benchmark on the Hub.
+        records: results with their dates, YYYY-MM-DD.
+        source: URL of the row on a board.
+        dataset: the benchmark's dataset repository on the Hub.
     """
     entries = []
     for record, day in records:
@@ -27,9 +27,10 @@ def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source
             estimate = record.estimate(SEGEARTH_R1.name, ALL, metric)
             if estimate is None:
                 continue
-            interval = "" if estimate.low is None or estimate.high is None else (
-                f", 95 % interval {100 * estimate.low:.2f} to {100 * estimate.high:.2f}"
-            )  # fmt: skip
+            notes = f"protocol {SEGEARTH_R1.name}, earthreason {record.earthreason}"
+            if estimate.interval is not None:
+                low, high = estimate.interval.low, estimate.interval.high
+                notes += f", 95 % interval {100 * low:.2f} to {100 * high:.2f}"
             entries.append(
                 EvalResultEntry(
                     dataset_id=dataset,
@@ -38,7 +39,7 @@ def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source
                     date=day,
                     source_url=source,
                     source_name="EarthReason leaderboard" if source else None,
-                    notes=f"protocol {SEGEARTH_R1.name}, earthreason {record.earthreason}{interval}",
+                    notes=notes,
                 )
             )
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)

@@ -1,4 +1,4 @@
-"""Pictures for the model page of an open split: what went well, what went wrong."""
+"""Pictures for the model page of an open split: best and worst answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from earthreason.reports.evaluation import rank_for_galleries
 from earthreason.types import RLE
 
 EACH = 4
-"""Samples a gallery."""
+"""Samples per gallery."""
 
 
 def draw_gallery(
@@ -30,9 +30,9 @@ def draw_gallery(
     """Choose and draw samples.
 
     Args:
-        result: under the official protocol.
-        predictions: masks at the images' own size; on a canvas they have no place on the image, so nothing is drawn.
-        scenes: the zip of small images.
+        result: the result under the official protocol.
+        predictions: masks at the images' own size; masks on a canvas do not fit the images, so nothing is drawn.
+        scenes: the zip of thumbnails.
 
     Returns:
         The galleries as JSON values, and their pictures by name, as JPEG.

@@ -1,4 +1,4 @@
-"""The queue: rows claimed by a conditional update with a lease, so that a job is never lost and never done twice."""
+"""The queue. Workers claim rows by a conditional update with a lease, so no job is lost or stored twice."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.models import FAILED, PUBLIC, QUEUED, RUNNING, SCORED, UPLOADING, Picture, ScoredResult, Submission
 from leaderboard.settings import Settings
+from leaderboard.tables import (
+    FAILED,
+    PUBLIC,
+    QUEUED,
+    RUNNING,
+    SCORED,
+    UPLOADING,
+    GalleryPicture,
+    ScoredResult,
+    Submission,
+)
 from leaderboard.versions import count_change
 
 ASK_AGAIN = "submit the same file again in ten minutes; the organisers can see why in the log"
@@ -19,8 +29,8 @@ GAVE_UP = f"scoring stopped without a result {{attempts}} times, by no fault of 
 
 
 @dataclass(frozen=True)
-class Job:
-    """A submission that this worker, and no other, may finish until its lease ends."""
+class ScoringJob:
+    """A submission that only this worker may finish until the lease ends."""
 
     submission_id: str
     split_id: int
@@ -31,8 +41,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What scoring gave, ready to be stored."""
+class JobOutcome:
+    """The result of scoring, ready to be stored."""
 
     record: dict[str, Any]
     counts: bytes
@@ -42,17 +52,19 @@ class Outcome:
     seconds: float
 
 
-def claim_job(session: Session, settings: Settings) -> Job | None:
-    """Take the oldest job that is free, or whose worker has let its lease run out; None where there is none."""
+def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
+    """Claim the oldest job that is queued or whose lease has run out; return None if there is none."""
     now = time.time()
     _give_up(session, settings, now)
     free = or_(Submission.state == QUEUED, and_(Submission.state == RUNNING, Submission.lease_until < now))
     while True:
         chosen = session.execute(
-            select(Submission.id, Submission.claim).where(free)
-            .order_by(Submission.queued_at, Submission.uploaded).limit(1)
+            select(Submission.id, Submission.claim)
+            .where(free)
+            .order_by(Submission.queued_at, Submission.uploaded)
+            .limit(1)
             .with_for_update(skip_locked=True, of=Submission)
-        ).first()  # fmt: skip
+        ).first()
         if chosen is None:
             return None
         claim = secrets.token_hex(16)
@@ -68,7 +80,7 @@ def claim_job(session: Session, settings: Settings) -> Job | None:
             .returning(Submission.split_id, Submission.sha256, Submission.generation, Submission.attempts)
         ).first()
         if taken is not None:
-            return Job(chosen.id, taken.split_id, taken.sha256, taken.generation, taken.attempts, claim)
+            return ScoringJob(chosen.id, taken.split_id, taken.sha256, taken.generation, taken.attempts, claim)
 
 
 def _give_up(session: Session, settings: Settings, now: float) -> None:
@@ -86,10 +98,10 @@ def _give_up(session: Session, settings: Settings, now: float) -> None:
 
 
 def queue_again(session: Session, which: ColumnElement[bool]) -> int:
-    """Queue submissions once more whose files are here; results so far are kept as earlier generations.
+    """Queue uploaded submissions again. Existing results are kept as earlier generations.
 
     Returns:
-        How many there are.
+        The number of submissions queued.
     """
     again = (
         update(Submission)
@@ -110,8 +122,8 @@ def queue_again(session: Session, which: ColumnElement[bool]) -> int:
     return len(session.scalars(again).all())
 
 
-def finish_job(session: Session, job: Job, outcome: Outcome) -> bool:
-    """Store a result; False, and nothing stored, if the job is no longer this worker's."""
+def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
+    """Store a result. Return False and store nothing if the worker has lost its claim."""
     if not _release(session, job, SCORED, None):
         return False
     result = ScoredResult(
@@ -129,22 +141,22 @@ def finish_job(session: Session, job: Job, outcome: Outcome) -> bool:
     old = select(ScoredResult.id).where(
         ScoredResult.submission_id == job.submission_id, ScoredResult.generation < job.generation
     )
-    session.execute(delete(Picture).where(Picture.result_id.in_(old)))
+    session.execute(delete(GalleryPicture).where(GalleryPicture.result_id.in_(old)))
     session.add_all(
-        Picture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
+        GalleryPicture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
     )
     if session.scalar(select(Submission.visibility).where(Submission.id == job.submission_id)) == PUBLIC:
         count_change(session)
     return True
 
 
-def fail_job(session: Session, job: Job, reason: str, *, host_fault: bool = False) -> bool:
-    """Say why a file could not be scored; False if the job is no longer this worker's."""
+def fail_job(session: Session, job: ScoringJob, reason: str, *, host_fault: bool = False) -> bool:
+    """Record why a file could not be scored. Return False if the worker has lost its claim."""
     return _release(session, job, FAILED, reason, host_fault)
 
 
-def return_job(session: Session, job: Job) -> bool:
-    """Put a job back that could not be tried, without counting the attempt."""
+def return_job(session: Session, job: ScoringJob) -> bool:
+    """Put back a job that could not be tried, without counting the attempt. Return False if the claim is lost."""
     if not _release(session, job, QUEUED, None):
         return False
     session.execute(
@@ -153,7 +165,7 @@ def return_job(session: Session, job: Job) -> bool:
     return True
 
 
-def _release(session: Session, job: Job, state: str, error: str | None, host_fault: bool = False) -> bool:
+def _release(session: Session, job: ScoringJob, state: str, error: str | None, host_fault: bool = False) -> bool:
     released = session.execute(
         update(Submission)
         .where(Submission.id == job.submission_id, Submission.state == RUNNING, Submission.claim == job.claim)

@@ -1,4 +1,4 @@
-"""Logs that machines read: one JSON object a line on standard error."""
+"""Structured logs: one JSON object per line on standard error."""
 
 from __future__ import annotations
 

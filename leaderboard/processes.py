@@ -1,4 +1,4 @@
-"""What the kernel does for our processes: it ends them with their parent, closes them to others, takes rights away."""
+"""Process control by the kernel: end with the parent, shield memory from others, drop rights."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def end_with_parent() -> None:
-    """Be told to stop when the parent is killed, which cannot tell anyone itself."""
+    """Receive SIGTERM when the parent dies, even if it is killed."""
     _call(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0))
 
 
 def close_to_others() -> None:
-    """Let no other process without rights read this one's memory and environment, be it of the same user."""
+    """Keep unprivileged processes, even of the same user, from reading our memory and environment."""
     _call(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def drop_rights() -> None:
-    """Give up every capability, for ever and for every program that is started from here; root keeps its name only."""
+    """Give up every capability for good, here and in every program started from here, even as root."""
     _call(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     none = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice, for the lower and the upper 32

@@ -1,4 +1,4 @@
-"""Results printed in papers: declared in published.yaml, checked here, shown apart from what was scored here."""
+"""Results reported in papers: declared in published.yaml, checked here, shown apart from the board's own scores."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ GRADES = {
 }
 Percent = Annotated[float, Field(ge=0, le=100)]
 Printed = Annotated[str, Field(pattern=r"^(100|\d{1,2})(\.\d{1,2})?$")]
-"""Per cent, to the digits that the paper prints."""
+"""Per cent, with the digits that the paper reports."""
 
 
 class Derived(BaseModel):
-    """A figure that no paper prints."""
+    """A figure that no paper reports."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,13 +34,13 @@ class Derived(BaseModel):
 
 
 class PublishedResult(BaseModel):
-    """A row of a paper, per cent.
+    """A row of a paper, in per cent.
 
     Attributes:
-        protocol: whose evaluator, None where the source does not say.
-        scores: as printed, by score and split.
-        derived: computed from printed ones, with the arithmetic.
-        conflict: where sources disagree.
+        protocol: the evaluator used; None if the source does not say.
+        scores: reported figures by score and split.
+        derived: figures computed from reported ones, with the arithmetic.
+        conflict: what the sources disagree about.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -72,21 +72,21 @@ class PublishedResult(BaseModel):
         return self
 
     def value(self, score: str) -> float | None:
-        """A figure, printed or derived."""
+        """Return a figure, reported or derived."""
         if score in self.derived:
             return self.derived[score].value
         return float(self.scores[score]) if score in self.scores else None
 
 
 class Published(BaseModel):
-    """The whole file."""
+    """The content of published.yaml."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     results: list[PublishedResult]
 
     def benchmarks(self) -> dict[str, list[PublishedResult]]:
-        """Rows by benchmark, in the file's order."""
+        """Group the rows by benchmark, in the file's order."""
         found: dict[str, list[PublishedResult]] = {}
         for result in self.results:
             found.setdefault(result.benchmark, []).append(result)
@@ -94,7 +94,7 @@ class Published(BaseModel):
 
 
 def columns_of(results: list[PublishedResult]) -> list[str]:
-    """Every score that some row has, in order of first mention."""
+    """List every score that a row has, in order of first mention."""
     return list(dict.fromkeys(score for result in results for score in (*result.scores, *result.derived)))
 
 

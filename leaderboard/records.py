@@ -1,4 +1,4 @@
-"""What a submission says of itself and what scoring says of it: the two JSON files behind every row of the board."""
+"""The two JSON documents behind every row of the board: the submitted metadata and the result of scoring."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
 
-from earthreason.errors import EarthReasonError, describe_faults
+from earthreason.errors import EarthReasonError, describe_validation_error
+from earthreason.metrics.statistics import Interval
 
 ALL = "all"
 """The subset of every question."""
 CURVE = tuple(round(0.05 * step, 2) for step in range(20))
 """The IoUs at which a result counts the questions above."""
 MAX_RESAMPLES = 100_000
-"""Of a bootstrap; a stranger's file must not say how long we work."""
+"""Limit for a shared result, so that a stranger's file cannot make us work for hours."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
@@ -25,12 +26,12 @@ TRAINING_TITLES: dict[str, str] = {
 }
 
 
-class RecordError(EarthReasonError):
-    """Metadata, a card or a result that is not what it should be; every fault on its own line."""
+class RecordError(EarthReasonError, ValueError):
+    """Invalid metadata, card or result; the message has one fault per line."""
 
 
-# Control, private and direction-changing characters make a table say something else than its bytes. The patterns are
-# all of the check, so that the API's schema tells it in full.
+# Control, private-use and direction-changing characters can make text look different from what it is. The patterns are
+# the whole check, so the API's schema states it completely.
 _UNPRINTED = (
     r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e007f\U000f0000-\U0010ffff"
@@ -46,7 +47,7 @@ Link = Annotated[str, Field(max_length=300, pattern=_LINK)]
 
 
 class Metadata(BaseModel):
-    """What the submitter states about a model. Only `contact` stays between the team and the organisers."""
+    """The submitter's statements about a model. All are public except `contact`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -62,7 +63,7 @@ class Metadata(BaseModel):
     contact: Line = ""
 
     def public(self) -> dict[str, Any]:
-        """Everything but the contact, as JSON values."""
+        """Return everything except the contact, as JSON values."""
         return self.model_dump(mode="json", exclude={"contact"})
 
 
@@ -70,22 +71,25 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
-class Estimate(NamedTuple):
-    """A score with its 95 % interval, whose ends are None where there is none; an undefined score is not recorded."""
+class ScoreEstimate(NamedTuple):
+    """A score with its 95 % interval; `low` and `high` are None without one. Undefined scores are not recorded."""
 
     value: Fraction
     low: Fraction | None
     high: Fraction | None
 
-    def overlaps(self, other: Estimate) -> bool:
-        """Whether the intervals share a value; False where one of them is missing."""
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return False
-        return self.low <= other.high and other.low <= self.high
+    @property
+    def interval(self) -> Interval | None:
+        return None if self.low is None or self.high is None else Interval(self.low, self.high)
+
+    def overlaps(self, other: ScoreEstimate) -> bool:
+        """Tell whether the intervals share a value; False if one of them is missing."""
+        mine, theirs = self.interval, other.interval
+        return mine is not None and theirs is not None and mine.overlaps(theirs)
 
 
 class Subset(BaseModel):
-    """A part of the questions: `all`, or a group of a breakdown."""
+    """A subset of the questions: `all`, or one group of a breakdown."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -96,13 +100,13 @@ class Subset(BaseModel):
 
 
 class ProtocolScores(BaseModel):
-    """Scores under one protocol: by subset, then by metric."""
+    """Scores under one protocol, by subset and then by metric."""
 
     model_config = ConfigDict(extra="forbid")
 
     grid: str
     questions: Count
-    scores: dict[str, dict[str, Estimate]]
+    scores: dict[str, dict[str, ScoreEstimate]]
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -130,20 +134,20 @@ class ResultRecord(BaseModel):
     curve: Annotated[list[Fraction], Field(min_length=len(CURVE), max_length=len(CURVE))]
     """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol."""
 
-    def estimate(self, protocol: str, subset: str, metric: str) -> Estimate | None:
-        """A score, None where it was not computed."""
+    def estimate(self, protocol: str, subset: str, metric: str) -> ScoreEstimate | None:
+        """Return a score, or None if it was not computed."""
         scores = self.protocols.get(protocol)
         return None if scores is None else scores.scores.get(subset, {}).get(metric)
 
 
-Record = TypeVar("Record", bound=BaseModel)
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 def parse_metadata(value: Any) -> Metadata:
-    """Check what a submitter states.
+    """Check submitted metadata.
 
     Raises:
-        RecordError: every fault, one a line.
+        RecordError: the value is invalid; the message has one fault per line.
     """
     return parse_record(Metadata, value, "metadata")
 
@@ -152,66 +156,68 @@ def parse_result(value: Any, place: str = "result") -> ResultRecord:
     """Check a stored or shared result.
 
     Raises:
-        RecordError: every fault, one a line.
+        RecordError: the value is invalid; the message has one fault per line.
     """
     return parse_record(ResultRecord, value, place)
 
 
-def parse_record(kind: type[Record], value: Any, place: str) -> Record:
+def parse_record(kind: type[Parsed], value: Any, place: str) -> Parsed:
     """Check a value against a model.
 
     Raises:
-        RecordError: every fault, one a line.
+        RecordError: the value is invalid; the message has one fault per line.
     """
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise RecordError("\n".join(describe_faults(error, place)[:10])) from None
+        raise RecordError(describe_validation_error(error, place, inputs=True)) from None
 
 
 def check_card(card: JsonValue) -> dict[str, JsonValue] | None:
-    """A model card as free JSON: an object, small, not deep.
+    """Check a model card: a JSON object of any form, but small and shallow.
 
     Raises:
-        RecordError: it is not.
+        RecordError: the card is something else, too large or nested too deep.
     """
     if card is None:
         return None
     if not isinstance(card, dict):
         raise RecordError("card: a card is a JSON object")
     if _depth(card) > MAX_CARD_DEPTH:
-        raise RecordError(f"card: nested more than {MAX_CARD_DEPTH} deep")
+        raise RecordError(f"card: nested more than {MAX_CARD_DEPTH} levels deep")
     if len(json_bytes(card, "card")) > MAX_CARD_BYTES:
         raise RecordError(f"card: over {MAX_CARD_BYTES >> 10} KiB; link to it instead")
     return card
 
 
 def json_bytes(value: JsonValue, place: str) -> bytes:
-    """A value that Python's reader took for JSON, written as JSON.
+    """Write a value as strict JSON; Python's reader accepts more than JSON allows.
 
     Raises:
-        RecordError: it cannot be, so that whoever answers with it would fail.
+        RecordError: the value has no JSON form, so no answer could contain it.
     """
     try:
         return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except ValueError:  # Unicode's errors are of this kind
-        raise RecordError(f"{place}: NaN, an infinite number or half a character; none of them is JSON") from None
+        raise RecordError(
+            f"{place}: contains NaN, an infinite number or an unpaired surrogate; JSON allows none of them"
+        ) from None
 
 
 def check_reason(reason: str | None) -> str | None:
-    """Why a row is in doubt, as it will be shown.
+    """Check the reason for a flag.
 
     Raises:
-        RecordError: it is too long, or not plain text.
+        RecordError: the reason is too long or not plain text.
     """
     try:
         return None if reason is None else TypeAdapter(Text).validate_python(reason)
     except ValidationError:
-        raise RecordError("reason: up to 1000 printable characters") from None
+        raise RecordError("reason: must be at most 1000 printable characters") from None
 
 
 def _depth(value: JsonValue) -> int:
-    """How deep a JSON value nests, without recursion, giving up past the limit."""
+    """Measure how deep a JSON value nests, without recursion, and stop past the limit."""
     level, depth = [value], 0
     while level and depth <= MAX_CARD_DEPTH:
         depth += 1

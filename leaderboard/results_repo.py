@@ -1,6 +1,6 @@
 """Results as files: `results/<team__model>/<revision>/{result,meta}.json`, for a repository that takes pull requests.
 
-The revision is the split and the beginning of the predictions' SHA-256, so that a folder says which file it is about.
+The revision is the split and the first digits of the predictions' SHA-256, so a folder names the file it is about.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.references import References
 from earthreason.metrics.scores import METRICS
 from earthreason.predictions.reader import open_predictions
-from leaderboard.board import Entry
+from leaderboard.board import BoardEntry
 from leaderboard.records import (
     ALL,
-    Estimate,
     Metadata,
     Name,
     RecordError,
     ResultRecord,
+    ScoreEstimate,
     Text,
     check_card,
     json_bytes,
@@ -43,11 +43,11 @@ _MAX_BYTES = 2 << 20
 _ROUNDING = 1e-4
 _SAME = 1e-9
 MOST_DIFFERENCES = 20
-"""Of a row that are told."""
+"""Differences reported per row."""
 
 
 class Meta(BaseModel):
-    """`meta.json`: who, what and when."""
+    """The content of `meta.json`: team, metadata and date."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -59,7 +59,7 @@ class Meta(BaseModel):
 
 
 def slug(text: str) -> str:
-    """A name as part of a file's: letters, digits, dots, dashes, underscores; a hash where more than spaces is lost."""
+    """Turn a name into part of a file name; append a hash if more than spaces is lost."""
     plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
     if plain and plain == text.replace(" ", "-"):
         return plain
@@ -67,41 +67,46 @@ def slug(text: str) -> str:
 
 
 def folder_name(team: str, model: str) -> str:
-    """`team__model`."""
+    """Name the folder of a model: `team__model`."""
     return f"{slug(team)}__{slug(model)}"
 
 
 def revision_of(record: ResultRecord) -> str:
-    """The split and the beginning of the file's SHA-256: one file may be a row of several splits."""
+    """Name the revision by split and SHA-256: one file may be a row of several splits."""
     return f"{slug(record.config)}-{slug(record.split)}-{record.predictions_sha256[:REVISION]}"
 
 
-def write_entry(root: Path, entry: Entry) -> Path:
-    """Write one row's two files, over those of the same row; returns their folder.
+def write_entry(root: Path, entry: BoardEntry) -> Path:
+    """Write the two files of a row, replacing those of the same row; return their folder.
 
     Raises:
-        EarthReasonError: the folder holds another row, or something that is none.
+        EarthReasonError: the folder holds another row or something else.
     """
     folder = root / folder_name(entry.team, entry.model) / revision_of(entry.record)
     if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
-        raise EarthReasonError(f"{folder}: holds another row; give team or model a name that differs in more")
+        raise EarthReasonError(f"{folder}: holds another row; choose a more distinct name for the team or model")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
-    facts = {"team": entry.team, "metadata": {k: v for k, v in entry.metadata.items() if k != "contact"},
-             "published": entry.date, "flag": entry.flag, "card": entry.card}  # fmt: skip
+    facts = {
+        "team": entry.team,
+        "metadata": {key: value for key, value in entry.metadata.items() if key != "contact"},
+        "published": entry.date,
+        "flag": entry.flag,
+        "card": entry.card,
+    }
     write_json(folder / "meta.json", facts)
     return folder
 
 
-def _identity(entry: Entry) -> tuple[str, ...]:
+def _identity(entry: BoardEntry) -> tuple[str, ...]:
     record = entry.record
     return entry.team, entry.model, record.config, record.split, record.predictions_sha256
 
 
-def read_entry(folder: Path) -> Entry:
-    """One row from its folder.
+def read_entry(folder: Path) -> BoardEntry:
+    """Read a row from its folder.
 
     Raises:
-        EarthReasonError: what is wrong with it.
+        EarthReasonError: the row has faults.
     """
     meta = parse_record(Meta, _read_json(folder / "meta.json"), str(folder / "meta.json"))
     check_card(meta.card)
@@ -113,7 +118,7 @@ def read_entry(folder: Path) -> Entry:
         day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise RecordError(f"{folder / 'meta.json'}: published: there is no day {meta.published}") from None
-    return Entry(
+    return BoardEntry(
         id=f"{folder.parent.name}-{folder.name}",
         team=meta.team,
         metadata=meta.metadata.public(),
@@ -148,17 +153,17 @@ def entry_folders(root: Path) -> Iterator[Path]:
             yield from (folder for folder in sorted(group.iterdir()) if folder.is_dir())
 
 
-def read_repository(root: Path) -> list[Entry]:
-    """All rows.
+def read_repository(root: Path) -> list[BoardEntry]:
+    """Read all rows.
 
     Raises:
-        EarthReasonError: the first row that is not one; `validate` lists all.
+        EarthReasonError: a row has faults; `validate` lists those of all rows.
     """
     return [read_entry(folder) for folder in entry_folders(root)]
 
 
 def validate(root: Path) -> list[str]:
-    """Check a repository of results; returns a line for every fault."""
+    """Check a results repository; return one line per fault."""
     faults: list[str] = []
     truths: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(root.rglob("*")) if root.is_dir() else []:
@@ -189,7 +194,7 @@ def validate(root: Path) -> list[str]:
     return faults
 
 
-def _name_faults(entry: Entry, folder: Path) -> Iterator[str]:
+def _name_faults(entry: BoardEntry, folder: Path) -> Iterator[str]:
     if folder.parent.name != folder_name(entry.team, entry.model):
         yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
     revision = revision_of(entry.record)
@@ -220,20 +225,20 @@ def _faults_of(record: ResultRecord) -> Iterator[str]:
             yield from _score_faults(f"{name}, {key}", cells)
 
 
-def _score_faults(place: str, cells: dict[str, Estimate]) -> Iterator[str]:
+def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
     for metric, (value, low, high) in cells.items():
         if metric not in METRICS:
             yield f"{place}: unknown score {metric!r}"
         elif (low is None) != (high is None):
-            yield f"{place}: {metric} has half an interval"
+            yield f"{place}: the interval of {metric} lacks one end"
         elif low is not None and high is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
             yield f"{place}: {metric} lies outside its interval: {[low, value, high]}"
 
 
 def rescore(root: Path, predictions: Path, references: References) -> list[str]:
-    """Score a file again and compare with every row about it; returns a line for every figure that differs.
+    """Score a file again and compare it with every row about it; return one line per figure that differs.
 
-    Rows that say that they were scored against another ground truth are passed over.
+    Rows that were scored against another ground truth are skipped.
 
     Raises:
         DataNotFoundError: no row is about this file and this truth.
@@ -248,15 +253,22 @@ def rescore(root: Path, predictions: Path, references: References) -> list[str]:
         others = f"; {len(rows)} of another ground truth" if rows else ""
         raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {sha256[:REVISION]}){others}")
     faults = []
-    for folder, told in about.items():
-        found = score_predictions(opened, references, config=told.config, split=told.split, hidden=False,
-                                  resamples=told.resamples, seed=told.seed).record  # fmt: skip
-        faults += [f"{folder}: {difference}" for difference in _differences_of(told, found)]
+    for folder, stated in about.items():
+        scoring = score_predictions(
+            opened,
+            references,
+            config=stated.config,
+            split=stated.split,
+            hidden=False,
+            resamples=stated.resamples,
+            seed=stated.seed,
+        )
+        faults += [f"{folder}: {difference}" for difference in _differences_of(stated, scoring.record)]
     return faults
 
 
 def _differences_of(told: ResultRecord, found: ResultRecord) -> list[str]:
-    """Where a stated result differs from what was found, or from what a hidden split would tell of it."""
+    """List where a stated result differs from a new one, or from what a hidden split would show of it."""
     stated, *forms = (
         record.model_dump(mode="json", exclude={"earthreason"}) for record in (told, found, hide_labels(found))
     )
@@ -264,7 +276,7 @@ def _differences_of(told: ResultRecord, found: ResultRecord) -> list[str]:
 
 
 def _differences(place: str, stated: Any, found: Any) -> Iterator[str]:
-    """Every leaf of two JSON values that is not the same, numbers but for how processors add."""
+    """Yield every leaf in which two JSON values differ; numbers may differ by rounding."""
     if isinstance(stated, dict) and isinstance(found, dict):
         for key in [*found, *(key for key in stated if key not in found)]:
             yield from _differences(f"{place}, {key}".removeprefix(", "), stated.get(key), found.get(key))

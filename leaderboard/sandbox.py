@@ -1,4 +1,4 @@
-"""Scoring in a process of its own, with limits on time and memory and without a secret in sight.
+"""Scoring in a separate process, with limits on time and memory and without access to secrets.
 
 A worker starts one sandbox: a process with an empty environment, without rights beyond its user's, that has imported
 the judge and reads the names of job folders. For each it forks a child, which limits itself, scores, writes its outcome
@@ -33,16 +33,16 @@ MAX_UNPACKED = 2 << 30
 MAX_RATIO = 500
 _FILE_BYTES = 256 << 20
 _NICENESS = 5
-"""Where cores are few, readers of pages come first."""
+"""On a machine with few cores, readers of pages come first."""
 _BY_LIMIT = (signal.SIGXCPU, signal.SIGABRT)
-"""Signals by which a child ends that has reached a limit; a library that gets no memory aborts."""
+"""Signals that end a child at a limit; a library that gets no memory aborts."""
 _CPU_GRACE = 5
-"""Seconds between the signal of the processor limit and the kill, which otherwise comes from nobody but outside."""
+"""Seconds between the processor limit's signal and its kill, so that any earlier SIGKILL came from outside."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to score: `job.json`."""
+class SandboxTask:
+    """The content of `job.json`: what to score."""
 
     config: str
     split: str
@@ -54,12 +54,12 @@ class Task:
     memory_mib: int
 
 
-class SandboxError(Exception):
-    """The sandbox itself has ended; the job was not tried to its end."""
+class SandboxError(RuntimeError):
+    """The sandbox itself has ended before the job was done."""
 
 
 class Sandbox:
-    """The worker's side. Use as a context manager."""
+    """The worker's side of the sandbox. Use as a context manager."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -77,9 +77,13 @@ class Sandbox:
         environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
         environment |= {"MALLOC_ARENA_MAX": "2", "HF_HUB_OFFLINE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "leaderboard.sandbox"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment, cwd=Path(__file__).parent.parent,
-        )  # fmt: skip
+            [sys.executable, "-m", "leaderboard.sandbox"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=Path(__file__).parent.parent,
+        )
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -91,8 +95,8 @@ class Sandbox:
                         pipe.close()
             self._process = None
 
-    def score(self, folder: Path, task: Task) -> str:
-        """Score the job of a folder; how it went.
+    def score(self, folder: Path, task: SandboxTask) -> str:
+        """Score the job in a folder.
 
         Returns:
             DONE, REFUSED, KILLED (a limit was reached), CRASHED, or ENDED (killed from outside, as the kernel does
@@ -119,13 +123,13 @@ class Sandbox:
 
 
 def main() -> None:
-    """The sandbox's side: a line with a folder in, a line with the outcome's name out."""
+    """Run the sandbox: read a folder per line, answer each with the name of its outcome."""
     os.nice(_NICENESS)
     drop_rights()
     _warm_up()
     for line in sys.stdin:
         folder = Path(line.strip())
-        task = Task(**json.loads((folder / "job.json").read_text()))
+        task = SandboxTask(**json.loads((folder / "job.json").read_text()))
         child = os.fork()
         if child == 0:
             _run_child(folder, task)
@@ -134,7 +138,7 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    """Import and compile everything once, so that a child starts at once."""
+    """Import and compile everything once, so that children start quickly."""
     import numpy as np
     import pandas as pd  # noqa: F401 - per-question tables
 
@@ -162,7 +166,7 @@ def _wait_for(child: int, time_limit: float) -> str:
     return {0: DONE, 2: REFUSED, 3: KILLED}.get(os.WEXITSTATUS(status), CRASHED)
 
 
-def _run_child(folder: Path, task: Task) -> None:
+def _run_child(folder: Path, task: SandboxTask) -> None:
     code = 1
     try:
         os.dup2(2, 1)  # nothing a library prints may look like an answer
@@ -187,7 +191,7 @@ def _run_child(folder: Path, task: Task) -> None:
         os._exit(code)
 
 
-def _limit(task: Task) -> None:
+def _limit(task: SandboxTask) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + (task.memory_mib << 20)
     resource.setrlimit(resource.RLIMIT_CPU, (task.time_limit, task.time_limit + _CPU_GRACE))
@@ -200,7 +204,7 @@ def _limit(task: Task) -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def _score(folder: Path, task: Task) -> None:
+def _score(folder: Path, task: SandboxTask) -> None:
     from PIL import Image
 
     from earthreason.metrics.protocols import SEGEARTH_R1
@@ -239,7 +243,7 @@ def _score(folder: Path, task: Task) -> None:
 
 
 def _named(folder: Path, rename: bool = False) -> Path:
-    """The upload under the ending by which the reader knows a file of lines; uploads have no names of their own."""
+    """Give the upload, which has no name of its own, the suffix by which the reader recognises JSONL."""
     lines = folder / "predictions.jsonl"
     plain = folder / "predictions"
     if rename and holds_lines(plain):
@@ -248,7 +252,7 @@ def _named(folder: Path, rename: bool = False) -> Path:
 
 
 def holds_lines(path: Path) -> bool:
-    """Whether a file is JSONL: its first line is a whole JSON object that is no predictions file by itself."""
+    """Tell whether a file is JSONL: its first line is a JSON object but not a whole predictions file."""
     with path.open("rb") as file:
         first = file.readline(1 << 20)
     try:
@@ -259,10 +263,10 @@ def holds_lines(path: Path) -> bool:
 
 
 def check_archive(path: Path) -> None:
-    """Refuse a zip that unpacks to far more than it is, before anything of it is unpacked.
+    """Refuse a zip bomb before anything is unpacked.
 
     Raises:
-        PredictionsError: what is wrong with it.
+        PredictionsError: the zip is broken, too large, or packed by an unsupported method.
     """
     if not zipfile.is_zipfile(path):
         return
@@ -270,17 +274,17 @@ def check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError) as error:
-        raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
+        raise PredictionsError(str(path), [f"broken zip: {error}"]) from None
     unpacked = sum(member.file_size for member in members)
     fault = None
     if len(members) > MAX_MEMBERS:
-        fault = f"{len(members)} files in it; at most {MAX_MEMBERS}"
+        fault = f"the zip holds {len(members)} files; at most {MAX_MEMBERS} are allowed"
     elif unpacked > MAX_UNPACKED:
-        fault = f"unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20}"
+        fault = f"the zip unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20} MiB are allowed"
     elif any(member.file_size > MAX_RATIO * max(member.compress_size, 1) for member in members):
-        fault = f"a file in it unpacks to over {MAX_RATIO} times its size"
+        fault = f"a file in the zip unpacks to over {MAX_RATIO} times its size"
     elif any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
-        fault = "packed by another method than deflate; zip it anew"
+        fault = "the zip uses another method than deflate; zip the files again"
     if fault:
         raise PredictionsError(str(path), [fault])
 

@@ -1,4 +1,4 @@
-"""The one scoring function: the server's workers, Codabench, EvalAI and the results repository all call it."""
+"""Score predictions for the board. Workers, Codabench, EvalAI and the results repository all use this function."""
 
 from __future__ import annotations
 
@@ -11,44 +11,42 @@ import numpy as np
 import earthreason
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.breakdowns import SHOWN, groups_of
-from earthreason.metrics.compare import TIE
 from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.evaluate import NotScored, Result, evaluate_protocols
 from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
 from earthreason.metrics.references import References
-from earthreason.metrics.scores import METRICS, Scored, Terms, terms_of
-from earthreason.metrics.statistics import RESAMPLES, Difference, bootstrap_intervals, paired_differences
+from earthreason.metrics.scores import Scored, Terms, terms_of
+from earthreason.metrics.statistics import RESAMPLES, bootstrap_intervals
 from earthreason.predictions.reader import PredictionsFile
-from leaderboard.records import ALL, CURVE, Estimate, ProtocolScores, ResultRecord, Subset
+from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
 HIDDEN_DECIMALS = 4
 """Scores of a hidden split are rounded, so that single pixels cannot be probed."""
 HIDDEN_GROUP = 30
-"""On a hidden split, groups under this many questions are not told, and the curve goes in steps of as many: one right
-pixel lifts an IoU above 0."""
+"""A hidden split withholds groups of fewer questions and rounds the curve to steps of this many: a single right pixel
+lifts an IoU above 0."""
 HIDDEN_SCORES = ("precision",)
-"""Not told of a hidden split: a file that marks one pixel would read its label off the precision."""
+"""Scores withheld on a hidden split: a file that marks one pixel could read its label off the precision."""
 DETAILED = (SEGEARTH_R1, NATIVE)
-"""Protocols that are told by subset and kept question by question, for comparisons."""
+"""Protocols with scores by subset and stored counts by question, for comparisons."""
 ScoreKey = tuple[str, str, str]
 """Protocol, subset, score."""
-COMPARED = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "Dice")
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A scored file: what is told, and what stays with the organisers.
+    """A scored file.
 
     Attributes:
-        record: what is told.
-        results: by protocol, for pictures and per-question tables of open splits.
+        record: the part that may be shown.
+        results: full results by protocol, for pictures and per-question tables of open splits.
     """
 
     record: ResultRecord
     results: dict[str, Result]
 
     def details(self) -> bytes:
-        """The integer counts of every question under the detailed protocols, as an npz archive without pickles."""
+        """Pack the integer counts of every question under the detailed protocols as an npz archive without pickles."""
         columns = {}
         for protocol in DETAILED:
             if protocol.name in self.results:
@@ -77,15 +75,15 @@ def score_predictions(
     Args:
         predictions: an opened file.
         references: the truth of the split.
-        config: of the split.
-        split: its name.
-        hidden: labels are secret: scores are rounded and small groups left out.
-        resamples: of the bootstrap over images.
-        seed: of the resamples and of random questions.
+        config: the split's config.
+        split: the split's name.
+        hidden: whether the labels are secret; scores are then rounded and small groups left out.
+        resamples: bootstrap resamples over images.
+        seed: seed of the resamples and of random questions.
 
     Raises:
-        PredictionsError: what is wrong with the file, all of it together.
-        EarthReasonError: the masks lie on a grid that the official protocol cannot take.
+        PredictionsError: the file has faults; the message lists them.
+        EarthReasonError: the masks are on a grid that the official protocol does not accept.
     """
     scored = evaluate_protocols(predictions, references, list(PROTOCOLS.values()), resamples=0, seed=seed)
     results = {result.protocol.name: result for result in scored if isinstance(result, Result)}
@@ -106,19 +104,17 @@ def score_predictions(
         subsets=[Subset(key=ALL, breakdown="", group="all questions", questions=len(first.counts))]
         + [subset for subset, _ in groups],
         protocols={
-            name: ProtocolScores(
-                grid=result.protocol.grid.name, questions=len(result.counts), scores=estimates[name]
-            )
+            name: ProtocolScores(grid=result.protocol.grid.name, questions=len(result.counts), scores=estimates[name])
             for name, result in results.items()
         },
         not_scored={r.protocol.name: _reason(r.reason, predictions) for r in scored if isinstance(r, NotScored)},
         curve=[float((first.scored.iou > edge).mean()) for edge in CURVE],
-    )  # fmt: skip
+    )
     return Scoring(hide_labels(record) if hidden else record, results)
 
 
 def hide_labels(record: ResultRecord) -> ResultRecord:
-    """What may be told of a result on a hidden split: rounded scores of large groups, a coarse curve."""
+    """Reduce a result to what a hidden split may show: rounded scores of large groups and a coarse curve."""
     subsets = [subset for subset in record.subsets if subset.key == ALL or subset.questions >= HIDDEN_GROUP]
     told = {subset.key for subset in subsets}
     protocols = {
@@ -132,9 +128,9 @@ def hide_labels(record: ResultRecord) -> ResultRecord:
     return record.model_copy(update={"subsets": subsets, "protocols": protocols, "curve": curve})
 
 
-def _rounded(cells: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _rounded(cells: Mapping[str, ScoreEstimate]) -> dict[str, ScoreEstimate]:
     return {
-        metric: Estimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
+        metric: ScoreEstimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
         for metric, cell in cells.items()
         if metric not in HIDDEN_SCORES
     }
@@ -145,17 +141,17 @@ def _rounded_end(end: float | None) -> float | None:
 
 
 def _reason(message: str, predictions: PredictionsFile) -> str:
-    """Why a protocol was not scored, without the path of a temporary file and the list of samples."""
+    """Shorten the reason why a protocol was not scored: drop the temporary path and the list of samples."""
     return message.replace(f"{predictions.source}: ", "").partition(": sample")[0]
 
 
 def public_message(error: EarthReasonError, source: str) -> str:
-    """What a submitter may read of an error: the fault, not where the server keeps its files."""
+    """Remove the server's path from an error message for the submitter."""
     return str(error).replace(source, "predictions")
 
 
 def _groups(result: Result) -> Iterator[tuple[Subset, np.ndarray]]:
-    """Every group of every breakdown that has more than one, with its rows: (n,) bool."""
+    """Yield every group of every breakdown with several groups, with its rows: (n,) bool."""
     for breakdown, group, rows in groups_of(result.counts.keys(), result.references):
         key = f"{breakdown}: {group}"
         yield Subset(key=key, breakdown=breakdown, group=group, questions=int(rows.sum())), rows
@@ -166,8 +162,8 @@ def _estimates(
     groups: list[tuple[Subset, np.ndarray]],
     resamples: int,
     seed: int,
-) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """Scores and intervals by protocol, subset and metric.
+) -> dict[str, dict[str, dict[str, ScoreEstimate]]]:
+    """Compute scores and intervals by protocol, subset and metric.
 
     A score of a group is the ratio of the same sums over its rows only, so one set of resampled images serves all.
     Protocols that score the same questions share their resamples too.
@@ -181,7 +177,7 @@ def _estimates(
                 for metric in (metric for metric in SHOWN if metric in whole):
                     terms[name, subset.key, metric] = _within(whole[metric], rows)
     values = {key: ratio for key, term in terms.items() if (ratio := term.ratio()) is not None}
-    nested: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in results}
+    nested: dict[str, dict[str, dict[str, ScoreEstimate]]] = {name: {} for name in results}
     for same_questions in _by_questions(results):
         part = {key: terms[key] for key in values if key[0] in same_questions}
         sample_id = results[same_questions[0]].counts.sample_id
@@ -191,12 +187,12 @@ def _estimates(
         for key in part:
             interval = intervals.get(names[key])
             ends = (None, None) if interval is None else (interval.low, interval.high)
-            nested[key[0]].setdefault(key[1], {})[key[2]] = Estimate(values[key], *ends)
+            nested[key[0]].setdefault(key[1], {})[key[2]] = ScoreEstimate(values[key], *ends)
     return nested
 
 
 def _names_of_distinct(terms: Mapping[ScoreKey, Terms]) -> dict[ScoreKey, str]:
-    """A name for every term, the same for equal ones: half of them do not depend on the protocol."""
+    """Name every term, equal terms alike: half of them do not depend on the protocol."""
     names: dict[tuple[bytes, bytes, float], str] = {}
     return {
         key: names.setdefault((term.numerator.tobytes(), term.denominator.tobytes(), term.epsilon), str(len(names)))
@@ -209,7 +205,7 @@ def _within(term: Terms, rows: np.ndarray) -> Terms:
 
 
 def _by_questions(results: dict[str, Result]) -> list[list[str]]:
-    """Protocol names, those that score the same questions together."""
+    """Group protocol names by the questions they score."""
     together: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for name, result in results.items():
         together.setdefault(tuple(result.counts.keys()), []).append(name)
@@ -217,71 +213,10 @@ def _by_questions(results: dict[str, Result]) -> list[list[str]]:
 
 
 def read_details(content: bytes, protocol: str) -> Scored | None:
-    """The counts that `Scoring.details` kept, None where the protocol was not scored."""
+    """Read the counts from `Scoring.details`; return None if the protocol was not scored."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         if f"{protocol}/sample_id" not in archive:
             return None
         columns = {column.name: archive[f"{protocol}/{column.name}"] for column in fields(RegionCounts)}
     columns["sample_id"] = columns["sample_id"].astype(object)
     return Scored(RegionCounts(**columns), get_protocol(protocol))
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far model B is from model A in one score; `p_value` is None where it is not told."""
-
-    value: float
-    low: float
-    high: float
-    p_value: float | None
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Duels:
-    """On how many questions model B has the higher IoU, the same, the lower one."""
-
-    wins: int
-    ties: int
-    losses: int
-
-
-@dataclass(frozen=True)
-class PairedComparison:
-    """Model B against model A on the same questions; `duels` is None where it is not told."""
-
-    gaps: dict[str, Gap]
-    duels: Duels | None
-
-
-def compare_details(
-    first: Scored, second: Scored, *, hidden: bool, resamples: int = 1000, seed: int = 0
-) -> PairedComparison | None:
-    """Paired differences of the main scores; None where the two did not answer the same questions.
-
-    Of a hidden split only rounded figures are told. Which of two answers is the better one, and a p-value, do not
-    depend on how large a difference is: two files that differ in a pixel would tell its label by them.
-    """
-    if first.counts.keys() != second.counts.keys():
-        return None
-    terms = [{name: METRICS[name].terms(scored) for name in COMPARED} for scored in (first, second)]
-    differences = paired_differences(terms[0], terms[1], first.counts.sample_id, resamples, seed)
-    if hidden:
-        return PairedComparison({name: _rounded_gap(found) for name, found in differences.items()}, None)
-    gaps = {
-        name: Gap(found.value, found.interval.low, found.interval.high, found.p_value)
-        for name, found in differences.items()
-    }
-    change = second.iou - first.iou
-    wins, losses = int((change > TIE).sum()), int((change < -TIE).sum())
-    return PairedComparison(gaps, Duels(wins, len(change) - wins - losses, losses))
-
-
-def _rounded_gap(found: Difference) -> Gap:
-    ends = (found.value, found.interval.low, found.interval.high)
-    value, low, high = (round(end, HIDDEN_DECIMALS) + 0.0 for end in ends)  # adding 0 takes the sign off -0.0
-    return Gap(value, low, high, None)

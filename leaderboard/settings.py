@@ -1,4 +1,4 @@
-"""What an operator may set, all of it by environment variables with one prefix."""
+"""The operator's settings, read from environment variables with one prefix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
 from earthreason.metrics.statistics import RESAMPLES
 from leaderboard.records import MAX_RESAMPLES
 
@@ -15,32 +15,37 @@ PREFIX = "EARTHREASON_BOARD_"
 Positive = Annotated[int, Field(ge=1)]
 
 
+def _variable(setting: str) -> str:
+    """Name the environment variable of a setting."""
+    return PREFIX + setting.upper()
+
+
 class Settings(BaseModel):
     """The board's settings; the environment variable of `daily_limit` is EARTHREASON_BOARD_DAILY_LIMIT.
 
     Attributes:
-        database_url: SQLAlchemy address; DATABASE_URL is taken too. Default: a SQLite file in the current folder.
-        title: what the pages call the board.
-        base_url: the public address, for links in answers and for the origin check; None takes the request's own.
-        max_upload_mib: of a predictions file.
-        daily_limit: scored submissions of a team to a hidden split a day (UTC).
-        open_daily_limit: the same for splits with open labels.
-        failed_limit: refused files of a team and split a day.
-        time_limit: seconds a file may be scored, and of processor time.
-        memory_mib: what scoring may take beyond the interpreter's own memory.
-        resamples: of the bootstrap behind the intervals.
+        database_url: SQLAlchemy URL; DATABASE_URL is read too. Default: a SQLite file in the current folder.
+        title: name of the board on its pages.
+        base_url: public URL, for links in answers and for the origin check; None uses that of the request.
+        max_upload_mib: largest predictions file.
+        daily_limit: submissions per team and day (UTC) to a hidden split.
+        open_daily_limit: submissions per team and day to a split with open labels.
+        failed_limit: files that could not be scored, per team, split and day.
+        time_limit: seconds of wall time, and of processor time, for scoring a file.
+        memory_mib: memory for scoring beyond what the interpreter uses.
+        resamples: bootstrap resamples behind the intervals.
         lease_seconds: how long a worker may keep a job; then another may take it.
-        attempts: how often a job is tried whose worker died.
+        attempts: how often a job is tried if its workers die.
         poll_seconds: how often an idle worker looks for work.
-        upload_seconds: how long an upload may take before `min_upload_rate` is asked of it.
-        head_seconds: how long a client may take to say what it wants.
-        min_upload_rate: bytes a second.
-        guesses_per_minute: wrong tokens from one address before it has to wait.
-        session_hours: of a sign-in on the pages.
-        secure_cookies: mark cookies for https only; set it whenever the board is served by https.
+        upload_seconds: grace before an upload must reach `min_upload_rate`.
+        head_seconds: how long a client may take to send a request's head.
+        min_upload_rate: slowest upload, bytes per second.
+        guesses_per_minute: wrong tokens per address before it has to wait.
+        session_hours: how long a sign-in lasts.
+        secure_cookies: send cookies over https only; set this whenever the board is served over https.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_variable, populate_by_name=True)
 
     database_url: str = "sqlite:///leaderboard.sqlite3"
     title: str = "EarthReason"
@@ -65,7 +70,10 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _lease_outlasts_scoring(self) -> Settings:
         if self.lease_seconds <= self.time_limit:
-            raise ValueError(f"a lease of {self.lease_seconds:g} s has to outlast time_limit, {self.time_limit} s")
+            raise ValueError(
+                f"{_variable('lease_seconds')} must be longer than {_variable('time_limit')}, "
+                f"but {self.lease_seconds:g} s is not longer than {self.time_limit} s"
+            )
         return self
 
     @property
@@ -74,23 +82,20 @@ class Settings(BaseModel):
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
-    """Read the settings out of environment variables.
+    """Read the settings from environment variables.
 
     Raises:
-        EarthReasonError: a variable with our prefix is unknown or has a value that does not fit.
+        UnknownNameError: a variable with our prefix is unknown.
+        EarthReasonError: a variable has an invalid value.
     """
-    values = {
-        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
-    }
+    values = {name.upper(): value for name, value in environment.items() if name.startswith(PREFIX)}
     if "DATABASE_URL" in environment:
-        values.setdefault("database_url", environment["DATABASE_URL"])
-    for name in set(values) - set(Settings.model_fields):
-        raise UnknownNameError(
-            "setting", PREFIX + name.upper(), [PREFIX + field.upper() for field in Settings.model_fields]
-        )
+        values.setdefault(_variable("database_url"), environment["DATABASE_URL"])
+    known = [_variable(setting) for setting in Settings.model_fields]
+    for name in values:
+        if name not in known:
+            raise UnknownNameError("setting", name, known)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = PREFIX + ("_".join(str(part) for part in fault["loc"]).upper() or "LEASE_SECONDS")
-        raise EarthReasonError(f"{name}: {fault['msg'].lower()}") from None
+        raise EarthReasonError(describe_validation_error(error)) from None

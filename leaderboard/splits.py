@@ -1,4 +1,4 @@
-"""The splits that can be submitted to, and what of them the public may know."""
+"""The splits that take submissions, and their public facts."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.references import References, read_references, write_references
 from earthreason.metrics.truth import references_of
 from leaderboard.jobs import queue_again
-from leaderboard.models import Split, Submission
+from leaderboard.tables import Split, Submission
 from leaderboard.versions import count_change
 
 SCENE_SIDE = 288
 NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,40}$"
-"""Of a config and of a split; both stand in addresses."""
+"""Pattern of config and split names; both appear in URLs."""
 
 
 @dataclass(frozen=True)
 class SplitContent:
-    """A split's truth, and small images where its labels are open."""
+    """A split's truth, with thumbnails if its labels are open."""
 
     references: References
     scenes: bytes | None
 
 
 def content_of(config: str, split: str, data_dir: Path | None, *, hidden: bool) -> SplitContent:
-    """Load a split; the images of a hidden one are not needed."""
+    """Load a split. A hidden one needs no images."""
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
     references = references_of(dataset, source=f"{config}/{split}")
     return SplitContent(references, None if hidden else _scenes(dataset))
 
 
 def content_of_file(path: Path) -> SplitContent:
-    """A ground-truth file; it has no images."""
+    """Load a ground-truth file; it has no images."""
     return SplitContent(read_references(path), None)
 
 
 def _scenes(dataset: Any) -> bytes:
-    """A zip of small images and their first questions."""
+    """Pack thumbnails and questions into a zip."""
     buffer, texts = io.BytesIO(), {}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for number, row in enumerate(dataset):
@@ -65,7 +65,7 @@ def _scenes(dataset: Any) -> bytes:
 
 
 def put_split(session: Session, config: str, name: str, content: SplitContent, *, hidden: bool) -> tuple[Split, int]:
-    """Add a split, or replace its truth; returns it and how many submissions will be scored again."""
+    """Add a split or replace its truth; return it and how many submissions will be scored again."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "truth.json"
         write_references(file, content.references)
@@ -95,7 +95,7 @@ def put_split(session: Session, config: str, name: str, content: SplitContent, *
 
 
 def public_samples(references: References) -> list[dict[str, Any]]:
-    """What a submitter needs to check a file before uploading it: ids, sizes, numbers of questions; no labels."""
+    """List what a submitter needs to check a file: IDs, sizes and question counts, but no labels."""
     return [
         {"sample_id": r.sample_id, "height": r.height, "width": r.width, "question_count": r.question_count}
         for r in references.values()
@@ -103,19 +103,19 @@ def public_samples(references: References) -> list[dict[str, Any]]:
 
 
 def list_splits(session: Session) -> Sequence[Split]:
-    """All splits, oldest first."""
+    """List all splits, oldest first."""
     return session.scalars(select(Split).order_by(Split.id)).all()
 
 
 def get_split(session: Session, key: str) -> Split:
-    """A split by its key, `config/name`.
+    """Find a split by its key, `config/name`.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such split.
     """
     config, _, name = key.partition("/")
     split = None
-    if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # no database is asked for a NUL character
+    if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # a database rejects NUL characters
         split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
     if split is None:
         known = [found.key for found in list_splits(session)]
@@ -133,7 +133,7 @@ def close_split(session: Session, key: str, closed: bool) -> None:
 
 
 def default_split(session: Session) -> str:
-    """The split that the board opens with: a test split before others, a hidden one before open ones.
+    """Choose the split that the board opens with: test splits first, then hidden ones.
 
     Raises:
         EarthReasonError: there is no split yet.

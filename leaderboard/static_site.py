@@ -1,4 +1,4 @@
-"""The whole board as files, for any web host: the same templates, with links between files instead of a server."""
+"""The whole board as files for any web host: the same templates, with links between files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
-from leaderboard.board import Entry, Query, build_table, table_csv, table_values
+from leaderboard.board import BoardEntry, BoardQuery, build_table, table_csv, table_values
 from leaderboard.published import load_published
 from leaderboard.records import ALL
 from leaderboard.results_repo import slug
@@ -22,18 +22,18 @@ from leaderboard.web.views import SplitChoice, board_view, comparison, entry_vie
 
 ASSETS = Path(__file__).parent / "static"
 MOST_COMPARED = 12
-"""Splits with more models get no page for every pair."""
+"""Splits with more models get no comparison pages."""
 
 
 class StaticLinks:
-    """All files lie in one folder, so that every link is a file's name."""
+    """Links between the files of one folder: every link is a file name."""
 
     live = False
 
     def home(self) -> str:
         return "index.html"
 
-    def board(self, query: Query) -> str:
+    def board(self, query: BoardQuery) -> str:
         return f"{self._table(query)}.html"
 
     def model(self, entry_id: str) -> str:
@@ -45,7 +45,7 @@ class StaticLinks:
     def file(self, name: str) -> str:
         return name
 
-    def data(self, query: Query, form: str) -> str:
+    def data(self, query: BoardQuery, form: str) -> str:
         return f"{self._table(query)}.{form}"
 
     def record(self, entry_id: str) -> str:
@@ -55,19 +55,19 @@ class StaticLinks:
         first, second = sorted(ids)
         return f"compare-{hashlib.blake2b(f'{first} {second}'.encode(), digest_size=6).hexdigest()}.html"
 
-    def _table(self, query: Query) -> str:
+    def _table(self, query: BoardQuery) -> str:
         subset = [] if query.subset == ALL else query.subset.split(": ", 1)
         return "-".join(["table", *map(slug, query.split.split("/")), query.protocol, *map(slug, subset)])
 
 
-def write_site(entries: Sequence[Entry], out: Path, title: str = "EarthReason") -> int:
-    """Write the site into a new folder; returns the number of pages.
+def write_site(entries: Sequence[BoardEntry], out: Path, title: str = "EarthReason") -> int:
+    """Write the site into a new folder; return the number of pages.
 
     Raises:
-        EarthReasonError: there is nothing to show, the folder is taken, or two pages have one name.
+        EarthReasonError: there are no results, the folder is taken, or two pages would have the same name.
     """
     if not entries:
-        raise EarthReasonError("there is no result to show")
+        raise EarthReasonError("there are no results to show")
     refuse_taken(out)
     links, by_split = StaticLinks(), _by_split(entries)
     with atomic_path(out) as folder:
@@ -81,7 +81,7 @@ def write_site(entries: Sequence[Entry], out: Path, title: str = "EarthReason") 
         for rows in by_split.values():
             _write_tables(folder, put, links, rows, choices)
             _write_models(folder, put, links, rows)
-        home = links.board(Query(max(by_split, key=lambda split: (split.endswith("/test"), len(by_split[split])))))
+        home = links.board(BoardQuery(max(by_split, key=lambda split: (split.endswith("/test"), len(by_split[split])))))
         shutil.copyfile(folder / home, folder / links.home())
         put(links.page("published"), "published.html", **published_view())
         put(links.page("scoring"), "scoring.html", protocols=PROTOCOLS.values())
@@ -91,38 +91,42 @@ def write_site(entries: Sequence[Entry], out: Path, title: str = "EarthReason") 
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a page that nothing else may have the name of.
+    """Write a page under an unused name.
 
     Raises:
-        EarthReasonError: something has.
+        EarthReasonError: the name is taken.
     """
     if path.exists():
         raise EarthReasonError(f"two pages of the site would be called {path.name}; rename one model, split or group")
     path.write_text(text, encoding="utf-8")
 
 
-def _by_split(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    found: dict[str, list[Entry]] = {}
+def _by_split(entries: Sequence[BoardEntry]) -> dict[str, list[BoardEntry]]:
+    found: dict[str, list[BoardEntry]] = {}
     for entry in entries:
         found.setdefault(f"{entry.record.config}/{entry.record.split}", []).append(entry)
     return dict(sorted(found.items()))
 
 
 def _write_tables(
-    folder: Path, put: Callable[..., None], links: StaticLinks, rows: Sequence[Entry], choices: Sequence[SplitChoice]
+    folder: Path,
+    put: Callable[..., None],
+    links: StaticLinks,
+    rows: Sequence[BoardEntry],
+    choices: Sequence[SplitChoice],
 ) -> None:
     split = f"{rows[0].record.config}/{rows[0].record.split}"
     for protocol in PROTOCOLS:
-        subsets = [subset.key for subset in build_table(rows, Query(split, protocol)).subsets] or [ALL]
+        subsets = [subset.key for subset in build_table(rows, BoardQuery(split, protocol)).subsets] or [ALL]
         for subset in subsets:
-            query = Query(split, protocol, subset)
+            query = BoardQuery(split, protocol, subset)
             put(links.board(query), "board.html", **board_view(rows, query, choices))
             table = build_table(rows, query)
             _write_new(folder / links.data(query, "json"), json.dumps(table_values(table), indent=1))
             _write_new(folder / links.data(query, "csv"), table_csv(table))
 
 
-def _write_models(folder: Path, put: Callable[..., None], links: StaticLinks, rows: Sequence[Entry]) -> None:
+def _write_models(folder: Path, put: Callable[..., None], links: StaticLinks, rows: Sequence[BoardEntry]) -> None:
     compared = rows if len(rows) <= MOST_COMPARED else []
     for entry in rows:
         others = [other for other in compared if other is not entry]

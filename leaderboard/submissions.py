@@ -1,4 +1,4 @@
-"""What happens to a submission between its first mention and its withdrawal, seen from the team's side."""
+"""The life of a submission as its team sees it: announcement, upload, publication, withdrawal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
 from leaderboard.jobs import queue_again
-from leaderboard.models import (
+from leaderboard.records import Metadata, check_reason
+from leaderboard.settings import Settings
+from leaderboard.tables import (
     FAILED,
     PRIVATE,
     PUBLIC,
@@ -29,20 +31,18 @@ from leaderboard.models import (
     Team,
     Upload,
 )
-from leaderboard.records import Metadata, check_reason
-from leaderboard.settings import Settings
 from leaderboard.tokens import Caller
 from leaderboard.versions import count_change
 
 DAY = 86_400
 UPLOAD_WAIT = 3600
-"""An announced submission whose file has not come by then is forgotten."""
+"""Seconds after which an announced submission without a file is deleted."""
 RETRY_WAIT = 600
-"""How often a team may have a file tried again that failed by a fault of ours; crafted ones would keep workers busy."""
+"""Seconds between retries of a file that failed by our fault; crafted files could otherwise keep workers busy."""
 
 
 class RefusedError(EarthReasonError):
-    """A request that the rules of the board do not allow; `status` is its HTTP status."""
+    """A request that the rules of the board do not allow; `status` is the HTTP status to answer with."""
 
     def __init__(self, message: str, status: int = 409) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class RefusedError(EarthReasonError):
 
 
 class NotThereError(RefusedError):
-    """No such submission, or not for this caller: the two are told apart by nobody."""
+    """There is no such submission, or the caller may not see it; both return the same 404."""
 
     def __init__(self) -> None:
         super().__init__("there is no such submission", status=404)
@@ -58,7 +58,7 @@ class NotThereError(RefusedError):
 
 @dataclass(frozen=True)
 class Announcement:
-    """A file that is about to come."""
+    """A file that is about to be uploaded."""
 
     sha256: str
     size: int
@@ -69,13 +69,13 @@ class Announcement:
 def announce(
     session: Session, caller: Caller, split: Split, given: Announcement, settings: Settings
 ) -> tuple[Submission, bool]:
-    """Find the team's submission of this file to this split, or make one; returns it and whether it is new.
+    """Find the team's submission of this file to this split or create it; return it and whether it is new.
 
     Raises:
         RefusedError: the split is closed, the file too large, or the team has used up its submissions.
     """
     if caller.team_id is None:
-        raise RefusedError("an administrator's token cannot submit; make one for a team", status=403)
+        raise RefusedError("an administrator's token cannot submit; use a team's token", status=403)
     # The team's row is locked, so that two requests at once cannot both take the last free place.
     session.execute(select(Team.id).where(Team.id == caller.team_id).with_for_update())
     now = time.time()
@@ -109,7 +109,7 @@ def announce(
 
 
 def _take_again(session: Session, found: Submission, given: Announcement, now: float) -> None:
-    """What a second announcement of a file changes: a withdrawn one is back, one that we failed is queued."""
+    """Apply a repeated announcement: restore a withdrawn submission, queue one that failed by our fault."""
     if found.visibility == WITHDRAWN or found.state == UPLOADING:
         found.visibility = PRIVATE
         found.details, found.card = given.metadata.model_dump(mode="json"), given.card
@@ -118,7 +118,7 @@ def _take_again(session: Session, found: Submission, given: Announcement, now: f
 
 
 def _closed(split: Split) -> RefusedError:
-    return RefusedError(f"{split.key} takes no submissions at present", status=403)
+    return RefusedError(f"{split.key} is closed to submissions", status=403)
 
 
 def _forget_overdue(session: Session, team_id: int, now: float) -> None:
@@ -130,10 +130,10 @@ def _forget_overdue(session: Session, team_id: int, now: float) -> None:
 
 
 def check_awaited(submission: Submission, began: float) -> None:
-    """Whether a file may come that began to come then; one that is here already may always come again.
+    """Check that a file whose upload began at `began` is still expected; a repeated upload always is.
 
     Raises:
-        RefusedError: its split is closed meanwhile, or it was announced too long ago.
+        RefusedError: the split has been closed, or the announcement is too old.
     """
     if submission.state != UPLOADING:
         return
@@ -144,7 +144,7 @@ def check_awaited(submission: Submission, began: float) -> None:
 
 
 def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
-    """Count in the database, so that neither a restart nor a second web process forgets."""
+    """Enforce the daily limits. Counting in the database survives restarts and covers every web process."""
     today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     found = session.execute(
         select(Submission.state, func.count())
@@ -157,25 +157,34 @@ def _check_limits(session: Session, team_id: int, split: Split, settings: Settin
     tomorrow = datetime.fromtimestamp(today + DAY, UTC).strftime("%d %B %Y, 00:00 UTC")
     if sum(counts.values()) >= limit:
         raise RefusedError(
-            f"{limit} submissions a team and day to {split.key}, and today's are used up; the next from {tomorrow}",
+            f"your team has used its {limit} submissions per day to {split.key}; the next is possible from {tomorrow}",
             status=429,
         )
     if failed >= settings.failed_limit:
         raise RefusedError(
-            f"{failed} files of today could not be scored; check the next one with `earthreason submit --check`; "
-            f"from {tomorrow} on more are taken",
+            f"{failed} of today's files could not be scored; check the next one with `earthreason submit --check` "
+            f"and submit it from {tomorrow}",
             status=429,
         )
 
 
 def receive(session: Session, submission: Submission, content: bytes, sha256: str, began: float) -> None:
-    """Take the file of an announced submission, which began to come then, and queue it; again it changes nothing.
+    """Store the file of an announced submission and queue it. Repeating the upload changes nothing.
+
+    Args:
+        session: a writing transaction.
+        submission: the announced submission, locked.
+        content: the whole file.
+        sha256: hash of the content.
+        began: when the upload began.
 
     Raises:
-        RefusedError: it is not the file that was announced, or not awaited any more.
+        RefusedError: the file is not the announced one, or is no longer expected.
     """
     if sha256 != submission.sha256:
-        raise RefusedError(f"the file's SHA-256 is {sha256}, announced was {submission.sha256}; upload that file")
+        raise RefusedError(
+            f"the file's SHA-256 is {sha256}, but {submission.sha256} was announced; upload the announced file"
+        )
     check_awaited(submission, began)
     if submission.state != UPLOADING:
         return
@@ -190,7 +199,7 @@ def receive(session: Session, submission: Submission, content: bytes, sha256: st
 
 
 def find_submission(session: Session, submission_id: str, caller: Caller | None) -> Submission:
-    """A submission that the caller may see.
+    """Find a submission that the caller may see.
 
     Raises:
         NotThereError: there is none, or it is another team's and not public.
@@ -202,17 +211,17 @@ def find_submission(session: Session, submission_id: str, caller: Caller | None)
 
 
 def is_public(submission: Submission) -> bool:
-    """Whether everyone sees it."""
+    """Tell whether everyone may see a submission."""
     return submission.visibility == PUBLIC and submission.state == SCORED
 
 
 def is_owner(submission: Submission, caller: Caller | None) -> bool:
-    """Whether the caller may change it; administrators may."""
+    """Tell whether the caller may change a submission: its team and administrators may."""
     return caller is not None and (caller.is_admin or caller.team_id == submission.team_id)
 
 
 def own_submission(session: Session, submission_id: str, caller: Caller) -> Submission:
-    """A submission that the caller may change, locked.
+    """Find a submission that the caller may change, and lock it.
 
     Raises:
         NotThereError: there is none, or it is another team's.
@@ -224,10 +233,10 @@ def own_submission(session: Session, submission_id: str, caller: Caller) -> Subm
 
 
 def set_visibility(session: Session, submission: Submission, visibility: str) -> None:
-    """Publish, hide or withdraw.
+    """Publish, hide or withdraw a submission.
 
     Raises:
-        RefusedError: only scored submissions can be published; a withdrawn one has to be submitted anew.
+        RefusedError: an unscored submission cannot be published, and a withdrawn one must be submitted again.
     """
     if visibility == submission.visibility:
         return
@@ -242,17 +251,17 @@ def set_visibility(session: Session, submission: Submission, visibility: str) ->
 
 
 def set_flag(session: Session, submission: Submission, reason: str | None) -> None:
-    """Show a reader that the organisers doubt a row, or that they no longer do.
+    """Flag a submission as doubtful, or remove the flag if `reason` is None.
 
     Raises:
-        RecordError: the reason is not plain text.
+        RecordError: the reason is too long or not plain text.
     """
     submission.flag = check_reason(reason)
     count_change(session)
 
 
 def latest_result(session: Session, submission: Submission) -> ScoredResult | None:
-    """The result of the newest scoring."""
+    """Return the newest result of a submission."""
     return session.scalar(
         select(ScoredResult)
         .where(ScoredResult.submission_id == submission.id)
@@ -262,13 +271,13 @@ def latest_result(session: Session, submission: Submission) -> ScoredResult | No
 
 
 def list_of_team(session: Session, team_id: int | None, limit: int = 200) -> Sequence[Submission]:
-    """A team's submissions, newest first; of all teams for None."""
+    """List a team's submissions, newest first; list those of all teams if `team_id` is None."""
     chosen = select(Submission) if team_id is None else select(Submission).where(Submission.team_id == team_id)
     return session.scalars(chosen.order_by(Submission.created.desc()).limit(limit)).all()
 
 
 def public_results(session: Session, split: Split) -> list[tuple[Submission, ScoredResult]]:
-    """Every public submission of a split with its newest result."""
+    """List every public submission of a split with its newest result."""
     rows = session.execute(
         select(Submission, ScoredResult)
         .join(ScoredResult, ScoredResult.submission_id == Submission.id)

@@ -1,4 +1,4 @@
-"""`serve`: the web process and the workers side by side, each started again when it ends."""
+"""`serve`: run the web process and the workers side by side and restart each when it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAUSE_SECONDS = 10.0
 
 
 class _Kept:
-    """A process that is started again when it ends; after a pause when it ended at once several times."""
+    """A process that is restarted when it ends, with a pause if it has repeatedly ended at once."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = [sys.executable, "-m", "leaderboard", *command]
@@ -34,23 +34,23 @@ class _Kept:
         return self.quick_ends >= _MOST_QUICK_ENDS
 
     def look(self) -> None:
-        """Notice its end, and start it again when that is due."""
+        """Check whether the process has ended, and restart it when that is due."""
         code, now = self.process.poll(), time.monotonic()
         if code is None:
             return
         if not self.due:
             self.quick_ends = self.quick_ends + 1 if now - self.started < _QUICK_SECONDS else 0
             self.due = now + (_PAUSE_SECONDS if self.cannot_live else 0)
-            say("process ended and is started again", command=self.command[3], code=code, in_seconds=self.due - now)
+            say("process ended and will be restarted", command=self.command[3], code=code, in_seconds=self.due - now)
         if now >= self.due:
             self.start()
 
 
 class Supervisor:
-    """Keeps processes of this program running. The first is what the others are there for: it alone ends them all.
+    """Keeps processes of this program running. If the first one cannot stay alive, all of them end.
 
-    Settings are checked before anything is started, so no exit code of a process says that it cannot get better: a
-    worker whose database or disk is away ends with the code of bad input, and the pages go on without it.
+    Settings are checked before anything starts, so no exit code is final: a worker whose database or disk is away exits
+    with the code for bad input, and the pages go on without it.
     """
 
     def __init__(self, commands: Sequence[Sequence[str]]) -> None:
@@ -59,7 +59,7 @@ class Supervisor:
         self._kept: list[_Kept] = []
 
     def run(self) -> int:
-        """Until stopped by a signal; returns another exit code than 0 if the first process cannot stay alive."""
+        """Run until a signal stops it; return a nonzero exit code if the first process cannot stay alive."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
         self._kept = [_Kept(command) for command in self.commands]

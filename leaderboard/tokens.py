@@ -1,4 +1,4 @@
-"""Teams, their tokens, and the sign-ins of browsers. Only hashes are kept; a token is shown once."""
+"""Teams, their tokens, and browser sign-ins. Only hashes are stored; a token is shown once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.models import SignIn, Team, Token
 from leaderboard.records import Name
+from leaderboard.tables import SignIn, Team, Token
 
 Scope = Literal["submit", "admin"]
 TOKEN_PREFIX = "er_"
@@ -23,7 +23,7 @@ TOKEN_PREFIX = "er_"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a team, or an administrator (`team_id` None)."""
+    """Who makes a request: a team, or an administrator (`team_id` is None)."""
 
     team_id: int | None
     team: str
@@ -36,24 +36,24 @@ class Caller:
 
 
 def hash_secret(secret: str) -> str:
-    """SHA-256 in hexadecimal. Tokens have 256 random bits, so a slow hash would add nothing."""
+    """Hash a secret with SHA-256. Tokens have 256 random bits, so a slow hash would add nothing."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def check_team_name(name: str) -> str:
-    """A team's name as it will be shown.
+    """Check a team's name and strip it.
 
     Raises:
-        EarthReasonError: it is empty, too long, or not plain text.
+        EarthReasonError: the name is empty, too long or not plain text.
     """
     try:
         return TypeAdapter(Name).validate_python(name.strip())
     except ValidationError:
-        raise EarthReasonError(f"team {name!r}: a name has 1 to 80 printable characters") from None
+        raise EarthReasonError(f"team {name!r}: a name must have 1 to 80 printable characters") from None
 
 
 def create_token(session: Session, team: str | None, scope: Scope = "submit") -> tuple[int, str]:
-    """Make a token for a team, making the team if it is new; returns its number and the token, which is not kept."""
+    """Create a token, and the team if it is new; return the token's number and the token, which is not stored."""
     owner = None
     if team is not None:
         name = check_team_name(team)
@@ -70,22 +70,22 @@ def create_token(session: Session, team: str | None, scope: Scope = "submit") ->
 
 
 def revoke_token(session: Session, number: int) -> None:
-    """Make a token useless, and the sign-ins made with it.
+    """Revoke a token and the sign-ins made with it.
 
     Raises:
         EarthReasonError: there is no such token.
     """
     token = session.get(Token, number)
     if token is None:
-        raise EarthReasonError(f"there is no token {number}; see: python -m leaderboard token list")
+        raise EarthReasonError(f"there is no token {number}; run `python -m leaderboard token list`")
     token.revoked = token.revoked or time.time()
     session.execute(delete(SignIn).where(SignIn.token_id == number))
 
 
 def find_caller(session: Session, secret: str) -> Caller | None:
-    """Whose token this is; None where it is nobody's or revoked.
+    """Find the owner of a token; return None if it is unknown or revoked.
 
-    The look-up is by hash, so how long it takes says nothing about the token; the comparison is constant-time besides.
+    The look-up is by hash, so its duration reveals nothing about the token; the comparison is also constant-time.
     """
     digest = hash_secret(secret)
     token = session.scalar(select(Token).where(Token.sha256 == digest))
@@ -99,7 +99,7 @@ def _caller(token: Token) -> Caller:
 
 
 def sign_in(session: Session, caller: Caller, hours: int) -> str:
-    """Remember a browser; returns the secret for its cookie."""
+    """Sign a browser in; return the secret for its cookie."""
     now = time.time()
     session.execute(delete(SignIn).where(SignIn.expires < now))
     secret = secrets.token_urlsafe(32)
@@ -108,7 +108,7 @@ def sign_in(session: Session, caller: Caller, hours: int) -> str:
 
 
 def find_signed_in(session: Session, secret: str) -> Caller | None:
-    """Who signed in with this cookie; None where nobody did, or too long ago."""
+    """Find who signed in with this cookie; return None if the sign-in is unknown, expired or revoked."""
     found = session.get(SignIn, hash_secret(secret))
     if found is None or found.expires < time.time() or found.token.revoked is not None:
         return None
@@ -116,10 +116,10 @@ def find_signed_in(session: Session, secret: str) -> Caller | None:
 
 
 def sign_out(session: Session, secret: str) -> None:
-    """Forget a browser."""
+    """Sign a browser out."""
     session.execute(delete(SignIn).where(SignIn.sha256 == hash_secret(secret)))
 
 
 def form_key(secret: str) -> str:
-    """What a form brings along to show that it is ours: it follows from the cookie, which other sites cannot read."""
+    """Derive the key that proves a form is ours, from the cookie that other sites cannot read."""
     return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()

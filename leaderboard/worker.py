@@ -1,4 +1,4 @@
-"""The worker: claims jobs, has them scored in the sandbox, stores what comes out."""
+"""The worker: claims jobs, has them scored in the sandbox and stores the results."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from leaderboard.database import Database
-from leaderboard.jobs import ASK_AGAIN, Job, Outcome, claim_job, fail_job, finish_job, return_job
+from leaderboard.jobs import ASK_AGAIN, JobOutcome, ScoringJob, claim_job, fail_job, finish_job, return_job
 from leaderboard.logs import say
-from leaderboard.models import Split, Upload
-from leaderboard.sandbox import DONE, ENDED, KILLED, REFUSED, Sandbox, SandboxError, Task
+from leaderboard.sandbox import DONE, ENDED, KILLED, REFUSED, Sandbox, SandboxError, SandboxTask
 from leaderboard.settings import Settings
+from leaderboard.tables import Split, Upload
 
 CRASH_MESSAGE = f"scoring failed by a fault of ours; {ASK_AGAIN}"
 _RETRY_SECONDS = 0.5
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 
 
 class Worker:
-    """One worker of one database; any number may run, on any number of machines."""
+    """A worker of a database. Any number may run, on any number of machines."""
 
     def __init__(
         self, database: Database, settings: Settings, scratch: Path, stop: threading.Event | None = None
@@ -42,7 +42,7 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
-        """Work until stopped; a database that goes away is waited for."""
+        """Work until stopped. If the database goes away, wait for it."""
         say("worker started", worker=self.name)
         with Sandbox() as sandbox:
             while not self.stop.is_set():
@@ -51,7 +51,7 @@ class Worker:
         say("worker stopped", worker=self.name)
 
     def run_once(self, sandbox: Sandbox) -> bool:
-        """Do one job; False if there was none."""
+        """Do one job. Return False if there was none."""
         job = self._in_transaction(lambda session: claim_job(session, self.settings))
         if job is None:
             return False
@@ -71,7 +71,7 @@ class Worker:
         )
         return True
 
-    def _work(self, sandbox: Sandbox, job: Job, folder: Path, began: float) -> tuple[str, bool | None]:
+    def _work(self, sandbox: Sandbox, job: ScoringJob, folder: Path, began: float) -> tuple[str, bool | None]:
         task = self._in_transaction(lambda session: self._prepare(session, job, folder))
         if task is None:
             return "stopped", False
@@ -80,7 +80,11 @@ class Worker:
             outcome = _read_outcome(folder, time.perf_counter() - began)
             return how, self._in_transaction(lambda session: finish_job(session, job, outcome))
         if how == ENDED:  # as if this worker had died: another try when the lease runs out, and not for ever
-            say("scoring was killed from outside; is there memory left?", logging.ERROR, submission=job.submission_id)
+            say(
+                "scoring was killed from outside; the machine may be out of memory",
+                logging.ERROR,
+                submission=job.submission_id,
+            )
             return how, True
         host_fault = how not in (REFUSED, KILLED)
         if how == REFUSED:
@@ -92,8 +96,8 @@ class Worker:
             say("scoring crashed", logging.ERROR, submission=job.submission_id)
         return how, self._in_transaction(lambda session: fail_job(session, job, reason, host_fault=host_fault))
 
-    def _prepare(self, session: Session, job: Job, folder: Path) -> Task:
-        """Write the job's files; truth and scenes are kept between jobs."""
+    def _prepare(self, session: Session, job: ScoringJob, folder: Path) -> SandboxTask:
+        """Write the job's files. Truth and scenes are kept between jobs."""
         split = session.get_one(Split, job.split_id)
         content = session.scalars(select(Upload.content).where(Upload.sha256 == job.sha256)).one()
         (folder / "predictions").write_bytes(content)
@@ -101,7 +105,7 @@ class Worker:
         scenes = None
         if not split.hidden and session.scalar(select(Split.scenes.is_not(None)).where(Split.id == split.id)):
             scenes = self._keep(f"{split.truth_sha256}.scenes", lambda: split.scenes or b"")
-        return Task(
+        return SandboxTask(
             config=split.config,
             split=split.name,
             hidden=split.hidden,
@@ -120,8 +124,8 @@ class Worker:
             part.rename(path)
         return path
 
-    def _in_transaction(self, action: Callable[[Session], Answer]) -> Answer | None:
-        """Run `action` in a transaction, as often as it takes while the database is away; None if stopped meanwhile."""
+    def _in_transaction(self, action: Callable[[Session], Returned]) -> Returned | None:
+        """Run `action` in a transaction; retry while the database is away. Return None if stopped meanwhile."""
         while True:
             try:
                 with self.database.write() as session:
@@ -132,10 +136,10 @@ class Worker:
                     return None
 
 
-def _read_outcome(folder: Path, seconds: float) -> Outcome:
+def _read_outcome(folder: Path, seconds: float) -> JobOutcome:
     outcome = json.loads((folder / "outcome.json").read_text())
     table = folder / "table.csv"
-    return Outcome(
+    return JobOutcome(
         record=outcome["record"],
         counts=(folder / "counts.npz").read_bytes(),
         table=table.read_bytes() if table.exists() else None,

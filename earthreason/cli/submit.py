@@ -22,60 +22,62 @@ _SHOWN = ("gIoU", "cIoU", "Pr@0.5", "N-acc")
 
 
 class Training(StrEnum):
-    """What a model has seen of EarthReason."""
+    """How a model was exposed to EarthReason."""
 
     trained = "trained"
     few_shot = "few-shot"
     zero_shot = "zero-shot"
 
 
-def _address(value: str | None) -> str | None:
+def _check_url(value: str | None) -> str | None:
     if value is not None and not value.startswith(("https://", "http://")):
-        raise typer.BadParameter(f"{value!r} is no address; it begins with https:// or http://")
+        raise typer.BadParameter(f"{value!r} is not a URL; it must begin with https:// or http://")
     return value
 
 
-_Address = Annotated[str | None, typer.Option(help="An http(s) address.", callback=_address)]
+_Url = Annotated[str | None, typer.Option(help="An http(s) URL.", callback=_check_url)]
 
 
 def submit(
     predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
-    name: Annotated[str, typer.Option("--name", help="Of the model, as the table shows it.")],
-    training: Annotated[Training, typer.Option("--training", help="What it has seen of EarthReason.")],
+    name: Annotated[str, typer.Option("--name", help="Model name shown on the board.")],
+    training: Annotated[Training, typer.Option("--training", help="How the model was exposed to EarthReason.")],
     server: Annotated[
-        str, typer.Option("--server", envvar=SERVER_VARIABLE, help="Address of the leaderboard.", show_envvar=True)
+        str, typer.Option("--server", envvar=SERVER_VARIABLE, help="URL of the leaderboard.", show_envvar=True)
     ],
     config: ConfigOption = None,
     split: SplitOption = None,
-    paper: _Address = None,
-    code: _Address = None,
-    checkpoint: _Address = None,
-    parameters: Annotated[float | None, typer.Option("--parameters", help="Millions.")] = None,
-    backbone: Annotated[str, typer.Option("--backbone")] = "",
+    paper: _Url = None,
+    code: _Url = None,
+    checkpoint: _Url = None,
+    parameters: Annotated[float | None, typer.Option("--parameters", help="Parameters in millions.")] = None,
+    backbone: Annotated[str, typer.Option("--backbone", help="Name of the backbone.")] = "",
     extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",
-    description: Annotated[str, typer.Option("--description")] = "",
-    contact: Annotated[str, typer.Option("--contact", help="For the organisers only.")] = "",
-    card: Annotated[Path | None, typer.Option("--card", help="JSON object that rides along and is shown.")] = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Show the row to everyone when it is scored.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only check the file; nothing is uploaded.")] = False,
+    description: Annotated[str, typer.Option("--description", help="Text shown on the model's page.")] = "",
+    contact: Annotated[str, typer.Option("--contact", help="How to reach you; only the organisers see it.")] = "",
+    card: Annotated[
+        Path | None, typer.Option("--card", help="JSON file with an object of your own, shown on the model's page.")
+    ] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Publish the row when it is scored.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check the file without uploading it.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the score.")] = 600,
     json_out: JsonOption = None,
 ) -> None:
-    """Check a predictions file, upload it, wait for its score. Running it again with the same file changes nothing.
+    """Check a predictions file, upload it and wait for its score. Repeating the command changes nothing.
 
-    The token comes from EARTHREASON_TOKEN, else from the keyring, else it is asked for.
+    The token is read from EARTHREASON_TOKEN, then from the keyring; otherwise you are asked for it.
 
     Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
     """
+    from earthreason.board_client import BoardClient, check_predictions, packed
     from earthreason.predictions.reader import open_predictions
-    from earthreason.predictions.submit import BoardClient, check_predictions, packed
 
     opened = open_predictions(predictions)
     key = f"{config or opened.info.get('config') or 'default'}/{_short(split or opened.info.get('split') or 'test')}"
     client = BoardClient(server)
     with stderr().status(f"checking against the samples of {key}"):
         answered = check_predictions(opened, client.references(key))
-    stderr().print(f"{answered} questions answered; nothing wrong with the file")
+    stderr().print(f"{answered} questions answered; the file has no faults")
     if check:
         return
     metadata = {
@@ -96,13 +98,13 @@ def submit(
         if asked:
             _remember(client.server, client.token)
         if submission["upload"] is None:
-            stderr().print("this file was submitted before; this is its submission")
+            stderr().print("this file was submitted before; its earlier submission is shown")
         else:
             _upload(client, submission["id"], file)
     with stderr().status("waiting for the score"):
         submission = client.follow(submission["id"], timeout)
     if submission["state"] == "failed":
-        raise EarthReasonError(f"not scored: {submission['error']}")
+        raise EarthReasonError(f"scoring failed: {submission['error']}")
     if publish:
         submission = client.publish(submission["id"])
     if report_json(json_out, submission):
@@ -135,28 +137,28 @@ def _read_card(path: Path | None) -> dict[str, Any] | None:
 
 
 def _token(server: str) -> tuple[str, bool]:
-    """The team's token, and whether a person has typed it just now."""
-    found = os.environ.get(TOKEN_VARIABLE)
-    if found:
-        return found, False
+    """Find the team's token; the second value says whether a person has just typed it."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token:
+        return token, False
     ring = _keyring()
-    found = ring.get_password(KEYRING_SERVICE, server) if ring else None
-    if found:
-        return found, False
+    token = ring.get_password(KEYRING_SERVICE, server) if ring else None
+    if token:
+        return token, False
     if not sys.stdin.isatty():
-        raise EarthReasonError(f"no token: set {TOKEN_VARIABLE}; the organisers of {server} give you one")
+        raise EarthReasonError(f"no token: ask the organisers of {server} for one and set {TOKEN_VARIABLE}")
     return typer.prompt(f"token for {server}", hide_input=True, err=True).strip(), True
 
 
 def _remember(server: str, token: str | None) -> None:
-    """Offer to keep a token that the server has just taken."""
+    """Offer to store a token that the server has just accepted."""
     ring = _keyring()
-    if ring and typer.confirm("keep the token in this machine's keyring?", err=True):
+    if ring and typer.confirm("Store the token in this machine's keyring?", err=True):
         ring.set_password(KEYRING_SERVICE, server, token)
 
 
 def _keyring() -> Any:
-    """The keyring package where it is installed and this machine has a keyring."""
+    """Return the keyring package, or None if it is not installed or this machine has no keyring."""
     try:
         import keyring
         import keyring.backends.fail
@@ -172,8 +174,8 @@ def _print_row(submission: dict[str, Any]) -> None:
     from earthreason.metrics.statistics import Interval
     from earthreason.reports.table import format_interval, format_score
 
-    table = Table(box=box.SIMPLE_HEAD, title=f"{submission['metadata']['model']} on {submission['split']}, %",
-                  title_justify="left")  # fmt: skip
+    title = f"{submission['metadata']['model']} on {submission['split']}, %"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("protocol", no_wrap=True)
     for column in _SHOWN:
         table.add_column(column, justify="right", no_wrap=True)
@@ -186,6 +188,7 @@ def _print_row(submission: dict[str, Any]) -> None:
             cells.append(f"{format_score(value)}\n{format_interval(interval)}".rstrip())
         table.add_row(name, *cells)
     stdout().print(table)
-    seen = {"public": "public", "private": "private: publish it on its page, or with --publish"}
-    stdout().print(f"{submission['url']} ({seen.get(submission['visibility'], submission['visibility'])})",
-                   soft_wrap=True)  # fmt: skip
+    visibility = submission["visibility"]
+    if visibility == "private":
+        visibility = "private; publish it under My submissions, or with --publish"
+    stdout().print(f"{submission['url']} ({visibility})", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The JSON API. Every answer of a page is here too; `earthreason submit` uses nothing else."""
+"""The JSON API. It offers everything the pages do; `earthreason submit` uses nothing else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.orm import Session
 
-from leaderboard.board import SORTS, build_table, check_query, table_csv, table_values
-from leaderboard.board import Query as BoardQuery
-from leaderboard.models import ScoredResult, Submission
+from leaderboard.board import SORTS, BoardQuery, build_table, check_query, table_csv, table_values
 from leaderboard.published import load_published
 from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
 from leaderboard.splits import NAME_PATTERN, get_split, list_splits
@@ -30,13 +28,14 @@ from leaderboard.submissions import (
     set_flag,
     set_visibility,
 )
+from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.state import AnyCaller, Shared, SomeCaller, public_metadata
 from leaderboard.web.uploads import spool, store
 
 
 class ErrorBody(BaseModel):
-    """What went wrong and what to do."""
+    """What went wrong and what to do about it."""
 
     error: str
 
@@ -44,12 +43,14 @@ class ErrorBody(BaseModel):
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 }
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
+_BINARY = {"type": "string", "format": "binary"}
 router = APIRouter(prefix="/api", responses=_ERRORS)
 _JSON_BYTES = 256 << 10
-"""Of a body that is read before its sender is known; a card takes most of it."""
+"""Limit of a body that is read before its sender is known; most of it is for a card."""
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
-SubmissionId = Annotated[str, Path(pattern=ID_PATTERN, description="Of a submission.")]
+SubmissionId = Annotated[str, Path(pattern=ID_PATTERN, description="Submission ID.")]
 Config = Annotated[str, Path(pattern=NAME_PATTERN)]
 SplitName = Annotated[str, Path(pattern=NAME_PATTERN)]
 
@@ -58,8 +59,8 @@ class SplitBody(BaseModel):
     """A split that can be submitted to."""
 
     split: str
-    hidden: bool = Field(description="Labels are secret: no results question by question.")
-    open: bool = Field(description="Submissions are taken.")
+    hidden: bool = Field(description="Whether the labels are secret; results by question are then withheld.")
+    open: bool = Field(description="Whether the split takes submissions.")
     questions: int
     empty_targets: int
     truth_sha256: str
@@ -67,7 +68,7 @@ class SplitBody(BaseModel):
 
 
 class SampleBody(BaseModel):
-    """What is public of a sample."""
+    """The public facts of a sample."""
 
     sample_id: str
     height: int
@@ -80,15 +81,15 @@ class AnnouncementBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    split: str = Field(description="As `/api/splits` names it.", max_length=81)
+    split: str = Field(description="Split name from `/api/splits`.", max_length=81)
     sha256: Sha256
-    size: int = Field(ge=1, description="Bytes.")
+    size: int = Field(ge=1, description="Size in bytes.")
     metadata: Metadata
     card: dict[str, JsonValue] | None = None
 
 
 class SubmissionBody(BaseModel):
-    """A submission and how far it has come."""
+    """A submission and its state."""
 
     id: str
     split: str
@@ -103,11 +104,11 @@ class SubmissionBody(BaseModel):
     card: dict[str, JsonValue] | None
     result: ResultRecord | None
     url: str
-    upload: str | None = Field(description="Where the file is to be PUT, while it is awaited.")
+    upload: str | None = Field(description="URL to PUT the file to; null once it has been uploaded.")
 
 
 class ChangeBody(BaseModel):
-    """Who sees a submission."""
+    """Who may see a submission."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -115,7 +116,7 @@ class ChangeBody(BaseModel):
 
 
 class FlagBody(BaseModel):
-    """Why the organisers doubt a submission; null takes the flag away."""
+    """The reason for a flag; null removes the flag."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -130,7 +131,7 @@ Address = Annotated[str, Depends(_address)]
 
 
 def describe(submission: Submission, result: ScoredResult | None, address: str, own: bool) -> SubmissionBody:
-    """A submission as its owner, or as the public, may see it."""
+    """Describe a submission as its owner, or the public, may see it."""
     waiting = submission.state == "uploading"
     return SubmissionBody.model_validate(
         {
@@ -152,9 +153,9 @@ def describe(submission: Submission, result: ScoredResult | None, address: str, 
     )
 
 
-@router.get("/splits", summary="The splits that can be submitted to")
+@router.get("/splits", summary="List the splits")
 async def get_splits(state: Shared) -> list[SplitBody]:
-    """Names, sizes and limits."""
+    """Names, sizes and daily limits."""
     settings = state.settings
     splits = await state.read(list_splits)
     return [
@@ -171,10 +172,13 @@ async def get_splits(state: Shared) -> list[SplitBody]:
     ]
 
 
-@router.get("/splits/{config}/{split}/samples", summary="The samples of a split, without labels",
-            response_model=list[SampleBody])  # fmt: skip
+@router.get(
+    "/splits/{config}/{split}/samples",
+    summary="List the samples of a split, without labels",
+    response_model=list[SampleBody],
+)
 async def get_samples(state: Shared, config: Config, split: SplitName) -> Response:
-    """Ids and sizes, by which a file can be checked before it is uploaded."""
+    """IDs and sizes, to check a file against before uploading it."""
     samples = await state.read(lambda session: get_split(session, f"{config}/{split}").samples)
     return Response(samples, media_type="application/json")
 
@@ -182,12 +186,16 @@ async def get_samples(state: Shared, config: Config, split: SplitName) -> Respon
 class _BoardParameters(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    split: str = Field(default="", max_length=81, description="As `/api/splits` names it; the first without it.")
+    split: str = Field(
+        default="",
+        max_length=81,
+        description="Split name from `/api/splits`; default: the one that the board opens with.",
+    )
     protocol: str = Field(default="segearth-r1", max_length=40)
     subset: str = Field(default=ALL, max_length=200)
     training: Literal[""] | Training = ""
     since: str = Field(
-        default="", pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", description="Published from this day on."
+        default="", pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", description="Only rows published on this day or later."
     )
     sort: Literal["gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "date", "model"] = "gIoU"
     ascending: bool = False
@@ -198,10 +206,10 @@ assert set(SORTS) == set(_BoardParameters.model_fields["sort"].annotation.__args
 
 
 async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
-    """The query that the parameters mean.
+    """Turn the parameters into a query.
 
     Raises:
-        UnknownNameError: of a split, protocol or column that is not there.
+        UnknownNameError: the split, protocol or column does not exist.
     """
     split = given.split or await state.board.default_split()
     return check_query(BoardQuery(**{**given.model_dump(), "split": split}))
@@ -210,9 +218,9 @@ async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
 Resolved = Annotated[BoardQuery, Depends(resolve)]
 
 
-@router.get("/board", summary="The table")
+@router.get("/board", summary="Get the board")
 async def get_board(request: Request, state: Shared, query: Resolved) -> dict[str, JsonValue]:
-    """Public rows with scores as [value, low, high], fractions."""
+    """Public rows; each score is [value, low, high], as fractions."""
 
     def draw() -> str:
         with state.database.read() as session:
@@ -221,10 +229,9 @@ async def get_board(request: Request, state: Shared, query: Resolved) -> dict[st
     return await state.board.respond(request, query, "application/json", draw)  # type: ignore[return-value]
 
 
-@router.get("/board.csv", summary="The table as CSV", response_class=Response,
-            responses={200: {"content": {"text/csv": {}}}})  # fmt: skip
+@router.get("/board.csv", summary="Get the board as CSV", response_class=Response, responses=_CSV)
 async def get_board_csv(request: Request, state: Shared, query: Resolved) -> Response:
-    """The same rows."""
+    """The same rows as the JSON board."""
 
     def draw() -> str:
         with state.database.read() as session:
@@ -233,18 +240,23 @@ async def get_board_csv(request: Request, state: Shared, query: Resolved) -> Res
     return await state.board.respond(request, query, "text/csv", draw)
 
 
-@router.get("/published", summary="Results printed in papers")
+@router.get("/published", summary="List results reported in papers")
 async def get_published() -> list[dict[str, JsonValue]]:
-    """Not recomputed here; each with source, protocol and grade of evidence."""
+    """These results were not recomputed here. Each has its source, protocol and grade of evidence."""
     return [result.model_dump(mode="json") for result in load_published().results]
 
 
-@router.post("/submissions", summary="Announce a predictions file", status_code=201, max_body_size=_JSON_BYTES,
-             responses={200: {"model": SubmissionBody, "description": "Submitted before."}})  # fmt: skip
+@router.post(
+    "/submissions",
+    summary="Announce a predictions file",
+    status_code=201,
+    max_body_size=_JSON_BYTES,
+    responses={200: {"model": SubmissionBody, "description": "The file was submitted before."}},
+)
 async def post_submission(
     state: Shared, caller: SomeCaller, body: AnnouncementBody, response: Response, address: Address
 ) -> SubmissionBody:
-    """Answers with where to PUT the file. The same file for the same split is the same submission, however often."""
+    """The answer says where to PUT the file. The same file for the same split always gives the same submission."""
     given = Announcement(body.sha256, body.size, body.metadata, check_card(body.card))
 
     def run(session: Session) -> tuple[SubmissionBody, bool]:
@@ -258,13 +270,15 @@ async def post_submission(
     return described
 
 
-@router.put("/submissions/{submission_id}/predictions", summary="Upload the predictions file", openapi_extra={
-    "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {
-        "type": "string", "format": "binary"}}}}})  # fmt: skip
+@router.put(
+    "/submissions/{submission_id}/predictions",
+    summary="Upload the predictions file",
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _BINARY}}}},
+)
 async def put_predictions(
     request: Request, state: Shared, caller: SomeCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
-    """The file as it is, JSON, JSONL or a zip of PNGs. Uploading it again changes nothing."""
+    """Send the raw file: JSON, JSONL or a zip of PNGs. Uploading it again changes nothing."""
     began = time.time()
     await state.read(lambda session: _require_awaited(session, submission_id, caller, began))
     file, sha256, _ = await spool(request.stream(), state.settings.max_upload_bytes)
@@ -273,27 +287,26 @@ async def put_predictions(
 
 
 def _require_awaited(session: Session, submission_id: str, caller: Caller, began: float) -> None:
-    """Before a body is read that nobody wants."""
+    """Refuse an upload that is not expected before its body is read."""
     submission = find_submission(session, submission_id, caller)
     if not is_owner(submission, caller):
         raise NotThereError
     check_awaited(submission, began)
 
 
-@router.get("/submissions", summary="The submissions of the token's team")
+@router.get("/submissions", summary="List the submissions of the token's team")
 async def get_submissions(state: Shared, caller: SomeCaller, address: Address) -> list[SubmissionBody]:
-    """Newest first, 200 at most, without their results; administrators see those of all teams."""
-    submissions = await state.read(
-        lambda session: list_of_team(session, None if caller.is_admin else caller.team_id)
-    )  # fmt: skip
+    """At most 200, newest first, without results. Administrators see those of all teams."""
+    team_id = None if caller.is_admin else caller.team_id
+    submissions = await state.read(lambda session: list_of_team(session, team_id))
     return [describe(submission, None, address, own=True) for submission in submissions]
 
 
-@router.get("/submissions/{submission_id}", summary="One submission")
+@router.get("/submissions/{submission_id}", summary="Get a submission")
 async def get_submission(
     state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
-    """Public ones for everyone, private ones for their team."""
+    """Everyone may get a public submission; only its team may get a private one."""
 
     def run(session: Session) -> SubmissionBody:
         submission = find_submission(session, submission_id, caller)
@@ -303,11 +316,13 @@ async def get_submission(
     return await state.read(run)
 
 
-@router.patch("/submissions/{submission_id}", summary="Publish, hide or withdraw", max_body_size=_JSON_BYTES)
+@router.patch(
+    "/submissions/{submission_id}", summary="Publish, hide or withdraw a submission", max_body_size=_JSON_BYTES
+)
 async def patch_submission(
     state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: ChangeBody, address: Address
 ) -> SubmissionBody:
-    """Only scored submissions can be published; a withdrawn one comes back when its file is submitted again."""
+    """Only scored submissions can be published. To restore a withdrawn one, submit its file again."""
 
     def run(session: Session) -> SubmissionBody:
         submission = own_submission(session, submission_id, caller)
@@ -317,16 +332,22 @@ async def patch_submission(
     return await state.write(run)
 
 
-@router.get("/submissions/{submission_id}/samples.csv", summary="Results question by question, of open splits",
-            response_class=Response, responses={200: {"content": {"text/csv": {}}}})  # fmt: skip
+@router.get(
+    "/submissions/{submission_id}/samples.csv",
+    summary="Get the results by question (open splits only)",
+    response_class=Response,
+    responses=_CSV,
+)
 async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
-    """One row a question: IoU, the counts behind it and the facts of its sample."""
+    """One row per question: IoU, the counts behind it and the facts of its sample."""
 
     def run(session: Session) -> bytes:
         submission = find_submission(session, submission_id, caller)
         result = latest_result(session, submission)
         if submission.split.hidden:
-            raise RefusedError("labels of this split are hidden, so there are no results by question", status=403)
+            raise RefusedError(
+                "results by question are withheld because the labels of this split are hidden", status=403
+            )
         if result is None or result.table is None:
             raise NotThereError
         return result.table
@@ -342,7 +363,7 @@ async def put_flag(
 ) -> SubmissionBody:
     """The reason is shown beside the row."""
     if not caller.is_admin:
-        raise RefusedError("only administrators flag submissions", status=403)
+        raise RefusedError("only administrators may flag submissions", status=403)
 
     def run(session: Session) -> SubmissionBody:
         submission = own_submission(session, submission_id, caller)

@@ -1,4 +1,4 @@
-"""The application put together: routes, guards, and how faults are told."""
+"""Assemble the application: routes, guards and error answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 import earthreason
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
 from leaderboard.database import Database
 from leaderboard.logs import say
 from leaderboard.records import RecordError
@@ -30,11 +30,11 @@ from leaderboard.web.state import Board, State
 
 STATIC = Path(__file__).parent.parent / "static"
 _FORM_BYTES = 1 << 20
-"""What a body may have beyond the largest predictions file."""
+"""Bytes that a body may have beyond the largest predictions file."""
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
-    """The web application; opens the database and brings its tables up to date when it starts."""
+    """Create the web application. On start it opens the database and brings its tables up to date."""
     database = database or Database(settings.database_url)
 
     @asynccontextmanager
@@ -73,8 +73,7 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()[:10]]
-        return tell(request, 422, "\n".join(faults))
+        return tell(request, 422, describe_validation_error(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -91,11 +90,11 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
 
 def _broken(request: Request) -> Response:
-    return tell(request, 500, "a fault of ours; the organisers can see it in the log")
+    return tell(request, 500, "internal error; the organisers can find it in the log")
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
-    """The methods that the API has at a path."""
+    """List the methods that the API has at a path."""
     described = app.openapi()["paths"].items()
     return [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
 
@@ -109,7 +108,7 @@ def _status_of(error: EarthReasonError) -> int:
 
 
 def tell(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A fault as JSON for the API, as a page for a reader."""
+    """Answer with an error: JSON for the API, a page for a reader."""
     headers = dict(headers or {})
     if status == 401 and request.url.path.startswith("/api/"):
         headers["WWW-Authenticate"] = "Bearer"

@@ -1,4 +1,4 @@
-"""What a form has to show: before its body is read the sender, afterwards the key of our page."""
+"""Protection of forms: check the sender before the body is read, and the form key afterwards."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from leaderboard.web.state import COOKIE, browser_caller, get_state
 
 SIGN_IN = "/sign-in"
 SMALL_FORM = 16 << 10
-"""Bytes of a form without a file."""
+"""Largest form without a file, in bytes."""
 
 
 class FormRoute(APIRoute):
-    """A route whose forms are read only when they come from our pages and from somebody who is signed in."""
+    """A route that reads forms only from our own pages and from signed-in senders."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -33,10 +33,10 @@ class FormRoute(APIRoute):
 
 
 async def _check_sender(request: Request) -> None:
-    """Look at what stands in the head of a request.
+    """Check the head of a request.
 
     Raises:
-        RefusedError: another site sent it, or nobody is signed in, which only the sign-in itself need not be.
+        RefusedError: another site sent it, or nobody is signed in (required for all forms but the sign-in).
     """
     state = get_state(request)
     origin = request.headers.get("origin")
@@ -44,16 +44,16 @@ async def _check_sender(request: Request) -> None:
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or origin not in (None, own):
         raise RefusedError("this form was sent by another site", status=403)
     if request.url.path != SIGN_IN and await browser_caller(request, state) is None:
-        raise RefusedError("your sign-in has ended; sign in again", status=403)
+        raise RefusedError("your sign-in has expired; sign in again", status=403)
 
 
 def check_key(request: Request, key: str) -> str:
-    """The cookie of a form that comes from our own page: it brings what only our pages know.
+    """Check the key of a form, which only our own pages know; return the cookie's secret.
 
     Raises:
-        RefusedError: it brings something else.
+        RefusedError: the key does not match the cookie.
     """
     secret = request.cookies.get(COOKIE, "")
     if not secret or not hmac.compare_digest(form_key(secret).encode(), key.encode()):
-        raise RefusedError("this form is not from this sign-in; load the page again", status=403)
+        raise RefusedError("this form belongs to another sign-in; reload the page", status=403)
     return secret

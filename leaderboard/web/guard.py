@@ -1,4 +1,4 @@
-"""What stands before every request: headers, patience with slow clients, and with those who guess tokens."""
+"""Middleware for every request: security headers, logging, and limits on slow clients and token guesses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HEADERS = {
 
 
 class SafeHeaders:
-    """Puts the security headers on every answer."""
+    """Adds the security headers to every answer."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -54,9 +54,9 @@ class SafeHeaders:
 
 
 class RequestLog:
-    """Logs every request that changes something or is refused, the others at DEBUG; and faults, which it answers.
+    """Logs requests (those that change nothing and succeed at DEBUG), and logs and answers exceptions.
 
-    `broken` makes the answer to a fault.
+    `broken` makes the answer to an exception.
     """
 
     def __init__(self, app: App, broken: Callable[[Request], Response]) -> None:
@@ -85,12 +85,12 @@ class RequestLog:
         say("request", level, method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
 
 
-class BodyTooSlowError(Exception):
-    """A body that trickles in."""
+class BodyTooSlowError(TimeoutError):
+    """A body arrives too slowly."""
 
 
 class ImpatientWithBodies:
-    """Ends a request whose body comes slower than `rate` bytes a second, after `grace` seconds."""
+    """Ends a request whose body arrives at less than `rate` bytes per second after `grace` seconds."""
 
     def __init__(self, app: App, grace: float, rate: int) -> None:
         self.app, self.grace, self.rate = app, grace, rate
@@ -123,14 +123,14 @@ class ImpatientWithBodies:
             await self.app(scope, receive_in_time, watched_send)
         except BodyTooSlowError:
             if not answered:
-                body = b'{"error": "the request came too slowly"}'
+                body = b'{"error": "the request arrived too slowly"}'
                 headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
                 await send({"type": "http.response.start", "status": 408, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol, which by itself waits for ever for the end of a request's head."""
+    """uvicorn's protocol with a time limit on the head of a request; without one it waits forever."""
 
     head_seconds = 15.0
     _head_timer: asyncio.TimerHandle | None = None
@@ -169,21 +169,21 @@ class ImpatientProtocol(H11Protocol):
 
 
 class Guesses:
-    """Counts wrong tokens by address, for a minute each."""
+    """Counts the wrong tokens of the last minute by address."""
 
     def __init__(self, limit: int, addresses: int = 10_000) -> None:
         self.limit, self.addresses = limit, addresses
         self._times: OrderedDict[str, list[float]] = OrderedDict()
 
     def count(self, address: str) -> None:
-        """Remember a wrong token."""
+        """Count a wrong token."""
         self._times.setdefault(address, []).append(time.monotonic())
         self._times.move_to_end(address)
         while len(self._times) > self.addresses:
             self._times.popitem(last=False)
 
     def too_many(self, address: str) -> bool:
-        """Whether the address has to wait."""
+        """Tell whether the address has to wait."""
         since = time.monotonic() - 60
         recent = [moment for moment in self._times.get(address, ()) if moment > since]
         if recent:

@@ -1,4 +1,4 @@
-"""Health and metrics, for machines that watch the board."""
+"""Health and metrics, for monitoring."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from leaderboard.models import QUEUED, RUNNING, ScoredResult, Submission
+from leaderboard.tables import QUEUED, RUNNING, ScoredResult, Submission
 from leaderboard.web.state import Shared
 
 router = APIRouter()
@@ -18,7 +18,7 @@ LATE_SECONDS = 300
 
 
 class Health(BaseModel):
-    """Whether the board works."""
+    """The state of the board."""
 
     status: Literal["ok", "late"]
     queued: int
@@ -32,17 +32,21 @@ def _queue(session: Session) -> tuple[int, float]:
     return number, 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
 
-@router.get("/health", summary="Whether the board works")
+@router.get("/health", summary="Check the board's health")
 async def get_health(state: Shared) -> Health:
-    """`late` where a file has been queued for five minutes, which means that no worker runs; 503 without a database."""
+    """`late` if a file has been queued for five minutes, a sign that no worker runs; 503 without a database."""
     number, oldest = await state.read(_queue)
     return Health(status="late" if oldest > LATE_SECONDS else "ok", queued=number, oldest_seconds=round(oldest, 1))
 
 
-@router.get("/metrics", summary="Figures in Prometheus's format", response_class=Response,
-            responses={200: {"content": {"text/plain": {}}}})  # fmt: skip
+@router.get(
+    "/metrics",
+    summary="Get metrics in Prometheus's format",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 async def get_metrics(state: Shared) -> Response:
-    """Submissions by state, the queue, the time that scoring takes. Totals only: nothing of any team."""
+    """Submissions by state, queue length, scoring time. Totals only, nothing about a team."""
 
     def run(session: Session) -> list[str]:
         states = session.execute(select(Submission.state, func.count()).group_by(Submission.state)).all()

@@ -1,4 +1,4 @@
-"""The pages. They show what the API tells, drawn; forms do what its writing calls do."""
+"""The pages. They render what the API returns; forms do what its writing calls do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS
-from leaderboard.models import Picture, Submission
 from leaderboard.records import check_card, parse_metadata
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import (
@@ -28,6 +27,7 @@ from leaderboard.submissions import (
     own_submission,
     set_visibility,
 )
+from leaderboard.tables import GalleryPicture, Submission
 from leaderboard.tokens import Caller, form_key, sign_in, sign_out
 from leaderboard.web.api import ID_PATTERN, Resolved
 from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
@@ -43,10 +43,10 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def check_id(submission_id: str) -> str:
-    """An id as it is in an address.
+    """Check a submission ID from a URL.
 
     Raises:
-        NotThereError: no submission can have it, so nothing is asked or kept for it.
+        NotThereError: no submission can have this ID, so the database need not be asked.
     """
     if not re.fullmatch(ID_PATTERN, submission_id):
         raise NotThereError
@@ -74,7 +74,9 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
             submission = find_submission(session, submission_id, caller)
             result = latest_result(session, submission)
             if result is None:
-                raise RefusedError(f"this submission is {submission.state}; its page comes with its score", status=404)
+                raise RefusedError(
+                    f"this submission is {submission.state}; its page appears when it is scored", status=404
+                )
             values = model_view(submission, result, own=is_owner(submission, caller))
             return draw("model.html", LINKS, state.settings.title, **values)
 
@@ -85,13 +87,15 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
 
 @router.get("/pictures/{submission_id}/{name}.jpg")
 async def get_picture(
-    state: Shared, submission_id: ShownId, name: str,
+    state: Shared,
+    submission_id: ShownId,
+    name: str,
     caller: Browser,
-) -> Response:  # fmt: skip
+) -> Response:
     def read(session: Session) -> bytes:
         submission = find_submission(session, submission_id, caller)
         result = latest_result(session, submission)
-        picture = None if result is None or not name.isprintable() else session.get(Picture, (result.id, name))
+        picture = None if result is None or not name.isprintable() else session.get(GalleryPicture, (result.id, name))
         if picture is None or submission.split.hidden:
             raise NotThereError
         return picture.content
@@ -101,11 +105,13 @@ async def get_picture(
 
 @router.get("/compare")
 async def get_comparison(
-    request: Request, state: Shared, ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
+    request: Request,
+    state: Shared,
+    ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
     protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
-) -> Response:  # fmt: skip
+) -> Response:
     if not 2 <= len(set(ids)) <= 4:
-        raise RefusedError("choose two to four models of the table to compare", status=400)
+        raise RefusedError("choose two to four models to compare", status=400)
     chosen = [check_id(one) for one in dict.fromkeys(ids)]
     if protocol not in PROTOCOLS:
         raise RefusedError(f"there is no protocol {protocol!r}", status=404)
@@ -197,13 +203,20 @@ async def post_submit(
     contact: Annotated[str, Form(max_length=200)] = "",
     card: Annotated[str, Form(max_length=40_000)] = "",
 ) -> Response:
-    """Metadata and file in one request; what the API takes in two."""
+    """Take metadata and file in one request; the API takes them in two."""
     caller = _signed_in(request, caller, key)
     given = {
-        "model": model, "training": training, "paper": paper or None, "code": code or None,
-        "checkpoint": checkpoint or None, "parameters_millions": _number(parameters), "backbone": backbone,
-        "extra_data": extra_data, "description": description.replace("\r\n", "\n"), "contact": contact,
-    }  # fmt: skip
+        "model": model,
+        "training": training,
+        "paper": paper or None,
+        "code": code or None,
+        "checkpoint": checkpoint or None,
+        "parameters_millions": _number(parameters),
+        "backbone": backbone,
+        "extra_data": extra_data,
+        "description": description.replace("\r\n", "\n"),
+        "contact": contact,
+    }
     metadata, ride_along = parse_metadata(given), check_card(_read_card(card))
     file, sha256, size = await spool(pieces_of(predictions.file), state.settings.max_upload_bytes)
     if size == 0:
@@ -239,9 +252,13 @@ def _headline(session: Session, submission: Submission) -> float | None:
 
 @router.post("/mine/{submission_id}", max_body_size=SMALL_FORM)
 async def post_mine(
-    request: Request, state: Shared, caller: Browser, submission_id: ShownId,
-    key: Annotated[str, Form(max_length=100)], visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
-) -> Response:  # fmt: skip
+    request: Request,
+    state: Shared,
+    caller: Browser,
+    submission_id: ShownId,
+    key: Annotated[str, Form(max_length=100)],
+    visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
+) -> Response:
     caller = _signed_in(request, caller, key)
 
     def run(session: Session) -> None:
@@ -252,7 +269,7 @@ async def post_mine(
 
 
 def _personal(state: State, template: str, **values: Any) -> Response:
-    """A page that depends on who looks, so that nobody keeps it."""
+    """Render a page for one reader, not to be cached."""
     return HTMLResponse(draw(template, LINKS, state.settings.title, **values), headers=_NOT_KEPT)
 
 
@@ -261,14 +278,14 @@ def _form_key(request: Request) -> str:
 
 
 def _signed_in(request: Request, caller: Caller | None, key: str) -> Caller:
-    """Who sent a form.
+    """Find who sent a form.
 
     Raises:
-        RefusedError: the form is not ours, or the sign-in has ended just now.
+        RefusedError: the form is not ours, or the sign-in has just expired.
     """
     check_key(request, key)
     if caller is None:
-        raise RefusedError("your sign-in has ended; sign in again", status=403)
+        raise RefusedError("your sign-in has expired; sign in again", status=403)
     return caller
 
 

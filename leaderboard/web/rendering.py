@@ -1,4 +1,4 @@
-"""Values to pages: Jinja with escaping everywhere, and the addresses of pages on a server."""
+"""Render values as pages: Jinja with escaping everywhere, and the URLs of pages on a server."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import earthreason
-from leaderboard.board import Query
-from leaderboard.records import ALL, TRAINING_TITLES, Estimate
+from leaderboard.board import BoardQuery
+from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
 
 
 class Links(Protocol):
-    """Where pages are; a server and a static site put them in different places."""
+    """The URLs of pages; a server and a static site differ in them."""
 
     live: bool
-    """Whether there is a server to submit to, and to sort and compare by."""
+    """Whether a server is there to submit to, sort and compare."""
 
     def home(self) -> str: ...
-    def board(self, query: Query) -> str: ...
+    def board(self, query: BoardQuery) -> str: ...
     def model(self, entry_id: str) -> str: ...
     def page(self, name: str) -> str: ...
     def file(self, name: str) -> str: ...
-    def data(self, query: Query, form: str) -> str: ...
+    def data(self, query: BoardQuery, form: str) -> str: ...
     def record(self, entry_id: str) -> str: ...
     def compare(self, ids: Sequence[str]) -> str: ...
 
 
 class ServerLinks:
-    """Addresses on our server."""
+    """URLs on a server."""
 
     live = True
 
     def home(self) -> str:
         return "/"
 
-    def board(self, query: Query) -> str:
+    def board(self, query: BoardQuery) -> str:
         return f"/?{_parameters(query)}"
 
     def model(self, entry_id: str) -> str:
@@ -54,7 +54,7 @@ class ServerLinks:
     def file(self, name: str) -> str:
         return f"/static/{name}"
 
-    def data(self, query: Query, form: str) -> str:
+    def data(self, query: BoardQuery, form: str) -> str:
         return f"/api/board{'.csv' if form == 'csv' else ''}?{_parameters(query)}"
 
     def record(self, entry_id: str) -> str:
@@ -64,32 +64,32 @@ class ServerLinks:
         return f"/compare?{urlencode([('ids', one) for one in ids])}"
 
 
-def _parameters(query: Query) -> str:
-    """What differs from the default table, as a query string."""
-    plain = asdict(Query(query.split))
+def _parameters(query: BoardQuery) -> str:
+    """Encode what differs from the default query as a query string."""
+    plain = asdict(BoardQuery(query.split))
     given = {key: value for key, value in asdict(query).items() if key == "split" or value != plain[key]}
     return urlencode({key: str(value).lower() if isinstance(value, bool) else value for key, value in given.items()})
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
-    """A fraction as per cent."""
+    """Format a fraction in per cent."""
     return "–" if value is None else f"{100 * value:.{decimals}f}"
 
 
-def span(estimate: Estimate) -> str:
-    """An interval in words, per cent."""
+def span(estimate: ScoreEstimate) -> str:
+    """Format an interval in per cent."""
     return "" if estimate.low is None else f"{percent(estimate.low, 1)} – {percent(estimate.high, 1)}"
 
 
 def millions(value: float | None) -> str:
-    """A number of parameters."""
+    """Format a number of parameters, given in millions."""
     if value is None:
         return ""
     return f"{value / 1000:.3g} B" if value >= 1000 else f"{value:.3g} M"
 
 
 def place(value: float | None, scale: tuple[float, float], width: float = 100) -> float:
-    """Where a value lies between the two ends of a scale, in units of `width`."""
+    """Place a value between the two ends of a scale, in units of `width`."""
     low, high = scale
     if value is None or high == low:
         return 0.0
@@ -97,19 +97,19 @@ def place(value: float | None, scale: tuple[float, float], width: float = 100) -
 
 
 def curve_points(curve: Sequence[float], width: float, height: float) -> str:
-    """An SVG polyline of a curve over IoU from 0 to 1."""
+    """Format a curve over IoU from 0 to 1 as the points of an SVG polyline."""
     steps = len(curve)
     return " ".join(f"{width * n / steps:.1f},{height * (1 - share):.1f}" for n, share in enumerate(curve))
 
 
 def pretty_json(value: Any) -> str:
-    """JSON to read; the template escapes it."""
+    """Format JSON for reading; the template escapes it."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The templates and what they may call."""
+    """Create the template environment."""
     made = Environment(
         loader=PackageLoader("leaderboard", "templates"),
         autoescape=True,
@@ -130,11 +130,11 @@ def environment() -> Environment:
 
 
 def draw(template: str, links: Links, title: str, **values: Any) -> str:
-    """Draw a page."""
+    """Render a page."""
     return environment().get_template(template).render(links=links, title=title, **values)
 
 
 def render_error(request: Request, status: int, message: str, headers: dict[str, str]) -> HTMLResponse:
-    """A fault as a page."""
+    """Render an error as a page."""
     title = request.app.state.board.settings.title
     return HTMLResponse(draw("error.html", ServerLinks(), title, status=status, message=message), status, headers)

@@ -1,4 +1,4 @@
-"""What the requests of one web process share, and who is asking."""
+"""State shared by the requests of a web process, and the caller of a request."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from leaderboard.board import Entry
+from leaderboard.board import BoardEntry
 from leaderboard.database import Database
-from leaderboard.models import ScoredResult, Submission
 from leaderboard.records import parse_result
 from leaderboard.settings import Settings
 from leaderboard.splits import default_split, get_split
 from leaderboard.submissions import RefusedError, public_results
+from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller, find_caller, find_signed_in
 from leaderboard.versions import board_version
 from leaderboard.web.guard import Guesses
@@ -28,12 +28,12 @@ from leaderboard.web.guard import Guesses
 COOKIE = "earthreason_board"
 _FRESH_SECONDS = 0.25
 _PAGES = 1000
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 
 
 @dataclass(frozen=True)
-class Page:
-    """A drawn page: what is sent, and its tag for browsers that have it already."""
+class DrawnPage:
+    """A drawn page: its body, and a tag by which browsers recognise a copy they have."""
 
     body: bytes
     media_type: str
@@ -41,23 +41,23 @@ class Page:
 
 
 class Board:
-    """The public rows and the pages drawn from them, kept until something public changes.
+    """A cache of public rows and the pages drawn from them, valid until public content changes.
 
-    The number of changes is asked of the database at most every quarter of a second, so that a page is at most that
-    old; changes made by this process show at once.
+    The version is read from the database at most every quarter of a second, so a page is never older than that;
+    changes made by this process show at once.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._version, self._asked = -1, 0.0
-        self._pages: OrderedDict[str, tuple[int, Page]] = OrderedDict()
+        self._pages: OrderedDict[str, tuple[int, DrawnPage]] = OrderedDict()
         self._drawing: dict[str, anyio.Lock] = {}
-        self._entries: dict[str, tuple[int, list[Entry]]] = {}
+        self._entries: dict[str, tuple[int, list[BoardEntry]]] = {}
         self._default: tuple[int, str] | None = None
         self._threads = anyio.CapacityLimiter(2)
 
     def changed(self) -> None:
-        """Ask for the number again with the next request."""
+        """Read the version again with the next request."""
         self._asked = 0.0
 
     def _read_version(self) -> int:
@@ -71,8 +71,8 @@ class Board:
             self._version = await anyio.to_thread.run_sync(self._read_version)
         return self._version
 
-    async def page(self, key: str, media_type: str, draw: Callable[[], str]) -> Page:
-        """A kept page, or the one that `draw` makes now, in a thread; several that ask at once wait for one drawing."""
+    async def page(self, key: str, media_type: str, draw: Callable[[], str]) -> DrawnPage:
+        """Return a cached page, or draw it in a thread; concurrent requests wait for the same drawing."""
         version = await self.version()
         found = self._pages.get(key)
         if found is None or found[0] != version:
@@ -88,9 +88,9 @@ class Board:
             self._pages.move_to_end(key)
         return found[1]
 
-    def _keep(self, key: str, version: int, body: bytes, media_type: str) -> tuple[int, Page]:
+    def _keep(self, key: str, version: int, body: bytes, media_type: str) -> tuple[int, DrawnPage]:
         tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        kept = self._pages[key] = version, Page(body, media_type, tag)
+        kept = self._pages[key] = version, DrawnPage(body, media_type, tag)
         while len(self._pages) > _PAGES:
             self._pages.popitem(last=False)
         return kept
@@ -111,9 +111,9 @@ class Board:
             return default_split(session)
 
     async def respond(self, request: Request, key: object, media_type: str, draw: Callable[[], str]) -> Response:
-        """As `page`, for a request; "not modified" where the browser has it.
+        """Answer a request with a page, or with "not modified" if the browser has it.
 
-        `key` holds what the page depends on and nothing else of the request, so that made-up parameters cost nothing.
+        `key` holds only what the page depends on, so made-up parameters cost nothing.
         """
         page = await self.page(f"{request.url.path} {key}", media_type, draw)
         headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
@@ -121,8 +121,8 @@ class Board:
             return Response(status_code=304, headers=headers)
         return Response(page.body, media_type=page.media_type, headers=headers)
 
-    def entries(self, session: Session, split_key: str) -> list[Entry]:
-        """The public rows of a split.
+    def entries(self, session: Session, split_key: str) -> list[BoardEntry]:
+        """List the public rows of a split.
 
         Raises:
             UnknownNameError: there is no such split.
@@ -136,9 +136,9 @@ class Board:
         return found[1]
 
 
-def entry_of(submission: Submission, result: ScoredResult) -> Entry:
-    """A submission and its result as a row."""
-    return Entry(
+def entry_of(submission: Submission, result: ScoredResult) -> BoardEntry:
+    """Turn a submission and its result into a row."""
+    return BoardEntry(
         id=submission.id,
         team=submission.team.name,
         metadata=public_metadata(submission.details),
@@ -150,13 +150,13 @@ def entry_of(submission: Submission, result: ScoredResult) -> Entry:
 
 
 def public_metadata(details: dict[str, Any]) -> dict[str, Any]:
-    """Metadata without what stays between the team and the organisers."""
+    """Return the metadata without the contact."""
     return {key: value for key, value in details.items() if key != "contact"}
 
 
 @dataclass
 class State:
-    """The parts of one web process."""
+    """The shared parts of a web process."""
 
     database: Database
     settings: Settings
@@ -165,10 +165,10 @@ class State:
     started: float = field(default_factory=time.time)
     writers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
 
-    async def write(self, action: Callable[[Session], Answer]) -> Answer:
-        """Run `action` in a writing transaction in a thread; few at a time, so that readers always find one."""
+    async def write(self, action: Callable[[Session], Returned]) -> Returned:
+        """Run `action` in a writing transaction in a thread. Few run at once, so readers always find a thread."""
 
-        def run() -> Answer:
+        def run() -> Returned:
             with self.database.write() as session:
                 return action(session)
 
@@ -176,10 +176,10 @@ class State:
         self.board.changed()
         return answer
 
-    async def read(self, action: Callable[[Session], Answer]) -> Answer:
+    async def read(self, action: Callable[[Session], Returned]) -> Returned:
         """Run `action` in a reading transaction in a thread."""
 
-        def run() -> Answer:
+        def run() -> Returned:
             with self.database.read() as session:
                 return action(session)
 
@@ -187,7 +187,7 @@ class State:
 
 
 def get_state(request: Request) -> State:
-    """The state of the process that answers."""
+    """Return the state of this web process."""
     state: State = request.app.state.board
     return state
 
@@ -196,15 +196,15 @@ Shared = Annotated[State, Depends(get_state)]
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from."""
+    """Return the client address of a request."""
     return request.client.host if request.client else "unknown"
 
 
 async def check_token(request: Request, state: State, token: str) -> Caller:
-    """Whose token this is.
+    """Find the owner of a token.
 
     Raises:
-        RefusedError: nobody's (401), or too many wrong ones came from this address (429).
+        RefusedError: the token is unknown (401), or this address sent too many wrong ones (429).
     """
     address = address_of(request)
     if state.guesses.too_many(address):
@@ -212,12 +212,12 @@ async def check_token(request: Request, state: State, token: str) -> Caller:
     caller = await state.read(lambda session: find_caller(session, token))
     if caller is None:
         state.guesses.count(address)
-        raise RefusedError("this token is unknown or revoked; the organisers give new ones", status=401)
+        raise RefusedError("this token is unknown or revoked; ask the organisers for a new one", status=401)
     return caller
 
 
 async def optional_caller(request: Request, state: Shared) -> Caller | None:
-    """Who asks the API, None without a token."""
+    """Find the caller of the API; return None without a token."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if not scheme:
         return None
@@ -227,18 +227,18 @@ async def optional_caller(request: Request, state: Shared) -> Caller | None:
 
 
 async def required_caller(caller: Annotated[Caller | None, Depends(optional_caller)]) -> Caller:
-    """Who asks the API.
+    """Find the caller of the API.
 
     Raises:
-        RefusedError: nobody said so.
+        RefusedError: the request has no token.
     """
     if caller is None:
-        raise RefusedError("this needs a token: send `Authorization: Bearer er_...`", status=401)
+        raise RefusedError("this call needs a token: send `Authorization: Bearer er_...`", status=401)
     return caller
 
 
 async def browser_caller(request: Request, state: Shared) -> Caller | None:
-    """Who is signed in on the pages."""
+    """Find who is signed in on the pages."""
     secret = request.cookies.get(COOKIE)
     return None if secret is None else await state.read(lambda session: find_signed_in(session, secret))
 

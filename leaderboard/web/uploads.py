@@ -1,4 +1,4 @@
-"""Taking a predictions file off the wire: to disk piece by piece, hashed on the way, never larger than allowed."""
+"""Receive a predictions file: write it to disk piece by piece, hash it on the way, and enforce the size limit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import IO
 import anyio
 from sqlalchemy.orm import Session
 
-from leaderboard.models import Submission
 from leaderboard.submissions import RefusedError, own_submission, receive
+from leaderboard.tables import Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.state import State
 
@@ -19,10 +19,10 @@ _AT_ONCE = 1 << 20
 
 
 async def spool(pieces: AsyncIterator[bytes], most: int) -> tuple[IO[bytes], str, int]:
-    """Write pieces to a temporary file; returns it, the SHA-256 of its content and its size.
+    """Write pieces to a temporary file; return it, the SHA-256 of its content and its size.
 
     Raises:
-        RefusedError: it is larger than `most` bytes.
+        RefusedError: the content is larger than `most` bytes.
     """
     file = tempfile.SpooledTemporaryFile(_AT_ONCE)  # noqa: SIM115 - the caller closes it
     digest, size, waiting = hashlib.sha256(), 0, bytearray()
@@ -48,7 +48,7 @@ async def spool(pieces: AsyncIterator[bytes], most: int) -> tuple[IO[bytes], str
 
 
 async def pieces_of(file: IO[bytes]) -> AsyncIterator[bytes]:
-    """The content of a file that the form parser has put on disk."""
+    """Read a file that the form parser has put on disk."""
     while piece := await anyio.to_thread.run_sync(file.read, 1 << 18):
         yield piece
 
@@ -56,10 +56,10 @@ async def pieces_of(file: IO[bytes]) -> AsyncIterator[bytes]:
 async def store(
     state: State, caller: Caller, submission_id: str, file: IO[bytes], sha256: str, began: float
 ) -> Submission:
-    """Put a file into the database whose upload began then, and queue its submission, in one transaction.
+    """Store an uploaded file and queue its submission, in one transaction.
 
     Raises:
-        RefusedError: as `receive`.
+        RefusedError: see `receive`.
     """
 
     def run(session: Session) -> Submission:

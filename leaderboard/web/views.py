@@ -1,4 +1,4 @@
-"""What the templates are given: plain values, drawn from entries, results and declarations."""
+"""The values that templates render, taken from entries, results and declarations."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import METRICS
 from earthreason.reports.table import differences
-from leaderboard.board import Entry, Query, build_table
-from leaderboard.models import PUBLIC, ScoredResult, Submission
+from leaderboard.board import BoardEntry, BoardQuery, build_table
+from leaderboard.comparisons import PublicComparison, compare_details
 from leaderboard.published import GRADES, columns_of, load_published
-from leaderboard.records import ALL, CURVE, Estimate, ResultRecord, Subset
-from leaderboard.scoring import DETAILED, compare_details, read_details
+from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
+from leaderboard.scoring import DETAILED, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
+from leaderboard.tables import PUBLIC, ScoredResult, Submission
 from leaderboard.web.state import entry_of
 
 COMPARE_COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9", "N-acc", "T-acc", "Dice")
@@ -24,14 +25,14 @@ COMPARE_COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9", "N-acc", "T-acc
 
 @dataclass(frozen=True)
 class SplitChoice:
-    """A split as the table offers it."""
+    """A split in the board's split menu."""
 
     key: str
     hidden: bool
 
 
-def board_view(entries: Sequence[Entry], query: Query, splits: Sequence[SplitChoice]) -> dict[str, Any]:
-    """The table with everything to choose from."""
+def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
+    """Collect the values of the board page."""
     table = build_table(entries, query)
     groups: dict[str, list[Subset]] = {}
     for subset in table.subsets:
@@ -50,8 +51,8 @@ def board_view(entries: Sequence[Entry], query: Query, splits: Sequence[SplitCho
     }
 
 
-def _printed(query: Query) -> list[dict[str, Any]]:
-    """Results of papers on this very split, which only the official release has."""
+def _printed(query: BoardQuery) -> list[dict[str, Any]]:
+    """Collect the published results on this split, which only the official release has."""
     config, _, name = query.split.partition("/")
     if config != "default":
         return []
@@ -64,7 +65,7 @@ def _printed(query: Query) -> list[dict[str, Any]]:
 
 
 def record_view(record: ResultRecord) -> dict[str, Any]:
-    """What a model page shows of a result."""
+    """Collect the values of a result on a model page."""
     official = DETAILED[0].name
     scores = [
         {"title": METRICS[name].title, "estimate": estimate}
@@ -87,8 +88,8 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
     return {"record": record, "scores": scores, "groups": groups, "protocols": protocols, "curve_edges": CURVE}
 
 
-def entry_view(entry: Entry) -> dict[str, Any]:
-    """A model page without a server behind it."""
+def entry_view(entry: BoardEntry) -> dict[str, Any]:
+    """Collect the values of a model page on a static site."""
     return {
         **record_view(entry.record),
         "entry": entry,
@@ -102,7 +103,7 @@ def entry_view(entry: Entry) -> dict[str, Any]:
 
 
 def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[str, Any]:
-    """A model page of the server."""
+    """Collect the values of a model page on a server."""
     return {
         **entry_view(entry_of(submission, result)),
         "visibility": submission.visibility,
@@ -113,10 +114,10 @@ def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[
 
 
 def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[str, Any]:
-    """Two to four public models side by side; where counts are kept, with paired tests against the first.
+    """Collect the values of a comparison; where counts are stored, add paired tests against the first model.
 
     Raises:
-        RefusedError: they belong to different splits.
+        RefusedError: the models belong to different splits.
     """
     submissions = [find_submission(session, one, None) for one in ids]
     if len({submission.split_id for submission in submissions}) > 1:
@@ -128,15 +129,22 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
     return {**comparison(entries, protocol, _pairs(scored, protocol, hidden)), "hidden": hidden}
 
 
-def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rows of one split side by side."""
+def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put rows of one split side by side."""
     records = [entry.record for entry in entries]
     rows = []
     for name in COMPARE_COLUMNS:
         estimates = [record.estimate(protocol, ALL, name) for record in records]
         if any(estimate is not None for estimate in estimates):
-            rows.append({"name": name, "title": METRICS[name].title, "estimates": estimates,
-                         "scale": _scale_of(estimates), "best": _best_of(estimates)})  # fmt: skip
+            rows.append(
+                {
+                    "name": name,
+                    "title": METRICS[name].title,
+                    "estimates": estimates,
+                    "scale": _scale_of(estimates),
+                    "best": _best_of(estimates),
+                }
+            )
     return {
         "models": entries,
         "hidden": False,
@@ -146,17 +154,16 @@ def comparison(entries: Sequence[Entry], protocol: str, pairs: Sequence[dict[str
         "ids": [entry.id for entry in entries],
         "split": f"{records[0].config}/{records[0].split}",
         "pairs": pairs,
-        "metric_titles": {name: METRICS[name].title for name in METRICS},
         "group_rows": _group_rows(records, protocol),
     }
 
 
-def _scale_of(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
+def _scale_of(estimates: Sequence[ScoreEstimate | None]) -> tuple[float, float]:
     ends = [end for estimate in estimates if estimate for end in estimate if end is not None]
     return (min(ends), max(ends)) if ends else (0.0, 1.0)
 
 
-def _best_of(estimates: Sequence[Estimate | None]) -> float | None:
+def _best_of(estimates: Sequence[ScoreEstimate | None]) -> float | None:
     values = [estimate.value for estimate in estimates if estimate]
     return max(values) if values else None
 
@@ -168,8 +175,22 @@ def _pairs(scored: Sequence[ScoredResult], protocol: str, hidden: bool) -> list[
     for index, other in enumerate(kept[1:], start=1):
         compared = None if first is None or other is None else compare_details(first, other, hidden=hidden)
         if compared is not None:
-            pairs.append({"index": index, "compared": compared})
+            pairs.append({"index": index, "tests": compared.tests, "rows": _difference_rows(compared)})
     return pairs
+
+
+def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:
+    tests = None if compared.tests is None else compared.tests.differences
+    return [
+        {
+            "title": METRICS[name].title,
+            "value": value,
+            "interval": interval,
+            "p_value": None if tests is None else tests[name].p_value,
+            "clear": interval.low > 0 or interval.high < 0,
+        }
+        for name, (value, interval) in compared.differences.items()
+    ]
 
 
 def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, list[dict[str, Any]]]:
@@ -184,7 +205,7 @@ def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, lis
 
 
 def published_view() -> dict[str, Any]:
-    """Results of papers, by benchmark; those without a verified figure apart."""
+    """Collect published results by benchmark, with those without a verified figure apart."""
     tables = []
     for name, results in load_published().benchmarks().items():
         told = [result for result in results if result.grade != "U"]
@@ -194,7 +215,7 @@ def published_view() -> dict[str, Any]:
 
 
 def api_view(description: dict[str, Any]) -> dict[str, Any]:
-    """The API's description, by path."""
+    """Collect the API's description by path."""
     calls = [
         {
             "method": method.upper(),
@@ -211,7 +232,7 @@ def api_view(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body_of(call: dict[str, Any], description: dict[str, Any]) -> list[dict[str, Any]]:
-    """The fields of a JSON body."""
+    """List the fields of a JSON body."""
     schema = call.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
     found = description["components"]["schemas"].get(name, {})

@@ -4,29 +4,38 @@ import io
 import pytest
 
 from earthreason.errors import UnknownNameError
-from leaderboard.board import Entry, Query, build_table, check_query, table_csv, table_values
-from leaderboard.records import ALL, Estimate, ProtocolScores, ResultRecord, Subset
+from leaderboard.board import BoardEntry, BoardQuery, build_table, check_query, table_csv, table_values
+from leaderboard.records import ALL, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
 SHA = "0" * 64
 
 
 def entry(name, giou, half=0.02, published=0.0, training="trained", **more):
-    cells = {"gIoU": Estimate(giou, giou - half, giou + half), **more}
+    cells = {"gIoU": ScoreEstimate(giou, giou - half, giou + half), **more}
     record = ResultRecord(
-        earthreason="1", config="toy", split="test", dataset_sha256=SHA, predictions_sha256=SHA, questions=10,
-        images=10, empty_targets=1, resamples=10, seed=0,
+        earthreason="1",
+        config="toy",
+        split="test",
+        dataset_sha256=SHA,
+        predictions_sha256=SHA,
+        questions=10,
+        images=10,
+        empty_targets=1,
+        resamples=10,
+        seed=0,
         subsets=[Subset(key=ALL, breakdown="", group="all", questions=10)],
         protocols={"segearth-r1": ProtocolScores(grid="letterbox-1024", questions=10, scores={ALL: cells})},
-        not_scored={}, curve=[0.5] * 20,
-    )  # fmt: skip
-    return Entry(name, "Team", {"model": name, "training": training}, record, published)
+        not_scored={},
+        curve=[0.5] * 20,
+    )
+    return BoardEntry(name, "Team", {"model": name, "training": training}, record, published)
 
 
 def names(table):
     return [row.entry.id for row in table.rows]
 
 
-QUERY = Query("toy/test")
+QUERY = BoardQuery("toy/test")
 
 
 def test_rows_are_ordered_by_the_score_and_ties_with_the_best_are_marked():
@@ -81,7 +90,7 @@ def test_equal_scores_stand_in_order_of_publication():
 
 
 def test_a_row_without_the_sorting_score_comes_last_and_has_no_place():
-    rows = [entry("a", 0.9), entry("b", 0.1, cIoU=Estimate(0.4, 0.3, 0.5))]
+    rows = [entry("a", 0.9), entry("b", 0.1, cIoU=ScoreEstimate(0.4, 0.3, 0.5))]
     table = build_table(rows, QUERY.with_(sort="cIoU"))
     assert [(row.entry.id, row.place) for row in table.rows] == [("b", 1), ("a", None)]
 

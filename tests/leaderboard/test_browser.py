@@ -39,9 +39,13 @@ def programs(tmp_path):
 
 def command(programs, *words, **environment):
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, env={**programs.environment, **environment}, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", *words],
+        cwd=ROOT,
+        env={**programs.environment, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -52,8 +56,8 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     token = command(programs, "leaderboard", "token", "create", "Earth Lab")
     files = {name: tmp_path / f"{name}.json" for name in ("saliency", "centre")}
     for name, file in files.items():
-        command(programs, "baselines", "predict", "--model", name, "--config", "sample", "--split", "test",
-                "--out", str(file))  # fmt: skip
+        words = f"baselines predict --model {name} --config sample --split test".split()
+        command(programs, *words, "--out", str(file))
     programs.web()
     programs.worker()
     programs.wait()
@@ -68,15 +72,16 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     page.get_by_role("button", name="Sign in").click()
     page.get_by_label("File").set_input_files(files["saliency"])
     page.get_by_label("Name").fill("Saliency")
-    page.get_by_label("What it has seen").select_option("zero-shot")
+    page.get_by_label("Exposure to EarthReason").select_option("zero-shot")
     page.get_by_label("Paper").fill("https://example.org/saliency")
     page.get_by_role("button", name="Submit", exact=True).click()
     page.wait_for_selector("button:has-text('Publish')", timeout=90_000)  # the page looks again by itself
     page.get_by_role("button", name="Publish").click()
     playwright.expect(page.get_by_text("everyone")).to_be_visible()
 
-    told = command(programs, "earthreason", "submit", str(files["centre"]), "--name", "Centre box", "--training",
-                   "zero-shot", "--server", programs.address, "--publish", EARTHREASON_TOKEN=token)  # fmt: skip
+    options = f"--training zero-shot --server {programs.address} --publish".split()
+    words = ["earthreason", "submit", str(files["centre"]), "--name", "Centre box", *options]
+    told = command(programs, *words, EARTHREASON_TOKEN=token)
     address = re.search(r"http://\S+/models/\S+", told).group()
 
     page.goto(programs.address)
@@ -120,8 +125,16 @@ def test_pages_read_without_javascript_on_a_phone_and_in_the_dark(browser, hand,
                 viewport={"width": 390, "height": 844}, color_scheme=scheme, java_script_enabled=False
             )
             page = context.new_page()
-            for path in ("/?split=toy/open", f"/models/{ids[0]}", f"/compare?ids={ids[0]}&ids={ids[1]}", "/published",
-                         "/scoring", "/api", "/sign-in", "/nowhere"):  # fmt: skip
+            for path in (
+                "/?split=toy/open",
+                f"/models/{ids[0]}",
+                f"/compare?ids={ids[0]}&ids={ids[1]}",
+                "/published",
+                "/scoring",
+                "/api",
+                "/sign-in",
+                "/nowhere",
+            ):
                 page.goto(served.address + path)
                 assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
                 assert page.get_by_role("heading", level=1).count() == 1, path
@@ -138,8 +151,12 @@ def test_the_columns_of_a_static_site_sort_names_from_a_and_scores_from_the_best
     page.goto((tmp_path / "site" / "index.html").as_uri())
     names = page.locator("th.model > a")
     assert names.all_inner_texts() == ["Ccc", "Aaa", "Bbb"]
-    clicks = [("model", ["Aaa", "Bbb", "Ccc"], "ascending"), ("model", ["Ccc", "Bbb", "Aaa"], "descending"),
-              ("gIoU", ["Ccc", "Aaa", "Bbb"], "descending"), ("gIoU", ["Bbb", "Aaa", "Ccc"], "ascending")]  # fmt: skip
+    clicks = [
+        ("model", ["Aaa", "Bbb", "Ccc"], "ascending"),
+        ("model", ["Ccc", "Bbb", "Aaa"], "descending"),
+        ("gIoU", ["Ccc", "Aaa", "Bbb"], "descending"),
+        ("gIoU", ["Bbb", "Aaa", "Ccc"], "ascending"),
+    ]
     for column, order, way in clicks:
         page.locator(f"th[data-key='{column}'] button").click(timeout=10_000)
         assert names.all_inner_texts() == order

@@ -1,4 +1,4 @@
-"""Other engines and the results repository: the same numbers by every way."""
+"""Bundles for competition hosts: their programs give the numbers of `earthreason-eval`."""
 
 import json
 import os
@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.metrics.evaluate import evaluate
-from leaderboard.bundles import IMAGE, phases_of, write_codabench, write_evalai
 from leaderboard.cli import app
-from leaderboard.engine_scoring import find_predictions
+from leaderboard.engines.bundles import IMAGE, phases_of
+from leaderboard.engines.codabench import write_codabench
+from leaderboard.engines.evalai import write_evalai
+from leaderboard.engines.scoring import find_predictions
 from tests.leaderboard.toys import make_predictions
 
 START = datetime(2026, 1, 1)
@@ -48,9 +50,13 @@ def run_program(program, *arguments):
     """As an engine does: nothing of this checkout on the path, another working folder."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [sys.executable, str(program), *map(str, arguments)], cwd=program.parent.parent, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, str(program), *map(str, arguments)],
+        cwd=program.parent.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 # --- Codabench -------------------------------------------------------------------------------------------------------
@@ -141,7 +147,7 @@ def test_validation_ends_where_the_test_begins_in_whatever_order_they_are_named(
 
 
 def test_the_command_of_the_issue_writes_a_bundle_for_a_public_image(tmp_path, references, monkeypatch):
-    monkeypatch.setattr("leaderboard.engines_cli._references", lambda *_: references)
+    monkeypatch.setattr("leaderboard.engines.cli._references", lambda *_: references)
     done = CliRunner().invoke(app, ["codabench", "--out", str(tmp_path / "bundle.zip")])
     assert done.exit_code == 0, done.output
     bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
@@ -157,9 +163,13 @@ def test_a_plain_image_installs_what_the_judge_needs(tmp_path, phases):
     (tmp_path / "stub").mkdir()
     (tmp_path / "stub" / "pip.py").write_text("import sys\nprint('asked for', *sys.argv[1:])\nsys.exit(1)\n")
     done = subprocess.run(
-        [sys.executable, "-S", str(program / "score.py"), "in", "out"], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")}, check=False,
-    )  # fmt: skip
+        [sys.executable, "-S", str(program / "score.py"), "in", "out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")},
+        check=False,
+    )
     wanted = {"numpy", "numba", "pycocotools", "pillow", "pydantic"}
     assert wanted <= set(done.stdout.split())
     assert wanted <= set((bundle / "docker" / "Dockerfile").read_text().split())

@@ -5,12 +5,14 @@ import os
 import signal
 import time
 
+import pytest
+
 from leaderboard import sandbox as sandbox_module
 from leaderboard.database import Database
-from leaderboard.jobs import Outcome, claim_job, finish_job
-from leaderboard.models import FAILED, ScoredResult, Submission
-from leaderboard.sandbox import CRASHED, ENDED, KILLED, Task
+from leaderboard.jobs import JobOutcome, claim_job, fail_job, finish_job, return_job
+from leaderboard.sandbox import CRASHED, ENDED, KILLED, SandboxTask
 from leaderboard.submissions import RETRY_WAIT
+from leaderboard.tables import FAILED, ScoredResult, Submission
 from tests.leaderboard.toys import make_predictions
 
 
@@ -31,11 +33,70 @@ def test_a_worker_that_lost_its_lease_writes_nothing(hand, references, database,
     with database.write() as session:
         session.get(Submission, submission_id).lease_until = 1.0
     assert hand.score() == 1  # another worker takes it over
-    outcome = Outcome({}, b"", None, [], {}, 0.0)
+    outcome = JobOutcome({}, b"", None, [], {}, 0.0)
     with database.write() as session:
         assert finish_job(session, slow, outcome) is False
     with database.read() as session:
         assert session.query(ScoredResult).count() == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda session, job: finish_job(session, job, JobOutcome({}, b"", None, [], {}, 0.0)),
+        lambda session, job: fail_job(session, job, "too late"),
+        return_job,
+    ],
+    ids=["finish", "fail", "return"],
+)
+def test_a_worker_cannot_end_a_job_that_another_worker_is_running(hand, references, database, settings, end):
+    """The state is `running` for both workers; only the claim tells them apart."""
+    submission_id = hand.submit(make_predictions(references))
+    with database.write() as session:
+        slow = claim_job(session, settings)
+    with database.write() as session:
+        session.get(Submission, submission_id).lease_until = 1.0
+    with database.write() as session:
+        current = claim_job(session, settings)
+    with database.write() as session:
+        assert end(session, slow) is False
+    with database.read() as session:
+        submission = session.get(Submission, submission_id)
+        assert (submission.state, submission.claim, submission.attempts) == ("running", current.claim, 2)
+        assert submission.error is None
+        assert session.query(ScoredResult).count() == 0
+    with database.write() as session:
+        assert end(session, current) is True
+
+
+def test_jobs_are_claimed_in_the_order_in_which_they_were_queued(hand, references, database, settings):
+    """The order differs from that of the rows; a job whose lease has run out keeps its place."""
+    ids = [hand.submit(make_predictions(references, seed), split="toy/open") for seed in range(5)]
+    queued_at = [30.0, 10.0, 50.0, 20.0, 40.0]
+    with database.write() as session:
+        for submission_id, moment in zip(ids, queued_at, strict=True):
+            session.get(Submission, submission_id).queued_at = moment
+        abandoned = session.get(Submission, ids[3])
+        abandoned.state, abandoned.lease_until, abandoned.attempts = "running", 1.0, 1
+    claimed = []
+    for _ in ids:
+        with database.write() as session:
+            claimed.append(claim_job(session, settings).submission_id)
+    assert claimed == [ids[1], ids[3], ids[0], ids[4], ids[2]]
+
+
+def test_jobs_queued_together_are_claimed_in_the_order_of_their_uploads(hand, references, database, settings):
+    """As after a corrected truth, which queues every submission at one moment."""
+    ids = [hand.submit(make_predictions(references, seed), split="toy/open") for seed in range(3)]
+    with database.write() as session:
+        for submission_id, uploaded in zip(ids, (20.0, 30.0, 10.0), strict=True):
+            submission = session.get(Submission, submission_id)
+            submission.queued_at, submission.uploaded = 100.0, uploaded
+    claimed = []
+    for _ in ids:
+        with database.write() as session:
+            claimed.append(claim_job(session, settings).submission_id)
+    assert claimed == [ids[2], ids[0], ids[1]]
 
 
 def test_a_job_whose_workers_always_die_fails_in_the_end(hand, references, database, settings):
@@ -119,7 +180,7 @@ def test_a_child_that_the_kernel_kills_is_tried_again_and_the_file_is_not_blamed
 
 
 def test_the_processor_limit_ends_a_child_by_a_signal_of_its_own(tmp_path):
-    task = Task("toy", "test", True, "truth", None, 1, time_limit=1, memory_mib=512)
+    task = SandboxTask("toy", "test", True, "truth", None, 1, time_limit=1, memory_mib=512)
     child = os.fork()
     if child == 0:
         sandbox_module._limit(task)

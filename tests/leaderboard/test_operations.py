@@ -21,9 +21,9 @@ from leaderboard.backup import restore_backup, write_backup
 from leaderboard.cli import app
 from leaderboard.database import Database
 from leaderboard.jobs import claim_job
-from leaderboard.models import Base, Submission
 from leaderboard.settings import Settings, settings_from
 from leaderboard.splits import SplitContent, put_split
+from leaderboard.tables import Base, Submission
 from leaderboard.tokens import find_caller
 from tests.leaderboard.toys import make_predictions, make_references
 
@@ -75,17 +75,21 @@ def test_a_board_of_the_first_version_is_brought_up_to_date_with_its_rows(kind, 
     with database.write() as session:
         session.execute(text("INSERT INTO teams (id, name, created) VALUES (1, 'Team Old', 1.0)"))
         session.execute(
-            text("INSERT INTO splits (id, config, name, hidden, closed, truth_sha256, questions, empty_targets,"
-                 " created, truth, samples) VALUES (1, 'toy', 'test', :yes, :no, 'x', 1, 0, 1.0, :bytes, :bytes)"),
+            text(
+                "INSERT INTO splits (id, config, name, hidden, closed, truth_sha256, questions, empty_targets,"
+                " created, truth, samples) VALUES (1, 'toy', 'test', :yes, :no, 'x', 1, 0, 1.0, :bytes, :bytes)"
+            ),
             {"yes": True, "no": False, "bytes": b"{}"},
-        )  # fmt: skip
+        )
         for n, row in enumerate((queued, given_up, crashed, refused, awaited)):
             session.execute(
-                text("INSERT INTO submissions (id, team_id, split_id, sha256, size, metadata, visibility, created,"
-                     " uploaded, state, generation, attempts, error) "
-                     "VALUES (:id, 1, 1, :id, 3, '{}', 'private', 1.0, :uploaded, :state, 1, 0, :error)"),
+                text(
+                    "INSERT INTO submissions (id, team_id, split_id, sha256, size, metadata, visibility, created,"
+                    " uploaded, state, generation, attempts, error) "
+                    "VALUES (:id, 1, 1, :id, 3, '{}', 'private', 1.0, :uploaded, :state, 1, 0, :error)"
+                ),
                 {"id": f"row-{n}", "error": None, **row},
-            )  # fmt: skip
+            )
     database.migrate()
     with database.read() as session:
         rows = session.query(Submission).order_by(Submission.id).all()
@@ -133,7 +137,11 @@ def test_settings_come_from_the_environment():
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("DAILY_LIMIT", "0", "DAILY_LIMIT"), ("DALY_LIMIT", "1", "DALY_LIMIT"), ("LEASE_SECONDS", "5", "has to outlast")],
+    [
+        ("DAILY_LIMIT", "0", "DAILY_LIMIT"),
+        ("DALY_LIMIT", "1", "DALY_LIMIT"),
+        ("LEASE_SECONDS", "5", "LEASE_SECONDS must be longer than EARTHREASON_BOARD_TIME_LIMIT"),
+    ],
 )
 def test_a_wrong_setting_is_named(name, value, said):
     with pytest.raises(EarthReasonError, match=said):
@@ -253,7 +261,7 @@ def test_half_a_backup_restores_nothing(hand, database, tmp_path):
     with gzip.open(tmp_path / "half.gz", "wt") as file:
         file.writelines(lines[:-1])
     other = Database(f"sqlite:///{tmp_path}/other.sqlite3")
-    with pytest.raises(DataFormatError, match="ends too early"):
+    with pytest.raises(DataFormatError, match="is truncated"):
         restore_backup(other, tmp_path / "half.gz")
     with other.read() as session:
         assert session.execute(text("SELECT count(*) FROM teams")).scalar() == 0
@@ -362,10 +370,14 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(command, tmp_path)
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "leaderboard", command, "--port", str(port)], cwd=ROOT, text=True,
-            capture_output=True, timeout=60, check=False,
+            [sys.executable, "-m", "leaderboard", command, "--port", str(port)],
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
             env={**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'board.sqlite3'}"},
-        )  # fmt: skip
+        )
     assert done.returncode == 2, done.stderr
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert not (tmp_path / "board.sqlite3").exists()

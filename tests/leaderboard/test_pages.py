@@ -113,8 +113,12 @@ def test_a_form_with_a_fault_says_what_it_is(hand, references):
     hand.client.post("/sign-in", data={"token": hand.tokens["alpha"]})
     key = form_key(hand.client.cookies[COOKIE])
     good = {"key": key, "split": "toy/open", "model": "M", "training": "trained"}
-    for change, said in (({"paper": "javascript:x"}, "paper"), ({"parameters": "many"}, "not a number"),
-                         ({"card": "{"}, "card: not JSON"), ({"split": "no/split"}, "unknown split")):  # fmt: skip
+    for change, said in (
+        ({"paper": "javascript:x"}, "paper"),
+        ({"parameters": "many"}, "not a number"),
+        ({"card": "{"}, "card: not JSON"),
+        ({"split": "no/split"}, "unknown split"),
+    ):
         answer = hand.client.post(
             "/submit", data={**good, **change}, files={"predictions": make_predictions(references)}
         )

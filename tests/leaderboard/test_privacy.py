@@ -4,6 +4,12 @@ import hashlib
 import json
 import re
 
+import pytest
+
+from leaderboard.splits import get_split
+from leaderboard.submissions import public_results
+from leaderboard.tables import Submission
+from leaderboard.versions import count_change
 from tests.leaderboard.test_scoring import with_pixels_turned
 from tests.leaderboard.toys import LARGE_INSIDE, LARGE_OUTSIDE, SIDE, make_large_squares, make_predictions
 
@@ -14,8 +20,14 @@ def test_private_rows_answer_as_rows_that_are_not_there(hand, references):
     nobody = "A" * 22
     shown = hand.published(make_predictions(references, 1), split="toy/open")
     assert len(hidden) == 22
-    for path in ("/api/submissions/{}", "/models/{}", "/pictures/{}/0-truth.jpg", "/api/submissions/{}/samples.csv",
-                 f"/compare?ids={{}}&ids={shown}", f"/compare?ids={shown}&ids={{}}"):  # fmt: skip
+    for path in (
+        "/api/submissions/{}",
+        "/models/{}",
+        "/pictures/{}/0-truth.jpg",
+        "/api/submissions/{}/samples.csv",
+        f"/compare?ids={{}}&ids={shown}",
+        f"/compare?ids={shown}&ids={{}}",
+    ):
         for headers in ({}, hand.headers("beta")):
             there = hand.client.get(path.format(hidden), headers=headers)
             absent = hand.client.get(path.format(nobody), headers=headers)
@@ -25,6 +37,23 @@ def test_private_rows_answer_as_rows_that_are_not_there(hand, references):
     assert upload.status_code == 404
     hand.set(hidden, "public")
     assert hand.client.get(f"/compare?ids={shown}&ids={hidden}").status_code == 200  # it was that, and nothing else
+
+
+@pytest.mark.parametrize("state", ["uploading", "queued", "running", "failed"])
+def test_a_public_row_is_on_the_board_only_while_it_is_scored(hand, references, database, state):
+    """Its result of the current generation is still stored, so that nothing but the state keeps it off the board."""
+    kept, changed = (hand.published(make_predictions(references, seed), split="toy/open") for seed in (0, 1))
+    with database.write() as session:
+        session.get(Submission, changed).state = state
+        count_change(session)
+    with database.read() as session:
+        assert [row.id for row, _ in public_results(session, get_split(session, "toy/open"))] == [kept]
+    assert [row["id"] for row in hand.client.get("/api/board?split=toy/open").json()["rows"]] == [kept]
+    assert changed not in hand.client.get("/?split=toy/open").text
+    assert changed not in hand.client.get("/api/board.csv?split=toy/open").text
+    for path in (f"/api/submissions/{changed}", f"/models/{changed}", f"/compare?ids={kept}&ids={changed}"):
+        assert hand.client.get(path).status_code == 404
+    assert hand.get(changed).json()["state"] == state  # its team still sees it
 
 
 def test_what_another_team_has_uploaded_cannot_be_told_from_an_announcement(hand, references):
@@ -73,9 +102,15 @@ def test_labels_are_in_no_answer_of_a_hidden_split(hand, references):
         r.segmentation["counts"] for r in references.values() if not r.is_empty and len(r.segmentation["counts"]) > 8
     }
     assert labels
-    for path in ("/api/splits", "/api/splits/toy/test/samples", f"/api/submissions/{submission_id}",
-                 "/api/board?split=toy/test",
-                 f"/models/{submission_id}", "/metrics", "/health"):  # fmt: skip
+    for path in (
+        "/api/splits",
+        "/api/splits/toy/test/samples",
+        f"/api/submissions/{submission_id}",
+        "/api/board?split=toy/test",
+        f"/models/{submission_id}",
+        "/metrics",
+        "/health",
+    ):
         answer = hand.client.get(path)
         assert answer.status_code == 200
         assert not any(label in answer.text for label in labels)

@@ -4,10 +4,17 @@ from pydantic import ValidationError
 from leaderboard.published import PublishedResult, columns_of, load_published
 
 ROW = {
-    "benchmark": "EarthReason", "model": "m", "date": "2025-01", "training": "trained", "backbone": "",
-    "protocol": None, "grade": "B", "source": "paper", "link": "https://arxiv.org/abs/1",
+    "benchmark": "EarthReason",
+    "model": "m",
+    "date": "2025-01",
+    "training": "trained",
+    "backbone": "",
+    "protocol": None,
+    "grade": "B",
+    "source": "paper",
+    "link": "https://arxiv.org/abs/1",
     "scores": {"gIoU test": "70.1"},
-}  # fmt: skip
+}
 
 
 def found(model):
@@ -43,9 +50,17 @@ def test_nothing_unverified_has_a_figure():
 
 @pytest.mark.parametrize(
     "change",
-    [{"grade": "U"}, {"grade": "C"}, {"scores": {}}, {"protocol": "mine"}, {"scores": {"gIoU test": "170"}}, {"x": 1},
-     {"link": "javascript:1"}, {"derived": {"gIoU test": {"value": 1.0, "how": "1 + 0"}}}],
-)  # fmt: skip
+    [
+        {"grade": "U"},
+        {"grade": "C"},
+        {"scores": {}},
+        {"protocol": "mine"},
+        {"scores": {"gIoU test": "170"}},
+        {"x": 1},
+        {"link": "javascript:1"},
+        {"derived": {"gIoU test": {"value": 1.0, "how": "1 + 0"}}},
+    ],
+)
 def test_a_row_that_says_more_than_its_grade_is_refused(change):
     PublishedResult.model_validate(ROW)
     with pytest.raises(ValidationError):

@@ -12,7 +12,7 @@ import yaml
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.metrics.references import Reference, References
 from earthreason.predictions.reader import open_predictions
-from leaderboard.board import Entry
+from leaderboard.board import BoardEntry
 from leaderboard.eval_results import eval_results_yaml
 from leaderboard.records import parse_metadata, parse_result
 from leaderboard.results_repo import read_repository, rescore, slug, validate, write_entry
@@ -27,10 +27,11 @@ def repository(tmp_path, references):
     for seed, model in enumerate(("Model A", "Model <b>")):
         path = tmp_path / f"{seed}.json"
         path.write_bytes(make_predictions(references, seed, 0.05 + 0.1 * seed))
-        scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=False,
-                                    resamples=100)  # fmt: skip
+        scoring = score_predictions(
+            open_predictions(path), references, config="toy", split="test", hidden=False, resamples=100
+        )
         facts = {"model": model, "training": "trained", "paper": "https://example.org/p"}
-        write_entry(root, Entry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
+        write_entry(root, BoardEntry("", "Team", parse_metadata(facts).public(), scoring.record, 1e9))
     return root
 
 
@@ -79,7 +80,7 @@ def better(content):
         ("result.json", lambda c: c.update(resamples=10**9), "resamples"),
         ("result.json", lambda c: c.update(seed=-1), "seed"),
         ("result.json", lambda c: official(c).update(gIoU=[None, None, None]), "gIoU"),
-        ("result.json", lambda c: official(c).update(gIoU=[0.5, None, 0.6]), "half an interval"),
+        ("result.json", lambda c: official(c).update(gIoU=[0.5, None, 0.6]), "lacks one end"),
         ("meta.json", lambda c: c.update(team="Somebody else"), "the folder should be called"),
         ("meta.json", lambda c: c["metadata"].update(paper="javascript:alert(1)"), "paper"),
         ("meta.json", lambda c: c.update(published="2026-02-31"), "no day"),
@@ -167,7 +168,7 @@ def test_a_row_of_another_truth_is_not_compared(repository, tmp_path, references
 
 def entry_of(record, model="Model A", team="Team", **changes):
     facts = parse_metadata({"model": model, "training": "trained"}).public()
-    return Entry("", team, facts, record.model_copy(update=changes), 1e9)
+    return BoardEntry("", team, facts, record.model_copy(update=changes), 1e9)
 
 
 @pytest.fixture
@@ -196,7 +197,11 @@ def test_names_that_lose_characters_stay_apart(one, other):
 
 def test_plain_names_stay_as_they_are():
     assert [slug(name) for name in ("Earth Lab", "SegEarth-R1", "v1.2", "a_b")] == [
-        "Earth-Lab", "SegEarth-R1", "v1.2", "a_b"]  # fmt: skip
+        "Earth-Lab",
+        "SegEarth-R1",
+        "v1.2",
+        "a_b",
+    ]
 
 
 def test_a_row_is_written_again_but_never_over_another(record, tmp_path):
@@ -217,8 +222,12 @@ def test_a_folder_of_the_first_form_is_still_read(record, tmp_path):
 
 def test_every_group_has_a_page_of_its_own(tmp_path, references):
     groups = References(
-        (Reference(r.sample_id, r.segmentation, category=("机场", "桥", "sea port")[n % 3])
-         for n, r in enumerate(references.values())), "toy")  # fmt: skip
+        (
+            Reference(r.sample_id, r.segmentation, category=("机场", "桥", "sea port")[n % 3])
+            for n, r in enumerate(references.values())
+        ),
+        "toy",
+    )
     (tmp_path / "p.json").write_bytes(make_predictions(groups))
     opened = open_predictions(tmp_path / "p.json")
     record = score_predictions(opened, groups, config="toy", split="test", hidden=False, resamples=20).record

@@ -6,8 +6,9 @@ import pytest
 from earthreason.masks.rle import decode_rle, encode_mask
 from earthreason.metrics.evaluate import evaluate
 from earthreason.predictions.reader import open_predictions
+from leaderboard.comparisons import compare_details
 from leaderboard.records import ALL
-from leaderboard.scoring import compare_details, read_details, score_predictions
+from leaderboard.scoring import read_details, score_predictions
 from tests.leaderboard.toys import LARGE_INSIDE, LARGE_OUTSIDE, LARGE_SIDE, make_large_squares, make_predictions
 
 
@@ -62,14 +63,19 @@ def test_a_better_model_wins_the_paired_comparison(tmp_path, references):
         for noise in (0.02, 0.3)
     )
     compared = compare_details(bad, good, hidden=False)
-    assert compared.gaps["gIoU"].clear
-    assert compared.gaps["gIoU"].low > 0
-    assert compared.gaps["gIoU"].p_value < 0.01
-    assert compared.duels.wins > compared.duels.losses
-    assert compare_details(good, good, hidden=False).duels.ties == len(references)
-    told = compare_details(bad, good, hidden=True)
-    assert told.gaps["gIoU"].clear
-    assert all(end == round(end, 4) for gap in told.gaps.values() for end in (gap.value, gap.low, gap.high))
+    value, interval = compared.differences["gIoU"]
+    assert value == pytest.approx(good.iou.mean() - bad.iou.mean(), abs=1e-12)
+    assert interval.low > 0
+    assert compared.tests.differences["gIoU"].p_value < 0.01
+    assert compared.tests.wins == (good.iou > bad.iou + 1e-6).sum() > compared.tests.losses
+    assert compare_details(good, good, hidden=False).tests.ties == len(references)
+    hidden = compare_details(bad, good, hidden=True)
+    assert hidden.differences["gIoU"][0] == round(value, 4)
+    assert all(
+        end == round(end, 4)
+        for value, interval in hidden.differences.values()
+        for end in (value, interval.low, interval.high)
+    )
 
 
 def with_pixels_turned(content, sample_ids, y, x):
@@ -92,16 +98,17 @@ def test_of_a_hidden_split_no_comparison_tells_whether_a_pixel_is_right(tmp_path
     for name, place in (("base", None), ("right", LARGE_INSIDE), ("wrong", LARGE_OUTSIDE)):
         path = tmp_path / f"{name}.json"
         path.write_bytes(content if place is None else with_pixels_turned(content, chosen, *place))
-        scoring = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=True,
-                                    resamples=0)  # fmt: skip
+        scoring = score_predictions(
+            open_predictions(path), references, config="toy", split="test", hidden=True, resamples=0
+        )
         kept.append(read_details(scoring.details(), "native"))
     base, right, wrong = kept
     assert (right.iou - base.iou).max() > 0 > (wrong.iou - base.iou).min()
-    told = [repr(compare_details(base, other, hidden=True, resamples=200)) for other in (base, right, wrong)]
-    assert len(set(told)) == 1
-    assert "p_value=None" in told[0]
-    open_labels = [repr(compare_details(base, other, hidden=False, resamples=200)) for other in (right, wrong)]
-    assert len(set(open_labels)) == 2  # which is how it would be told
+    shown = [compare_details(base, other, hidden=True, resamples=200) for other in (base, right, wrong)]
+    assert shown[0] == shown[1] == shown[2]
+    assert all(comparison.tests is None for comparison in shown)
+    revealing = [compare_details(base, other, hidden=False, resamples=200) for other in (right, wrong)]
+    assert revealing[0].differences != revealing[1].differences  # which is what a hidden split must not show
 
 
 def test_of_a_hidden_split_neither_precision_nor_curve_reads_off_a_pixel(tmp_path):
@@ -113,8 +120,9 @@ def test_of_a_hidden_split_neither_precision_nor_curve_reads_off_a_pixel(tmp_pat
     for place in (LARGE_INSIDE, LARGE_OUTSIDE):
         path = tmp_path / "one_pixel.json"
         path.write_bytes(with_pixels_turned(json.dumps(empty), ["large_007"], *place))
-        record = score_predictions(open_predictions(path), references, config="toy", split="test", hidden=True,
-                                   resamples=50).record  # fmt: skip
+        record = score_predictions(
+            open_predictions(path), references, config="toy", split="test", hidden=True, resamples=50
+        ).record
         told.append(record.model_dump(exclude={"predictions_sha256"}))
     assert told[0] == told[1]
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from leaderboard.models import SignIn, Token
+from leaderboard.tables import SignIn, Token
 from leaderboard.tokens import create_token, form_key, revoke_token
 from leaderboard.web.state import COOKIE
 from tests.leaderboard.toys import make_predictions, sign_in
@@ -17,8 +17,16 @@ EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'"
 # --- paths -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/static/../cli.py", "/static/%2e%2e/cli.py", "/static/..%2fcli.py",
-                                  "/static//etc/passwd", "/pictures/../../x/0-truth.jpg"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../cli.py",
+        "/static/%2e%2e/cli.py",
+        "/static/..%2fcli.py",
+        "/static//etc/passwd",
+        "/pictures/../../x/0-truth.jpg",
+    ],
+)
 def test_paths_lead_nowhere_but_to_static_files(client, path):
     answer = client.get(path)
     assert answer.status_code == 404
@@ -33,17 +41,27 @@ def test_hostile_text_is_text_on_every_page(hand, references, database):
     with database.write() as session:
         hand.tokens["evil"] = create_token(session, team)[1]
     metadata = {
-        "model": EVIL[:80], "training": "trained", "backbone": EVIL, "extra_data": EVIL, "description": EVIL,
-        "contact": EVIL, "paper": "https://example.org/?q=1&x=%22%3E",
-    }  # fmt: skip
+        "model": EVIL[:80],
+        "training": "trained",
+        "backbone": EVIL,
+        "extra_data": EVIL,
+        "description": EVIL,
+        "contact": EVIL,
+        "paper": "https://example.org/?q=1&x=%22%3E",
+    }
     records = json.loads(make_predictions(references))["predictions"]
     for record in records:
         record["answer"] = EVIL
     ids = [
-        hand.published(json.dumps({"info": {"model": EVIL, "n": n}, "predictions": records}).encode(), "evil",
-                       split="toy/open", metadata=metadata, card={EVIL: EVIL})
+        hand.published(
+            json.dumps({"info": {"model": EVIL, "n": n}, "predictions": records}).encode(),
+            "evil",
+            split="toy/open",
+            metadata=metadata,
+            card={EVIL: EVIL},
+        )
         for n in range(2)
-    ]  # fmt: skip
+    ]
     flag = {"reason": EVIL}
     hand.client.put(f"/api/submissions/{ids[0]}/flag", json=flag, headers=hand.headers("admin"))
     cookie = sign_in(hand, "evil")
@@ -56,16 +74,33 @@ def test_hostile_text_is_text_on_every_page(hand, references, database):
     assert "&lt;script&gt;" in hand.client.get(f"/models/{ids[0]}").text
 
 
-@pytest.mark.parametrize("path", ["/?split=<script>alert(1)</script>", "/?split=toy/test&protocol=<script>",
-                                  "/<script>", "/compare?ids=<script>&ids=x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/?split=<script>alert(1)</script>",
+        "/?split=toy/test&protocol=<script>",
+        "/<script>",
+        "/compare?ids=<script>&ids=x",
+    ],
+)
 def test_what_a_request_says_is_not_markup_in_the_answer(client, path):
     assert "<script>" not in client.get(path).text
 
 
 def test_every_answer_has_the_security_headers_and_no_inline_script(hand, references):
     submission_id = hand.published(make_predictions(references), split="toy/open")
-    for path in ("/", f"/models/{submission_id}", "/scoring", "/published", "/api", "/sign-in", "/nowhere",
-                 "/api/splits", "/static/board.css", "/health"):  # fmt: skip
+    for path in (
+        "/",
+        f"/models/{submission_id}",
+        "/scoring",
+        "/published",
+        "/api",
+        "/sign-in",
+        "/nowhere",
+        "/api/splits",
+        "/static/board.css",
+        "/health",
+    ):
         answer = hand.client.get(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -126,8 +161,13 @@ def test_a_cookie_opens_no_call_of_the_api(hand):
 )
 def test_sql_in_a_parameter_is_text(hand, references, text):
     hand.published(make_predictions(references))
-    for path in (f"/api/board?split={text}", f"/api/submissions/{text}", f"/?split={text}", f"/models/{text}",
-                 f"/api/board?split=toy/test&subset={text}"):  # fmt: skip
+    for path in (
+        f"/api/board?split={text}",
+        f"/api/submissions/{text}",
+        f"/?split={text}",
+        f"/models/{text}",
+        f"/api/board?split=toy/test&subset={text}",
+    ):
         assert hand.client.get(path).status_code in (200, 404, 422)
     assert hand.client.get("/api/submissions", headers={"Authorization": f"Bearer {text}"}).status_code == 401
     assert len(hand.client.get("/api/board?split=toy/test").json()["rows"]) == 1

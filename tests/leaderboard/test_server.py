@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from earthreason.predictions.submit import BoardClient, ServerError
-from leaderboard.models import ScoredResult, Submission
+from earthreason.board_client import BoardClient, ServerError
 from leaderboard.splits import SplitContent, put_split
+from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import create_token
 from tests.leaderboard.toys import METADATA, free_port, make_predictions, make_references
 
@@ -33,15 +33,18 @@ class Programs:
         self.port, self.log = free_port(), log
         self.address = f"http://127.0.0.1:{self.port}"
         self.environment = {
-            **os.environ, "DATABASE_URL": url, "PYTHONPATH": str(ROOT),
+            **os.environ,
+            "DATABASE_URL": url,
+            "PYTHONPATH": str(ROOT),
             **{f"EARTHREASON_BOARD_{key.upper()}": str(value) for key, value in settings.items()},
-        }  # fmt: skip
+        }
         self.running = []
 
     def start(self, *command):
         with self.log.open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "leaderboard", *command], env=self.environment, cwd=ROOT,
-                                       stdout=log, stderr=log)  # fmt: skip
+            process = subprocess.Popen(
+                [sys.executable, "-m", "leaderboard", *command], env=self.environment, cwd=ROOT, stdout=log, stderr=log
+            )
         self.running.append(process)
         return process
 
@@ -81,9 +84,16 @@ def prepared(database, references):
 @pytest.fixture
 def programs(database_url, tmp_path):
     made = Programs(
-        database_url, tmp_path / "log", resamples=50, time_limit=3, lease_seconds=4, poll_seconds=0.05, attempts=50,
-        upload_seconds=1, open_daily_limit=1000,
-    )  # fmt: skip
+        database_url,
+        tmp_path / "log",
+        resamples=50,
+        time_limit=3,
+        lease_seconds=4,
+        poll_seconds=0.05,
+        attempts=50,
+        upload_seconds=1,
+        open_daily_limit=1000,
+    )
     yield made
     made.end()
 
@@ -208,7 +218,7 @@ def test_slow_clients_are_hung_up_on_and_hold_up_nobody(programs, prepared, refe
     head = (
         f"PUT /api/submissions/{announced['id']}/predictions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         "Content-Length: 100000\r\n\r\n"
-    ).encode()  # fmt: skip
+    ).encode()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         never_ending_head = pool.submit(drip, programs.port, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 99)
         began = time.monotonic()
@@ -236,12 +246,29 @@ def test_schemathesis_finds_nothing(programs, prepared):
     programs.web()
     programs.wait()
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "schemathesis"), "run", f"{programs.address}/api/openapi.json", "-H",
-         f"Authorization: Bearer {prepared[0]}", "--max-examples", "3", "--checks", "all", "--no-color", "--seed", "1",
-         "--suppress-health-check", "too_slow",
-         "--phases", "examples,coverage,fuzzing"],
-        capture_output=True, text=True, check=False, cwd=programs.log.parent,
-    )  # fmt: skip
+        [
+            str(Path(sys.executable).parent / "schemathesis"),
+            "run",
+            f"{programs.address}/api/openapi.json",
+            "-H",
+            f"Authorization: Bearer {prepared[0]}",
+            "--max-examples",
+            "3",
+            "--checks",
+            "all",
+            "--no-color",
+            "--seed",
+            "1",
+            "--suppress-health-check",
+            "too_slow",
+            "--phases",
+            "examples,coverage,fuzzing",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=programs.log.parent,
+    )
     assert done.returncode == 0, done.stdout[-6000:]
 
 

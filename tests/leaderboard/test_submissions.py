@@ -5,9 +5,9 @@ import time
 import pytest
 
 from earthreason.metrics.evaluate import evaluate
-from leaderboard.models import ScoredResult, Submission
 from leaderboard.splits import SplitContent, put_split
 from leaderboard.submissions import UPLOAD_WAIT, receive
+from leaderboard.tables import ScoredResult, Submission
 from tests.leaderboard.toys import METADATA, make_predictions, make_references
 
 
@@ -53,7 +53,7 @@ def test_a_file_that_is_not_the_announced_one_is_refused(hand, references):
     other = make_predictions(references, seed=1)
     answer = hand.client.put(f"/api/submissions/{announced['id']}/predictions", content=other, headers=hand.headers())
     assert answer.status_code == 409
-    assert "announced was" in answer.json()["error"]
+    assert "was announced" in answer.json()["error"]
     assert hand.get(announced["id"]).json()["state"] == "uploading"
 
 
@@ -93,7 +93,7 @@ def test_limits_are_per_team_split_and_day(hand, references, settings):
         hand.submit(make_predictions(references, seed))
     refused = hand.announce(make_predictions(references, 99))
     assert refused.status_code == 429
-    assert "used up" in refused.json()["error"]
+    assert "your team has used its" in refused.json()["error"]
     assert hand.announce(make_predictions(references, 0)).status_code == 200  # known already
     assert hand.announce(make_predictions(references, 99), team="beta").status_code == 201
     assert hand.announce(make_predictions(references, 99), split="toy/open").status_code == 201
@@ -176,8 +176,12 @@ def test_contact_stays_with_the_organisers(hand, references):
     metadata = {**METADATA, "contact": "someone@example.org"}
     submission_id = hand.published(make_predictions(references), metadata=metadata)
     assert hand.get(submission_id).json()["metadata"]["contact"] == "someone@example.org"
-    for path in (f"/api/submissions/{submission_id}", "/api/board?split=toy/test", "/api/board.csv?split=toy/test",
-                 f"/models/{submission_id}"):  # fmt: skip
+    for path in (
+        f"/api/submissions/{submission_id}",
+        "/api/board?split=toy/test",
+        "/api/board.csv?split=toy/test",
+        f"/models/{submission_id}",
+    ):
         assert "someone@example.org" not in hand.client.get(path).text
 
 
@@ -199,9 +203,7 @@ def test_a_closed_split_takes_nothing(hand, references, database):
 
 
 def upload(hand, announced, content):
-    return hand.client.put(
-        f"/api/submissions/{announced['id']}/predictions", content=content, headers=hand.headers()
-    )  # fmt: skip
+    return hand.client.put(f"/api/submissions/{announced['id']}/predictions", content=content, headers=hand.headers())
 
 
 def test_a_split_that_closes_takes_no_file_that_was_announced_before(hand, references, database):
@@ -214,7 +216,7 @@ def test_a_split_that_closes_takes_no_file_that_was_announced_before(hand, refer
         close_split(session, "toy/test", closed=True)
     refused = upload(hand, announced, late)
     assert refused.status_code == 403
-    assert "takes no submissions" in refused.json()["error"]
+    assert "is closed to submissions" in refused.json()["error"]
     assert hand.announce(late).status_code == 403
     assert hand.submit(taken) == first  # the same file again is no new submission
     assert hand.score() == 1
@@ -263,7 +265,7 @@ def test_metadata_is_checked_before_anything_is_uploaded(hand, references, metad
 
 
 def test_what_the_server_keeps_is_the_file_itself(hand, references, database):
-    from leaderboard.models import Upload
+    from leaderboard.tables import Upload
 
     content = make_predictions(references)
     hand.submit(content)

@@ -1,20 +1,23 @@
 """`earthreason submit` against a real server in this process."""
 
 import json
+import re
 import threading
 import time
 
 import pytest
 import uvicorn
 from PIL import Image
+from pytest_httpserver import HTTPServer
 from typer.testing import CliRunner
+from werkzeug import Response
 
+from earthreason.board_client import BoardClient, ServerError, blank_references, check_predictions, packed
 from earthreason.cli import submit as submit_module
 from earthreason.cli.main import app
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
 from earthreason.predictions.reader import open_predictions
-from earthreason.predictions.submit import BoardClient, ServerError, blank_references, check_predictions, packed
 from leaderboard.web.app import create_app
 from tests.leaderboard.toys import free_port, make_predictions
 
@@ -47,12 +50,11 @@ def server(settings, database, board, hand):
 @pytest.fixture
 def command(server, board, monkeypatch, tmp_path):
     monkeypatch.setenv("EARTHREASON_TOKEN", board["alpha"])
-    monkeypatch.setattr("earthreason.predictions.submit.BoardClient.pause", 0.05)
+    monkeypatch.setattr("earthreason.board_client.BoardClient.pause", 0.05)
 
     def run(file, *more, config="toy", split="open"):
-        words = ["submit", str(file), "--name", "Model A", "--training", "zero-shot", "--server", server,
-                 "--config", config, "--split", split, *more]  # fmt: skip
-        return CliRunner().invoke(app, words)
+        options = f"--training zero-shot --server {server} --config {config} --split {split}".split()
+        return CliRunner().invoke(app, ["submit", str(file), "--name", "Model A", *options, *more])
 
     return run
 
@@ -92,8 +94,13 @@ def test_a_broken_file_is_refused_here_before_it_travels(command, predictions, t
 
 
 def test_the_check_knows_no_labels_and_yet_finds_what_scoring_would(references, tmp_path):
-    blank = blank_references([{"sample_id": r.sample_id, "height": r.height, "width": r.width, "question_count": 1}
-                              for r in references.values()], "toy")  # fmt: skip
+    blank = blank_references(
+        [
+            {"sample_id": r.sample_id, "height": r.height, "width": r.width, "question_count": 1}
+            for r in references.values()
+        ],
+        "toy",
+    )
     assert all(reference.is_empty for reference in blank.values())
     path = tmp_path / "short.json"
     path.write_text(json.dumps(json.loads(make_predictions(references))["predictions"][:-1]))
@@ -129,7 +136,7 @@ def test_an_unknown_split_is_named_with_the_known_ones(command, predictions, mor
 def test_an_address_is_looked_at_before_anything_is_asked(command, predictions, field, board):
     failed = command(predictions, f"--{field}", "arxiv-2504")
     assert failed.exit_code == 2
-    assert "'arxiv-2504' is no address" in failed.output.replace("│", " ")
+    assert "'arxiv-2504' is not a URL" in failed.output.replace("│", " ")
 
 
 def test_a_wrong_token_says_so(command, predictions, monkeypatch):
@@ -173,3 +180,108 @@ def test_a_server_that_is_away_is_waited_for_and_then_named(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(ServerError, match="does not answer"):
         BoardClient(f"http://127.0.0.1:{free_port()}").splits()
+
+
+# --- redirects -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def board_server():
+    with HTTPServer(host="127.0.0.1") as server:
+        yield server
+
+
+@pytest.fixture
+def other_server():
+    """Another origin on this machine: the port differs. It would answer everything."""
+    with HTTPServer(host="127.0.0.1") as server:
+        server.expect_request(re.compile(".*")).respond_with_json([])
+        yield server
+
+
+def redirect(server, target, status=307):
+    server.expect_request(re.compile(".*")).respond_with_response(Response(status=status, headers={"Location": target}))
+
+
+def headers_of(server):
+    return [dict(request.headers) for request, _ in server.log]
+
+
+REQUESTS = {
+    "GET": lambda client, file: client.splits(),
+    "POST": lambda client, file: client.announce("toy/open", file, {}, None),
+    "PUT": lambda client, file: client.upload("A" * 22, file, lambda sent: None),
+    "PATCH": lambda client, file: client.publish("A" * 22),
+}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", REQUESTS)
+def test_a_redirect_to_another_origin_takes_neither_token_nor_file_along(
+    board_server, other_server, tmp_path, method, status
+):
+    file = tmp_path / "preds.json"
+    file.write_text("[]")
+    redirect(board_server, other_server.url_for("/api/elsewhere"), status)
+    with pytest.raises(ServerError, match=f"redirects to http://127.0.0.1:{other_server.port}") as caught:
+        REQUESTS[method](BoardClient(board_server.url_for("/"), "er_secret"), file)
+    assert caught.value.status == status
+    assert [headers["Authorization"] for headers in headers_of(board_server)] == ["Bearer er_secret"]
+    assert headers_of(other_server) == []
+
+
+def test_another_host_name_is_another_origin_even_on_the_same_port(board_server):
+    redirect(board_server, f"http://localhost:{board_server.port}/api/elsewhere")
+    with pytest.raises(ServerError, match="redirects to http://localhost"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+    assert len(board_server.log) == 1
+
+
+def test_another_scheme_is_another_origin_even_on_the_same_port(board_server):
+    redirect(board_server, f"https://127.0.0.1:{board_server.port}/api/elsewhere")
+    with pytest.raises(ServerError, match="redirects to https://127.0.0.1"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+    assert len(board_server.log) == 1
+
+
+def test_a_chain_of_redirects_is_followed_up_to_the_edge_of_the_origin(board_server, other_server):
+    board_server.expect_request("/api/splits").respond_with_response(
+        Response(status=302, headers={"Location": "/api/moved"})
+    )
+    board_server.expect_request("/api/moved").respond_with_response(
+        Response(status=302, headers={"Location": other_server.url_for("/api/splits")})
+    )
+    with pytest.raises(ServerError, match="redirects to"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+    assert [request.path for request, _ in board_server.log] == ["/api/splits", "/api/moved"]
+    assert headers_of(other_server) == []
+
+
+def test_a_redirect_within_the_origin_is_followed_with_the_token(board_server):
+    board_server.expect_request("/api/splits").respond_with_response(
+        Response(status=307, headers={"Location": board_server.url_for("/v2/splits")})
+    )
+    board_server.expect_request("/v2/splits").respond_with_json([{"split": "toy/open"}])
+    assert BoardClient(board_server.url_for("/"), "er_secret").splits() == [{"split": "toy/open"}]
+    assert [headers["Authorization"] for headers in headers_of(board_server)] == ["Bearer er_secret"] * 2
+
+
+def test_redirects_in_a_circle_end(board_server):
+    redirect(board_server, "/api/splits")
+    with pytest.raises(ServerError, match="redirects more than 5 times"):
+        BoardClient(board_server.url_for("/"), "er_secret").splits()
+
+
+def test_an_upload_states_its_length_and_reports_every_byte(board_server, tmp_path):
+    """A body without a stated length is sent in chunks, which the server cannot refuse by its size."""
+    file = tmp_path / "preds.json"
+    content = bytes(range(256)) * 3000  # 768,000 bytes: two whole pieces of 262,144 and a rest
+    file.write_bytes(content)
+    board_server.expect_request(re.compile(".*"), method="PUT").respond_with_json({"id": "x"})
+    reported = []
+    BoardClient(board_server.url_for("/"), "er_secret").upload("A" * 22, file, reported.append)
+    request = board_server.log[0][0]
+    assert request.headers["Content-Length"] == "768000"
+    assert "Transfer-Encoding" not in request.headers
+    assert request.data == content
+    assert reported == [262_144, 524_288, 768_000]

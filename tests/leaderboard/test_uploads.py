@@ -238,8 +238,11 @@ def test_small_requests_have_small_bodies(hand, method, path, with_length):
     """What is read before its sender is known must not be as large as a predictions file."""
     body = Body(b'{"visibility": "' if path.startswith("/api") else A_FILE)
     kind = "application/json" if path.startswith("/api") else MULTIPART["content-type"]
-    headers = {"content-type": kind} if path in ("/sign-in", "/api/submissions") else {
-        "content-type": kind, "cookie": sign_in(hand), **hand.headers()}  # fmt: skip
+    headers = (
+        {"content-type": kind}
+        if path in ("/sign-in", "/api/submissions")
+        else {"content-type": kind, "cookie": sign_in(hand), **hand.headers()}
+    )
     content = b"".join(body) if with_length else iter(body)
     assert hand.client.request(method, path, content=content, headers=headers).status_code == 413
 
@@ -260,8 +263,13 @@ def test_cards_are_small_and_flat(hand, references, card):
 def test_a_card_that_is_no_json_breaks_nobodys_list(hand, references, value):
     """Python's reader takes half characters and NaN; whoever writes an answer with them fails."""
     content = make_predictions(references)
-    announcement = {"split": "toy/open", "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
-                    "metadata": METADATA, "card": None}  # fmt: skip
+    announcement = {
+        "split": "toy/open",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+        "metadata": METADATA,
+        "card": None,
+    }
     body = json.dumps(announcement).replace('"card": null', f'"card": {{"a": {value}}}')
     headers = {**hand.headers(), "content-type": "application/json"}
     answer = hand.client.post("/api/submissions", content=body, headers=headers)
@@ -269,8 +277,12 @@ def test_a_card_that_is_no_json_breaks_nobodys_list(hand, references, value):
     assert "card" in answer.json()["error"]
     cookie = sign_in(hand)
     form = {"key": form_key(cookie.split("=", 1)[1]), "split": "toy/open", "model": "M", "training": "trained"}
-    page = hand.client.post("/submit", data={**form, "card": f'{{"a": {value}}}'}, files={"predictions": content},
-                            headers={"cookie": cookie})  # fmt: skip
+    page = hand.client.post(
+        "/submit",
+        data={**form, "card": f'{{"a": {value}}}'},
+        files={"predictions": content},
+        headers={"cookie": cookie},
+    )
     assert page.status_code == 422
     assert "none of them is JSON" in page.text
     assert hand.client.get("/api/submissions", headers=hand.headers("admin")).json() == []
@@ -279,8 +291,12 @@ def test_a_card_that_is_no_json_breaks_nobodys_list(hand, references, value):
 @pytest.mark.parametrize("field", ["model", "paper", "backbone", "extra_data", "description", "contact"])
 def test_half_a_character_is_no_text(hand, references, field):
     content = make_predictions(references)
-    announcement = {"split": "toy/open", "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
-                    "metadata": {**METADATA, field: "\ud800"}}  # fmt: skip
+    announcement = {
+        "split": "toy/open",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+        "metadata": {**METADATA, field: "\ud800"},
+    }
     headers = {**hand.headers(), "content-type": "application/json"}
     answer = hand.client.post("/api/submissions", content=json.dumps(announcement), headers=headers)
     assert answer.status_code == 422

@@ -150,8 +150,13 @@ class Hand:
         return {"Authorization": f"Bearer {self.tokens[team]}"}
 
     def announce(self, content, team="alpha", split="toy/test", metadata=METADATA, card=None):
-        body = {"split": split, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
-                "metadata": metadata, "card": card}  # fmt: skip
+        body = {
+            "split": split,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size": len(content),
+            "metadata": metadata,
+            "card": card,
+        }
         return self.client.post("/api/submissions", json=body, headers=self.headers(team))
 
     def submit(self, content, team="alpha", **given):

@@ -1,4 +1,4 @@
-"""What the scoring programs of other engines share. It travels inside their bundles, beside `earthreason`."""
+"""The scoring that the programs of all competition hosts share. It travels inside their bundles."""
 
 from __future__ import annotations
 
@@ -24,49 +24,48 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "giou_native": (NATIVE.name, "gIoU", "gIoU, native size"),
     "ciou_native": (NATIVE.name, "cIoU", "cIoU, native size"),
 }
-"""Columns of a foreign board by key: protocol, score, title."""
+"""Columns of a host's board by key: protocol, score, title."""
 
 
 def score_file(truth: Path, predictions: Path, split: str) -> ResultRecord:
-    """Score a file against a ground-truth file, with the very numbers of `earthreason-eval`.
+    """Score a file against a ground-truth file; the numbers are those of `earthreason-eval`.
 
     Raises:
-        EarthReasonError: what is wrong with the file.
+        EarthReasonError: the file has faults.
     """
     references = read_references(truth)
     references.source = split
-    return score_predictions(
-        open_predictions(predictions), references, config="default", split=split, hidden=False
-    ).record  # fmt: skip
+    opened = open_predictions(predictions)
+    return score_predictions(opened, references, config="default", split=split, hidden=False).record
 
 
 def columns_of(record: ResultRecord) -> dict[str, float]:
-    """Scores by column key, fractions; those that are undefined are left out."""
-    found = {key: record.estimate(protocol, ALL, metric) for key, (protocol, metric, _) in COLUMNS.items()}
-    return {key: cell.value for key, cell in found.items() if cell is not None}
+    """Collect the scores by column key, as fractions; undefined scores are left out."""
+    estimates = {key: record.estimate(protocol, ALL, metric) for key, (protocol, metric, _) in COLUMNS.items()}
+    return {key: estimate.value for key, estimate in estimates.items() if estimate is not None}
 
 
 def find_predictions(folder: Path) -> Path:
-    """The one predictions file of an unpacked submission: JSON or JSONL, or the folder itself with PNG masks.
+    """Find the predictions of an unpacked submission: a JSON or JSONL file, or the folder of PNG masks.
 
     Raises:
-        DataNotFoundError: there is none.
+        DataNotFoundError: there are none.
         DataFormatError: there are several.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__MACOSX" not in path.parts]
     texts = [path for path in files if path.suffix.lower() in (".json", ".jsonl") and path.name != "metadata.json"]
     if len(texts) > 1:
-        raise DataFormatError(f"{len(texts)} files of predictions in the submission; put one into it")
+        raise DataFormatError(f"the submission holds {len(texts)} predictions files; it must hold exactly one")
     if texts:
         return texts[0]
     masks = {path.parent for path in files if path.suffix.lower() == ".png"}
     if len(masks) != 1:
-        raise DataNotFoundError("no predictions.json, predictions.jsonl or folder of PNG masks in the submission")
+        raise DataNotFoundError("the submission holds no predictions.json, predictions.jsonl or folder of PNG masks")
     return masks.pop()
 
 
 def run_codabench(arguments: list[str]) -> int:
-    """Codabench's convention: INPUT has `ref` and `res`, scores go to OUTPUT/scores.json; returns the exit code."""
+    """Score as Codabench asks: read INPUT/ref and INPUT/res, write OUTPUT/scores.json; return the exit code."""
     source, target = Path(arguments[1]), Path(arguments[2])
     target.mkdir(parents=True, exist_ok=True)
     try:
@@ -82,7 +81,7 @@ def run_codabench(arguments: list[str]) -> int:
 
 
 def detailed_page(record: ResultRecord) -> str:
-    """All scores of the official protocol with their intervals, as a small page."""
+    """Lay out all scores of the official protocol with their intervals, as a small HTML page."""
     rows = "".join(
         f"<tr><td>{escape(name)}<td>{_percent(cell.value)}<td>{_percent(cell.low)} to {_percent(cell.high)}</tr>"
         for name, cell in record.protocols[SEGEARTH_R1.name].scores[ALL].items()

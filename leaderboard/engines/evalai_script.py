@@ -1,23 +1,23 @@
-"""EvalAI calls `evaluate` of a challenge's evaluation script."""
+"""The `evaluate` function that EvalAI calls. It travels inside the challenge, beside `earthreason`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from leaderboard.engine_scoring import COLUMNS, columns_of, score_file
+from leaderboard.engines.scoring import COLUMNS, columns_of, score_file
 
 
 def evaluate(test_annotation_file: str, user_submission_file: str, phase_codename: str, **_: Any) -> dict[str, Any]:
     """Score a submission.
 
     Args:
-        test_annotation_file: a ground-truth file.
-        user_submission_file: a predictions file.
-        phase_codename: the split: `val` or `test`.
+        test_annotation_file: path of the ground-truth file.
+        user_submission_file: path of the predictions file.
+        phase_codename: the split, `val` or `test`.
 
     Raises:
-        EarthReasonError: what is wrong with the submission; EvalAI shows it to the participant.
+        EarthReasonError: the submission has faults; EvalAI shows the message to the participant.
     """
     record = score_file(Path(test_annotation_file), Path(user_submission_file), phase_codename)
     scores = {COLUMNS[key][2]: value for key, value in columns_of(record).items()}

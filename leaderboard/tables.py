@@ -1,4 +1,4 @@
-"""The tables. Times are seconds since 1970, UTC; everything a worker needs is in the database, files included."""
+"""Database tables. Times are Unix seconds. The database holds everything a worker needs, files included."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-"""Constraints have names, so that a migration can drop them on every database."""
+"""Names for all constraints, so that migrations can drop them on every database."""
 
-# A submission's way: uploading -> queued -> running -> scored or failed.
+# States of a submission: uploading -> queued -> running -> scored or failed.
 UPLOADING, QUEUED, RUNNING, SCORED, FAILED = "uploading", "queued", "running", "scored", "failed"
-# Who sees a scored submission.
+# Visibility of a scored submission.
 PRIVATE, PUBLIC, WITHDRAWN = "private", "public", "withdrawn"
 
 
@@ -26,7 +26,7 @@ class Base(DeclarativeBase):
 
 
 class Team(Base):
-    """Who submits."""
+    """A team that submits."""
 
     __tablename__ = "teams"
 
@@ -36,7 +36,7 @@ class Team(Base):
 
 
 class Token(Base):
-    """A key to a team's submissions, or to the administration; only its hash is kept."""
+    """A secret that authenticates a team or an administrator; only its hash is stored."""
 
     __tablename__ = "tokens"
 
@@ -50,7 +50,7 @@ class Token(Base):
 
 
 class SignIn(Base):
-    """A browser that has shown a token."""
+    """A signed-in browser."""
 
     __tablename__ = "sign_ins"
 
@@ -61,7 +61,7 @@ class SignIn(Base):
 
 
 class Split(Base):
-    """What is submitted to. `truth` is a ground-truth file; `scenes` a zip of small images, for open splits."""
+    """A split that takes submissions. `truth` is a ground-truth file, `scenes` a zip of thumbnails of an open split."""
 
     __tablename__ = "splits"
     __table_args__ = (UniqueConstraint("config", "name"),)
@@ -85,7 +85,7 @@ class Split(Base):
 
 
 class Upload(Base):
-    """A predictions file, kept by its content's hash whatever its name was."""
+    """A predictions file, stored under the SHA-256 of its content."""
 
     __tablename__ = "uploads"
 
@@ -94,11 +94,10 @@ class Upload(Base):
 
 
 class Submission(Base):
-    """A team's file for a split, and how far it has come.
+    """A team's file for a split, with its state.
 
-    `generation` counts how often it was to be scored: it goes up when the truth changes. `claim` is the worker's
-    secret for the current attempt; a worker that has lost its lease cannot write. `host_fault` says of a failed one
-    that the file is not to blame.
+    `generation` counts scoring requests; it increases when the truth changes. `claim` is the worker's secret for the
+    current attempt: a worker that has lost its lease cannot write. `host_fault` marks a failure that is the server's.
     """
 
     __tablename__ = "submissions"
@@ -133,7 +132,7 @@ class Submission(Base):
 
 
 class ScoredResult(Base):
-    """What scoring gave. The unique pair is what makes a second result of one job impossible."""
+    """A result of scoring. The unique constraint rules out a second result of one job."""
 
     __tablename__ = "results"
     __table_args__ = (UniqueConstraint("submission_id", "generation"),)
@@ -149,8 +148,8 @@ class ScoredResult(Base):
     gallery: Mapped[list[dict[str, Any]]] = mapped_column(JSON, deferred=True)
 
 
-class Picture(Base):
-    """A picture of a gallery: JPEG."""
+class GalleryPicture(Base):
+    """A JPEG picture of a gallery."""
 
     __tablename__ = "pictures"
 
@@ -160,7 +159,7 @@ class Picture(Base):
 
 
 class Version(Base):
-    """One row that counts every change of what the public sees, so that pages know when to be drawn again."""
+    """A single row that counts changes of public content, so that pages know when to be drawn again."""
 
     __tablename__ = "board_version"
 

@@ -1,0 +1,266 @@
+"""The leaderboard's client: check a predictions file without labels, upload it, follow its scoring."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.masks.rle import empty_rle
+from earthreason.metrics.evaluate import Result, evaluate_protocols
+from earthreason.metrics.protocols import SEGEARTH_R1
+from earthreason.metrics.references import Reference, References
+from earthreason.predictions.reader import PredictionsFile
+from earthreason.predictions.stream import mask_files
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_FINAL = ("scored", "failed")
+_PIECE_BYTES = 1 << 18
+_ATTEMPTS = 8
+_MOST_REDIRECTS = 5
+_TIMEOUT_SECONDS = 120
+
+
+class ServerError(EarthReasonError, OSError):
+    """The leaderboard refused a request or did not answer it.
+
+    Attributes:
+        status: HTTP status, None if there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def blank_references(samples: list[dict[str, Any]], source: str) -> References:
+    """Make references without labels from the samples of a split; they suffice to check everything but the score."""
+    return References(
+        (
+            Reference(
+                sample_id=str(sample["sample_id"]),
+                segmentation=empty_rle(int(sample["height"]), int(sample["width"])),
+                question_count=int(sample["question_count"]),
+            )
+            for sample in samples
+        ),
+        source,
+    )
+
+
+def check_predictions(predictions: PredictionsFile, references: References) -> int:
+    """Find every fault that would keep a file from being scored; return the number of questions it answers.
+
+    Raises:
+        PredictionsError: the file has faults; the message lists them.
+    """
+    result = evaluate_protocols(predictions, references, [SEGEARTH_R1], resamples=0)[0]
+    assert isinstance(result, Result)  # the first protocol is scored or an error is raised
+    return len(result.counts)
+
+
+@contextmanager
+def packed(path: Path) -> Iterator[Path]:
+    """Provide the one file to upload: `path` itself, or a folder of masks as a zip with reproducible bytes."""
+    if not path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / f"{path.name}.zip"
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            for name, read in mask_files(path):
+                archive.writestr(zipfile.ZipInfo(name), read())
+        yield target
+
+
+def file_sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass
+class BoardClient:
+    """Client of one leaderboard.
+
+    Attributes:
+        server: the leaderboard's URL.
+        token: the team's token; public data can be read without one.
+        pause: seconds between attempts while the server is away, and between polls of a running job.
+
+    Raises:
+        EarthReasonError: the URL is not https, nor http on this machine.
+    """
+
+    server: str
+    token: str | None = None
+    pause: float = 0.5
+    _http: httpx.Client = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.server)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise EarthReasonError(f"{self.server}: a leaderboard's URL begins with https://")
+        if parts.scheme == "http" and parts.hostname not in _LOCAL:
+            raise EarthReasonError(f"{self.server}: http:// would send your token unencrypted; use https://")
+        self.server = self.server.rstrip("/")
+        # Redirects are followed by hand: a token must not leave the server's origin.
+        self._http = httpx.Client(follow_redirects=False, timeout=_TIMEOUT_SECONDS)
+
+    def splits(self) -> list[dict[str, Any]]:
+        """List the splits that take submissions."""
+        found: list[dict[str, Any]] = self._ask("GET", "/api/splits")
+        return found
+
+    def references(self, split: str) -> References:
+        """Fetch the samples of a split, without labels.
+
+        Raises:
+            UnknownNameError: the board has no such split.
+        """
+        known = [found["split"] for found in self.splits()]
+        if split not in known:
+            raise UnknownNameError("split", split, known, f"--config and --split name one of {self.server}")
+        return blank_references(self._ask("GET", f"/api/splits/{quote(split)}/samples"), split)
+
+    def announce(
+        self, split: str, file: Path, metadata: Mapping[str, Any], card: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Announce a file before its upload. The same file always gives the same submission."""
+        body = {
+            "split": split,
+            "sha256": file_sha256(file),
+            "size": file.stat().st_size,
+            "metadata": dict(metadata),
+            "card": card,
+        }
+        announced: dict[str, Any] = self._ask("POST", "/api/submissions", json.dumps(body).encode())
+        return announced
+
+    def upload(self, submission_id: str, file: Path, progress: Callable[[int], object]) -> dict[str, Any]:
+        """Send the file; `progress` is called with the number of bytes sent so far."""
+        path = f"/api/submissions/{submission_id}/predictions"
+
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
+        uploaded: dict[str, Any] = self._retry(
+            lambda: self._ask_once("PUT", path, _read_pieces(file, progress), headers)
+        )
+        return uploaded
+
+    def status(self, submission_id: str) -> dict[str, Any]:
+        """Fetch the current state of a submission."""
+        found: dict[str, Any] = self._ask("GET", f"/api/submissions/{submission_id}")
+        return found
+
+    def follow(self, submission_id: str, timeout: float) -> dict[str, Any]:
+        """Wait until the submission is scored or has failed.
+
+        Raises:
+            EarthReasonError: the timeout passed first.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            submission = self.status(submission_id)
+            if submission["state"] in _FINAL:
+                return submission
+            if time.monotonic() > deadline:
+                raise EarthReasonError(
+                    f"still {submission['state']} after {timeout:g} s; run the same command again to keep waiting, "
+                    f"or see {submission['url']}"
+                )
+            time.sleep(self.pause)
+
+    def publish(self, submission_id: str) -> dict[str, Any]:
+        """Show a scored submission to everyone."""
+        body = json.dumps({"visibility": "public"}).encode()
+        changed: dict[str, Any] = self._ask("PATCH", f"/api/submissions/{submission_id}", body)
+        return changed
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        return self._retry(lambda: self._ask_once(method, path, body, headers))
+
+    def _retry(self, ask: Callable[[], Any]) -> Any:
+        """Ask again while the server is away. This is safe: no request changes anything when it is repeated."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return ask()
+            except ServerError as error:
+                if error.status not in (None, 502, 503, 504) or attempt == _ATTEMPTS - 1:
+                    raise
+            time.sleep(self.pause * 2 ** min(attempt, 4))
+        raise AssertionError("unreachable")
+
+    def _ask_once(self, method: str, path: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str]) -> Any:
+        if self.token is not None:
+            headers = {**headers, "Authorization": f"Bearer {self.token}"}
+        try:
+            request = self._http.build_request(method, self.server + path, content=body, headers=headers)
+            answer = self._follow_redirects(self._http.send(request))
+        except httpx.RequestError as error:
+            raise ServerError(f"{self.server} does not answer: {error or type(error).__name__}") from None
+        if not answer.is_success:
+            reason = _reason(answer)
+            raise ServerError(f"{self.server} answered {answer.status_code}: {reason}", answer.status_code)
+        try:
+            return answer.json()
+        except ValueError:
+            raise ServerError(f"{self.server} answered something that is not JSON; is it a leaderboard?", 200) from None
+
+    def _follow_redirects(self, answer: httpx.Response) -> httpx.Response:
+        """Follow redirects of reading requests within the server's origin.
+
+        Raises:
+            ServerError: the redirect leads to another origin, which must not get the token or the file, or the request
+                writes and would have to be sent again.
+        """
+        for _ in range(_MOST_REDIRECTS):
+            if answer.next_request is None:
+                return answer
+            following = answer.next_request
+            if answer.request.method != "GET" or _origin(following.url) != _origin(answer.request.url):
+                raise ServerError(
+                    f"{self.server} redirects to {_address(following.url)}, where your token was not sent; if you "
+                    "trust that address, name it as the server",
+                    answer.status_code,
+                )
+            answer = self._http.send(following)
+        raise ServerError(f"{self.server} redirects more than {_MOST_REDIRECTS} times", answer.status_code)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port, the default port included."""
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
+
+
+def _address(url: httpx.URL) -> str:
+    """The origin as text, without path, query or credentials."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason_phrase
+
+
+def _read_pieces(path: Path, progress: Callable[[int], object]) -> Iterator[bytes]:
+    """Read a file piece by piece; report how many bytes have been taken so far."""
+    sent = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+            sent += len(piece)
+            progress(sent)

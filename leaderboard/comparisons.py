@@ -1,0 +1,56 @@
+"""Paired comparisons from the counts that the board keeps, and what readers may see of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from earthreason.metrics.compare import Comparison, compare_results
+from earthreason.metrics.evaluate import Result
+from earthreason.metrics.references import References
+from earthreason.metrics.scores import Scored
+from earthreason.metrics.statistics import Difference, Interval
+from leaderboard.scoring import HIDDEN_DECIMALS
+
+COMPARED = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "Dice")
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class PublicComparison:
+    """What readers may see of a comparison.
+
+    Attributes:
+        differences: by score, model B minus model A with its 95 % interval; rounded on a hidden split.
+        tests: the whole comparison, with p-values and wins by question; None on a hidden split.
+    """
+
+    differences: dict[str, tuple[float, Interval]]
+    tests: Comparison | None
+
+
+def compare_details(
+    first: Scored, second: Scored, *, hidden: bool, resamples: int = RESAMPLES, seed: int = 0
+) -> PublicComparison | None:
+    """Compare model B (`second`) with model A (`first`); None if they did not answer the same questions.
+
+    A hidden split shows rounded differences only. A p-value and the better one of two answers do not depend on the size
+    of a difference: for two files that differ in one pixel they would reveal its label.
+    """
+    if first.counts.keys() != second.counts.keys():
+        return None
+    compared = compare_results([_as_result(first), _as_result(second)], resamples, seed)[0]
+    shown = {name: compared.differences[name] for name in COMPARED if name in compared.differences}
+    if hidden:
+        return PublicComparison({name: _rounded(difference) for name, difference in shown.items()}, None)
+    return PublicComparison({name: (each.value, each.interval) for name, each in shown.items()}, compared)
+
+
+def _as_result(scored: Scored) -> Result:
+    """Wrap stored counts as the result that a comparison takes. References and provenance are not stored."""
+    return Result(scored.protocol, scored, {}, {}, source="", truth="", references=References([], ""))
+
+
+def _rounded(difference: Difference) -> tuple[float, Interval]:
+    ends = (difference.value, difference.interval.low, difference.interval.high)
+    value, low, high = (round(end, HIDDEN_DECIMALS) + 0.0 for end in ends)  # adding 0 takes the sign off -0.0
+    return value, Interval(low, high)

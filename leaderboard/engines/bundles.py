@@ -1,0 +1,135 @@
+"""Parts that the bundles of every competition host share: phases, the packed judge, pages and a logo."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+import earthreason
+from earthreason.errors import EarthReasonError
+from earthreason.metrics.references import References, write_references
+
+IMAGE = "python:3.11-slim"
+"""A public image with nothing but Python; the scoring program installs what an image lacks."""
+REQUIREMENTS = {
+    "numpy": "numpy",
+    "numba": "numba",
+    "pycocotools": "pycocotools",
+    "PIL": "pillow",
+    "pydantic": "pydantic",
+}
+"""Distributions that the judge needs, by the name of the module they install."""
+_ROOT = Path(__file__).parents[2]
+_LEADERBOARD_MODULES = (
+    "__init__.py",
+    "records.py",
+    "scoring.py",
+    "engines/__init__.py",
+    "engines/scoring.py",
+    "engines/evalai_script.py",
+)
+_STAMP = (2020, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stage of a competition."""
+
+    split: str
+    title: str
+    references: References
+    start: datetime
+    end: datetime | None
+    a_day: int
+
+
+def phases_of(references: Mapping[str, References], start: datetime, val_days: int, a_day: int) -> list[Phase]:
+    """Plan the phases: validation first, then test without an end.
+
+    Raises:
+        EarthReasonError: there is no split, or one that is neither val nor test.
+    """
+    titles = {"val": "Validation", "test": "Test"}
+    if not references or set(references) - set(titles):
+        raise EarthReasonError("a competition has the splits val and test")
+    phases = []
+    splits = [split for split in titles if split in references]
+    for split in splits:
+        end = None if split == splits[-1] else start + timedelta(days=val_days)
+        phases.append(Phase(split, titles[split], references[split], start, end, a_day))
+        start = end or start
+    return phases
+
+
+def now() -> datetime:
+    """Return the current minute, UTC."""
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+class Bundle:
+    """A zip whose bytes depend only on its contents. Use as a context manager."""
+
+    def __init__(self, target: Path | io.BytesIO) -> None:
+        self._archive = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED)
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    def put(self, name: str, content: str | bytes) -> None:
+        """Add a file."""
+        info = zipfile.ZipInfo(name, _STAMP)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        info.external_attr = 0o644 << 16
+        self._archive.writestr(info, content)
+
+    def put_judge(self) -> None:
+        """Add `earthreason` and the modules of the leaderboard that score."""
+        for path in sorted((_ROOT / "earthreason").rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                self.put(str(path.relative_to(_ROOT)), path.read_bytes())
+        for name in _LEADERBOARD_MODULES:
+            self.put(f"leaderboard/{name}", (_ROOT / "leaderboard" / name).read_bytes())
+
+
+def truth_bytes(references: References) -> bytes:
+    """Return the content of a ground-truth file."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_references(Path(folder) / "truth.json", references)
+        return (Path(folder) / "truth.json").read_bytes()
+
+
+def pages_of(phases: list[Phase]) -> dict[str, str]:
+    """Write the pages that participants read, as Markdown by name."""
+    sizes = ", ".join(f"{phase.split} ({len(phase.references)} images)" for phase in phases)
+    return {
+        "overview": "# EarthReason\n\nEach question describes what to find in an overhead image without naming it. "
+        f"Mark the pixels that answer it, or say that nothing in the image does. Phases: {sizes}.\n\nUpload a zip that "
+        "holds one `predictions.json`, as `earthreason` writes it, or PNG masks named `SAMPLE_ID.png`.\n",
+        "evaluation": f"# Evaluation\n\nScored by earthreason {earthreason.__version__}, the same code as "
+        "`earthreason-eval`, under the official protocol (letterbox 1024, first question) and at native size. gIoU is "
+        "the mean IoU over questions; an empty answer to an empty target counts as 1. cIoU is the sum of all "
+        "intersections divided by the sum of all unions. Scores are fractions.\n",
+        "terms": "# Terms\n\nState what your model was trained on. The images are subject to the terms of Million-AID "
+        "and fMoW. The organisers may remove results that were made with labels of the scored split.\n",
+    }
+
+
+def logo() -> bytes:
+    """Draw the logo, as PNG."""
+    picture = Image.new("RGB", (256, 256), (0, 116, 90))
+    pen = ImageDraw.Draw(picture)
+    for place, top in enumerate((120, 72, 136, 96)):
+        pen.rectangle((48 + 44 * place, top, 72 + 44 * place, 192), fill="white")
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

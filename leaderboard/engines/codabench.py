@@ -1,0 +1,144 @@
+"""Codabench competition bundles, with the judge as the scoring program."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from earthreason.files import atomic_path
+from leaderboard.engines.bundles import IMAGE, REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.scoring import COLUMNS
+
+_SCORE_PROGRAM = f"""import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+missing = [name for module, name in {REQUIREMENTS}.items() if find_spec(module) is None]
+if missing:  # the image is a plain Python
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", *missing], check=True)
+
+from leaderboard.engines.scoring import run_codabench
+
+sys.exit(run_codabench(sys.argv))
+"""
+
+
+def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -> None:
+    """Write a Codabench competition bundle (version 2 of its YAML).
+
+    Args:
+        target: the zip to write.
+        phases: in order of time.
+        image: the Docker image that scores; `docker/Dockerfile` in the bundle builds one with everything installed.
+        title: the competition's title.
+    """
+    with atomic_path(target) as temporary, Bundle(temporary) as bundle:
+        bundle.put("competition.yaml", yaml.safe_dump(_competition(phases, image, title), sort_keys=False))
+        bundle.put("logo.png", logo())
+        for name, text in pages_of(phases).items():
+            bundle.put(f"pages/{name}.md", text)
+        installed = " ".join(REQUIREMENTS.values())
+        bundle.put("docker/Dockerfile", f"FROM {IMAGE}\nRUN pip install --no-cache-dir {installed}\n")
+        bundle.put("scoring_program.zip", _scoring_program())
+        for phase in phases:
+            bundle.put(f"reference_{phase.split}.zip", _reference_data(phase))
+
+
+def _scoring_program() -> bytes:
+    buffer = io.BytesIO()
+    with Bundle(buffer) as program:
+        program.put("metadata.yaml", "command: python3 /app/program/score.py /app/input /app/output\n")
+        program.put("score.py", _SCORE_PROGRAM)
+        program.put_judge()
+    return buffer.getvalue()
+
+
+def _reference_data(phase: Phase) -> bytes:
+    buffer = io.BytesIO()
+    with Bundle(buffer) as archive:
+        archive.put("split.json", json.dumps({"split": phase.split}))
+        archive.put("truth.json", truth_bytes(phase.references))
+    return buffer.getvalue()
+
+
+def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
+    return {
+        "version": 2,
+        "title": title,
+        "description": "Geospatial pixel reasoning: answer an implicit question about an overhead image with a mask.",
+        "image": "logo.png",
+        "terms": "pages/terms.md",
+        "registration_auto_approve": True,
+        "docker_image": image,
+        "make_programs_available": True,
+        "enable_detailed_results": True,
+        "pages": [{"title": name.capitalize(), "file": f"pages/{name}.md"} for name in ("overview", "evaluation")],
+        "fact_sheet": _fact_sheet(),
+        "tasks": [_task(index, phase) for index, phase in enumerate(phases)],
+        "phases": [_phase(index, phase) for index, phase in enumerate(phases)],
+        "leaderboards": [
+            {
+                "title": "Results",
+                "key": "main",
+                "submission_rule": "Force_Best",
+                "columns": [
+                    {"title": heading, "key": key, "index": index, "sorting": "desc", "precision": 4}
+                    for index, (key, (_, _, heading)) in enumerate(COLUMNS.items())
+                ],
+            }
+        ],
+    }
+
+
+def _fact_sheet() -> dict[str, Any]:
+    exposure = ["trained", "few-shot", "zero-shot"]
+    return {
+        "training": _question("training", "How the model was exposed to EarthReason", exposure),
+        "extra_data": _question("extra_data", "Training data beyond EarthReason", ""),
+        "paper": _question("paper", "Paper or code (URL)", ""),
+    }
+
+
+def _question(key: str, title: str, selection: list[str] | str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "type": "select" if selection else "text",
+        "title": title,
+        "selection": selection,
+        "is_required": "true" if selection else "false",
+        "is_on_leaderboard": "true" if selection else "false",
+    }
+
+
+def _task(index: int, phase: Phase) -> dict[str, Any]:
+    return {
+        "index": index,
+        "name": phase.title,
+        "description": f"{len(phase.references)} images of the {phase.split} split",
+        "reference_data": f"reference_{phase.split}.zip",
+        "scoring_program": "scoring_program.zip",
+    }
+
+
+def _phase(index: int, phase: Phase) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "index": index,
+        "name": phase.title,
+        "description": f"Predictions for the first question about each of {len(phase.references)} images.",
+        "start": phase.start.strftime("%Y-%m-%d %H:%M:%S"),
+        "max_submissions_per_day": phase.a_day,
+        "execution_time_limit": 600,
+        "accepts_only_result_submissions": True,
+        "hide_output": phase.split == "test",
+        "hide_score_output": phase.split == "test",
+        "tasks": [index],
+    }
+    if phase.end is not None:
+        facts["end"] = phase.end.strftime("%Y-%m-%d %H:%M:%S")
+    return facts

@@ -1,0 +1,93 @@
+"""EvalAI challenges, with the judge inside the evaluation script."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from earthreason.files import atomic_path
+from leaderboard.engines.bundles import REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.scoring import COLUMNS
+
+_ENDLESS = timedelta(days=3650)
+"""EvalAI wants an end for every phase."""
+_EVALUATION_SCRIPT = """import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from leaderboard.engines.evalai_script import evaluate
+"""
+
+
+def write_evalai(target: Path, phases: list[Phase], title: str) -> None:
+    """Write an EvalAI challenge: configuration, annotation files and the evaluation script."""
+    with atomic_path(target) as temporary, Bundle(temporary) as bundle:
+        bundle.put("challenge_config.yaml", yaml.safe_dump(_challenge(phases, title), sort_keys=False))
+        bundle.put("logo.png", logo())
+        for name, text in pages_of(phases).items():
+            bundle.put(f"templates/{name}.html", f"<pre>{text}</pre>")
+        for phase in phases:
+            bundle.put(f"annotations/{phase.split}.json", truth_bytes(phase.references))
+        bundle.put("evaluation_script.zip", _evaluation_script())
+
+
+def _evaluation_script() -> bytes:
+    buffer = io.BytesIO()
+    with Bundle(buffer) as script:
+        script.put("__init__.py", _EVALUATION_SCRIPT)
+        script.put("requirements.txt", "\n".join(REQUIREMENTS.values()) + "\n")
+        script.put_judge()
+    return buffer.getvalue()
+
+
+def _challenge(phases: list[Phase], title: str) -> dict[str, Any]:
+    labels = [heading for _, _, heading in COLUMNS.values()]
+    numbered = list(enumerate(phases, start=1))
+    return {
+        "title": title,
+        "short_description": "Geospatial pixel reasoning",
+        "description": "templates/overview.html",
+        "evaluation_details": "templates/evaluation.html",
+        "terms_and_conditions": "templates/terms.html",
+        "submission_guidelines": "templates/overview.html",
+        "image": "logo.png",
+        "evaluation_script": "evaluation_script.zip",
+        "remote_evaluation": False,
+        "start_date": _text(phases[0].start),
+        "end_date": _text(phases[0].start + _ENDLESS),
+        "published": False,
+        "leaderboard": [{"id": 1, "schema": {"labels": labels, "default_order_by": labels[0]}}],
+        "challenge_phases": [_phase(number, phase) for number, phase in numbered],
+        "dataset_splits": [
+            {"id": number, "name": phase.title, "codename": f"{phase.split}_split"} for number, phase in numbered
+        ],
+        "challenge_phase_splits": [
+            {"challenge_phase_id": number, "leaderboard_id": 1, "dataset_split_id": number, "visibility": 3}
+            for number, _ in numbered
+        ],
+    }
+
+
+def _phase(number: int, phase: Phase) -> dict[str, Any]:
+    return {
+        "id": number,
+        "name": phase.title,
+        "description": "templates/overview.html",
+        "leaderboard_public": True,
+        "is_public": True,
+        "is_submission_public": phase.split != "test",
+        "start_date": _text(phase.start),
+        "end_date": _text(phase.end or phase.start + _ENDLESS),
+        "test_annotation_file": f"annotations/{phase.split}.json",
+        "codename": phase.split,
+        "max_submissions_per_day": phase.a_day,
+        "allowed_submission_file_types": ".json, .zip",
+    }
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,180 @@
+"""Commands for a repository of result files; none of them needs a server."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, SplitOption
+from earthreason.cli.submit import Training
+from earthreason.cli.truth import GroundTruthOption, load_truth
+from earthreason.errors import EarthReasonError
+
+ResultsFolder = Annotated[Path, typer.Argument(help="Folder with <team__model>/<revision>/{result,meta}.json.")]
+UrlHelp = "An http(s) URL."
+
+
+def result(
+    predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")],
+    team: Annotated[str, typer.Option("--team", help="Team name shown on the board.")],
+    name: Annotated[str, typer.Option("--name", help="Model name shown on the board.")],
+    training: Annotated[Training, typer.Option("--training", help="How the model was exposed to EarthReason.")],
+    paper: Annotated[str | None, typer.Option("--paper", help=UrlHelp)] = None,
+    code: Annotated[str | None, typer.Option("--code", help=UrlHelp)] = None,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=UrlHelp)] = None,
+    parameters: Annotated[float | None, typer.Option("--parameters", help="Parameters in millions.")] = None,
+    backbone: Annotated[str, typer.Option("--backbone", help="Name of the backbone.")] = "",
+    extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",
+    description: Annotated[str, typer.Option("--description", help="Text shown on the model's page.")] = "",
+    config: ConfigOption = None,
+    split: SplitOption = None,
+    data_dir: DataDirOption = None,
+    ground_truth: GroundTruthOption = None,
+) -> None:
+    """Score a file and write its row for a results repository, ready for a pull request.
+
+    Example: python -m leaderboard result preds.json --out results --team "Earth Lab" --name "My model" ...
+    """
+    from earthreason.predictions.reader import open_predictions
+    from leaderboard.board import BoardEntry
+    from leaderboard.records import parse_metadata
+    from leaderboard.results_repo import write_entry
+    from leaderboard.scoring import score_predictions
+    from leaderboard.tokens import check_team_name
+
+    opened = open_predictions(predictions)
+    metadata = parse_metadata(
+        {
+            "model": name,
+            "training": training.value,
+            "paper": paper,
+            "code": code,
+            "checkpoint": checkpoint,
+            "parameters_millions": parameters,
+            "backbone": backbone,
+            "extra_data": extra_data,
+            "description": description,
+        }
+    )
+    with stderr().status("scoring"):
+        references = load_truth(opened.info, ground_truth, config, split, data_dir)
+        config = config or str(opened.info.get("config") or "default")
+        split = split or str(opened.info.get("split") or "test")
+        record = score_predictions(opened, references, config=config, split=split, hidden=False).record
+    today = datetime.now(UTC).timestamp()
+    folder = write_entry(out, BoardEntry("", check_team_name(team), metadata.public(), record, today))
+    stdout().print(
+        f"{folder}: wrote result.json and meta.json; check them with `python -m leaderboard validate {out}`",
+        soft_wrap=True,
+    )
+
+
+def validate(
+    folder: ResultsFolder,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", help="Also score this file again and compare the scores with its row."),
+    ] = None,
+    data_dir: DataDirOption = None,
+    ground_truth: GroundTruthOption = None,
+    json_out: JsonOption = None,
+) -> None:
+    """Check a results repository, as a pull-request check does. Print one fault per line and exit with 1 on any.
+
+    Example: python -m leaderboard validate results
+    """
+    from earthreason.predictions.reader import open_predictions
+    from leaderboard.results_repo import entry_folders, rescore
+    from leaderboard.results_repo import validate as find_faults
+
+    faults = find_faults(folder)
+    if predictions is not None and not faults:
+        info = open_predictions(predictions).info
+        faults = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
+    rows = len(list(entry_folders(folder)))
+    if report_json(json_out, {"rows": rows, "faults": faults}):
+        for fault in faults:
+            stdout().print(fault, soft_wrap=True, markup=False)
+        if not faults:
+            stdout().print(f"{rows} rows, no faults")
+    if faults:
+        raise typer.Exit(1)
+
+
+def static(
+    folder: ResultsFolder,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be empty or not exist yet.")],
+    title: Annotated[str, typer.Option("--title", help="Title of the board.")] = "EarthReason",
+) -> None:
+    """Render a results repository as a complete site for any web host.
+
+    Example: python -m leaderboard static results --out site
+    """
+    from leaderboard.results_repo import read_repository
+    from leaderboard.static_site import write_site
+
+    pages = write_site(read_repository(folder), out, title)
+    stdout().print(f"{out}: {pages} pages; open {out / 'index.html'}", soft_wrap=True)
+
+
+def export(out: Annotated[Path, typer.Option("--out", help="Folder of a results repository.")]) -> None:
+    """Write the server's public rows into a results repository."""
+    from leaderboard.database import Database
+    from leaderboard.results_repo import write_entry
+    from leaderboard.settings import settings_from
+    from leaderboard.splits import list_splits
+    from leaderboard.submissions import public_results
+    from leaderboard.web.state import entry_of
+
+    database = Database(settings_from(os.environ).database_url)
+    database.migrate()
+    with database.read() as session:
+        entries = [entry_of(*pair) for split in list_splits(session) for pair in public_results(session, split)]
+    for entry in entries:
+        write_entry(out, entry)
+    stdout().print(f"{out}: {len(entries)} rows", soft_wrap=True)
+
+
+def hub(
+    folder: Annotated[Path, typer.Argument(help="<team__model>/<revision> of a results repository.")],
+    out: Annotated[Path, typer.Option("--out", help="YAML to write: .eval_results/earthreason.yaml.")],
+    url: Annotated[str | None, typer.Option("--url", help="URL of the row on a board.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            help="Benchmark's dataset repository on the Hub.",
+            show_default="EarthReason's, for its own splits",
+        ),
+    ] = None,
+) -> None:
+    """Write a row as `.eval_results` YAML for the model's repository on the Hub.
+
+    Example: python -m leaderboard hub results/lab__model/default-test-0123456789ab --out .eval_results/earthreason.yaml
+    """
+    from earthreason.data.configs import HUB_ID
+    from earthreason.files import write_text
+    from leaderboard.eval_results import eval_results_yaml
+    from leaderboard.results_repo import read_entry
+
+    if not (folder / "result.json").is_file():
+        raise EarthReasonError(f"{folder}: no result.json here; name a folder like results/<team__model>/<revision>")
+    entry = read_entry(folder)
+    if dataset is None and entry.record.config != "default":
+        raise EarthReasonError(
+            f"these scores are for {entry.record.config!r}, not for EarthReason; name the benchmark with --dataset"
+        )
+    write_text(out, eval_results_yaml([(entry.record, entry.date)], url, dataset or HUB_ID))
+    stdout().print(f"{out}: copy this file into the model's repository", soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (hub, result, validate, static, export):
+        app.command()(command)
