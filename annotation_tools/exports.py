@@ -13,8 +13,8 @@ from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import task_of_drawing
 from annotation_tools.formats.vectors import Frame, write_geojson
 from annotation_tools.images import suffix_of_content, without_rotation
-from annotation_tools.release import AgreedSamples, Reviewed
-from annotation_tools.review.verdicts import Settled
+from annotation_tools.release import AgreedSamples, ReviewedSamples
+from annotation_tools.review.verdicts import ReviewOutcome
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.data import exports as core
 from earthreason.data.schema import encode_mask_png
@@ -73,7 +73,7 @@ TOOLS: dict[str, Write] = {
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportSummary:
     """What was written, by split, and which tasks were left out."""
 
     counts: dict[str, int]
@@ -84,8 +84,8 @@ class Written:
 
 
 def export_workspace(
-    workspace: Workspace, form: str, out: Path, annotator: str | None = None, reviews: Settled | None = None
-) -> Written:
+    workspace: Workspace, form: str, out: Path, annotator: str | None = None, reviews: ReviewOutcome | None = None
+) -> ExportSummary:
     """Write what stands; the folder appears when it is complete.
 
     Args:
@@ -108,15 +108,15 @@ def export_workspace(
         with atomic_path(out) as folder:
             TOOLS[form](workspace, {name: entry.drawing for name, entry in agreed.entries.items()}, folder)
             write_text(folder / "provenance.jsonl", "".join(map(_provenance_line, agreed.entries.values())))
-        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
+        return ExportSummary(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
     if form == "release":
         _require_questions(workspace, agreed)
     if reviews is None:
         core.export(agreed, form, out)
-        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
-    reviewed = Reviewed(agreed, reviews)
+        return ExportSummary(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
+    reviewed = ReviewedSamples(agreed, reviews)
     core.export(reviewed, form, out)
-    return Written(reviewed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, reviewed.rejected)
+    return ExportSummary(reviewed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, reviewed.rejected)
 
 
 def _provenance_line(entry: Consensus) -> str:

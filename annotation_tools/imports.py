@@ -22,7 +22,7 @@ from annotation_tools.formats.labelme import read_labelme
 from annotation_tools.formats.labelstudio import read_labelstudio
 from annotation_tools.formats.vectors import Frame, rasterise_vectors
 from annotation_tools.images import SUFFIXES, read_picture
-from annotation_tools.workspace import Task, Workspace, fault_of, is_workspace, with_facts_of
+from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
 from earthreason.data.pictures import mask_of
@@ -33,7 +33,7 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 
 VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
 Progress = Callable[[int], object]
-Arrival = tuple[Task, bytes, np.ndarray | None]
+Arrival = tuple[AnnotationTask, bytes, np.ndarray | None]
 """A task, its picture, and a mask that is there already."""
 
 
@@ -137,10 +137,10 @@ def import_all(
 
 
 def _receive(
-    arrivals: Iterable[Arrival], scratch: Path, old: Mapping[str, Task], options: ImportOptions, progress: Progress
-) -> tuple[dict[str, Task], list[list[Drawing]]]:
+    arrivals: Iterable[Arrival], scratch: Path, old: Mapping[str, AnnotationTask], options: ImportOptions, progress: Progress
+) -> tuple[dict[str, AnnotationTask], list[list[Drawing]]]:
     """The tasks that come, their pictures in `scratch`; and their masks, as one batch if any picture came."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, AnnotationTask] = {}
     drawings: list[Drawing] = []
     for task, content, mask in arrivals:
         if task.task in tasks:
@@ -157,7 +157,7 @@ def _receive(
     return tasks, [drawings] if tasks else []
 
 
-def _move_in(workspace: Workspace, tasks: Mapping[str, Task], scratch: Path) -> None:
+def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch: Path) -> None:
     if not tasks:
         return
     images = workspace.root / "images"
@@ -172,7 +172,7 @@ def _move_in(workspace: Workspace, tasks: Mapping[str, Task], scratch: Path) -> 
             (images / picture).unlink(missing_ok=True)
 
 
-def _masks_of(path: Path, tasks: Mapping[str, Task], options: ImportOptions) -> list[Drawing]:
+def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOptions) -> list[Drawing]:
     drawings = [
         replace(drawing, annotator=options.annotator or drawing.annotator, created=drawing.created or _now(),
                 tool=drawing.tool or path.name, key=drawing.key or path.name)
@@ -191,7 +191,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, Task], place: str) -> None:
+def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, AnnotationTask], place: str) -> None:
     twice = Counter((drawing.image, drawing.annotator, drawing.key) for drawing in drawings)
     faults = [f"{image}: drawn {count} times" for (image, _, _), count in twice.items() if count > 1]
     faults += [fault for drawing in drawings if (fault := fault_of(drawing, tasks))]
@@ -207,7 +207,7 @@ def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
         workspace.write_prelabels(workspace.prelabels() | {drawing.image: drawing for drawing in drawings})
 
 
-def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Task]) -> Iterator[Arrival]:
+def _arrivals(source: str, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Iterator[Arrival]:
     path = Path(source).expanduser()
     if not path.exists() and source not in CONFIGS:
         raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
@@ -235,11 +235,11 @@ def _holds_samples(path: Path) -> bool:
     return True
 
 
-def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, Task]) -> Arrival:
+def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Arrival:
     picture = read_picture(path, options.bands)
     name = file_stem(path.stem)
     split = options.split or (there[name].split if name in there else "test")
-    task = Task(
+    task = AnnotationTask(
         name, name + picture.suffix, picture.height, picture.width, split,
         picture.ground_resolution or options.ground_resolution, transform=picture.transform, crs=picture.crs,
     )  # fmt: skip
@@ -249,14 +249,14 @@ def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, Task]) -
 def _of_record(split: str, record: Record) -> Arrival:
     name = file_stem(record.sample_id)
     questions = [text for text in record.questions if text.strip()]
-    task = Task(
+    task = AnnotationTask(
         name, f"{name}.{suffix_of(record)}", record.height, record.width, split, record.ground_resolution,
         record.category, record.source, questions, record.answers, record.reasoning_type,
     )  # fmt: skip
     return task, record.image, mask_of(record.mask, Path(name))
 
 
-def read_masks(path: Path, tasks: Mapping[str, Task], options: ReadOptions = AS_STATED) -> list[Drawing]:
+def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions = AS_STATED) -> list[Drawing]:
     """The drawings in COCO, labelme, CVAT, Label Studio or vector files, or in a folder of PNG masks or such files.
 
     Raises:
@@ -295,7 +295,7 @@ def read_masks(path: Path, tasks: Mapping[str, Task], options: ReadOptions = AS_
     raise DataFormatError(f"{path}: neither COCO, labelme, Label Studio nor GeoJSON, by its keys")
 
 
-def _of_vectors(path: Path, tasks: Mapping[str, Task], options: ReadOptions) -> list[Drawing]:
+def _of_vectors(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions) -> list[Drawing]:
     placed = [task for task in tasks.values() if task.transform is not None]
     if not placed:
         raise EarthReasonError(

@@ -16,8 +16,8 @@ from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
 
 if TYPE_CHECKING:
-    from annotation_tools.labelstudio.client import Client
-    from annotation_tools.review.verdicts import Settled
+    from annotation_tools.labelstudio.client import LabelStudioClient
+    from annotation_tools.review.verdicts import ReviewOutcome
 
 app = typer.Typer(help="Draw masks with Label Studio, or bring them.", no_args_is_help=True, rich_markup_mode=None)
 WorkArgument = Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")]
@@ -206,16 +206,16 @@ def _until_interrupted() -> None:
 @contextmanager
 def _server(
     workspace: Workspace, url: str | None, token: str | None, host: str, port: int
-) -> Iterator[tuple[Client, str | None]]:
+) -> Iterator[tuple[LabelStudioClient, str | None]]:
     """A client of the team's server, or of one that runs as long as the block."""
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
     from annotation_tools.labelstudio.environment import ensure_program, installed_program
     from annotation_tools.labelstudio.server import local_server
 
     if url is not None:
         if token is None:
             raise EarthReasonError(f"--url {url} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
-        with Client(url, token) as client:
+        with LabelStudioClient(url, token) as client:
             yield client, None
         return
     if installed_program() is None:
@@ -223,7 +223,7 @@ def _server(
     program = ensure_program()
     stderr().print("starting Label Studio; the first time it makes its database")
     folder = workspace.root.resolve() / "label-studio"
-    with local_server(program, folder, host, port) as running, Client(running.url, running.login.token) as client:
+    with local_server(program, folder, host, port) as running, LabelStudioClient(running.url, running.login.token) as client:
         yield client, f"{running.login.email}, password {running.login.password}"
 
 
@@ -233,7 +233,7 @@ def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None
 
     Example: python -m annotation_tools masks collect work
     """
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
     from annotation_tools.labelstudio.project import LOCAL, known_server
     from annotation_tools.labelstudio.server import login_of
 
@@ -243,14 +243,14 @@ def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None
     if not local and token is None:
         raise EarthReasonError(f"{known.name} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
     secret = login_of(work / "label-studio").token if local else token
-    with Client(known.url, secret or "") as client:
+    with LabelStudioClient(known.url, secret or "") as client:
         _collect(client, workspace, known.name, repair)
     for other in workspace.servers():
         if other != known.name:
             stdout().print(f"not asked: {other}, which has a project, too (--url {other})", soft_wrap=True)
 
 
-def _collect(client: Client, workspace: Workspace, server: str, repair: bool = False) -> None:
+def _collect(client: LabelStudioClient, workspace: Workspace, server: str, repair: bool = False) -> None:
     from annotation_tools.formats.base import ReadOptions
     from annotation_tools.labelstudio.project import collect_drawings
 
@@ -282,7 +282,7 @@ def export(
     from annotation_tools.exports import export_workspace
     from annotation_tools.review.verdicts import settled_reviews
 
-    settled: Settled | None = None if reviews is None else settled_reviews(reviews)
+    settled: ReviewOutcome | None = None if reviews is None else settled_reviews(reviews)
     written = export_workspace(Workspace.open(work), form, out, annotator, settled)
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())

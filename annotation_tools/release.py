@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.review.verdicts import Judged, Settled, mask_hash
-from annotation_tools.workspace import Consensus, Task, Workspace
+from annotation_tools.review.verdicts import JudgedSample, ReviewOutcome, mask_hash
+from annotation_tools.workspace import AnnotationTask, Consensus, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record, encode_mask_png
 from earthreason.data.sources import Source
@@ -103,7 +103,7 @@ def provenance(drawing: Drawing) -> dict[str, Any]:
     return {name: getattr(drawing, name) for name in ("annotator", "created", "seconds", "tool", "version")}
 
 
-def _record(task: Task, entry: Consensus, picture: Path) -> Record:
+def _record(task: AnnotationTask, entry: Consensus, picture: Path) -> Record:
     content, (height, width) = rgb_content(picture.read_bytes(), picture)
     drawing = entry.drawing
     annotation: dict[str, Any] = {"method": entry.method, "iou": entry.iou, "drawings": entry.behind}
@@ -122,7 +122,7 @@ def _record(task: Task, entry: Consensus, picture: Path) -> Record:
     )  # fmt: skip
 
 
-def _changed(record: Record, judged: Judged | None) -> str:
+def _changed(record: Record, judged: JudgedSample | None) -> str:
     """What of a sample is not as it was judged; empty where it is, or where nothing was judged."""
     if judged is None:
         return ""
@@ -132,7 +132,7 @@ def _changed(record: Record, judged: Judged | None) -> str:
     return "" if mask == judged.mask else f"{record.sample_id!r} has another mask"
 
 
-class Reviewed:
+class ReviewedSamples:
     """The samples of a source with reviewed questions: rejected ones dropped, edited ones replaced.
 
     A sample whose questions were all rejected is left out; `rejected` names it.
@@ -140,7 +140,7 @@ class Reviewed:
 
     name = "reviewed"
 
-    def __init__(self, source: Source, settled: Settled) -> None:
+    def __init__(self, source: Source, settled: ReviewOutcome) -> None:
         """Apply verdicts.
 
         Raises:

@@ -56,14 +56,14 @@ def review(images: int) -> None:
 
 def fill(store: object, upto: int) -> None:
     """Let one reviewer judge until so many questions are judged, without the page."""
-    from annotation_tools.review.model import Judgement
+    from annotation_tools.review.model import ReviewJudgement
     from annotation_tools.review.store import ReviewStore
 
     assert isinstance(store, ReviewStore)
     for place in range(store.progress("filler")["mine"], upto):
         item = store.item("filler", place)
         assert item is not None
-        store.judge(Judgement(review=store.review, reviewer="filler", item=item.item, place=place, verdict="accept",
+        store.judge(ReviewJudgement(review=store.review, reviewer="filler", item=item.item, place=place, verdict="accept",
                               revision=0, key=str(uuid.uuid4())))  # fmt: skip
 
 

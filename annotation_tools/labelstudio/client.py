@@ -26,7 +26,7 @@ class GoneError(LabelStudioError):
     """What was asked for is not on the server."""
 
 
-class Client:
+class LabelStudioClient:
     """A signed-in connection."""
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:

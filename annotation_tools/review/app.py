@@ -14,8 +14,8 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
-from annotation_tools.review.database import Conflict, OtherReview
-from annotation_tools.review.model import LONGEST_TEXT, REASONS, Item, Judgement
+from annotation_tools.review.database import ConflictError, OtherReviewError
+from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
 from annotation_tools.review.pictures import PREVIEW, Box, overlay_png, picture_bytes
 from annotation_tools.review.store import ReviewStore
 from earthreason.errors import EarthReasonError
@@ -80,8 +80,8 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
 
     @app.exception_handler(EarthReasonError)
     async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
-        told = {"error": str(error), "other_review": isinstance(error, OtherReview)}
-        return JSONResponse(told, 409 if isinstance(error, Conflict) else 404)
+        told = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
+        return JSONResponse(told, 409 if isinstance(error, ConflictError) else 404)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -121,7 +121,7 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         return {"answers": store.answers(clean_name(reviewer), place)}
 
     @app.post("/api/verdict")
-    def verdict(judgement: Judgement) -> dict[str, Any]:
+    def verdict(judgement: ReviewJudgement) -> dict[str, Any]:
         item = store.judge(judgement)
         return {"item": payload(item), "progress": store.progress(judgement.reviewer)}
 
@@ -179,7 +179,7 @@ def clean_name(text: str) -> str:
     return name
 
 
-def payload(item: Item) -> dict[str, Any]:
+def payload(item: ReviewItem) -> dict[str, Any]:
     """An item for the page.
 
     What gives the target away (category, file name, answers) is told when all questions about the image are judged.

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from annotation_tools.review.database import Conflict, ReviewDatabase
-from annotation_tools.review.model import Item, Judgement
+from annotation_tools.review.database import ConflictError, ReviewDatabase
+from annotation_tools.review.model import ReviewItem, ReviewJudgement
 from annotation_tools.review.schema import share
 from earthreason.errors import DataNotFoundError, EarthReasonError
 
@@ -28,7 +28,7 @@ class ReviewStore(ReviewDatabase):
 
     # What to judge.
 
-    def item(self, reviewer: str, place: int | None = None) -> Item | None:
+    def item(self, reviewer: str, place: int | None = None) -> ReviewItem | None:
         """The question at a place of a reviewer's queue; without a place the first that is not judged.
 
         The queue grows by an image when its end is reached. None where nothing is left to judge.
@@ -40,7 +40,7 @@ class ReviewStore(ReviewDatabase):
                     return None
             return self._load(reviewer, wanted, claim)
 
-    def _load(self, reviewer: str, place: int, claim: tuple[int, int, int]) -> Item:
+    def _load(self, reviewer: str, place: int, claim: tuple[int, int, int]) -> ReviewItem:
         first, sample, round_ = claim
         item, number, question = self._one(
             "SELECT item, number, question FROM items WHERE sample = ? ORDER BY number LIMIT 1 OFFSET ?",
@@ -55,7 +55,7 @@ class ReviewStore(ReviewDatabase):
             sample, reviewer, round_,
         )[0]  # fmt: skip
         verdict, text = self._verdict(reviewer, item, round_), draft[0] if draft else ""
-        return Item(place, sample, item, round_, number, question, self.facts(sample), verdict, rest, text)
+        return ReviewItem(place, sample, item, round_, number, question, self.facts(sample), verdict, rest, text)
 
     def queued(self, reviewer: str) -> int:
         """How many places a reviewer's queue has so far."""
@@ -183,13 +183,13 @@ class ReviewStore(ReviewDatabase):
         )  # fmt: skip
         return None if row is None else {"revision": row[0], "saved": row[1], **json.loads(row[2])}
 
-    def judge(self, judgement: Judgement) -> Item:
+    def judge(self, judgement: ReviewJudgement) -> ReviewItem:
         """Keep a verdict; it is on disk when this returns. The same key again changes nothing.
 
         Raises:
-            OtherReview: the page shows another review.
+            OtherReviewError: the page shows another review.
             EarthReasonError: the reviewer's queue has no such place.
-            Conflict: another question is at that place, or it has a newer verdict than the page showed; it stays.
+            ConflictError: another question is at that place, or it has a newer verdict than the page showed; it stays.
         """
         self.require(judgement.review)
         reviewer = judgement.reviewer
@@ -199,7 +199,7 @@ class ReviewStore(ReviewDatabase):
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
                 return found
             if found.item != judgement.item:
-                raise Conflict("another question is at this place now; this verdict was not saved. Look at it again")
+                raise ConflictError("another question is at this place now; this verdict was not saved. Look at it again")
             current = found.verdict["revision"] if found.verdict else 0
             if current != judgement.revision:
                 said = (
@@ -207,7 +207,7 @@ class ReviewStore(ReviewDatabase):
                     if found.verdict
                     else "nothing: it was undone"
                 )
-                raise Conflict(
+                raise ConflictError(
                     f"you judged this question in another window meanwhile ({said}); that stands, and this verdict was "
                     "not saved. Look at it again"
                 )
@@ -238,14 +238,14 @@ class ReviewStore(ReviewDatabase):
             self._tell_answers(found, reviewer)
         return list(found.facts["answers"])
 
-    def _tell_answers(self, told: Item, reviewer: str) -> None:
+    def _tell_answers(self, told: ReviewItem, reviewer: str) -> None:
         if not self._saw_answers(told, reviewer):
             self._db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
                 "VALUES (?, ?, ?, ?, ?, 'answers', '{}')", (_now(), reviewer, told.place, told.item, told.round),
             )  # fmt: skip
 
-    def _saw_answers(self, item: Item, reviewer: str) -> bool:
+    def _saw_answers(self, item: ReviewItem, reviewer: str) -> bool:
         """Whether a reviewer was told the answers about an image, at any of its questions in this look."""
         row = self._one(
             "SELECT 1 FROM events INDEXED BY events_of_item WHERE reviewer = ? AND round = ? AND kind = 'answers' "
@@ -261,12 +261,12 @@ class ReviewStore(ReviewDatabase):
             event: that the page takes for the last verdict.
 
         Raises:
-            Conflict: it is not the last one; nothing is taken back.
+            ConflictError: it is not the last one; nothing is taken back.
         """
         with self._transaction() as db:
             row = self._last(reviewer)
             if row is None or row[0] != event:
-                raise Conflict(
+                raise ConflictError(
                     "your last verdict is another one by now (given or taken back in another window), so nothing was "
                     "taken back. Look again"
                 )

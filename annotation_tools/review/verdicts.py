@@ -47,7 +47,7 @@ def settle_reviews(store: ReviewStore) -> dict[tuple[str, int], tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedSample:
     """What was shown of a sample: its questions in their order, and a hash of its mask's pixels."""
 
     questions: list[str]
@@ -55,7 +55,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Settled:
+class ReviewOutcome:
     """What a review comes to.
 
     Attributes:
@@ -65,7 +65,7 @@ class Settled:
     """
 
     verdicts: dict[tuple[str, int], tuple[str, str]]
-    judged: dict[str, Judged]
+    judged: dict[str, JudgedSample]
     samples: frozenset[str]
 
 
@@ -78,7 +78,7 @@ def mask_hash(content: bytes, path: Path) -> str:
     return hashlib.sha256(repr(encode_mask(mask_of(content, path))).encode()).hexdigest()[:16]
 
 
-def settled_reviews(folder: Path) -> Settled:
+def settled_reviews(folder: Path) -> ReviewOutcome:
     """What the review in a folder comes to.
 
     Raises:
@@ -91,11 +91,11 @@ def settled_reviews(folder: Path) -> Settled:
         samples = store.rows("SELECT sample_id, sample, mask FROM samples")
         ids = {sample_id for sample_id, _ in verdicts}
         judged = {name: _judged(store, number, folder / mask) for name, number, mask in samples if name in ids}
-        return Settled(verdicts, judged, frozenset(name for name, _, _ in samples))
+        return ReviewOutcome(verdicts, judged, frozenset(name for name, _, _ in samples))
     finally:
         store.close()
 
 
-def _judged(store: ReviewStore, sample: int, mask: Path) -> Judged:
+def _judged(store: ReviewStore, sample: int, mask: Path) -> JudgedSample:
     questions = store.rows("SELECT question FROM items WHERE sample = ? ORDER BY number", sample)
-    return Judged([question for (question,) in questions], mask_hash(mask.read_bytes(), mask))
+    return JudgedSample([question for (question,) in questions], mask_hash(mask.read_bytes(), mask))

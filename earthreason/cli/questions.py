@@ -47,7 +47,7 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those samples.")] = 0,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most.")] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", min=0, help="Stop before more would be spent.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and money; ask nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="CostEstimate tokens and money; ask nothing.")] = False,
     batch: Annotated[bool, typer.Option("--batch", help="Batch API: collect what is there, submit the rest.")] = False,
     prompt_dir: Annotated[Path | None, typer.Option("--prompt-dir", help="Folder of prompts of your own.")] = None,
     prices: Annotated[Path | None, typer.Option("--prices", help="Price table of your own (JSON).")] = None,
@@ -77,7 +77,7 @@ def generate(
     if dry_run:
         _print_estimate(opened, config, table, json_out)
         return
-    from earthreason.questions.client import Client, ClientConfig
+    from earthreason.questions.client import ClientConfig, ModelClient
 
     ledger = Ledger(out / "ledger.sqlite")
     ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
@@ -87,7 +87,7 @@ def generate(
         from earthreason.questions.batch import advance
 
         async def go() -> None:
-            async with Client(settings, table) as client:
+            async with ModelClient(settings, table) as client:
                 progress = await advance(opened, config, ledger, client)
             states = "; ".join(f"{name} {state}" for name, state in progress.running.items()) or "none running"
             stdout().print(f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
@@ -107,21 +107,21 @@ def _generate(
 ) -> None:
     from tqdm import tqdm
 
-    from earthreason.questions.client import Client
-    from earthreason.questions.pipeline import Outcome, Run
+    from earthreason.questions.client import ModelClient
+    from earthreason.questions.pipeline import GenerationRun, RunOutcome
 
     with tqdm(total=total, unit="image", desc="questions") as bar:
 
-        def show(outcome: Outcome) -> None:
+        def show(outcome: RunOutcome) -> None:
             finished = outcome.done + outcome.quarantined
             bar.update(finished - bar.n)
             spent = ledger.spent()
             whole = spent / finished * total if finished else 0
             bar.set_postfix_str(f"${spent:.2f} of about ${whole:.2f}, {outcome.quarantined} quarantined")
 
-        async def go() -> Outcome:
-            async with Client(settings, table) as client:
-                return await Run(config, ledger, client).generate(opened, show)
+        async def go() -> RunOutcome:
+            async with ModelClient(settings, table) as client:
+                return await GenerationRun(config, ledger, client).generate(opened, show)
 
         outcome = asyncio.run(go())
     if outcome.stopped:

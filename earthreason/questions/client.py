@@ -81,7 +81,7 @@ class Request:
         return {"model": self.model, "messages": messages, "response_format": form, **self.parameters}
 
 
-class Unusable(Exception):
+class UnusableAnswerError(Exception):
     """The model refused, or answered something else twice; `usage` was spent all the same."""
 
     def __init__(self, reason: str, usage: Usage) -> None:
@@ -120,7 +120,7 @@ def parse(reply: type[BaseModel], choice: Any) -> tuple[BaseModel | None, str]:
         return None, f"not what was asked for: {where + ': ' if where else ''}{fault['msg']}"
 
 
-class Client:
+class ModelClient:
     """Asks, waits where the server says so, and counts what it costs."""
 
     def __init__(self, config: ClientConfig, prices: Prices) -> None:
@@ -144,7 +144,7 @@ class Client:
                 "no key for the model server: set OPENAI_API_KEY, or name a server of your own with --base-url"
             ) from None
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> ModelClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -159,7 +159,7 @@ class Client:
             key: sent as Idempotency-Key, so that a server that honours it does not charge a repeated request.
 
         Raises:
-            Unusable: no usable answer after the second try.
+            UnusableAnswerError: no usable answer after the second try.
             EarthReasonError: the server refuses us (key, model, address), or stays unreachable.
         """
         first, spent, reason = request.body(urls), Usage(), ""
@@ -178,7 +178,7 @@ class Client:
             correction = {"role": "user", "content": f"That was no valid answer: {reason}. Answer again."}
             told = {"role": "assistant", "content": said[:4000]}
             body = {**first, "messages": [*first["messages"], told, correction]}
-        raise Unusable(reason, spent)
+        raise UnusableAnswerError(reason, spent)
 
     def _add(self, spent: Usage, model: str, usage: dict[str, Any]) -> Usage:
         tokens_in, tokens_out = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
@@ -234,3 +234,7 @@ def _refused(error: Any) -> str:
     }.get(error.status_code, "check the model's name and parameters")
     message = str(error.message).splitlines()[0][:200]
     return f"the model server refused (status {error.status_code}): {message}; {remedy}"
+
+
+Client, Unusable = ModelClient, UnusableAnswerError
+"""The former names; `baselines.vlm_sam` imports them."""

@@ -18,7 +18,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources import Source, read_all
 from earthreason.errors import EarthReasonError
 from earthreason.questions.checks import QuestionSet, passing
-from earthreason.questions.client import Client, Request, Unusable
+from earthreason.questions.client import ModelClient, Request, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.pricing import Prices, image_tokens, text_tokens
 from earthreason.questions.stages import (
@@ -36,7 +36,7 @@ from earthreason.questions.types import (
     Absence,
     Generated,
     Hints,
-    Judgement,
+    JudgeReply,
     Proposal,
     Rewriting,
 )
@@ -76,16 +76,16 @@ def hints_of(record: Record, config: RunConfig) -> Hints:
     return Hints(record.category, record.ground_resolution, place, absent=record.is_empty or bool(drawn))
 
 
-class OverBudget(Exception):
+class OverBudgetError(Exception):
     """The next request could exceed the budget."""
 
 
-class Pending(Exception):
+class PendingAnswerError(Exception):
     """In batch mode: a request has no answer yet and waits for the next batch."""
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What a run did.
 
     Attributes:
@@ -128,7 +128,7 @@ class Queued:
 
 
 @dataclass
-class Run:
+class GenerationRun:
     """Generates questions for the samples of a source.
 
     Attributes:
@@ -137,11 +137,11 @@ class Run:
 
     config: RunConfig
     ledger: Ledger
-    client: Client | None
+    client: ModelClient | None
     queued: dict[str, Queued] = field(default_factory=dict)
     _reserved: float = 0.0
 
-    async def generate(self, source: Source, progress: Callable[[Outcome], object] = lambda _: None) -> Outcome:
+    async def generate(self, source: Source, progress: Callable[[RunOutcome], object] = lambda _: None) -> RunOutcome:
         """Finish every sample, `concurrency` at a time; what the ledger knows is not asked again.
 
         Raises:
@@ -150,7 +150,7 @@ class Run:
         """
         if self.client is not None:
             check_priced(self.config, self.client.prices)
-        outcome = Outcome()
+        outcome = RunOutcome()
         samples = islice(read_all(source), self.config.limit)
         workers = self.client.config.concurrency if self.client else 1
         failure: list[EarthReasonError] = []
@@ -161,10 +161,10 @@ class Run:
                     return
                 try:
                     result, calls = await self._finish(split, record)
-                except OverBudget as error:
+                except OverBudgetError as error:
                     outcome.stopped = str(error)
                     return
-                except Pending:
+                except PendingAnswerError:
                     outcome.waiting += 1
                     continue
                 except EarthReasonError as error:
@@ -184,7 +184,7 @@ class Run:
         trail = Trail(record, hints_of(record, self.config))
         try:
             result = await self._generate(trail)
-        except Unusable as error:
+        except UnusableAnswerError as error:
             result = Generated(record.sample_id, "quarantined", reason=str(error))
         provenance = [
             {"stage": call.stage, "model": call.model, "prompt": call.prompt, "date": call.created, "key": call.key,
@@ -208,7 +208,7 @@ class Run:
         passed = passing(QuestionSet(record.sample_id, tuple(candidates), tuple(answers), forbidden, hints.absent))
         if config.judge is not None and passed:
             asked = judge_request(passed, hints, concept, config)
-            judged = cast("Judgement", await self._ask("judge", trail, asked))
+            judged = cast("JudgeReply", await self._ask("judge", trail, asked))
             good = {verdict.number for verdict in judged.verdicts if verdict.passed}
             passed = [question for number, question in enumerate(passed, start=1) if number in good]
         chosen = select_diverse(passed)
@@ -224,25 +224,25 @@ class Run:
         call = self.ledger.find(key)
         if call is None and self.client is None:
             self.queued[key] = Queued(trail.record, stage, prompt, request)
-            raise Pending
+            raise PendingAnswerError
         if call is None:
             call = await self._pay(key, stage, prompt, trail.record, request)
             trail.paid += 1
         trail.calls.append(call)
         if call.status != "ok":
-            raise Unusable(f"{stage}: {call.content}", call.usage)
+            raise UnusableAnswerError(f"{stage}: {call.content}", call.usage)
         return request.reply.model_validate(call.content)
 
     async def _pay(self, key: str, stage: str, prompt: str, record: Record, request: Request) -> Call:
         assert self.client is not None
         expected = dearest(request, record, self.client.prices)
         if self.config.max_usd is not None and self.ledger.spent() + self._reserved + expected > self.config.max_usd:
-            raise OverBudget(over_budget(self.config.max_usd))
+            raise OverBudgetError(over_budget(self.config.max_usd))
         self._reserved += expected
         try:
             answer, usage = await self.client.ask(request, picture_urls(record, request.pictures), key)
             status, content = "ok", cast("Any", answer.model_dump())
-        except Unusable as error:
+        except UnusableAnswerError as error:
             status, content, usage = "quarantined", str(error), error.usage
         finally:
             self._reserved -= expected

@@ -109,13 +109,13 @@ def join(running, email):
     """Make an account on a Label Studio by its invitation; returns a client of that person and the password."""
     import httpx
 
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
 
-    with Client(running.url, running.login.token) as owner:
+    with LabelStudioClient(running.url, running.login.token) as owner:
         invite = owner.invite_url()
     with httpx.Client(follow_redirects=True, timeout=60) as browser:
         form = re.search(r'csrfmiddlewaretoken" value="([^"]+)"', browser.get(invite).text)
         data = {"csrfmiddlewaretoken": form[1], "email": email, "password": "a-long-password-1"}
         browser.post(invite, data=data, headers={"Referer": invite}).raise_for_status()
         token = browser.get(f"{running.url}/api/current-user/token").json()["token"]
-    return Client(running.url, token)
+    return LabelStudioClient(running.url, token)

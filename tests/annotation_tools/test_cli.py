@@ -166,7 +166,7 @@ def test_start_runs_until_it_is_stopped_and_collects(label_studio, label_studio_
     import httpx
 
     from annotation_tools.drawing import draw
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
 
     write_picture(tmp_path / "in" / "a.png")
     work = tmp_path / "work"
@@ -184,7 +184,7 @@ def test_start_runs_until_it_is_stopped_and_collects(label_studio, label_studio_
         assert login["password"] in lines[2]
         second = run("masks", "start", work, "--port", str(free_port()))
         assert "is still running at" in second.stderr
-        with Client(f"http://127.0.0.1:{port}", login["token"]) as client:
+        with LabelStudioClient(f"http://127.0.0.1:{port}", login["token"]) as client:
             (task,) = client.tasks(number)
             annotate(client, task["id"], draw("a", box(SIZE, 1, 1, 9, 9), "pond"), 3.0)
         server.send_signal(signal.SIGTERM)

@@ -12,8 +12,8 @@ from annotation_tools.imports import ImportOptions, import_images, import_masks
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.release import AgreedSamples
 from annotation_tools.review.build import open_review
-from annotation_tools.review.model import Judgement, Plan
-from annotation_tools.review.verdicts import Judged, Settled, mask_hash, settled_reviews
+from annotation_tools.review.model import Plan, ReviewJudgement
+from annotation_tools.review.verdicts import JudgedSample, ReviewOutcome, mask_hash, settled_reviews
 from annotation_tools.workspace import Workspace
 from earthreason.data.pictures import mask_of
 from earthreason.data.sources import open_source, read_all
@@ -175,15 +175,15 @@ def test_what_was_drawn_and_not_adjudicated_is_told_apart_from_what_nobody_drew(
 def settled_as_they_are(workspace, verdicts):
     """Verdicts on the questions and masks that the samples have now."""
     records = [record for _, record in read_all(AgreedSamples(workspace))]
-    judged = {r.sample_id: Judged(r.questions, mask_hash(r.mask, Path(r.sample_id))) for r in records}
-    return Settled(verdicts, judged, frozenset(judged))
+    judged = {r.sample_id: JudgedSample(r.questions, mask_hash(r.mask, Path(r.sample_id))) for r in records}
+    return ReviewOutcome(verdicts, judged, frozenset(judged))
 
 
 def reviewed_once(workspace, folder):
     """A review in which the first question about the first image was rejected."""
     store = open_review(str(workspace.root), folder, Plan(overlap=0, second_pass=0))
     item = store.item("anna")
-    store.judge(Judgement(review=store.review, reviewer="anna", item=item.item, place=0, verdict="reject",
+    store.judge(ReviewJudgement(review=store.review, reviewer="anna", item=item.item, place=0, verdict="reject",
                           reasons=["leak"], revision=0, key="key-0001"))  # fmt: skip
     store.close()
     return settled_reviews(folder)
@@ -222,7 +222,7 @@ def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions,
 
 def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
     with pytest.raises(EarthReasonError, match="of other samples"):
-        export_workspace(with_questions, "release", tmp_path / "out", reviews=Settled({}, {}, frozenset("z")))
+        export_workspace(with_questions, "release", tmp_path / "out", reviews=ReviewOutcome({}, {}, frozenset("z")))
 
 
 def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):

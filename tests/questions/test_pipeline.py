@@ -23,10 +23,10 @@ from earthreason.data.sources import open_source
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.questions import batch as batch_module
 from earthreason.questions.batch import advance
-from earthreason.questions.client import Client, ClientConfig
+from earthreason.questions.client import ClientConfig, ModelClient
 from earthreason.questions.estimate import estimate
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.pipeline import Run, RunConfig
+from earthreason.questions.pipeline import GenerationRun, RunConfig
 from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
 from earthreason.questions.prompts import load_prompts
 from earthreason.questions.results import Regenerated, acceptance, read_review, write_review
@@ -60,13 +60,13 @@ def config_of(model="gpt-4o", **changes):
 
 def client_of(server, **changes):
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return Client(ClientConfig(base_url=url, api_key="x", longest_wait=0.1, **changes), load_prices())
+    return ModelClient(ClientConfig(base_url=url, api_key="x", longest_wait=0.1, **changes), load_prices())
 
 
 def generate(source, config, ledger, server, **changes):
     async def go():
         async with client_of(server, **changes) as client:
-            return await Run(config, ledger, client).generate(source)
+            return await GenerationRun(config, ledger, client).generate(source)
 
     return asyncio.run(go())
 
@@ -120,12 +120,12 @@ def test_a_server_that_refuses_us_stops_the_run_with_a_remedy(server, source, tm
 
 
 def test_a_server_that_stays_away_is_an_error_and_what_was_answered_is_kept(source, tmp_path):
-    client = Client(
+    client = ModelClient(
         ClientConfig(base_url="http://127.0.0.1:9/v1", api_key="x", attempts=2, longest_wait=0.01), load_prices()
     )
 
     async def go():
-        return await Run(config_of(limit=2), Ledger(tmp_path / "l.sqlite"), client).generate(source)
+        return await GenerationRun(config_of(limit=2), Ledger(tmp_path / "l.sqlite"), client).generate(source)
 
     with pytest.raises(EarthReasonError, match="failed 2 times.*run again"):
         asyncio.run(go())
@@ -218,8 +218,8 @@ def test_waiting_for_a_dead_server_is_told_once_with_its_address(source, tmp_pat
 
     async def go():
         settings = ClientConfig(base_url=address, attempts=3, longest_wait=0.01)
-        async with Client(settings, load_prices()) as client:
-            await Run(config_of(limit=1), Ledger(tmp_path / "l.sqlite"), client).generate(source)
+        async with ModelClient(settings, load_prices()) as client:
+            await GenerationRun(config_of(limit=1), Ledger(tmp_path / "l.sqlite"), client).generate(source)
 
     with pytest.raises(EarthReasonError, match=f"{address}.*failed 3 times"):
         asyncio.run(go())

@@ -8,7 +8,7 @@ from annotation_tools.cli import app
 from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.labelstudio import results_of_drawing
-from annotation_tools.labelstudio.client import Client, LabelStudioError
+from annotation_tools.labelstudio.client import LabelStudioClient, LabelStudioError
 from annotation_tools.labelstudio.config import check_config, label_config
 from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
 from earthreason.errors import DataFormatError, EarthReasonError
@@ -27,7 +27,7 @@ def server():
 
 @pytest.fixture
 def client(server):
-    with Client("http://ls.example", "secret", server.transport) as connected:
+    with LabelStudioClient("http://ls.example", "secret", server.transport) as connected:
         yield connected
 
 
@@ -93,7 +93,7 @@ def test_skipped_tasks_are_counted_and_not_taken_as_empty(client, server, pushed
 def test_a_server_that_is_down_is_said_to_be_down(server):
     server.down = True
     with pytest.raises(LabelStudioError, match=r"no Label Studio answers at http://ls\.example .*masks start"):
-        Client("http://ls.example", "secret", server.transport)
+        LabelStudioClient("http://ls.example", "secret", server.transport)
 
 
 def test_a_server_that_goes_down_loses_nothing(client, server, pushed):
@@ -108,13 +108,13 @@ def test_a_server_that_goes_down_loses_nothing(client, server, pushed):
 @pytest.mark.parametrize("token", ["wrong", "schlüssel", "line\nbreak"])
 def test_a_wrong_token_is_said_to_be_wrong(server, token):
     with pytest.raises(LabelStudioError, match="token"):
-        Client("http://ls.example", token, server.transport)
+        LabelStudioClient("http://ls.example", token, server.transport)
 
 
 @pytest.mark.parametrize("url", ["not a url", "ftp://x", "http://"])
 def test_a_url_that_is_none_is_named(url):
     with pytest.raises(LabelStudioError, match="url|Label Studio"):
-        Client(url, "secret")
+        LabelStudioClient(url, "secret")
 
 
 def test_something_else_at_the_url_is_no_label_studio():
@@ -123,11 +123,11 @@ def test_something_else_at_the_url_is_no_label_studio():
     page = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>"))
     for token in ("secret", "a.b.c"):
         with pytest.raises(LabelStudioError, match="is it Label Studio"):
-            Client("http://x.example", token, page)
+            LabelStudioClient("http://x.example", token, page)
     other = httpx.MockTransport(lambda request: httpx.Response(200, json=[]))
     for token in ("secret", "a.b.c"):
         with pytest.raises(LabelStudioError, match="is no Label Studio"):
-            Client("http://x.example", token, other)
+            LabelStudioClient("http://x.example", token, other)
 
 
 @pytest.mark.parametrize(("old", "new", "lacks"), [
@@ -260,7 +260,7 @@ def test_the_workspace_knows_which_server_it_is_on(client, pushed):
 def test_what_was_drawn_on_one_server_is_collected_after_work_went_on_on_another(client, server, pushed):
     team = FakeLabelStudio()
     server.annotate("a", result())
-    with Client("http://team.example", "secret", team.transport) as other:
+    with LabelStudioClient("http://team.example", "secret", team.transport) as other:
         push_project(other, pushed, "http://team.example", ["pond"])
         team.annotate("a", result(box(SIZE, 1, 1, 9, 9)), updated_at="2026-01-02T10:00:00Z")
         assert collect_drawings(client, pushed, LOCAL).counts == {"new": 1}
@@ -275,12 +275,12 @@ def test_what_was_drawn_on_one_server_is_collected_after_work_went_on_on_another
 
 def test_collect_asks_the_server_that_is_named_and_tells_of_the_others(client, server, pushed, monkeypatch):
     team = FakeLabelStudio()
-    with Client("http://team.example", "secret", team.transport) as other:
+    with LabelStudioClient("http://team.example", "secret", team.transport) as other:
         push_project(other, pushed, "http://team.example", ["pond"])
         team.annotate("a", result())
         push_project(client, pushed, LOCAL, ["pond"])
-    module = "annotation_tools.labelstudio.client.Client"
-    monkeypatch.setattr(module, lambda url, token: Client(url, token, team.transport))
+    module = "annotation_tools.labelstudio.client.LabelStudioClient"
+    monkeypatch.setattr(module, lambda url, token: LabelStudioClient(url, token, team.transport))
     words = ["masks", "collect", str(pushed.root), "--url", "http://team.example/", "--token", "secret"]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert "drawings 1 new" in done.output

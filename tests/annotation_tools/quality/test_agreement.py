@@ -105,9 +105,9 @@ def test_quality_counts_what_was_put_in(workspace):
 
 
 def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
-    from annotation_tools.workspace import Task
+    from annotation_tools.workspace import AnnotationTask
 
-    workspace.add_tasks(Task(f"t{n}", "a.png", 20, 30) for n in range(10))
+    workspace.add_tasks(AnnotationTask(f"t{n}", "a.png", 20, 30) for n in range(10))
     for n in range(10):
         when = f"2026-01-01T10:{n:02}:00Z"
         wrong = box(SIZE, 2, 2, 12, 12 + n)

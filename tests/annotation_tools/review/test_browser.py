@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annotation_tools.review.model import Judgement
+from annotation_tools.review.model import ReviewJudgement
 from annotation_tools.review.store import ReviewStore
 
 from ..conftest import free_port
@@ -152,7 +152,7 @@ def test_the_next_image_is_fetched_and_left_to_others_and_the_end_says_who_has_t
         start(page)
     assert store.rows("SELECT reviewer, sample FROM claims") == [("anna", 1)]
     while (item := store.item("ben")) is not None:
-        store.judge(Judgement(review=store.review, reviewer="ben", item=item.item, place=item.place, revision=0,
+        store.judge(ReviewJudgement(review=store.review, reviewer="ben", item=item.item, place=item.place, revision=0,
                               verdict="accept", key=f"ben-{item.place:05d}"))  # fmt: skip
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=cleo")
     page.get_by_text("others hold the remaining 2 questions. What they leave for a day").wait_for()

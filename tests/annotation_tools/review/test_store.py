@@ -16,8 +16,8 @@ pytest.importorskip("fastapi", reason="the annotation extra is not installed")
 
 from annotation_tools.review import store as store_module
 from annotation_tools.review.build import open_review
-from annotation_tools.review.database import Conflict
-from annotation_tools.review.model import Judgement, Plan, ReviewSample
+from annotation_tools.review.database import ConflictError
+from annotation_tools.review.model import Plan, ReviewJudgement, ReviewSample
 from annotation_tools.review.schema import build_store
 from annotation_tools.review.store import GAP, ReviewStore
 from annotation_tools.review.verdicts import settle_reviews
@@ -51,7 +51,7 @@ def verdict(store, reviewer, place, kind="accept", revision=0, **more):
         more.setdefault("reasons", ["leak"])
     found = store.item(reviewer, place)
     more = {"item": found.item if found else 1, "key": str(uuid.uuid4()), "review": store.review} | more
-    return Judgement(reviewer=reviewer, place=place, verdict=kind, revision=revision, **more)
+    return ReviewJudgement(reviewer=reviewer, place=place, verdict=kind, revision=revision, **more)
 
 
 def judge_all(store, reviewer, kind="accept"):
@@ -144,10 +144,10 @@ def test_only_the_verdict_that_is_meant_is_taken_back(tmp_path):
     other = store.judge(verdict(store, "ben", 0)).verdict["revision"]
     last = store.judge(verdict(store, "anna", 1)).verdict["revision"]
     for event in (first, other, 99):
-        with pytest.raises(Conflict, match="your last verdict is another one by now"):
+        with pytest.raises(ConflictError, match="your last verdict is another one by now"):
             store.undo("anna", event)
     assert store.undo("anna", last) == 1
-    with pytest.raises(Conflict, match="nothing was taken back"):
+    with pytest.raises(ConflictError, match="nothing was taken back"):
         store.undo("anna", last)
     assert [v["reviewer"] for v in store.verdicts()] == ["anna", "ben"]
 
@@ -156,7 +156,7 @@ def test_the_same_person_in_two_windows_overwrites_nothing(tmp_path):
     store = make(tmp_path)
     store.item("anna")
     store.judge(verdict(store, "anna", 0, "reject"))
-    with pytest.raises(Conflict, match=r"another window meanwhile \(reject at .*was not saved"):
+    with pytest.raises(ConflictError, match=r"another window meanwhile \(reject at .*was not saved"):
         store.judge(verdict(store, "anna", 0, "accept", revision=0))
     assert store.item("anna", 0).verdict["verdict"] == "reject"
 
@@ -194,7 +194,7 @@ def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
 )  # fmt: skip
 def test_half_verdicts_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        Judgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
+        ReviewJudgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
 
 
 def test_a_sample_that_stands_twice_is_an_error(tmp_path):
