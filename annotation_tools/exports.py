@@ -67,9 +67,12 @@ def _write_geojson(workspace: Workspace, drawings: dict[str, Drawing], folder: P
 
 
 TOOLS: dict[str, Write] = {
-    "cvat": _write_cvat, "labelme": _write_labelme, "labelstudio": _write_labelstudio, "png": _write_png,
+    "cvat": _write_cvat,
+    "labelme": _write_labelme,
+    "labelstudio": _write_labelstudio,
+    "png": _write_png,
     "geojson": _write_geojson,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

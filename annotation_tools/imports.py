@@ -137,7 +137,11 @@ def import_all(
 
 
 def _receive(
-    arrivals: Iterable[Arrival], scratch: Path, old: Mapping[str, AnnotationTask], options: ImportOptions, progress: Progress
+    arrivals: Iterable[Arrival],
+    scratch: Path,
+    old: Mapping[str, AnnotationTask],
+    options: ImportOptions,
+    progress: Progress,
 ) -> tuple[dict[str, AnnotationTask], list[list[Drawing]]]:
     """The tasks that come, their pictures in `scratch`; and their masks, as one batch if any picture came."""
     tasks: dict[str, AnnotationTask] = {}
@@ -150,8 +154,17 @@ def _receive(
         (scratch / task.picture).write_bytes(content)
         tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
         if mask is not None:
-            drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", created=_now(),
-                                 tool="import", key="import"))  # fmt: skip
+            drawings.append(
+                draw(
+                    task.task,
+                    mask,
+                    task.category,
+                    annotator=options.annotator or "",
+                    created=_now(),
+                    tool="import",
+                    key="import",
+                )
+            )
         progress(1)
     _refuse_faults(drawings, tasks, "the source")
     return tasks, [drawings] if tasks else []
@@ -162,8 +175,11 @@ def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch:
         return
     images = workspace.root / "images"
     images.mkdir(exist_ok=True)
-    before = {name: workspace.tasks[name].picture for name in tasks if is_workspace(workspace.root)
-              and name in workspace.tasks}  # fmt: skip
+    before = {
+        name: workspace.tasks[name].picture
+        for name in tasks
+        if is_workspace(workspace.root) and name in workspace.tasks
+    }
     for task in tasks.values():
         (scratch / task.picture).replace(images / task.picture)
     workspace.add_tasks(tasks.values())
@@ -174,10 +190,15 @@ def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch:
 
 def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOptions) -> list[Drawing]:
     drawings = [
-        replace(drawing, annotator=options.annotator or drawing.annotator, created=drawing.created or _now(),
-                tool=drawing.tool or path.name, key=drawing.key or path.name)
+        replace(
+            drawing,
+            annotator=options.annotator or drawing.annotator,
+            created=drawing.created or _now(),
+            tool=drawing.tool or path.name,
+            key=drawing.key or path.name,
+        )
         for drawing in read_masks(path, tasks, options.read)
-    ]  # fmt: skip
+    ]
     if not drawings:
         raise DataNotFoundError(
             f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts "
@@ -240,9 +261,15 @@ def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, Annotati
     name = file_stem(path.stem)
     split = options.split or (there[name].split if name in there else "test")
     task = AnnotationTask(
-        name, name + picture.suffix, picture.height, picture.width, split,
-        picture.ground_resolution or options.ground_resolution, transform=picture.transform, crs=picture.crs,
-    )  # fmt: skip
+        name,
+        name + picture.suffix,
+        picture.height,
+        picture.width,
+        split,
+        picture.ground_resolution or options.ground_resolution,
+        transform=picture.transform,
+        crs=picture.crs,
+    )
     return task, picture.content, None
 
 
@@ -250,9 +277,18 @@ def _of_record(split: str, record: Record) -> Arrival:
     name = file_stem(record.sample_id)
     questions = [text for text in record.questions if text.strip()]
     task = AnnotationTask(
-        name, f"{name}.{suffix_of(record)}", record.height, record.width, split, record.ground_resolution,
-        record.category, record.source, questions, record.answers, record.reasoning_type,
-    )  # fmt: skip
+        name,
+        f"{name}.{suffix_of(record)}",
+        record.height,
+        record.width,
+        split,
+        record.ground_resolution,
+        record.category,
+        record.source,
+        questions,
+        record.answers,
+        record.reasoning_type,
+    )
     return task, record.image, mask_of(record.mask, Path(name))
 
 
@@ -280,8 +316,10 @@ def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOpt
     if suffix in VECTORS:
         return _of_vectors(path, tasks, options)
     if suffix != ".json":
-        raise DataFormatError(f"{path}: known masks are .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
-                              f".png and {', '.join(VECTORS)}")  # fmt: skip
+        raise DataFormatError(
+            f"{path}: known masks are .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
+            f".png and {', '.join(VECTORS)}"
+        )
     with named(path, "JSON"):
         document: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     if isinstance(document, list):

@@ -223,7 +223,10 @@ def _server(
     program = ensure_program()
     stderr().print("starting Label Studio; the first time it makes its database")
     folder = workspace.root.resolve() / "label-studio"
-    with local_server(program, folder, host, port) as running, LabelStudioClient(running.url, running.login.token) as client:
+    with (
+        local_server(program, folder, host, port) as running,
+        LabelStudioClient(running.url, running.login.token) as client,
+    ):
         yield client, f"{running.login.email}, password {running.login.password}"
 
 
@@ -256,8 +259,9 @@ def _collect(client: LabelStudioClient, workspace: Workspace, server: str, repai
 
     found = collect_drawings(client, workspace, server, ReadOptions(repair=repair))
     told = ", ".join(f"{found.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
-    stdout().print(f"{workspace.root}: drawings {told}; {found.skipped} skipped, {found.undrawn} tasks not drawn",
-                   soft_wrap=True)  # fmt: skip
+    stdout().print(
+        f"{workspace.root}: drawings {told}; {found.skipped} skipped, {found.undrawn} tasks not drawn", soft_wrap=True
+    )
 
 
 @app.command()
@@ -287,12 +291,17 @@ def export(
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
     console.print(f"{out}: {counts}", soft_wrap=True)
-    for names, why in ((written.unsettled, "wait for a third person"),
-                       (written.unadjudicated, "drawn after the last `adjudicate`"),
-                       (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
-                       (written.rejected, "had all questions rejected")):  # fmt: skip
+    for names, why in (
+        (written.unsettled, "wait for a third person"),
+        (written.unadjudicated, "drawn after the last `adjudicate`"),
+        (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
+        (written.rejected, "had all questions rejected"),
+    ):
         if names:
-            console.print(f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",
-                          soft_wrap=True, markup=False)  # fmt: skip
+            console.print(
+                f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",
+                soft_wrap=True,
+                markup=False,
+            )
     if form == "release":
         console.print(f"next: earthreason verify {out}", soft_wrap=True)

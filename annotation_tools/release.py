@@ -114,12 +114,20 @@ def _record(task: AnnotationTask, entry: Consensus, picture: Path) -> Record:
     if task.transform is not None:
         extra["georeference"] = {"transform": task.transform, "crs": task.crs}
     return Record(
-        sample_id=task.task, image=content, mask=encode_mask_png(drawing.mask), height=height, width=width,
-        is_empty=drawing.is_empty, questions=task.questions or [""], answers=answers,
+        sample_id=task.task,
+        image=content,
+        mask=encode_mask_png(drawing.mask),
+        height=height,
+        width=width,
+        is_empty=drawing.is_empty,
+        questions=task.questions or [""],
+        answers=answers,
         category=None if drawing.is_empty else drawing.category or task.category,
-        ground_resolution=task.ground_resolution, source=task.source, reasoning_type=task.reasoning_type,
+        ground_resolution=task.ground_resolution,
+        source=task.source,
+        reasoning_type=task.reasoning_type,
         extra=json.dumps(extra, ensure_ascii=False, sort_keys=True),
-    )  # fmt: skip
+    )
 
 
 def _changed(record: Record, judged: JudgedSample | None) -> str:

@@ -39,8 +39,10 @@ def review(images: int) -> None:
         path = Path(folder) / STORE
         began = time.perf_counter()
         count = build_store(path, samples(images), Plan(), {"source": "benchmark", "run": False})
-        print(f"store of {count:,} questions made in {time.perf_counter() - began:.1f} s, "
-              f"{path.stat().st_size / 2**20:.0f} MiB")  # fmt: skip
+        print(
+            f"store of {count:,} questions made in {time.perf_counter() - began:.1f} s, "
+            f"{path.stat().st_size / 2**20:.0f} MiB"
+        )
         store = ReviewStore(path)
         client = TestClient(create_app(store))
         for judged in (0, count // 2, count - 200):
@@ -63,8 +65,17 @@ def fill(store: object, upto: int) -> None:
     for place in range(store.progress("filler")["mine"], upto):
         item = store.item("filler", place)
         assert item is not None
-        store.judge(ReviewJudgement(review=store.review, reviewer="filler", item=item.item, place=place, verdict="accept",
-                              revision=0, key=str(uuid.uuid4())))  # fmt: skip
+        store.judge(
+            ReviewJudgement(
+                review=store.review,
+                reviewer="filler",
+                item=item.item,
+                place=place,
+                verdict="accept",
+                revision=0,
+                key=str(uuid.uuid4()),
+            )
+        )
 
 
 def one_round(client: object, review: str) -> tuple[float, float]:
@@ -75,8 +86,14 @@ def one_round(client: object, review: str) -> tuple[float, float]:
     who = {"review": review, "reviewer": "filler"}
     item = client.get("/api/place", params=who).json()["item"]
     shown = time.perf_counter()
-    body = {**who, "item": item["item"], "place": item["place"], "verdict": "accept", "revision": 0,
-            "key": str(uuid.uuid4())}  # fmt: skip
+    body = {
+        **who,
+        "item": item["item"],
+        "place": item["place"],
+        "verdict": "accept",
+        "revision": 0,
+        "key": str(uuid.uuid4()),
+    }
     assert client.post("/api/verdict", json=body).status_code == 200
     return shown - began, time.perf_counter() - shown
 
@@ -93,9 +110,11 @@ def codecs() -> None:
     for name, mask in (("a disk", smooth), ("noise", noisy)):
         stream, rle = encode_brush(mask), encode_mask(mask)
         runs = {
-            "brush encode": partial(encode_brush, mask), "decode": partial(decode_brush, stream, 1024, 1024),
-            "COCO RLE encode": partial(encode_mask, mask), "RLE decode": partial(decode_rle, rle),
-        }  # fmt: skip
+            "brush encode": partial(encode_brush, mask),
+            "decode": partial(decode_brush, stream, 1024, 1024),
+            "COCO RLE encode": partial(encode_mask, mask),
+            "RLE decode": partial(decode_rle, rle),
+        }
         print(f"1024 x 1024, {name}: " + ", ".join(f"{what} {clock(run):.1f} ms" for what, run in runs.items()))
 
 

@@ -46,8 +46,9 @@ def print_cost(images: int = 5434, side: int = 1024) -> None:
 
         def read(self, split: str) -> Iterator[Record]:
             for number in range(images):
-                yield Record(f"s{number}", b"", b"", side, side, False, ["?"], category="storage tank",
-                             ground_resolution=2.5)  # fmt: skip
+                yield Record(
+                    f"s{number}", b"", b"", side, side, False, ["?"], category="storage tank", ground_resolution=2.5
+                )
 
     for propose, others in (("gpt-4o", "gpt-4o"), ("gpt-4o", "gpt-4o-mini")):
         stages = StageConfig(propose, others, others, load_prompts())

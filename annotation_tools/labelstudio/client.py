@@ -128,9 +128,14 @@ class LabelStudioClient:
     def create_project(self, title: str, config: str, overlap: int) -> int:
         """Make a project; returns its id."""
         body = {
-            "title": title, "label_config": config, "maximum_annotations": overlap, "show_collab_predictions": True,
-            "sampling": "Sequential sampling", "show_skip_button": True, "enable_empty_annotation": False,
-        }  # fmt: skip
+            "title": title,
+            "label_config": config,
+            "maximum_annotations": overlap,
+            "show_collab_predictions": True,
+            "sampling": "Sequential sampling",
+            "show_skip_button": True,
+            "enable_empty_annotation": False,
+        }
         return int(self.call("POST", "/api/projects/", json=body)["id"])
 
     def project(self, project: int) -> dict[str, Any]:

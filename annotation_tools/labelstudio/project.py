@@ -109,12 +109,20 @@ def _settings(client: LabelStudioClient, project: int) -> dict[str, Any] | None:
         return None
 
 
-def _task(client: LabelStudioClient, project: int, workspace: Workspace, task: AnnotationTask, prelabel: Drawing | None) -> dict[str, Any]:
+def _task(
+    client: LabelStudioClient, project: int, workspace: Workspace, task: AnnotationTask, prelabel: Drawing | None
+) -> dict[str, Any]:
     address = client.upload_picture(project, workspace.picture(task.task))
     entry: dict[str, Any] = {
-        "data": {IMAGE: address, "task": task.task, "height": task.height, "width": task.width,
-                 "facts": describe(task), "asked": " / ".join(task.questions[:2]) or "Mark the target."}
-    }  # fmt: skip
+        "data": {
+            IMAGE: address,
+            "task": task.task,
+            "height": task.height,
+            "width": task.width,
+            "facts": describe(task),
+            "asked": " / ".join(task.questions[:2]) or "Mark the target.",
+        }
+    }
     if prelabel is not None and not prelabel.is_empty:
         shapes = [result for result in results_of_drawing(prelabel) if result["from_name"] == BRUSH]
         entry["predictions"] = [{"model_version": prelabel.tool or "import", "result": shapes}]
@@ -143,7 +151,9 @@ def known_server(workspace: Workspace, name: str | None = None) -> Server:
     return known[name]
 
 
-def collect_drawings(client: LabelStudioClient, workspace: Workspace, server: str, options: ReadOptions = AS_STATED) -> Collected:
+def collect_drawings(
+    client: LabelStudioClient, workspace: Workspace, server: str, options: ReadOptions = AS_STATED
+) -> Collected:
     """Fetch every annotation and keep it. What can be read is kept even if other annotations have faults.
 
     Raises:

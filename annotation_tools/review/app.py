@@ -26,12 +26,21 @@ _POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 SHORTCUTS = (
-    ("1 or a", "accept"), ("2 or e", "edit the question"), ("3 or r", "reject, with reasons"),
-    ("4 or u", "unsure, with reasons"), ("j, k", "next, previous"), ("g", "first question not judged"),
-    ("s", "show the answers"), ("z", "undo the last verdict"), ("m", "mask on and off"),
+    ("1 or a", "accept"),
+    ("2 or e", "edit the question"),
+    ("3 or r", "reject, with reasons"),
+    ("4 or u", "unsure, with reasons"),
+    ("j, k", "next, previous"),
+    ("g", "first question not judged"),
+    ("s", "show the answers"),
+    ("z", "undo the last verdict"),
+    ("m", "mask on and off"),
     ("[ and ]", "mask fainter, stronger"),
-    ("+ - 0", "zoom in, out, whole image"), ("arrows", "move the image"), ("n", "note"), ("?", "this list"),
-)  # fmt: skip
+    ("+ - 0", "zoom in, out, whole image"),
+    ("arrows", "move the image"),
+    ("n", "note"),
+    ("?", "this list"),
+)
 
 
 class Who(BaseModel):
@@ -91,9 +100,13 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
     @app.get("/", response_class=HTMLResponse)
     def start() -> str:
         return pages.get_template("start.html").render(
-            progress=store.progress(), images=store.images, reviewers=store.reviewers(), plan=store.plan,
-            source=store.setting("source"), shortcuts=SHORTCUTS,
-        )  # fmt: skip
+            progress=store.progress(),
+            images=store.images,
+            reviewers=store.reviewers(),
+            plan=store.plan,
+            source=store.setting("source"),
+            shortcuts=SHORTCUTS,
+        )
 
     @app.get("/review", response_class=HTMLResponse)
     def review(reviewer: str) -> str:
@@ -186,13 +199,23 @@ def payload(item: ReviewItem) -> dict[str, Any]:
     """
     facts = item.facts
     told = {
-        "item": item.item, "place": item.place, "sample": item.sample, "number": item.number,
-        "questions": facts["questions"], "question": item.question, "answers": len(facts["answers"]),
-        "height": facts["height"], "width": facts["width"], "is_empty": facts["is_empty"],
-        "ground_resolution": facts["ground_resolution"], "draft": item.draft,
-        "preview": max(facts["height"], facts["width"]) > PREVIEW, "verdict": item.verdict, "rest": item.rest,
+        "item": item.item,
+        "place": item.place,
+        "sample": item.sample,
+        "number": item.number,
+        "questions": facts["questions"],
+        "question": item.question,
+        "answers": len(facts["answers"]),
+        "height": facts["height"],
+        "width": facts["width"],
+        "is_empty": facts["is_empty"],
+        "ground_resolution": facts["ground_resolution"],
+        "draft": item.draft,
+        "preview": max(facts["height"], facts["width"]) > PREVIEW,
+        "verdict": item.verdict,
+        "rest": item.rest,
         "after": None,
-    }  # fmt: skip
+    }
     if item.rest == 0:
         told["after"] = {name: facts[name] for name in ("category", "sample_id", "split", "answers")}
     return told

@@ -44,16 +44,19 @@ class ReviewStore(ReviewDatabase):
         first, sample, round_ = claim
         item, number, question = self._one(
             "SELECT item, number, question FROM items WHERE sample = ? ORDER BY number LIMIT 1 OFFSET ?",
-            sample, place - first,
-        )  # fmt: skip
+            sample,
+            place - first,
+        )
         draft = self._one(
             "SELECT text FROM drafts WHERE reviewer = ? AND item = ? AND round = ?", reviewer, item, round_
         )
         rest = self._one(
             "SELECT COUNT(*) FROM items WHERE sample = ? AND item NOT IN "
             "(SELECT item FROM verdicts WHERE reviewer = ? AND round = ? AND verdicts.item = items.item)",
-            sample, reviewer, round_,
-        )[0]  # fmt: skip
+            sample,
+            reviewer,
+            round_,
+        )[0]
         verdict, text = self._verdict(reviewer, item, round_), draft[0] if draft else ""
         return ReviewItem(place, sample, item, round_, number, question, self.facts(sample), verdict, rest, text)
 
@@ -61,15 +64,18 @@ class ReviewStore(ReviewDatabase):
         """How many places a reviewer's queue has so far."""
         row = self._one(
             "SELECT first_place + questions FROM claims JOIN samples USING (sample) WHERE reviewer = ? "
-            "ORDER BY first_place DESC LIMIT 1", reviewer,
-        )  # fmt: skip
+            "ORDER BY first_place DESC LIMIT 1",
+            reviewer,
+        )
         return int(row[0]) if row else 0
 
     def _claim_at(self, reviewer: str, place: int) -> tuple[int, int, int] | None:
         row = self._one(
             "SELECT first_place, sample, round, questions FROM claims JOIN samples USING (sample) "
-            "WHERE reviewer = ? AND first_place <= ? ORDER BY first_place DESC LIMIT 1", reviewer, place,
-        )  # fmt: skip
+            "WHERE reviewer = ? AND first_place <= ? ORDER BY first_place DESC LIMIT 1",
+            reviewer,
+            place,
+        )
         return (row[0], row[1], row[2]) if row and place < row[0] + row[3] else None
 
     def _asked_at(self, reviewer: str, place: int) -> tuple[int, int, int]:
@@ -100,8 +106,10 @@ class ReviewStore(ReviewDatabase):
             sample, round_ = chosen
             if round_ == 1:
                 db.execute("UPDATE samples SET open = open - 1 WHERE sample = ?", (sample,))
-            db.execute("INSERT INTO claims (reviewer, first_place, sample, round, claimed) VALUES (?, ?, ?, ?, ?)",
-                       (reviewer, place, sample, round_, time.time()))  # fmt: skip
+            db.execute(
+                "INSERT INTO claims (reviewer, first_place, sample, round, claimed) VALUES (?, ?, ?, ?, ?)",
+                (reviewer, place, sample, round_, time.time()),
+            )
         return True
 
     def _next_image(self, reviewer: str) -> tuple[int, int] | None:
@@ -110,8 +118,9 @@ class ReviewStore(ReviewDatabase):
             return due
         row = self._one(
             "SELECT sample FROM samples WHERE open > 0 AND NOT EXISTS (SELECT 1 FROM claims WHERE reviewer = ? "
-            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1", reviewer,
-        )  # fmt: skip
+            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1",
+            reviewer,
+        )
         return (int(row[0]), 1) if row else None
 
     def ahead(self, reviewer: str, place: int) -> dict[str, Any] | None:
@@ -132,8 +141,9 @@ class ReviewStore(ReviewDatabase):
             "ON verdicts.reviewer = claims.reviewer AND verdicts.item = items.item AND verdicts.round = 1 "
             "WHERE claims.round = 1 AND released = 0 AND claimed < ? AND claims.reviewer != ? "
             "AND verdicts.item IS NULL",
-            time.time() - LEASE, reviewer,
-        )  # fmt: skip
+            time.time() - LEASE,
+            reviewer,
+        )
         for other, sample in stale:
             self._db.execute(
                 "UPDATE claims SET released = 1 WHERE reviewer = ? AND sample = ? AND round = 1", (other, sample)
@@ -154,8 +164,9 @@ class ReviewStore(ReviewDatabase):
         places = self.rows(
             "SELECT sample, sample_id FROM claims JOIN samples USING (sample) WHERE reviewer = ? AND round = 1 "
             "AND sample NOT IN (SELECT sample FROM claims WHERE reviewer = ? AND round = 2) ORDER BY first_place",
-            reviewer, reviewer,
-        )  # fmt: skip
+            reviewer,
+            reviewer,
+        )
         candidates = places if at_end else places[: -GAP or None]
         drawn = min(candidates, key=lambda row: share(self.plan.seed, "second pass", row[1]), default=None)
         return None if drawn is None else (int(drawn[0]), 2)
@@ -169,8 +180,21 @@ class ReviewStore(ReviewDatabase):
         row = self._one("SELECT * FROM samples WHERE sample = ?", sample)
         if row is None:
             raise DataNotFoundError(f"the review has no image {sample}")
-        names = ("sample", "sample_id", "split", "picture", "mask", "height", "width", "is_empty", "answers",
-                 "category", "ground_resolution", "questions", "open")  # fmt: skip
+        names = (
+            "sample",
+            "sample_id",
+            "split",
+            "picture",
+            "mask",
+            "height",
+            "width",
+            "is_empty",
+            "answers",
+            "category",
+            "ground_resolution",
+            "questions",
+            "open",
+        )
         found = dict(zip(names, row, strict=True))
         return found | {"answers": json.loads(found["answers"]), "is_empty": bool(found["is_empty"])}
 
@@ -179,8 +203,11 @@ class ReviewStore(ReviewDatabase):
     def _verdict(self, reviewer: str, item: int, round_: int) -> dict[str, Any] | None:
         row = self._one(
             "SELECT event, at, content FROM verdicts JOIN events USING (event) WHERE verdicts.reviewer = ? "
-            "AND verdicts.item = ? AND verdicts.round = ?", reviewer, item, round_,
-        )  # fmt: skip
+            "AND verdicts.item = ? AND verdicts.round = ?",
+            reviewer,
+            item,
+            round_,
+        )
         return None if row is None else {"revision": row[0], "saved": row[1], **json.loads(row[2])}
 
     def judge(self, judgement: ReviewJudgement) -> ReviewItem:
@@ -199,7 +226,9 @@ class ReviewStore(ReviewDatabase):
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
                 return found
             if found.item != judgement.item:
-                raise ConflictError("another question is at this place now; this verdict was not saved. Look at it again")
+                raise ConflictError(
+                    "another question is at this place now; this verdict was not saved. Look at it again"
+                )
             current = found.verdict["revision"] if found.verdict else 0
             if current != judgement.revision:
                 said = (
@@ -218,10 +247,13 @@ class ReviewStore(ReviewDatabase):
                 "VALUES (?, ?, ?, ?, ?, 'verdict', ?, ?)",
                 (_now(), reviewer, found.place, found.item, found.round, json.dumps(content), judgement.key),
             ).lastrowid
-            db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
-                       (reviewer, found.item, found.round, event, judgement.verdict))  # fmt: skip
-            db.execute("DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?",
-                       (reviewer, found.item, found.round))  # fmt: skip
+            db.execute(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
+                (reviewer, found.item, found.round, event, judgement.verdict),
+            )
+            db.execute(
+                "DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?", (reviewer, found.item, found.round)
+            )
             after = self._load(reviewer, judgement.place, claim)
             if after.rest == 0:
                 self._tell_answers(after, reviewer)
@@ -242,15 +274,19 @@ class ReviewStore(ReviewDatabase):
         if not self._saw_answers(told, reviewer):
             self._db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
-                "VALUES (?, ?, ?, ?, ?, 'answers', '{}')", (_now(), reviewer, told.place, told.item, told.round),
-            )  # fmt: skip
+                "VALUES (?, ?, ?, ?, ?, 'answers', '{}')",
+                (_now(), reviewer, told.place, told.item, told.round),
+            )
 
     def _saw_answers(self, item: ReviewItem, reviewer: str) -> bool:
         """Whether a reviewer was told the answers about an image, at any of its questions in this look."""
         row = self._one(
             "SELECT 1 FROM events INDEXED BY events_of_item WHERE reviewer = ? AND round = ? AND kind = 'answers' "
-            "AND item IN (SELECT item FROM items WHERE sample = ?) LIMIT 1", reviewer, item.round, item.sample,
-        )  # fmt: skip
+            "AND item IN (SELECT item FROM items WHERE sample = ?) LIMIT 1",
+            reviewer,
+            item.round,
+            item.sample,
+        )
         return row is not None
 
     def undo(self, reviewer: str, event: int) -> int:
@@ -273,13 +309,16 @@ class ReviewStore(ReviewDatabase):
             _, place, item, round_ = row
             db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, target) "
-                "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)", (_now(), reviewer, place, item, round_, event),
-            )  # fmt: skip
+                "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)",
+                (_now(), reviewer, place, item, round_, event),
+            )
             before = self._one(
                 "SELECT event, content FROM events WHERE reviewer = ? AND item = ? AND round = ? AND kind = 'verdict' "
                 "AND event NOT IN (SELECT target FROM events WHERE target IS NOT NULL) ORDER BY event DESC LIMIT 1",
-                reviewer, item, round_,
-            )  # fmt: skip
+                reviewer,
+                item,
+                round_,
+            )
             db.execute("DELETE FROM verdicts WHERE reviewer = ? AND item = ? AND round = ?", (reviewer, item, round_))
             if before is not None:
                 verdict = json.loads(before[1])["verdict"]
@@ -290,8 +329,9 @@ class ReviewStore(ReviewDatabase):
         """Event, place, item and round of the last verdict that was not taken back; None if there is none."""
         return self._one(
             "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND NOT EXISTS "
-            "(SELECT 1 FROM events AS later WHERE later.target = events.event) ORDER BY event DESC LIMIT 1", reviewer,
-        )  # fmt: skip
+            "(SELECT 1 FROM events AS later WHERE later.target = events.event) ORDER BY event DESC LIMIT 1",
+            reviewer,
+        )
 
     def draft(self, reviewer: str, place: int, text: str) -> None:
         """Keep the text of an edit that is not finished.

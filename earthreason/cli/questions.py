@@ -90,8 +90,11 @@ def generate(
             async with ModelClient(settings, table) as client:
                 progress = await advance(opened, config, ledger, client)
             states = "; ".join(f"{name} {state}" for name, state in progress.running.items()) or "none running"
-            stdout().print(f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
-                           f"{states}; {progress.outcome.done} of {total} samples done", soft_wrap=True)  # fmt: skip
+            stdout().print(
+                f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
+                f"{states}; {progress.outcome.done} of {total} samples done",
+                soft_wrap=True,
+            )
             if progress.outcome.stopped:
                 stderr().print(progress.outcome.stopped, soft_wrap=True)
 

@@ -123,9 +123,14 @@ def _files(requests: Mapping[str, Queued]) -> Iterator[tuple[list[bytes], list[s
 
 def _told(queued: Queued, prices: Prices) -> dict[str, Any]:
     """What the ledger keeps of a request, to understand its answer and to count what it may still cost."""
-    return {"sample_id": queued.record.sample_id, "stage": queued.stage, "prompt": queued.prompt,
-            "model": queued.request.model, "reply": queued.request.reply.__name__,
-            "dearest": _dearest(queued, prices)}  # fmt: skip
+    return {
+        "sample_id": queued.record.sample_id,
+        "stage": queued.stage,
+        "prompt": queued.prompt,
+        "model": queued.request.model,
+        "reply": queued.request.reply.__name__,
+        "dearest": _dearest(queued, prices),
+    }
 
 
 async def _submit(client: ModelClient, content: bytes) -> Any:

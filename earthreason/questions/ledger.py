@@ -93,9 +93,20 @@ class Ledger:
         """Keep an answer; it is on disk when this returns."""
         added = self._write(
             "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (call.key, call.sample_id, call.stage, call.model, call.prompt, call.created, call.usage.input_tokens,
-             call.usage.output_tokens, call.usage.usd, call.status, json.dumps(call.content, ensure_ascii=False)),
-        )  # fmt: skip
+            (
+                call.key,
+                call.sample_id,
+                call.stage,
+                call.model,
+                call.prompt,
+                call.created,
+                call.usage.input_tokens,
+                call.usage.output_tokens,
+                call.usage.usd,
+                call.status,
+                json.dumps(call.content, ensure_ascii=False),
+            ),
+        )
         self._spent += call.usage.usd if added else 0.0
 
     def calls_of(self, sample_id: str) -> list[Call]:
@@ -106,8 +117,9 @@ class Ledger:
     def finish(self, split: str, result: Generated) -> None:
         """Keep the outcome for a sample; a newer one replaces it."""
         content = json.dumps(vars(result), ensure_ascii=False)
-        self._write("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)",
-                    (result.sample_id, split, result.status, content))  # fmt: skip
+        self._write(
+            "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", (result.sample_id, split, result.status, content)
+        )
 
     def results(self) -> Iterator[tuple[str, Generated]]:
         """Split and outcome of every finished sample."""
@@ -147,8 +159,9 @@ class Ledger:
 
     def record_batch(self, batch_id: str, status: str, requests: Mapping[str, Any]) -> None:
         """Keep a batch at the provider: its state and what each of its requests is."""
-        self._write("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)",
-                    (batch_id, now(), status, json.dumps(requests)))  # fmt: skip
+        self._write(
+            "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", (batch_id, now(), status, json.dumps(requests))
+        )
 
     def open_batches(self) -> dict[str, dict[str, Any]]:
         """Requests by batch id of the batches whose answers were not collected."""
@@ -157,8 +170,10 @@ class Ledger:
 
     def review(self, sample_id: str, number: int, verdict: str, text: str, reason: str, reviewer: str) -> None:
         """Keep a person's verdict on a question; a later one of the same person replaces it."""
-        self._write("INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
-                    (sample_id, number, verdict, text, reason, reviewer))  # fmt: skip
+        self._write(
+            "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
+            (sample_id, number, verdict, text, reason, reviewer),
+        )
 
     def reviews(self) -> list[tuple[str, int, str, str, str, str]]:
         """All verdicts: sample id, number of the question, verdict, text, reason, reviewer."""

@@ -187,10 +187,18 @@ class GenerationRun:
         except UnusableAnswerError as error:
             result = Generated(record.sample_id, "quarantined", reason=str(error))
         provenance = [
-            {"stage": call.stage, "model": call.model, "prompt": call.prompt, "date": call.created, "key": call.key,
-             "input_tokens": call.usage.input_tokens, "output_tokens": call.usage.output_tokens, "usd": call.usage.usd}
+            {
+                "stage": call.stage,
+                "model": call.model,
+                "prompt": call.prompt,
+                "date": call.created,
+                "key": call.key,
+                "input_tokens": call.usage.input_tokens,
+                "output_tokens": call.usage.output_tokens,
+                "usd": call.usage.usd,
+            }
             for call in trail.calls
-        ]  # fmt: skip
+        ]
         finished = replace(result, provenance=provenance)
         self.ledger.finish(split, finished)
         return finished, trail.paid

@@ -56,9 +56,14 @@ class Regenerated:
         extra["absent_concept"] = result.concept
         nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
         return replace(
-            record, questions=questions, answers=[], mask=nothing, is_empty=True, category=None,
+            record,
+            questions=questions,
+            answers=[],
+            mask=nothing,
+            is_empty=True,
+            category=None,
             extra=json.dumps(extra, sort_keys=True),
-        )  # fmt: skip
+        )
 
     def _reviewed(self, result: Generated) -> list[str]:
         kept = []
@@ -87,11 +92,24 @@ def write_review(ledger: Ledger, path: Path) -> int:
     lines = []
     for split, result in ledger.results():
         for number, question in enumerate(result.questions):
-            lines.append(json.dumps({
-                "sample_id": result.sample_id, "split": split, "number": number, "question": question,
-                "answers": result.answers, "concept": result.concept, "status": result.status,
-                "verdict": "", "text": "", "reason": "", "reviewer": "",
-            }, ensure_ascii=False))  # fmt: skip
+            lines.append(
+                json.dumps(
+                    {
+                        "sample_id": result.sample_id,
+                        "split": split,
+                        "number": number,
+                        "question": question,
+                        "answers": result.answers,
+                        "concept": result.concept,
+                        "status": result.status,
+                        "verdict": "",
+                        "text": "",
+                        "reason": "",
+                        "reviewer": "",
+                    },
+                    ensure_ascii=False,
+                )
+            )
     write_text(path, "".join(f"{line}\n" for line in lines))
     return len(lines)
 

@@ -22,8 +22,9 @@ def write_picture(path, height=20, width=30, seed=0):
     return path
 
 
-def write_geotiff(path, crs="EPSG:32632", dtype="uint16", size=(40, 60), bands=3, metres=0.5,
-                  origin=(500_000, 5_300_000)):  # fmt: skip
+def write_geotiff(
+    path, crs="EPSG:32632", dtype="uint16", size=(40, 60), bands=3, metres=0.5, origin=(500_000, 5_300_000)
+):
     import rasterio
     from rasterio.transform import from_origin
 
@@ -31,8 +32,9 @@ def write_geotiff(path, crs="EPSG:32632", dtype="uint16", size=(40, 60), bands=3
     degrees = crs is not None and crs == "EPSG:4326"
     transform = from_origin(9.0, 48.0, 1e-5, 1e-5) if degrees else from_origin(*origin, metres, metres)
     pixels = np.random.default_rng(1).integers(200, 3000, (bands, *size)).astype(dtype)
-    with rasterio.open(path, "w", driver="GTiff", height=size[0], width=size[1], count=bands, dtype=dtype, crs=crs,
-                       transform=transform) as target:  # fmt: skip
+    with rasterio.open(
+        path, "w", driver="GTiff", height=size[0], width=size[1], count=bands, dtype=dtype, crs=crs, transform=transform
+    ) as target:
         target.write(pixels)
     return path
 

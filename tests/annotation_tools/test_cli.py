@@ -23,8 +23,15 @@ SIZE = (20, 30)
 
 
 def run(*words, **more):
-    return subprocess.run([sys.executable, "-m", "annotation_tools", *map(str, words)], cwd=ROOT, capture_output=True,
-                          text=True, check=False, env={**os.environ, "NO_COLOR": "1"}, **more)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "annotation_tools", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1"},
+        **more,
+    )
 
 
 def test_help_lists_everything():
@@ -50,8 +57,14 @@ def test_import_agreement_adjudicate_export(tmp_path):
     assert run("masks", "import", work, tmp_path / "in").returncode == 0
     workspace = Workspace.open(work)
     mask = box(SIZE, 2, 2, 12, 12)
-    workspace.add_drawings([drawn("a", mask, "anna"), drawn("a", mask, "ben"), drawn("b", mask, "anna"),
-                            drawn("b", np.zeros(SIZE, bool), "ben")])  # fmt: skip
+    workspace.add_drawings(
+        [
+            drawn("a", mask, "anna"),
+            drawn("a", mask, "ben"),
+            drawn("b", mask, "anna"),
+            drawn("b", np.zeros(SIZE, bool), "ben"),
+        ]
+    )
     told = run("agreement", work, "--report", tmp_path / "page")
     assert "2 images drawn by several, 2 pairs: IoU 0.500" in told.stdout
     assert (tmp_path / "page" / "index.html").is_file()
@@ -134,10 +147,16 @@ def test_two_commands_do_not_change_a_workspace_at_once(tmp_path, monkeypatch):
     write_picture(tmp_path / "in" / "a.png")
     run("masks", "import", tmp_path / "work", tmp_path / "in")
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time; from filelock import FileLock\n"
-         "with FileLock(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)", tmp_path / "work" / ".lock"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from filelock import FileLock\n"
+            "with FileLock(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)",
+            tmp_path / "work" / ".lock",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     monkeypatch.setattr("annotation_tools.workspace._WAIT", 0.2)

@@ -183,8 +183,18 @@ def reviewed_once(workspace, folder):
     """A review in which the first question about the first image was rejected."""
     store = open_review(str(workspace.root), folder, Plan(overlap=0, second_pass=0))
     item = store.item("anna")
-    store.judge(ReviewJudgement(review=store.review, reviewer="anna", item=item.item, place=0, verdict="reject",
-                          reasons=["leak"], revision=0, key="key-0001"))  # fmt: skip
+    store.judge(
+        ReviewJudgement(
+            review=store.review,
+            reviewer="anna",
+            item=item.item,
+            place=0,
+            verdict="reject",
+            reasons=["leak"],
+            revision=0,
+            key="key-0001",
+        )
+    )
     store.close()
     return settled_reviews(folder)
 
@@ -209,8 +219,13 @@ def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_
 
 
 def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions, tmp_path):
-    verdicts = {("a", 0): ("reject", ""), ("a", 1): ("edit", "Where could one moor?"), ("b", 0): ("accept", ""),
-                ("c", 0): ("reject", ""), ("c", 1): ("reject", "")}  # fmt: skip
+    verdicts = {
+        ("a", 0): ("reject", ""),
+        ("a", 1): ("edit", "Where could one moor?"),
+        ("b", 0): ("accept", ""),
+        ("c", 0): ("reject", ""),
+        ("c", 1): ("reject", ""),
+    }
     settled = settled_as_they_are(with_questions, verdicts)
     written = export_workspace(with_questions, "release", tmp_path / "out", reviews=settled)
     records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
@@ -241,8 +256,11 @@ def test_unknown_formats_are_named(annotated, tmp_path):
 
 
 def test_drawings_of_another_size_are_all_named_and_none_is_kept(workspace):
-    wrong = [drawn("a", box(SIZE, 1, 1, 2, 2), "anna"), drawn("b", box((5, 5), 1, 1, 2, 2), "anna"),
-             drawn("z", box(SIZE, 1, 1, 2, 2), "anna")]  # fmt: skip
+    wrong = [
+        drawn("a", box(SIZE, 1, 1, 2, 2), "anna"),
+        drawn("b", box((5, 5), 1, 1, 2, 2), "anna"),
+        drawn("z", box(SIZE, 1, 1, 2, 2), "anna"),
+    ]
     with pytest.raises(DrawingError) as caught:
         workspace.add_drawings(wrong)
     assert len(caught.value.faults) == 2

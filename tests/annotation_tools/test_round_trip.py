@@ -76,9 +76,11 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
         assert found.counts == {"new": 40}
 
     assert all(
-        np.array_equal(by.mask, truth[name]) for name in truth for by in workspace.drawings()[name]
+        np.array_equal(by.mask, truth[name])
+        for name in truth
+        for by in workspace.drawings()[name]
         if by.annotator == label_studio.login.email
-    )  # fmt: skip
+    )
     run("agreement", work, "--report", tmp_path / "agreement", "--json", tmp_path / "agreement.json")
     quality = json.loads((tmp_path / "agreement.json").read_text())
     assert (quality["images"], len(quality["pairs"])) == (20, 20)
@@ -111,8 +113,17 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
             4: {"verdict": "edit", "text": "Where else, and why there?"},
         }
         verdict = {"verdict": "accept"} | (said.get(item.number, {}) if item.sample <= 5 else {})
-        store.judge(ReviewJudgement(review=store.review, reviewer="dora", item=item.item, place=item.place, revision=0,
-                              key=f"key-{item.place:05d}", **verdict))  # fmt: skip
+        store.judge(
+            ReviewJudgement(
+                review=store.review,
+                reviewer="dora",
+                item=item.item,
+                place=item.place,
+                revision=0,
+                key=f"key-{item.place:05d}",
+                **verdict,
+            )
+        )
         judged += 1
     store.close()
     assert judged == 120

@@ -203,8 +203,21 @@ def test_a_budget_is_refused_where_a_model_has_no_price(server, source, tmp_path
 
 
 def test_the_estimate_of_a_model_without_a_price_is_unknown_not_nothing(tmp_path):
-    result = CliRunner().invoke(app, ["questions", "generate", "sample", "--out", str(tmp_path / "run"), "--limit", "1",
-                                      "--model", "foo", "--dry-run"])  # fmt: skip
+    result = CliRunner().invoke(
+        app,
+        [
+            "questions",
+            "generate",
+            "sample",
+            "--out",
+            str(tmp_path / "run"),
+            "--limit",
+            "1",
+            "--model",
+            "foo",
+            "--dry-run",
+        ],
+    )
     assert "unknown, there is no price for foo" in result.output
     assert "$0.00" not in result.output
 
@@ -230,19 +243,38 @@ def test_waiting_for_a_dead_server_is_told_once_with_its_address(source, tmp_pat
 
 def shell(arguments, **extra):
     environment = {**os.environ, "OPENAI_API_KEY": "x", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "earthreason", *arguments], cwd=ROOT, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **extra)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "earthreason", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **extra,
+    )
 
 
 def test_a_run_killed_ten_times_pays_nothing_twice(tmp_path):
     load_dataset("earthreason", "sample")  # so that the killed processes do not all begin by making it
-    program = subprocess.Popen([sys.executable, str(ROOT / "tests/questions/fake_server.py"), "0.1", "0.02"],
-                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    program = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/questions/fake_server.py"), "0.1", "0.02"], stdout=subprocess.PIPE, text=True
+    )
     try:
         port = int(program.stdout.readline())
         run = tmp_path / "run"
-        arguments = ["questions", "generate", "sample", "--out", str(run), "--limit", "200", "--concurrency", "32",
-                     "--base-url", f"http://127.0.0.1:{port}/v1"]  # fmt: skip
+        arguments = [
+            "questions",
+            "generate",
+            "sample",
+            "--out",
+            str(run),
+            "--limit",
+            "200",
+            "--concurrency",
+            "32",
+            "--base-url",
+            f"http://127.0.0.1:{port}/v1",
+        ]
         chance = random.Random(5)
         snapshots = []
         for _ in range(10):
@@ -286,8 +318,22 @@ def test_a_finished_run_is_exported_and_loads(server, source, tmp_path, monkeypa
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     run, url = tmp_path / "run", f"http://127.0.0.1:{server.server_address[1]}/v1"
     invoke = CliRunner().invoke
-    result = invoke(app, ["questions", "generate", "sample", "--out", str(run), "--limit", "20", "--base-url", url,
-                          "--empty-share", "0.2"])  # fmt: skip
+    result = invoke(
+        app,
+        [
+            "questions",
+            "generate",
+            "sample",
+            "--out",
+            str(run),
+            "--limit",
+            "20",
+            "--base-url",
+            url,
+            "--empty-share",
+            "0.2",
+        ],
+    )
     assert result.exit_code == 0, result.output
     assert "done 20" in result.output
     for form in ("parquet", "release"):
@@ -337,9 +383,13 @@ def test_a_line_separator_inside_a_reviewed_text_is_no_end_of_the_line(tmp_path)
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"verdict": "maybe"}, "known: accept"), ({"verdict": "edit", "text": " "}, "needs the new text"),
-     ({"verdict": "accept", "number": 9}, "no question 9"), ({"verdict": "accept", "sample_id": "x"}, "'x'")],
-)  # fmt: skip
+    [
+        ({"verdict": "maybe"}, "known: accept"),
+        ({"verdict": "edit", "text": " "}, "needs the new text"),
+        ({"verdict": "accept", "number": 9}, "no question 9"),
+        ({"verdict": "accept", "sample_id": "x"}, "'x'"),
+    ],
+)
 def test_a_broken_review_line_is_named_and_nothing_is_taken_in(server, source, tmp_path, change, words):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     generate(source, config_of(limit=1, empty_share=0), ledger, server)

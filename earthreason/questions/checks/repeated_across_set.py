@@ -26,7 +26,9 @@ def _run(sets: Iterable[QuestionSet]) -> Iterator[CheckFinding]:
             for number in sorted(near):
                 sample_id, other = texts[number]
                 if sample_id != asked.sample_id and token_sort_ratio(question.lower(), other.lower()) >= ALIKE:
-                    yield CheckFinding(CHECK.name, asked.sample_id, question, f"asked about {sample_id!r} too: {other!r}")
+                    yield CheckFinding(
+                        CHECK.name, asked.sample_id, question, f"asked about {sample_id!r} too: {other!r}"
+                    )
                     break
             for shingle in shingles:
                 by_shingle[shingle].append(len(texts))

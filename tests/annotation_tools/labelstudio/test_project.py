@@ -69,8 +69,11 @@ def test_drawings_come_back_with_who_when_and_how_long(client, server, pushed):
     anna, ben = pushed.drawings()["a"]
     assert np.array_equal(anna.mask, MASK)
     assert (anna.annotator, anna.category, anna.seconds, anna.tool) == (
-        "anna@example.org", "pond", 7.0, "label-studio 1.23.2",
-    )  # fmt: skip
+        "anna@example.org",
+        "pond",
+        7.0,
+        "label-studio 1.23.2",
+    )
     assert ben.is_empty
 
 
@@ -130,13 +133,17 @@ def test_something_else_at_the_url_is_no_label_studio():
             LabelStudioClient("http://x.example", token, other)
 
 
-@pytest.mark.parametrize(("old", "new", "lacks"), [
-    ('name="brush"', 'name="pinsel"', "<BrushLabels name='brush'>"),
-    ('value="no target"', 'value="nothing"', "'no target'"),
-    ('name="category"', 'name="klass"', "<Choices name='category'>"),
-    ('value="polygon" back', 'value="road" back', "'polygon'"),
-    ("<View>", "<View", "cannot be read"), ("<View>", '<!DOCTYPE x [<!ENTITY a "b">]><View>', "cannot be read"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "lacks"),
+    [
+        ('name="brush"', 'name="pinsel"', "<BrushLabels name='brush'>"),
+        ('value="no target"', 'value="nothing"', "'no target'"),
+        ('name="category"', 'name="klass"', "<Choices name='category'>"),
+        ('value="polygon" back', 'value="road" back', "'polygon'"),
+        ("<View>", "<View", "cannot be read"),
+        ("<View>", '<!DOCTYPE x [<!ENTITY a "b">]><View>', "cannot be read"),
+    ],
+)
 def test_a_configuration_edited_by_hand_is_refused_and_can_be_put_back(client, server, pushed, old, new, lacks):
     server.annotate("a", result())
     (project,) = server.projects.values()
@@ -221,16 +228,25 @@ def polygon(*points):
     ]
 
 
-@pytest.mark.parametrize(("bad", "message"), [
-    (broken(original_width=60, original_height=40), "drawn on an image of 60 x 40 pixels, but the image is 30 x 20"),
-    (broken(value={"rle": [0, 0, 0, 8]}), "holds 2 pixels|cut off"),
-    (broken(value={"rle": "xyz"}), "not a list of bytes"), (broken(value={}), "not a brushlabels value"),
-    (broken(type="ellipselabels"), "was it edited by hand"), (broken(image_rotation=90), "rotated by 90"),
-    (polygon((2, 2), (12, 12), (12, 2), (2, 12)), "Self-intersection"),
-    (polygon((2, 2), (60, 2), (60, 12)), "outside the image of 30 x 20"),
-    (result()[:1] + result(np.zeros(SIZE, bool)), "one of them is wrong"),
-    (result()[1:], "says 'pond', but nothing is drawn"), ([], "neither a region nor a choice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (
+            broken(original_width=60, original_height=40),
+            "drawn on an image of 60 x 40 pixels, but the image is 30 x 20",
+        ),
+        (broken(value={"rle": [0, 0, 0, 8]}), "holds 2 pixels|cut off"),
+        (broken(value={"rle": "xyz"}), "not a list of bytes"),
+        (broken(value={}), "not a brushlabels value"),
+        (broken(type="ellipselabels"), "was it edited by hand"),
+        (broken(image_rotation=90), "rotated by 90"),
+        (polygon((2, 2), (12, 12), (12, 2), (2, 12)), "Self-intersection"),
+        (polygon((2, 2), (60, 2), (60, 12)), "outside the image of 30 x 20"),
+        (result()[:1] + result(np.zeros(SIZE, bool)), "one of them is wrong"),
+        (result()[1:], "says 'pond', but nothing is drawn"),
+        ([], "neither a region nor a choice"),
+    ],
+)
 def test_annotations_that_cannot_be_read_are_named_and_the_others_kept(client, server, pushed, bad, message):
     server.annotate("a", bad)
     server.annotate("b", result(), user=2)

@@ -42,10 +42,14 @@ def test_masks_that_agree_are_settled_by_what_both_mark():
     assert [who["annotator"] for who in entry.behind] == ["anna", "ben"]
 
 
-@pytest.mark.parametrize(("other", "category", "reason"), [
-    (FAR, "pond", "IoU 0.00 is below 0.7"), (NONE, "pond", "as many say there is none"),
-    (A, "mill", "categories differ: mill, pond"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("other", "category", "reason"),
+    [
+        (FAR, "pond", "IoU 0.00 is below 0.7"),
+        (NONE, "pond", "as many say there is none"),
+        (A, "mill", "categories differ: mill, pond"),
+    ],
+)
 def test_what_two_people_dispute_waits_for_a_third(other, category, reason):
     entry = settle(drawn("a", A, "anna"), drawn("a", other, "ben", category))
     assert not entry.settled
@@ -118,14 +122,27 @@ def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
 
 
 def verdict(number, reviewer, said, round_=1):
-    return {"sample_id": "a", "number": number, "reviewer": reviewer, "verdict": said, "round": round_,
-            "question": f"Where {number}?", "seconds": 2.0 + number,
-            "reasons": ["leak"] if said == "reject" else []}  # fmt: skip
+    return {
+        "sample_id": "a",
+        "number": number,
+        "reviewer": reviewer,
+        "verdict": said,
+        "round": round_,
+        "question": f"Where {number}?",
+        "seconds": 2.0 + number,
+        "reasons": ["leak"] if said == "reject" else [],
+    }
 
 
 def test_verdicts_and_second_looks(workspace):
-    given = [verdict(0, "anna", "accept"), verdict(0, "ben", "accept"), verdict(1, "anna", "accept"),
-             verdict(1, "ben", "reject"), verdict(0, "anna", "accept", 2), verdict(1, "anna", "reject", 2)]  # fmt: skip
+    given = [
+        verdict(0, "anna", "accept"),
+        verdict(0, "ben", "accept"),
+        verdict(1, "anna", "accept"),
+        verdict(1, "ben", "reject"),
+        verdict(0, "anna", "accept", 2),
+        verdict(1, "anna", "reject", 2),
+    ]
     found = measure_quality(workspace, given)
     assert (found.verdicts.things, found.verdicts.raw) == (2, 0.5)
     assert found.verdicts.disputed == ["a question 1"]

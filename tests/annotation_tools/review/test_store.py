@@ -188,10 +188,13 @@ def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"verdict": "maybe"}, "known: accept, edit"), ({"verdict": "reject"}, "needs a reason"),
-     ({"verdict": "edit", "text": " "}, "needs the new text"),
-     ({"verdict": "reject", "reasons": ["ugly"]}, "reason 'ugly'")],
-)  # fmt: skip
+    [
+        ({"verdict": "maybe"}, "known: accept, edit"),
+        ({"verdict": "reject"}, "needs a reason"),
+        ({"verdict": "edit", "text": " "}, "needs the new text"),
+        ({"verdict": "reject", "reasons": ["ugly"]}, "reason 'ugly'"),
+    ],
+)
 def test_half_verdicts_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         ReviewJudgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
@@ -236,8 +239,21 @@ def test_a_failed_write_is_no_verdict_and_the_next_one_works(tmp_path):
 
 def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
     port = free_port()
-    command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(tmp_path / "review"),
-               "--port", str(port), "--overlap", "1", "--per-image", "200"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "annotation_tools",
+        "review",
+        str(release),
+        "--out",
+        str(tmp_path / "review"),
+        "--port",
+        str(port),
+        "--overlap",
+        "1",
+        "--per-image",
+        "200",
+    ]
     saved = []
     for round_ in range(2):
         server = subprocess.Popen(
@@ -282,8 +298,15 @@ def post_until_it_dies(port, name, saved):
                     item = client.get("/api/place", params={"review": review, "reviewer": reviewer}).json()["item"]
                     if item is None:
                         break
-                    body = {"review": review, "reviewer": reviewer, "item": item["item"], "place": item["place"],
-                            "verdict": "accept", "revision": 0, "key": str(uuid.uuid4())}  # fmt: skip
+                    body = {
+                        "review": review,
+                        "reviewer": reviewer,
+                        "item": item["item"],
+                        "place": item["place"],
+                        "verdict": "accept",
+                        "revision": 0,
+                        "key": str(uuid.uuid4()),
+                    }
                     if client.post("/api/verdict", json=body).status_code == 200:
                         saved.append(body["key"])
             except httpx.TransportError:
