@@ -17,7 +17,6 @@ from earthreason.errors import EarthReasonError
 
 if TYPE_CHECKING:
     from annotation_tools.labelstudio.client import LabelStudioClient
-    from annotation_tools.review.verdicts import ReviewOutcome
 
 app = typer.Typer(help="Draw masks with Label Studio, or bring them.", no_args_is_help=True, rich_markup_mode=None)
 WorkArgument = Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")]
@@ -284,10 +283,11 @@ def export(
     Example: python -m annotation_tools masks export work --format release --out released --reviews review
     """
     from annotation_tools.exports import export_workspace
-    from annotation_tools.review.verdicts import settled_reviews
+    from annotation_tools.review.verdicts import review_outcome
+    from earthreason.cli.questions import print_left_out
 
-    settled: ReviewOutcome | None = None if reviews is None else settled_reviews(reviews)
-    written = export_workspace(Workspace.open(work), form, out, annotator, settled)
+    outcome = None if reviews is None else review_outcome(reviews)
+    written = export_workspace(Workspace.open(work), form, out, annotator, outcome)
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
     console.print(f"{out}: {counts}", soft_wrap=True)
@@ -295,7 +295,6 @@ def export(
         (written.unsettled, "wait for a third person"),
         (written.unadjudicated, "drawn after the last `adjudicate`"),
         (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
-        (written.rejected, "had all questions rejected"),
     ):
         if names:
             console.print(
@@ -303,5 +302,6 @@ def export(
                 soft_wrap=True,
                 markup=False,
             )
+    print_left_out(written.left_out, console)
     if form == "release":
         console.print(f"next: earthreason verify {out}", soft_wrap=True)

@@ -14,13 +14,17 @@ from earthreason.cli.options import JsonOption
 from earthreason.errors import DataNotFoundError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from earthreason.data.sources import Source
     from earthreason.questions.client import ClientConfig
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.pipeline import RunConfig
     from earthreason.questions.pricing import Prices
+    from earthreason.questions.settlement import LeftOut
 
 app = typer.Typer(help="Generate and validate implicit questions.", no_args_is_help=True, rich_markup_mode=None)
+_LISTED = 5
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of `questions generate`.")]
 
 
@@ -186,17 +190,33 @@ def export(
     from earthreason.data.exports import export as export_source
     from earthreason.data.sources import open_source
     from earthreason.files import write_text
-    from earthreason.questions.results import Regenerated
+    from earthreason.questions.results import Regenerated, settled_results
+    from earthreason.questions.settlement import left_out
 
     ledger = open_run(run)
     if form == "jsonl":
-        rows = [{"split": split, **vars(result)} for split, result in ledger.results() if result.status == "done"]
+        results, settled = settled_results(ledger)
+        rows = [{"split": split, **vars(result)} for split, result in results]
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         stdout().print(f"{out}: {len(rows)} samples", soft_wrap=True)
+        print_left_out(left_out(settled), stdout())
         return
     regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
     export_source(regenerated, form, out)
     stdout().print(f"{out}: {sum(regenerated.counts.values())} samples", soft_wrap=True)
+    print_left_out(regenerated.left_out, stdout())
+
+
+def print_left_out(found: LeftOut, console: Console) -> None:
+    """Name what reviewers left out of an export."""
+    for names, reason in (
+        (found.rejected, "samples left out, every question was rejected"),
+        (found.disputed, "samples left out, reviewers disagree about their last questions"),
+        (found.questions, "questions left out, reviewers disagree; a further verdict decides"),
+    ):
+        if names:
+            rest = ", ..." if len(names) > _LISTED else ""
+            console.print(f"{len(names)} {reason}: {', '.join(names[:_LISTED])}{rest}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -29,9 +29,7 @@ from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import GenerationRun, RunConfig
 from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
 from earthreason.questions.prompts import load_prompts
-from earthreason.questions.results import Regenerated, acceptance, read_review, write_review
 from earthreason.questions.stages import StageConfig, select_diverse
-from earthreason.questions.types import Generated
 from tests.questions.fake_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -352,55 +350,6 @@ def test_a_finished_run_is_exported_and_loads(server, source, tmp_path, monkeypa
         == 0
     )
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 20
-
-
-def test_people_review_questions(server, source, tmp_path):
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    generate(source, config_of(limit=2, empty_share=0), ledger, server)
-    path = tmp_path / "review.jsonl"
-    assert write_review(ledger, path) == 12
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for line, verdict in zip(lines, ["accept", "edit", "reject", "unsure"], strict=False):
-        line.update(verdict=verdict, reviewer="ann", text="Where else?" if verdict == "edit" else "")
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_review(ledger, path) == {"accept": 1, "edit": 1, "reject": 1, "unsure": 1}
-    rate = next(iter(acceptance(ledger).values()))
-    assert rate == {"reviewed": 4, "accepted": 0.25}
-    regenerated = Regenerated(source, ledger)
-    reviewed = next(r for r in regenerated.read(lines[0]["split"]) if r.sample_id == lines[0]["sample_id"])
-    assert len(reviewed.questions) == 5
-    assert reviewed.questions[1] == "Where else?"
-
-
-def test_a_line_separator_inside_a_reviewed_text_is_no_end_of_the_line(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.finish("test", Generated("a", "done", ["Where to rest?"], []))
-    line = {"sample_id": "a", "number": 0, "verdict": "edit", "text": "Where\u2028to\u0085rest?", "reviewer": "ann"}
-    (tmp_path / "review.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8")
-    assert read_review(ledger, tmp_path / "review.jsonl") == {"edit": 1}
-    assert ledger.reviews()[0][3] == line["text"]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"verdict": "maybe"}, "known: accept"),
-        ({"verdict": "edit", "text": " "}, "needs the new text"),
-        ({"verdict": "accept", "number": 9}, "no question 9"),
-        ({"verdict": "accept", "sample_id": "x"}, "'x'"),
-    ],
-)
-def test_a_broken_review_line_is_named_and_nothing_is_taken_in(server, source, tmp_path, change, words):
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    generate(source, config_of(limit=1, empty_share=0), ledger, server)
-    path = tmp_path / "review.jsonl"
-    write_review(ledger, path)
-    first, second, *_ = (json.loads(line) for line in path.read_text().splitlines())
-    first["verdict"] = "accept"
-    path.write_text(json.dumps(first) + "\n" + json.dumps({**second, **change}) + "\n")
-    with pytest.raises(DataFormatError, match=f"line 2.*{words}"):
-        read_review(ledger, path)
-    assert ledger.reviews() == []
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,19 @@ def test_quality_counts_what_was_put_in(workspace):
     assert json.dumps(found.to_dict())
 
 
+@pytest.mark.parametrize(
+    ("names", "pabak"),
+    # Of four tasks three are alike. Two categories: (2 * 3/4 - 1) / 1. Three: (3 * 3/4 - 1) / 2.
+    [(["pond", "pond", "mill"], 0.5), (["pond", "mill", "pier"], 0.625)],
+)
+def test_pabak_of_categories_counts_those_that_were_named(workspace, names, pabak):
+    for task, name in zip("abc", names, strict=True):
+        workspace.add_drawings([drawn(task, A, "anna", name), drawn(task, A, "ben", name)])
+    workspace.add_drawings([drawn("d", A, "anna", "pond"), drawn("d", A, "ben", "mill")])
+    assert measure_quality(workspace).categories.pabak == pytest.approx(pabak)
+    assert measure_quality(workspace).emptiness.pabak == pytest.approx(1)
+
+
 def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
     from annotation_tools.workspace import AnnotationTask
 
@@ -145,6 +158,7 @@ def test_verdicts_and_second_looks(workspace):
     ]
     found = measure_quality(workspace, given)
     assert (found.verdicts.things, found.verdicts.raw) == (2, 0.5)
+    assert found.verdicts.pabak == pytest.approx((4 * 0.5 - 1) / 3)  # accept, edit, reject, unsure
     assert found.verdicts.disputed == ["a question 1"]
     assert found.consistency == {"anna": (2, 0.5)}
     assert found.pace == {"anna": (4, 2.5), "ben": (2, 2.5)}

@@ -89,6 +89,38 @@ def test_overlap_images_go_to_as_many_people_as_planned(tmp_path):
     assert [len(judge_all(store, name)) for name in ("anna", "ben", "cleo")] == [15, 15, 0]
 
 
+def test_images_are_given_out_in_the_order_of_the_source(tmp_path):
+    store = make(tmp_path, count=4, questions=1)
+    given = [store.item(name).sample for name in ("anna", "ben", "cleo")]
+    assert given == [1, 2, 3]
+    store.judge(verdict(store, "anna", 0))
+    assert store.item("anna").sample == 4
+
+
+def test_an_image_left_unfinished_is_offered_again_when_its_lease_is_over(tmp_path, monkeypatch):
+    store = make(tmp_path, count=2, questions=2)
+    clock = [1000.0]
+    monkeypatch.setattr(store_module.time, "time", lambda: clock[0])
+    assert store.item("anna").sample == 1
+    store.judge(verdict(store, "anna", 0))
+    assert [store.item("ben").sample] == [2]
+    assert [store.judge(verdict(store, "ben", place)).place for place in (0, 1)] == [0, 1]
+    clock[0] += store_module.LEASE  # a lease that ends now still holds
+    assert store.item("ben") is None
+    clock[0] += 1
+    assert store.item("ben").sample == 1
+    assert store.item("cleo") is None, "it is offered once, not to everybody"
+    store.judge(verdict(store, "anna", 1))
+    assert store.progress("anna")["mine"] == 2
+
+
+def test_an_image_that_was_finished_is_not_offered_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "LEASE", -1.0)
+    store = make(tmp_path, count=1, questions=2)
+    judge_all(store, "anna")
+    assert store.item("ben") is None
+
+
 def test_what_is_looked_ahead_at_is_what_comes(tmp_path):
     store = make(tmp_path, count=GAP + 10, plan=Plan(overlap=0.5, second_pass=0.3), questions=2)
     guesses, taken = [], []
@@ -168,7 +200,24 @@ def test_two_reviewers_on_one_item_are_both_kept(tmp_path, monkeypatch):
     store.judge(verdict(store, "anna", 0, "accept"))
     store.judge(verdict(store, "ben", 0, "reject"))
     assert [(v["reviewer"], v["verdict"]) for v in store.verdicts()] == [("anna", "accept"), ("ben", "reject")]
-    assert settle_reviews(store) == {("s000", 0): ("reject", "")}
+    assert settle_reviews(store)["s000"].outcome == "disputed"
+
+
+def test_an_edit_that_another_person_accepts_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "LEASE", -1.0)
+    store = make(tmp_path, count=1, questions=2)
+    assert store.item("anna").item == store.item("ben").item
+    store.judge(verdict(store, "anna", 0, "edit", text="Where would one moor?"))
+    store.judge(verdict(store, "ben", 0, "accept"))
+    assert settle_reviews(store)["s000"].texts == ["Where would one moor?", "Where would one do thing 0-1?"]
+
+
+def test_samples_are_settled_by_first_looks_only(tmp_path):
+    store = make(tmp_path, count=1, plan=Plan(overlap=0, second_pass=1), questions=1)
+    store.judge(verdict(store, "anna", 0, "reject"))
+    assert store.item("anna", 1).round == 2
+    store.judge(verdict(store, "anna", 1, "accept"))
+    assert settle_reviews(store)["s000"].outcome == "rejected"
 
 
 def test_sending_the_same_verdict_again_counts_once(tmp_path):
