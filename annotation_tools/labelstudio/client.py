@@ -18,11 +18,11 @@ _TIMEOUT = 120.0
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
-class LabelStudioError(EarthReasonError):
-    """The server cannot be reached, refuses, or lacks what was there."""
+class LabelStudioError(EarthReasonError, ConnectionError):
+    """Label Studio cannot be reached, refuses a request, or no longer has what was asked for."""
 
 
-class GoneError(LabelStudioError):
+class GoneError(LabelStudioError, LookupError):
     """What was asked for is not on the server."""
 
 

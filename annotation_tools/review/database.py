@@ -15,12 +15,12 @@ from annotation_tools.review.model import Plan
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
 
-class ConflictError(EarthReasonError):
-    """The item was judged in another window meanwhile."""
+class ConflictError(EarthReasonError, RuntimeError):
+    """The store has changed since the page was loaded, so a request no longer fits it."""
 
 
 class OtherReviewError(ConflictError):
-    """A page of another review asks."""
+    """The page that sent the request shows another review."""
 
 
 class ReviewDatabase:

@@ -23,7 +23,7 @@ from earthreason.questions.pipeline import (
     RunConfig,
     RunOutcome,
     check_priced,
-    dearest,
+    max_cost,
     over_budget,
 )
 from earthreason.questions.pricing import Prices
@@ -71,7 +71,7 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Mod
         outcome = await run.generate(source)
         in_flight = {key: told for requests in ledger.open_batches().values() for key, told in requests.items()}
         waiting = {key: queued for key, queued in run.queued.items() if key not in in_flight}
-        reserved = sum(told.get("dearest", 0.0) for told in in_flight.values())
+        reserved = sum(told.get("max_cost", told.get("dearest", 0.0)) for told in in_flight.values())
         affordable = _affordable(waiting, config.max_usd, ledger.spent() + reserved, client.prices)
         if len(affordable) < len(waiting):
             outcome.stopped = over_budget(config.max_usd or 0.0)
@@ -85,9 +85,9 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Mod
     return BatchStep(collected, len(affordable), running, outcome)
 
 
-def _dearest(queued: Queued, prices: Prices) -> float:
+def _max_cost(queued: Queued, prices: Prices) -> float:
     """A batch asks once, at its discount."""
-    return DISCOUNT * dearest(queued.request, queued.record, prices, attempts=1)
+    return DISCOUNT * max_cost(queued.request, queued.record, prices, attempts=1)
 
 
 def _affordable(
@@ -96,7 +96,7 @@ def _affordable(
     """The requests, in their order, up to the one that could exceed the budget."""
     found: dict[str, Queued] = {}
     for key, queued in waiting.items():
-        spent += _dearest(queued, prices)
+        spent += _max_cost(queued, prices)
         if max_usd is not None and spent > max_usd:
             break
         found[key] = queued
@@ -129,7 +129,7 @@ def _told(queued: Queued, prices: Prices) -> dict[str, Any]:
         "prompt": queued.prompt,
         "model": queued.request.model,
         "reply": queued.request.reply.__name__,
-        "dearest": _dearest(queued, prices),
+        "max_cost": _max_cost(queued, prices),
     }
 
 

@@ -76,12 +76,12 @@ def hints_of(record: Record, config: RunConfig) -> Hints:
     return Hints(record.category, record.ground_resolution, place, absent=record.is_empty or bool(drawn))
 
 
-class OverBudgetError(Exception):
+class OverBudgetError(RuntimeError):
     """The next request could exceed the budget."""
 
 
-class PendingAnswerError(Exception):
-    """In batch mode: a request has no answer yet and waits for the next batch."""
+class PendingAnswerError(LookupError):
+    """A request has no answer yet and waits for the next batch."""
 
 
 @dataclass
@@ -243,7 +243,7 @@ class GenerationRun:
 
     async def _pay(self, key: str, stage: str, prompt: str, record: Record, request: Request) -> Call:
         assert self.client is not None
-        expected = dearest(request, record, self.client.prices)
+        expected = max_cost(request, record, self.client.prices)
         if self.config.max_usd is not None and self.ledger.spent() + self._reserved + expected > self.config.max_usd:
             raise OverBudgetError(over_budget(self.config.max_usd))
         self._reserved += expected
@@ -279,10 +279,10 @@ def check_priced(config: RunConfig, prices: Prices) -> None:
         )
 
 
-def dearest(request: Request, record: Record, prices: Prices, attempts: int = 2) -> float:
-    """What a request may cost at most, roughly: its text, its pictures, a long answer, and all of it again.
+def max_cost(request: Request, record: Record, prices: Prices, attempts: int = 2) -> float:
+    """Estimate the most a request may cost, US dollars: text, pictures and the longest answer, for every attempt.
 
-    0 for a model without a price, which `check_priced` admits without a budget only.
+    A model without a price costs 0; `check_priced` refuses such a model where there is a budget.
     """
     price = prices.of(request.model)
     if price is None:

@@ -58,7 +58,7 @@ def config_of(model="gpt-4o", **changes):
 
 def client_of(server, **changes):
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return ModelClient(ClientConfig(base_url=url, api_key="x", longest_wait=0.1, **changes), load_prices())
+    return ModelClient(ClientConfig(base_url=url, api_key="x", **changes), load_prices())
 
 
 def generate(source, config, ledger, server, **changes):
@@ -118,9 +118,7 @@ def test_a_server_that_refuses_us_stops_the_run_with_a_remedy(server, source, tm
 
 
 def test_a_server_that_stays_away_is_an_error_and_what_was_answered_is_kept(source, tmp_path):
-    client = ModelClient(
-        ClientConfig(base_url="http://127.0.0.1:9/v1", api_key="x", attempts=2, longest_wait=0.01), load_prices()
-    )
+    client = ModelClient(ClientConfig(base_url="http://127.0.0.1:9/v1", api_key="x", attempts=2), load_prices())
 
     async def go():
         return await GenerationRun(config_of(limit=2), Ledger(tmp_path / "l.sqlite"), client).generate(source)
@@ -171,7 +169,7 @@ def test_a_batch_takes_only_what_the_budget_can_pay_with_what_is_in_flight(serve
     assert 0 < some.submitted < 8
     assert "--max-usd" in some.outcome.stopped
     (told,) = ledger.open_batches().values()
-    assert sum(request["dearest"] for request in told.values()) <= 0.02
+    assert sum(request["max_cost"] for request in told.values()) <= 0.02
     for batch in server.batches.values():
         batch["status"] = "in_progress"
     assert advance_once(server, source, config_of(max_usd=0.02, limit=8), ledger).submitted == 0
@@ -228,7 +226,7 @@ def test_waiting_for_a_dead_server_is_told_once_with_its_address(source, tmp_pat
     address = "http://127.0.0.1:9/v1"
 
     async def go():
-        settings = ClientConfig(base_url=address, attempts=3, longest_wait=0.01)
+        settings = ClientConfig(base_url=address, attempts=3)
         async with ModelClient(settings, load_prices()) as client:
             await GenerationRun(config_of(limit=1), Ledger(tmp_path / "l.sqlite"), client).generate(source)
 
