@@ -1,4 +1,4 @@
-"""Pictures, samples and masks of others into a workspace."""
+"""Import pictures, samples and masks into a workspace."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ Arrival = tuple[AnnotationTask, bytes, np.ndarray | None]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How things are taken in.
+    """How pictures and masks are imported.
 
     Attributes:
-        split: of pictures that come without one; None leaves it as it is, and makes new ones `test`.
-        ground_resolution: metres per pixel of pictures that do not tell; None leaves it unknown.
+        split: split of pictures that state none; None keeps that of known pictures and makes new ones `test`.
+        ground_resolution: metres per pixel of pictures that state none; None leaves it unknown.
         bands: red, green and blue of a TIFF, from 1.
         annotator: who drew the masks; None makes them pre-annotations, to be corrected.
         read: how annotation files are read.
@@ -61,35 +61,11 @@ PLAIN = ImportOptions()
 
 @dataclass(frozen=True)
 class Imported:
-    """What came in: new images, and masks; and how many pre-annotations went with the pictures they were of."""
+    """Numbers of new images, of masks, and of pre-annotations dropped because their picture was replaced."""
 
     images: int
     masks: int
     dropped: int = 0
-
-
-def import_images(
-    root: Path, source: str, options: ImportOptions = PLAIN, progress: Progress = lambda _: None
-) -> Imported:
-    """Take pictures (a file, a folder of them) or samples (release, export, configuration) into a workspace.
-
-    Nothing is added unless everything can be.
-
-    Raises:
-        EarthReasonError: what is wrong with the source; names the file.
-    """
-    return import_all(root, source, (), options, progress)[0]
-
-
-def import_masks(root: Path, path: Path, options: ImportOptions = PLAIN) -> Imported:
-    """Take the masks of an annotation file, or of a folder of them, into a workspace that has their images.
-
-    Nothing is added unless everything can be.
-
-    Raises:
-        EarthReasonError: what is wrong; names file and shape.
-    """
-    return import_all(root, None, [path], options)[0]
 
 
 def import_all(
@@ -99,13 +75,13 @@ def import_all(
     options: ImportOptions = PLAIN,
     progress: Progress = lambda _: None,
 ) -> list[Imported]:
-    """Take images and masks of theirs into a workspace: everything, or nothing where any of it has a fault.
+    """Import images and masks of them into a workspace. If anything has a fault, nothing is imported.
 
     Args:
-        root: of the workspace; it is made where there is a source.
-        source: of the images, None for masks of images that are there.
+        root: folder of the workspace; created if `source` is given.
+        source: picture, folder of pictures, release, export or configuration; None imports masks only.
         masks: annotation files, or folders of them.
-        options: how.
+        options: how to read them.
         progress: called with 1 for each image.
 
     Returns:

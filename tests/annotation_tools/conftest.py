@@ -11,8 +11,16 @@ from PIL import Image
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.drawing import draw
-from annotation_tools.imports import import_images
+from annotation_tools.imports import PLAIN, import_all
 from annotation_tools.workspace import Workspace
+
+
+def import_images(root, source, options=PLAIN):
+    return import_all(root, source, (), options)[0]
+
+
+def import_masks(root, path, options=PLAIN):
+    return import_all(root, None, [path], options)[0]
 
 
 def write_picture(path, height=20, width=30, seed=0):

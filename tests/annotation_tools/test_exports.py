@@ -8,7 +8,7 @@ from PIL import Image
 
 from annotation_tools.errors import DrawingError
 from annotation_tools.exports import TOOLS, export_workspace
-from annotation_tools.imports import ImportOptions, import_images, import_masks
+from annotation_tools.imports import ImportOptions
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.release import AgreedSamples
 from annotation_tools.review.build import open_review
@@ -22,7 +22,7 @@ from earthreason.data.verify import audit
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.questions.settlement import LeftOut, PersonVerdict, parse_time, settle_sample
 
-from .conftest import box, drawn
+from .conftest import box, drawn, import_images, import_masks
 
 SIZE = (20, 30)
 RING = box(SIZE, 2, 2, 14, 20) & ~box(SIZE, 5, 5, 9, 9)

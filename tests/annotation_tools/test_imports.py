@@ -9,13 +9,13 @@ from PIL import Image
 from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import ReadOptions
-from annotation_tools.imports import Imported, ImportOptions, import_all, import_images, import_masks
+from annotation_tools.imports import Imported, ImportOptions, import_all
 from annotation_tools.workspace import Server, Workspace
 from earthreason.data.schema import encode_mask_png
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.rle import encode_mask
 
-from .conftest import box, drawn, write_geotiff, write_picture
+from .conftest import box, drawn, import_images, import_masks, write_geotiff, write_picture
 
 SIZE = (20, 30)
 SQUARE = [[2, 3], [10, 3], [10, 12], [2, 12]]

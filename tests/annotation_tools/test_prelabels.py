@@ -6,12 +6,11 @@ from typer.testing import CliRunner
 
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
-from annotation_tools.imports import import_images
 from annotation_tools.prelabels import GrabCut, build_helper, component_boxes, prelabel
 from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
 
-from .conftest import box
+from .conftest import box, import_images
 
 
 @pytest.fixture

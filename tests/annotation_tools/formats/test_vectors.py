@@ -8,11 +8,10 @@ import pytest
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.exports import export_workspace
-from annotation_tools.imports import import_images, import_masks
 from annotation_tools.workspace import Workspace
 from earthreason.errors import DataFormatError, EarthReasonError
 
-from ..conftest import box, drawn, write_geotiff
+from ..conftest import box, drawn, import_images, import_masks, write_geotiff
 
 
 def geojson(path, ring, crs=None, label="pond"):

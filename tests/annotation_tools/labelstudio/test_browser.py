@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from annotation_tools.imports import import_images
 from annotation_tools.labelstudio.client import LabelStudioClient
 from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
 from annotation_tools.workspace import Workspace
 
-from ..conftest import write_picture
+from ..conftest import import_images, write_picture
 
 pytestmark = [pytest.mark.labelstudio, pytest.mark.browser]
 HEIGHT, WIDTH = 240, 320

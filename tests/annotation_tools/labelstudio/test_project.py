@@ -189,8 +189,9 @@ def test_pictures_are_uploaded_as_their_pixels_lie(client, server, tmp_path):
 
     from PIL import Image
 
-    from annotation_tools.imports import import_images
     from annotation_tools.workspace import Workspace
+
+    from ..conftest import import_images
 
     exif = Image.Exif()
     exif[0x0112] = 6  # browsers would turn it by 90 degrees

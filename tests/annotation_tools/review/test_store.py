@@ -146,6 +146,14 @@ def test_the_second_look_shows_no_earlier_verdict(tmp_path):
     assert len(asked) == GAP + 10 + len(again)
 
 
+def test_a_second_look_comes_after_a_full_gap(tmp_path):
+    store = make(tmp_path, count=GAP + 5, plan=Plan(overlap=0, second_pass=1), questions=1)
+    asked = judge_all(store, "anna")
+    # GAP images lie between: the first image is looked at again after it and GAP more, at place GAP + 1.
+    assert [item.round for item in asked[: GAP + 2]] == [1] * (GAP + 1) + [2]
+    assert asked[GAP + 1].sample == asked[0].sample == 1
+
+
 def test_a_review_goes_on_where_it_was_left(tmp_path):
     store = make(tmp_path)
     for place in range(5):
