@@ -136,8 +136,11 @@ def adjudicate(
     waiting = [entry for entry in entries if not entry.settled]
     console = stdout()
     undrawn = len(workspace.tasks) - len(entries)
-    console.print(f"{work}: {len(entries) - len(waiting)} masks stand, {len(waiting)} wait for another person, "
-                  f"{undrawn} tasks are not drawn", soft_wrap=True)  # fmt: skip
+    console.print(
+        f"{work}: {len(entries) - len(waiting)} masks stand, {len(waiting)} wait for another person, "
+        f"{undrawn} tasks are not drawn",
+        soft_wrap=True,
+    )
     for entry in waiting[:_LISTED]:
         console.print(f"  {entry.drawing.image}: {entry.reason}", soft_wrap=True, markup=False)
     if len(waiting) > _LISTED:

@@ -1,4 +1,4 @@
-"""Faults of what people drew."""
+"""Errors about drawings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from earthreason.errors import GatheredError
 
 
-class DrawingError(GatheredError):
-    """Drawings that cannot be taken in, each with its place; what could be was kept, as `kept` says."""
+class DrawingError(GatheredError, ValueError):
+    """Drawings that cannot be imported, each with its place. `kept` says what was imported all the same."""
 
     noun = "fault"
 

@@ -1,4 +1,4 @@
-"""What stands in a workspace, written for others: the forms of `earthreason export`, and those of annotation tools."""
+"""Export a workspace: in the formats of `earthreason export`, or in those of annotation tools."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import task_of_drawing
 from annotation_tools.formats.vectors import Frame, write_geojson
 from annotation_tools.images import suffix_of_content, without_rotation
-from annotation_tools.release import AgreedSamples, Reviewed
-from annotation_tools.review.verdicts import Settled
+from annotation_tools.release import AgreedSamples
+from annotation_tools.reviewed import ReviewedSamples, ReviewOutcome
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.data import exports as core
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json, write_text
 from earthreason.masks.png import encode_mask_png
+from earthreason.questions.settlement import LeftOut, left_out
 
 Write = Callable[[Workspace, dict[str, Drawing], Path], None]
 
 
 def _copy_pictures(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> dict[str, str]:
-    """Write pictures as their pixels lie, for these tools obey an EXIF rotation; returns file names by task."""
+    """Copy pictures without their EXIF rotation, which these tools would apply; returns file names by task."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {}
     for name in drawings:
@@ -67,36 +68,48 @@ def _write_geojson(workspace: Workspace, drawings: dict[str, Drawing], folder: P
 
 
 TOOLS: dict[str, Write] = {
-    "cvat": _write_cvat, "labelme": _write_labelme, "labelstudio": _write_labelstudio, "png": _write_png,
+    "cvat": _write_cvat,
+    "labelme": _write_labelme,
+    "labelstudio": _write_labelstudio,
+    "png": _write_png,
     "geojson": _write_geojson,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written, by split, and which tasks were left out."""
+class ExportSummary:
+    """What was written and what was left out.
+
+    Attributes:
+        counts: written samples by split.
+        undrawn: tasks without a drawing.
+        unadjudicated: tasks drawn after the last `adjudicate`.
+        unsettled: tasks that wait for a third person.
+        left_out: samples and questions left out because of a review.
+    """
 
     counts: dict[str, int]
     undrawn: list[str]
     unadjudicated: list[str]
     unsettled: list[str]
-    rejected: list[str]
+    left_out: LeftOut
 
 
 def export_workspace(
-    workspace: Workspace, form: str, out: Path, annotator: str | None = None, reviews: Settled | None = None
-) -> Written:
-    """Write what stands; the folder appears when it is complete.
+    workspace: Workspace, form: str, out: Path, annotator: str | None = None, reviews: ReviewOutcome | None = None
+) -> ExportSummary:
+    """Write the settled masks. The folder appears only when it is complete.
 
     Args:
-        workspace: of which.
-        form: one of `earthreason export` or of `TOOLS`.
-        out: folder; must not exist, or be empty.
-        annotator: write this person's drawings instead of what was agreed on.
-        reviews: verdicts to be applied to the questions.
+        workspace: workspace to export.
+        form: a format of `earthreason export`, or one of `TOOLS`.
+        out: folder to write; must not exist, or be empty.
+        annotator: write this person's drawings instead of the agreed masks.
+        reviews: outcome of a review, applied to the questions.
 
     Raises:
-        EarthReasonError: nothing stands, samples of a release have no questions, or a format has no room for reviews.
+        EarthReasonError: no mask is settled, samples of a release have no questions, or the format holds no questions
+            and a review was given.
     """
     if form not in TOOLS and form not in core.FORMATS:
         raise UnknownNameError("format", form, [*core.FORMATS, *TOOLS])
@@ -108,15 +121,19 @@ def export_workspace(
         with atomic_path(out) as folder:
             TOOLS[form](workspace, {name: entry.drawing for name, entry in agreed.entries.items()}, folder)
             write_text(folder / "provenance.jsonl", "".join(map(_provenance_line, agreed.entries.values())))
-        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
+        return _summary(agreed, agreed.counts)
     if form == "release":
         _require_questions(workspace, agreed)
     if reviews is None:
         core.export(agreed, form, out)
-        return Written(agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, [])
-    reviewed = Reviewed(agreed, reviews)
+        return _summary(agreed, agreed.counts)
+    reviewed = ReviewedSamples(agreed, reviews)
     core.export(reviewed, form, out)
-    return Written(reviewed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, reviewed.rejected)
+    return _summary(agreed, reviewed.counts, reviewed.left_out)
+
+
+def _summary(agreed: AgreedSamples, counts: dict[str, int], left: LeftOut | None = None) -> ExportSummary:
+    return ExportSummary(counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, left or left_out({}))
 
 
 def _provenance_line(entry: Consensus) -> str:
@@ -129,5 +146,5 @@ def _require_questions(workspace: Workspace, agreed: AgreedSamples) -> None:
     if without:
         raise EarthReasonError(
             f"{workspace.root}: {len(without)} samples have no questions ({without[0]!r}, ...), and a release needs "
-            "them. Export as coco, let `earthreason questions generate` ask, and review its run"
+            "them. Export as coco, generate questions with `earthreason questions generate`, and review that run"
         )

@@ -22,7 +22,7 @@ _MODES_16 = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 @dataclass(frozen=True)
-class Picture:
+class SourceImage:
     """An image ready to be shown.
 
     Attributes:
@@ -52,7 +52,7 @@ def suffix_of_content(content: bytes) -> str:
     return ".png" if content[:4] == b"\x89PNG" else ".jpg"
 
 
-def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Picture:
+def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> SourceImage:
     """Read a picture; more than 8 bits a channel are stretched from the 2nd to the 98th percentile of each band.
 
     Args:
@@ -74,7 +74,7 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Pictu
     if deep:
         return _read_raster(path, bands)
     stored, (height, width) = rgb_content(content, path)
-    return Picture(stored, height, width)
+    return SourceImage(stored, height, width)
 
 
 def _png_depth(content: bytes) -> int | None:
@@ -122,7 +122,7 @@ def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     return out
 
 
-def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> Picture:
+def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> SourceImage:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -146,13 +146,13 @@ def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> Picture:
     shown = pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float64), valid)
     picture = _encoded(shown)
     resolution = pixel_size(transform, crs, picture.height, picture.width)
-    return Picture(picture.content, picture.height, picture.width, resolution, transform, crs)
+    return SourceImage(picture.content, picture.height, picture.width, resolution, transform, crs)
 
 
-def _encoded(bands: np.ndarray) -> Picture:
+def _encoded(bands: np.ndarray) -> SourceImage:
     colours = np.repeat(bands, 3, axis=0) if bands.shape[0] == 1 else bands
     image = Image.fromarray(np.ascontiguousarray(colours.transpose(1, 2, 0)))  # (height, width, 3)
-    return Picture(png_bytes(image), image.height, image.width)
+    return SourceImage(png_bytes(image), image.height, image.width)
 
 
 def pixel_size(transform: list[float] | None, crs: str | None, height: int, width: int) -> float | None:

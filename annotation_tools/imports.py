@@ -1,4 +1,4 @@
-"""Pictures, samples and masks of others into a workspace."""
+"""Import pictures, samples and masks into a workspace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from annotation_tools.formats.labelme import read_labelme
 from annotation_tools.formats.labelstudio import read_labelstudio
 from annotation_tools.formats.vectors import Frame, rasterise_vectors
 from annotation_tools.images import SUFFIXES, read_picture
-from annotation_tools.workspace import Task, Workspace, fault_of, is_workspace, with_facts_of
+from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
 from earthreason.data.pictures import mask_of
@@ -34,17 +34,17 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 
 VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
 Progress = Callable[[int], object]
-Arrival = tuple[Task, bytes, np.ndarray | None]
+Arrival = tuple[AnnotationTask, bytes, np.ndarray | None]
 """A task, its picture, and a mask that is there already."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How things are taken in.
+    """How pictures and masks are imported.
 
     Attributes:
-        split: of pictures that come without one; None leaves it as it is, and makes new ones `test`.
-        ground_resolution: metres per pixel of pictures that do not tell; None leaves it unknown.
+        split: split of pictures that state none; None keeps that of known pictures and makes new ones `test`.
+        ground_resolution: metres per pixel of pictures that state none; None leaves it unknown.
         bands: red, green and blue of a TIFF, from 1.
         annotator: who drew the masks; None makes them pre-annotations, to be corrected.
         read: how annotation files are read.
@@ -62,35 +62,11 @@ PLAIN = ImportOptions()
 
 @dataclass(frozen=True)
 class Imported:
-    """What came in: new images, and masks; and how many pre-annotations went with the pictures they were of."""
+    """Numbers of new images, of masks, and of pre-annotations dropped because their picture was replaced."""
 
     images: int
     masks: int
     dropped: int = 0
-
-
-def import_images(
-    root: Path, source: str, options: ImportOptions = PLAIN, progress: Progress = lambda _: None
-) -> Imported:
-    """Take pictures (a file, a folder of them) or samples (release, export, configuration) into a workspace.
-
-    Nothing is added unless everything can be.
-
-    Raises:
-        EarthReasonError: what is wrong with the source; names the file.
-    """
-    return import_all(root, source, (), options, progress)[0]
-
-
-def import_masks(root: Path, path: Path, options: ImportOptions = PLAIN) -> Imported:
-    """Take the masks of an annotation file, or of a folder of them, into a workspace that has their images.
-
-    Nothing is added unless everything can be.
-
-    Raises:
-        EarthReasonError: what is wrong; names file and shape.
-    """
-    return import_all(root, None, [path], options)[0]
 
 
 def import_all(
@@ -100,13 +76,13 @@ def import_all(
     options: ImportOptions = PLAIN,
     progress: Progress = lambda _: None,
 ) -> list[Imported]:
-    """Take images and masks of theirs into a workspace: everything, or nothing where any of it has a fault.
+    """Import images and masks of them into a workspace. If anything has a fault, nothing is imported.
 
     Args:
-        root: of the workspace; it is made where there is a source.
-        source: of the images, None for masks of images that are there.
+        root: folder of the workspace; created if `source` is given.
+        source: picture, folder of pictures, release, export or configuration; None imports masks only.
         masks: annotation files, or folders of them.
-        options: how.
+        options: how to read them.
         progress: called with 1 for each image.
 
     Returns:
@@ -138,10 +114,14 @@ def import_all(
 
 
 def _receive(
-    arrivals: Iterable[Arrival], scratch: Path, old: Mapping[str, Task], options: ImportOptions, progress: Progress
-) -> tuple[dict[str, Task], list[list[Drawing]]]:
+    arrivals: Iterable[Arrival],
+    scratch: Path,
+    old: Mapping[str, AnnotationTask],
+    options: ImportOptions,
+    progress: Progress,
+) -> tuple[dict[str, AnnotationTask], list[list[Drawing]]]:
     """The tasks that come, their pictures in `scratch`; and their masks, as one batch if any picture came."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, AnnotationTask] = {}
     drawings: list[Drawing] = []
     for task, content, mask in arrivals:
         if task.task in tasks:
@@ -151,20 +131,32 @@ def _receive(
         (scratch / task.picture).write_bytes(content)
         tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
         if mask is not None:
-            drawings.append(draw(task.task, mask, task.category, annotator=options.annotator or "", created=_now(),
-                                 tool="import", key="import"))  # fmt: skip
+            drawings.append(
+                draw(
+                    task.task,
+                    mask,
+                    task.category,
+                    annotator=options.annotator or "",
+                    created=_now(),
+                    tool="import",
+                    key="import",
+                )
+            )
         progress(1)
     _refuse_faults(drawings, tasks, "the source")
     return tasks, [drawings] if tasks else []
 
 
-def _move_in(workspace: Workspace, tasks: Mapping[str, Task], scratch: Path) -> None:
+def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch: Path) -> None:
     if not tasks:
         return
     images = workspace.root / "images"
     images.mkdir(exist_ok=True)
-    before = {name: workspace.tasks[name].picture for name in tasks if is_workspace(workspace.root)
-              and name in workspace.tasks}  # fmt: skip
+    before = {
+        name: workspace.tasks[name].picture
+        for name in tasks
+        if is_workspace(workspace.root) and name in workspace.tasks
+    }
     for task in tasks.values():
         (scratch / task.picture).replace(images / task.picture)
     workspace.add_tasks(tasks.values())
@@ -173,12 +165,17 @@ def _move_in(workspace: Workspace, tasks: Mapping[str, Task], scratch: Path) -> 
             (images / picture).unlink(missing_ok=True)
 
 
-def _masks_of(path: Path, tasks: Mapping[str, Task], options: ImportOptions) -> list[Drawing]:
+def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOptions) -> list[Drawing]:
     drawings = [
-        replace(drawing, annotator=options.annotator or drawing.annotator, created=drawing.created or _now(),
-                tool=drawing.tool or path.name, key=drawing.key or path.name)
+        replace(
+            drawing,
+            annotator=options.annotator or drawing.annotator,
+            created=drawing.created or _now(),
+            tool=drawing.tool or path.name,
+            key=drawing.key or path.name,
+        )
         for drawing in read_masks(path, tasks, options.read)
-    ]  # fmt: skip
+    ]
     if not drawings:
         raise DataNotFoundError(
             f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts "
@@ -192,7 +189,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, Task], place: str) -> None:
+def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, AnnotationTask], place: str) -> None:
     twice = Counter((drawing.image, drawing.annotator, drawing.key) for drawing in drawings)
     faults = [f"{image}: drawn {count} times" for (image, _, _), count in twice.items() if count > 1]
     faults += [fault for drawing in drawings if (fault := fault_of(drawing, tasks))]
@@ -208,7 +205,7 @@ def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
         workspace.write_prelabels(workspace.prelabels() | {drawing.image: drawing for drawing in drawings})
 
 
-def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Task]) -> Iterator[Arrival]:
+def _arrivals(source: str, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Iterator[Arrival]:
     path = Path(source).expanduser()
     if not path.exists() and source not in CONFIGS:
         raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
@@ -236,28 +233,43 @@ def _holds_samples(path: Path) -> bool:
     return True
 
 
-def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, Task]) -> Arrival:
+def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Arrival:
     picture = read_picture(path, options.bands)
     name = file_stem(path.stem)
     split = options.split or (there[name].split if name in there else "test")
-    task = Task(
-        name, name + picture.suffix, picture.height, picture.width, split,
-        picture.ground_resolution or options.ground_resolution, transform=picture.transform, crs=picture.crs,
-    )  # fmt: skip
+    task = AnnotationTask(
+        name,
+        name + picture.suffix,
+        picture.height,
+        picture.width,
+        split,
+        picture.ground_resolution or options.ground_resolution,
+        transform=picture.transform,
+        crs=picture.crs,
+    )
     return task, picture.content, None
 
 
 def _of_record(split: str, record: Record) -> Arrival:
     name = file_stem(record.sample_id)
     questions = [text for text in record.questions if text.strip()]
-    task = Task(
-        name, f"{name}.{suffix_of(record)}", record.height, record.width, split, record.ground_resolution,
-        record.category, record.source, questions, record.answers, record.reasoning_type,
-    )  # fmt: skip
+    task = AnnotationTask(
+        name,
+        f"{name}.{suffix_of(record)}",
+        record.height,
+        record.width,
+        split,
+        record.ground_resolution,
+        record.category,
+        record.source,
+        questions,
+        record.answers,
+        record.reasoning_type,
+    )
     return task, record.image, mask_of(record.mask, Path(name))
 
 
-def read_masks(path: Path, tasks: Mapping[str, Task], options: ReadOptions = AS_STATED) -> list[Drawing]:
+def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions = AS_STATED) -> list[Drawing]:
     """The drawings in COCO, labelme, CVAT, Label Studio or vector files, or in a folder of PNG masks or such files.
 
     Raises:
@@ -281,8 +293,10 @@ def read_masks(path: Path, tasks: Mapping[str, Task], options: ReadOptions = AS_
     if suffix in VECTORS:
         return _of_vectors(path, tasks, options)
     if suffix != ".json":
-        raise DataFormatError(f"{path}: known masks are .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
-                              f".png and {', '.join(VECTORS)}")  # fmt: skip
+        raise DataFormatError(
+            f"{path}: known masks are .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
+            f".png and {', '.join(VECTORS)}"
+        )
     with named(path, "JSON"):
         document: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     if isinstance(document, list):
@@ -296,7 +310,7 @@ def read_masks(path: Path, tasks: Mapping[str, Task], options: ReadOptions = AS_
     raise DataFormatError(f"{path}: neither COCO, labelme, Label Studio nor GeoJSON, by its keys")
 
 
-def _of_vectors(path: Path, tasks: Mapping[str, Task], options: ReadOptions) -> list[Drawing]:
+def _of_vectors(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions) -> list[Drawing]:
     placed = [task for task in tasks.values() if task.transform is not None]
     if not placed:
         raise EarthReasonError(

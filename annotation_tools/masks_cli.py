@@ -16,8 +16,7 @@ from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
 
 if TYPE_CHECKING:
-    from annotation_tools.labelstudio.client import Client
-    from annotation_tools.review.verdicts import Settled
+    from annotation_tools.labelstudio.client import LabelStudioClient
 
 app = typer.Typer(help="Draw masks with Label Studio, or bring them.", no_args_is_help=True, rich_markup_mode=None)
 WorkArgument = Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")]
@@ -206,16 +205,16 @@ def _until_interrupted() -> None:
 @contextmanager
 def _server(
     workspace: Workspace, url: str | None, token: str | None, host: str, port: int
-) -> Iterator[tuple[Client, str | None]]:
+) -> Iterator[tuple[LabelStudioClient, str | None]]:
     """A client of the team's server, or of one that runs as long as the block."""
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
     from annotation_tools.labelstudio.environment import ensure_program, installed_program
     from annotation_tools.labelstudio.server import local_server
 
     if url is not None:
         if token is None:
             raise EarthReasonError(f"--url {url} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
-        with Client(url, token) as client:
+        with LabelStudioClient(url, token) as client:
             yield client, None
         return
     if installed_program() is None:
@@ -223,7 +222,10 @@ def _server(
     program = ensure_program()
     stderr().print("starting Label Studio; the first time it makes its database")
     folder = workspace.root.resolve() / "label-studio"
-    with local_server(program, folder, host, port) as running, Client(running.url, running.login.token) as client:
+    with (
+        local_server(program, folder, host, port) as running,
+        LabelStudioClient(running.url, running.login.token) as client,
+    ):
         yield client, f"{running.login.email}, password {running.login.password}"
 
 
@@ -233,7 +235,7 @@ def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None
 
     Example: python -m annotation_tools masks collect work
     """
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
     from annotation_tools.labelstudio.project import LOCAL, known_server
     from annotation_tools.labelstudio.server import login_of
 
@@ -243,21 +245,22 @@ def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None
     if not local and token is None:
         raise EarthReasonError(f"{known.name} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
     secret = login_of(work / "label-studio").token if local else token
-    with Client(known.url, secret or "") as client:
+    with LabelStudioClient(known.url, secret or "") as client:
         _collect(client, workspace, known.name, repair)
     for other in workspace.servers():
         if other != known.name:
             stdout().print(f"not asked: {other}, which has a project, too (--url {other})", soft_wrap=True)
 
 
-def _collect(client: Client, workspace: Workspace, server: str, repair: bool = False) -> None:
+def _collect(client: LabelStudioClient, workspace: Workspace, server: str, repair: bool = False) -> None:
     from annotation_tools.formats.base import ReadOptions
     from annotation_tools.labelstudio.project import collect_drawings
 
     found = collect_drawings(client, workspace, server, ReadOptions(repair=repair))
     told = ", ".join(f"{found.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
-    stdout().print(f"{workspace.root}: drawings {told}; {found.skipped} skipped, {found.undrawn} tasks not drawn",
-                   soft_wrap=True)  # fmt: skip
+    stdout().print(
+        f"{workspace.root}: drawings {told}; {found.skipped} skipped, {found.undrawn} tasks not drawn", soft_wrap=True
+    )
 
 
 @app.command()
@@ -280,19 +283,25 @@ def export(
     Example: python -m annotation_tools masks export work --format release --out released --reviews review
     """
     from annotation_tools.exports import export_workspace
-    from annotation_tools.review.verdicts import settled_reviews
+    from annotation_tools.review.verdicts import review_outcome
+    from earthreason.cli.questions import print_left_out
 
-    settled: Settled | None = None if reviews is None else settled_reviews(reviews)
-    written = export_workspace(Workspace.open(work), form, out, annotator, settled)
+    outcome = None if reviews is None else review_outcome(reviews)
+    written = export_workspace(Workspace.open(work), form, out, annotator, outcome)
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
     console.print(f"{out}: {counts}", soft_wrap=True)
-    for names, why in ((written.unsettled, "wait for a third person"),
-                       (written.unadjudicated, "drawn after the last `adjudicate`"),
-                       (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
-                       (written.rejected, "had all questions rejected")):  # fmt: skip
+    for names, why in (
+        (written.unsettled, "wait for a third person"),
+        (written.unadjudicated, "drawn after the last `adjudicate`"),
+        (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
+    ):
         if names:
-            console.print(f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",
-                          soft_wrap=True, markup=False)  # fmt: skip
+            console.print(
+                f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",
+                soft_wrap=True,
+                markup=False,
+            )
+    print_left_out(written.left_out, console)
     if form == "release":
         console.print(f"next: earthreason verify {out}", soft_wrap=True)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.workspace import Task, Workspace
+from annotation_tools.workspace import AnnotationTask, Workspace
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import nearest_indices
 from earthreason.masks.rle import encode_mask
@@ -175,13 +175,13 @@ def prelabel(
     return found
 
 
-def _sample_of(task: Task, workspace: Workspace, question: str | None) -> Sample:
+def _sample_of(task: AnnotationTask, workspace: Workspace, question: str | None) -> Sample:
     image = Image.open(workspace.picture(task.task)).convert("RGB")
     unknown = np.broadcast_to(np.False_, (task.height, task.width))
     return Sample(task.task, image, unknown, [question or (task.questions[0] if task.questions else _ASK)])
 
 
-def _drawing_of(prediction: Prediction, task: Task, tool: str) -> Drawing:
+def _drawing_of(prediction: Prediction, task: AnnotationTask, tool: str) -> Drawing:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     segmentation = prediction.segmentation or encode_mask(np.zeros((task.height, task.width), bool))
     category = task.category if prediction.segmentation else None

@@ -1,24 +1,19 @@
-"""A workspace as samples: the agreed masks, the reviewed questions, and who made them."""
+"""Read a workspace as samples: the agreed masks, and who drew them."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.review.verdicts import Judged, Settled, mask_hash
-from annotation_tools.workspace import Consensus, Task, Workspace
+from annotation_tools.workspace import AnnotationTask, Consensus, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record
-from earthreason.data.sources.base import Source
 from earthreason.errors import EarthReasonError
 from earthreason.masks.png import encode_mask_png
-
-_LISTED = 5
 
 
 class AgreedSamples:
@@ -104,7 +99,7 @@ def provenance(drawing: Drawing) -> dict[str, Any]:
     return {name: getattr(drawing, name) for name in ("annotator", "created", "seconds", "tool", "version")}
 
 
-def _record(task: Task, entry: Consensus, picture: Path) -> Record:
+def _record(task: AnnotationTask, entry: Consensus, picture: Path) -> Record:
     content, (height, width) = rgb_content(picture.read_bytes(), picture)
     drawing = entry.drawing
     annotation: dict[str, Any] = {"method": entry.method, "iou": entry.iou, "drawings": entry.behind}
@@ -115,72 +110,17 @@ def _record(task: Task, entry: Consensus, picture: Path) -> Record:
     if task.transform is not None:
         extra["georeference"] = {"transform": task.transform, "crs": task.crs}
     return Record(
-        sample_id=task.task, image=content, mask=encode_mask_png(drawing.mask), height=height, width=width,
-        is_empty=drawing.is_empty, questions=task.questions or [""], answers=answers,
+        sample_id=task.task,
+        image=content,
+        mask=encode_mask_png(drawing.mask),
+        height=height,
+        width=width,
+        is_empty=drawing.is_empty,
+        questions=task.questions or [""],
+        answers=answers,
         category=None if drawing.is_empty else drawing.category or task.category,
-        ground_resolution=task.ground_resolution, source=task.source, reasoning_type=task.reasoning_type,
+        ground_resolution=task.ground_resolution,
+        source=task.source,
+        reasoning_type=task.reasoning_type,
         extra=json.dumps(extra, ensure_ascii=False, sort_keys=True),
-    )  # fmt: skip
-
-
-def _changed(record: Record, judged: Judged | None) -> str:
-    """What of a sample is not as it was judged; empty where it is, or where nothing was judged."""
-    if judged is None:
-        return ""
-    if record.questions != judged.questions:
-        return f"{record.sample_id!r} has other questions"
-    mask = mask_hash(record.mask, Path(record.sample_id))
-    return "" if mask == judged.mask else f"{record.sample_id!r} has another mask"
-
-
-class Reviewed:
-    """The samples of a source with reviewed questions: rejected ones dropped, edited ones replaced.
-
-    A sample whose questions were all rejected is left out; `rejected` names it.
-    """
-
-    name = "reviewed"
-
-    def __init__(self, source: Source, settled: Settled) -> None:
-        """Apply verdicts.
-
-        Raises:
-            EarthReasonError: every question was rejected, or the review is of other samples, or of other questions or
-                another mask of one of them.
-        """
-        self._source, self._verdicts = source, settled.verdicts
-        gone = Counter(sample for (sample, _), (verdict, _) in settled.verdicts.items() if verdict == "reject")
-        self.rejected = sorted(
-            sample for sample, count in gone.items() if count >= len(settled.judged[sample].questions)
-        )
-        self.counts: dict[str, int] = {}
-        without, known, stale = set(self.rejected), False, list[str]()
-        for split in source.counts:
-            kept = 0
-            for record in source.read(split):
-                known |= record.sample_id in settled.samples
-                kept += record.sample_id not in without
-                stale += filter(None, [_changed(record, settled.judged.get(record.sample_id))])
-            self.counts |= {split: kept} if kept else {}
-        if not known:
-            raise EarthReasonError("the review is of other samples than these")
-        if stale:
-            raise EarthReasonError(
-                f"{len(stale)} samples are not what the review judged: {'; '.join(stale[:_LISTED])}"
-                f"{'; ...' if len(stale) > _LISTED else ''}. Make a new review of them, or leave --reviews out"
-            )
-        if not self.counts:
-            raise EarthReasonError("every question was rejected; nothing is left to write")
-
-    def read(self, split: str) -> Iterator[Record]:
-        for record in self._source.read(split):
-            if record.sample_id not in self.rejected:
-                yield replace(record, questions=self._kept(record))
-
-    def _kept(self, record: Record) -> list[str]:
-        texts = []
-        for number, question in enumerate(record.questions):
-            verdict, text = self._verdicts.get((record.sample_id, number), ("", ""))
-            if verdict != "reject":
-                texts.append(text if verdict == "edit" else question)
-        return texts
+    )

@@ -29,7 +29,7 @@ _WAIT = 60.0
 
 
 @dataclass(frozen=True)
-class Task:
+class AnnotationTask:
     """One image to be annotated.
 
     Attributes:
@@ -115,7 +115,7 @@ _OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
 """Facts that belong together, by the one that says whether they are known; the latter hold for one size only."""
 
 
-def with_facts_of(new: Task, old: Task) -> Task:
+def with_facts_of(new: AnnotationTask, old: AnnotationTask) -> AnnotationTask:
     """The new task with what it does not know and the old one did."""
     same_size = (new.height, new.width) == (old.height, old.width)
     groups = _TOGETHER + (_OF_THE_SIZE if same_size else ())
@@ -123,7 +123,7 @@ def with_facts_of(new: Task, old: Task) -> Task:
     return replace(new, **{name: getattr(old, name) for name in kept})
 
 
-def fault_of(drawing: Drawing, tasks: Mapping[str, Task]) -> str:
+def fault_of(drawing: Drawing, tasks: Mapping[str, AnnotationTask]) -> str:
     """Why a drawing cannot belong to its task; empty if it can."""
     task = tasks.get(drawing.image)
     if task is None:
@@ -146,7 +146,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._tasks: dict[str, Task] | None = None
+        self._tasks: dict[str, AnnotationTask] | None = None
 
     @classmethod
     def open(cls, root: Path) -> Workspace:
@@ -160,10 +160,10 @@ class Workspace:
         return cls(root)
 
     @property
-    def tasks(self) -> dict[str, Task]:
+    def tasks(self) -> dict[str, AnnotationTask]:
         """By id, in the order they came in."""
         if self._tasks is None:
-            self._tasks = {task.task: task for task in _read(self.root / TASKS, lambda row: Task(**row))}
+            self._tasks = {task.task: task for task in _read(self.root / TASKS, lambda row: AnnotationTask(**row))}
         return self._tasks
 
     def picture(self, task: str) -> Path:
@@ -186,7 +186,7 @@ class Workspace:
         except Timeout:
             raise EarthReasonError(f"{self.root} is being changed by another command; wait for it") from None
 
-    def add_tasks(self, tasks: Iterable[Task]) -> int:
+    def add_tasks(self, tasks: Iterable[AnnotationTask]) -> int:
         """Add tasks whose pictures are in `images/`, replacing those of the same id; returns how many are new."""
         before = dict(self.tasks) if is_workspace(self.root) else {}
         merged = before | {task.task: task for task in tasks}
@@ -194,7 +194,7 @@ class Workspace:
         self._tasks = merged
         return len(merged) - len(before)
 
-    def replaced(self, tasks: Iterable[Task], folder: Path) -> list[str]:
+    def replaced(self, tasks: Iterable[AnnotationTask], folder: Path) -> list[str]:
         """Tasks that are there with another picture than the one that comes.
 
         Args:
@@ -220,7 +220,7 @@ class Workspace:
             found.append(task.task)
         return found
 
-    def _is_shown_by(self, old: Task, picture: Path, new: Task) -> bool:
+    def _is_shown_by(self, old: AnnotationTask, picture: Path, new: AnnotationTask) -> bool:
         """Whether a picture has the pixels of a task's own; one that was lost is believed to, if the size is right."""
         if (old.height, old.width) != (new.height, new.width):
             return False

@@ -58,7 +58,7 @@ def review(images: int) -> None:
 
 def fill(store: object, upto: int) -> None:
     """Let one reviewer judge until so many questions are judged, without the page."""
-    from annotation_tools.review.model import Judgement
+    from annotation_tools.review.model import ReviewJudgement
     from annotation_tools.review.store import ReviewStore
 
     assert isinstance(store, ReviewStore)
@@ -66,7 +66,7 @@ def fill(store: object, upto: int) -> None:
         item = store.item("filler", place)
         assert item is not None
         store.judge(
-            Judgement(
+            ReviewJudgement(
                 review=store.review,
                 reviewer="filler",
                 item=item.item,

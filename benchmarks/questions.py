@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from earthreason.data.schema import Record
 from earthreason.masks.png import encode_mask_png
-from earthreason.questions.client import Client, ClientConfig
+from earthreason.questions.client import ClientConfig, ModelClient
 from earthreason.questions.estimate import estimate
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.pipeline import Run, RunConfig
+from earthreason.questions.pipeline import GenerationRun, RunConfig
 from earthreason.questions.pricing import load_prices
 from earthreason.questions.prompts import load_prompts
 from earthreason.questions.stages import StageConfig, picture_urls, propose_request
@@ -100,8 +100,8 @@ async def ours(source: Many, url: str, folder: Path) -> float:
     ledger = Ledger(folder / "ledger.sqlite")
     config = ClientConfig(base_url=url, api_key="x", concurrency=CONCURRENCY)
     began = time.perf_counter()
-    async with Client(config, load_prices()) as client:
-        await Run(RunConfig(stages, empty_share=0), ledger, client).generate(source)
+    async with ModelClient(config, load_prices()) as client:
+        await GenerationRun(RunConfig(stages, empty_share=0), ledger, client).generate(source)
     return time.perf_counter() - began
 
 

@@ -115,8 +115,13 @@ def write_cvat(path: Path, drawings: Iterable[Drawing], file_names: dict[str, st
     labels: dict[str, None] = {NO_TARGET: None}
     images = []
     for number, drawing in enumerate(drawings):
-        image = Tree.Element("image", id=str(number), name=file_names[drawing.image], width=str(drawing.width),
-                             height=str(drawing.height))  # fmt: skip
+        image = Tree.Element(
+            "image",
+            id=str(number),
+            name=file_names[drawing.image],
+            width=str(drawing.width),
+            height=str(drawing.height),
+        )
         if drawing.is_empty:
             Tree.SubElement(image, "tag", label=NO_TARGET, source="manual")
         else:
@@ -125,9 +130,19 @@ def write_cvat(path: Path, drawings: Iterable[Drawing], file_names: dict[str, st
             mask = drawing.mask
             left, top, width, height = bounding_box(mask)
             runs = row_runs(mask[top : top + height, left : left + width])
-            Tree.SubElement(image, "mask", label=label, source="manual", occluded="0", z_order="0",
-                            rle=", ".join(map(str, runs)), left=str(left), top=str(top), width=str(width),
-                            height=str(height))  # fmt: skip
+            Tree.SubElement(
+                image,
+                "mask",
+                label=label,
+                source="manual",
+                occluded="0",
+                z_order="0",
+                rle=", ".join(map(str, runs)),
+                left=str(left),
+                top=str(top),
+                width=str(width),
+                height=str(height),
+            )
         images.append(image)
     listed = Tree.SubElement(Tree.SubElement(Tree.SubElement(root, "meta"), "task"), "labels")
     for name in labels:

@@ -114,12 +114,21 @@ def document_of_drawing(drawing: Drawing, file_name: str, before: dict[str, Any]
         mask = drawing.mask
         left, top, width, height = bounding_box(mask)
         crop = encode_mask_png(mask[top : top + height, left : left + width])
-        shapes.append({
-            "label": drawing.category or "target", "points": [[left, top], [left + width - 1, top + height - 1]],
-            "group_id": None, "description": "", "shape_type": "mask", "flags": {},
-            "mask": base64.b64encode(crop).decode("ascii"),
-        })  # fmt: skip
+        shapes.append(
+            {
+                "label": drawing.category or "target",
+                "points": [[left, top], [left + width - 1, top + height - 1]],
+                "group_id": None,
+                "description": "",
+                "shape_type": "mask",
+                "flags": {},
+                "mask": base64.b64encode(crop).decode("ascii"),
+            }
+        )
     return document | {
-        "imagePath": file_name, "imageHeight": drawing.height, "imageWidth": drawing.width, "shapes": shapes,
+        "imagePath": file_name,
+        "imageHeight": drawing.height,
+        "imageWidth": drawing.width,
+        "shapes": shapes,
         "flags": flags,
-    }  # fmt: skip
+    }

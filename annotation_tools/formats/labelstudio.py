@@ -136,8 +136,10 @@ def _bitmask(url: str, size: tuple[int, int]) -> np.ndarray:
 def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
     """A task with an annotation, as Label Studio's JSON import takes it."""
     annotation = {"result": results_of_drawing(drawing), "lead_time": drawing.seconds}
-    return {"data": {IMAGE: file_name, "task": drawing.image, "height": drawing.height, "width": drawing.width},
-            "annotations": [annotation]}  # fmt: skip
+    return {
+        "data": {IMAGE: file_name, "task": drawing.image, "height": drawing.height, "width": drawing.width},
+        "annotations": [annotation],
+    }
 
 
 def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:

@@ -18,15 +18,15 @@ _TIMEOUT = 120.0
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
-class LabelStudioError(EarthReasonError):
-    """The server cannot be reached, refuses, or lacks what was there."""
+class LabelStudioError(EarthReasonError, ConnectionError):
+    """Label Studio cannot be reached, refuses a request, or no longer has what was asked for."""
 
 
-class GoneError(LabelStudioError):
+class GoneError(LabelStudioError, LookupError):
     """What was asked for is not on the server."""
 
 
-class Client:
+class LabelStudioClient:
     """A signed-in connection."""
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
@@ -128,9 +128,14 @@ class Client:
     def create_project(self, title: str, config: str, overlap: int) -> int:
         """Make a project; returns its id."""
         body = {
-            "title": title, "label_config": config, "maximum_annotations": overlap, "show_collab_predictions": True,
-            "sampling": "Sequential sampling", "show_skip_button": True, "enable_empty_annotation": False,
-        }  # fmt: skip
+            "title": title,
+            "label_config": config,
+            "maximum_annotations": overlap,
+            "show_collab_predictions": True,
+            "sampling": "Sequential sampling",
+            "show_skip_button": True,
+            "enable_empty_annotation": False,
+        }
         return int(self.call("POST", "/api/projects/", json=body)["id"])
 
     def project(self, project: int) -> dict[str, Any]:

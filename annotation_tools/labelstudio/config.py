@@ -24,9 +24,15 @@ def label_config(categories: Sequence[str]) -> str:
     Tree.SubElement(view, "Header", value="$facts", size="6")
     names = [*categories] if categories else [UNNAMED]
     choices = Tree.SubElement(
-        view, "Choices", name=CATEGORY, toName=IMAGE, choice="single", showInline="true", required="true",
+        view,
+        "Choices",
+        name=CATEGORY,
+        toName=IMAGE,
+        choice="single",
+        showInline="true",
+        required="true",
         requiredMessage=f"Choose what it is, or '{NO_TARGET}'",
-    )  # fmt: skip
+    )
     for name in (*names, NO_TARGET):
         Tree.SubElement(choices, "Choice", value=name)
     row = Tree.SubElement(view, "View", style="display: flex; gap: 1rem")
@@ -35,9 +41,18 @@ def label_config(categories: Sequence[str]) -> str:
         Tree.SubElement(labels, "Label", value=name, background=_COLOUR, hotkey=name[0])
     Tree.SubElement(view, "MagicWand", name=WAND, toName=IMAGE)
     Tree.SubElement(
-        view, "Image", name=IMAGE, value=f"${IMAGE}", zoom="true", zoomControl="true", rotateControl="false",
-        brightnessControl="true", contrastControl="true", smoothing="false", crossOrigin="anonymous",
-    )  # fmt: skip
+        view,
+        "Image",
+        name=IMAGE,
+        value=f"${IMAGE}",
+        zoom="true",
+        zoomControl="true",
+        rotateControl="false",
+        brightnessControl="true",
+        contrastControl="true",
+        smoothing="false",
+        crossOrigin="anonymous",
+    )
     Tree.indent(view)
     return Tree.tostring(view, encoding="unicode")
 

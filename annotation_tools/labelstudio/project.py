@@ -11,9 +11,9 @@ from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.labelstudio import BRUSH, IMAGE, drawing_of_results, provenance_of, results_of_drawing
-from annotation_tools.labelstudio.client import Client, GoneError
+from annotation_tools.labelstudio.client import GoneError, LabelStudioClient
 from annotation_tools.labelstudio.config import check_config, label_config
-from annotation_tools.workspace import Server, Task, Workspace
+from annotation_tools.workspace import AnnotationTask, Server, Workspace
 from earthreason.errors import DataFormatError, EarthReasonError
 
 LOCAL = "local"
@@ -40,7 +40,7 @@ class Collected:
 
 
 def push_project(
-    client: Client,
+    client: LabelStudioClient,
     workspace: Workspace,
     server: str,
     categories: Sequence[str] = (),
@@ -101,7 +101,7 @@ def _expected(workspace: Workspace) -> list[str]:
     return sorted({task.category for task in workspace.tasks.values() if task.category})
 
 
-def _settings(client: Client, project: int) -> dict[str, Any] | None:
+def _settings(client: LabelStudioClient, project: int) -> dict[str, Any] | None:
     """Settings of a project; None if it was deleted on the server."""
     try:
         return client.project(project)
@@ -109,19 +109,27 @@ def _settings(client: Client, project: int) -> dict[str, Any] | None:
         return None
 
 
-def _task(client: Client, project: int, workspace: Workspace, task: Task, prelabel: Drawing | None) -> dict[str, Any]:
+def _task(
+    client: LabelStudioClient, project: int, workspace: Workspace, task: AnnotationTask, prelabel: Drawing | None
+) -> dict[str, Any]:
     address = client.upload_picture(project, workspace.picture(task.task))
     entry: dict[str, Any] = {
-        "data": {IMAGE: address, "task": task.task, "height": task.height, "width": task.width,
-                 "facts": describe(task), "asked": " / ".join(task.questions[:2]) or "Mark the target."}
-    }  # fmt: skip
+        "data": {
+            IMAGE: address,
+            "task": task.task,
+            "height": task.height,
+            "width": task.width,
+            "facts": describe(task),
+            "asked": " / ".join(task.questions[:2]) or "Mark the target.",
+        }
+    }
     if prelabel is not None and not prelabel.is_empty:
         shapes = [result for result in results_of_drawing(prelabel) if result["from_name"] == BRUSH]
         entry["predictions"] = [{"model_version": prelabel.tool or "import", "result": shapes}]
     return entry
 
 
-def describe(task: Task) -> str:
+def describe(task: AnnotationTask) -> str:
     """Size and ground resolution in words."""
     scale = f"{task.ground_resolution:g} m per pixel" if task.ground_resolution else "ground resolution unknown"
     return f"{task.width} x {task.height} pixels, {scale}"
@@ -143,7 +151,9 @@ def known_server(workspace: Workspace, name: str | None = None) -> Server:
     return known[name]
 
 
-def collect_drawings(client: Client, workspace: Workspace, server: str, options: ReadOptions = AS_STATED) -> Collected:
+def collect_drawings(
+    client: LabelStudioClient, workspace: Workspace, server: str, options: ReadOptions = AS_STATED
+) -> Collected:
     """Fetch every annotation and keep it. What can be read is kept even if other annotations have faults.
 
     Raises:

@@ -71,12 +71,29 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
     check_free(host, port)  # Label Studio itself would silently take the next port
     login, log = login_of(folder), folder / "server.log"
     command = [
-        str(program), "start", "--no-browser", "--internal-host", host, "--port", str(port), "--data-dir", str(folder),
-        "--username", login.email, "--enable-legacy-api-token",
-    ]  # fmt: skip
+        str(program),
+        "start",
+        "--no-browser",
+        "--internal-host",
+        host,
+        "--port",
+        str(port),
+        "--data-dir",
+        str(folder),
+        "--username",
+        login.email,
+        "--enable-legacy-api-token",
+    ]
     with log.open("ab") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                   env=_environment(folder, login), cwd=folder, start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=_environment(folder, login),
+            cwd=folder,
+            start_new_session=True,
+        )
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     write_json(folder / _RUNNING, {"pid": process.pid, "url": url})
     try:

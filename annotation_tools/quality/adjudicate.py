@@ -77,12 +77,20 @@ def _settle(several: list[Drawing], rules: Rules) -> Consensus:
     camp = _camp(several)
     mask = METHODS[rules.method]([drawing.mask for drawing in camp])
     category, named = _category(camp)
-    reasons = [reason for reason in (
-        "" if len(several) >= rules.min_drawings else f"{len(several)} of {rules.min_drawings} people have drawn it",
-        "" if 2 * len(camp) > len(several) else "some say there is a target, as many say there is none",
-        _far(camp, mask, rules.min_iou),
-        "" if named or not mask.any() else f"categories differ: {', '.join(sorted({str(d.category) for d in camp}))}",
-    ) if reason]  # fmt: skip
+    reasons = [
+        reason
+        for reason in (
+            ""
+            if len(several) >= rules.min_drawings
+            else f"{len(several)} of {rules.min_drawings} people have drawn it",
+            "" if 2 * len(camp) > len(several) else "some say there is a target, as many say there is none",
+            _far(camp, mask, rules.min_iou),
+            ""
+            if named or not mask.any()
+            else f"categories differ: {', '.join(sorted({str(d.category) for d in camp}))}",
+        )
+        if reason
+    ]
     agreed = _agreed(several[0].image, mask, category)
     return Consensus(agreed, rules.method, not reasons, "; ".join(reasons), lowest, behind)
 

@@ -159,9 +159,15 @@ def _person(name: str, work: list[Drawing], ious: Mapping[tuple[str, str], list[
         found = spearmanr(range(len(known)), known)
         drift = float(found.statistic), float(found.pvalue)
     return Person(
-        name, len(work), sum(drawing.is_empty for drawing in work) / len(work), _median(seconds), _mean(shared),
-        (_median(seconds[:half]), _median(seconds[half:])), (_mean(shared[:half]), _mean(shared[half:])), drift,
-    )  # fmt: skip
+        name,
+        len(work),
+        sum(drawing.is_empty for drawing in work) / len(work),
+        _median(seconds),
+        _mean(shared),
+        (_median(seconds[:half]), _median(seconds[half:])),
+        (_mean(shared[:half]), _mean(shared[half:])),
+        drift,
+    )
 
 
 def _median(values: Sequence[float | None]) -> float | None:

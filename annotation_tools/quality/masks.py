@@ -43,12 +43,17 @@ def compare_drawings(drawings: Mapping[str, Sequence[Drawing]]) -> list[MaskPair
         for first, second in combinations(sorted(masks), 2):
             one, other = masks[first], masks[second]
             distances = outline_distances(one, other)
-            found.append(MaskPair(
-                image, first, second, mask_iou(one, other),
-                None if distances is None else float(distances.mean()),
-                None if distances is None else float(np.percentile(distances, 95)),
-                bool(one.any() == other.any()),
-            ))  # fmt: skip
+            found.append(
+                MaskPair(
+                    image,
+                    first,
+                    second,
+                    mask_iou(one, other),
+                    None if distances is None else float(distances.mean()),
+                    None if distances is None else float(np.percentile(distances, 95)),
+                    bool(one.any() == other.any()),
+                )
+            )
     return found
 
 

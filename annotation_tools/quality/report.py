@@ -52,9 +52,12 @@ def print_quality(found: Quality, console: Console) -> None:
     else:
         mean, low, high = found.iou
         distance = "" if found.distance is None else f"; outlines {found.distance:.2f} px apart"
-        console.print(f"{found.images} images drawn by several, {len(found.pairs)} pairs: IoU {mean:.3f} "
-                      f"[{low:.3f}, {high:.3f}], 5th percentile {found.iou_low:.3f}{distance}", soft_wrap=True,
-                      markup=False)  # fmt: skip
+        console.print(
+            f"{found.images} images drawn by several, {len(found.pairs)} pairs: IoU {mean:.3f} "
+            f"[{low:.3f}, {high:.3f}], 5th percentile {found.iou_low:.3f}{distance}",
+            soft_wrap=True,
+            markup=False,
+        )
     table = Table("agreement on", "things", "raw", "PABAK", "alpha", "prevalence")
     for name, agreement in kinds(found):
         values = (number(value) for value in (agreement.raw, agreement.pabak, agreement.alpha))
@@ -63,8 +66,9 @@ def print_quality(found: Quality, console: Console) -> None:
     people = Table("annotator", "tasks", "empty", "seconds", "IoU with others", "drift (rho, p)")
     for person in found.people:
         drift = "-" if person.drift is None else f"{person.drift[0]:+.2f}, {person.drift[1]:.3f}"
-        people.add_row(person.name, str(person.tasks), f"{person.empty:.0%}", number(person.seconds, 1),
-                       number(person.iou), drift)  # fmt: skip
+        people.add_row(
+            person.name, str(person.tasks), f"{person.empty:.0%}", number(person.seconds, 1), number(person.iou), drift
+        )
     if found.people:
         console.print(people)
     for reviewer, (count, seconds) in found.pace.items():
@@ -105,10 +109,14 @@ def write_quality(
     environment.globals |= {"number": number, "shares": shares}
     page = folder / "index.html"
     text = environment.get_template("agreement.html").render(
-        found=found, kinds=kinds(found), shown=shown, disputes=len(disputes), root=workspace.root,
+        found=found,
+        kinds=kinds(found),
+        shown=shown,
+        disputes=len(disputes),
+        root=workspace.root,
         waiting=sum(not entry.settled for entry in consensus.values()),
         questions=_disputed_questions(found, verdicts or ()),
-    )  # fmt: skip
+    )
     write_text(page, text)
     return page
 

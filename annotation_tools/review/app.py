@@ -14,8 +14,8 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
-from annotation_tools.review.database import Conflict, OtherReview
-from annotation_tools.review.model import LONGEST_TEXT, REASONS, Item, Judgement
+from annotation_tools.review.database import ConflictError, OtherReviewError
+from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
 from annotation_tools.review.pictures import PREVIEW, Box, overlay_png, picture_bytes
 from annotation_tools.review.store import ReviewStore
 from earthreason.errors import EarthReasonError
@@ -26,12 +26,21 @@ _POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 SHORTCUTS = (
-    ("1 or a", "accept"), ("2 or e", "edit the question"), ("3 or r", "reject, with reasons"),
-    ("4 or u", "unsure, with reasons"), ("j, k", "next, previous"), ("g", "first question not judged"),
-    ("s", "show the answers"), ("z", "undo the last verdict"), ("m", "mask on and off"),
+    ("1 or a", "accept"),
+    ("2 or e", "edit the question"),
+    ("3 or r", "reject, with reasons"),
+    ("4 or u", "unsure, with reasons"),
+    ("j, k", "next, previous"),
+    ("g", "first question not judged"),
+    ("s", "show the answers"),
+    ("z", "undo the last verdict"),
+    ("m", "mask on and off"),
     ("[ and ]", "mask fainter, stronger"),
-    ("+ - 0", "zoom in, out, whole image"), ("arrows", "move the image"), ("n", "note"), ("?", "this list"),
-)  # fmt: skip
+    ("+ - 0", "zoom in, out, whole image"),
+    ("arrows", "move the image"),
+    ("n", "note"),
+    ("?", "this list"),
+)
 
 
 class Who(BaseModel):
@@ -80,8 +89,8 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
 
     @app.exception_handler(EarthReasonError)
     async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
-        told = {"error": str(error), "other_review": isinstance(error, OtherReview)}
-        return JSONResponse(told, 409 if isinstance(error, Conflict) else 404)
+        told = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
+        return JSONResponse(told, 409 if isinstance(error, ConflictError) else 404)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -91,9 +100,13 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
     @app.get("/", response_class=HTMLResponse)
     def start() -> str:
         return pages.get_template("start.html").render(
-            progress=store.progress(), images=store.images, reviewers=store.reviewers(), plan=store.plan,
-            source=store.setting("source"), shortcuts=SHORTCUTS,
-        )  # fmt: skip
+            progress=store.progress(),
+            images=store.images,
+            reviewers=store.reviewers(),
+            plan=store.plan,
+            source=store.setting("source"),
+            shortcuts=SHORTCUTS,
+        )
 
     @app.get("/review", response_class=HTMLResponse)
     def review(reviewer: str) -> str:
@@ -121,7 +134,7 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         return {"answers": store.answers(clean_name(reviewer), place)}
 
     @app.post("/api/verdict")
-    def verdict(judgement: Judgement) -> dict[str, Any]:
+    def verdict(judgement: ReviewJudgement) -> dict[str, Any]:
         item = store.judge(judgement)
         return {"item": payload(item), "progress": store.progress(judgement.reviewer)}
 
@@ -179,20 +192,30 @@ def clean_name(text: str) -> str:
     return name
 
 
-def payload(item: Item) -> dict[str, Any]:
+def payload(item: ReviewItem) -> dict[str, Any]:
     """An item for the page.
 
     What gives the target away (category, file name, answers) is told when all questions about the image are judged.
     """
     facts = item.facts
     told = {
-        "item": item.item, "place": item.place, "sample": item.sample, "number": item.number,
-        "questions": facts["questions"], "question": item.question, "answers": len(facts["answers"]),
-        "height": facts["height"], "width": facts["width"], "is_empty": facts["is_empty"],
-        "ground_resolution": facts["ground_resolution"], "draft": item.draft,
-        "preview": max(facts["height"], facts["width"]) > PREVIEW, "verdict": item.verdict, "rest": item.rest,
+        "item": item.item,
+        "place": item.place,
+        "sample": item.sample,
+        "number": item.number,
+        "questions": facts["questions"],
+        "question": item.question,
+        "answers": len(facts["answers"]),
+        "height": facts["height"],
+        "width": facts["width"],
+        "is_empty": facts["is_empty"],
+        "ground_resolution": facts["ground_resolution"],
+        "draft": item.draft,
+        "preview": max(facts["height"], facts["width"]) > PREVIEW,
+        "verdict": item.verdict,
+        "rest": item.rest,
         "after": None,
-    }  # fmt: skip
+    }
     if item.rest == 0:
         told["after"] = {name: facts[name] for name in ("category", "sample_id", "split", "answers")}
     return told

@@ -112,9 +112,18 @@ def _samples(source: str, writing: Path, final: Path, progress: Progress) -> Ite
                 f"sample {record.sample_id!r} has an empty question; `earthreason questions generate` makes questions"
             )
         yield ReviewSample(
-            record.sample_id, split, picture, mask, record.height, record.width, record.is_empty, questions,
-            record.answers, record.category, record.ground_resolution,
-        )  # fmt: skip
+            record.sample_id,
+            split,
+            picture,
+            mask,
+            record.height,
+            record.width,
+            record.is_empty,
+            questions,
+            record.answers,
+            record.category,
+            record.ground_resolution,
+        )
         progress(1)
 
 

@@ -15,12 +15,12 @@ from annotation_tools.review.model import Plan
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
 
-class Conflict(EarthReasonError):
-    """The item was judged in another window meanwhile."""
+class ConflictError(EarthReasonError, RuntimeError):
+    """The store has changed since the page was loaded, so a request no longer fits it."""
 
 
-class OtherReview(Conflict):
-    """A page of another review asks."""
+class OtherReviewError(ConflictError):
+    """The page that sent the request shows another review."""
 
 
 class ReviewDatabase:
@@ -91,10 +91,10 @@ class ReviewDatabase:
         """Refuse what a page of another review asks: its places and numbers mean something else here.
 
         Raises:
-            OtherReview: the id is not this review's.
+            OtherReviewError: the id is not this review's.
         """
         if review != self.review:
-            raise OtherReview(
+            raise OtherReviewError(
                 "this page is of another review than the one that is served at this address now, so nothing was "
                 "changed. Open the start page again; verdicts not yet saved wait in this browser until that review is "
                 "served here"

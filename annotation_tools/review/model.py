@@ -24,7 +24,7 @@ NEEDS_REASON = ("reject", "unsure")
 LONGEST_TEXT = 2000
 
 
-class Judgement(BaseModel):
+class ReviewJudgement(BaseModel):
     """One verdict as the page sends it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Judgement(BaseModel):
     key: str = Field(min_length=8, max_length=64)
 
     @model_validator(mode="after")
-    def _whole(self) -> Judgement:
+    def _whole(self) -> ReviewJudgement:
         if self.verdict not in VERDICTS:
             raise ValueError(f"verdict {self.verdict!r}; known: {', '.join(VERDICTS)}")
         unknown = [reason for reason in self.reasons if reason not in REASONS]
@@ -103,7 +103,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Item:
+class ReviewItem:
     """One question at a place of a reviewer's queue.
 
     Attributes:

@@ -65,10 +65,22 @@ def build_store(path: Path, samples: Iterable[ReviewSample], plan: Plan, setting
             try:
                 database.execute(
                     "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (number, sample.sample_id, sample.split, sample.picture, sample.mask, sample.height, sample.width,
-                     sample.is_empty, json.dumps(sample.answers), sample.category, sample.ground_resolution,
-                     len(sample.questions), wanted),
-                )  # fmt: skip
+                    (
+                        number,
+                        sample.sample_id,
+                        sample.split,
+                        sample.picture,
+                        sample.mask,
+                        sample.height,
+                        sample.width,
+                        sample.is_empty,
+                        json.dumps(sample.answers),
+                        sample.category,
+                        sample.ground_resolution,
+                        len(sample.questions),
+                        wanted,
+                    ),
+                )
             except sqlite3.IntegrityError:
                 raise DataFormatError(f"sample {sample.sample_id!r} stands twice in the source") from None
             rows = [(number, place, question) for place, question in enumerate(sample.questions)]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from annotation_tools.review.database import Conflict, ReviewDatabase
-from annotation_tools.review.model import Item, Judgement
+from annotation_tools.review.database import ConflictError, ReviewDatabase
+from annotation_tools.review.model import ReviewItem, ReviewJudgement
 from annotation_tools.review.schema import share
 from earthreason.errors import DataNotFoundError, EarthReasonError
 
@@ -28,7 +28,7 @@ class ReviewStore(ReviewDatabase):
 
     # What to judge.
 
-    def item(self, reviewer: str, place: int | None = None) -> Item | None:
+    def item(self, reviewer: str, place: int | None = None) -> ReviewItem | None:
         """The question at a place of a reviewer's queue; without a place the first that is not judged.
 
         The queue grows by an image when its end is reached. None where nothing is left to judge.
@@ -40,36 +40,42 @@ class ReviewStore(ReviewDatabase):
                     return None
             return self._load(reviewer, wanted, claim)
 
-    def _load(self, reviewer: str, place: int, claim: tuple[int, int, int]) -> Item:
+    def _load(self, reviewer: str, place: int, claim: tuple[int, int, int]) -> ReviewItem:
         first, sample, round_ = claim
         item, number, question = self._one(
             "SELECT item, number, question FROM items WHERE sample = ? ORDER BY number LIMIT 1 OFFSET ?",
-            sample, place - first,
-        )  # fmt: skip
+            sample,
+            place - first,
+        )
         draft = self._one(
             "SELECT text FROM drafts WHERE reviewer = ? AND item = ? AND round = ?", reviewer, item, round_
         )
         rest = self._one(
             "SELECT COUNT(*) FROM items WHERE sample = ? AND item NOT IN "
             "(SELECT item FROM verdicts WHERE reviewer = ? AND round = ? AND verdicts.item = items.item)",
-            sample, reviewer, round_,
-        )[0]  # fmt: skip
+            sample,
+            reviewer,
+            round_,
+        )[0]
         verdict, text = self._verdict(reviewer, item, round_), draft[0] if draft else ""
-        return Item(place, sample, item, round_, number, question, self.facts(sample), verdict, rest, text)
+        return ReviewItem(place, sample, item, round_, number, question, self.facts(sample), verdict, rest, text)
 
     def queued(self, reviewer: str) -> int:
         """How many places a reviewer's queue has so far."""
         row = self._one(
             "SELECT first_place + questions FROM claims JOIN samples USING (sample) WHERE reviewer = ? "
-            "ORDER BY first_place DESC LIMIT 1", reviewer,
-        )  # fmt: skip
+            "ORDER BY first_place DESC LIMIT 1",
+            reviewer,
+        )
         return int(row[0]) if row else 0
 
     def _claim_at(self, reviewer: str, place: int) -> tuple[int, int, int] | None:
         row = self._one(
             "SELECT first_place, sample, round, questions FROM claims JOIN samples USING (sample) "
-            "WHERE reviewer = ? AND first_place <= ? ORDER BY first_place DESC LIMIT 1", reviewer, place,
-        )  # fmt: skip
+            "WHERE reviewer = ? AND first_place <= ? ORDER BY first_place DESC LIMIT 1",
+            reviewer,
+            place,
+        )
         return (row[0], row[1], row[2]) if row and place < row[0] + row[3] else None
 
     def _asked_at(self, reviewer: str, place: int) -> tuple[int, int, int]:
@@ -100,8 +106,10 @@ class ReviewStore(ReviewDatabase):
             sample, round_ = chosen
             if round_ == 1:
                 db.execute("UPDATE samples SET open = open - 1 WHERE sample = ?", (sample,))
-            db.execute("INSERT INTO claims (reviewer, first_place, sample, round, claimed) VALUES (?, ?, ?, ?, ?)",
-                       (reviewer, place, sample, round_, time.time()))  # fmt: skip
+            db.execute(
+                "INSERT INTO claims (reviewer, first_place, sample, round, claimed) VALUES (?, ?, ?, ?, ?)",
+                (reviewer, place, sample, round_, time.time()),
+            )
         return True
 
     def _next_image(self, reviewer: str) -> tuple[int, int] | None:
@@ -110,8 +118,9 @@ class ReviewStore(ReviewDatabase):
             return due
         row = self._one(
             "SELECT sample FROM samples WHERE open > 0 AND NOT EXISTS (SELECT 1 FROM claims WHERE reviewer = ? "
-            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1", reviewer,
-        )  # fmt: skip
+            "AND claims.sample = samples.sample AND round = 1) ORDER BY sample LIMIT 1",
+            reviewer,
+        )
         return (int(row[0]), 1) if row else None
 
     def ahead(self, reviewer: str, place: int) -> dict[str, Any] | None:
@@ -132,8 +141,9 @@ class ReviewStore(ReviewDatabase):
             "ON verdicts.reviewer = claims.reviewer AND verdicts.item = items.item AND verdicts.round = 1 "
             "WHERE claims.round = 1 AND released = 0 AND claimed < ? AND claims.reviewer != ? "
             "AND verdicts.item IS NULL",
-            time.time() - LEASE, reviewer,
-        )  # fmt: skip
+            time.time() - LEASE,
+            reviewer,
+        )
         for other, sample in stale:
             self._db.execute(
                 "UPDATE claims SET released = 1 WHERE reviewer = ? AND sample = ? AND round = 1", (other, sample)
@@ -154,8 +164,9 @@ class ReviewStore(ReviewDatabase):
         places = self.rows(
             "SELECT sample, sample_id FROM claims JOIN samples USING (sample) WHERE reviewer = ? AND round = 1 "
             "AND sample NOT IN (SELECT sample FROM claims WHERE reviewer = ? AND round = 2) ORDER BY first_place",
-            reviewer, reviewer,
-        )  # fmt: skip
+            reviewer,
+            reviewer,
+        )
         candidates = places if at_end else places[: -GAP or None]
         drawn = min(candidates, key=lambda row: share(self.plan.seed, "second pass", row[1]), default=None)
         return None if drawn is None else (int(drawn[0]), 2)
@@ -169,8 +180,21 @@ class ReviewStore(ReviewDatabase):
         row = self._one("SELECT * FROM samples WHERE sample = ?", sample)
         if row is None:
             raise DataNotFoundError(f"the review has no image {sample}")
-        names = ("sample", "sample_id", "split", "picture", "mask", "height", "width", "is_empty", "answers",
-                 "category", "ground_resolution", "questions", "open")  # fmt: skip
+        names = (
+            "sample",
+            "sample_id",
+            "split",
+            "picture",
+            "mask",
+            "height",
+            "width",
+            "is_empty",
+            "answers",
+            "category",
+            "ground_resolution",
+            "questions",
+            "open",
+        )
         found = dict(zip(names, row, strict=True))
         return found | {"answers": json.loads(found["answers"]), "is_empty": bool(found["is_empty"])}
 
@@ -179,17 +203,20 @@ class ReviewStore(ReviewDatabase):
     def _verdict(self, reviewer: str, item: int, round_: int) -> dict[str, Any] | None:
         row = self._one(
             "SELECT event, at, content FROM verdicts JOIN events USING (event) WHERE verdicts.reviewer = ? "
-            "AND verdicts.item = ? AND verdicts.round = ?", reviewer, item, round_,
-        )  # fmt: skip
+            "AND verdicts.item = ? AND verdicts.round = ?",
+            reviewer,
+            item,
+            round_,
+        )
         return None if row is None else {"revision": row[0], "saved": row[1], **json.loads(row[2])}
 
-    def judge(self, judgement: Judgement) -> Item:
+    def judge(self, judgement: ReviewJudgement) -> ReviewItem:
         """Keep a verdict; it is on disk when this returns. The same key again changes nothing.
 
         Raises:
-            OtherReview: the page shows another review.
+            OtherReviewError: the page shows another review.
             EarthReasonError: the reviewer's queue has no such place.
-            Conflict: another question is at that place, or it has a newer verdict than the page showed; it stays.
+            ConflictError: another question is at that place, or it has a newer verdict than the page showed; it stays.
         """
         self.require(judgement.review)
         reviewer = judgement.reviewer
@@ -199,7 +226,9 @@ class ReviewStore(ReviewDatabase):
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
                 return found
             if found.item != judgement.item:
-                raise Conflict("another question is at this place now; this verdict was not saved. Look at it again")
+                raise ConflictError(
+                    "another question is at this place now; this verdict was not saved. Look at it again"
+                )
             current = found.verdict["revision"] if found.verdict else 0
             if current != judgement.revision:
                 said = (
@@ -207,7 +236,7 @@ class ReviewStore(ReviewDatabase):
                     if found.verdict
                     else "nothing: it was undone"
                 )
-                raise Conflict(
+                raise ConflictError(
                     f"you judged this question in another window meanwhile ({said}); that stands, and this verdict was "
                     "not saved. Look at it again"
                 )
@@ -218,10 +247,13 @@ class ReviewStore(ReviewDatabase):
                 "VALUES (?, ?, ?, ?, ?, 'verdict', ?, ?)",
                 (_now(), reviewer, found.place, found.item, found.round, json.dumps(content), judgement.key),
             ).lastrowid
-            db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
-                       (reviewer, found.item, found.round, event, judgement.verdict))  # fmt: skip
-            db.execute("DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?",
-                       (reviewer, found.item, found.round))  # fmt: skip
+            db.execute(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
+                (reviewer, found.item, found.round, event, judgement.verdict),
+            )
+            db.execute(
+                "DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?", (reviewer, found.item, found.round)
+            )
             after = self._load(reviewer, judgement.place, claim)
             if after.rest == 0:
                 self._tell_answers(after, reviewer)
@@ -238,19 +270,23 @@ class ReviewStore(ReviewDatabase):
             self._tell_answers(found, reviewer)
         return list(found.facts["answers"])
 
-    def _tell_answers(self, told: Item, reviewer: str) -> None:
+    def _tell_answers(self, told: ReviewItem, reviewer: str) -> None:
         if not self._saw_answers(told, reviewer):
             self._db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
-                "VALUES (?, ?, ?, ?, ?, 'answers', '{}')", (_now(), reviewer, told.place, told.item, told.round),
-            )  # fmt: skip
+                "VALUES (?, ?, ?, ?, ?, 'answers', '{}')",
+                (_now(), reviewer, told.place, told.item, told.round),
+            )
 
-    def _saw_answers(self, item: Item, reviewer: str) -> bool:
+    def _saw_answers(self, item: ReviewItem, reviewer: str) -> bool:
         """Whether a reviewer was told the answers about an image, at any of its questions in this look."""
         row = self._one(
             "SELECT 1 FROM events INDEXED BY events_of_item WHERE reviewer = ? AND round = ? AND kind = 'answers' "
-            "AND item IN (SELECT item FROM items WHERE sample = ?) LIMIT 1", reviewer, item.round, item.sample,
-        )  # fmt: skip
+            "AND item IN (SELECT item FROM items WHERE sample = ?) LIMIT 1",
+            reviewer,
+            item.round,
+            item.sample,
+        )
         return row is not None
 
     def undo(self, reviewer: str, event: int) -> int:
@@ -261,25 +297,28 @@ class ReviewStore(ReviewDatabase):
             event: that the page takes for the last verdict.
 
         Raises:
-            Conflict: it is not the last one; nothing is taken back.
+            ConflictError: it is not the last one; nothing is taken back.
         """
         with self._transaction() as db:
             row = self._last(reviewer)
             if row is None or row[0] != event:
-                raise Conflict(
+                raise ConflictError(
                     "your last verdict is another one by now (given or taken back in another window), so nothing was "
                     "taken back. Look again"
                 )
             _, place, item, round_ = row
             db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, target) "
-                "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)", (_now(), reviewer, place, item, round_, event),
-            )  # fmt: skip
+                "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)",
+                (_now(), reviewer, place, item, round_, event),
+            )
             before = self._one(
                 "SELECT event, content FROM events WHERE reviewer = ? AND item = ? AND round = ? AND kind = 'verdict' "
                 "AND event NOT IN (SELECT target FROM events WHERE target IS NOT NULL) ORDER BY event DESC LIMIT 1",
-                reviewer, item, round_,
-            )  # fmt: skip
+                reviewer,
+                item,
+                round_,
+            )
             db.execute("DELETE FROM verdicts WHERE reviewer = ? AND item = ? AND round = ?", (reviewer, item, round_))
             if before is not None:
                 verdict = json.loads(before[1])["verdict"]
@@ -290,8 +329,9 @@ class ReviewStore(ReviewDatabase):
         """Event, place, item and round of the last verdict that was not taken back; None if there is none."""
         return self._one(
             "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND NOT EXISTS "
-            "(SELECT 1 FROM events AS later WHERE later.target = events.event) ORDER BY event DESC LIMIT 1", reviewer,
-        )  # fmt: skip
+            "(SELECT 1 FROM events AS later WHERE later.target = events.event) ORDER BY event DESC LIMIT 1",
+            reviewer,
+        )
 
     def draft(self, reviewer: str, place: int, text: str) -> None:
         """Keep the text of an edit that is not finished.

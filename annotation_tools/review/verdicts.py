@@ -1,26 +1,24 @@
-"""Verdicts out of a review: as lines that `earthreason questions review-in` takes, and settled for an export."""
+"""Read the verdicts out of a review: as lines for `earthreason questions review-in`, or settled for an export."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from annotation_tools.review.schema import STORE
 from annotation_tools.review.store import ReviewStore
-from earthreason.data.pictures import mask_of
+from annotation_tools.reviewed import JudgedSample, ReviewOutcome, mask_hash
 from earthreason.files import write_text
-from earthreason.masks.rle import encode_mask
+from earthreason.questions.settlement import PersonVerdict, SettledSample, parse_time, settle_sample
 
 
 def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
-    """Write every current verdict as a line; returns verdicts and how often.
+    """Write every current verdict as a line; returns how often each verdict was given.
 
-    Lines have what `earthreason questions review-in` reads (sample_id, number, verdict, text, reason, reviewer), and
-    more.
-    Second looks of the same person are written with `round` 2 and no verdict in the sense of review-in.
+    Lines have the keys that `earthreason questions review-in` reads (sample_id, number, verdict, text, reason,
+    reviewer, saved) and more. A second look of the same person has `round` 2 and its verdict under `second_verdict`,
+    so that review-in skips it.
     """
     lines, counts = [], Counter[str]()
     for entry in store.verdicts():
@@ -33,69 +31,45 @@ def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
     return +counts
 
 
-def settle_reviews(store: ReviewStore) -> dict[tuple[str, int], tuple[str, str]]:
-    """One verdict and text a question: a rejection outweighs an edit, an edit an acceptance; unsure decides nothing."""
-    weight = {"accept": 0, "edit": 1, "reject": 2}
-    found: dict[tuple[str, int], tuple[str, str]] = {}
+def settle_reviews(store: ReviewStore) -> dict[str, SettledSample]:
+    """Settle the first looks of all reviewers, by sample id; samples without a verdict are not among them."""
+    verdicts: dict[str, dict[int, list[PersonVerdict]]] = defaultdict(lambda: defaultdict(list))
     for entry in store.verdicts():
-        if entry["round"] > 1 or entry["verdict"] not in weight:
-            continue
-        key = entry["sample_id"], entry["number"]
-        if key not in found or weight[entry["verdict"]] > weight[found[key][0]]:
-            found[key] = entry["verdict"], entry["text"]
-    return found
+        if entry["round"] == 1:
+            when = parse_time(entry["saved"])
+            verdict = PersonVerdict(entry["reviewer"], when, entry["verdict"], entry["text"])
+            verdicts[entry["sample_id"]][entry["number"]].append(verdict)
+    return {
+        sample_id: settle_sample(_questions(store, sample_id), by_number) for sample_id, by_number in verdicts.items()
+    }
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What was shown of a sample: its questions in their order, and a hash of its mask's pixels."""
-
-    questions: list[str]
-    mask: str
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What a review comes to.
-
-    Attributes:
-        verdicts: one verdict and new text by sample id and number of the question.
-        judged: what was shown, by sample id, where there is a verdict.
-        samples: ids of all samples, judged or not.
-    """
-
-    verdicts: dict[tuple[str, int], tuple[str, str]]
-    judged: dict[str, Judged]
-    samples: frozenset[str]
-
-
-def mask_hash(content: bytes, path: Path) -> str:
-    """A hash of a mask's pixels, however the PNG is written.
+def review_outcome(folder: Path) -> ReviewOutcome:
+    """Settle the review in a folder, and keep what reviewers saw.
 
     Raises:
-        DataFormatError: not a mask; names the path.
-    """
-    return hashlib.sha256(repr(encode_mask(mask_of(content, path))).encode()).hexdigest()[:16]
-
-
-def settled_reviews(folder: Path) -> Settled:
-    """What the review in a folder comes to.
-
-    Raises:
-        DataNotFoundError: there is none.
+        DataNotFoundError: the folder holds no review.
         DataFormatError: one of its masks is not readable.
     """
     store = ReviewStore(folder / STORE)
     try:
-        verdicts = settle_reviews(store)
-        samples = store.rows("SELECT sample_id, sample, mask FROM samples")
-        ids = {sample_id for sample_id, _ in verdicts}
-        judged = {name: _judged(store, number, folder / mask) for name, number, mask in samples if name in ids}
-        return Settled(verdicts, judged, frozenset(name for name, _, _ in samples))
+        masks = dict(store.rows("SELECT sample_id, mask FROM samples"))
+        judged = {
+            name: JudgedSample(_questions(store, name), _mask_hash(folder / masks[name]), settled)
+            for name, settled in settle_reviews(store).items()
+            if settled.outcome != "open"
+        }
+        return ReviewOutcome(judged, frozenset(masks))
     finally:
         store.close()
 
 
-def _judged(store: ReviewStore, sample: int, mask: Path) -> Judged:
-    questions = store.rows("SELECT question FROM items WHERE sample = ? ORDER BY number", sample)
-    return Judged([question for (question,) in questions], mask_hash(mask.read_bytes(), mask))
+def _questions(store: ReviewStore, sample_id: str) -> list[str]:
+    rows = store.rows(
+        "SELECT question FROM items JOIN samples USING (sample) WHERE sample_id = ? ORDER BY number", sample_id
+    )
+    return [question for (question,) in rows]
+
+
+def _mask_hash(path: Path) -> str:
+    return mask_hash(path.read_bytes(), path)

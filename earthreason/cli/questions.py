@@ -14,13 +14,17 @@ from earthreason.cli.options import JsonOption
 from earthreason.errors import DataNotFoundError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from earthreason.data.sources import Source
     from earthreason.questions.client import ClientConfig
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.pipeline import RunConfig
     from earthreason.questions.pricing import Prices
+    from earthreason.questions.settlement import LeftOut
 
 app = typer.Typer(help="Generate and validate implicit questions.", no_args_is_help=True, rich_markup_mode=None)
+_LISTED = 5
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of `questions generate`.")]
 
 
@@ -47,7 +51,7 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those samples.")] = 0,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most.")] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", min=0, help="Stop before more would be spent.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and money; ask nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="CostEstimate tokens and money; ask nothing.")] = False,
     batch: Annotated[bool, typer.Option("--batch", help="Batch API: collect what is there, submit the rest.")] = False,
     prompt_dir: Annotated[Path | None, typer.Option("--prompt-dir", help="Folder of prompts of your own.")] = None,
     prices: Annotated[Path | None, typer.Option("--prices", help="Price table of your own (JSON).")] = None,
@@ -77,7 +81,7 @@ def generate(
     if dry_run:
         _print_estimate(opened, config, table, json_out)
         return
-    from earthreason.questions.client import Client, ClientConfig
+    from earthreason.questions.client import ClientConfig, ModelClient
 
     ledger = Ledger(out / "ledger.sqlite")
     ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
@@ -87,11 +91,14 @@ def generate(
         from earthreason.questions.batch import advance
 
         async def go() -> None:
-            async with Client(settings, table) as client:
+            async with ModelClient(settings, table) as client:
                 progress = await advance(opened, config, ledger, client)
             states = "; ".join(f"{name} {state}" for name, state in progress.running.items()) or "none running"
-            stdout().print(f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
-                           f"{states}; {progress.outcome.done} of {total} samples done", soft_wrap=True)  # fmt: skip
+            stdout().print(
+                f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
+                f"{states}; {progress.outcome.done} of {total} samples done",
+                soft_wrap=True,
+            )
             if progress.outcome.stopped:
                 stderr().print(progress.outcome.stopped, soft_wrap=True)
 
@@ -107,21 +114,21 @@ def _generate(
 ) -> None:
     from tqdm import tqdm
 
-    from earthreason.questions.client import Client
-    from earthreason.questions.pipeline import Outcome, Run
+    from earthreason.questions.client import ModelClient
+    from earthreason.questions.pipeline import GenerationRun, RunOutcome
 
     with tqdm(total=total, unit="image", desc="questions") as bar:
 
-        def show(outcome: Outcome) -> None:
+        def show(outcome: RunOutcome) -> None:
             finished = outcome.done + outcome.quarantined
             bar.update(finished - bar.n)
             spent = ledger.spent()
             whole = spent / finished * total if finished else 0
             bar.set_postfix_str(f"${spent:.2f} of about ${whole:.2f}, {outcome.quarantined} quarantined")
 
-        async def go() -> Outcome:
-            async with Client(settings, table) as client:
-                return await Run(config, ledger, client).generate(opened, show)
+        async def go() -> RunOutcome:
+            async with ModelClient(settings, table) as client:
+                return await GenerationRun(config, ledger, client).generate(opened, show)
 
         outcome = asyncio.run(go())
     if outcome.stopped:
@@ -183,17 +190,33 @@ def export(
     from earthreason.data.exports import export as export_source
     from earthreason.data.reader import open_source
     from earthreason.files import write_text
-    from earthreason.questions.results import Regenerated
+    from earthreason.questions.results import Regenerated, settled_results
+    from earthreason.questions.settlement import left_out
 
     ledger = open_run(run)
     if form == "jsonl":
-        rows = [{"split": split, **vars(result)} for split, result in ledger.results() if result.status == "done"]
+        results, settled = settled_results(ledger)
+        rows = [{"split": split, **vars(result)} for split, result in results]
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         stdout().print(f"{out}: {len(rows)} samples", soft_wrap=True)
+        print_left_out(left_out(settled), stdout())
         return
     regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
     export_source(regenerated, form, out)
     stdout().print(f"{out}: {sum(regenerated.counts.values())} samples", soft_wrap=True)
+    print_left_out(regenerated.left_out, stdout())
+
+
+def print_left_out(found: LeftOut, console: Console) -> None:
+    """Name what reviewers left out of an export."""
+    for names, reason in (
+        (found.rejected, "samples left out, every question was rejected"),
+        (found.disputed, "samples left out, reviewers disagree about their last questions"),
+        (found.questions, "questions left out, reviewers disagree; a further verdict decides"),
+    ):
+        if names:
+            rest = ", ..." if len(names) > _LISTED else ""
+            console.print(f"{len(names)} {reason}: {', '.join(names[:_LISTED])}{rest}", soft_wrap=True, markup=False)
 
 
 @app.command()

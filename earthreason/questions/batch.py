@@ -15,24 +15,32 @@ from typing import Any, Literal
 
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
-from earthreason.questions.client import Client, parse
+from earthreason.questions.client import ModelClient, parse
 from earthreason.questions.ledger import Call, Ledger, now
-from earthreason.questions.pipeline import Outcome, Queued, Run, RunConfig, check_priced, dearest, over_budget
+from earthreason.questions.pipeline import (
+    GenerationRun,
+    Queued,
+    RunConfig,
+    RunOutcome,
+    check_priced,
+    max_cost,
+    over_budget,
+)
 from earthreason.questions.pricing import Prices
 from earthreason.questions.stages import picture_urls
-from earthreason.questions.types import Absence, Judgement, Proposal, Rewriting, Usage
+from earthreason.questions.types import Absence, JudgeReply, Proposal, Rewriting, Usage
 
 logger = logging.getLogger("earthreason.questions")
 DISCOUNT = 0.5
 MAX_BYTES, MAX_REQUESTS = 200_000_000, 50_000
 """Of one batch file, as OpenAI documents it (200 MB)."""
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
-_REPLIES = {reply.__name__: reply for reply in (Proposal, Absence, Rewriting, Judgement)}
+_REPLIES = {reply.__name__: reply for reply in (Proposal, Absence, Rewriting, JudgeReply)}
 _ENDED = ("completed", "expired", "cancelled", "failed")
 
 
 @dataclass
-class Progress:
+class BatchStep:
     """What a call of `advance` did.
 
     Attributes:
@@ -45,10 +53,10 @@ class Progress:
     collected: int
     submitted: int
     running: dict[str, str]
-    outcome: Outcome
+    outcome: RunOutcome
 
 
-async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Client) -> Progress:
+async def advance(source: Source, config: RunConfig, ledger: Ledger, client: ModelClient) -> BatchStep:
     """Collect finished batches, carry every sample as far as it goes, submit the requests that lack an answer.
 
     Raises:
@@ -59,11 +67,11 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Cli
     check_priced(config, client.prices)
     try:
         collected, running = await _collect(ledger, client)
-        run = Run(config, ledger, None)
+        run = GenerationRun(config, ledger, None)
         outcome = await run.generate(source)
         in_flight = {key: told for requests in ledger.open_batches().values() for key, told in requests.items()}
         waiting = {key: queued for key, queued in run.queued.items() if key not in in_flight}
-        reserved = sum(told.get("dearest", 0.0) for told in in_flight.values())
+        reserved = sum(told.get("max_cost", told.get("dearest", 0.0)) for told in in_flight.values())
         affordable = _affordable(waiting, config.max_usd, ledger.spent() + reserved, client.prices)
         if len(affordable) < len(waiting):
             outcome.stopped = over_budget(config.max_usd or 0.0)
@@ -74,12 +82,12 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Cli
             running[batch.id] = batch.status
     except openai.OpenAIError as error:
         raise EarthReasonError(f"the batch could not go on: {str(error).splitlines()[0]}; run again") from None
-    return Progress(collected, len(affordable), running, outcome)
+    return BatchStep(collected, len(affordable), running, outcome)
 
 
-def _dearest(queued: Queued, prices: Prices) -> float:
+def _max_cost(queued: Queued, prices: Prices) -> float:
     """A batch asks once, at its discount."""
-    return DISCOUNT * dearest(queued.request, queued.record, prices, attempts=1)
+    return DISCOUNT * max_cost(queued.request, queued.record, prices, attempts=1)
 
 
 def _affordable(
@@ -88,7 +96,7 @@ def _affordable(
     """The requests, in their order, up to the one that could exceed the budget."""
     found: dict[str, Queued] = {}
     for key, queued in waiting.items():
-        spent += _dearest(queued, prices)
+        spent += _max_cost(queued, prices)
         if max_usd is not None and spent > max_usd:
             break
         found[key] = queued
@@ -115,17 +123,22 @@ def _files(requests: Mapping[str, Queued]) -> Iterator[tuple[list[bytes], list[s
 
 def _told(queued: Queued, prices: Prices) -> dict[str, Any]:
     """What the ledger keeps of a request, to understand its answer and to count what it may still cost."""
-    return {"sample_id": queued.record.sample_id, "stage": queued.stage, "prompt": queued.prompt,
-            "model": queued.request.model, "reply": queued.request.reply.__name__,
-            "dearest": _dearest(queued, prices)}  # fmt: skip
+    return {
+        "sample_id": queued.record.sample_id,
+        "stage": queued.stage,
+        "prompt": queued.prompt,
+        "model": queued.request.model,
+        "reply": queued.request.reply.__name__,
+        "max_cost": _max_cost(queued, prices),
+    }
 
 
-async def _submit(client: Client, content: bytes) -> Any:
+async def _submit(client: ModelClient, content: bytes) -> Any:
     file = await client.openai.files.create(file=("requests.jsonl", io.BytesIO(content)), purpose="batch")
     return await client.openai.batches.create(input_file_id=file.id, endpoint=_ENDPOINT, completion_window="24h")
 
 
-async def _collect(ledger: Ledger, client: Client) -> tuple[int, dict[str, str]]:
+async def _collect(ledger: Ledger, client: ModelClient) -> tuple[int, dict[str, str]]:
     collected = 0
     running: dict[str, str] = {}
     for batch_id, requests in ledger.open_batches().items():

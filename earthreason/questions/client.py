@@ -1,4 +1,4 @@
-"""Ask a model for a typed answer through the `openai` package: retries, refusals, malformed output, usage."""
+"""Ask a model for a typed answer through the `openai` package, which also retries failed requests."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import asyncio
 import json
 import logging
 import os
-import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -22,9 +20,12 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 logger = logging.getLogger("earthreason.questions")
+_LONGEST_PAUSE = 8.0
+"""Seconds between two attempts after unreadable replies."""
 _NO_KEY = "none"
-"""Sent to a server of one's own when there is no key: local servers want none, the client library wants one."""
-_RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
+"""Sent as the key to local servers, which need none; the client library insists on one."""
+_RETRIED = (408, 409, 429)
+"""Refusals that the `openai` client retries, besides all of 500 and above."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,19 @@ class ClientConfig:
     """How models are reached.
 
     Attributes:
-        base_url: of any OpenAI-compatible server; None is OpenAI's own.
-        api_key: None reads OPENAI_API_KEY, which a server at `base_url` may do without.
-        concurrency: requests in flight.
+        base_url: address of any OpenAI-compatible server; None is OpenAI's own.
+        api_key: None reads OPENAI_API_KEY. A server at `base_url` may need none.
+        concurrency: largest number of requests in flight.
         timeout: seconds a request may take.
-        attempts: of one request, over rate limits and server errors.
-        longest_wait: seconds between two attempts at most, also if the server asks for more.
+        attempts: times a request is sent before a rate limit, a server error or a lost connection counts as final.
+            The `openai` client decides how long to wait in between.
     """
 
     base_url: str | None = None
     api_key: str | None = None
     concurrency: int = 8
     timeout: float = 120.0
-    attempts: int = 8
-    longest_wait: float = 60.0
+    attempts: int = 12
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Request:
         return {"model": self.model, "messages": messages, "response_format": form, **self.parameters}
 
 
-class Unusable(Exception):
-    """The model refused, or answered something else twice; `usage` was spent all the same."""
+class UnusableAnswerError(ValueError):
+    """The model refused twice, or gave no valid answer twice. `usage` was spent all the same."""
 
     def __init__(self, reason: str, usage: Usage) -> None:
         super().__init__(reason)
@@ -120,7 +120,7 @@ def parse(reply: type[BaseModel], choice: Any) -> tuple[BaseModel | None, str]:
         return None, f"not what was asked for: {where + ': ' if where else ''}{fault['msg']}"
 
 
-class Client:
+class ModelClient:
     """Asks, waits where the server says so, and counts what it costs."""
 
     def __init__(self, config: ClientConfig, prices: Prices) -> None:
@@ -132,19 +132,23 @@ class Client:
         from openai import AsyncOpenAI, OpenAIError
 
         self.config, self.prices = config, prices
-        self._told_of_trouble = False
+        self._warned = False
         self._slots = asyncio.Semaphore(config.concurrency)
         key = config.api_key or os.environ.get("OPENAI_API_KEY") or (_NO_KEY if config.base_url else None)
         try:
             self.openai: AsyncOpenAI = AsyncOpenAI(
-                base_url=config.base_url, api_key=key, timeout=config.timeout, max_retries=0
+                base_url=config.base_url,
+                api_key=key,
+                timeout=config.timeout,
+                max_retries=config.attempts - 1,
+                http_client=_watched_client(self._tell, config.timeout),
             )
         except OpenAIError:
             raise EarthReasonError(
                 "no key for the model server: set OPENAI_API_KEY, or name a server of your own with --base-url"
             ) from None
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> ModelClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -159,13 +163,13 @@ class Client:
             key: sent as Idempotency-Key, so that a server that honours it does not charge a repeated request.
 
         Raises:
-            Unusable: no usable answer after the second try.
+            UnusableAnswerError: no usable answer after the second try.
             EarthReasonError: the server refuses us (key, model, address), or stays unreachable.
         """
         first, spent, reason = request.body(urls), Usage(), ""
         body = first
         for attempt in range(2):
-            completion = await self._retry(partial(self._send, body, f"{key}-{attempt}"))
+            completion = await self._complete(body, f"{key}-{attempt}")
             spent = self._add(spent, request.model, completion.get("usage") or {})
             if not completion.get("choices"):
                 answer, reason, said = None, "the answer has no choices", ""
@@ -178,52 +182,71 @@ class Client:
             correction = {"role": "user", "content": f"That was no valid answer: {reason}. Answer again."}
             told = {"role": "assistant", "content": said[:4000]}
             body = {**first, "messages": [*first["messages"], told, correction]}
-        raise Unusable(reason, spent)
+        raise UnusableAnswerError(reason, spent)
 
     def _add(self, spent: Usage, model: str, usage: dict[str, Any]) -> Usage:
         tokens_in, tokens_out = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
         usd = self.prices.usd(model, tokens_in, tokens_out)
         return Usage(spent.input_tokens + tokens_in, spent.output_tokens + tokens_out, spent.usd + usd)
 
-    async def _send(self, body: dict[str, Any], key: str) -> dict[str, Any]:
-        async with self._slots:
-            completion = await self.openai.chat.completions.create(**body, extra_headers={"Idempotency-Key": key})
-        return completion.model_dump()
+    async def _complete(self, body: dict[str, Any], key: str) -> dict[str, Any]:
+        """Send a request. The `openai` client retries everything but a reply that is not JSON, which is retried here.
 
-    async def _retry(self, send: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        Raises:
+            EarthReasonError: the server refuses us, or no attempt succeeded.
+        """
         import openai
+        from openai.types.chat import ChatCompletion
 
-        for attempt in range(1, self.config.attempts + 1):
+        address, attempts = self.openai.base_url, self.config.attempts
+        reason = ""
+        for attempt in range(attempts):
             try:
-                return await send()
+                async with self._slots:
+                    headers = {"Idempotency-Key": key}
+                    completion = await self.openai.chat.completions.create(**body, extra_headers=headers)
             except openai.APIStatusError as error:
-                if error.status_code not in _RETRIED:
+                if error.status_code not in _RETRIED and error.status_code < 500:
                     raise EarthReasonError(_refused(error)) from None
-                reason, wait = f"status {error.status_code}", _asked_to_wait(error)
+                reason = f"status {error.status_code}"
+                break
             except openai.APIConnectionError as error:  # time-outs and cut-off replies among them
-                reason, wait = f"{type(error).__name__}", None
-            except (ValueError, TypeError) as error:  # a reply that is no JSON
-                reason, wait = f"unreadable reply ({type(error).__name__})", None
-            if attempt == self.config.attempts:
-                message = f"{self.openai.base_url} failed {attempt} times, last with {reason}; run again to go on"
-                raise EarthReasonError(message)
-            backoff = random.uniform(0.5, 1) * 0.5 * 2**attempt
-            pause = min(self.config.longest_wait, backoff if wait is None else wait)
-            self._tell(f"{self.openai.base_url}: {reason}; trying again in {pause:.1f} s")
-            await asyncio.sleep(pause)
-        raise AssertionError("unreachable")
+                reason = type(error).__name__
+                break
+            except (ValueError, TypeError) as error:
+                reason = f"unreadable reply ({type(error).__name__})"
+            else:
+                if isinstance(completion, ChatCompletion):
+                    return completion.model_dump()
+                reason = f"unreadable reply ({type(completion).__name__})"
+            self._tell(reason)
+            if attempt < attempts - 1:
+                await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2**attempt))
+        raise EarthReasonError(f"{address} failed {attempts} times, last with {reason}; run again to go on")
 
-    def _tell(self, trouble: str) -> None:
+    def _tell(self, reason: str) -> None:
         """Warn of the first trouble, so that waiting is not silent; the rest, perhaps hundreds, is for -v."""
-        logger.log(logging.DEBUG if self._told_of_trouble else logging.WARNING, "%s", trouble)
-        self._told_of_trouble = True
+        level = logging.DEBUG if self._warned else logging.WARNING
+        logger.log(level, "%s: %s; trying up to %d times", self.openai.base_url, reason, self.config.attempts)
+        self._warned = True
 
 
-def _asked_to_wait(error: Any) -> float | None:
-    try:
-        return max(0.0, float(error.response.headers.get("retry-after")))
-    except (TypeError, ValueError):
-        return None
+def _watched_client(tell: Callable[[str], object], timeout: float) -> Any:
+    """An HTTP client that tells of every failed attempt; the `openai` client retries without a word."""
+    from openai import DefaultAsyncHttpxClient
+
+    class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, unused-ignore]
+        async def send(self, request: Any, **options: Any) -> Any:
+            try:
+                response = await super().send(request, **options)
+            except Exception as error:
+                tell(type(error).__name__)
+                raise
+            if response.status_code in _RETRIED or response.status_code >= 500:
+                tell(f"status {response.status_code}")
+            return response
+
+    return WatchedClient(timeout=timeout)
 
 
 def _refused(error: Any) -> str:
@@ -234,3 +257,7 @@ def _refused(error: Any) -> str:
     }.get(error.status_code, "check the model's name and parameters")
     message = str(error.message).splitlines()[0][:200]
     return f"the model server refused (status {error.status_code}): {message}; {remedy}"
+
+
+Client, Unusable = ModelClient, UnusableAnswerError
+"""The former names; `baselines.vlm_sam` imports them."""

@@ -19,7 +19,7 @@ _QUESTION = "x" * 125
 
 
 @dataclass
-class Estimate:
+class CostEstimate:
     """Expected calls, tokens and money of a stage; `usd` is None for a model without a price."""
 
     stage: str
@@ -32,11 +32,11 @@ class Estimate:
 
 def estimate(
     source: Source, config: RunConfig, prices: Prices, progress: Callable[[int], object] = lambda _: None
-) -> list[Estimate]:
+) -> list[CostEstimate]:
     """Count the calls of every stage by the sizes of the images and the lengths of the prompts."""
     stages = config.stages
     models = {"propose": stages.propose, "rewrite": stages.rewrite, "judge": stages.judge}
-    found = {stage: Estimate(stage, model) for stage, model in models.items() if model is not None}
+    found = {stage: CostEstimate(stage, model) for stage, model in models.items() if model is not None}
     questions = [_QUESTION] * stages.candidates
     for _, record in islice(read_all(source), config.limit):
         hints = hints_of(record, config)

@@ -1,4 +1,4 @@
-"""What was asked and answered, in SQLite (WAL): a killed run loses the requests in flight and nothing else."""
+"""The memory of a run in SQLite (WAL): calls, results, reviews, batches. A killed run loses only requests in flight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from earthreason.errors import DataFormatError
 from earthreason.questions.types import Generated, Usage
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS results (
 );
 CREATE TABLE IF NOT EXISTS reviews (
     sample_id TEXT NOT NULL, number INTEGER NOT NULL, verdict TEXT NOT NULL, text TEXT NOT NULL, reason TEXT NOT NULL,
-    reviewer TEXT NOT NULL, PRIMARY KEY (sample_id, number, reviewer)
+    reviewer TEXT NOT NULL, saved TEXT NOT NULL DEFAULT '', PRIMARY KEY (sample_id, number, reviewer)
 );
 CREATE TABLE IF NOT EXISTS batches (
     id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, requests TEXT NOT NULL
@@ -50,14 +50,26 @@ class Call:
     content: Any
 
 
+class KeptReview(NamedTuple):
+    """A person's current verdict on a question. `saved` is its time in UTC, ISO 8601; empty where unknown."""
+
+    sample_id: str
+    number: int
+    verdict: str
+    text: str
+    reason: str
+    reviewer: str
+    saved: str = ""
+
+
 class Ledger:
     """The memory of a run. May be used from several threads, and by one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the ledger.
+        """Open a ledger; create it if there is none.
 
         Raises:
-            DataFormatError: the file is something else.
+            DataFormatError: the file is not a ledger.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
@@ -67,6 +79,8 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            if "saved" not in [row[1] for row in self._rows("PRAGMA table_info(reviews)")]:  # made before 2026-11
+                self._db.execute("ALTER TABLE reviews ADD COLUMN saved TEXT NOT NULL DEFAULT ''")
         except sqlite3.DatabaseError as error:
             raise DataFormatError(f"{path}: not a ledger of `earthreason questions` ({error})") from None
         # Asked before every request: summing all calls each time would grow with the square of the run.
@@ -85,32 +99,39 @@ class Ledger:
             return self._db.execute(statement, values).fetchall()
 
     def find(self, key: str) -> Call | None:
-        """The call of that key, if it was answered before."""
+        """Return the call with this key, None if it was never answered."""
         rows = self._rows("SELECT * FROM calls WHERE key = ?", (key,))
         return _call(rows[0]) if rows else None
 
     def record(self, call: Call) -> None:
-        """Keep an answer; it is on disk when this returns."""
+        """Keep an answer. A key that is already there is left as it is and costs nothing more."""
         added = self._write(
             "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (call.key, call.sample_id, call.stage, call.model, call.prompt, call.created, call.usage.input_tokens,
-             call.usage.output_tokens, call.usage.usd, call.status, json.dumps(call.content, ensure_ascii=False)),
-        )  # fmt: skip
+            (
+                call.key,
+                call.sample_id,
+                call.stage,
+                call.model,
+                call.prompt,
+                call.created,
+                call.usage.input_tokens,
+                call.usage.output_tokens,
+                call.usage.usd,
+                call.status,
+                json.dumps(call.content, ensure_ascii=False),
+            ),
+        )
         self._spent += call.usage.usd if added else 0.0
 
-    def calls_of(self, sample_id: str) -> list[Call]:
-        """All calls about a sample, oldest first."""
-        rows = self._rows("SELECT * FROM calls WHERE sample_id = ? ORDER BY created, rowid", (sample_id,))
-        return [_call(row) for row in rows]
-
     def finish(self, split: str, result: Generated) -> None:
-        """Keep the outcome for a sample; a newer one replaces it."""
+        """Keep the result of a sample, replacing an earlier one."""
         content = json.dumps(vars(result), ensure_ascii=False)
-        self._write("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)",
-                    (result.sample_id, split, result.status, content))  # fmt: skip
+        self._write(
+            "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", (result.sample_id, split, result.status, content)
+        )
 
     def results(self) -> Iterator[tuple[str, Generated]]:
-        """Split and outcome of every finished sample."""
+        """Yield split and result of every finished sample, by sample id."""
         last = ""
         while True:  # by pages, so that the lock is not held over the whole table
             statement = "SELECT sample_id, split, content FROM results WHERE sample_id > ? ORDER BY sample_id LIMIT 500"
@@ -122,11 +143,11 @@ class Ledger:
                 yield split, Generated(**json.loads(content))
 
     def spent(self) -> float:
-        """US dollars of all calls."""
+        """Return what all calls cost, US dollars."""
         return self._spent
 
     def summary(self) -> dict[str, Any]:
-        """Calls, tokens and money by stage and model; samples by status."""
+        """Count calls, tokens and US dollars by stage, model and prompt, and samples by status."""
         columns = "stage, model, prompt, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(usd), SUM(status != 'ok')"
         rows = self._rows(f"SELECT {columns} FROM calls GROUP BY stage, model, prompt ORDER BY stage")
         names = ("stage", "model", "prompt", "calls", "input_tokens", "output_tokens", "usd", "quarantined")
@@ -137,36 +158,42 @@ class Ledger:
         }
 
     def remember(self, name: str, value: Any) -> None:
-        """Keep a setting of the run."""
+        """Keep a setting of the run, replacing an earlier value."""
         self._write("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
     def setting(self, name: str) -> Any:
-        """A setting of the run, None if it was never kept."""
+        """Return a setting of the run, None if there is none."""
         rows = self._rows("SELECT value FROM settings WHERE name = ?", (name,))
         return json.loads(rows[0][0]) if rows else None
 
     def record_batch(self, batch_id: str, status: str, requests: Mapping[str, Any]) -> None:
-        """Keep a batch at the provider: its state and what each of its requests is."""
-        self._write("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)",
-                    (batch_id, now(), status, json.dumps(requests)))  # fmt: skip
+        """Keep the status of a batch at the provider, and what each of its requests is about."""
+        self._write(
+            "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", (batch_id, now(), status, json.dumps(requests))
+        )
 
     def open_batches(self) -> dict[str, dict[str, Any]]:
-        """Requests by batch id of the batches whose answers were not collected."""
+        """Return the requests of every batch whose answers are still to be collected, by batch id, oldest first."""
         rows = self._rows("SELECT id, requests FROM batches WHERE status = 'submitted' ORDER BY created")
         return {batch_id: json.loads(requests) for batch_id, requests in rows}
 
-    def review(self, sample_id: str, number: int, verdict: str, text: str, reason: str, reviewer: str) -> None:
-        """Keep a person's verdict on a question; a later one of the same person replaces it."""
-        self._write("INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
-                    (sample_id, number, verdict, text, reason, reviewer))  # fmt: skip
+    def review(self, review: KeptReview) -> None:
+        """Keep a person's verdict on a question. It replaces the same person's verdict unless that one is newer."""
+        self._write(
+            "INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sample_id, number, reviewer) DO UPDATE SET "
+            "verdict = excluded.verdict, text = excluded.text, reason = excluded.reason, saved = excluded.saved "
+            "WHERE excluded.saved >= saved",
+            tuple(review),
+        )
 
-    def reviews(self) -> list[tuple[str, int, str, str, str, str]]:
-        """All verdicts: sample id, number of the question, verdict, text, reason, reviewer."""
-        return self._rows("SELECT * FROM reviews ORDER BY sample_id, number")
+    def reviews(self) -> list[KeptReview]:
+        """Return all verdicts by sample, question and time."""
+        rows = self._rows("SELECT * FROM reviews ORDER BY sample_id, number, saved, reviewer")
+        return [KeptReview(*row) for row in rows]
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601."""
+    """Return the current time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

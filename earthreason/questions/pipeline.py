@@ -19,7 +19,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
 from earthreason.questions.checks import QuestionSet, passing
-from earthreason.questions.client import Client, Request, Unusable
+from earthreason.questions.client import ModelClient, Request, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.pricing import Prices, image_tokens, text_tokens
 from earthreason.questions.stages import (
@@ -37,7 +37,7 @@ from earthreason.questions.types import (
     Absence,
     Generated,
     Hints,
-    Judgement,
+    JudgeReply,
     Proposal,
     Rewriting,
 )
@@ -77,16 +77,16 @@ def hints_of(record: Record, config: RunConfig) -> Hints:
     return Hints(record.category, record.ground_resolution, place, absent=record.is_empty or bool(drawn))
 
 
-class OverBudget(Exception):
+class OverBudgetError(RuntimeError):
     """The next request could exceed the budget."""
 
 
-class Pending(Exception):
-    """In batch mode: a request has no answer yet and waits for the next batch."""
+class PendingAnswerError(LookupError):
+    """A request has no answer yet and waits for the next batch."""
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What a run did.
 
     Attributes:
@@ -129,7 +129,7 @@ class Queued:
 
 
 @dataclass
-class Run:
+class GenerationRun:
     """Generates questions for the samples of a source.
 
     Attributes:
@@ -138,11 +138,11 @@ class Run:
 
     config: RunConfig
     ledger: Ledger
-    client: Client | None
+    client: ModelClient | None
     queued: dict[str, Queued] = field(default_factory=dict)
     _reserved: float = 0.0
 
-    async def generate(self, source: Source, progress: Callable[[Outcome], object] = lambda _: None) -> Outcome:
+    async def generate(self, source: Source, progress: Callable[[RunOutcome], object] = lambda _: None) -> RunOutcome:
         """Finish every sample, `concurrency` at a time; what the ledger knows is not asked again.
 
         Raises:
@@ -151,7 +151,7 @@ class Run:
         """
         if self.client is not None:
             check_priced(self.config, self.client.prices)
-        outcome = Outcome()
+        outcome = RunOutcome()
         samples = islice(read_all(source), self.config.limit)
         workers = self.client.config.concurrency if self.client else 1
         failure: list[EarthReasonError] = []
@@ -162,10 +162,10 @@ class Run:
                     return
                 try:
                     result, calls = await self._finish(split, record)
-                except OverBudget as error:
+                except OverBudgetError as error:
                     outcome.stopped = str(error)
                     return
-                except Pending:
+                except PendingAnswerError:
                     outcome.waiting += 1
                     continue
                 except EarthReasonError as error:
@@ -185,13 +185,21 @@ class Run:
         trail = Trail(record, hints_of(record, self.config))
         try:
             result = await self._generate(trail)
-        except Unusable as error:
+        except UnusableAnswerError as error:
             result = Generated(record.sample_id, "quarantined", reason=str(error))
         provenance = [
-            {"stage": call.stage, "model": call.model, "prompt": call.prompt, "date": call.created, "key": call.key,
-             "input_tokens": call.usage.input_tokens, "output_tokens": call.usage.output_tokens, "usd": call.usage.usd}
+            {
+                "stage": call.stage,
+                "model": call.model,
+                "prompt": call.prompt,
+                "date": call.created,
+                "key": call.key,
+                "input_tokens": call.usage.input_tokens,
+                "output_tokens": call.usage.output_tokens,
+                "usd": call.usage.usd,
+            }
             for call in trail.calls
-        ]  # fmt: skip
+        ]
         finished = replace(result, provenance=provenance)
         self.ledger.finish(split, finished)
         return finished, trail.paid
@@ -209,7 +217,7 @@ class Run:
         passed = passing(QuestionSet(record.sample_id, tuple(candidates), tuple(answers), forbidden, hints.absent))
         if config.judge is not None and passed:
             asked = judge_request(passed, hints, concept, config)
-            judged = cast("Judgement", await self._ask("judge", trail, asked))
+            judged = cast("JudgeReply", await self._ask("judge", trail, asked))
             good = {verdict.number for verdict in judged.verdicts if verdict.passed}
             passed = [question for number, question in enumerate(passed, start=1) if number in good]
         chosen = select_diverse(passed)
@@ -225,25 +233,25 @@ class Run:
         call = self.ledger.find(key)
         if call is None and self.client is None:
             self.queued[key] = Queued(trail.record, stage, prompt, request)
-            raise Pending
+            raise PendingAnswerError
         if call is None:
             call = await self._pay(key, stage, prompt, trail.record, request)
             trail.paid += 1
         trail.calls.append(call)
         if call.status != "ok":
-            raise Unusable(f"{stage}: {call.content}", call.usage)
+            raise UnusableAnswerError(f"{stage}: {call.content}", call.usage)
         return request.reply.model_validate(call.content)
 
     async def _pay(self, key: str, stage: str, prompt: str, record: Record, request: Request) -> Call:
         assert self.client is not None
-        expected = dearest(request, record, self.client.prices)
+        expected = max_cost(request, record, self.client.prices)
         if self.config.max_usd is not None and self.ledger.spent() + self._reserved + expected > self.config.max_usd:
-            raise OverBudget(over_budget(self.config.max_usd))
+            raise OverBudgetError(over_budget(self.config.max_usd))
         self._reserved += expected
         try:
             answer, usage = await self.client.ask(request, picture_urls(record, request.pictures), key)
             status, content = "ok", cast("Any", answer.model_dump())
-        except Unusable as error:
+        except UnusableAnswerError as error:
             status, content, usage = "quarantined", str(error), error.usage
         finally:
             self._reserved -= expected
@@ -272,10 +280,10 @@ def check_priced(config: RunConfig, prices: Prices) -> None:
         )
 
 
-def dearest(request: Request, record: Record, prices: Prices, attempts: int = 2) -> float:
-    """What a request may cost at most, roughly: its text, its pictures, a long answer, and all of it again.
+def max_cost(request: Request, record: Record, prices: Prices, attempts: int = 2) -> float:
+    """Estimate the most a request may cost, US dollars: text, pictures and the longest answer, for every attempt.
 
-    0 for a model without a price, which `check_priced` admits without a budget only.
+    A model without a price costs 0; `check_priced` refuses such a model where there is a budget.
     """
     price = prices.of(request.model)
     if price is None:

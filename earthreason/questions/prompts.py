@@ -16,7 +16,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptTemplate:
     """A template.
 
     Attributes:
@@ -49,7 +49,7 @@ class Prompt:
         return _SLOT.sub(value, self.template).strip()
 
 
-def load_prompts(folder: Path | None = None) -> dict[str, Prompt]:
+def load_prompts(folder: Path | None = None) -> dict[str, PromptTemplate]:
     """The prompts of all stages; those in `folder` replace the built-in ones.
 
     Raises:
@@ -66,5 +66,5 @@ def load_prompts(folder: Path | None = None) -> dict[str, Prompt]:
         match = _FIRST_LINE.fullmatch(first.strip())
         if match is None:
             raise DataFormatError(f"{path}: the first line is 'version: N', found {first.strip()[:40]!r}")
-        found[name] = Prompt(name, match[1], rest)
+        found[name] = PromptTemplate(name, match[1], rest)
     return found

@@ -6,42 +6,59 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from earthreason.data.schema import Record
-from earthreason.data.sources.base import Source
+from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import write_text
 from earthreason.masks.png import encode_mask_png
-from earthreason.questions.ledger import Ledger
+from earthreason.questions.ledger import KeptReview, Ledger, now
+from earthreason.questions.settlement import (
+    VERDICTS,
+    Decision,
+    PersonVerdict,
+    SettledSample,
+    left_out,
+    parse_time,
+    settle_sample,
+)
 from earthreason.questions.types import ANSWERS, Generated
-
-VERDICTS = ("accept", "edit", "reject", "unsure")
 
 
 class Regenerated:
-    """The samples of a source with the questions of a run; quarantined and unfinished samples are left out.
+    """The samples of a source with the questions of a run, as its reviews leave them (see `settlement`).
 
-    Where a person reviewed a question, rejected ones are dropped and edited ones replaced.
+    Attributes:
+        counts: exported samples by split; quarantined and unfinished samples are not among them.
+        left_out: samples and questions left out because of their reviews.
     """
 
     name = "regenerated"
 
     def __init__(self, source: Source, ledger: Ledger) -> None:
+        """Settle the reviews of a run.
+
+        Raises:
+            EarthReasonError: no sample is finished, or reviewers left no question of any sample.
+        """
         self._source = source
-        done = [(split, result) for split, result in ledger.results() if result.status == "done"]
+        done, settled = settled_results(ledger)
+        self.left_out = left_out(settled)
         self._results = {result.sample_id: result for _, result in done}
-        self._reviews = _latest_reviews(ledger)
         splits = Counter(split for split, _ in done)
         self.counts = {split: splits[split] for split in source.counts if splits[split]}
+        if settled and not done:
+            raise EarthReasonError(f"{ledger.path}: reviewers left no question of any sample; nothing to write")
         if not self.counts:
-            raise EarthReasonError(f"{ledger.path}: no sample is finished; `earthreason questions status` tells more")
+            raise EarthReasonError(f"{ledger.path}: no sample is finished; see `earthreason questions status`")
 
     def read(self, split: str) -> Iterator[Record]:
-        """Records with their new texts; provenance stands in `extra`."""
+        """Yield the records of a split with their new questions and answers; `extra` names the calls behind them."""
         for record in self._source.read(split):
             result = self._results.get(record.sample_id)
             if result is not None:
@@ -50,61 +67,88 @@ class Regenerated:
     def _rewritten(self, record: Record, result: Generated) -> Record:
         extra = json.loads(record.extra) if record.extra else {}
         extra["generated"] = result.provenance
-        questions = self._reviewed(result)
         if result.concept is None:
             texts = json.dumps(extra, sort_keys=True)
-            return replace(record, questions=questions, answers=result.answers[:ANSWERS], extra=texts)
+            return replace(record, questions=result.questions, answers=result.answers[:ANSWERS], extra=texts)
         extra["absent_concept"] = result.concept
         nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
         return replace(
-            record, questions=questions, answers=[], mask=nothing, is_empty=True, category=None,
+            record,
+            questions=result.questions,
+            answers=[],
+            mask=nothing,
+            is_empty=True,
+            category=None,
             extra=json.dumps(extra, sort_keys=True),
-        )  # fmt: skip
-
-    def _reviewed(self, result: Generated) -> list[str]:
-        kept = []
-        for number, question in enumerate(result.questions):
-            verdict, text = self._reviews.get((result.sample_id, number), ("accept", question))
-            if verdict != "reject":
-                kept.append(text if verdict == "edit" else question)
-        return kept or result.questions[:1]
+        )
 
 
-def _latest_reviews(ledger: Ledger) -> dict[tuple[str, int], tuple[str, str]]:
-    """Verdict and text by sample and question; one rejection outweighs acceptances."""
-    found: dict[tuple[str, int], tuple[str, str]] = {}
-    for sample_id, number, verdict, text, _, _ in ledger.reviews():
-        key = sample_id, number
-        if found.get(key, ("",))[0] != "reject" and verdict != "unsure":
-            found[key] = verdict, text
-    return found
+def settled_results(ledger: Ledger) -> tuple[list[tuple[str, Generated]], dict[str, SettledSample]]:
+    """Settle the reviews of all finished samples.
+
+    Returns:
+        Split and result of every sample that is to be exported, with the questions that are left; and every finished
+        sample as it was settled, by id.
+    """
+    verdicts: dict[str, dict[int, list[PersonVerdict]]] = defaultdict(lambda: defaultdict(list))
+    for review in ledger.reviews():
+        verdict = PersonVerdict(
+            review.reviewer, parse_time(review.saved), cast("Decision", review.verdict), review.text
+        )
+        verdicts[review.sample_id][review.number].append(verdict)
+    kept: list[tuple[str, Generated]] = []
+    settled: dict[str, SettledSample] = {}
+    for split, result in ledger.results():
+        if result.status != "done":
+            continue
+        sample = settle_sample(result.questions, verdicts.get(result.sample_id, {}))
+        settled[result.sample_id] = sample
+        if sample.outcome in ("open", "kept"):
+            kept.append((split, replace(result, questions=sample.texts)))
+    return kept, settled
 
 
 def write_review(ledger: Ledger, path: Path) -> int:
-    """Write every generated question as a line to be reviewed; returns how many.
+    """Write every generated question as a line for reviewers to fill in; returns the number of lines.
 
-    Lines have `sample_id`, `number`, `question`, `answers`, `verdict` (empty), `text`, `reason`, `reviewer`.
+    Reviewers fill in `verdict`, `text` (of an edit), `reason` and `reviewer`, and may add the time as `saved`.
     """
     lines = []
     for split, result in ledger.results():
         for number, question in enumerate(result.questions):
-            lines.append(json.dumps({
-                "sample_id": result.sample_id, "split": split, "number": number, "question": question,
-                "answers": result.answers, "concept": result.concept, "status": result.status,
-                "verdict": "", "text": "", "reason": "", "reviewer": "",
-            }, ensure_ascii=False))  # fmt: skip
+            lines.append(
+                json.dumps(
+                    {
+                        "sample_id": result.sample_id,
+                        "split": split,
+                        "number": number,
+                        "question": question,
+                        "answers": result.answers,
+                        "concept": result.concept,
+                        "status": result.status,
+                        "verdict": "",
+                        "text": "",
+                        "reason": "",
+                        "reviewer": "",
+                    },
+                    ensure_ascii=False,
+                )
+            )
     write_text(path, "".join(f"{line}\n" for line in lines))
     return len(lines)
 
 
 def read_review(ledger: Ledger, path: Path) -> Counter[str]:
-    """Take reviewed lines in; returns verdicts and how often. Lines without a verdict are skipped.
+    """Read reviewed lines into the ledger; returns how often each verdict was given. Lines without one are skipped.
+
+    A line may state the time of its verdict as `saved` (ISO 8601); the time of reading counts otherwise.
 
     Raises:
-        DataFormatError: a line is not one of `write_review`, or its verdict is unknown; nothing is taken in then.
+        DataFormatError: a line is not one of `write_review`, or its verdict or time is unknown; no line is kept then.
     """
     known = {result.sample_id: result for _, result in ledger.results()}
-    taken = []
+    taken: list[KeptReview] = []
+    read = now()
     for place, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
@@ -123,19 +167,28 @@ def read_review(ledger: Ledger, path: Path) -> Counter[str]:
         if verdict == "edit" and not text.strip():
             raise DataFormatError(f"{path} line {place}: verdict 'edit' needs the new text in 'text'")
         reason, reviewer = str(entry.get("reason") or ""), str(entry.get("reviewer") or "")
-        taken.append((sample_id, number, verdict, text, reason, reviewer))
-    for row in taken:
-        ledger.review(*row)
-    return Counter(row[2] for row in taken)
+        try:
+            saved = _utc(str(entry.get("saved") or read))
+        except ValueError as error:
+            raise DataFormatError(f"{path} line {place}: 'saved' is not a time ({error})") from None
+        taken.append(KeptReview(sample_id, number, verdict, text, reason, reviewer, saved))
+    for review in taken:
+        ledger.review(review)
+    return Counter(review.verdict for review in taken)
+
+
+def _utc(text: str) -> str:
+    """A time as the ledger keeps it, so that texts sort like times."""
+    return parse_time(text).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def acceptance(ledger: Ledger) -> dict[str, dict[str, float]]:
-    """Share of reviewed questions that were accepted as they are, by stage, model and prompt version."""
+    """Return the number of verdicts and the share of accepts among them, by stage, model and prompt version."""
     behind = {result.sample_id: result.provenance for _, result in ledger.results()}
     verdicts: dict[str, Counter[str]] = defaultdict(Counter)
-    for sample_id, _, verdict, _, _, _ in ledger.reviews():
-        for call in behind.get(sample_id, []):
-            verdicts[f"{call['stage']} {call['model']} {call['prompt']}"][verdict] += 1
+    for review in ledger.reviews():
+        for call in behind.get(review.sample_id, []):
+            verdicts[f"{call['stage']} {call['model']} {call['prompt']}"][review.verdict] += 1
     return {
         name: {"reviewed": sum(counts.values()), "accepted": counts["accept"] / sum(counts.values())}
         for name, counts in sorted(verdicts.items())

@@ -15,8 +15,8 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record
 from earthreason.overlay import PREDICTION_COLOUR, draw_overlay
 from earthreason.questions.client import Request
-from earthreason.questions.prompts import Prompt
-from earthreason.questions.types import QUESTIONS, Absence, Hints, Judgement, Proposal, Rewriting
+from earthreason.questions.prompts import PromptTemplate
+from earthreason.questions.types import QUESTIONS, Absence, Hints, JudgeReply, Proposal, Rewriting
 
 SIDE = 1024
 """Longest side of the pictures sent, pixels."""
@@ -38,7 +38,7 @@ class StageConfig:
     propose: str
     rewrite: str
     judge: str | None
-    prompts: dict[str, Prompt]
+    prompts: dict[str, PromptTemplate]
     images: bool = True
     candidates: int = 10
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -78,10 +78,10 @@ def judge_request(questions: Sequence[str], hints: Hints, concept: str | None, c
         overlay_note=note, claim=claim, unique_note=unique, fits=fits, questions=numbered(questions)
     )
     pictures = () if not config.images else ("image",) if hints.absent else ("image", "overlay")
-    return Request(text, pictures, Judgement, config.judge, config.parameters)
+    return Request(text, pictures, JudgeReply, config.judge, config.parameters)
 
 
-def prompt_of(stage: str, hints: Hints, config: StageConfig) -> Prompt:
+def prompt_of(stage: str, hints: Hints, config: StageConfig) -> PromptTemplate:
     """The template behind a stage."""
     return config.prompts["absent" if stage == "propose" and hints.absent else stage]
 

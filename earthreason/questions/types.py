@@ -52,7 +52,7 @@ class Verdict(Reply):
         return self.answerable and self.implicit and self.unique and self.mask_fits
 
 
-class Judgement(Reply):
+class JudgeReply(Reply):
     """Verdicts on all candidate questions of an image."""
 
     verdicts: list[Verdict]

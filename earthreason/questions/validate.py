@@ -11,12 +11,12 @@ from earthreason.data.reader import read_all
 from earthreason.data.sources import Source
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS
 from earthreason.errors import UnknownNameError
-from earthreason.questions.checks import CHECKS, SET_CHECKS, Finding, QuestionSet, check_all
+from earthreason.questions.checks import CHECKS, SET_CHECKS, CheckFinding, QuestionSet, check_all
 from earthreason.questions.checks.base import words_of
 
 
 @dataclass(frozen=True)
-class Validation:
+class QuestionValidation:
     """The outcome.
 
     Attributes:
@@ -28,12 +28,12 @@ class Validation:
     samples: int
     questions: int
     answers: int
-    findings: list[Finding]
+    findings: list[CheckFinding]
     card: dict[str, Any]
 
-    def by_check(self) -> dict[str, list[Finding]]:
+    def by_check(self) -> dict[str, list[CheckFinding]]:
         """Findings by check; checks without findings have an empty list."""
-        found: dict[str, list[Finding]] = {name: [] for name in (*CHECKS, *SET_CHECKS)}
+        found: dict[str, list[CheckFinding]] = {name: [] for name in (*CHECKS, *SET_CHECKS)}
         for finding in self.findings:
             found[finding.check].append(finding)
         return found
@@ -50,7 +50,7 @@ class Validation:
         }
 
 
-def validate(source: Source, progress: Callable[[int], object] = lambda _: None) -> Validation:
+def validate(source: Source, progress: Callable[[int], object] = lambda _: None) -> QuestionValidation:
     """Run every check over a set; pictures are not looked at."""
     sets = []
     for _, record in read_all(source):
@@ -61,7 +61,7 @@ def validate(source: Source, progress: Callable[[int], object] = lambda _: None)
     findings += [finding for check in SET_CHECKS.values() for finding in check.run(sets)]
     questions = [question for asked in sets for question in asked.questions]
     answers = [answer for asked in sets for answer in asked.answers]
-    return Validation(len(sets), len(questions), len(answers), findings, score_card(questions, answers))
+    return QuestionValidation(len(sets), len(questions), len(answers), findings, score_card(questions, answers))
 
 
 def score_card(questions: list[str], answers: list[str]) -> dict[str, Any]:
@@ -109,3 +109,7 @@ def check_names(names: Iterable[str]) -> list[str]:
             raise UnknownNameError("check", name, [*known, "any"])
         wanted.append(cleaned)
     return wanted
+
+
+Validation = QuestionValidation
+"""The former name; `earthreason.reports` imports it."""

@@ -11,8 +11,16 @@ from PIL import Image
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.drawing import draw
-from annotation_tools.imports import import_images
+from annotation_tools.imports import PLAIN, import_all
 from annotation_tools.workspace import Workspace
+
+
+def import_images(root, source, options=PLAIN):
+    return import_all(root, source, (), options)[0]
+
+
+def import_masks(root, path, options=PLAIN):
+    return import_all(root, None, [path], options)[0]
 
 
 def write_picture(path, height=20, width=30, seed=0):
@@ -22,8 +30,9 @@ def write_picture(path, height=20, width=30, seed=0):
     return path
 
 
-def write_geotiff(path, crs="EPSG:32632", dtype="uint16", size=(40, 60), bands=3, metres=0.5,
-                  origin=(500_000, 5_300_000)):  # fmt: skip
+def write_geotiff(
+    path, crs="EPSG:32632", dtype="uint16", size=(40, 60), bands=3, metres=0.5, origin=(500_000, 5_300_000)
+):
     import rasterio
     from rasterio.transform import from_origin
 
@@ -31,8 +40,9 @@ def write_geotiff(path, crs="EPSG:32632", dtype="uint16", size=(40, 60), bands=3
     degrees = crs is not None and crs == "EPSG:4326"
     transform = from_origin(9.0, 48.0, 1e-5, 1e-5) if degrees else from_origin(*origin, metres, metres)
     pixels = np.random.default_rng(1).integers(200, 3000, (bands, *size)).astype(dtype)
-    with rasterio.open(path, "w", driver="GTiff", height=size[0], width=size[1], count=bands, dtype=dtype, crs=crs,
-                       transform=transform) as target:  # fmt: skip
+    with rasterio.open(
+        path, "w", driver="GTiff", height=size[0], width=size[1], count=bands, dtype=dtype, crs=crs, transform=transform
+    ) as target:
         target.write(pixels)
     return path
 
@@ -109,13 +119,13 @@ def join(running, email):
     """Make an account on a Label Studio by its invitation; returns a client of that person and the password."""
     import httpx
 
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
 
-    with Client(running.url, running.login.token) as owner:
+    with LabelStudioClient(running.url, running.login.token) as owner:
         invite = owner.invite_url()
     with httpx.Client(follow_redirects=True, timeout=60) as browser:
         form = re.search(r'csrfmiddlewaretoken" value="([^"]+)"', browser.get(invite).text)
         data = {"csrfmiddlewaretoken": form[1], "email": email, "password": "a-long-password-1"}
         browser.post(invite, data=data, headers={"Referer": invite}).raise_for_status()
         token = browser.get(f"{running.url}/api/current-user/token").json()["token"]
-    return Client(running.url, token)
+    return LabelStudioClient(running.url, token)

@@ -23,8 +23,15 @@ SIZE = (20, 30)
 
 
 def run(*words, **more):
-    return subprocess.run([sys.executable, "-m", "annotation_tools", *map(str, words)], cwd=ROOT, capture_output=True,
-                          text=True, check=False, env={**os.environ, "NO_COLOR": "1"}, **more)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "annotation_tools", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1"},
+        **more,
+    )
 
 
 def test_help_lists_everything():
@@ -50,8 +57,14 @@ def test_import_agreement_adjudicate_export(tmp_path):
     assert run("masks", "import", work, tmp_path / "in").returncode == 0
     workspace = Workspace.open(work)
     mask = box(SIZE, 2, 2, 12, 12)
-    workspace.add_drawings([drawn("a", mask, "anna"), drawn("a", mask, "ben"), drawn("b", mask, "anna"),
-                            drawn("b", np.zeros(SIZE, bool), "ben")])  # fmt: skip
+    workspace.add_drawings(
+        [
+            drawn("a", mask, "anna"),
+            drawn("a", mask, "ben"),
+            drawn("b", mask, "anna"),
+            drawn("b", np.zeros(SIZE, bool), "ben"),
+        ]
+    )
     told = run("agreement", work, "--report", tmp_path / "page")
     assert "2 images drawn by several, 2 pairs: IoU 0.500" in told.stdout
     assert (tmp_path / "page" / "index.html").is_file()
@@ -134,10 +147,16 @@ def test_two_commands_do_not_change_a_workspace_at_once(tmp_path, monkeypatch):
     write_picture(tmp_path / "in" / "a.png")
     run("masks", "import", tmp_path / "work", tmp_path / "in")
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time; from filelock import FileLock\n"
-         "with FileLock(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)", tmp_path / "work" / ".lock"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from filelock import FileLock\n"
+            "with FileLock(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)",
+            tmp_path / "work" / ".lock",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     monkeypatch.setattr("annotation_tools.workspace._WAIT", 0.2)
@@ -166,7 +185,7 @@ def test_start_runs_until_it_is_stopped_and_collects(label_studio, label_studio_
     import httpx
 
     from annotation_tools.drawing import draw
-    from annotation_tools.labelstudio.client import Client
+    from annotation_tools.labelstudio.client import LabelStudioClient
 
     write_picture(tmp_path / "in" / "a.png")
     work = tmp_path / "work"
@@ -184,7 +203,7 @@ def test_start_runs_until_it_is_stopped_and_collects(label_studio, label_studio_
         assert login["password"] in lines[2]
         second = run("masks", "start", work, "--port", str(free_port()))
         assert "is still running at" in second.stderr
-        with Client(f"http://127.0.0.1:{port}", login["token"]) as client:
+        with LabelStudioClient(f"http://127.0.0.1:{port}", login["token"]) as client:
             (task,) = client.tasks(number)
             annotate(client, task["id"], draw("a", box(SIZE, 1, 1, 9, 9), "pond"), 3.0)
         server.send_signal(signal.SIGTERM)

@@ -8,19 +8,21 @@ from PIL import Image
 
 from annotation_tools.errors import DrawingError
 from annotation_tools.exports import TOOLS, export_workspace
-from annotation_tools.imports import ImportOptions, import_images, import_masks
+from annotation_tools.imports import ImportOptions
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.release import AgreedSamples
 from annotation_tools.review.build import open_review
-from annotation_tools.review.model import Judgement, Plan
-from annotation_tools.review.verdicts import Judged, Settled, mask_hash, settled_reviews
+from annotation_tools.review.model import Plan, ReviewJudgement
+from annotation_tools.review.verdicts import review_outcome
+from annotation_tools.reviewed import JudgedSample, ReviewOutcome, mask_hash
 from annotation_tools.workspace import Workspace
 from earthreason.data.audit.verify import audit
 from earthreason.data.pictures import mask_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.questions.settlement import LeftOut, PersonVerdict, parse_time, settle_sample
 
-from .conftest import box, drawn
+from .conftest import box, drawn, import_images, import_masks
 
 SIZE = (20, 30)
 RING = box(SIZE, 2, 2, 14, 20) & ~box(SIZE, 5, 5, 9, 9)
@@ -172,21 +174,40 @@ def test_what_was_drawn_and_not_adjudicated_is_told_apart_from_what_nobody_drew(
     assert (written.unadjudicated, written.undrawn) == ([], ["c", "d"])
 
 
-def settled_as_they_are(workspace, verdicts):
-    """Verdicts on the questions and masks that the samples have now."""
-    records = [record for _, record in read_all(AgreedSamples(workspace))]
-    judged = {r.sample_id: Judged(r.questions, mask_hash(r.mask, Path(r.sample_id))) for r in records}
-    return Settled(verdicts, judged, frozenset(judged))
+def outcome_of(workspace, verdicts):
+    """The outcome of verdicts (who, decision, text) on the questions and masks that the samples have now."""
+    judged = {}
+    for _, record in read_all(AgreedSamples(workspace)):
+        by_number = {
+            number: [PersonVerdict(who, parse_time(""), decision, *text) for who, decision, *text in given]
+            for (name, number), given in verdicts.items()
+            if name == record.sample_id
+        }
+        settled = settle_sample(record.questions, by_number)
+        judged[record.sample_id] = JudgedSample(
+            record.questions, mask_hash(record.mask, Path(record.sample_id)), settled
+        )
+    return ReviewOutcome(judged, frozenset(judged))
 
 
 def reviewed_once(workspace, folder):
     """A review in which the first question about the first image was rejected."""
     store = open_review(str(workspace.root), folder, Plan(overlap=0, second_pass=0))
     item = store.item("anna")
-    store.judge(Judgement(review=store.review, reviewer="anna", item=item.item, place=0, verdict="reject",
-                          reasons=["leak"], revision=0, key="key-0001"))  # fmt: skip
+    store.judge(
+        ReviewJudgement(
+            review=store.review,
+            reviewer="anna",
+            item=item.item,
+            place=0,
+            verdict="reject",
+            reasons=["leak"],
+            revision=0,
+            key="key-0001",
+        )
+    )
     store.close()
-    return settled_reviews(folder)
+    return review_outcome(folder)
 
 
 def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_questions, tmp_path):
@@ -198,7 +219,9 @@ def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_
     assert records["a"].questions == ["And where else?"]
 
     with_questions.add_tasks([replace(task, questions=["A better one?", *task.questions])])
-    with pytest.raises(EarthReasonError, match="1 samples are not what the review judged: 'a' has other questions"):
+    with pytest.raises(
+        EarthReasonError, match="1 samples have changed since they were reviewed: 'a' has other questions"
+    ):
         export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
     with_questions.add_tasks([task])
     mask = np.ones((task.height, task.width), bool)
@@ -209,20 +232,46 @@ def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_
 
 
 def test_reviews_drop_rejected_questions_and_replace_edited_ones(with_questions, tmp_path):
-    verdicts = {("a", 0): ("reject", ""), ("a", 1): ("edit", "Where could one moor?"), ("b", 0): ("accept", ""),
-                ("c", 0): ("reject", ""), ("c", 1): ("reject", "")}  # fmt: skip
-    settled = settled_as_they_are(with_questions, verdicts)
-    written = export_workspace(with_questions, "release", tmp_path / "out", reviews=settled)
+    verdicts = {
+        ("a", 0): [("anna", "reject")],
+        ("a", 1): [("anna", "edit", "Where could one moor?"), ("ben", "accept")],
+        ("b", 0): [("anna", "accept")],
+        ("c", 0): [("anna", "reject")],
+        ("c", 1): [("anna", "reject")],
+    }
+    written = export_workspace(
+        with_questions, "release", tmp_path / "out", reviews=outcome_of(with_questions, verdicts)
+    )
     records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
-    assert written.rejected == ["c"]
+    assert written.left_out == LeftOut(rejected=["c"], disputed=[], questions=[])
+    assert "c" not in records
     assert records["a"].questions == ["Where could one moor?"]
     assert len(records["b"].questions) == 2
     assert errors_of(tmp_path / "out") == []
 
 
+def test_questions_that_reviewers_disagree_about_are_left_out_and_named(with_questions, tmp_path):
+    tie = [("anna", "reject"), ("ben", "accept")]
+    verdicts = {("a", 0): tie, ("c", 0): tie, ("c", 1): [("anna", "reject")]}
+    written = export_workspace(
+        with_questions, "release", tmp_path / "out", reviews=outcome_of(with_questions, verdicts)
+    )
+    records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
+    assert written.left_out == LeftOut(rejected=[], disputed=["c"], questions=["a question 0", "c question 0"])
+    assert records["a"].questions == ["And where else?"]
+    assert "c" not in records
+
+
+def test_a_review_that_leaves_no_question_is_an_error(with_questions, tmp_path):
+    verdicts = {(name, number): [("anna", "reject")] for name in with_questions.tasks for number in range(2)}
+    outcome = outcome_of(with_questions, verdicts)
+    with pytest.raises(EarthReasonError, match="reviewers left no question of any sample"):
+        export_workspace(with_questions, "release", tmp_path / "out", reviews=outcome)
+
+
 def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
     with pytest.raises(EarthReasonError, match="of other samples"):
-        export_workspace(with_questions, "release", tmp_path / "out", reviews=Settled({}, {}, frozenset("z")))
+        export_workspace(with_questions, "release", tmp_path / "out", reviews=ReviewOutcome({}, frozenset("z")))
 
 
 def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):
@@ -241,8 +290,11 @@ def test_unknown_formats_are_named(annotated, tmp_path):
 
 
 def test_drawings_of_another_size_are_all_named_and_none_is_kept(workspace):
-    wrong = [drawn("a", box(SIZE, 1, 1, 2, 2), "anna"), drawn("b", box((5, 5), 1, 1, 2, 2), "anna"),
-             drawn("z", box(SIZE, 1, 1, 2, 2), "anna")]  # fmt: skip
+    wrong = [
+        drawn("a", box(SIZE, 1, 1, 2, 2), "anna"),
+        drawn("b", box((5, 5), 1, 1, 2, 2), "anna"),
+        drawn("z", box(SIZE, 1, 1, 2, 2), "anna"),
+    ]
     with pytest.raises(DrawingError) as caught:
         workspace.add_drawings(wrong)
     assert len(caught.value.faults) == 2

@@ -9,38 +9,50 @@ from PIL import Image
 from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import ReadOptions
-from annotation_tools.imports import Imported, ImportOptions, import_all, import_images, import_masks
+from annotation_tools.imports import Imported, ImportOptions, import_all
 from annotation_tools.workspace import Server, Workspace
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
 
-from .conftest import box, drawn, write_geotiff, write_picture
+from .conftest import box, drawn, import_images, import_masks, write_geotiff, write_picture
 
 SIZE = (20, 30)
 SQUARE = [[2, 3], [10, 3], [10, 12], [2, 12]]
 
 
 def coco(path, segmentation, size=SIZE, name="a.png", category="pond"):
-    path.write_text(json.dumps({
-        "images": [{"id": 1, "file_name": name, "height": size[0], "width": size[1]}],
-        "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "segmentation": segmentation}],
-        "categories": [{"id": 1, "name": category}],
-    }))  # fmt: skip
+    path.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": name, "height": size[0], "width": size[1]}],
+                "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "segmentation": segmentation}],
+                "categories": [{"id": 1, "name": category}],
+            }
+        )
+    )
     return path
 
 
 def labelme(path, points, kind="polygon", size=SIZE, **more):
-    document = {"version": "5.5.0", "imagePath": "a.png", "imageData": None, "imageHeight": size[0],
-                "imageWidth": size[1],
-                "flags": {}, "shapes": [{"label": "pond", "points": points, "shape_type": kind, **more}]}  # fmt: skip
+    document = {
+        "version": "5.5.0",
+        "imagePath": "a.png",
+        "imageData": None,
+        "imageHeight": size[0],
+        "imageWidth": size[1],
+        "flags": {},
+        "shapes": [{"label": "pond", "points": points, "shape_type": kind, **more}],
+    }
     path.write_text(json.dumps(document))
     return path
 
 
 def cvat(path, shape, head="", size=SIZE):
-    path.write_text(f'{head}<annotations><version>1.1</version><image id="0" name="a.png" width="{size[1]}" '
-                    f'height="{size[0]}">{shape}</image></annotations>')  # fmt: skip
+    path.write_text(
+        f'{head}<annotations><version>1.1</version><image id="0" name="a.png" width="{size[1]}" '
+        f'height="{size[0]}">{shape}</image></annotations>'
+    )
     return path
 
 
@@ -143,8 +155,15 @@ def test_an_image_that_people_see_on_a_server_is_not_replaced_by_another(workspa
 
 def test_the_same_pixels_again_keep_drawings_and_facts(workspace, tmp_path):
     workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna")])
-    known = replace(workspace.tasks["a"], questions=["Where?"], answers=["There."], category="pond", split="train",
-                    ground_resolution=0.5, source="survey")  # fmt: skip
+    known = replace(
+        workspace.tasks["a"],
+        questions=["Where?"],
+        answers=["There."],
+        category="pond",
+        split="train",
+        ground_resolution=0.5,
+        source="survey",
+    )
     workspace.add_tasks([known])
     (tmp_path / "again").mkdir()
     Image.open(workspace.picture("a")).save(tmp_path / "again" / "a.png", compress_level=0)
@@ -174,16 +193,19 @@ def test_a_pre_annotation_goes_with_the_picture_it_was_of(workspace, tmp_path):
     assert (task.category, task.ground_resolution) == ("pond", None)
 
 
-@pytest.mark.parametrize("make", [
-    lambda folder: coco(folder / "c.json", [[2, 3, 10, 3, 10, 12, 2, 12]]),
-    lambda folder: coco(folder / "c.json", encode_mask(box(SIZE, 3, 2, 12, 10))),
-    lambda folder: coco(folder / "c.json", {"size": [20, 30], "counts": [43, *[9, 11] * 7, 9, 408]}),
-    lambda folder: labelme(folder / "a.json", SQUARE),
-    lambda folder: labelme(folder / "a.json", [[2, 3], [10, 12]], "rectangle"),
-    lambda folder: cvat(folder / "v.xml", '<polygon label="pond" points="2,3;10,3;10,12;2,12"/>'),
-    lambda folder: cvat(folder / "v.xml", '<box label="pond" xtl="2" ytl="3" xbr="10" ybr="12"/>'),
-], ids=["coco polygon", "coco rle", "coco counts", "labelme polygon", "labelme box", "cvat polygon",
-        "cvat box"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: coco(folder / "c.json", [[2, 3, 10, 3, 10, 12, 2, 12]]),
+        lambda folder: coco(folder / "c.json", encode_mask(box(SIZE, 3, 2, 12, 10))),
+        lambda folder: coco(folder / "c.json", {"size": [20, 30], "counts": [43, *[9, 11] * 7, 9, 408]}),
+        lambda folder: labelme(folder / "a.json", SQUARE),
+        lambda folder: labelme(folder / "a.json", [[2, 3], [10, 12]], "rectangle"),
+        lambda folder: cvat(folder / "v.xml", '<polygon label="pond" points="2,3;10,3;10,12;2,12"/>'),
+        lambda folder: cvat(folder / "v.xml", '<box label="pond" xtl="2" ytl="3" xbr="10" ybr="12"/>'),
+    ],
+    ids=["coco polygon", "coco rle", "coco counts", "labelme polygon", "labelme box", "cvat polygon", "cvat box"],
+)
 def test_a_square_is_the_same_square_in_every_format(workspace, tmp_path, make):
     import_masks(workspace.root, make(tmp_path), ImportOptions(annotator="anna"))
     (drawing,) = workspace.drawings()["a"]
@@ -200,8 +222,11 @@ FAR = [[2, 2], [50, 2], [50, 12], [2, 12]]
 def test_self_intersections_and_far_points_are_errors_and_can_be_repaired(workspace, tmp_path, form, points, message):
     flat = [value for point in points for value in point]
     pairs = ";".join(f"{x},{y}" for x, y in points)
-    path = {"coco": lambda: coco(tmp_path / "c.json", [flat]), "labelme": lambda: labelme(tmp_path / "a.json", points),
-            "cvat": lambda: cvat(tmp_path / "v.xml", f'<polygon label="pond" points="{pairs}"/>')}[form]()  # fmt: skip
+    path = {
+        "coco": lambda: coco(tmp_path / "c.json", [flat]),
+        "labelme": lambda: labelme(tmp_path / "a.json", points),
+        "cvat": lambda: cvat(tmp_path / "v.xml", f'<polygon label="pond" points="{pairs}"/>'),
+    }[form]()
     with pytest.raises(DataFormatError, match=message) as caught:
         import_masks(workspace.root, path)
     assert "--repair" in str(caught.value)
@@ -218,11 +243,14 @@ def test_even_odd_repair_of_a_bow_tie_keeps_both_wings(workspace, tmp_path):
     assert not mask[3, 7]
 
 
-@pytest.mark.parametrize("make", [
-    lambda folder: coco(folder / "c.json", [[2, 3, 10, 3, 10, 12]], size=(40, 60)),
-    lambda folder: labelme(folder / "a.json", SQUARE, size=(40, 60)),
-    lambda folder: cvat(folder / "v.xml", '<polygon label="pond" points="2,3;10,3;10,12"/>', size=(40, 60)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: coco(folder / "c.json", [[2, 3, 10, 3, 10, 12]], size=(40, 60)),
+        lambda folder: labelme(folder / "a.json", SQUARE, size=(40, 60)),
+        lambda folder: cvat(folder / "v.xml", '<polygon label="pond" points="2,3;10,3;10,12"/>', size=(40, 60)),
+    ],
+)
 def test_an_annotation_on_a_resized_image_is_refused(workspace, tmp_path, make):
     with pytest.raises(DrawingError, match=r"a: drawn on 60 x 40 pixels, the image is 30 x 20; it was resized"):
         import_masks(workspace.root, make(tmp_path))
@@ -242,10 +270,13 @@ def test_xml_with_entities_is_refused(workspace, tmp_path, head):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("<annotations", "not XML"), ("<other/>", "root is <other>"),
-     ("<annotations><track/></annotations>", "video tracks"),
-     ('<annotations><image id="0" name="a.png" width="3"/></annotations>', "not CVAT for images")],
-)  # fmt: skip
+    [
+        ("<annotations", "not XML"),
+        ("<other/>", "root is <other>"),
+        ("<annotations><track/></annotations>", "video tracks"),
+        ('<annotations><image id="0" name="a.png" width="3"/></annotations>', "not CVAT for images"),
+    ],
+)
 def test_broken_cvat_files_say_what_is_wrong(workspace, tmp_path, content, message):
     (tmp_path / "v.xml").write_text(content)
     with pytest.raises(DataFormatError, match=message):
@@ -254,15 +285,19 @@ def test_broken_cvat_files_say_what_is_wrong(workspace, tmp_path, content, messa
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [('<mask label="p" rle="5, 3" left="0" top="0" width="3" height="3"/>', "runs of 8 pixels in a box of 3 x 3"),
-     (f'<mask label="p" rle="{", ".join([str(2**62)] * 4)}, 9" left="0" top="0" width="3" height="3"/>',
-      f"runs of {2**64 + 9} pixels in a box of 3 x 3"),
-     ('<mask label="p" rle="-1, 10" left="0" top="0" width="3" height="3"/>', "runs of 9 pixels in a box of 3 x 3"),
-     ('<mask label="p" rle="9" left="29" top="0" width="3" height="3"/>', "box reaches outside"),
-     ('<polyline label="p" points="1,1;2,2"/>', "a polyline is no area"),
-     ('<polygon label="p" points="1,1;2,2"/>', "at least three points"),
-     ('<box label="p" xtl="1" ytl="1" xbr="2" ybr="2" rotation="30"/>', "rotated box")],
-)  # fmt: skip
+    [
+        ('<mask label="p" rle="5, 3" left="0" top="0" width="3" height="3"/>', "runs of 8 pixels in a box of 3 x 3"),
+        (
+            f'<mask label="p" rle="{", ".join([str(2**62)] * 4)}, 9" left="0" top="0" width="3" height="3"/>',
+            f"runs of {2**64 + 9} pixels in a box of 3 x 3",
+        ),
+        ('<mask label="p" rle="-1, 10" left="0" top="0" width="3" height="3"/>', "runs of 9 pixels in a box of 3 x 3"),
+        ('<mask label="p" rle="9" left="29" top="0" width="3" height="3"/>', "box reaches outside"),
+        ('<polyline label="p" points="1,1;2,2"/>', "a polyline is no area"),
+        ('<polygon label="p" points="1,1;2,2"/>', "at least three points"),
+        ('<box label="p" xtl="1" ytl="1" xbr="2" ybr="2" rotation="30"/>', "rotated box"),
+    ],
+)
 def test_broken_cvat_shapes_are_named(workspace, tmp_path, shape, message):
     with pytest.raises(DataFormatError, match=message) as caught:
         import_masks(workspace.root, cvat(tmp_path / "v.xml", shape))
@@ -311,10 +346,14 @@ def test_a_folder_of_png_masks(workspace, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "not JSON"), ("[1]", "not an export of Label Studio"), ('{"a": 1}', "neither COCO, labelme"),
-     ('{"shapes": [], "imagePath": "a.png"}', "not a labelme file"),
-     ('{"images": [], "annotations": [{"image_id": 3}]}', "image_id 3, which is not listed")],
-)  # fmt: skip
+    [
+        ("{", "not JSON"),
+        ("[1]", "not an export of Label Studio"),
+        ('{"a": 1}', "neither COCO, labelme"),
+        ('{"shapes": [], "imagePath": "a.png"}', "not a labelme file"),
+        ('{"images": [], "annotations": [{"image_id": 3}]}', "image_id 3, which is not listed"),
+    ],
+)
 def test_broken_json_says_what_is_wrong(workspace, tmp_path, content, message):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(DataFormatError, match=message):
@@ -328,8 +367,11 @@ def test_an_image_the_workspace_does_not_have_is_named(workspace, tmp_path):
 
 @pytest.mark.parametrize("size", [(0, 30), (10**6, 10**6), ("x", 30)])
 def test_sizes_no_image_can_have_are_refused_before_memory_is_taken(workspace, tmp_path, size):
-    for path in (coco(tmp_path / "c.json", [SQUARE[0] * 3], size), labelme(tmp_path / "a.json", SQUARE, size=size),
-                 cvat(tmp_path / "v.xml", '<box label="p" xtl="0" ytl="0" xbr="2" ybr="2"/>', size=size)):  # fmt: skip
+    for path in (
+        coco(tmp_path / "c.json", [SQUARE[0] * 3], size),
+        labelme(tmp_path / "a.json", SQUARE, size=size),
+        cvat(tmp_path / "v.xml", '<box label="p" xtl="0" ytl="0" xbr="2" ybr="2"/>', size=size),
+    ):
         with pytest.raises(DataFormatError, match="pixels"):
             import_masks(workspace.root, path)
 

@@ -6,12 +6,11 @@ from typer.testing import CliRunner
 
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
-from annotation_tools.imports import import_images
 from annotation_tools.prelabels import GrabCut, build_helper, component_boxes, prelabel
 from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
 
-from .conftest import box
+from .conftest import box, import_images
 
 
 @pytest.fixture
@@ -119,10 +118,14 @@ def test_boxes_of_components_are_the_largest_first():
     assert component_boxes(mask) == [[6, 5, 18, 15], [0, 0, 2, 2]]
 
 
-@pytest.mark.parametrize(("name", "checkpoint", "message"), [
-    ("sam", None, "sam needs --checkpoint"), ("sam", "/nowhere", "no SAM weights at /nowhere"),
-    ("grabcot", None, "unknown model 'grabcot'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "checkpoint", "message"),
+    [
+        ("sam", None, "sam needs --checkpoint"),
+        ("sam", "/nowhere", "no SAM weights at /nowhere"),
+        ("grabcot", None, "unknown model 'grabcot'"),
+    ],
+)
 def test_helpers_that_cannot_be_built_say_why(name, checkpoint, message):
     with pytest.raises(EarthReasonError, match=message):
         build_helper(name, checkpoint, "cpu")
@@ -134,12 +137,22 @@ def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path):
     from transformers.models.sam.configuration_sam import SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 
     torch.manual_seed(0)
-    vision = SamVisionConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=64, patch_size=16,
-                             output_channels=16, mlp_dim=16, num_pos_feats=8, global_attn_indexes=[0],
-                             window_size=2)  # fmt: skip
+    vision = SamVisionConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=16,
+        output_channels=16,
+        mlp_dim=16,
+        num_pos_feats=8,
+        global_attn_indexes=[0],
+        window_size=2,
+    )
     prompt = SamPromptEncoderConfig(hidden_size=16, image_size=64, patch_size=16)
-    decoder = SamMaskDecoderConfig(hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2,
-                                   iou_head_hidden_dim=16)  # fmt: skip
+    decoder = SamMaskDecoderConfig(
+        hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
+    )
     config = SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
     SamModel(config).save_pretrained(tmp_path / "sam")
     SamProcessor(SamImageProcessor(size={"longest_edge": 64}, pad_size={"height": 64, "width": 64})).save_pretrained(

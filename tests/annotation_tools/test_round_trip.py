@@ -10,10 +10,10 @@ pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
-from annotation_tools.labelstudio.client import Client
+from annotation_tools.labelstudio.client import LabelStudioClient
 from annotation_tools.labelstudio.project import collect_drawings, push_project
 from annotation_tools.review.build import open_review
-from annotation_tools.review.model import Judgement, Plan
+from annotation_tools.review.model import Plan, ReviewJudgement
 from annotation_tools.workspace import Workspace
 from earthreason import load_dataset
 from earthreason.data.audit.verify import audit
@@ -57,7 +57,7 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
     workspace = Workspace.open(work)
     assert len(workspace.tasks) == 20
 
-    with Client(label_studio.url, label_studio.login.token) as owner:
+    with LabelStudioClient(label_studio.url, label_studio.login.token) as owner:
         pushed = push_project(owner, workspace, label_studio.url)
         assert pushed.added == 20
         shown = {task["data"]["task"]: task for task in owner.tasks(pushed.project)}
@@ -76,9 +76,11 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
         assert found.counts == {"new": 40}
 
     assert all(
-        np.array_equal(by.mask, truth[name]) for name in truth for by in workspace.drawings()[name]
+        np.array_equal(by.mask, truth[name])
+        for name in truth
+        for by in workspace.drawings()[name]
         if by.annotator == label_studio.login.email
-    )  # fmt: skip
+    )
     run("agreement", work, "--report", tmp_path / "agreement", "--json", tmp_path / "agreement.json")
     quality = json.loads((tmp_path / "agreement.json").read_text())
     assert (quality["images"], len(quality["pairs"])) == (20, 20)
@@ -91,7 +93,7 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
     waiting = {name for name, entry in workspace.consensus().items() if not entry.settled}
     assert waiting == {disputed, contradicted}
 
-    with Client(label_studio.url, label_studio.login.token) as owner:
+    with LabelStudioClient(label_studio.url, label_studio.login.token) as owner:
         queue = push_project(owner, workspace, label_studio.url, overlap=1, only=waiting)
         tasks = {task["data"]["task"]: task["id"] for task in owner.tasks(queue.project)}
         assert set(tasks) == waiting
@@ -111,8 +113,17 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
             4: {"verdict": "edit", "text": "Where else, and why there?"},
         }
         verdict = {"verdict": "accept"} | (said.get(item.number, {}) if item.sample <= 5 else {})
-        store.judge(Judgement(review=store.review, reviewer="dora", item=item.item, place=item.place, revision=0,
-                              key=f"key-{item.place:05d}", **verdict))  # fmt: skip
+        store.judge(
+            ReviewJudgement(
+                review=store.review,
+                reviewer="dora",
+                item=item.item,
+                place=item.place,
+                revision=0,
+                key=f"key-{item.place:05d}",
+                **verdict,
+            )
+        )
         judged += 1
     store.close()
     assert judged == 120
@@ -166,11 +177,11 @@ def test_a_wrong_token_is_refused_by_the_real_server(label_studio):
     from annotation_tools.labelstudio.client import LabelStudioError
 
     with pytest.raises(LabelStudioError, match="refuses the token"):
-        Client(label_studio.url, "0" * 40)
+        LabelStudioClient(label_studio.url, "0" * 40)
 
 
 def test_a_personal_access_token_signs_in(label_studio):
-    with Client(label_studio.url, label_studio.login.token) as owner:
+    with LabelStudioClient(label_studio.url, label_studio.login.token) as owner:
         token = owner.call("POST", "/api/token", json={})["token"]
-    with Client(label_studio.url, token) as client:
+    with LabelStudioClient(label_studio.url, token) as client:
         assert client.version.startswith("label-studio 1.")

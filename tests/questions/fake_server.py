@@ -9,12 +9,17 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 STEMS = [
-    "Where could a traveller {n} rest for an hour before going on?", "Which ground {n} would be under water after a storm?",
-    "What here {n} might a planner protect from noise first?", "Find the part {n} that a child would run to at once.",
-    "Which surface {n} would a painter choose for its calm colour?", "Where would a guard {n} walk a round every evening?",
-    "What could feed {n} a hundred people through the winter?", "Which structure {n} would an insurer visit after hail?",
-    "Where might birds {n} gather before they leave in autumn?", "Which spot {n} would a geologist sample before lunch?",
-]  # fmt: skip
+    "Where could a traveller {n} rest for an hour before going on?",
+    "Which ground {n} would be under water after a storm?",
+    "What here {n} might a planner protect from noise first?",
+    "Find the part {n} that a child would run to at once.",
+    "Which surface {n} would a painter choose for its calm colour?",
+    "Where would a guard {n} walk a round every evening?",
+    "What could feed {n} a hundred people through the winter?",
+    "Which structure {n} would an insurer visit after hail?",
+    "Where might birds {n} gather before they leave in autumn?",
+    "Which spot {n} would a geologist sample before lunch?",
+]
 
 
 def answer(schema, prompt):
@@ -35,8 +40,12 @@ def answer(schema, prompt):
     if schema == "rewriting":
         return {"questions": [question.replace("Where", "Tell me where") for question in questions]}
     lines = [line for line in prompt.splitlines() if line[:1].isdigit()]
-    return {"verdicts": [{"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": ""}
-                         for n in range(1, len(lines) + 1)]}  # fmt: skip
+    return {
+        "verdicts": [
+            {"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": ""}
+            for n in range(1, len(lines) + 1)
+        ]
+    }
 
 
 class Server(ThreadingHTTPServer):
@@ -87,8 +96,18 @@ class Handler(BaseHTTPRequestHandler):
             elif self.path == "/v1/files":
                 lines = [line for line in body.split(b"\n") if line.lstrip().startswith(b'{"custom_id"')]
                 self.server.files["file-in"] = b"\n".join(line.strip() for line in lines)
-                self.reply(200, {"id": "file-in", "object": "file", "bytes": 1, "created_at": 1, "filename": "a",
-                                 "purpose": "batch", "status": "processed"})  # fmt: skip
+                self.reply(
+                    200,
+                    {
+                        "id": "file-in",
+                        "object": "file",
+                        "bytes": 1,
+                        "created_at": 1,
+                        "filename": "a",
+                        "purpose": "batch",
+                        "status": "processed",
+                    },
+                )
             elif self.path == "/v1/batches":
                 self.batch()
         except (BrokenPipeError, ConnectionResetError):
@@ -131,11 +150,17 @@ class Handler(BaseHTTPRequestHandler):
         key = self.headers.get("Idempotency-Key", "")
         with self.server.lock:
             self.server.served.append((time.time(), key, prompt[:80]))
-        self.reply(200, {
-            "id": "x", "object": "chat.completion", "created": 1, "model": request["model"],
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
-        })  # fmt: skip
+        self.reply(
+            200,
+            {
+                "id": "x",
+                "object": "chat.completion",
+                "created": 1,
+                "model": request["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
+            },
+        )
         return None
 
     def batch(self):
@@ -146,14 +171,24 @@ class Handler(BaseHTTPRequestHandler):
             prompt = content if isinstance(content, str) else content[0]["text"]
             schema = entry["body"]["response_format"]["json_schema"]["name"]
             message = {"role": "assistant", "content": json.dumps(answer(schema, prompt + entry["custom_id"]))}
-            body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                    "usage": {"prompt_tokens": 1000, "completion_tokens": 200}}  # fmt: skip
+            body = {
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 1000, "completion_tokens": 200},
+            }
             lines.append(json.dumps({"custom_id": entry["custom_id"], "response": {"status_code": 200, "body": body}}))
         name = f"file-out-{len(self.server.batches)}"
         self.server.files[name] = "\n".join(lines).encode()
-        batch = {"id": f"batch-{len(self.server.batches)}", "object": "batch", "endpoint": "/v1/chat/completions",
-                 "input_file_id": "file-in", "completion_window": "24h", "status": "completed", "created_at": 1,
-                 "output_file_id": name, "error_file_id": None}  # fmt: skip
+        batch = {
+            "id": f"batch-{len(self.server.batches)}",
+            "object": "batch",
+            "endpoint": "/v1/chat/completions",
+            "input_file_id": "file-in",
+            "completion_window": "24h",
+            "status": "completed",
+            "created_at": 1,
+            "output_file_id": name,
+            "error_file_id": None,
+        }
         self.server.batches[batch["id"]] = batch
         self.reply(200, {**batch, "status": "validating"})
 

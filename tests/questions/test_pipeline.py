@@ -23,15 +23,13 @@ from earthreason.data.reader import open_source
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.questions import batch as batch_module
 from earthreason.questions.batch import advance
-from earthreason.questions.client import Client, ClientConfig
+from earthreason.questions.client import ClientConfig, ModelClient
 from earthreason.questions.estimate import estimate
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.pipeline import Run, RunConfig
+from earthreason.questions.pipeline import GenerationRun, RunConfig
 from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
 from earthreason.questions.prompts import load_prompts
-from earthreason.questions.results import Regenerated, acceptance, read_review, write_review
 from earthreason.questions.stages import StageConfig, select_diverse
-from earthreason.questions.types import Generated
 from tests.questions.fake_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,13 +58,13 @@ def config_of(model="gpt-4o", **changes):
 
 def client_of(server, **changes):
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return Client(ClientConfig(base_url=url, api_key="x", longest_wait=0.1, **changes), load_prices())
+    return ModelClient(ClientConfig(base_url=url, api_key="x", **changes), load_prices())
 
 
 def generate(source, config, ledger, server, **changes):
     async def go():
         async with client_of(server, **changes) as client:
-            return await Run(config, ledger, client).generate(source)
+            return await GenerationRun(config, ledger, client).generate(source)
 
     return asyncio.run(go())
 
@@ -120,12 +118,10 @@ def test_a_server_that_refuses_us_stops_the_run_with_a_remedy(server, source, tm
 
 
 def test_a_server_that_stays_away_is_an_error_and_what_was_answered_is_kept(source, tmp_path):
-    client = Client(
-        ClientConfig(base_url="http://127.0.0.1:9/v1", api_key="x", attempts=2, longest_wait=0.01), load_prices()
-    )
+    client = ModelClient(ClientConfig(base_url="http://127.0.0.1:9/v1", api_key="x", attempts=2), load_prices())
 
     async def go():
-        return await Run(config_of(limit=2), Ledger(tmp_path / "l.sqlite"), client).generate(source)
+        return await GenerationRun(config_of(limit=2), Ledger(tmp_path / "l.sqlite"), client).generate(source)
 
     with pytest.raises(EarthReasonError, match="failed 2 times.*run again"):
         asyncio.run(go())
@@ -173,7 +169,7 @@ def test_a_batch_takes_only_what_the_budget_can_pay_with_what_is_in_flight(serve
     assert 0 < some.submitted < 8
     assert "--max-usd" in some.outcome.stopped
     (told,) = ledger.open_batches().values()
-    assert sum(request["dearest"] for request in told.values()) <= 0.02
+    assert sum(request["max_cost"] for request in told.values()) <= 0.02
     for batch in server.batches.values():
         batch["status"] = "in_progress"
     assert advance_once(server, source, config_of(max_usd=0.02, limit=8), ledger).submitted == 0
@@ -203,8 +199,21 @@ def test_a_budget_is_refused_where_a_model_has_no_price(server, source, tmp_path
 
 
 def test_the_estimate_of_a_model_without_a_price_is_unknown_not_nothing(tmp_path):
-    result = CliRunner().invoke(app, ["questions", "generate", "sample", "--out", str(tmp_path / "run"), "--limit", "1",
-                                      "--model", "foo", "--dry-run"])  # fmt: skip
+    result = CliRunner().invoke(
+        app,
+        [
+            "questions",
+            "generate",
+            "sample",
+            "--out",
+            str(tmp_path / "run"),
+            "--limit",
+            "1",
+            "--model",
+            "foo",
+            "--dry-run",
+        ],
+    )
     assert "unknown, there is no price for foo" in result.output
     assert "$0.00" not in result.output
 
@@ -217,9 +226,9 @@ def test_waiting_for_a_dead_server_is_told_once_with_its_address(source, tmp_pat
     address = "http://127.0.0.1:9/v1"
 
     async def go():
-        settings = ClientConfig(base_url=address, attempts=3, longest_wait=0.01)
-        async with Client(settings, load_prices()) as client:
-            await Run(config_of(limit=1), Ledger(tmp_path / "l.sqlite"), client).generate(source)
+        settings = ClientConfig(base_url=address, attempts=3)
+        async with ModelClient(settings, load_prices()) as client:
+            await GenerationRun(config_of(limit=1), Ledger(tmp_path / "l.sqlite"), client).generate(source)
 
     with pytest.raises(EarthReasonError, match=f"{address}.*failed 3 times"):
         asyncio.run(go())
@@ -230,19 +239,38 @@ def test_waiting_for_a_dead_server_is_told_once_with_its_address(source, tmp_pat
 
 def shell(arguments, **extra):
     environment = {**os.environ, "OPENAI_API_KEY": "x", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "earthreason", *arguments], cwd=ROOT, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **extra)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "earthreason", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **extra,
+    )
 
 
 def test_a_run_killed_ten_times_pays_nothing_twice(tmp_path):
     load_dataset("earthreason", "sample")  # so that the killed processes do not all begin by making it
-    program = subprocess.Popen([sys.executable, str(ROOT / "tests/questions/fake_server.py"), "0.1", "0.02"],
-                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    program = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/questions/fake_server.py"), "0.1", "0.02"], stdout=subprocess.PIPE, text=True
+    )
     try:
         port = int(program.stdout.readline())
         run = tmp_path / "run"
-        arguments = ["questions", "generate", "sample", "--out", str(run), "--limit", "200", "--concurrency", "32",
-                     "--base-url", f"http://127.0.0.1:{port}/v1"]  # fmt: skip
+        arguments = [
+            "questions",
+            "generate",
+            "sample",
+            "--out",
+            str(run),
+            "--limit",
+            "200",
+            "--concurrency",
+            "32",
+            "--base-url",
+            f"http://127.0.0.1:{port}/v1",
+        ]
         chance = random.Random(5)
         snapshots = []
         for _ in range(10):
@@ -286,8 +314,22 @@ def test_a_finished_run_is_exported_and_loads(server, source, tmp_path, monkeypa
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     run, url = tmp_path / "run", f"http://127.0.0.1:{server.server_address[1]}/v1"
     invoke = CliRunner().invoke
-    result = invoke(app, ["questions", "generate", "sample", "--out", str(run), "--limit", "20", "--base-url", url,
-                          "--empty-share", "0.2"])  # fmt: skip
+    result = invoke(
+        app,
+        [
+            "questions",
+            "generate",
+            "sample",
+            "--out",
+            str(run),
+            "--limit",
+            "20",
+            "--base-url",
+            url,
+            "--empty-share",
+            "0.2",
+        ],
+    )
     assert result.exit_code == 0, result.output
     assert "done 20" in result.output
     for form in ("parquet", "release"):
@@ -306,51 +348,6 @@ def test_a_finished_run_is_exported_and_loads(server, source, tmp_path, monkeypa
         == 0
     )
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 20
-
-
-def test_people_review_questions(server, source, tmp_path):
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    generate(source, config_of(limit=2, empty_share=0), ledger, server)
-    path = tmp_path / "review.jsonl"
-    assert write_review(ledger, path) == 12
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for line, verdict in zip(lines, ["accept", "edit", "reject", "unsure"], strict=False):
-        line.update(verdict=verdict, reviewer="ann", text="Where else?" if verdict == "edit" else "")
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_review(ledger, path) == {"accept": 1, "edit": 1, "reject": 1, "unsure": 1}
-    rate = next(iter(acceptance(ledger).values()))
-    assert rate == {"reviewed": 4, "accepted": 0.25}
-    regenerated = Regenerated(source, ledger)
-    reviewed = next(r for r in regenerated.read(lines[0]["split"]) if r.sample_id == lines[0]["sample_id"])
-    assert len(reviewed.questions) == 5
-    assert reviewed.questions[1] == "Where else?"
-
-
-def test_a_line_separator_inside_a_reviewed_text_is_no_end_of_the_line(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.finish("test", Generated("a", "done", ["Where to rest?"], []))
-    line = {"sample_id": "a", "number": 0, "verdict": "edit", "text": "Where\u2028to\u0085rest?", "reviewer": "ann"}
-    (tmp_path / "review.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8")
-    assert read_review(ledger, tmp_path / "review.jsonl") == {"edit": 1}
-    assert ledger.reviews()[0][3] == line["text"]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [({"verdict": "maybe"}, "known: accept"), ({"verdict": "edit", "text": " "}, "needs the new text"),
-     ({"verdict": "accept", "number": 9}, "no question 9"), ({"verdict": "accept", "sample_id": "x"}, "'x'")],
-)  # fmt: skip
-def test_a_broken_review_line_is_named_and_nothing_is_taken_in(server, source, tmp_path, change, words):
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    generate(source, config_of(limit=1, empty_share=0), ledger, server)
-    path = tmp_path / "review.jsonl"
-    write_review(ledger, path)
-    first, second, *_ = (json.loads(line) for line in path.read_text().splitlines())
-    first["verdict"] = "accept"
-    path.write_text(json.dumps(first) + "\n" + json.dumps({**second, **change}) + "\n")
-    with pytest.raises(DataFormatError, match=f"line 2.*{words}"):
-        read_review(ledger, path)
-    assert ledger.reviews() == []
 
 
 @pytest.mark.parametrize(

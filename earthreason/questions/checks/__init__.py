@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 
-from earthreason.questions.checks.base import Check, Finding, QuestionSet, SetCheck
+from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet, SetCheck
 
 _MODULES = (
     "names_category",
@@ -33,10 +33,10 @@ SET_CHECKS: Mapping[str, SetCheck] = {
     for check in (import_module(f"earthreason.questions.checks.{name}").CHECK for name in _SET_MODULES)
 }
 
-__all__ = ["CHECKS", "SET_CHECKS", "Check", "Finding", "QuestionSet", "SetCheck", "check_all", "passing"]
+__all__ = ["CHECKS", "SET_CHECKS", "Check", "CheckFinding", "QuestionSet", "SetCheck", "check_all", "passing"]
 
 
-def check_all(asked: QuestionSet, checks: Iterable[Check] | None = None) -> list[Finding]:
+def check_all(asked: QuestionSet, checks: Iterable[Check] | None = None) -> list[CheckFinding]:
     """What is wrong with the questions and answers of one image."""
     return [finding for check in (CHECKS.values() if checks is None else checks) for finding in check.run(asked)]
 

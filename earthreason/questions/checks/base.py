@@ -26,7 +26,7 @@ class QuestionSet:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """What a check objects to.
 
     Attributes:
@@ -57,7 +57,7 @@ class Check:
     rule: str
     bad: tuple[str, ...]
     good: tuple[str, ...]
-    run: Callable[[QuestionSet], Iterator[Finding]]
+    run: Callable[[QuestionSet], Iterator[CheckFinding]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SetCheck:
 
     name: str
     rule: str
-    run: Callable[[Iterable[QuestionSet]], Iterator[Finding]]
+    run: Callable[[Iterable[QuestionSet]], Iterator[CheckFinding]]
 
 
 def words_of(text: str) -> list[str]:
@@ -85,13 +85,13 @@ def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]
     return objection
 
 
-def each_question(name: str, objection: Callable[[str], str | None]) -> Callable[[QuestionSet], Iterator[Finding]]:
+def each_question(name: str, objection: Callable[[str], str | None]) -> Callable[[QuestionSet], Iterator[CheckFinding]]:
     """A check that looks at every question alone: `objection` gives the reason, or None."""
 
-    def run(asked: QuestionSet) -> Iterator[Finding]:
+    def run(asked: QuestionSet) -> Iterator[CheckFinding]:
         for question in asked.questions:
             reason = objection(question)
             if reason:
-                yield Finding(name, asked.sample_id, question, reason)
+                yield CheckFinding(name, asked.sample_id, question, reason)
 
     return run

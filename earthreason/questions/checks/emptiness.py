@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from earthreason.questions.checks.base import Check, Finding, QuestionSet
+from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 
 _NOTHING = re.compile(
     r"\b(?:there (?:is|are|was|were) (?:no|not|none|nothing)|no (?:such|suitable|target|matching|visible)\b"
@@ -15,13 +15,13 @@ _NOTHING = re.compile(
 )
 
 
-def _run(asked: QuestionSet) -> Iterator[Finding]:
+def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
     for answer in asked.answers:
         says_nothing = bool(_NOTHING.search(answer.lower()))
         if asked.is_empty and not says_nothing:
-            yield Finding(CHECK.name, asked.sample_id, answer, "names a target where nothing is there")
+            yield CheckFinding(CHECK.name, asked.sample_id, answer, "names a target where nothing is there")
         elif not asked.is_empty and says_nothing:
-            yield Finding(CHECK.name, asked.sample_id, answer, "says that nothing is there, but there is a target")
+            yield CheckFinding(CHECK.name, asked.sample_id, answer, "says that nothing is there, but there is a target")
 
 
 CHECK = Check(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from earthreason.questions.checks.base import Check, Finding, QuestionSet
+from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "airport apron": ("apron", "tarmac", "airport", "airplane parking", "aircraft stand"),
@@ -87,14 +87,14 @@ def _inflected(name: str) -> str:
     return r"[\s-]?".join([*map(re.escape, first), plural])
 
 
-def _run(asked: QuestionSet) -> Iterator[Finding]:
+def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
     if not asked.category:
         return
     pattern = pattern_of(asked.category)
     for question in asked.questions:
         match = pattern.search(question.lower())
         if match:
-            yield Finding(CHECK.name, asked.sample_id, question, f"names the {asked.category}: {match[0]!r}")
+            yield CheckFinding(CHECK.name, asked.sample_id, question, f"names the {asked.category}: {match[0]!r}")
 
 
 CHECK = Check(

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from earthreason.questions.checks.base import Check, Finding, QuestionSet
+from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 
 ALIKE = 90.0
 """rapidfuzz token-sort ratio from which two questions count as the same."""
 
 
-def _run(asked: QuestionSet) -> Iterator[Finding]:
+def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
     from rapidfuzz.fuzz import token_sort_ratio
 
     for number, question in enumerate(asked.questions):
         for other in asked.questions[:number]:
             score = token_sort_ratio(question.lower(), other.lower())
             if score >= ALIKE:
-                yield Finding(CHECK.name, asked.sample_id, question, f"{score:.0f} % like {other!r}")
+                yield CheckFinding(CHECK.name, asked.sample_id, question, f"{score:.0f} % like {other!r}")
                 break
 
 

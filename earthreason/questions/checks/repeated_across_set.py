@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from earthreason.questions.checks.base import Finding, QuestionSet, SetCheck, words_of
+from earthreason.questions.checks.base import CheckFinding, QuestionSet, SetCheck, words_of
 
 ALIKE = 95.0
 _SHINGLE, _COMMON = 4, 60
 
 
-def _run(sets: Iterable[QuestionSet]) -> Iterator[Finding]:
+def _run(sets: Iterable[QuestionSet]) -> Iterator[CheckFinding]:
     from rapidfuzz.fuzz import token_sort_ratio
 
     texts: list[tuple[str, str]] = []
@@ -26,7 +26,9 @@ def _run(sets: Iterable[QuestionSet]) -> Iterator[Finding]:
             for number in sorted(near):
                 sample_id, other = texts[number]
                 if sample_id != asked.sample_id and token_sort_ratio(question.lower(), other.lower()) >= ALIKE:
-                    yield Finding(CHECK.name, asked.sample_id, question, f"asked about {sample_id!r} too: {other!r}")
+                    yield CheckFinding(
+                        CHECK.name, asked.sample_id, question, f"asked about {sample_id!r} too: {other!r}"
+                    )
                     break
             for shingle in shingles:
                 by_shingle[shingle].append(len(texts))

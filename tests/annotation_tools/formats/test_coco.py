@@ -23,11 +23,15 @@ REPAIRED = ReadOptions(repair=True)
 
 
 def read(folder, rings, options):
-    (folder / "c.json").write_text(json.dumps({
-        "images": [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}],
-        "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "segmentation": rings}],
-        "categories": [{"id": 1, "name": "pond"}],
-    }))  # fmt: skip
+    (folder / "c.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}],
+                "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "segmentation": rings}],
+                "categories": [{"id": 1, "name": "pond"}],
+            }
+        )
+    )
     (drawing,) = read_coco(folder / "c.json", options)
     return drawing.mask
 

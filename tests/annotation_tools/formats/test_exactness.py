@@ -35,8 +35,14 @@ PARTS = np.zeros((8, 8), bool)
 PARTS[0, 0] = PARTS[7, 7] = PARTS[3:5, 3:5] = True
 PIXEL = np.zeros((5, 6), bool)
 PIXEL[4, 5] = True
-SPECIAL = {"hole": HOLE, "several parts": PARTS, "one pixel": PIXEL, "a pixel's image": np.ones((1, 1), bool),
-           "empty": np.zeros((6, 4), bool), "full": np.ones((6, 4), bool)}  # fmt: skip
+SPECIAL = {
+    "hole": HOLE,
+    "several parts": PARTS,
+    "one pixel": PIXEL,
+    "a pixel's image": np.ones((1, 1), bool),
+    "empty": np.zeros((6, 4), bool),
+    "full": np.ones((6, 4), bool),
+}
 
 
 def through_brush(mask, folder):
@@ -87,10 +93,19 @@ def through_png(mask, folder):
     return mask_of(encode_mask_png(mask), folder / "a.png")
 
 
-WAYS = {way.__name__.removeprefix("through_"): way for way in (
-    through_brush, through_labelstudio_results, through_labelstudio_file, through_cvat, through_labelme, through_coco,
-    through_rle, through_png,
-)}  # fmt: skip
+WAYS = {
+    way.__name__.removeprefix("through_"): way
+    for way in (
+        through_brush,
+        through_labelstudio_results,
+        through_labelstudio_file,
+        through_cvat,
+        through_labelme,
+        through_coco,
+        through_rle,
+        through_png,
+    )
+}
 
 
 @pytest.mark.parametrize("way", WAYS)

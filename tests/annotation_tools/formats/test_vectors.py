@@ -8,16 +8,18 @@ import pytest
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.exports import export_workspace
-from annotation_tools.imports import import_images, import_masks
 from annotation_tools.workspace import Workspace
 from earthreason.errors import DataFormatError, EarthReasonError
 
-from ..conftest import box, drawn, write_geotiff
+from ..conftest import box, drawn, import_images, import_masks, write_geotiff
 
 
 def geojson(path, ring, crs=None, label="pond"):
-    feature = {"type": "Feature", "properties": {"category": label},
-               "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}}  # fmt: skip
+    feature = {
+        "type": "Feature",
+        "properties": {"category": label},
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+    }
     document = {"type": "FeatureCollection", "features": [feature]}
     if crs is not None:
         document["crs"] = {"type": "name", "properties": {"name": crs}}
@@ -65,8 +67,15 @@ def test_a_geopackage_with_a_hole_and_a_part_outside(placed, tmp_path):
     from shapely.geometry import Polygon
 
     shape = Polygon(world((-10, 0), (20, 0), (20, 20), (-10, 20)), [world((5, 5), (10, 5), (10, 10), (5, 10))])
-    pyogrio.raw.write(tmp_path / "v.gpkg", np.array([to_wkb(shape)], object), [np.array(["pond"], object)], ["label"],
-                      geometry_type="Polygon", crs="EPSG:32632", driver="GPKG")  # fmt: skip
+    pyogrio.raw.write(
+        tmp_path / "v.gpkg",
+        np.array([to_wkb(shape)], object),
+        [np.array(["pond"], object)],
+        ["label"],
+        geometry_type="Polygon",
+        crs="EPSG:32632",
+        driver="GPKG",
+    )
     import_masks(placed.root, tmp_path / "v.gpkg")
     expected = box((40, 60), 0, 0, 20, 20) & ~box((40, 60), 5, 5, 10, 10)
     assert np.array_equal(placed.prelabels()["scene"].mask, expected)
@@ -79,8 +88,15 @@ def test_a_crs_that_is_missing_on_either_side_is_an_error(placed, workspace, tmp
     from shapely.geometry import box as rectangle
 
     with pytest.warns(UserWarning, match="crs"):
-        pyogrio.raw.write(tmp_path / "no.gpkg", np.array([to_wkb(rectangle(0, 0, 1, 1))], object), [], [],
-                          geometry_type="Polygon", crs=None, driver="GPKG")  # fmt: skip
+        pyogrio.raw.write(
+            tmp_path / "no.gpkg",
+            np.array([to_wkb(rectangle(0, 0, 1, 1))], object),
+            [],
+            [],
+            geometry_type="Polygon",
+            crs=None,
+            driver="GPKG",
+        )
     with pytest.raises(DataFormatError, match="states no CRS"):
         import_masks(placed.root, tmp_path / "no.gpkg")
     path = geojson(tmp_path / "v.geojson", [[0, 0], [1, 0], [1, 1]])

@@ -75,6 +75,12 @@ class FakeLabelStudio:
         return next(task for task in self.tasks.values() if task["data"]["task"] == name)
 
     def annotate(self, name, result, user=1, **more):
-        note = {"id": self.next(), "completed_by": user, "result": result, "lead_time": 7.0,
-                "updated_at": "2026-01-01T10:00:00Z", "was_cancelled": False} | more  # fmt: skip
+        note = {
+            "id": self.next(),
+            "completed_by": user,
+            "result": result,
+            "lead_time": 7.0,
+            "updated_at": "2026-01-01T10:00:00Z",
+            "was_cancelled": False,
+        } | more
         self.task(name)["annotations"].append(note)

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from annotation_tools.imports import import_images
-from annotation_tools.labelstudio.client import Client
+from annotation_tools.labelstudio.client import LabelStudioClient
 from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
 from annotation_tools.workspace import Workspace
 
-from ..conftest import write_picture
+from ..conftest import import_images, write_picture
 
 pytestmark = [pytest.mark.labelstudio, pytest.mark.browser]
 HEIGHT, WIDTH = 240, 320
@@ -18,7 +17,7 @@ def test_a_stroke_of_the_brush_comes_back_where_it_was_drawn(label_studio, chrom
     write_picture(tmp_path / "in" / "scene.png", HEIGHT, WIDTH)
     import_images(tmp_path / "work", str(tmp_path / "in"))
     workspace = Workspace.open(tmp_path / "work")
-    with Client(label_studio.url, label_studio.login.token) as client:
+    with LabelStudioClient(label_studio.url, label_studio.login.token) as client:
         project = push_project(client, workspace, LOCAL, ["pond", "mill"]).project
         (task,) = client.tasks(project)
         context = chromium.new_context(viewport={"width": 1440, "height": 1000})

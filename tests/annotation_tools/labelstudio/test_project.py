@@ -8,7 +8,7 @@ from annotation_tools.cli import app
 from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.labelstudio import results_of_drawing
-from annotation_tools.labelstudio.client import Client, LabelStudioError
+from annotation_tools.labelstudio.client import LabelStudioClient, LabelStudioError
 from annotation_tools.labelstudio.config import check_config, label_config
 from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
 from earthreason.errors import DataFormatError, EarthReasonError
@@ -27,7 +27,7 @@ def server():
 
 @pytest.fixture
 def client(server):
-    with Client("http://ls.example", "secret", server.transport) as connected:
+    with LabelStudioClient("http://ls.example", "secret", server.transport) as connected:
         yield connected
 
 
@@ -69,8 +69,11 @@ def test_drawings_come_back_with_who_when_and_how_long(client, server, pushed):
     anna, ben = pushed.drawings()["a"]
     assert np.array_equal(anna.mask, MASK)
     assert (anna.annotator, anna.category, anna.seconds, anna.tool) == (
-        "anna@example.org", "pond", 7.0, "label-studio 1.23.2",
-    )  # fmt: skip
+        "anna@example.org",
+        "pond",
+        7.0,
+        "label-studio 1.23.2",
+    )
     assert ben.is_empty
 
 
@@ -93,7 +96,7 @@ def test_skipped_tasks_are_counted_and_not_taken_as_empty(client, server, pushed
 def test_a_server_that_is_down_is_said_to_be_down(server):
     server.down = True
     with pytest.raises(LabelStudioError, match=r"no Label Studio answers at http://ls\.example .*masks start"):
-        Client("http://ls.example", "secret", server.transport)
+        LabelStudioClient("http://ls.example", "secret", server.transport)
 
 
 def test_a_server_that_goes_down_loses_nothing(client, server, pushed):
@@ -108,13 +111,13 @@ def test_a_server_that_goes_down_loses_nothing(client, server, pushed):
 @pytest.mark.parametrize("token", ["wrong", "schlüssel", "line\nbreak"])
 def test_a_wrong_token_is_said_to_be_wrong(server, token):
     with pytest.raises(LabelStudioError, match="token"):
-        Client("http://ls.example", token, server.transport)
+        LabelStudioClient("http://ls.example", token, server.transport)
 
 
 @pytest.mark.parametrize("url", ["not a url", "ftp://x", "http://"])
 def test_a_url_that_is_none_is_named(url):
     with pytest.raises(LabelStudioError, match="url|Label Studio"):
-        Client(url, "secret")
+        LabelStudioClient(url, "secret")
 
 
 def test_something_else_at_the_url_is_no_label_studio():
@@ -123,20 +126,24 @@ def test_something_else_at_the_url_is_no_label_studio():
     page = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>"))
     for token in ("secret", "a.b.c"):
         with pytest.raises(LabelStudioError, match="is it Label Studio"):
-            Client("http://x.example", token, page)
+            LabelStudioClient("http://x.example", token, page)
     other = httpx.MockTransport(lambda request: httpx.Response(200, json=[]))
     for token in ("secret", "a.b.c"):
         with pytest.raises(LabelStudioError, match="is no Label Studio"):
-            Client("http://x.example", token, other)
+            LabelStudioClient("http://x.example", token, other)
 
 
-@pytest.mark.parametrize(("old", "new", "lacks"), [
-    ('name="brush"', 'name="pinsel"', "<BrushLabels name='brush'>"),
-    ('value="no target"', 'value="nothing"', "'no target'"),
-    ('name="category"', 'name="klass"', "<Choices name='category'>"),
-    ('value="polygon" back', 'value="road" back', "'polygon'"),
-    ("<View>", "<View", "cannot be read"), ("<View>", '<!DOCTYPE x [<!ENTITY a "b">]><View>', "cannot be read"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "lacks"),
+    [
+        ('name="brush"', 'name="pinsel"', "<BrushLabels name='brush'>"),
+        ('value="no target"', 'value="nothing"', "'no target'"),
+        ('name="category"', 'name="klass"', "<Choices name='category'>"),
+        ('value="polygon" back', 'value="road" back', "'polygon'"),
+        ("<View>", "<View", "cannot be read"),
+        ("<View>", '<!DOCTYPE x [<!ENTITY a "b">]><View>', "cannot be read"),
+    ],
+)
 def test_a_configuration_edited_by_hand_is_refused_and_can_be_put_back(client, server, pushed, old, new, lacks):
     server.annotate("a", result())
     (project,) = server.projects.values()
@@ -182,8 +189,9 @@ def test_pictures_are_uploaded_as_their_pixels_lie(client, server, tmp_path):
 
     from PIL import Image
 
-    from annotation_tools.imports import import_images
     from annotation_tools.workspace import Workspace
+
+    from ..conftest import import_images
 
     exif = Image.Exif()
     exif[0x0112] = 6  # browsers would turn it by 90 degrees
@@ -221,16 +229,25 @@ def polygon(*points):
     ]
 
 
-@pytest.mark.parametrize(("bad", "message"), [
-    (broken(original_width=60, original_height=40), "drawn on an image of 60 x 40 pixels, but the image is 30 x 20"),
-    (broken(value={"rle": [0, 0, 0, 8]}), "holds 2 pixels|cut off"),
-    (broken(value={"rle": "xyz"}), "not a list of bytes"), (broken(value={}), "not a brushlabels value"),
-    (broken(type="ellipselabels"), "was it edited by hand"), (broken(image_rotation=90), "rotated by 90"),
-    (polygon((2, 2), (12, 12), (12, 2), (2, 12)), "Self-intersection"),
-    (polygon((2, 2), (60, 2), (60, 12)), "outside the image of 30 x 20"),
-    (result()[:1] + result(np.zeros(SIZE, bool)), "one of them is wrong"),
-    (result()[1:], "says 'pond', but nothing is drawn"), ([], "neither a region nor a choice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (
+            broken(original_width=60, original_height=40),
+            "drawn on an image of 60 x 40 pixels, but the image is 30 x 20",
+        ),
+        (broken(value={"rle": [0, 0, 0, 8]}), "holds 2 pixels|cut off"),
+        (broken(value={"rle": "xyz"}), "not a list of bytes"),
+        (broken(value={}), "not a brushlabels value"),
+        (broken(type="ellipselabels"), "was it edited by hand"),
+        (broken(image_rotation=90), "rotated by 90"),
+        (polygon((2, 2), (12, 12), (12, 2), (2, 12)), "Self-intersection"),
+        (polygon((2, 2), (60, 2), (60, 12)), "outside the image of 30 x 20"),
+        (result()[:1] + result(np.zeros(SIZE, bool)), "one of them is wrong"),
+        (result()[1:], "says 'pond', but nothing is drawn"),
+        ([], "neither a region nor a choice"),
+    ],
+)
 def test_annotations_that_cannot_be_read_are_named_and_the_others_kept(client, server, pushed, bad, message):
     server.annotate("a", bad)
     server.annotate("b", result(), user=2)
@@ -260,7 +277,7 @@ def test_the_workspace_knows_which_server_it_is_on(client, pushed):
 def test_what_was_drawn_on_one_server_is_collected_after_work_went_on_on_another(client, server, pushed):
     team = FakeLabelStudio()
     server.annotate("a", result())
-    with Client("http://team.example", "secret", team.transport) as other:
+    with LabelStudioClient("http://team.example", "secret", team.transport) as other:
         push_project(other, pushed, "http://team.example", ["pond"])
         team.annotate("a", result(box(SIZE, 1, 1, 9, 9)), updated_at="2026-01-02T10:00:00Z")
         assert collect_drawings(client, pushed, LOCAL).counts == {"new": 1}
@@ -275,12 +292,12 @@ def test_what_was_drawn_on_one_server_is_collected_after_work_went_on_on_another
 
 def test_collect_asks_the_server_that_is_named_and_tells_of_the_others(client, server, pushed, monkeypatch):
     team = FakeLabelStudio()
-    with Client("http://team.example", "secret", team.transport) as other:
+    with LabelStudioClient("http://team.example", "secret", team.transport) as other:
         push_project(other, pushed, "http://team.example", ["pond"])
         team.annotate("a", result())
         push_project(client, pushed, LOCAL, ["pond"])
-    module = "annotation_tools.labelstudio.client.Client"
-    monkeypatch.setattr(module, lambda url, token: Client(url, token, team.transport))
+    module = "annotation_tools.labelstudio.client.LabelStudioClient"
+    monkeypatch.setattr(module, lambda url, token: LabelStudioClient(url, token, team.transport))
     words = ["masks", "collect", str(pushed.root), "--url", "http://team.example/", "--token", "secret"]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert "drawings 1 new" in done.output

@@ -42,10 +42,14 @@ def test_masks_that_agree_are_settled_by_what_both_mark():
     assert [who["annotator"] for who in entry.behind] == ["anna", "ben"]
 
 
-@pytest.mark.parametrize(("other", "category", "reason"), [
-    (FAR, "pond", "IoU 0.00 is below 0.7"), (NONE, "pond", "as many say there is none"),
-    (A, "mill", "categories differ: mill, pond"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("other", "category", "reason"),
+    [
+        (FAR, "pond", "IoU 0.00 is below 0.7"),
+        (NONE, "pond", "as many say there is none"),
+        (A, "mill", "categories differ: mill, pond"),
+    ],
+)
 def test_what_two_people_dispute_waits_for_a_third(other, category, reason):
     entry = settle(drawn("a", A, "anna"), drawn("a", other, "ben", category))
     assert not entry.settled
@@ -104,10 +108,23 @@ def test_quality_counts_what_was_put_in(workspace):
     assert json.dumps(found.to_dict())
 
 
-def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
-    from annotation_tools.workspace import Task
+@pytest.mark.parametrize(
+    ("names", "pabak"),
+    # Of four tasks three are alike. Two categories: (2 * 3/4 - 1) / 1. Three: (3 * 3/4 - 1) / 2.
+    [(["pond", "pond", "mill"], 0.5), (["pond", "mill", "pier"], 0.625)],
+)
+def test_pabak_of_categories_counts_those_that_were_named(workspace, names, pabak):
+    for task, name in zip("abc", names, strict=True):
+        workspace.add_drawings([drawn(task, A, "anna", name), drawn(task, A, "ben", name)])
+    workspace.add_drawings([drawn("d", A, "anna", "pond"), drawn("d", A, "ben", "mill")])
+    assert measure_quality(workspace).categories.pabak == pytest.approx(pabak)
+    assert measure_quality(workspace).emptiness.pabak == pytest.approx(1)
 
-    workspace.add_tasks(Task(f"t{n}", "a.png", 20, 30) for n in range(10))
+
+def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
+    from annotation_tools.workspace import AnnotationTask
+
+    workspace.add_tasks(AnnotationTask(f"t{n}", "a.png", 20, 30) for n in range(10))
     for n in range(10):
         when = f"2026-01-01T10:{n:02}:00Z"
         wrong = box(SIZE, 2, 2, 12, 12 + n)
@@ -118,16 +135,30 @@ def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
 
 
 def verdict(number, reviewer, said, round_=1):
-    return {"sample_id": "a", "number": number, "reviewer": reviewer, "verdict": said, "round": round_,
-            "question": f"Where {number}?", "seconds": 2.0 + number,
-            "reasons": ["leak"] if said == "reject" else []}  # fmt: skip
+    return {
+        "sample_id": "a",
+        "number": number,
+        "reviewer": reviewer,
+        "verdict": said,
+        "round": round_,
+        "question": f"Where {number}?",
+        "seconds": 2.0 + number,
+        "reasons": ["leak"] if said == "reject" else [],
+    }
 
 
 def test_verdicts_and_second_looks(workspace):
-    given = [verdict(0, "anna", "accept"), verdict(0, "ben", "accept"), verdict(1, "anna", "accept"),
-             verdict(1, "ben", "reject"), verdict(0, "anna", "accept", 2), verdict(1, "anna", "reject", 2)]  # fmt: skip
+    given = [
+        verdict(0, "anna", "accept"),
+        verdict(0, "ben", "accept"),
+        verdict(1, "anna", "accept"),
+        verdict(1, "ben", "reject"),
+        verdict(0, "anna", "accept", 2),
+        verdict(1, "anna", "reject", 2),
+    ]
     found = measure_quality(workspace, given)
     assert (found.verdicts.things, found.verdicts.raw) == (2, 0.5)
+    assert found.verdicts.pabak == pytest.approx((4 * 0.5 - 1) / 3)  # accept, edit, reject, unsure
     assert found.verdicts.disputed == ["a question 1"]
     assert found.consistency == {"anna": (2, 0.5)}
     assert found.pace == {"anna": (4, 2.5), "ben": (2, 2.5)}

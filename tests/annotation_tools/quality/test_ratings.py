@@ -17,6 +17,16 @@ def test_kappa_of_a_table_done_by_hand():
     assert found.prevalence == pytest.approx({"y": 0.55, "n": 0.45})
 
 
+@pytest.mark.parametrize(
+    ("categories", "pabak"),
+    # Three of four things alike: (k * 3/4 - 1) / (k - 1), which is 2/4, (5/4) / 2, 2 / 3 and (11/4) / 4.
+    [(2, 0.5), (3, 0.625), (4, 2 / 3), (5, 0.6875)],
+)
+def test_pabak_depends_on_how_many_categories_there_are_to_choose_from(categories, pabak):
+    said = two(("x", "x"), ("x", "x"), ("y", "y"), ("x", "y"))
+    assert rate_agreement(said, categories).pabak == pytest.approx(pabak)
+
+
 def test_alpha_of_krippendorffs_own_example():
     # Nominal data of four observers with missing values, Krippendorff (2011), section C: alpha = 0.743.
     a = [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None]

@@ -44,8 +44,16 @@ def ask(client, place=None):
 
 
 def judge(client, item, verdict="accept", **more):
-    body = {"review": client.params["review"], "reviewer": "anna", "item": item["item"], "place": item["place"],
-            "verdict": verdict, "revision": 0, "key": f"key-{item['place']:06d}-{verdict}", **more}  # fmt: skip
+    body = {
+        "review": client.params["review"],
+        "reviewer": "anna",
+        "item": item["item"],
+        "place": item["place"],
+        "verdict": verdict,
+        "revision": 0,
+        "key": f"key-{item['place']:06d}-{verdict}",
+        **more,
+    }
     return client.post("/api/verdict", json=body)
 
 
@@ -129,10 +137,14 @@ def test_undo_and_drafts(client):
 
 @pytest.mark.parametrize(
     ("more", "status", "message"),
-    [({"verdict": "reject"}, 422, "reject needs a reason"), ({"place": 99}, 404, "was not asked anything at place 99"),
-     ({"verdict": "perhaps"}, 422, "known: accept"), ({"seconds": -1}, 422, "seconds"),
-     ({"reviewer": ""}, 422, "reviewer")],
-)  # fmt: skip
+    [
+        ({"verdict": "reject"}, 422, "reject needs a reason"),
+        ({"place": 99}, 404, "was not asked anything at place 99"),
+        ({"verdict": "perhaps"}, 422, "known: accept"),
+        ({"seconds": -1}, 422, "seconds"),
+        ({"reviewer": ""}, 422, "reviewer"),
+    ],
+)
 def test_bad_verdicts_say_why(client, more, status, message):
     answer = judge(client, ask(client), **{"verdict": "accept", **more})
     assert answer.status_code == status
@@ -146,10 +158,14 @@ def test_a_page_of_another_review_judges_and_shows_nothing(client, review, tmp_p
     who = {"review": client.params["review"], "reviewer": "anna"}
     other.item("anna")
     answers = [
-        judge(stale, item), stale.get("/api/place", params=who), stale.get("/api/answers", params={**who, "place": 0}),
-        stale.post("/api/undo", json={**who, "event": 1}), stale.get("/picture/1"), stale.get("/mask/1"),
+        judge(stale, item),
+        stale.get("/api/place", params=who),
+        stale.get("/api/answers", params={**who, "place": 0}),
+        stale.post("/api/undo", json={**who, "event": 1}),
+        stale.get("/picture/1"),
+        stale.get("/mask/1"),
         stale.post("/api/draft", json={**who, "place": 0, "text": "half"}),
-    ]  # fmt: skip
+    ]
     for answer in answers:
         assert answer.status_code == 409
         assert answer.json()["other_review"]

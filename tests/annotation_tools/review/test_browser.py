@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annotation_tools.review.model import Judgement
+from annotation_tools.review.model import ReviewJudgement
 from annotation_tools.review.store import ReviewStore
 
 from ..conftest import free_port
@@ -37,8 +37,21 @@ def page(chromium, tmp_path, release):
 
 def serve(page, out):
     """Serve the review in a folder at the page's address."""
-    command = [sys.executable, "-m", "annotation_tools", "review", str(page.release), "--out", str(out),
-               "--port", str(page.port), "--overlap", "0", "--second-pass", "0"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "annotation_tools",
+        "review",
+        str(page.release),
+        "--out",
+        str(out),
+        "--port",
+        str(page.port),
+        "--overlap",
+        "0",
+        "--second-pass",
+        "0",
+    ]
     page.server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until_up(page.port)
 
@@ -86,8 +99,18 @@ def test_ten_questions_by_keyboard_alone(page, tmp_path):
         saved(page)
     store = ReviewStore(tmp_path / "review" / "review.sqlite")
     given = list(store.verdicts())
-    assert [v["verdict"] for v in given] == ["accept", "accept", "reject", "reject", "unsure", "unsure", "edit", "edit",
-                                             "accept", "accept"]  # fmt: skip
+    assert [v["verdict"] for v in given] == [
+        "accept",
+        "accept",
+        "reject",
+        "reject",
+        "unsure",
+        "unsure",
+        "edit",
+        "edit",
+        "accept",
+        "accept",
+    ]
     assert given[3]["reasons"] == ["ambiguous", "wrong-empty"]
     assert given[7]["text"] == "Where would one find number 7?"
     assert all(v["seconds"] >= 0 for v in given)
@@ -152,8 +175,17 @@ def test_the_next_image_is_fetched_and_left_to_others_and_the_end_says_who_has_t
         start(page)
     assert store.rows("SELECT reviewer, sample FROM claims") == [("anna", 1)]
     while (item := store.item("ben")) is not None:
-        store.judge(Judgement(review=store.review, reviewer="ben", item=item.item, place=item.place, revision=0,
-                              verdict="accept", key=f"ben-{item.place:05d}"))  # fmt: skip
+        store.judge(
+            ReviewJudgement(
+                review=store.review,
+                reviewer="ben",
+                item=item.item,
+                place=item.place,
+                revision=0,
+                verdict="accept",
+                key=f"ben-{item.place:05d}",
+            )
+        )
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=cleo")
     page.get_by_text("others hold the remaining 2 questions. What they leave for a day").wait_for()
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=anna")

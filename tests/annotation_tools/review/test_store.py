@@ -16,8 +16,8 @@ pytest.importorskip("fastapi", reason="the annotation extra is not installed")
 
 from annotation_tools.review import store as store_module
 from annotation_tools.review.build import open_review
-from annotation_tools.review.database import Conflict
-from annotation_tools.review.model import Judgement, Plan, ReviewSample
+from annotation_tools.review.database import ConflictError
+from annotation_tools.review.model import Plan, ReviewJudgement, ReviewSample
 from annotation_tools.review.schema import build_store
 from annotation_tools.review.store import GAP, ReviewStore
 from annotation_tools.review.verdicts import settle_reviews
@@ -51,7 +51,7 @@ def verdict(store, reviewer, place, kind="accept", revision=0, **more):
         more.setdefault("reasons", ["leak"])
     found = store.item(reviewer, place)
     more = {"item": found.item if found else 1, "key": str(uuid.uuid4()), "review": store.review} | more
-    return Judgement(reviewer=reviewer, place=place, verdict=kind, revision=revision, **more)
+    return ReviewJudgement(reviewer=reviewer, place=place, verdict=kind, revision=revision, **more)
 
 
 def judge_all(store, reviewer, kind="accept"):
@@ -89,6 +89,38 @@ def test_overlap_images_go_to_as_many_people_as_planned(tmp_path):
     assert [len(judge_all(store, name)) for name in ("anna", "ben", "cleo")] == [15, 15, 0]
 
 
+def test_images_are_given_out_in_the_order_of_the_source(tmp_path):
+    store = make(tmp_path, count=4, questions=1)
+    given = [store.item(name).sample for name in ("anna", "ben", "cleo")]
+    assert given == [1, 2, 3]
+    store.judge(verdict(store, "anna", 0))
+    assert store.item("anna").sample == 4
+
+
+def test_an_image_left_unfinished_is_offered_again_when_its_lease_is_over(tmp_path, monkeypatch):
+    store = make(tmp_path, count=2, questions=2)
+    clock = [1000.0]
+    monkeypatch.setattr(store_module.time, "time", lambda: clock[0])
+    assert store.item("anna").sample == 1
+    store.judge(verdict(store, "anna", 0))
+    assert [store.item("ben").sample] == [2]
+    assert [store.judge(verdict(store, "ben", place)).place for place in (0, 1)] == [0, 1]
+    clock[0] += store_module.LEASE  # a lease that ends now still holds
+    assert store.item("ben") is None
+    clock[0] += 1
+    assert store.item("ben").sample == 1
+    assert store.item("cleo") is None, "it is offered once, not to everybody"
+    store.judge(verdict(store, "anna", 1))
+    assert store.progress("anna")["mine"] == 2
+
+
+def test_an_image_that_was_finished_is_not_offered_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "LEASE", -1.0)
+    store = make(tmp_path, count=1, questions=2)
+    judge_all(store, "anna")
+    assert store.item("ben") is None
+
+
 def test_what_is_looked_ahead_at_is_what_comes(tmp_path):
     store = make(tmp_path, count=GAP + 10, plan=Plan(overlap=0.5, second_pass=0.3), questions=2)
     guesses, taken = [], []
@@ -112,6 +144,14 @@ def test_the_second_look_shows_no_earlier_verdict(tmp_path):
     first = {item.sample: item.place for item in asked if item.round == 1}
     assert all(item.place - first[item.sample] >= GAP for item in again[:1])
     assert len(asked) == GAP + 10 + len(again)
+
+
+def test_a_second_look_comes_after_a_full_gap(tmp_path):
+    store = make(tmp_path, count=GAP + 5, plan=Plan(overlap=0, second_pass=1), questions=1)
+    asked = judge_all(store, "anna")
+    # GAP images lie between: the first image is looked at again after it and GAP more, at place GAP + 1.
+    assert [item.round for item in asked[: GAP + 2]] == [1] * (GAP + 1) + [2]
+    assert asked[GAP + 1].sample == asked[0].sample == 1
 
 
 def test_a_review_goes_on_where_it_was_left(tmp_path):
@@ -144,10 +184,10 @@ def test_only_the_verdict_that_is_meant_is_taken_back(tmp_path):
     other = store.judge(verdict(store, "ben", 0)).verdict["revision"]
     last = store.judge(verdict(store, "anna", 1)).verdict["revision"]
     for event in (first, other, 99):
-        with pytest.raises(Conflict, match="your last verdict is another one by now"):
+        with pytest.raises(ConflictError, match="your last verdict is another one by now"):
             store.undo("anna", event)
     assert store.undo("anna", last) == 1
-    with pytest.raises(Conflict, match="nothing was taken back"):
+    with pytest.raises(ConflictError, match="nothing was taken back"):
         store.undo("anna", last)
     assert [v["reviewer"] for v in store.verdicts()] == ["anna", "ben"]
 
@@ -156,7 +196,7 @@ def test_the_same_person_in_two_windows_overwrites_nothing(tmp_path):
     store = make(tmp_path)
     store.item("anna")
     store.judge(verdict(store, "anna", 0, "reject"))
-    with pytest.raises(Conflict, match=r"another window meanwhile \(reject at .*was not saved"):
+    with pytest.raises(ConflictError, match=r"another window meanwhile \(reject at .*was not saved"):
         store.judge(verdict(store, "anna", 0, "accept", revision=0))
     assert store.item("anna", 0).verdict["verdict"] == "reject"
 
@@ -168,7 +208,24 @@ def test_two_reviewers_on_one_item_are_both_kept(tmp_path, monkeypatch):
     store.judge(verdict(store, "anna", 0, "accept"))
     store.judge(verdict(store, "ben", 0, "reject"))
     assert [(v["reviewer"], v["verdict"]) for v in store.verdicts()] == [("anna", "accept"), ("ben", "reject")]
-    assert settle_reviews(store) == {("s000", 0): ("reject", "")}
+    assert settle_reviews(store)["s000"].outcome == "disputed"
+
+
+def test_an_edit_that_another_person_accepts_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "LEASE", -1.0)
+    store = make(tmp_path, count=1, questions=2)
+    assert store.item("anna").item == store.item("ben").item
+    store.judge(verdict(store, "anna", 0, "edit", text="Where would one moor?"))
+    store.judge(verdict(store, "ben", 0, "accept"))
+    assert settle_reviews(store)["s000"].texts == ["Where would one moor?", "Where would one do thing 0-1?"]
+
+
+def test_samples_are_settled_by_first_looks_only(tmp_path):
+    store = make(tmp_path, count=1, plan=Plan(overlap=0, second_pass=1), questions=1)
+    store.judge(verdict(store, "anna", 0, "reject"))
+    assert store.item("anna", 1).round == 2
+    store.judge(verdict(store, "anna", 1, "accept"))
+    assert settle_reviews(store)["s000"].outcome == "rejected"
 
 
 def test_sending_the_same_verdict_again_counts_once(tmp_path):
@@ -188,13 +245,16 @@ def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"verdict": "maybe"}, "known: accept, edit"), ({"verdict": "reject"}, "needs a reason"),
-     ({"verdict": "edit", "text": " "}, "needs the new text"),
-     ({"verdict": "reject", "reasons": ["ugly"]}, "reason 'ugly'")],
-)  # fmt: skip
+    [
+        ({"verdict": "maybe"}, "known: accept, edit"),
+        ({"verdict": "reject"}, "needs a reason"),
+        ({"verdict": "edit", "text": " "}, "needs the new text"),
+        ({"verdict": "reject", "reasons": ["ugly"]}, "reason 'ugly'"),
+    ],
+)
 def test_half_verdicts_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        Judgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
+        ReviewJudgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
 
 
 def test_a_sample_that_stands_twice_is_an_error(tmp_path):
@@ -236,8 +296,21 @@ def test_a_failed_write_is_no_verdict_and_the_next_one_works(tmp_path):
 
 def test_kill_9_loses_no_verdict_that_was_shown_as_saved(tmp_path, release):
     port = free_port()
-    command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(tmp_path / "review"),
-               "--port", str(port), "--overlap", "1", "--per-image", "200"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "annotation_tools",
+        "review",
+        str(release),
+        "--out",
+        str(tmp_path / "review"),
+        "--port",
+        str(port),
+        "--overlap",
+        "1",
+        "--per-image",
+        "200",
+    ]
     saved = []
     for round_ in range(2):
         server = subprocess.Popen(
@@ -282,8 +355,15 @@ def post_until_it_dies(port, name, saved):
                     item = client.get("/api/place", params={"review": review, "reviewer": reviewer}).json()["item"]
                     if item is None:
                         break
-                    body = {"review": review, "reviewer": reviewer, "item": item["item"], "place": item["place"],
-                            "verdict": "accept", "revision": 0, "key": str(uuid.uuid4())}  # fmt: skip
+                    body = {
+                        "review": review,
+                        "reviewer": reviewer,
+                        "item": item["item"],
+                        "place": item["place"],
+                        "verdict": "accept",
+                        "revision": 0,
+                        "key": str(uuid.uuid4()),
+                    }
                     if client.post("/api/verdict", json=body).status_code == 200:
                         saved.append(body["key"])
             except httpx.TransportError:

@@ -1,0 +1,122 @@
+"""Apply a review to the samples it judged: leave rejected questions out, replace edited ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from earthreason.data.pictures import mask_of
+from earthreason.data.schema import Record
+from earthreason.data.sources import Source
+from earthreason.errors import EarthReasonError
+from earthreason.masks.rle import encode_mask
+from earthreason.questions.settlement import SettledSample, left_out
+
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class JudgedSample:
+    """A sample as reviewers saw it, and what their verdicts come to.
+
+    Attributes:
+        questions: texts that were shown, in their order.
+        mask: `mask_hash` of the mask that was shown.
+        settled: the questions after all verdicts.
+    """
+
+    questions: list[str]
+    mask: str
+    settled: SettledSample
+
+
+@dataclass(frozen=True)
+class ReviewOutcome:
+    """What a review comes to.
+
+    Attributes:
+        judged: samples about which somebody decided something, by id.
+        samples: ids of all samples in the review.
+    """
+
+    judged: dict[str, JudgedSample]
+    samples: frozenset[str]
+
+
+def mask_hash(content: bytes, path: Path) -> str:
+    """Hash the pixels of a mask; files that encode the same pixels have the same hash.
+
+    Args:
+        content: bytes of a PNG.
+        path: file name for the error message.
+
+    Raises:
+        DataFormatError: not a mask; names the path.
+    """
+    return hashlib.sha256(repr(encode_mask(mask_of(content, path))).encode()).hexdigest()[:16]
+
+
+class ReviewedSamples:
+    """The samples of a source with the questions that a review leaves of them.
+
+    Attributes:
+        counts: exported samples by split.
+        left_out: samples and questions left out because of the review.
+    """
+
+    name = "reviewed"
+
+    def __init__(self, source: Source, outcome: ReviewOutcome) -> None:
+        """Compare the samples with what was judged.
+
+        Raises:
+            EarthReasonError: the review is of other samples, a sample has other questions or another mask than were
+                judged, or no question is left.
+        """
+        self._source = source
+        self._settled = {name: judged.settled for name, judged in outcome.judged.items()}
+        self.left_out = left_out(self._settled)
+        self.counts: dict[str, int] = {}
+        known, changed = False, list[str]()
+        for split in source.counts:
+            kept = 0
+            for record in source.read(split):
+                known |= record.sample_id in outcome.samples
+                kept += self._is_kept(record)
+                changed += _changes(record, outcome.judged.get(record.sample_id))
+            self.counts |= {split: kept} if kept else {}
+        if not known:
+            raise EarthReasonError("the review is of other samples than these")
+        if changed:
+            raise EarthReasonError(
+                f"{len(changed)} samples have changed since they were reviewed: {'; '.join(changed[:_LISTED])}"
+                f"{'; ...' if len(changed) > _LISTED else ''}. Make a new review of them, or leave --reviews out"
+            )
+        if not self.counts:
+            raise EarthReasonError("reviewers left no question of any sample; nothing to write")
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Yield the records of a split with the questions that are left."""
+        for record in self._source.read(split):
+            settled = self._settled.get(record.sample_id)
+            if settled is None:
+                yield record
+            elif self._is_kept(record):
+                yield replace(record, questions=settled.texts)
+
+    def _is_kept(self, record: Record) -> bool:
+        settled = self._settled.get(record.sample_id)
+        return settled is None or settled.outcome in ("open", "kept")
+
+
+def _changes(record: Record, judged: JudgedSample | None) -> list[str]:
+    """Say in what a sample differs from what was judged; nothing if it does not, or was not judged."""
+    if judged is None:
+        return []
+    if record.questions != judged.questions:
+        return [f"{record.sample_id!r} has other questions"]
+    if mask_hash(record.mask, Path(record.sample_id)) != judged.mask:
+        return [f"{record.sample_id!r} has another mask"]
+    return []

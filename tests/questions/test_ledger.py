@@ -1,0 +1,131 @@
+"""The ledger keeps exactly what was paid, once, in order, over restarts; budgets hold to the cent."""
+
+import pytest
+
+from earthreason.data.schema import Record
+from earthreason.errors import EarthReasonError
+from earthreason.questions import ledger as ledger_module
+from earthreason.questions.batch import _affordable
+from earthreason.questions.client import Request
+from earthreason.questions.ledger import Call, Ledger
+from earthreason.questions.pipeline import Queued
+from earthreason.questions.pricing import ModelPrice, Prices
+from earthreason.questions.types import Generated, Proposal, Usage
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "ledger.sqlite")
+
+
+def call(key, usd=0.25, stage="propose", status="ok", content=None, prompt="1-x", tokens=(10, 3)):
+    usage = Usage(*tokens, usd)
+    return Call(key, f"sample {key}", stage, "m", prompt, "2026-01-01T00:00:00Z", usage, status, content or {})
+
+
+def test_every_answer_costs_once(ledger):
+    assert ledger.spent() == 0
+    ledger.record(call("one", 0.25))
+    ledger.record(call("two", 0.5))
+    assert ledger.spent() == 0.75
+    ledger.record(call("one", 8.0, content={"changed": True}))
+    assert ledger.spent() == 0.75
+    assert ledger.find("one") == call("one", 0.25)
+    assert ledger.find("three") is None
+
+
+def test_what_was_spent_is_known_after_a_restart(ledger):
+    ledger.record(call("one", 0.25))
+    ledger.record(call("two", 0.5, status="quarantined", content="refused"))
+    ledger.close()
+    again = Ledger(ledger.path)
+    assert again.spent() == 0.75
+    again.record(call("two", 0.5))
+    assert again.spent() == 0.75
+    again.record(call("three", 1.0))
+    assert again.spent() == again.summary()["usd"] == 1.75
+
+
+def test_the_summary_adds_up_by_stage_model_and_prompt(ledger):
+    ledger.record(call("one", 0.25, tokens=(10, 3)))
+    ledger.record(call("two", 0.5, tokens=(20, 4), status="quarantined", content="refused"))
+    ledger.record(call("three", 1.0, prompt="2-y", tokens=(5, 1)))
+    ledger.record(call("four", 2.0, stage="judge", tokens=(7, 2)))
+    ledger.finish("test", Generated("a", "done"))
+    ledger.finish("test", Generated("b", "quarantined"))
+    summary = ledger.summary()
+    found = {
+        (row["stage"], row["model"], row["prompt"]): (
+            row["calls"],
+            row["input_tokens"],
+            row["output_tokens"],
+            row["usd"],
+            row["quarantined"],
+        )
+        for row in summary["stages"]
+    }
+    assert found == {
+        ("propose", "m", "1-x"): (2, 30, 7, 0.75, 1),
+        ("propose", "m", "2-y"): (1, 5, 1, 1.0, 0),
+        ("judge", "m", "1-x"): (1, 7, 2, 2.0, 0),
+    }
+    assert summary["samples"] == {"done": 1, "quarantined": 1}
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1000, 1001])
+def test_results_are_read_by_pages_without_loss_or_repetition(ledger, count):
+    rows = [
+        (f"s{number:04}", "test", "done", f'{{"sample_id": "s{number:04}", "status": "done"}}')
+        for number in reversed(range(count))
+    ]
+    with ledger._db:
+        ledger._db.executemany("INSERT INTO results VALUES (?, ?, ?, ?)", rows)
+    assert [result.sample_id for _, result in ledger.results()] == [f"s{number:04}" for number in range(count)]
+
+
+def test_a_later_result_replaces_the_earlier_one(ledger):
+    ledger.finish("train", Generated("a", "quarantined", reason="too few"))
+    ledger.finish("test", Generated("a", "done", ["Q?"]))
+    assert list(ledger.results()) == [("test", Generated("a", "done", ["Q?"]))]
+
+
+def test_settings_are_replaced_and_unknown_ones_are_none(ledger):
+    ledger.remember("source", "one")
+    ledger.remember("source", "two")
+    assert (ledger.setting("source"), ledger.setting("other")) == ("two", None)
+
+
+def test_only_batches_that_were_not_collected_are_open_the_oldest_first(ledger, monkeypatch):
+    times = iter(["2026-01-01T00:00:02Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:03Z", "2026-01-01T00:00:04Z"])
+    monkeypatch.setattr(ledger_module, "now", lambda: next(times))
+    for name in ("later", "earlier", "done"):
+        ledger.record_batch(name, "submitted", {name: {"max_usd": 1.0}})
+    ledger.record_batch("done", "collected", {"done": {}})
+    assert list(ledger.open_batches().items()) == [
+        ("earlier", {"earlier": {"max_usd": 1.0}}),
+        ("later", {"later": {"max_usd": 1.0}}),
+    ]
+
+
+def test_another_file_is_refused_by_name(tmp_path):
+    (tmp_path / "ledger.sqlite").write_text("not a database, and long enough to be read as a broken header" * 20)
+    with pytest.raises(EarthReasonError, match=r"ledger\.sqlite: not a ledger"):
+        Ledger(tmp_path / "ledger.sqlite")
+
+
+# A request of 4 characters and at most 1 token of answer: 1 + 1 tokens at US$ 0.5 each, half of it in a batch.
+PRICES = Prices(as_of="x", models={"m": ModelPrice(input=0.5e6, output=0.5e6)})
+
+
+def waiting(count):
+    request = Request("text", (), Proposal, "m", {"max_tokens": 1})
+    record = Record("a", b"", b"", 4, 4, False, ["?"])
+    return {f"k{number}": Queued(record, "propose", "1", request) for number in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("max_usd", "spent", "sent"),
+    [(None, 9.0, 3), (1.5, 0.0, 3), (1.49, 0.0, 2), (1.5, 0.5, 2), (1.5, 1.0, 1), (1.5, 1.01, 0), (0.0, 0.0, 0)],
+)
+def test_a_batch_may_reach_the_budget_and_not_exceed_it(max_usd, spent, sent):
+    assert list(_affordable(waiting(3), max_usd, spent, PRICES)) == [f"k{number}" for number in range(sent)]
