@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -14,9 +13,8 @@ import pytest
 
 from benchmarks.gpu import carried, processes, runner
 from benchmarks.gpu import run as module
-from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.context import ROOT
-from benchmarks.gpu.plan import PLAN, PlannedStep, choose_steps
+from benchmarks.gpu.plan import PlannedStep
 from benchmarks.gpu.processes import LINES
 from benchmarks.gpu.run import run
 
@@ -40,15 +38,6 @@ def step(name, seconds=20.0, least=0.0, gpu=False, **facts):
 
 def maker(name, **facts):
     return step(name, makes=f"scenes/{name}", **facts)
-
-
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    """Folder for what the run does not bring back."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -93,21 +82,6 @@ def until(holds, seconds=10.0):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
     return value
-
-
-# The plan
-
-
-def test_every_step_of_the_plan_has_a_module():
-    assert [s.name for s in PLAN if not (ROOT / f"benchmarks/gpu/steps/{s.module or s.name}.py").is_file()] == []
-
-
-def test_what_a_step_of_the_plan_needs_is_made_by_another():
-    assert {s.needs for s in PLAN} - {None} <= {s.makes for s in PLAN}
-
-
-def test_steps_chosen_by_name_come_with_those_that_draw_for_them():
-    assert [s.name for s in choose_steps(["scores", "inference"])] == ["evaluation_scenes", "inference", "scores"]
 
 
 # A step that ends badly
@@ -411,52 +385,3 @@ def test_a_run_interrupted_twice_leaves_no_process_either(running, tmp_path):
     assert "Traceback" not in err
     assert [entry["status"] for entry in read(tmp_path / "out")["steps"]] == ["interrupted"] * 3
     until(lambda: not any(lives(pid) for pid in pids), 2)
-
-
-# The command line
-
-
-@pytest.fixture
-def refuse(tmp_path, monkeypatch, capsys, temporary):
-    """Return a function that runs the command and returns the line with which it is refused."""
-    monkeypatch.setattr(runner.Runner, "run", lambda self: pytest.fail("a run was begun"))
-
-    def call(*arguments, out=tmp_path / "out"):
-        monkeypatch.setattr(sys, "argv", ["benchmarks.gpu", "run", "--out", str(out), *arguments])
-        assert main() == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        return line
-
-    return call
-
-
-def test_a_file_cannot_be_written_to_as_a_folder(refuse, tmp_path):
-    (tmp_path / "file").touch()
-    assert refuse(out=tmp_path / "file").startswith(f"error: --out {tmp_path / 'file'}: File exists;")
-
-
-def test_a_folder_that_takes_no_files_is_refused(refuse):
-    assert refuse(out=Path("/proc")).startswith("error: --out /proc: ")
-
-
-def test_an_unknown_step_is_refused_with_the_names_there_are(refuse):
-    line = refuse("--only", "environment,nonsense")
-    assert line.startswith("error: there is no step 'nonsense'; the steps are ")
-    assert all(s.name in line for s in PLAN)
-
-
-@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
-def test_no_time_at_all_is_refused(refuse, minutes):
-    assert refuse("--minutes", minutes).startswith("error: --minutes ")
-
-
-def test_scenes_of_no_folder_are_refused(refuse, tmp_path):
-    assert refuse("--scenes", str(tmp_path / "none")) == f"error: --scenes {tmp_path / 'none'}: there is no such folder"
-
-
-def test_a_refused_run_leaves_the_earlier_results(refuse, tmp_path, temporary):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "results.json").write_text("{}")
-    refuse("--scenes", str(tmp_path / "none"))
-    assert read(tmp_path / "out") == {}
-    assert list(temporary.iterdir()) == []
