@@ -11,7 +11,7 @@ from itertools import chain
 from PIL import Image
 from pydantic import BaseModel, Field, model_validator
 
-from earthreason.questions.client import Client, ClientConfig, Request, Unusable
+from earthreason.questions.client import ClientConfig, ModelClient, Request, UnusableAnswerError
 from earthreason.questions.pricing import load_prices
 from earthreason.reports.page import embed_image
 
@@ -62,20 +62,20 @@ def ask_where(
         EarthReasonError: the server refuses us, or stays unreachable.
     """
 
-    async def one(client: Client, image: Image.Image, question: str) -> Grounding | None:
+    async def one(client: ModelClient, image: Image.Image, question: str) -> Grounding | None:
         url = embed_image(image)
         request = Request(PROMPT.format(question=question), ("image",), Grounding, model, {"temperature": 0})
         key = hashlib.sha256(f"{request.identity()}{url}".encode()).hexdigest()
         try:
             answer, _ = await client.ask(request, [url], key)
-        except Unusable as error:
+        except UnusableAnswerError as error:
             logger.warning("%r: counted as 'no target': %s", question[:60], error)
             return None
         assert isinstance(answer, Grounding)
         return answer
 
     async def everything() -> list[Grounding | None]:
-        async with Client(config, load_prices()) as client:
+        async with ModelClient(config, load_prices()) as client:
             return await asyncio.gather(*(one(client, *pair) for pair in zip(images, questions, strict=True)))
 
     return asyncio.run(everything())

@@ -61,6 +61,13 @@ class Grid:
             return int(height * (self.side / width)), self.side
         return self.side, int(width * (self.side / height))
 
+    def source_indices(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Source row behind each resized row and source column behind each resized column."""
+        rows, columns = self.resized_shape(height, width)
+        # The evaluators that letterbox resize with OpenCV, those that stretch with Pillow.
+        indices = centre_indices if self.kind == "stretch" else nearest_indices
+        return indices(height, rows), indices(width, columns)
+
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the whole grid for a (height, width) mask."""
         return (height, width) if self.kind == "native" else (self.side, self.side)
@@ -84,13 +91,24 @@ def nearest_indices(source: int, target: int) -> np.ndarray:
     return np.minimum(np.floor(np.arange(target) * step).astype(np.int64), source - 1)
 
 
+@lru_cache(maxsize=65536)
+def centre_indices(source: int, target: int) -> np.ndarray:
+    """Source index behind each of `target` pixels of Pillow's NEAREST resize from `source` pixels: (target,) int64.
+
+    Pillow samples pixel centres, floor((i + 0.5) * source / target), by adding up steps in double precision.
+    """
+    steps = np.full(target, source / target)
+    steps[:1] /= 2
+    return np.minimum(np.cumsum(steps).astype(np.int64), source - 1)
+
+
 @lru_cache(maxsize=4096)
 def grid_weights(grid: Grid, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each source row and each source column appears on the grid: (height,) and (width,) int64."""
-    rows, columns = grid.resized_shape(height, width)
+    rows, columns = grid.source_indices(height, width)
     return (
-        np.bincount(nearest_indices(height, rows), minlength=height).astype(np.int64),
-        np.bincount(nearest_indices(width, columns), minlength=width).astype(np.int64),
+        np.bincount(rows, minlength=height).astype(np.int64),
+        np.bincount(columns, minlength=width).astype(np.int64),
     )
 
 
@@ -100,7 +118,6 @@ def place_on_grid(mask: np.ndarray, grid: Grid) -> np.ndarray:
     rows, columns = grid.resized_shape(height, width)
     top, left = grid.padding(height, width)
     placed = np.zeros(grid.shape(height, width), bool)
-    resized = mask.take(nearest_indices(height, rows), axis=0) if rows != height else mask
-    resized = resized.take(nearest_indices(width, columns), axis=1) if columns != width else resized
-    placed[top : top + rows, left : left + columns] = resized
+    source_rows, source_columns = grid.source_indices(height, width)
+    placed[top : top + rows, left : left + columns] = mask[source_rows][:, source_columns]
     return placed

@@ -95,10 +95,11 @@ class _JsonReader:
             try:
                 value, end = _DECODER.raw_decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
+                line = self._lines_before + error.lineno  # `_read_more` drops lines and counts them
                 if len(self._buffer) - self._at > MAX_VALUE_CHARACTERS:
                     raise _NotJSON(f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB") from None
                 if not self._read_more():
-                    raise _NotJSON(f"line {self._lines_before + error.lineno}: {error.msg.lower()}") from None
+                    raise _NotJSON(f"line {line}: {error.msg.lower()}") from None
             except _NotJSON as error:
                 raise _NotJSON(f"line {self.line}: {error}") from None
             except RecursionError:
@@ -106,10 +107,11 @@ class _JsonReader:
             except ValueError as error:  # a number of thousands of digits
                 raise _NotJSON(f"line {self.line}: {error}") from None
             else:
-                # A number that touches the end of the buffer may go on in the next chunk.
-                if end < len(self._buffer) or not self._read_more():
+                # A number may go on in the next chunk where the buffer ends in it, or in its `.`, `e` or `e-`.
+                if end + 2 < len(self._buffer) or self._ended:
                     self._at = end
                     return value
+                self._read_more()
 
 
 def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:

@@ -104,9 +104,6 @@ def test_one_broken_mask_leaves_the_others_right():
     assert found.counts[[0, 2], 0, 0].tolist() == [5, 5]
 
 
-WRONG_NEAREST = pytest.mark.xfail(
-    strict=True, reason="the stretch grids resize as OpenCV does, their evaluators as PIL"
-)
 GOLDEN_GRIDS = {
     "native": Grid("native"),
     "canvas": Grid("letterbox", 1024),
@@ -115,9 +112,7 @@ GOLDEN_GRIDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=WRONG_NEAREST if "stretch" in name else ()) for name in GOLDEN_GRIDS]
-)
+@pytest.mark.parametrize("name", GOLDEN_GRIDS)
 def test_golden_counts_agree(golden_pairs, name):
     pairs = golden_pairs["pairs"]
     table = TruthTable([pair["ground_truth"] for pair in pairs], [GOLDEN_GRIDS[name]])

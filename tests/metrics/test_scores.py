@@ -128,11 +128,6 @@ def test_every_protocol_equals_decoded_pixels(name, cases):
         assert result[metric] == (None if expected is None else pytest.approx(expected, abs=1e-12))
 
 
-WRONG_NEAREST = pytest.mark.xfail(
-    strict=True, reason="the stretch grids resize as OpenCV does, their evaluators as PIL"
-)
-
-
 @pytest.fixture
 def golden_masks(golden_pairs):
     pairs = golden_pairs["pairs"]
@@ -150,8 +145,8 @@ def test_golden_scores_agree(golden_pairs, golden_masks, protocol, key):
 @pytest.mark.parametrize(
     ("protocol", "grid", "both_empty", "false_alarms_count"),
     [
-        pytest.param("rrsis-d", "stretch_480", 0, True, marks=WRONG_NEAREST),
-        pytest.param("think2seg-rs", "stretch_840", 1, False, marks=WRONG_NEAREST),
+        pytest.param("rrsis-d", "stretch_480", 0, True),
+        pytest.param("think2seg-rs", "stretch_840", 1, False),
         ("geo-r1", "native", 0, True),
         ("grefcoco", "native", 1, True),
         ("lisa", "native", 1, True),
