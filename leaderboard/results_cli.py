@@ -16,7 +16,7 @@ from earthreason.cli.truth import GroundTruthOption, load_truth
 from earthreason.errors import EarthReasonError
 
 ResultsFolder = Annotated[Path, typer.Argument(help="Folder with <team__model>/<revision>/{result,meta}.json.")]
-UrlHelp = "An http(s) URL."
+_URL_HELP = "An http(s) URL."
 
 
 def result(
@@ -25,9 +25,9 @@ def result(
     team: Annotated[str, typer.Option("--team", help="Team name shown on the board.")],
     name: Annotated[str, typer.Option("--name", help="Model name shown on the board.")],
     training: Annotated[Training, typer.Option("--training", help="How the model was exposed to EarthReason.")],
-    paper: Annotated[str | None, typer.Option("--paper", help=UrlHelp)] = None,
-    code: Annotated[str | None, typer.Option("--code", help=UrlHelp)] = None,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=UrlHelp)] = None,
+    paper: Annotated[str | None, typer.Option("--paper", help=_URL_HELP)] = None,
+    code: Annotated[str | None, typer.Option("--code", help=_URL_HELP)] = None,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=_URL_HELP)] = None,
     parameters: Annotated[float | None, typer.Option("--parameters", help="Parameters in millions.")] = None,
     backbone: Annotated[str, typer.Option("--backbone", help="Name of the backbone.")] = "",
     extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",

@@ -284,7 +284,7 @@ def test_a_card_that_is_no_json_breaks_nobodys_list(hand, references, value):
         headers={"cookie": cookie},
     )
     assert page.status_code == 422
-    assert "none of them is JSON" in page.text
+    assert "JSON allows none of them" in page.text
     assert hand.client.get("/api/submissions", headers=hand.headers("admin")).json() == []
 
 
