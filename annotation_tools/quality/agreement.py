@@ -16,7 +16,7 @@ from annotation_tools.quality.ratings import Agreement, rate_agreement
 from annotation_tools.workspace import Workspace
 from earthreason.metrics.scores import Terms
 from earthreason.metrics.statistics import bootstrap_intervals
-from earthreason.questions.results import VERDICTS
+from earthreason.questions.settlement import VERDICTS
 
 _LEAST = 8
 """Tasks of one person below which a trend means nothing."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from earthreason.questions.results import VERDICTS
+from earthreason.questions.settlement import VERDICTS
 
 REASONS = {
     "leak": "names or gives away the category",
