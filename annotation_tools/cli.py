@@ -13,7 +13,7 @@ from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError, UnknownNameError
 
-app = make_app("python -m annotation_tools", "Masks and questions made and checked by people.")
+app = make_app("python -m annotation_tools", "Draw masks and review questions.")
 app.add_typer(masks_cli.app, name="masks")
 _LISTED = 10
 ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
@@ -24,20 +24,23 @@ def review(
     source: Annotated[
         str, typer.Argument(metavar="SRC", help="Release, export, workspace, run of `questions generate`, or 'sample'.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the review; one that is there goes on.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the review; an existing review is continued.")],
     overlap: Annotated[
         float, typer.Option("--overlap", min=0, max=1, help="Share of the images that several people judge.")
     ] = 0.1,
-    per_image: Annotated[int, typer.Option("--per-image", min=2, help="People for each of those.")] = 2,
+    per_image: Annotated[int, typer.Option("--per-image", min=2, help="Number of people for each of those.")] = 2,
     second_pass: Annotated[
-        float, typer.Option("--second-pass", min=0, max=1, help="Share that comes back to the same person, blind.")
+        float,
+        typer.Option(
+            "--second-pass", min=0, max=1, help="Share shown to the same person again, without the first verdict."
+        ),
     ] = 0.05,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those images.")] = 0,
-    stale_ok: Annotated[bool, typer.Option("--stale-ok", help="Go on although SRC has changed since.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed that chooses those images.")] = 0,
+    stale_ok: Annotated[bool, typer.Option("--stale-ok", help="Continue although SRC has changed since.")] = False,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
 ) -> None:
-    """Judge questions in the browser: accept, edit, reject, unsure, by keyboard. Every verdict is on disk at once.
+    """Review questions in the browser, by keyboard. Every verdict is saved at once.
 
     Example: python -m annotation_tools review sample --out review
     """
@@ -64,7 +67,7 @@ def verdicts(
     folder: ReviewFolder,
     out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")],
 ) -> None:
-    """Write the verdicts of a review as lines; `earthreason questions review-in RUN FILE` takes them into a run.
+    """Write the verdicts of a review to a file that `earthreason questions review-in RUN FILE` reads.
 
     Example: python -m annotation_tools verdicts review --out verdicts.jsonl
     """
@@ -83,11 +86,13 @@ def verdicts(
 @app.command()
 def agreement(
     work: masks_cli.WorkArgument,
-    reviews: Annotated[Path | None, typer.Option("--reviews", help="Also the verdicts of this review.")] = None,
+    reviews: Annotated[
+        Path | None, typer.Option("--reviews", help="Folder of a review whose verdicts are compared, too.")
+    ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
     json_out: JsonOption = None,
 ) -> None:
-    """How well annotators and reviewers agree: IoU, outlines, kappa, alpha, prevalence, time, drift.
+    """Measure how well annotators and reviewers agree: IoU, outlines, kappa, alpha, prevalence, time, drift.
 
     Example: python -m annotation_tools agreement work --report agreement
     """
@@ -108,14 +113,19 @@ def agreement(
 @app.command()
 def adjudicate(
     work: masks_cli.WorkArgument,
-    method: Annotated[str, typer.Option("--method", help="majority (of pixels) or staple.")] = "majority",
-    min_iou: Annotated[float, typer.Option("--min-iou", min=0, max=1, help="Below it, two masks disagree.")] = 0.7,
-    min_drawings: Annotated[int, typer.Option("--min-drawings", min=1, help="People that must have drawn it.")] = 1,
+    method: Annotated[
+        str, typer.Option("--method", help="How masks are merged: majority (of each pixel) or staple.")
+    ] = "majority",
+    min_iou: Annotated[float, typer.Option("--min-iou", min=0, max=1, help="Masks with a lower IoU disagree.")] = 0.7,
+    min_drawings: Annotated[
+        int, typer.Option("--min-drawings", min=1, help="Number of people who must have drawn an image.")
+    ] = 1,
     adjudicators: Annotated[
-        list[str] | None, typer.Option("--adjudicator", help="Whose mask stands whatever the others drew.")
+        list[str] | None,
+        typer.Option("--adjudicator", help="Person whose mask is final whatever others drew; repeatable."),
     ] = None,
 ) -> None:
-    """Make one mask of several, and queue what a third person must see.
+    """Merge several masks of an image into one, and queue images for a third person.
 
     Example: python -m annotation_tools adjudicate work --min-iou 0.8
     """

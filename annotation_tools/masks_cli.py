@@ -18,14 +18,17 @@ from earthreason.errors import EarthReasonError
 if TYPE_CHECKING:
     from annotation_tools.labelstudio.client import LabelStudioClient
 
-app = typer.Typer(help="Draw masks with Label Studio, or bring them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Draw masks with Label Studio, or import them.", no_args_is_help=True, rich_markup_mode=None)
 WorkArgument = Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")]
-UrlOption = Annotated[str | None, typer.Option("--url", help="A Label Studio of your team, instead of an own one.")]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="Address of your team's Label Studio, instead of a local one.")
+]
 TokenOption = Annotated[
-    str | None, typer.Option("--token", envvar="LABEL_STUDIO_API_KEY", help="Its access token (Account & Settings).")
+    str | None,
+    typer.Option("--token", envvar="LABEL_STUDIO_API_KEY", help="Access token for --url (Account & Settings there)."),
 ]
 RepairOption = Annotated[
-    bool, typer.Option("--repair", help="Take self-intersecting polygons as even-odd, cut at the image's border.")
+    bool, typer.Option("--repair", help="Fill self-intersecting polygons even-odd, and clip at the image border.")
 ]
 
 
@@ -40,21 +43,27 @@ def import_(
         typer.Option("--masks", help="COCO, labelme, CVAT, Label Studio, GeoJSON, GeoPackage, or a folder of PNGs."),
     ] = None,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", help="Who drew the masks; without it they are there to be corrected.")
+        str | None, typer.Option("--annotator", help="Who drew the masks; without it they are pre-annotations.")
     ] = None,
-    category: Annotated[str | None, typer.Option("--category", help="Only shapes of this label.")] = None,
+    category: Annotated[str | None, typer.Option("--category", help="Import only shapes with this label.")] = None,
     repair: RepairOption = False,
     unmarked_is_empty: Annotated[
-        bool, typer.Option("--unmarked-is-empty", help="An image listed without shapes holds no target.")
+        bool, typer.Option("--unmarked-is-empty", help="Count an image listed without shapes as 'no target'.")
     ] = False,
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Of pictures without one: train, validation, test.", show_default="test if new"),
+        typer.Option(
+            "--split", help="Split of pictures that state none: train, validation, test.", show_default="test if new"
+        ),
     ] = None,
-    gsd: Annotated[float | None, typer.Option("--gsd", min=0.001, help="Metres per pixel where no file tells.")] = None,
-    bands: Annotated[str | None, typer.Option("--bands", help="Red, green, blue of TIFFs, such as 4,3,2.")] = None,
+    gsd: Annotated[
+        float | None, typer.Option("--gsd", min=0.001, help="Metres per pixel of pictures that state none.")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option("--bands", help="Bands of TIFFs for red, green and blue, such as 4,3,2.")
+    ] = None,
 ) -> None:
-    """Bring pictures and masks into an annotation project. All of it, or nothing with the reason.
+    """Import pictures and masks into an annotation project. If anything has a fault, nothing is imported.
 
     Example: python -m annotation_tools masks import work scenes/ --masks polygons.geojson
     """
@@ -78,7 +87,7 @@ def import_(
         images, *found = found
         stdout().print(f"{work}: {images.images} new images, {images.masks} masks with them", soft_wrap=True)
         if images.dropped:
-            told = f"{images.dropped} pre-annotations went with the pictures that were replaced"
+            told = f"{images.dropped} pre-annotations were dropped because their pictures were replaced"
             stdout().print(told, soft_wrap=True)
     for path, of_path in zip(masks or (), found, strict=True):
         stdout().print(f"{path}: {of_path.masks} masks", soft_wrap=True)
@@ -100,14 +109,15 @@ def prelabel(
     model: Annotated[
         str, typer.Option("--model", help="superpixels, grabcut, sam, a model of baselines, or MODULE:CLASS.")
     ] = "grabcut",
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Weights, where the model has some.")] = None,
-    device: Annotated[str, typer.Option("--device", help="torch device.")] = "cpu",
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Weights, for models that have them.")] = None,
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
     question: Annotated[
-        str | None, typer.Option("--question", help="Asked of every image.", show_default="each task's first")
+        str | None,
+        typer.Option("--question", help="Question asked about every image.", show_default="each task's first"),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Also where there is a mask to correct already.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Also replace pre-annotations that exist.")] = False,
 ) -> None:
-    """Draw first masks for people to correct. They are kept as they come: stopped, it goes on where it was.
+    """Predict masks for people to correct. Stopped, the next run continues where this one ended.
 
     Example: python -m annotation_tools masks prelabel work --model grabcut
     """
@@ -129,7 +139,7 @@ def prelabel(
 
 @app.command()
 def install() -> None:
-    """Install Label Studio into an environment of its own, which `start` does on first use.
+    """Install Label Studio into an environment of its own; `start` does so on first use.
 
     Example: python -m annotation_tools masks install
     """
@@ -144,15 +154,20 @@ def start(
     url: UrlOption = None,
     token: TokenOption = None,
     categories: Annotated[
-        list[str] | None, typer.Option("--category", help="To choose from.", show_default="those the tasks expect")
+        list[str] | None,
+        typer.Option(
+            "--category", help="Category that annotators can choose; repeatable.", show_default="those the tasks expect"
+        ),
     ] = None,
-    overlap: Annotated[int, typer.Option("--overlap", min=1, help="People that draw each image.")] = 2,
-    queue: Annotated[bool, typer.Option("--queue", help="Only what `adjudicate` wants a third person to see.")] = False,
-    restore_config: Annotated[
-        bool, typer.Option("--restore-config", help="Put an edited labelling configuration back.")
+    overlap: Annotated[int, typer.Option("--overlap", min=1, help="Number of people who draw each image.")] = 2,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Show only images that `adjudicate` left for a third person.")
     ] = False,
-    host: Annotated[str, typer.Option("--host", help="Address an own server listens on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Its port.")] = 8080,
+    restore_config: Annotated[
+        bool, typer.Option("--restore-config", help="Restore the labelling configuration if it was edited.")
+    ] = False,
+    host: Annotated[str, typer.Option("--host", help="Address the local server listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port the local server listens on.")] = 8080,
 ) -> None:
     """Run Label Studio with a project ready, or set one up on a server of your team (--url, --token).
 
@@ -165,7 +180,7 @@ def start(
     workspace = Workspace.open(work)
     only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
     if queue and not only:
-        raise EarthReasonError(f"{work}: nothing waits for a third person; run `adjudicate` first")
+        raise EarthReasonError(f"{work}: no image waits for a third person; run `adjudicate` first")
     with _server(workspace, url, token, host, port) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
         with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
@@ -231,7 +246,7 @@ def _server(
 
 @app.command()
 def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None, repair: RepairOption = False) -> None:
-    """Fetch what was drawn. What cannot be read is told; everything else is kept. Exits with 2 if anything was told.
+    """Fetch drawings. Those that cannot be read are listed and the command exits with 2; all others are kept.
 
     Example: python -m annotation_tools masks collect work
     """
@@ -249,7 +264,7 @@ def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None
         _collect(client, workspace, known.name, repair)
     for other in workspace.servers():
         if other != known.name:
-            stdout().print(f"not asked: {other}, which has a project, too (--url {other})", soft_wrap=True)
+            stdout().print(f"not fetched: {other}, which also has a project (--url {other})", soft_wrap=True)
 
 
 def _collect(client: LabelStudioClient, workspace: Workspace, server: str, repair: bool = False) -> None:
@@ -272,13 +287,14 @@ def export(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist, or be empty.")],
     annotator: Annotated[
-        str | None, typer.Option("--annotator", help="This person's masks, instead of those agreed on.")
+        str | None, typer.Option("--annotator", help="Export this person's masks instead of the agreed ones.")
     ] = None,
     reviews: Annotated[
-        Path | None, typer.Option("--reviews", help="Review of these questions: drop rejected, replace edited ones.")
+        Path | None,
+        typer.Option("--reviews", help="Folder of a review: leave rejected questions out, replace edited ones."),
     ] = None,
 ) -> None:
-    """Write the masks that stand, with who made them. The folder appears when it is complete.
+    """Export the settled masks and who drew them. The folder appears only when it is complete.
 
     Example: python -m annotation_tools masks export work --format release --out released --reviews review
     """

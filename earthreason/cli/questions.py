@@ -31,33 +31,47 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory 
 @app.command()
 def generate(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option("--out", help="Run directory; an unfinished run in it goes on.")],
-    model: Annotated[str, typer.Option("--model", help="Vision model of every stage.")] = "gpt-4o",
-    rewrite_model: Annotated[str | None, typer.Option("--rewrite-model", help="Text model that rewords.")] = None,
-    judge_model: Annotated[str | None, typer.Option("--judge-model", help="Vision model that judges.")] = None,
-    no_judge: Annotated[bool, typer.Option("--no-judge", help="Leave the judge out.")] = False,
-    no_images: Annotated[bool, typer.Option("--no-images", help="Send hints only, for text models.")] = False,
-    base_url: Annotated[str | None, typer.Option("--base-url", help="Of an OpenAI-compatible server.")] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests in flight.")] = 8,
+    out: Annotated[Path, typer.Option("--out", help="Run directory; an unfinished run in it is continued.")],
+    model: Annotated[str, typer.Option("--model", help="Vision model used at every stage.")] = "gpt-4o",
+    rewrite_model: Annotated[
+        str | None, typer.Option("--rewrite-model", help="Text model that rewords the questions.")
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option("--judge-model", help="Vision model that judges the questions.")
+    ] = None,
+    no_judge: Annotated[bool, typer.Option("--no-judge", help="Skip the judge.")] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Send hints without images, for text models.")] = False,
+    base_url: Annotated[str | None, typer.Option("--base-url", help="Address of an OpenAI-compatible server.")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Largest number of requests in flight.")] = 8,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds a request may take.")] = 120.0,
-    temperature: Annotated[float | None, typer.Option("--temperature", help="Of every request.")] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=50, help="Longest answer, tokens.")] = 2000,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help="Sampling temperature of every request.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=50, help="Most tokens of an answer.")] = 2000,
     empty_share: Annotated[
         float | None,
         typer.Option(
-            "--empty-share", min=0, max=1, help="Of samples asked about something absent.", show_default="200 in 5,434"
+            "--empty-share",
+            min=0,
+            max=1,
+            help="Share of samples asked about something absent.",
+            show_default="200 in 5,434",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of those samples.")] = 0,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most.")] = None,
-    max_usd: Annotated[float | None, typer.Option("--max-usd", min=0, help="Stop before more would be spent.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed that chooses those samples.")] = 0,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Largest number of samples.")] = None,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", min=0, help="Stop before more than this is spent.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="CostEstimate tokens and money; ask nothing.")] = False,
-    batch: Annotated[bool, typer.Option("--batch", help="Batch API: collect what is there, submit the rest.")] = False,
-    prompt_dir: Annotated[Path | None, typer.Option("--prompt-dir", help="Folder of prompts of your own.")] = None,
-    prices: Annotated[Path | None, typer.Option("--prices", help="Price table of your own (JSON).")] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Batch API: collect finished answers, submit the rest.")
+    ] = False,
+    prompt_dir: Annotated[Path | None, typer.Option("--prompt-dir", help="Folder of your own prompts.")] = None,
+    prices: Annotated[Path | None, typer.Option("--prices", help="Your own price table (JSON).")] = None,
     json_out: JsonOption = None,
 ) -> None:
-    """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; never pays twice.
+    """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; no answer is paid for twice.
 
     Example: earthreason questions generate data/release --out run --dry-run
 
@@ -156,7 +170,7 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, json_out:
     console.print(table)
     unpriced = sorted({entry.model for entry in found if entry.usd is None})
     if unpriced:
-        money = f"together: unknown, there is no price for {', '.join(unpriced)}"
+        money = f"total: unknown, there is no price for {', '.join(unpriced)}"
     else:
         money = f"about ${sum(entry.usd or 0 for entry in found):.2f} (half with --batch)"
     console.print(f"{money}; prices as of {prices.as_of}: check them, or give --prices", soft_wrap=True)
@@ -164,7 +178,7 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, json_out:
 
 @app.command()
 def status(run: RunArgument, json_out: JsonOption = None) -> None:
-    """What a run has done and spent, and what people think of it.
+    """Show what a run has done and spent, and how many questions reviewers accepted.
 
     Example: earthreason questions status run
     """
@@ -225,10 +239,10 @@ def validate(
     json_out: JsonOption = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
     fail_on: Annotated[
-        list[str] | None, typer.Option("--fail-on", help="Exit with 1 if this check finds anything; 'any' for all.")
+        list[str] | None, typer.Option("--fail-on", help="Exit with 1 if this check finds anything; 'any' means all.")
     ] = None,
 ) -> None:
-    """Check the questions and answers of any set: implicit, single, in English, diverse, true to emptiness.
+    """Check the questions and answers of a dataset with rules, such as that no question names its category.
 
     Example: earthreason questions validate sample --report checks --fail-on names-category
     """
@@ -255,7 +269,7 @@ def validate(
 
 @app.command("review-out")
 def review_out(run: RunArgument, out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")]) -> None:
-    """Write all generated questions as lines for people to judge.
+    """Write all generated questions to a file for reviewers.
 
     Example: earthreason questions review-out run --out review.jsonl
     """
@@ -266,7 +280,7 @@ def review_out(run: RunArgument, out: Annotated[Path, typer.Option("--out", help
 
 @app.command("review-in")
 def review_in(run: RunArgument, reviewed: Annotated[Path, typer.Argument(help="JSONL with verdicts.")]) -> None:
-    """Take judged lines in: accept, edit (with text), reject or unsure, each with a reason.
+    """Read verdicts into a run: accept, edit (with the new text), reject or unsure.
 
     Example: earthreason questions review-in run review.jsonl
     """
@@ -284,10 +298,10 @@ def review_in(run: RunArgument, reviewed: Annotated[Path, typer.Argument(help="J
 
 
 def open_run(folder: Path) -> Ledger:
-    """The ledger of a run directory.
+    """Open the ledger of a run directory.
 
     Raises:
-        DataNotFoundError: there is none.
+        DataNotFoundError: the directory has no ledger.
     """
     from earthreason.questions.ledger import Ledger
 
@@ -298,7 +312,7 @@ def open_run(folder: Path) -> Ledger:
 
 
 def print_summary(ledger: Ledger) -> None:
-    """Samples, calls, tokens and money."""
+    """Print samples, calls, tokens and cost of a run."""
     from rich.table import Table
 
     summary = ledger.summary()

@@ -259,5 +259,6 @@ def _refused(error: Any) -> str:
     return f"the model server refused (status {error.status_code}): {message}; {remedy}"
 
 
-Client, Unusable = ModelClient, UnusableAnswerError
-"""The former names; `baselines.vlm_sam` imports them."""
+# The former names, which `baselines.vlm_sam` imports.
+Client = ModelClient
+Unusable = UnusableAnswerError

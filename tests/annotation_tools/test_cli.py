@@ -93,7 +93,7 @@ def bad_inputs(folder):
     yield ["masks", "start", empty], "is no annotation workspace"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9"], "needs --token"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9", "--token", "x"], "no Label Studio answers"
-    yield ["masks", "start", work, "--queue"], "nothing waits for a third person"
+    yield ["masks", "start", work, "--queue"], "no image waits for a third person"
     yield ["masks", "collect", work], "has no project on a Label Studio yet"
     yield ["masks", "export", work, "--format", "png", "--out", folder / "out"], "no image has a mask that stands"
     yield ["agreement", empty], "is no annotation workspace"

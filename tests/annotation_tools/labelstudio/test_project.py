@@ -301,7 +301,7 @@ def test_collect_asks_the_server_that_is_named_and_tells_of_the_others(client, s
     words = ["masks", "collect", str(pushed.root), "--url", "http://team.example/", "--token", "secret"]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert "drawings 1 new" in done.output
-    assert "not asked: local, which has a project, too (--url local)" in done.output
+    assert "not fetched: local, which also has a project (--url local)" in done.output
 
 
 def test_a_server_file_of_the_time_of_one_server_is_read(client, server, pushed):

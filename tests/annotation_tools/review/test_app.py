@@ -286,4 +286,6 @@ def test_the_verdicts_of_a_run_go_back_into_it(tmp_path, release):
     judge(client, empty)
     assert write_verdicts(store, tmp_path / "v.jsonl") == {"accept": 1, "edit": 1, "reject": 1}
     assert read_review(ledger, tmp_path / "v.jsonl") == {"accept": 1, "edit": 1, "reject": 1}
-    assert ledger.reviews()[1] == ("e", 1, "reject", "", "leak, language; says swim", "anna")
+    rejected = ledger.reviews()[1]
+    assert rejected[:6] == ("e", 1, "reject", "", "leak, language; says swim", "anna")
+    assert rejected.saved == list(store.verdicts())[1]["saved"]
