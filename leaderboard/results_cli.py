@@ -158,7 +158,7 @@ def hub(
 
     Example: python -m leaderboard hub results/lab__model/default-test-0123456789ab --out .eval_results/earthreason.yaml
     """
-    from earthreason.data.configs import HUB_ID
+    from earthreason.data.sources.release import HUB_ID
     from earthreason.files import write_text
     from leaderboard.eval_results import eval_results_yaml
     from leaderboard.results_repo import read_entry

@@ -109,7 +109,3 @@ def check_names(names: Iterable[str]) -> list[str]:
             raise UnknownNameError("check", name, [*known, "any"])
         wanted.append(cleaned)
     return wanted
-
-
-Validation = QuestionValidation
-"""The former name; `earthreason.reports` imports it."""

@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.questions.checks import CHECKS, SET_CHECKS
-from earthreason.questions.validate import Validation
+from earthreason.questions.validate import QuestionValidation
 from earthreason.reports.page import write_page
 
 SHOWN = 50
 
 
-def print_validation(found: Validation, console: Console, examples: int = 2) -> None:
+def print_validation(found: QuestionValidation, console: Console, examples: int = 2) -> None:
     """A row a check with its first findings, then the score card."""
     rules = all_rules()
     table = Table("check", "found", "rule")
@@ -35,7 +35,7 @@ def print_validation(found: Validation, console: Console, examples: int = 2) -> 
     )  # fmt: skip
 
 
-def write_validation(folder: Path, found: Validation) -> Path:
+def write_validation(folder: Path, found: QuestionValidation) -> Path:
     """Write `folder/index.html`; returns the page."""
     rules = all_rules()
     rows = [(name, rules[name], findings) for name, findings in found.by_check().items()]
