@@ -33,12 +33,12 @@ Located = tuple[str, Any]
 """A decoded value and its place in the file, such as `predictions[3]`."""
 
 
-class _NotJSON(ValueError):
+class _NotJSONError(ValueError):
     """The text stops being JSON here; nothing after it can be read."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _NotJSON(f"{name} is not JSON; write null or leave the key out")
+    raise _NotJSONError(f"{name} is not JSON; write null or leave the key out")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
@@ -82,7 +82,7 @@ class _JsonReader:
     def expect(self, character: str) -> None:
         if not self.accept(character):
             found = repr(self.peek()) if self.peek() else "the end of the file"
-            raise _NotJSON(f"line {self.line}: expected {character!r}, found {found}")
+            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {found}")
 
     @property
     def line(self) -> int:
@@ -97,15 +97,17 @@ class _JsonReader:
             except json.JSONDecodeError as error:
                 line = self._lines_before + error.lineno  # `_read_more` drops lines and counts them
                 if len(self._buffer) - self._at > MAX_VALUE_CHARACTERS:
-                    raise _NotJSON(f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB") from None
+                    raise _NotJSONError(
+                        f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB"
+                    ) from None
                 if not self._read_more():
-                    raise _NotJSON(f"line {line}: {error.msg.lower()}") from None
-            except _NotJSON as error:
-                raise _NotJSON(f"line {self.line}: {error}") from None
+                    raise _NotJSONError(f"line {line}: {error.msg.lower()}") from None
+            except _NotJSONError as error:
+                raise _NotJSONError(f"line {self.line}: {error}") from None
             except RecursionError:
-                raise _NotJSON(f"line {self.line}: nested too deeply to be a prediction") from None
+                raise _NotJSONError(f"line {self.line}: nested too deeply to be a prediction") from None
             except ValueError as error:  # a number of thousands of digits
-                raise _NotJSON(f"line {self.line}: {error}") from None
+                raise _NotJSONError(f"line {self.line}: {error}") from None
             else:
                 # A number may go on in the next chunk where the buffer ends in it, or in its `.`, `e` or `e-`.
                 if end + 2 < len(self._buffer) or self._ended:
@@ -146,11 +148,11 @@ def json_values(file: TextIO) -> Iterator[Located]:
                 if key == "info":
                     yield "info", value
         if not found:
-            raise _NotJSON(f"expected {_SHAPE}; there is no list under 'predictions'")
+            raise _NotJSONError(f"expected {_SHAPE}; there is no list under 'predictions'")
     else:
-        raise _NotJSON(f"expected {_SHAPE}, found {reader.peek()!r}" if reader.peek() else "the file is empty")
+        raise _NotJSONError(f"expected {_SHAPE}, found {reader.peek()!r}" if reader.peek() else "the file is empty")
     if reader.peek():
-        raise _NotJSON(f"line {reader.line}: something follows the predictions; a file holds one JSON value")
+        raise _NotJSONError(f"line {reader.line}: something follows the predictions; a file holds one JSON value")
 
 
 def small_json_values(content: bytes) -> list[Located] | None:
@@ -200,7 +202,7 @@ def text_values(path: Path, faults: list[str], whole: bool = True) -> Iterator[L
                 return
         with path.open(encoding="utf-8-sig") as file:
             yield from jsonl_values(file, faults) if path.suffix.lower() == ".jsonl" else json_values(file)
-    except _NotJSON as error:
+    except _NotJSONError as error:
         faults.append(f"not a predictions file: {error}")
     except UnicodeDecodeError as error:
         faults.append(f"byte {error.object[error.start]:#04x} is not UTF-8; write the file as UTF-8 JSON")

@@ -36,7 +36,7 @@ MAX_BYTES, MAX_REQUESTS = 200_000_000, 50_000
 """Of one batch file, as OpenAI documents it (200 MB)."""
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 _REPLIES = {reply.__name__: reply for reply in (Proposal, Absence, Rewriting, JudgeReply)}
-_REPLIES["Judgement"] = JudgeReply  # its name in batches that were submitted before version 0.2
+_REPLIES["Judgement"] = JudgeReply  # the name in batches submitted before it was renamed
 _ENDED = ("completed", "expired", "cancelled", "failed")
 
 
