@@ -21,9 +21,21 @@ from earthreason.files import write_json
 EXTRAS = {
     "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "yaml"),
     "leaderboard": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
-    "annotation": ("fastapi", "uvicorn", "httpx", "defusedxml", "shapely", "rasterio", "pyogrio", "pyproj",
-                   "krippendorff", "sklearn", "SimpleITK", "cv2"),
-}  # fmt: skip
+    "annotation": (
+        "fastapi",
+        "uvicorn",
+        "httpx",
+        "defusedxml",
+        "shapely",
+        "rasterio",
+        "pyogrio",
+        "pyproj",
+        "krippendorff",
+        "sklearn",
+        "SimpleITK",
+        "cv2",
+    ),
+}
 """Modules that the extras of pyproject.toml bring."""
 INPUT_ERROR = 2
 """Exit code of bad input; 0 is success, 1 a check that failed, 130 an interrupt."""
@@ -44,8 +56,14 @@ def stderr() -> Console:
 
 def make_app(name: str, purpose: str) -> typer.Typer:
     """A command line that is run with `python -m`, with the options all of them have."""
-    app = typer.Typer(name=name, help=purpose, no_args_is_help=True, add_completion=False,
-                      pretty_exceptions_enable=False, rich_markup_mode=None)  # fmt: skip
+    app = typer.Typer(
+        name=name,
+        help=purpose,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
 
     @app.callback()
     def _common(

@@ -36,8 +36,9 @@ def download(
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in found.counts.items())
     console.print(f"{found.release}: {counts}; revision {found.revision}", soft_wrap=True)
-    console.print(f"use it: export EARTHREASON_DATA={found.release}\nnext: earthreason verify {found.release}",
-                  soft_wrap=True)  # fmt: skip
+    console.print(
+        f"use it: export EARTHREASON_DATA={found.release}\nnext: earthreason verify {found.release}", soft_wrap=True
+    )
 
 
 def verify(

@@ -74,9 +74,15 @@ def evaluate(
     rules = list(dict.fromkeys([headline, *beside]))
     with stderr().status("scoring"):
         results = evaluate_protocols(
-            opened, references, rules, missing=missing.value, resamples=resamples, seed=seed, workers=workers,
+            opened,
+            references,
+            rules,
+            missing=missing.value,
+            resamples=resamples,
+            seed=seed,
+            workers=workers,
             boundary=boundary,
-        )  # fmt: skip
+        )
     scored = [result for result in results if isinstance(result, Result)]
     content: dict[str, Any] = {"results": [result.to_dict() for result in scored]}
     threshold = describe_threshold(opened.info)

@@ -57,7 +57,10 @@ def download_release(to: Path, repository: str, revision: str | None = None) -> 
         ) from error
     release = find_release(extract_archives(hub, unpacked))
     counts = {split: len(files) for split, files in list_samples(release).items()}
-    files = {path.relative_to(hub).as_posix(): path.stat().st_size for path in sorted(hub.rglob("*"))
-             if path.is_file() and ".cache" not in path.parts}  # fmt: skip
+    files = {
+        path.relative_to(hub).as_posix(): path.stat().st_size
+        for path in sorted(hub.rglob("*"))
+        if path.is_file() and ".cache" not in path.parts
+    }
     write_json(to / RECORD, {"repository": repository, "revision": commit, "files": files, "samples": counts})
     return Download(release, commit, counts)

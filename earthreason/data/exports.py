@@ -130,12 +130,27 @@ def _write_coco(source: Source, folder: Path, progress: Progress, _about: About)
             name = f"{split}/{number:06d}.{suffix_of(record)}"
             (folder / "images" / name).write_bytes(record.image)
             rle = encode_mask(mask_of(record.mask, Path(name)))
-            images.append({"id": number, "file_name": name, "height": record.height, "width": record.width,
-                           "earthreason": facts_of(record)})  # fmt: skip
+            images.append(
+                {
+                    "id": number,
+                    "file_name": name,
+                    "height": record.height,
+                    "width": record.width,
+                    "earthreason": facts_of(record),
+                }
+            )
             if not record.is_empty:
                 kind = categories.setdefault(record.category or "target", len(categories) + 1)
-                annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": kind, "iscrowd": 0,
-                                    "segmentation": rle, "area": rle_area(rle)})  # fmt: skip
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": kind,
+                        "iscrowd": 0,
+                        "segmentation": rle,
+                        "area": rle_area(rle),
+                    }
+                )
         named = [{"id": number, "name": name} for name, number in categories.items()]
         table = {"images": images, "annotations": annotations, "categories": named}
         write_json(folder / "annotations" / f"{split}.json", table, indent=None)

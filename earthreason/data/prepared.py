@@ -97,9 +97,15 @@ def write_prepared(
         total = sum(row_counts[split] for split in splits)
         size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
         card = _CARD.format(
-            config=config, files=files_yaml, counts=counts, size=size, licence_lines=about.licence_lines,
-            title=about.title, licence=about.licence, origin=about.origin,
-        )  # fmt: skip
+            config=config,
+            files=files_yaml,
+            counts=counts,
+            size=size,
+            licence_lines=about.licence_lines,
+            title=about.title,
+            licence=about.licence,
+            origin=about.origin,
+        )
         (temporary / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -90,14 +90,32 @@ def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], trut
     texts, starts = _pack_texts(counts_text)
     own_sizes = np.array([(1, 1) if p is None else p["size"] for p in predictions], np.int64).reshape(-1, 2)
     found = PairCounts(
-        np.zeros((n, grids, 3), np.int64), np.zeros((n, 2), np.int64),
-        np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, np.int64), np.zeros(n, np.int64),
-    )  # fmt: skip
+        np.zeros((n, grids, 3), np.int64),
+        np.zeros((n, 2), np.int64),
+        np.zeros(n, bool),
+        np.zeros(n, bool),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+    )
     count_batch(
-        texts, starts, given, own_sizes, truth.texts, truth.starts, truth.sizes, np.asarray(truth_of, np.int64),
-        truth.prefixes, truth.row_at, truth.column_at,
-        found.counts, found.boxes, found.drawn, found.truth_drawn, found.faults, found.truth_faults,
-    )  # fmt: skip
+        texts,
+        starts,
+        given,
+        own_sizes,
+        truth.texts,
+        truth.starts,
+        truth.sizes,
+        np.asarray(truth_of, np.int64),
+        truth.prefixes,
+        truth.row_at,
+        truth.column_at,
+        found.counts,
+        found.boxes,
+        found.drawn,
+        found.truth_drawn,
+        found.faults,
+        found.truth_faults,
+    )
     found.faults[~is_ascii] = -1
     if truth.not_ascii.size:
         found.truth_faults[truth.not_ascii[np.asarray(truth_of, np.int64)]] = -1

@@ -100,9 +100,9 @@ class RegionAccumulator:
         """Scores as fractions, by name, of the questions seen; None where undefined."""
         return compute_scores(terms_of(self._scored(protocol)))
 
-    def intervals(self, protocol: str | Protocol | None = None, resamples: int = 10_000, seed: int = 0) -> dict[
-        str, Interval
-    ]:  # fmt: skip
+    def intervals(
+        self, protocol: str | Protocol | None = None, resamples: int = 10_000, seed: int = 0
+    ) -> dict[str, Interval]:
         """95 % bootstrap intervals over images of the defined scores."""
         scored = self._scored(protocol)
         terms = {name: term for name, term in terms_of(scored).items() if term.ratio() is not None}

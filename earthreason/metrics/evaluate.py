@@ -152,9 +152,13 @@ class Result:
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:
     """A frame's row as JSON values: numpy scalars and NaN are not JSON."""
     return {
-        str(key): None if isinstance(value, float) and np.isnan(value) else value.item() if hasattr(value, "item")
-        else value for key, value in row.items()
-    }  # fmt: skip
+        str(key): None
+        if isinstance(value, float) and np.isnan(value)
+        else value.item()
+        if hasattr(value, "item")
+        else value
+        for key, value in row.items()
+    }
 
 
 @dataclass(frozen=True)

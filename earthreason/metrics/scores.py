@@ -163,8 +163,9 @@ class Metric:
 
 def _precision_metric(threshold: float) -> Metric:
     name = f"Pr@{threshold:g}"
-    return Metric(name, f"{name} (IoU above {threshold:g})", partial(_precision_at, threshold=threshold), (
-        f"P@{threshold:g}",))  # fmt: skip
+    return Metric(
+        name, f"{name} (IoU above {threshold:g})", partial(_precision_at, threshold=threshold), (f"P@{threshold:g}",)
+    )
 
 
 GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))

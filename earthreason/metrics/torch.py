@@ -18,9 +18,17 @@ from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protoc
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 
 _COLUMNS = (
-    "question_index", "intersection", "prediction_area", "truth_area", "grid_area", "box_intersection", "box_union",
-    "truth_empty", "prediction_empty", "answered",
-)  # fmt: skip
+    "question_index",
+    "intersection",
+    "prediction_area",
+    "truth_area",
+    "grid_area",
+    "box_intersection",
+    "box_union",
+    "truth_empty",
+    "prediction_empty",
+    "answered",
+)
 
 
 class PixelReasoningMetric(Metric):

@@ -255,8 +255,14 @@ def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
                 continue
             try:
                 mask = decode_png(read())
-            except (OSError, SyntaxError, ValueError, RuntimeError, zipfile.BadZipFile,
-                    Image.DecompressionBombError) as error:  # fmt: skip
+            except (
+                OSError,
+                SyntaxError,
+                ValueError,
+                RuntimeError,
+                zipfile.BadZipFile,
+                Image.DecompressionBombError,
+            ) as error:
                 faults.append(f"{name}: not a readable PNG mask: {error}")
                 continue
             yield Prediction(match["sample_id"], encode_mask(mask), question_index=int(match["question_index"] or 0))

@@ -79,8 +79,10 @@ def write_report(
         result=result,
         size=describe_size(result),
         threshold=describe_threshold(predictions.info),
-        scores=[(METRICS[n].title, format_score(v), format_interval(result.intervals.get(n)))
-                for n, v in result.scores.items()],
+        scores=[
+            (METRICS[n].title, format_score(v), format_interval(result.intervals.get(n)))
+            for n, v in result.scores.items()
+        ],
         protocols=[_protocol_row(r) for r in results],
         histogram=_histogram(result.scored.iou),
         points=_points(result),
@@ -88,7 +90,7 @@ def write_report(
         galleries=galleries,
         rows=_rows(result),
         few=FEW,
-    )  # fmt: skip
+    )
     return page
 
 
@@ -131,8 +133,11 @@ def _card(result: Result, key: Key, predicted: RLE | None, load_scene: SceneLoad
     mask = None if predicted is None else decode_rle(predicted)
     shown = []
     name = hashlib.blake2b(sample_id.encode(), digest_size=8).hexdigest()  # an id may hold any character
-    for label, layer, colour in (("image", None, TRUTH_COLOUR), ("truth", truth, TRUTH_COLOUR),
-                                 (f"prediction{index}", mask, PREDICTION_COLOUR)):  # fmt: skip
+    for label, layer, colour in (
+        ("image", None, TRUTH_COLOUR),
+        ("truth", truth, TRUTH_COLOUR),
+        (f"prediction{index}", mask, PREDICTION_COLOUR),
+    ):
         if label == "image" and scene is None:
             continue
         file = pictures / f"{name}-{label}.jpg"

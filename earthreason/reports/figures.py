@@ -78,12 +78,19 @@ def _resolutions(axis: Axes, found: Statistics) -> None:
 
 
 def _lengths(axis: Axes, found: Statistics) -> None:
-    words = {"questions": (found.question_words, PAPER_QUESTION_WORDS, _COLOUR),
-             "answers": (found.answer_words, PAPER_ANSWER_WORDS, _ACCENT)}  # fmt: skip
+    words = {
+        "questions": (found.question_words, PAPER_QUESTION_WORDS, _COLOUR),
+        "answers": (found.answer_words, PAPER_ANSWER_WORDS, _ACCENT),
+    }
     for name, (values, paper, colour) in words.items():
         if values:
-            axis.hist(values, bins=range(0, max(values) + 2), color=colour, alpha=0.6,
-                      label=f"{name}, mean {np.mean(values):.1f}")  # fmt: skip
+            axis.hist(
+                values,
+                bins=range(0, max(values) + 2),
+                color=colour,
+                alpha=0.6,
+                label=f"{name}, mean {np.mean(values):.1f}",
+            )
         axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
     axis.legend(frameon=False, fontsize=8)
     axis.set(xlabel="words", ylabel="texts")

@@ -31,8 +31,10 @@ def print_validation(found: QuestionValidation, console: Console, examples: int 
         f"{found.samples} samples, {found.questions} questions of {card['question_words']} words (paper: "
         f"{card['question_words_paper']}), {found.answers} answers of {card['answer_words']} (paper: "
         f"{card['answer_words_paper']}); distinct-1 {card['distinct_1']}, distinct-2 {card['distinct_2']}; "
-        f"{card['commonest_opening_share']:.1%} begin with {card['commonest_opening']!r}", soft_wrap=True, markup=False,
-    )  # fmt: skip
+        f"{card['commonest_opening_share']:.1%} begin with {card['commonest_opening']!r}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def write_validation(folder: Path, found: QuestionValidation) -> Path:

@@ -35,6 +35,17 @@ def load_pickle(path: Path, allowed: Container[tuple[str, str]] = ()) -> Any:
             reader = _Restricted(file, encoding="latin1")
             reader.allowed = allowed
             return reader.load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, ValueError, TypeError,
-            UnicodeError, MemoryError, OverflowError) as error:  # fmt: skip
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        KeyError,
+        ValueError,
+        TypeError,
+        UnicodeError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise DataFormatError(f"{path}: not a pickle of plain data: {error}; nothing in it was run") from None
