@@ -30,15 +30,6 @@ def install() -> None:
         sys.meta_path.insert(0, _AfterImport())
 
 
-def uninstall() -> None:
-    """Give `datasets` its own functions back."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _AfterImport)]
-    for module, name in _targets():
-        original = getattr(getattr(module, name), _MARK, None)
-        if original is not None:
-            setattr(module, name, original)
-
-
 class _AfterImport(MetaPathFinder):
     """Runs the patch once the package `datasets` has executed; importing it ourselves would cost 0.9 s."""
 

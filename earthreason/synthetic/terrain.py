@@ -53,7 +53,7 @@ PALETTES = (
         crops=(rgb("5f8a3a"), rgb("79984a"), rgb("8a7a4c"), rgb("a0714f"), rgb("4a7a33"), rgb("93a55c")),
     ),
 )
-ASPHALT, CONCRETE, WHITE, TRACK = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2"), rgb("8f5a45")
+ASPHALT, CONCRETE, WHITE = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2")
 ROOFS = (rgb("8c5543"), rgb("7d7672"), rgb("a3a09a"), rgb("6d5f58"), rgb("b9b4a8"), rgb("95705b"), rgb("56585c"))
 CARS = (rgb("d8d8d8"), rgb("2a2b2e"), rgb("8a8d91"), rgb("8d2f2b"), rgb("30507d"), rgb("efefef"), rgb("5c5f63"))
 

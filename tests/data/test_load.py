@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import earthreason
-from earthreason.data import alias
 from earthreason.data.configs import SampleConfig, prepared_root
 from earthreason.data.load import resolve_split
 from earthreason.data.prepared import write_prepared
@@ -180,12 +179,3 @@ def test_the_name_works_when_datasets_is_imported_first(sample):
 def test_other_names_pass_through(release):
     with pytest.raises(Exception, match="no_such_dataset"):
         datasets.load_dataset("no_such_dataset_of_anyone")
-
-
-def test_uninstalling_gives_datasets_its_functions_back(sample):
-    alias.uninstall()
-    try:
-        assert not hasattr(datasets.load_dataset_builder, "_earthreason_original")
-    finally:
-        alias.install()
-    assert len(datasets.load_dataset("earthreason", "sample", split="val")) == 60
