@@ -108,6 +108,8 @@ def _lines(source: Path) -> Iterator[dict[str, Any]]:
                 raise DataFormatError(f"{source}: not a backup in the format {FORMAT}")
             for line in file:
                 yield json.loads(line)
+    except DataFormatError:  # a ValueError, too
+        raise
     except (EOFError, ValueError, gzip.BadGzipFile, AttributeError) as error:
         raise DataFormatError(f"{source}: damaged backup: {error}") from None
 
