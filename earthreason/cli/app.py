@@ -24,7 +24,6 @@ EXTRAS = {
     "annotation": (
         "fastapi",
         "uvicorn",
-        "httpx",
         "defusedxml",
         "shapely",
         "rasterio",
