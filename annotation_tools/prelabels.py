@@ -127,7 +127,7 @@ def build_helper(name: str, checkpoint: str | None, device: str) -> Predictor:
         if checkpoint is None:
             raise EarthReasonError("sam needs --checkpoint: a folder of transformers with SAM weights")
         return SegmentAnything(checkpoint)
-    from baselines.common.registry import PredictorOptions, build_predictor, check_model
+    from baselines.registry import PredictorOptions, build_predictor, check_model
 
     check_model(name, also=(*HELPERS, "sam"))
     return build_predictor(name, PredictorOptions(checkpoint=checkpoint, device=device))

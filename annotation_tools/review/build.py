@@ -21,7 +21,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.base import Source
 from earthreason.data.sources.release import Release, find_release, list_samples
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.files import atomic_path, refuse_taken
+from earthreason.files import atomic_path, file_stamp, refuse_taken
 from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger
 
@@ -86,8 +86,7 @@ def _state(source: str) -> str:
     else:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
     for file in (file for file in files if file.is_file()):
-        status = file.stat()
-        digest.update(f"{file.name}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+        digest.update(f"{file_stamp(file, file.parent)}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -41,14 +41,23 @@ def rgb_content(content: bytes, path: Path) -> tuple[bytes, tuple[int, int]]:
     Raises:
         DataFormatError: not a whole picture, or more than 8 bits a channel; names the file.
     """
+    picture, image = rgb_picture(content, path)
+    return picture, (image.height, image.width)
+
+
+def rgb_picture(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
+    """As `rgb_content`, with the decoded picture as its file has it.
+
+    Raises:
+        DataFormatError: as `rgb_content`.
+    """
     try:
         image = open_picture(content)
         if image.mode in _DEEP:
             raise ValueError(f"mode {image.mode}; stretch it to 8 bits a channel first")
-        size = (image.height, image.width)
         if image.mode == "RGB" and image.format in ("JPEG", "PNG"):
-            return content, size
-        return png_bytes(image.convert("RGB")), size
+            return content, image
+        return png_bytes(image.convert("RGB")), image
     except _PROBLEMS as error:
         raise DataFormatError(f"{path}: not a readable image ({error}); restore or remove the sample") from None
 

@@ -57,12 +57,11 @@ def look_at(job: Job) -> Facts:
 def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
     import imagehash
 
-    _, (height, width) = parse_image(content, path)
-    image = open_picture(content)
+    _, image = parse_image(content, path)
     small = image.convert("RGB")
     small.thumbnail((512, 512))
     return {
-        "size": [height, width],
+        "size": [image.height, image.width],
         "mode": image.mode,
         "rotated": image.getexif().get(_EXIF_ORIENTATION, 1) != 1,
         "sha256": hashlib.sha256(content).hexdigest(),

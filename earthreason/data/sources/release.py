@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from earthreason.data.about import OFFICIAL
-from earthreason.data.pictures import check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import check_sizes, mask_of, rgb_picture
 from earthreason.data.schema import SPLITS, Record, extra_keys
 from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SourceFormat, register
 from earthreason.errors import DataFormatError, DataNotFoundError
@@ -156,7 +157,8 @@ def read_sample(files: SampleFiles, sample_id: str) -> Record:
     Raises:
         DataFormatError: a file is not readable, sizes differ, there are no questions; names the file.
     """
-    image, size = parse_image(files.image.read_bytes(), files.image)
+    image, picture = parse_image(files.image.read_bytes(), files.image)
+    size = (picture.height, picture.width)
     mask = parse_label(files.label.read_bytes(), files.label)
     check_sizes(mask, size, files.label, files.image)
     qa = parse_questions(files.qa.read_bytes(), files.qa)
@@ -174,13 +176,13 @@ def read_sample(files: SampleFiles, sample_id: str) -> Record:
     )
 
 
-def parse_image(content: bytes, path: Path) -> tuple[bytes, tuple[int, int]]:
-    """Read an image: its bytes as RGB, and its (height, width).
+def parse_image(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
+    """Read an image: its bytes as RGB, and the decoded picture as its file has it.
 
     Raises:
         DataFormatError: it is not a whole picture of 8 bits a channel; names the file.
     """
-    return rgb_content(content, path)
+    return rgb_picture(content, path)
 
 
 def parse_label(content: bytes, path: Path) -> np.ndarray:
