@@ -1,0 +1,30 @@
+"""The examples in docstrings run, and give what they show."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+_PACKAGES = ("earthreason", "baselines", "leaderboard", "annotation_tools", "benchmarks")
+_MODULES = sorted(
+    ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for package in _PACKAGES
+    for path in (_ROOT / package).rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", _MODULES)
+def test_docstring_examples_give_what_they_show(name: str) -> None:
+    result = doctest.testmod(import_module(name), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_core_packages_show_examples() -> None:
+    assert "earthreason.masks.rle" in _MODULES
+    assert "earthreason.metrics.evaluate" in _MODULES
