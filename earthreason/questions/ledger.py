@@ -74,11 +74,12 @@ class Ledger:
         self.path = path
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=30)
+        self._db.row_factory = sqlite3.Row
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
-            if "saved" not in [row[1] for row in self._rows("PRAGMA table_info(reviews)")]:  # made before 2026-11
+            if "saved" not in [row["name"] for row in self._rows("PRAGMA table_info(reviews)")]:  # made before 2026-11
                 self._db.execute("ALTER TABLE reviews ADD COLUMN saved TEXT NOT NULL DEFAULT ''")
         except sqlite3.DatabaseError as error:
             raise DataFormatError(f"{path}: not a ledger of `earthreason questions` ({error})") from None
@@ -89,11 +90,11 @@ class Ledger:
         """Close the file."""
         self._db.close()
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         with self._lock, self._db:
-            return self._db.execute(statement, values).rowcount
+            self._db.execute(statement, values)
 
-    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._lock:
             return self._db.execute(statement, values).fetchall()
 
@@ -109,8 +110,9 @@ class Ledger:
         """Save an answer. If its key was saved before, nothing changes and nothing is added to the cost."""
         *head, usage, status, content = call
         row = (*head, *astuple(usage), status, json.dumps(content, ensure_ascii=False))
-        added = self._write("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        self._spent += call.usage.usd if added else 0.0
+        with self._lock, self._db:
+            done = self._db.execute("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._spent += usage.usd * done.rowcount
 
     def finish(self, split: str, result: Generated) -> None:
         """Save the result of a sample; it replaces an earlier one."""
@@ -137,12 +139,14 @@ class Ledger:
 
     def summary(self) -> dict[str, Any]:
         """Count calls, tokens and US dollars by stage, model and prompt, and samples by status."""
-        columns = "stage, model, prompt, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(usd), SUM(status != 'ok')"
-        rows = self._rows(f"SELECT {columns} FROM calls GROUP BY stage, model, prompt ORDER BY stage")
-        names = ("stage", "model", "prompt", "calls", "input_tokens", "output_tokens", "usd", "quarantined")
+        rows = self._rows(
+            "SELECT stage, model, prompt, COUNT(*) AS calls, SUM(input_tokens) AS input_tokens, "
+            "SUM(output_tokens) AS output_tokens, SUM(usd) AS usd, SUM(status != 'ok') AS quarantined "
+            "FROM calls GROUP BY stage, model, prompt ORDER BY stage"
+        )
         return {
             "samples": dict(self._rows("SELECT status, COUNT(*) FROM results GROUP BY status")),
-            "stages": [dict(zip(names, row, strict=True)) for row in rows],
+            "stages": [dict(row) for row in rows],
             "usd": self.spent(),
         }
 

@@ -106,7 +106,7 @@ def test_output_that_stays_malformed_is_quarantined_with_its_reason_and_its_pric
     outcome = generate(source, config_of(limit=1), ledger, server)
     assert outcome.quarantined == 1
     ((_, result),) = ledger.results()
-    assert "not what was asked for" in result.reason
+    assert "does not have the requested form" in result.reason
     assert ledger.spent() == pytest.approx(2 * (1000 * 2.5 + 200 * 10) / 1e6)
 
 
@@ -375,7 +375,7 @@ def test_price_tables_and_prompts_of_ones_own_are_checked(tmp_path):
         load_prices(tmp_path / "prices.json")
     with pytest.raises(DataNotFoundError, match="no price table"):
         load_prices(tmp_path / "none.json")
-    with pytest.raises(DataNotFoundError, match="no prompts"):
+    with pytest.raises(DataNotFoundError, match="has no prompts"):
         load_prompts(tmp_path)
     (tmp_path / "judge.md").write_text("no version here\n")
     with pytest.raises(DataFormatError, match="first line"):
@@ -395,7 +395,7 @@ def test_the_most_different_questions_are_chosen():
 def test_commands_explain_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     for arguments, words in (
-        (["questions", "status", str(tmp_path)], "no run directory"),
+        (["questions", "status", str(tmp_path)], "not a run directory"),
         (["questions", "generate", "sample", "--out", str(tmp_path / "run")], "OPENAI_API_KEY"),
         (["questions", "validate", "sample", "--fail-on", "langage"], "did you mean 'language'"),
         (["questions", "review-in", str(tmp_path), str(tmp_path / "none")], "there is no file"),
