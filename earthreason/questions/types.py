@@ -12,33 +12,37 @@ QUESTIONS, ANSWERS = 6, 3
 
 
 class Reply(BaseModel):
-    """Base of the models' answers; unknown keys are refused."""
+    """Base of the models' answers; unknown keys are refused.
+
+    Models receive the docstrings of subclasses in the JSON schema. Changing one changes the keys of the ledger, so that
+    finished runs would be paid for again.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Proposal(Reply):
-    """Proposed questions and answers about a target."""
+    """First questions and answers about a target."""
 
     questions: list[str] = Field(min_length=1, max_length=20)
     answers: list[str] = Field(min_length=1, max_length=10)
 
 
 class Absence(Reply):
-    """A plausible concept that is absent from an image, and questions about it."""
+    """Something plausible that an image does not hold, and questions about it."""
 
     concept: str = Field(min_length=1)
     questions: list[str] = Field(min_length=1, max_length=20)
 
 
 class Rewriting(Reply):
-    """Reworded questions."""
+    """Other wordings of questions."""
 
     questions: list[str] = Field(min_length=1, max_length=30)
 
 
 class Verdict(Reply):
-    """The judge's verdict on one question."""
+    """A judge's view of one question."""
 
     number: int = Field(ge=1)
     answerable: bool
@@ -53,7 +57,7 @@ class Verdict(Reply):
 
 
 class JudgeReply(Reply):
-    """Verdicts on all candidate questions about an image."""
+    """Verdicts on all candidate questions of an image."""
 
     verdicts: list[Verdict]
 
