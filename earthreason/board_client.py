@@ -178,14 +178,14 @@ class BoardClient:
 
     def _retry(self, ask: Callable[[], Any]) -> Any:
         """Repeat a request while the server is unavailable. This is safe, because all requests are idempotent."""
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
             except ServerError as error:
-                if error.status not in (None, 502, 503, 504) or attempt == _ATTEMPTS - 1:
+                if error.status not in (None, 502, 503, 504):
                     raise
             time.sleep(self.pause * 2 ** min(attempt, 4))
-        raise AssertionError("unreachable")
+        return ask()
 
     def _ask_once(self, method: str, path: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str]) -> Any:
         if self.token is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from earthreason.data.sources import Source
-    from earthreason.questions.client import ClientConfig
+    from earthreason.questions.client import ModelClient
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.pipeline import RunConfig
     from earthreason.questions.pricing import Prices
@@ -81,25 +83,22 @@ def generate(
     if dry_run:
         _print_estimate(opened, config, table, total, json_out)
         return
-    from earthreason.questions.client import ClientConfig
+    from earthreason.questions.client import ClientConfig, ModelClient
 
     ledger = Ledger(out / "ledger.sqlite")
     ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
-    settings = ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout)
-    stopped = asyncio.run((_advance if batch else _generate)(opened, config, ledger, settings, table, total))
+    client = ModelClient(ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout), table)
+    stopped = asyncio.run((_advance if batch else _generate)(opened, config, ledger, client, total))
     if stopped:
         typer.echo(stopped, err=True)
     if report_json(json_out, ledger.summary()):
         print_summary(ledger)
 
 
-async def _advance(
-    opened: Source, config: RunConfig, ledger: Ledger, settings: ClientConfig, table: Prices, total: int
-) -> str:
+async def _advance(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> str:
     from earthreason.questions.batch import advance
-    from earthreason.questions.client import ModelClient
 
-    async with ModelClient(settings, table) as client:
+    async with client:
         step = await advance(opened, config, ledger, client)
     states = "; ".join(f"{name} {state}" for name, state in step.running.items()) or "none running"
     typer.echo(
@@ -109,12 +108,9 @@ async def _advance(
     return step.outcome.stopped
 
 
-async def _generate(
-    opened: Source, config: RunConfig, ledger: Ledger, settings: ClientConfig, table: Prices, total: int
-) -> str:
+async def _generate(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> str:
     from tqdm import tqdm
 
-    from earthreason.questions.client import ModelClient
     from earthreason.questions.pipeline import GenerationRun, RunOutcome
 
     with tqdm(total=total, unit="image", desc="questions") as bar:
@@ -126,14 +122,12 @@ async def _generate(
             expected = spent / finished * total if finished else 0
             bar.set_postfix_str(f"${spent:.2f} of about ${expected:.2f}, {outcome.quarantined} quarantined")
 
-        async with ModelClient(settings, table) as client:
+        async with client:
             outcome = await GenerationRun(config, ledger, client).generate(opened, show)
     return outcome.stopped
 
 
 def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: int, json_out: Path | None) -> None:
-    from dataclasses import asdict
-
     from rich.table import Table
     from tqdm import tqdm
 
@@ -180,8 +174,6 @@ def export(
 
     Example: earthreason questions export run --format parquet --out regenerated
     """
-    import json
-
     from earthreason.data.exports import export as export_source
     from earthreason.data.reader import open_source
     from earthreason.files import write_text
@@ -193,13 +185,13 @@ def export(
         results, settled = settled_results(ledger)
         rows = [{"split": split, **vars(result)} for split, result in results]
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        typer.echo(f"{out}: {len(rows)} samples")
-        print_left_out(left_out(settled), stdout())
-        return
-    regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
-    export_source(regenerated, form, out)
-    typer.echo(f"{out}: {sum(regenerated.counts.values())} samples")
-    print_left_out(regenerated.left_out, stdout())
+        count, found = len(rows), left_out(settled)
+    else:
+        regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
+        export_source(regenerated, form, out)
+        count, found = sum(regenerated.counts.values()), regenerated.left_out
+    typer.echo(f"{out}: {count} samples")
+    print_left_out(found, stdout())
 
 
 def print_left_out(found: LeftOut, console: Console) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
 from earthreason.cli.options import CORES, OutFolder, ProcessesOption
 from earthreason.errors import EarthReasonError
 
@@ -49,10 +48,8 @@ def synth(
         written = write_release(out, counts, seed, workers=workers, size=shape, empty_share=share, progress=bar.update)
     seconds = time.perf_counter() - began
     splits = ", ".join(f"{split} {count}" for split, count in written.scenes.items())
-    stdout().print(
-        f"{total} scenes in {out}: {splits}; {sum(written.empty.values())} empty targets; "
-        f"{total / seconds:.1f} per second"
-    )
+    empty, speed = sum(written.empty.values()), total / seconds
+    typer.echo(f"{total} scenes in {out}: {splits}; {empty} empty targets; {speed:.1f} per second")
     typer.echo(f'load them: load_dataset("earthreason", data_dir="{out}")')
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from earthreason.errors import DataFormatError
+from earthreason.questions.settlement import Decision
 from earthreason.questions.types import Generated, Usage
 
 _SCHEMA = """
@@ -54,7 +55,7 @@ class KeptReview(NamedTuple):
 
     sample_id: str
     number: int
-    verdict: str
+    verdict: Decision
     text: str
     reason: str
     reviewer: str

@@ -17,19 +17,11 @@ from earthreason.data.reader import read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
+from earthreason.questions import stages
 from earthreason.questions.checks import QuestionSet, passing
 from earthreason.questions.client import Answer, ModelClient, Request, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.pricing import Prices, image_tokens, text_tokens
-from earthreason.questions.stages import (
-    StageConfig,
-    judge_request,
-    picture_urls,
-    prompt_of,
-    propose_request,
-    rewrite_request,
-    select_diverse,
-)
 from earthreason.questions.types import ANSWERS, QUESTIONS, Absence, Generated, Hints
 
 _NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
@@ -51,7 +43,7 @@ class RunConfig:
         limit: largest number of samples.
     """
 
-    stages: StageConfig
+    stages: stages.StageConfig
     empty_share: float = EMPTY_SHARE
     seed: int = 0
     max_usd: float | None = None
@@ -152,17 +144,15 @@ class GenerationRun:
                     result, calls = await self._finish(split, record)
                 except OverBudgetError as error:
                     outcome.stopped = str(error)
-                    return
                 except PendingAnswerError:
                     outcome.waiting += 1
-                    continue
                 except EarthReasonError as error:
                     failure.append(error)
-                    return
-                outcome.calls += calls
-                outcome.done += result.status == "done"
-                outcome.quarantined += result.status != "done"
-                progress(outcome)
+                else:
+                    outcome.calls += calls
+                    outcome.done += result.status == "done"
+                    outcome.quarantined += result.status != "done"
+                    progress(outcome)
 
         await asyncio.gather(*(work() for _ in range(workers)))
         if failure:
@@ -186,25 +176,25 @@ class GenerationRun:
 
     async def _generate(self, trail: Trail) -> Generated:
         config, record, hints = self.config.stages, trail.record, trail.hints
-        proposed = await self._ask("propose", trail, propose_request(hints, config))
+        proposed = await self._ask("propose", trail, stages.propose_request(hints, config))
         concept, answers = (proposed.concept, []) if isinstance(proposed, Absence) else (None, proposed.answers)
         forbidden = concept or record.category
-        rewritten = await self._ask("rewrite", trail, rewrite_request(proposed.questions, forbidden, config))
+        rewritten = await self._ask("rewrite", trail, stages.rewrite_request(proposed.questions, forbidden, config))
         texts = [*proposed.questions, *rewritten.questions]
         candidates = list(dict.fromkeys(_NUMBERING.sub("", text).strip() for text in texts))
         passed = passing(QuestionSet(record.sample_id, tuple(candidates), tuple(answers), forbidden, hints.absent))
         if config.judge is not None and passed:
-            judged = await self._ask("judge", trail, judge_request(passed, hints, concept, config))
+            judged = await self._ask("judge", trail, stages.judge_request(passed, hints, concept, config))
             good = {verdict.number for verdict in judged.verdicts if verdict.passed}
             passed = [question for number, question in enumerate(passed, start=1) if number in good]
-        chosen = select_diverse(passed)
+        chosen = stages.select_diverse(passed)
         if len(chosen) < QUESTIONS:
             reason = f"only {len(chosen)} of {len(candidates)} questions passed the checks, {QUESTIONS} are needed"
             return Generated(record.sample_id, "quarantined", chosen, answers[:ANSWERS], concept, reason)
         return Generated(record.sample_id, "done", chosen, answers[:ANSWERS], concept)
 
     async def _ask(self, stage: str, trail: Trail, request: Request[Answer]) -> Answer:
-        prompt = prompt_of(stage, trail.hints, self.config.stages).identity
+        prompt = stages.prompt_of(stage, trail.hints, self.config.stages).identity
         pixels = "".join(hashlib.sha256(encoded).hexdigest() for encoded in (trail.record.image, trail.record.mask))
         identity = f"{pixels}\n{stage}\n{prompt}\n{vars(trail.hints)}\n{request.identity()}"
         key = hashlib.sha256(identity.encode()).hexdigest()
@@ -227,7 +217,7 @@ class GenerationRun:
             raise OverBudgetError(over_budget(self.config.max_usd))
         self._reserved += expected
         try:
-            answer, usage = await self.client.ask(request, picture_urls(record, request.pictures), key)
+            answer, usage = await self.client.ask(request, stages.picture_urls(record, request.pictures), key)
             status, content = "ok", answer.model_dump()
         except UnusableAnswerError as error:
             status, content, usage = "quarantined", str(error), error.usage

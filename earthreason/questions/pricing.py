@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from earthreason.errors import DataFormatError, DataNotFoundError, describe_validation_error
 from earthreason.questions.types import Usage
@@ -17,10 +17,8 @@ _CHARACTERS_PER_TOKEN = 4.0
 _TILE, _LONGEST, _SHORTEST = 512, 2048, 768
 
 
-class ModelPrice(BaseModel):
+class ModelPrice(BaseModel, extra="forbid"):
     """US dollars per million tokens; tokens per image and per 512-pixel tile of an image."""
-
-    model_config = ConfigDict(extra="forbid")
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
@@ -28,10 +26,8 @@ class ModelPrice(BaseModel):
     image_tile: int = Field(default=170, ge=0)
 
 
-class Prices(BaseModel):
+class Prices(BaseModel, extra="forbid"):
     """A table of prices by model, and its date."""
-
-    model_config = ConfigDict(extra="forbid")
 
     as_of: str
     note: str = ""

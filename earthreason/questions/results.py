@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +18,7 @@ from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import write_text
 from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import KeptReview, Ledger, now
-from earthreason.questions.settlement import (
-    VERDICTS,
-    Decision,
-    PersonVerdict,
-    SettledSample,
-    left_out,
-    parse_time,
-    settle_sample,
-)
+from earthreason.questions.settlement import VERDICTS, PersonVerdict, SettledSample, left_out, parse_time, settle_sample
 from earthreason.questions.types import ANSWERS, Generated
 
 
@@ -61,19 +53,17 @@ class Regenerated:
         """Yield the records of a split with their new questions and answers; `extra` gets the provenance."""
         for record in self._source.read(split):
             result = self._results.get(record.sample_id)
-            if result is not None:
-                yield self._rewritten(record, result)
-
-    def _rewritten(self, record: Record, result: Generated) -> Record:
-        extra = json.loads(record.extra) if record.extra else {}
-        extra["generated"] = result.provenance
-        if result.concept is None:
-            record = replace(record, answers=result.answers[:ANSWERS])
-        else:
-            extra["absent_concept"] = result.concept
-            nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
-            record = replace(record, answers=[], mask=nothing, is_empty=True, category=None)
-        return replace(record, questions=result.questions, extra=json.dumps(extra, sort_keys=True))
+            if result is None:
+                continue
+            extra = json.loads(record.extra) if record.extra else {}
+            extra["generated"] = result.provenance
+            answers = result.answers[:ANSWERS]
+            if result.concept is not None:
+                extra["absent_concept"], answers = result.concept, []
+                nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
+                record = replace(record, mask=nothing, is_empty=True, category=None)
+            texts = json.dumps(extra, sort_keys=True)
+            yield replace(record, questions=result.questions, answers=answers, extra=texts)
 
 
 def settled_results(ledger: Ledger) -> tuple[list[tuple[str, Generated]], dict[str, SettledSample]]:
@@ -84,9 +74,7 @@ def settled_results(ledger: Ledger) -> tuple[list[tuple[str, Generated]], dict[s
     """
     verdicts: dict[str, dict[int, list[PersonVerdict]]] = defaultdict(lambda: defaultdict(list))
     for review in ledger.reviews():
-        verdict = PersonVerdict(
-            review.reviewer, parse_time(review.saved), cast("Decision", review.verdict), review.text
-        )
+        verdict = PersonVerdict(review.reviewer, parse_time(review.saved), review.verdict, review.text)
         verdicts[review.sample_id][review.number].append(verdict)
     kept: list[tuple[str, Generated]] = []
     settled: dict[str, SettledSample] = {}
@@ -132,7 +120,7 @@ def read_review(ledger: Ledger, path: Path) -> Counter[str]:
             continue
         try:
             entry: dict[str, Any] = json.loads(line)
-            sample_id, number, verdict = entry["sample_id"], int(entry["number"]), str(entry.get("verdict") or "")
+            sample_id, number, verdict = entry["sample_id"], int(entry["number"]), entry.get("verdict")
         except (ValueError, KeyError, TypeError) as error:
             raise DataFormatError(f"{path} line {place}: not a review line ({error})") from None
         if not verdict:
@@ -141,10 +129,9 @@ def read_review(ledger: Ledger, path: Path) -> Counter[str]:
             raise DataFormatError(f"{path} line {place}: verdict {verdict!r}; known: {', '.join(VERDICTS)}")
         if sample_id not in known or not 0 <= number < len(known[sample_id].questions):
             raise DataFormatError(f"{path} line {place}: the run has no question {number} about {sample_id!r}")
-        text = str(entry.get("text") or "")
+        text, reason, reviewer = (str(entry.get(name) or "") for name in ("text", "reason", "reviewer"))
         if verdict == "edit" and not text.strip():
             raise DataFormatError(f"{path} line {place}: verdict 'edit' needs the new text in 'text'")
-        reason, reviewer = str(entry.get("reason") or ""), str(entry.get("reviewer") or "")
         try:
             moment = parse_time(str(entry.get("saved") or read))
         except ValueError as error:

@@ -49,11 +49,6 @@ class SettledQuestion:
     text: str
     outcome: Outcome
 
-    @property
-    def exported(self) -> bool:
-        """Whether the question is exported."""
-        return self.outcome in ("kept", "open")
-
 
 @dataclass(frozen=True)
 class SettledSample:
@@ -64,7 +59,7 @@ class SettledSample:
     @property
     def texts(self) -> list[str]:
         """Texts of the questions to export."""
-        return [question.text for question in self.questions if question.exported]
+        return [question.text for question in self.questions if question.outcome in ("kept", "open")]
 
     @property
     def outcome(self) -> Outcome:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 QUESTIONS, ANSWERS = 6, 3
 """Questions and answers kept per image, as in the paper."""
 
 
-class Reply(BaseModel):
+class Reply(BaseModel, extra="forbid"):
     """Base of the models' answers; unknown keys are refused.
 
     Models receive the docstrings of subclasses in the JSON schema. Changing one changes the keys of the ledger, so that
     finished runs would be paid for again.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Proposal(Reply):
