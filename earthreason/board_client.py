@@ -46,17 +46,12 @@ class ServerError(EarthReasonError, OSError):
 
 def blank_references(samples: list[dict[str, Any]], source: str) -> References:
     """Make references without labels for the samples of a split, to check predictions without scoring them."""
-    return References(
-        (
-            Reference(
-                sample_id=str(sample["sample_id"]),
-                segmentation=empty_rle(int(sample["height"]), int(sample["width"])),
-                question_count=int(sample["question_count"]),
-            )
-            for sample in samples
-        ),
-        source,
-    )
+
+    def blank(sample: dict[str, Any]) -> Reference:
+        segmentation = empty_rle(int(sample["height"]), int(sample["width"]))
+        return Reference(str(sample["sample_id"]), segmentation, question_count=int(sample["question_count"]))
+
+    return References(map(blank, samples), source)
 
 
 def check_predictions(predictions: PredictionsFile, references: References) -> int:

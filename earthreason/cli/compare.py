@@ -50,6 +50,5 @@ def compare(
         ]
     with stderr().status("resampling"):
         comparisons = compare_results(results, resamples, seed)
-    content = {"comparisons": [comparison.to_dict() for comparison in comparisons]}
-    if report_json(json_out, content):
+    if report_json(json_out, {"comparisons": [comparison.to_dict() for comparison in comparisons]}):
         print_comparisons(comparisons, stdout(), shown)

@@ -14,7 +14,7 @@ from earthreason.cli.options import (
     ConfigOption,
     DataDirOption,
     JsonOption,
-    PredictionsArgument,
+    PredictionsPath,
     ReportOption,
     SplitOption,
 )
@@ -38,7 +38,7 @@ WorkersOption = Annotated[int, typer.Option(min=1, help="Number of threads.", sh
 
 
 def evaluate(
-    predictions: PredictionsArgument,
+    predictions: PredictionsPath,
     config: ConfigOption = None,
     split: SplitOption = None,
     data_dir: DataDirOption = None,

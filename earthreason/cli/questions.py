@@ -49,7 +49,9 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed for choosing the samples of --empty-share.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Largest number of samples.")] = None,
-    max_usd: Annotated[float | None, typer.Option(min=0, help="Budget (US$); the run stops before exceeding it.")] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0, help="Budget (US$); the run stops before exceeding it.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and cost; send no request.")] = False,
     batch: Annotated[
         bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from earthreason.cli.app import report_json, stderr, stdout
-from earthreason.cli.options import ConfigOption, JsonOption, PredictionsArgument, SplitOption
+from earthreason.cli.options import ConfigOption, JsonOption, PredictionsPath, SplitOption
 from earthreason.cli.truth import chosen_split
 from earthreason.errors import EarthReasonError
 
@@ -41,7 +41,7 @@ def _url_option(of: str) -> Any:
 
 
 def submit(
-    predictions: PredictionsArgument,
+    predictions: PredictionsPath,
     name: Annotated[str, typer.Option(help="Model name shown on the board.")],
     training: Annotated[Training, typer.Option(help="How the model was exposed to EarthReason.")],
     server: Annotated[str, typer.Option(envvar=SERVER_VARIABLE, help="URL of the leaderboard.")],

@@ -26,12 +26,11 @@ def load_truth(
     info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> References:
     """Load the ground truth that the options, completed by the predictions' `info`, name."""
-    if ground_truth is not None:
-        from earthreason.metrics.references import read_references
-
-        return read_references(ground_truth)
+    from earthreason.metrics.references import read_references
     from earthreason.metrics.truth import load_references
 
+    if ground_truth is not None:
+        return read_references(ground_truth)
     return load_references(*chosen_split(info, config, split), data_dir)
 
 
@@ -39,12 +38,11 @@ def scene_loader(
     info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> SceneLoader:
     """Return a loader of images and questions of the split that `load_truth` names; a ground-truth file has none."""
+    from earthreason.data.load import load_dataset
     from earthreason.reports.evaluation import Scene
 
     if ground_truth is not None:
         return lambda sample_id: None
-    from earthreason.data.load import load_dataset
-
     config, split = chosen_split(info, config, split)
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
     number = {sample_id: n for n, sample_id in enumerate(dataset["sample_id"])}

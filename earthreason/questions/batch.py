@@ -17,15 +17,7 @@ from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
 from earthreason.questions.client import ModelClient, parse
 from earthreason.questions.ledger import Call, Ledger, now
-from earthreason.questions.pipeline import (
-    GenerationRun,
-    Queued,
-    RunConfig,
-    RunOutcome,
-    check_priced,
-    max_cost,
-    over_budget,
-)
+from earthreason.questions.pipeline import GenerationRun, Queued, RunConfig, RunOutcome, max_cost, over_budget
 from earthreason.questions.pricing import Prices
 from earthreason.questions.stages import picture_urls
 from earthreason.questions.types import Absence, JudgeReply, Proposal, Rewriting
@@ -66,7 +58,7 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Mod
     """
     import openai
 
-    check_priced(config, client.prices)
+    config.check_budget(client.prices)
     try:
         collected, running = await _collect(ledger, client)
         run = GenerationRun(config, ledger, None)
@@ -83,8 +75,8 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Mod
             batch = await client.openai.batches.create(
                 input_file_id=file.id, endpoint=_ENDPOINT, completion_window="24h"
             )
-            about = {key: _description(affordable[key], client.prices) for key in lines}
-            ledger.record_batch(batch.id, "submitted", about)
+            requests = {key: _description(affordable[key], client.prices) for key in lines}
+            ledger.record_batch(batch.id, "submitted", requests)
             running[batch.id] = batch.status
     except openai.OpenAIError as error:
         raise EarthReasonError(f"the batch failed: {str(error).splitlines()[0]}; run again to go on") from None

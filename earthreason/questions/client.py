@@ -8,16 +8,13 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from earthreason.errors import EarthReasonError, describe_validation_error
 from earthreason.questions.pricing import Prices
 from earthreason.questions.types import Usage
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 Answer = TypeVar("Answer", bound=BaseModel)
 logger = logging.getLogger("earthreason.questions")
@@ -138,7 +135,7 @@ class ModelClient:
         self._slots = asyncio.Semaphore(config.concurrency)
         key = config.api_key or os.environ.get("OPENAI_API_KEY") or (_NO_KEY if config.base_url else None)
         try:
-            self.openai: AsyncOpenAI = AsyncOpenAI(
+            self.openai = AsyncOpenAI(
                 base_url=config.base_url,
                 api_key=key,
                 timeout=config.timeout,

@@ -29,7 +29,7 @@ class CostEstimate:
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    usd: float | None = 0.0
+    usd: float | None = None
 
 
 def estimate(
@@ -38,26 +38,22 @@ def estimate(
     """Estimate the calls, tokens and cost of every stage from the image sizes and the lengths of the prompts."""
     stages = config.stages
     models = {"propose": stages.propose, "rewrite": stages.rewrite, "judge": stages.judge}
-    found = {stage: CostEstimate(stage, model) for stage, model in models.items() if model is not None}
+    entries = [CostEstimate(stage, model) for stage, model in models.items() if model is not None]
     questions = [_QUESTION] * stages.candidates
     for _, record in islice(read_all(source), config.limit):
         hints = hints_of(record, config)
-        requests: dict[str, Request[Any]] = {
-            "propose": propose_request(hints, stages),
-            "rewrite": rewrite_request(questions, None, stages),
-        }
+        requests: list[Request[Any]] = [propose_request(hints, stages), rewrite_request(questions, None, stages)]
         if stages.judge is not None:
-            requests["judge"] = judge_request(questions * 2, hints, "something", stages)
-        for stage, request in requests.items():
+            requests.append(judge_request(questions * 2, hints, "something", stages))
+        for entry, request in zip(entries, requests, strict=True):
             price = prices.of(request.model)
             picture = image_tokens(price, record.height, record.width) if price else 0
-            entry = found[stage]
             entry.calls += 1
             schema = request.identity()[len(request.text) :]
             entry.input_tokens += text_tokens(request.text + schema) + len(request.pictures) * picture
-            entry.output_tokens += OUTPUT_TOKENS[stage]
+            entry.output_tokens += OUTPUT_TOKENS[entry.stage]
         progress(1)
-    for entry in found.values():
-        known = prices.of(entry.model) is not None
-        entry.usd = prices.usd(entry.model, entry.input_tokens, entry.output_tokens) if known else None
-    return list(found.values())
+    for entry in entries:
+        if prices.of(entry.model) is not None:
+            entry.usd = prices.usd(entry.model, entry.input_tokens, entry.output_tokens)
+    return entries

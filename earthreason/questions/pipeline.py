@@ -49,6 +49,20 @@ class RunConfig:
     max_usd: float | None = None
     limit: int | None = None
 
+    def check_budget(self, prices: Prices) -> None:
+        """Refuse a budget that cannot be kept.
+
+        Raises:
+            EarthReasonError: there is a budget, but the model of a stage has no price.
+        """
+        models = (self.stages.propose, self.stages.rewrite, self.stages.judge)
+        unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
+        if self.max_usd is not None and unpriced:
+            raise EarthReasonError(
+                f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. Give its price in --prices (0 "
+                "for your own server), or leave out --max-usd"
+            )
+
 
 def hints_of(record: Record, config: RunConfig) -> Hints:
     """Collect what is known about a sample, and decide whether its questions are about something absent."""
@@ -130,7 +144,7 @@ class GenerationRun:
                 or a budget is set and a model has no price.
         """
         if self.client is not None:
-            check_priced(self.config, self.client.prices)
+            self.config.check_budget(self.client.prices)
         outcome = RunOutcome()
         samples = islice(read_all(source), self.config.limit)
         workers = self.client.config.concurrency if self.client else 1
@@ -233,25 +247,10 @@ def over_budget(max_usd: float) -> str:
     return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to go on"
 
 
-def check_priced(config: RunConfig, prices: Prices) -> None:
-    """Refuse a budget that cannot be kept.
-
-    Raises:
-        EarthReasonError: there is a budget, but the model of a stage has no price.
-    """
-    models = (config.stages.propose, config.stages.rewrite, config.stages.judge)
-    unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
-    if config.max_usd is not None and unpriced:
-        raise EarthReasonError(
-            f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. Give its price in --prices (0 for "
-            "your own server), or leave out --max-usd"
-        )
-
-
 def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: int = 2) -> float:
     """Estimate the most that a request may cost, US dollars: text, pictures and the longest answer in every attempt.
 
-    A model without a price costs 0; `check_priced` refuses such a model if there is a budget.
+    A model without a price costs 0; `RunConfig.check_budget` refuses it if there is a budget.
     """
     price = prices.of(request.model)
     if price is None:

@@ -13,7 +13,6 @@ _PHRASES = re.compile(
     r"|certainly!?|note that)\b"
 )
 
-
 CHECK = Check(
     "boilerplate",
     "A question has no stock phrases such as 'in this image' or 'here is a question'.",

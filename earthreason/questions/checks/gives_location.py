@@ -25,7 +25,6 @@ _PATTERNS = tuple(
     )
 )
 
-
 CHECK = Check(
     "gives location",
     "A question does not say where in the image the target is; relations between objects are allowed.",

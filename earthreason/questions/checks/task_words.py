@@ -12,7 +12,6 @@ _WORDS = re.compile(
     r"|colored region|delineat\w+)\b"
 )
 
-
 CHECK = Check(
     "task words",
     "A question does not mention masks, pixels, segmentation, annotation or tinted regions.",
