@@ -10,7 +10,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from earthreason.data.sources import Source
@@ -24,6 +24,7 @@ from earthreason.questions.types import Absence, JudgeReply, Proposal, Rewriting
 
 logger = logging.getLogger("earthreason.questions")
 DISCOUNT = 0.5
+"""Price of a request in a batch, as a share of the normal price."""
 MAX_BYTES, MAX_REQUESTS = 200_000_000, 50_000
 """Limits of one batch file, as OpenAI documents them (200 MB)."""
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
@@ -157,8 +158,7 @@ def _call_of(entry: dict[str, Any], about: dict[str, Any], prices: Prices) -> Ca
     if response.get("status_code") != 200 or not body.get("choices"):
         logger.warning("a request about %s failed at the provider; it is sent again", about["sample_id"])
         return None
-    usage = prices.usage(about["model"], body)
-    usage = replace(usage, usd=DISCOUNT * usage.usd)
+    usage = prices.usage(about["model"], body, DISCOUNT)
     answer, reason = parse(_REPLIES[about["reply"]], body)
     status, content = ("ok", answer.model_dump()) if answer is not None else ("quarantined", reason)
     key, sample_id = entry["custom_id"], about["sample_id"]

@@ -188,8 +188,7 @@ class ModelClient:
         import openai
         from openai.types.chat import ChatCompletion
 
-        address, attempts = self.openai.base_url, self.config.attempts
-        reason = ""
+        address, attempts, reason = self.openai.base_url, self.config.attempts, ""
         for attempt in range(attempts):
             try:
                 async with self._slots:

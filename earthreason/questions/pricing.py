@@ -43,11 +43,11 @@ class Prices(BaseModel, extra="forbid"):
         price = self.of(model)
         return 0.0 if price is None else (price.input * input_tokens + price.output * output_tokens) / 1e6
 
-    def usage(self, model: str, completion: Mapping[str, Any]) -> Usage:
-        """Return the tokens that a completion reports, and their cost."""
+    def usage(self, model: str, completion: Mapping[str, Any], price_factor: float = 1.0) -> Usage:
+        """Return the tokens that a completion reports, and their cost times `price_factor`."""
         counts = completion.get("usage") or {}
         read, written = (int(counts.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
-        return Usage(read, written, self.usd(model, read, written))
+        return Usage(read, written, price_factor * self.usd(model, read, written))
 
 
 def load_prices(path: Path | None = None) -> Prices:
