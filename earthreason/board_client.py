@@ -1,4 +1,4 @@
-"""The leaderboard's client: check a predictions file without labels, upload it, follow its scoring."""
+"""Client of the leaderboard: check a predictions file without labels, upload it, follow its scoring."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ServerError(EarthReasonError, OSError):
     """The leaderboard refused a request or did not answer it.
 
     Attributes:
-        status: HTTP status, None if there was no answer.
+        status: HTTP status; None if there was no answer.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -45,25 +45,20 @@ class ServerError(EarthReasonError, OSError):
 
 
 def blank_references(samples: list[dict[str, Any]], source: str) -> References:
-    """Make references without labels from the samples of a split; they suffice to check everything but the score."""
-    return References(
-        (
-            Reference(
-                sample_id=str(sample["sample_id"]),
-                segmentation=empty_rle(int(sample["height"]), int(sample["width"])),
-                question_count=int(sample["question_count"]),
-            )
-            for sample in samples
-        ),
-        source,
-    )
+    """Make references without labels for the samples of a split, to check predictions without scoring them."""
+
+    def blank(sample: dict[str, Any]) -> Reference:
+        segmentation = empty_rle(int(sample["height"]), int(sample["width"]))
+        return Reference(str(sample["sample_id"]), segmentation, question_count=int(sample["question_count"]))
+
+    return References(map(blank, samples), source)
 
 
 def check_predictions(predictions: PredictionsFile, references: References) -> int:
-    """Find every fault that would keep a file from being scored; return the number of questions it answers.
+    """Check that a file can be scored; return the number of questions it answers.
 
     Raises:
-        PredictionsError: the file has faults; the message lists them.
+        PredictionsError: the file has faults, which the message lists.
     """
     result = evaluate_protocols(predictions, references, [SEGEARTH_R1], resamples=0)[0]
     assert isinstance(result, Result)  # the first protocol is scored or an error is raised
@@ -84,23 +79,17 @@ def packed(path: Path) -> Iterator[Path]:
         yield target
 
 
-def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass
 class BoardClient:
     """Client of one leaderboard.
 
     Attributes:
         server: the leaderboard's URL.
-        token: the team's token; public data can be read without one.
-        pause: seconds between attempts while the server is away, and between polls of a running job.
+        token: the team's token; public data can be read without it.
+        pause: seconds before a request is repeated, and between two requests for the state of a submission.
 
     Raises:
-        EarthReasonError: the URL is not https, nor http on this machine.
+        EarthReasonError: the URL is neither https nor http on this machine.
     """
 
     server: str
@@ -111,25 +100,24 @@ class BoardClient:
     def __post_init__(self) -> None:
         parts = urlsplit(self.server)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise EarthReasonError(f"{self.server}: a leaderboard's URL begins with https://")
+            raise EarthReasonError(f"{self.server}: the URL of a leaderboard begins with https://")
         if parts.scheme == "http" and parts.hostname not in _LOCAL:
             raise EarthReasonError(f"{self.server}: http:// would send your token unencrypted; use https://")
         self.server = self.server.rstrip("/")
-        # Redirects are followed by hand: a token must not leave the server's origin.
+        # `_follow_redirects` follows redirects, so that the token does not leave the server's origin.
         self._http = httpx.Client(follow_redirects=False, timeout=_TIMEOUT_SECONDS)
 
     def splits(self) -> list[dict[str, Any]]:
         """List the splits that take submissions."""
-        found: list[dict[str, Any]] = self._ask("GET", "/api/splits")
-        return found
+        return list(self._ask("GET", "/api/splits"))
 
     def references(self, split: str) -> References:
-        """Fetch the samples of a split, without labels.
+        """Fetch the samples of a split without labels.
 
         Raises:
-            UnknownNameError: the board has no such split.
+            UnknownNameError: the leaderboard does not have the split.
         """
-        known = [found["split"] for found in self.splits()]
+        known = [entry["split"] for entry in self.splits()]
         if split not in known:
             raise UnknownNameError("split", split, known, f"--config and --split name one of {self.server}")
         return blank_references(self._ask("GET", f"/api/splits/{quote(split)}/samples"), split)
@@ -138,36 +126,30 @@ class BoardClient:
         self, split: str, file: Path, metadata: Mapping[str, Any], card: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Announce a file before its upload. The same file always gives the same submission."""
-        body = {
-            "split": split,
-            "sha256": file_sha256(file),
-            "size": file.stat().st_size,
-            "metadata": dict(metadata),
-            "card": card,
-        }
-        announced: dict[str, Any] = self._ask("POST", "/api/submissions", json.dumps(body).encode())
-        return announced
+        with file.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        about = {"split": split, "sha256": sha256, "size": file.stat().st_size}
+        return dict(self._ask("POST", "/api/submissions", {**about, "metadata": dict(metadata), "card": card}))
 
     def upload(self, submission_id: str, file: Path, progress: Callable[[int], object]) -> dict[str, Any]:
-        """Send the file; `progress` is called with the number of bytes sent so far."""
+        """Send the file; call `progress` with the number of bytes sent so far."""
         path = f"/api/submissions/{submission_id}/predictions"
-
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
-        uploaded: dict[str, Any] = self._retry(
-            lambda: self._ask_once("PUT", path, _read_pieces(file, progress), headers)
-        )
-        return uploaded
+        return dict(self._retry(lambda: self._ask_once("PUT", path, _read_pieces(file, progress), headers)))
 
     def status(self, submission_id: str) -> dict[str, Any]:
         """Fetch the current state of a submission."""
-        found: dict[str, Any] = self._ask("GET", f"/api/submissions/{submission_id}")
-        return found
+        return dict(self._ask("GET", f"/api/submissions/{submission_id}"))
 
     def follow(self, submission_id: str, timeout: float) -> dict[str, Any]:
         """Wait until the submission is scored or has failed.
 
+        Args:
+            submission_id: id of the submission.
+            timeout: longest time to wait, seconds.
+
         Raises:
-            EarthReasonError: the timeout passed first.
+            EarthReasonError: the time is over.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -182,25 +164,23 @@ class BoardClient:
             time.sleep(self.pause)
 
     def publish(self, submission_id: str) -> dict[str, Any]:
-        """Show a scored submission to everyone."""
-        body = json.dumps({"visibility": "public"}).encode()
-        changed: dict[str, Any] = self._ask("PATCH", f"/api/submissions/{submission_id}", body)
-        return changed
+        """Make a scored submission public."""
+        return dict(self._ask("PATCH", f"/api/submissions/{submission_id}", {"visibility": "public"}))
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
-        headers = {"Content-Type": "application/json"}
-        return self._retry(lambda: self._ask_once(method, path, body, headers))
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        return self._retry(lambda: self._ask_once(method, path, content, {"Content-Type": "application/json"}))
 
     def _retry(self, ask: Callable[[], Any]) -> Any:
-        """Ask again while the server is away. This is safe: no request changes anything when it is repeated."""
-        for attempt in range(_ATTEMPTS):
+        """Repeat a request while the server is unavailable. This is safe, because all requests are idempotent."""
+        for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
             except ServerError as error:
-                if error.status not in (None, 502, 503, 504) or attempt == _ATTEMPTS - 1:
+                if error.status not in (None, 502, 503, 504):
                     raise
             time.sleep(self.pause * 2 ** min(attempt, 4))
-        raise AssertionError("unreachable")
+        return ask()
 
     def _ask_once(self, method: str, path: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str]) -> Any:
         if self.token is not None:
@@ -216,23 +196,24 @@ class BoardClient:
         try:
             return answer.json()
         except ValueError:
-            raise ServerError(f"{self.server} answered something that is not JSON; is it a leaderboard?", 200) from None
+            raise ServerError(f"{self.server} did not answer with JSON; is it a leaderboard?", 200) from None
 
     def _follow_redirects(self, answer: httpx.Response) -> httpx.Response:
-        """Follow redirects of reading requests within the server's origin.
+        """Follow redirects of GET requests within the server's origin.
 
         Raises:
-            ServerError: the redirect leads to another origin, which must not get the token or the file, or the request
-                writes and would have to be sent again.
+            ServerError: the redirect leads to another origin, which must not receive the token or the file; or the
+                request is not a GET and would have to be sent again.
         """
         for _ in range(_MOST_REDIRECTS):
             if answer.next_request is None:
                 return answer
             following = answer.next_request
             if answer.request.method != "GET" or _origin(following.url) != _origin(answer.request.url):
+                address = f"{following.url.scheme}://{following.url.netloc.decode('ascii')}"  # without credentials
                 raise ServerError(
-                    f"{self.server} redirects to {_address(following.url)}, where your token was not sent; if you "
-                    "trust that address, name it as the server",
+                    f"{self.server} redirects to {address}, where your token was not sent; if you trust that address, "
+                    "name it as the server",
                     answer.status_code,
                 )
             answer = self._http.send(following)
@@ -240,13 +221,8 @@ class BoardClient:
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Scheme, host and port, the default port included."""
+    """Return scheme, host and port, including a default port."""
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
-
-
-def _address(url: httpx.URL) -> str:
-    """The origin as text, without path, query or credentials."""
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 def _reason(answer: httpx.Response) -> str:
@@ -257,7 +233,7 @@ def _reason(answer: httpx.Response) -> str:
 
 
 def _read_pieces(path: Path, progress: Callable[[int], object]) -> Iterator[bytes]:
-    """Read a file piece by piece; report how many bytes have been taken so far."""
+    """Yield a file in pieces; report the number of bytes read so far."""
     sent = 0
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):

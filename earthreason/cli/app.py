@@ -1,4 +1,4 @@
-"""What all commands share: the error edge, consoles, logging."""
+"""Error handling, consoles and logging shared by all commands."""
 
 from __future__ import annotations
 
@@ -18,43 +18,30 @@ from rich.logging import RichHandler
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 
+_ANNOTATION = "fastapi uvicorn defusedxml shapely rasterio pyogrio pyproj krippendorff sklearn SimpleITK cv2"
 EXTRAS = {
     "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "yaml"),
     "leaderboard": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
-    "annotation": (
-        "fastapi",
-        "uvicorn",
-        "defusedxml",
-        "shapely",
-        "rasterio",
-        "pyogrio",
-        "pyproj",
-        "krippendorff",
-        "sklearn",
-        "SimpleITK",
-        "cv2",
-    ),
+    "annotation": tuple(_ANNOTATION.split()),
 }
-"""Modules that the extras of pyproject.toml bring."""
-INPUT_ERROR = 2
-"""Exit code of bad input; 0 is success, 1 a check that failed, 130 an interrupt."""
+"""Modules that the extras of pyproject.toml install."""
 
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log only errors.")]
 
 
 def stdout() -> Console:
-    """Console for results; plain when piped or when NO_COLOR is set."""
+    """Make the console for results; it prints plain text when piped or when NO_COLOR is set."""
     return Console(highlight=False)
 
 
 def stderr() -> Console:
-    """Console for everything that is not the result."""
+    """Make the console for everything except results."""
     return Console(stderr=True, highlight=False)
 
 
 def make_app(name: str, purpose: str) -> typer.Typer:
-    """A command line that is run with `python -m`, with the options all of them have."""
+    """Make a command line for `python -m`, with the options common to all of them."""
     app = typer.Typer(
         name=name,
         help=purpose,
@@ -65,17 +52,14 @@ def make_app(name: str, purpose: str) -> typer.Typer:
     )
 
     @app.callback()
-    def _common(
-        verbose: VerboseOption = False,
-        quiet: QuietOption = False,
-    ) -> None:
+    def _common(verbose: VerboseOption = False, quiet: QuietOption = False) -> None:
         set_verbosity(verbose, quiet)
 
     return app
 
 
 def extras_with(module: str) -> list[str]:
-    """The extras that bring a module; that of the program which runs comes first."""
+    """List the extras that install a module; the one for the running program comes first."""
     package = module.partition(".")[0]
     program = Path(sys.argv[0]).parent.name  # python -m leaderboard: .../leaderboard/__main__.py
     named = sorted(EXTRAS, key=lambda extra: not program.startswith(extra))
@@ -83,12 +67,12 @@ def extras_with(module: str) -> list[str]:
 
 
 def guard(run: Callable[[], None]) -> None:
-    """Run a command line; print an input error in one place and exit with 2, without a traceback."""
+    """Run a command line; print an input error without a traceback and exit with 2."""
     try:
         try:
             run()
         finally:
-            sys.stdout.flush()  # a full disk is told here, not by the interpreter when it ends
+            sys.stdout.flush()  # reports a full disk here rather than at interpreter exit
     except EarthReasonError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
@@ -114,17 +98,17 @@ def guard(run: Callable[[], None]) -> None:
 def _fail(message: str) -> NoReturn:
     stderr().print("[red]error:[/red] ", end="")
     sys.stderr.write(f"{message}\n")
-    raise SystemExit(INPUT_ERROR) from None
+    raise SystemExit(2) from None
 
 
 def _drop_stdout() -> None:
-    """Leave what standard output does not take, so that the interpreter does not try again and complain."""
+    """Redirect standard output to the null device, so that the interpreter does not fail to flush it at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_json(path: Path | None, value: object) -> bool:
-    """Write a result as JSON to a file, or to standard output for '-'; True if the table is still to be shown."""
+    """Write a result as JSON to a file, or print it for '-'. Return whether the table is still to be printed."""
     if path is None:
         return True
     if str(path) == "-":
@@ -136,7 +120,7 @@ def report_json(path: Path | None, value: object) -> bool:
 
 
 def set_verbosity(verbose: bool, quiet: bool) -> None:
-    """Log our messages to stderr at INFO; -v for DEBUG, -q for errors only."""
+    """Log to stderr at level INFO, DEBUG (-v) or ERROR (-q)."""
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
     handler = RichHandler(console=stderr(), show_time=False, show_path=False, show_level=verbose)
     logger = logging.getLogger("earthreason")

@@ -1,4 +1,4 @@
-"""`earthreason compare`: is one model better than another, or is it chance?"""
+"""`earthreason compare`: test whether one model is better than another."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def compare(
     split: SplitOption = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="Scoring rules.")] = "segearth-r1",
+    protocol: Annotated[str, typer.Option(help="Scoring rules (see `earthreason protocols`).")] = "segearth-r1",
     missing: MissingOption = Missing.error,
     resamples: ResamplesOption = 10_000,
     seed: SeedOption = 0,
     workers: WorkersOption = CORES,
-    shown: Annotated[int, typer.Option("--shown", min=0, help="How many of the most moved questions to list.")] = 5,
+    shown: Annotated[int, typer.Option(min=0, help="Number of questions with the largest changes to list.")] = 5,
     json_out: JsonOption = None,
 ) -> None:
-    """Compare predictions on the same questions: paired bootstrap and permutation test per score, wins and losses.
+    """Compare predictions on the same questions: paired bootstrap, permutation tests, wins and losses.
 
     Example: earthreason compare ours.json theirs.json --config sample
     """
@@ -40,7 +40,7 @@ def compare(
     if len(predictions) < 2:
         raise EarthReasonError("a comparison needs at least two predictions files: earthreason compare A.json B.json")
     if resamples == 0:
-        raise EarthReasonError("--resamples 0 leaves nothing to compare with; give at least 1")
+        raise EarthReasonError("--resamples must be at least 1 for a comparison")
     opened = [open_predictions(path) for path in predictions]
     with stderr().status("reading and scoring"):
         truth = load_truth(opened[0].info, ground_truth, config, split, data_dir)
@@ -50,6 +50,5 @@ def compare(
         ]
     with stderr().status("resampling"):
         comparisons = compare_results(results, resamples, seed)
-    content = {"comparisons": [comparison.to_dict() for comparison in comparisons]}
-    if report_json(json_out, content):
+    if report_json(json_out, {"comparisons": [comparison.to_dict() for comparison in comparisons]}):
         print_comparisons(comparisons, stdout(), shown)

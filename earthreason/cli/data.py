@@ -1,4 +1,4 @@
-"""The commands about data: download, verify, export, show, stats, browse."""
+"""The commands for data: download, verify, export, show, stats, browse."""
 
 from __future__ import annotations
 
@@ -8,54 +8,42 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
-from earthreason.cli.options import CORES, JsonOption
+from earthreason.cli.app import report_json, stdout
+from earthreason.cli.options import CORES, JsonOption, OutFolder, ProcessesOption, ReportOption, SourceArgument
 from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
-SourceArgument = Annotated[
-    str, typer.Argument(metavar="SRC", help="Folder, file, or configuration ('sample'): any form `export` writes.")
-]
-OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write; must not exist, or be empty.")]
-
 
 def download(
-    to: Annotated[Path, typer.Option("--to", help="Folder to download into; kept parts are not fetched again.")],
+    to: Annotated[Path, typer.Option(help="Folder for the download; parts already there are not downloaded again.")],
     repository: Annotated[
         str, typer.Option("--repo", help="Dataset repository on the Hub.")
     ] = "earth-insights/EarthReason",
-    revision: Annotated[str | None, typer.Option("--revision", help="Commit, tag or branch.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit, tag or branch.")] = None,
 ) -> None:
-    """Download the official release from the Hub, unpack it safely and say where it is.
+    """Download the official release from the Hub, unpack it safely and print its location.
 
     Example: earthreason download --to data
     """
     from earthreason.data.download import download_release
 
     found = download_release(to, repository, revision)
-    console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in found.counts.items())
-    console.print(f"{found.release}: {counts}; revision {found.revision}", soft_wrap=True)
-    console.print(
-        f"use it: export EARTHREASON_DATA={found.release}\nnext: earthreason verify {found.release}", soft_wrap=True
-    )
+    typer.echo(f"{found.release}: {counts}; revision {found.revision}")
+    typer.echo(f"use it: export EARTHREASON_DATA={found.release}\nnext: earthreason verify {found.release}")
 
 
 def verify(
     folder: Annotated[Path, typer.Argument(help="Folder of the release.")],
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")] = CORES,
+    workers: ProcessesOption = CORES,
     json_out: JsonOption = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    report: ReportOption = None,
     journal: Annotated[
         Path | None,
-        typer.Option(
-            "--journal",
-            help="File of what was seen, to go on after an interrupt.",
-            show_default="in the cache of datasets",
-        ),
+        typer.Option(help="Progress file, from which an interrupted audit resumes.", show_default="in the data cache"),
     ] = None,
 ) -> None:
-    """Audit a release: pairing, sizes, labels, contradictions, duplicates, leakage. Exits with 1 on errors.
+    """Audit a release: pairing, sizes, labels, contradictions, duplicates, leakage. Exit with 1 on errors.
 
     Example: earthreason verify data/release --report audit
     """
@@ -66,12 +54,12 @@ def verify(
     from earthreason.reports.audit import print_audit, write_audit
 
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    with tqdm(unit="file", desc="looking") as bar:
+    with tqdm(unit="file", desc="auditing") as bar:
         result = audit(folder, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
     if report_json(json_out, result.to_dict()):
         print_audit(result, stdout())
     if report is not None:
-        stderr().print(f"page: {write_audit(report, result)}", soft_wrap=True)
+        typer.echo(f"page: {write_audit(report, result)}", err=True)
     if result.errors:
         raise typer.Exit(1)
 
@@ -80,14 +68,14 @@ def export(
     source: SourceArgument,
     form: Annotated[str, typer.Option("--format", help="parquet, release, coco or webdataset.")],
     out: OutFolder,
-    push_to: Annotated[str | None, typer.Option("--push-to", help="Also upload to this dataset repository.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Create that repository as private.")] = False,
-    title: Annotated[str | None, typer.Option("--title", help="Of the set, on the card of parquet.")] = None,
+    push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make that repository private if it is created.")] = False,
+    title: Annotated[str | None, typer.Option(help="Title on the parquet dataset card.")] = None,
     licence: Annotated[
-        str | None, typer.Option("--licence", help="Of the set, such as CC-BY-4.0.", show_default="unknown")
+        str | None, typer.Option(help="Licence on the parquet dataset card, such as CC-BY-4.0.", show_default="unknown")
     ] = None,
 ) -> None:
-    """Write samples in another form; parquet gets a dataset card and Croissant metadata.
+    """Write samples in another format; parquet gets a dataset card and Croissant metadata.
 
     Example: earthreason export sample --format coco --out sample-coco
     """
@@ -98,20 +86,20 @@ def export(
     from earthreason.data.reader import open_source
 
     if form != "parquet" and (title or licence):
-        raise EarthReasonError(f"--title and --licence stand on the card of --format parquet; {form} has none")
+        raise EarthReasonError(f"--title and --licence are for the dataset card of --format parquet; {form} has none")
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
         export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
     counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
-    stdout().print(f"{out}: {counts}", soft_wrap=True)
+    typer.echo(f"{out}: {counts}")
     if push_to is not None:
-        stdout().print(f"uploaded: {push_to_hub(out, push_to, private)}", soft_wrap=True)
+        typer.echo(f"uploaded: {push_to_hub(out, push_to, private)}")
 
 
 def show(
     source: SourceArgument,
-    sample_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Samples to draw.")],
-    out: Annotated[Path, typer.Option("--out", help="Picture to write: .png, .pdf or .svg.")],
+    sample_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="IDs of the samples to draw.")],
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .pdf or .svg.")],
 ) -> None:
     """Draw samples: image, mask, outline, questions and answers.
 
@@ -122,11 +110,11 @@ def show(
 
     found = find_records(open_source(source), sample_ids)
     draw_samples([found[sample_id][1] for sample_id in sample_ids], out)
-    stdout().print(f"picture: {out}", soft_wrap=True)
+    typer.echo(f"picture: {out}")
 
 
 def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -> None:
-    """Figures of a set: target area, sizes, GSD, lengths of texts, empties, bigrams, patch redundancy.
+    """Draw statistics: target area, image size, GSD, text length, empty targets, bigrams, patch redundancy.
 
     Example: earthreason stats sample --out figures
     """
@@ -143,11 +131,11 @@ def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -
     draw_figures(statistics, out)
     if report_json(json_out, statistics.to_dict()):
         print_statistics(statistics, stdout())
-        stdout().print(f"figures: {out}", soft_wrap=True)
+        typer.echo(f"figures: {out}")
 
 
 def browse(source: SourceArgument, out: OutFolder) -> None:
-    """Write a static gallery of all samples with filters; it opens offline.
+    """Write a static gallery of all samples, with filters; it works offline.
 
     Example: earthreason browse sample --out gallery
     """
@@ -160,4 +148,4 @@ def browse(source: SourceArgument, out: OutFolder) -> None:
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="drawing") as bar:
         page = write_gallery(opened, out, bar.update)
-    stdout().print(f"page: {page}", soft_wrap=True)
+    typer.echo(f"page: {page}")

@@ -11,9 +11,9 @@ from earthreason.cli.app import stderr, stdout
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for what the demo writes.")] = Path("earthreason-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the files of the demo.")] = Path("earthreason-demo"),
 ) -> None:
-    """Show the whole loop on synthetic scenes: load, predict, score, look. No network, about a minute the first time.
+    """Load, predict, score and draw synthetic scenes. No network needed; takes about a minute the first time.
 
     Example: earthreason demo --out earthreason-demo
     """
@@ -21,7 +21,7 @@ def demo(
 
     from earthreason.reports.table import format_score
 
-    with stderr().status("loading (the first time: making) the sample scenes, predicting and scoring"):
+    with stderr().status("loading the sample scenes (made on first use), predicting and scoring"):
         from earthreason.demo import run_demo
 
         written = run_demo(out)
@@ -29,8 +29,7 @@ def demo(
     table = Table("model", *names, title="sample test split, official protocol, %", title_justify="left")
     for model, result in written.results.items():
         table.add_row(model, *(format_score(result[name]) for name in names))
-    console = stdout()
-    console.print(table)
+    stdout().print(table)
     for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):
-        console.print(f"{label}: {path.resolve()}", soft_wrap=True)
-    console.print(f"next: earthreason-eval {written.predictions[0]}", soft_wrap=True)
+        typer.echo(f"{label}: {path.resolve()}")
+    typer.echo(f"next: earthreason-eval {written.predictions[0]}")

@@ -9,50 +9,54 @@ from typing import Annotated, Any
 import typer
 
 from earthreason.cli.app import QuietOption, VerboseOption, report_json, set_verbosity, stderr, stdout
-from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
+from earthreason.cli.options import (
+    CORES,
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    PredictionsPath,
+    ReportOption,
+    SplitOption,
+)
 from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
 
 
 class Missing(StrEnum):
-    """What to do with questions nobody answered."""
+    """Treatment of questions without a prediction."""
 
     error = "error"
     empty = "empty"
 
 
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", help="Scoring rules (see `earthreason protocols`), or 'all' for one row each.")
+    str, typer.Option(help="Scoring rules (see `earthreason protocols`); 'all' prints a row for each protocol.")
 ]
-MissingOption = Annotated[
-    Missing, typer.Option("--missing", help="Questions without a prediction: refuse, or score as empty.")
-]
-ResamplesOption = Annotated[
-    int, typer.Option("--resamples", min=0, help="Of the bootstrap over images; 0 leaves intervals out.")
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the resamples and of random questions.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
+MissingOption = Annotated[Missing, typer.Option(help="Refuse questions without a prediction, or score them as empty.")]
+ResamplesOption = Annotated[int, typer.Option(min=0, help="Bootstrap resamples of the images; 0 omits the intervals.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed for the resamples and for questions drawn at random.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Number of threads.", show_default="all cores")]
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
+    predictions: PredictionsPath,
     config: ConfigOption = None,
     split: SplitOption = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
     protocol: ProtocolOption = "segearth-r1",
     missing: MissingOption = Missing.error,
-    boundary: Annotated[bool, typer.Option("--boundary", help="Also Boundary IoU; decodes every mask.")] = False,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Also compute Boundary IoU (slower).")] = False,
     resamples: ResamplesOption = 10_000,
     seed: SeedOption = 0,
     workers: WorkersOption = CORES,
     json_out: JsonOption = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write one row per question to this file.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
-    gallery: Annotated[int, typer.Option("--gallery", min=0, help="Pictures a section of the page.")] = 24,
+    csv: Annotated[Path | None, typer.Option(help="Write one row per question to this CSV file.")] = None,
+    report: ReportOption = None,
+    gallery: Annotated[int, typer.Option(min=0, help="Number of pictures in each section of the page.")] = 24,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Score predictions with the official protocol, and at native resolution beside it.
+    """Score predictions with the official protocol and, for comparison, at native resolution.
 
     Example: earthreason-eval preds.json --config sample --split test
 
@@ -102,7 +106,7 @@ def evaluate(
         else:
             print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
         if threshold is not None:
-            stdout().print(threshold, soft_wrap=True, markup=False)
+            typer.echo(threshold)
     for label, path in (("page", report and report / "index.html"), ("per question", csv)):
         if path is not None:
-            stderr().print(f"{label}: {path}", soft_wrap=True)
+            typer.echo(f"{label}: {path}", err=True)

@@ -1,4 +1,4 @@
-"""The `earthreason` and `earthreason-eval` commands. A new command is one module here and one line in `COMMANDS`."""
+"""The `earthreason` and `earthreason-eval` commands. To add a command, add a module and a line in `COMMANDS`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def _print_version(wanted: bool) -> None:
 def _common(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     set_verbosity(verbose, quiet)
 
@@ -61,11 +63,11 @@ evaluate_app.command(name="earthreason-eval")(evaluate.evaluate)
 
 
 def run() -> None:
-    """Entry point of `earthreason`."""
+    """Run `earthreason`."""
     guard(app)
 
 
 def run_evaluate() -> None:
-    """Entry point of `earthreason-eval`, the same as `earthreason eval`."""
+    """Run `earthreason-eval`, the same as `earthreason eval`."""
     set_verbosity(verbose=False, quiet=False)
     guard(evaluate_app)

@@ -1,4 +1,4 @@
-"""Options that mean the same in every command."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Annotated
 import typer
 
 CORES = os.cpu_count() or 1
-
 CONFIG_HELP = (
-    "Which data: 'default' is the official release, 'sample' the built-in synthetic scenes; 'rrsis-d', 'refsegrs' and "
-    "'reasonseg' are read from --data-dir."
+    "Dataset configuration: 'default' is the official release, 'sample' the built-in synthetic scenes; 'rrsis-d', "
+    "'refsegrs' and 'reasonseg' are read from --data-dir."
 )
 ConfigOption = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        help=CONFIG_HELP,
-        show_default="the predictions' own, else default",
-    ),
+    str | None, typer.Option(help=CONFIG_HELP, show_default="that of the predictions, else default")
 ]
 SplitOption = Annotated[
     str | None,
     typer.Option(
-        "--split",
-        help="train, validation (or val) or test; slices allowed.",
-        show_default="the predictions' own, else test",
+        help="Split: train, validation (or val) or test; slices are allowed.",
+        show_default="that of the predictions, else test",
     ),
 ]
 DataDirOption = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Folder of the data. Default for the release: $EARTHREASON_DATA, then the Hub."),
+    Path | None, typer.Option(help="Folder of the data. Default for the release: $EARTHREASON_DATA, then the Hub.")
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Also write the result as JSON to this file; '-' prints it.")
+    Path | None, typer.Option("--json", help="Also write the result to this JSON file; '-' prints only the JSON.")
+]
+ReportOption = Annotated[Path | None, typer.Option(help="Write an HTML page into this folder.")]
+ProcessesOption = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="all cores")]
+OutFolder = Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")]
+PredictionsPath = Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(metavar="SRC", help="Folder, file or configuration ('sample'), in any format that `export` writes."),
 ]

@@ -1,4 +1,4 @@
-"""Addresses that servers listen on."""
+"""Check of the address that a server listens on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from earthreason.errors import EarthReasonError
 
 
 def check_free(host: str, port: int) -> None:
-    """Say early that an address cannot be listened on.
+    """Refuse, before anything is loaded, an address that a server cannot listen on.
 
     Raises:
-        EarthReasonError: it cannot.
+        EarthReasonError: the address cannot be bound.
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""`earthreason protocols`: what each published evaluator does."""
+"""`earthreason protocols`: explain the published evaluators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from earthreason.cli.options import JsonOption
 
 
 def protocols(
-    name: Annotated[str | None, typer.Argument(help="Tell one only.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Protocol to explain.", show_default="all")] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Explain the scoring rules of every published evaluator.

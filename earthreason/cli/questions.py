@@ -1,29 +1,30 @@
-"""`earthreason questions ...`: generate, status, export, validate, review."""
+"""`earthreason questions`: generate, status, export, validate, review-out, review-in."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
-from earthreason.cli.data import SourceArgument
-from earthreason.cli.options import JsonOption
+from earthreason.cli.app import report_json, stdout
+from earthreason.cli.options import JsonOption, ReportOption, SourceArgument
 from earthreason.errors import DataNotFoundError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from earthreason.data.sources import Source
-    from earthreason.questions.client import ClientConfig
+    from earthreason.questions.client import ModelClient
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.pipeline import RunConfig
     from earthreason.questions.pricing import Prices
     from earthreason.questions.settlement import LeftOut
 
-app = typer.Typer(help="Generate and validate implicit questions.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Generate, validate and review implicit questions.", no_args_is_help=True, rich_markup_mode=None)
 _LISTED = 5
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of `questions generate`.")]
 
@@ -31,44 +32,32 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory 
 @app.command()
 def generate(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option("--out", help="Run directory; an unfinished run in it is continued.")],
-    model: Annotated[str, typer.Option("--model", help="Vision model used at every stage.")] = "gpt-4o",
-    rewrite_model: Annotated[
-        str | None, typer.Option("--rewrite-model", help="Text model that rewords the questions.")
-    ] = None,
-    judge_model: Annotated[
-        str | None, typer.Option("--judge-model", help="Vision model that judges the questions.")
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Run directory; an unfinished run in it is continued.")],
+    model: Annotated[str, typer.Option(help="Vision model used at every stage.")] = "gpt-4o",
+    rewrite_model: Annotated[str | None, typer.Option(help="Text model that rewords the questions.")] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Vision model that judges the questions.")] = None,
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Skip the judge.")] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Send hints without images, for text models.")] = False,
-    base_url: Annotated[str | None, typer.Option("--base-url", help="Address of an OpenAI-compatible server.")] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Largest number of requests in flight.")] = 8,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds a request may take.")] = 120.0,
-    temperature: Annotated[
-        float | None, typer.Option("--temperature", help="Sampling temperature of every request.")
-    ] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=50, help="Most tokens of an answer.")] = 2000,
+    base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Largest number of requests in flight.")] = 8,
+    timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request, seconds.")] = 120.0,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature of every request.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=50, help="Largest number of tokens in an answer.")] = 2000,
     empty_share: Annotated[
         float | None,
-        typer.Option(
-            "--empty-share",
-            min=0,
-            max=1,
-            help="Share of samples asked about something absent.",
-            show_default="200 in 5,434",
-        ),
+        typer.Option(min=0, max=1, help="Share of samples asked about something absent.", show_default="200 in 5,434"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed that chooses those samples.")] = 0,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Largest number of samples.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for choosing the samples of --empty-share.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of samples.")] = None,
     max_usd: Annotated[
-        float | None, typer.Option("--max-usd", min=0, help="Stop before more than this is spent.")
+        float | None, typer.Option(min=0, help="Budget (US$); the run stops before exceeding it.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="CostEstimate tokens and money; ask nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and cost; send no request.")] = False,
     batch: Annotated[
-        bool, typer.Option("--batch", help="Batch API: collect finished answers, submit the rest.")
+        bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")
     ] = False,
-    prompt_dir: Annotated[Path | None, typer.Option("--prompt-dir", help="Folder of your own prompts.")] = None,
-    prices: Annotated[Path | None, typer.Option("--prices", help="Your own price table (JSON).")] = None,
+    prompt_dir: Annotated[Path | None, typer.Option(help="Folder with your own prompts.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="JSON file with your own prices.")] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; no answer is paid for twice.
@@ -92,43 +81,38 @@ def generate(
     share = EMPTY_SHARE if empty_share is None else empty_share
     config, table = RunConfig(stages, share, seed, max_usd, limit), load_prices(prices)
     opened = open_source(source)
+    total = min(sum(opened.counts.values()), limit or 10**12)
     if dry_run:
-        _print_estimate(opened, config, table, json_out)
+        _print_estimate(opened, config, table, total, json_out)
         return
     from earthreason.questions.client import ClientConfig, ModelClient
 
     ledger = Ledger(out / "ledger.sqlite")
     ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
-    total = min(sum(opened.counts.values()), limit or 10**12)
-    settings = ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout)
-    if batch:
-        from earthreason.questions.batch import advance
-
-        async def go() -> None:
-            async with ModelClient(settings, table) as client:
-                progress = await advance(opened, config, ledger, client)
-            states = "; ".join(f"{name} {state}" for name, state in progress.running.items()) or "none running"
-            stdout().print(
-                f"{progress.collected} answers collected, {progress.submitted} requests submitted; batches: "
-                f"{states}; {progress.outcome.done} of {total} samples done",
-                soft_wrap=True,
-            )
-            if progress.outcome.stopped:
-                stderr().print(progress.outcome.stopped, soft_wrap=True)
-
-        asyncio.run(go())
-    else:
-        _generate(opened, config, ledger, settings, table, total)
+    client = ModelClient(ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout), table)
+    stopped = asyncio.run((_advance if batch else _generate)(opened, config, ledger, client, total))
+    if stopped:
+        typer.echo(stopped, err=True)
     if report_json(json_out, ledger.summary()):
         print_summary(ledger)
 
 
-def _generate(
-    opened: Source, config: RunConfig, ledger: Ledger, settings: ClientConfig, table: Prices, total: int
-) -> None:
+async def _advance(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> str:
+    from earthreason.questions.batch import advance
+
+    async with client:
+        step = await advance(opened, config, ledger, client)
+    states = "; ".join(f"{name} {state}" for name, state in step.running.items()) or "none running"
+    typer.echo(
+        f"{step.collected} answers collected, {step.submitted} requests submitted; batches: {states}; "
+        f"{step.outcome.done} of {total} samples done"
+    )
+    return step.outcome.stopped
+
+
+async def _generate(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> str:
     from tqdm import tqdm
 
-    from earthreason.questions.client import ModelClient
     from earthreason.questions.pipeline import GenerationRun, RunOutcome
 
     with tqdm(total=total, unit="image", desc="questions") as bar:
@@ -137,48 +121,41 @@ def _generate(
             finished = outcome.done + outcome.quarantined
             bar.update(finished - bar.n)
             spent = ledger.spent()
-            whole = spent / finished * total if finished else 0
-            bar.set_postfix_str(f"${spent:.2f} of about ${whole:.2f}, {outcome.quarantined} quarantined")
+            expected = spent / finished * total if finished else 0
+            bar.set_postfix_str(f"${spent:.2f} of about ${expected:.2f}, {outcome.quarantined} quarantined")
 
-        async def go() -> RunOutcome:
-            async with ModelClient(settings, table) as client:
-                return await GenerationRun(config, ledger, client).generate(opened, show)
-
-        outcome = asyncio.run(go())
-    if outcome.stopped:
-        stderr().print(outcome.stopped, soft_wrap=True)
+        async with client:
+            outcome = await GenerationRun(config, ledger, client).generate(opened, show)
+    return outcome.stopped
 
 
-def _print_estimate(opened: Source, config: RunConfig, prices: Prices, json_out: Path | None) -> None:
-    from dataclasses import asdict
-
+def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: int, json_out: Path | None) -> None:
     from rich.table import Table
     from tqdm import tqdm
 
     from earthreason.questions.estimate import estimate
 
-    with tqdm(total=sum(opened.counts.values()), unit="image", desc="estimating") as bar:
-        found = estimate(opened, config, prices, bar.update)
-    if not report_json(json_out, {"prices_as_of": prices.as_of, "stages": [asdict(entry) for entry in found]}):
+    with tqdm(total=total, unit="image", desc="estimating") as bar:
+        stages = estimate(opened, config, prices, bar.update)
+    if not report_json(json_out, {"prices_as_of": prices.as_of, "stages": [asdict(stage) for stage in stages]}):
         return
     table = Table("stage", "model", "calls", "input tokens", "output tokens", "US$")
-    for entry in found:
-        money = "no price" if entry.usd is None else f"{entry.usd:.2f}"
-        numbers = [f"{value:,}" for value in (entry.calls, entry.input_tokens, entry.output_tokens)]
-        table.add_row(entry.stage, entry.model, *numbers, money)
-    console = stdout()
-    console.print(table)
-    unpriced = sorted({entry.model for entry in found if entry.usd is None})
+    for stage in stages:
+        money = "no price" if stage.usd is None else f"{stage.usd:.2f}"
+        numbers = [f"{value:,}" for value in (stage.calls, stage.input_tokens, stage.output_tokens)]
+        table.add_row(stage.stage, stage.model, *numbers, money)
+    stdout().print(table)
+    unpriced = sorted({stage.model for stage in stages if stage.usd is None})
     if unpriced:
         money = f"total: unknown, there is no price for {', '.join(unpriced)}"
     else:
-        money = f"about ${sum(entry.usd or 0 for entry in found):.2f} (half with --batch)"
-    console.print(f"{money}; prices as of {prices.as_of}: check them, or give --prices", soft_wrap=True)
+        money = f"about ${sum(stage.usd or 0 for stage in stages):.2f} (half with --batch)"
+    typer.echo(f"{money}; prices as of {prices.as_of}: check them, or give --prices")
 
 
 @app.command()
 def status(run: RunArgument, json_out: JsonOption = None) -> None:
-    """Show what a run has done and spent, and how many questions reviewers accepted.
+    """Show the progress and cost of a run, and the share of questions that reviewers accepted.
 
     Example: earthreason questions status run
     """
@@ -193,14 +170,12 @@ def status(run: RunArgument, json_out: JsonOption = None) -> None:
 def export(
     run: RunArgument,
     form: Annotated[str, typer.Option("--format", help="release, parquet, coco, webdataset or jsonl.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder (or .jsonl file) to write.")],
+    out: Annotated[Path, typer.Option(help="Folder (or .jsonl file) to write.")],
 ) -> None:
     """Write the finished samples with their new questions.
 
     Example: earthreason questions export run --format parquet --out regenerated
     """
-    import json
-
     from earthreason.data.exports import export as export_source
     from earthreason.data.reader import open_source
     from earthreason.files import write_text
@@ -212,17 +187,17 @@ def export(
         results, settled = settled_results(ledger)
         rows = [{"split": split, **vars(result)} for split, result in results]
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        stdout().print(f"{out}: {len(rows)} samples", soft_wrap=True)
-        print_left_out(left_out(settled), stdout())
-        return
-    regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
-    export_source(regenerated, form, out)
-    stdout().print(f"{out}: {sum(regenerated.counts.values())} samples", soft_wrap=True)
-    print_left_out(regenerated.left_out, stdout())
+        count, found = len(rows), left_out(settled)
+    else:
+        regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
+        export_source(regenerated, form, out)
+        count, found = sum(regenerated.counts.values()), regenerated.left_out
+    typer.echo(f"{out}: {count} samples")
+    print_left_out(found, stdout())
 
 
 def print_left_out(found: LeftOut, console: Console) -> None:
-    """Name what reviewers left out of an export."""
+    """Print the samples and questions that an export leaves out because of their reviews."""
     for names, reason in (
         (found.rejected, "samples left out, every question was rejected"),
         (found.disputed, "samples left out, reviewers disagree about their last questions"),
@@ -237,12 +212,12 @@ def print_left_out(found: LeftOut, console: Console) -> None:
 def validate(
     source: SourceArgument,
     json_out: JsonOption = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    report: ReportOption = None,
     fail_on: Annotated[
-        list[str] | None, typer.Option("--fail-on", help="Exit with 1 if this check finds anything; 'any' means all.")
+        list[str] | None, typer.Option(help="Exit with 1 if this check has findings; 'any' means every check.")
     ] = None,
 ) -> None:
-    """Check the questions and answers of a dataset with rules, such as that no question names its category.
+    """Check questions and answers against rules, for example that no question names its category.
 
     Example: earthreason questions validate sample --report checks --fail-on names-category
     """
@@ -260,26 +235,26 @@ def validate(
     if report_json(json_out, found.to_dict()):
         print_validation(found, stdout())
     if report is not None:
-        stderr().print(f"page: {write_validation(report, found)}", soft_wrap=True)
+        typer.echo(f"page: {write_validation(report, found)}", err=True)
     failed = [name for name in fatal if found.by_check()[name]]
     if failed:
-        stderr().print(f"failed: {', '.join(failed)}", soft_wrap=True)
+        typer.echo(f"failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)
 
 
 @app.command("review-out")
-def review_out(run: RunArgument, out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")]) -> None:
+def review_out(run: RunArgument, out: Annotated[Path, typer.Option(help="JSONL file to write.")]) -> None:
     """Write all generated questions to a file for reviewers.
 
     Example: earthreason questions review-out run --out review.jsonl
     """
     from earthreason.questions.results import write_review
 
-    stdout().print(f"{out}: {write_review(open_run(run), out)} questions", soft_wrap=True)
+    typer.echo(f"{out}: {write_review(open_run(run), out)} questions")
 
 
 @app.command("review-in")
-def review_in(run: RunArgument, reviewed: Annotated[Path, typer.Argument(help="JSONL with verdicts.")]) -> None:
+def review_in(run: RunArgument, reviewed: Annotated[Path, typer.Argument(help="JSONL file with verdicts.")]) -> None:
     """Read verdicts into a run: accept, edit (with the new text), reject or unsure.
 
     Example: earthreason questions review-in run review.jsonl
@@ -290,11 +265,9 @@ def review_in(run: RunArgument, reviewed: Annotated[Path, typer.Argument(help="J
         raise DataNotFoundError(f"there is no file {reviewed}")
     ledger = open_run(run)
     counts = read_review(ledger, reviewed)
-    stdout().print(
-        ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts", soft_wrap=True
-    )
+    typer.echo(", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts")
     for name, rate in acceptance(ledger).items():
-        stdout().print(f"{name}: {rate['accepted']:.0%} of {rate['reviewed']:g} accepted", soft_wrap=True, markup=False)
+        typer.echo(f"{name}: {rate['accepted']:.0%} of {rate['reviewed']:g} accepted")
 
 
 def open_run(folder: Path) -> Ledger:
@@ -307,7 +280,7 @@ def open_run(folder: Path) -> Ledger:
 
     path = folder / "ledger.sqlite"
     if not path.is_file():
-        raise DataNotFoundError(f"{folder} is no run directory: it has no ledger.sqlite (made by `questions generate`)")
+        raise DataNotFoundError(f"{folder} is not a run directory of `questions generate`: it has no ledger.sqlite")
     return Ledger(path)
 
 
@@ -320,7 +293,6 @@ def print_summary(ledger: Ledger) -> None:
     for row in summary["stages"]:
         numbers = [f"{row[name]:,}" for name in ("calls", "quarantined", "input_tokens", "output_tokens")]
         table.add_row(row["stage"], row["model"], row["prompt"], *numbers, f"{row['usd']:.4f}")
-    console = stdout()
-    console.print(table)
+    stdout().print(table)
     samples = ", ".join(f"{status} {count}" for status, count in summary["samples"].items()) or "no sample finished"
-    console.print(f"{samples}; ${summary['usd']:.4f} spent", soft_wrap=True)
+    typer.echo(f"{samples}; ${summary['usd']:.4f} spent")

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from earthreason.cli.app import report_json, stderr, stdout
-from earthreason.cli.options import ConfigOption, JsonOption, SplitOption
+from earthreason.cli.options import ConfigOption, JsonOption, PredictionsPath, SplitOption
+from earthreason.cli.truth import chosen_split
 from earthreason.errors import EarthReasonError
 
 TOKEN_VARIABLE = "EARTHREASON_TOKEN"
@@ -35,35 +36,32 @@ def _check_url(value: str | None) -> str | None:
     return value
 
 
-_Url = Annotated[str | None, typer.Option(help="An http(s) URL.", callback=_check_url)]
+def _url_option(of: str) -> Any:
+    return typer.Option(help=f"URL of the {of}.", callback=_check_url)
 
 
 def submit(
-    predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
-    name: Annotated[str, typer.Option("--name", help="Model name shown on the board.")],
-    training: Annotated[Training, typer.Option("--training", help="How the model was exposed to EarthReason.")],
-    server: Annotated[
-        str, typer.Option("--server", envvar=SERVER_VARIABLE, help="URL of the leaderboard.", show_envvar=True)
-    ],
+    predictions: PredictionsPath,
+    name: Annotated[str, typer.Option(help="Model name shown on the board.")],
+    training: Annotated[Training, typer.Option(help="How the model was exposed to EarthReason.")],
+    server: Annotated[str, typer.Option(envvar=SERVER_VARIABLE, help="URL of the leaderboard.")],
     config: ConfigOption = None,
     split: SplitOption = None,
-    paper: _Url = None,
-    code: _Url = None,
-    checkpoint: _Url = None,
-    parameters: Annotated[float | None, typer.Option("--parameters", help="Parameters in millions.")] = None,
-    backbone: Annotated[str, typer.Option("--backbone", help="Name of the backbone.")] = "",
-    extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",
-    description: Annotated[str, typer.Option("--description", help="Text shown on the model's page.")] = "",
-    contact: Annotated[str, typer.Option("--contact", help="How to reach you; only the organisers see it.")] = "",
-    card: Annotated[
-        Path | None, typer.Option("--card", help="JSON file with an object of your own, shown on the model's page.")
-    ] = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Publish the row when it is scored.")] = False,
+    paper: Annotated[str | None, _url_option("paper")] = None,
+    code: Annotated[str | None, _url_option("code")] = None,
+    checkpoint: Annotated[str | None, _url_option("checkpoint")] = None,
+    parameters: Annotated[float | None, typer.Option(help="Number of parameters, millions.")] = None,
+    backbone: Annotated[str, typer.Option(help="Name of the backbone.")] = "",
+    extra_data: Annotated[str, typer.Option(help="Training data besides EarthReason.")] = "",
+    description: Annotated[str, typer.Option(help="Text shown on the model's page.")] = "",
+    contact: Annotated[str, typer.Option(help="How to reach you; only the organisers see it.")] = "",
+    card: Annotated[Path | None, typer.Option(help="JSON file with an object to show on the model's page.")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Publish the row once it is scored.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check the file without uploading it.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the score.")] = 600,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the score.")] = 600,
     json_out: JsonOption = None,
 ) -> None:
-    """Check a predictions file, upload it and wait for its score. Repeating the command changes nothing.
+    """Check a predictions file, upload it and wait for its score. Repeating the command is safe.
 
     The token is read from EARTHREASON_TOKEN, then from the keyring; otherwise you are asked for it.
 
@@ -73,11 +71,12 @@ def submit(
     from earthreason.predictions.reader import open_predictions
 
     opened = open_predictions(predictions)
-    key = f"{config or opened.info.get('config') or 'default'}/{_short(split or opened.info.get('split') or 'test')}"
+    config, split = chosen_split(opened.info, config, split)
+    key = f"{config}/{'val' if split == 'validation' else split}"
     client = BoardClient(server)
     with stderr().status(f"checking against the samples of {key}"):
         answered = check_predictions(opened, client.references(key))
-    stderr().print(f"{answered} questions answered; the file has no faults")
+    typer.echo(f"{answered} questions answered; the file has no faults", err=True)
     if check:
         return
     metadata = {
@@ -98,7 +97,7 @@ def submit(
         if asked:
             _remember(client.server, client.token)
         if submission["upload"] is None:
-            stderr().print("this file was submitted before; its earlier submission is shown")
+            typer.echo("this file was submitted before; its earlier submission is shown", err=True)
         else:
             _upload(client, submission["id"], file)
     with stderr().status("waiting for the score"):
@@ -109,10 +108,6 @@ def submit(
         submission = client.publish(submission["id"])
     if report_json(json_out, submission):
         _print_row(submission)
-
-
-def _short(split: Any) -> str:
-    return "val" if split == "validation" else str(split)
 
 
 def _upload(client: Any, submission_id: str, file: Path) -> None:
@@ -137,7 +132,7 @@ def _read_card(path: Path | None) -> dict[str, Any] | None:
 
 
 def _token(server: str) -> tuple[str, bool]:
-    """Find the team's token; the second value says whether a person has just typed it."""
+    """Return the team's token, and whether the user has just typed it."""
     token = os.environ.get(TOKEN_VARIABLE)
     if token:
         return token, False
@@ -191,4 +186,4 @@ def _print_row(submission: dict[str, Any]) -> None:
     visibility = submission["visibility"]
     if visibility == "private":
         visibility = "private; publish it under My submissions, or with --publish"
-    stdout().print(f"{submission['url']} ({visibility})", soft_wrap=True)
+    typer.echo(f"{submission['url']} ({visibility})")

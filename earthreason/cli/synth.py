@@ -1,37 +1,32 @@
-"""`earthreason synth`: make a synthetic set in the layout of the official release."""
+"""`earthreason synth`: make a synthetic dataset in the layout of the official release."""
 
 from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
-from earthreason.cli.options import CORES
+from earthreason.cli.options import CORES, OutFolder, ProcessesOption
+from earthreason.errors import EarthReasonError
 
 _SCENES = 5000
 
 
 def synth(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
+    out: OutFolder,
     n: Annotated[
-        int | None,
-        typer.Option("--n", min=5, help="Number of scenes, divided as in the release.", show_default="5000"),
+        int | None, typer.Option(min=5, help="Number of scenes, divided as in the release.", show_default="5000")
     ] = None,
-    train: Annotated[int | None, typer.Option("--train", min=0, help="Scenes for training, instead of --n.")] = None,
-    val: Annotated[int | None, typer.Option("--val", min=0, help="Scenes for validation, instead of --n.")] = None,
-    test: Annotated[int | None, typer.Option("--test", min=0, help="Scenes for testing, instead of --n.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same bytes.")] = 1,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Number of processes.", show_default="all cores")
-    ] = CORES,
-    size: Annotated[str, typer.Option("--size", help="Pixels: 512, HEIGHTxWIDTH or 'varied' (128 to 2048).")] = "512",
+    train: Annotated[int | None, typer.Option(min=0, help="Number of training scenes, instead of --n.")] = None,
+    val: Annotated[int | None, typer.Option(min=0, help="Number of validation scenes, instead of --n.")] = None,
+    test: Annotated[int | None, typer.Option(min=0, help="Number of test scenes, instead of --n.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same bytes.")] = 1,
+    workers: ProcessesOption = CORES,
+    size: Annotated[str, typer.Option(help="Pixels: 512, HEIGHTxWIDTH or 'varied' (128 to 2048).")] = "512",
     empty_share: Annotated[
-        float | None,
-        typer.Option("--empty-share", min=0, max=1, help="Share of scenes with an empty target.", show_default="0.12"),
+        float | None, typer.Option(min=0, max=1, help="Share of scenes with an empty target.", show_default="0.12")
     ] = None,
 ) -> None:
     """Write synthetic scenes with exact masks and implicit questions as {train,val,test}/{images,labels,QAs}.
@@ -53,17 +48,13 @@ def synth(
         written = write_release(out, counts, seed, workers=workers, size=shape, empty_share=share, progress=bar.update)
     seconds = time.perf_counter() - began
     splits = ", ".join(f"{split} {count}" for split, count in written.scenes.items())
-    console = stdout()
-    console.print(
-        f"{total} scenes in {out}: {splits}; {sum(written.empty.values())} empty targets; "
-        f"{total / seconds:.1f} per second"
-    )
-    console.print(f'load them: load_dataset("earthreason", data_dir="{out}")', soft_wrap=True)
+    empty, speed = sum(written.empty.values()), total / seconds
+    typer.echo(f"{total} scenes in {out}: {splits}; {empty} empty targets; {speed:.1f} per second")
+    typer.echo(f'load them: load_dataset("earthreason", data_dir="{out}")')
 
 
 def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
-    """Return the scenes by split: those given for each, or `n` divided among them."""
-    from earthreason.errors import EarthReasonError
+    """Return the number of scenes by split: the given ones, or `n` divided among the splits."""
     from earthreason.synthetic.release import split_counts
 
     named = {split: count for split, count in asked.items() if count is not None}
@@ -77,7 +68,6 @@ def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
 
 
 def _parse_size(text: str) -> tuple[int, int] | None:
-    from earthreason.errors import EarthReasonError
     from earthreason.synthetic.render import SIDE_RANGE
 
     if text == "varied":

@@ -1,4 +1,4 @@
-"""Which ground truth a command scores against."""
+"""The ground truth that a command scores against."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
 
 GroundTruthOption = Annotated[
     Path | None,
-    typer.Option("--ground-truth", help='Score against a file {"samples": [{"sample_id", "segmentation"}]}.'),
+    typer.Option(help='Score against this file instead: {"samples": [{"sample_id", "segmentation"}]}.'),
 ]
+
+
+def chosen_split(info: dict[str, Any], config: str | None, split: str | None) -> tuple[str, str]:
+    """Return configuration and split: the options given, else those in the predictions' `info`, else the defaults."""
+    return config or str(info.get("config") or "default"), split or str(info.get("split") or "test")
 
 
 def load_truth(
     info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> References:
-    """The truth that the options name; what they leave open is taken from what the predictions say of themselves."""
-    if ground_truth is not None:
-        from earthreason.metrics.references import read_references
-
-        return read_references(ground_truth)
+    """Load the ground truth that the options, completed by the predictions' `info`, name."""
+    from earthreason.metrics.references import read_references
     from earthreason.metrics.truth import load_references
 
-    config = config or str(info.get("config") or "default")
-    split = split or str(info.get("split") or "test")
-    return load_references(config, split, data_dir)
+    if ground_truth is not None:
+        return read_references(ground_truth)
+    return load_references(*chosen_split(info, config, split), data_dir)
 
 
 def scene_loader(
     info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> SceneLoader:
-    """Images and questions of the split that `load_truth` scores against; none with a ground-truth file."""
+    """Return a loader of images and questions of the split that `load_truth` names; a ground-truth file has none."""
+    from earthreason.data.load import load_dataset
     from earthreason.reports.evaluation import Scene
 
     if ground_truth is not None:
         return lambda sample_id: None
-    from earthreason.data.load import load_dataset
-
-    config = config or str(info.get("config") or "default")
-    split = split or str(info.get("split") or "test")
+    config, split = chosen_split(info, config, split)
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
     number = {sample_id: n for n, sample_id in enumerate(dataset["sample_id"])}
 

@@ -1,4 +1,4 @@
-"""The memory of a run in SQLite (WAL): calls, results, reviews, batches. A killed run loses only requests in flight."""
+"""The SQLite record of a run: calls, results, reviews, batches. A killed run loses only the requests in flight."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from earthreason.errors import DataFormatError
+from earthreason.questions.settlement import Decision
 from earthreason.questions.types import Generated, Usage
 
 _SCHEMA = """
@@ -35,8 +36,7 @@ CREATE INDEX IF NOT EXISTS calls_by_sample ON calls (sample_id);
 """
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """An answered request. `status` is `ok`, or `quarantined` with the reason as content."""
 
     key: str
@@ -51,11 +51,11 @@ class Call:
 
 
 class KeptReview(NamedTuple):
-    """A person's current verdict on a question. `saved` is its time in UTC, ISO 8601; empty where unknown."""
+    """A person's current verdict on a question. `saved` is its time (UTC, ISO 8601), empty if unknown."""
 
     sample_id: str
     number: int
-    verdict: str
+    verdict: Decision
     text: str
     reason: str
     reviewer: str
@@ -63,10 +63,10 @@ class KeptReview(NamedTuple):
 
 
 class Ledger:
-    """The memory of a run. May be used from several threads, and by one process at a time."""
+    """The record of a run. Several threads may use it, but only one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open a ledger; create it if there is none.
+        """Open a ledger, or create it.
 
         Raises:
             DataFormatError: the file is not a ledger.
@@ -75,65 +75,57 @@ class Ledger:
         self.path = path
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=30)
+        self._db.row_factory = sqlite3.Row
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
-            if "saved" not in [row[1] for row in self._rows("PRAGMA table_info(reviews)")]:  # made before 2026-11
+            if "saved" not in [row["name"] for row in self._rows("PRAGMA table_info(reviews)")]:  # made before 2026-11
                 self._db.execute("ALTER TABLE reviews ADD COLUMN saved TEXT NOT NULL DEFAULT ''")
         except sqlite3.DatabaseError as error:
             raise DataFormatError(f"{path}: not a ledger of `earthreason questions` ({error})") from None
-        # Asked before every request: summing all calls each time would grow with the square of the run.
+        # The budget is checked before every request; summing all calls each time would take quadratic time.
         self._spent = float(self._rows("SELECT COALESCE(SUM(usd), 0) FROM calls")[0][0])
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         with self._lock, self._db:
-            return self._db.execute(statement, values).rowcount
+            self._db.execute(statement, values)
 
-    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._lock:
             return self._db.execute(statement, values).fetchall()
 
     def find(self, key: str) -> Call | None:
-        """Return the call with this key, None if it was never answered."""
+        """Return the call with this key, or None if the request was never answered."""
         rows = self._rows("SELECT * FROM calls WHERE key = ?", (key,))
-        return _call(rows[0]) if rows else None
+        if not rows:
+            return None
+        *head, input_tokens, output_tokens, usd, status, content = rows[0]
+        return Call._make((*head, Usage(input_tokens, output_tokens, usd), status, json.loads(content)))
 
     def record(self, call: Call) -> None:
-        """Keep an answer. A key that is already there is left as it is and costs nothing more."""
-        added = self._write(
-            "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                call.key,
-                call.sample_id,
-                call.stage,
-                call.model,
-                call.prompt,
-                call.created,
-                call.usage.input_tokens,
-                call.usage.output_tokens,
-                call.usage.usd,
-                call.status,
-                json.dumps(call.content, ensure_ascii=False),
-            ),
-        )
-        self._spent += call.usage.usd if added else 0.0
+        """Save an answer. If its key was saved before, nothing changes and nothing is added to the cost."""
+        *head, usage, status, content = call
+        row = (*head, *astuple(usage), status, json.dumps(content, ensure_ascii=False))
+        with self._lock, self._db:
+            done = self._db.execute("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._spent += usage.usd * done.rowcount
 
     def finish(self, split: str, result: Generated) -> None:
-        """Keep the result of a sample, replacing an earlier one."""
+        """Save the result of a sample; it replaces an earlier one."""
         content = json.dumps(vars(result), ensure_ascii=False)
         self._write(
             "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", (result.sample_id, split, result.status, content)
         )
 
     def results(self) -> Iterator[tuple[str, Generated]]:
-        """Yield split and result of every finished sample, by sample id."""
+        """Yield the split and result of every finished sample, sorted by sample id."""
         last = ""
-        while True:  # by pages, so that the lock is not held over the whole table
+        while True:  # in pages, so that the lock is not held while the table is read
             statement = "SELECT sample_id, split, content FROM results WHERE sample_id > ? ORDER BY sample_id LIMIT 500"
             rows = self._rows(statement, (last,))
             if not rows:
@@ -143,42 +135,44 @@ class Ledger:
                 yield split, Generated(**json.loads(content))
 
     def spent(self) -> float:
-        """Return what all calls cost, US dollars."""
+        """Return the cost of all calls in US dollars."""
         return self._spent
 
     def summary(self) -> dict[str, Any]:
         """Count calls, tokens and US dollars by stage, model and prompt, and samples by status."""
-        columns = "stage, model, prompt, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(usd), SUM(status != 'ok')"
-        rows = self._rows(f"SELECT {columns} FROM calls GROUP BY stage, model, prompt ORDER BY stage")
-        names = ("stage", "model", "prompt", "calls", "input_tokens", "output_tokens", "usd", "quarantined")
+        rows = self._rows(
+            "SELECT stage, model, prompt, COUNT(*) AS calls, SUM(input_tokens) AS input_tokens, "
+            "SUM(output_tokens) AS output_tokens, SUM(usd) AS usd, SUM(status != 'ok') AS quarantined "
+            "FROM calls GROUP BY stage, model, prompt ORDER BY stage"
+        )
         return {
             "samples": dict(self._rows("SELECT status, COUNT(*) FROM results GROUP BY status")),
-            "stages": [dict(zip(names, row, strict=True)) for row in rows],
+            "stages": [dict(row) for row in rows],
             "usd": self.spent(),
         }
 
     def remember(self, name: str, value: Any) -> None:
-        """Keep a setting of the run, replacing an earlier value."""
+        """Save a setting of the run; it replaces an earlier value."""
         self._write("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
     def setting(self, name: str) -> Any:
-        """Return a setting of the run, None if there is none."""
+        """Return a setting of the run, or None if it was never saved."""
         rows = self._rows("SELECT value FROM settings WHERE name = ?", (name,))
         return json.loads(rows[0][0]) if rows else None
 
     def record_batch(self, batch_id: str, status: str, requests: Mapping[str, Any]) -> None:
-        """Keep the status of a batch at the provider, and what each of its requests is about."""
+        """Save the status of a batch at the provider and a description of each of its requests, by key."""
         self._write(
             "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", (batch_id, now(), status, json.dumps(requests))
         )
 
     def open_batches(self) -> dict[str, dict[str, Any]]:
-        """Return the requests of every batch whose answers are still to be collected, by batch id, oldest first."""
+        """Return the requests of every batch not yet collected, by batch id, oldest first."""
         rows = self._rows("SELECT id, requests FROM batches WHERE status = 'submitted' ORDER BY created")
         return {batch_id: json.loads(requests) for batch_id, requests in rows}
 
     def review(self, review: KeptReview) -> None:
-        """Keep a person's verdict on a question. It replaces the same person's verdict unless that one is newer."""
+        """Save a person's verdict on a question. It replaces that person's earlier verdict, but not a newer one."""
         self._write(
             "INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sample_id, number, reviewer) DO UPDATE SET "
             "verdict = excluded.verdict, text = excluded.text, reason = excluded.reason, saved = excluded.saved "
@@ -187,7 +181,7 @@ class Ledger:
         )
 
     def reviews(self) -> list[KeptReview]:
-        """Return all verdicts by sample, question and time."""
+        """Return all verdicts, sorted by sample, question and time."""
         rows = self._rows("SELECT * FROM reviews ORDER BY sample_id, number, saved, reviewer")
         return [KeptReview(*row) for row in rows]
 
@@ -195,9 +189,3 @@ class Ledger:
 def now() -> str:
     """Return the current time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _call(row: tuple[Any, ...]) -> Call:
-    key, sample_id, stage, model, prompt, created, tokens_in, tokens_out, usd, status, content = row
-    usage = Usage(tokens_in, tokens_out, usd)
-    return Call(key, sample_id, stage, model, prompt, created, usage, status, json.loads(content))

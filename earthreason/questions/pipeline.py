@@ -1,4 +1,4 @@
-"""A run: every sample through propose, rewrite, check, judge, select, with a ledger in between."""
+"""A generation run: each sample is proposed, rewritten, checked, judged and selected; a ledger keeps every answer."""
 
 from __future__ import annotations
 
@@ -9,67 +9,63 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from earthreason.data.reader import read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
+from earthreason.questions import stages
 from earthreason.questions.checks import QuestionSet, passing
-from earthreason.questions.client import ModelClient, Request, UnusableAnswerError
+from earthreason.questions.client import Answer, ModelClient, Request, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.pricing import Prices, image_tokens, text_tokens
-from earthreason.questions.stages import (
-    StageConfig,
-    judge_request,
-    picture_urls,
-    prompt_of,
-    propose_request,
-    rewrite_request,
-    select_diverse,
-)
-from earthreason.questions.types import (
-    ANSWERS,
-    QUESTIONS,
-    Absence,
-    Generated,
-    Hints,
-    JudgeReply,
-    Proposal,
-    Rewriting,
-)
+from earthreason.questions.types import ANSWERS, QUESTIONS, Absence, Generated, Hints
 
 _NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
-"""Models number lists even where each question stands alone."""
+"""Models number their lists even if each question is a list item of its own."""
 EMPTY_SHARE = 200 / 5434
-"""Of the official set."""
+"""Share of samples with an empty mask in the official release."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A run of question generation.
+    """Settings of a run.
 
     Attributes:
-        stages: which model does what.
-        empty_share: of samples with a target that are asked about something absent instead. Samples whose mask is
-            empty always are.
-        seed: of the choice of those samples.
-        max_usd: no request is started that could exceed it.
-        limit: samples at most.
+        stages: models and prompts of the stages.
+        empty_share: share of samples with a target that get questions about something absent instead. Samples with an
+            empty mask always do.
+        seed: seed for the choice of those samples.
+        max_usd: budget in US dollars; no request is sent that could exceed it.
+        limit: largest number of samples.
     """
 
-    stages: StageConfig
+    stages: stages.StageConfig
     empty_share: float = EMPTY_SHARE
     seed: int = 0
     max_usd: float | None = None
     limit: int | None = None
 
+    def check_budget(self, prices: Prices) -> None:
+        """Refuse a budget that cannot be kept.
+
+        Raises:
+            EarthReasonError: there is a budget, but the model of a stage has no price.
+        """
+        models = (self.stages.propose, self.stages.rewrite, self.stages.judge)
+        unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
+        if self.max_usd is not None and unpriced:
+            raise EarthReasonError(
+                f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. Give its price in --prices (0 "
+                "for your own server), or leave out --max-usd"
+            )
+
 
 def hints_of(record: Record, config: RunConfig) -> Hints:
-    """What is known of a sample, and whether it is to be asked about something absent."""
+    """Collect what is known about a sample, and decide whether its questions are about something absent."""
     number = int.from_bytes(hashlib.sha256(record.sample_id.encode()).digest()[:4], "big")
     drawn = np.random.default_rng([config.seed, number]).random() < config.empty_share
     extra = json.loads(record.extra) if record.extra else {}
@@ -82,18 +78,18 @@ class OverBudgetError(RuntimeError):
 
 
 class PendingAnswerError(LookupError):
-    """A request has no answer yet and waits for the next batch."""
+    """A request has no answer yet; it waits for the next batch."""
 
 
 @dataclass
 class RunOutcome:
-    """What a run did.
+    """Progress of a run.
 
     Attributes:
-        done, quarantined: samples that have their outcome.
-        calls: requests that were paid for now.
-        waiting: samples that wait for a batch.
-        stopped: why the run ended early, empty if it did not.
+        done, quarantined: numbers of finished samples.
+        calls: number of requests paid for in this run.
+        waiting: number of samples that wait for a batch.
+        stopped: why the run ended early; empty if it did not.
     """
 
     done: int = 0
@@ -105,17 +101,12 @@ class RunOutcome:
 
 @dataclass
 class Trail:
-    """One sample on its way through the stages, and the calls made for it."""
+    """A sample on its way through the stages: the calls made for it, and the number of them paid for now."""
 
     record: Record
     hints: Hints
     calls: list[Call] = field(default_factory=list)
     paid: int = 0
-
-    @property
-    def pixels(self) -> str:
-        """Hash of image and mask."""
-        return hashlib.sha256(self.record.image).hexdigest() + hashlib.sha256(self.record.mask).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -125,15 +116,18 @@ class Queued:
     record: Record
     stage: str
     prompt: str
-    request: Request
+    request: Request[Any]
 
 
 @dataclass
 class GenerationRun:
-    """Generates questions for the samples of a source.
+    """Generator of questions for the samples of a source.
 
     Attributes:
-        queued: in batch mode, the requests without an answer by key.
+        config: settings.
+        ledger: record of the answers.
+        client: client of the model server; None in batch mode.
+        queued: in batch mode, the requests without an answer, by key.
     """
 
     config: RunConfig
@@ -143,14 +137,14 @@ class GenerationRun:
     _reserved: float = 0.0
 
     async def generate(self, source: Source, progress: Callable[[RunOutcome], object] = lambda _: None) -> RunOutcome:
-        """Finish every sample, `concurrency` at a time; what the ledger knows is not asked again.
+        """Process every sample, `concurrency` at a time. Answers that the ledger holds are not requested again.
 
         Raises:
-            EarthReasonError: the server refuses or stays away, what was answered is kept; or a budget is set and a
-                model has no price.
+            EarthReasonError: the server refuses a request or stays unreachable (the ledger keeps the answers so far);
+                or a budget is set and a model has no price.
         """
         if self.client is not None:
-            check_priced(self.config, self.client.prices)
+            self.config.check_budget(self.client.prices)
         outcome = RunOutcome()
         samples = islice(read_all(source), self.config.limit)
         workers = self.client.config.concurrency if self.client else 1
@@ -164,17 +158,15 @@ class GenerationRun:
                     result, calls = await self._finish(split, record)
                 except OverBudgetError as error:
                     outcome.stopped = str(error)
-                    return
                 except PendingAnswerError:
                     outcome.waiting += 1
-                    continue
                 except EarthReasonError as error:
                     failure.append(error)
-                    return
-                outcome.calls += calls
-                outcome.done += result.status == "done"
-                outcome.quarantined += result.status != "done"
-                progress(outcome)
+                else:
+                    outcome.calls += calls
+                    outcome.done += result.status == "done"
+                    outcome.quarantined += result.status != "done"
+                    progress(outcome)
 
         await asyncio.gather(*(work() for _ in range(workers)))
         if failure:
@@ -188,16 +180,8 @@ class GenerationRun:
         except UnusableAnswerError as error:
             result = Generated(record.sample_id, "quarantined", reason=str(error))
         provenance = [
-            {
-                "stage": call.stage,
-                "model": call.model,
-                "prompt": call.prompt,
-                "date": call.created,
-                "key": call.key,
-                "input_tokens": call.usage.input_tokens,
-                "output_tokens": call.usage.output_tokens,
-                "usd": call.usage.usd,
-            }
+            {"stage": call.stage, "model": call.model, "prompt": call.prompt, "date": call.created, "key": call.key}
+            | vars(call.usage)
             for call in trail.calls
         ]
         finished = replace(result, provenance=provenance)
@@ -206,29 +190,27 @@ class GenerationRun:
 
     async def _generate(self, trail: Trail) -> Generated:
         config, record, hints = self.config.stages, trail.record, trail.hints
-        proposed = await self._ask("propose", trail, propose_request(hints, config))
-        concept = proposed.concept if isinstance(proposed, Absence) else None
-        questions = cast("Proposal | Absence", proposed).questions
+        proposed = await self._ask("propose", trail, stages.propose_request(hints, config))
+        concept, answers = (proposed.concept, []) if isinstance(proposed, Absence) else (None, proposed.answers)
         forbidden = concept or record.category
-        rewritten = cast("Rewriting", await self._ask("rewrite", trail, rewrite_request(questions, forbidden, config)))
-        texts = [*questions, *rewritten.questions]
+        rewritten = await self._ask("rewrite", trail, stages.rewrite_request(proposed.questions, forbidden, config))
+        texts = [*proposed.questions, *rewritten.questions]
         candidates = list(dict.fromkeys(_NUMBERING.sub("", text).strip() for text in texts))
-        answers = [] if hints.absent else cast("Proposal", proposed).answers
         passed = passing(QuestionSet(record.sample_id, tuple(candidates), tuple(answers), forbidden, hints.absent))
         if config.judge is not None and passed:
-            asked = judge_request(passed, hints, concept, config)
-            judged = cast("JudgeReply", await self._ask("judge", trail, asked))
+            judged = await self._ask("judge", trail, stages.judge_request(passed, hints, concept, config))
             good = {verdict.number for verdict in judged.verdicts if verdict.passed}
             passed = [question for number, question in enumerate(passed, start=1) if number in good]
-        chosen = select_diverse(passed)
+        chosen = stages.select_diverse(passed)
         if len(chosen) < QUESTIONS:
             reason = f"only {len(chosen)} of {len(candidates)} questions passed the checks, {QUESTIONS} are needed"
             return Generated(record.sample_id, "quarantined", chosen, answers[:ANSWERS], concept, reason)
         return Generated(record.sample_id, "done", chosen, answers[:ANSWERS], concept)
 
-    async def _ask(self, stage: str, trail: Trail, request: Request) -> BaseModel:
-        prompt = prompt_of(stage, trail.hints, self.config.stages).identity
-        identity = f"{trail.pixels}\n{stage}\n{prompt}\n{vars(trail.hints)}\n{request.identity()}"
+    async def _ask(self, stage: str, trail: Trail, request: Request[Answer]) -> Answer:
+        prompt = stages.prompt_of(stage, trail.hints, self.config.stages).identity
+        pixels = "".join(hashlib.sha256(encoded).hexdigest() for encoded in (trail.record.image, trail.record.mask))
+        identity = f"{pixels}\n{stage}\n{prompt}\n{vars(trail.hints)}\n{request.identity()}"
         key = hashlib.sha256(identity.encode()).hexdigest()
         call = self.ledger.find(key)
         if call is None and self.client is None:
@@ -242,15 +224,15 @@ class GenerationRun:
             raise UnusableAnswerError(f"{stage}: {call.content}", call.usage)
         return request.reply.model_validate(call.content)
 
-    async def _pay(self, key: str, stage: str, prompt: str, record: Record, request: Request) -> Call:
+    async def _pay(self, key: str, stage: str, prompt: str, record: Record, request: Request[Any]) -> Call:
         assert self.client is not None
         expected = max_cost(request, record, self.client.prices)
         if self.config.max_usd is not None and self.ledger.spent() + self._reserved + expected > self.config.max_usd:
             raise OverBudgetError(over_budget(self.config.max_usd))
         self._reserved += expected
         try:
-            answer, usage = await self.client.ask(request, picture_urls(record, request.pictures), key)
-            status, content = "ok", cast("Any", answer.model_dump())
+            answer, usage = await self.client.ask(request, stages.picture_urls(record, request.pictures), key)
+            status, content = "ok", answer.model_dump()
         except UnusableAnswerError as error:
             status, content, usage = "quarantined", str(error), error.usage
         finally:
@@ -261,29 +243,14 @@ class GenerationRun:
 
 
 def over_budget(max_usd: float) -> str:
-    """Why a run stops early."""
+    """Say why a run stops early."""
     return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to go on"
 
 
-def check_priced(config: RunConfig, prices: Prices) -> None:
-    """Refuse a budget that could not hold.
+def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: int = 2) -> float:
+    """Estimate the most that a request may cost, US dollars: text, pictures and the longest answer in every attempt.
 
-    Raises:
-        EarthReasonError: there is a budget, and a model of a stage has no price.
-    """
-    models = (config.stages.propose, config.stages.rewrite, config.stages.judge)
-    unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
-    if config.max_usd is not None and unpriced:
-        raise EarthReasonError(
-            f"--max-usd cannot hold: no price is known for {', '.join(unpriced)}. Give --prices with what it costs (0 "
-            "for a server of your own), or leave --max-usd out"
-        )
-
-
-def max_cost(request: Request, record: Record, prices: Prices, attempts: int = 2) -> float:
-    """Estimate the most a request may cost, US dollars: text, pictures and the longest answer, for every attempt.
-
-    A model without a price costs 0; `check_priced` refuses such a model where there is a budget.
+    A model without a price costs 0; `RunConfig.check_budget` refuses it if there is a budget.
     """
     price = prices.of(request.model)
     if price is None:

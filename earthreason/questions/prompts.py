@@ -1,4 +1,4 @@
-"""Prompts are markdown files with a version in their first line; a folder of one's own may replace any of them."""
+"""Load prompts: Markdown files with a version in the first line. Files in a user's folder replace the built-in ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """A template.
+    """A prompt with {slots}.
 
     Attributes:
-        name: of the stage.
-        version: from the first line.
-        template: the text after it, with {slots}.
+        name: name of the file, without `.md`.
+        version: version in the first line.
+        template: text after the first line.
     """
 
     name: str
@@ -31,11 +31,11 @@ class PromptTemplate:
 
     @property
     def identity(self) -> str:
-        """Version and a digest of the text: a change that forgot the version still counts as a change."""
+        """Version and a digest of the text, so that a change without a new version still counts as a change."""
         return f"{self.version}-{hashlib.sha256(self.template.encode()).hexdigest()[:8]}"
 
     def fill(self, **values: object) -> str:
-        """The text with every slot filled; braces that are no slot stay.
+        """Fill every slot; leave other braces as they are.
 
         Raises:
             DataFormatError: a slot has no value.
@@ -50,21 +50,21 @@ class PromptTemplate:
 
 
 def load_prompts(folder: Path | None = None) -> dict[str, PromptTemplate]:
-    """The prompts of all stages; those in `folder` replace the built-in ones.
+    """Load the prompts of all stages; those in `folder` replace the built-in ones.
 
     Raises:
-        DataNotFoundError: the folder is not there or holds no prompt.
-        DataFormatError: a file's first line states no version.
+        DataNotFoundError: the folder does not exist or has no prompt.
+        DataFormatError: the first line of a file is not a version.
     """
     if folder is not None and not any((folder / f"{name}.md").is_file() for name in NAMES):
-        raise DataNotFoundError(f"{folder} holds no prompts; expected one of {', '.join(f'{n}.md' for n in NAMES)}")
-    found = {}
+        raise DataNotFoundError(f"{folder} has no prompts; expected one of {', '.join(f'{n}.md' for n in NAMES)}")
+    prompts = {}
     for name in NAMES:
-        own = folder / f"{name}.md" if folder is not None else None
-        path = own if own is not None and own.is_file() else BUILT_IN / f"{name}.md"
+        path = (folder or BUILT_IN) / f"{name}.md"
+        path = path if path.is_file() else BUILT_IN / path.name
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         match = _FIRST_LINE.fullmatch(first.strip())
         if match is None:
-            raise DataFormatError(f"{path}: the first line is 'version: N', found {first.strip()[:40]!r}")
-        found[name] = PromptTemplate(name, match[1], rest)
-    return found
+            raise DataFormatError(f"{path}: the first line must be 'version: N', not {first.strip()[:40]!r}")
+        prompts[name] = PromptTemplate(name, match[1], rest)
+    return prompts

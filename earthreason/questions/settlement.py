@@ -1,16 +1,15 @@
-"""Settle what people said about a question: the one rule for runs of `questions generate` and for reviews.
+"""Settle the verdicts of reviewers on a question. Runs of `questions generate` and reviews of samples share this rule.
 
-1. Verdicts count in the order of their times. Of equal times the later one in the list counts as later; a verdict
-   without a time counts as the earliest.
-2. A person's latest verdict on a question replaces all earlier ones of that person, edits included. Verdicts without
-   a name count as one person's.
+1. Verdicts are ordered by time. Of two with the same time, the later one in the list is the later verdict; a verdict
+   without a time is the earliest.
+2. A person's latest verdict on a question replaces all earlier ones of that person, edits included. All verdicts
+   without a name count as those of one person.
 3. `accept` and `edit` are votes to keep the question, `reject` is a vote against it, `unsure` is no vote.
-4. The majority decides: the question is kept or rejected. As many votes for as against leave it disputed, without any
-   vote it stays open.
-5. The text is that of the latest edit. Accepting never changes a text: whoever accepts after an edit accepts the edited
-   text.
-6. Kept and open questions are exported with their text; rejected and disputed ones are not. A sample of which no
-   question is left is not exported: it is rejected if all its questions are, and disputed otherwise.
+4. The majority decides whether the question is kept or rejected. A tie leaves it disputed; without votes it is open.
+5. The text is that of the latest edit. Accepting a question never changes its text: a reviewer who accepts it after an
+   edit accepts the edited text.
+6. Kept and open questions are exported with their text; rejected and disputed ones are not. A sample without any
+   question to export is left out: it is rejected if all its questions are, and disputed otherwise.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class PersonVerdict:
-    """What one person decided about one question.
+    """The decision of one person on one question.
 
     Attributes:
-        who: name of the person.
+        who: name of the reviewer.
         when: time of the decision, with a time zone; see `parse_time`.
         decision: accept, edit, reject or unsure.
-        text: new text of an edit; ignored otherwise.
+        text: new text, if the decision is an edit.
     """
 
     who: str
@@ -45,15 +44,10 @@ class PersonVerdict:
 
 @dataclass(frozen=True)
 class SettledQuestion:
-    """A question with its current text and what the verdicts on it come to."""
+    """The text of a question after all edits, and the outcome of its verdicts."""
 
     text: str
     outcome: Outcome
-
-    @property
-    def exported(self) -> bool:
-        """Whether the question belongs in an export."""
-        return self.outcome in ("kept", "open")
 
 
 @dataclass(frozen=True)
@@ -65,11 +59,11 @@ class SettledSample:
     @property
     def texts(self) -> list[str]:
         """Texts of the questions to export."""
-        return [question.text for question in self.questions if question.exported]
+        return [question.text for question in self.questions if question.outcome in ("kept", "open")]
 
     @property
     def outcome(self) -> Outcome:
-        """`kept` if a question is left to export, else `rejected` or `disputed`; `open` if nobody decided anything."""
+        """`open` if no question has a vote, else `kept` if a question is exported, else `rejected` or `disputed`."""
         outcomes = {question.outcome for question in self.questions}
         if outcomes <= {"open"}:
             return "open"
@@ -80,12 +74,12 @@ class SettledSample:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What an export leaves out because of its reviews.
+    """Samples and questions that an export leaves out because of their reviews.
 
     Attributes:
-        rejected: ids of samples whose every question was rejected.
-        disputed: ids of samples without a question left, of which at least one is disputed.
-        questions: disputed questions, as `ID question NUMBER`, of all samples.
+        rejected: ids of samples all of whose questions were rejected.
+        disputed: ids of samples that have no question to export and at least one disputed question.
+        questions: disputed questions of all samples, as `ID question NUMBER`.
     """
 
     rejected: list[str]
@@ -94,10 +88,10 @@ class LeftOut:
 
 
 def parse_time(text: str) -> datetime:
-    """Read an ISO 8601 time, in UTC where it states no zone; an empty text is the earliest time.
+    """Parse an ISO 8601 time; it is in UTC if it has no zone. An empty text is the earliest time.
 
     Raises:
-        ValueError: not such a time.
+        ValueError: the text is not an ISO 8601 time.
     """
     if not text:
         return _EARLIEST
@@ -115,26 +109,21 @@ def settle_question(question: str, verdicts: Iterable[PersonVerdict]) -> Settled
     """
     latest: dict[str, PersonVerdict] = {}
     for verdict in sorted(verdicts, key=lambda verdict: verdict.when):
-        latest.pop(verdict.who, None)  # so that the order stays that of the verdicts which count
+        latest.pop(verdict.who, None)  # moves the person to the end, so that the latest edit comes last
         latest[verdict.who] = verdict
     edits = [verdict.text for verdict in latest.values() if verdict.decision == "edit"]
     votes = [verdict.decision != "reject" for verdict in latest.values() if verdict.decision != "unsure"]
-    return SettledQuestion(edits[-1] if edits else question, _majority(votes))
-
-
-def _majority(votes: Sequence[bool]) -> Outcome:
-    if not votes:
-        return "open"
     balance = 2 * sum(votes) - len(votes)
-    return "kept" if balance > 0 else "rejected" if balance < 0 else "disputed"
+    outcome: Outcome = "kept" if balance > 0 else "rejected" if balance < 0 else "disputed" if votes else "open"
+    return SettledQuestion(edits[-1] if edits else question, outcome)
 
 
 def settle_sample(questions: Sequence[str], verdicts: Mapping[int, Iterable[PersonVerdict]]) -> SettledSample:
     """Apply the rule to every question of a sample.
 
     Args:
-        questions: texts as they were reviewed.
-        verdicts: by the question's position in `questions`, from 0.
+        questions: texts shown to the reviewers.
+        verdicts: verdicts by the question's index in `questions`.
     """
     return SettledSample(
         tuple(settle_question(question, verdicts.get(number, ())) for number, question in enumerate(questions))
@@ -142,11 +131,7 @@ def settle_sample(questions: Sequence[str], verdicts: Mapping[int, Iterable[Pers
 
 
 def left_out(samples: Mapping[str, SettledSample]) -> LeftOut:
-    """Name the samples and questions that an export leaves out.
-
-    Args:
-        samples: settled samples by id.
-    """
+    """Name what an export of the settled samples, given by id, leaves out."""
     return LeftOut(
         rejected=sorted(name for name, sample in samples.items() if sample.outcome == "rejected"),
         disputed=sorted(name for name, sample in samples.items() if sample.outcome == "disputed"),

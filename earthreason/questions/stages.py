@@ -1,4 +1,4 @@
-"""What each stage asks: requests in, typed answers out, nothing about transport or memory."""
+"""Requests and answer types of each stage; sending and storing them is done elsewhere."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from earthreason.questions.prompts import PromptTemplate
 from earthreason.questions.types import QUESTIONS, Absence, Hints, JudgeReply, Proposal, Rewriting
 
 SIDE = 1024
-"""Longest side of the pictures sent, pixels."""
+"""Longest side of a picture that is sent, pixels."""
 _TWICE = " twice: as it is, and with the target tinted orange"
 
 
 @dataclass(frozen=True)
 class StageConfig:
-    """Which model does what.
+    """Models and prompts of the stages.
 
     Attributes:
-        propose, rewrite, judge: model names.
-        images: send pictures; without, only the hints are sent (for text-only models).
-        candidates: questions proposed per image.
-        parameters: of every request.
+        propose, rewrite, judge: model names; no judge means that the stage is skipped.
         prompts: templates by name.
+        images: whether pictures are sent; text-only models get the hints alone.
+        candidates: number of questions proposed per image.
+        parameters: sampling parameters of every request.
     """
 
     propose: str
@@ -44,8 +44,8 @@ class StageConfig:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def propose_request(hints: Hints, config: StageConfig) -> Request:
-    """First questions about the target, or about something that is not there."""
+def propose_request(hints: Hints, config: StageConfig) -> Request[Proposal | Absence]:
+    """Request questions about the target, or about something absent."""
     values: dict[str, object] = {"hints": hints.describe(), "count": config.candidates, "answers": 4}
     if hints.absent:
         text = config.prompts["absent"].fill(**values)
@@ -56,16 +56,18 @@ def propose_request(hints: Hints, config: StageConfig) -> Request:
     return Request(text, pictures, Proposal, config.propose, config.parameters)
 
 
-def rewrite_request(questions: Sequence[str], forbidden: str | None, config: StageConfig) -> Request:
-    """Other wordings; text only."""
+def rewrite_request(questions: Sequence[str], forbidden: str | None, config: StageConfig) -> Request[Rewriting]:
+    """Request rewordings of the questions; no pictures are sent."""
     text = config.prompts["rewrite"].fill(
         questions=numbered(questions), count=len(questions), forbidden=f" ({forbidden})" if forbidden else ""
     )
     return Request(text, (), Rewriting, config.rewrite, config.parameters)
 
 
-def judge_request(questions: Sequence[str], hints: Hints, concept: str | None, config: StageConfig) -> Request:
-    """Verdicts on all candidates."""
+def judge_request(
+    questions: Sequence[str], hints: Hints, concept: str | None, config: StageConfig
+) -> Request[JudgeReply]:
+    """Request verdicts on all candidates."""
     assert config.judge is not None
     if hints.absent:
         note, unique = "", " (always true here)"
@@ -82,22 +84,21 @@ def judge_request(questions: Sequence[str], hints: Hints, concept: str | None, c
 
 
 def prompt_of(stage: str, hints: Hints, config: StageConfig) -> PromptTemplate:
-    """The template behind a stage."""
+    """Return the template of a stage."""
     return config.prompts["absent" if stage == "propose" and hints.absent else stage]
 
 
 def numbered(questions: Sequence[str]) -> str:
-    """A numbered list, one line each."""
+    """Format questions as a numbered list, one per line."""
     return "\n".join(f"{number}. {question}" for number, question in enumerate(questions, start=1))
 
 
 def select_diverse(questions: Sequence[str], count: int = QUESTIONS) -> list[str]:
-    """The `count` questions that resemble each other least: the first, then always the farthest from those chosen."""
+    """Select `count` dissimilar questions: the first, then each time the one least similar to those selected."""
     from rapidfuzz.fuzz import token_set_ratio
 
     remaining = list(dict.fromkeys(questions))
-    chosen = remaining[:1]
-    remaining = remaining[1:]
+    chosen, remaining = remaining[:1], remaining[1:]
     while remaining and len(chosen) < count:
         farthest = min(remaining, key=lambda question: max(token_set_ratio(question, other) for other in chosen))
         chosen.append(farthest)
@@ -106,7 +107,7 @@ def select_diverse(questions: Sequence[str], count: int = QUESTIONS) -> list[str
 
 
 def picture_urls(record: Record, kinds: Sequence[str]) -> list[str]:
-    """JPEG data URLs of the image and of the image with its target tinted, at most 1,024 px a side."""
+    """Encode pictures of a sample (`image`; `overlay`, with the target tinted) as data URLs of JPEGs up to 1,024 px."""
     if not kinds:
         return []
     with Image.open(io.BytesIO(record.image)) as opened:

@@ -1,20 +1,22 @@
-"""What passes between the stages of question generation."""
+"""Types that pass between the stages of question generation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 QUESTIONS, ANSWERS = 6, 3
-"""Kept per image, as in the paper."""
+"""Questions and answers kept per image, as in the paper."""
 
 
-class Reply(BaseModel):
-    """Base of what models answer: unknown keys are refused."""
+class Reply(BaseModel, extra="forbid"):
+    """Base of the models' answers; unknown keys are refused.
 
-    model_config = ConfigDict(extra="forbid")
+    Models receive the docstrings of subclasses in the JSON schema. Changing one changes the keys of the ledger, so that
+    finished runs would be paid for again.
+    """
 
 
 class Proposal(Reply):
@@ -60,7 +62,14 @@ class JudgeReply(Reply):
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known of a sample besides its pixels."""
+    """What is known about a sample besides its pixels.
+
+    Attributes:
+        category: class of the target.
+        ground_resolution: GSD, metres per pixel.
+        place: name of the place shown.
+        absent: whether the questions are to be about something absent.
+    """
 
     category: str | None = None
     ground_resolution: float | None = None
@@ -68,7 +77,7 @@ class Hints:
     absent: bool = False
 
     def describe(self) -> str:
-        """The hints in words, for a prompt."""
+        """Put the hints into words for a prompt."""
         parts = [
             f"category: {self.category}" if self.category else "",
             f"ground resolution: {self.ground_resolution:g} m per pixel" if self.ground_resolution else "",
@@ -79,11 +88,15 @@ class Hints:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and money of one call."""
+    """Tokens and cost of one or more calls; `usd` is in US dollars."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        tokens = self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+        return Usage(*tokens, self.usd + other.usd)
 
 
 @dataclass(frozen=True)
@@ -92,9 +105,10 @@ class Generated:
 
     Attributes:
         status: `done`, or `quarantined` with a reason.
-        questions, answers: selected; no answers where nothing is there.
-        concept: of an empty target.
-        provenance: stage, model, prompt version, date and ledger key of every call behind it.
+        questions, answers: selected texts; no answers if the target is empty.
+        concept: absent concept that the questions are about; None if there is a target.
+        reason: why the sample is quarantined.
+        provenance: stage, model, prompt version, date and ledger key of every call.
     """
 
     sample_id: str

@@ -1,4 +1,4 @@
-"""Validate the questions of a set: every check, and a score card of the whole."""
+"""Run every check on a dataset, and summarise its questions in a score card."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from earthreason.questions.checks.base import words_of
 
 @dataclass(frozen=True)
 class QuestionValidation:
-    """The outcome.
+    """Result of a validation.
 
     Attributes:
-        samples, questions, answers: how many were looked at.
-        findings: what checks object to.
-        card: the set as a whole: lengths, diversity, openings.
+        samples, questions, answers: numbers of what was checked.
+        findings: objections of the checks.
+        card: score card of the dataset: lengths, diversity, openings.
     """
 
     samples: int
@@ -32,26 +32,22 @@ class QuestionValidation:
     card: dict[str, Any]
 
     def by_check(self) -> dict[str, list[CheckFinding]]:
-        """Findings by check; checks without findings have an empty list."""
+        """Group the findings by check; a check without findings has an empty list."""
         found: dict[str, list[CheckFinding]] = {name: [] for name in (*CHECKS, *SET_CHECKS)}
         for finding in self.findings:
             found[finding.check].append(finding)
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as JSON values."""
-        return {
-            "samples": self.samples,
-            "questions": self.questions,
-            "answers": self.answers,
-            "checks": {name: len(findings) for name, findings in self.by_check().items()},
-            "card": self.card,
-            "findings": [asdict(finding) for finding in self.findings],
-        }
+        """Convert the result to JSON values."""
+        values = asdict(self)
+        findings = values.pop("findings")
+        checks = {name: len(found) for name, found in self.by_check().items()}
+        return {**values, "checks": checks, "findings": findings}
 
 
 def validate(source: Source, progress: Callable[[int], object] = lambda _: None) -> QuestionValidation:
-    """Run every check over a set; pictures are not looked at."""
+    """Run every check on the texts of a dataset."""
     sets = []
     for _, record in read_all(source):
         texts = tuple(record.questions), tuple(record.answers)
@@ -65,7 +61,7 @@ def validate(source: Source, progress: Callable[[int], object] = lambda _: None)
 
 
 def score_card(questions: list[str], answers: list[str]) -> dict[str, Any]:
-    """Lengths beside the paper's, distinct-1 and distinct-2 (arXiv 1510.03055), the commonest opening."""
+    """Return mean lengths and the paper's, distinct-1 and distinct-2 (arXiv 1510.03055), and the commonest opening."""
     words = [words_of(question) for question in questions]
     openings = Counter(" ".join(line[:3]) for line in words)
     opening, count = openings.most_common(1)[0] if openings else ("", 0)
@@ -88,16 +84,16 @@ def _mean(values: Iterable[int]) -> float | None:
 
 
 def _distinct(lines: list[list[str]], n: int) -> float | None:
-    """Different n-grams divided by all n-grams."""
+    """Divide the number of different n-grams by the number of all n-grams."""
     grams = [tuple(line[k : k + n]) for line in lines for k in range(len(line) - n + 1)]
     return round(len(set(grams)) / len(grams), 4) if grams else None
 
 
 def check_names(names: Iterable[str]) -> list[str]:
-    """Names of checks as given on a command line; `any` is all of them.
+    """Resolve names of checks given on the command line; `any` means all checks.
 
     Raises:
-        UnknownNameError: no such check.
+        UnknownNameError: a name is not that of a check.
     """
     known = [*CHECKS, *SET_CHECKS]
     wanted = []

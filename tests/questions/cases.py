@@ -1,4 +1,4 @@
-"""Question cases written by hand: good ones, and bad ones in each way. Used to measure the checks, not to tune them away."""
+"""Hand-written questions, good ones and bad ones of every kind, that measure the checks."""
 
 GOOD = {  # category: questions that nothing is wrong with
     "airport runway": [
@@ -339,79 +339,3 @@ BAD = {  # check: (category, question)
         (None, "Certainly! Where could a helicopter set down?"),
     ],
 }
-
-ANSWERS = [  # category, empty, answer, check that should object (None where it is fine)
-    ("pier", False, "It is the pier, since boats can tie up along both of its sides.", None),
-    ("pier", False, "The long jetty that runs out from the shore is where passengers board.", None),
-    ("lake", False, "The lake is meant because its water is still and closed in on every side.", None),
-    ("bridge", False, "Only the bridge lets traffic cross the water here without a ferry.", None),
-    ("stadium", False, "Thousands can sit around the lawn of the stadium, so crowds gather there.", None),
-    ("solar plant", False, "The solar panels in long rows turn light into electricity by day.", None),
-    ("parking lot", False, "Shoppers leave their vehicles on the car park beside the hall.", None),
-    ("storage tank", False, "Fuel is kept in the round tanks behind the wall.", None),
-    ("woodland", False, "Deer find cover in the forest, where trees stand close together.", None),
-    ("train station", False, "Commuters wait at the railway station, on the platforms between the tracks.", None),
-    ("helipad", False, "An air ambulance can set down on the helipad, marked with a large letter.", None),
-    ("greenhouse", False, "Glass roofs in rows show the greenhouses where vegetables grow in winter.", None),
-    ("swimming pool", False, "The blue basin beside the house is a pool where the family can cool off.", None),
-    ("tennis court", False, "Two players meet on the tennis court, which has a net across its middle.", None),
-    ("island", False, "The island has water on all sides, so it can be reached only by boat.", None),
-    ("roundabout", False, "Vehicles circle the roundabout, and those that arrive have to yield.", None),
-    (None, False, "It is the ground beside the river that floods first after heavy rain.", None),
-    ("pier", True, "There is no place of this kind here, so nothing can be marked.", None),
-    (None, True, "No suitable area exists in this landscape for landing a plane.", None),
-    (None, True, "Nothing here serves that purpose.", None),
-    ("pier", False, "There is no such place in this scene.", "emptiness"),
-    ("lake", False, "No target matches this question.", "emptiness"),
-    ("bridge", False, "Nothing in this landscape fits the description, not even the bridge.", "emptiness"),
-    ("stadium", False, "A stadium is not present here.", "emptiness"),
-    ("beach", False, "The beach cannot be found in this scene.", "emptiness"),
-    ("woodland", False, "None of the areas is a woodland.", "emptiness"),
-    ("river", False, "There are no rivers here.", "emptiness"),
-    ("quarry", False, "The quarry does not exist in this landscape.", "emptiness"),
-    ("pier", True, "It is the pier, where boats tie up.", "emptiness"),
-    ("lake", True, "The lake on which people can row a boat.", "emptiness"),
-    (None, True, "The long strip where planes could land.", "emptiness"),
-    (None, True, "The dark rows that face the light.", "emptiness"),
-    ("pier", False, "It would be pleasant to spend a summer day there with friends.", "answer target"),
-    ("lake", False, "This is where people like to go when the weather is good.", "answer target"),
-    ("bridge", False, "The structure is long and made of steel and concrete.", "answer target"),
-    ("stadium", False, "Yes.", "answer target"),
-    ("solar plant", False, "Over there.", "answer target"),
-    ("helipad", False, "The area is suitable because it is flat, open and easy to reach.", "answer target"),
-    ("storage tank", False, "The harbour is used by ships that carry goods from far away.", "answer target"),
-    ("woodland", False, "Many different animals live in the countryside.", "answer target"),
-    ("tennis court", False, "People enjoy sport in their free time on this surface.", "answer target"),
-    ("greenhouse", False, "Agriculture matters a lot in this region.", "answer target"),
-]
-
-PAIRS = [  # two questions about one image, and whether they count as the same
-    ("Where could ships unload their cargo?", "Where could the ships unload their cargo?", True),
-    ("Which place would flood first after heavy rain?", "After heavy rain, which place would flood first?", True),
-    (
-        "Where would families spread their towels in July?",
-        "Where would families spread out their towels in July?",
-        True,
-    ),
-    ("Which ground must be kept free of snow?", "Which ground has to be kept free of snow?", True),
-    ("Where do commuters wait in the morning?", "In the morning, where do commuters wait?", True),
-    ("Which building has seats all around a lawn?", "Which building has the seats all around the lawn?", True),
-    ("Where could a helicopter set down?", "where could a helicopter set down", True),
-    ("Where is fuel kept behind a low wall?", "Behind a low wall, where is fuel kept?", True),
-    ("Which structures stand still on a calm day?", "What structures stand still on a calm day?", True),
-    ("Where could deer hide in the daytime?", "Where could deer hide during the daytime?", True),
-    ("Where could ships unload their cargo?", "Which place smells of fish in the morning?", False),
-    ("Where could ships unload their cargo?", "Where could trucks unload their cargo at night?", False),
-    ("Which place would flood first after heavy rain?", "Which place would burn first after a dry summer?", False),
-    ("Where do commuters wait in the morning?", "Where do children wait for the school bus?", False),
-    ("Which building has seats all around a lawn?", "Which building could hold the largest crowd?", False),
-    ("Where could a helicopter set down?", "Where could a patient arrive by air at night?", False),
-    ("Which ground must be kept free of snow?", "Which roof must be kept free of snow to avoid collapse?", False),
-    ("Which structures stand still on a calm day?", "What makes power when a storm front comes through?", False),
-]
-
-
-def count() -> int:
-    """How many cases there are."""
-    questions = sum(map(len, GOOD.values())) + sum(map(len, BAD.values()))
-    return questions + len(ANSWERS) + len(PAIRS)

@@ -1,5 +1,9 @@
 """The ledger keeps exactly what was paid, once, in order, over restarts; budgets hold to the cent."""
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from earthreason.data.schema import Record
@@ -46,6 +50,35 @@ def test_what_was_spent_is_known_after_a_restart(ledger):
     assert again.spent() == again.summary()["usd"] == 1.75
 
 
+def test_several_threads_may_record(ledger):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: ledger.record(call(f"k{number % 20}", 0.25)), range(40)))
+    assert ledger.spent() == 20 * 0.25
+    assert ledger.summary()["stages"][0]["calls"] == 20
+
+
+def test_the_folder_is_made_and_a_second_process_waits_half_a_minute(tmp_path):
+    ledger = Ledger(tmp_path / "new" / "run" / "ledger.sqlite")
+    assert [tuple(row) for row in ledger._db.execute("PRAGMA busy_timeout")] == [(30_000,)]  # milliseconds
+    Ledger(ledger.path).record(call("one"))
+    assert ledger.find("one") == call("one")
+
+
+def test_texts_are_readable_in_the_file(ledger):
+    ledger.record(call("one", content={"questions": ["Où accoster?"]}))
+    ledger.finish("test", Generated("a", "done", ["Où accoster?"]))
+    with sqlite3.connect(ledger.path) as db:
+        (stored,) = db.execute("SELECT calls.content || results.content FROM calls, results").fetchone()
+    assert stored.count("Où accoster?") == 2
+
+
+def test_times_are_in_utc_to_the_millisecond():
+    text = ledger_module.now()
+    assert len(text) == len("2026-01-01T00:00:00.000+00:00")
+    assert text.endswith("+00:00")
+    assert abs(datetime.fromisoformat(text) - datetime.now(UTC)) < timedelta(seconds=5)
+
+
 def test_the_summary_adds_up_by_stage_model_and_prompt(ledger):
     ledger.record(call("one", 0.25, tokens=(10, 3)))
     ledger.record(call("two", 0.5, tokens=(20, 4), status="quarantined", content="refused"))
@@ -87,6 +120,12 @@ def test_a_later_result_replaces_the_earlier_one(ledger):
     ledger.finish("train", Generated("a", "quarantined", reason="too few"))
     ledger.finish("test", Generated("a", "done", ["Q?"]))
     assert list(ledger.results()) == [("test", Generated("a", "done", ["Q?"]))]
+
+
+def test_results_come_in_the_order_of_their_ids_whatever_they_begin_with(ledger):
+    for sample_id in ("a", "Z", "É", "0", " "):
+        ledger.finish("test", Generated(sample_id, "done"))
+    assert [result.sample_id for _, result in ledger.results()] == [" ", "0", "Z", "a", "É"]
 
 
 def test_settings_are_replaced_and_unknown_ones_are_none(ledger):

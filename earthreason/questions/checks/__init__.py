@@ -1,12 +1,13 @@
-"""What a good question is: a registry of checks, one file each, with its rule and its examples.
+"""Registry of checks. Each module has one check with its rule and examples.
 
-A new check is one module with a `CHECK` and its name in `_MODULES`.
+To add a check, write a module with a `CHECK` and add its name to `_MODULES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from typing import Any
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet, SetCheck
 
@@ -25,23 +26,24 @@ _MODULES = (
 )
 _SET_MODULES = ("repeated_across_set", "same_opening")
 
-CHECKS: Mapping[str, Check] = {
-    check.name: check for check in (import_module(f"earthreason.questions.checks.{name}").CHECK for name in _MODULES)
-}
-SET_CHECKS: Mapping[str, SetCheck] = {
-    check.name: check
-    for check in (import_module(f"earthreason.questions.checks.{name}").CHECK for name in _SET_MODULES)
-}
+
+def _load(modules: Iterable[str]) -> dict[str, Any]:
+    checks = [import_module(f"{__name__}.{module}").CHECK for module in modules]
+    return {check.name: check for check in checks}
+
+
+CHECKS: Mapping[str, Check] = _load(_MODULES)
+SET_CHECKS: Mapping[str, SetCheck] = _load(_SET_MODULES)
 
 __all__ = ["CHECKS", "SET_CHECKS", "Check", "CheckFinding", "QuestionSet", "SetCheck", "check_all", "passing"]
 
 
 def check_all(asked: QuestionSet, checks: Iterable[Check] | None = None) -> list[CheckFinding]:
-    """What is wrong with the questions and answers of one image."""
+    """Return the findings of the checks on the texts of one image."""
     return [finding for check in (CHECKS.values() if checks is None else checks) for finding in check.run(asked)]
 
 
 def passing(asked: QuestionSet) -> list[str]:
-    """The questions that no check objects to, in order."""
+    """Return the questions without a finding, in order."""
     bad = {finding.text for finding in check_all(asked)}
     return [question for question in asked.questions if question not in bad]

@@ -1,4 +1,4 @@
-"""An answer has to speak of the target."""
+"""Objects to answers that do not mention the target."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
             said = {word.rstrip("s") for word in words_of(answer)}
             known = asked.category.lower() in SYNONYMS
             if not pattern_of(asked.category).search(answer.lower()) and not (heads & said and not known):
-                yield CheckFinding(CHECK.name, asked.sample_id, answer, f"does not speak of the {asked.category}")
+                yield CheckFinding(CHECK.name, asked.sample_id, answer, f"does not mention the {asked.category}")
 
 
 CHECK = Check(
     "answer target",
-    "An answer names the target (where its category is known) in at least four words.",
+    "An answer has at least four words and names the target, if its category is known.",
     bad=("It is a nice place to be in summer. (about a pier)",),
     good=("It is the jetty, because boats tie up along it. (about a pier)",),
     run=_run,

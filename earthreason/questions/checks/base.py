@@ -1,4 +1,4 @@
-"""What checks take and give."""
+"""Types of checks, and helpers to write one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class QuestionSet:
     """The texts about one image.
 
     Attributes:
-        category: class of the target, or the absent concept; None where unknown.
-        is_empty: nothing in the image answers.
+        category: class of the target, or the absent concept; None if unknown.
+        is_empty: whether nothing in the image answers the questions.
     """
 
     sample_id: str
@@ -27,13 +27,13 @@ class QuestionSet:
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """What a check objects to.
+    """An objection of a check to a text.
 
     Attributes:
-        check: its name.
-        sample_id: whose text it is.
-        text: the question or answer.
-        reason: what is wrong with it.
+        check: name of the check.
+        sample_id: id of the sample.
+        text: question or answer.
+        reason: what is wrong with the text.
     """
 
     check: str
@@ -47,10 +47,10 @@ class Check:
     """A rule about the texts of one image.
 
     Attributes:
-        name: short.
-        rule: in one sentence.
-        bad, good: examples of what it objects to and of what it lets pass.
-        run: yields what it objects to.
+        name: short name.
+        rule: rule in one sentence.
+        bad, good: examples of texts that break the rule and of texts that keep it.
+        run: yields the findings.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Check:
 
 @dataclass(frozen=True)
 class SetCheck:
-    """A rule about all texts of a set."""
+    """A rule about all texts of a dataset."""
 
     name: str
     rule: str
@@ -70,12 +70,12 @@ class SetCheck:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words, apostrophes kept inside."""
+    """Split a text into lower-case words; apostrophes inside words are kept."""
     return _WORD.findall(text.lower().replace("’", "'"))
 
 
 def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]:
-    """An objection to the first of the patterns that occurs in a question; straight apostrophes, lower case."""
+    """Make an objection to questions that match a pattern, in lower case with straight apostrophes."""
 
     def objection(question: str) -> str | None:
         text = question.lower().replace("’", "'")
@@ -86,7 +86,7 @@ def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]
 
 
 def each_question(name: str, objection: Callable[[str], str | None]) -> Callable[[QuestionSet], Iterator[CheckFinding]]:
-    """A check that looks at every question alone: `objection` gives the reason, or None."""
+    """Make the `run` of a check on single questions; `objection` returns the reason, or None."""
 
     def run(asked: QuestionSet) -> Iterator[CheckFinding]:
         for question in asked.questions:

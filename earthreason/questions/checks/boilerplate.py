@@ -1,4 +1,4 @@
-"""Phrases that models put everywhere and people do not say."""
+"""Objects to stock phrases of language models."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ _PHRASES = re.compile(
     r"|certainly!?|note that)\b"
 )
 
-
 CHECK = Check(
     "boilerplate",
-    "A question does without stock phrases such as 'in this image' or 'here is a question'.",
+    "A question has no stock phrases such as 'in this image' or 'here is a question'.",
     bad=("In this image, where could ships unload?",),
     good=("Where could ships unload?",),
     run=each_question("boilerplate", phrase("boilerplate", _PHRASES)),

@@ -1,4 +1,4 @@
-"""Answers have to agree with whether there is a target."""
+"""Objects to answers that contradict the presence or absence of a target."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
     for answer in asked.answers:
         says_nothing = bool(_NOTHING.search(answer.lower()))
         if asked.is_empty and not says_nothing:
-            yield CheckFinding(CHECK.name, asked.sample_id, answer, "names a target where nothing is there")
+            yield CheckFinding(CHECK.name, asked.sample_id, answer, "names a target, but the target is empty")
         elif not asked.is_empty and says_nothing:
             yield CheckFinding(CHECK.name, asked.sample_id, answer, "says that nothing is there, but there is a target")
 
 
 CHECK = Check(
     "emptiness",
-    "An answer says that nothing is there exactly where the target is empty.",
+    "An answer says that nothing is there if, and only if, the target is empty.",
     bad=("There is no such place here. (with a target)",),
     good=("It is the pier, where boats tie up. (with a target)",),
     run=_run,

@@ -1,4 +1,4 @@
-"""A question must not say where in the picture to look."""
+"""Objects to questions that say where in the image the target is."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ _PATTERNS = tuple(
     )
 )
 
-
 CHECK = Check(
     "gives location",
-    "A question does not say where in the picture the target is; relations between things are fine.",
+    "A question does not say where in the image the target is; relations between objects are allowed.",
     bad=("What is kept cool in the top left corner?",),
     good=("Which of the places used for this lies nearest to the water?",),
-    run=each_question("gives location", phrase("gives the place in the picture away", *_PATTERNS)),
+    run=each_question("gives location", phrase("says where in the image to look", *_PATTERNS)),
 )

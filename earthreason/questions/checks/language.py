@@ -1,4 +1,4 @@
-"""The benchmark is in English."""
+"""Objects to questions that are not in English, the language of the benchmark."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _objection(question: str) -> str | None:
 
 CHECK = Check(
     "language",
-    "A question is in English: a quarter of its words are common English ones.",
+    "A question is in English: at least a quarter of its words are common English words.",
     bad=("Wo könnte hier ein Flugzeug im Notfall landen?",),
     good=("Where could an aircraft put down in an emergency?",),
     run=each_question("language", _objection),

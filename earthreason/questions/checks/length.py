@@ -1,4 +1,4 @@
-"""Length and readability."""
+"""Objects to questions that are too short, too long or hard to read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_MEAN_WORD = 7.5
 def _objection(question: str) -> str | None:
     count = len(question.split())
     if count < SHORTEST:
-        return f"{count} words; at least {SHORTEST} say what is meant"
+        return f"{count} words; at least {SHORTEST} are needed"
     if count > LONGEST:
         return f"{count} words; more than {LONGEST} are hard to follow"
     words = words_of(question)

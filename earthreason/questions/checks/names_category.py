@@ -1,72 +1,25 @@
-"""A question that names what it asks for is not implicit."""
+"""Objects to questions that name the target's category, because they are not implicit."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "airport apron": ("apron", "tarmac", "airport", "airplane parking", "aircraft stand"),
-    "airport runway": ("runway", "airstrip", "landing strip", "airport", "taxiway"),
-    "airport": ("aerodrome", "airfield", "runway", "airstrip"),
-    "baseball field": ("baseball", "ball field", "ballpark", "baseball diamond", "softball field"),
-    "basketball court": ("basketball", "basketball field"),
-    "beach": ("seashore", "sandy shore", "seaside", "shoreline", "strand"),
-    "bridge": ("overpass", "viaduct", "flyover", "footbridge"),
-    "dam": ("barrage", "weir", "reservoir wall"),
-    "golf course": ("golf", "golf links", "putting green", "fairway"),
-    "greenhouse": ("hothouse", "glasshouse", "polytunnel", "conservatory"),
-    "ground track field": (
-        "running track",
-        "athletics track",
-        "track field",
-        "racetrack",
-        "sports track",
-        "track and field",
-    ),
-    "helipad": ("heliport", "helicopter pad", "helideck", "helicopter landing"),
-    "island": ("islet", "isle", "atoll"),
-    "lake": ("pond", "lagoon", "reservoir"),
-    "parking lot": ("car park", "parking area", "parking space", "parking garage", "parking"),
-    "pier": ("jetty", "wharf", "dock", "quay", "boat landing"),
-    "quarry": ("open pit", "open-pit mine", "gravel pit", "mine", "stone pit"),
-    "river": ("stream", "creek", "waterway", "brook"),
-    "roundabout": ("traffic circle", "rotary", "traffic island"),
-    "solar plant": ("solar", "photovoltaic", "pv plant", "solar farm", "solar panel"),
-    "stadium": ("arena", "sports ground", "football ground", "bowl stadium"),
-    "storage tank": ("oil tank", "fuel tank", "tank", "silo", "tank farm"),
-    "substation": ("transformer station", "switchyard", "power substation", "electrical station"),
-    "swimming pool": ("pool", "lido", "swimming bath"),
-    "tennis court": ("tennis",),
-    "train station": ("railway station", "rail station", "train stop", "railway platform", "station"),
-    "wastewater plant": ("sewage plant", "sewage works", "water treatment plant", "treatment plant", "wastewater"),
-    "wind turbine": ("windmill", "wind farm", "turbine", "wind power", "wind generator"),
-    "woodland": ("forest", "wood", "woods", "grove"),
-}
-"""Other names of categories of overhead images, beside their own."""
-_GENERIC = {
-    "field",
-    "plant",
-    "lot",
-    "course",
-    "ground",
-    "station",
-    "court",
-    "area",
-    "place",
-    "site",
-    "land",
-    "building",
-}
-"""Words of category names that mean nothing alone."""
+SYNONYMS: dict[str, list[str]] = json.loads((Path(__file__).parent / "synonyms.json").read_text(encoding="utf-8"))
+"""Other names of categories of overhead images."""
+_TEXT = "field plant lot course ground station court area place site land building"
+_GENERIC = frozenset(_TEXT.split())
+"""Words of category names that do not identify a category alone."""
 
 
 @lru_cache(maxsize=1024)
 def pattern_of(category: str) -> re.Pattern[str]:
-    """What names a category: it and its synonyms, singular and plural, with space, hyphen or nothing between words."""
+    """Match a category or a synonym, singular or plural, with a space, a hyphen or nothing between its words."""
     name = category.lower().replace("_", " ").replace("-", " ").strip()
     names = [name, *SYNONYMS.get(name, ())]
     words = name.split()

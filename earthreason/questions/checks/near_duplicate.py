@@ -1,4 +1,4 @@
-"""Six questions about an image are six only if they differ."""
+"""Objects to questions about one image that are nearly the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neither a question nor a request: a statement, a title, an answer."""
+"""Objects to texts that are neither a question nor a request, such as statements, titles and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same question about many images teaches a template, not reasoning."""
+"""Objects to questions repeated for other images: they teach a template, not reasoning."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def _run(sets: Iterable[QuestionSet]) -> Iterator[CheckFinding]:
             for number in sorted(near):
                 sample_id, other = texts[number]
                 if sample_id != asked.sample_id and token_sort_ratio(question.lower(), other.lower()) >= ALIKE:
-                    yield CheckFinding(
-                        CHECK.name, asked.sample_id, question, f"asked about {sample_id!r} too: {other!r}"
-                    )
+                    reason = f"also asked about {sample_id!r}: {other!r}"
+                    yield CheckFinding(CHECK.name, asked.sample_id, question, reason)
                     break
             for shingle in shingles:
                 by_shingle[shingle].append(len(texts))

@@ -1,4 +1,4 @@
-"""A set in which everything begins with the same words was written by a template."""
+"""Objects to openings shared by many questions of a dataset, which suggest a template."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def _run(sets: Iterable[QuestionSet]) -> Iterator[CheckFinding]:
             yield CheckFinding(CHECK.name, sample_id, question, f"{count} of {total} questions begin with {opening!r}")
 
 
-CHECK = SetCheck("same opening", f"No three words open more than {MOST:.0%} of the questions of a set.", _run)
+CHECK = SetCheck("same opening", f"No three words open more than {MOST:.0%} of the questions of a dataset.", _run)

@@ -1,4 +1,4 @@
-"""Two questions in one have two answers and one mask."""
+"""Objects to several questions in one: they have several answers, but one mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person who asks about a place does not speak of masks and pixels."""
+"""Objects to words of the segmentation task, such as mask and pixel, which people do not use about a place."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ _WORDS = re.compile(
     r"|colored region|delineat\w+)\b"
 )
 
-
 CHECK = Check(
     "task words",
-    "A question does not speak of masks, pixels, segmentation, annotation or tinted regions.",
+    "A question does not mention masks, pixels, segmentation, annotation or tinted regions.",
     bad=("Segment the area where ships unload.",),
     good=("Where could ships unload?",),
-    run=each_question("task words", phrase("speaks of the task", _WORDS)),
+    run=each_question("task words", phrase("mentions the task", _WORDS)),
 )
