@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.metrics.references import Reference
-from earthreason.metrics.scores import METRICS, Scored
+from earthreason.metrics.scores import METRICS, OVERLAP, T_ACC, Scored
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FEW = 20
 """Groups below this many questions are marked: their scores say little."""
-SHOWN = ("gIoU", "cIoU", "Pr@0.5", "T-acc")
+SHOWN = (*OVERLAP, T_ACC.name)
+"""Scores of every group."""
 _UNKNOWN = "unknown"
 
 

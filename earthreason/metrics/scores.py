@@ -14,7 +14,7 @@ import numpy as np
 
 from earthreason.errors import UnknownNameError
 from earthreason.metrics.counts import RegionCounts
-from earthreason.metrics.protocols import Protocol
+from earthreason.metrics.protocols import PROTOCOLS, Protocol
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,15 @@ def _boundary_iou(s: Scored) -> Terms:
 
 @dataclass(frozen=True)
 class Metric:
-    """One score.
+    """Declaration of one score.
 
     Attributes:
-        name: key in results.
-        title: what a reader sees, with what it means.
-        terms: what each question adds.
-        aliases: other names that papers use for the same.
-        lower_is_better: for areas of error.
-        optional: left out of tables where it was not computed.
+        name: key in results, and heading of narrow columns.
+        title: heading that states what the score means.
+        terms: function that returns the terms of every question.
+        aliases: other names of the same score in papers.
+        lower_is_better: whether the score measures an error.
+        optional: whether tables leave the score out where it was not computed.
     """
 
     name: str
@@ -162,17 +162,21 @@ class Metric:
 
 
 def _precision_metric(threshold: float) -> Metric:
-    name = f"Pr@{threshold:g}"
-    return Metric(
-        name, f"{name} (IoU above {threshold:g})", partial(_precision_at, threshold=threshold), (f"P@{threshold:g}",)
-    )
+    terms = partial(_precision_at, threshold=threshold)
+    return Metric(f"Pr@{threshold:g}", f"Pr@{threshold:g} (IoU above {threshold:g})", terms, (f"P@{threshold:g}",))
 
 
+_PRECISIONS = {t: _precision_metric(t) for t in sorted({t for p in PROTOCOLS.values() for t in p.thresholds})}
 GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
 CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
-_ALWAYS = (
-    Metric("N-acc", "N-acc (empty targets found empty)", _n_acc),
-    Metric("T-acc", "T-acc (targets not called empty)", _t_acc),
+N_ACC = Metric("N-acc", "N-acc (empty targets found empty)", _n_acc)
+T_ACC = Metric("T-acc", "T-acc (targets not called empty)", _t_acc)
+_ALL = (
+    GIOU,
+    CIOU,
+    *_PRECISIONS.values(),
+    N_ACC,
+    T_ACC,
     Metric("gIoU targets", "gIoU, targets only", _giou_of_targets),
     Metric("cIoU targets", "cIoU, targets only", _ciou_of_targets),
     Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",)),
@@ -182,10 +186,14 @@ _ALWAYS = (
     Metric("Acc@0.5", "Acc@0.5 (box of the mask, targets only)", _box_accuracy, optional=True),
     Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True),
 )
-_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (GIOU, CIOU, *map(_precision_metric, _THRESHOLDS), *_ALWAYS)
-}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""All scores by name, in the order of tables."""
+OVERLAP = (GIOU.name, CIOU.name, _PRECISIONS[0.5].name)
+"""Main scores of how well masks agree; their values depend on the grid."""
+PRESENCE = (N_ACC.name, T_ACC.name)
+"""Scores of the decision whether there is a target at all; their values do not depend on the grid."""
+HEADLINE = (*OVERLAP, *PRESENCE)
+"""Scores of a table that has room for a few."""
 
 
 def get_metric(name: str) -> Metric:
@@ -203,8 +211,8 @@ def get_metric(name: str) -> Metric:
 
 def metrics_of(protocol: Protocol) -> list[Metric]:
     """The metrics a protocol is reported with."""
-    precisions = {f"Pr@{threshold:g}" for threshold in protocol.thresholds}
-    return [metric for metric in METRICS.values() if not metric.name.startswith("Pr@") or metric.name in precisions]
+    left_out = {metric.name for threshold, metric in _PRECISIONS.items() if threshold not in protocol.thresholds}
+    return [metric for metric in METRICS.values() if metric.name not in left_out]
 
 
 def terms_of(scored: Scored) -> dict[str, Terms]:

@@ -15,7 +15,7 @@ from earthreason.masks.rle import decode_rle
 from earthreason.metrics.breakdowns import FEW
 from earthreason.metrics.counts import Key
 from earthreason.metrics.evaluate import NotScored, Result
-from earthreason.metrics.scores import METRICS
+from earthreason.metrics.scores import GIOU, METRICS, OVERLAP
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.page import write_page
@@ -89,6 +89,7 @@ def write_report(
         breakdowns=_breakdowns(result),
         galleries=galleries,
         rows=_rows(result),
+        overlap=OVERLAP,
         few=FEW,
     )
     return page
@@ -167,12 +168,12 @@ def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
         "asks": QUESTIONS[rules.questions],
         "rules": "; ".join(differences(rules)[2:]),
         "reason": result.reason if isinstance(result, NotScored) else "",
-        "scores": ["–"] * 3,
+        "scores": ["–"] * len(OVERLAP),
     }
     if isinstance(result, Result):
         if result.missing:
             row["rules"] += f"; {result.missing} of {len(result.counts)} questions unanswered and scored as empty"
-        row["scores"] = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
+        row["scores"] = [format_score(result.scores.get(name)) for name in OVERLAP]
     return row
 
 
@@ -206,8 +207,8 @@ def _breakdowns(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
                     "group": group,
                     "n": int(row["n"]),
                     "few": bool(row["few"]),
-                    "share": 0.0 if row["gIoU"] is None else float(row["gIoU"]),
-                    "scores": [format_score(_number(row[score])) for score in ("gIoU", "cIoU", "Pr@0.5", "T-acc")],
+                    "share": 0.0 if row[GIOU.name] is None else float(row[GIOU.name]),
+                    "scores": [format_score(_number(row[score])) for score in OVERLAP],
                 }
                 for group, row in frame.iterrows()
             ],

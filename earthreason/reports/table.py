@@ -12,7 +12,7 @@ from rich.table import Table
 from earthreason.metrics.compare import Comparison
 from earthreason.metrics.evaluate import NotScored, Result
 from earthreason.metrics.protocols import Protocol
-from earthreason.metrics.scores import METRICS
+from earthreason.metrics.scores import METRICS, OVERLAP, PRESENCE
 from earthreason.metrics.statistics import Interval
 
 QUESTIONS = {"first": "first question", "random": "a random question", "all": "every question"}
@@ -67,12 +67,12 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     table = Table(box=box.SIMPLE_HEAD, title=f"{scored[0].source} against {scored[0].truth}, %", title_justify="left")
     for heading in ("protocol", "grid", "asks"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("n", "gIoU", "cIoU", "Pr@0.5"):
+    for heading in ("n", *OVERLAP):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         rules = result.protocol
         if isinstance(result, Result):
-            values = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
+            values = [format_score(result.scores.get(name)) for name in OVERLAP]
             table.add_row(rules.name, rules.grid.name, rules.questions, str(len(result.counts)), *values)
         else:
             table.add_row(rules.name, rules.grid.name, rules.questions, *["–"] * 4)
@@ -85,7 +85,7 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
         unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
         told = "; ".join(differences(result.protocol))
         console.print(f"  {result.protocol.name}: {told}{unanswered}", soft_wrap=True)
-    console.print("N-acc and T-acc do not depend on the grid; `earthreason protocols` tells each in full")
+    console.print(f"{' and '.join(PRESENCE)} do not depend on the grid; `earthreason protocols` explains each protocol")
 
 
 def differences(rules: Protocol) -> list[str]:

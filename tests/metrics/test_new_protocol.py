@@ -26,7 +26,7 @@ register(
         evaluator="none",
         grid=Grid("native"),
         both_empty_iou=0.25,
-        thresholds=(0.5,),
+        thresholds=(0.25, 0.5),
         threshold_inclusive=True,
     )
 )
@@ -59,7 +59,8 @@ def test_a_new_protocol_is_one_file(tmp_path):
     # IoU is 4 / 8 for the target and 0.25 for the empty one; 4 of the union's 8 pixels are shared.
     assert result["scores"]["gIoU"] == (0.5 + 0.25) / 2
     assert result["scores"]["cIoU"] == 4 / 8
-    assert result["scores"]["Pr@0.5"] == 1 / 2
+    assert [result["scores"][name] for name in ("Pr@0.25", "Pr@0.5")] == [2 / 2, 1 / 2]
+    assert "Pr@0.6" not in result["scores"]
     assert [each["name"] for each in earthreason("protocols", "--json", "-")] == [*PROTOCOLS, "quarter"]
 
 
