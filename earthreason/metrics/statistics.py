@@ -59,13 +59,13 @@ def bootstrap_intervals(
     Args:
         terms: terms of n questions, by metric.
         sample_id: image of each question, (n,) str.
-        resamples: number of resamples.
+        resamples: number of resamples; 0 gives no intervals.
         seed: seed of the resamples.
 
     Returns:
         Intervals by metric, without the metrics that are undefined in most resamples.
     """
-    if not terms or not len(sample_id):
+    if not terms or not len(sample_id) or not resamples:
         return {}
     images, group = np.unique(sample_id.astype(str), return_inverse=True)
     numerators, denominators = _group_sums(list(terms.values()), group, len(images))

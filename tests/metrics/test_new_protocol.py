@@ -37,6 +37,7 @@ TWO_COLUMNS, ONE_COLUMN = ({"size": [4, 4], "counts": counts} for counts in ("08
 EMPTY = {"size": [4, 3], "counts": "<"}
 
 
+@pytest.mark.slow
 def test_a_new_protocol_is_one_file(tmp_path):
     package = tmp_path / "code"
     shutil.copytree(ROOT / "earthreason", package / "earthreason", ignore=shutil.ignore_patterns("__pycache__"))
@@ -53,7 +54,9 @@ def test_a_new_protocol_is_one_file(tmp_path):
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    evaluated = earthreason("eval", "preds.json", "--ground-truth", "truth.json", "--protocol", "quarter", "--json", "-")
+    evaluated = earthreason(
+        "eval", "preds.json", "--ground-truth", "truth.json", "--protocol", "quarter", "--json", "-"
+    )
     result = evaluated["results"][0]
     assert result["protocol"] == "quarter"
     # IoU is 4 / 8 for the target and 0.25 for the empty one; 4 of the union's 8 pixels are shared.
