@@ -170,7 +170,7 @@ def count_regions(
     parts: list[GridCounts] = []
 
     def keep(keys: Sequence[Key], masks: Sequence[RLE | None], truth_of: Sequence[int], found: PairCounts) -> None:
-        for row in np.flatnonzero(found.faults):
+        for row in np.flatnonzero(found.faults).tolist():
             mask = masks[row]
             assert mask is not None
             faults.append(f"{name_key(keys[row])}: {describe_fault(int(found.faults[row]), *mask['size'])}")
@@ -221,10 +221,15 @@ def _chunks(checked: Iterable[tuple[Key, RLE | None, int]]) -> Iterator[_Columns
         rows.append(row)
         size += 0 if row[1] is None else len(row[1]["counts"])
         if len(rows) >= _CHUNK_PAIRS or size >= _CHUNK_BYTES:
-            yield tuple(zip(*rows, strict=True))
+            yield _columns(rows)
             rows, size = [], 0
     if rows:
-        yield tuple(zip(*rows, strict=True))
+        yield _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[Key, RLE | None, int]]) -> _Columns:
+    keys, masks, truth_of = zip(*rows, strict=True)
+    return keys, masks, truth_of
 
 
 def name_key(key: Key) -> str:
