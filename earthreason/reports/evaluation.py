@@ -204,18 +204,14 @@ def _breakdowns(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
                     "group": group,
                     "n": int(row["n"]),
                     "few": bool(row["few"]),
-                    "share": 0.0 if row[GIOU.name] is None else float(row[GIOU.name]),
-                    "scores": [format_score(_number(row[score])) for score in OVERLAP],
+                    "share": float(row[GIOU.name]),
+                    "scores": [format_score(row[score]) for score in OVERLAP],
                 }
                 for group, row in frame.iterrows()
             ],
         )
         for name, frame in result.breakdowns.items()
     ]
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
 
 
 def _rows(result: Result) -> list[Mapping[str, Any]]:

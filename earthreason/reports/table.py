@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 from rich import box
@@ -19,8 +20,8 @@ QUESTIONS = {"first": "first question", "random": "a random question", "all": "e
 
 
 def format_score(value: float | None) -> str:
-    """Format a fraction in per cent with two decimals; a dash if undefined."""
-    return "–" if value is None else f"{100 * value:.2f}"
+    """Format a fraction in per cent with two decimals; a dash if undefined (None or NaN)."""
+    return "–" if value is None or isnan(value) else f"{100 * value:.2f}"
 
 
 def format_interval(interval: Interval | None) -> str:
