@@ -90,7 +90,7 @@ class Result:
         import pandas as pd
 
         truths = [self.references[sample_id] for sample_id in self.counts.sample_id]
-        columns = {"iou": self.scored.iou}
+        columns: dict[str, Any] = {"iou": self.scored.iou}
         columns |= {name: getattr(self.counts, name) for name in _COUNTS}
         columns |= {name: [getattr(truth, name) for truth in truths] for name in _FACTS}
         return pd.DataFrame(columns)[[*_COUNTS[:2], "iou", *_COUNTS[2:], *_FACTS]]

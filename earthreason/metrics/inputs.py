@@ -102,7 +102,8 @@ def as_references(value: ReferencesLike) -> References:
 
         return references_of(cast("Dataset", value), source="ground truth")
     if isinstance(value, Mapping):
-        return References([_reference(str(key), mask) for key, mask in value.items()], source="ground truth")
+        masks = cast("Mapping[str, MaskLike]", value)
+        return References([_reference(str(key), mask) for key, mask in masks.items()], source="ground truth")
     samples = (sample_of_row(dict(item)) if isinstance(item, Mapping) else item for item in value)
     return References([s if isinstance(s, Reference) else reference_of(s) for s in samples], source="ground truth")
 

@@ -116,14 +116,20 @@ class _JsonReader:
                 self._read_more()
 
 
-def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:
-    reader.expect("[")
+def _items(reader: _JsonReader, end: str) -> Iterator[int]:
+    """Yield the index of every item up to `end`, past the commas; the caller reads the item."""
     index = 0
-    while not reader.accept("]"):
+    while not reader.accept(end):
         if index:
             reader.expect(",")
-        yield place.format(index), reader.value()
+        yield index
         index += 1
+
+
+def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:
+    reader.expect("[")
+    for index in _items(reader, "]"):
+        yield place.format(index), reader.value()
 
 
 def json_values(file: TextIO) -> Iterator[Located]:
@@ -132,21 +138,18 @@ def json_values(file: TextIO) -> Iterator[Located]:
     if reader.peek() == "[":
         yield from _elements(reader, "[{}]")
     elif reader.accept("{"):
-        keys = set()
-        while not reader.accept("}"):
-            if keys:
-                reader.expect(",")
+        found = False
+        for _ in _items(reader, "}"):
             key = reader.value()
             reader.expect(":")
             if key == "predictions" and reader.peek() == "[":
-                keys.add("predictions")
+                found = True
                 yield from _elements(reader, "predictions[{}]")
-                continue
-            keys.add("other")
-            value = reader.value()
-            if key == "info":
-                yield "info", value
-        if "predictions" not in keys:
+            elif key == "info":
+                yield "info", reader.value()
+            else:
+                reader.value()
+        if not found:
             raise _NotJSONError(f"expected {_SHAPE}; there is no list under 'predictions'")
     else:
         raise _NotJSONError(f"expected {_SHAPE}, found {reader.peek()!r}" if reader.peek() else "the file is empty")
