@@ -136,12 +136,16 @@ def test_no_resamples_or_no_questions_give_no_intervals():
     assert paired_differences({"x": terms([])}, {"x": terms([])}, ids(0)) == {}
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_an_interval_needs_more_than_half_of_the_resamples():
     # Only one of 40 images counts. A resample leaves it out with probability (39/40) ** 40 = 36 %.
     counts = np.zeros(40)
     counts[0] = 1
     interval = bootstrap_intervals({"x": Terms(counts * 0.5, counts)}, ids(40), resamples=500)["x"]
     assert (interval.low, interval.high) == (0.5, 0.5)
+    # An epsilon does not turn 0 / 0 into a score of 0.
+    interval = bootstrap_intervals({"x": Terms(counts * 0.5, counts, epsilon=1e-9)}, ids(40), resamples=500)["x"]
+    assert interval.low == pytest.approx(0.5)
 
 
 def test_two_images_give_an_interval_by_hand():
@@ -189,6 +193,37 @@ def test_the_ends_of_a_paired_interval_are_percentiles_by_hand():
         "x"
     ].interval
     assert (mirrored.low, mirrored.high) == (pytest.approx(-3 / 20), 0)
+
+
+def test_intervals_end_at_the_percentiles_2_5_and_97_5():
+    # 4 of 20 images score 1. A resample draws k of them, binomial with 20 draws at 1/5: P(k <= 7) = 0.968 and
+    # P(k <= 8) = 0.990, so the 97.5th percentile is 8 and the 96.5th 7. For the complement, the low ends mirror them.
+    # With 1 of 20, P(k <= 3) = 0.984, so the 97.5th percentile is 3 and the 98.5th 4.
+    four, one = (np.arange(20) < 4).astype(float), (np.arange(20) < 1).astype(float)
+    scores = {"four": terms(four), "others": terms(1 - four), "one": terms(one)}
+    found = bootstrap_intervals(scores, ids(20), resamples=8_000)
+    assert found["four"].high == pytest.approx(8 / 20)
+    assert found["others"].low == pytest.approx(12 / 20)
+    assert found["one"].high == pytest.approx(3 / 20)
+    assert found == bootstrap_intervals(scores, ids(20), resamples=8_000, seed=0)
+    assert found == bootstrap_intervals(scores, ids(20), 8_000)
+    nothing = terms(np.zeros(20))
+    change = paired_differences({"x": terms(four)}, {"x": nothing}, ids(20), resamples=8_000)["x"]
+    assert change.interval.low == pytest.approx(-8 / 20)
+
+
+def test_two_metrics_are_compared_as_if_alone():
+    # x: as in the second case above. y: twice the numerators and another denominator, scores 4/5 and 8/6.
+    a = {"x": Terms(np.array([1.0, 1]), np.array([2.0, 2])), "y": Terms(np.array([2.0, 2]), np.array([2.0, 3]))}
+    b = {"x": Terms(np.array([1.0, 3]), np.array([1.0, 4])), "y": Terms(np.array([2.0, 6]), np.array([1.0, 5]))}
+    both = paired_differences(a, b, ids(2), resamples=500)
+    assert both["x"].value == pytest.approx(4 / 5 - 2 / 4)
+    assert both["y"].value == pytest.approx(8 / 6 - 4 / 5)
+    for name, difference in both.items():
+        assert difference == paired_differences({name: a[name]}, {name: b[name]}, ids(2), resamples=500)[name]
+    assert both["x"].p_value == pytest.approx(1 / 2, abs=0.1)
+    # y with the first image swapped: A' = 4/4, B' = 8/7, a difference of 1/7 < 8/15; the second swap mirrors it.
+    assert both["y"].p_value == pytest.approx(1 / 2, abs=0.1)
 
 
 def test_the_seed_decides_the_swaps_and_is_0_by_default():
