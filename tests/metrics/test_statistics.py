@@ -37,6 +37,7 @@ def test_same_seed_gives_same_interval_and_another_seed_another():
     first, again, other = (bootstrap_intervals(metric, ids(50), resamples=500, seed=s)["x"] for s in (1, 1, 2))
     assert first == again
     assert first != other
+    assert bootstrap_intervals(metric, ids(50), 500) == bootstrap_intervals(metric, ids(50), 500, seed=0)
 
 
 def test_a_metric_defined_for_hardly_any_resample_has_no_interval():
