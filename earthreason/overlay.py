@@ -1,4 +1,4 @@
-"""Masks drawn over images."""
+"""Drawing of masks over images."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from skimage.morphology import dilation, footprint_rectangle
 
 TRUTH_COLOUR = (0, 158, 115)
 PREDICTION_COLOUR = (230, 85, 13)
-"""Green and orange of the Okabe-Ito palette: told apart with any colour vision."""
+"""Green and orange of the Okabe-Ito palette, which people with colour blindness can distinguish."""
 
 
 def draw_overlay(
     image: Image.Image, mask: np.ndarray | None, colour: tuple[int, int, int], opacity: float = 0.45, side: int = 512
 ) -> Image.Image:
-    """Tint `mask` and draw its outline on a copy of `image`, at most `side` pixels a side.
+    """Tint `mask` and draw its outline on a copy of `image`.
 
     Args:
-        image: RGB.
-        mask: (height, width) bool at the image's size; None or all False leaves the image as it is.
-        colour: RGB, 0 to 255.
-        opacity: of the tint; the outline is opaque.
-        side: longest side of the result.
+        image: image to copy.
+        mask: mask at the size of the image, (height, width) bool; if it is None or empty, nothing is drawn.
+        colour: RGB colour of tint and outline, 0 to 255.
+        opacity: opacity of the tint; the outline is opaque.
+        side: maximum length of the longer side of the result, in pixels.
     """
     small = image.convert("RGB")
     small.thumbnail((side, side))
@@ -34,7 +34,7 @@ def draw_overlay(
 
 
 def outline_mask(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
-    """A copy of `image` with a line along the edge of `mask`, (height, width) bool at the image's size."""
+    """Draw a line around `mask`, (height, width) bool at the size of the image, on a copy of `image`."""
     pixels = np.array(image.convert("RGB"))
     square = footprint_rectangle((3, 3))
     pixels[dilation(mask, square) & ~mask] = colour

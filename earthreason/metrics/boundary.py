@@ -1,4 +1,4 @@
-"""Boundary IoU: how well two masks agree within a band along their outlines. The one metric that decodes pixels."""
+"""Boundary IoU: the IoU of bands along the outlines of two masks. The only metric that decodes pixels."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from earthreason.metrics.references import References
 from earthreason.predictions.reader import PredictionSource
 
 BAND = 0.02
-"""Width of the band as a share of the image's diagonal."""
+"""Width of the band, as a share of the image diagonal."""
 
 
 def boundary_band(mask: np.ndarray, width: int) -> np.ndarray:
-    """The foreground pixels at most `width` pixels (chessboard distance) from the background or the image's edge."""
+    """Return the foreground pixels within `width` pixels (chessboard distance) of the background or the image edge."""
     padded = np.pad(mask, 1)
     distance: np.ndarray = distance_transform_cdt(padded, metric="chessboard")[1:-1, 1:-1]
     return mask & (distance <= width)
 
 
 def boundary_counts(prediction: np.ndarray | None, truth: np.ndarray) -> tuple[int, int]:
-    """Intersection and union of the two bands, pixels.
+    """Return the intersection and union of two boundary bands, in pixels.
 
-    Boundary IoU (Cheng et al., CVPR 2021, arXiv 2103.16562, section 3): the IoU of the parts of both masks that lie
-    within 2 % of the diagonal from their own outlines.
+    Boundary IoU (Cheng et al., CVPR 2021, arXiv 2103.16562, section 3) is the IoU of the parts of both masks that are
+    within 2 % of the diagonal of their own outlines.
 
     Args:
-        prediction: (height, width) bool, None for "no target".
-        truth: (height, width) bool.
+        prediction: predicted mask, (height, width) bool; None for "no target".
+        truth: true mask, (height, width) bool.
     """
     width = max(1, round(BAND * float(np.hypot(*truth.shape))))
     band = boundary_band(truth, width)
@@ -40,7 +40,7 @@ def boundary_counts(prediction: np.ndarray | None, truth: np.ndarray) -> tuple[i
 
 
 def count_boundaries(predictions: PredictionSource, references: References) -> dict[Key, tuple[int, int]]:
-    """Boundary counts of predictions that `count_regions` has passed, one image at a time."""
+    """Count the bands of predictions without faults, one image at a time."""
     found = {}
     for prediction in predictions.read([]):
         truth = decode_rle(references[prediction.sample_id].segmentation)

@@ -1,4 +1,4 @@
-"""Scores by group: category, size of target and image, GSD, reasoning type, question, empty or not."""
+"""Scores by group: category, target area, image size, GSD, reasoning type, question, empty or not."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.metrics.references import Reference
-from earthreason.metrics.scores import METRICS, Scored
+from earthreason.metrics.scores import METRICS, OVERLAP, T_ACC, Scored
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FEW = 20
-"""Groups below this many questions are marked: their scores say little."""
-SHOWN = ("gIoU", "cIoU", "Pr@0.5", "T-acc")
+"""Groups with fewer questions are marked, because their scores are uncertain."""
+SHOWN = (*OVERLAP, T_ACC.name)
+"""Scores of every group."""
 _UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """A way to group questions.
+    """Declaration of a way to group questions.
 
     Attributes:
-        name: heading.
-        label: group of a question, from its truth and its index.
-        order: labels in the order to show; others follow alphabetically.
+        name: heading of the table.
+        label: function from a question's reference and index to the name of its group.
+        order: names in the order of the table; other names follow alphabetically.
     """
 
     name: str
@@ -71,10 +72,10 @@ BREAKDOWNS: tuple[Breakdown, ...] = (
 
 
 def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str, pd.DataFrame]:
-    """Scores of every group of every breakdown that has more than one group.
+    """Score every group of every breakdown with more than one group.
 
     Returns:
-        By heading, a frame with a row a group: n, the scores in `SHOWN` (fractions, None where undefined) and `few`.
+        Frames by heading, with one row per group: n, the scores in `SHOWN` (fractions, None where undefined) and `few`.
     """
     import pandas as pd
 
@@ -87,7 +88,7 @@ def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str,
 def groups_of(
     keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]
 ) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Every group of every breakdown that has more than one: both names and its rows among the keys, (n,) bool."""
+    """Yield every group of every breakdown with more than one: heading, name, and its rows of the keys, (n,) bool."""
     for breakdown in BREAKDOWNS:
         labels = np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
         names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))

@@ -1,4 +1,4 @@
-"""Compare models that answered the same questions: paired tests, wins and losses, what moved most."""
+"""Comparison of models on the same questions: paired tests, wins and losses, largest changes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIE = 1e-6
-"""IoUs closer than this are a tie: the epsilon of the float32 evaluators moves them by as much."""
+"""IoUs that differ by less are a tie, because the epsilon of the float32 evaluators changes them by as much."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Model B against model A, on the same questions under the same protocol.
+    """Model B compared with model A, on the same questions under the same protocol.
 
     Attributes:
         first, second: results of A and B.
-        differences: by metric, B minus A.
-        wins, ties, losses: questions where B has the higher, an equal, the lower IoU.
+        differences: scores of B minus scores of A, by metric.
+        wins, ties, losses: numbers of questions where B has a higher, an equal or a lower IoU.
     """
 
     first: Result
@@ -36,7 +36,7 @@ class Comparison:
     losses: int
 
     def moved(self, count: int = 10) -> pd.DataFrame:
-        """The questions whose IoU changed most, either way: ids, both IoUs and their difference."""
+        """Return the questions with the largest changes in IoU: ids, both IoUs and their difference."""
         frame = self.first.per_sample[["sample_id", "question_index", "category", "truth_empty"]].copy()
         frame["first"], frame["second"] = self.first.scored.iou, self.second.scored.iou
         frame["change"] = frame["second"] - frame["first"]
@@ -44,7 +44,7 @@ class Comparison:
         return frame.loc[order].head(count).reset_index(drop=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as JSON values."""
+        """Return the comparison as JSON values."""
         return {
             "first": self.first.source,
             "second": self.second.source,
@@ -65,12 +65,12 @@ def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed:
     """Compare every other result with the first.
 
     Args:
-        results: two or more, scored under one protocol against one truth.
-        resamples: of the bootstrap and of the permutation test.
-        seed: same seed, same intervals and p-values.
+        results: two or more results under one protocol, on one ground truth.
+        resamples: number of resamples of the bootstrap and of the permutation test.
+        seed: seed of the resamples.
 
     Raises:
-        EarthReasonError: fewer than two, or they do not answer the same questions.
+        EarthReasonError: there are fewer than two results, or their questions differ.
     """
     if len(results) < 2:
         raise EarthReasonError("a comparison needs at least two predictions files")

@@ -1,16 +1,17 @@
-"""Region counts: per question, how many grid pixels two masks cover and share. Integers, nothing else.
+"""Region counts: the numbers of grid pixels that two masks cover and share, for every question.
 
-Everything the judge reports is computed from such tables, so a protocol costs one pass over the masks and the partial
-tables of threads, ranks or machines join by concatenation.
+All scores are computed from these tables of integers. One pass over the masks therefore serves every protocol, and the
+tables of threads, ranks or machines can be concatenated.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from earthreason.types import RLE, Prediction
 
 Key = tuple[str, int]
 """Sample id and question index."""
+_Columns = tuple[tuple[Key, ...], tuple[RLE | None, ...], tuple[int, ...]]
+"""Keys and masks of predictions, and rows of their truths."""
 _CHUNK_PAIRS, _CHUNK_BYTES = 512, 1 << 19
 
 
@@ -33,14 +36,14 @@ class RegionCounts:
     """One row per question on one grid; all columns have n elements.
 
     Attributes:
-        sample_id: object array of str.
-        question_index: int64.
-        intersection, prediction_area, truth_area: int64, pixels on the grid.
-        grid_area: int64, all pixels of the grid.
-        box_intersection, box_union: int64, of the masks' bounding boxes at the masks' own size, pixels.
-        truth_empty: bool, the target has no pixel at its own size.
-        prediction_empty: bool, no target was predicted (null or a mask without pixels).
-        answered: bool, False where the prediction is missing and scored as empty.
+        sample_id: sample ids, object array of str.
+        question_index: indices of the questions about a sample, int64.
+        intersection, prediction_area, truth_area: pixels on the grid, int64.
+        grid_area: number of all pixels of the grid, int64.
+        box_intersection, box_union: pixels of the masks' bounding boxes at the masks' own size, int64.
+        truth_empty: whether the target has no pixel at its own size, bool.
+        prediction_empty: whether the prediction is null or has no pixel at its own size, bool.
+        answered: whether there is a prediction, bool; missing ones are scored as empty.
     """
 
     sample_id: np.ndarray
@@ -63,27 +66,27 @@ class RegionCounts:
         return self.prediction_area + self.truth_area - self.intersection
 
     def keys(self) -> list[Key]:
-        """Sample id and question index of every row."""
+        """Return the sample id and question index of every row."""
         return list(zip(self.sample_id.tolist(), self.question_index.tolist(), strict=True))
 
     def select(self, rows: np.ndarray) -> RegionCounts:
-        """The rows of a bool mask or an index array."""
-        return RegionCounts(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
+        """Return the rows of a bool mask or an index array."""
+        return RegionCounts(**{name: column[rows] for name, column in self.columns().items()})
 
-    def in_order(self) -> RegionCounts:
-        """Sorted by sample id and question, so that sums do not depend on how the table came about."""
-        keys = self.keys()
-        return self.select(np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64))
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the columns by name."""
+        return {column.name: getattr(self, column.name) for column in fields(self)}
 
-    @staticmethod
-    def concatenate(parts: Sequence[RegionCounts]) -> RegionCounts:
-        """All rows of all parts, in order."""
-        columns = (column.name for column in fields(RegionCounts))
-        return RegionCounts(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns})
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> RegionCounts:
+        """Make a table of columns in any type that converts to the declared one."""
+        kinds = {"sample_id": object, "truth_empty": bool, "prediction_empty": bool, "answered": bool}
+        names = [column.name for column in fields(cls)]
+        return cls(**{name: np.asarray(columns[name], kinds.get(name, np.int64)) for name in names})
 
 
 GridCounts = dict[Grid, RegionCounts]
-"""The same questions counted on several grids."""
+"""Counts of the same questions on several grids."""
 
 
 def table_of_pairs(
@@ -93,7 +96,7 @@ def table_of_pairs(
     truth: TruthTable,
     answered: bool = True,
 ) -> GridCounts:
-    """Name the columns of counted pairs."""
+    """Make a table of each grid from counted pairs; `truth_of` holds the row of each pair's truth."""
     rows = np.asarray(truth_of, np.int64)
     shapes = truth.sizes[rows]
     shared = {
@@ -115,19 +118,24 @@ def table_of_pairs(
     return tables
 
 
-def join_tables(parts: Iterable[GridCounts], grids: Iterable[Grid]) -> GridCounts:
-    """Concatenate tables of different questions, sorted by key."""
-    parts = list(parts)
-    return {grid: RegionCounts.concatenate([part[grid] for part in parts]).in_order() for grid in grids}
+def join_tables(parts: Sequence[GridCounts]) -> GridCounts:
+    """Concatenate tables of questions and sort the rows by key, so that sums do not depend on the parts."""
+    joined = {}
+    for grid in parts[0]:
+        columns = [part[grid].columns() for part in parts]
+        table = RegionCounts(**{name: np.concatenate([each[name] for each in columns]) for name in columns[0]})
+        keys = table.keys()
+        joined[grid] = table.select(np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64))
+    return joined
 
 
 def pack_truth(references: References, grids: Sequence[Grid]) -> TruthTable:
-    """The references' masks, in their order, ready to be counted on `grids`."""
+    """Pack the masks of the references, in their order, to be counted on `grids`."""
     return TruthTable([reference.segmentation for reference in references.values()], grids)
 
 
 def pack_canvas(references: References, grid: Grid) -> TruthTable:
-    """The references' masks put on a canvas, for predictions that lie on it; boxes are then the canvas's."""
+    """Resample the masks of the references to a canvas, for predictions on it; boxes are then the canvas's."""
     masks = []
     for reference in references.values():
         try:
@@ -139,66 +147,58 @@ def pack_canvas(references: References, grid: Grid) -> TruthTable:
     return table
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    keys: list[Key]
-    masks: list[RLE | None]
-    truth_of: list[int]
-
-
 def count_regions(
     predictions: PredictionSource, references: References, grids: Sequence[Grid], workers: int = 1
 ) -> GridCounts:
-    """Count every prediction on every grid, in chunks, so that memory is bounded by the number of rows.
+    """Count every prediction on every grid, in chunks, so that memory grows with the number of rows only.
 
     Args:
-        predictions: read lazily, checked on the way.
-        references: the truth.
-        grids: where to compare; one, the predictions' own, if they lie on a canvas.
-        workers: threads; the compiled loops release the interpreter lock.
+        predictions: predictions, read lazily.
+        references: ground truth.
+        grids: grids to compare on; for predictions on a canvas, only that canvas.
+        workers: number of threads; the compiled loops release the interpreter lock.
 
     Returns:
-        One row per prediction, sorted by sample id and question.
+        Tables of one row per prediction, sorted by sample id and question.
 
     Raises:
-        PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE, unreadable records; all of them together.
+        PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE or unreadable records; lists all of them.
     """
     on_canvas = predictions.grid.kind != "native"
     truth = pack_canvas(references, predictions.grid) if on_canvas else pack_truth(references, grids)
     faults: list[str] = []
     parts: list[GridCounts] = []
 
-    def keep(chunk: _Chunk, found: PairCounts) -> None:
-        for row in np.flatnonzero(found.faults):
-            mask = chunk.masks[row]
+    def keep(keys: Sequence[Key], masks: Sequence[RLE | None], truth_of: Sequence[int], found: PairCounts) -> None:
+        for row in np.flatnonzero(found.faults).tolist():
+            mask = masks[row]
             assert mask is not None
-            faults.append(f"{name_key(chunk.keys[row])}: {describe_fault(int(found.faults[row]), *mask['size'])}")
-        _check_truth(chunk.keys, found, references)
+            faults.append(f"{name_key(keys[row])}: {describe_fault(int(found.faults[row]), *mask['size'])}")
+        _check_truth(keys, found, references)
         if on_canvas:
             found.boxes[:] = 0  # a box on the canvas does not compare with one at the image's own size
-            # A thin target may have no pixel on the canvas; it is a target all the same.
-            found.truth_drawn[:] = [not references[key[0]].is_empty for key in chunk.keys]
-        parts.append(table_of_pairs(chunk.keys, found, chunk.truth_of, truth))
+            # A thin target may have no pixel on the canvas, but it is still a target.
+            found.truth_drawn[:] = [not references[key[0]].is_empty for key in keys]
+        parts.append(table_of_pairs(keys, found, truth_of, truth))
 
-    checked = _checked(predictions, references, faults)
-    waiting: deque[tuple[_Chunk, Future[PairCounts]]] = deque()
+    waiting: deque[tuple[_Columns, Future[PairCounts]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for chunk in _chunks(checked):
-            waiting.append((chunk, pool.submit(count_pairs, chunk.masks, chunk.truth_of, truth)))
+        for keys, masks, truth_of in _chunks(_checked(predictions, references, faults)):
+            waiting.append(((keys, masks, truth_of), pool.submit(count_pairs, masks, truth_of, truth)))
             if len(waiting) > 2 * workers:
-                done, future = waiting.popleft()
-                keep(done, future.result())
-        for done, future in waiting:
-            keep(done, future.result())
+                columns, future = waiting.popleft()
+                keep(*columns, future.result())
+        for columns, future in waiting:
+            keep(*columns, future.result())
     if faults:
         raise PredictionsError(predictions.source, faults)
     if not parts:
         parts = [table_of_pairs([], count_pairs([], [], truth), [], truth)]
-    return join_tables(parts, grids)
+    return join_tables(parts)
 
 
 def count_unanswered(keys: Sequence[Key], references: References, grids: Sequence[Grid]) -> GridCounts:
-    """Rows for questions without a prediction, scored as "no target"."""
+    """Count questions without a prediction as "no target"."""
     truth = pack_truth(references, grids)
     number = {sample_id: n for n, sample_id in enumerate(references)}
     truth_of = [number[key[0]] for key in keys]
@@ -214,29 +214,33 @@ def _check_truth(keys: Sequence[Key], found: PairCounts, references: References)
         raise DataFormatError(f"{references.source}: sample {reference.sample_id!r}: {fault}")
 
 
-def _chunks(checked: Iterable[tuple[Key, RLE | None, int]]) -> Iterator[_Chunk]:
-    chunk, size = _Chunk([], [], []), 0
-    for key, mask, truth_number in checked:
-        chunk.keys.append(key)
-        chunk.masks.append(mask)
-        chunk.truth_of.append(truth_number)
-        size += 0 if mask is None else len(mask["counts"])
-        if len(chunk.keys) >= _CHUNK_PAIRS or size >= _CHUNK_BYTES:
-            yield chunk
-            chunk, size = _Chunk([], [], []), 0
-    if chunk.keys:
-        yield chunk
+def _chunks(checked: Iterable[tuple[Key, RLE | None, int]]) -> Iterator[_Columns]:
+    rows: list[tuple[Key, RLE | None, int]] = []
+    size = 0
+    for row in checked:
+        rows.append(row)
+        size += 0 if row[1] is None else len(row[1]["counts"])
+        if len(rows) >= _CHUNK_PAIRS or size >= _CHUNK_BYTES:
+            yield _columns(rows)
+            rows, size = [], 0
+    if rows:
+        yield _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[Key, RLE | None, int]]) -> _Columns:
+    keys, masks, truth_of = zip(*rows, strict=True)
+    return keys, masks, truth_of
 
 
 def name_key(key: Key) -> str:
-    """A question as messages call it."""
+    """Name a question in messages."""
     return f"sample {key[0]!r}" if key[1] == 0 else f"sample {key[0]!r} question {key[1]}"
 
 
 def _checked(
     predictions: PredictionSource, references: References, faults: list[str]
 ) -> Iterator[tuple[Key, RLE | None, int]]:
-    """Key, mask and number of the truth of every prediction that fits; faults of the others are appended."""
+    """Yield key, mask and row of the truth of every valid prediction; append the faults of the others."""
     number = {sample_id: n for n, sample_id in enumerate(references)}
     seen: set[Key] = set()
     for prediction in predictions.read(faults):
@@ -254,7 +258,7 @@ def _checked(
 def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:
     reference = references.get(prediction.sample_id)
     if reference is None:
-        # The search for the nearest id is slow, so only what will be shown gets one.
+        # The search for the nearest id is slow, so only messages that will be shown get one.
         nearest = get_close_matches(prediction.sample_id, list(references)[:5000], n=1) if hint else []
         return f"not in {references.source}" + (f"; nearest: {nearest[0]!r}" if nearest else "")
     if prediction.question_index >= reference.question_count:

@@ -1,4 +1,4 @@
-"""What `earthreason.evaluate` accepts, turned into the judge's types."""
+"""Conversion of the arguments of `earthreason.evaluate` to the types used for scoring."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from PIL import Image
+from pydantic import ValidationError
 
 from earthreason.data.schema import sample_of_row
-from earthreason.errors import EarthReasonError, RLEError
+from earthreason.errors import EarthReasonError, PredictionsError, RLEError, describe_faults
+from earthreason.masks.record import MASK_REMEDIES
 from earthreason.masks.rle import encode_mask, validate_rle
 from earthreason.metrics.references import Reference, References, read_references, reference_of
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
+from earthreason.predictions.schema import PredictionRecord
 from earthreason.types import RLE, Prediction, Sample
 
 if TYPE_CHECKING:
@@ -25,14 +28,14 @@ PredictionsLike = (
     str | Path | PredictionSource | Mapping[Any, MaskLike | None] | Iterable[Prediction | Mapping[str, Any]]
 )
 ReferencesLike = str | Path | References | Mapping[str, MaskLike] | Iterable[Sample | Reference | Mapping[str, Any]]
-"""Also a split of the dataset, which is an iterable of rows."""
+"""A split of the dataset is an iterable of rows."""
 
 
 def as_rle(mask: MaskLike) -> RLE:
     """Encode a mask of any accepted form.
 
     Raises:
-        RLEError: it is no mask.
+        RLEError: the value is not a mask.
     """
     if isinstance(mask, Mapping):
         try:
@@ -51,10 +54,10 @@ def as_rle(mask: MaskLike) -> RLE:
 
 
 def as_predictions(value: PredictionsLike) -> PredictionSource:
-    """Accept a path, opened predictions, `{sample_id or (sample_id, question_index): mask or None}`, or records.
+    """Convert a path, opened predictions, `{sample_id or (sample_id, question_index): mask or None}`, or records.
 
     Raises:
-        EarthReasonError: a mask or record is not one; says which.
+        EarthReasonError: a mask or record is invalid; names it.
     """
     if isinstance(value, str | Path):
         return open_predictions(value)
@@ -76,12 +79,6 @@ def _prediction_of(key: Any, mask: MaskLike | None) -> Prediction:
 
 
 def _record(index: int, item: Prediction | Mapping[str, Any]) -> Prediction:
-    from pydantic import ValidationError
-
-    from earthreason.errors import PredictionsError, describe_faults
-    from earthreason.masks.record import MASK_REMEDIES
-    from earthreason.predictions.schema import PredictionRecord
-
     if isinstance(item, Prediction):
         return item
     try:
@@ -91,10 +88,10 @@ def _record(index: int, item: Prediction | Mapping[str, Any]) -> Prediction:
 
 
 def as_references(value: ReferencesLike) -> References:
-    """Accept a ground-truth file, a loaded split, `{sample_id: mask}`, or samples.
+    """Convert a ground-truth file, a loaded split, `{sample_id: mask}`, or samples.
 
     Raises:
-        EarthReasonError: a mask is not one; says which.
+        EarthReasonError: a mask is invalid; names it.
     """
     if isinstance(value, References):
         return value
@@ -107,13 +104,8 @@ def as_references(value: ReferencesLike) -> References:
     if isinstance(value, Mapping):
         masks = cast("Mapping[str, MaskLike]", value)
         return References([_reference(str(key), mask) for key, mask in masks.items()], source="ground truth")
-    return References([_reference_of_item(item) for item in value], source="ground truth")
-
-
-def _reference_of_item(item: Sample | Reference | Mapping[str, Any]) -> Reference:
-    if isinstance(item, Reference):
-        return item
-    return reference_of(item if isinstance(item, Sample) else sample_of_row(dict(item)))
+    samples = (sample_of_row(dict(item)) if isinstance(item, Mapping) else item for item in value)
+    return References([s if isinstance(s, Reference) else reference_of(s) for s in samples], source="ground truth")
 
 
 def _reference(sample_id: str, mask: MaskLike) -> Reference:

@@ -1,11 +1,11 @@
-"""Ground truth as the judge needs it: run-length masks and a few facts per sample, no images."""
+"""Ground truth for scoring: run-length masks and a few facts per sample, without images."""
 
 from __future__ import annotations
 
 import codecs
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,15 +22,15 @@ from earthreason.types import RLE, Sample
 
 @dataclass(frozen=True)
 class Reference:
-    """The truth about one sample.
+    """Ground truth of one sample.
 
     Attributes:
-        sample_id: unique.
-        segmentation: the mask at the image's own size.
-        question_count: how many questions may be asked.
-        category: None where the source does not say.
-        ground_resolution: metres per pixel, None where unknown.
-        reasoning_type: None where unknown.
+        sample_id: unique id.
+        segmentation: mask at the image's own size.
+        question_count: number of questions about the sample.
+        category: category of the target, None if unknown.
+        ground_resolution: GSD in metres per pixel, None if unknown.
+        reasoning_type: reasoning type of the questions, None if unknown.
     """
 
     sample_id: str
@@ -55,12 +55,12 @@ class Reference:
 
     @property
     def is_empty(self) -> bool:
-        """The mask has no foreground pixel."""
+        """Whether the mask has no foreground pixel."""
         return self.area == 0
 
 
 class References(Mapping[str, Reference]):
-    """All truths of a split by sample id, in the split's order."""
+    """Ground truth of a split by sample id, in the order of the split."""
 
     def __init__(self, references: Iterable[Reference], source: str) -> None:
         self.source = source
@@ -80,7 +80,7 @@ class References(Mapping[str, Reference]):
         return len(self._by_id)
 
     def fingerprint(self) -> str:
-        """SHA-256 of ids and masks, in hexadecimal: the same truth has the same fingerprint wherever it came from."""
+        """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
         digest = hashlib.sha256()
         for sample_id in sorted(self._by_id):
             mask = self._by_id[sample_id].segmentation
@@ -108,18 +108,11 @@ class _ReferenceRecord(BaseModel):
             mask = empty_rle(self.height, self.width)
         else:
             raise DataFormatError("segmentation is null, so height and width are needed")
-        return Reference(
-            sample_id=self.sample_id,
-            segmentation=mask,
-            question_count=self.question_count,
-            category=self.category,
-            ground_resolution=self.ground_resolution,
-            reasoning_type=self.reasoning_type,
-        )
+        return Reference(segmentation=mask, **self.model_dump(exclude={"segmentation", "height", "width"}))
 
 
 def reference_of(sample: Sample) -> Reference:
-    """What the judge keeps of a sample."""
+    """Make the reference of a loaded sample."""
     return Reference(
         sample_id=sample.sample_id,
         segmentation=encode_mask(sample.mask),
@@ -135,7 +128,7 @@ def read_references(path: Path) -> References:
 
     Raises:
         DataNotFoundError: there is no such file.
-        DataFormatError: the file is not ground truth; names the place.
+        DataFormatError: the file is not a ground-truth file; names the place of the fault.
     """
     path = Path(path)
     if not path.is_file():
@@ -160,16 +153,5 @@ def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:
 
 
 def write_references(path: Path, references: References) -> None:
-    """Write a ground-truth file that `read_references` reads."""
-    samples = [
-        {
-            "sample_id": r.sample_id,
-            "segmentation": r.segmentation,
-            "question_count": r.question_count,
-            "category": r.category,
-            "ground_resolution": r.ground_resolution,
-            "reasoning_type": r.reasoning_type,
-        }
-        for r in references.values()
-    ]
-    write_json(path, {"samples": samples}, indent=None)
+    """Write a ground-truth file for `read_references`."""
+    write_json(path, {"samples": [asdict(reference) for reference in references.values()]}, indent=None)

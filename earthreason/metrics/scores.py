@@ -1,7 +1,7 @@
-"""Scores of a table of region counts under a protocol.
+"""Declarations of all scores.
 
-Every metric is a ratio of two sums over questions, so that one declaration gives the score, its bootstrap interval, its
-breakdowns and its comparison between models.
+Every metric is a ratio of two sums over questions. One declaration therefore defines the score, its bootstrap interval,
+its breakdowns and its comparison between models.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import numpy as np
 
 from earthreason.errors import UnknownNameError
 from earthreason.metrics.counts import RegionCounts
-from earthreason.metrics.protocols import Protocol
+from earthreason.metrics.protocols import PROTOCOLS, Protocol
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What each of n questions adds to the two sums of a metric: (n,) float64 each.
+    """Terms of the two sums of a metric.
 
-    `epsilon` is added to the summed denominator.
+    Attributes:
+        numerator, denominator: terms of n questions, (n,) float64.
+        epsilon: constant added to the summed denominator.
     """
 
     numerator: np.ndarray
@@ -29,17 +31,19 @@ class Terms:
     epsilon: float = 0.0
 
     def ratio(self) -> float | None:
-        """The score; None where the denominator is 0, so nothing of its kind was there."""
+        """Return the score; None if the denominator is 0, so that no question counts."""
         total = float(self.denominator.sum())
         return None if total == 0 else float(self.numerator.sum()) / (total + self.epsilon)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Region counts seen through a protocol.
+    """Region counts of n questions and the rules to score them with.
 
     Attributes:
-        boundary: (n, 2) float64, intersection and union of the boundary bands, or None where not computed.
+        counts: table of n questions.
+        protocol: scoring rules.
+        boundary: intersection and union of the boundary bands, (n, 2) float64; None if not computed.
     """
 
     counts: RegionCounts
@@ -48,7 +52,7 @@ class Scored:
 
     @cached_property
     def iou(self) -> np.ndarray:
-        """IoU of every question: (n,) float64, see `sample_iou`."""
+        """IoU of every question, (n,) float64; see `sample_iou`."""
         return sample_iou(self.counts, self.protocol)
 
     @cached_property
@@ -57,15 +61,15 @@ class Scored:
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """1.0 where there is something to find."""
+        """1.0 for every question with a target, else 0.0: (n,) float64."""
         return (~self.counts.truth_empty).astype(np.float64)
 
 
 def sample_iou(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
-    """IoU of every row: (n,) float64.
+    """Compute the IoU of every row: (n,) float64.
 
-    I / (U + epsilon) in the evaluator's float width; where the union is empty, the protocol's `both_empty_iou`.
-    Source: SegEarth-R1, arXiv 2504.09644, its eval.py; the other evaluators differ in the two constants only.
+    The IoU is I / (U + epsilon) in the evaluator's floating-point type, or `both_empty_iou` if the union is empty.
+    Source: eval.py of SegEarth-R1, arXiv 2504.09644; the other evaluators differ in the two constants only.
     """
     width = np.dtype(protocol.float_type)
     union = counts.union
@@ -128,7 +132,7 @@ def _false_positive_area(s: Scored) -> Terms:
 
 
 def _box_accuracy(s: Scored) -> Terms:
-    # Boxes are of masks at the images' own size; predictions on a canvas have none, which shows as a union of 0.
+    # Boxes belong to masks at the images' own size. Predictions on a canvas have none: their union is 0.
     known = s.targets * (s.counts.box_union > 0)
     return Terms((2 * s.counts.box_intersection >= s.counts.box_union) * known, known)
 
@@ -142,15 +146,15 @@ def _boundary_iou(s: Scored) -> Terms:
 
 @dataclass(frozen=True)
 class Metric:
-    """One score.
+    """Declaration of one score.
 
     Attributes:
-        name: key in results.
-        title: what a reader sees, with what it means.
-        terms: what each question adds.
-        aliases: other names that papers use for the same.
-        lower_is_better: for areas of error.
-        optional: left out of tables where it was not computed.
+        name: key in results, and heading of narrow columns.
+        title: heading that states what the score means.
+        terms: function that returns the terms of every question.
+        aliases: other names of the same score in papers.
+        lower_is_better: whether the score measures an error.
+        optional: whether tables leave the score out where it was not computed.
     """
 
     name: str
@@ -162,17 +166,21 @@ class Metric:
 
 
 def _precision_metric(threshold: float) -> Metric:
-    name = f"Pr@{threshold:g}"
-    return Metric(
-        name, f"{name} (IoU above {threshold:g})", partial(_precision_at, threshold=threshold), (f"P@{threshold:g}",)
-    )
+    terms = partial(_precision_at, threshold=threshold)
+    return Metric(f"Pr@{threshold:g}", f"Pr@{threshold:g} (IoU above {threshold:g})", terms, (f"P@{threshold:g}",))
 
 
+_PRECISIONS = {t: _precision_metric(t) for t in sorted({t for p in PROTOCOLS.values() for t in p.thresholds})}
 GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
 CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
-_ALWAYS = (
-    Metric("N-acc", "N-acc (empty targets found empty)", _n_acc),
-    Metric("T-acc", "T-acc (targets not called empty)", _t_acc),
+N_ACC = Metric("N-acc", "N-acc (empty targets found empty)", _n_acc)
+T_ACC = Metric("T-acc", "T-acc (targets not called empty)", _t_acc)
+_ALL = (
+    GIOU,
+    CIOU,
+    *_PRECISIONS.values(),
+    N_ACC,
+    T_ACC,
     Metric("gIoU targets", "gIoU, targets only", _giou_of_targets),
     Metric("cIoU targets", "cIoU, targets only", _ciou_of_targets),
     Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",)),
@@ -182,14 +190,18 @@ _ALWAYS = (
     Metric("Acc@0.5", "Acc@0.5 (box of the mask, targets only)", _box_accuracy, optional=True),
     Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True),
 )
-_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (GIOU, CIOU, *map(_precision_metric, _THRESHOLDS), *_ALWAYS)
-}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""All scores by name, in the order of tables."""
+OVERLAP = (GIOU.name, CIOU.name, _PRECISIONS[0.5].name)
+"""Main scores of how well masks agree; their values depend on the grid."""
+PRESENCE = (N_ACC.name, T_ACC.name)
+"""Scores of the decision whether there is a target at all; their values do not depend on the grid."""
+HEADLINE = (*OVERLAP, *PRESENCE)
+"""Scores of a table that has room for a few."""
 
 
 def get_metric(name: str) -> Metric:
-    """Look a metric up by its name or by what papers call it (mIoU, oIoU).
+    """Look up a metric by its name or by an alias from papers (mIoU, oIoU).
 
     Raises:
         UnknownNameError: no metric has that name.
@@ -202,18 +214,18 @@ def get_metric(name: str) -> Metric:
 
 
 def metrics_of(protocol: Protocol) -> list[Metric]:
-    """The metrics a protocol is reported with."""
-    precisions = {f"Pr@{threshold:g}" for threshold in protocol.thresholds}
-    return [metric for metric in METRICS.values() if not metric.name.startswith("Pr@") or metric.name in precisions]
+    """List the metrics that a protocol defines."""
+    left_out = {metric.name for threshold, metric in _PRECISIONS.items() if threshold not in protocol.thresholds}
+    return [metric for metric in METRICS.values() if metric.name not in left_out]
 
 
 def terms_of(scored: Scored) -> dict[str, Terms]:
-    """Terms of every metric of the protocol, by name."""
+    """Compute the terms of every metric of the protocol, by name."""
     return {metric.name: metric.terms(scored) for metric in metrics_of(scored.protocol)}
 
 
 def compute_scores(terms: Mapping[str, Terms]) -> dict[str, float | None]:
-    """All scores as fractions; None where a score is undefined (no rows of its kind)."""
+    """Compute all scores as fractions, by name; None where undefined."""
     return {
         name: value for name, term in terms.items() if (value := term.ratio()) is not None or not METRICS[name].optional
     }

@@ -13,7 +13,7 @@ import numpy as np
 from earthreason.metrics.scores import Terms
 
 RESAMPLES = 10_000
-_CHUNK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
+_BLOCK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,21 @@ class Interval:
     high: float
 
     def overlaps(self, other: Interval) -> bool:
-        """Whether the two share a value."""
+        """Return whether both intervals contain a common value."""
         return self.low <= other.high and other.low <= self.high
 
 
 def _group_sums(terms: Sequence[Terms], group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numerators and denominators summed per image: (groups, metrics) each."""
+    """Sum the numerators and the denominators of each image: (groups, metrics) each."""
     numerators = [np.bincount(group, term.numerator, minlength=groups) for term in terms]
     denominators = [np.bincount(group, term.denominator, minlength=groups) for term in terms]
     return np.stack(numerators, axis=1), np.stack(denominators, axis=1)
 
 
 def _resample_weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image is drawn in each resample, in blocks: (resamples in block, groups) float64."""
+    """Yield how often each resample draws each image, in blocks: (resamples in block, groups) float64."""
     generator = np.random.default_rng(seed)
-    block = max(1, _CHUNK_WEIGHTS // max(groups, 1))
+    block = max(1, _BLOCK_WEIGHTS // max(groups, 1))
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
         drawn = generator.integers(groups, size=(rows, groups))
@@ -54,18 +54,18 @@ def _ratios(numerators: np.ndarray, denominators: np.ndarray, epsilon: np.ndarra
 def bootstrap_intervals(
     terms: Mapping[str, Terms], sample_id: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    """95 % percentile bootstrap intervals (Efron and Tibshirani 1993, ch. 13) of all metrics at once, over images.
+    """Compute 95 % percentile bootstrap intervals (Efron and Tibshirani 1993, ch. 13) over images.
 
     Args:
-        terms: per metric, (n,) terms.
-        sample_id: (n,) image of each question.
-        resamples: how many.
-        seed: same seed, same intervals.
+        terms: terms of n questions, by metric.
+        sample_id: image of each question, (n,) str.
+        resamples: number of resamples; 0 gives no intervals.
+        seed: seed of the resamples.
 
     Returns:
-        By metric; a metric that is undefined in most resamples has none.
+        Intervals by metric, without the metrics that are undefined in most resamples.
     """
-    if not terms or not len(sample_id):
+    if not terms or not len(sample_id) or not resamples:
         return {}
     images, group = np.unique(sample_id.astype(str), return_inverse=True)
     numerators, denominators = _group_sums(list(terms.values()), group, len(images))
@@ -88,13 +88,13 @@ def bootstrap_intervals(
 
 @dataclass(frozen=True)
 class Difference:
-    """How far model B is from model A in one metric.
+    """Difference between models A and B in one metric.
 
     Attributes:
-        value: B minus A, fraction.
+        value: score of B minus score of A, as a fraction.
         interval: 95 % paired bootstrap interval of the difference, over images.
-        p_value: two-sided permutation p-value: how often swapping the models' answers image by image gives a
-            difference at least as large (with the observed one counted, Phipson and Smyth 2010).
+        p_value: two-sided permutation p-value: share of random swaps of the models' answers, image by image, whose
+            difference is at least as large. The observed difference is counted (Phipson and Smyth 2010).
     """
 
     value: float
@@ -105,7 +105,15 @@ class Difference:
 def paired_differences(
     a: Mapping[str, Terms], b: Mapping[str, Terms], sample_id: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
-    """Differences of all metrics that are defined for both models, which answered the same questions in one order."""
+    """Compute the differences of all metrics that are defined for both models.
+
+    Args:
+        a: terms of model A by metric, for n questions.
+        b: terms of model B for the same questions in the same order.
+        sample_id: image of each question, (n,) str.
+        resamples: number of resamples, and of random swaps.
+        seed: seed of the resamples and swaps.
+    """
     names = [name for name in a if name in b and a[name].ratio() is not None and b[name].ratio() is not None]
     if not names or not len(sample_id):
         return {}
@@ -124,13 +132,13 @@ def paired_differences(
     )
     extreme = np.ones(len(names))
     generator = np.random.default_rng([seed, 1])
-    block = max(1, _CHUNK_WEIGHTS // n)
+    block = max(1, _BLOCK_WEIGHTS // n)
     for start in range(0, resamples, block):
         swap = generator.integers(2, size=(min(block, resamples - start), n)).astype(np.float64)
         moved_num, moved_den = swap @ (num_b - num_a), swap @ (den_b - den_a)
         first = _ratios(num_a.sum(0) + moved_num, den_a.sum(0) + moved_den, epsilon)
         second = _ratios(num_b.sum(0) - moved_num, den_b.sum(0) - moved_den, epsilon)
-        # A difference equal but for rounding counts as equal.
+        # Differences that are equal up to rounding count as equal.
         extreme += (np.abs(second - first) >= np.abs(observed) - 1e-12).sum(axis=0)
     differences = {}
     for column, name in enumerate(names):

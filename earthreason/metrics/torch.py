@@ -1,9 +1,10 @@
-"""The judge as a `torchmetrics.Metric`, for Lightning and torchrun. Needs torch and torchmetrics."""
+"""Scores as a `torchmetrics.Metric`, for Lightning and torchrun. Needs torch and torchmetrics."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -11,31 +12,20 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.accumulator import RegionAccumulator, without_repeats
+from earthreason.metrics.accumulator import RegionAccumulator, score_added, without_repeats
 from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.inputs import MaskLike
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
-from earthreason.metrics.scores import Scored, compute_scores, terms_of
+from earthreason.metrics.scores import compute_scores, terms_of
 
-_COLUMNS = (
-    "question_index",
-    "intersection",
-    "prediction_area",
-    "truth_area",
-    "grid_area",
-    "box_intersection",
-    "box_union",
-    "truth_empty",
-    "prediction_empty",
-    "answered",
-)
+_COLUMNS = [column.name for column in fields(RegionCounts) if column.name != "sample_id"]
 
 
 class PixelReasoningMetric(Metric):
-    """gIoU, cIoU and the other scores of one protocol over all ranks.
+    """All scores of one protocol, over all ranks.
 
-    The state is a table of integers, one row per question, that ranks gather; samples that a distributed sampler
-    repeats count once. `compute` returns a dict of Python floats (None where a score is undefined).
+    The state is a table of integers with one row per question, which the ranks gather. Samples that a distributed
+    sampler repeats count once. `compute` returns a dict of Python floats (None where a score is undefined).
     """
 
     full_state_update = False
@@ -44,7 +34,7 @@ class PixelReasoningMetric(Metric):
 
     def __init__(self, protocol: str | Protocol = DEFAULT_PROTOCOL, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
+        self.protocol = get_protocol(protocol)
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(
@@ -57,13 +47,13 @@ class PixelReasoningMetric(Metric):
         """Add a batch.
 
         Args:
-            predictions: (height, width) masks at the images' own size, None for "no target".
-            truths: the masks to find.
-            sample_ids: of the images.
-            question_indices: which question of each; 0 by default.
+            predictions: (height, width) masks at the images' own size; None for "no target".
+            truths: masks of the targets.
+            sample_ids: ids of the images.
+            question_indices: indices of the questions; 0 by default.
 
         Raises:
-            EarthReasonError: lengths or sizes differ, or something is no mask.
+            EarthReasonError: lengths or sizes differ, or a value is not a mask.
         """
         indices = [0] * len(sample_ids) if question_indices is None else question_indices
         if not len(predictions) == len(truths) == len(sample_ids) == len(indices):
@@ -81,12 +71,9 @@ class PixelReasoningMetric(Metric):
         self.rows.append(rows.to(self.device))
 
     def compute(self) -> dict[str, float | None]:
-        """Scores as fractions, by name."""
+        """Return the scores as fractions, by name."""
         rows = dim_zero_cat(self.rows) if len(self.rows) else torch.zeros((0, 1 + len(_COLUMNS)), dtype=torch.int64)
-        scored = Scored(without_repeats(_table(rows.cpu())), self.protocol)
-        if self.protocol.questions == "first":
-            scored = Scored(scored.counts.select(scored.counts.question_index == 0), self.protocol)
-        return compute_scores(terms_of(scored))
+        return compute_scores(terms_of(score_added(without_repeats(_table(rows.cpu())), self.protocol)))
 
 
 def _on_cpu(mask: MaskLike | torch.Tensor | None) -> MaskLike | None:
@@ -94,12 +81,12 @@ def _on_cpu(mask: MaskLike | torch.Tensor | None) -> MaskLike | None:
 
 
 def _hash(sample_id: str) -> int:
-    """Ids as 63-bit integers, so that they travel in tensors; two of a million collide once in ten million runs."""
+    """Turn an id into a 63-bit integer, as tensors hold. Two of a million ids collide once in ten million runs."""
     return int.from_bytes(hashlib.blake2b(sample_id.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _rows(table: RegionCounts) -> torch.Tensor:
-    """(n, columns) int64, the first column being the hash of the id."""
+    """Turn a table into (n, columns) int64; the first column is the hash of the id."""
     ids = torch.tensor([_hash(sample_id) for sample_id in table.sample_id], dtype=torch.int64)
     columns = [torch.as_tensor(getattr(table, name).astype("int64")) for name in _COLUMNS]
     return torch.stack([ids, *columns], dim=1)
@@ -107,7 +94,4 @@ def _rows(table: RegionCounts) -> torch.Tensor:
 
 def _table(rows: torch.Tensor) -> RegionCounts:
     unique = torch.unique(rows, dim=0).numpy()  # sorted by id, then question; repeats gone
-    columns = {name: unique[:, 1 + position] for position, name in enumerate(_COLUMNS)}
-    for name in ("truth_empty", "prediction_empty", "answered"):
-        columns[name] = columns[name].astype(bool)
-    return RegionCounts(sample_id=unique[:, 0].astype(str).astype(object), **columns)
+    return RegionCounts.from_columns(dict(zip(("sample_id", *_COLUMNS), unique.T, strict=True)))

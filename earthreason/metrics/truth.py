@@ -1,4 +1,4 @@
-"""Ground truth of a loaded split, without decoding a single image."""
+"""Ground truth of a loaded split. Images are not decoded."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _FACTS = ("sample_id", "category", "ground_resolution", "reasoning_type")
 
 
 def load_references(config: str | None, split: str, data_dir: Path | None = None) -> References:
-    """Load a split's masks and facts.
+    """Load the ground truth of a split.
 
     Raises:
-        DataFormatError: the split's labels are hidden.
-        EarthReasonError: as `load_dataset`.
+        DataFormatError: the labels of the split are hidden.
+        EarthReasonError: `load_dataset` cannot load the split.
     """
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
     return references_of(dataset, source=f"{config or 'default'} {split}")
 
 
 def references_of(dataset: Dataset, source: str) -> References:
-    """The references of a dataset with our columns."""
+    """Make the references of a loaded split; `source` is its name in messages."""
     from datasets import Image
 
     rows = dataset.select_columns(["mask", "questions", *_FACTS]).cast_column("mask", Image(decode=False))

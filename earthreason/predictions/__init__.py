@@ -1,4 +1,4 @@
-"""Reading and writing what models predict."""
+"""Reading and writing of predictions."""
 
 from earthreason.predictions.reader import Predictions, PredictionsFile, open_predictions, read_predictions
 from earthreason.predictions.writer import write_predictions

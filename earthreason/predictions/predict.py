@@ -1,4 +1,4 @@
-"""Run a predictor over a split and yield its predictions."""
+"""Predictions of a model for a split."""
 
 from __future__ import annotations
 
@@ -22,10 +22,17 @@ def predict_samples(
     batch_size: int = 8,
     skip: Container[tuple[str, int]] = (),
 ) -> Iterator[Prediction]:
-    """Predict every sample, lazily, in order, except the sample ids and question indices to `skip`.
+    """Predict the samples lazily, in order.
+
+    Args:
+        predictor: model to run.
+        samples: samples to predict.
+        questions: questions of each sample to predict.
+        batch_size: number of questions in a call of the predictor.
+        skip: sample ids and question indices to leave out.
 
     Raises:
-        EarthReasonError: the predictor returned a wrong number of masks, a mask of another size, or what is no mask.
+        EarthReasonError: the predictor returned a wrong number of masks, a mask of another size, or an invalid mask.
     """
     pairs = (
         (sample, index)
@@ -47,7 +54,7 @@ def predict_samples(
 
 
 def _encode(mask: np.ndarray | None, sample_id: str) -> RLE | None:
-    """The mask as RLE; None where it marks nothing."""
+    """Encode a mask as RLE; None if it has no pixel."""
     if mask is None or not mask.any():
         return None
     try:

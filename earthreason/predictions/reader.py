@@ -1,4 +1,4 @@
-"""Predictions as the judge takes them: from a file, read lazily, or from memory."""
+"""Sources of predictions: files, which are read lazily, and lists in memory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from earthreason.types import Prediction
 
 
 class PredictionSource(Protocol):
-    """Predictions from anywhere.
+    """Source of predictions.
 
     Attributes:
-        source: where they come from, for messages.
-        grid: the grid the masks are on: native, or a protocol's own canvas.
-        info: what the file says of itself (model, config, split, ...).
+        source: name in messages.
+        grid: grid of the masks: native, or the canvas of a protocol.
+        info: metadata of the file (model, config, split, ...).
     """
 
     @property
@@ -34,17 +34,17 @@ class PredictionSource(Protocol):
     def info(self) -> dict[str, Any]: ...
 
     def read(self, faults: list[str]) -> Iterator[Prediction]:
-        """Yield every prediction that can be read; append a line for each that cannot."""
+        """Yield every valid prediction; append a line to `faults` for each invalid one."""
         ...
 
     def fingerprint(self) -> str:
-        """SHA-256 of the content, in hexadecimal."""
+        """Return the SHA-256 of the content in hexadecimal."""
         ...
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions in memory, all of them well-formed."""
+    """Valid predictions in memory."""
 
     source: str
     predictions: list[Prediction]
@@ -52,11 +52,11 @@ class Predictions:
     info: dict[str, Any] = field(default_factory=dict)
 
     def read(self, faults: list[str]) -> Iterator[Prediction]:
-        """All predictions, in order."""
+        """Yield all predictions, in order."""
         yield from self.predictions
 
     def fingerprint(self) -> str:
-        """SHA-256 of the records as JSON."""
+        """Return the SHA-256 of the records as JSON."""
         digest = hashlib.sha256(self.grid.name.encode())
         for prediction in self.predictions:
             digest.update(json.dumps(prediction_record(prediction), sort_keys=True).encode())
@@ -65,7 +65,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class PredictionsFile:
-    """A file, or a folder or zip of PNG masks, that is read anew for every pass."""
+    """A predictions file, or a folder or zip of PNG masks. Every pass reads it again."""
 
     path: Path
     grid: Grid
@@ -76,11 +76,11 @@ class PredictionsFile:
         return str(self.path)
 
     def read(self, faults: list[str]) -> Iterator[Prediction]:
-        """Predictions in the file's order, with flat memory."""
+        """Yield predictions in the order of the file; memory does not grow with the file."""
         return mask_predictions(self.path, faults) if _holds_masks(self.path) else text_predictions(self.path, faults)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the file, or of names and contents of a folder's files."""
+        """Return the SHA-256 of the file, or of the names and contents of the files in a folder."""
         if not self.path.is_dir():
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -97,11 +97,11 @@ def _holds_masks(path: Path) -> bool:
 
 
 def open_predictions(path: Path | str) -> PredictionsFile:
-    """Open a predictions file (JSON, JSONL, folder or zip of PNGs) and read as far as its first prediction.
+    """Open a predictions file (JSON, JSONL, folder or zip of PNGs) and read up to its first prediction.
 
     Raises:
-        DataNotFoundError: there is nothing at `path`.
-        PredictionsError: its `info` is not what it should be, or nothing in it is a prediction.
+        DataNotFoundError: `path` does not exist.
+        PredictionsError: the `info` is invalid, or the file has faults and no valid prediction.
     """
     path = Path(path)
     if not path.exists():
@@ -121,21 +121,21 @@ def open_predictions(path: Path | str) -> PredictionsFile:
 
 
 def _read_info(path: Path) -> Any:
-    # Usually the first value; in a file that ends with its info the whole text is gone through.
+    # The info is usually the first value; if it is the last one, the entire text is read.
     for place, value in text_values(path, [], whole=False):
         if place == "info":
             return value
-        if place.startswith(("line", "[")):  # JSONL and bare lists have it first or not at all
+        if place.startswith(("line", "[")):  # in JSONL and bare lists it is first or missing
             break
     return {}
 
 
 def read_predictions(path: Path | str) -> Predictions:
-    """Read a whole predictions file into memory.
+    """Read a predictions file into memory.
 
     Raises:
-        DataNotFoundError: there is nothing at `path`.
-        PredictionsError: the file is not a predictions file; all its faults together.
+        DataNotFoundError: `path` does not exist.
+        PredictionsError: the file has faults; lists all of them.
     """
     file = open_predictions(path)
     faults: list[str] = []

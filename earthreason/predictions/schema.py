@@ -1,4 +1,4 @@
-"""One prediction as a file states it."""
+"""Format of one prediction in a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_QUESTION_INDEX = 10_000
 
 
 class PredictionRecord(BaseModel):
-    """One entry of a predictions file. Other keys (COCO's `category_id`, say) are ignored."""
+    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -26,15 +26,10 @@ class PredictionRecord(BaseModel):
     @field_validator("sample_id", mode="before")
     @classmethod
     def _number_to_text(cls, value: Any) -> Any:
-        # COCO writes image_id as a number; sample ids are text.
+        # COCO writes image_id as a number, but sample ids are text.
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     def to_prediction(self) -> Prediction:
-        mask = self.segmentation
-        return Prediction(
-            sample_id=self.sample_id,
-            segmentation=None if mask is None else RLE(size=mask.size, counts=mask.counts),
-            question_index=self.question_index,
-            score=self.score,
-            answer=self.answer,
-        )
+        """Convert the entry."""
+        mask = None if self.segmentation is None else RLE(size=self.segmentation.size, counts=self.segmentation.counts)
+        return Prediction(self.sample_id, mask, self.question_index, self.score, self.answer)

@@ -1,4 +1,4 @@
-"""Read predictions one at a time, so that memory stays flat whatever the size of the file."""
+"""Lazy reading of predictions, so that memory does not grow with the size of the file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -24,17 +25,18 @@ from earthreason.types import Prediction
 
 MAX_MEMBER_BYTES = 256 << 20
 MAX_VALUE_CHARACTERS = 64 << 20
-"""Longest single JSON value: a mask of a million runs is a tenth of it."""
+"""Largest JSON value; ten times as long as a mask of a million runs."""
 _CHUNK = 1 << 20
+_NOT_READABLE = (OSError, SyntaxError, ValueError, RuntimeError, zipfile.BadZipFile, Image.DecompressionBombError)
 _PNG_NAME = re.compile(r"(?P<sample_id>.+?)(?:__(?P<question_index>\d{1,5}))?\.png", re.IGNORECASE)
 _SHAPE = 'a list of predictions or {"info": {...}, "predictions": [...]}'
 
 Located = tuple[str, Any]
-"""A decoded value and its place in the file, such as `predictions[3]`."""
+"""Place in the file, such as `predictions[3]`, and decoded value."""
 
 
 class _NotJSONError(ValueError):
-    """The text stops being JSON here; nothing after it can be read."""
+    """The text is not JSON from this place on, so the rest cannot be read."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -45,7 +47,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 class _JsonReader:
-    """Values out of a JSON text that is read in chunks."""
+    """Reader of values from a JSON text, in chunks."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -53,7 +55,7 @@ class _JsonReader:
         self._ended = False
 
     def _read_more(self) -> bool:
-        """Drop what was used and append at least as much as is left; False at the end of the file."""
+        """Drop the text that was read and append at least as much as remains; return False at the end of the file."""
         if self._ended:
             return False
         self._lines_before += self._buffer.count("\n", 0, self._at)
@@ -63,7 +65,7 @@ class _JsonReader:
         return bool(more)
 
     def peek(self) -> str:
-        """The next character that is not white space; empty at the end."""
+        """Return the next character that is not white space; an empty string at the end."""
         while True:
             while self._at < len(self._buffer):
                 if not self._buffer[self._at].isspace():
@@ -73,7 +75,7 @@ class _JsonReader:
                 return ""
 
     def accept(self, character: str) -> bool:
-        """Step over `character` if it is next."""
+        """Skip `character` if it is next; return whether it is."""
         if self.peek() != character:
             return False
         self._at += 1
@@ -89,64 +91,64 @@ class _JsonReader:
         return self._lines_before + self._buffer.count("\n", 0, self._at) + 1
 
     def value(self) -> Any:
-        """Decode the next value whole."""
+        """Decode the next value."""
         self.peek()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
-                line = self._lines_before + error.lineno  # `_read_more` drops lines and counts them
+                line = self._lines_before + error.lineno  # before `_read_more` changes both
                 if len(self._buffer) - self._at > MAX_VALUE_CHARACTERS:
                     raise _NotJSONError(
                         f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB"
                     ) from None
                 if not self._read_more():
                     raise _NotJSONError(f"line {line}: {error.msg.lower()}") from None
-            except _NotJSONError as error:
-                raise _NotJSONError(f"line {self.line}: {error}") from None
             except RecursionError:
                 raise _NotJSONError(f"line {self.line}: nested too deeply to be a prediction") from None
-            except ValueError as error:  # a number of thousands of digits
+            except ValueError as error:  # NaN, or a number with thousands of digits
                 raise _NotJSONError(f"line {self.line}: {error}") from None
             else:
-                # A number may go on in the next chunk where the buffer ends in it, or in its `.`, `e` or `e-`.
+                # A number may continue in the next chunk if the buffer ends in it, or in its `.`, `e` or `e-`.
                 if end + 2 < len(self._buffer) or self._ended:
                     self._at = end
                     return value
                 self._read_more()
 
 
-def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:
-    reader.expect("[")
+def _items(reader: _JsonReader, end: str) -> Iterator[int]:
+    """Yield the index of every item up to `end`, past the commas; the caller reads the item."""
     index = 0
-    while not reader.accept("]"):
+    while not reader.accept(end):
         if index:
             reader.expect(",")
-        yield place.format(index), reader.value()
+        yield index
         index += 1
 
 
+def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:
+    reader.expect("[")
+    for index in _items(reader, "]"):
+        yield place.format(index), reader.value()
+
+
 def json_values(file: TextIO) -> Iterator[Located]:
-    """`info` (place "info") and every prediction of a JSON file, in the file's order."""
+    """Yield `info` (place "info") and every prediction of a JSON file, in the order of the file."""
     reader = _JsonReader(file)
     if reader.peek() == "[":
         yield from _elements(reader, "[{}]")
     elif reader.accept("{"):
         found = False
-        first = True
-        while not reader.accept("}"):
-            if not first:
-                reader.expect(",")
-            first = False
+        for _ in _items(reader, "}"):
             key = reader.value()
             reader.expect(":")
             if key == "predictions" and reader.peek() == "[":
                 found = True
                 yield from _elements(reader, "predictions[{}]")
+            elif key == "info":
+                yield "info", reader.value()
             else:
-                value = reader.value()
-                if key == "info":
-                    yield "info", value
+                reader.value()
         if not found:
             raise _NotJSONError(f"expected {_SHAPE}; there is no list under 'predictions'")
     else:
@@ -156,7 +158,7 @@ def json_values(file: TextIO) -> Iterator[Located]:
 
 
 def small_json_values(content: bytes) -> list[Located] | None:
-    """As `json_values`, of a whole text at once, at twice the speed; None where only `json_values` can say why not."""
+    """Decode a text at once, at twice the speed of `json_values`; return None if it is not a predictions file."""
     try:
         document = from_json(content.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False, cache_strings="keys")
     except ValueError:
@@ -170,7 +172,7 @@ def small_json_values(content: bytes) -> list[Located] | None:
 
 
 def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
-    """As `json_values`, of a file with one JSON value a line; its first line may be `{"info": {...}}`."""
+    """Yield the values of a file with one JSON value per line; the first line may be `{"info": {...}}`."""
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
@@ -190,9 +192,9 @@ def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
 
 
 def text_values(path: Path, faults: list[str], whole: bool = True) -> Iterator[Located]:
-    """The values of a JSON or JSONL file; what makes the rest unreadable is appended to `faults`.
+    """Yield the values of a JSON or JSONL file; append the faults that make the rest unreadable to `faults`.
 
-    A small file is parsed at once if the `whole` of it is wanted.
+    With `whole`, a small JSON file is decoded at once.
     """
     try:
         if whole and path.suffix.lower() != ".jsonl" and path.stat().st_size <= MAX_VALUE_CHARACTERS:
@@ -209,7 +211,7 @@ def text_values(path: Path, faults: list[str], whole: bool = True) -> Iterator[L
 
 
 def text_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
-    """The predictions of a JSON or JSONL file; records that are none are appended to `faults`."""
+    """Yield the predictions of a JSON or JSONL file; append the faults of invalid records to `faults`."""
     for place, value in text_values(path, faults):
         if place == "info":
             continue
@@ -220,7 +222,7 @@ def text_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
 
 
 def mask_files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Names and contents of a folder or zip of masks; nothing is extracted, so no member can write outside."""
+    """Yield names and readers of the files of a folder or zip. Nothing is extracted, so no member can write outside."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
             if not file.name.startswith("."):
@@ -231,20 +233,17 @@ def mask_files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
             name = Path(member.filename).name
             if member.is_dir() or name.startswith(".") or "__MACOSX" in member.filename:
                 continue
-            yield name, _member_reader(archive, member)
+            yield name, partial(_read_member, archive, member)
 
 
-def _member_reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        if member.file_size > MAX_MEMBER_BYTES:
-            raise ValueError(f"unpacks to over {MAX_MEMBER_BYTES >> 20} MiB")
-        return archive.read(member)
-
-    return read
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > MAX_MEMBER_BYTES:
+        raise ValueError(f"unpacks to over {MAX_MEMBER_BYTES >> 20} MiB")
+    return archive.read(member)
 
 
 def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
-    """The predictions of a folder or zip of PNG masks."""
+    """Yield the predictions of a folder or zip of PNG masks; append the faults of other files to `faults`."""
     found = False
     try:
         for name, read in mask_files(path):
@@ -255,14 +254,7 @@ def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
                 continue
             try:
                 mask = decode_png(read())
-            except (
-                OSError,
-                SyntaxError,
-                ValueError,
-                RuntimeError,
-                zipfile.BadZipFile,
-                Image.DecompressionBombError,
-            ) as error:
+            except _NOT_READABLE as error:
                 faults.append(f"{name}: not a readable PNG mask: {error}")
                 continue
             yield Prediction(match["sample_id"], encode_mask(mask), question_index=int(match["question_index"] or 0))
@@ -273,7 +265,7 @@ def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
 
 
 def decode_png(content: bytes) -> np.ndarray:
-    """A PNG of one channel as a (height, width) bool mask; any non-zero pixel is foreground."""
+    """Decode a PNG with one channel: (height, width) bool, True where a pixel is not 0."""
     with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
         if image.mode not in ("1", "L", "I", "I;16", "P"):
             raise ValueError(f"mode {image.mode}; a mask has one channel (mode 1 or L)")

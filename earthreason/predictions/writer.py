@@ -1,4 +1,4 @@
-"""Write predictions as JSON or JSONL."""
+"""Writing of predictions as JSON or JSONL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from earthreason.types import Prediction
 
 
 def prediction_record(prediction: Prediction) -> dict[str, Any]:
-    """The JSON object of one prediction; optional keys that are None are left out."""
+    """Return the JSON object of one prediction, without optional keys that are None."""
     record: dict[str, Any] = {
         "sample_id": prediction.sample_id,
         "question_index": prediction.question_index,
@@ -26,10 +26,10 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
 
 
 def check_name(path: Path) -> None:
-    """Refuse a name that predictions cannot be written to, before anything slow is done.
+    """Check the name of a file to write, before slow work begins.
 
     Raises:
-        EarthReasonError: it ends in neither `.json` nor `.jsonl`, or is a folder's.
+        EarthReasonError: it ends in neither `.json` nor `.jsonl`, or it is a folder.
     """
     if path.suffix not in (".json", ".jsonl"):
         raise EarthReasonError(f"{path}: predictions are written as .json or .jsonl; name the file so")
@@ -37,15 +37,15 @@ def check_name(path: Path) -> None:
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None) -> int:
-    """Write predictions one at a time, atomically; return how many.
+    """Write predictions one at a time, atomically; return their number.
 
     Args:
-        path: ends in `.json` or `.jsonl`.
-        predictions: consumed lazily, so memory stays flat.
-        info: goes into the file's `info`.
+        path: file to write; its name ends in `.json` or `.jsonl`.
+        predictions: predictions, read lazily.
+        info: metadata of the file.
 
     Raises:
-        EarthReasonError: the ending is neither.
+        EarthReasonError: the file has another ending or is a folder.
     """
     path = Path(path)
     check_name(path)

@@ -1,4 +1,4 @@
-"""Predictors without weights or training: what the demo shows, and most of `baselines.trivial`."""
+"""Predictors without weights or training, for the demo and `baselines.trivial`."""
 
 from earthreason.predictors.saliency import Saliency
 from earthreason.predictors.simple import Centre, Empty, Everything

@@ -1,4 +1,4 @@
-"""Superpixels whose colour is far from the rest of the image."""
+"""Prediction of superpixels that differ in colour from the rest of the image."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WORKING_SIDE = 256
 
 
 class Saliency:
-    """Marks the superpixels (SLIC) whose mean Lab colour differs most from the others, cut by Otsu's threshold.
+    """Predictor of the SLIC superpixels whose mean Lab colour differs most from the others, by Otsu's threshold.
 
-    Works on a copy of at most `WORKING_SIDE` pixels a side, so that time does not grow with the image.
+    It works on a copy with sides of at most `WORKING_SIDE` pixels, so that its time does not grow with the image.
     """
 
     def __init__(self, segments: int = 150) -> None:

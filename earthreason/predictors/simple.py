@@ -1,4 +1,4 @@
-"""Predictors that do not even look at the image."""
+"""Predictors that ignore the content of the image."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from PIL import Image
 
 
 class Empty:
-    """Answers "no target" to everything."""
+    """Predictor of "no target" for every question."""
 
     def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
         return [None] * len(images)
 
 
 class Everything:
-    """Marks the whole image."""
+    """Predictor of all pixels of the image."""
 
     def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
         return [np.ones((image.height, image.width), bool) for image in images]
 
 
 class Centre:
-    """Marks the centred ellipse whose axes are `share` of the image's sides."""
+    """Predictor of a centred ellipse whose axes are `share` of the image's sides."""
 
     def __init__(self, share: float = 0.5) -> None:
         self.share = share

@@ -1,4 +1,4 @@
-"""The outcome of an audit: a table in the terminal, a page with the pictures of every finding."""
+"""Reports of an audit: a table in the terminal, and a page with pictures of the samples with findings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIDE = 240
 
 
 def print_audit(result: Audit, console: Console) -> None:
-    """Counts beside the published ones, findings by rule, the first of each."""
+    """Print counts beside the published ones, and findings by rule with the first of each."""
     table = Table("split", "images", "published", "empty targets", title=None)
     for split, count in result.counts.items():
         table.add_row(split, str(count), str(PUBLISHED[split]), str(result.empty[split]))
@@ -39,7 +39,7 @@ def print_audit(result: Audit, console: Console) -> None:
 
 
 def write_audit(folder: Path, result: Audit) -> Path:
-    """Write `folder/index.html` with thumbnails of the samples concerned; returns the page."""
+    """Write `folder/index.html` with thumbnails of the samples with findings; return its path."""
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, list[tuple[str, str]]] = {}
@@ -69,7 +69,7 @@ def _thumbnails(release: Path, sample: str, pictures: Path, number: int) -> list
                     if part == "labels":
                         small = Image.eval(image.convert("L"), lambda value: 255 if value else 0).convert("RGB")
             except (OSError, SyntaxError, ValueError):
-                continue  # the finding is that it cannot be read
+                continue  # the finding reports it
             small.thumbnail((_SIDE, _SIDE))
             target = pictures / f"{number:05d}-{part}.jpg"
             with atomic_path(target) as temporary:

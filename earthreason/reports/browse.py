@@ -1,4 +1,4 @@
-"""A static gallery: one page, thumbnails beside it, filters in the page."""
+"""A static gallery: one page with filters, and a folder of thumbnails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIDE = 256
 
 
 def write_gallery(source: Source, folder: Path, progress: Callable[[int], object] = lambda _: None) -> Path:
-    """Write `folder/index.html` and its pictures; the folder appears when it is complete. Returns the page."""
+    """Write `folder/index.html` and its pictures; return its path. The folder appears when it is complete."""
     with atomic_path(folder) as temporary:
         pictures = temporary / "pictures"
         pictures.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML page that opens offline, with pictures beside it that load when seen."""
+"""The report of an evaluation: one HTML page that opens offline, and a folder of pictures that load on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earthreason.masks.rle import decode_rle
 from earthreason.metrics.breakdowns import FEW
 from earthreason.metrics.counts import Key
 from earthreason.metrics.evaluate import NotScored, Result
-from earthreason.metrics.scores import METRICS
+from earthreason.metrics.scores import GIOU, METRICS, OVERLAP
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.page import write_page
@@ -35,7 +35,7 @@ _SIDE = 288
 
 @dataclass(frozen=True)
 class Scene:
-    """What a gallery shows of a sample besides its masks."""
+    """Image and texts of a sample in a gallery."""
 
     image: Image.Image
     questions: list[str]
@@ -43,7 +43,7 @@ class Scene:
 
 
 SceneLoader = Callable[[str], Scene | None]
-"""Gives the scene of a sample id, None where there are no images."""
+"""Function from a sample id to its scene; None if there are no images."""
 
 
 def write_report(
@@ -53,14 +53,14 @@ def write_report(
     load_scene: SceneLoader,
     gallery: int = 24,
 ) -> Path:
-    """Write `folder/index.html` and its pictures; returns the page.
+    """Write `folder/index.html` and its pictures; return the path of the page.
 
     Args:
-        folder: made if need be; an earlier report in it is replaced.
-        results: the first is told in full, the others in the table of protocols.
-        predictions: what was scored.
-        load_scene: gives images and questions.
-        gallery: pictures in each of the four galleries.
+        folder: folder to write; it is created if missing, and an earlier report in it is replaced.
+        results: results to report; the first in full, the others in the table of protocols.
+        predictions: predictions that were scored.
+        load_scene: function that loads images and questions.
+        gallery: maximum number of samples in each of the four galleries.
     """
     result = results[0]
     assert isinstance(result, Result)
@@ -89,13 +89,14 @@ def write_report(
         breakdowns=_breakdowns(result),
         galleries=galleries,
         rows=_rows(result),
+        overlap=OVERLAP,
         few=FEW,
     )
     return page
 
 
 def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
-    """Questions by what is worth looking at, the most telling first."""
+    """Rank the questions for each gallery, the most instructive first."""
     counts, iou = result.counts, result.scored.iou
     keys = counts.keys()
 
@@ -103,15 +104,13 @@ def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
         numbers = np.flatnonzero(rows)
         return [keys[n] for n in numbers[np.argsort(order[numbers], kind="stable")]]
 
-    target, empty = ~counts.truth_empty, counts.truth_empty
-    share = counts.prediction_area / counts.grid_area
+    target, marked = ~counts.truth_empty, ~counts.prediction_empty
+    predicted, missed = (area / counts.grid_area for area in (counts.prediction_area, counts.truth_area))
     return {
-        "Worst: something was found, little of it right": ranked(target & ~counts.prediction_empty, iou),
-        "Best": ranked(target & ~counts.prediction_empty, -iou),
-        "False positives: nothing is there, something was marked": ranked(empty & ~counts.prediction_empty, -share),
-        "False negatives: something is there, nothing was marked": ranked(
-            target & counts.prediction_empty, -counts.truth_area / counts.grid_area
-        ),
+        "Worst: low IoU on a target": ranked(target & marked, iou),
+        "Best": ranked(target & marked, -iou),
+        "False positives: a mask on an empty target": ranked(~target & marked, -predicted),
+        "False negatives: no mask on a target": ranked(target & ~marked, -missed),
     }
 
 
@@ -132,7 +131,7 @@ def _card(result: Result, key: Key, predicted: RLE | None, load_scene: SceneLoad
     image = Image.new("RGB", truth.shape[::-1], (128, 128, 128)) if scene is None else scene.image
     mask = None if predicted is None else decode_rle(predicted)
     shown = []
-    name = hashlib.blake2b(sample_id.encode(), digest_size=8).hexdigest()  # an id may hold any character
+    name = hashlib.blake2b(sample_id.encode(), digest_size=8).hexdigest()  # an id may contain any character
     for label, layer, colour in (
         ("image", None, TRUTH_COLOUR),
         ("truth", truth, TRUTH_COLOUR),
@@ -141,7 +140,7 @@ def _card(result: Result, key: Key, predicted: RLE | None, load_scene: SceneLoad
         if label == "image" and scene is None:
             continue
         file = pictures / f"{name}-{label}.jpg"
-        # A mask on a canvas has no place on the image, so it is drawn on its own.
+        # A mask on a canvas does not fit the image, so it is drawn alone.
         base = image
         if layer is not None and layer.shape != truth.shape:
             base = Image.new("RGB", layer.shape[::-1], (90, 90, 90))
@@ -167,32 +166,31 @@ def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
         "asks": QUESTIONS[rules.questions],
         "rules": "; ".join(differences(rules)[2:]),
         "reason": result.reason if isinstance(result, NotScored) else "",
-        "scores": ["–"] * 3,
+        "scores": ["–"] * len(OVERLAP),
     }
     if isinstance(result, Result):
         if result.missing:
             row["rules"] += f"; {result.missing} of {len(result.counts)} questions unanswered and scored as empty"
-        row["scores"] = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
+        row["scores"] = [format_score(result.scores.get(name)) for name in OVERLAP]
     return row
 
 
 def _histogram(iou: np.ndarray) -> list[tuple[float, int, float]]:
-    """Lower edge, number and share of the largest bin."""
+    """Return the lower edge of every bin, its count, and its count divided by the largest one."""
     numbers, edges = np.histogram(iou, bins=BINS, range=(0, 1))
     top = max(int(numbers.max()), 1)
     return [(float(edge), int(n), n / top) for edge, n in zip(edges[:-1], numbers, strict=True)]
 
 
 def _points(result: Result, most: int = 4000) -> list[tuple[float, float, str]]:
-    """Target area (log scale, 0.01 % to 100 %) and IoU of targets, both from 0 to 1, and the id."""
+    """Return target area (log scale, 0.01 % to 100 %) and IoU, both from 0 to 1, and id of at most `most` targets."""
     counts = result.counts
     rows = np.flatnonzero(~counts.truth_empty)
     if rows.size > most:
         rows = rows[np.linspace(0, rows.size - 1, most).astype(int)]
-    share = np.array([result.references[s].area for s in counts.sample_id[rows]], float)
-    share /= [result.references[s].height * result.references[s].width for s in counts.sample_id[rows]]
-    x = np.clip((np.log10(np.maximum(share, 1e-9)) + 4) / 4, 0, 1)
     ids = counts.sample_id[rows]
+    share = np.array([truth.area / (truth.height * truth.width) for truth in map(result.references.__getitem__, ids)])
+    x = np.clip((np.log10(np.maximum(share, 1e-9)) + 4) / 4, 0, 1)
     places = zip(x.tolist(), result.scored.iou[rows].tolist(), ids, strict=True)
     return [(round(area, 4), round(iou, 4), str(sample_id)) for area, iou, sample_id in places]
 
@@ -206,18 +204,14 @@ def _breakdowns(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
                     "group": group,
                     "n": int(row["n"]),
                     "few": bool(row["few"]),
-                    "share": 0.0 if row["gIoU"] is None else float(row["gIoU"]),
-                    "scores": [format_score(_number(row[score])) for score in ("gIoU", "cIoU", "Pr@0.5", "T-acc")],
+                    "share": float(row[GIOU.name]),
+                    "scores": [format_score(row[score]) for score in OVERLAP],
                 }
                 for group, row in frame.iterrows()
             ],
         )
         for name, frame in result.breakdowns.items()
     ]
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
 
 
 def _rows(result: Result) -> list[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""The statistics of a set as figures and as a table."""
+"""Figures and a table of the statistics of a set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOUR, _ACCENT = "#009e73", "#e6550d"
 
 
 def print_statistics(found: Statistics, console: Console) -> None:
-    """Counts and summaries."""
+    """Print counts and summaries."""
     splits = ", ".join(f"{split} {count} ({found.empty[split]} empty)" for split, count in found.samples.items())
     console.print(splits, soft_wrap=True)
     table = Table("measure", "n", "mean", "median", "min", "max", "paper's mean")
@@ -40,7 +40,7 @@ def print_statistics(found: Statistics, console: Console) -> None:
 
 
 def draw_figures(found: Statistics, folder: Path) -> None:
-    """Write the figures as SVG and the numbers as statistics.json; the folder appears when it is complete."""
+    """Write SVG figures and statistics.json into `folder`, which appears when it is complete."""
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         for name, draw in _FIGURES.items():
@@ -84,13 +84,8 @@ def _lengths(axis: Axes, found: Statistics) -> None:
     }
     for name, (values, paper, colour) in words.items():
         if values:
-            axis.hist(
-                values,
-                bins=range(0, max(values) + 2),
-                color=colour,
-                alpha=0.6,
-                label=f"{name}, mean {np.mean(values):.1f}",
-            )
+            label = f"{name}, mean {np.mean(values):.1f}"
+            axis.hist(values, bins=range(0, max(values) + 2), color=colour, alpha=0.6, label=label)
         axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
     axis.legend(frameon=False, fontsize=8)
     axis.set(xlabel="words", ylabel="texts")

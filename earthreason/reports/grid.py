@@ -1,4 +1,4 @@
-"""A picture grid: one row per sample with image, truth, and a column per model."""
+"""A grid of pictures: one row per sample, with the image, the ground truth, and a column per model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from earthreason.types import Sample
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's mask for a sample and how well it fits.
+    """Mask that a model predicts for a sample.
 
     Attributes:
-        model: name for the column.
-        mask: (height, width) bool, None for "no target".
-        iou: fraction.
+        model: heading of the column.
+        mask: predicted mask, (height, width) bool; None for "no target".
+        iou: IoU with the ground truth, as a fraction.
     """
 
     model: str
@@ -30,7 +30,7 @@ class Answer:
 
 
 def save_grid(path: Path, rows: Sequence[tuple[Sample, Sequence[Answer]]]) -> None:
-    """Write the grid as a picture; every row has the same models."""
+    """Write the grid as a picture. Every row must have the same models."""
     from matplotlib.figure import Figure
 
     columns = 2 + len(rows[0][1])

@@ -1,4 +1,4 @@
-"""HTML pages that open offline: styles inside, pictures as data."""
+"""HTML pages that open offline: they contain their styles, and pictures as data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 
 
 def embed_image(image: Image.Image) -> str:
-    """A picture as a data URL (JPEG)."""
+    """Encode a picture as a data URL (JPEG)."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

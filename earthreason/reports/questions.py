@@ -1,4 +1,4 @@
-"""The outcome of a validation: a table in the terminal, a page."""
+"""Reports of a validation of questions: a table in the terminal, and a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 50
 
 
 def print_validation(found: QuestionValidation, console: Console, examples: int = 2) -> None:
-    """A row a check with its first findings, then the score card."""
+    """Print a row for every check, its first findings, and the score card."""
     rules = all_rules()
     table = Table("check", "found", "rule")
     for name, findings in found.by_check().items():
@@ -38,7 +38,7 @@ def print_validation(found: QuestionValidation, console: Console, examples: int 
 
 
 def write_validation(folder: Path, found: QuestionValidation) -> Path:
-    """Write `folder/index.html`; returns the page."""
+    """Write `folder/index.html`; return its path."""
     rules = all_rules()
     rows = [(name, rules[name], findings) for name, findings in found.by_check().items()]
     page = folder / "index.html"
@@ -47,5 +47,5 @@ def write_validation(folder: Path, found: QuestionValidation) -> Path:
 
 
 def all_rules() -> dict[str, str]:
-    """The rule of every check, by name."""
+    """Return the rule of every check, by name."""
     return {check.name: check.rule for check in CHECKS.values()} | {c.name: c.rule for c in SET_CHECKS.values()}

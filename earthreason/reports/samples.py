@@ -1,4 +1,4 @@
-"""Samples drawn for a person: picture, mask, outline, texts."""
+"""Figures of samples: picture, mask, outline, texts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FORMATS = ("png", "pdf", "svg")
 
 
 def draw_samples(records: Sequence[Record], out: Path) -> None:
-    """One row a sample: image, tinted target, outline; questions and answers beneath.
+    """Draw one row per sample: image, tinted target, outlined target; questions and answers below.
 
     Raises:
-        EarthReasonError: the file's ending is not a format that can be written.
+        EarthReasonError: the ending of the file is not a supported format.
     """
     from matplotlib.figure import Figure
 
@@ -46,7 +46,7 @@ def draw_samples(records: Sequence[Record], out: Path) -> None:
 
 
 def pictures_of(record: Record, side: int = 512) -> tuple[Image.Image, Image.Image, Image.Image]:
-    """The image, its target tinted, its target outlined; at most `side` pixels a side."""
+    """Draw the image, its target tinted, and its target outlined, with sides of at most `side` pixels."""
     with Image.open(io.BytesIO(record.image)) as opened:
         image = opened.convert("RGB")
     mask = mask_of(record.mask, Path(record.sample_id))

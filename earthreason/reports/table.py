@@ -1,8 +1,9 @@
-"""Results as tables in the terminal."""
+"""Tables of results in the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 from rich import box
@@ -12,24 +13,24 @@ from rich.table import Table
 from earthreason.metrics.compare import Comparison
 from earthreason.metrics.evaluate import NotScored, Result
 from earthreason.metrics.protocols import Protocol
-from earthreason.metrics.scores import METRICS
+from earthreason.metrics.scores import METRICS, OVERLAP, PRESENCE
 from earthreason.metrics.statistics import Interval
 
 QUESTIONS = {"first": "first question", "random": "a random question", "all": "every question"}
 
 
 def format_score(value: float | None) -> str:
-    """A fraction as per cent with two decimals; a dash where undefined."""
-    return "–" if value is None else f"{100 * value:.2f}"
+    """Format a fraction in per cent with two decimals; a dash if undefined (None or NaN)."""
+    return "–" if value is None or isnan(value) else f"{100 * value:.2f}"
 
 
 def format_interval(interval: Interval | None) -> str:
-    """An interval as per cent with one decimal; nothing where there is none."""
+    """Format an interval in per cent with one decimal; an empty string if there is none."""
     return "" if interval is None else f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def print_results(results: Sequence[Result], console: Console) -> None:
-    """Print one column per protocol, with intervals for the first, and what was scored."""
+    """Print one column per protocol, with intervals for the first, and the number of questions and images."""
     first = results[0]
     table = Table(box=box.SIMPLE_HEAD, title=f"{first.source} against {first.truth}", title_justify="left")
     table.add_column("score, %")
@@ -47,14 +48,13 @@ def print_results(results: Sequence[Result], console: Console) -> None:
 
 
 def describe_size(result: Result) -> str:
-    """How much was scored, in a line."""
+    """Describe the number of questions, images and empty targets in a line."""
     missing = f", {result.missing} unanswered scored as empty" if result.missing else ""
-    images = len(set(result.counts.sample_id.tolist()))
-    return f"{len(result.counts)} questions about {images} images, {result.empty_targets} empty targets{missing}"
+    return f"{len(result.counts)} questions about {result.images} images, {result.empty_targets} empty targets{missing}"
 
 
 def describe_threshold(info: Mapping[str, Any]) -> str | None:
-    """In a line, the no-target threshold that a predictions file says it was made with; None if it says none."""
+    """Describe the no-target threshold in the `info` of predictions in a line; None if there is none."""
     value = info.get("no_target_threshold")
     if value is None:
         return None
@@ -62,20 +62,19 @@ def describe_threshold(info: Mapping[str, Any]) -> str | None:
 
 
 def print_protocols(results: Sequence[Result | NotScored], console: Console) -> None:
-    """Print one row per protocol and what makes them differ."""
+    """Print one row per protocol, and the rules in which they differ."""
     scored = [result for result in results if isinstance(result, Result)]
     table = Table(box=box.SIMPLE_HEAD, title=f"{scored[0].source} against {scored[0].truth}, %", title_justify="left")
     for heading in ("protocol", "grid", "asks"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("n", "gIoU", "cIoU", "Pr@0.5"):
+    for heading in ("n", *OVERLAP):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
-        rules = result.protocol
+        protocol = result.protocol
+        values = ["–"] * (1 + len(OVERLAP))
         if isinstance(result, Result):
-            values = [format_score(result.scores.get(name)) for name in ("gIoU", "cIoU", "Pr@0.5")]
-            table.add_row(rules.name, rules.grid.name, rules.questions, str(len(result.counts)), *values)
-        else:
-            table.add_row(rules.name, rules.grid.name, rules.questions, *["–"] * 4)
+            values = [str(len(result.counts)), *(format_score(result.scores.get(name)) for name in OVERLAP)]
+        table.add_row(protocol.name, protocol.grid.name, protocol.questions, *values)
     console.print(table)
     for result in results:
         if isinstance(result, NotScored):
@@ -83,13 +82,13 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     console.print("what makes them differ:")
     for result in scored:
         unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
-        told = "; ".join(differences(result.protocol))
-        console.print(f"  {result.protocol.name}: {told}{unanswered}", soft_wrap=True)
-    console.print("N-acc and T-acc do not depend on the grid; `earthreason protocols` tells each in full")
+        rules = "; ".join(differences(result.protocol))
+        console.print(f"  {result.protocol.name}: {rules}{unanswered}", soft_wrap=True)
+    console.print(f"{' and '.join(PRESENCE)} do not depend on the grid; `earthreason protocols` explains each protocol")
 
 
 def differences(rules: Protocol) -> list[str]:
-    """What a protocol does in the points where protocols differ."""
+    """List the rules in which protocols differ, for one protocol."""
     hit = "≥" if rules.threshold_inclusive else ">"
     ranked = " over targets only" if rules.precision_on_targets_only else ""
     parts = [
@@ -106,7 +105,7 @@ def differences(rules: Protocol) -> list[str]:
 
 
 def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown: int = 5) -> None:
-    """Print, for each model, its scores beside the first one's and whether the difference is more than chance."""
+    """Print the scores of each model beside those of the first, with intervals and p-values of the differences."""
     for comparison in comparisons:
         first, second = comparison.first, comparison.second
         title = f"A = {first.source}\nB = {second.source}\nprotocol {first.protocol.name}, %"

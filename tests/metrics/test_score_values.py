@@ -106,7 +106,7 @@ EPSILONS = {
 }
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", EPSILONS)
 def test_the_constants_added_before_dividing(name):
     pixel = np.zeros((64, 64), bool)
     pixel[0, 0] = True

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import random
 import zipfile
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
+from earthreason.masks.grids import Grid
 from earthreason.masks.rle import decode_rle, encode_mask
-from earthreason.predictions import open_predictions, read_predictions, write_predictions
+from earthreason.predictions import Predictions, open_predictions, read_predictions, write_predictions
 from earthreason.predictions import stream as stream_module
 from earthreason.types import Prediction
 
@@ -123,7 +125,8 @@ def test_a_truncated_zip_is_an_error_of_ours(tmp_path):
         ('[{"sample_id": "a", "segmentation": NaN}]', "NaN is not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ("[" + "9" * 5000 + "]", "line 1"),
-        ('{"info": 3, "predictions": []}', "info: expected an object"),
+        ('{"info": 3, "predictions": []}', "info: expected an object, got int"),
+        ([RECORD, 7], r"\[1\]"),
         ('{"info": {"grid": "letterbox"}, "predictions": []}', "info.grid: unknown grid 'letterbox'"),
         ([{"segmentation": None}], r"\[0\].sample_id: field required"),
         ([{"sample_id": "a"}], r"\[0\].segmentation: field required"),
@@ -160,6 +163,59 @@ def test_broken_lines_do_not_hide_later_ones(tmp_path):
     text = faults(tmp_path, '{"sample_id"\n' + json.dumps(RECORD) + "\n[]\n", "preds.jsonl")
     assert "line 1: not JSON" in text
     assert "line 3" in text
+
+
+def test_what_was_read_names_its_file_grid_and_info(tmp_path):
+    info = {"model": "m", "grid": "letterbox-512"}
+    for name, content in (
+        ("a.json", json.dumps({"info": info, "predictions": [RECORD]})),
+        ("b.jsonl", json.dumps({"info": info}) + "\n" + json.dumps(RECORD)),
+    ):
+        expected = Predictions(str(tmp_path / name), [Prediction("a", RLE)], Grid("letterbox", 512), info)
+        assert read(tmp_path, content, name) == expected
+    assert read(tmp_path, [RECORD]) == Predictions(
+        str(tmp_path / "preds.json"), [Prediction("a", RLE)], Grid("native"), {}
+    )
+    folder = masks_folder(tmp_path)
+    opened = open_predictions(str(folder))
+    assert (opened.source, opened.grid.name, opened.info) == (str(folder), "native", {})
+
+
+def test_info_after_the_first_line_of_jsonl_is_a_fault(tmp_path):
+    lines = json.dumps(RECORD) + "\n" + json.dumps({"info": {"grid": "letterbox-512"}}) + "\n"
+    (tmp_path / "preds.jsonl").write_text(lines)
+    assert open_predictions(tmp_path / "preds.jsonl").grid.name == "native"
+    assert "line 2.sample_id: field required" in faults(tmp_path, lines, "preds.jsonl")
+
+
+def test_a_file_opens_if_one_prediction_is_valid_or_none_is_wrong(tmp_path):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps([RECORD, 7]))
+    gathered = []
+    assert list(open_predictions(path).read(gathered)) == [Prediction("a", RLE)]
+    assert len(gathered) == 1
+    path.write_text("[]")
+    assert list(open_predictions(path).read(gathered)) == []
+    path.write_text("[7]")
+    with pytest.raises(PredictionsError, match=r"\[0\]") as caught:
+        open_predictions(path)
+    assert str(path) in str(caught.value)
+
+
+def test_fingerprints_are_sha256_of_files_and_records(tmp_path):
+    folder = masks_folder(tmp_path)
+    contents = [(name, (folder / name).read_bytes()) for name in ("a.png", "b__3.png")]
+    joined = b"".join(f"{len(name)}:{name}{len(content)}:".encode() + content for name, content in contents)
+    assert open_predictions(folder).fingerprint() == hashlib.sha256(joined).hexdigest()
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps([RECORD]))
+    assert open_predictions(path).fingerprint() == hashlib.sha256(path.read_bytes()).hexdigest()
+    in_memory = Predictions("memory", [Prediction("a", None), Prediction("b", None, score=0.5)], Grid("letterbox", 512))
+    text = (
+        'letterbox-512{"question_index": 0, "sample_id": "a", "segmentation": null}'
+        '{"question_index": 0, "sample_id": "b", "score": 0.5, "segmentation": null}'
+    )
+    assert in_memory.fingerprint() == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_missing_file_is_told(tmp_path):

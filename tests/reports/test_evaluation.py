@@ -64,3 +64,5 @@ def test_the_gallery_is_as_long_as_asked(tmp_path, gallery):
 def test_every_protocol_has_its_row(tmp_path):
     page = write(tmp_path)
     assert all(name in page for name in PROTOCOLS)
+    # Headings of the table of protocols and of each of the tables of groups: target, target area.
+    assert page.count('<th scope="col">gIoU</th><th scope="col">cIoU</th><th scope="col">Pr@0.5</th>') == 3

@@ -1,0 +1,22 @@
+"""Scoring protocols: one file for each evaluator, with a declaration and one call of `register`.
+
+A protocol contains no code. It states the grid, the questions that are scored, and how empty masks count. Scores under
+different protocols are not comparable. Importing this package imports every module in its folder, so a new protocol is
+one new file.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+from earthreason.metrics.protocols.base import PROTOCOLS, TENTHS, Protocol, get_protocol, register
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    import_module(_module.name)
+
+SEGEARTH_R1 = PROTOCOLS["segearth-r1"]
+NATIVE = PROTOCOLS["native"]
+DEFAULT_PROTOCOL = SEGEARTH_R1.name
+
+__all__ = ["DEFAULT_PROTOCOL", "NATIVE", "PROTOCOLS", "SEGEARTH_R1", "TENTHS", "Protocol", "get_protocol", "register"]

@@ -1,0 +1,20 @@
+"""LISA's evaluator of ReasonSeg."""
+
+from earthreason.masks.grids import Grid
+from earthreason.metrics.protocols.base import Protocol, register
+
+register(
+    Protocol(
+        name="lisa",
+        title="LISA / ReasonSeg",
+        rank=50,
+        paper="LISA, arXiv 2308.00692",
+        evaluator="github.com/dvlab-research/LISA, train_ds.py validate",
+        grid=Grid("native"),
+        epsilon=1e-5,
+        cumulative_epsilon=1e-10,
+        float_type="float32",
+        explanation="Native size, the first question; IoU is I / (U + 1e-5) and 1 where the union is 0. Pr@X is not "
+        "computed. Their multi-GPU runs repeat samples to fill the last batch; here every sample counts once.",
+    )
+)

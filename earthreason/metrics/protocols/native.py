@@ -1,0 +1,19 @@
+"""The rules of SegEarth-R1 at each image's own size."""
+
+from earthreason.masks.grids import Grid
+from earthreason.metrics.protocols.base import TENTHS, Protocol, register
+
+register(
+    Protocol(
+        name="native",
+        title="Native resolution",
+        rank=10,
+        paper="this package",
+        evaluator="earthreason",
+        grid=Grid("native"),
+        thresholds=TENTHS,
+        missing="refused, or scored as empty with --missing empty",
+        explanation="The rules of segearth-r1 at each image's own size and without epsilons, so that nothing is "
+        "resampled. Large images dominate cIoU here.",
+    )
+)

@@ -1,0 +1,21 @@
+"""RMSIN's evaluator of RRSIS-D, from LAVT."""
+
+from earthreason.masks.grids import Grid
+from earthreason.metrics.protocols.base import TENTHS, Protocol, register
+
+register(
+    Protocol(
+        name="rrsis-d",
+        title="RRSIS-D (LAVT, RMSIN)",
+        rank=70,
+        paper="RMSIN, arXiv 2312.12470",
+        evaluator="github.com/Lsan2401/RMSIN, test.py",
+        grid=Grid("stretch", 480),
+        questions="all",
+        both_empty_iou=0.0,
+        thresholds=TENTHS,
+        threshold_inclusive=True,
+        explanation="Masks are stretched to 480 x 480; mIoU is our gIoU and oIoU our cIoU; a union of 0 scores 0; Pr@X "
+        "includes equality. The set has no empty targets; on EarthReason right refusals score 0.",
+    )
+)

@@ -1,0 +1,21 @@
+"""UniGeoSeg's evaluator."""
+
+from earthreason.masks.grids import Grid
+from earthreason.metrics.protocols.base import TENTHS, Protocol, register
+
+register(
+    Protocol(
+        name="unigeoseg",
+        title="UniGeoSeg",
+        rank=20,
+        paper="UniGeoSeg, arXiv 2511.23332",
+        evaluator="github.com/MiliLab/UniGeoSeg",
+        grid=Grid("letterbox", 512),
+        epsilon=1e-5,
+        cumulative_epsilon=1e-10,
+        thresholds=TENTHS,
+        float_type="float32",
+        explanation="The segearth-r1 evaluator on a 512 x 512 canvas: thin and small targets lose pixels, so their IoU "
+        "is coarser.",
+    )
+)
