@@ -1,17 +1,12 @@
 """Adding a source takes one file with one registration: tried on a copy of the package with one file more."""
 
-import os
-import shutil
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from earthreason.data.about import OWN_DATA
 from earthreason.data.sources.base import FORMATS, SourceFormat, register
-from tests.conftest import ROOT
+from tests.copied_package import CopiedPackage
 
 SOURCE = '''
 """Pictures NAME.png beside masks NAME.mask.png, named in captions.csv."""
@@ -62,19 +57,13 @@ for config in ("captions", None):
 
 
 def test_a_new_source_is_one_file(tmp_path):
-    package, data = tmp_path / "code", tmp_path / "data"
-    shutil.copytree(ROOT / "earthreason", package / "earthreason", ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "earthreason" / "data" / "sources" / "captions.py").write_text(SOURCE)
+    copied, data = CopiedPackage(tmp_path), tmp_path / "data"
+    (copied.package / "data" / "sources" / "captions.py").write_text(SOURCE)
     data.mkdir()
     Image.fromarray(np.full((4, 6, 3), 90, np.uint8)).save(data / "a.png")
     Image.fromarray(np.eye(4, 6, dtype=np.uint8) * 255).save(data / "a.mask.png")
     (data / "captions.csv").write_text("a,Where could one land?\n")
-    environment = {**os.environ, "PYTHONPATH": str(package), "HF_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-c", USE, str(data)], capture_output=True, text=True, env=environment, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    first, *rows = done.stdout.splitlines()
+    first, *rows = copied.run("-c", USE, str(data)).splitlines()
     assert first == "captions ['a']"
     assert rows == ["a ['Where could one land?'] False 6"] * 2
 

@@ -1,16 +1,12 @@
 """A new protocol is one file with one registration, tested on a copy of the package with one more file."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import pytest
 
 from earthreason.metrics.protocols import NATIVE, PROTOCOLS, get_protocol
 from earthreason.metrics.protocols.base import register
-from tests.conftest import ROOT
+from tests.copied_package import CopiedPackage
 
 PROTOCOL = '''
 """Scores a right refusal as a quarter of a hit."""
@@ -39,20 +35,15 @@ EMPTY = {"size": [4, 3], "counts": "<"}
 
 @pytest.mark.slow
 def test_a_new_protocol_is_one_file(tmp_path):
-    package = tmp_path / "code"
-    shutil.copytree(ROOT / "earthreason", package / "earthreason", ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "earthreason" / "metrics" / "protocols" / "quarter.py").write_text(PROTOCOL)
+    copied = CopiedPackage(tmp_path)
+    (copied.package / "metrics" / "protocols" / "quarter.py").write_text(PROTOCOL)
     masks = {"truth": ("samples", TWO_COLUMNS, EMPTY), "preds": ("predictions", ONE_COLUMN, None)}
     for file, (key, first, second) in masks.items():
         records = [{"sample_id": "a", "segmentation": first}, {"sample_id": "b", "segmentation": second}]
         (tmp_path / f"{file}.json").write_text(json.dumps({key: records}))
 
     def earthreason(*arguments):
-        environment = {**os.environ, "PYTHONPATH": str(package)}
-        command = [sys.executable, "-m", "earthreason", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return json.loads(copied.run("-m", "earthreason", *arguments))
 
     evaluated = earthreason(
         "eval", "preds.json", "--ground-truth", "truth.json", "--protocol", "quarter", "--json", "-"

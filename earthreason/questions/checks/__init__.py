@@ -1,39 +1,23 @@
 """Registry of checks. Each module has one check with its rule and examples.
 
-To add a check, write a module with a `CHECK` and add its name to `_MODULES`.
+Importing this package imports every module beside this file, so to add a check, add a module with a `CHECK`.
 """
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Any
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet, SetCheck
 
-_MODULES = (
-    "names_category",
-    "task_words",
-    "gives_location",
-    "length",
-    "not_a_question",
-    "several_questions",
-    "language",
-    "boilerplate",
-    "near_duplicate",
-    "emptiness",
-    "answer_target",
+_ALL: tuple[Check | SetCheck, ...] = tuple(
+    import_module(module.name).CHECK
+    for module in pkgutil.iter_modules(__path__, f"{__name__}.")
+    if not module.name.endswith(".base")
 )
-_SET_MODULES = ("repeated_across_set", "same_opening")
-
-
-def _load(modules: Iterable[str]) -> dict[str, Any]:
-    checks = [import_module(f"{__name__}.{module}").CHECK for module in modules]
-    return {check.name: check for check in checks}
-
-
-CHECKS: Mapping[str, Check] = _load(_MODULES)
-SET_CHECKS: Mapping[str, SetCheck] = _load(_SET_MODULES)
+CHECKS: Mapping[str, Check] = {check.name: check for check in _ALL if isinstance(check, Check)}
+SET_CHECKS: Mapping[str, SetCheck] = {check.name: check for check in _ALL if isinstance(check, SetCheck)}
 
 __all__ = ["CHECKS", "SET_CHECKS", "Check", "CheckFinding", "QuestionSet", "SetCheck", "check_all", "passing"]
 
