@@ -45,6 +45,7 @@ def test_a_new_check_is_one_file(tmp_path):
     question = {"questions": ["Where, please, could one land?"], "answer": ["There."]}
     (tmp_path / "set" / "test" / "QAs" / "b.json").write_text(json.dumps(question))
     result = json.loads(copied.run("-m", "earthreason", "questions", "validate", "set", "--json", "-"))
-    ours = [(f["check"], f["sample_id"], f["reason"]) for f in result["findings"] if f["check"] in ("polite", "crowded")]
+    new = ("polite", "crowded")
+    ours = [(f["check"], f["sample_id"], f["reason"]) for f in result["findings"] if f["check"] in new]
     assert ours == [("polite", "b", "says please: 'please'"), ("crowded", "c", "one image too many")]
-    assert {name: result["checks"][name] for name in ("polite", "crowded")} == {"polite": 1, "crowded": 1}
+    assert {name: result["checks"][name] for name in new} == {"polite": 1, "crowded": 1}
