@@ -1,11 +1,11 @@
 import re
+from importlib import resources
 
 import numpy as np
 import pytest
 
-from earthreason.synthetic import questions as module
 from earthreason.synthetic.generate import generate_scene
-from earthreason.synthetic.phrases import PHRASES
+from earthreason.synthetic.phrases import load_phrases, load_templates
 from earthreason.synthetic.questions import choose_target, write_answers, write_questions
 from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES, RenderedScene, SceneObject
 
@@ -25,23 +25,23 @@ def targets(scene, category, tries=80):
 
 
 def test_every_category_has_wordings_that_do_not_name_it():
-    assert set(PHRASES) == set(CATEGORIES)
-    for phrases in PHRASES.values():
-        for clause in (*phrases.train, *phrases.evaluation):
+    files = resources.files("earthreason.synthetic") / "wording" / "phrases"
+    assert {path.name for path in files.iterdir()} == {f"{name.replace(' ', '_')}.toml" for name in CATEGORIES}
+    for phrases in map(load_phrases, CATEGORIES):
+        for clause in (*phrases.clauses("train"), *phrases.clauses("evaluation")):
             for word in phrases.forbidden:
                 assert not re.search(rf"\b{word}", clause, re.IGNORECASE), clause
 
 
 def test_training_has_no_wording_for_held_out_categories():
-    assert {category for category, phrases in PHRASES.items() if not phrases.train} == HELD_OUT_CATEGORIES
+    assert {category for category in CATEGORIES if not load_phrases(category).clauses("train")} == HELD_OUT_CATEGORIES
 
 
 def test_training_and_evaluation_share_no_wording():
-    for phrases in PHRASES.values():
-        assert not set(phrases.train) & set(phrases.evaluation)
-    for name, bank in vars(module).items():
-        if isinstance(bank, dict) and "evaluation" in bank:
-            assert not set(bank["train"]) & set(bank["evaluation"]), name
+    for phrases in map(load_phrases, CATEGORIES):
+        assert not set(phrases.clauses("train")) & set(phrases.clauses("evaluation"))
+    for name, templates in load_templates().questions.items():
+        assert not set(templates["train"]) & set(templates["evaluation"]), name
 
 
 def test_nothing_of_the_kind_is_an_absence_without_answers():
@@ -106,7 +106,7 @@ def test_samples_ask_six_different_questions_that_do_not_name_the_target(split):
         assert len(sample.answers) == (0 if sample.is_empty else 3)
         assert (sample.reasoning_type == "absence") == sample.is_empty
         for question in sample.questions:
-            for word in PHRASES[sample.category].forbidden:
+            for word in load_phrases(sample.category).forbidden:
                 assert not re.search(rf"\b{word}", question, re.IGNORECASE), question
         lengths += [len(question.split()) for question in sample.questions]
         answer_lengths += [len(answer.split()) for answer in sample.answers]
