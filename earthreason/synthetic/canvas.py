@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, maximum_filter1d
+from scipy.ndimage import gaussian_filter, maximum_filter
 
-from earthreason.synthetic.scene import CATEGORIES, SceneObject
+from earthreason.synthetic.categories import CATEGORIES, Footprint
+from earthreason.synthetic.scene import SceneObject
 
 Colour = tuple[float, float, float]
 Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
 MIN_VISIBLE = 24
-"""Fewest visible pixels of an object of a category; a smaller one could not be recognized."""
+"""Fewest visible pixels of an object of a category; a smaller object could not be recognized."""
 
 
 def rgb(text: str) -> Colour:
@@ -26,7 +27,7 @@ def rgb(text: str) -> Colour:
 
 @dataclass(frozen=True)
 class Region:
-    """A set of pixels: `mask`, (h, w) bool, within the window `rows` x `columns` of the canvas."""
+    """A set of pixels: a mask, (h, w) bool, within the window `rows` x `columns` of the canvas."""
 
     rows: slice
     columns: slice
@@ -56,17 +57,17 @@ class Spot:
         return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
 
     def moved(self, dx: float, dy: float) -> Spot:
-        """Return the spot at (dx, dy) in this one's frame, with the same direction."""
+        """Return the spot at (dx, dy) in the object's frame, with the same radius and direction."""
         x, y = self.at([(dx, dy)])[0].tolist()
         return Spot(x, y, self.radius, self.angle)
 
     def box(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0) -> Points:
-        """Return a rectangle around (dx, dy) in the object's frame."""
+        """Return the 4 corners of a rectangle around (dx, dy) in the object's frame."""
         w, h = width / 2, height / 2
         return self.at([(dx - w, dy - h), (dx + w, dy - h), (dx + w, dy + h), (dx - w, dy + h)])
 
     def ellipse(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0, points: int = 40) -> Points:
-        """Return an ellipse around (dx, dy) in the object's frame."""
+        """Return the outline of an ellipse around (dx, dy) in the object's frame."""
         t = np.linspace(0, 2 * np.pi, points, endpoint=False)
         return self.at(np.stack([dx + width / 2 * np.cos(t), dy + height / 2 * np.sin(t)], axis=1))
 
@@ -77,6 +78,21 @@ class Spot:
         t = np.linspace(-np.pi / 2, np.pi / 2, 16)
         right = np.stack([straight + r * np.cos(t), r * np.sin(t)], axis=1)
         return self.at(np.concatenate([right, -right]))
+
+
+@dataclass(frozen=True)
+class Plot(Spot):
+    """A spot with the outline of its object; width and height are in pixels."""
+
+    width: float
+    height: float
+    outline: Points
+    region: Region
+
+
+def closed(points: Points) -> Points:
+    """Close a polygon: return a line that ends where it begins."""
+    return np.concatenate([points, points[:1]])
 
 
 @dataclass
@@ -139,6 +155,10 @@ class Canvas:
         box = (float(left), float(top), float(left) + 0.94 * columns, float(top) + 0.94 * rows)
         return np.clip(0.5 + _resize(field, self.width, self.height, box) / (2.6 * np.float32(np.sqrt(power))), 0, 1)
 
+    def paint(self, points: Points, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
+        """Paint a polygon in one colour with fine grain."""
+        self.fill(self.region(points), colour, grain, opacity)
+
     def region(self, points: Points) -> Region:
         """Return the pixels inside a polygon."""
         return self._draw(points, lambda draw, local: draw.polygon(local, fill=1), 1)
@@ -170,8 +190,15 @@ class Canvas:
         paint(ImageDraw.Draw(local), [(x - left, y - top) for x, y in outline])
         return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
 
-    def whole(self, mask: np.ndarray) -> Region:
-        """Convert a (height, width) mask to a region, cropped to its bounding box."""
+    def mask_of(self, *regions: Region) -> np.ndarray:
+        """Return the union of regions, (height, width) bool."""
+        union = np.zeros((self.height, self.width), bool)
+        for region in regions:
+            union[region.rows, region.columns] |= region.mask
+        return union
+
+    def crop(self, mask: np.ndarray) -> Region:
+        """Convert a mask, (height, width) bool, to a region that spans its bounding box."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return NOWHERE
@@ -179,7 +206,7 @@ class Canvas:
         return Region(ys, xs, mask[ys, xs])
 
     def without(self, region: Region, blocked: np.ndarray) -> Region:
-        """Remove the pixels of a (height, width) mask from a region."""
+        """Remove the pixels of a mask, (height, width) bool, from a region."""
         return Region(region.rows, region.columns, region.mask & ~blocked[region.rows, region.columns])
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
@@ -202,11 +229,7 @@ class Canvas:
         if faded < 0.08:
             return
         region = self.stroke(points, width)
-        if inside is not None and region.mask.size:
-            allowed = np.zeros((self.height, self.width), bool)
-            allowed[inside.rows, inside.columns] = inside.mask
-            region = Region(region.rows, region.columns, region.mask & allowed[region.rows, region.columns])
-        self.fill(region, colour, 0.0, faded)
+        self.fill(self.without(region, ~self.mask_of(inside)) if inside else region, colour, 0.0, faded)
 
     def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
         """Darken the ground where an object with this outline and height casts its shadow."""
@@ -215,19 +238,14 @@ class Canvas:
             return
         steps = max(2, min(8, int(reach)))
         offsets = [(reach * k / (steps - 1) * self.sun[0], reach * k / (steps - 1) * self.sun[1]) for k in range(steps)]
-        outline = points.tolist()
-        xs, ys = [x for x, _ in outline], [y for _, y in outline]
-        left, top = max(0, int(min(xs) - reach)), max(0, int(min(ys) - reach))
-        right, bottom = min(self.width, int(max(xs) + reach) + 2), min(self.height, int(max(ys) + reach) + 2)
-        if right <= left or bottom <= top:
-            return
-        local = Image.new("L", (right - left, bottom - top))
-        draw = ImageDraw.Draw(local)
-        for dx, dy in offsets:
-            draw.polygon([(x - left + dx, y - top + dy) for x, y in outline], fill=1)
-        mask = np.asarray(local) > 0
-        window = self.image[top:bottom, left:right]
-        window[mask] *= np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
+
+        def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
+            for dx, dy in offsets:
+                draw.polygon([(x + dx, y + dy) for x, y in local], fill=1)
+
+        region = self._draw(points, paint, math.ceil(reach) + 1)
+        tint = np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
+        self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
         """Record that the region shows an object of a kind; False if too little of a category would be visible."""
@@ -247,20 +265,11 @@ class Canvas:
         return True
 
     def reserve(self, region: Region, margin: float = 0) -> None:
-        """Keep later things off a region and `margin` pixels around it."""
-        if not region.mask.size:
-            return
-        if margin < 1:
-            self.reserved[region.rows, region.columns] |= region.mask
-            return
-        m = int(np.ceil(margin))
-        ys = slice(max(0, region.rows.start - m), min(self.height, region.rows.stop + m))
-        xs = slice(max(0, region.columns.start - m), min(self.width, region.columns.stop + m))
-        padded = np.zeros((ys.stop - ys.start, xs.stop - xs.start), bool)
-        top, left = region.rows.start - ys.start, region.columns.start - xs.start
-        padded[top : top + region.mask.shape[0], left : left + region.mask.shape[1]] = region.mask
-        # A dilation by a square is one along the rows and one along the columns.
-        self.reserved[ys, xs] |= maximum_filter1d(maximum_filter1d(padded, 2 * m + 1, axis=0), 2 * m + 1, axis=1)
+        """Keep later objects off a region and `margin` pixels around it."""
+        m = math.ceil(margin) if margin >= 1 and region.mask.size else 0
+        ys = slice(max(0, region.rows.start - m), region.rows.stop + m)
+        xs = slice(max(0, region.columns.start - m), region.columns.stop + m)
+        self.reserved[ys, xs] |= maximum_filter(self.mask_of(region)[ys, xs], 2 * m + 1)
 
     def find_spot(self, radius: float, tries: int = 40, angle: float | None = None) -> Spot | None:
         """Find a place where a disc of this radius is free and mostly inside the image; None if there is none."""
@@ -277,13 +286,9 @@ class Canvas:
         return None
 
     def objects(self) -> tuple[SceneObject, ...]:
-        """Return every object recorded, with its visible pixels."""
-        visible = []
-        for number, kind in enumerate(self.kinds):
-            mask = self.owner == number
-            if mask.any():
-                visible.append(SceneObject(kind, mask))
-        return tuple(visible)
+        """Return every recorded object that has visible pixels."""
+        masks = ((kind, self.owner == number) for number, kind in enumerate(self.kinds))
+        return tuple(SceneObject(kind, mask) for kind, mask in masks if mask.any())
 
     def blob(self, spot: Spot, roughness: float = 0.25, stretch: float = 1.0, points: int = 48) -> Points:
         """Return a closed irregular outline of about the spot's radius."""
@@ -293,6 +298,24 @@ class Canvas:
             wobble += self.rng.normal(0, 1 / k) * np.cos(k * t + self.rng.uniform(0, 6.3))
         radius = spot.radius * np.clip(1 + roughness * wobble, 0.4, 1.6)
         return spot.at(np.stack([radius * np.cos(t), radius * np.sin(t) / stretch], axis=1))
+
+    def lay_out(self, spot: Spot, footprint: Footprint | None) -> Plot:
+        """Return the spot with the outline of a footprint; without a footprint, the outline is empty."""
+        if footprint is None:
+            return Plot(spot.x, spot.y, spot.radius, spot.angle, 0.0, 0.0, np.zeros((0, 2)), NOWHERE)
+        least, greatest = footprint.aspect
+        aspect = least if least == greatest else self.rng.uniform(least, greatest)
+        width = 2 * spot.radius * footprint.scale
+        height = width * aspect
+        if footprint.shape == "box":
+            outline = spot.box(width, height)
+        elif footprint.shape == "ellipse":
+            outline = spot.ellipse(width, height, points=footprint.points)
+        elif footprint.shape == "oval":
+            outline = spot.oval(width, height)
+        else:
+            outline = self.blob(spot, footprint.roughness, aspect)
+        return Plot(spot.x, spot.y, spot.radius, spot.angle, width, height, outline, self.region(outline))
 
 
 def _resize(

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from earthreason.files import atomic_path
 from earthreason.overlay import TRUTH_COLOUR, outline_mask
+from earthreason.synthetic.categories import CATEGORIES
 from earthreason.synthetic.render import render_scene
-from earthreason.synthetic.scene import CATEGORIES
 
 _CAPTION = 22
 

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.questions import choose_target, write_answers, write_questions
 from earthreason.synthetic.render import render_scene
-from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")

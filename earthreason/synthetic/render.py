@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.synthetic import industry, shores, sport, transport  # noqa: F401  (they register their features)
 from earthreason.synthetic.canvas import Canvas
-from earthreason.synthetic.features import FEATURES, Feature
-from earthreason.synthetic.scene import CATEGORIES, RenderedScene
+from earthreason.synthetic.categories import CATEGORIES, FEATURES, Feature
+from earthreason.synthetic.scene import RenderedScene
 from earthreason.synthetic.shores import lay_bridge, lay_river, lay_sea
 from earthreason.synthetic.terrain import (
     PALETTES,
@@ -138,7 +139,7 @@ def _lay_water_and_main(
         if feature.category == "bridge" and include:
             for where in (0.5, 0.28, 0.72)[: max(1, count)]:
                 lay_bridge(c, p, path, width, where)
-    elif include and feature.painter is not None:
+    elif include and feature.painter:
         if feature.water == "open sea":
             assert sea is not None
             c.reserved |= ~sea
@@ -152,7 +153,7 @@ def _lay_water_and_main(
 
 
 def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -> None:
-    assert feature.painter is not None
+    paint = pkgutil.resolve_name(f"{__package__}.{feature.painter}")
     turn = float(c.rng.uniform(0, np.pi))
     for k in range(count):
         # The first has the requested size; the others differ, so that one of them is the largest.
@@ -168,9 +169,11 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
         if spot is None:
             continue
         before = len(c.kinds)
-        feature.painter(c, p, type(spot)(spot.x, spot.y, radius, spot.angle))
+        plot = c.lay_out(replace(spot, radius=radius), feature.footprint)
+        if feature.footprint is None or c.claim(feature.category, plot.region):
+            paint(c, p, plot)
         if len(c.kinds) > before:
-            c.reserve(c.whole(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
+            c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
 
 
 def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
@@ -181,7 +184,7 @@ def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted
         if setting in f.settings
         and f.category != main.category
         and not ({f.category} | _BRINGS.get(f.category, set())) & unwanted
-        and f.painter is not None
+        and f.painter
         and f.water in ("", "sea")
         and c.px(f.metres[1]) >= 16
         and c.px(f.metres[0]) <= 0.42 * c.side

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, rgb, smooth
-from earthreason.synthetic.features import feature
+from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, rgb, smooth
 from earthreason.synthetic.terrain import (
     ASPHALT,
     CONCRETE,
@@ -22,45 +21,28 @@ from earthreason.synthetic.terrain import (
 )
 
 
-def _as_mask(c: Canvas, region: Region) -> np.ndarray:
-    mask = np.zeros((c.height, c.width), bool)
-    mask[region.rows, region.columns] = region.mask
-    return mask
+def lake(c: Canvas, p: Palette, plot: Plot) -> None:
+    mask = c.mask_of(plot.region)
+    c.fill(c.without(c.region(c.blob(plot, 0.1)), c.owner >= 0), p.grass, 0.02, 0.35)
+    paint_water(c, mask, p, max(2.0, plot.radius * 0.08))
 
 
-@feature("lake", (250, 2500), (0.35, 0.75), ("wild", "farmland", "suburban"), repeat=3)
-def lake(c: Canvas, p: Palette, spot: Spot) -> None:
-    region = c.region(c.blob(spot, 0.22, c.rng.uniform(1.0, 1.6)))
-    if not c.claim("lake", region):
-        return
-    mask = _as_mask(c, region)
-    c.fill(c.without(c.region(c.blob(spot, 0.1)), c.owner >= 0), p.grass, 0.02, 0.35)
-    paint_water(c, mask, p, max(2.0, spot.radius * 0.08))
-
-
-@feature("woodland", (200, 1500), (0.4, 0.75), ("farmland", "wild", "suburban"), repeat=3)
-def woodland(c: Canvas, p: Palette, spot: Spot) -> None:
-    outline = c.blob(spot, 0.2, c.rng.uniform(1.0, 1.5))
-    region = c.region(outline)
-    if not c.claim("woodland", region):
-        return
-    c.shade(outline, 12, 0.6)
-    canopy(c, region, p)
+def woodland(c: Canvas, p: Palette, plot: Plot) -> None:
+    c.shade(plot.outline, 12, 0.6)
+    canopy(c, plot.region, p)
 
 
 def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
     """Draw a river across the image; return its centre line and its width in pixels."""
     width = float(np.clip(c.px(metres), 0.05 * c.side, 0.16 * c.side))
     path = river_path(c)
-    mask = np.zeros((c.height, c.width), bool)
-    for start in range(len(path) - 2):
-        part = c.stroke(path[start : start + 3], width * (1 + 0.25 * np.sin(start / 7.0)))
-        mask[part.rows, part.columns] |= part.mask
+    starts = range(len(path) - 2)
+    mask = c.mask_of(*(c.stroke(path[k : k + 3], width * (1 + 0.25 * np.sin(k / 7.0))) for k in starts))
     bank = smooth(mask.astype(np.float32), width * 0.35)
     green = ~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)
-    canopy(c, c.whole(green), p)
+    canopy(c, c.crop(green), p)
     paint_water(c, mask, p, width * 0.3)
-    region = c.whole(mask)
+    region = c.crop(mask)
     c.claim("river", region)
     c.reserve(region, max(2.0, 0.25 * width))
     return path, width
@@ -74,30 +56,29 @@ def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
     ramp += 0.22 * (c.noise(c.side / 1.6, 4) - 0.5)
     mask: np.ndarray = ramp > np.quantile(ramp, 1 - share)
     paint_water(c, mask, p, 0.05 * c.side, clear=True)
-    c.claim("sea", c.whole(mask))
+    c.claim("sea", c.crop(mask))
     return mask
 
 
-@feature("beach", (300, 1200), (0.6, 0.9), ("coast",), water="beach")
 def beach(c: Canvas, p: Palette, spot: Spot) -> None:
     sea = _sea(c)
     breadth = max(5.0, 0.075 * c.side)
     near = smooth(sea.astype(np.float32), breadth)
     wobble = 0.1 * (c.noise(c.side / 5, 3) - 0.5)
     strip = ~sea & (near > 0.16 + wobble) & ~c.reserved
-    region = c.whole(strip)
+    region = c.crop(strip)
     if not c.claim("beach", region):
         return
     sand = jitter(c, rgb("e3d3a8"), 0.02)
     c.fill(region, sand, 0.025)
     wet = strip & (near > 0.42)
-    c.fill(c.whole(wet), blend(sand, rgb("8a7a5c"), 0.4), 0.015)
+    c.fill(c.crop(wet), blend(sand, rgb("8a7a5c"), 0.4), 0.015)
     dunes = strip & (near < 0.24) & (c.noise(12, 2) > 0.6)
-    c.fill(c.whole(dunes), blend(sand, p.grass, 0.5), 0.03)
+    c.fill(c.crop(dunes), blend(sand, p.grass, 0.5), 0.03)
     foam = sea & (near < 0.6) & (c.noise(18, 3) > 0.42)
-    c.fill(c.whole(foam), rgb("f4f7f5"), 0.02, 0.85)
+    c.fill(c.crop(foam), rgb("f4f7f5"), 0.02, 0.85)
     second = sea & (near > 0.7) & (near < 0.76) & (c.noise(30, 2) > 0.55)
-    c.fill(c.whole(second), rgb("eef4f2"), 0.02, 0.6)
+    c.fill(c.crop(second), rgb("eef4f2"), 0.02, 0.6)
     if c.gsd < 2.5:
         rows, columns = np.nonzero(strip & (near < 0.4))
         for _ in range(min(60, rows.size // 80)):
@@ -113,23 +94,18 @@ def _sea(c: Canvas) -> np.ndarray:
     return c.owner == c.kinds.index("sea") if "sea" in c.kinds else np.zeros((c.height, c.width), bool)
 
 
-@feature("island", (300, 2000), (0.3, 0.55), ("coast",), repeat=3, water="open sea")
-def island(c: Canvas, p: Palette, spot: Spot) -> None:
-    region = c.region(c.blob(spot, 0.2, c.rng.uniform(1.0, 1.5)))
-    if not c.claim("island", region):
-        return
-    mask = _as_mask(c, region)
-    halo = ~mask & (smooth(mask.astype(np.float32), max(3.0, 0.2 * spot.radius)) > 0.12)
-    c.fill(c.without(c.whole(halo), c.owner != c.kinds.index("sea")), rgb("86b8ad"), 0.01, 0.5)
-    c.fill(region, jitter(c, rgb("d9c9a0"), 0.02), 0.02)
-    inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * spot.radius)) > 0.82
-    ground = c.whole(inner & mask)
+def island(c: Canvas, p: Palette, plot: Plot) -> None:
+    mask = c.mask_of(plot.region)
+    halo = ~mask & (smooth(mask.astype(np.float32), max(3.0, 0.2 * plot.radius)) > 0.12)
+    c.fill(c.without(c.crop(halo), c.owner != c.kinds.index("sea")), rgb("86b8ad"), 0.01, 0.5)
+    c.fill(plot.region, jitter(c, rgb("d9c9a0"), 0.02), 0.02)
+    inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * plot.radius)) > 0.82
+    ground = c.crop(inner & mask)
     c.fill(ground, p.grass, 0.03)
-    wood = inner & mask & (c.noise(max(8.0, spot.radius / 2), 3) > 0.42)
-    canopy(c, c.whole(wood), p, max(2.5, c.px(9)))
+    wood = inner & mask & (c.noise(max(8.0, plot.radius / 2), 3) > 0.42)
+    canopy(c, c.crop(wood), p, max(2.5, c.px(9)))
 
 
-@feature("pier", (120, 320), (0.3, 0.5), ("coast",), repeat=3, water="sea")
 def pier(c: Canvas, p: Palette, spot: Spot) -> None:
     sea = _sea(c)
     near = smooth(sea.astype(np.float32), max(4.0, 0.08 * c.side))
@@ -166,16 +142,14 @@ def _draw_pier(c: Canvas, root: np.ndarray, tip: np.ndarray) -> bool:
             middle = root + (tip - root) * t
             arms.append(np.stack([middle - across * 0.1 * length, middle + across * 0.1 * length]))
     parts += [c.stroke(arm, max(1.5, width * 0.45)) for arm in arms]
-    union = np.zeros((c.height, c.width), bool)
-    for part in parts:
-        union[part.rows, part.columns] |= part.mask
-    if (union & c.reserved).any() or not c.claim("pier", c.whole(union)):
+    union = c.mask_of(*parts)
+    if (union & c.reserved).any() or not c.claim("pier", c.crop(union)):
         return False
     offset = np.array(c.sun) * max(1.0, c.px(4))
     for line, thick in ((np.stack([root, tip]), width), (head, width * 1.8)):
         c.fill(c.without(c.stroke(line + offset, thick), union), (0.08, 0.14, 0.16), 0.0, 0.55)
     deck = jitter(c, (rgb("b39b7a"), rgb("b9b6ae"), rgb("93816b"))[int(c.rng.integers(3))], 0.02)
-    c.fill(c.whole(union), deck, 0.03)
+    c.fill(c.crop(union), deck, 0.03)
     for t in np.linspace(0.02, 0.98, max(6, int(length / 5))):
         middle = root + (tip - root) * t
         c.line(
@@ -190,7 +164,7 @@ def _draw_pier(c: Canvas, root: np.ndarray, tip: np.ndarray) -> bool:
             left = [(-size / 2, 0.16 * size), (0.1 * size, 0.2 * size)]
             hull = c.region(boat.at([(size / 2, 0), *right, *left]))
             c.fill(c.without(hull, union), WHITE, 0.0)
-    c.reserve(c.whole(union), max(3.0, 0.12 * length))
+    c.reserve(c.crop(union), max(3.0, 0.12 * length))
     return True
 
 
@@ -246,17 +220,12 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     return True
 
 
-feature("river", (60, 400), (0.6, 1.0), ("wild", "farmland", "suburban"), water="river")(None)
-feature("bridge", (90, 600), (0.3, 0.6), ("farmland", "suburban", "urban", "wild"), repeat=2, water="river")(None)
-
-
-@feature("dam", (200, 700), (0.35, 0.6), ("wild",), water="dam")
 def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     """Draw a curved wall across a valley, with a reservoir above it and a spillway and a river below."""
     length = 1.5 * spot.radius
     centre = Spot(spot.x, spot.y, spot.radius, spot.angle)
     reservoir = c.blob(replace(centre.moved(-1.25 * length, 0), radius=1.35 * length), 0.14, 1.1)
-    wet = _as_mask(c, c.region(reservoir))
+    wet = c.mask_of(c.region(reservoir))
     ys, xs = np.mgrid[0 : c.height, 0 : c.width]
     down = (xs - spot.x) * np.cos(centre.angle) + (ys - spot.y) * np.sin(centre.angle)
     side = -(xs - spot.x) * np.sin(centre.angle) + (ys - spot.y) * np.cos(centre.angle)
@@ -266,30 +235,30 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     thick = max(3.5, c.px(16), 0.075 * length)
     wall = (np.abs(side) < 0.52 * length) & (down >= -crest) & (down < -crest + thick)
     slope = (np.abs(side) < 0.44 * length) & (down >= -crest + thick) & (down < -crest + 2.1 * thick)
-    dam_region = c.whole(wall | slope)
+    dam_region = c.crop(wall | slope)
     if dam_region.area < 24:
         return
     valley = np.abs(side) < (0.62 + 0.25 * c.noise(c.side / 4, 2)) * length
     rock = valley & (down > -0.2 * length) & (down < 0.5 * length) & ~wet
-    c.fill(c.whole(rock), blend(p.soil, p.dry, 0.5), 0.04, 0.75)
+    c.fill(c.crop(rock), blend(p.soil, p.dry, 0.5), 0.04, 0.75)
     stream_path = centre.at(
         [(t * 3 * length, 0.16 * length * np.sin(2.2 * t + 0.4) * t) for t in np.linspace(0.02, 1, 30)]
     )
-    stream = _as_mask(c, c.stroke(stream_path, 0.2 * length)) & (down > -crest + thick) & ~slope
+    stream = c.mask_of(c.stroke(stream_path, 0.2 * length)) & (down > -crest + thick) & ~slope
     paint_water(c, wet, p, max(2.0, 0.1 * length))
     paint_water(c, stream, p, max(2.0, 0.05 * length))
-    c.claim("lake", c.whole(wet))
-    c.claim("river", c.whole(stream & ~wall))
+    c.claim("lake", c.crop(wet))
+    c.claim("river", c.crop(stream & ~wall))
     c.claim("dam", dam_region)
-    c.fill(c.whole(slope), jitter(c, rgb("a19d93"), 0.02), 0.025)
+    c.fill(c.crop(slope), jitter(c, rgb("a19d93"), 0.02), 0.025)
     for k in np.linspace(-0.4, 0.4, 9):
         joint = centre.at([(-0.1 * length, k * length), (2 * thick, k * length)])
-        c.line(joint, 1.0, rgb("7f7b72"), 0.6, c.whole(slope))
-    c.fill(c.whole(wall), jitter(c, rgb("cfccc3"), 0.02), 0.012)
+        c.line(joint, 1.0, rgb("7f7b72"), 0.6, c.crop(slope))
+    c.fill(c.crop(wall), jitter(c, rgb("cfccc3"), 0.02), 0.012)
     arc = [(-0.2 * length * (1 - (2 * s) ** 2) + thick * 0.5, s * length) for s in np.linspace(-0.5, 0.5, 24)]
     c.line(centre.at(arc), max(1.5, thick * 0.35), rgb("77756f"), 1.0)
     spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)
-    c.fill(c.whole(spill), rgb("edf3f2"), 0.05, 0.85)
-    c.reserve(c.whole(wet | wall | slope | stream), 3)
+    c.fill(c.crop(spill), rgb("edf3f2"), 0.05, 0.85)
+    c.reserve(c.crop(wet | wall | slope | stream), 3)
     hills = ~wet & ~rock & ~stream & ~wall & ~slope & ~c.reserved & (c.noise(c.side / 5, 4) > 0.47)
-    canopy(c, c.whole(hills), p)
+    canopy(c, c.crop(hills), p)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -24,35 +26,12 @@ class Palette:
     crops: tuple[Colour, ...]
 
 
-PALETTES = (
-    Palette(
-        grass=rgb("66764a"),
-        dry=rgb("8b8560"),
-        soil=rgb("93806a"),
-        tree=rgb("334a2b"),
-        water=rgb("47625f"),
-        deep=rgb("223f48"),
-        crops=(rgb("6f8548"), rgb("8f9a5a"), rgb("a39a6c"), rgb("857459"), rgb("566f3c"), rgb("b0a67c")),
-    ),
-    Palette(
-        grass=rgb("857c5b"),
-        dry=rgb("a89672"),
-        soil=rgb("b39b78"),
-        tree=rgb("55603c"),
-        water=rgb("4f7478"),
-        deep=rgb("2a5560"),
-        crops=(rgb("7f8a4e"), rgb("b09e74"), rgb("c2ae86"), rgb("94835f"), rgb("6b7c46"), rgb("a08d68")),
-    ),
-    Palette(
-        grass=rgb("56703c"),
-        dry=rgb("77804a"),
-        soil=rgb("9a6f50"),
-        tree=rgb("25431f"),
-        water=rgb("546a52"),
-        deep=rgb("2f4a40"),
-        crops=(rgb("5f8a3a"), rgb("79984a"), rgb("8a7a4c"), rgb("a0714f"), rgb("4a7a33"), rgb("93a55c")),
-    ),
-)
+def _read_palettes() -> list[Palette]:
+    tables = tomllib.loads(Path(__file__).with_name("palettes.toml").read_text(encoding="utf-8"))["palettes"]
+    return [Palette(crops=tuple(map(rgb, t.pop("crops"))), **{name: rgb(t[name]) for name in t}) for t in tables]
+
+
+PALETTES = _read_palettes()
 ASPHALT, CONCRETE, WHITE = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2")
 ROOFS = (rgb("8c5543"), rgb("7d7672"), rgb("a3a09a"), rgb("6d5f58"), rgb("b9b4a8"), rgb("95705b"), rgb("56585c"))
 CARS = (rgb("d8d8d8"), rgb("2a2b2e"), rgb("8a8d91"), rgb("8d2f2b"), rgb("30507d"), rgb("efefef"), rgb("5c5f63"))
@@ -243,7 +222,7 @@ def draw_car(c: Canvas, spot: Spot) -> None:
         return
     box = spot.box(max(2.0, c.px(4.5)), max(1.2, c.px(1.9)))
     c.shade(box, 1.5)
-    c.fill(c.region(box), CARS[int(c.rng.integers(len(CARS)))], 0.01)
+    c.paint(box, CARS[int(c.rng.integers(len(CARS)))], 0.01)
 
 
 def draw_building(
@@ -261,12 +240,12 @@ def draw_building(
             dx, dy = c.rng.uniform(-0.35, 0.35, 2) * (width, depth)
             box = spot.box(max(1.5, width * 0.08), max(1.5, depth * 0.1), dx, dy)
             c.shade(box, 2)
-            c.fill(c.region(box), blend(roof, WHITE, 0.25), 0.01)
+            c.paint(box, blend(roof, WHITE, 0.25), 0.01)
     elif depth >= 4:
         side = spot.at([(0, 1)])[0] - (spot.x, spot.y)
         facing = -(side[0] * c.sun[0] + side[1] * c.sun[1])
         half = spot.box(width, depth / 2, 0, depth / 4)
-        c.fill(c.region(half), blend(roof, WHITE if facing > 0 else (0, 0, 0), 0.2 * abs(facing) + 0.05), 0.012)
+        c.paint(half, blend(roof, WHITE if facing > 0 else (0, 0, 0), 0.2 * abs(facing) + 0.05), 0.012)
     return region
 
 

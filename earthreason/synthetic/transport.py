@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Points, Spot, rgb
-from earthreason.synthetic.features import feature
-from earthreason.synthetic.sport import closed
+from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, closed, rgb
 from earthreason.synthetic.terrain import (
     ASPHALT,
     CARS,
@@ -20,7 +18,6 @@ from earthreason.synthetic.terrain import (
 )
 
 
-@feature("airport runway", (1200, 2600), (0.75, 1.1), ("airport",))
 def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
     length = 2 * spot.radius * 0.96
     width = max(10.0, c.px(52), length * 0.045)
@@ -31,10 +28,10 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
     c.fill(shoulder, rgb("8e8b7e"), 0.02)
     surface = jitter(c, rgb("6c6b6a"), 0.03)
     c.fill(region, surface, 0.012)
-    c.fill(c.region(spot.box(length * 0.94, width * 0.3)), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
+    c.paint(spot.box(length * 0.94, width * 0.3), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
     for end in (-1, 1):  # rubber where wheels touch, threshold bars, aiming points
         zone = spot.box(length * 0.13, width * 0.42, end * length * 0.36)
-        c.fill(c.region(zone), blend(surface, (0, 0, 0), 0.42), 0.02, 0.7)
+        c.paint(zone, blend(surface, (0, 0, 0), 0.42), 0.02, 0.7)
         bars = 8
         for k in range(bars):
             y = (k + 0.5 - bars / 2) * width * 0.11
@@ -45,7 +42,7 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
         c.line(closed(number), max(0.8, width * 0.045), WHITE, 0.9)
         for y in (-0.24, 0.24):
             aim = spot.box(length * 0.024, width * 0.1, end * length * 0.38, y * width)
-            c.fill(c.region(aim), WHITE, 0.0, 0.95)
+            c.paint(aim, WHITE, 0.0, 0.95)
     dashes = max(8, int(length / max(10.0, c.px(60))))
     for k in range(dashes):
         x = (-0.42 + 0.84 * k / dashes) * length
@@ -72,47 +69,40 @@ def _plane(c: Canvas, spot: Spot, metres: float) -> None:
     centre = np.array([spot.x, spot.y])
     parts = [(part - centre) * size + centre for part in parts]
     for part in parts:
-        c.fill(c.region(part + np.array(c.sun) * max(1.0, c.px(4))), (0.2, 0.2, 0.22), 0.0, 0.55)
+        c.paint(part + np.array(c.sun) * max(1.0, c.px(4)), (0.2, 0.2, 0.22), 0.0, 0.55)
     for part in parts:
-        c.fill(c.region(part), rgb("f1f2f3"), 0.01)
+        c.paint(part, rgb("f1f2f3"), 0.01)
     colour = CARS[int(c.rng.integers(3, 5))]
     tail = (spot.at([(-0.38, 0), (-0.52, 0)]) - centre) * size + centre
     c.line(tail, max(1.0, size * 0.03), colour, 0.9)
 
 
-@feature("airport apron", (260, 480), (0.4, 0.68), ("airport",))
-def airport_apron(c: Canvas, p: Palette, spot: Spot) -> None:
-    width = 2 * spot.radius * 0.86
-    height = width * c.rng.uniform(0.48, 0.62)
-    outline = spot.box(width, height)
-    region = c.region(outline)
-    if not c.claim("airport apron", region):
-        return
+def airport_apron(c: Canvas, p: Palette, plot: Plot) -> None:
+    width, height = plot.width, plot.height
     slab = jitter(c, rgb("b1aea6"), 0.02)
-    c.fill(region, slab, 0.012)
+    c.fill(plot.region, slab, 0.012)
     step = max(5.0, c.px(15))
     for x in np.arange(-width / 2, width / 2, step):
-        c.line(spot.at([(x, -height / 2), (x, height / 2)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
+        c.line(plot.at([(x, -height / 2), (x, height / 2)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
     for y in np.arange(-height / 2, height / 2, step):
-        c.line(spot.at([(-width / 2, y), (width / 2, y)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
-    c.line(spot.at([(-width / 2, 0.3 * height), (width / 2, 0.3 * height)]), max(1.0, c.px(0.8)), rgb("d1ac34"), 0.9)
-    hall = spot.moved(0, -0.64 * height)
+        c.line(plot.at([(-width / 2, y), (width / 2, y)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
+    c.line(plot.at([(-width / 2, 0.3 * height), (width / 2, 0.3 * height)]), max(1.0, c.px(0.8)), rgb("d1ac34"), 0.9)
+    hall = plot.moved(0, -0.64 * height)
     terminal = draw_building(c, hall, width * 0.8, height * 0.22, 14, rgb("c6c5c0"), flat=True)
     c.claim("building", terminal)
     stands = max(2, int(width / max(14.0, c.px(58))))
     for k in range(stands):
         x = (k + 0.5 - stands / 2) * width / stands
-        c.line(spot.at([(x, -0.5 * height), (x, 0.3 * height)]), max(0.8, c.px(0.5)), rgb("d1ac34"), 0.8)
+        c.line(plot.at([(x, -0.5 * height), (x, 0.3 * height)]), max(0.8, c.px(0.5)), rgb("d1ac34"), 0.8)
         if c.rng.random() < 0.8:
-            at = spot.at([(x, -0.12 * height)])[0]
-            bridge = spot.at([(x + 0.02 * width, -0.52 * height), (x + 0.01 * width, -0.26 * height)])
+            at = plot.at([(x, -0.12 * height)])[0]
+            bridge = plot.at([(x + 0.02 * width, -0.52 * height), (x + 0.01 * width, -0.26 * height)])
             c.line(bridge, max(1.2, c.px(3)), rgb("8d9196"), 1.0)
-            _plane(c, Spot(at[0], at[1], 1, spot.angle - np.pi / 2), min(46.0, 0.85 * c.gsd * width / stands))
-    taxiway = c.stroke(spot.at([(0.36 * width, 0.5 * height), (0.36 * width, 3 * height)]), max(3.0, c.px(24)))
+            _plane(c, Spot(at[0], at[1], 1, plot.angle - np.pi / 2), min(46.0, 0.85 * c.gsd * width / stands))
+    taxiway = c.stroke(plot.at([(0.36 * width, 0.5 * height), (0.36 * width, 3 * height)]), max(3.0, c.px(24)))
     c.fill(c.without(taxiway, c.owner >= 0), rgb("807e79"), 0.012)
 
 
-@feature("helipad", (26, 36), (0.16, 0.34), ("urban", "wild", "coast"), repeat=2)
 def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     size = 2 * spot.radius * 0.82
     square = c.rng.random() < 0.5
@@ -132,7 +122,6 @@ def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     c.line(spot.at([(-0.13 * size, 0), (0.13 * size, 0)]), stroke, WHITE, 1.0)
 
 
-@feature("train station", (220, 380), (0.5, 0.8), ("urban", "industrial"))
 def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
     length = 2 * spot.radius * 0.94
     pitch = max(4.0, c.px(12))
@@ -150,21 +139,19 @@ def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
             c.line(
                 spot.at([(-reach, y + c.px(side)), (reach, y + c.px(side))]), max(0.7, c.px(0.25)), rgb("c2c0bc"), 0.7
             )
-    union = np.zeros((c.height, c.width), bool)
     hall = spot.moved(0, yard / 2 + pitch * 1.7)
     hall_size = (length * 0.46, max(6.0, pitch * 2.2))
     decks = [spot.box(length, pitch * 0.62, 0, (rails[k] + rails[k + 1]) / 2) for k in range(0, tracks - 1, 2)]
-    for part in (*(c.region(deck) for deck in decks), c.region(hall.box(*hall_size))):
-        union[part.rows, part.columns] |= part.mask
-    if not c.claim("train station", c.whole(union)):
+    union = c.mask_of(*map(c.region, decks), c.region(hall.box(*hall_size)))
+    if not c.claim("train station", c.crop(union)):
         return
     for deck in decks:
-        c.fill(c.region(deck), rgb("b5b1a8"), 0.015)
+        c.paint(deck, rgb("b5b1a8"), 0.015)
     for k in range(0, tracks - 1, 2):
         y = (rails[k] + rails[k + 1]) / 2
         roof = spot.box(length * 0.72, pitch * 0.55, 0, y)
-        c.fill(c.region(roof + np.array(c.sun) * c.px(3)), (0.2, 0.2, 0.2), 0.0, 0.45)
-        c.fill(c.region(roof), jitter(c, rgb("cfd2d1"), 0.02), 0.01)
+        c.paint(roof + np.array(c.sun) * c.px(3), (0.2, 0.2, 0.2), 0.0, 0.45)
+        c.paint(roof, jitter(c, rgb("cfd2d1"), 0.02), 0.01)
         c.line(spot.at([(-0.36 * length, y), (0.36 * length, y)]), max(0.8, c.px(0.6)), rgb("8f9494"), 0.9)
     crossing = spot.at([(0.06 * length, -yard / 2), (0.06 * length, yard / 2 + pitch)])
     c.line(crossing + np.array(c.sun) * c.px(5), max(1.5, c.px(5)), (0.2, 0.2, 0.2), 0.4)
@@ -181,7 +168,6 @@ def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
         )
 
 
-@feature("roundabout", (50, 110), (0.24, 0.42), ("suburban", "urban", "farmland"))
 def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
     size = 2 * spot.radius * 0.86
     lane = max(3.0, 0.2 * size)
@@ -205,42 +191,37 @@ def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
     c.fill(region, jitter(c, ASPHALT, 0.02), 0.012)
     c.line(closed(spot.ellipse(size * 0.77, size * 0.77)), max(0.8, c.px(0.3)), WHITE, 0.6)
     inner = size - 2 * lane
-    c.fill(c.region(spot.ellipse(inner * 1.08, inner * 1.08)), rgb("c4bcab"), 0.01)
-    c.fill(c.region(spot.ellipse(inner, inner)), jitter(c, rgb("64863f"), 0.03), 0.02)
-    c.fill(c.region(spot.ellipse(inner * 0.5, inner * 0.5)), jitter(c, p.tree, 0.02), 0.05)
+    c.paint(spot.ellipse(inner * 1.08, inner * 1.08), rgb("c4bcab"), 0.01)
+    c.paint(spot.ellipse(inner, inner), jitter(c, rgb("64863f"), 0.03), 0.02)
+    c.paint(spot.ellipse(inner * 0.5, inner * 0.5), jitter(c, p.tree, 0.02), 0.05)
     for _ in range(int(c.rng.integers(2, 6))):
         a = c.rng.uniform(0, 6.3)
         at = Spot(spot.x + np.cos(a) * size * 0.4, spot.y + np.sin(a) * size * 0.4, 2, a + np.pi / 2)
         if c.px(4.5) >= 3:
-            c.fill(c.region(at.box(c.px(4.5), c.px(1.9))), CARS[int(c.rng.integers(len(CARS)))], 0.0)
+            c.paint(at.box(c.px(4.5), c.px(1.9)), CARS[int(c.rng.integers(len(CARS)))], 0.0)
 
 
-@feature("parking lot", (70, 150), (0.28, 0.5), ("urban", "suburban", "industrial"), repeat=3)
-def parking_lot(c: Canvas, p: Palette, spot: Spot) -> None:
-    width = 2 * spot.radius * 0.84
-    height = width * c.rng.uniform(0.5, 0.75)
-    region = c.region(spot.box(width, height))
-    if not c.claim("parking lot", region):
-        return
-    c.fill(region, jitter(c, rgb("66666a"), 0.03), 0.015)
+def parking_lot(c: Canvas, p: Palette, plot: Plot) -> None:
+    width, height = plot.width, plot.height
+    c.fill(plot.region, jitter(c, rgb("66666a"), 0.03), 0.015)
     row = max(7.0, c.px(16))
     bay = max(2.4, c.px(2.6))
     rows = max(1, int(height * 0.96 / row))
     full = c.rng.uniform(0.35, 0.85)
     for r in range(rows):
         y = (r + 0.5 - rows / 2) * height / rows
-        c.line(spot.at([(-0.46 * width, y), (0.46 * width, y)]), max(0.7, c.px(0.2)), WHITE, 0.5)
+        c.line(plot.at([(-0.46 * width, y), (0.46 * width, y)]), max(0.7, c.px(0.2)), WHITE, 0.5)
         for k in range(int(0.92 * width / bay)):
             x = -0.46 * width + (k + 0.5) * bay
-            c.line(spot.at([(x - bay / 2, y - row * 0.3), (x - bay / 2, y + row * 0.3)]), c.px(0.18), WHITE, 0.8)
+            c.line(plot.at([(x - bay / 2, y - row * 0.3), (x - bay / 2, y + row * 0.3)]), c.px(0.18), WHITE, 0.8)
             for side in (-1, 1):
                 if c.rng.random() < full:
-                    car = spot.box(bay * 0.66, row * 0.26, x, y + side * row * 0.16)
+                    car = plot.box(bay * 0.66, row * 0.26, x, y + side * row * 0.16)
                     if c.px(2) >= 1.6:
-                        c.fill(c.region(car + np.array(c.sun) * c.px(1)), (0.15, 0.15, 0.16), 0.0, 0.6)
-                    c.fill(c.region(car), CARS[int(c.rng.integers(len(CARS)))], 0.0)
+                        c.paint(car + np.array(c.sun) * c.px(1), (0.15, 0.15, 0.16), 0.0, 0.6)
+                    c.paint(car, CARS[int(c.rng.integers(len(CARS)))], 0.0)
         if r % 2 == 0:
             for x in np.linspace(-0.4, 0.4, 4):
-                crown = spot.ellipse(max(2.0, c.px(4)), max(2.0, c.px(4)), x * width, y, 8)
-                c.fill(c.region(crown), jitter(c, p.tree, 0.03), 0.03)
-    c.line(closed(spot.box(width, height)), max(1.0, c.px(0.8)), rgb("b5b1a8"), 0.9)
+                crown = plot.ellipse(max(2.0, c.px(4)), max(2.0, c.px(4)), x * width, y, 8)
+                c.paint(crown, jitter(c, p.tree, 0.03), 0.03)
+    c.line(closed(plot.box(width, height)), max(1.0, c.px(0.8)), rgb("b5b1a8"), 0.9)

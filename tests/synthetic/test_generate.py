@@ -42,8 +42,8 @@ def test_iteration_keeps_its_order_with_workers():
 
 
 def test_training_never_shows_a_held_out_category():
+    from earthreason.synthetic.categories import CATEGORIES
     from earthreason.synthetic.render import render_scene
-    from earthreason.synthetic.scene import CATEGORIES
 
     for index, category in enumerate(c for c in CATEGORIES if c not in HELD_OUT_CATEGORIES):
         scene = render_scene(np.random.default_rng(index), category, size=(128, 128), exclude=HELD_OUT_CATEGORIES)

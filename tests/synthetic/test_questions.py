@@ -4,10 +4,11 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.generate import generate_scene
 from earthreason.synthetic.phrases import load_phrases, load_templates
 from earthreason.synthetic.questions import choose_target, write_answers, write_questions
-from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES, RenderedScene, SceneObject
+from earthreason.synthetic.scene import RenderedScene, SceneObject
 
 
 def scene_with(*things):

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.synthetic.features import FEATURES
+from earthreason.synthetic.categories import CATEGORIES, FEATURES
 from earthreason.synthetic.render import render_scene
-from earthreason.synthetic.scene import CATEGORIES
 
 
 def draw(category, seed=0, **options):
