@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from earthreason.synthetic.categories import CATEGORIES, Footprint
+from earthreason.synthetic.colours import Colour
 from earthreason.synthetic.scene import SceneObject
 
-Colour = tuple[float, float, float]
+_T = TypeVar("_T")
 Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
 MIN_VISIBLE = 24
 """Fewest visible pixels of an object of a category; a smaller object could not be recognized."""
-
-
-def rgb(text: str) -> Colour:
-    """Convert a colour such as "7a8f5c" to three floats from 0 to 1."""
-    return (int(text[0:2], 16) / 255, int(text[2:4], 16) / 255, int(text[4:6], 16) / 255)
 
 
 @dataclass(frozen=True)
@@ -142,6 +138,16 @@ class Canvas:
         """Convert metres to pixels."""
         return metres / self.gsd
 
+    def pick(self, options: Sequence[_T]) -> _T:
+        """Return one of the options at random."""
+        return options[int(self.rng.integers(len(options)))]
+
+    def jitter(self, colour: Colour, amount: float = 0.04) -> Colour:
+        """Make a colour slightly lighter or darker, and shift its hue slightly."""
+        light = self.rng.normal(0, amount)
+        r, g, b = (float(np.clip(v + light + self.rng.normal(0, amount / 3), 0, 1)) for v in colour)
+        return (r, g, b)
+
     def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
         """Make smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
         field, weight, power = np.zeros((1, 1), np.float32), 1.0, 0.0
@@ -178,12 +184,12 @@ class Canvas:
 
         return self._draw(np.concatenate(lines), paint, thick)
 
-    def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: int) -> Region:
+    def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: float) -> Region:
         outline = points.tolist()
         xs, ys = [x for x, _ in outline], [y for _, y in outline]
-        left, top = max(0, math.floor(min(xs)) - margin), max(0, math.floor(min(ys)) - margin)
-        right = min(self.width, math.ceil(max(xs)) + margin + 1)
-        bottom = min(self.height, math.ceil(max(ys)) + margin + 1)
+        left, top = max(0, math.floor(min(xs) - margin)), max(0, math.floor(min(ys) - margin))
+        right = min(self.width, math.ceil(max(xs) + margin) + 1)
+        bottom = min(self.height, math.ceil(max(ys) + margin) + 1)
         if right <= left or bottom <= top:
             return NOWHERE
         local = Image.new("L", (right - left, bottom - top))
@@ -207,7 +213,7 @@ class Canvas:
 
     def without(self, region: Region, blocked: np.ndarray) -> Region:
         """Remove the pixels of a mask, (height, width) bool, from a region."""
-        return Region(region.rows, region.columns, region.mask & ~blocked[region.rows, region.columns])
+        return replace(region, mask=region.mask & ~blocked[region.rows, region.columns])
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
         """Paint a region in one colour with fine grain."""
@@ -243,24 +249,23 @@ class Canvas:
             for dx, dy in offsets:
                 draw.polygon([(x + dx, y + dy) for x, y in local], fill=1)
 
-        region = self._draw(points, paint, math.ceil(reach) + 1)
+        region = self._draw(points, paint, reach)
         tint = np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
         self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
         """Record that the region shows an object of a kind; False if too little of a category would be visible."""
         if kind in CATEGORIES:
-            free = self.owner[region.rows, region.columns] if region.mask.size else region.mask
-            taken = np.array([k in CATEGORIES for k in self.kinds] + [False], bool)
-            region = Region(region.rows, region.columns, region.mask & ~taken[free]) if region.mask.size else region
+            taken = [number for number, name in enumerate(self.kinds) if name in CATEGORIES]
+            mask = region.mask & ~np.isin(self.owner[region.rows, region.columns], taken)
+            region = replace(region, mask=mask)
             if region.area < MIN_VISIBLE:
                 return False
         if region.area:
             if kind in CATEGORIES or kind not in self.kinds:
                 self.kinds.append(kind)
-                number = len(self.kinds) - 1
-            else:  # roads, houses and the like are one object each
-                number = self.kinds.index(kind)
+            # Roads, houses and the like are one object each.
+            number = len(self.kinds) - 1 if kind in CATEGORIES else self.kinds.index(kind)
             self.owner[region.rows, region.columns][region.mask] = number
         return True
 

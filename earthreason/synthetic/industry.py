@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Spot, closed, rgb
-from earthreason.synthetic.terrain import CONCRETE, WHITE, Palette, blend, draw_building, jitter
+from earthreason.synthetic.canvas import Canvas, Plot, Spot, closed
+from earthreason.synthetic.colours import CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.terrain import draw_building
 
 
 def storage_tank(c: Canvas, p: Palette, plot: Plot) -> None:
     size = plot.width
     bund = plot.box(size * 1.3, size * 1.3)
-    c.paint(bund, jitter(c, rgb("9b8f7c"), 0.02), 0.03)
+    c.paint(bund, c.jitter(rgb("9b8f7c"), 0.02), 0.03)
     c.line(closed(bund), max(1.0, c.px(2)), rgb("c1b8a4"), 0.9)
     c.shade(plot.outline, 16, 0.42)
-    wall = jitter(c, (WHITE, rgb("cfd0cc"), rgb("b7a98f"), rgb("d9ddda"))[int(c.rng.integers(4))], 0.03)
+    wall = c.jitter(c.pick((WHITE, rgb("cfd0cc"), rgb("b7a98f"), rgb("d9ddda"))), 0.03)
     c.fill(plot.region, blend(wall, (0, 0, 0), 0.25), 0.005)
     sun = np.array(c.sun)
     shift = -sun * size * 0.015
@@ -35,8 +36,8 @@ def storage_tank(c: Canvas, p: Palette, plot: Plot) -> None:
 
 def solar_plant(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
-    c.fill(plot.region, jitter(c, blend(p.dry, p.grass, 0.3), 0.02), 0.025)
-    panel = jitter(c, rgb("27344f"), 0.02)
+    c.fill(plot.region, c.jitter(blend(p.dry, p.grass, 0.3), 0.02), 0.025)
+    panel = c.jitter(rgb("27344f"), 0.02)
     pitch = max(3.0, c.px(9))
     rows = max(2, int(height * 0.94 / pitch))
     for block in (-0.245, 0.245):
@@ -71,7 +72,7 @@ def wind_turbine(c: Canvas, p: Palette, spot: Spot) -> None:
     union = c.mask_of(c.region(pad), c.stroke(tower, thick * 1.3), *map(c.region, blades), *spines)
     if not c.claim("wind turbine", c.crop(union)):
         return
-    c.paint(pad, jitter(c, rgb("c2b291"), 0.02), 0.02)
+    c.paint(pad, c.jitter(rgb("c2b291"), 0.02), 0.02)
     track = np.stack([foot, foot + c.rng.choice((-1, 1)) * np.array([c.width, c.rng.uniform(-0.4, 0.4) * c.height])])
     c.fill(c.without(c.without(c.stroke(track, max(1.5, c.px(5))), c.reserved), union), rgb("b7a582"), 0.02, 0.9)
     offset = np.array(c.sun) * reach * 0.9
@@ -89,7 +90,7 @@ def wind_turbine(c: Canvas, p: Palette, spot: Spot) -> None:
 
 def substation(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
-    c.fill(plot.region, jitter(c, rgb("b3aea3"), 0.02), 0.045)
+    c.fill(plot.region, c.jitter(rgb("b3aea3"), 0.02), 0.045)
     for row in (-0.34, -0.12, 0.32):  # bus bars on gantries, each with its thin shadow
         y = row * height
         for k in np.linspace(-0.44, 0.44, 9):
@@ -118,7 +119,7 @@ def substation(c: Canvas, p: Palette, plot: Plot) -> None:
 
 def wastewater_plant(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
-    c.fill(plot.region, jitter(c, blend(p.grass, rgb("7d9a5a"), 0.4), 0.02), 0.02)
+    c.fill(plot.region, c.jitter(blend(p.grass, rgb("7d9a5a"), 0.4), 0.02), 0.02)
     for y in (-0.02, 0.46):
         c.line(plot.at([(-0.48 * width, y * height), (0.48 * width, y * height)]), max(1.5, c.px(5)), CONCRETE, 1.0)
     size = 0.27 * width
@@ -126,7 +127,7 @@ def wastewater_plant(c: Canvas, p: Palette, plot: Plot) -> None:
         tank = plot.moved(k * width, -0.25 * height)
         c.shade(tank.ellipse(size, size), 3)
         c.paint(tank.ellipse(size, size), rgb("c4c1b8"), 0.01)
-        water = jitter(c, rgb("57604a"), 0.03)
+        water = c.jitter(rgb("57604a"), 0.03)
         c.paint(tank.ellipse(size * 0.88, size * 0.88), water, 0.015)
         c.paint(tank.ellipse(size * 0.62, size * 0.62), blend(water, (0, 0, 0), 0.15), 0.015)
         arm = c.rng.uniform(0, np.pi)
@@ -139,7 +140,7 @@ def wastewater_plant(c: Canvas, p: Palette, plot: Plot) -> None:
         c.paint(basin, rgb("c4c1b8"), 0.01)
         for lane in range(4):
             y = 0.22 + (lane - 1.5) * 0.082
-            colour = jitter(c, rgb("6d6147" if k < 0 else "515c4e"), 0.03)
+            colour = c.jitter(rgb("6d6147" if k < 0 else "515c4e"), 0.03)
             c.paint(plot.box(0.3 * width, 0.062 * height, k * width, y * height), colour, 0.03)
     hall = plot.moved(0.37 * width, 0.22 * height)
     draw_building(c, hall, 0.15 * width, 0.26 * height, 7, flat=True)
@@ -148,13 +149,13 @@ def wastewater_plant(c: Canvas, p: Palette, plot: Plot) -> None:
 def greenhouse(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
     c.shade(plot.outline, 5)
-    film = jitter(c, (rgb("dfe4e3"), rgb("cfd9d8"), rgb("e6e3da"))[int(c.rng.integers(3))], 0.02)
+    film = c.jitter(c.pick((rgb("dfe4e3"), rgb("cfd9d8"), rgb("e6e3da"))), 0.02)
     c.fill(plot.region, rgb("8d8873"), 0.02)
     spans = max(3, int(height / max(4.0, c.px(9))))
     pitch = height / spans
     for k in range(spans):
         y = (k + 0.5) * pitch - height / 2
-        c.paint(plot.box(width * 0.985, pitch * 0.86, 0, y), jitter(c, film, 0.02), 0.015)
+        c.paint(plot.box(width * 0.985, pitch * 0.86, 0, y), c.jitter(film, 0.02), 0.015)
         c.paint(
             plot.box(width * 0.985, pitch * 0.36, 0, y + 0.24 * pitch),
             blend(film, rgb("6f8f86"), 0.45),
@@ -166,7 +167,7 @@ def greenhouse(c: Canvas, p: Palette, plot: Plot) -> None:
 
 
 def quarry(c: Canvas, p: Palette, plot: Plot) -> None:
-    rock = jitter(c, (rgb("c3ae88"), rgb("b9b1a2"), rgb("c79f74"))[int(c.rng.integers(3))], 0.03)
+    rock = c.jitter(c.pick((rgb("c3ae88"), rgb("b9b1a2"), rgb("c79f74"))), 0.03)
     c.fill(plot.region, rock, 0.04)
     centre = np.array([plot.x, plot.y])
     floor = centre + np.array(plot.at([(0.12 * plot.radius, 0.05 * plot.radius)])[0] - centre)

@@ -12,11 +12,10 @@ from PIL import Image, ImageFilter
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.categories import CATEGORIES, FEATURES, Feature
+from earthreason.synthetic.colours import PALETTES, Palette
 from earthreason.synthetic.scene import RenderedScene
 from earthreason.synthetic.shores import lay_bridge, lay_river, lay_sea
 from earthreason.synthetic.terrain import (
-    PALETTES,
-    Palette,
     built_ground,
     farmland,
     lone_trees,

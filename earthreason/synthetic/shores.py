@@ -6,19 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, rgb, smooth
-from earthreason.synthetic.terrain import (
-    ASPHALT,
-    CONCRETE,
-    WHITE,
-    Palette,
-    blend,
-    canopy,
-    draw_car,
-    jitter,
-    paint_water,
-    river_path,
-)
+from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, smooth
+from earthreason.synthetic.colours import ASPHALT, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.terrain import canopy, draw_car, paint_water
 
 
 def lake(c: Canvas, p: Palette, plot: Plot) -> None:
@@ -32,10 +22,21 @@ def woodland(c: Canvas, p: Palette, plot: Plot) -> None:
     canopy(c, plot.region, p)
 
 
+def _river_path(c: Canvas, bend: float = 0.16) -> Points:
+    """Make a meandering line from one edge of the image to the opposite one."""
+    n = 60
+    t = np.linspace(-0.1, 1.1, n)
+    swing = sum(c.rng.normal(0, bend / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
+    offset = c.rng.uniform(0.3, 0.7)
+    if c.rng.random() < 0.5:
+        return np.stack([t * c.width, (offset + swing) * c.height], axis=1)
+    return np.stack([(offset + swing) * c.width, t * c.height], axis=1)
+
+
 def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
     """Draw a river across the image; return its centre line and its width in pixels."""
     width = float(np.clip(c.px(metres), 0.05 * c.side, 0.16 * c.side))
-    path = river_path(c)
+    path = _river_path(c)
     starts = range(len(path) - 2)
     mask = c.mask_of(*(c.stroke(path[k : k + 3], width * (1 + 0.25 * np.sin(k / 7.0))) for k in starts))
     bank = smooth(mask.astype(np.float32), width * 0.35)
@@ -69,7 +70,7 @@ def beach(c: Canvas, p: Palette, spot: Spot) -> None:
     region = c.crop(strip)
     if not c.claim("beach", region):
         return
-    sand = jitter(c, rgb("e3d3a8"), 0.02)
+    sand = c.jitter(rgb("e3d3a8"), 0.02)
     c.fill(region, sand, 0.025)
     wet = strip & (near > 0.42)
     c.fill(c.crop(wet), blend(sand, rgb("8a7a5c"), 0.4), 0.015)
@@ -84,7 +85,7 @@ def beach(c: Canvas, p: Palette, spot: Spot) -> None:
         for _ in range(min(60, rows.size // 80)):
             i = int(c.rng.integers(rows.size))
             shade = Spot(float(columns[i]), float(rows[i]), 1.5, 0)
-            colour = (rgb("d8453e"), rgb("3f7fc1"), WHITE, rgb("e0b93f"))[int(c.rng.integers(4))]
+            colour = c.pick((rgb("d8453e"), rgb("3f7fc1"), WHITE, rgb("e0b93f")))
             size = max(1.6, c.px(2.6))
             dot = c.without(c.region(shade.ellipse(size, size, points=8)), ~strip)
             c.fill(dot, colour, 0.0)
@@ -98,7 +99,7 @@ def island(c: Canvas, p: Palette, plot: Plot) -> None:
     mask = c.mask_of(plot.region)
     halo = ~mask & (smooth(mask.astype(np.float32), max(3.0, 0.2 * plot.radius)) > 0.12)
     c.fill(c.without(c.crop(halo), c.owner != c.kinds.index("sea")), rgb("86b8ad"), 0.01, 0.5)
-    c.fill(plot.region, jitter(c, rgb("d9c9a0"), 0.02), 0.02)
+    c.fill(plot.region, c.jitter(rgb("d9c9a0"), 0.02), 0.02)
     inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * plot.radius)) > 0.82
     ground = c.crop(inner & mask)
     c.fill(ground, p.grass, 0.03)
@@ -148,7 +149,7 @@ def _draw_pier(c: Canvas, root: np.ndarray, tip: np.ndarray) -> bool:
     offset = np.array(c.sun) * max(1.0, c.px(4))
     for line, thick in ((np.stack([root, tip]), width), (head, width * 1.8)):
         c.fill(c.without(c.stroke(line + offset, thick), union), (0.08, 0.14, 0.16), 0.0, 0.55)
-    deck = jitter(c, (rgb("b39b7a"), rgb("b9b6ae"), rgb("93816b"))[int(c.rng.integers(3))], 0.02)
+    deck = c.jitter(c.pick((rgb("b39b7a"), rgb("b9b6ae"), rgb("93816b"))), 0.02)
     c.fill(c.crop(union), deck, 0.03)
     for t in np.linspace(0.02, 0.98, max(6, int(length / 5))):
         middle = root + (tip - root) * t
@@ -194,7 +195,7 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
         bend = c.rng.uniform(-0.12, 0.12) * reach * t**2
         road = middle + sign * across * (half * 0.9 + t * reach) + bend * along
         region = c.without(c.stroke(road, deck_width * 0.8), on_river)
-        c.fill(region, jitter(c, ASPHALT, 0.02), 0.015)
+        c.fill(region, c.jitter(ASPHALT, 0.02), 0.015)
         c.claim("road", c.without(region, c.owner >= 0))
         c.reserve(region, 1)
     offset = np.array(c.sun) * max(1.5, c.px(9))
@@ -203,8 +204,8 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     number = len(c.kinds)
     c.kinds.append("bridge")  # a bridge is seen over the river, so it takes the river's pixels
     c.owner[deck.rows, deck.columns][deck.mask] = number
-    c.fill(deck, jitter(c, CONCRETE, 0.03), 0.012)
-    c.line(ends, deck_width * 0.66, jitter(c, ASPHALT, 0.02), 1.0)
+    c.fill(deck, c.jitter(CONCRETE, 0.03), 0.012)
+    c.line(ends, deck_width * 0.66, c.jitter(ASPHALT, 0.02), 1.0)
     c.line(ends, max(0.8, c.px(0.4)), WHITE, 0.7)
     for t in np.linspace(0.1, 0.9, max(2, int(half * 2 / max(8.0, c.px(30))))):
         at = ends[0] + (ends[1] - ends[0]) * t
@@ -250,11 +251,11 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     c.claim("lake", c.crop(wet))
     c.claim("river", c.crop(stream & ~wall))
     c.claim("dam", dam_region)
-    c.fill(c.crop(slope), jitter(c, rgb("a19d93"), 0.02), 0.025)
+    c.fill(c.crop(slope), c.jitter(rgb("a19d93"), 0.02), 0.025)
     for k in np.linspace(-0.4, 0.4, 9):
         joint = centre.at([(-0.1 * length, k * length), (2 * thick, k * length)])
         c.line(joint, 1.0, rgb("7f7b72"), 0.6, c.crop(slope))
-    c.fill(c.crop(wall), jitter(c, rgb("cfccc3"), 0.02), 0.012)
+    c.fill(c.crop(wall), c.jitter(rgb("cfccc3"), 0.02), 0.012)
     arc = [(-0.2 * length * (1 - (2 * s) ** 2) + thick * 0.5, s * length) for s in np.linspace(-0.5, 0.5, 24)]
     c.line(centre.at(arc), max(1.5, thick * 0.35), rgb("77756f"), 1.0)
     spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)

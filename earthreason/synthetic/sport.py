@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Colour, Plot, Points, Region, Spot, closed, rgb
-from earthreason.synthetic.terrain import WHITE, Palette, blend, canopy, draw_building, jitter
+from earthreason.synthetic.canvas import Canvas, Plot, Points, Region, Spot, closed
+from earthreason.synthetic.colours import WHITE, Colour, Palette, blend, rgb
+from earthreason.synthetic.terrain import canopy, draw_building
 
 TURF = rgb("4f8a3f")
 SAND = rgb("dccfa6")
@@ -14,7 +15,7 @@ SAND = rgb("dccfa6")
 def mown_turf(c: Canvas, spot: Spot, outline: Points, width: float, height: float, stripes: int = 10) -> Region:
     """Draw grass with the light and dark bands that a mower leaves."""
     region = c.region(outline)
-    green = jitter(c, TURF, 0.03)
+    green = c.jitter(TURF, 0.03)
     c.fill(region, green, 0.015)
     outside = ~c.mask_of(region)
     for k in range(0, stripes, 2):
@@ -34,7 +35,7 @@ def _pitch_lines(c: Canvas, spot: Spot, width: float, height: float) -> None:
 
 def ground_track_field(c: Canvas, p: Palette, plot: Plot) -> None:
     length, width = plot.width, plot.height
-    c.fill(plot.region, jitter(c, rgb("a4513a"), 0.03), 0.015)
+    c.fill(plot.region, c.jitter(rgb("a4513a"), 0.03), 0.015)
     for lane in range(1, 8):
         shrink = lane * length * 0.0072
         c.line(closed(plot.oval(length - 2 * shrink, width - 2 * shrink)), c.px(0.3), WHITE, 0.55)
@@ -48,11 +49,11 @@ def ground_track_field(c: Canvas, p: Palette, plot: Plot) -> None:
 def stadium(c: Canvas, p: Palette, plot: Plot) -> None:
     length, width = plot.width, plot.height
     c.shade(plot.outline, 32)
-    roof = jitter(c, c.rng.choice([rgb("c9c9c6"), rgb("9aa0a6"), rgb("bdb6aa")]), 0.03)
+    roof = c.jitter(c.pick((rgb("c9c9c6"), rgb("9aa0a6"), rgb("bdb6aa"))), 0.03)
     rows = ((1.0, roof), (0.95, blend(roof, (0, 0, 0), 0.12)), (0.9, blend(roof, WHITE, 0.25)))
     for share, colour in rows:
         c.paint(plot.ellipse(length * share, width * share, points=64), colour, 0.015)
-    seats = jitter(c, c.rng.choice([rgb("7a4a45"), rgb("4c5f86"), rgb("8b8b86"), rgb("a25a3c")]), 0.03)
+    seats = c.jitter(c.pick((rgb("7a4a45"), rgb("4c5f86"), rgb("8b8b86"), rgb("a25a3c"))), 0.03)
     for k, share in enumerate(np.linspace(0.78, 0.6, 7)):
         tier = c.region(plot.ellipse(length * share, width * share, points=64))
         c.fill(tier, blend(seats, (0, 0, 0), 0.16 * (k % 2) + 0.02 * k), 0.03)
@@ -78,10 +79,10 @@ def baseball_field(c: Canvas, p: Palette, spot: Spot) -> None:
     region = c.region(outline)
     if not c.claim("baseball field", region):
         return
-    dirt = jitter(c, rgb("b98d63"), 0.03)
+    dirt = c.jitter(rgb("b98d63"), 0.03)
     c.fill(region, blend(dirt, rgb("7d7a55"), 0.35), 0.02)
     inner = c.region(fan(reach * 0.95, np.pi / 4 - 0.02))
-    green = jitter(c, TURF, 0.03)
+    green = c.jitter(TURF, 0.03)
     c.fill(inner, green, 0.02)
     for share in (0.9, 0.74, 0.58):
         c.paint(fan(reach * share, np.pi / 4 - 0.03), blend(green, WHITE, 0.09 if share == 0.74 else 0), 0.02)
@@ -117,7 +118,7 @@ def basketball_court(c: Canvas, p: Palette, spot: Spot) -> None:
         (rgb("a3a09a"), rgb("77756f")),
         (rgb("a05a4a"), rgb("4e6f8c")),
     )[int(c.rng.integers(4))]
-    _court(c, spot, width, height, jitter(c, floor, 0.02), jitter(c, surround, 0.02))
+    _court(c, spot, width, height, c.jitter(floor, 0.02), c.jitter(surround, 0.02))
     line = max(c.px(0.15), 0.6)
     c.line(spot.at([(0, -height / 2), (0, height / 2)]), line, WHITE, 0.9)
     c.line(closed(spot.ellipse(0.13 * width, 0.13 * width)), line, WHITE, 0.9)
@@ -143,8 +144,8 @@ def tennis_court(c: Canvas, p: Palette, spot: Spot) -> None:
         (rgb("b0623f"), rgb("b0623f")),
         (rgb("47689b"), rgb("6d9a72")),
     )[int(c.rng.integers(4))]
-    c.fill(region, jitter(c, surround, 0.02), 0.012)
-    c.paint(spot.box(width, height), jitter(c, floor, 0.02), 0.01)
+    c.fill(region, c.jitter(surround, 0.02), 0.012)
+    c.paint(spot.box(width, height), c.jitter(floor, 0.02), 0.01)
     line = max(c.px(0.12), 0.6)
     c.line(closed(spot.box(width, height)), line, WHITE, 0.95)
     for sign in (-1, 1):
@@ -174,9 +175,9 @@ def swimming_pool(c: Canvas, p: Palette, spot: Spot) -> None:
     region = c.region(outline)
     if not c.claim("swimming pool", region):
         return
-    c.paint(deck, jitter(c, rgb("d3cab8"), 0.03), 0.02)
+    c.paint(deck, c.jitter(rgb("d3cab8"), 0.03), 0.02)
     c.fill(region, WHITE, 0.0)
-    water = jitter(c, rgb("4fb6c9"), 0.03)
+    water = c.jitter(rgb("4fb6c9"), 0.03)
     inner = (outline - (spot.x, spot.y)) * 0.93 + (spot.x, spot.y)
     c.paint(inner, water, 0.015)
     deep = (outline - (spot.x, spot.y)) * 0.55 + spot.at([(length * 0.14, 0)])[0]
@@ -187,7 +188,7 @@ def swimming_pool(c: Canvas, p: Palette, spot: Spot) -> None:
 
 
 def golf_course(c: Canvas, p: Palette, plot: Plot) -> None:
-    rough = jitter(c, blend(rgb("54743a"), p.grass, 0.3), 0.02)
+    rough = c.jitter(blend(rgb("54743a"), p.grass, 0.3), 0.02)
     c.fill(plot.region, rough, 0.02)
     inside = c.mask_of(plot.region)
     grove = inside & (c.noise(plot.radius / 3, 3) > 0.64)
@@ -202,7 +203,7 @@ def golf_course(c: Canvas, p: Palette, plot: Plot) -> None:
         path = plot.at(np.stack([t * half * 0.84, lane * plot.radius * 0.86 + bend * (1 - t**2)], axis=1))
         width = plot.radius * 1.1 / count
         fairway = c.without(c.stroke(path, width * 0.85), ~inside)
-        c.fill(fairway, jitter(c, light, 0.02), 0.015)
+        c.fill(fairway, c.jitter(light, 0.02), 0.015)
         end = path[-1] if k % 2 else path[0]
         green = Spot(end[0], end[1], width * 0.5, 0)
         c.fill(c.without(c.region(c.blob(green, 0.1)), ~inside), rgb("a5d07c"), 0.008)

@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from earthreason.synthetic.canvas import Canvas, Colour, Points, Region, Spot, rgb, smooth
-
-
-@dataclass(frozen=True)
-class Palette:
-    """The colours of a climate."""
-
-    grass: Colour
-    dry: Colour
-    soil: Colour
-    tree: Colour
-    water: Colour
-    deep: Colour
-    crops: tuple[Colour, ...]
-
-
-def _read_palettes() -> list[Palette]:
-    tables = tomllib.loads(Path(__file__).with_name("palettes.toml").read_text(encoding="utf-8"))["palettes"]
-    return [Palette(crops=tuple(map(rgb, t.pop("crops"))), **{name: rgb(t[name]) for name in t}) for t in tables]
-
-
-PALETTES = _read_palettes()
-ASPHALT, CONCRETE, WHITE = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2")
-ROOFS = (rgb("8c5543"), rgb("7d7672"), rgb("a3a09a"), rgb("6d5f58"), rgb("b9b4a8"), rgb("95705b"), rgb("56585c"))
-CARS = (rgb("d8d8d8"), rgb("2a2b2e"), rgb("8a8d91"), rgb("8d2f2b"), rgb("30507d"), rgb("efefef"), rgb("5c5f63"))
-
-
-def blend(a: Colour, b: Colour, share: float) -> Colour:
-    """Mix two colours; `share` is that of the second."""
-    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)
-
-
-def jitter(c: Canvas, colour: Colour, amount: float = 0.04) -> Colour:
-    """Make a colour slightly lighter or darker, and shift its hue slightly."""
-    light = c.rng.normal(0, amount)
-    r, g, b = (float(np.clip(v + light + c.rng.normal(0, amount / 3), 0, 1)) for v in colour)
-    return (r, g, b)
+from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, smooth
+from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
 
 
 def _mix(a: Colour, b: Colour, share: np.ndarray) -> np.ndarray:
@@ -91,7 +53,7 @@ def farmland(c: Canvas, p: Palette) -> None:
     cell = np.repeat(np.repeat(nearest[:, 0].reshape(shape), step, 0), step, 1)[: c.height, : c.width]
     edge = (distance[:, 1] - distance[:, 0]).reshape(shape).astype(np.float32)
     edge = np.repeat(np.repeat(edge, step, 0), step, 1)[: c.height, : c.width]
-    colours = np.array([jitter(c, p.crops[c.rng.integers(len(p.crops))], 0.03) for _ in seeds], np.float32)
+    colours = np.array([c.jitter(c.pick(p.crops), 0.03) for _ in seeds], np.float32)
     angles = turn + np.where(c.rng.random(len(seeds)) < 0.5, 0, np.pi / 2)
     strength = c.rng.uniform(0.0, 0.07, len(seeds)).astype(np.float32)
     yy, xx = np.mgrid[0 : c.height, 0 : c.width].astype(np.float32)
@@ -143,10 +105,10 @@ def lone_trees(c: Canvas, p: Palette, count: int) -> None:
         outline = spot.ellipse(2 * radius, 2 * radius, points=10)
         c.shade(outline, 7.0, 0.6)
         crown = c.without(c.region(outline), c.reserved)
-        c.fill(crown, jitter(c, p.tree, 0.05), 0.05)
+        c.fill(crown, c.jitter(p.tree, 0.05), 0.05)
         top = Spot(x - c.sun[0] * radius * 0.3, y - c.sun[1] * radius * 0.3, radius, 0.0)
         light = c.without(c.region(top.ellipse(radius, radius, points=8)), c.reserved)
-        c.fill(light, jitter(c, blend(p.tree, p.grass, 0.7), 0.04), 0.04)
+        c.fill(light, c.jitter(blend(p.tree, p.grass, 0.7), 0.04), 0.04)
 
 
 def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, clear: bool = False) -> None:
@@ -162,17 +124,6 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
     c.image[mask] = colour[mask]
     rim = ~mask & (smooth(mask.astype(np.float32), max(0.8, c.px(3))) > 0.12)
     c.image[rim] *= 0.86
-
-
-def river_path(c: Canvas, bend: float = 0.16) -> Points:
-    """Make a meandering line from one edge of the image to the opposite one."""
-    n = 60
-    t = np.linspace(-0.1, 1.1, n)
-    swing = sum(c.rng.normal(0, bend / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
-    offset = c.rng.uniform(0.3, 0.7)
-    if c.rng.random() < 0.5:
-        return np.stack([t * c.width, (offset + swing) * c.height], axis=1)
-    return np.stack([(offset + swing) * c.width, t * c.height], axis=1)
 
 
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
@@ -193,7 +144,7 @@ def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool =
     verge = c.without(c.strokes(paths, width * 1.5 + 1), c.reserved)
     c.fill(verge, rgb("8b8468"), 0.02, 0.55)
     region = c.without(c.strokes(paths, width), c.reserved)
-    c.fill(region, jitter(c, ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
+    c.fill(region, c.jitter(ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
     c.claim("road", region)
     if not paved:
         return
@@ -222,14 +173,14 @@ def draw_car(c: Canvas, spot: Spot) -> None:
         return
     box = spot.box(max(2.0, c.px(4.5)), max(1.2, c.px(1.9)))
     c.shade(box, 1.5)
-    c.paint(box, CARS[int(c.rng.integers(len(CARS)))], 0.01)
+    c.paint(box, c.pick(CARS), 0.01)
 
 
 def draw_building(
     c: Canvas, spot: Spot, width: float, depth: float, metres: float, colour: Colour | None = None, flat: bool = False
 ) -> Region:
     """Draw a house: its shadow, then a gabled roof, or a flat one with a parapet and boxes. Sizes are in pixels."""
-    roof = jitter(c, colour or ROOFS[int(c.rng.integers(len(ROOFS)))], 0.04)
+    roof = c.jitter(colour or c.pick(ROOFS), 0.04)
     outline = spot.box(width, depth)
     c.shade(outline, metres)
     region = c.region(outline)

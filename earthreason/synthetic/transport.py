@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, closed, rgb
-from earthreason.synthetic.terrain import (
-    ASPHALT,
-    CARS,
-    CONCRETE,
-    WHITE,
-    Palette,
-    blend,
-    draw_building,
-    jitter,
-    paint_roads,
-)
+from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, closed
+from earthreason.synthetic.colours import ASPHALT, CARS, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.terrain import draw_building, paint_roads
 
 
 def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
@@ -26,7 +17,7 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
         return
     shoulder = c.without(c.region(spot.box(length * 1.03, width * 1.45)), c.owner >= 0)
     c.fill(shoulder, rgb("8e8b7e"), 0.02)
-    surface = jitter(c, rgb("6c6b6a"), 0.03)
+    surface = c.jitter(rgb("6c6b6a"), 0.03)
     c.fill(region, surface, 0.012)
     c.paint(spot.box(length * 0.94, width * 0.3), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
     for end in (-1, 1):  # rubber where wheels touch, threshold bars, aiming points
@@ -79,7 +70,7 @@ def _plane(c: Canvas, spot: Spot, metres: float) -> None:
 
 def airport_apron(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
-    slab = jitter(c, rgb("b1aea6"), 0.02)
+    slab = c.jitter(rgb("b1aea6"), 0.02)
     c.fill(plot.region, slab, 0.012)
     step = max(5.0, c.px(15))
     for x in np.arange(-width / 2, width / 2, step):
@@ -112,7 +103,7 @@ def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
         return
     path = np.stack([[spot.x, spot.y], spot.at([(3 * size, 0.4 * size)])[0]])
     c.fill(c.without(c.without(c.stroke(path, max(2.0, c.px(4))), c.reserved), c.owner >= 0), rgb("9b968c"), 0.02)
-    base = jitter(c, (rgb("737472"), rgb("5f7d64"), rgb("8d5a4b"), CONCRETE)[int(c.rng.integers(4))], 0.02)
+    base = c.jitter(c.pick((rgb("737472"), rgb("5f7d64"), rgb("8d5a4b"), CONCRETE)), 0.02)
     c.fill(region, base, 0.015)
     c.line(closed(outline), max(1.0, 0.03 * size), blend(base, WHITE, 0.7), 0.9)
     c.line(closed(spot.ellipse(0.68 * size, 0.68 * size)), max(1.2, 0.05 * size), rgb("e9d98a"), 1.0)
@@ -151,19 +142,19 @@ def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
         y = (rails[k] + rails[k + 1]) / 2
         roof = spot.box(length * 0.72, pitch * 0.55, 0, y)
         c.paint(roof + np.array(c.sun) * c.px(3), (0.2, 0.2, 0.2), 0.0, 0.45)
-        c.paint(roof, jitter(c, rgb("cfd2d1"), 0.02), 0.01)
+        c.paint(roof, c.jitter(rgb("cfd2d1"), 0.02), 0.01)
         c.line(spot.at([(-0.36 * length, y), (0.36 * length, y)]), max(0.8, c.px(0.6)), rgb("8f9494"), 0.9)
     crossing = spot.at([(0.06 * length, -yard / 2), (0.06 * length, yard / 2 + pitch)])
     c.line(crossing + np.array(c.sun) * c.px(5), max(1.5, c.px(5)), (0.2, 0.2, 0.2), 0.4)
     c.line(crossing, max(1.5, c.px(5)), rgb("dcdcd8"), 1.0)
-    draw_building(c, hall, *hall_size, 14, (rgb("9c6a55"), rgb("b3aca0"), rgb("8a8f94"))[int(c.rng.integers(3))])
+    draw_building(c, hall, *hall_size, 14, c.pick((rgb("9c6a55"), rgb("b3aca0"), rgb("8a8f94"))))
     for _ in range(int(c.rng.integers(1, 3))):
         y = rails[int(c.rng.integers(tracks))]
         start = c.rng.uniform(-0.6, 0.2) * length
         train = spot.box(length * 0.5, max(2.0, c.px(3)), start + 0.25 * length, y)
         c.fill(
             c.without(c.region(train), union),
-            (rgb("b23b32"), rgb("3a6aa0"), rgb("dadada"))[int(c.rng.integers(3))],
+            c.pick((rgb("b23b32"), rgb("3a6aa0"), rgb("dadada"))),
             0.01,
         )
 
@@ -188,22 +179,22 @@ def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
     if not c.claim("roundabout", region):
         return
     c.fill(c.without(c.region(spot.ellipse(size * 1.08, size * 1.08)), c.owner >= 0), rgb("a8a294"), 0.02)
-    c.fill(region, jitter(c, ASPHALT, 0.02), 0.012)
+    c.fill(region, c.jitter(ASPHALT, 0.02), 0.012)
     c.line(closed(spot.ellipse(size * 0.77, size * 0.77)), max(0.8, c.px(0.3)), WHITE, 0.6)
     inner = size - 2 * lane
     c.paint(spot.ellipse(inner * 1.08, inner * 1.08), rgb("c4bcab"), 0.01)
-    c.paint(spot.ellipse(inner, inner), jitter(c, rgb("64863f"), 0.03), 0.02)
-    c.paint(spot.ellipse(inner * 0.5, inner * 0.5), jitter(c, p.tree, 0.02), 0.05)
+    c.paint(spot.ellipse(inner, inner), c.jitter(rgb("64863f"), 0.03), 0.02)
+    c.paint(spot.ellipse(inner * 0.5, inner * 0.5), c.jitter(p.tree, 0.02), 0.05)
     for _ in range(int(c.rng.integers(2, 6))):
         a = c.rng.uniform(0, 6.3)
         at = Spot(spot.x + np.cos(a) * size * 0.4, spot.y + np.sin(a) * size * 0.4, 2, a + np.pi / 2)
         if c.px(4.5) >= 3:
-            c.paint(at.box(c.px(4.5), c.px(1.9)), CARS[int(c.rng.integers(len(CARS)))], 0.0)
+            c.paint(at.box(c.px(4.5), c.px(1.9)), c.pick(CARS), 0.0)
 
 
 def parking_lot(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
-    c.fill(plot.region, jitter(c, rgb("66666a"), 0.03), 0.015)
+    c.fill(plot.region, c.jitter(rgb("66666a"), 0.03), 0.015)
     row = max(7.0, c.px(16))
     bay = max(2.4, c.px(2.6))
     rows = max(1, int(height * 0.96 / row))
@@ -219,9 +210,9 @@ def parking_lot(c: Canvas, p: Palette, plot: Plot) -> None:
                     car = plot.box(bay * 0.66, row * 0.26, x, y + side * row * 0.16)
                     if c.px(2) >= 1.6:
                         c.paint(car + np.array(c.sun) * c.px(1), (0.15, 0.15, 0.16), 0.0, 0.6)
-                    c.paint(car, CARS[int(c.rng.integers(len(CARS)))], 0.0)
+                    c.paint(car, c.pick(CARS), 0.0)
         if r % 2 == 0:
             for x in np.linspace(-0.4, 0.4, 4):
                 crown = plot.ellipse(max(2.0, c.px(4)), max(2.0, c.px(4)), x * width, y, 8)
-                c.paint(crown, jitter(c, p.tree, 0.03), 0.03)
+                c.paint(crown, c.jitter(p.tree, 0.03), 0.03)
     c.line(closed(plot.box(width, height)), max(1.0, c.px(0.8)), rgb("b5b1a8"), 0.9)
