@@ -161,9 +161,17 @@ class Canvas:
         box = (float(left), float(top), float(left) + 0.94 * columns, float(top) + 0.94 * rows)
         return np.clip(0.5 + _resize(field, self.width, self.height, box) / (2.6 * np.float32(np.sqrt(power))), 0, 1)
 
-    def paint(self, points: Points, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
-        """Paint a polygon in one colour with fine grain."""
-        self.fill(self.region(points), colour, grain, opacity)
+    def paint(
+        self,
+        points: Points,
+        colour: Colour,
+        grain: float = 0.02,
+        opacity: float = 1.0,
+        avoid: np.ndarray | None = None,
+    ) -> None:
+        """Paint a polygon in one colour with fine grain, except the pixels of `avoid`, (height, width) bool."""
+        region = self.region(points)
+        self.fill(region if avoid is None else self.without(region, avoid), colour, grain, opacity)
 
     def region(self, points: Points) -> Region:
         """Return the pixels inside a polygon."""
@@ -235,7 +243,7 @@ class Canvas:
         if faded < 0.08:
             return
         region = self.stroke(points, width)
-        self.fill(self.without(region, ~self.mask_of(inside)) if inside else region, colour, 0.0, faded)
+        self.fill(region if inside is None else self.without(region, ~self.mask_of(inside)), colour, 0.0, faded)
 
     def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
         """Darken the ground where an object with this outline and height casts its shadow."""

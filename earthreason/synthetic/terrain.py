@@ -7,30 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
-from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, smooth
+from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed, smooth
 from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
 
 
-def _mix(a: Colour, b: Colour, share: np.ndarray) -> np.ndarray:
-    first, second = np.array(a, np.float32), np.array(b, np.float32)
+def _mix(a: Colour | np.ndarray, b: Colour, share: np.ndarray) -> np.ndarray:
+    """Mix colours pixel by pixel into (height, width, 3) float32; `share`, (height, width), is that of the second."""
+    first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
     return first + (second - first) * share[..., None]
-
-
-def relief(c: Canvas, field: np.ndarray, strength: float) -> np.ndarray:
-    """Shade a height field by the scene's sun; return (height, width), 0 on level ground."""
-    slope_y, slope_x = np.gradient(field)
-    return np.clip((slope_x * c.sun[0] + slope_y * c.sun[1]) * strength, -0.35, 0.35)
 
 
 def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
     """Draw grass and soil with dips and rain channels."""
     large = c.noise(c.side / 2.2, 4)
-    ground = _mix(p.grass, p.dry, large)
     patches = np.clip((c.noise(c.side / 5, 4) - (1 - bare)) * 5, 0, 1) * 0.8
-    ground += (np.array(p.soil, np.float32) - ground) * patches[..., None]
+    ground = _mix(_mix(p.grass, p.dry, large), p.soil, patches)
     fine = c.noise(max(5.0, c.px(14)), 3) - 0.5
-    ground *= (1 + 0.24 * fine + relief(c, large, 6.0) + np.float32(0.03) * c.grain)[..., None]
-    c.image[:] = ground
+    slope_y, slope_x = np.gradient(large)
+    relief = np.clip((slope_x * c.sun[0] + slope_y * c.sun[1]) * 6.0, -0.35, 0.35)
+    c.image[:] = ground * (1 + 0.24 * fine + relief + np.float32(0.03) * c.grain)[..., None]
 
 
 def farmland(c: Canvas, p: Palette) -> None:
@@ -38,7 +33,7 @@ def farmland(c: Canvas, p: Palette) -> None:
     spacing = float(np.clip(c.px(c.rng.uniform(160, 320)), c.side / 7, c.side / 2.2))
     turn = c.rng.uniform(0, np.pi)
     cells = int(np.hypot(c.width, c.height) / spacing) + 3
-    grid = np.stack(np.meshgrid(np.arange(-cells, cells + 1), np.arange(-cells, cells + 1)), axis=-1).reshape(-1, 2)
+    grid = np.stack(np.meshgrid(*[np.arange(-cells, cells + 1)] * 2), axis=-1).reshape(-1, 2)
     seeds = (grid + c.rng.uniform(-0.3, 0.3, grid.shape)) * (spacing * c.rng.uniform(1.0, 1.7), spacing)
     turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     seeds = seeds @ turned + (c.width / 2, c.height / 2)
@@ -49,10 +44,9 @@ def farmland(c: Canvas, p: Palette) -> None:
     ys, xs = np.mgrid[0 : c.height : step, 0 : c.width : step]
     where = np.stack([xs, ys], axis=-1).reshape(-1, 2)
     distance, nearest = cKDTree(seeds @ turned.T).query(where @ turned.T, k=2, p=np.inf)
-    shape = ys.shape
-    cell = np.repeat(np.repeat(nearest[:, 0].reshape(shape), step, 0), step, 1)[: c.height, : c.width]
-    edge = (distance[:, 1] - distance[:, 0]).reshape(shape).astype(np.float32)
-    edge = np.repeat(np.repeat(edge, step, 0), step, 1)[: c.height, : c.width]
+    pixels = np.ix_(np.arange(c.height) // step, np.arange(c.width) // step)
+    cell = nearest[:, 0].reshape(ys.shape)[pixels]
+    edge = (distance[:, 1] - distance[:, 0]).reshape(ys.shape).astype(np.float32)[pixels]
     colours = np.array([c.jitter(c.pick(p.crops), 0.03) for _ in seeds], np.float32)
     angles = turn + np.where(c.rng.random(len(seeds)) < 0.5, 0, np.pi / 2)
     strength = c.rng.uniform(0.0, 0.07, len(seeds)).astype(np.float32)
@@ -64,17 +58,16 @@ def farmland(c: Canvas, p: Palette) -> None:
     hedge = edge < max(1.6, c.px(5))
     tree = np.array(p.tree, np.float32) * 1.25
     ground[hedge] = np.where(c.noise(24, 2)[hedge][:, None] > 0.45, tree, np.array(p.dry, np.float32))
-    ground *= (1 + np.float32(0.03) * c.grain)[..., None]
-    c.image[:] = ground
+    c.image[:] = ground * (1 + np.float32(0.03) * c.grain)[..., None]
 
 
 def built_ground(c: Canvas, p: Palette, paved: float) -> None:
     """Draw the mix of paving, dust and green under a town or an industrial site."""
     green = _mix(p.grass, p.dry, c.noise(c.side / 6, 4))
     grey = _mix(rgb("8f8c86"), rgb("a9a296"), c.noise(c.side / 4, 3))
-    share = np.clip((c.noise(c.side / 3, 3) - (1 - paved)) * 4, 0, 1)[..., None]
+    share = np.clip((c.noise(c.side / 3, 3) - (1 - paved)) * 4, 0, 1)
     texture = 1 + 0.2 * (c.noise(14, 3) - 0.5) + np.float32(0.03) * c.grain
-    c.image[:] = (green + (grey - green) * share) * texture[..., None]
+    c.image[:] = _mix(green, grey, share) * texture[..., None]
 
 
 def canopy(c: Canvas, region: Region, p: Palette, crown: float | None = None) -> None:
@@ -104,21 +97,18 @@ def lone_trees(c: Canvas, p: Palette, count: int) -> None:
         spot = Spot(x, y, radius, 0.0)
         outline = spot.ellipse(2 * radius, 2 * radius, points=10)
         c.shade(outline, 7.0, 0.6)
-        crown = c.without(c.region(outline), c.reserved)
-        c.fill(crown, c.jitter(p.tree, 0.05), 0.05)
+        c.paint(outline, c.jitter(p.tree, 0.05), 0.05, avoid=c.reserved)
         top = Spot(x - c.sun[0] * radius * 0.3, y - c.sun[1] * radius * 0.3, radius, 0.0)
-        light = c.without(c.region(top.ellipse(radius, radius, points=8)), c.reserved)
-        c.fill(light, c.jitter(blend(p.tree, p.grass, 0.7), 0.04), 0.04)
+        light = top.ellipse(radius, radius, points=8)
+        c.paint(light, c.jitter(blend(p.tree, p.grass, 0.7), 0.04), 0.04, avoid=c.reserved)
 
 
 def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, clear: bool = False) -> None:
     """Draw water that darkens away from its shore, with a wet rim and a faint glint."""
     shallow = rgb("7fa79b") if clear else blend(p.water, p.soil, 0.25)
     soft = np.clip(2 * smooth(mask.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
-    share = (1 - (1 - soft) ** 2)[..., None]
-    middle, deep = np.array(p.water, np.float32), np.array(p.deep, np.float32)
-    colour = np.array(shallow, np.float32) + (middle - np.array(shallow, np.float32)) * np.minimum(1, 2.2 * share)
-    colour += (deep - colour) * np.clip(share * 1.3 - 0.35, 0, 0.85)
+    share = 1 - (1 - soft) ** 2
+    colour = _mix(_mix(shallow, p.water, np.minimum(1, 2.2 * share)), p.deep, np.clip(share * 1.3 - 0.35, 0, 0.85))
     ripple = (c.noise(7, 2) - 0.5) * 0.05 + (c.noise(c.side / 3, 2) - 0.5) * 0.12
     colour = colour * (1 + ripple)[..., None] + c.grain[..., None] * 0.006
     c.image[mask] = colour[mask]
@@ -129,20 +119,17 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
     """Make a nearly straight line across the image, for roads and rails."""
     angle = c.rng.uniform(0, np.pi)
-    centre = np.array([c.rng.uniform(0.2, 0.8) * c.width, c.rng.uniform(0.2, 0.8) * c.height])
+    x, y = c.rng.uniform(0.2, 0.8) * c.width, c.rng.uniform(0.2, 0.8) * c.height
     reach = np.hypot(c.width, c.height)
     t = np.linspace(-1, 1, 40)
-    direction = np.array([np.cos(angle), np.sin(angle)])
-    across = np.array([-direction[1], direction[0]])
     swing = bend * reach * np.sin(t * c.rng.uniform(1.5, 3) + c.rng.uniform(0, 6.3))
-    return centre + t[:, None] * reach * direction + swing[:, None] * across
+    return Spot(x, y, reach, angle).at(np.stack([t * reach, swing], axis=1))
 
 
 def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool = True) -> None:
     """Draw roads on free ground, with verges and, where they would be visible, markings and cars."""
     width = max(1.5, c.px(metres))
-    verge = c.without(c.strokes(paths, width * 1.5 + 1), c.reserved)
-    c.fill(verge, rgb("8b8468"), 0.02, 0.55)
+    c.fill(c.without(c.strokes(paths, width * 1.5 + 1), c.reserved), rgb("8b8468"), 0.02, 0.55)
     region = c.without(c.strokes(paths, width), c.reserved)
     c.fill(region, c.jitter(ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
     c.claim("road", region)
@@ -186,7 +173,7 @@ def draw_building(
     region = c.region(outline)
     c.fill(region, roof, 0.012)
     if flat:
-        c.line(np.concatenate([outline, outline[:1]]), max(1.0, c.px(0.8)), blend(roof, WHITE, 0.4), 0.8)
+        c.line(closed(outline), max(1.0, c.px(0.8)), blend(roof, WHITE, 0.4), 0.8)
         for _ in range(int(c.rng.integers(0, 5))):
             dx, dy = c.rng.uniform(-0.35, 0.35, 2) * (width, depth)
             box = spot.box(max(1.5, width * 0.08), max(1.5, depth * 0.1), dx, dy)
@@ -219,12 +206,11 @@ def street_grid(c: Canvas, block: float, angle: float, metres: float = 8.0) -> N
     """Draw streets in a rotated grid, `block` pixels apart."""
     reach = np.hypot(c.width, c.height)
     direction, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-    centre = np.array([c.width / 2, c.height / 2])
     streets = []
     for u, v, gap in ((direction, across, block), (across, direction, block * c.rng.uniform(1.0, 1.6))):
         for k in range(-int(reach / gap), int(reach / gap) + 1):
-            middle = centre + v * (k + c.rng.uniform(-0.12, 0.12)) * gap
-            street = np.stack([middle + u * t for t in np.linspace(-reach, reach, 24)])
+            middle = (c.width / 2, c.height / 2) + v * (k + c.rng.uniform(-0.12, 0.12)) * gap
+            street = middle + u * np.linspace(-reach, reach, 24)[:, None]
             if ((street > 0) & (street < (c.width, c.height))).all(axis=1).any():
                 streets.append(street)
     if streets:
