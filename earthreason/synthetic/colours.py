@@ -1,10 +1,11 @@
-"""Colours as three floats from 0 to 1, and the palettes of `palettes.toml`."""
+"""Colours as three floats from 0 to 1, and the colour tables of `colours.toml`."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 Colour = tuple[float, float, float]
 
@@ -29,15 +30,19 @@ class Palette:
     tree: Colour
     water: Colour
     deep: Colour
-    crops: tuple[Colour, ...]
+    crops: list[Colour]
 
 
-def _read_palettes() -> list[Palette]:
-    tables = tomllib.loads(Path(__file__).with_name("palettes.toml").read_text(encoding="utf-8"))["palettes"]
-    return [Palette(crops=tuple(map(rgb, t.pop("crops"))), **{name: rgb(t[name]) for name in t}) for t in tables]
+def _convert(value: Any) -> Any:
+    """Convert every colour in nested tables and lists."""
+    if isinstance(value, dict):
+        return {name: _convert(part) for name, part in value.items()}
+    return [_convert(part) for part in value] if isinstance(value, list) else rgb(value)
 
 
-PALETTES = _read_palettes()
+_TABLE = _convert(tomllib.loads(Path(__file__).with_name("colours.toml").read_text(encoding="utf-8")))
+PALETTES = [Palette(**palette) for palette in _TABLE["palettes"]]
+ROOFS: list[Colour] = _TABLE["roofs"]
+CARS: list[Colour] = _TABLE["cars"]
+COURTS: dict[str, list[list[Colour]]] = _TABLE["courts"]
 ASPHALT, CONCRETE, WHITE = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2")
-ROOFS = (rgb("8c5543"), rgb("7d7672"), rgb("a3a09a"), rgb("6d5f58"), rgb("b9b4a8"), rgb("95705b"), rgb("56585c"))
-CARS = (rgb("d8d8d8"), rgb("2a2b2e"), rgb("8a8d91"), rgb("8d2f2b"), rgb("30507d"), rgb("efefef"), rgb("5c5f63"))
