@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from earthreason.synthetic.canvas import Canvas, Plot, Spot, closed
@@ -17,19 +19,17 @@ def storage_tank(c: Canvas, p: Palette, plot: Plot) -> None:
     c.shade(plot.outline, 16, 0.42)
     wall = c.jitter(c.pick((WHITE, rgb("cfd0cc"), rgb("b7a98f"), rgb("d9ddda"))), 0.03)
     c.fill(plot.region, blend(wall, (0, 0, 0), 0.25), 0.005)
-    sun = np.array(c.sun)
-    shift = -sun * size * 0.015
-    roof = Spot(plot.x + shift[0], plot.y + shift[1], plot.radius, plot.angle)
+    roof = replace(plot, x=plot.x - c.sun[0] * size * 0.015, y=plot.y - c.sun[1] * size * 0.015)
     c.paint(roof.ellipse(size * 0.95, size * 0.95), wall, 0.008)
     if c.rng.random() < 0.5:  # a floating roof: the wall shades the inside of its own rim
         c.paint(roof.ellipse(size * 0.86, size * 0.86), blend(wall, (0, 0, 0), 0.42), 0.01)
-        inner = Spot(plot.x + sun[0] * size * 0.05, plot.y + sun[1] * size * 0.05, plot.radius, 0)
+        inner = Spot(plot.x + c.sun[0] * size * 0.05, plot.y + c.sun[1] * size * 0.05, plot.radius, 0)
         c.paint(inner.ellipse(size * 0.76, size * 0.76), blend(wall, (0, 0, 0), 0.12), 0.01)
     else:
         c.paint(roof.ellipse(size * 0.12, size * 0.12), blend(wall, (0, 0, 0), 0.3), 0.0)
         for t in np.linspace(0, np.pi, 6, endpoint=False):
-            middle, ray = np.array([roof.x, roof.y]), np.array([np.cos(t), np.sin(t)]) * size * 0.46
-            c.line(np.stack([middle - ray, middle + ray]), c.px(0.4), (0.5, 0.5, 0.5), 0.35)
+            beam = replace(roof, angle=t).at([(-0.46 * size, 0), (0.46 * size, 0)])
+            c.line(beam, c.px(0.4), (0.5, 0.5, 0.5), 0.35)
     stair = plot.at([(0, size / 2), (size * 0.2, size * 0.62)])
     c.line(stair, max(1.0, c.px(1.2)), rgb("6f6a60"), 0.9)
 
@@ -49,17 +49,14 @@ def solar_plant(c: Canvas, p: Palette, plot: Plot) -> None:
             c.line(row[:2], max(0.6, c.px(0.4)), rgb("8f9db8"), 0.55)
     c.line(plot.at([(0, -height / 2), (0, height / 2)]), max(1.5, c.px(5)), rgb("b5a78b"), 0.9)
     c.line(closed(plot.outline), max(1.0, c.px(2)), rgb("bcae92"), 0.8)
-    hut = plot.moved(0, height * 0.44)
-    draw_building(c, hut, max(3.0, c.px(12)), max(2.0, c.px(6)), 3, WHITE)
+    draw_building(c, plot.moved(0, height * 0.44), max(3.0, c.px(12)), max(2.0, c.px(6)), 3, WHITE)
 
 
 def wind_turbine(c: Canvas, p: Palette, spot: Spot) -> None:
     reach = spot.radius
     pad = spot.ellipse(0.42 * reach, 0.42 * reach, -0.55 * reach, 0)
-    foot = spot.at([(-0.55 * reach, 0)])[0]
-    hub = spot.at([(0.12 * reach, 0)])[0]
     thick = max(1.6, 0.045 * reach)
-    tower = np.stack([foot, hub])
+    tower = foot, hub = spot.at([(-0.55 * reach, 0), (0.12 * reach, 0)])
     turn = c.rng.uniform(0, 2 * np.pi)
     blades = []
     for k in range(3):
@@ -74,12 +71,11 @@ def wind_turbine(c: Canvas, p: Palette, spot: Spot) -> None:
         return
     c.paint(pad, c.jitter(rgb("c2b291"), 0.02), 0.02)
     track = np.stack([foot, foot + c.rng.choice((-1, 1)) * np.array([c.width, c.rng.uniform(-0.4, 0.4) * c.height])])
-    c.fill(c.without(c.without(c.stroke(track, max(1.5, c.px(5))), c.reserved), union), rgb("b7a582"), 0.02, 0.9)
+    c.fill(c.without(c.stroke(track, max(1.5, c.px(5))), c.reserved | union), rgb("b7a582"), 0.02, 0.9)
     offset = np.array(c.sun) * reach * 0.9
-    shadow = c.stroke(np.stack([foot, foot + offset]), thick)
-    c.fill(c.without(shadow, union), (0.12, 0.13, 0.12), 0.0, 0.5)
+    c.fill(c.without(c.stroke(np.stack([foot, foot + offset]), thick), union), (0.12, 0.13, 0.12), 0.0, 0.5)
     for blade in blades:
-        c.fill(c.without(c.region((blade - hub) * 0.9 + foot + offset), union), (0.12, 0.13, 0.12), 0.0, 0.5)
+        c.paint((blade - hub) * 0.9 + foot + offset, (0.12, 0.13, 0.12), 0.0, 0.5, avoid=union)
     c.line(tower, thick * 1.3, rgb("d7d9d8"), 1.0)
     c.line(tower + np.array(c.sun) * thick * 0.35, thick * 0.5, rgb("9fa2a3"), 0.9)
     for blade in blades:
@@ -102,14 +98,12 @@ def substation(c: Canvas, p: Palette, plot: Plot) -> None:
             c.line(bar + np.array(c.sun) * c.px(5), c.px(0.5), (0.25, 0.25, 0.25), 0.5)
             c.line(bar, max(0.7, c.px(0.5)), rgb("e3e4e4"), 0.8)
     for k in np.linspace(-0.33, 0.33, int(c.rng.integers(3, 5))):
-        outer = plot.box(0.15 * width, 0.17 * height, k * width, 0.1 * height)
-        c.paint(outer, rgb("8b867b"), 0.02)
+        c.paint(plot.box(0.15 * width, 0.17 * height, k * width, 0.1 * height), rgb("8b867b"), 0.02)
         body = plot.box(0.085 * width, 0.1 * height, k * width, 0.1 * height)
         c.shade(body, 7)
         c.paint(body, rgb("5f6b6a"), 0.01)
         for fin in (-0.06, 0.06):
-            fins = plot.box(0.018 * width, 0.1 * height, (k + fin) * width, 0.1 * height)
-            c.paint(fins, rgb("d4d6d4"), 0.0)
+            c.paint(plot.box(0.018 * width, 0.1 * height, (k + fin) * width, 0.1 * height), rgb("d4d6d4"), 0.0)
         for dx in (-0.02, 0, 0.02):
             c.paint(plot.ellipse(0.012 * width, 0.012 * width, (k + dx) * width, 0.08 * height), WHITE, 0)
     c.line(closed(plot.outline), max(1.0, c.px(1)), rgb("6b665c"), 0.9)
@@ -130,14 +124,11 @@ def wastewater_plant(c: Canvas, p: Palette, plot: Plot) -> None:
         water = c.jitter(rgb("57604a"), 0.03)
         c.paint(tank.ellipse(size * 0.88, size * 0.88), water, 0.015)
         c.paint(tank.ellipse(size * 0.62, size * 0.62), blend(water, (0, 0, 0), 0.15), 0.015)
-        arm = c.rng.uniform(0, np.pi)
-        ray = np.array([np.cos(arm), np.sin(arm)]) * size * 0.46
-        centre = np.array([tank.x, tank.y])
-        c.line(np.stack([centre, centre + ray * (1 if k else -1)]), max(1.2, c.px(1.4)), rgb("d6d6d1"), 1.0)
+        arm = replace(tank, angle=c.rng.uniform(0, np.pi)).at([(0, 0), (0.46 * size if k else -0.46 * size, 0)])
+        c.line(arm, max(1.2, c.px(1.4)), rgb("d6d6d1"), 1.0)
         c.paint(tank.ellipse(size * 0.14, size * 0.14), rgb("d9d8d2"), 0.0)
     for k in (-0.3, 0.06):
-        basin = plot.box(0.32 * width, 0.34 * height, k * width, 0.22 * height)
-        c.paint(basin, rgb("c4c1b8"), 0.01)
+        c.paint(plot.box(0.32 * width, 0.34 * height, k * width, 0.22 * height), rgb("c4c1b8"), 0.01)
         for lane in range(4):
             y = 0.22 + (lane - 1.5) * 0.082
             colour = c.jitter(rgb("6d6147" if k < 0 else "515c4e"), 0.03)
@@ -156,11 +147,8 @@ def greenhouse(c: Canvas, p: Palette, plot: Plot) -> None:
     for k in range(spans):
         y = (k + 0.5) * pitch - height / 2
         c.paint(plot.box(width * 0.985, pitch * 0.86, 0, y), c.jitter(film, 0.02), 0.015)
-        c.paint(
-            plot.box(width * 0.985, pitch * 0.36, 0, y + 0.24 * pitch),
-            blend(film, rgb("6f8f86"), 0.45),
-            0.015,
-        )
+        lit = plot.box(width * 0.985, pitch * 0.36, 0, y + 0.24 * pitch)
+        c.paint(lit, blend(film, rgb("6f8f86"), 0.45), 0.015)
         c.line(plot.at([(-0.49 * width, y), (0.49 * width, y)]), max(0.8, c.px(0.5)), WHITE, 0.9)
     for x in np.linspace(-0.5, 0.5, max(4, int(width / max(6.0, c.px(14)))))[1:-1]:
         c.line(plot.at([(x * width, -height / 2), (x * width, height / 2)]), c.px(0.5), rgb("9aa7a4"), 0.5)
@@ -170,11 +158,10 @@ def quarry(c: Canvas, p: Palette, plot: Plot) -> None:
     rock = c.jitter(c.pick((rgb("c3ae88"), rgb("b9b1a2"), rgb("c79f74"))), 0.03)
     c.fill(plot.region, rock, 0.04)
     centre = np.array([plot.x, plot.y])
-    floor = centre + np.array(plot.at([(0.12 * plot.radius, 0.05 * plot.radius)])[0] - centre)
-    steps = 5
-    for k in range(1, steps + 1):
-        scale = 1 - 0.13 * k
-        bench = (plot.outline - centre) * scale + centre + (floor - centre) * k / steps
+    floor = plot.moved(0.12 * plot.radius, 0.05 * plot.radius)
+    down = (floor.x, floor.y) - centre
+    for k in range(1, 6):
+        bench = (plot.outline - centre) * (1 - 0.13 * k) + centre + down * k / 5
         bench = bench + c.rng.normal(0, 0.012 * plot.radius, bench.shape)
         # Each step down shows a dark face on the sun's side and a bright one opposite.
         c.paint(bench, blend(rock, (0, 0, 0), 0.32), 0.03)
@@ -187,10 +174,9 @@ def quarry(c: Canvas, p: Palette, plot: Plot) -> None:
     for _ in range(12):
         away = c.rng.uniform(0, 0.3) * plot.radius
         around = c.rng.uniform(0, 6.3)
-        heap = Spot(floor[0] + away * np.cos(around), floor[1] + away * np.sin(around), 0.05 * plot.radius, 0)
+        heap = Spot(floor.x + away * np.cos(around), floor.y + away * np.sin(around), 0.05 * plot.radius, 0)
         shape = c.blob(heap, 0.2, points=14)
         c.shade(shape, 6, 0.6)
         c.paint(shape, blend(rock, WHITE, 0.3), 0.03)
     if c.rng.random() < 0.6:
-        pool = c.blob(Spot(floor[0], floor[1], 0.16 * plot.radius, plot.angle), 0.2)
-        c.paint(pool, rgb("5fa39b"), 0.01)
+        c.paint(c.blob(replace(floor, radius=0.16 * plot.radius), 0.2), rgb("5fa39b"), 0.01)

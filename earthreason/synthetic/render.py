@@ -10,21 +10,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.synthetic import shores, terrain
 from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.categories import CATEGORIES, FEATURES, Feature
 from earthreason.synthetic.colours import PALETTES, Palette
 from earthreason.synthetic.scene import RenderedScene
-from earthreason.synthetic.shores import lay_bridge, lay_river, lay_sea
-from earthreason.synthetic.terrain import (
-    built_ground,
-    farmland,
-    lone_trees,
-    open_ground,
-    paint_roads,
-    scatter_buildings,
-    straight_path,
-    street_grid,
-)
 
 GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
@@ -69,11 +59,11 @@ def render_scene(
     if not all(SIDE_RANGE[0] <= side <= SIDE_RANGE[1] for side in size):
         raise EarthReasonError(f"a scene has sides from {SIDE_RANGE[0]} to {SIDE_RANGE[1]} px, not {size[0]}x{size[1]}")
     feature = FEATURES[category]
-    unwanted = set(exclude) | (set() if include else {category})
+    unwanted = set(exclude) - {category} if include else {*exclude, category}
     for attempt in range(_TRIES):
-        scene = _compose(rng, feature, size, gsd, instances, include, unwanted, 0.93**attempt)
-        kinds = {thing.kind for thing in scene.objects}
-        if (category in kinds) == include and not kinds & (set(exclude) - {category}):
+        scene = _compose(rng, feature, size, gsd, instances, unwanted, 0.93**attempt)
+        kinds = {item.kind for item in scene.objects}
+        if (category in kinds) == include and not kinds & unwanted:
             return scene
     raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
 
@@ -84,23 +74,21 @@ def _compose(
     size: tuple[int, int],
     gsd: float | None,
     instances: int | None,
-    include: bool,
     unwanted: set[str],
     shrink: float,
 ) -> RenderedScene:
+    """Draw a scene once; it may lack the category. `shrink` makes its objects smaller, so that they fit."""
     several = feature.repeat > 1 and rng.random() < 0.8
-    count = instances or int(rng.integers(2 if several else 1, feature.repeat + 1))
-    count = min(count, max(feature.repeat, 1))
-    crowd = count**0.4
+    count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
     metres = rng.uniform(*feature.metres)
-    extent = rng.uniform(*feature.share) * min(size) * shrink / crowd
+    extent = rng.uniform(*feature.share) * min(size) * shrink / count**0.4
     if gsd is None:
         gsd = round(float(np.clip(metres / extent, *GSD_RANGE)), 2)
     canvas = Canvas(rng, size[0], size[1], gsd)
-    palette = PALETTES[int(rng.integers(len(PALETTES)))]
+    palette = canvas.pick(PALETTES)
     setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
     _lay_ground(canvas, palette, setting)
-    _lay_water_and_main(canvas, palette, feature, setting, count, include, unwanted, metres)
+    _lay_water_and_main(canvas, palette, feature, setting, count, unwanted, metres)
     _add_companions(canvas, palette, feature, setting, unwanted)
     _furnish(canvas, palette, setting)
     return RenderedScene(_expose(canvas), gsd, setting, canvas.objects())
@@ -108,36 +96,31 @@ def _compose(
 
 def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
     if setting == "farmland":
-        farmland(c, p)
+        terrain.farmland(c, p)
     elif setting in ("urban", "industrial"):
-        built_ground(c, p, 0.75)
+        terrain.built_ground(c, p, 0.75)
     elif setting == "suburban":
-        built_ground(c, p, 0.35)
+        terrain.built_ground(c, p, 0.35)
     else:
-        open_ground(c, p, 0.2 if setting == "airport" else 0.4)
+        terrain.open_ground(c, p, 0.2 if setting == "airport" else 0.4)
 
 
 def _lay_water_and_main(
-    c: Canvas,
-    p: Palette,
-    feature: Feature,
-    setting: str,
-    count: int,
-    include: bool,
-    unwanted: set[str],
-    metres: float,
+    c: Canvas, p: Palette, feature: Feature, setting: str, count: int, unwanted: set[str], metres: float
 ) -> None:
+    """Draw the water, and the objects of the category unless they are unwanted."""
+    include = feature.category not in unwanted
     sea = None
     several_inland = count > 1 and not feature.water and setting != "coast" and feature.category != "river"
     if several_inland and "river" not in unwanted and c.rng.random() < _RIVER_BESIDE:
-        lay_river(c, p, float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd)
+        shores.lay_river(c, p, float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd)
     if setting == "coast":
-        sea = lay_sea(c, p, c.rng.uniform(*_SEA_SHARE.get(feature.water, (0.2, 0.4))))
+        sea = shores.lay_sea(c, p, c.rng.uniform(*_SEA_SHARE.get(feature.water, (0.2, 0.4))))
     if feature.water == "river" and "river" not in unwanted:
-        path, width = lay_river(c, p, metres if feature.category == "river" else 0.6 * metres)
+        path, width = shores.lay_river(c, p, metres if feature.category == "river" else 0.6 * metres)
         if feature.category == "bridge" and include:
-            for where in (0.5, 0.28, 0.72)[: max(1, count)]:
-                lay_bridge(c, p, path, width, where)
+            for where in (0.5, 0.28, 0.72)[:count]:
+                shores.lay_bridge(c, p, path, width, where)
     elif include and feature.painter:
         if feature.water == "open sea":
             assert sea is not None
@@ -161,10 +144,9 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
         if feature.water in ("beach", "sea"):
             spot = c.find_spot(1, angle=turn) or c.find_spot(0)
         elif radius >= 0.45 * c.side:  # it extends beyond the image, so only its centre needs room
-            spot = c.find_spot(0.3 * c.side, angle=None)
+            spot = c.find_spot(0.3 * c.side)
         else:
-            aligned = turn + float(c.rng.normal(0, 0.06)) if c.rng.random() < 0.75 else None
-            spot = c.find_spot(radius, angle=aligned)
+            spot = c.find_spot(radius, angle=turn + c.rng.normal(0, 0.06) if c.rng.random() < 0.75 else None)
         if spot is None:
             continue
         before = len(c.kinds)
@@ -203,19 +185,21 @@ def _furnish(c: Canvas, p: Palette, setting: str) -> None:
     area = c.width * c.height * c.gsd**2 / 1e6  # km²
     if setting in ("urban", "suburban"):
         block = float(np.clip(c.px(110 if setting == "urban" else 85), c.side / 9, c.side / 1.6))
-        street_grid(c, block, angle, 9.0 if setting == "urban" else 7.0)
+        terrain.street_grid(c, block, angle, 9.0 if setting == "urban" else 7.0)
         low, high = (18, 55) if setting == "urban" else (9, 17)
-        scatter_buildings(c, int(np.clip(area * 1500, 14, 130)), low, high, 14 if setting == "urban" else 6, angle)
-        lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
+        terrain.scatter_buildings(
+            c, int(np.clip(area * 1500, 14, 130)), low, high, 14 if setting == "urban" else 6, angle
+        )
+        terrain.lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
     elif setting == "industrial":
-        paint_roads(c, [straight_path(c), straight_path(c)], 9)
-        scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
-        lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
+        terrain.paint_roads(c, [terrain.straight_path(c), terrain.straight_path(c)], 9)
+        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
+        terrain.lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
     else:
         for _ in range(int(c.rng.integers(1, 3))):
-            paint_roads(c, [straight_path(c, 0.06)], 7, paved=bool(c.rng.random() < 0.7))
-        scatter_buildings(c, int(c.rng.integers(0, 7)), 12, 28, 6, angle)
-        lone_trees(c, p, int(np.clip(area * 400, 10, 90)) if c.gsd < 4 else 0)
+            terrain.paint_roads(c, [terrain.straight_path(c, 0.06)], 7, paved=bool(c.rng.random() < 0.7))
+        terrain.scatter_buildings(c, int(c.rng.integers(0, 7)), 12, 28, 6, angle)
+        terrain.lone_trees(c, p, int(np.clip(area * 400, 10, 90)) if c.gsd < 4 else 0)
 
 
 def _expose(c: Canvas) -> np.ndarray:
