@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from earthreason.synthetic.scene import SceneObject
 
 _T = TypeVar("_T")
 Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
+Mask = np.ndarray  # (height, width) bool
 MIN_VISIBLE = 24
 """Fewest visible pixels of an object of a category; a smaller object could not be recognized."""
 
@@ -91,7 +92,6 @@ def closed(points: Points) -> Points:
     return np.concatenate([points, points[:1]])
 
 
-@dataclass
 class Canvas:
     """A scene being drawn.
 
@@ -105,34 +105,22 @@ class Canvas:
         reserved: (height, width) bool, pixels that later objects must not cover.
         grain: (height, width) float32, noise that gives surfaces their grain.
         kinds: kind of each object, by its number.
+        side: the shorter side in pixels.
         sun: direction (x, y) in which shadows fall, of unit length.
         shadow_length: pixels of shadow per metre of height.
     """
 
-    rng: np.random.Generator
-    height: int
-    width: int
-    gsd: float
-    image: np.ndarray = field(init=False)
-    owner: np.ndarray = field(init=False)
-    reserved: np.ndarray = field(init=False)
-    grain: np.ndarray = field(init=False)
-    kinds: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        shape = (self.height, self.width)
-        self.image = np.zeros((*shape, 3), np.float32)
-        self.owner = np.full(shape, -1, np.int16)
-        self.reserved = np.zeros(shape, bool)
-        self.grain = self.rng.standard_normal(shape, np.float32)
-        angle = self.rng.uniform(0, 2 * np.pi)
+    def __init__(self, rng: np.random.Generator, height: int, width: int, gsd: float) -> None:
+        self.rng, self.height, self.width, self.gsd = rng, height, width, gsd
+        self.image = np.zeros((height, width, 3), np.float32)
+        self.owner = np.full((height, width), -1, np.int16)
+        self.reserved = np.zeros((height, width), bool)
+        self.grain = rng.standard_normal((height, width), np.float32)
+        self.kinds: list[str] = []
+        self.side = min(height, width)
+        angle = rng.uniform(0, 2 * np.pi)
         self.sun = (float(np.cos(angle)), float(np.sin(angle)))
-        self.shadow_length = float(self.rng.uniform(0.5, 1.1)) / self.gsd
-
-    @property
-    def side(self) -> int:
-        """The shorter side in pixels."""
-        return min(self.height, self.width)
+        self.shadow_length = float(rng.uniform(0.5, 1.1)) / gsd
 
     def px(self, metres: float) -> float:
         """Convert metres to pixels."""
@@ -150,26 +138,21 @@ class Canvas:
 
     def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
         """Make smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
-        field, weight, power = np.zeros((1, 1), np.float32), 1.0, 0.0
-        for _ in range(octaves):
+        field = np.zeros((1, 1), np.float32)
+        for octave in range(octaves):
             rows, columns = (max(2, int(np.ceil(n / scale)) + 3) for n in (self.height, self.width))
             # Coarse octaves are enlarged together, so that only the last step works on every pixel.
-            field = _resize(field, columns, rows) + weight * self.rng.standard_normal((rows, columns), np.float32)
-            power += weight**2
-            weight, scale = weight / 2, max(scale / 2, 1.5)
+            field = _resize(field, columns, rows) + 0.5**octave * self.rng.standard_normal((rows, columns), np.float32)
+            scale = max(scale / 2, 1.5)
         left, top = self.rng.uniform(0, 1, 2) * (0.05 * columns, 0.05 * rows)
         box = (float(left), float(top), float(left) + 0.94 * columns, float(top) + 0.94 * rows)
-        return np.clip(0.5 + _resize(field, self.width, self.height, box) / (2.6 * np.float32(np.sqrt(power))), 0, 1)
+        spread = 2.6 * np.float32(np.sqrt(sum(0.25**octave for octave in range(octaves))))
+        return np.clip(0.5 + _resize(field, self.width, self.height, box) / spread, 0, 1)
 
     def paint(
-        self,
-        points: Points,
-        colour: Colour,
-        grain: float = 0.02,
-        opacity: float = 1.0,
-        avoid: np.ndarray | None = None,
+        self, points: Points, colour: Colour, grain: float = 0.02, opacity: float = 1.0, avoid: Mask | None = None
     ) -> None:
-        """Paint a polygon in one colour with fine grain, except the pixels of `avoid`, (height, width) bool."""
+        """Paint a polygon in one colour with fine grain, except the pixels of `avoid`."""
         region = self.region(points)
         self.fill(region if avoid is None else self.without(region, avoid), colour, grain, opacity)
 
@@ -204,29 +187,27 @@ class Canvas:
         paint(ImageDraw.Draw(local), [(x - left, y - top) for x, y in outline])
         return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
 
-    def mask_of(self, *regions: Region) -> np.ndarray:
-        """Return the union of regions, (height, width) bool."""
+    def mask_of(self, *regions: Region) -> Mask:
+        """Return the union of regions."""
         union = np.zeros((self.height, self.width), bool)
         for region in regions:
             union[region.rows, region.columns] |= region.mask
         return union
 
-    def crop(self, mask: np.ndarray) -> Region:
-        """Convert a mask, (height, width) bool, to a region that spans its bounding box."""
+    def crop(self, mask: Mask) -> Region:
+        """Convert a mask to a region that spans its bounding box."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return NOWHERE
         ys, xs = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         return Region(ys, xs, mask[ys, xs])
 
-    def without(self, region: Region, blocked: np.ndarray) -> Region:
-        """Remove the pixels of a mask, (height, width) bool, from a region."""
+    def without(self, region: Region, blocked: Mask) -> Region:
+        """Remove the pixels of a mask from a region."""
         return replace(region, mask=region.mask & ~blocked[region.rows, region.columns])
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
         """Paint a region in one colour with fine grain."""
-        if not region.mask.size:
-            return
         window = self.image[region.rows, region.columns]
         paint: np.ndarray = np.array(colour, np.float32)
         if grain:
@@ -265,8 +246,7 @@ class Canvas:
         """Record that the region shows an object of a kind; False if too little of a category would be visible."""
         if kind in CATEGORIES:
             taken = [number for number, name in enumerate(self.kinds) if name in CATEGORIES]
-            mask = region.mask & ~np.isin(self.owner[region.rows, region.columns], taken)
-            region = replace(region, mask=mask)
+            region = replace(region, mask=region.mask & ~np.isin(self.owner[region.rows, region.columns], taken))
             if region.area < MIN_VISIBLE:
                 return False
         if region.area:

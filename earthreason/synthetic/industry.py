@@ -107,8 +107,8 @@ def substation(c: Canvas, p: Palette, plot: Plot) -> None:
         for dx in (-0.02, 0, 0.02):
             c.paint(plot.ellipse(0.012 * width, 0.012 * width, (k + dx) * width, 0.08 * height), WHITE, 0)
     c.line(closed(plot.outline), max(1.0, c.px(1)), rgb("6b665c"), 0.9)
-    hut = plot.moved(0.34 * width, 0.41 * height)
-    draw_building(c, hut, 0.16 * width, 0.09 * height, 4, rgb("c3bdb0"), flat=True)
+    gate = plot.moved(0.34 * width, 0.41 * height)
+    draw_building(c, gate, 0.16 * width, 0.09 * height, 4, rgb("c3bdb0"), flat=True)
 
 
 def wastewater_plant(c: Canvas, p: Palette, plot: Plot) -> None:
@@ -133,8 +133,7 @@ def wastewater_plant(c: Canvas, p: Palette, plot: Plot) -> None:
             y = 0.22 + (lane - 1.5) * 0.082
             colour = c.jitter(rgb("6d6147" if k < 0 else "515c4e"), 0.03)
             c.paint(plot.box(0.3 * width, 0.062 * height, k * width, y * height), colour, 0.03)
-    hall = plot.moved(0.37 * width, 0.22 * height)
-    draw_building(c, hall, 0.15 * width, 0.26 * height, 7, flat=True)
+    draw_building(c, plot.moved(0.37 * width, 0.22 * height), 0.15 * width, 0.26 * height, 7, flat=True)
 
 
 def greenhouse(c: Canvas, p: Palette, plot: Plot) -> None:

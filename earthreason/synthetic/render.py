@@ -21,7 +21,10 @@ SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.4
 """Share of inland scenes with several targets that get a river, so that one of them is nearest to water."""
 _TRIES = 12
+_PAVED_SHARE = {"urban": 0.75, "industrial": 0.75, "suburban": 0.35}
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
+_TOWNS = {"urban": (110, 9, 18, 55, 14), "suburban": (85, 7, 9, 17, 6)}
+"""Metres: length of a block, width of a road, least and greatest width of a building, its height."""
 # Categories that come with another one: a scene that must have no lake gets no dam.
 _BRINGS = {"bridge": {"river"}, "dam": {"river", "lake"}}
 
@@ -97,10 +100,8 @@ def _compose(
 def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
     if setting == "farmland":
         terrain.farmland(c, p)
-    elif setting in ("urban", "industrial"):
-        terrain.built_ground(c, p, 0.75)
-    elif setting == "suburban":
-        terrain.built_ground(c, p, 0.35)
+    elif setting in _PAVED_SHARE:
+        terrain.built_ground(c, p, _PAVED_SHARE[setting])
     else:
         terrain.open_ground(c, p, 0.2 if setting == "airport" else 0.4)
 
@@ -183,13 +184,10 @@ def _furnish(c: Canvas, p: Palette, setting: str) -> None:
     """Add roads, houses and trees where there is room."""
     angle = float(c.rng.uniform(0, np.pi / 2))
     area = c.width * c.height * c.gsd**2 / 1e6  # km²
-    if setting in ("urban", "suburban"):
-        block = float(np.clip(c.px(110 if setting == "urban" else 85), c.side / 9, c.side / 1.6))
-        terrain.street_grid(c, block, angle, 9.0 if setting == "urban" else 7.0)
-        low, high = (18, 55) if setting == "urban" else (9, 17)
-        terrain.scatter_buildings(
-            c, int(np.clip(area * 1500, 14, 130)), low, high, 14 if setting == "urban" else 6, angle
-        )
+    if setting in _TOWNS:
+        block, road, low, high, tall = _TOWNS[setting]
+        terrain.street_grid(c, float(np.clip(c.px(block), c.side / 9, c.side / 1.6)), angle, road)
+        terrain.scatter_buildings(c, int(np.clip(area * 1500, 14, 130)), low, high, tall, angle)
         terrain.lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
     elif setting == "industrial":
         terrain.paint_roads(c, [terrain.straight_path(c), terrain.straight_path(c)], 9)

@@ -12,9 +12,8 @@ from earthreason.synthetic.terrain import canopy, draw_car, paint_water
 
 
 def lake(c: Canvas, p: Palette, plot: Plot) -> None:
-    mask = c.mask_of(plot.region)
-    c.fill(c.without(c.region(c.blob(plot, 0.1)), c.owner >= 0), p.grass, 0.02, 0.35)
-    paint_water(c, mask, p, max(2.0, plot.radius * 0.08))
+    c.paint(c.blob(plot, 0.1), p.grass, 0.02, 0.35, avoid=c.owner >= 0)
+    paint_water(c, c.mask_of(plot.region), p, max(2.0, plot.radius * 0.08))
 
 
 def woodland(c: Canvas, p: Palette, plot: Plot) -> None:
@@ -22,11 +21,10 @@ def woodland(c: Canvas, p: Palette, plot: Plot) -> None:
     canopy(c, plot.region, p)
 
 
-def _river_path(c: Canvas, bend: float = 0.16) -> Points:
+def _river_path(c: Canvas) -> Points:
     """Make a meandering line from one edge of the image to the opposite one."""
-    n = 60
-    t = np.linspace(-0.1, 1.1, n)
-    swing = sum(c.rng.normal(0, bend / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
+    t = np.linspace(-0.1, 1.1, 60)
+    swing = sum(c.rng.normal(0, 0.16 / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
     offset = c.rng.uniform(0.3, 0.7)
     if c.rng.random() < 0.5:
         return np.stack([t * c.width, (offset + swing) * c.height], axis=1)
@@ -40,8 +38,7 @@ def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
     starts = range(len(path) - 2)
     mask = c.mask_of(*(c.stroke(path[k : k + 3], width * (1 + 0.25 * np.sin(k / 7.0))) for k in starts))
     bank = smooth(mask.astype(np.float32), width * 0.35)
-    green = ~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)
-    canopy(c, c.crop(green), p)
+    canopy(c, c.crop(~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)), p)
     paint_water(c, mask, p, width * 0.3)
     region = c.crop(mask)
     c.claim("river", region)
@@ -64,8 +61,7 @@ def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
 def beach(c: Canvas, p: Palette, spot: Spot) -> None:
     sea = _sea(c)
     near = smooth(sea.astype(np.float32), max(5.0, 0.075 * c.side))
-    wobble = 0.1 * (c.noise(c.side / 5, 3) - 0.5)
-    strip = ~sea & (near > 0.16 + wobble) & ~c.reserved
+    strip = ~sea & (near > 0.16 + 0.1 * (c.noise(c.side / 5, 3) - 0.5)) & ~c.reserved
     region = c.crop(strip)
     if not c.claim("beach", region):
         return
@@ -80,12 +76,12 @@ def beach(c: Canvas, p: Palette, spot: Spot) -> None:
     second = sea & (near > 0.7) & (near < 0.76) & (c.noise(30, 2) > 0.55)
     c.fill(c.crop(second), rgb("eef4f2"), 0.02, 0.6)
     if c.gsd < 2.5:
+        size = max(1.6, c.px(2.6))
         rows, columns = np.nonzero(strip & (near < 0.4))
         for _ in range(min(60, rows.size // 80)):
             i = int(c.rng.integers(rows.size))
             shade = Spot(float(columns[i]), float(rows[i]), 1.5, 0)
             colour = c.pick((rgb("d8453e"), rgb("3f7fc1"), WHITE, rgb("e0b93f")))
-            size = max(1.6, c.px(2.6))
             c.paint(shade.ellipse(size, size, points=8), colour, 0.0, avoid=~strip)
 
 

@@ -131,15 +131,11 @@ def tennis_court(c: Canvas, p: Palette, plot: Plot) -> None:
 def swimming_pool(c: Canvas, p: Palette, spot: Spot) -> None:
     length = 2 * spot.radius * 0.78
     width = length * c.rng.uniform(0.45, 0.6)
+    t = np.linspace(0, 2 * np.pi, 36, endpoint=False)
+    bend = 1 - 0.32 * np.exp(-(((t - np.pi / 2) / 0.6) ** 2))
+    kidney = spot.at(np.stack([length / 2 * np.cos(t) * bend**0.3, width / 2 * np.sin(t) * bend], axis=1))
     shape = int(c.rng.integers(3))
-    if shape == 0:
-        outline = spot.box(length, width)
-    elif shape == 1:
-        outline = spot.ellipse(length, width)
-    else:  # a kidney
-        t = np.linspace(0, 2 * np.pi, 36, endpoint=False)
-        bend = 1 - 0.32 * np.exp(-(((t - np.pi / 2) / 0.6) ** 2))
-        outline = spot.at(np.stack([length / 2 * np.cos(t) * bend**0.3, width / 2 * np.sin(t) * bend], axis=1))
+    outline = (spot.box(length, width), spot.ellipse(length, width), kidney)[shape]
     region = c.region(outline)
     if not c.claim("swimming pool", region):
         return

@@ -150,8 +150,8 @@ def _drive(c: Canvas, path: Points, width: float) -> None:
         step = path[i + 1] - path[i]
         angle = float(np.arctan2(step[1], step[0]))
         side = c.rng.choice((-0.25, 0.25)) * width
-        x, y = path[i] + step * c.rng.random() + side * np.array([-np.sin(angle), np.cos(angle)])
-        draw_car(c, Spot(float(x), float(y), 3, angle))
+        x, y = path[i] + step * c.rng.random()
+        draw_car(c, Spot(x, y, 3, angle).moved(0, side))
 
 
 def draw_car(c: Canvas, spot: Spot) -> None:

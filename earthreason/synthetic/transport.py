@@ -22,8 +22,7 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
     c.fill(region, surface, 0.012)
     c.paint(spot.box(length * 0.94, width * 0.3), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
     for end in (-1, 1):  # rubber where wheels touch, threshold bars, aiming points
-        zone = spot.box(length * 0.13, width * 0.42, end * length * 0.36)
-        c.paint(zone, blend(surface, (0, 0, 0), 0.42), 0.02, 0.7)
+        c.paint(spot.box(length * 0.13, width * 0.42, end * length * 0.36), blend(surface, (0, 0, 0), 0.42), 0.02, 0.7)
         for k in range(8):
             y = (k - 3.5) * width * 0.11
             y += np.sign(y) * width * 0.02
