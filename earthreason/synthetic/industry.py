@@ -30,8 +30,7 @@ def storage_tank(c: Canvas, p: Palette, plot: Plot) -> None:
         for t in np.linspace(0, np.pi, 6, endpoint=False):
             beam = replace(roof, angle=t).at([(-0.46 * size, 0), (0.46 * size, 0)])
             c.line(beam, c.px(0.4), (0.5, 0.5, 0.5), 0.35)
-    stair = plot.at([(0, size / 2), (size * 0.2, size * 0.62)])
-    c.line(stair, max(1.0, c.px(1.2)), rgb("6f6a60"), 0.9)
+    c.line(plot.at([(0, size / 2), (size * 0.2, size * 0.62)]), max(1.0, c.px(1.2)), rgb("6f6a60"), 0.9)  # stairs
 
 
 def solar_plant(c: Canvas, p: Palette, plot: Plot) -> None:

@@ -79,15 +79,10 @@ def _superlative(rng: np.random.Generator, scene: RenderedScene, candidates: lis
     most = "largest" if rng.random() < 0.6 else "smallest"
     first, second = sorted(candidates, key=lambda item: item.area, reverse=most == "largest")[:2]
     large, small = max(first.area, second.area), min(first.area, second.area)
-    if large < MARGIN * small or _cut_off(first):
+    cut_off = first.mask[1:-1, 1:-1].sum() < first.area  # by the edge of the image, so that its size is unknown
+    if large < MARGIN * small or cut_off:
         return None
     return Target(first.mask, "superlative", "superlative", {"most": most}, f"with the {most} area of all")
-
-
-def _cut_off(item: SceneObject) -> bool:
-    """Whether the edge of the image cuts the object off, so that its size is unknown."""
-    mask = item.mask
-    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
 def _direction(rng: np.random.Generator, scene: RenderedScene, candidates: list[SceneObject]) -> Target | None:

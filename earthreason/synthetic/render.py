@@ -64,37 +64,24 @@ def render_scene(
     feature = FEATURES[category]
     unwanted = set(exclude) - {category} if include else {*exclude, category}
     for attempt in range(_TRIES):
-        scene = _compose(rng, feature, size, gsd, instances, unwanted, 0.93**attempt)
+        several = feature.repeat > 1 and rng.random() < 0.8
+        count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
+        metres = rng.uniform(*feature.metres)
+        # Smaller at each attempt, so that the objects fit at last.
+        extent = rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4
+        scale = round(float(np.clip(metres / extent, *GSD_RANGE)), 2) if gsd is None else gsd
+        canvas = Canvas(rng, size[0], size[1], scale)
+        palette = canvas.pick(PALETTES)
+        setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
+        _lay_ground(canvas, palette, setting)
+        _lay_water_and_main(canvas, palette, feature, setting, count, unwanted, metres)
+        _add_companions(canvas, palette, feature, setting, unwanted)
+        _furnish(canvas, palette, setting)
+        scene = RenderedScene(_expose(canvas), scale, setting, canvas.objects())
         kinds = {item.kind for item in scene.objects}
         if (category in kinds) == include and not kinds & unwanted:
             return scene
     raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
-
-
-def _compose(
-    rng: np.random.Generator,
-    feature: Feature,
-    size: tuple[int, int],
-    gsd: float | None,
-    instances: int | None,
-    unwanted: set[str],
-    shrink: float,
-) -> RenderedScene:
-    """Draw a scene once; it may lack the category. `shrink` makes its objects smaller, so that they fit."""
-    several = feature.repeat > 1 and rng.random() < 0.8
-    count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
-    metres = rng.uniform(*feature.metres)
-    extent = rng.uniform(*feature.share) * min(size) * shrink / count**0.4
-    if gsd is None:
-        gsd = round(float(np.clip(metres / extent, *GSD_RANGE)), 2)
-    canvas = Canvas(rng, size[0], size[1], gsd)
-    palette = canvas.pick(PALETTES)
-    setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
-    _lay_ground(canvas, palette, setting)
-    _lay_water_and_main(canvas, palette, feature, setting, count, unwanted, metres)
-    _add_companions(canvas, palette, feature, setting, unwanted)
-    _furnish(canvas, palette, setting)
-    return RenderedScene(_expose(canvas), gsd, setting, canvas.objects())
 
 
 def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:

@@ -96,8 +96,7 @@ def island(c: Canvas, p: Palette, plot: Plot) -> None:
     c.fill(plot.region, c.jitter(rgb("d9c9a0"), 0.02), 0.02)
     inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * plot.radius)) > 0.82
     c.fill(c.crop(inner & mask), p.grass, 0.03)
-    wood = inner & mask & (c.noise(max(8.0, plot.radius / 2), 3) > 0.42)
-    canopy(c, c.crop(wood), p, max(2.5, c.px(9)))
+    canopy(c, c.crop(inner & mask & (c.noise(max(8.0, plot.radius / 2), 3) > 0.42)), p, max(2.5, c.px(9)))
 
 
 def pier(c: Canvas, p: Palette, spot: Spot) -> None:
@@ -188,11 +187,9 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
         c.line(np.stack([at - along * deck_width * 0.52, at + along * deck_width * 0.52]), 1.0, rgb("87847c"), 0.7)
     if c.gsd < 2:
         angle = float(np.arctan2(across[1], across[0]))
-        reserved, c.reserved = c.reserved, np.zeros_like(c.reserved)
         for t in c.rng.uniform(0.1, 0.9, 4):
             at = ends[0] + (ends[1] - ends[0]) * t + along * deck_width * 0.17
-            draw_car(c, Spot(float(at[0]), float(at[1]), 2, angle))
-        c.reserved = reserved
+            draw_car(c, Spot(at[0], at[1], 2, angle), on_reserved=True)
     c.reserve(deck, 2)
 
 

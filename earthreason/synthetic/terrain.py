@@ -11,7 +11,7 @@ from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed, s
 from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
 
 
-def _mix(a: Colour | np.ndarray, b: Colour, share: np.ndarray) -> np.ndarray:
+def _mix(a: Colour | np.ndarray, b: Colour | np.ndarray, share: np.ndarray) -> np.ndarray:
     """Mix colours pixel by pixel into (height, width, 3) float32; `share`, (height, width), is that of the second."""
     first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
     return first + (second - first) * share[..., None]
@@ -37,8 +37,7 @@ def farmland(c: Canvas, p: Palette) -> None:
     seeds = (grid + c.rng.uniform(-0.3, 0.3, grid.shape)) * (spacing * c.rng.uniform(1.0, 1.7), spacing)
     turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     seeds = seeds @ turned + (c.width / 2, c.height / 2)
-    reach = spacing * 2
-    seeds = seeds[((seeds > -reach) & (seeds < (c.width + reach, c.height + reach))).all(axis=1)]
+    seeds = seeds[((seeds > -2 * spacing) & (seeds < np.add((c.width, c.height), 2 * spacing))).all(axis=1)]
     # Chebyshev cells of a turned grid are nearly rectangles, as fields are.
     step = 2 if c.side > 300 else 1
     ys, xs = np.mgrid[0 : c.height : step, 0 : c.width : step]
@@ -154,9 +153,10 @@ def _drive(c: Canvas, path: Points, width: float) -> None:
         draw_car(c, Spot(x, y, 3, angle).moved(0, side))
 
 
-def draw_car(c: Canvas, spot: Spot) -> None:
-    """Draw a car, unless the spot is outside the image or reserved."""
-    if not (0 <= spot.x < c.width and 0 <= spot.y < c.height) or c.reserved[int(spot.y), int(spot.x)]:
+def draw_car(c: Canvas, spot: Spot, on_reserved: bool = False) -> None:
+    """Draw a car if the spot is in the image and free; `on_reserved` allows reserved pixels."""
+    inside = 0 <= spot.x < c.width and 0 <= spot.y < c.height
+    if not inside or (c.reserved[int(spot.y), int(spot.x)] and not on_reserved):
         return
     box = spot.box(max(2.0, c.px(4.5)), max(1.2, c.px(1.9)))
     c.shade(box, 1.5)
