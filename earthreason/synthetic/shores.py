@@ -107,24 +107,29 @@ def pier(c: Canvas, p: Palette, spot: Spot) -> None:
     length = 1.5 * spot.radius
     for _ in range(30 if rows.size else 0):
         i = int(c.rng.integers(rows.size))
-        x, y = columns[i], rows[i]
-        out_x, out_y = float(slope_x[y, x]), float(slope_y[y, x])
-        if np.hypot(out_x, out_y) < 1e-6:
+        root = np.array([columns[i], rows[i]], np.float64)
+        out = np.array([slope_x[rows[i], columns[i]], slope_y[rows[i], columns[i]]])
+        if np.linalg.norm(out) < 1e-6:
             continue
-        root = Spot(float(x), float(y), length, float(np.arctan2(out_y, out_x)))
-        tip_x, tip_y = root.at([(length, 0)])[0]
-        inside = 4 < tip_x < c.width - 4 and 4 < tip_y < c.height - 4
-        if inside and sea[int(tip_y), int(tip_x)] and _draw_pier(c, root):
+        out /= np.linalg.norm(out)
+        x, y = root + out * length
+        inside = 4 < x < c.width - 4 and 4 < y < c.height - 4
+        if inside and sea[int(y), int(x)] and _draw_pier(c, root, out, length):
             return
 
 
-def _draw_pier(c: Canvas, root: Spot) -> bool:
-    """Draw a pier from a point on the shore, its length the spot's radius; False if something is in its way."""
-    length = root.radius
+def _draw_pier(c: Canvas, root: np.ndarray, out: np.ndarray, length: float) -> bool:
+    """Draw a pier from `root` on the shore along the unit vector `out`; False if something is in its way."""
+    across = np.array([-out[1], out[0]])
+
+    def at(*points: tuple[float, float]) -> Points:
+        # Not `Spot.at`: the root has whole coordinates, which a cosine of 6e-17 would push over a pixel's edge.
+        return np.stack([root + out * x + across * y for x, y in points])
+
     width = max(3.0, c.px(9), 0.06 * length)
-    deck, head = root.at([(0, 0), (length, 0)]), root.at([(length, -0.13 * length), (length, 0.13 * length)])
+    deck, head = at((0, 0), (length, 0)), at((length, -0.13 * length), (length, 0.13 * length))
     berths = (0.35, 0.55, 0.75) if c.rng.random() < 0.6 else ()
-    arms = [root.at([(t * length, -0.1 * length), (t * length, 0.1 * length)]) for t in berths]
+    arms = [at((t * length, -0.1 * length), (t * length, 0.1 * length)) for t in berths]
     slim = [c.stroke(arm, max(1.5, width * 0.45)) for arm in arms]
     union = c.mask_of(c.stroke(deck, width), c.stroke(head, width * 1.8), *slim)
     if (union & c.reserved).any() or not c.claim("pier", c.crop(union)):
@@ -135,14 +140,15 @@ def _draw_pier(c: Canvas, root: Spot) -> bool:
     wood = c.jitter(c.pick((rgb("b39b7a"), rgb("b9b6ae"), rgb("93816b"))), 0.02)
     c.fill(c.crop(union), wood, 0.03)
     for t in np.linspace(0.02, 0.98, max(6, int(length / 5))):
-        plank = root.at([(t * length, -width / 2), (t * length, width / 2)])
+        plank = at((t * length, -width / 2), (t * length, width / 2))
         c.line(plank, 0.7, blend(wood, (0, 0, 0), 0.4), 0.45)
     size = max(4.0, c.px(11))
     hull = size * np.array([(0.5, 0), (0.1, -0.2), (-0.5, -0.16), (-0.5, 0.16), (0.1, 0.2)])
     for k, t in enumerate(berths):
         for side in (-0.1, 0.1):
-            boat = root.moved(t * length + max(2.5, c.px(5)), side * length)
-            c.paint(replace(boat, angle=root.angle + 0.1 * k).at(hull), WHITE, 0.0, avoid=union)
+            x, y = at((t * length + max(2.5, c.px(5)), side * length))[0]
+            boat = Spot(x, y, 1, np.arctan2(out[1], out[0]) + 0.1 * k)
+            c.paint(boat.at(hull), WHITE, 0.0, avoid=union)
     c.reserve(c.crop(union), max(3.0, 0.12 * length))
     return True
 
