@@ -47,4 +47,4 @@ class RenderedScene:
     objects: tuple[SceneObject, ...]
 
     def of_kind(self, kind: str) -> list[SceneObject]:
-        return [thing for thing in self.objects if thing.kind == kind]
+        return [item for item in self.objects if item.kind == kind]

@@ -147,8 +147,7 @@ def _draw_pier(c: Canvas, root: np.ndarray, out: np.ndarray, length: float) -> b
     for k, t in enumerate(berths):
         for side in (-0.1, 0.1):
             x, y = at((t * length + max(2.5, c.px(5)), side * length))[0]
-            boat = Spot(x, y, 1, np.arctan2(out[1], out[0]) + 0.1 * k)
-            c.paint(boat.at(hull), WHITE, 0.0, avoid=union)
+            c.paint(Spot(x, y, 1, np.arctan2(out[1], out[0]) + 0.1 * k).at(hull), WHITE, 0.0, avoid=union)
     c.reserve(c.crop(union), max(3.0, 0.12 * length))
     return True
 

@@ -28,8 +28,7 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
             y += np.sign(y) * width * 0.02
             bar = spot.at([(end * length * 0.49, y), (end * length * 0.462, y)])
             c.line(bar, max(0.8, width * 0.055), WHITE, 0.95)
-        number = spot.box(length * 0.012, width * 0.3, end * length * 0.442)
-        c.line(closed(number), max(0.8, width * 0.045), WHITE, 0.9)
+        c.line(closed(spot.box(length * 0.012, width * 0.3, end * length * 0.442)), max(0.8, width * 0.045), WHITE, 0.9)
         for y in (-0.24, 0.24):
             c.paint(spot.box(length * 0.024, width * 0.1, end * length * 0.38, y * width), WHITE, 0.0, 0.95)
     dashes = max(8, int(length / max(10.0, c.px(60))))
