@@ -93,7 +93,7 @@ def test_counts_that_make_no_set_are_refused(counts, words, tmp_path):
 
 
 @pytest.mark.parametrize(("count", "share", "least", "most"), [(40, 0.0, 0, 0), (40, 1.0, 40, 40), (200, 0.3, 28, 92)])
-def test_the_share_of_empty_targets_is_what_was_asked_for(count, share, least, most):
+def test_the_share_of_empty_targets_is_the_requested_one(count, share, least, most):
     scenes = iterate_scenes(9, {"train": count}, size=(128, 128), empty_share=share)
     assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: one seed in a million falls outside)
 
@@ -121,7 +121,7 @@ def test_a_release_of_train_alone_loads(tmp_path):
 
 
 @pytest.mark.parametrize("share", [1.2, -0.1, float("nan")])
-def test_a_share_that_is_none_is_refused(share, tmp_path):
+def test_a_share_outside_0_to_1_is_refused(share, tmp_path):
     with pytest.raises(EarthReasonError, match="between 0 and 1"):
         generate_scene(0, "train", 0, (128, 128), empty_share=share)
     with pytest.raises(EarthReasonError, match="between 0 and 1"):

@@ -53,7 +53,7 @@ def test_nothing_of_the_kind_is_an_absence_without_answers():
     assert write_answers(np.random.default_rng(0), target, "stadium", training=False) == []
 
 
-def test_a_single_thing_is_asked_for_by_its_function():
+def test_a_single_object_is_described_by_its_function():
     assert {t.reasoning_type for t in targets(scene_with(("lake", 10, 10, 40, 40)), "lake")} == {"function"}
 
 
@@ -72,7 +72,7 @@ def test_a_superlative_needs_a_clear_margin():
     assert not [t for t in targets(close, "stadium") if t.reasoning_type == "superlative"]
 
 
-def test_the_size_of_what_the_edge_cuts_off_is_not_asked_for():
+def test_an_object_cut_off_by_the_edge_is_no_superlative():
     scene = scene_with(("stadium", 0, 10, 50, 50), ("stadium", 60, 60, 80, 80))
     for target in targets(scene, "stadium"):
         if target.reasoning_type == "superlative":
@@ -87,7 +87,7 @@ def test_the_nearest_to_the_water_is_the_nearest():
             assert not target.mask[:, 50:].any()
 
 
-def test_two_at_equal_distance_are_not_told_apart_by_it():
+def test_two_at_equal_distance_are_not_distinguished_by_it():
     scene = scene_with(("river", 0, 45, 100, 55), ("stadium", 10, 20, 30, 40), ("stadium", 60, 60, 80, 80))
     assert not [t for t in targets(scene, "stadium") if "landmark" in t.slots or t.reasoning_type == "condition"]
 
