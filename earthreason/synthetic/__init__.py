@@ -1,9 +1,9 @@
 """Draw overhead scenes by rule, with exact masks: the data that every example in the README runs on."""
 
+from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.generate import generate_scene, iterate_scenes
 from earthreason.synthetic.release import write_release
 from earthreason.synthetic.render import render_scene
-from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES
 
 __all__ = [
     "CATEGORIES",

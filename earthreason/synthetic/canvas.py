@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, maximum_filter1d
+from scipy.ndimage import gaussian_filter, maximum_filter
 
-from earthreason.synthetic.scene import CATEGORIES, SceneObject
+from earthreason.synthetic.categories import CATEGORIES, Footprint
+from earthreason.synthetic.colours import Colour
+from earthreason.synthetic.scene import SceneObject
 
-Colour = tuple[float, float, float]
+_T = TypeVar("_T")
 Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
+Mask = np.ndarray  # (height, width) bool
 MIN_VISIBLE = 24
-"""Fewest visible pixels of an object of a category; a smaller one could not be recognized."""
-
-
-def rgb(text: str) -> Colour:
-    """Convert a colour such as "7a8f5c" to three floats from 0 to 1."""
-    return (int(text[0:2], 16) / 255, int(text[2:4], 16) / 255, int(text[4:6], 16) / 255)
+"""Fewest visible pixels of an object of a category; a smaller object could not be recognized."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A set of pixels: `mask`, (h, w) bool, within the window `rows` x `columns` of the canvas."""
+    """A set of pixels: a mask, (h, w) bool, within the window `rows` x `columns` of the canvas."""
 
     rows: slice
     columns: slice
@@ -56,17 +54,17 @@ class Spot:
         return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
 
     def moved(self, dx: float, dy: float) -> Spot:
-        """Return the spot at (dx, dy) in this one's frame, with the same direction."""
+        """Return the spot at (dx, dy) in the object's frame, with the same radius and direction."""
         x, y = self.at([(dx, dy)])[0].tolist()
         return Spot(x, y, self.radius, self.angle)
 
     def box(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0) -> Points:
-        """Return a rectangle around (dx, dy) in the object's frame."""
+        """Return the 4 corners of a rectangle around (dx, dy) in the object's frame."""
         w, h = width / 2, height / 2
         return self.at([(dx - w, dy - h), (dx + w, dy - h), (dx + w, dy + h), (dx - w, dy + h)])
 
     def ellipse(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0, points: int = 40) -> Points:
-        """Return an ellipse around (dx, dy) in the object's frame."""
+        """Return the outline of an ellipse around (dx, dy) in the object's frame."""
         t = np.linspace(0, 2 * np.pi, points, endpoint=False)
         return self.at(np.stack([dx + width / 2 * np.cos(t), dy + height / 2 * np.sin(t)], axis=1))
 
@@ -79,7 +77,21 @@ class Spot:
         return self.at(np.concatenate([right, -right]))
 
 
-@dataclass
+@dataclass(frozen=True)
+class Plot(Spot):
+    """A spot with the outline of its object; width and height are in pixels."""
+
+    width: float
+    height: float
+    outline: Points
+    region: Region
+
+
+def closed(points: Points) -> Points:
+    """Close a polygon: return a line that ends where it begins."""
+    return np.concatenate([points, points[:1]])
+
+
 class Canvas:
     """A scene being drawn.
 
@@ -93,51 +105,56 @@ class Canvas:
         reserved: (height, width) bool, pixels that later objects must not cover.
         grain: (height, width) float32, noise that gives surfaces their grain.
         kinds: kind of each object, by its number.
+        side: the shorter side in pixels.
         sun: direction (x, y) in which shadows fall, of unit length.
         shadow_length: pixels of shadow per metre of height.
     """
 
-    rng: np.random.Generator
-    height: int
-    width: int
-    gsd: float
-    image: np.ndarray = field(init=False)
-    owner: np.ndarray = field(init=False)
-    reserved: np.ndarray = field(init=False)
-    grain: np.ndarray = field(init=False)
-    kinds: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        shape = (self.height, self.width)
-        self.image = np.zeros((*shape, 3), np.float32)
-        self.owner = np.full(shape, -1, np.int16)
-        self.reserved = np.zeros(shape, bool)
-        self.grain = self.rng.standard_normal(shape, np.float32)
-        angle = self.rng.uniform(0, 2 * np.pi)
+    def __init__(self, rng: np.random.Generator, height: int, width: int, gsd: float) -> None:
+        self.rng, self.height, self.width, self.gsd = rng, height, width, gsd
+        self.image = np.zeros((height, width, 3), np.float32)
+        self.owner = np.full((height, width), -1, np.int16)
+        self.reserved = np.zeros((height, width), bool)
+        self.grain = rng.standard_normal((height, width), np.float32)
+        self.kinds: list[str] = []
+        self.side = min(height, width)
+        angle = rng.uniform(0, 2 * np.pi)
         self.sun = (float(np.cos(angle)), float(np.sin(angle)))
-        self.shadow_length = float(self.rng.uniform(0.5, 1.1)) / self.gsd
-
-    @property
-    def side(self) -> int:
-        """The shorter side in pixels."""
-        return min(self.height, self.width)
+        self.shadow_length = float(rng.uniform(0.5, 1.1)) / gsd
 
     def px(self, metres: float) -> float:
         """Convert metres to pixels."""
         return metres / self.gsd
 
+    def pick(self, options: Sequence[_T]) -> _T:
+        """Return one of the options at random."""
+        return options[int(self.rng.integers(len(options)))]
+
+    def jitter(self, colour: Colour, amount: float = 0.04) -> Colour:
+        """Make a colour slightly lighter or darker, and shift its hue slightly."""
+        light = self.rng.normal(0, amount)
+        r, g, b = (float(np.clip(v + light + self.rng.normal(0, amount / 3), 0, 1)) for v in colour)
+        return (r, g, b)
+
     def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
         """Make smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
-        field, weight, power = np.zeros((1, 1), np.float32), 1.0, 0.0
-        for _ in range(octaves):
+        field = np.zeros((1, 1), np.float32)
+        for octave in range(octaves):
             rows, columns = (max(2, int(np.ceil(n / scale)) + 3) for n in (self.height, self.width))
             # Coarse octaves are enlarged together, so that only the last step works on every pixel.
-            field = _resize(field, columns, rows) + weight * self.rng.standard_normal((rows, columns), np.float32)
-            power += weight**2
-            weight, scale = weight / 2, max(scale / 2, 1.5)
+            field = _resize(field, columns, rows) + 0.5**octave * self.rng.standard_normal((rows, columns), np.float32)
+            scale = max(scale / 2, 1.5)
         left, top = self.rng.uniform(0, 1, 2) * (0.05 * columns, 0.05 * rows)
         box = (float(left), float(top), float(left) + 0.94 * columns, float(top) + 0.94 * rows)
-        return np.clip(0.5 + _resize(field, self.width, self.height, box) / (2.6 * np.float32(np.sqrt(power))), 0, 1)
+        spread = 2.6 * np.float32(np.sqrt(sum(0.25**octave for octave in range(octaves))))
+        return np.clip(0.5 + _resize(field, self.width, self.height, box) / spread, 0, 1)
+
+    def paint(
+        self, points: Points, colour: Colour, grain: float = 0.02, opacity: float = 1.0, avoid: Mask | None = None
+    ) -> None:
+        """Paint a polygon in one colour with fine grain, except the pixels of `avoid`."""
+        region = self.region(points)
+        self.fill(region if avoid is None else self.without(region, avoid), colour, grain, opacity)
 
     def region(self, points: Points) -> Region:
         """Return the pixels inside a polygon."""
@@ -158,34 +175,39 @@ class Canvas:
 
         return self._draw(np.concatenate(lines), paint, thick)
 
-    def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: int) -> Region:
+    def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: float) -> Region:
         outline = points.tolist()
         xs, ys = [x for x, _ in outline], [y for _, y in outline]
-        left, top = max(0, math.floor(min(xs)) - margin), max(0, math.floor(min(ys)) - margin)
-        right = min(self.width, math.ceil(max(xs)) + margin + 1)
-        bottom = min(self.height, math.ceil(max(ys)) + margin + 1)
+        left, top = max(0, math.floor(min(xs) - margin)), max(0, math.floor(min(ys) - margin))
+        right = min(self.width, math.ceil(max(xs) + margin) + 1)
+        bottom = min(self.height, math.ceil(max(ys) + margin) + 1)
         if right <= left or bottom <= top:
             return NOWHERE
         local = Image.new("L", (right - left, bottom - top))
         paint(ImageDraw.Draw(local), [(x - left, y - top) for x, y in outline])
         return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
 
-    def whole(self, mask: np.ndarray) -> Region:
-        """Convert a (height, width) mask to a region, cropped to its bounding box."""
+    def mask_of(self, *regions: Region) -> Mask:
+        """Return the union of regions."""
+        union = np.zeros((self.height, self.width), bool)
+        for region in regions:
+            union[region.rows, region.columns] |= region.mask
+        return union
+
+    def crop(self, mask: Mask) -> Region:
+        """Convert a mask to a region that spans its bounding box."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return NOWHERE
         ys, xs = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         return Region(ys, xs, mask[ys, xs])
 
-    def without(self, region: Region, blocked: np.ndarray) -> Region:
-        """Remove the pixels of a (height, width) mask from a region."""
-        return Region(region.rows, region.columns, region.mask & ~blocked[region.rows, region.columns])
+    def without(self, region: Region, blocked: Mask) -> Region:
+        """Remove the pixels of a mask from a region."""
+        return replace(region, mask=region.mask & ~blocked[region.rows, region.columns])
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
         """Paint a region in one colour with fine grain."""
-        if not region.mask.size:
-            return
         window = self.image[region.rows, region.columns]
         paint: np.ndarray = np.array(colour, np.float32)
         if grain:
@@ -202,11 +224,7 @@ class Canvas:
         if faded < 0.08:
             return
         region = self.stroke(points, width)
-        if inside is not None and region.mask.size:
-            allowed = np.zeros((self.height, self.width), bool)
-            allowed[inside.rows, inside.columns] = inside.mask
-            region = Region(region.rows, region.columns, region.mask & allowed[region.rows, region.columns])
-        self.fill(region, colour, 0.0, faded)
+        self.fill(region if inside is None else self.without(region, ~self.mask_of(inside)), colour, 0.0, faded)
 
     def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
         """Darken the ground where an object with this outline and height casts its shadow."""
@@ -215,52 +233,36 @@ class Canvas:
             return
         steps = max(2, min(8, int(reach)))
         offsets = [(reach * k / (steps - 1) * self.sun[0], reach * k / (steps - 1) * self.sun[1]) for k in range(steps)]
-        outline = points.tolist()
-        xs, ys = [x for x, _ in outline], [y for _, y in outline]
-        left, top = max(0, int(min(xs) - reach)), max(0, int(min(ys) - reach))
-        right, bottom = min(self.width, int(max(xs) + reach) + 2), min(self.height, int(max(ys) + reach) + 2)
-        if right <= left or bottom <= top:
-            return
-        local = Image.new("L", (right - left, bottom - top))
-        draw = ImageDraw.Draw(local)
-        for dx, dy in offsets:
-            draw.polygon([(x - left + dx, y - top + dy) for x, y in outline], fill=1)
-        mask = np.asarray(local) > 0
-        window = self.image[top:bottom, left:right]
-        window[mask] *= np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
+
+        def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
+            for dx, dy in offsets:
+                draw.polygon([(x + dx, y + dy) for x, y in local], fill=1)
+
+        region = self._draw(points, paint, reach)
+        tint = np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
+        self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
         """Record that the region shows an object of a kind; False if too little of a category would be visible."""
         if kind in CATEGORIES:
-            free = self.owner[region.rows, region.columns] if region.mask.size else region.mask
-            taken = np.array([k in CATEGORIES for k in self.kinds] + [False], bool)
-            region = Region(region.rows, region.columns, region.mask & ~taken[free]) if region.mask.size else region
+            taken = [number for number, name in enumerate(self.kinds) if name in CATEGORIES]
+            region = replace(region, mask=region.mask & ~np.isin(self.owner[region.rows, region.columns], taken))
             if region.area < MIN_VISIBLE:
                 return False
         if region.area:
             if kind in CATEGORIES or kind not in self.kinds:
                 self.kinds.append(kind)
-                number = len(self.kinds) - 1
-            else:  # roads, houses and the like are one object each
-                number = self.kinds.index(kind)
+            # Roads, houses and the like are one object each.
+            number = len(self.kinds) - 1 if kind in CATEGORIES else self.kinds.index(kind)
             self.owner[region.rows, region.columns][region.mask] = number
         return True
 
     def reserve(self, region: Region, margin: float = 0) -> None:
-        """Keep later things off a region and `margin` pixels around it."""
-        if not region.mask.size:
-            return
-        if margin < 1:
-            self.reserved[region.rows, region.columns] |= region.mask
-            return
-        m = int(np.ceil(margin))
-        ys = slice(max(0, region.rows.start - m), min(self.height, region.rows.stop + m))
-        xs = slice(max(0, region.columns.start - m), min(self.width, region.columns.stop + m))
-        padded = np.zeros((ys.stop - ys.start, xs.stop - xs.start), bool)
-        top, left = region.rows.start - ys.start, region.columns.start - xs.start
-        padded[top : top + region.mask.shape[0], left : left + region.mask.shape[1]] = region.mask
-        # A dilation by a square is one along the rows and one along the columns.
-        self.reserved[ys, xs] |= maximum_filter1d(maximum_filter1d(padded, 2 * m + 1, axis=0), 2 * m + 1, axis=1)
+        """Keep later objects off a region and `margin` pixels around it."""
+        m = math.ceil(margin) if margin >= 1 and region.mask.size else 0
+        ys = slice(max(0, region.rows.start - m), region.rows.stop + m)
+        xs = slice(max(0, region.columns.start - m), region.columns.stop + m)
+        self.reserved[ys, xs] |= maximum_filter(self.mask_of(region)[ys, xs], 2 * m + 1)
 
     def find_spot(self, radius: float, tries: int = 40, angle: float | None = None) -> Spot | None:
         """Find a place where a disc of this radius is free and mostly inside the image; None if there is none."""
@@ -277,13 +279,9 @@ class Canvas:
         return None
 
     def objects(self) -> tuple[SceneObject, ...]:
-        """Return every object recorded, with its visible pixels."""
-        visible = []
-        for number, kind in enumerate(self.kinds):
-            mask = self.owner == number
-            if mask.any():
-                visible.append(SceneObject(kind, mask))
-        return tuple(visible)
+        """Return every recorded object that has visible pixels."""
+        masks = ((kind, self.owner == number) for number, kind in enumerate(self.kinds))
+        return tuple(SceneObject(kind, mask) for kind, mask in masks if mask.any())
 
     def blob(self, spot: Spot, roughness: float = 0.25, stretch: float = 1.0, points: int = 48) -> Points:
         """Return a closed irregular outline of about the spot's radius."""
@@ -293,6 +291,24 @@ class Canvas:
             wobble += self.rng.normal(0, 1 / k) * np.cos(k * t + self.rng.uniform(0, 6.3))
         radius = spot.radius * np.clip(1 + roughness * wobble, 0.4, 1.6)
         return spot.at(np.stack([radius * np.cos(t), radius * np.sin(t) / stretch], axis=1))
+
+    def lay_out(self, spot: Spot, footprint: Footprint | None) -> Plot:
+        """Return the spot with the outline of a footprint; without a footprint, the outline is empty."""
+        if footprint is None:
+            return Plot(spot.x, spot.y, spot.radius, spot.angle, 0.0, 0.0, np.zeros((0, 2)), NOWHERE)
+        least, greatest = footprint.aspect
+        aspect = least if least == greatest else self.rng.uniform(least, greatest)
+        width = 2 * spot.radius * footprint.scale
+        height = width * aspect
+        if footprint.shape == "box":
+            outline = spot.box(width, height)
+        elif footprint.shape == "ellipse":
+            outline = spot.ellipse(width, height, points=footprint.points)
+        elif footprint.shape == "oval":
+            outline = spot.oval(width, height)
+        else:
+            outline = self.blob(spot, footprint.roughness, aspect)
+        return Plot(spot.x, spot.y, spot.radius, spot.angle, width, height, outline, self.region(outline))
 
 
 def _resize(

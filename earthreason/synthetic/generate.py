@@ -9,18 +9,17 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.questions import choose_target, write_answers, write_questions
 from earthreason.synthetic.render import render_scene
-from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
 EMPTY_SHARE = 0.12
 """Share of the scenes in which nothing answers the question."""
-_USUAL = ((512, 512), (512, 512), (512, 512), (512, 512))
 _SMALL = ((640, 480), (400, 600), (256, 256), (300, 777), (128, 128))
 _LARGE = ((1024, 1024), (768, 1366), (2048, 2048))
-VARIED = (*_USUAL, *_SMALL, *_LARGE)
+VARIED = (*[(512, 512)] * 4, *_SMALL, *_LARGE)
 """Heights and widths to draw from if no size is given; a third of the scenes have 512 px a side."""
 
 
@@ -50,13 +49,14 @@ def generate_scene(
         raise EarthReasonError(f"empty_share is {empty_share}; a share lies between 0 and 1")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     training = split == "train"
-    categories = [name for name in CATEGORIES if not training or name not in HELD_OUT_CATEGORIES]
+    exclude = HELD_OUT_CATEGORIES if training else frozenset()
+    categories = [name for name in CATEGORIES if name not in exclude]
     # Take each category in turn, from a random start, so that every stretch of a split is balanced.
     start = int(np.random.default_rng([seed, SPLITS.index(split)]).integers(len(categories)))
     category = categories[(start + index) % len(categories)]
     empty = bool(rng.random() < empty_share)
     shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
-    scene = render_scene(rng, category, size=shape, include=not empty, exclude=HELD_OUT_CATEGORIES if training else ())
+    scene = render_scene(rng, category, size=shape, include=not empty, exclude=exclude)
     target = choose_target(rng, scene, category)
     return Sample(
         sample_id=f"synthetic_s{seed}_{split}_{index:06d}",

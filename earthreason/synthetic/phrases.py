@@ -1,15 +1,20 @@
-"""What each category is used for, in words that do not name it.
+"""Read the wording of questions and answers from the TOML files in `wording/`.
 
-A clause completes "a place ...". Training and evaluation share none, so that a model is tested on wordings it has not
-seen. `looks` is for answers, which may name the category.
+`wording/phrases/` has one file per category. A clause completes "a place ..." without naming the category. Training
+and evaluation share no clause, so that a model is tested on wordings it has not seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from pydantic import TypeAdapter
+
+_FOLDER = Path(__file__).with_name("wording")
 
 
 @dataclass(frozen=True)
@@ -19,18 +24,47 @@ class Phrases:
     Attributes:
         singular: name of the category, for answers only.
         plural: its plural, for answers only.
-        looks: appearance from above.
-        train: clauses for training; empty for categories that training never asks about.
-        evaluation: clauses for validation and test.
+        looks: appearance from above, for answers only.
         forbidden: beginnings of words that would give the category away in a question.
+        evaluation: clauses for validation and test, by register, such as "neutral".
+        train: clauses for training, by register; empty for categories that training never asks about.
     """
 
     singular: str
     plural: str
     looks: str
-    train: tuple[str, ...]
-    evaluation: tuple[str, ...]
     forbidden: tuple[str, ...]
+    evaluation: dict[str, tuple[str, ...]]
+    train: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def clauses(self, split: str) -> tuple[str, ...]:
+        """Return the clauses of every register for "train" or "evaluation"."""
+        registers = self.train if split == "train" else self.evaluation
+        return tuple(chain.from_iterable(registers.values()))
 
 
-PHRASES = TypeAdapter(dict[str, Phrases]).validate_json(Path(__file__).with_name("phrases.json").read_bytes())
+@dataclass(frozen=True)
+class Templates:
+    """Sentences with slots in braces.
+
+    Attributes:
+        questions: question templates by kind of question, then by "train" or "evaluation".
+        answers: answer templates by kind of answer.
+    """
+
+    questions: dict[str, dict[str, tuple[str, ...]]]
+    answers: dict[str, tuple[str, ...]]
+
+
+@cache
+def load_phrases(category: str) -> Phrases:
+    """Read the wording of a category; each file is read once per process."""
+    path = _FOLDER / "phrases" / f"{category.replace(' ', '_')}.toml"
+    return TypeAdapter(Phrases).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+@cache
+def load_templates() -> Templates:
+    """Read the sentence templates; the file is read once per process."""
+    text = (_FOLDER / "templates.toml").read_text(encoding="utf-8")
+    return TypeAdapter(Templates).validate_python(tomllib.loads(text))

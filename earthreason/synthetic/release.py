@@ -109,14 +109,8 @@ def _write_chunk(
         stem = sample.sample_id
         sample.image.save(folder / split / "images" / f"{stem}.jpg", quality=_QUALITY)
         (folder / split / "labels" / f"{stem}.png").write_bytes(encode_mask_png(sample.mask))
-        qa = {
-            "questions": sample.questions,
-            "answer": sample.answers,
-            "category": sample.category,
-            "ground_resolution": sample.ground_resolution,
-            "reasoning_type": sample.reasoning_type,
-            "source": sample.source,
-        }
+        qa = {"questions": sample.questions, "answer": sample.answers}
+        qa |= {key: getattr(sample, key) for key in ("category", "ground_resolution", "reasoning_type", "source")}
         (folder / split / "QAs" / f"{stem}.json").write_text(json.dumps(qa, indent=1), encoding="utf-8")
         nothing += sample.is_empty
     return nothing

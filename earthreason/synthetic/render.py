@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.synthetic import industry, shores, sport, transport  # noqa: F401  (they register their features)
+from earthreason.synthetic import shores, terrain
 from earthreason.synthetic.canvas import Canvas
-from earthreason.synthetic.features import FEATURES, Feature
-from earthreason.synthetic.scene import CATEGORIES, RenderedScene
-from earthreason.synthetic.shores import lay_bridge, lay_river, lay_sea
-from earthreason.synthetic.terrain import (
-    PALETTES,
-    Palette,
-    built_ground,
-    farmland,
-    lone_trees,
-    open_ground,
-    paint_roads,
-    scatter_buildings,
-    straight_path,
-    street_grid,
-)
+from earthreason.synthetic.categories import CATEGORIES, FEATURES, Feature
+from earthreason.synthetic.colours import PALETTES, Palette
+from earthreason.synthetic.scene import RenderedScene
 
 GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.4
 """Share of inland scenes with several targets that get a river, so that one of them is nearest to water."""
 _TRIES = 12
+_PAVED_SHARE = {"urban": 0.75, "industrial": 0.75, "suburban": 0.35}
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
+_TOWNS = {"urban": (110, 9, 18, 55, 14), "suburban": (85, 7, 9, 17, 6)}
+"""Metres: length of a block, width of a road, least and greatest width of a building, its height."""
 # Categories that come with another one: a scene that must have no lake gets no dam.
 _BRINGS = {"bridge": {"river"}, "dam": {"river", "lake"}}
 
@@ -69,76 +62,54 @@ def render_scene(
     if not all(SIDE_RANGE[0] <= side <= SIDE_RANGE[1] for side in size):
         raise EarthReasonError(f"a scene has sides from {SIDE_RANGE[0]} to {SIDE_RANGE[1]} px, not {size[0]}x{size[1]}")
     feature = FEATURES[category]
-    unwanted = set(exclude) | (set() if include else {category})
+    unwanted = set(exclude) - {category} if include else {*exclude, category}
     for attempt in range(_TRIES):
-        scene = _compose(rng, feature, size, gsd, instances, include, unwanted, 0.93**attempt)
-        kinds = {thing.kind for thing in scene.objects}
-        if (category in kinds) == include and not kinds & (set(exclude) - {category}):
+        several = feature.repeat > 1 and rng.random() < 0.8
+        count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
+        metres = rng.uniform(*feature.metres)
+        # Smaller at each attempt, so that the objects fit at last.
+        extent = rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4
+        scale = round(float(np.clip(metres / extent, *GSD_RANGE)), 2) if gsd is None else gsd
+        canvas = Canvas(rng, size[0], size[1], scale)
+        palette = canvas.pick(PALETTES)
+        setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
+        _lay_ground(canvas, palette, setting)
+        _lay_water_and_main(canvas, palette, feature, setting, count, unwanted, metres)
+        _add_companions(canvas, palette, feature, setting, unwanted)
+        _furnish(canvas, palette, setting)
+        scene = RenderedScene(_expose(canvas), scale, setting, canvas.objects())
+        kinds = {item.kind for item in scene.objects}
+        if (category in kinds) == include and not kinds & unwanted:
             return scene
     raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
 
 
-def _compose(
-    rng: np.random.Generator,
-    feature: Feature,
-    size: tuple[int, int],
-    gsd: float | None,
-    instances: int | None,
-    include: bool,
-    unwanted: set[str],
-    shrink: float,
-) -> RenderedScene:
-    several = feature.repeat > 1 and rng.random() < 0.8
-    count = instances or int(rng.integers(2 if several else 1, feature.repeat + 1))
-    count = min(count, max(feature.repeat, 1))
-    crowd = count**0.4
-    metres = rng.uniform(*feature.metres)
-    extent = rng.uniform(*feature.share) * min(size) * shrink / crowd
-    if gsd is None:
-        gsd = round(float(np.clip(metres / extent, *GSD_RANGE)), 2)
-    canvas = Canvas(rng, size[0], size[1], gsd)
-    palette = PALETTES[int(rng.integers(len(PALETTES)))]
-    setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
-    _lay_ground(canvas, palette, setting)
-    _lay_water_and_main(canvas, palette, feature, setting, count, include, unwanted, metres)
-    _add_companions(canvas, palette, feature, setting, unwanted)
-    _furnish(canvas, palette, setting)
-    return RenderedScene(_expose(canvas), gsd, setting, canvas.objects())
-
-
 def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
     if setting == "farmland":
-        farmland(c, p)
-    elif setting in ("urban", "industrial"):
-        built_ground(c, p, 0.75)
-    elif setting == "suburban":
-        built_ground(c, p, 0.35)
+        terrain.farmland(c, p)
+    elif setting in _PAVED_SHARE:
+        terrain.built_ground(c, p, _PAVED_SHARE[setting])
     else:
-        open_ground(c, p, 0.2 if setting == "airport" else 0.4)
+        terrain.open_ground(c, p, 0.2 if setting == "airport" else 0.4)
 
 
 def _lay_water_and_main(
-    c: Canvas,
-    p: Palette,
-    feature: Feature,
-    setting: str,
-    count: int,
-    include: bool,
-    unwanted: set[str],
-    metres: float,
+    c: Canvas, p: Palette, feature: Feature, setting: str, count: int, unwanted: set[str], metres: float
 ) -> None:
+    """Draw the water, and the objects of the category unless they are unwanted."""
+    include = feature.category not in unwanted
     sea = None
     several_inland = count > 1 and not feature.water and setting != "coast" and feature.category != "river"
     if several_inland and "river" not in unwanted and c.rng.random() < _RIVER_BESIDE:
-        lay_river(c, p, float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd)
+        shores.lay_river(c, p, float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd)
     if setting == "coast":
-        sea = lay_sea(c, p, c.rng.uniform(*_SEA_SHARE.get(feature.water, (0.2, 0.4))))
+        sea = shores.lay_sea(c, p, c.rng.uniform(*_SEA_SHARE.get(feature.water, (0.2, 0.4))))
     if feature.water == "river" and "river" not in unwanted:
-        path, width = lay_river(c, p, metres if feature.category == "river" else 0.6 * metres)
+        path, width = shores.lay_river(c, p, metres if feature.category == "river" else 0.6 * metres)
         if feature.category == "bridge" and include:
-            for where in (0.5, 0.28, 0.72)[: max(1, count)]:
-                lay_bridge(c, p, path, width, where)
-    elif include and feature.painter is not None:
+            for where in (0.5, 0.28, 0.72)[:count]:
+                shores.lay_bridge(c, p, path, width, where)
+    elif include and feature.painter:
         if feature.water == "open sea":
             assert sea is not None
             c.reserved |= ~sea
@@ -152,7 +123,7 @@ def _lay_water_and_main(
 
 
 def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -> None:
-    assert feature.painter is not None
+    paint = pkgutil.resolve_name(f"{__package__}.{feature.painter}")
     turn = float(c.rng.uniform(0, np.pi))
     for k in range(count):
         # The first has the requested size; the others differ, so that one of them is the largest.
@@ -161,16 +132,17 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
         if feature.water in ("beach", "sea"):
             spot = c.find_spot(1, angle=turn) or c.find_spot(0)
         elif radius >= 0.45 * c.side:  # it extends beyond the image, so only its centre needs room
-            spot = c.find_spot(0.3 * c.side, angle=None)
+            spot = c.find_spot(0.3 * c.side)
         else:
-            aligned = turn + float(c.rng.normal(0, 0.06)) if c.rng.random() < 0.75 else None
-            spot = c.find_spot(radius, angle=aligned)
+            spot = c.find_spot(radius, angle=turn + c.rng.normal(0, 0.06) if c.rng.random() < 0.75 else None)
         if spot is None:
             continue
         before = len(c.kinds)
-        feature.painter(c, p, type(spot)(spot.x, spot.y, radius, spot.angle))
+        plot = c.lay_out(replace(spot, radius=radius), feature.footprint)
+        if feature.footprint is None or c.claim(feature.category, plot.region):
+            paint(c, p, plot)
         if len(c.kinds) > before:
-            c.reserve(c.whole(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
+            c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
 
 
 def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
@@ -181,7 +153,7 @@ def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted
         if setting in f.settings
         and f.category != main.category
         and not ({f.category} | _BRINGS.get(f.category, set())) & unwanted
-        and f.painter is not None
+        and f.painter
         and f.water in ("", "sea")
         and c.px(f.metres[1]) >= 16
         and c.px(f.metres[0]) <= 0.42 * c.side
@@ -199,21 +171,20 @@ def _furnish(c: Canvas, p: Palette, setting: str) -> None:
     """Add roads, houses and trees where there is room."""
     angle = float(c.rng.uniform(0, np.pi / 2))
     area = c.width * c.height * c.gsd**2 / 1e6  # km²
-    if setting in ("urban", "suburban"):
-        block = float(np.clip(c.px(110 if setting == "urban" else 85), c.side / 9, c.side / 1.6))
-        street_grid(c, block, angle, 9.0 if setting == "urban" else 7.0)
-        low, high = (18, 55) if setting == "urban" else (9, 17)
-        scatter_buildings(c, int(np.clip(area * 1500, 14, 130)), low, high, 14 if setting == "urban" else 6, angle)
-        lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
+    if setting in _TOWNS:
+        block, road, low, high, tall = _TOWNS[setting]
+        terrain.street_grid(c, float(np.clip(c.px(block), c.side / 9, c.side / 1.6)), angle, road)
+        terrain.scatter_buildings(c, int(np.clip(area * 1500, 14, 130)), low, high, tall, angle)
+        terrain.lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
     elif setting == "industrial":
-        paint_roads(c, [straight_path(c), straight_path(c)], 9)
-        scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
-        lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
+        terrain.paint_roads(c, [terrain.straight_path(c), terrain.straight_path(c)], 9)
+        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
+        terrain.lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
     else:
         for _ in range(int(c.rng.integers(1, 3))):
-            paint_roads(c, [straight_path(c, 0.06)], 7, paved=bool(c.rng.random() < 0.7))
-        scatter_buildings(c, int(c.rng.integers(0, 7)), 12, 28, 6, angle)
-        lone_trees(c, p, int(np.clip(area * 400, 10, 90)) if c.gsd < 4 else 0)
+            terrain.paint_roads(c, [terrain.straight_path(c, 0.06)], 7, paved=bool(c.rng.random() < 0.7))
+        terrain.scatter_buildings(c, int(c.rng.integers(0, 7)), 12, 28, 6, angle)
+        terrain.lone_trees(c, p, int(np.clip(area * 400, 10, 90)) if c.gsd < 4 else 0)
 
 
 def _expose(c: Canvas) -> np.ndarray:

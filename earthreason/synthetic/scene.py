@@ -6,48 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CATEGORIES: tuple[str, ...] = (
-    "airport apron",
-    "airport runway",
-    "baseball field",
-    "basketball court",
-    "beach",
-    "bridge",
-    "dam",
-    "golf course",
-    "greenhouse",
-    "ground track field",
-    "helipad",
-    "island",
-    "lake",
-    "parking lot",
-    "pier",
-    "quarry",
-    "river",
-    "roundabout",
-    "solar plant",
-    "stadium",
-    "storage tank",
-    "substation",
-    "swimming pool",
-    "tennis court",
-    "train station",
-    "wastewater plant",
-    "wind turbine",
-    "woodland",
-)
-
-# As in the real set, some categories are never seen in training.
-HELD_OUT_CATEGORIES: frozenset[str] = frozenset({"dam", "golf course", "helipad", "wastewater plant"})
-
 
 @dataclass(frozen=True)
 class SceneObject:
     """An object in a scene.
 
     Attributes:
-        kind: one of `CATEGORIES`, or context such as "building", "road", "rail" or "sea".
-        mask: (height, width) bool, its visible pixels; objects of `CATEGORIES` never overlap.
+        kind: a category, or context such as "building", "road", "rail" or "sea".
+        mask: (height, width) bool, its visible pixels; categories never overlap.
     """
 
     kind: str
@@ -81,4 +47,4 @@ class RenderedScene:
     objects: tuple[SceneObject, ...]
 
     def of_kind(self, kind: str) -> list[SceneObject]:
-        return [thing for thing in self.objects if thing.kind == kind]
+        return [item for item in self.objects if item.kind == kind]

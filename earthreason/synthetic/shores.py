@@ -6,61 +6,41 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, rgb, smooth
-from earthreason.synthetic.features import feature
-from earthreason.synthetic.terrain import (
-    ASPHALT,
-    CONCRETE,
-    WHITE,
-    Palette,
-    blend,
-    canopy,
-    draw_car,
-    jitter,
-    paint_water,
-    river_path,
-)
+from earthreason.synthetic.canvas import MIN_VISIBLE, Canvas, Plot, Points, Spot, smooth
+from earthreason.synthetic.colours import ASPHALT, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.terrain import canopy, draw_car, paint_water
 
 
-def _as_mask(c: Canvas, region: Region) -> np.ndarray:
-    mask = np.zeros((c.height, c.width), bool)
-    mask[region.rows, region.columns] = region.mask
-    return mask
+def lake(c: Canvas, p: Palette, plot: Plot) -> None:
+    c.paint(c.blob(plot, 0.1), p.grass, 0.02, 0.35, avoid=c.owner >= 0)
+    paint_water(c, c.mask_of(plot.region), p, max(2.0, plot.radius * 0.08))
 
 
-@feature("lake", (250, 2500), (0.35, 0.75), ("wild", "farmland", "suburban"), repeat=3)
-def lake(c: Canvas, p: Palette, spot: Spot) -> None:
-    region = c.region(c.blob(spot, 0.22, c.rng.uniform(1.0, 1.6)))
-    if not c.claim("lake", region):
-        return
-    mask = _as_mask(c, region)
-    c.fill(c.without(c.region(c.blob(spot, 0.1)), c.owner >= 0), p.grass, 0.02, 0.35)
-    paint_water(c, mask, p, max(2.0, spot.radius * 0.08))
+def woodland(c: Canvas, p: Palette, plot: Plot) -> None:
+    c.shade(plot.outline, 12, 0.6)
+    canopy(c, plot.region, p)
 
 
-@feature("woodland", (200, 1500), (0.4, 0.75), ("farmland", "wild", "suburban"), repeat=3)
-def woodland(c: Canvas, p: Palette, spot: Spot) -> None:
-    outline = c.blob(spot, 0.2, c.rng.uniform(1.0, 1.5))
-    region = c.region(outline)
-    if not c.claim("woodland", region):
-        return
-    c.shade(outline, 12, 0.6)
-    canopy(c, region, p)
+def _river_path(c: Canvas) -> Points:
+    """Make a meandering line from one edge of the image to the opposite one."""
+    t = np.linspace(-0.1, 1.1, 60)
+    swing = sum(c.rng.normal(0, 0.16 / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
+    offset = c.rng.uniform(0.3, 0.7)
+    if c.rng.random() < 0.5:
+        return np.stack([t * c.width, (offset + swing) * c.height], axis=1)
+    return np.stack([(offset + swing) * c.width, t * c.height], axis=1)
 
 
 def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
     """Draw a river across the image; return its centre line and its width in pixels."""
     width = float(np.clip(c.px(metres), 0.05 * c.side, 0.16 * c.side))
-    path = river_path(c)
-    mask = np.zeros((c.height, c.width), bool)
-    for start in range(len(path) - 2):
-        part = c.stroke(path[start : start + 3], width * (1 + 0.25 * np.sin(start / 7.0)))
-        mask[part.rows, part.columns] |= part.mask
+    path = _river_path(c)
+    starts = range(len(path) - 2)
+    mask = c.mask_of(*(c.stroke(path[k : k + 3], width * (1 + 0.25 * np.sin(k / 7.0))) for k in starts))
     bank = smooth(mask.astype(np.float32), width * 0.35)
-    green = ~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)
-    canopy(c, c.whole(green), p)
+    canopy(c, c.crop(~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)), p)
     paint_water(c, mask, p, width * 0.3)
-    region = c.whole(mask)
+    region = c.crop(mask)
     c.claim("river", region)
     c.reserve(region, max(2.0, 0.25 * width))
     return path, width
@@ -74,127 +54,105 @@ def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
     ramp += 0.22 * (c.noise(c.side / 1.6, 4) - 0.5)
     mask: np.ndarray = ramp > np.quantile(ramp, 1 - share)
     paint_water(c, mask, p, 0.05 * c.side, clear=True)
-    c.claim("sea", c.whole(mask))
+    c.claim("sea", c.crop(mask))
     return mask
 
 
-@feature("beach", (300, 1200), (0.6, 0.9), ("coast",), water="beach")
 def beach(c: Canvas, p: Palette, spot: Spot) -> None:
     sea = _sea(c)
-    breadth = max(5.0, 0.075 * c.side)
-    near = smooth(sea.astype(np.float32), breadth)
-    wobble = 0.1 * (c.noise(c.side / 5, 3) - 0.5)
-    strip = ~sea & (near > 0.16 + wobble) & ~c.reserved
-    region = c.whole(strip)
+    near = smooth(sea.astype(np.float32), max(5.0, 0.075 * c.side))
+    strip = ~sea & (near > 0.16 + 0.1 * (c.noise(c.side / 5, 3) - 0.5)) & ~c.reserved
+    region = c.crop(strip)
     if not c.claim("beach", region):
         return
-    sand = jitter(c, rgb("e3d3a8"), 0.02)
+    sand = c.jitter(rgb("e3d3a8"), 0.02)
     c.fill(region, sand, 0.025)
     wet = strip & (near > 0.42)
-    c.fill(c.whole(wet), blend(sand, rgb("8a7a5c"), 0.4), 0.015)
+    c.fill(c.crop(wet), blend(sand, rgb("8a7a5c"), 0.4), 0.015)
     dunes = strip & (near < 0.24) & (c.noise(12, 2) > 0.6)
-    c.fill(c.whole(dunes), blend(sand, p.grass, 0.5), 0.03)
+    c.fill(c.crop(dunes), blend(sand, p.grass, 0.5), 0.03)
     foam = sea & (near < 0.6) & (c.noise(18, 3) > 0.42)
-    c.fill(c.whole(foam), rgb("f4f7f5"), 0.02, 0.85)
+    c.fill(c.crop(foam), rgb("f4f7f5"), 0.02, 0.85)
     second = sea & (near > 0.7) & (near < 0.76) & (c.noise(30, 2) > 0.55)
-    c.fill(c.whole(second), rgb("eef4f2"), 0.02, 0.6)
+    c.fill(c.crop(second), rgb("eef4f2"), 0.02, 0.6)
     if c.gsd < 2.5:
+        size = max(1.6, c.px(2.6))
         rows, columns = np.nonzero(strip & (near < 0.4))
         for _ in range(min(60, rows.size // 80)):
             i = int(c.rng.integers(rows.size))
             shade = Spot(float(columns[i]), float(rows[i]), 1.5, 0)
-            colour = (rgb("d8453e"), rgb("3f7fc1"), WHITE, rgb("e0b93f"))[int(c.rng.integers(4))]
-            size = max(1.6, c.px(2.6))
-            dot = c.without(c.region(shade.ellipse(size, size, points=8)), ~strip)
-            c.fill(dot, colour, 0.0)
+            colour = c.pick((rgb("d8453e"), rgb("3f7fc1"), WHITE, rgb("e0b93f")))
+            c.paint(shade.ellipse(size, size, points=8), colour, 0.0, avoid=~strip)
 
 
 def _sea(c: Canvas) -> np.ndarray:
     return c.owner == c.kinds.index("sea") if "sea" in c.kinds else np.zeros((c.height, c.width), bool)
 
 
-@feature("island", (300, 2000), (0.3, 0.55), ("coast",), repeat=3, water="open sea")
-def island(c: Canvas, p: Palette, spot: Spot) -> None:
-    region = c.region(c.blob(spot, 0.2, c.rng.uniform(1.0, 1.5)))
-    if not c.claim("island", region):
-        return
-    mask = _as_mask(c, region)
-    halo = ~mask & (smooth(mask.astype(np.float32), max(3.0, 0.2 * spot.radius)) > 0.12)
-    c.fill(c.without(c.whole(halo), c.owner != c.kinds.index("sea")), rgb("86b8ad"), 0.01, 0.5)
-    c.fill(region, jitter(c, rgb("d9c9a0"), 0.02), 0.02)
-    inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * spot.radius)) > 0.82
-    ground = c.whole(inner & mask)
-    c.fill(ground, p.grass, 0.03)
-    wood = inner & mask & (c.noise(max(8.0, spot.radius / 2), 3) > 0.42)
-    canopy(c, c.whole(wood), p, max(2.5, c.px(9)))
+def island(c: Canvas, p: Palette, plot: Plot) -> None:
+    mask = c.mask_of(plot.region)
+    halo = ~mask & (smooth(mask.astype(np.float32), max(3.0, 0.2 * plot.radius)) > 0.12)
+    c.fill(c.without(c.crop(halo), c.owner != c.kinds.index("sea")), rgb("86b8ad"), 0.01, 0.5)
+    c.fill(plot.region, c.jitter(rgb("d9c9a0"), 0.02), 0.02)
+    inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * plot.radius)) > 0.82
+    c.fill(c.crop(inner & mask), p.grass, 0.03)
+    canopy(c, c.crop(inner & mask & (c.noise(max(8.0, plot.radius / 2), 3) > 0.42)), p, max(2.5, c.px(9)))
 
 
-@feature("pier", (120, 320), (0.3, 0.5), ("coast",), repeat=3, water="sea")
 def pier(c: Canvas, p: Palette, spot: Spot) -> None:
     sea = _sea(c)
     near = smooth(sea.astype(np.float32), max(4.0, 0.08 * c.side))
-    shore = ~sea & (near > 0.3) & ~c.reserved
-    rows, columns = np.nonzero(shore)
+    rows, columns = np.nonzero(~sea & (near > 0.3) & ~c.reserved)
     slope_y, slope_x = np.gradient(near)
     length = 1.5 * spot.radius
-    for _ in range(30):
-        if not rows.size:
-            return
+    for _ in range(30 if rows.size else 0):
         i = int(c.rng.integers(rows.size))
         root = np.array([columns[i], rows[i]], np.float64)
         out = np.array([slope_x[rows[i], columns[i]], slope_y[rows[i], columns[i]]])
         if np.linalg.norm(out) < 1e-6:
             continue
         out /= np.linalg.norm(out)
-        tip = root + out * length
-        if not (4 < tip[0] < c.width - 4 and 4 < tip[1] < c.height - 4) or not sea[int(tip[1]), int(tip[0])]:
-            continue
-        if _draw_pier(c, root, tip):
+        x, y = root + out * length
+        inside = 4 < x < c.width - 4 and 4 < y < c.height - 4
+        if inside and sea[int(y), int(x)] and _draw_pier(c, root, out, length):
             return
 
 
-def _draw_pier(c: Canvas, root: np.ndarray, tip: np.ndarray) -> bool:
-    out = (tip - root) / np.linalg.norm(tip - root)
+def _draw_pier(c: Canvas, root: np.ndarray, out: np.ndarray, length: float) -> bool:
+    """Draw a pier from `root` on the shore along the unit vector `out`; False if something is in its way."""
     across = np.array([-out[1], out[0]])
-    length = float(np.linalg.norm(tip - root))
+
+    def at(*points: tuple[float, float]) -> Points:
+        # Not `Spot.at`: the root has whole coordinates, which a cosine of 6e-17 would push over a pixel's edge.
+        return np.stack([root + out * x + across * y for x, y in points])
+
     width = max(3.0, c.px(9), 0.06 * length)
-    head = np.stack([tip - across * 0.13 * length, tip + across * 0.13 * length])
-    parts = [c.stroke(np.stack([root, tip]), width), c.stroke(head, width * 1.8)]
-    arms = []
-    if c.rng.random() < 0.6:  # berths on both sides
-        for t in (0.35, 0.55, 0.75):
-            middle = root + (tip - root) * t
-            arms.append(np.stack([middle - across * 0.1 * length, middle + across * 0.1 * length]))
-    parts += [c.stroke(arm, max(1.5, width * 0.45)) for arm in arms]
-    union = np.zeros((c.height, c.width), bool)
-    for part in parts:
-        union[part.rows, part.columns] |= part.mask
-    if (union & c.reserved).any() or not c.claim("pier", c.whole(union)):
+    deck, head = at((0, 0), (length, 0)), at((length, -0.13 * length), (length, 0.13 * length))
+    berths = (0.35, 0.55, 0.75) if c.rng.random() < 0.6 else ()
+    arms = [at((t * length, -0.1 * length), (t * length, 0.1 * length)) for t in berths]
+    slim = [c.stroke(arm, max(1.5, width * 0.45)) for arm in arms]
+    union = c.mask_of(c.stroke(deck, width), c.stroke(head, width * 1.8), *slim)
+    if (union & c.reserved).any() or not c.claim("pier", c.crop(union)):
         return False
     offset = np.array(c.sun) * max(1.0, c.px(4))
-    for line, thick in ((np.stack([root, tip]), width), (head, width * 1.8)):
+    for line, thick in ((deck, width), (head, width * 1.8)):
         c.fill(c.without(c.stroke(line + offset, thick), union), (0.08, 0.14, 0.16), 0.0, 0.55)
-    deck = jitter(c, (rgb("b39b7a"), rgb("b9b6ae"), rgb("93816b"))[int(c.rng.integers(3))], 0.02)
-    c.fill(c.whole(union), deck, 0.03)
+    wood = c.jitter(c.pick((rgb("b39b7a"), rgb("b9b6ae"), rgb("93816b"))), 0.02)
+    c.fill(c.crop(union), wood, 0.03)
     for t in np.linspace(0.02, 0.98, max(6, int(length / 5))):
-        middle = root + (tip - root) * t
-        c.line(
-            np.stack([middle - across * width / 2, middle + across * width / 2]), 0.7, blend(deck, (0, 0, 0), 0.4), 0.45
-        )
-    for k, arm in enumerate(arms):
-        for end in arm:
-            x, y = (end + out * max(2.5, c.px(5))).tolist()
-            boat = Spot(x, y, 1, float(np.arctan2(out[1], out[0])) + 0.1 * k)
-            size = max(4.0, c.px(11))
-            right = [(0.1 * size, -0.2 * size), (-size / 2, -0.16 * size)]
-            left = [(-size / 2, 0.16 * size), (0.1 * size, 0.2 * size)]
-            hull = c.region(boat.at([(size / 2, 0), *right, *left]))
-            c.fill(c.without(hull, union), WHITE, 0.0)
-    c.reserve(c.whole(union), max(3.0, 0.12 * length))
+        plank = at((t * length, -width / 2), (t * length, width / 2))
+        c.line(plank, 0.7, blend(wood, (0, 0, 0), 0.4), 0.45)
+    size = max(4.0, c.px(11))
+    hull = size * np.array([(0.5, 0), (0.1, -0.2), (-0.5, -0.16), (-0.5, 0.16), (0.1, 0.2)])
+    for k, t in enumerate(berths):
+        for side in (-0.1, 0.1):
+            x, y = at((t * length + max(2.5, c.px(5)), side * length))[0]
+            c.paint(Spot(x, y, 1, np.arctan2(out[1], out[0]) + 0.1 * k).at(hull), WHITE, 0.0, avoid=union)
+    c.reserve(c.crop(union), max(3.0, 0.12 * length))
     return True
 
 
-def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) -> bool:
+def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) -> None:
     """Draw a road across a river, at the share `where` of its course, with a deck from bank to bank."""
     i = int(np.clip(where * len(path), 3, len(path) - 4))
     along = path[i + 2] - path[i - 2]
@@ -204,7 +162,7 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     across = np.array([-along[1] * cos - along[0] * sin, along[0] * cos - along[1] * sin])
     middle = path[i]
     if not (0.08 * c.width < middle[0] < 0.92 * c.width and 0.08 * c.height < middle[1] < 0.92 * c.height):
-        return False
+        return
     half = 0.82 * width
     deck_width = max(5.0, c.px(14), 0.16 * width)
     ends = np.stack([middle - across * half, middle + across * half])
@@ -212,84 +170,71 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     deck = c.stroke(ends, deck_width)
     taken = deck.mask & (c.owner[deck.rows, deck.columns] >= 0)
     if any(c.kinds[n] not in ("river", "road") for n in np.unique(c.owner[deck.rows, deck.columns][taken])):
-        return False
-    river = c.kinds.index("river")
-    on_river = c.owner == river
+        return
+    on_river = c.owner == c.kinds.index("river")
     for sign in (-1, 1):
         t = np.linspace(0, 1, 12)[:, None]
         bend = c.rng.uniform(-0.12, 0.12) * reach * t**2
         road = middle + sign * across * (half * 0.9 + t * reach) + bend * along
         region = c.without(c.stroke(road, deck_width * 0.8), on_river)
-        c.fill(region, jitter(c, ASPHALT, 0.02), 0.015)
+        c.fill(region, c.jitter(ASPHALT, 0.02), 0.015)
         c.claim("road", c.without(region, c.owner >= 0))
         c.reserve(region, 1)
     offset = np.array(c.sun) * max(1.5, c.px(9))
-    shadow = c.stroke(ends + offset, deck_width)
-    c.fill(c.without(shadow, ~on_river), (0.07, 0.11, 0.12), 0.0, 0.6)
-    number = len(c.kinds)
+    c.fill(c.without(c.stroke(ends + offset, deck_width), ~on_river), (0.07, 0.11, 0.12), 0.0, 0.6)
+    c.owner[deck.rows, deck.columns][deck.mask] = len(c.kinds)
     c.kinds.append("bridge")  # a bridge is seen over the river, so it takes the river's pixels
-    c.owner[deck.rows, deck.columns][deck.mask] = number
-    c.fill(deck, jitter(c, CONCRETE, 0.03), 0.012)
-    c.line(ends, deck_width * 0.66, jitter(c, ASPHALT, 0.02), 1.0)
+    c.fill(deck, c.jitter(CONCRETE, 0.03), 0.012)
+    c.line(ends, deck_width * 0.66, c.jitter(ASPHALT, 0.02), 1.0)
     c.line(ends, max(0.8, c.px(0.4)), WHITE, 0.7)
     for t in np.linspace(0.1, 0.9, max(2, int(half * 2 / max(8.0, c.px(30))))):
         at = ends[0] + (ends[1] - ends[0]) * t
         c.line(np.stack([at - along * deck_width * 0.52, at + along * deck_width * 0.52]), 1.0, rgb("87847c"), 0.7)
     if c.gsd < 2:
         angle = float(np.arctan2(across[1], across[0]))
-        reserved, c.reserved = c.reserved, np.zeros_like(c.reserved)
         for t in c.rng.uniform(0.1, 0.9, 4):
             at = ends[0] + (ends[1] - ends[0]) * t + along * deck_width * 0.17
-            draw_car(c, Spot(float(at[0]), float(at[1]), 2, angle))
-        c.reserved = reserved
+            draw_car(c, Spot(at[0], at[1], 2, angle), on_reserved=True)
     c.reserve(deck, 2)
-    return True
 
 
-feature("river", (60, 400), (0.6, 1.0), ("wild", "farmland", "suburban"), water="river")(None)
-feature("bridge", (90, 600), (0.3, 0.6), ("farmland", "suburban", "urban", "wild"), repeat=2, water="river")(None)
-
-
-@feature("dam", (200, 700), (0.35, 0.6), ("wild",), water="dam")
 def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     """Draw a curved wall across a valley, with a reservoir above it and a spillway and a river below."""
     length = 1.5 * spot.radius
-    centre = Spot(spot.x, spot.y, spot.radius, spot.angle)
-    reservoir = c.blob(replace(centre.moved(-1.25 * length, 0), radius=1.35 * length), 0.14, 1.1)
-    wet = _as_mask(c, c.region(reservoir))
+    reservoir = c.blob(replace(spot.moved(-1.25 * length, 0), radius=1.35 * length), 0.14, 1.1)
+    wet = c.mask_of(c.region(reservoir))
     ys, xs = np.mgrid[0 : c.height, 0 : c.width]
-    down = (xs - spot.x) * np.cos(centre.angle) + (ys - spot.y) * np.sin(centre.angle)
-    side = -(xs - spot.x) * np.sin(centre.angle) + (ys - spot.y) * np.cos(centre.angle)
+    down = (xs - spot.x) * np.cos(spot.angle) + (ys - spot.y) * np.sin(spot.angle)
+    side = -(xs - spot.x) * np.sin(spot.angle) + (ys - spot.y) * np.cos(spot.angle)
     crest = 0.2 * length * (1 - (2 * side / length) ** 2)  # the wall bends upstream
     throat = (np.abs(side) < 0.47 * length) & (down < 0) & (down > -0.75 * length)
     wet = (wet | throat) & (down < -crest)
     thick = max(3.5, c.px(16), 0.075 * length)
     wall = (np.abs(side) < 0.52 * length) & (down >= -crest) & (down < -crest + thick)
     slope = (np.abs(side) < 0.44 * length) & (down >= -crest + thick) & (down < -crest + 2.1 * thick)
-    dam_region = c.whole(wall | slope)
-    if dam_region.area < 24:
+    dam_region = c.crop(wall | slope)
+    if dam_region.area < MIN_VISIBLE:
         return
     valley = np.abs(side) < (0.62 + 0.25 * c.noise(c.side / 4, 2)) * length
     rock = valley & (down > -0.2 * length) & (down < 0.5 * length) & ~wet
-    c.fill(c.whole(rock), blend(p.soil, p.dry, 0.5), 0.04, 0.75)
-    stream_path = centre.at(
-        [(t * 3 * length, 0.16 * length * np.sin(2.2 * t + 0.4) * t) for t in np.linspace(0.02, 1, 30)]
-    )
-    stream = _as_mask(c, c.stroke(stream_path, 0.2 * length)) & (down > -crest + thick) & ~slope
+    c.fill(c.crop(rock), blend(p.soil, p.dry, 0.5), 0.04, 0.75)
+    t = np.linspace(0.02, 1, 30)
+    stream_path = spot.at(np.stack([t * 3 * length, 0.16 * length * np.sin(2.2 * t + 0.4) * t], axis=1))
+    stream = c.mask_of(c.stroke(stream_path, 0.2 * length)) & (down > -crest + thick) & ~slope
     paint_water(c, wet, p, max(2.0, 0.1 * length))
     paint_water(c, stream, p, max(2.0, 0.05 * length))
-    c.claim("lake", c.whole(wet))
-    c.claim("river", c.whole(stream & ~wall))
+    c.claim("lake", c.crop(wet))
+    c.claim("river", c.crop(stream & ~wall))
     c.claim("dam", dam_region)
-    c.fill(c.whole(slope), jitter(c, rgb("a19d93"), 0.02), 0.025)
+    c.fill(c.crop(slope), c.jitter(rgb("a19d93"), 0.02), 0.025)
     for k in np.linspace(-0.4, 0.4, 9):
-        joint = centre.at([(-0.1 * length, k * length), (2 * thick, k * length)])
-        c.line(joint, 1.0, rgb("7f7b72"), 0.6, c.whole(slope))
-    c.fill(c.whole(wall), jitter(c, rgb("cfccc3"), 0.02), 0.012)
+        joint = spot.at([(-0.1 * length, k * length), (2 * thick, k * length)])
+        c.line(joint, 1.0, rgb("7f7b72"), 0.6, c.crop(slope))
+    c.fill(c.crop(wall), c.jitter(rgb("cfccc3"), 0.02), 0.012)
     arc = [(-0.2 * length * (1 - (2 * s) ** 2) + thick * 0.5, s * length) for s in np.linspace(-0.5, 0.5, 24)]
-    c.line(centre.at(arc), max(1.5, thick * 0.35), rgb("77756f"), 1.0)
+    c.line(spot.at(arc), max(1.5, thick * 0.35), rgb("77756f"), 1.0)
     spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)
-    c.fill(c.whole(spill), rgb("edf3f2"), 0.05, 0.85)
-    c.reserve(c.whole(wet | wall | slope | stream), 3)
+    c.fill(c.crop(spill), rgb("edf3f2"), 0.05, 0.85)
+    c.reserve(c.crop(wet | wall | slope | stream), 3)
     hills = ~wet & ~rock & ~stream & ~wall & ~slope & ~c.reserved & (c.noise(c.side / 5, 4) > 0.47)
-    canopy(c, c.whole(hills), p)
+    canopy(c, c.crop(hills), p)

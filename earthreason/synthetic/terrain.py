@@ -3,93 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from earthreason.synthetic.canvas import Canvas, Colour, Points, Region, Spot, rgb, smooth
+from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed, smooth
+from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
 
 
-@dataclass(frozen=True)
-class Palette:
-    """The colours of a climate."""
-
-    grass: Colour
-    dry: Colour
-    soil: Colour
-    tree: Colour
-    water: Colour
-    deep: Colour
-    crops: tuple[Colour, ...]
-
-
-PALETTES = (
-    Palette(
-        grass=rgb("66764a"),
-        dry=rgb("8b8560"),
-        soil=rgb("93806a"),
-        tree=rgb("334a2b"),
-        water=rgb("47625f"),
-        deep=rgb("223f48"),
-        crops=(rgb("6f8548"), rgb("8f9a5a"), rgb("a39a6c"), rgb("857459"), rgb("566f3c"), rgb("b0a67c")),
-    ),
-    Palette(
-        grass=rgb("857c5b"),
-        dry=rgb("a89672"),
-        soil=rgb("b39b78"),
-        tree=rgb("55603c"),
-        water=rgb("4f7478"),
-        deep=rgb("2a5560"),
-        crops=(rgb("7f8a4e"), rgb("b09e74"), rgb("c2ae86"), rgb("94835f"), rgb("6b7c46"), rgb("a08d68")),
-    ),
-    Palette(
-        grass=rgb("56703c"),
-        dry=rgb("77804a"),
-        soil=rgb("9a6f50"),
-        tree=rgb("25431f"),
-        water=rgb("546a52"),
-        deep=rgb("2f4a40"),
-        crops=(rgb("5f8a3a"), rgb("79984a"), rgb("8a7a4c"), rgb("a0714f"), rgb("4a7a33"), rgb("93a55c")),
-    ),
-)
-ASPHALT, CONCRETE, WHITE = rgb("5d5d5e"), rgb("aaa79f"), rgb("e8e7e2")
-ROOFS = (rgb("8c5543"), rgb("7d7672"), rgb("a3a09a"), rgb("6d5f58"), rgb("b9b4a8"), rgb("95705b"), rgb("56585c"))
-CARS = (rgb("d8d8d8"), rgb("2a2b2e"), rgb("8a8d91"), rgb("8d2f2b"), rgb("30507d"), rgb("efefef"), rgb("5c5f63"))
-
-
-def blend(a: Colour, b: Colour, share: float) -> Colour:
-    """Mix two colours; `share` is that of the second."""
-    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)
-
-
-def jitter(c: Canvas, colour: Colour, amount: float = 0.04) -> Colour:
-    """Make a colour slightly lighter or darker, and shift its hue slightly."""
-    light = c.rng.normal(0, amount)
-    r, g, b = (float(np.clip(v + light + c.rng.normal(0, amount / 3), 0, 1)) for v in colour)
-    return (r, g, b)
-
-
-def _mix(a: Colour, b: Colour, share: np.ndarray) -> np.ndarray:
-    first, second = np.array(a, np.float32), np.array(b, np.float32)
+def _mix(a: Colour | np.ndarray, b: Colour | np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Mix colours pixel by pixel into (height, width, 3) float32; `share`, (height, width), is that of the second."""
+    first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
     return first + (second - first) * share[..., None]
-
-
-def relief(c: Canvas, field: np.ndarray, strength: float) -> np.ndarray:
-    """Shade a height field by the scene's sun; return (height, width), 0 on level ground."""
-    slope_y, slope_x = np.gradient(field)
-    return np.clip((slope_x * c.sun[0] + slope_y * c.sun[1]) * strength, -0.35, 0.35)
 
 
 def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
     """Draw grass and soil with dips and rain channels."""
     large = c.noise(c.side / 2.2, 4)
-    ground = _mix(p.grass, p.dry, large)
     patches = np.clip((c.noise(c.side / 5, 4) - (1 - bare)) * 5, 0, 1) * 0.8
-    ground += (np.array(p.soil, np.float32) - ground) * patches[..., None]
+    ground = _mix(_mix(p.grass, p.dry, large), p.soil, patches)
     fine = c.noise(max(5.0, c.px(14)), 3) - 0.5
-    ground *= (1 + 0.24 * fine + relief(c, large, 6.0) + np.float32(0.03) * c.grain)[..., None]
-    c.image[:] = ground
+    slope_y, slope_x = np.gradient(large)
+    relief = np.clip((slope_x * c.sun[0] + slope_y * c.sun[1]) * 6.0, -0.35, 0.35)
+    c.image[:] = ground * (1 + 0.24 * fine + relief + np.float32(0.03) * c.grain)[..., None]
 
 
 def farmland(c: Canvas, p: Palette) -> None:
@@ -97,22 +33,20 @@ def farmland(c: Canvas, p: Palette) -> None:
     spacing = float(np.clip(c.px(c.rng.uniform(160, 320)), c.side / 7, c.side / 2.2))
     turn = c.rng.uniform(0, np.pi)
     cells = int(np.hypot(c.width, c.height) / spacing) + 3
-    grid = np.stack(np.meshgrid(np.arange(-cells, cells + 1), np.arange(-cells, cells + 1)), axis=-1).reshape(-1, 2)
+    grid = np.stack(np.meshgrid(*[np.arange(-cells, cells + 1)] * 2), axis=-1).reshape(-1, 2)
     seeds = (grid + c.rng.uniform(-0.3, 0.3, grid.shape)) * (spacing * c.rng.uniform(1.0, 1.7), spacing)
     turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     seeds = seeds @ turned + (c.width / 2, c.height / 2)
-    reach = spacing * 2
-    seeds = seeds[((seeds > -reach) & (seeds < (c.width + reach, c.height + reach))).all(axis=1)]
+    seeds = seeds[((seeds > -2 * spacing) & (seeds < np.add((c.width, c.height), 2 * spacing))).all(axis=1)]
     # Chebyshev cells of a turned grid are nearly rectangles, as fields are.
     step = 2 if c.side > 300 else 1
     ys, xs = np.mgrid[0 : c.height : step, 0 : c.width : step]
     where = np.stack([xs, ys], axis=-1).reshape(-1, 2)
     distance, nearest = cKDTree(seeds @ turned.T).query(where @ turned.T, k=2, p=np.inf)
-    shape = ys.shape
-    cell = np.repeat(np.repeat(nearest[:, 0].reshape(shape), step, 0), step, 1)[: c.height, : c.width]
-    edge = (distance[:, 1] - distance[:, 0]).reshape(shape).astype(np.float32)
-    edge = np.repeat(np.repeat(edge, step, 0), step, 1)[: c.height, : c.width]
-    colours = np.array([jitter(c, p.crops[c.rng.integers(len(p.crops))], 0.03) for _ in seeds], np.float32)
+    pixels = np.ix_(np.arange(c.height) // step, np.arange(c.width) // step)
+    cell = nearest[:, 0].reshape(ys.shape)[pixels]
+    edge = (distance[:, 1] - distance[:, 0]).reshape(ys.shape).astype(np.float32)[pixels]
+    colours = np.array([c.jitter(c.pick(p.crops), 0.03) for _ in seeds], np.float32)
     angles = turn + np.where(c.rng.random(len(seeds)) < 0.5, 0, np.pi / 2)
     strength = c.rng.uniform(0.0, 0.07, len(seeds)).astype(np.float32)
     yy, xx = np.mgrid[0 : c.height, 0 : c.width].astype(np.float32)
@@ -123,17 +57,16 @@ def farmland(c: Canvas, p: Palette) -> None:
     hedge = edge < max(1.6, c.px(5))
     tree = np.array(p.tree, np.float32) * 1.25
     ground[hedge] = np.where(c.noise(24, 2)[hedge][:, None] > 0.45, tree, np.array(p.dry, np.float32))
-    ground *= (1 + np.float32(0.03) * c.grain)[..., None]
-    c.image[:] = ground
+    c.image[:] = ground * (1 + np.float32(0.03) * c.grain)[..., None]
 
 
 def built_ground(c: Canvas, p: Palette, paved: float) -> None:
     """Draw the mix of paving, dust and green under a town or an industrial site."""
     green = _mix(p.grass, p.dry, c.noise(c.side / 6, 4))
     grey = _mix(rgb("8f8c86"), rgb("a9a296"), c.noise(c.side / 4, 3))
-    share = np.clip((c.noise(c.side / 3, 3) - (1 - paved)) * 4, 0, 1)[..., None]
+    share = np.clip((c.noise(c.side / 3, 3) - (1 - paved)) * 4, 0, 1)
     texture = 1 + 0.2 * (c.noise(14, 3) - 0.5) + np.float32(0.03) * c.grain
-    c.image[:] = (green + (grey - green) * share) * texture[..., None]
+    c.image[:] = _mix(green, grey, share) * texture[..., None]
 
 
 def canopy(c: Canvas, region: Region, p: Palette, crown: float | None = None) -> None:
@@ -163,21 +96,18 @@ def lone_trees(c: Canvas, p: Palette, count: int) -> None:
         spot = Spot(x, y, radius, 0.0)
         outline = spot.ellipse(2 * radius, 2 * radius, points=10)
         c.shade(outline, 7.0, 0.6)
-        crown = c.without(c.region(outline), c.reserved)
-        c.fill(crown, jitter(c, p.tree, 0.05), 0.05)
+        c.paint(outline, c.jitter(p.tree, 0.05), 0.05, avoid=c.reserved)
         top = Spot(x - c.sun[0] * radius * 0.3, y - c.sun[1] * radius * 0.3, radius, 0.0)
-        light = c.without(c.region(top.ellipse(radius, radius, points=8)), c.reserved)
-        c.fill(light, jitter(c, blend(p.tree, p.grass, 0.7), 0.04), 0.04)
+        light = top.ellipse(radius, radius, points=8)
+        c.paint(light, c.jitter(blend(p.tree, p.grass, 0.7), 0.04), 0.04, avoid=c.reserved)
 
 
 def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, clear: bool = False) -> None:
     """Draw water that darkens away from its shore, with a wet rim and a faint glint."""
     shallow = rgb("7fa79b") if clear else blend(p.water, p.soil, 0.25)
     soft = np.clip(2 * smooth(mask.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
-    share = (1 - (1 - soft) ** 2)[..., None]
-    middle, deep = np.array(p.water, np.float32), np.array(p.deep, np.float32)
-    colour = np.array(shallow, np.float32) + (middle - np.array(shallow, np.float32)) * np.minimum(1, 2.2 * share)
-    colour += (deep - colour) * np.clip(share * 1.3 - 0.35, 0, 0.85)
+    share = 1 - (1 - soft) ** 2
+    colour = _mix(_mix(shallow, p.water, np.minimum(1, 2.2 * share)), p.deep, np.clip(share * 1.3 - 0.35, 0, 0.85))
     ripple = (c.noise(7, 2) - 0.5) * 0.05 + (c.noise(c.side / 3, 2) - 0.5) * 0.12
     colour = colour * (1 + ripple)[..., None] + c.grain[..., None] * 0.006
     c.image[mask] = colour[mask]
@@ -185,36 +115,22 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
     c.image[rim] *= 0.86
 
 
-def river_path(c: Canvas, bend: float = 0.16) -> Points:
-    """Make a meandering line from one edge of the image to the opposite one."""
-    n = 60
-    t = np.linspace(-0.1, 1.1, n)
-    swing = sum(c.rng.normal(0, bend / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
-    offset = c.rng.uniform(0.3, 0.7)
-    if c.rng.random() < 0.5:
-        return np.stack([t * c.width, (offset + swing) * c.height], axis=1)
-    return np.stack([(offset + swing) * c.width, t * c.height], axis=1)
-
-
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
     """Make a nearly straight line across the image, for roads and rails."""
     angle = c.rng.uniform(0, np.pi)
-    centre = np.array([c.rng.uniform(0.2, 0.8) * c.width, c.rng.uniform(0.2, 0.8) * c.height])
+    x, y = c.rng.uniform(0.2, 0.8) * c.width, c.rng.uniform(0.2, 0.8) * c.height
     reach = np.hypot(c.width, c.height)
     t = np.linspace(-1, 1, 40)
-    direction = np.array([np.cos(angle), np.sin(angle)])
-    across = np.array([-direction[1], direction[0]])
     swing = bend * reach * np.sin(t * c.rng.uniform(1.5, 3) + c.rng.uniform(0, 6.3))
-    return centre + t[:, None] * reach * direction + swing[:, None] * across
+    return Spot(x, y, reach, angle).at(np.stack([t * reach, swing], axis=1))
 
 
 def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool = True) -> None:
     """Draw roads on free ground, with verges and, where they would be visible, markings and cars."""
     width = max(1.5, c.px(metres))
-    verge = c.without(c.strokes(paths, width * 1.5 + 1), c.reserved)
-    c.fill(verge, rgb("8b8468"), 0.02, 0.55)
+    c.fill(c.without(c.strokes(paths, width * 1.5 + 1), c.reserved), rgb("8b8468"), 0.02, 0.55)
     region = c.without(c.strokes(paths, width), c.reserved)
-    c.fill(region, jitter(c, ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
+    c.fill(region, c.jitter(ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
     c.claim("road", region)
     if not paved:
         return
@@ -233,40 +149,41 @@ def _drive(c: Canvas, path: Points, width: float) -> None:
         step = path[i + 1] - path[i]
         angle = float(np.arctan2(step[1], step[0]))
         side = c.rng.choice((-0.25, 0.25)) * width
-        x, y = path[i] + step * c.rng.random() + side * np.array([-np.sin(angle), np.cos(angle)])
-        draw_car(c, Spot(float(x), float(y), 3, angle))
+        x, y = path[i] + step * c.rng.random()
+        draw_car(c, Spot(x, y, 3, angle).moved(0, side))
 
 
-def draw_car(c: Canvas, spot: Spot) -> None:
-    """Draw a car, unless the spot is outside the image or reserved."""
-    if not (0 <= spot.x < c.width and 0 <= spot.y < c.height) or c.reserved[int(spot.y), int(spot.x)]:
+def draw_car(c: Canvas, spot: Spot, on_reserved: bool = False) -> None:
+    """Draw a car if the spot is in the image and free; `on_reserved` allows reserved pixels."""
+    inside = 0 <= spot.x < c.width and 0 <= spot.y < c.height
+    if not inside or (c.reserved[int(spot.y), int(spot.x)] and not on_reserved):
         return
     box = spot.box(max(2.0, c.px(4.5)), max(1.2, c.px(1.9)))
     c.shade(box, 1.5)
-    c.fill(c.region(box), CARS[int(c.rng.integers(len(CARS)))], 0.01)
+    c.paint(box, c.pick(CARS), 0.01)
 
 
 def draw_building(
     c: Canvas, spot: Spot, width: float, depth: float, metres: float, colour: Colour | None = None, flat: bool = False
 ) -> Region:
     """Draw a house: its shadow, then a gabled roof, or a flat one with a parapet and boxes. Sizes are in pixels."""
-    roof = jitter(c, colour or ROOFS[int(c.rng.integers(len(ROOFS)))], 0.04)
+    roof = c.jitter(colour or c.pick(ROOFS), 0.04)
     outline = spot.box(width, depth)
     c.shade(outline, metres)
     region = c.region(outline)
     c.fill(region, roof, 0.012)
     if flat:
-        c.line(np.concatenate([outline, outline[:1]]), max(1.0, c.px(0.8)), blend(roof, WHITE, 0.4), 0.8)
+        c.line(closed(outline), max(1.0, c.px(0.8)), blend(roof, WHITE, 0.4), 0.8)
         for _ in range(int(c.rng.integers(0, 5))):
             dx, dy = c.rng.uniform(-0.35, 0.35, 2) * (width, depth)
             box = spot.box(max(1.5, width * 0.08), max(1.5, depth * 0.1), dx, dy)
             c.shade(box, 2)
-            c.fill(c.region(box), blend(roof, WHITE, 0.25), 0.01)
+            c.paint(box, blend(roof, WHITE, 0.25), 0.01)
     elif depth >= 4:
         side = spot.at([(0, 1)])[0] - (spot.x, spot.y)
         facing = -(side[0] * c.sun[0] + side[1] * c.sun[1])
         half = spot.box(width, depth / 2, 0, depth / 4)
-        c.fill(c.region(half), blend(roof, WHITE if facing > 0 else (0, 0, 0), 0.2 * abs(facing) + 0.05), 0.012)
+        c.paint(half, blend(roof, WHITE if facing > 0 else (0, 0, 0), 0.2 * abs(facing) + 0.05), 0.012)
     return region
 
 
@@ -289,12 +206,11 @@ def street_grid(c: Canvas, block: float, angle: float, metres: float = 8.0) -> N
     """Draw streets in a rotated grid, `block` pixels apart."""
     reach = np.hypot(c.width, c.height)
     direction, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-    centre = np.array([c.width / 2, c.height / 2])
     streets = []
     for u, v, gap in ((direction, across, block), (across, direction, block * c.rng.uniform(1.0, 1.6))):
         for k in range(-int(reach / gap), int(reach / gap) + 1):
-            middle = centre + v * (k + c.rng.uniform(-0.12, 0.12)) * gap
-            street = np.stack([middle + u * t for t in np.linspace(-reach, reach, 24)])
+            middle = (c.width / 2, c.height / 2) + v * (k + c.rng.uniform(-0.12, 0.12)) * gap
+            street = middle + u * np.linspace(-reach, reach, 24)[:, None]
             if ((street > 0) & (street < (c.width, c.height))).all(axis=1).any():
                 streets.append(street)
     if streets:

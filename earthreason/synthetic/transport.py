@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Points, Spot, rgb
-from earthreason.synthetic.features import feature
-from earthreason.synthetic.sport import closed
-from earthreason.synthetic.terrain import (
-    ASPHALT,
-    CARS,
-    CONCRETE,
-    WHITE,
-    Palette,
-    blend,
-    draw_building,
-    jitter,
-    paint_roads,
-)
+from earthreason.synthetic.canvas import Canvas, Plot, Spot, closed
+from earthreason.synthetic.colours import ASPHALT, CARS, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.terrain import draw_building, paint_roads
 
 
-@feature("airport runway", (1200, 2600), (0.75, 1.1), ("airport",))
 def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
     length = 2 * spot.radius * 0.96
     width = max(10.0, c.px(52), length * 0.045)
     region = c.region(spot.box(length, width))
     if not c.claim("airport runway", region):
         return
-    shoulder = c.without(c.region(spot.box(length * 1.03, width * 1.45)), c.owner >= 0)
-    c.fill(shoulder, rgb("8e8b7e"), 0.02)
-    surface = jitter(c, rgb("6c6b6a"), 0.03)
+    c.paint(spot.box(length * 1.03, width * 1.45), rgb("8e8b7e"), 0.02, avoid=c.owner >= 0)
+    surface = c.jitter(rgb("6c6b6a"), 0.03)
     c.fill(region, surface, 0.012)
-    c.fill(c.region(spot.box(length * 0.94, width * 0.3)), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
+    c.paint(spot.box(length * 0.94, width * 0.3), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
     for end in (-1, 1):  # rubber where wheels touch, threshold bars, aiming points
-        zone = spot.box(length * 0.13, width * 0.42, end * length * 0.36)
-        c.fill(c.region(zone), blend(surface, (0, 0, 0), 0.42), 0.02, 0.7)
-        bars = 8
-        for k in range(bars):
-            y = (k + 0.5 - bars / 2) * width * 0.11
+        c.paint(spot.box(length * 0.13, width * 0.42, end * length * 0.36), blend(surface, (0, 0, 0), 0.42), 0.02, 0.7)
+        for k in range(8):
+            y = (k - 3.5) * width * 0.11
             y += np.sign(y) * width * 0.02
             bar = spot.at([(end * length * 0.49, y), (end * length * 0.462, y)])
             c.line(bar, max(0.8, width * 0.055), WHITE, 0.95)
-        number = spot.box(length * 0.012, width * 0.3, end * length * 0.442)
-        c.line(closed(number), max(0.8, width * 0.045), WHITE, 0.9)
+        c.line(closed(spot.box(length * 0.012, width * 0.3, end * length * 0.442)), max(0.8, width * 0.045), WHITE, 0.9)
         for y in (-0.24, 0.24):
-            aim = spot.box(length * 0.024, width * 0.1, end * length * 0.38, y * width)
-            c.fill(c.region(aim), WHITE, 0.0, 0.95)
+            c.paint(spot.box(length * 0.024, width * 0.1, end * length * 0.38, y * width), WHITE, 0.0, 0.95)
     dashes = max(8, int(length / max(10.0, c.px(60))))
     for k in range(dashes):
         x = (-0.42 + 0.84 * k / dashes) * length
@@ -63,56 +48,43 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
 
 def _plane(c: Canvas, spot: Spot, metres: float) -> None:
     size = max(9.0, c.px(metres))
-    parts: list[Points] = [
-        spot.at([(0.5, 0), (0.44, -0.045), (-0.4, -0.045), (-0.5, -0.01), (-0.5, 0.01), (-0.4, 0.045), (0.44, 0.045)])
-    ]
-    for side in (-1, 1):
-        parts.append(spot.at([(0.13, side * 0.03), (-0.12, side * 0.48), (-0.19, side * 0.48), (-0.07, side * 0.03)]))
-        parts.append(spot.at([(-0.38, side * 0.02), (-0.49, side * 0.18), (-0.53, side * 0.18), (-0.47, side * 0.02)]))
-    centre = np.array([spot.x, spot.y])
-    parts = [(part - centre) * size + centre for part in parts]
+    fuselage = [(0.5, 0), (0.44, -0.045), (-0.4, -0.045), (-0.5, -0.01), (-0.5, 0.01), (-0.4, 0.045), (0.44, 0.045)]
+    wing = np.array([(0.13, 0.03), (-0.12, 0.48), (-0.19, 0.48), (-0.07, 0.03)])
+    tail = np.array([(-0.38, 0.02), (-0.49, 0.18), (-0.53, 0.18), (-0.47, 0.02)])
+    sides = [shape * (1, side) for side in (-1, 1) for shape in (wing, tail)]
+    parts = [spot.at(size * np.array(shape)) for shape in (fuselage, *sides)]
     for part in parts:
-        c.fill(c.region(part + np.array(c.sun) * max(1.0, c.px(4))), (0.2, 0.2, 0.22), 0.0, 0.55)
+        c.paint(part + np.array(c.sun) * max(1.0, c.px(4)), (0.2, 0.2, 0.22), 0.0, 0.55)
     for part in parts:
-        c.fill(c.region(part), rgb("f1f2f3"), 0.01)
-    colour = CARS[int(c.rng.integers(3, 5))]
-    tail = (spot.at([(-0.38, 0), (-0.52, 0)]) - centre) * size + centre
-    c.line(tail, max(1.0, size * 0.03), colour, 0.9)
+        c.paint(part, rgb("f1f2f3"), 0.01)
+    c.line(spot.at([(-0.38 * size, 0), (-0.52 * size, 0)]), max(1.0, size * 0.03), c.pick(CARS[3:5]), 0.9)
 
 
-@feature("airport apron", (260, 480), (0.4, 0.68), ("airport",))
-def airport_apron(c: Canvas, p: Palette, spot: Spot) -> None:
-    width = 2 * spot.radius * 0.86
-    height = width * c.rng.uniform(0.48, 0.62)
-    outline = spot.box(width, height)
-    region = c.region(outline)
-    if not c.claim("airport apron", region):
-        return
-    slab = jitter(c, rgb("b1aea6"), 0.02)
-    c.fill(region, slab, 0.012)
+def airport_apron(c: Canvas, p: Palette, plot: Plot) -> None:
+    width, height = plot.width, plot.height
+    slab = c.jitter(rgb("b1aea6"), 0.02)
+    c.fill(plot.region, slab, 0.012)
     step = max(5.0, c.px(15))
     for x in np.arange(-width / 2, width / 2, step):
-        c.line(spot.at([(x, -height / 2), (x, height / 2)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
+        c.line(plot.at([(x, -height / 2), (x, height / 2)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
     for y in np.arange(-height / 2, height / 2, step):
-        c.line(spot.at([(-width / 2, y), (width / 2, y)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
-    c.line(spot.at([(-width / 2, 0.3 * height), (width / 2, 0.3 * height)]), max(1.0, c.px(0.8)), rgb("d1ac34"), 0.9)
-    hall = spot.moved(0, -0.64 * height)
-    terminal = draw_building(c, hall, width * 0.8, height * 0.22, 14, rgb("c6c5c0"), flat=True)
-    c.claim("building", terminal)
+        c.line(plot.at([(-width / 2, y), (width / 2, y)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
+    c.line(plot.at([(-width / 2, 0.3 * height), (width / 2, 0.3 * height)]), max(1.0, c.px(0.8)), rgb("d1ac34"), 0.9)
+    hall = plot.moved(0, -0.64 * height)
+    c.claim("building", draw_building(c, hall, width * 0.8, height * 0.22, 14, rgb("c6c5c0"), flat=True))
     stands = max(2, int(width / max(14.0, c.px(58))))
     for k in range(stands):
         x = (k + 0.5 - stands / 2) * width / stands
-        c.line(spot.at([(x, -0.5 * height), (x, 0.3 * height)]), max(0.8, c.px(0.5)), rgb("d1ac34"), 0.8)
+        c.line(plot.at([(x, -0.5 * height), (x, 0.3 * height)]), max(0.8, c.px(0.5)), rgb("d1ac34"), 0.8)
         if c.rng.random() < 0.8:
-            at = spot.at([(x, -0.12 * height)])[0]
-            bridge = spot.at([(x + 0.02 * width, -0.52 * height), (x + 0.01 * width, -0.26 * height)])
+            bridge = plot.at([(x + 0.02 * width, -0.52 * height), (x + 0.01 * width, -0.26 * height)])
             c.line(bridge, max(1.2, c.px(3)), rgb("8d9196"), 1.0)
-            _plane(c, Spot(at[0], at[1], 1, spot.angle - np.pi / 2), min(46.0, 0.85 * c.gsd * width / stands))
-    taxiway = c.stroke(spot.at([(0.36 * width, 0.5 * height), (0.36 * width, 3 * height)]), max(3.0, c.px(24)))
+            place = replace(plot.moved(x, -0.12 * height), angle=plot.angle - np.pi / 2)
+            _plane(c, place, min(46.0, 0.85 * c.gsd * width / stands))
+    taxiway = c.stroke(plot.at([(0.36 * width, 0.5 * height), (0.36 * width, 3 * height)]), max(3.0, c.px(24)))
     c.fill(c.without(taxiway, c.owner >= 0), rgb("807e79"), 0.012)
 
 
-@feature("helipad", (26, 36), (0.16, 0.34), ("urban", "wild", "coast"), repeat=2)
 def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     size = 2 * spot.radius * 0.82
     square = c.rng.random() < 0.5
@@ -120,9 +92,9 @@ def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     region = c.region(outline)
     if not c.claim("helipad", region):
         return
-    path = np.stack([[spot.x, spot.y], spot.at([(3 * size, 0.4 * size)])[0]])
-    c.fill(c.without(c.without(c.stroke(path, max(2.0, c.px(4))), c.reserved), c.owner >= 0), rgb("9b968c"), 0.02)
-    base = jitter(c, (rgb("737472"), rgb("5f7d64"), rgb("8d5a4b"), CONCRETE)[int(c.rng.integers(4))], 0.02)
+    path = c.stroke(spot.at([(0, 0), (3 * size, 0.4 * size)]), max(2.0, c.px(4)))
+    c.fill(c.without(path, c.reserved | (c.owner >= 0)), rgb("9b968c"), 0.02)
+    base = c.jitter(c.pick((rgb("737472"), rgb("5f7d64"), rgb("8d5a4b"), CONCRETE)), 0.02)
     c.fill(region, base, 0.015)
     c.line(closed(outline), max(1.0, 0.03 * size), blend(base, WHITE, 0.7), 0.9)
     c.line(closed(spot.ellipse(0.68 * size, 0.68 * size)), max(1.2, 0.05 * size), rgb("e9d98a"), 1.0)
@@ -132,56 +104,45 @@ def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     c.line(spot.at([(-0.13 * size, 0), (0.13 * size, 0)]), stroke, WHITE, 1.0)
 
 
-@feature("train station", (220, 380), (0.5, 0.8), ("urban", "industrial"))
 def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
     length = 2 * spot.radius * 0.94
     pitch = max(4.0, c.px(12))
     tracks = int(c.rng.integers(4, 7))
     yard = tracks * pitch
     reach = 1.5 * np.hypot(c.width, c.height)
-    ballast = spot.box(2 * reach, yard * 1.15)
-    ground = c.without(c.region(ballast), c.owner >= 0)
+    ground = c.without(c.region(spot.box(2 * reach, yard * 1.15)), c.owner >= 0)
     c.fill(ground, rgb("837a70"), 0.04)
     c.claim("rail", ground)
     rails = [(k + 0.5 - tracks / 2) * pitch for k in range(tracks)]
     for y in rails:
         c.line(spot.at([(-reach, y), (reach, y)]), max(1.0, c.px(2.6)), rgb("6a6058"), 0.9)
-        for side in (-0.75, 0.75):
-            c.line(
-                spot.at([(-reach, y + c.px(side)), (reach, y + c.px(side))]), max(0.7, c.px(0.25)), rgb("c2c0bc"), 0.7
-            )
-    union = np.zeros((c.height, c.width), bool)
+        for rail in (y + c.px(-0.75), y + c.px(0.75)):
+            c.line(spot.at([(-reach, rail), (reach, rail)]), max(0.7, c.px(0.25)), rgb("c2c0bc"), 0.7)
     hall = spot.moved(0, yard / 2 + pitch * 1.7)
     hall_size = (length * 0.46, max(6.0, pitch * 2.2))
-    decks = [spot.box(length, pitch * 0.62, 0, (rails[k] + rails[k + 1]) / 2) for k in range(0, tracks - 1, 2)]
-    for part in (*(c.region(deck) for deck in decks), c.region(hall.box(*hall_size))):
-        union[part.rows, part.columns] |= part.mask
-    if not c.claim("train station", c.whole(union)):
+    middles = [(y + following) / 2 for y, following in zip(rails[::2], rails[1::2], strict=False)]
+    decks = [spot.box(length, pitch * 0.62, 0, y) for y in middles]
+    union = c.mask_of(*map(c.region, decks), c.region(hall.box(*hall_size)))
+    if not c.claim("train station", c.crop(union)):
         return
     for deck in decks:
-        c.fill(c.region(deck), rgb("b5b1a8"), 0.015)
-    for k in range(0, tracks - 1, 2):
-        y = (rails[k] + rails[k + 1]) / 2
+        c.paint(deck, rgb("b5b1a8"), 0.015)
+    for y in middles:
         roof = spot.box(length * 0.72, pitch * 0.55, 0, y)
-        c.fill(c.region(roof + np.array(c.sun) * c.px(3)), (0.2, 0.2, 0.2), 0.0, 0.45)
-        c.fill(c.region(roof), jitter(c, rgb("cfd2d1"), 0.02), 0.01)
+        c.paint(roof + np.array(c.sun) * c.px(3), (0.2, 0.2, 0.2), 0.0, 0.45)
+        c.paint(roof, c.jitter(rgb("cfd2d1"), 0.02), 0.01)
         c.line(spot.at([(-0.36 * length, y), (0.36 * length, y)]), max(0.8, c.px(0.6)), rgb("8f9494"), 0.9)
     crossing = spot.at([(0.06 * length, -yard / 2), (0.06 * length, yard / 2 + pitch)])
     c.line(crossing + np.array(c.sun) * c.px(5), max(1.5, c.px(5)), (0.2, 0.2, 0.2), 0.4)
     c.line(crossing, max(1.5, c.px(5)), rgb("dcdcd8"), 1.0)
-    draw_building(c, hall, *hall_size, 14, (rgb("9c6a55"), rgb("b3aca0"), rgb("8a8f94"))[int(c.rng.integers(3))])
+    draw_building(c, hall, *hall_size, 14, c.pick((rgb("9c6a55"), rgb("b3aca0"), rgb("8a8f94"))))
     for _ in range(int(c.rng.integers(1, 3))):
         y = rails[int(c.rng.integers(tracks))]
         start = c.rng.uniform(-0.6, 0.2) * length
         train = spot.box(length * 0.5, max(2.0, c.px(3)), start + 0.25 * length, y)
-        c.fill(
-            c.without(c.region(train), union),
-            (rgb("b23b32"), rgb("3a6aa0"), rgb("dadada"))[int(c.rng.integers(3))],
-            0.01,
-        )
+        c.paint(train, c.pick((rgb("b23b32"), rgb("3a6aa0"), rgb("dadada"))), 0.01, avoid=union)
 
 
-@feature("roundabout", (50, 110), (0.24, 0.42), ("suburban", "urban", "farmland"))
 def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
     size = 2 * spot.radius * 0.86
     lane = max(3.0, 0.2 * size)
@@ -192,55 +153,47 @@ def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
         a = spot.angle + 2 * np.pi * k / arms + c.rng.uniform(-0.15, 0.15)
         t = np.linspace(0.2, 1, 16)[:, None] * reach
         bend = c.rng.uniform(-0.1, 0.1) * reach * np.linspace(0, 1, 16)[:, None] ** 2
-        direction, across = np.array([np.cos(a), np.sin(a)]), np.array([-np.sin(a), np.cos(a)])
-        path = np.concatenate([[[spot.x, spot.y]], (spot.x, spot.y) + t * direction + bend * across])
-        paths.append(path)
+        paths.append(replace(spot, angle=a).at([(0, 0), *np.hstack([t, bend])]))
     reserved, c.reserved = c.reserved, np.zeros_like(c.reserved)  # its roads go through whatever is there
     paint_roads(c, paths, lane * c.gsd * 0.85)
     c.reserved = reserved
     region = c.region(spot.ellipse(size, size, points=64))
     if not c.claim("roundabout", region):
         return
-    c.fill(c.without(c.region(spot.ellipse(size * 1.08, size * 1.08)), c.owner >= 0), rgb("a8a294"), 0.02)
-    c.fill(region, jitter(c, ASPHALT, 0.02), 0.012)
+    c.paint(spot.ellipse(size * 1.08, size * 1.08), rgb("a8a294"), 0.02, avoid=c.owner >= 0)
+    c.fill(region, c.jitter(ASPHALT, 0.02), 0.012)
     c.line(closed(spot.ellipse(size * 0.77, size * 0.77)), max(0.8, c.px(0.3)), WHITE, 0.6)
     inner = size - 2 * lane
-    c.fill(c.region(spot.ellipse(inner * 1.08, inner * 1.08)), rgb("c4bcab"), 0.01)
-    c.fill(c.region(spot.ellipse(inner, inner)), jitter(c, rgb("64863f"), 0.03), 0.02)
-    c.fill(c.region(spot.ellipse(inner * 0.5, inner * 0.5)), jitter(c, p.tree, 0.02), 0.05)
+    c.paint(spot.ellipse(inner * 1.08, inner * 1.08), rgb("c4bcab"), 0.01)
+    c.paint(spot.ellipse(inner, inner), c.jitter(rgb("64863f"), 0.03), 0.02)
+    c.paint(spot.ellipse(inner * 0.5, inner * 0.5), c.jitter(p.tree, 0.02), 0.05)
     for _ in range(int(c.rng.integers(2, 6))):
-        a = c.rng.uniform(0, 6.3)
-        at = Spot(spot.x + np.cos(a) * size * 0.4, spot.y + np.sin(a) * size * 0.4, 2, a + np.pi / 2)
+        car = replace(spot, angle=c.rng.uniform(0, 6.3)).box(c.px(1.9), c.px(4.5), size * 0.4, 0)
         if c.px(4.5) >= 3:
-            c.fill(c.region(at.box(c.px(4.5), c.px(1.9))), CARS[int(c.rng.integers(len(CARS)))], 0.0)
+            c.paint(car, c.pick(CARS), 0.0)
 
 
-@feature("parking lot", (70, 150), (0.28, 0.5), ("urban", "suburban", "industrial"), repeat=3)
-def parking_lot(c: Canvas, p: Palette, spot: Spot) -> None:
-    width = 2 * spot.radius * 0.84
-    height = width * c.rng.uniform(0.5, 0.75)
-    region = c.region(spot.box(width, height))
-    if not c.claim("parking lot", region):
-        return
-    c.fill(region, jitter(c, rgb("66666a"), 0.03), 0.015)
+def parking_lot(c: Canvas, p: Palette, plot: Plot) -> None:
+    width, height = plot.width, plot.height
+    c.fill(plot.region, c.jitter(rgb("66666a"), 0.03), 0.015)
     row = max(7.0, c.px(16))
     bay = max(2.4, c.px(2.6))
     rows = max(1, int(height * 0.96 / row))
     full = c.rng.uniform(0.35, 0.85)
     for r in range(rows):
         y = (r + 0.5 - rows / 2) * height / rows
-        c.line(spot.at([(-0.46 * width, y), (0.46 * width, y)]), max(0.7, c.px(0.2)), WHITE, 0.5)
+        c.line(plot.at([(-0.46 * width, y), (0.46 * width, y)]), max(0.7, c.px(0.2)), WHITE, 0.5)
         for k in range(int(0.92 * width / bay)):
             x = -0.46 * width + (k + 0.5) * bay
-            c.line(spot.at([(x - bay / 2, y - row * 0.3), (x - bay / 2, y + row * 0.3)]), c.px(0.18), WHITE, 0.8)
+            c.line(plot.at([(x - bay / 2, y - row * 0.3), (x - bay / 2, y + row * 0.3)]), c.px(0.18), WHITE, 0.8)
             for side in (-1, 1):
                 if c.rng.random() < full:
-                    car = spot.box(bay * 0.66, row * 0.26, x, y + side * row * 0.16)
+                    car = plot.box(bay * 0.66, row * 0.26, x, y + side * row * 0.16)
                     if c.px(2) >= 1.6:
-                        c.fill(c.region(car + np.array(c.sun) * c.px(1)), (0.15, 0.15, 0.16), 0.0, 0.6)
-                    c.fill(c.region(car), CARS[int(c.rng.integers(len(CARS)))], 0.0)
+                        c.paint(car + np.array(c.sun) * c.px(1), (0.15, 0.15, 0.16), 0.0, 0.6)
+                    c.paint(car, c.pick(CARS), 0.0)
         if r % 2 == 0:
             for x in np.linspace(-0.4, 0.4, 4):
-                crown = spot.ellipse(max(2.0, c.px(4)), max(2.0, c.px(4)), x * width, y, 8)
-                c.fill(c.region(crown), jitter(c, p.tree, 0.03), 0.03)
-    c.line(closed(spot.box(width, height)), max(1.0, c.px(0.8)), rgb("b5b1a8"), 0.9)
+                crown = plot.ellipse(max(2.0, c.px(4)), max(2.0, c.px(4)), x * width, y, 8)
+                c.paint(crown, c.jitter(p.tree, 0.03), 0.03)
+    c.line(closed(plot.outline), max(1.0, c.px(0.8)), rgb("b5b1a8"), 0.9)

@@ -1,7 +1,7 @@
 from PIL import Image
 
-from earthreason.synthetic.contact_sheet import draw_contact_sheet
-from earthreason.synthetic.scene import CATEGORIES
+from earthreason.synthetic.categories import CATEGORIES
+from tests.synthetic.contact_sheet import draw_contact_sheet
 
 
 def test_the_sheet_has_a_cell_for_every_category(tmp_path):

@@ -1,13 +1,14 @@
 import re
+from importlib import resources
 
 import numpy as np
 import pytest
 
-from earthreason.synthetic import questions as module
+from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.generate import generate_scene
-from earthreason.synthetic.phrases import PHRASES
+from earthreason.synthetic.phrases import load_phrases, load_templates
 from earthreason.synthetic.questions import choose_target, write_answers, write_questions
-from earthreason.synthetic.scene import CATEGORIES, HELD_OUT_CATEGORIES, RenderedScene, SceneObject
+from earthreason.synthetic.scene import RenderedScene, SceneObject
 
 
 def scene_with(*things):
@@ -25,23 +26,23 @@ def targets(scene, category, tries=80):
 
 
 def test_every_category_has_wordings_that_do_not_name_it():
-    assert set(PHRASES) == set(CATEGORIES)
-    for phrases in PHRASES.values():
-        for clause in (*phrases.train, *phrases.evaluation):
+    files = resources.files("earthreason.synthetic") / "wording" / "phrases"
+    assert {path.name for path in files.iterdir()} == {f"{name.replace(' ', '_')}.toml" for name in CATEGORIES}
+    for phrases in map(load_phrases, CATEGORIES):
+        for clause in (*phrases.clauses("train"), *phrases.clauses("evaluation")):
             for word in phrases.forbidden:
                 assert not re.search(rf"\b{word}", clause, re.IGNORECASE), clause
 
 
 def test_training_has_no_wording_for_held_out_categories():
-    assert {category for category, phrases in PHRASES.items() if not phrases.train} == HELD_OUT_CATEGORIES
+    assert {category for category in CATEGORIES if not load_phrases(category).clauses("train")} == HELD_OUT_CATEGORIES
 
 
 def test_training_and_evaluation_share_no_wording():
-    for phrases in PHRASES.values():
-        assert not set(phrases.train) & set(phrases.evaluation)
-    for name, bank in vars(module).items():
-        if isinstance(bank, dict) and "evaluation" in bank:
-            assert not set(bank["train"]) & set(bank["evaluation"]), name
+    for phrases in map(load_phrases, CATEGORIES):
+        assert not set(phrases.clauses("train")) & set(phrases.clauses("evaluation"))
+    for name, templates in load_templates().questions.items():
+        assert not set(templates["train"]) & set(templates["evaluation"]), name
 
 
 def test_nothing_of_the_kind_is_an_absence_without_answers():
@@ -52,7 +53,7 @@ def test_nothing_of_the_kind_is_an_absence_without_answers():
     assert write_answers(np.random.default_rng(0), target, "stadium", training=False) == []
 
 
-def test_a_single_thing_is_asked_for_by_its_function():
+def test_a_single_object_is_described_by_its_function():
     assert {t.reasoning_type for t in targets(scene_with(("lake", 10, 10, 40, 40)), "lake")} == {"function"}
 
 
@@ -71,7 +72,7 @@ def test_a_superlative_needs_a_clear_margin():
     assert not [t for t in targets(close, "stadium") if t.reasoning_type == "superlative"]
 
 
-def test_the_size_of_what_the_edge_cuts_off_is_not_asked_for():
+def test_an_object_cut_off_by_the_edge_is_no_superlative():
     scene = scene_with(("stadium", 0, 10, 50, 50), ("stadium", 60, 60, 80, 80))
     for target in targets(scene, "stadium"):
         if target.reasoning_type == "superlative":
@@ -86,7 +87,7 @@ def test_the_nearest_to_the_water_is_the_nearest():
             assert not target.mask[:, 50:].any()
 
 
-def test_two_at_equal_distance_are_not_told_apart_by_it():
+def test_two_at_equal_distance_are_not_distinguished_by_it():
     scene = scene_with(("river", 0, 45, 100, 55), ("stadium", 10, 20, 30, 40), ("stadium", 60, 60, 80, 80))
     assert not [t for t in targets(scene, "stadium") if "landmark" in t.slots or t.reasoning_type == "condition"]
 
@@ -106,7 +107,7 @@ def test_samples_ask_six_different_questions_that_do_not_name_the_target(split):
         assert len(sample.answers) == (0 if sample.is_empty else 3)
         assert (sample.reasoning_type == "absence") == sample.is_empty
         for question in sample.questions:
-            for word in PHRASES[sample.category].forbidden:
+            for word in load_phrases(sample.category).forbidden:
                 assert not re.search(rf"\b{word}", question, re.IGNORECASE), question
         lengths += [len(question.split()) for question in sample.questions]
         answer_lengths += [len(answer.split()) for answer in sample.answers]

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.synthetic.features import FEATURES
+from earthreason.synthetic.categories import CATEGORIES, FEATURES
 from earthreason.synthetic.render import render_scene
-from earthreason.synthetic.scene import CATEGORIES
 
 
 def draw(category, seed=0, **options):
@@ -42,7 +41,7 @@ def test_the_same_seed_gives_the_same_bytes(category):
     assert not np.array_equal(first.image, draw(category, seed=1, size=(200, 140)).image)
 
 
-def test_several_can_be_asked_for():
+def test_several_objects_can_be_requested():
     scenes = [draw("swimming pool", seed, size=(256, 256), instances=4) for seed in range(5)]
     assert np.mean([len(scene.of_kind("swimming pool")) for scene in scenes]) > 3
 
@@ -66,7 +65,7 @@ def test_large_and_long_pictures_work(size):
     assert draw("river", size=size).image.shape[:2] == size
 
 
-def test_bad_input_is_told():
+def test_bad_input_is_refused():
     with pytest.raises(UnknownNameError, match="did you mean 'stadium'"):
         render_scene(np.random.default_rng(0), "stadion")
     with pytest.raises(EarthReasonError, match="96 to 4096"):

@@ -1,7 +1,11 @@
-"""Draw a scene of every category on one sheet, for visual inspection."""
+"""Draw a scene of every category on one sheet.
+
+Run from the root of a checkout: `python -m tests.synthetic.contact_sheet docs/images/synthetic_contact_sheet.jpg`.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from earthreason.files import atomic_path
 from earthreason.overlay import TRUTH_COLOUR, outline_mask
+from earthreason.synthetic.categories import CATEGORIES
 from earthreason.synthetic.render import render_scene
-from earthreason.synthetic.scene import CATEGORIES
 
 _CAPTION = 22
 
@@ -23,10 +27,14 @@ def draw_contact_sheet(out: Path, seed: int = 3, side: int = 256, columns: int =
     font = ImageFont.load_default(14)
     for number, category in enumerate(CATEGORIES):
         scene = render_scene(np.random.default_rng([seed, number]), category, size=(side, side))
-        target = np.logical_or.reduce([thing.mask for thing in scene.of_kind(category)])
+        target = np.logical_or.reduce([item.mask for item in scene.of_kind(category)])
         left, top = number % columns * side, number // columns * (side + _CAPTION)
         sheet.paste(outline_mask(Image.fromarray(scene.image), target, TRUTH_COLOUR), (left, top))
         draw.text((left + 4, top + side + 2), f"{category}, {scene.gsd:g} m per pixel", fill="black", font=font)
     with atomic_path(out) as temporary:
         sheet.save(temporary, "JPEG", quality=86)
     return out
+
+
+if __name__ == "__main__":
+    print(draw_contact_sheet(Path(sys.argv[1])))  # noqa: T201

@@ -1,0 +1,64 @@
+"""The categories that a scene can be about, read from `categories.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The outline of an object.
+
+    Attributes:
+        shape: "box", "ellipse", "oval" (a running track) or "blob" (irregular).
+        scale: width as a share of the diameter of the object's spot.
+        aspect: least and greatest height divided by width; of a blob, length divided by breadth.
+        roughness: irregularity of a blob.
+        points: number of corners of an ellipse.
+    """
+
+    shape: Literal["box", "ellipse", "oval", "blob"]
+    scale: float = 1.0
+    aspect: tuple[float, float] = (1.0, 1.0)
+    roughness: float = 0.0
+    points: int = 40
+
+
+@dataclass(frozen=True)
+class Feature:
+    """How to place a category.
+
+    Attributes:
+        category: name of the category.
+        metres: shortest and longest extent on the ground.
+        share: least and greatest extent as a share of the image's shorter side, if the scene is about the category.
+        settings: surroundings that it occurs in, the most usual first.
+        painter: module and function that draw it, such as "sport.stadium"; "" if it is drawn with the water.
+        footprint: its outline; None if the painter lays it out.
+        repeat: largest number in a scene.
+        water: water that it needs: "" for none, "river", "dam", "sea", "beach" or "open sea".
+        held_out: whether training never shows it; the real dataset, too, has categories that are only in its test set.
+    """
+
+    category: str
+    metres: tuple[float, float]
+    share: tuple[float, float]
+    settings: tuple[str, ...]
+    painter: str = ""
+    footprint: Footprint | None = None
+    repeat: int = 1
+    water: str = ""
+    held_out: bool = False
+
+
+_TABLE = tomllib.loads(Path(__file__).with_name("categories.toml").read_text(encoding="utf-8"))
+FEATURES: dict[str, Feature] = TypeAdapter(dict[str, Feature]).validate_python(
+    {category: {"category": category, **entry} for category, entry in _TABLE.items()}
+)
+CATEGORIES: tuple[str, ...] = tuple(sorted(FEATURES))
+HELD_OUT_CATEGORIES: frozenset[str] = frozenset(name for name, feature in FEATURES.items() if feature.held_out)
