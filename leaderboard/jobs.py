@@ -24,8 +24,8 @@ from leaderboard.tables import (
 )
 from leaderboard.versions import count_change
 
-ASK_AGAIN = "submit the same file again in ten minutes; the organisers can see why in the log"
-GAVE_UP = f"scoring stopped without a result {{attempts}} times, by no fault of the file; {ASK_AGAIN}"
+ASK_AGAIN = "submit the same file again in ten minutes; the organisers can find the cause in the log"
+GAVE_UP = f"scoring stopped {{attempts}} times without a result, through no fault of the file; {ASK_AGAIN}"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequenc
 
 
 def _printed(query: BoardQuery) -> list[dict[str, Any]]:
-    """Collect the published results on this split, which only the official release has."""
+    """Collect the published results on this split; only the official release has any."""
     config, _, name = query.split.partition("/")
     if config != "default":
         return []
@@ -205,7 +205,7 @@ def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, lis
 
 
 def published_view() -> dict[str, Any]:
-    """Collect published results by benchmark, with those without a verified figure apart."""
+    """Collect published results by benchmark, and separately those without a verified figure."""
     tables = []
     for name, results in load_published().benchmarks().items():
         told = [result for result in results if result.grade != "U"]

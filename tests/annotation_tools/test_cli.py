@@ -66,7 +66,7 @@ def test_import_agreement_adjudicate_export(tmp_path):
         ]
     )
     told = run("agreement", work, "--report", tmp_path / "page")
-    assert "2 images drawn by several, 2 pairs: IoU 0.500" in told.stdout
+    assert "2 images drawn by several people, 2 pairs: IoU 0.500" in told.stdout
     assert (tmp_path / "page" / "index.html").is_file()
     told = run("adjudicate", work)
     assert "1 masks stand, 1 wait for another person" in told.stdout
@@ -83,7 +83,7 @@ def bad_inputs(folder):
     empty.mkdir()
     yield ["masks", "import", work], "nothing to import"
     yield ["masks", "import", folder / "new", "/nowhere"], "there is no /nowhere"
-    yield ["masks", "import", folder / "new", empty], "holds no pictures"
+    yield ["masks", "import", folder / "new", empty], "has no pictures"
     yield ["masks", "import", work, folder / "in", "--split", "exam"], "unknown split 'exam'"
     yield ["masks", "import", work, folder / "in", "--bands", "1;2"], "give three band numbers"
     yield ["masks", "import", work, "--masks", "/nowhere.xml"], "there is no file or folder /nowhere.xml"

@@ -220,7 +220,7 @@ def test_a_server_that_dies_is_told_and_the_verdict_waits_for_it(page, tmp_path)
     stop(page)
     page.keyboard.press("1")
     page.locator("#saved[data-state=failed]").wait_for()
-    assert "1 not saved, trying again" in page.locator("#saved").inner_text()
+    assert "1 not saved, retrying" in page.locator("#saved").inner_text()
     assert waiting(page, store) == 1
     page.keyboard.press("1")
     assert waiting(page, store) == 1
@@ -236,9 +236,9 @@ def test_a_verdict_waits_until_its_own_review_is_served_again(page, tmp_path):
     store = ReviewStore(tmp_path / "review" / "review.sqlite")
     stop(page)
     page.keyboard.press("1")
-    page.locator("#saved", has_text="1 not saved, trying again").wait_for()
+    page.locator("#saved", has_text="1 not saved, retrying").wait_for()
     serve(page, tmp_path / "other")
-    page.locator("#error", has_text="this page is of another review").wait_for()
+    page.locator("#error", has_text="another review is now served at this address").wait_for()
     page.keyboard.press("1")
     assert page.locator("#question").inner_text() == "This review is not served here any more."
     assert page.locator("#saved").inner_text() == "1 not saved"
