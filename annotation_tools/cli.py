@@ -147,7 +147,7 @@ def adjudicate(
     console = stdout()
     undrawn = len(workspace.tasks) - len(entries)
     console.print(
-        f"{work}: {len(entries) - len(waiting)} masks settled, {len(waiting)} waiting for another person, "
+        f"{work}: {len(entries) - len(waiting)} images settled, {len(waiting)} waiting for another person, "
         f"{undrawn} tasks not drawn",
         soft_wrap=True,
     )

@@ -31,6 +31,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.base import named
 from earthreason.data.sources.release import find_release
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.types import OPTIONAL_FACTS
 
 VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
 Progress = Callable[[int], object]
@@ -257,12 +258,9 @@ def _of_record(split: str, record: Record) -> Arrival:
         record.height,
         record.width,
         split,
-        record.ground_resolution,
-        record.category,
-        record.source,
-        questions,
-        record.answers,
-        record.reasoning_type,
+        questions=questions,
+        answers=record.answers,
+        **{fact: getattr(record, fact) for fact in OPTIONAL_FACTS},
     )
     return task, record.image, mask_of(record.mask, Path(name))
 

@@ -35,7 +35,7 @@ SHORTCUTS = (
     ("s", "show the answers"),
     ("z", "undo the last verdict"),
     ("m", "show or hide the mask"),
-    ("[ and ]", "mask lighter, stronger"),
+    ("[ and ]", "mask opacity down, up"),
     ("+ - 0", "zoom in, out, whole image"),
     ("arrows", "move the image"),
     ("n", "note"),

@@ -187,7 +187,9 @@ def test_the_next_image_is_fetched_and_left_to_others_and_the_end_says_who_has_t
             )
         )
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=cleo")
-    page.get_by_text("others hold the remaining 2 questions. What they leave for a day").wait_for()
+    page.get_by_text(
+        "2 questions are assigned to others. If they leave an image unfinished for a day"
+    ).wait_for()
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=anna")
     for place in range(2):
         at(page, place)
@@ -240,7 +242,7 @@ def test_a_verdict_waits_until_its_own_review_is_served_again(page, tmp_path):
     serve(page, tmp_path / "other")
     page.locator("#error", has_text="another review is now served at this address").wait_for()
     page.keyboard.press("1")
-    assert page.locator("#question").inner_text() == "This review is not served here any more."
+    assert page.locator("#question").inner_text() == "This review is no longer served here."
     assert page.locator("#saved").inner_text() == "1 not saved"
     page.goto(f"http://127.0.0.1:{page.port}/")
     start(page)

@@ -187,7 +187,7 @@ def test_only_the_verdict_that_is_meant_is_taken_back(tmp_path):
         with pytest.raises(ConflictError, match="your last verdict has changed in another window"):
             store.undo("anna", event)
     assert store.undo("anna", last) == 1
-    with pytest.raises(ConflictError, match="nothing was taken back"):
+    with pytest.raises(ConflictError, match="nothing was undone"):
         store.undo("anna", last)
     assert [v["reviewer"] for v in store.verdicts()] == ["anna", "ben"]
 
