@@ -14,6 +14,7 @@ from leaderboard.jobs import JobOutcome, claim_job, fail_job, finish_job, queue_
 from leaderboard.sandbox import CRASHED, ENDED, KILLED, SandboxTask
 from leaderboard.submissions import RETRY_WAIT
 from leaderboard.tables import FAILED, GalleryPicture, ScoredResult, Split, Submission, Team
+from leaderboard.versions import board_version
 from tests.leaderboard.toys import make_predictions
 
 
@@ -247,16 +248,20 @@ def test_a_new_result_is_stored_whole_and_replaces_the_pictures_of_the_earlier_o
         )
         with database.write() as session:
             job = claim_job(session, settings)
+            assert len(bytes.fromhex(job.claim)) == 16
+            before = board_version(session)
             assert finish_job(session, job, outcome)
-            return job.submission_id, job.generation
+            return job.submission_id, job.generation, board_version(session) - before
 
     with database.write() as session:
-        add_submissions(session, {"queued_at": 1.0}, {"queued_at": 2.0})
-    assert [finish(3), finish(4)] == [("0", 1), ("1", 1)]
+        add_submissions(session, {"queued_at": 1.0, "visibility": "public"}, {"queued_at": 2.0})
+    assert [finish(3), finish(4)] == [("0", 1, 1), ("1", 1, 0)]  # only the first one is on the board
     with database.write() as session:
         queue_again(session, Submission.id == "0")
-    assert finish(5) == ("0", 2)
+    assert finish(5) == ("0", 2, 1)
     with database.read() as session:
+        rows = session.scalars(select(Submission))
+        assert {(r.state, r.claim, r.lease_until, r.host_fault) for r in rows} == {("scored", None, None, False)}
         results = session.scalars(select(ScoredResult).order_by(ScoredResult.id)).all()
         stored = [(r.submission_id, r.generation, r.record["number"], r.seconds) for r in results]
         assert stored == [("0", 1, 3, 1.5), ("1", 1, 4, 2.0), ("0", 2, 5, 2.5)]
