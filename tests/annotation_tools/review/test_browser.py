@@ -187,9 +187,7 @@ def test_the_next_image_is_fetched_and_left_to_others_and_the_end_says_who_has_t
             )
         )
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=cleo")
-    page.get_by_text(
-        "2 questions are assigned to others. If they leave an image unfinished for a day"
-    ).wait_for()
+    page.get_by_text("2 questions are assigned to others. If they leave an image unfinished for a day").wait_for()
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=anna")
     for place in range(2):
         at(page, place)
