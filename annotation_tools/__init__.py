@@ -1,1 +1,1 @@
-"""Masks and questions made and checked by people. Depends on `earthreason`; not part of the wheel."""
+"""Draw masks and review questions. Depends on `earthreason`; not part of the wheel."""

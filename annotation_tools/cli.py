@@ -1,4 +1,4 @@
-"""`python -m annotation_tools`: masks and questions made and checked by people."""
+"""`python -m annotation_tools`: draw masks and review questions."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def verdicts(
 def agreement(
     work: masks_cli.WorkArgument,
     reviews: Annotated[
-        Path | None, typer.Option("--reviews", help="Folder of a review whose verdicts are compared, too.")
+        Path | None, typer.Option("--reviews", help="Folder of a review; its verdicts are compared, too.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
     json_out: JsonOption = None,
@@ -135,7 +135,7 @@ def adjudicate(
     workspace = Workspace.open(work)
     drawings = workspace.drawings()
     if not drawings:
-        raise EarthReasonError(f"{work}: nobody has drawn anything yet; run `masks start`, then `masks collect`")
+        raise EarthReasonError(f"{work}: there are no drawings yet; run `masks start`, then `masks collect`")
     annotators = {drawing.annotator for several in drawings.values() for drawing in several}
     for name in adjudicators or ():
         if name not in annotators:
@@ -147,8 +147,8 @@ def adjudicate(
     console = stdout()
     undrawn = len(workspace.tasks) - len(entries)
     console.print(
-        f"{work}: {len(entries) - len(waiting)} masks stand, {len(waiting)} wait for another person, "
-        f"{undrawn} tasks are not drawn",
+        f"{work}: {len(entries) - len(waiting)} images settled, {len(waiting)} waiting for another person, "
+        f"{undrawn} tasks not drawn",
         soft_wrap=True,
     )
     for entry in waiting[:_LISTED]:

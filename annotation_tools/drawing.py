@@ -1,4 +1,4 @@
-"""What a person (or a model) drew on one image: the type that all annotation formats are read into."""
+"""The mask that a person or a model drew on an image; every annotation format is read into this type."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from earthreason.types import RLE
 
 @dataclass(frozen=True)
 class Drawing:
-    """One mask on one image.
+    """A mask of an image.
 
     Attributes:
-        image: id of the task, which is the stem of the picture's file.
-        segmentation: at the image's own size; without foreground where nothing answers.
-        category: what it shows, None where nobody said.
-        annotator: who drew it; empty where unknown.
-        created: when it was saved, ISO 8601; empty where unknown.
-        seconds: how long it took, None where unknown.
-        tool: program and version it was drawn with.
-        version: goes up each time the same person saves it again with changes.
-        key: names the drawing in its tool, so that a second import replaces and does not double it.
+        image: task ID, which is the stem of the picture's file name.
+        segmentation: mask at the image's own size, without foreground if the image has no target.
+        category: category of the target, None if not stated.
+        annotator: name of the annotator, empty if unknown.
+        created: time of saving, ISO 8601, empty if unknown.
+        seconds: drawing time in seconds, None if unknown.
+        tool: program with which the mask was drawn, and its version.
+        version: version number, increased when the same person saves a change.
+        key: ID of the drawing in its tool, so that a second import replaces it.
     """
 
     image: str
@@ -49,7 +49,7 @@ class Drawing:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing was marked: an explicit "no target"."""
+        """Whether the annotator stated that there is no target."""
         return rle_area(self.segmentation) == 0
 
     @property
@@ -59,7 +59,7 @@ class Drawing:
 
     @property
     def saved(self) -> datetime:
-        """When, in UTC where no zone is stated; the first of all times where unknown."""
+        """Time of saving, in UTC if no zone is stated; the earliest possible time if unknown."""
         try:
             moment = datetime.fromisoformat(self.created)
         except ValueError:
@@ -68,24 +68,24 @@ class Drawing:
 
     @property
     def fingerprint(self) -> str:
-        """16 digits that change with what was drawn, and by whom."""
+        """16 hexadecimal digits that identify mask, category, annotator and version."""
         said = self.annotator, self.key, self.version, self.category, self.height, self.width
         return hashlib.sha256(repr((said, self.segmentation["counts"])).encode()).hexdigest()[:16]
 
 
 def draw(image: str, mask: np.ndarray, category: str | None = None, **facts: object) -> Drawing:
-    """A drawing of a (height, width) mask; `facts` are the other attributes of `Drawing`."""
+    """Create a drawing from a (height, width) bool mask; `facts` are the other attributes of `Drawing`."""
     return Drawing(image, encode_mask(mask), category if mask.any() else None, **facts)  # type: ignore[arg-type]
 
 
 def unite(image: str, masks: list[tuple[str | None, np.ndarray]], size: tuple[int, int], place: str) -> Drawing:
-    """One drawing of several shapes; their labels must agree, for a sample has one target.
+    """Merge shapes into one drawing; their labels must agree, because a sample has one target.
 
     Args:
-        image: id of the task.
-        masks: label and (height, width) bool mask of every shape; none at all is "no target".
+        image: task ID.
+        masks: label and (height, width) bool mask of every shape; an empty list means "no target".
         size: height and width of the image, pixels.
-        place: where the shapes stand, for the error.
+        place: location for error messages.
 
     Raises:
         DataFormatError: the shapes have different labels.
@@ -93,8 +93,8 @@ def unite(image: str, masks: list[tuple[str | None, np.ndarray]], size: tuple[in
     labels = sorted({label for label, mask in masks if label is not None and mask.any()})
     if len(labels) > 1:
         raise DataFormatError(
-            f"{place}: shapes of several categories ({', '.join(labels)}), but a sample has one target; name the one "
-            "that is meant with --category"
+            f"{place}: shapes of several categories ({', '.join(labels)}), but a sample has one target; choose one "
+            "with --category"
         )
     merged = np.zeros(size, bool)
     for _, mask in masks:

@@ -8,9 +8,9 @@ from earthreason.errors import GatheredError
 
 
 class DrawingError(GatheredError, ValueError):
-    """Drawings that cannot be imported, each with its place. `kept` says what was imported all the same."""
+    """Drawings that cannot be imported, each with its location. `kept` says what was imported nevertheless."""
 
     noun = "fault"
 
-    def __init__(self, source: str, faults: Sequence[str], kept: str = "nothing was taken in") -> None:
+    def __init__(self, source: str, faults: Sequence[str], kept: str = "nothing was imported") -> None:
         super().__init__(source, faults, kept)

@@ -108,8 +108,8 @@ def export_workspace(
         reviews: outcome of a review, applied to the questions.
 
     Raises:
-        EarthReasonError: no mask is settled, samples of a release have no questions, or the format holds no questions
-            and a review was given.
+        EarthReasonError: no mask is settled, a release would have samples without questions, or `reviews` is given for
+            a format without questions.
     """
     if form not in TOOLS and form not in core.FORMATS:
         raise UnknownNameError("format", form, [*core.FORMATS, *TOOLS])
@@ -117,7 +117,7 @@ def export_workspace(
     agreed = AgreedSamples(workspace, annotator)
     if form in TOOLS:
         if reviews is not None:
-            raise EarthReasonError(f"--format {form} holds masks only, no questions; leave --reviews out")
+            raise EarthReasonError(f"--format {form} has no questions; omit --reviews")
         with atomic_path(out) as folder:
             TOOLS[form](workspace, {name: entry.drawing for name, entry in agreed.entries.items()}, folder)
             write_text(folder / "provenance.jsonl", "".join(map(_provenance_line, agreed.entries.values())))

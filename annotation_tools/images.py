@@ -1,4 +1,4 @@
-"""Pictures for annotation: 8-bit RGB files as they are; GeoTIFF and 16-bit pictures stretched, with what they know."""
+"""Read pictures for annotation: 8-bit RGB files unchanged; GeoTIFFs and 16-bit pictures stretched, with their facts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _MODES_16 = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image ready to be shown.
+    """An image ready to be displayed.
 
     Attributes:
-        content: bytes of an RGB JPEG or PNG.
-        height: pixels.
-        width: pixels.
-        ground_resolution: metres per pixel, None where the file does not tell.
-        transform: a, b, c, d, e, f of the pixel-to-world map, None without georeference.
-        crs: of the world coordinates, as WKT, None where the file states none.
+        content: RGB JPEG or PNG.
+        height: height, pixels.
+        width: width, pixels.
+        ground_resolution: metres per pixel, None if the file does not state it.
+        transform: a, b, c, d, e, f of the pixel-to-world transform, None without georeference.
+        crs: coordinate reference system as WKT, None if the file does not state one.
     """
 
     content: bytes
@@ -43,25 +43,25 @@ class SourceImage:
 
     @property
     def suffix(self) -> str:
-        """`.png` or `.jpg`, by the first bytes."""
+        """File suffix, `.png` or `.jpg`."""
         return suffix_of_content(self.content)
 
 
 def suffix_of_content(content: bytes) -> str:
-    """`.png` or `.jpg`, by the first bytes of a picture that is one of both."""
+    """Return `.png` or `.jpg`, by the first bytes of a PNG or JPEG."""
     return ".png" if content[:4] == b"\x89PNG" else ".jpg"
 
 
 def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> SourceImage:
-    """Read a picture; more than 8 bits a channel are stretched from the 2nd to the 98th percentile of each band.
+    """Read a picture; channels of more than 8 bits are stretched from the 2nd to the 98th percentile of each band.
 
     Args:
         path: JPEG, PNG or TIFF.
-        bands: of a TIFF or 16-bit PNG that are red, green and blue, from 1; None takes the first three, or the only one
-            three times.
+        bands: bands for red, green and blue of a TIFF or 16-bit PNG, from 1; None for the first three, or the first
+            one three times.
 
     Raises:
-        DataFormatError: not readable, or a band it does not have; names the file.
+        DataFormatError: the file is not readable, or lacks a band; the message names the file.
     """
     if path.suffix.lower() in (".tif", ".tiff"):
         return _read_raster(path, bands)
@@ -78,15 +78,15 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Sourc
 
 
 def _png_depth(content: bytes) -> int | None:
-    """Bits a channel of a PNG, None for anything else; Pillow shows 16-bit colours as 8 bits and says nothing."""
+    """Return the bits per channel of a PNG, or None for other files; Pillow silently reduces 16-bit colours to 8."""
     return content[24] if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 24 else None
 
 
 def without_rotation(content: bytes) -> bytes:
-    """A picture as it lies in the file: browsers obey an EXIF rotation, but masks lie on the stored pixels.
+    """Remove the EXIF rotation, which browsers apply although masks refer to the stored pixels.
 
     Args:
-        content: of a readable JPEG or PNG; it is returned as it is where nothing would be turned.
+        content: readable JPEG or PNG; returned unchanged if it has no rotation.
     """
     with Image.open(io.BytesIO(content)) as image:
         if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
@@ -95,7 +95,7 @@ def without_rotation(content: bytes) -> bytes:
 
 
 def same_pixels(one: Path, other: Path) -> bool:
-    """Whether two picture files show the same colours, however they are encoded."""
+    """Tell whether two picture files have the same pixels, however they are encoded."""
     first, second = one.read_bytes(), other.read_bytes()
     return first == second or np.array_equal(_colours(first), _colours(second))
 
@@ -105,11 +105,11 @@ def _colours(content: bytes) -> np.ndarray:
 
 
 def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """Bring each band to 0 to 255 between its percentiles: (n, height, width) of any number to uint8.
+    """Stretch each band linearly so that its percentiles become 0 and 255; return (n, height, width) uint8.
 
     Args:
-        bands: (n, height, width).
-        valid: (height, width) bool, which pixels hold data; the others become 0.
+        bands: (n, height, width) of any number type.
+        valid: (height, width) bool, True where pixels have data; others become 0. None if all have.
     """
     out = np.zeros(bands.shape, np.uint8)
     for band, target in zip(bands, out, strict=True):
@@ -126,7 +126,7 @@ def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> SourceImage:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    with path.open("rb") as file:  # named, for other formats of GDAL may send it to further files and addresses
+    with path.open("rb") as file:  # the driver is fixed: other GDAL formats may open further files and URLs
         driver = "GTiff" if _png_depth(file.read(32)) is None else "PNG"
     try:
         with warnings.catch_warnings():
@@ -134,7 +134,7 @@ def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> SourceImage:
             with rasterio.open(path, driver=driver) as source:
                 chosen = bands or ((1, 2, 3) if source.count >= 3 else (1, 1, 1))
                 if max(chosen) > source.count or min(chosen) < 1:
-                    raise DataFormatError(f"{path}: has {source.count} bands, so --bands {chosen} cannot be read")
+                    raise DataFormatError(f"{path}: --bands {chosen} cannot be read from {source.count} bands")
                 checked_size(source.height, source.width, str(path))
                 pixels = source.read(list(chosen))
                 valid = source.dataset_mask() > 0
@@ -142,7 +142,7 @@ def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> SourceImage:
                 transform = list(source.transform)[:6] if placed else None
                 crs = source.crs.to_wkt() if source.crs else None
     except RasterioError as error:
-        raise DataFormatError(f"{path}: not a TIFF or PNG that can be read ({error})") from None
+        raise DataFormatError(f"{path}: not a readable TIFF or PNG ({error})") from None
     shown = pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float64), valid)
     picture = _encoded(shown)
     resolution = pixel_size(transform, crs, picture.height, picture.width)
@@ -156,18 +156,18 @@ def _encoded(bands: np.ndarray) -> SourceImage:
 
 
 def pixel_size(transform: list[float] | None, crs: str | None, height: int, width: int) -> float | None:
-    """Metres per pixel on the ground: the root of the area of the pixel at the image's middle, on the ellipsoid.
+    """Compute the GSD in metres per pixel: the square root of the area of the central pixel on the ellipsoid.
 
-    What a projection stretches counts: a metre of EPSG:3857 is half a metre at 60 degrees north.
+    The distortion of the projection is taken into account: a metre in EPSG:3857 is half a metre at 60 degrees north.
 
     Args:
-        transform: a, b, c, d, e, f of the pixel-to-world map.
-        crs: of the world coordinates; one of a plane that is nowhere on a globe has its units taken as they are.
-        height: of the image, pixels.
-        width: of the image, pixels.
+        transform: a, b, c, d, e, f of the pixel-to-world transform.
+        crs: coordinate reference system; the units of one without a geodetic base are used as they are.
+        height: height of the image, pixels.
+        width: width of the image, pixels.
 
     Returns:
-        Six significant digits; None where the place is unknown or lies outside what the CRS can describe.
+        The GSD to six significant digits; None if the place is unknown or outside the domain of the CRS.
     """
     from pyproj import CRS, Transformer
 

@@ -31,23 +31,24 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.base import named
 from earthreason.data.sources.release import find_release
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.types import OPTIONAL_FACTS
 
 VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
 Progress = Callable[[int], object]
 Arrival = tuple[AnnotationTask, bytes, np.ndarray | None]
-"""A task, its picture, and a mask that is there already."""
+"""A task, its picture, and the (height, width) bool mask that comes with it, None without one."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How pictures and masks are imported.
+    """Options for importing pictures and masks.
 
     Attributes:
-        split: split of pictures that state none; None keeps that of known pictures and makes new ones `test`.
+        split: split of pictures that state none; None keeps that of known pictures and puts new ones into `test`.
         ground_resolution: metres per pixel of pictures that state none; None leaves it unknown.
-        bands: red, green and blue of a TIFF, from 1.
-        annotator: who drew the masks; None makes them pre-annotations, to be corrected.
-        read: how annotation files are read.
+        bands: bands for red, green and blue of a TIFF, from 1.
+        annotator: name of the person who drew the masks; None makes them pre-annotations.
+        read: options for reading annotation files.
     """
 
     split: str | None = None
@@ -76,20 +77,20 @@ def import_all(
     options: ImportOptions = PLAIN,
     progress: Progress = lambda _: None,
 ) -> list[Imported]:
-    """Import images and masks of them into a workspace. If anything has a fault, nothing is imported.
+    """Import pictures and masks into a workspace. If anything has a fault, nothing is imported.
 
     Args:
         root: folder of the workspace; created if `source` is given.
         source: picture, folder of pictures, release, export or configuration; None imports masks only.
         masks: annotation files, or folders of them.
-        options: how to read them.
+        options: import options.
         progress: called with 1 for each image.
 
     Returns:
-        What came from the source, if there is one, and from each of the masks.
+        The numbers for the source, if there is one, and for each entry of `masks`.
 
     Raises:
-        EarthReasonError: what is wrong; names file and shape.
+        EarthReasonError: something cannot be imported; the message names file and shape.
     """
     workspace = Workspace(root) if source is not None else Workspace.open(root)
     with workspace.changing(), tempfile.TemporaryDirectory(prefix=".import-", dir=root) as scratch:
@@ -97,11 +98,11 @@ def import_all(
         arrivals = [] if source is None else _arrivals(source, options, old)
         coming, batches = _receive(arrivals, Path(scratch), old, options, progress)
         if source is not None and not coming:
-            raise DataNotFoundError("the source holds no pictures")
+            raise DataNotFoundError("the source has no pictures")
         tasks = old | coming
         batches += [_masks_of(path, tasks, options) for path in masks]
         replaced = workspace.replaced(coming.values(), Path(scratch))
-        # Nothing was changed so far, and nothing of what follows looks for faults.
+        # All checks are done; the workspace changes only from here on.
         _move_in(workspace, coming, Path(scratch))
         dropped = workspace.drop_prelabels(replaced)
         for drawings in batches:
@@ -120,14 +121,12 @@ def _receive(
     options: ImportOptions,
     progress: Progress,
 ) -> tuple[dict[str, AnnotationTask], list[list[Drawing]]]:
-    """The tasks that come, their pictures in `scratch`; and their masks, as one batch if any picture came."""
+    """Write the pictures into `scratch`; return their tasks, and their masks as one batch if there are any pictures."""
     tasks: dict[str, AnnotationTask] = {}
     drawings: list[Drawing] = []
     for task, content, mask in arrivals:
         if task.task in tasks:
-            raise DataFormatError(
-                f"two pictures are named {task.task!r}; ids are file stems, so give one of them another name"
-            )
+            raise DataFormatError(f"two pictures are named {task.task!r}; IDs are file stems, so rename one of them")
         (scratch / task.picture).write_bytes(content)
         tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
         if mask is not None:
@@ -178,8 +177,8 @@ def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOp
     ]
     if not drawings:
         raise DataNotFoundError(
-            f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts "
-            "only as 'no target' where the file says so, or with --unmarked-is-empty"
+            f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts as "
+            "'no target' only if the file says so, or with --unmarked-is-empty"
         )
     _refuse_faults(drawings, tasks, str(path))
     return drawings
@@ -198,7 +197,7 @@ def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, AnnotationTask],
 
 
 def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
-    """As drawings where somebody is said to have drawn them, else as pre-annotations."""
+    """Store drawings with annotators as drawings, and others as pre-annotations."""
     if any(drawing.annotator for drawing in drawings):
         workspace.add_drawings(drawings)
     elif drawings:
@@ -208,7 +207,7 @@ def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
 def _arrivals(source: str, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Iterator[Arrival]:
     path = Path(source).expanduser()
     if not path.exists() and source not in CONFIGS:
-        raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
+        raise DataNotFoundError(f"there is no {source}; name a picture, a folder, or a configuration")
     if path.exists() and not _holds_samples(path):
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         for file in files:
@@ -219,7 +218,7 @@ def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Annotatio
 
 
 def _holds_samples(path: Path) -> bool:
-    """Whether a path is a release or something `earthreason export` writes, and not merely pictures."""
+    """Tell whether a path is a release or an export of `earthreason export`, rather than plain pictures."""
     if path.is_file():
         return path.suffix.lower() not in SUFFIXES
     if (path / "annotations").is_dir() and (path / "images").is_dir():
@@ -259,26 +258,23 @@ def _of_record(split: str, record: Record) -> Arrival:
         record.height,
         record.width,
         split,
-        record.ground_resolution,
-        record.category,
-        record.source,
-        questions,
-        record.answers,
-        record.reasoning_type,
+        questions=questions,
+        answers=record.answers,
+        **{fact: getattr(record, fact) for fact in OPTIONAL_FACTS},
     )
     return task, record.image, mask_of(record.mask, Path(name))
 
 
 def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """The drawings in COCO, labelme, CVAT, Label Studio or vector files, or in a folder of PNG masks or such files.
+    """Read drawings from COCO, labelme, CVAT, Label Studio or vector files, PNG masks, or a folder of these.
 
     Raises:
-        DataNotFoundError: there is no such file.
-        DataFormatError: it is none of these, or broken.
+        DataNotFoundError: the file does not exist.
+        DataFormatError: the format is unknown, or the file is invalid.
     """
     if path.is_dir():
         everything = sorted(path.rglob("*"))
-        # Beside annotation files, PNGs are the pictures that they are about.
+        # PNGs next to annotation files are their pictures, not masks.
         files = [p for p in everything if p.suffix.lower() in (".json", ".xml", *VECTORS)] or [
             p for p in everything if p.suffix.lower() == ".png"
         ]
@@ -294,8 +290,8 @@ def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOpt
         return _of_vectors(path, tasks, options)
     if suffix != ".json":
         raise DataFormatError(
-            f"{path}: known masks are .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
-            f".png and {', '.join(VECTORS)}"
+            f"{path}: masks must be .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
+            f".png or {', '.join(VECTORS)}"
         )
     with named(path, "JSON"):
         document: Any = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -307,14 +303,14 @@ def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOpt
         return read_labelme(path, options)
     if "images" in document and "annotations" in document:
         return read_coco(path, options)
-    raise DataFormatError(f"{path}: neither COCO, labelme, Label Studio nor GeoJSON, by its keys")
+    raise DataFormatError(f"{path}: its keys are neither those of COCO, labelme, Label Studio nor GeoJSON")
 
 
 def _of_vectors(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions) -> list[Drawing]:
     placed = [task for task in tasks.values() if task.transform is not None]
     if not placed:
         raise EarthReasonError(
-            f"{path}: vectors lie in the world, but no image of the workspace is georeferenced; import GeoTIFFs"
+            f"{path}: vectors have world coordinates, but no image of the workspace has a georeference; import GeoTIFFs"
         )
     found = []
     for task in placed:

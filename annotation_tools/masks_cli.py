@@ -43,7 +43,8 @@ def import_(
         typer.Option("--masks", help="COCO, labelme, CVAT, Label Studio, GeoJSON, GeoPackage, or a folder of PNGs."),
     ] = None,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", help="Who drew the masks; without it they are pre-annotations.")
+        str | None,
+        typer.Option("--annotator", help="Name of who drew the masks; without it they are pre-annotations."),
     ] = None,
     category: Annotated[str | None, typer.Option("--category", help="Import only shapes with this label.")] = None,
     repair: RepairOption = False,
@@ -75,7 +76,7 @@ def import_(
     from earthreason.errors import UnknownNameError
 
     if source is None and not masks:
-        raise EarthReasonError("nothing to import: give SRC, --masks, or both")
+        raise EarthReasonError("nothing to import; specify SRC, --masks, or both")
     split = split and SPLIT_ALIASES.get(split, split)
     if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
@@ -99,7 +100,7 @@ def _bands(text: str | None) -> tuple[int, int, int] | None:
     try:
         red, green, blue = (int(part) for part in text.split(","))
     except ValueError:
-        raise EarthReasonError(f"--bands {text}: give three band numbers such as 4,3,2") from None
+        raise EarthReasonError(f"--bands {text}: must be three band numbers, such as 4,3,2") from None
     return red, green, blue
 
 
@@ -117,7 +118,7 @@ def prelabel(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also replace pre-annotations that exist.")] = False,
 ) -> None:
-    """Predict masks for people to correct. Stopped, the next run continues where this one ended.
+    """Predict masks for people to correct. After an interruption, run it again to continue.
 
     Example: python -m annotation_tools masks prelabel work --model grabcut
     """
@@ -133,13 +134,13 @@ def prelabel(
     empty = sum(drawing.is_empty for drawing in found.values())
     told = f"{len(found)} pre-annotations by {model}, {empty} of them empty"
     kept = len(workspace.tasks) - len(found)
-    stays = f"; {kept} images keep the masks they had (--replace replaces them)" if kept else ""
+    stays = f"; {kept} images keep the masks they had (use --replace to replace them)" if kept else ""
     stdout().print(f"{work}: {told}{stays}", soft_wrap=True)
 
 
 @app.command()
 def install() -> None:
-    """Install Label Studio into an environment of its own; `start` does so on first use.
+    """Install Label Studio into its own environment; `start` also does this on first use.
 
     Example: python -m annotation_tools masks install
     """
@@ -169,7 +170,7 @@ def start(
     host: Annotated[str, typer.Option("--host", help="Address the local server listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port the local server listens on.")] = 8080,
 ) -> None:
-    """Run Label Studio with a project ready, or set one up on a server of your team (--url, --token).
+    """Run Label Studio with a prepared project, or add the project to your team's server (--url, --token).
 
     Example: python -m annotation_tools masks start work --category runway --category bridge
     """
@@ -180,7 +181,7 @@ def start(
     workspace = Workspace.open(work)
     only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
     if queue and not only:
-        raise EarthReasonError(f"{work}: no image waits for a third person; run `adjudicate` first")
+        raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
     with _server(workspace, url, token, host, port) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
         with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
@@ -198,11 +199,11 @@ def start(
         console.print(
             f"project: {client.url}/projects/{pushed.project}/data ({pushed.added} tasks added)", soft_wrap=True
         )
-        console.print(f"annotators make their accounts at {client.invite_url()}", soft_wrap=True, markup=False)
+        console.print(f"annotators create accounts at {client.invite_url()}", soft_wrap=True, markup=False)
         if login is None:
             console.print(f"afterwards: python -m annotation_tools masks collect {work} --url {url}", soft_wrap=True)
             return
-        console.print(f"yours: {login}; Ctrl-C collects what was drawn and stops", soft_wrap=True, markup=False)
+        console.print(f"sign in as {login}; Ctrl-C collects the drawings and stops", soft_wrap=True, markup=False)
         _until_interrupted()
         _collect(client, workspace, LOCAL)
 
@@ -221,7 +222,7 @@ def _until_interrupted() -> None:
 def _server(
     workspace: Workspace, url: str | None, token: str | None, host: str, port: int
 ) -> Iterator[tuple[LabelStudioClient, str | None]]:
-    """A client of the team's server, or of one that runs as long as the block."""
+    """Connect to the team's server, or to a local one that runs until the block ends; yield client and login."""
     from annotation_tools.labelstudio.client import LabelStudioClient
     from annotation_tools.labelstudio.environment import ensure_program, installed_program
     from annotation_tools.labelstudio.server import local_server
@@ -233,9 +234,9 @@ def _server(
             yield client, None
         return
     if installed_program() is None:
-        stderr().print("installing Label Studio into an environment of its own; this takes some minutes, once")
+        stderr().print("installing Label Studio into its own environment; this takes a few minutes, once")
     program = ensure_program()
-    stderr().print("starting Label Studio; the first time it makes its database")
+    stderr().print("starting Label Studio; the first start takes longer because it creates the database")
     folder = workspace.root.resolve() / "label-studio"
     with (
         local_server(program, folder, host, port) as running,
@@ -246,7 +247,7 @@ def _server(
 
 @app.command()
 def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None, repair: RepairOption = False) -> None:
-    """Fetch drawings. Those that cannot be read are listed and the command exits with 2; all others are kept.
+    """Fetch drawings. Unreadable ones are listed and the command exits with 2; all others are stored.
 
     Example: python -m annotation_tools masks collect work
     """
@@ -291,10 +292,10 @@ def export(
     ] = None,
     reviews: Annotated[
         Path | None,
-        typer.Option("--reviews", help="Folder of a review: leave rejected questions out, replace edited ones."),
+        typer.Option("--reviews", help="Folder of a review: omit rejected questions and replace edited ones."),
     ] = None,
 ) -> None:
-    """Export the settled masks and who drew them. The folder appears only when it is complete.
+    """Export the settled masks and their annotators. The folder appears only when it is complete.
 
     Example: python -m annotation_tools masks export work --format release --out released --reviews review
     """
@@ -308,7 +309,7 @@ def export(
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
     console.print(f"{out}: {counts}", soft_wrap=True)
     for names, why in (
-        (written.unsettled, "wait for a third person"),
+        (written.unsettled, "waiting for a third person"),
         (written.unadjudicated, "drawn after the last `adjudicate`"),
         (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
     ):

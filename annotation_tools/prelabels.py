@@ -1,4 +1,4 @@
-"""Masks to start from: by any `Predictor`, by SAM, or by helpers that need no weights."""
+"""Predict pre-annotations: with any `Predictor`, with SAM, or with helpers that need no weights."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from earthreason.predictors import Saliency
 from earthreason.types import Prediction, Predictor, Sample
 
 KEPT_EVERY = 20.0
-"""Seconds of predictions that a kill may cost."""
+"""Seconds between saves, so that a killed run loses no more predictions."""
 _SIDE = 512
-"""GrabCut works on a copy of at most so many pixels a side: its time grows with the pixels."""
+"""Longest side in pixels of the copy that GrabCut works on, because its time grows with their number."""
 _ROUNDS = 4
 _COMPONENTS = 8
 _ASK = "Where is what stands out from its surroundings?"
 
 
 class GrabCut:
-    """The superpixels that stand out, their border refined by GrabCut (Rother et al., SIGGRAPH 2004; OpenCV)."""
+    """Salient superpixels with outlines refined by GrabCut (Rother et al., SIGGRAPH 2004; OpenCV)."""
 
     def __init__(self) -> None:
         self._start = Saliency()
@@ -49,7 +49,7 @@ class GrabCut:
             return mask
         labels = np.where(seed, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8, order="C")
         background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-        pixels = np.asarray(small)[..., ::-1].copy()  # OpenCV wants blue first
+        pixels = np.asarray(small)[..., ::-1].copy()  # OpenCV expects BGR
         cv2.setRNGSeed(0)
         cv2.grabCut(pixels, labels, (0, 0, 0, 0), background, foreground, _ROUNDS, cv2.GC_INIT_WITH_MASK)
         found = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
@@ -57,13 +57,13 @@ class GrabCut:
 
 
 class SegmentAnything:
-    """SAM (Kirillov et al., 2023) through transformers: the boxes of what stands out, cut out exactly."""
+    """SAM (Kirillov et al., 2023) through transformers, prompted with the boxes of salient regions."""
 
     def __init__(self, folder: str) -> None:
-        """Load weights from a folder of transformers, or from the Hub where it can be reached.
+        """Load weights in transformers format from a folder, or from the Hub if it is reachable.
 
         Raises:
-            EarthReasonError: there are none, or torch or transformers is missing.
+            EarthReasonError: there are no weights, or torch or transformers is not installed.
         """
         try:
             import torch
@@ -76,7 +76,7 @@ class SegmentAnything:
             raise EarthReasonError(f"SAM needs {error.name}; pip install -e '.[baselines]'") from None
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise EarthReasonError(f"no SAM weights at {folder} ({reason}); without them use grabcut") from None
+            raise EarthReasonError(f"no SAM weights at {folder} ({reason}); grabcut needs none") from None
         self._start = Saliency()
 
     def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
@@ -99,7 +99,7 @@ class SegmentAnything:
 
 
 def component_boxes(mask: np.ndarray) -> list[list[float]]:
-    """Left, top, right, bottom of the largest connected parts of a (height, width) bool mask."""
+    """Return left, top, right and bottom of the largest connected components of a (height, width) bool mask."""
     from skimage.measure import label, regionprops
 
     parts = sorted(regionprops(label(mask)), key=lambda part: -part.area)[:_COMPONENTS]
@@ -112,20 +112,20 @@ def _resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 HELPERS: dict[str, Callable[[], Predictor]] = {"superpixels": Saliency, "grabcut": GrabCut}
-"""Need no weights."""
+"""Predictors that need no weights."""
 
 
 def build_helper(name: str, checkpoint: str | None, device: str) -> Predictor:
-    """A helper, `sam`, a model of `python -m baselines`, or a class of your own as MODULE:CLASS.
+    """Build a predictor: a helper, `sam`, a model of `python -m baselines`, or your own class as MODULE:CLASS.
 
     Raises:
-        EarthReasonError: there is none of that name, or it cannot be built.
+        EarthReasonError: the name is unknown, or the predictor cannot be built.
     """
     if name in HELPERS:
         return HELPERS[name]()
     if name == "sam":
         if checkpoint is None:
-            raise EarthReasonError("sam needs --checkpoint: a folder of transformers with SAM weights")
+            raise EarthReasonError("sam needs --checkpoint, a folder with SAM weights in transformers format")
         return SegmentAnything(checkpoint)
     from baselines.registry import PredictorOptions, build_predictor, check_model
 
@@ -142,17 +142,18 @@ def prelabel(
     batch_size: int = 4,
     progress: Callable[[int], object] = lambda _: None,
 ) -> dict[str, Drawing]:
-    """Predict tasks and keep the masks as pre-annotations; returns the new ones.
+    """Predict masks and store them as pre-annotations; return the new ones.
 
-    They are kept every `KEPT_EVERY` seconds and when it ends, be it by an error or by Ctrl-C; only then others wait.
+    They are stored every `KEPT_EVERY` seconds and at the end, even after an error or Ctrl-C. The workspace is locked
+    only while storing.
 
     Args:
-        workspace: whose tasks.
-        predictor: that draws.
-        name: of the model, kept as the tool.
-        question: asked of every image; None asks each task's own first question.
-        replace: also tasks that have a pre-annotation, such as an imported mask.
-        batch_size: images a call.
+        workspace: workspace with the tasks.
+        predictor: predictor of the masks.
+        name: name of the model, stored as the tool.
+        question: question for every image; None for each task's first question.
+        replace: whether to replace existing pre-annotations, such as imported masks.
+        batch_size: images per call.
         progress: called with 1 for each image.
 
     Raises:
@@ -189,7 +190,7 @@ def _drawing_of(prediction: Prediction, task: AnnotationTask, tool: str) -> Draw
 
 
 def _keep(workspace: Workspace, drawings: dict[str, Drawing], replace: bool) -> dict[str, Drawing]:
-    """Write pre-annotations; without `replace` only where nobody brought another one meanwhile."""
+    """Store pre-annotations; without `replace`, keep those added by others in the meantime."""
     if not drawings:
         return {}
     with workspace.changing():

@@ -1,4 +1,4 @@
-"""Read a workspace as samples: the agreed masks, and who drew them."""
+"""Read a workspace as samples: the agreed masks with their provenance."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from earthreason.masks.png import encode_mask_png
 
 
 class AgreedSamples:
-    """The settled samples of a workspace, as any `Source`.
+    """The settled samples of a workspace, as a `Source`.
 
     Attributes:
-        name: of the format.
-        counts: samples by split.
-        undrawn: tasks that nobody (of one annotator's samples: that person) has drawn.
+        name: name of the format.
+        counts: number of samples by split.
+        undrawn: tasks without a drawing (of the annotator, if one is given).
         unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
     """
@@ -30,11 +30,10 @@ class AgreedSamples:
     name = "workspace"
 
     def __init__(self, workspace: Workspace, annotator: str | None = None) -> None:
-        """Take the consensus, or the drawings of one annotator.
+        """Read the consensus, or the drawings of one annotator.
 
         Raises:
-            EarthReasonError: several people drew and nothing was adjudicated, drawings changed since, or nothing is
-                settled.
+            EarthReasonError: nothing is settled; see also `settled_entries`.
         """
         self._workspace = workspace
         self.entries = settled_entries(workspace, annotator)
@@ -44,24 +43,23 @@ class AgreedSamples:
         self.undrawn = [task for task in workspace.tasks if task not in drawn]
         self.unadjudicated = [task for task in drawn if consensus and task not in consensus]
         if not self.entries:
-            raise EarthReasonError(
-                f"{workspace.root}: no image has a mask that stands; draw, collect and adjudicate first"
-            )
+            raise EarthReasonError(f"{workspace.root}: no image has a settled mask; draw, collect and adjudicate first")
         splits = Counter(workspace.tasks[task].split for task in self.entries)
         self.counts = {split: splits[split] for split in SPLITS if splits[split]}
 
     def read(self, split: str) -> Iterator[Record]:
-        """The records of a split, in the order of the tasks."""
+        """Yield the records of a split, in the order of the tasks."""
         for name, task in self._workspace.tasks.items():
             if task.split == split and name in self.entries:
                 yield _record(task, self.entries[name], self._workspace.picture(name))
 
 
 def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[str, Consensus]:
-    """The masks that stand, by task.
+    """Return the settled masks by task.
 
     Raises:
-        EarthReasonError: several people drew an image and nothing was adjudicated, or drawings changed since.
+        EarthReasonError: the annotator drew nothing, several people drew an image and nothing was adjudicated, or
+            drawings changed after that.
     """
     drawings = workspace.drawings()
     if annotator is not None:
@@ -78,14 +76,14 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
         if twice:
             raise EarthReasonError(
                 f"{workspace.root}: {len(twice)} images were drawn by several people ({twice[0]!r}, ...); run "
-                "`adjudicate` first, or name one with --annotator"
+                "`adjudicate` first, or choose a person with --annotator"
             )
         return {task: _alone(several[0]) for task, several in drawings.items()}
     stale = [task for task, entry in consensus.items() if not entry.is_of(drawings.get(task, []))]
     if stale:
         raise EarthReasonError(
-            f"{workspace.root}: {len(stale)} images were drawn again after `adjudicate` ({stale[0]!r}, ...), so what "
-            "it made of them is out of date; run `adjudicate` again"
+            f"{workspace.root}: {len(stale)} images were drawn again after `adjudicate` ({stale[0]!r}, ...); run it "
+            "again"
         )
     return {task: entry for task, entry in consensus.items() if entry.settled}
 
@@ -95,7 +93,7 @@ def _alone(drawing: Drawing) -> Consensus:
 
 
 def provenance(drawing: Drawing) -> dict[str, Any]:
-    """Who, when, how long, with what and which version."""
+    """Return annotator, time, seconds, tool and version of a drawing."""
     return {name: getattr(drawing, name) for name in ("annotator", "created", "seconds", "tool", "version")}
 
 

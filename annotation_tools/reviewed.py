@@ -1,4 +1,4 @@
-"""Apply a review to the samples it judged: leave rejected questions out, replace edited ones."""
+"""Apply a review to its samples: omit rejected questions, replace edited ones."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class JudgedSample:
-    """A sample as reviewers saw it, and what their verdicts come to.
+    """A sample as reviewers saw it, and its settled questions.
 
     Attributes:
-        questions: texts that were shown, in their order.
-        mask: `mask_hash` of the mask that was shown.
-        settled: the questions after all verdicts.
+        questions: questions shown, in order.
+        mask: `mask_hash` of the mask shown.
+        settled: questions after all verdicts.
     """
 
     questions: list[str]
@@ -34,11 +34,11 @@ class JudgedSample:
 
 @dataclass(frozen=True)
 class ReviewOutcome:
-    """What a review comes to.
+    """The outcome of a review.
 
     Attributes:
-        judged: samples about which somebody decided something, by id.
-        samples: ids of all samples in the review.
+        judged: samples with a decided question, by ID.
+        samples: IDs of all samples in the review.
     """
 
     judged: dict[str, JudgedSample]
@@ -50,30 +50,30 @@ def mask_hash(content: bytes, path: Path) -> str:
 
     Args:
         content: bytes of a PNG.
-        path: file name for the error message.
+        path: file name for error messages.
 
     Raises:
-        DataFormatError: not a mask; names the path.
+        DataFormatError: the content is not a mask; the message names the path.
     """
     return hashlib.sha256(repr(encode_mask(mask_of(content, path))).encode()).hexdigest()[:16]
 
 
 class ReviewedSamples:
-    """The samples of a source with the questions that a review leaves of them.
+    """The samples of a source with the questions that remain after a review.
 
     Attributes:
-        counts: exported samples by split.
+        counts: number of remaining samples by split.
         left_out: samples and questions left out because of the review.
     """
 
     name = "reviewed"
 
     def __init__(self, source: Source, outcome: ReviewOutcome) -> None:
-        """Compare the samples with what was judged.
+        """Check that the samples are those that were reviewed.
 
         Raises:
-            EarthReasonError: the review is of other samples, a sample has other questions or another mask than were
-                judged, or no question is left.
+            EarthReasonError: the review has none of the samples, a sample has other questions or another mask than
+                were judged, or no question remains.
         """
         self._source = source
         self._settled = {name: judged.settled for name, judged in outcome.judged.items()}
@@ -88,17 +88,17 @@ class ReviewedSamples:
                 changed += _changes(record, outcome.judged.get(record.sample_id))
             self.counts |= {split: kept} if kept else {}
         if not known:
-            raise EarthReasonError("the review is of other samples than these")
+            raise EarthReasonError("the review has none of these samples")
         if changed:
             raise EarthReasonError(
                 f"{len(changed)} samples have changed since they were reviewed: {'; '.join(changed[:_LISTED])}"
-                f"{'; ...' if len(changed) > _LISTED else ''}. Make a new review of them, or leave --reviews out"
+                f"{'; ...' if len(changed) > _LISTED else ''}. Create a new review, or omit --reviews"
             )
         if not self.counts:
-            raise EarthReasonError("reviewers left no question of any sample; nothing to write")
+            raise EarthReasonError("no question remains after the review; nothing to write")
 
     def read(self, split: str) -> Iterator[Record]:
-        """Yield the records of a split with the questions that are left."""
+        """Yield the records of a split with their remaining questions."""
         for record in self._source.read(split):
             settled = self._settled.get(record.sample_id)
             if settled is None:
@@ -112,7 +112,7 @@ class ReviewedSamples:
 
 
 def _changes(record: Record, judged: JudgedSample | None) -> list[str]:
-    """Say in what a sample differs from what was judged; nothing if it does not, or was not judged."""
+    """Say how a sample differs from what was judged; return an empty list if it does not, or was not judged."""
     if judged is None:
         return []
     if record.questions != judged.questions:

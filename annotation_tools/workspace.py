@@ -1,8 +1,8 @@
-"""The folder an annotation project lives in: pictures, tasks, everything anybody drew, and what was agreed on.
+"""The folder of an annotation project: pictures, tasks, all drawings, and the agreed masks.
 
     images/ID.png|jpg     tasks.jsonl     drawings.jsonl     prelabels.jsonl     consensus.jsonl     server.json
 
-Every file is written whole and renamed into place. `drawings.jsonl` keeps all versions of every drawing.
+Files are replaced atomically. `drawings.jsonl` keeps all versions of every drawing.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from earthreason.files import write_json, write_text
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 SERVER = "server.json"
 _WAIT = 60.0
-"""Seconds to wait for another command that changes the workspace."""
+"""Seconds to wait while another command changes the workspace."""
 
 
 @dataclass(frozen=True)
 class AnnotationTask:
-    """One image to be annotated.
+    """An image to be annotated.
 
     Attributes:
-        task: id, also the stem of the picture's file and the later sample id.
-        picture: file name below `images/`.
-        height: of the picture, pixels.
-        width: of the picture, pixels.
-        split: of the release it will be in.
-        ground_resolution: metres per pixel, None where unknown.
-        category: expected; what annotators say counts.
-        source: where the image comes from.
-        questions: that the mask will have to answer; may come later.
-        answers: to them.
-        reasoning_type: of the questions.
-        transform: a, b, c, d, e, f of the pixel-to-world map, None without georeference.
-        crs: of the world coordinates.
+        task: ID, also the stem of the picture's file name and the ID of the sample.
+        picture: file name in `images/`.
+        height: height of the picture, pixels.
+        width: width of the picture, pixels.
+        split: split of the sample.
+        ground_resolution: metres per pixel, None if unknown.
+        category: expected category; annotators may choose another.
+        source: origin of the image, None if unknown.
+        questions: questions about the target; may be added later.
+        answers: answers to the questions.
+        reasoning_type: kind of reasoning that the questions need, None if unknown.
+        transform: a, b, c, d, e, f of the pixel-to-world transform, None without georeference.
+        crs: coordinate reference system as WKT or EPSG code, None without one.
     """
 
     task: str
@@ -65,15 +65,15 @@ class AnnotationTask:
 
 @dataclass(frozen=True)
 class Consensus:
-    """What several drawings of one image come to.
+    """The merged drawings of an image.
 
     Attributes:
-        drawing: the mask that stands, by `method`.
+        drawing: merged mask.
         method: single, majority, staple or adjudicator.
-        settled: it may be exported; else a third person must look.
-        reason: why it is not settled.
+        settled: whether the mask may be exported; otherwise it waits for a third person.
+        reason: reason why it is not settled.
         iou: lowest IoU between two of the drawings, None for a single one.
-        behind: annotator, time, seconds, tool and version of every drawing it was made from.
+        behind: annotator, time, seconds, tool and version of every merged drawing.
         sources: fingerprints of these drawings, sorted.
     """
 
@@ -86,23 +86,23 @@ class Consensus:
     sources: list[str] = field(default_factory=list)
 
     def is_of(self, drawings: Iterable[Drawing]) -> bool:
-        """Whether it was made from these very drawings."""
+        """Tell whether it was made from exactly these drawings."""
         return self.sources == fingerprints(drawings)
 
 
 def fingerprints(drawings: Iterable[Drawing]) -> list[str]:
-    """Those of all drawings, sorted."""
+    """Return the fingerprints of drawings, sorted."""
     return sorted(drawing.fingerprint for drawing in drawings)
 
 
 @dataclass(frozen=True)
 class Server:
-    """Our projects on one Label Studio.
+    """The projects of a workspace on one Label Studio server.
 
     Attributes:
-        name: `local`, or the address of a team's own.
-        url: where it answered last.
-        projects: ids by what they show: `all` tasks, or the `queue` of a third person.
+        name: `local`, or the address of a team's server.
+        url: last known URL.
+        projects: project IDs by content: `all` tasks, or the `queue` of a third person.
     """
 
     name: str
@@ -112,11 +112,11 @@ class Server:
 
 _TOGETHER = (("questions", "answers", "reasoning_type"), ("category",), ("source",))
 _OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
-"""Facts that belong together, by the one that says whether they are known; the latter hold for one size only."""
+"""Groups of facts, each known if its first fact is. The latter groups depend on the size of the image."""
 
 
 def with_facts_of(new: AnnotationTask, old: AnnotationTask) -> AnnotationTask:
-    """The new task with what it does not know and the old one did."""
+    """Return the new task with facts of the old one where it has none."""
     same_size = (new.height, new.width) == (old.height, old.width)
     groups = _TOGETHER + (_OF_THE_SIZE if same_size else ())
     kept = [name for group in groups if not getattr(new, group[0]) for name in group]
@@ -124,20 +124,20 @@ def with_facts_of(new: AnnotationTask, old: AnnotationTask) -> AnnotationTask:
 
 
 def fault_of(drawing: Drawing, tasks: Mapping[str, AnnotationTask]) -> str:
-    """Why a drawing cannot belong to its task; empty if it can."""
+    """Say why a drawing does not fit its task; empty if it does."""
     task = tasks.get(drawing.image)
     if task is None:
-        return f"{drawing.image}: the workspace has no image of this name"
+        return f"{drawing.image}: the workspace has no image with this name"
     if (drawing.height, drawing.width) != (task.height, task.width):
         return (
-            f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, the image is {task.width} x "
-            f"{task.height}; it was resized. Draw it on the original, or import the image it was drawn on"
+            f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, but the image is {task.width} x "
+            f"{task.height}; it was resized. Draw on the original, or import the image that was drawn on"
         )
     return ""
 
 
 def is_workspace(path: Path) -> bool:
-    """Whether a folder is one of `masks import`."""
+    """Tell whether a folder is an annotation project."""
     return (path / TASKS).is_file()
 
 
@@ -150,32 +150,32 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path) -> Workspace:
-        """An existing workspace.
+        """Open an existing workspace.
 
         Raises:
-            DataNotFoundError: there is none.
+            DataNotFoundError: the folder is no workspace.
         """
         if not is_workspace(root):
-            raise DataNotFoundError(f"{root} is no annotation workspace: it has no {TASKS} (made by `masks import`)")
+            raise DataNotFoundError(f"{root} is no annotation workspace: it has no {TASKS}; run `masks import`")
         return cls(root)
 
     @property
     def tasks(self) -> dict[str, AnnotationTask]:
-        """By id, in the order they came in."""
+        """Tasks by ID, in the order of their import."""
         if self._tasks is None:
             self._tasks = {task.task: task for task in _read(self.root / TASKS, lambda row: AnnotationTask(**row))}
         return self._tasks
 
     def picture(self, task: str) -> Path:
-        """The file of a task's picture."""
+        """Return the path of a task's picture."""
         return self.root / "images" / self.tasks[task].picture
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Keep other processes from changing the workspace at the same time.
+        """Lock the workspace against changes by other processes until the block ends.
 
         Raises:
-            EarthReasonError: another process has been changing it for a minute.
+            EarthReasonError: another process has held the lock for a minute.
         """
         from filelock import FileLock, Timeout
 
@@ -184,10 +184,10 @@ class Workspace:
             with FileLock(self.root / ".lock", timeout=_WAIT):
                 yield
         except Timeout:
-            raise EarthReasonError(f"{self.root} is being changed by another command; wait for it") from None
+            raise EarthReasonError(f"{self.root} is being changed by another command; try again later") from None
 
     def add_tasks(self, tasks: Iterable[AnnotationTask]) -> int:
-        """Add tasks whose pictures are in `images/`, replacing those of the same id; returns how many are new."""
+        """Add tasks whose pictures are in `images/`, replacing those with the same ID; return how many are new."""
         before = dict(self.tasks) if is_workspace(self.root) else {}
         merged = before | {task.task: task for task in tasks}
         _write(self.root / TASKS, [asdict(task) for task in merged.values()])
@@ -195,14 +195,14 @@ class Workspace:
         return len(merged) - len(before)
 
     def replaced(self, tasks: Iterable[AnnotationTask], folder: Path) -> list[str]:
-        """Tasks that are there with another picture than the one that comes.
+        """List the tasks whose existing picture would be replaced by another one.
 
         Args:
-            tasks: that come.
-            folder: their pictures are in.
+            tasks: tasks to be imported.
+            folder: folder of their pictures.
 
         Raises:
-            DataFormatError: people have drawn on the one that is there, or see it on a Label Studio; names the task.
+            DataFormatError: such a task has drawings or is on a Label Studio server; the message names it.
         """
         there = self.tasks if is_workspace(self.root) else {}
         seen = {drawing.image for drawing in self.versions()} | set(there if self.servers() else ())
@@ -214,26 +214,25 @@ class Workspace:
             if task.task in seen:
                 raise DataFormatError(
                     f"task {task.task!r} was drawn on, or is on a Label Studio, with another picture ({old.width} x "
-                    f"{old.height} pixels; the new one has {task.width} x {task.height}). Give the new image another "
-                    "name"
+                    f"{old.height} pixels; the new one has {task.width} x {task.height}); rename the new image"
                 )
             found.append(task.task)
         return found
 
     def _is_shown_by(self, old: AnnotationTask, picture: Path, new: AnnotationTask) -> bool:
-        """Whether a picture has the pixels of a task's own; one that was lost is believed to, if the size is right."""
+        """Tell whether a picture has the pixels of the existing one; if that is lost, compare the sizes only."""
         if (old.height, old.width) != (new.height, new.width):
             return False
         there = self.picture(old.task)
         return not there.is_file() or same_pixels(there, picture)
 
     def versions(self) -> list[Drawing]:
-        """Every version of every drawing."""
+        """Read every version of every drawing."""
         path = self.root / DRAWINGS
         return list(_read(path, lambda row: Drawing(**row))) if path.is_file() else []
 
     def drawings(self) -> dict[str, list[Drawing]]:
-        """By task, the newest drawing of every annotator."""
+        """Read the newest drawing of every annotator, by task."""
         newest: dict[tuple[str, str], Drawing] = {}
         for drawing in self.versions():
             key = drawing.image, drawing.annotator
@@ -245,10 +244,10 @@ class Workspace:
         return dict(found)
 
     def add_drawings(self, drawings: Iterable[Drawing]) -> Counter[str]:
-        """Add drawings; one that is there with the same key becomes its next version. Counts `new`, `changed`, `same`.
+        """Add drawings, or new versions of those with the same key; count `new`, `changed` and `same` ones.
 
         Raises:
-            DrawingError: some do not fit their image or have none; nothing is added then.
+            DrawingError: drawings do not fit their image or have none; nothing is added.
         """
         coming = list(drawings)
         faults = [fault for drawing in coming if (fault := fault_of(drawing, self.tasks))]
@@ -270,16 +269,16 @@ class Workspace:
         return counts
 
     def prelabels(self) -> dict[str, Drawing]:
-        """What a model or a helper drew, by task."""
+        """Read the pre-annotations by task."""
         path = self.root / PRELABELS
         return {d.image: d for d in _read(path, lambda row: Drawing(**row))} if path.is_file() else {}
 
     def write_prelabels(self, drawings: dict[str, Drawing]) -> None:
-        """Keep pre-annotations, replacing those before."""
+        """Write the pre-annotations, replacing all earlier ones."""
         _write(self.root / PRELABELS, [asdict(drawing) for drawing in drawings.values()])
 
     def drop_prelabels(self, tasks: Iterable[str]) -> int:
-        """Forget the pre-annotations of tasks whose picture is another one now; returns how many there were."""
+        """Delete the pre-annotations of tasks whose picture was replaced; return how many there were."""
         before = self.prelabels()
         gone = set(tasks) & set(before)
         if gone:
@@ -287,7 +286,7 @@ class Workspace:
         return len(gone)
 
     def consensus(self) -> dict[str, Consensus]:
-        """What `adjudicate` made, by task; empty before."""
+        """Read the result of `adjudicate` by task; empty if it has not been run."""
         path = self.root / CONSENSUS
         if not path.is_file():
             return {}
@@ -295,28 +294,28 @@ class Workspace:
         return {entry.drawing.image: entry for entry in rows}
 
     def write_consensus(self, entries: Iterable[Consensus]) -> None:
-        """Keep what the drawings come to, replacing what stood before."""
+        """Write the result of `adjudicate`, replacing the earlier one."""
         _write(self.root / CONSENSUS, [asdict(entry) for entry in entries])
 
     def servers(self) -> dict[str, Server]:
-        """Our projects on every Label Studio by the server's name, the last used one last; empty before `masks start`.
+        """Read the projects on Label Studio by server name, the last one used last; empty before `masks start`.
 
         Raises:
-            DataFormatError: the file is something else.
+            DataFormatError: the file is invalid.
         """
         path = self.root / SERVER
         if not path.is_file():
             return {}
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-            entries = known.get("servers", [known])  # once there was one server, and the file was its entry
+            entries = known.get("servers", [known])  # files of earlier versions hold a single entry
             found = [Server(entry["server"], entry["url"], dict(entry["projects"])) for entry in entries]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataFormatError(f"{path}: not written by annotation_tools ({error})") from None
         return {server.name: server for server in found}
 
     def write_server(self, server: Server) -> None:
-        """Keep the projects on a server, as the last used one."""
+        """Write the projects on a server, as the last one used."""
         others = [other for name, other in self.servers().items() if name != server.name]
         rows = [{"server": one.name, "url": one.url, "projects": one.projects} for one in (*others, server)]
         write_json(self.root / SERVER, {"servers": rows})

@@ -27,7 +27,7 @@ class Database:
     """A SQLite or PostgreSQL database.
 
     Raises:
-        EarthReasonError: the URL is invalid, or of another kind of database.
+        EarthReasonError: the URL is invalid, or the kind of database is not supported.
     """
 
     def __init__(self, url: str) -> None:
@@ -115,7 +115,7 @@ def _open_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A transaction that turns from reading to writing half-way fails when another has written meanwhile.
+        # A transaction that begins as a read and then writes fails if another one has written in between.
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -24,8 +24,8 @@ from leaderboard.tables import (
 )
 from leaderboard.versions import count_change
 
-ASK_AGAIN = "submit the same file again in ten minutes; the organisers can see why in the log"
-GAVE_UP = f"scoring stopped without a result {{attempts}} times, by no fault of the file; {ASK_AGAIN}"
+ASK_AGAIN = "submit the same file again in ten minutes; the organisers can find the cause in the log"
+GAVE_UP = f"scoring stopped {{attempts}} times without a result, through no fault of the file; {ASK_AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,19 @@ def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
     _give_up(session, settings, now)
     free = or_(Submission.state == QUEUED, and_(Submission.state == RUNNING, Submission.lease_until < now))
     while True:
-        chosen = session.execute(
-            select(Submission.id, Submission.claim)
+        chosen = session.scalar(
+            select(Submission.id)
             .where(free)
             .order_by(Submission.queued_at, Submission.uploaded)
             .limit(1)
             .with_for_update(skip_locked=True, of=Submission)
-        ).first()
+        )
         if chosen is None:
             return None
         claim = secrets.token_hex(16)
         taken = session.execute(
             update(Submission)
-            .where(Submission.id == chosen.id, free)
+            .where(Submission.id == chosen, free)
             .values(
                 state=RUNNING,
                 claim=claim,
@@ -80,7 +80,7 @@ def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
             .returning(Submission.split_id, Submission.sha256, Submission.generation, Submission.attempts)
         ).first()
         if taken is not None:
-            return ScoringJob(chosen.id, taken.split_id, taken.sha256, taken.generation, taken.attempts, claim)
+            return ScoringJob(chosen, taken.split_id, taken.sha256, taken.generation, taken.attempts, claim)
 
 
 def _give_up(session: Session, settings: Settings, now: float) -> None:

@@ -1,4 +1,4 @@
-"""Process control by the kernel: end with the parent, shield memory from others, drop rights."""
+"""Process control with the kernel: end with the parent, protect memory, drop privileges."""
 
 from __future__ import annotations
 

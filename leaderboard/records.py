@@ -13,9 +13,9 @@ from earthreason.metrics.statistics import Interval
 ALL = "all"
 """The subset of every question."""
 CURVE = tuple(round(0.05 * step, 2) for step in range(20))
-"""The IoUs at which a result counts the questions above."""
+"""IoU thresholds of the curve: a result states the share of questions above each."""
 MAX_RESAMPLES = 100_000
-"""Limit for a shared result, so that a stranger's file cannot make us work for hours."""
+"""Most resamples of a result, so that a submitted file cannot cause hours of work."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]

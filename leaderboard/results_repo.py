@@ -77,7 +77,7 @@ def revision_of(record: ResultRecord) -> str:
 
 
 def write_entry(root: Path, entry: BoardEntry) -> Path:
-    """Write the two files of a row, replacing those of the same row; return their folder.
+    """Write the two files of a row, replacing earlier ones of the same row; return their folder.
 
     Raises:
         EarthReasonError: the folder holds another row or something else.
@@ -141,7 +141,7 @@ def _read_json(path: Path) -> Any:
 
 
 def entry_folders(root: Path) -> Iterator[Path]:
-    """Every folder that should hold a row.
+    """Yield every folder that should hold a row.
 
     Raises:
         DataNotFoundError: there is no such folder.
@@ -211,7 +211,7 @@ def _faults_of(record: ResultRecord) -> Iterator[str]:
     if max(record.images, record.empty_targets) > record.questions:
         yield f"{record.images} images and {record.empty_targets} empty targets in {record.questions} questions"
     if record.curve != sorted(record.curve, reverse=True):
-        yield "the curve rises"
+        yield "the curve must not rise"
     for name, scores in record.protocols.items():
         if name not in PROTOCOLS:
             yield f"unknown protocol {name!r}"

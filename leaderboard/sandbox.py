@@ -1,9 +1,10 @@
 """Scoring in a separate process, with limits on time and memory and without access to secrets.
 
-A worker starts one sandbox: a process with an empty environment, without rights beyond its user's, that has imported
-the judge and reads the names of job folders. For each it forks a child, which limits itself, scores, writes its outcome
-into the folder and ends. What an upload does to a child (memory, endless work, a crash in a decoder) ends with it.
-Environment and memory of our other processes are closed to it; files of its user and the network are not.
+A worker starts one sandbox: a process with a minimal environment and no privileges beyond its user's, which has
+imported the judge and reads the names of job folders. For each it forks a child, which limits itself, scores, writes
+the outcome into the folder and ends. Damage by an upload (memory, endless work, a crash in a decoder) is limited
+to the child. It cannot read the environment or memory of our other processes, but it can use the network and the files
+of its user.
 
 A job folder holds `job.json` and `predictions`; after scoring also `outcome.json` and its files, or `error.txt`.
 """
@@ -35,9 +36,9 @@ _FILE_BYTES = 256 << 20
 _NICENESS = 5
 """On a machine with few cores, readers of pages come first."""
 _BY_LIMIT = (signal.SIGXCPU, signal.SIGABRT)
-"""Signals that end a child at a limit; a library that gets no memory aborts."""
+"""Signals that end a child at a limit; libraries abort when memory is refused."""
 _CPU_GRACE = 5
-"""Seconds between the processor limit's signal and its kill, so that any earlier SIGKILL came from outside."""
+"""Seconds between the signal and the kill at the processor limit; an earlier SIGKILL must come from outside."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class SandboxTask:
 
 
 class SandboxError(RuntimeError):
-    """The sandbox itself has ended before the job was done."""
+    """The sandbox ended before the job was done."""
 
 
 class Sandbox:
@@ -169,7 +170,7 @@ def _wait_for(child: int, time_limit: float) -> str:
 def _run_child(folder: Path, task: SandboxTask) -> None:
     code = 1
     try:
-        os.dup2(2, 1)  # nothing a library prints may look like an answer
+        os.dup2(2, 1)  # output of a library must not be read as an answer
         _limit(task)
         _score(folder, task)
         code = 0
@@ -184,7 +185,7 @@ def _run_child(folder: Path, task: SandboxTask) -> None:
         import traceback
 
         traceback.print_exc()  # to standard error, which is the worker's log; nobody outside reads it
-        if type(error).__module__ == "pyo3_runtime":  # how pydantic's parser dies when memory is refused to it
+        if type(error).__module__ == "pyo3_runtime":  # pydantic's parser is out of memory
             code = 3
     finally:
         sys.stderr.flush()

@@ -27,22 +27,22 @@ class Settings(BaseModel):
         database_url: SQLAlchemy URL; DATABASE_URL is read too. Default: a SQLite file in the current folder.
         title: name of the board on its pages.
         base_url: public URL, for links in answers and for the origin check; None uses that of the request.
-        max_upload_mib: largest predictions file.
-        daily_limit: submissions per team and day (UTC) to a hidden split.
-        open_daily_limit: submissions per team and day to a split with open labels.
-        failed_limit: files that could not be scored, per team, split and day.
-        time_limit: seconds of wall time, and of processor time, for scoring a file.
-        memory_mib: memory for scoring beyond what the interpreter uses.
-        resamples: bootstrap resamples behind the intervals.
-        lease_seconds: how long a worker may keep a job; then another may take it.
-        attempts: how often a job is tried if its workers die.
-        poll_seconds: how often an idle worker looks for work.
-        upload_seconds: grace before an upload must reach `min_upload_rate`.
-        head_seconds: how long a client may take to send a request's head.
-        min_upload_rate: slowest upload, bytes per second.
-        guesses_per_minute: wrong tokens per address before it has to wait.
-        session_hours: how long a sign-in lasts.
-        secure_cookies: send cookies over https only; set this whenever the board is served over https.
+        max_upload_mib: size limit of predictions files, MiB.
+        daily_limit: submissions allowed per team and day (UTC) to a hidden split.
+        open_daily_limit: submissions allowed per team and day to a split with open labels.
+        failed_limit: failed files allowed per team, split and day.
+        time_limit: limit of wall time, and of processor time, for scoring a file, seconds.
+        memory_mib: memory limit for scoring, MiB beyond what the interpreter uses.
+        resamples: number of bootstrap resamples behind the intervals.
+        lease_seconds: time after which another worker may take over a job, seconds.
+        attempts: number of times a job is tried if its workers die.
+        poll_seconds: pause of an idle worker between looking for jobs, seconds.
+        upload_seconds: time before an upload must reach `min_upload_rate`, seconds.
+        head_seconds: time limit for sending the head of a request, seconds.
+        min_upload_rate: lowest rate of an upload, bytes per second.
+        guesses_per_minute: number of wrong tokens after which an address has to wait.
+        session_hours: duration of a sign-in, hours.
+        secure_cookies: whether cookies are sent over https only; set this whenever the board is served over https.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_variable, populate_by_name=True)

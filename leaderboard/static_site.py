@@ -1,4 +1,4 @@
-"""The whole board as files for any web host: the same templates, with links between files."""
+"""Write the board as files for any web host, with the same templates and links between files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a submission as its team sees it: announcement, upload, publication, withdrawal."""
+"""The steps of a submission: announcement, upload, publication, withdrawal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DAY = 86_400
 UPLOAD_WAIT = 3600
 """Seconds after which an announced submission without a file is deleted."""
 RETRY_WAIT = 600
-"""Seconds between retries of a file that failed by our fault; crafted files could otherwise keep workers busy."""
+"""Seconds between retries of a file that failed on the server; crafted files could otherwise keep workers busy."""
 
 
 class RefusedError(EarthReasonError):
@@ -109,7 +109,7 @@ def announce(
 
 
 def _take_again(session: Session, found: Submission, given: Announcement, now: float) -> None:
-    """Apply a repeated announcement: restore a withdrawn submission, queue one that failed by our fault."""
+    """Apply a repeated announcement: restore a withdrawn submission, queue one that failed on the server."""
     if found.visibility == WITHDRAWN or found.state == UPLOADING:
         found.visibility = PRIVATE
         found.details, found.card = given.metadata.model_dump(mode="json"), given.card

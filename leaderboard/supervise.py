@@ -49,7 +49,7 @@ class _Kept:
 class Supervisor:
     """Keeps processes of this program running. If the first one cannot stay alive, all of them end.
 
-    Settings are checked before anything starts, so no exit code is final: a worker whose database or disk is away exits
+    Settings are checked before anything starts, so no exit code is final: a worker without its database or disk exits
     with the code for bad input, and the pages go on without it.
     """
 

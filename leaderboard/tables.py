@@ -159,7 +159,7 @@ class GalleryPicture(Base):
 
 
 class Version(Base):
-    """A single row that counts changes of public content, so that pages know when to be drawn again."""
+    """A single row that counts changes of public content; pages are drawn again when it changes."""
 
     __tablename__ = "board_version"
 

@@ -1,4 +1,4 @@
-"""The version of the public content: a counter that tells when drawn pages are out of date."""
+"""The version of the public content: a counter that shows when drawn pages are out of date."""
 
 from __future__ import annotations
 

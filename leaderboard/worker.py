@@ -24,13 +24,13 @@ from leaderboard.sandbox import DONE, ENDED, KILLED, REFUSED, Sandbox, SandboxEr
 from leaderboard.settings import Settings
 from leaderboard.tables import Split, Upload
 
-CRASH_MESSAGE = f"scoring failed by a fault of ours; {ASK_AGAIN}"
+CRASH_MESSAGE = f"scoring failed because of an error on the server; {ASK_AGAIN}"
 _RETRY_SECONDS = 0.5
 Returned = TypeVar("Returned")
 
 
 class Worker:
-    """A worker of a database. Any number may run, on any number of machines."""
+    """A worker. Any number may work on one database, on any number of machines."""
 
     def __init__(
         self, database: Database, settings: Settings, scratch: Path, stop: threading.Event | None = None
@@ -42,7 +42,7 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
-        """Work until stopped. If the database goes away, wait for it."""
+        """Work until stopped. While the database is unavailable, wait for it."""
         say("worker started", worker=self.name)
         with Sandbox() as sandbox:
             while not self.stop.is_set():
@@ -79,7 +79,7 @@ class Worker:
         if how == DONE:
             outcome = _read_outcome(folder, time.perf_counter() - began)
             return how, self._in_transaction(lambda session: finish_job(session, job, outcome))
-        if how == ENDED:  # as if this worker had died: another try when the lease runs out, and not for ever
+        if how == ENDED:  # as if this worker had died: tried again when the lease ends, a limited number of times
             say(
                 "scoring was killed from outside; the machine may be out of memory",
                 logging.ERROR,
@@ -125,13 +125,13 @@ class Worker:
         return path
 
     def _in_transaction(self, action: Callable[[Session], Returned]) -> Returned | None:
-        """Run `action` in a transaction; retry while the database is away. Return None if stopped meanwhile."""
+        """Run `action` in a transaction; retry while the database is unavailable. Return None if stopped meanwhile."""
         while True:
             try:
                 with self.database.write() as session:
                     return action(session)
             except OperationalError as error:
-                say("database away", logging.WARNING, worker=self.name, reason=str(error.orig).strip()[:200])
+                say("database unavailable", logging.WARNING, worker=self.name, reason=str(error.orig).strip()[:200])
                 if self.stop.wait(_RETRY_SECONDS):
                     return None
 

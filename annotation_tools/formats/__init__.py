@@ -1,1 +1,1 @@
-"""Exact codecs between masks and the files of annotation tools."""
+"""Read and write the file formats of annotation tools, without changing a pixel of a mask."""

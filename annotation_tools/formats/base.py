@@ -1,4 +1,4 @@
-"""What all readers of annotation files share."""
+"""Options and checks shared by all readers of annotation files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from annotation_tools.drawing import Drawing, unite
 from earthreason.errors import DataFormatError
 
 NO_TARGET = "no target"
-"""The label, flag or choice that says: I looked, and nothing answers."""
+"""Label, flag or choice with which an annotator states that an image has no target."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a file is read.
+    """Options for reading an annotation file.
 
     Attributes:
-        category: only shapes of this label; None takes all, which must agree.
-        repair: take invalid polygons as even-odd and cut them at the image's border, instead of refusing.
-        unmarked_is_empty: an image that a file lists without any shape was looked at and holds no target.
+        category: label of the shapes to read; None reads all shapes, which must then have the same label.
+        repair: fill invalid polygons even-odd and clip them at the image border instead of refusing them.
+        unmarked_is_empty: count an image that is listed without shapes as one without a target.
     """
 
     category: str | None = None
@@ -31,25 +31,25 @@ class ReadOptions:
 
 AS_STATED = ReadOptions()
 MOST_PIXELS = 178_956_970
-"""Of an image; Pillow refuses more, and a file that states more would take the memory for nothing."""
+"""Largest image, in pixels. Pillow refuses more, and a false size in a file would only waste memory."""
 Shapes = list[tuple[str | None, np.ndarray]]
 
 
 def drawing_of_shapes(
     image: str, shapes: Shapes, size: tuple[int, int], explicit_empty: bool, options: ReadOptions, place: str
 ) -> Drawing | None:
-    """The drawing of the shapes of one image, or None where nobody has drawn.
+    """Merge the shapes of one image into a drawing; return None if the image was not annotated.
 
     Args:
-        image: id of the task.
-        shapes: label and (height, width) mask of each.
-        size: height and width, pixels.
-        explicit_empty: somebody said that nothing answers.
-        options: how to read.
-        place: for errors.
+        image: task ID.
+        shapes: label and (height, width) bool mask of each shape.
+        size: height and width of the image, pixels.
+        explicit_empty: whether the file states that the image has no target.
+        options: reading options.
+        place: location for error messages.
 
     Raises:
-        DataFormatError: labels disagree.
+        DataFormatError: the shapes have different labels.
     """
     chosen = [(label, mask) for label, mask in shapes if options.category in (None, label)]
     if not chosen and not explicit_empty and not options.unmarked_is_empty:
@@ -58,20 +58,20 @@ def drawing_of_shapes(
 
 
 def checked_size(height: object, width: object, place: str) -> tuple[int, int]:
-    """Height and width that a file states.
+    """Check the image size stated in a file; return height and width in pixels.
 
     Raises:
-        DataFormatError: not whole numbers from 1, or too many pixels.
+        DataFormatError: a side is not a whole number from 1, or the image has too many pixels.
     """
     try:
         size = int(str(height)), int(str(width))
     except ValueError:
-        raise DataFormatError(f"{place}: its size {width!r} x {height!r} is not whole pixels") from None
+        raise DataFormatError(f"{place}: the size {width!r} x {height!r} is not in whole pixels") from None
     if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
-        raise DataFormatError(f"{place}: {size[1]} x {size[0]} pixels; an image has 1 to {MOST_PIXELS:,}")
+        raise DataFormatError(f"{place}: {size[1]} x {size[0]} pixels; an image must have 1 to {MOST_PIXELS:,}")
     return size
 
 
 def stem(name: str) -> str:
-    """The id of the task a picture's file name means."""
+    """Return the task ID for the file name of a picture: the name without folders and suffix."""
     return Path(name.replace("\\", "/")).stem

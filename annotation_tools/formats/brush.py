@@ -1,8 +1,8 @@
-"""Label Studio's brush masks: a bit-packed run-length stream of the flattened RGBA pixels.
+"""Brush masks of Label Studio: a bit-packed run-length stream of the flattened RGBA pixels, as a list of bytes.
 
-The stream (thi.ng rle-pack; read off its converter), most significant bit first: 32 bits number of words,
-5 bits word size - 1, four times 4 bits run size - 1; then records of 1 bit "run" or "literal", 2 bits which run size,
-the length - 1 in so many bits, and one word (run) or `length` words (literal). It is delivered as a list of bytes.
+Layout (thi.ng rle-pack, taken from Label Studio's converter), most significant bit first. Header: 32 bits number of
+words, 5 bits word size - 1, and four run sizes - 1 of 4 bits each. Records: 1 bit "run" or "literal", 2 bits index of
+the run size, length - 1 in that many bits, and one word (run) or `length` words (literal).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CHANNELS = 4
 
 
 def encode_brush(mask: np.ndarray) -> list[int]:
-    """The stream of a (height, width) mask: foreground is 255 in all four channels, background 0."""
+    """Encode a (height, width) mask; foreground is 255 in all four channels, background 0."""
     flat = np.asarray(mask, bool).ravel()
     edges = np.flatnonzero(np.diff(flat)) + 1
     starts = np.concatenate([[0], edges])
@@ -30,7 +30,7 @@ def encode_brush(mask: np.ndarray) -> list[int]:
     last = np.cumsum(pieces) - 1
     pieced = np.full(pieces.sum(), _LONGEST, np.int64)
     pieced[last] = lengths - (pieces - 1) * _LONGEST
-    # A record: 1 (run), which size, length - 1, value. The smallest size that holds the length is taken.
+    # A record holds 1 (run), index of the run size, length - 1 and value; it uses the smallest size that fits.
     size_index = np.searchsorted(np.array([1 << bits for bits in _RUN_BITS]), pieced)
     run_bits = np.array(_RUN_BITS)[size_index]
     records = (((1 << 2 | size_index) << run_bits | (pieced - 1)) << 8) | values
@@ -49,10 +49,10 @@ def _header(words: int) -> np.ndarray:
 
 
 def decode_brush(stream: Sequence[int], height: int, width: int) -> np.ndarray:
-    """The (height, width) bool mask of a stream: pixels with any alpha, which is what Label Studio shows again.
+    """Decode a stream into a (height, width) bool mask of the pixels with nonzero alpha, as Label Studio shows it.
 
     Raises:
-        DataFormatError: not such a stream, cut off, or of an image of another size.
+        DataFormatError: the stream is invalid or truncated, or belongs to an image of another size.
     """
     try:
         content = bytes(stream)
@@ -74,7 +74,7 @@ def decode_brush(stream: Sequence[int], height: int, width: int) -> np.ndarray:
         length = reader.take(run_bits[reader.take(2)]) + 1
         end = place + length
         if end > words:
-            raise DataFormatError("the brush mask's runs go beyond its pixels")
+            raise DataFormatError("the runs of the brush mask exceed its pixels")
         out[place:end] = reader.take(8) if is_run else reader.take_words(length)
         place = end
     return out.reshape(height, width, _CHANNELS)[..., 3] != 0
@@ -91,7 +91,7 @@ class _Bits:
         place = self._place
         self._place += bits
         if self._place > 8 * len(self._content):
-            raise DataFormatError("the brush mask is cut off")
+            raise DataFormatError("the brush mask is truncated")
         return place
 
     def take(self, bits: int) -> int:

@@ -1,8 +1,8 @@
-"""COCO annotation files: polygons, compressed and plain RLE. They are written by `earthreason.data.exports`.
+"""Read COCO annotation files: polygons, compressed and uncompressed RLE. `earthreason.data.exports` writes them.
 
-Polygons mark the pixels that pycocotools fills, which at the outline are not those whose centres lie inside: they
-are what every other reader of COCO sees. It takes crossing lines as even-odd and cuts at the border, as `--repair`
-promises.
+Polygons are filled by pycocotools, like in every other reader of COCO. Along the outline it marks other pixels than
+those with their centres inside. It fills self-intersecting polygons even-odd and clips at the image border, as
+`--repair` requires.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from earthreason.errors import DataFormatError
 
 
 def read_coco(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """One drawing an image; an image without annotation gives one if its facts or the options say it is empty.
+    """Read one drawing per image; an image without annotations has one only if its facts or the options say so.
 
     Raises:
-        DataFormatError: not a COCO file, or a shape that cannot be a mask; names the annotation.
+        DataFormatError: the file is not COCO, or a shape cannot become a mask; the message names the annotation.
     """
     with named(path, "a COCO annotation file"):
         table = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -1,4 +1,7 @@
-"""CVAT for images 1.1 XML: polygons, boxes and masks; a mask's runs are row-major inside its box, background first."""
+"""Read and write CVAT for images 1.1 XML: polygons, boxes and masks.
+
+A mask is stored as row-major runs inside its bounding box, background first.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ _IGNORED = ("tag", "attribute")
 
 
 def parse_xml(content: str | bytes, place: str) -> Any:
-    """The root element; entities and document types of strangers are refused.
+    """Parse XML and return its root element.
 
     Raises:
-        DataFormatError: not XML, or XML with entities.
+        DataFormatError: the content is not XML, or declares a document type or entities.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
@@ -41,24 +44,24 @@ def parse_xml(content: str | bytes, place: str) -> Any:
         return fromstring(content, forbid_dtd=True)
     except DefusedXmlException as error:
         raise DataFormatError(
-            f"{place}: declares a document type or entities ({type(error).__name__}), which annotation files never "
-            "need and bombs do; remove the declaration"
+            f"{place}: declares a document type or entities ({type(error).__name__}), which are refused because they "
+            "can exhaust memory; remove the declaration"
         ) from None
     except Tree.ParseError as error:
         raise DataFormatError(f"{place}: not XML ({error})") from None
 
 
 def read_cvat(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """One drawing an image that has shapes or the tag "no target".
+    """Read one drawing for each image that has shapes or the tag "no target".
 
     Raises:
-        DataFormatError: not a CVAT file, or a shape that cannot be a mask; names image and shape.
+        DataFormatError: the file is not CVAT, or a shape cannot become a mask; the message names image and shape.
     """
     root = parse_xml(path.read_bytes(), str(path))
     if root.tag != "annotations":
-        raise DataFormatError(f"{path}: its root is <{root.tag}>, that of 'CVAT for images 1.1' is <annotations>")
+        raise DataFormatError(f"{path}: the root is <{root.tag}>, but 'CVAT for images 1.1' has <annotations>")
     if root.find("track") is not None:
-        raise DataFormatError(f"{path}: holds video tracks; export the task as 'CVAT for images 1.1'")
+        raise DataFormatError(f"{path}: contains video tracks; export the task as 'CVAT for images 1.1'")
     found = []
     with named(path, "CVAT for images 1.1"):
         for image in root.iter("image"):
@@ -85,20 +88,20 @@ def _mask_of_element(element: Any, size: tuple[int, int], place: str, repair: bo
         return _paste(element, size, place)
     if element.tag == "box":
         if float(element.get("rotation", 0)):
-            raise DataFormatError(f"{place}: a rotated box; convert it to a polygon in CVAT")
+            raise DataFormatError(f"{place}: is a rotated box; convert it to a polygon in CVAT")
         x1, y1, x2, y2 = (float(element.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
         points = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
     elif element.tag == "polygon":
         points = [(float(x), float(y)) for x, y in (pair.split(",") for pair in element.attrib["points"].split(";"))]
     else:
-        raise DataFormatError(f"{place}: a {element.tag} is no area; use a polygon, box or mask")
+        raise DataFormatError(f"{place}: a {element.tag} has no area; use a polygon, box or mask")
     return fill_polygon(points, *size, place, repair)
 
 
 def _paste(element: Any, size: tuple[int, int], place: str) -> np.ndarray:
     left, top, width, height = (int(element.attrib[key]) for key in ("left", "top", "width", "height"))
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > size[1] or top + height > size[0]:
-        raise DataFormatError(f"{place}: its box reaches outside the image of {size[1]} x {size[0]} pixels")
+        raise DataFormatError(f"{place}: the box extends outside the image of {size[1]} x {size[0]} pixels")
     try:
         crop = from_row_runs([int(value) for value in element.attrib["rle"].split(",")], height, width)
     except DataFormatError as error:
@@ -109,7 +112,7 @@ def _paste(element: Any, size: tuple[int, int], place: str) -> np.ndarray:
 
 
 def write_cvat(path: Path, drawings: Iterable[Drawing], file_names: dict[str, str]) -> None:
-    """Write drawings as masks; empty ones as the tag "no target". CVAT itself writes an empty mask as one pixel."""
+    """Write drawings as masks, and empty ones as the tag "no target": CVAT would store an empty mask as one pixel."""
     root = Tree.Element("annotations")
     Tree.SubElement(root, "version").text = "1.1"
     labels: dict[str, None] = {NO_TARGET: None}

@@ -1,4 +1,7 @@
-"""labelme JSON: one file an image, polygons, boxes, circles and base64 PNG masks; unknown keys survive a round trip."""
+"""Read and write labelme JSON: polygons, boxes, circles and base64 PNG masks, one file per image.
+
+Unknown keys survive a round trip.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,15 @@ from earthreason.errors import DataFormatError
 from earthreason.masks.png import encode_mask_png
 
 _VERSION = "5.5.0"
-"""Stated in files that are written anew; shapes of type `mask` exist since 5.3."""
+"""Version stated in new files; shapes of type `mask` need at least 5.3."""
 _CIRCLE_POINTS = 64
 
 
 def read_labelme(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """The drawing of a labelme file; none where the file has neither shapes nor the flag "no target".
+    """Read the drawing of a labelme file; the list is empty without shapes and without the flag "no target".
 
     Raises:
-        DataFormatError: not a labelme file, or a shape that cannot be a mask; names the shape.
+        DataFormatError: the file is not labelme, or a shape cannot become a mask; the message names the shape.
     """
     with named(path, "a labelme file"):
         document = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -46,10 +49,10 @@ def read_labelme(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
 
 
 def drawing_of_document(document: dict[str, Any], image: str, place: str, options: ReadOptions) -> Drawing | None:
-    """The drawing of a labelme document.
+    """Convert a labelme document to a drawing; return None if the image was not annotated.
 
     Raises:
-        DataFormatError: a shape cannot be a mask.
+        DataFormatError: a shape cannot become a mask.
     """
     size = checked_size(document["imageHeight"], document["imageWidth"], place)
     shapes: Shapes = []
@@ -84,26 +87,26 @@ def _paste(shape: dict[str, Any], size: tuple[int, int], place: str) -> np.ndarr
     try:
         crop = mask_of(base64.b64decode(shape["mask"], validate=True), Path("mask"))
     except (binascii.Error, DataFormatError, TypeError) as error:
-        raise DataFormatError(f"{place}: its mask is not a base64 PNG ({error})") from None
+        raise DataFormatError(f"{place}: the mask is not a base64 PNG ({error})") from None
     box = bottom - top + 1, right - left + 1
     if crop.shape != box:
         raise DataFormatError(
-            f"{place}: its mask is {crop.shape[0]}x{crop.shape[1]}, its corners make {box[0]}x{box[1]}"
+            f"{place}: the mask is {crop.shape[1]} x {crop.shape[0]} pixels, but its corners span {box[1]} x {box[0]}"
         )
     if left < 0 or top < 0 or right >= size[1] or bottom >= size[0]:
-        raise DataFormatError(f"{place}: its mask reaches outside the image of {size[1]} x {size[0]} pixels")
+        raise DataFormatError(f"{place}: the mask extends outside the image of {size[1]} x {size[0]} pixels")
     mask = np.zeros(size, bool)
     mask[top : bottom + 1, left : right + 1] = crop
     return mask
 
 
 def document_of_drawing(drawing: Drawing, file_name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A labelme document of a drawing; keys of the document it came from are kept.
+    """Convert a drawing to a labelme document.
 
     Args:
-        drawing: becomes one shape of type `mask`, or the flag "no target".
-        file_name: of the picture, beside the document.
-        before: the document that is rewritten.
+        drawing: drawing to convert; it becomes one shape of type `mask`, or the flag "no target".
+        file_name: file name of the picture, in the same folder as the document.
+        before: earlier document of the image, whose other keys are kept.
     """
     document = {"version": _VERSION, "imageData": None, **(before or {})}
     flags = {key: value for key, value in (document.get("flags") or {}).items() if key != NO_TARGET}

@@ -1,4 +1,4 @@
-"""Label Studio's results: brush streams, bitmasks, polygons and boxes in percent, and the choice "no target"."""
+"""Read and write results of Label Studio: brush masks, bitmasks, polygons, boxes, and the choice "no target"."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from earthreason.errors import DataFormatError
 IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
 """Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""
 LABELS = (BRUSH, POLYGON)
-"""What shapes are labelled there: the category is chosen once an image, so that shapes cannot disagree."""
+"""Labels of shapes. The category is a choice made once per image, so shapes cannot disagree on it."""
 UNNAMED = "target"
-"""The choice that stands for "there is one, of no category that is listed"."""
+"""Choice for a target that belongs to none of the listed categories."""
 _KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "bitmasklabels")
-"""Types of regions that are read; a region's labels stand under the same name."""
+"""Types of regions that are read; each stores its labels under the same name."""
 
 
 def results_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
-    """A drawing as the result list of an annotation or a prediction."""
+    """Convert a drawing to the result list of an annotation or a prediction."""
     size = {"original_width": drawing.width, "original_height": drawing.height}
     said = NO_TARGET if drawing.is_empty else drawing.category or UNNAMED
     choice = {"from_name": CATEGORY, "to_name": IMAGE, "type": "choices", "value": {"choices": [said]}}
@@ -52,17 +52,17 @@ def results_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
 def drawing_of_results(
     results: Sequence[dict[str, Any]], image: str, size: tuple[int, int], place: str, options: ReadOptions
 ) -> Drawing | None:
-    """The drawing of a result list; None where it holds neither shapes nor a choice.
+    """Convert a result list to a drawing; return None if it has neither shapes nor a choice.
 
     Args:
-        results: of one annotation.
-        image: id of the task.
-        size: (height, width) the image really has.
-        place: for errors.
-        options: how to read.
+        results: results of one annotation.
+        image: task ID.
+        size: actual height and width of the image, pixels.
+        place: location for error messages.
+        options: reading options.
 
     Raises:
-        DataFormatError: a shape cannot be a mask or was drawn on another size; names it.
+        DataFormatError: a shape cannot become a mask or was drawn at another size; the message names it.
     """
     shapes: Shapes = []
     said: str | None = None
@@ -75,7 +75,7 @@ def drawing_of_results(
             continue
         if kind not in _KINDS:
             raise DataFormatError(
-                f"{where}: of type {kind!r}, which the project's configuration does not have; was it edited by hand?"
+                f"{where}: is of type {kind!r}, which the project's configuration does not offer; was that edited?"
             )
         labels = value.get(kind) or [None]
         label = None if labels[0] in LABELS else labels[0]
@@ -94,8 +94,8 @@ def _mask_of_result(kind: str, result: dict[str, Any], size: tuple[int, int], pl
     stated = result.get("original_height"), result.get("original_width")
     if stated != size:
         raise DataFormatError(
-            f"{place}: drawn on an image of {stated[1]} x {stated[0]} pixels, but the image is {width} x {height}; it "
-            "was resized. Draw it again on the original"
+            f"{place}: was drawn on an image of {stated[1]} x {stated[0]} pixels, but the image is {width} x {height}; "
+            "it was resized. Draw it again on the original"
         )
     if result.get("image_rotation"):
         raise DataFormatError(f"{place}: the image was rotated by {result['image_rotation']} degrees; turn it back")
@@ -109,7 +109,7 @@ def _mask_of_result(kind: str, result: dict[str, Any], size: tuple[int, int], pl
             points = [(x * width / 100, y * height / 100) for x, y in value["points"]]
         else:
             if value.get("rotation"):
-                raise DataFormatError("a rotated box; draw a polygon instead")
+                raise DataFormatError("is a rotated box; draw a polygon instead")
             x1, y1 = value["x"] * width / 100, value["y"] * height / 100
             x2, y2 = x1 + value["width"] * width / 100, y1 + value["height"] * height / 100
             points = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
@@ -123,18 +123,18 @@ def _mask_of_result(kind: str, result: dict[str, Any], size: tuple[int, int], pl
 def _bitmask(url: str, size: tuple[int, int]) -> np.ndarray:
     head, _, data = url.partition(",")
     if not head.startswith("data:image/png;base64"):
-        raise DataFormatError("its bitmask is not a PNG data URL")
+        raise DataFormatError("the bitmask is not a PNG data URL")
     try:
         picture = open_picture(base64.b64decode(data))
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataFormatError(f"its bitmask is not a readable PNG ({error})") from None
+        raise DataFormatError(f"the bitmask is not a readable PNG ({error})") from None
     if (picture.height, picture.width) != size:
-        raise DataFormatError(f"its bitmask is {picture.width} x {picture.height} pixels")
+        raise DataFormatError(f"the bitmask is {picture.width} x {picture.height} pixels, not as large as the image")
     return np.asarray(picture.convert("RGBA"))[..., 3] != 0
 
 
 def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
-    """A task with an annotation, as Label Studio's JSON import takes it."""
+    """Convert a drawing to a task with an annotation, in Label Studio's JSON import format."""
     annotation = {"result": results_of_drawing(drawing), "lead_time": drawing.seconds}
     return {
         "data": {IMAGE: file_name, "task": drawing.image, "height": drawing.height, "width": drawing.width},
@@ -143,10 +143,10 @@ def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
 
 
 def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """The drawings of an exported JSON file (format "JSON"), one for every annotation that is not a skipped task.
+    """Read the drawings of an export in the format "JSON", one per annotation; skipped tasks are left out.
 
     Raises:
-        DataFormatError: not such a file, or a region that cannot be a mask; names task and region.
+        DataFormatError: no such export, or a region cannot become a mask; the message names task and region.
     """
     found = []
     with named(path, "an export of Label Studio as JSON"):
@@ -170,11 +170,11 @@ def _size(data: dict[str, Any], results: list[dict[str, Any]], place: str) -> tu
     for source, names in ((data, ("height", "width")), *((r, ("original_height", "original_width")) for r in results)):
         if all(isinstance(source.get(name), int) for name in names):
             return checked_size(source[names[0]], source[names[1]], place)
-    raise DataFormatError(f"{place}: says nowhere how large the image is")
+    raise DataFormatError(f"{place}: does not state the size of the image")
 
 
 def provenance_of(annotation: dict[str, Any]) -> dict[str, Any]:
-    """Who, when and how long, of an annotation."""
+    """Return who made an annotation, when, and in how many seconds, as attributes of `Drawing`."""
     who = annotation.get("completed_by")
     name = who.get("email") if isinstance(who, dict) else who
     seconds = annotation.get("lead_time")

@@ -1,4 +1,4 @@
-"""Polygons to pixels: a pixel belongs to a polygon if its centre lies inside."""
+"""Rasterise polygons: a pixel belongs to a polygon if its centre is inside."""
 
 from __future__ import annotations
 
@@ -10,50 +10,46 @@ import numpy as np
 from earthreason.errors import DataFormatError
 
 _SLACK = 0.5
-"""Pixels a point may lie outside: percentages and sub-pixel clicks at the border round so far."""
+"""Distance in pixels by which a point may be outside: rounded percentages and clicks on the border reach that far."""
 Points = Sequence[Sequence[float]]
 
 
 def fill_polygon(points: Points, height: int, width: int, place: str, repair: bool = False) -> np.ndarray:
-    """The (height, width) bool mask of a closed polygon of (x, y) in pixels, x to the right, y down.
+    """Fill a polygon; return a (height, width) bool mask.
 
     Args:
-        points: at least three.
-        height: of the image, pixels.
-        width: of the image, pixels.
-        place: where it stands, for the error.
-        repair: take a self-intersecting polygon as even-odd and cut what lies outside, instead of refusing.
+        points: at least three corners (x, y) in pixels, x to the right, y down.
+        height: height of the image, pixels.
+        width: width of the image, pixels.
+        place: location for error messages.
+        repair: fill a self-intersecting polygon even-odd and clip it at the image border instead of refusing it.
 
     Raises:
-        DataFormatError: fewer than three points, not finite, outside the image, or self-intersecting.
+        DataFormatError: the polygon has fewer than three points, is not finite, outside the image or self-intersecting.
     """
     return burn(checked_polygon(points, height, width, place, repair), height, width)
 
 
 def checked_polygon(points: Points, height: int, width: int, place: str, repair: bool) -> Any:
-    """The shapely geometry of such points.
-
-    Raises:
-        DataFormatError: as `fill_polygon`.
-    """
+    """Convert the corners of a polygon to a shapely geometry; arguments and errors are those of `fill_polygon`."""
     from shapely.geometry import Polygon
 
     try:
         array = np.asarray(points, np.float64)
     except (TypeError, ValueError):
-        raise DataFormatError(f"{place}: its points are not pairs of numbers") from None
+        raise DataFormatError(f"{place}: the points are not pairs of numbers") from None
     if array.ndim != 2 or array.shape[1:] != (2,) or len(array) < 3:
-        raise DataFormatError(f"{place}: a polygon has at least three points of x and y; it has {len(array)}")
+        raise DataFormatError(f"{place}: a polygon needs at least three points of x and y; this one has {len(array)}")
     if not np.isfinite(array).all():
         raise DataFormatError(f"{place}: a coordinate is not a finite number")
     return checked_shape(Polygon(array), height, width, place, repair)
 
 
 def checked_shape(shape: Any, height: int, width: int, place: str, repair: bool) -> Any:
-    """A valid geometry in pixel coordinates.
+    """Check a geometry in pixel coordinates, and make it valid if `repair` is set.
 
     Raises:
-        DataFormatError: it is invalid or lies outside the image, and is not to be repaired.
+        DataFormatError: the geometry is invalid or outside the image, and `repair` is not set.
     """
     from shapely import make_valid
     from shapely.validation import explain_validity
@@ -61,7 +57,7 @@ def checked_shape(shape: Any, height: int, width: int, place: str, repair: bool)
     if not shape.is_valid:
         if not repair:
             raise DataFormatError(
-                f"{place}: {explain_validity(shape)}; redraw the shape, or use --repair to take it as even-odd"
+                f"{place}: {explain_validity(shape)}; redraw the shape, or use --repair to fill it even-odd"
             )
         shape = make_valid(shape)
     if shape.is_empty:
@@ -70,14 +66,14 @@ def checked_shape(shape: Any, height: int, width: int, place: str, repair: bool)
     outside = left < -_SLACK or top < -_SLACK or right > width + _SLACK or bottom > height + _SLACK
     if outside and not repair:
         raise DataFormatError(
-            f"{place}: reaches x {left:g} to {right:g}, y {top:g} to {bottom:g}, outside the image of {width} x "
-            f"{height} pixels; was it drawn on another size? --repair cuts it at the border"
+            f"{place}: extends over x {left:g} to {right:g}, y {top:g} to {bottom:g}, outside the image of {width} x "
+            f"{height} pixels; was it drawn at another size? --repair clips it at the border"
         )
     return shape
 
 
 def burn(shape: Any, height: int, width: int) -> np.ndarray:
-    """The (height, width) bool mask of a geometry in pixel coordinates; holes stay holes."""
+    """Rasterise a geometry in pixel coordinates, with its holes, into a (height, width) bool mask."""
     from rasterio.features import rasterize
 
     if shape.is_empty or shape.area == 0:

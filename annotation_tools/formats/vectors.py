@@ -1,4 +1,4 @@
-"""GeoJSON, GeoPackage and Shapefile features rasterised onto a georeferenced image."""
+"""Rasterise features of GeoJSON, GeoPackage and Shapefile onto georeferenced images; write masks as GeoJSON."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from annotation_tools.formats.polygons import burn, checked_shape
 from earthreason.errors import DataFormatError
 
 LABEL_FIELDS = ("category", "label", "class", "name")
-"""Properties of a feature that may name its category, the first that is there."""
+"""Properties of a feature that may name its category; the first one present counts."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where an image lies: its id, its size and how its pixels map to the world.
+    """Size and georeference of an image.
 
     Attributes:
-        image: id of the task.
-        height, width: pixels.
-        transform: six numbers a, b, c, d, e, f of x = a * column + b * row + c, y = d * column + e * row + f.
-        crs: coordinate reference system as WKT or EPSG code; None where the image does not state it.
+        image: task ID.
+        height: height, pixels.
+        width: width, pixels.
+        transform: a, b, c, d, e, f of x = a * column + b * row + c, y = d * column + e * row + f; None if unknown.
+        crs: coordinate reference system as WKT or EPSG code; None if the image does not state one.
     """
 
     image: str
@@ -37,12 +38,12 @@ class Frame:
 
 
 def rasterise_vectors(path: Path, frame: Frame, options: ReadOptions = AS_STATED) -> Drawing | None:
-    """The features of a vector file that touch an image, as one drawing of it.
+    """Merge the features that touch an image into a drawing; return None if the image was not annotated.
 
-    A feature that crosses the image's border is cut there: a vector file covers more than one image.
+    Features are clipped at the image border, because a vector file usually covers several images.
 
     Raises:
-        DataFormatError: not a vector file, a CRS is missing on either side, or a shape is invalid.
+        DataFormatError: the file is not a vector file, one of the two has no CRS, or a shape is invalid.
     """
     from affine import Affine
     from shapely.affinity import affine_transform
@@ -51,7 +52,7 @@ def rasterise_vectors(path: Path, frame: Frame, options: ReadOptions = AS_STATED
     if frame.transform is None or frame.crs is None:
         lacking = "no CRS" if frame.transform is not None else "no georeference"
         raise DataFormatError(
-            f"{path}: vectors lie in the world, but image {frame.image!r} has {lacking}; give a GeoTIFF with both "
+            f"{path}: vectors have world coordinates, but image {frame.image!r} has {lacking}; use a GeoTIFF with both "
             "(gdal_edit.py -a_srs), or pixel polygons as COCO, CVAT or labelme"
         )
     features = _features(path, frame.crs)
@@ -76,7 +77,7 @@ def rasterise_vectors(path: Path, frame: Frame, options: ReadOptions = AS_STATED
 
 
 def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:
-    """Label and shapely geometry of every feature, in the image's CRS."""
+    """Read the label and the shapely geometry of every feature, in the image's CRS."""
     import pyogrio
     from pyproj import CRS, Transformer
     from pyproj.exceptions import CRSError
@@ -89,12 +90,12 @@ def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:
     stated = _stated_crs(path, meta.get("crs"))
     if stated is None:
         raise DataFormatError(
-            f"{path}: states no CRS, so nobody knows where its coordinates lie; set it (ogr2ogr -a_srs EPSG:...)"
+            f"{path}: states no CRS, so its coordinates are ambiguous; set one (ogr2ogr -a_srs EPSG:...)"
         )
     try:
         source, target = CRS.from_user_input(stated), CRS.from_user_input(target_crs)
     except CRSError as error:
-        raise DataFormatError(f"{path}: its CRS or the image's is not known ({error})") from None
+        raise DataFormatError(f"{path}: its CRS or that of the image is unknown ({error})") from None
     move = None if source == target else Transformer.from_crs(source, target, always_xy=True).transform
     fields = list(meta["fields"])
     column = next((fields.index(name) for name in LABEL_FIELDS if name in fields), None)
@@ -112,7 +113,7 @@ def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:
 
 
 def _stated_crs(path: Path, crs: str | None) -> str | None:
-    """The CRS of a file; GeoJSON (RFC 7946) is WGS 84 unless an old `crs` member says otherwise."""
+    """Return the CRS of a file; GeoJSON (RFC 7946) is in WGS 84 unless it has the obsolete member `crs`."""
     if crs is None and path.suffix.lower() in (".geojson", ".json"):
         member = json.loads(path.read_text(encoding="utf-8-sig")).get("crs")
         return "EPSG:4326" if member is None else None
@@ -120,10 +121,10 @@ def _stated_crs(path: Path, crs: str | None) -> str | None:
 
 
 def _urn(crs: str, image: str) -> str:
-    """The name of a CRS as GeoJSON files state it.
+    """Return the name of a CRS for a GeoJSON file.
 
     Raises:
-        DataFormatError: the CRS has no code in a register.
+        DataFormatError: the CRS has no registered code.
     """
     from pyproj import CRS
 
@@ -134,10 +135,10 @@ def _urn(crs: str, image: str) -> str:
 
 
 def write_geojson(path: Path, drawing: Drawing, frame: Frame) -> None:
-    """Write the outline of a mask as polygons in world coordinates (or pixels where the image has none).
+    """Write a mask as polygons in world coordinates, or in pixels for an image without georeference.
 
     Raises:
-        DataFormatError: GeoJSON cannot state the image's CRS.
+        DataFormatError: GeoJSON cannot express the image's CRS.
     """
     from affine import Affine
     from rasterio.features import shapes

@@ -1,1 +1,1 @@
-"""Label Studio: its own environment, its server, its REST API, our project on it."""
+"""Label Studio: environment, local server, REST client, and the project of a workspace."""

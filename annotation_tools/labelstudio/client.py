@@ -1,4 +1,4 @@
-"""The few calls of Label Studio's REST API that we need. Its own SDK forces downgrades."""
+"""A client for the calls of Label Studio's REST API that we need. Its SDK would downgrade our dependencies."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 class LabelStudioError(EarthReasonError, ConnectionError):
-    """Label Studio cannot be reached, refuses a request, or no longer has what was asked for."""
+    """Label Studio cannot be reached, refused a request, or no longer has the requested object."""
 
 
 class GoneError(LabelStudioError, LookupError):
-    """What was asked for is not on the server."""
+    """The requested object is not on the server."""
 
 
 class LabelStudioClient:
-    """A signed-in connection."""
+    """An authenticated connection. Use as a context manager."""
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         """Connect and check the token.
 
         Args:
-            url: of the server.
-            token: a personal access token (JWT) or a legacy token.
-            transport: for tests.
+            url: address of the server.
+            token: personal access token (JWT) or legacy token.
+            transport: transport that replaces the network in tests.
 
         Raises:
-            LabelStudioError: the server is down, is no Label Studio, or refuses the token.
+            LabelStudioError: the server is down, is not Label Studio, or refuses the token.
         """
         self.url = url.rstrip("/")
         try:
@@ -59,30 +59,28 @@ class LabelStudioClient:
 
     def _sign_in(self) -> None:
         if not self._token.isascii() or not self._token.isprintable():
-            raise LabelStudioError(
-                "the token holds characters that no token has; copy it again from Account & Settings"
-            )
-        if self._token.count(".") == 2:  # a personal access token buys an access token that lives for minutes
+            raise LabelStudioError("the token contains invalid characters; copy it again from Account & Settings")
+        if self._token.count(".") == 2:  # a personal access token is exchanged for one that is valid for minutes
             answer = self.call("POST", "/api/token/refresh", json={"refresh": self._token})
             if not isinstance(answer, dict) or "access" not in answer:
-                raise LabelStudioError(f"{self.url} answers, but is no Label Studio")
+                raise LabelStudioError(f"{self.url} answers, but is not Label Studio")
             self._http.headers["Authorization"] = f"Bearer {answer['access']}"
         else:
             self._http.headers["Authorization"] = f"Token {self._token}"
 
     def _version(self) -> str:
-        self.call("GET", "/api/current-user/whoami")  # the version is told to anybody, whatever the token
+        self.call("GET", "/api/current-user/whoami")  # checks the token, which the version does not need
         try:
             return f"label-studio {self.call('GET', '/api/version')['release']}"
         except (KeyError, TypeError):
-            raise LabelStudioError(f"{self.url} answers, but is no Label Studio") from None
+            raise LabelStudioError(f"{self.url} answers, but is not Label Studio") from None
 
     def call(self, method: str, path: str, **parameters: Any) -> Any:
-        """Send a request; returns the answer's JSON, None where it has no body.
+        """Send a request; return the JSON of the answer, or None if it has no body.
 
         Raises:
-            GoneError: 404.
-            LabelStudioError: anything else that went wrong.
+            GoneError: the answer is 404.
+            LabelStudioError: any other failure.
         """
         answer = self._send(method, path, **parameters)
         if not answer.content:
@@ -90,9 +88,7 @@ class LabelStudioClient:
         try:
             return answer.json()
         except ValueError:
-            raise LabelStudioError(
-                f"{self.url}{path} answers with something that is not JSON; is it Label Studio?"
-            ) from None
+            raise LabelStudioError(f"{self.url}{path} does not answer with JSON; is it Label Studio?") from None
 
     def _send(self, method: str, path: str, *, again: bool = True, **parameters: Any) -> httpx.Response:
         try:
@@ -108,25 +104,25 @@ class LabelStudioClient:
             return self._send(method, path, again=False, **parameters)
         if answer.status_code in (401, 403):
             raise LabelStudioError(
-                f"{self.url} refuses the token ({_detail(answer)}); take one from Account & Settings there and give it "
+                f"{self.url} refuses the token ({_detail(answer)}); copy one from Account & Settings there and pass it "
                 "with --token"
             )
         if answer.status_code == 404:
-            raise GoneError(f"{self.url}{path} is not there")
+            raise GoneError(f"{self.url}{path} does not exist")
         if not answer.is_success:
             raise LabelStudioError(f"{self.url}{path}: {answer.status_code} {_detail(answer)}")
         return answer
 
     def users(self) -> dict[int, str]:
-        """E-mail addresses by user id."""
+        """Return the e-mail addresses by user ID."""
         return {int(user["id"]): str(user["email"]) for user in self.call("GET", "/api/users/")}
 
     def invite_url(self) -> str:
-        """Where annotators make their accounts."""
+        """Return the URL where annotators create their accounts."""
         return self.url + str(self.call("GET", "/api/invite")["invite_url"])
 
     def create_project(self, title: str, config: str, overlap: int) -> int:
-        """Make a project; returns its id."""
+        """Create a project; return its ID."""
         body = {
             "title": title,
             "label_config": config,
@@ -139,19 +135,19 @@ class LabelStudioClient:
         return int(self.call("POST", "/api/projects/", json=body)["id"])
 
     def project(self, project: int) -> dict[str, Any]:
-        """Settings of a project.
+        """Return the settings of a project.
 
         Raises:
-            GoneError: it was deleted.
+            GoneError: the project was deleted.
         """
         return dict(self.call("GET", f"/api/projects/{project}/"))
 
     def set_config(self, project: int, config: str) -> None:
-        """Replace a project's labelling configuration."""
+        """Replace the labelling configuration of a project."""
         self.call("PATCH", f"/api/projects/{project}/", json={"label_config": config})
 
     def upload_picture(self, project: int, path: Path) -> str:
-        """Upload a picture; returns its address on the server."""
+        """Upload a picture; return its URL on the server."""
         content = without_rotation(path.read_bytes())
         suffix = suffix_of_content(content)
         files = {"file": (path.stem + suffix, content, _MEDIA[suffix])}
@@ -168,7 +164,7 @@ class LabelStudioClient:
         self.call("POST", f"/api/projects/{project}/import", json=tasks)
 
     def tasks(self, project: int) -> Iterator[dict[str, Any]]:
-        """All tasks of a project with data and annotations, by pages."""
+        """Yield all tasks of a project with data and annotations, fetched page by page."""
         page, seen = 1, 0
         while True:
             query = {"project": project, "page": page, "page_size": _PAGE, "fields": "all"}

@@ -1,4 +1,4 @@
-"""The labelling configuration of our projects, and what must stay in it."""
+"""The labelling configuration of our projects, and the check that it has not been broken."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _REQUIRED = {IMAGE: "Image", BRUSH: "BrushLabels", POLYGON: "PolygonLabels", CAT
 
 
 def label_config(categories: Sequence[str]) -> str:
-    """Brush, polygon and magic wand for one target, its category or "no target" as an explicit choice, GSD, zoom.
+    """Build a configuration: brush, polygon and magic wand for one target, and a required choice of its category.
 
-    Facts are in headers without a name: Label Studio takes uploaded pictures only where one named tag has data.
+    The last choice is "no target". Facts are in headers without a name, because Label Studio accepts uploaded pictures
+    only if a single named tag has data.
     """
     view = Tree.Element("View")
     Tree.SubElement(view, "Header", value="$asked", size="5")
@@ -31,7 +32,7 @@ def label_config(categories: Sequence[str]) -> str:
         choice="single",
         showInline="true",
         required="true",
-        requiredMessage=f"Choose what it is, or '{NO_TARGET}'",
+        requiredMessage=f"Choose the category, or '{NO_TARGET}'",
     )
     for name in (*names, NO_TARGET):
         Tree.SubElement(choices, "Choice", value=name)
@@ -58,12 +59,12 @@ def label_config(categories: Sequence[str]) -> str:
 
 
 def check_config(config: str, place: str) -> None:
-    """Refuse a configuration that was edited so that annotations could not be read; more categories are welcome.
+    """Check that an edited configuration still gives readable annotations; more categories are allowed.
 
     Raises:
-        EarthReasonError: names what is missing.
+        EarthReasonError: the configuration cannot be read, or lacks a part; the message names it.
     """
-    remedy = "put it back with `masks start --restore-config`; annotations already made stay on the server"
+    remedy = "restore it with `masks start --restore-config`; existing annotations stay on the server"
     try:
         root = parse_xml(config, place)
     except DataFormatError as error:

@@ -1,4 +1,4 @@
-"""Label Studio in an environment of its own: installed beside ours it would force older versions of our libraries."""
+"""Install Label Studio into its own environment: in ours it would force older versions of our libraries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READY = "earthreason-ready"
 
 
 def environment_folder() -> Path:
-    """Where the environment is: $EARTHREASON_LABEL_STUDIO, else the user's cache."""
+    """Return the folder of the environment: $EARTHREASON_LABEL_STUDIO, or one in the user's cache."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
         return Path(named)
@@ -28,19 +28,19 @@ def environment_folder() -> Path:
 
 
 def installed_program() -> Path | None:
-    """The program `label-studio` of a finished environment, None before."""
+    """Return the program `label-studio`, or None if it is not installed."""
     folder = environment_folder()
     program = folder / "bin" / "label-studio"
     return program if (folder / _READY).is_file() and program.is_file() else None
 
 
 def ensure_program() -> Path:
-    """The program, installed from the package index on first use (about 100 packages, some minutes).
+    """Return the program; install it from the package index on first use (about 100 packages, some minutes).
 
-    An environment whose installation was interrupted is made anew.
+    An interrupted installation starts again from an empty environment.
 
     Raises:
-        EarthReasonError: the installation failed; says why.
+        EarthReasonError: the installation failed; the message gives the reason.
     """
     folder = environment_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -56,8 +56,8 @@ def ensure_program() -> Path:
                 (line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), "pip failed"
             )
             raise EarthReasonError(
-                f"Label Studio {VERSION} could not be installed into {folder} ({reason}); it needs the package index "
-                "once. Or use a server of your own with --url and --token"
+                f"Label Studio {VERSION} could not be installed into {folder} ({reason}); the package index must be "
+                "reachable once. You can also use your own server with --url and --token"
             )
         write_text(folder / _READY, f"{VERSION}\n{sys.version}\n")
     return folder / "bin" / "label-studio"

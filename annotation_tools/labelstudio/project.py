@@ -1,4 +1,4 @@
-"""Our project on a Label Studio: tasks out, drawings back. What the server has lost is never lost here."""
+"""The project of a workspace on Label Studio: send tasks, collect drawings. Nothing lost there is lost here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from annotation_tools.workspace import AnnotationTask, Server, Workspace
 from earthreason.errors import DataFormatError, EarthReasonError
 
 LOCAL = "local"
-"""The server whose data are in the workspace itself, whatever port it has."""
+"""Name of the server whose data is in the workspace itself, whatever its port."""
 _BATCH = 20
 Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """The project, and how many tasks were added to it."""
+    """A project and the number of tasks added to it."""
 
     project: int
     added: int
@@ -32,7 +32,7 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Collected:
-    """What came back: drawings by `new`, `changed`, `same`; skipped tasks; tasks nobody has drawn."""
+    """Numbers of drawings by `new`, `changed` and `same`, of skipped annotations, and of tasks without a drawing."""
 
     counts: Counter[str]
     skipped: int
@@ -49,21 +49,20 @@ def push_project(
     restore_config: bool = False,
     progress: Progress = lambda _: None,
 ) -> Pushed:
-    """Make the project on first use, or again after it was deleted; add the tasks it lacks, with their pre-annotations.
+    """Create the project if the server has none, and add missing tasks with their pre-annotations.
 
-    What it is, or that there is no target, stays a person's explicit choice.
-
-    Interrupted, it goes on where it was.
+    Pre-annotations contain shapes only: annotators choose the category or "no target" themselves. An interrupted call
+    can be repeated.
 
     Args:
-        client: signed in.
-        workspace: whose tasks.
-        server: which one it is: `LOCAL`, or the address of a team's own.
-        categories: to choose from; none takes those the tasks expect.
-        overlap: people that Label Studio asks for each task.
-        only: these tasks, as a project of its own (a queue for a third person); None takes all.
-        restore_config: put the labelling configuration back.
-        progress: called with 1 for each task added.
+        client: connection to the server.
+        workspace: workspace with the tasks.
+        server: name of the server: `LOCAL`, or the address of a team's server.
+        categories: categories to choose from; empty for those of the tasks.
+        overlap: number of people who draw each task.
+        only: tasks for a separate project, the queue of a third person; None for all tasks in the main project.
+        restore_config: whether to restore the labelling configuration.
+        progress: called with the number of tasks just added.
 
     Raises:
         EarthReasonError: the project's configuration was edited on the server, or there is no task.
@@ -71,7 +70,7 @@ def push_project(
     slot = "all" if only is None else "queue"
     names = list(workspace.tasks) if only is None else [name for name in workspace.tasks if name in set(only)]
     if not names:
-        raise EarthReasonError(f"{workspace.root}: there is no task to show")
+        raise EarthReasonError(f"{workspace.root}: there are no tasks to show")
     config = label_config(categories or _expected(workspace))
     known = workspace.servers().get(server)
     projects = known.projects if known else {}
@@ -102,7 +101,7 @@ def _expected(workspace: Workspace) -> list[str]:
 
 
 def _settings(client: LabelStudioClient, project: int) -> dict[str, Any] | None:
-    """Settings of a project; None if it was deleted on the server."""
+    """Return the settings of a project, or None if it was deleted on the server."""
     try:
         return client.project(project)
     except GoneError:
@@ -130,35 +129,35 @@ def _task(
 
 
 def describe(task: AnnotationTask) -> str:
-    """Size and ground resolution in words."""
+    """Describe size and ground resolution for annotators."""
     scale = f"{task.ground_resolution:g} m per pixel" if task.ground_resolution else "ground resolution unknown"
     return f"{task.width} x {task.height} pixels, {scale}"
 
 
 def known_server(workspace: Workspace, name: str | None = None) -> Server:
-    """The server of a name, or the last used one.
+    """Return the server with this name, or the last one used.
 
     Raises:
-        EarthReasonError: the workspace has no project there.
+        EarthReasonError: the workspace has no project on it.
     """
     known = workspace.servers()
     if not known:
-        raise EarthReasonError(f"{workspace.root} has no project on a Label Studio yet; run `masks start`")
+        raise EarthReasonError(f"{workspace.root} has no Label Studio project yet; run `masks start`")
     if name is None:
         return list(known.values())[-1]
     if name not in known:
-        raise EarthReasonError(f"{workspace.root} has no project on {name}; it has some on {', '.join(known)}")
+        raise EarthReasonError(f"{workspace.root} has no project on {name}, but on {', '.join(known)}")
     return known[name]
 
 
 def collect_drawings(
     client: LabelStudioClient, workspace: Workspace, server: str, options: ReadOptions = AS_STATED
 ) -> Collected:
-    """Fetch every annotation and keep it. What can be read is kept even if other annotations have faults.
+    """Fetch all annotations and store them in the workspace, readable ones even if others have faults.
 
     Raises:
         EarthReasonError: there is no project, or its configuration was edited.
-        DrawingError: annotations that cannot be read, tasks or projects that were deleted; the others are kept.
+        DrawingError: annotations cannot be read, or tasks or projects were deleted; everything else was stored.
     """
     known = known_server(workspace, server)
     users = client.users()
@@ -169,7 +168,7 @@ def collect_drawings(
         settings = _settings(client, project)
         if settings is None:
             faults.append(
-                f"project {project} was deleted; what was collected before is kept, `masks start` makes a new one"
+                f"project {project} was deleted; drawings collected earlier are kept, `masks start` creates a new one"
             )
             continue
         check_config(settings["label_config"], f"{client.url}, project {project}")
@@ -184,7 +183,7 @@ def collect_drawings(
             skipped += skips
             undrawn += not found and not wrong
         if slot == "all":
-            remedy = "what was drawn before is kept, `masks start` brings the task back"
+            remedy = "drawings collected earlier are kept, `masks start` restores the task"
             faults += [f"{name}: deleted on the server; {remedy}" for name in workspace.tasks if name not in seen]
     with workspace.changing():
         counts = workspace.add_drawings(drawings)
@@ -195,16 +194,16 @@ def collect_drawings(
 
 
 def _key_on(server: str, key: str) -> str:
-    """Servers count their annotations from 1, each for itself."""
+    """Add the server to a key, because every server numbers its annotations from 1."""
     return key if server == LOCAL else f"{key} on {server}"
 
 
 def _of_task(
     entry: dict[str, Any], name: str, workspace: Workspace, users: dict[int, str], tool: str, options: ReadOptions
 ) -> tuple[list[Drawing], list[str], int]:
-    """Drawings, faults, and how many people skipped."""
+    """Read a task; return its drawings, its faults and the number of people who skipped it."""
     if name not in workspace.tasks:
-        return [], [f"task {entry['id']} ({name}): not of this workspace; it was added on the server by hand"], 0
+        return [], [f"task {entry['id']} ({name}): not in this workspace; it was added on the server"], 0
     task = workspace.tasks[name]
     found, faults, skipped = [], [], 0
     for annotation in entry["annotations"]:
@@ -216,7 +215,7 @@ def _of_task(
         try:
             drawing = drawing_of_results(annotation["result"], name, (task.height, task.width), place, options)
             if drawing is None:
-                raise DataFormatError(f"{place}: has neither a region nor a choice")
+                raise DataFormatError(f"{place}: has neither regions nor a choice")
         except DataFormatError as error:
             faults.append(str(error))
             continue

@@ -1,4 +1,4 @@
-"""A Label Studio of our own on its embedded database, as a child process."""
+"""Run a local Label Studio with its embedded database as a child process."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from earthreason.files import atomic_path, write_json
 OWNER = "owner@example.org"
 _RUNNING = "running.json"
 _PATIENCE = 300.0
-"""Seconds the first start may take: it makes the database."""
+"""Seconds that a start may take; the first one creates the database."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """How the owner of a local server signs in, in the browser and at the API."""
+    """Credentials of the owner of a local server, for the browser and the API."""
 
     email: str
     password: str
@@ -35,14 +35,14 @@ class Login:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers."""
+    """A running server."""
 
     url: str
     login: Login
 
 
 def login_of(folder: Path) -> Login:
-    """The login of a server whose data is in a folder; made up on first use and readable by its owner only."""
+    """Return the login of the server in a folder; on first use, create one that only the file's owner can read."""
     path = folder / "login.json"
     if path.is_file():
         return Login(**json.loads(path.read_text(encoding="utf-8")))
@@ -55,20 +55,20 @@ def login_of(folder: Path) -> Login:
 
 @contextmanager
 def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[Running]:
-    """Run Label Studio with its data in a folder; it is stopped when the block ends.
+    """Run Label Studio until the block ends.
 
     Args:
-        program: `label-studio`.
-        folder: of database, uploads, login and log.
-        host: to listen on.
-        port: to listen on.
+        program: the program `label-studio`.
+        folder: folder of database, uploads, login and log.
+        host: address to listen on.
+        port: port to listen on.
 
     Raises:
-        EarthReasonError: the port is taken, or it does not come up; names the log.
+        EarthReasonError: the port is taken, or the server does not start; the message names the log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _refuse_second(folder)
-    check_free(host, port)  # Label Studio itself would silently take the next port
+    check_free(host, port)  # Label Studio would silently use the next port
     login, log = login_of(folder), folder / "server.log"
     command = [
         str(program),
@@ -110,10 +110,10 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
 
 
 def _refuse_second(folder: Path) -> None:
-    """Two servers on one embedded database would spoil it; one outlives us when we are killed.
+    """Refuse to start a second server on the embedded database: the first one survives if our process is killed.
 
     Raises:
-        EarthReasonError: one is running; says how to stop it.
+        EarthReasonError: a server is running; the message says how to stop it.
     """
     path = folder / _RUNNING
     if not path.is_file():
@@ -131,7 +131,7 @@ def _refuse_second(folder: Path) -> None:
 
 
 def _environment(folder: Path, login: Login) -> dict[str, str]:
-    """Secrets go this way: command lines can be read by everybody on the machine."""
+    """Build the server's environment. It carries the secrets, because every user can read command lines."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     return inherited | {
         "LABEL_STUDIO_BASE_DATA_DIR": str(folder),
@@ -148,11 +148,11 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise EarthReasonError(f"Label Studio stopped at once (exit code {process.returncode}); its log is {log}")
+            raise EarthReasonError(f"Label Studio stopped at once (exit code {process.returncode}); see {log}")
         try:
             if httpx.get(f"{url}/health", timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.3)
-    raise EarthReasonError(f"Label Studio did not answer at {url} within {_PATIENCE:.0f} s; its log is {log}")
+    raise EarthReasonError(f"Label Studio did not answer at {url} within {_PATIENCE:.0f} s; see {log}")

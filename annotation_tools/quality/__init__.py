@@ -1,1 +1,1 @@
-"""How well people agree, what their work comes to, and what a third person must see."""
+"""Measure the agreement of annotators and reviewers, and merge several masks into one."""

@@ -1,4 +1,4 @@
-"""From several people's masks to one: by vote, by STAPLE, or by the word of an adjudicator."""
+"""Merge the masks of several people: by majority vote, by STAPLE, or by an adjudicator's decision."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from earthreason.errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Rules:
-    """When masks count as agreed.
+    """Rules for accepting a merged mask.
 
     Attributes:
-        method: of `METHODS`.
-        min_iou: lowest IoU between two masks that still agree.
-        min_drawings: people that must have drawn an image.
-        adjudicators: whose mask stands, whatever the others drew.
+        method: a key of `METHODS`.
+        min_iou: lowest IoU at which masks agree.
+        min_drawings: number of people who must have drawn an image.
+        adjudicators: annotators whose mask is final, whatever others drew.
     """
 
     method: str = "majority"
@@ -34,12 +34,15 @@ class Rules:
 
 
 def vote(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Pixels that more than half of the masks mark: (height, width) bool. Of two masks, what both mark."""
+    """Return the pixels in more than half of the (height, width) bool masks; of two masks, their intersection."""
     return np.asarray(2 * np.sum(masks, axis=0, dtype=np.int64) > len(masks))
 
 
 def staple(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Pixels more likely marked than not by STAPLE (Warfield et al. 2004; SimpleITK), which weighs annotators."""
+    """Return the pixels with a STAPLE probability above 0.5 (Warfield et al. 2004; SimpleITK): (height, width) bool.
+
+    STAPLE weights the annotators by their estimated reliability.
+    """
     import SimpleITK as sitk
 
     if all(np.array_equal(masks[0], mask) for mask in masks[1:]):
@@ -52,10 +55,14 @@ METHODS: dict[str, Callable[[Sequence[np.ndarray]], np.ndarray]] = {"majority": 
 
 
 def adjudicate(drawings: Mapping[str, Sequence[Drawing]], rules: Rules) -> list[Consensus]:
-    """What the drawings of every image come to; an entry that is not settled waits for another person.
+    """Merge the drawings of every image; an entry that is not settled waits for another person.
+
+    Args:
+        drawings: drawings by task.
+        rules: method and thresholds.
 
     Raises:
-        UnknownNameError: no such method.
+        UnknownNameError: the method is unknown.
     """
     if rules.method not in METHODS:
         raise UnknownNameError("method", rules.method, METHODS)
@@ -83,7 +90,7 @@ def _settle(several: list[Drawing], rules: Rules) -> Consensus:
             ""
             if len(several) >= rules.min_drawings
             else f"{len(several)} of {rules.min_drawings} people have drawn it",
-            "" if 2 * len(camp) > len(several) else "some say there is a target, as many say there is none",
+            "" if 2 * len(camp) > len(several) else "half say there is a target, half say there is none",
             _far(camp, mask, rules.min_iou),
             ""
             if named or not mask.any()
@@ -100,24 +107,27 @@ def _agreed(image: str, mask: np.ndarray, category: str | None) -> Drawing:
 
 
 def _camp(several: list[Drawing]) -> list[Drawing]:
-    """Those who agree with most on whether there is a target; those who say there is one on a tie."""
+    """Return the drawings of the majority on whether there is a target; on a tie, those with a target."""
     empty = [drawing for drawing in several if drawing.is_empty]
     marked = [drawing for drawing in several if not drawing.is_empty]
     return empty if len(empty) > len(marked) else marked
 
 
 def _category(camp: list[Drawing]) -> tuple[str | None, bool]:
-    """The category most say, and whether more than half say it."""
+    """Return the most frequent category, and whether more than half chose it."""
     name, count = Counter(drawing.category for drawing in camp).most_common(1)[0]
     return name, 2 * count > len(camp)
 
 
 def _far(camp: list[Drawing], mask: np.ndarray, least: float) -> str:
-    """Why masks do not agree: of two, their IoU; of more, that not most of them are near what they come to."""
+    """Say why masks disagree; empty if they agree.
+
+    Two masks agree if their IoU reaches `least`; more agree if most of them reach it with the merged mask.
+    """
     if len(camp) == 2:
         iou = mask_iou(camp[0].mask, camp[1].mask)
         return "" if iou >= least else f"IoU {iou:.2f} is below {least:g}"
     near = sum(mask_iou(drawing.mask, mask) >= least for drawing in camp)
     if 2 * near > len(camp):
         return ""
-    return f"{near} of {len(camp)} masks reach an IoU of {least:g} with the mask they come to"
+    return f"{near} of {len(camp)} masks reach an IoU of {least:g} with the merged mask"

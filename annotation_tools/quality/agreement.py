@@ -1,4 +1,4 @@
-"""All of agreement: masks, emptiness, categories, verdicts, time and drift."""
+"""Measure agreement on masks, targets, categories and verdicts, and each person's pace and drift."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from earthreason.metrics.statistics import bootstrap_intervals
 from earthreason.questions.settlement import VERDICTS
 
 _LEAST = 8
-"""Tasks of one person below which a trend means nothing."""
+"""Fewest tasks of one person for which a trend is reported."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Person:
     """One annotator's work.
 
     Attributes:
-        name: who.
-        tasks: drawn.
-        empty: share of them without target.
-        seconds: median time a task, None where no tool told it.
-        iou: mean IoU with the others' masks of the same images, None without such.
-        seconds_halves: median time in the first and in the second half of the work.
-        iou_halves: mean IoU with the others in the two halves.
-        drift: Spearman's rank correlation of a task's position in time and its IoU, with its p-value; None below
-            eight shared tasks or where all are alike.
+        name: name of the annotator.
+        tasks: number of tasks drawn.
+        empty: share of these tasks drawn as empty.
+        seconds: median seconds per task, None if no tool recorded them.
+        iou: mean IoU with other people's masks of the same images, None without any.
+        seconds_halves: median seconds per task in the first and the second half of the work.
+        iou_halves: mean IoU with others in the two halves.
+        drift: Spearman's rank correlation between the order of the tasks and their IoU, with its p-value; None below
+            eight shared tasks or if all have the same IoU.
     """
 
     name: str
@@ -50,20 +50,20 @@ class Person:
 
 @dataclass(frozen=True)
 class Quality:
-    """Everything `agreement` reports.
+    """The report of `agreement`.
 
     Attributes:
-        images: drawn by at least two people.
-        pairs: of masks.
-        iou: mean over pairs and its 95 % interval over images (percentile bootstrap), None without pairs.
-        iou_low: 5th percentile of the IoU of pairs.
+        images: number of images drawn by at least two people.
+        pairs: pairs of masks of the same image.
+        iou: mean IoU over pairs and its 95 % interval (percentile bootstrap over images), None without pairs.
+        iou_low: 5th percentile of the IoU over pairs.
         distance: mean over pairs of the mean outline distance, pixels.
         emptiness: agreement on whether there is a target.
-        categories: agreement on what it is, where all say there is one.
+        categories: agreement on the category of non-empty drawings.
         people: annotators.
-        verdicts: agreement on questions between reviewers, None without a review.
-        consistency: questions that a reviewer looked at twice, and the share judged the same, by reviewer.
-        pace: questions a reviewer judged, and the median seconds each, by reviewer.
+        verdicts: agreement of reviewers on questions, None without a review.
+        consistency: by reviewer, number of questions judged twice and the share judged the same.
+        pace: by reviewer, number of verdicts and their median seconds.
     """
 
     images: int
@@ -79,16 +79,16 @@ class Quality:
     pace: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the report as JSON values."""
         return asdict(self)
 
 
 def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] | None = None) -> Quality:
-    """Compare everything that several people did.
+    """Measure the agreement in a workspace.
 
     Args:
-        workspace: with drawings.
-        verdicts: of `ReviewStore.verdicts`, None without a review.
+        workspace: workspace with drawings.
+        verdicts: verdicts from `ReviewStore.verdicts`, None without a review.
     """
     drawings = workspace.drawings()
     pairs = compare_drawings(drawings)

@@ -1,4 +1,4 @@
-"""How far two masks of one image are apart."""
+"""Compare masks of the same image."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class MaskPair:
     """Two people's masks of one image.
 
     Attributes:
-        image: id of the task.
-        first: annotator.
-        second: annotator.
-        iou: intersection over union; 1 if both are empty.
-        distance: mean distance from one outline to the other and back, pixels; None if one is empty.
-        hausdorff95: 95th percentile of these distances, pixels; None if one is empty.
-        same_emptiness: both say there is a target, or both that there is none.
+        image: task ID.
+        first: name of the first annotator.
+        second: name of the second annotator.
+        iou: intersection over union; 1 if both masks are empty.
+        distance: mean of `outline_distances`, pixels; None if a mask is empty.
+        hausdorff95: 95th percentile of `outline_distances`, pixels; None if a mask is empty.
+        same_emptiness: whether both masks are empty or neither is.
     """
 
     image: str
@@ -36,7 +36,7 @@ class MaskPair:
 
 
 def compare_drawings(drawings: Mapping[str, Sequence[Drawing]]) -> list[MaskPair]:
-    """Every pair of drawings of the same image."""
+    """Compare every pair of drawings of the same image; `drawings` are by task."""
     found = []
     for image, several in drawings.items():
         masks = {drawing.annotator: drawing.mask for drawing in several}
@@ -58,7 +58,7 @@ def compare_drawings(drawings: Mapping[str, Sequence[Drawing]]) -> list[MaskPair
 
 
 def mask_iou(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two (height, width) bool masks; 1 if both are empty.
+    """Compute the intersection over union of two (height, width) bool masks; 1 if both are empty.
 
     >>> mask_iou(np.array([[True, True]]), np.array([[True, False]]))
     0.5
@@ -68,9 +68,9 @@ def mask_iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def outline_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """Euclidean distances in pixels from each outline pixel of either mask to the other's outline: (n,).
+    """Measure the Euclidean distance from every outline pixel of each mask to the other outline: (n,), in pixels.
 
-    None if a mask is empty: there is no outline to be far from.
+    The masks are (height, width) bool. Return None if one is empty and so has no outline.
     """
     if not one.any() or not other.any():
         return None

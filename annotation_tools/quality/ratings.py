@@ -1,4 +1,4 @@
-"""Agreement of people who put the same things into categories: raw, kappa, alpha, with prevalence beside them."""
+"""Measure how well raters agree on categories: raw agreement, kappa and alpha, with the prevalence of each category."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from itertools import combinations
 import numpy as np
 
 Ratings = Mapping[str, Mapping[str, str]]
-"""What each rater said, by thing and rater."""
+"""Category by item and rater."""
 
 
 @dataclass(frozen=True)
 class PairAgreement:
-    """Two raters on what both rated.
+    """Agreement of two raters on the items that both rated.
 
     Attributes:
-        first: rater.
-        second: rater.
-        things: rated by both.
-        raw: share said alike.
-        kappa: Cohen's (1960); None where it is undefined because both always said the same one thing.
+        first: name of the first rater.
+        second: name of the second rater.
+        things: number of items rated by both.
+        raw: share of these items with equal ratings.
+        kappa: Cohen's kappa (1960); None if undefined because both used one category only.
     """
 
     first: str
@@ -35,16 +35,16 @@ class PairAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """All raters.
+    """Agreement of all raters.
 
     Attributes:
-        things: rated by at least two people.
-        prevalence: share of each category among all ratings of these; kappa and alpha fall when one prevails.
-        raw: mean share of pairs of ratings of a thing that are alike, None without such things.
-        pabak: prevalence- and bias-adjusted kappa (Byrt et al. 1993), (k * raw - 1) / (k - 1) of k categories.
-        alpha: Krippendorff's, nominal, missing ratings allowed; None where it is undefined.
-        pairs: of raters.
-        disputed: things that were not rated alike.
+        things: number of items rated by at least two people.
+        prevalence: share of each category in the ratings of these items; kappa and alpha fall if one dominates.
+        raw: mean over items of the share of equal pairs of ratings, None without items.
+        pabak: prevalence- and bias-adjusted kappa (Byrt et al. 1993): (k * raw - 1) / (k - 1) for k categories.
+        alpha: Krippendorff's alpha, nominal, with missing ratings; None if undefined.
+        pairs: agreement by pair of raters.
+        disputed: items with different ratings.
     """
 
     things: int
@@ -57,11 +57,11 @@ class Agreement:
 
 
 def rate_agreement(ratings: Ratings, categories: int) -> Agreement:
-    """Agreement on things that at least two people rated.
+    """Measure the agreement on items that at least two people rated.
 
     Args:
-        ratings: category by thing and rater.
-        categories: that a rater can choose from.
+        ratings: category by item and rater.
+        categories: number of categories that a rater can choose from, at least 2.
     """
     shared = {thing: dict(said) for thing, said in ratings.items() if len(said) > 1}
     counts = Counter(value for said in shared.values() for value in said.values())
@@ -90,7 +90,7 @@ def _alpha(shared: Ratings) -> float | None:
     raters = sorted({rater for said in shared.values() for rater in said})
     names = sorted({value for said in shared.values() for value in said.values()})
     if len(names) < 2:
-        return None  # everybody always said the same: there is no chance agreement to compare with
+        return None  # with one category only, the expected disagreement is 0
     table = np.full((len(raters), len(shared)), np.nan)
     for column, said in enumerate(shared.values()):
         for rater, value in said.items():

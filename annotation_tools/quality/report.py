@@ -1,4 +1,4 @@
-"""Agreement as a table in the terminal and as a page with the disagreements as pictures."""
+"""Report agreement as tables in the terminal and as a page with pictures of the disagreements."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from earthreason.overlay import outline_mask
 from earthreason.reports.page import embed_image
 
 SHOWN = 40
-"""Pairs of masks on the page, the worst first."""
+"""Most pairs of masks on the page; the worst come first."""
 _SIDE = 420
 _TINT = 0.6
 _FIRST_COLOUR, _SECOND_COLOUR = MASK_COLOUR, (255, 200, 30)
-"""Magenta and amber: far apart in lightness too, and rare on the ground."""
+"""Magenta and amber differ in lightness, too, and are rare on the ground."""
 _BOTH_COLOUR = (255, 255, 255)
 
 
@@ -46,19 +46,19 @@ class Shown:
 
 
 def print_quality(found: Quality, console: Console) -> None:
-    """Everything but the pictures."""
+    """Print the report without pictures."""
     if found.iou is None:
-        console.print("no image was drawn by two people")
+        console.print("no image was drawn by two or more people")
     else:
         mean, low, high = found.iou
         distance = "" if found.distance is None else f"; outlines {found.distance:.2f} px apart"
         console.print(
-            f"{found.images} images drawn by several, {len(found.pairs)} pairs: IoU {mean:.3f} "
+            f"{found.images} images drawn by several people, {len(found.pairs)} pairs: IoU {mean:.3f} "
             f"[{low:.3f}, {high:.3f}], 5th percentile {found.iou_low:.3f}{distance}",
             soft_wrap=True,
             markup=False,
         )
-    table = Table("agreement on", "things", "raw", "PABAK", "alpha", "prevalence")
+    table = Table("agreement on", "items", "raw", "PABAK", "alpha", "prevalence")
     for name, agreement in kinds(found):
         values = (number(value) for value in (agreement.raw, agreement.pabak, agreement.alpha))
         table.add_row(name, str(agreement.things), *values, shares(agreement))
@@ -73,23 +73,23 @@ def print_quality(found: Quality, console: Console) -> None:
         console.print(people)
     for reviewer, (count, seconds) in found.pace.items():
         twice, share = found.consistency.get(reviewer, (0, 0.0))
-        again = f"; {share:.0%} of {twice} judged the same at the second look" if twice else ""
+        again = f"; {share:.0%} of {twice} judged the same the second time" if twice else ""
         console.print(f"{reviewer} judged {count} questions, median {seconds:.1f} s{again}", markup=False)
 
 
 def kinds(found: Quality) -> list[tuple[str, Agreement]]:
-    """What people agreed on or not, by name."""
+    """List the kinds of agreement with their titles."""
     listed = [("target or none", found.emptiness), ("category", found.categories)]
     return listed if found.verdicts is None else [*listed, ("verdict on a question", found.verdicts)]
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number, or a dash where it is undefined."""
+    """Format a number; undefined ones become a dash."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def shares(agreement: Agreement) -> str:
-    """Prevalence in words, the commonest first."""
+    """Format the four largest shares of the prevalence, largest first."""
     ordered = sorted(agreement.prevalence.items(), key=lambda entry: -entry[1])
     return ", ".join(f"{name} {share:.0%}" for name, share in ordered[:4]) + (", ..." if len(ordered) > 4 else "")
 
@@ -97,7 +97,7 @@ def shares(agreement: Agreement) -> str:
 def write_quality(
     folder: Path, found: Quality, workspace: Workspace, verdicts: Sequence[Mapping[str, Any]] | None = None
 ) -> Path:
-    """Write `folder/index.html`, which opens offline; returns the page."""
+    """Write a self-contained page to `folder/index.html`; return its path."""
     disputes = sorted(
         (pair for pair in found.pairs if pair.iou < 1), key=lambda pair: (pair.iou, -(pair.distance or 0), pair.image)
     )
@@ -122,7 +122,7 @@ def write_quality(
 
 
 def _disputed_questions(found: Quality, verdicts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
-    """Place, text and who said what of every question that was not judged alike."""
+    """List the questions with different verdicts: place, text and the verdicts by reviewer."""
     if found.verdicts is None:
         return []
     disputed = set(found.verdicts.disputed)
@@ -152,12 +152,12 @@ def _show(
 
 
 def draw_difference(image: Image.Image, first: np.ndarray, second: np.ndarray) -> Image.Image:
-    """Tint what only one of two masks marks (magenta the first, amber the second) and outline both.
+    """Tint the pixels in only one of two masks (magenta: first, amber: second) and outline those in both.
 
     Args:
-        image: RGB, of any size.
-        first: (height, width) bool at the original size.
-        second: the same.
+        image: RGB image of any size.
+        first: (height, width) bool mask at the original size.
+        second: (height, width) bool mask at the original size.
     """
     rows, columns = nearest_indices(first.shape[0], image.height), nearest_indices(first.shape[1], image.width)
     one, other = first[rows][:, columns], second[rows][:, columns]

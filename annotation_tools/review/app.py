@@ -1,4 +1,4 @@
-"""The review page: a few routes over the store. No build step, no inline script, works offline."""
+"""The review page: a few routes to the store. It has no build step and no inline scripts, and works offline."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SHORTCUTS = (
     ("3 or r", "reject, with reasons"),
     ("4 or u", "unsure, with reasons"),
     ("j, k", "next, previous"),
-    ("g", "first question not judged"),
+    ("g", "first question without a verdict"),
     ("s", "show the answers"),
     ("z", "undo the last verdict"),
-    ("m", "mask on and off"),
-    ("[ and ]", "mask fainter, stronger"),
+    ("m", "show or hide the mask"),
+    ("[ and ]", "mask opacity down, up"),
     ("+ - 0", "zoom in, out, whole image"),
     ("arrows", "move the image"),
     ("n", "note"),
@@ -44,31 +44,31 @@ SHORTCUTS = (
 
 
 class Who(BaseModel):
-    """Someone on a page of a review."""
+    """A reviewer on a page of a review."""
 
     review: str = Field(min_length=1, max_length=64)
     reviewer: str = Field(min_length=1, max_length=60)
 
 
 class Undo(Who):
-    """The verdict that is to be taken back: its event."""
+    """A verdict to undo, by its event."""
 
     event: int = Field(ge=1)
 
 
 class Draft(Who):
-    """The text of an edit that is not finished."""
+    """The text of an unfinished edit."""
 
     place: int = Field(ge=0)
     text: str = Field(max_length=LONGEST_TEXT)
 
 
 def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
-    """The application over an open review.
+    """Create the web application of a review.
 
     Args:
-        store: of the review.
-        hosts: names it answers to, so that a page elsewhere cannot point its own name at this machine.
+        store: store of the review.
+        hosts: host names that are answered; a list guards against other sites that point their name at this machine.
     """
     app = FastAPI(title="EarthReason question review", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -80,7 +80,7 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
     async def protect(request: Request, call_next: Any) -> Response:
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-            return JSONResponse({"error": "a page of another address asked"}, 403)
+            return JSONResponse({"error": "the request came from a page at another address"}, 403)
         response: Response = await call_next(request)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -166,10 +166,10 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
 
 
 def parse_box(text: str) -> Box | None:
-    """Left, top, width and height; None for the whole image.
+    """Parse left, top, width and height; return None, the whole image, if the text is empty.
 
     Raises:
-        EarthReasonError: not four whole numbers.
+        EarthReasonError: the text is not four whole numbers.
     """
     if not text:
         return None
@@ -181,21 +181,21 @@ def parse_box(text: str) -> Box | None:
 
 
 def clean_name(text: str) -> str:
-    """A reviewer's name.
+    """Check a reviewer's name and normalise its spaces.
 
     Raises:
-        EarthReasonError: empty, too long, or not printable.
+        EarthReasonError: the name is empty, too long or not printable.
     """
     name = " ".join(text.split())
     if not name or len(name) > 60 or not name.isprintable():
-        raise EarthReasonError("a reviewer's name has 1 to 60 printable characters")
+        raise EarthReasonError("a reviewer's name must have 1 to 60 printable characters")
     return name
 
 
 def payload(item: ReviewItem) -> dict[str, Any]:
-    """An item for the page.
+    """Describe an item for the page.
 
-    What gives the target away (category, file name, answers) is told when all questions about the image are judged.
+    What reveals the target (category, sample ID, answers) is included once all questions about the image are judged.
     """
     facts = item.facts
     told = {

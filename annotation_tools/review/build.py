@@ -1,4 +1,4 @@
-"""Make the folder of a review from any source of samples, or from a run of `earthreason questions`."""
+"""Create the folder of a review from any source of samples, or from a run of `earthreason questions`."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from earthreason.questions.ledger import Ledger
 LEDGER = "ledger.sqlite"
 Progress = Callable[[int], object]
 Entry = tuple[str, Record, Path | None]
-"""Split, record, and the file its picture already is (None: it must be copied)."""
+"""Split, record, and the file of its picture; None if the picture must be written into the review."""
 
 
 def open_review(
     source: str, folder: Path, plan: Plan, progress: Progress = lambda _: None, stale_ok: bool = False
 ) -> ReviewStore:
-    """Open the review in a folder; make it first if the folder is not there or is empty.
+    """Open the review in a folder; create it if the folder is missing or empty.
 
     Args:
-        source: what is reviewed.
-        folder: of the review.
-        plan: who judges how much; counts when the review is made.
-        progress: called with 1 for every sample taken in.
-        stale_ok: go on with a review although its source has changed since it was made.
+        source: release, export, workspace, run of `earthreason questions`, or configuration.
+        folder: folder of the review.
+        plan: plan of a new review; an existing review keeps its own.
+        progress: called with 1 for every sample added.
+        stale_ok: whether to continue a review whose source has changed.
 
     Raises:
-        EarthReasonError: the folder holds a review of something else, or of an earlier state of the source.
+        EarthReasonError: the folder holds the review of another source, or of an earlier state of this one.
     """
     identity, path = _identity(source), folder / STORE
     if path.is_file():
@@ -54,10 +54,10 @@ def open_review(
             return store
         store.close()
         if held != identity:
-            raise EarthReasonError(f"{folder} holds the review of {held}, not of {identity}; give another --out")
+            raise EarthReasonError(f"{folder} holds the review of {held}, not of {identity}; choose another --out")
         raise EarthReasonError(
-            f"{source} has changed since the review in {folder} was made, whose verdicts are about what it was then; "
-            "make a new review with another --out, or go on with the old one with --stale-ok"
+            f"{source} has changed since the review in {folder} was created, so its verdicts are about the earlier "
+            "samples; create a new review with another --out, or continue this one with --stale-ok"
         )
     refuse_taken(folder)
     with atomic_path(folder) as temporary:
@@ -73,7 +73,7 @@ def _identity(source: str) -> str:
 
 
 def _state(source: str) -> str:
-    """A short hash that changes when what would be reviewed changes."""
+    """Hash everything that would be reviewed."""
     digest, path = hashlib.sha256(), Path(source)
     if is_run(source):
         ledger = Ledger(path / LEDGER)
@@ -91,12 +91,12 @@ def _state(source: str) -> str:
 
 
 def is_run(source: str) -> bool:
-    """Whether a source is a run directory of `earthreason questions generate`."""
+    """Tell whether a source is a run directory of `earthreason questions generate`."""
     return (Path(source) / LEDGER).is_file()
 
 
 def _samples(source: str, writing: Path, final: Path, progress: Progress) -> Iterator[ReviewSample]:
-    """The samples with their files; pictures that are files already are named, the others are copied."""
+    """Yield the samples and write their masks; pictures that are already files are referred to, others are written."""
     for number, (split, record, path) in enumerate(_entries(source), start=1):
         mask = f"masks/{number:06d}.png"
         (writing / mask).write_bytes(record.mask)
@@ -108,7 +108,8 @@ def _samples(source: str, writing: Path, final: Path, progress: Progress) -> Ite
         questions = [text for text in record.questions if text.strip()]
         if len(questions) != len(record.questions):
             raise DataFormatError(
-                f"sample {record.sample_id!r} has an empty question; `earthreason questions generate` makes questions"
+                f"sample {record.sample_id!r} has an empty question; generate questions with `earthreason questions "
+                "generate`"
             )
         yield ReviewSample(
             record.sample_id,
@@ -151,13 +152,13 @@ def _of_release(root: Path, opened: Source) -> Iterator[Entry]:
 
 
 def _of_run(folder: Path) -> Iterator[Entry]:
-    """The finished samples of a run, with all questions as they were generated."""
+    """Yield the finished samples of a run with all generated questions."""
     ledger = Ledger(folder / LEDGER)
     source = ledger.setting("source")
     done = {result.sample_id: result for _, result in ledger.results() if result.status == "done"}
     ledger.close()
     if source is None or not done:
-        raise EarthReasonError(f"{folder}: no sample is finished; `earthreason questions status {folder}` tells more")
+        raise EarthReasonError(f"{folder}: no sample is finished; see `earthreason questions status {folder}`")
     for split, record, path in _entries(source):
         result = done.get(record.sample_id)
         if result is None:

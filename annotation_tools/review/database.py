@@ -1,4 +1,4 @@
-"""The file of a review: SQLite behind a lock, transactions, settings, and which review it is."""
+"""The database file of a review: SQLite with a lock, transactions and settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 
 
 class ConflictError(EarthReasonError, RuntimeError):
-    """The store has changed since the page was loaded, so a request no longer fits it."""
+    """The store has changed since the page was loaded, so the request no longer applies."""
 
 
 class OtherReviewError(ConflictError):
@@ -24,25 +24,25 @@ class OtherReviewError(ConflictError):
 
 
 class ReviewDatabase:
-    """An open file. May be used from several threads.
+    """An open review database. It may be used from several threads.
 
     Attributes:
-        path: of the file.
-        review: id of the review, so that a page of another one is told from its own.
-        plan: who judges how much.
-        questions: how many there are.
-        images: that they are about.
+        path: path of the file.
+        review: ID of the review, which distinguishes its pages from those of another review.
+        plan: plan of the review.
+        questions: number of questions.
+        images: number of images.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open what `build_store` made.
+        """Open a file written by `build_store`.
 
         Raises:
-            DataNotFoundError: there is none.
-            DataFormatError: the file is something else.
+            DataNotFoundError: the file does not exist.
+            DataFormatError: the file is not a review.
         """
         if not path.is_file():
-            raise DataNotFoundError(f"{path.parent} is no review: it has no {path.name}; make one with `review SRC`")
+            raise DataNotFoundError(f"{path.parent} is no review: it has no {path.name}; create one with `review SRC`")
         self.path = path
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
@@ -55,10 +55,10 @@ class ReviewDatabase:
             self.questions = int(self._one("SELECT COUNT(*) FROM items")[0])
             self.images = int(self._one("SELECT COUNT(*) FROM samples")[0])
         except (sqlite3.DatabaseError, TypeError) as error:
-            raise DataFormatError(f"{path}: not the store of a review ({error})") from None
+            raise DataFormatError(f"{path}: not the database of a review ({error})") from None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._db.close()
 
     @contextmanager
@@ -78,24 +78,23 @@ class ReviewDatabase:
             return self._db.execute(statement, values).fetchone()
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         with self._lock:
             return self._db.execute(statement, values).fetchall()
 
     def setting(self, name: str) -> Any:
-        """A setting of the review, None if it was never kept."""
+        """Return a setting of the review, or None if it was never set."""
         row = self._one("SELECT value FROM settings WHERE name = ?", name)
         return None if row is None else json.loads(row[0])
 
     def require(self, review: str) -> None:
-        """Refuse what a page of another review asks: its places and numbers mean something else here.
+        """Refuse requests from a page of another review, because its places and numbers do not apply here.
 
         Raises:
-            OtherReviewError: the id is not this review's.
+            OtherReviewError: the ID is not that of this review.
         """
         if review != self.review:
             raise OtherReviewError(
-                "this page is of another review than the one that is served at this address now, so nothing was "
-                "changed. Open the start page again; verdicts not yet saved wait in this browser until that review is "
-                "served here"
+                "another review is now served at this address, so nothing was changed. Open the start page again; "
+                "unsaved verdicts stay in this browser until the review of this page is served here again"
             )

@@ -1,4 +1,4 @@
-"""What reviewers say, and how a review is set up."""
+"""The values of a review: verdicts, samples, plan and items."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from earthreason.questions.settlement import VERDICTS
 
 REASONS = {
-    "leak": "names or gives away the category",
+    "leak": "names or reveals the category",
     "ambiguous": "could mean something else, too",
-    "wrong-mask": "the mask is not what the question means",
-    "not-answerable": "the image does not tell",
-    "wrong-empty": "marked as nothing there, but it is (or the reverse)",
+    "wrong-mask": "the mask is not what the question asks for",
+    "not-answerable": "cannot be answered from the image",
+    "wrong-empty": "marked as having no target, but it has one (or the reverse)",
     "wrong-answer": "the answer is false",
-    "duplicate": "asks what another question asks",
+    "duplicate": "repeats another question",
     "language": "not good English",
 }
-"""Reason codes of a verdict, and what they mean."""
+"""Reason codes of verdicts and their meanings."""
 NEEDS_REASON = ("reject", "unsure")
 LONGEST_TEXT = 2000
 
 
 class ReviewJudgement(BaseModel):
-    """One verdict as the page sends it.
+    """A verdict sent by the page.
 
     Attributes:
-        review: id of the review that the page shows.
-        reviewer: who.
-        item: number of the question that the page shows.
-        place: position in the reviewer's own queue.
+        review: ID of the review on the page.
+        reviewer: name of the reviewer.
+        item: number of the question on the page.
+        place: position in the reviewer's queue, from 0.
         verdict: accept, edit, reject or unsure.
-        reasons: codes of `REASONS`; at least one where the verdict is reject or unsure.
-        text: the new question of an edit.
-        note: in the reviewer's words.
-        seconds: the item was looked at, without idle time.
-        revision: of the verdict that the page showed, 0 for none; a newer one in the store is not overwritten.
-        key: made by the page, so that sending again does not count again.
+        reasons: codes of `REASONS`; reject and unsure need at least one.
+        text: new question; edit needs one.
+        note: free text.
+        seconds: viewing time in seconds, without idle time.
+        revision: event of the verdict on the page, 0 for none; a newer verdict in the store is not overwritten.
+        key: key chosen by the page, so that a repeated request counts once.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -70,7 +70,7 @@ class ReviewJudgement(BaseModel):
 
 @dataclass(frozen=True)
 class ReviewSample:
-    """An image with its mask as the store keeps it; `picture` and `mask` are files."""
+    """A sample of a review; `picture` and `mask` are files, relative to its folder."""
 
     sample_id: str
     split: str
@@ -87,13 +87,13 @@ class ReviewSample:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who judges how much.
+    """The distribution of images to reviewers.
 
     Attributes:
-        overlap: share of the images that `per_image` people judge, each without seeing the others; the rest one does.
-        per_image: people for each of those.
-        second_pass: share of the images that everyone judges once more, later, without seeing what they said.
-        seed: of the choice.
+        overlap: share of the images that several people judge independently; one person judges each of the others.
+        per_image: number of people for each of these images.
+        second_pass: share of their images that reviewers judge a second time, without seeing their first verdicts.
+        seed: seed for choosing the images.
     """
 
     overlap: float = 0.1
@@ -104,18 +104,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One question at a place of a reviewer's queue.
+    """A question in a reviewer's queue.
 
     Attributes:
-        place: from 0.
+        place: position in the queue, from 0.
         sample: number of the image.
         item: number of the question in the store.
-        round: 1, or 2 for the second look.
-        number: of the question about its image.
-        question: the text.
-        facts: of the image.
-        verdict: the reviewer's own current one, None if there is none.
-        rest: questions about this image that the reviewer has not judged in this round.
+        round: 1, or 2 for a second look.
+        number: position among the questions about the image, from 0.
+        question: text of the question.
+        facts: facts of the image.
+        verdict: the reviewer's current verdict, None if there is none.
+        rest: number of questions about the image without a verdict of the reviewer in this round.
         draft: text of an unfinished edit.
     """
 

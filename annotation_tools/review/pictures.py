@@ -1,4 +1,4 @@
-"""Pictures as the page wants them: a preview, parts of it when zoomed in, the mask as tint and as outline."""
+"""Pictures for the page: a preview of the image, sharper parts for zooming, and the mask as area and as outline."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from earthreason.data.pictures import mask_of, open_picture
 from earthreason.errors import DataFormatError
 
 PREVIEW = 1600
-"""Longest side of a preview, pixels: what a screen shows at once."""
+"""Longest side of a preview in pixels, about the size of a screen."""
 MASK_COLOUR = (214, 39, 160)
-"""Magenta: the ground has every green, brown, grey and blue, but hardly ever this."""
+"""Magenta, a colour that is rare on the ground."""
 _TRANSPARENT = (0, 0, 0)
 
 
 Box = tuple[int, int, int, int]
-"""Left, top, width and height of a part, pixels of the original."""
+"""Left, top, width and height of a part, in pixels of the original."""
 
 
 def picture_bytes(path: Path, box: Box | None = None) -> tuple[bytes, str]:
-    """A picture, or a part of it, of at most `PREVIEW` pixels a side, and its media type.
+    """Return a picture, or a part of it, with at most `PREVIEW` pixels per side, and its media type.
 
-    A file that is small enough is given as it is.
+    A file that is small enough is returned unchanged.
 
     Raises:
-        DataFormatError: the file is gone or not readable, or the box lies outside.
+        DataFormatError: the file is missing or not readable, or the box is outside the image.
     """
     try:
         if box is None:
@@ -70,18 +70,23 @@ def _jpeg(image: Image.Image) -> bytes:
 def _checked(box: Box, width: int, height: int) -> Box:
     left, top, across, down = box
     if left < 0 or top < 0 or across < 1 or down < 1 or left + across > width or top + down > height:
-        raise DataFormatError(f"the part {box} lies outside the image of {width} x {height} pixels")
+        raise DataFormatError(f"the box {box} is outside the image of {width} x {height} pixels")
     return box
 
 
 @lru_cache(maxsize=64)
 def overlay_png(path: Path, edge: bool, box: Box | None = None) -> bytes:
-    """The mask, or a part of it, as a PNG of two colours, one of them transparent: its area, or its inner outline.
+    """Return a mask, or a part of it, as a PNG of two colours, one of them transparent.
 
-    What is made smaller keeps a pixel where any pixel of the mask falls, so that a mask of one pixel is seen.
+    A pixel of a reduced mask is set if any of its original pixels is, so a mask of one pixel stays visible.
+
+    Args:
+        path: file of the mask.
+        edge: whether to draw the inner outline instead of the area.
+        box: part to draw, None for the whole mask.
 
     Raises:
-        DataFormatError: the mask is not readable, or the box lies outside.
+        DataFormatError: the mask is not readable, or the box is outside it.
     """
     mask = _mask(path)
     if box is not None:

@@ -1,4 +1,4 @@
-"""The tables of a review, and how they are filled when it is made."""
+"""The tables of a review, and how they are filled when the review is created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from annotation_tools.review.model import Plan, ReviewSample
 from earthreason.errors import DataFormatError
 
 STORE = "review.sqlite"
-"""Name of the file in the folder of a review."""
+"""Name of the database file in the folder of a review."""
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE samples (
@@ -50,10 +50,10 @@ CREATE TABLE drafts (
 
 
 def build_store(path: Path, samples: Iterable[ReviewSample], plan: Plan, settings: dict[str, Any]) -> int:
-    """Make the store of a new review; returns how many questions it holds.
+    """Create the store of a new review; return its number of questions.
 
     Raises:
-        DataFormatError: a sample id stands twice, or there is no question.
+        DataFormatError: a sample ID occurs twice, or there are no questions.
     """
     database = sqlite3.connect(path)
     database.execute("PRAGMA journal_mode=WAL")
@@ -62,27 +62,18 @@ def build_store(path: Path, samples: Iterable[ReviewSample], plan: Plan, setting
         database.executescript(_SCHEMA)
         for number, sample in enumerate(samples, start=1):
             wanted = plan.per_image if share(plan.seed, "overlap", sample.sample_id) < plan.overlap else 1
+            values = {
+                **vars(sample),
+                "sample": number,
+                "answers": json.dumps(sample.answers),
+                "questions": len(sample.questions),
+                "open": wanted,
+            }
+            names = ", ".join(values)
             try:
-                database.execute(
-                    "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        number,
-                        sample.sample_id,
-                        sample.split,
-                        sample.picture,
-                        sample.mask,
-                        sample.height,
-                        sample.width,
-                        sample.is_empty,
-                        json.dumps(sample.answers),
-                        sample.category,
-                        sample.ground_resolution,
-                        len(sample.questions),
-                        wanted,
-                    ),
-                )
+                database.execute(f"INSERT INTO samples ({names}) VALUES (:{names.replace(', ', ', :')})", values)
             except sqlite3.IntegrityError:
-                raise DataFormatError(f"sample {sample.sample_id!r} stands twice in the source") from None
+                raise DataFormatError(f"sample {sample.sample_id!r} occurs twice in the source") from None
             rows = [(number, place, question) for place, question in enumerate(sample.questions)]
             database.executemany("INSERT INTO items (sample, number, question) VALUES (?, ?, ?)", rows)
             count += len(rows)
@@ -92,11 +83,11 @@ def build_store(path: Path, samples: Iterable[ReviewSample], plan: Plan, setting
         )
     database.close()
     if not count:
-        raise DataFormatError("the source holds no question to review")
+        raise DataFormatError("the source has no questions to review")
     return count
 
 
 def share(seed: int, purpose: str, sample_id: str) -> float:
-    """A number in [0, 1) that depends on the sample only, so that a review is built the same each time."""
+    """Hash seed, purpose and sample ID to a number in [0, 1), so that a new review makes the same choices."""
     digest = hashlib.sha256(f"{seed}\n{purpose}\n{sample_id}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / float(1 << 48)

@@ -1,4 +1,4 @@
-"""Run the review page until it is stopped."""
+"""Serve the review page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def serve(store: ReviewStore, host: str, port: int) -> None:
-    """Serve a review; returns when it is interrupted."""
+    """Serve a review until interrupted."""
     import uvicorn
 
     hosts = _LOOPBACK if host in _LOOPBACK else ("*",)

@@ -1,7 +1,7 @@
-"""The memory of a review: who judges what, every verdict ever given, and the current ones. SQLite, one process.
+"""The store of a review: each reviewer's queue, all events, and the current verdicts. SQLite, one process.
 
-A verdict is committed with `synchronous=FULL` before the caller hears of it, so one that the page shows as saved
-survives `kill -9` and a power cut. Events are only ever appended; `verdicts` holds what they add up to.
+A verdict is committed with `synchronous=FULL` before the call returns, so a verdict that the page shows as saved
+survives `kill -9` and a power failure. Events are only appended; the table `verdicts` holds the current state.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from annotation_tools.review.schema import share
 from earthreason.errors import DataNotFoundError, EarthReasonError
 
 LEASE = 24 * 3600.0
-"""Seconds after which an image that someone took and left unfinished is offered to others."""
+"""Seconds after which an image that someone left unfinished is offered to others."""
 GAP = 10
-"""Images between the first look at one and the second."""
+"""Fewest images between the first and the second look at an image."""
 
 
 class ReviewStore(ReviewDatabase):
     """An open review."""
 
-    # What to judge.
+    # Queues.
 
     def item(self, reviewer: str, place: int | None = None) -> ReviewItem | None:
-        """The question at a place of a reviewer's queue; without a place the first that is not judged.
+        """Return the question at a place in a reviewer's queue, or the first one without a verdict if `place` is None.
 
-        The queue grows by an image when its end is reached. None where nothing is left to judge.
+        At its end, the queue grows by an image. Return None if nothing is left to judge.
         """
         with self._lock:
             wanted = self._first_open(reviewer) if place is None else place
@@ -61,7 +61,7 @@ class ReviewStore(ReviewDatabase):
         return ReviewItem(place, sample, item, round_, number, question, self.facts(sample), verdict, rest, text)
 
     def queued(self, reviewer: str) -> int:
-        """How many places a reviewer's queue has so far."""
+        """Return the length of a reviewer's queue."""
         row = self._one(
             "SELECT first_place + questions FROM claims JOIN samples USING (sample) WHERE reviewer = ? "
             "ORDER BY first_place DESC LIMIT 1",
@@ -81,7 +81,7 @@ class ReviewStore(ReviewDatabase):
     def _asked_at(self, reviewer: str, place: int) -> tuple[int, int, int]:
         claim = self._claim_at(reviewer, place)
         if claim is None:
-            raise EarthReasonError(f"{reviewer!r} was not asked anything at place {place}")
+            raise EarthReasonError(f"the queue of {reviewer!r} has no place {place}")
         return claim
 
     def _first_open(self, reviewer: str) -> int:
@@ -94,7 +94,7 @@ class ReviewStore(ReviewDatabase):
         return int(row[0]) if row else self.queued(reviewer)
 
     def _take_next(self, reviewer: str) -> bool:
-        """Put another image into a reviewer's queue: a repeated one when it is due, else the next that needs people."""
+        """Add an image to a reviewer's queue; return False if none is left."""
         place = self.queued(reviewer)
         with self._transaction() as db:
             chosen = self._next_image(reviewer)
@@ -113,7 +113,7 @@ class ReviewStore(ReviewDatabase):
         return True
 
     def _next_image(self, reviewer: str) -> tuple[int, int] | None:
-        """The image that is next for a reviewer, and for which look: a repeated one when due, else one nobody has."""
+        """Choose a reviewer's next image and its round: a second look if one is due, else a new image."""
         if (due := self._repeat_due(reviewer)) is not None:
             return due
         row = self._one(
@@ -124,9 +124,9 @@ class ReviewStore(ReviewDatabase):
         return (int(row[0]), 1) if row else None
 
     def ahead(self, reviewer: str, place: int) -> dict[str, Any] | None:
-        """Facts of the image at a place, or that will probably be there; nobody is given it by this.
+        """Return the facts of the image at a place, or of the one likely to be there, without adding it to the queue.
 
-        None where that cannot be told.
+        Return None if that image is unknown.
         """
         claim = self._claim_at(reviewer, place)
         if claim is not None:
@@ -135,7 +135,7 @@ class ReviewStore(ReviewDatabase):
         return None if chosen is None else self.facts(chosen[0])
 
     def _release_abandoned(self, reviewer: str) -> int:
-        """Offer to others what somebody took over a lease ago and never finished; their verdicts stay."""
+        """Offer images to others that somebody took over `LEASE` seconds ago and left unfinished; verdicts are kept."""
         stale = self.rows(
             "SELECT DISTINCT claims.reviewer, sample FROM claims JOIN items USING (sample) LEFT JOIN verdicts "
             "ON verdicts.reviewer = claims.reviewer AND verdicts.item = items.item AND verdicts.round = 1 "
@@ -152,7 +152,7 @@ class ReviewStore(ReviewDatabase):
         return len(stale)
 
     def _repeat_due(self, reviewer: str, at_end: bool = False) -> tuple[int, int] | None:
-        """An image for the second look: those drawn for it, in the order of the first look, `GAP` images later."""
+        """Draw an image for a second look if one is due, at least `GAP` images after the first unless `at_end`."""
         taken, repeated = self._one(
             "SELECT COUNT(*) FILTER (WHERE round = 1), COUNT(*) FILTER (WHERE round = 2) FROM claims "
             "WHERE reviewer = ?",
@@ -172,33 +172,20 @@ class ReviewStore(ReviewDatabase):
         return None if drawn is None else (int(drawn[0]), 2)
 
     def facts(self, sample: int) -> dict[str, Any]:
-        """What is known of an image, by its number.
+        """Return the facts of an image by its number.
 
         Raises:
-            DataNotFoundError: there is none of that number.
+            DataNotFoundError: there is no image with this number.
         """
-        row = self._one("SELECT * FROM samples WHERE sample = ?", sample)
+        with self._lock:
+            cursor = self._db.execute("SELECT * FROM samples WHERE sample = ?", (sample,))
+            row = cursor.fetchone()
         if row is None:
             raise DataNotFoundError(f"the review has no image {sample}")
-        names = (
-            "sample",
-            "sample_id",
-            "split",
-            "picture",
-            "mask",
-            "height",
-            "width",
-            "is_empty",
-            "answers",
-            "category",
-            "ground_resolution",
-            "questions",
-            "open",
-        )
-        found = dict(zip(names, row, strict=True))
+        found = dict(zip((column[0] for column in cursor.description), row, strict=True))
         return found | {"answers": json.loads(found["answers"]), "is_empty": bool(found["is_empty"])}
 
-    # What was judged.
+    # Verdicts.
 
     def _verdict(self, reviewer: str, item: int, round_: int) -> dict[str, Any] | None:
         row = self._one(
@@ -211,12 +198,13 @@ class ReviewStore(ReviewDatabase):
         return None if row is None else {"revision": row[0], "saved": row[1], **json.loads(row[2])}
 
     def judge(self, judgement: ReviewJudgement) -> ReviewItem:
-        """Keep a verdict; it is on disk when this returns. The same key again changes nothing.
+        """Save a verdict; it is on disk when this returns. Repeating a key changes nothing.
 
         Raises:
             OtherReviewError: the page shows another review.
             EarthReasonError: the reviewer's queue has no such place.
-            ConflictError: another question is at that place, or it has a newer verdict than the page showed; it stays.
+            ConflictError: another question is at this place, or it has a newer verdict than the page shows; nothing is
+                saved.
         """
         self.require(judgement.review)
         reviewer = judgement.reviewer
@@ -227,7 +215,7 @@ class ReviewStore(ReviewDatabase):
                 return found
             if found.item != judgement.item:
                 raise ConflictError(
-                    "another question is at this place now; this verdict was not saved. Look at it again"
+                    "another question is now at this place, so this verdict was not saved; judge the question again"
                 )
             current = found.verdict["revision"] if found.verdict else 0
             if current != judgement.revision:
@@ -237,8 +225,8 @@ class ReviewStore(ReviewDatabase):
                     else "nothing: it was undone"
                 )
                 raise ConflictError(
-                    f"you judged this question in another window meanwhile ({said}); that stands, and this verdict was "
-                    "not saved. Look at it again"
+                    f"you have judged this question in another window ({said}), so this verdict was not saved; check "
+                    "the question again"
                 )
             content = judgement.model_dump(include={"verdict", "reasons", "text", "note", "seconds"})
             content["saw_answers"] = found.rest == 0 or self._saw_answers(found, reviewer)
@@ -260,7 +248,7 @@ class ReviewStore(ReviewDatabase):
             return after
 
     def answers(self, reviewer: str, place: int) -> list[str]:
-        """The answers about the image at a place; verdicts on it remember from now on that they were seen.
+        """Return the answers about the image at a place; later verdicts on it record that they were seen.
 
         Raises:
             EarthReasonError: the reviewer's queue has no such place.
@@ -279,7 +267,7 @@ class ReviewStore(ReviewDatabase):
             )
 
     def _saw_answers(self, item: ReviewItem, reviewer: str) -> bool:
-        """Whether a reviewer was told the answers about an image, at any of its questions in this look."""
+        """Tell whether a reviewer has seen the answers about an image in this round, at any of its questions."""
         row = self._one(
             "SELECT 1 FROM events INDEXED BY events_of_item WHERE reviewer = ? AND round = ? AND kind = 'answers' "
             "AND item IN (SELECT item FROM items WHERE sample = ?) LIMIT 1",
@@ -290,21 +278,20 @@ class ReviewStore(ReviewDatabase):
         return row is not None
 
     def undo(self, reviewer: str, event: int) -> int:
-        """Take a reviewer's last verdict back, to what it was before; returns its place.
+        """Undo a reviewer's last verdict and restore the one before it; return its place.
 
         Args:
-            reviewer: whose.
-            event: that the page takes for the last verdict.
+            reviewer: name of the reviewer.
+            event: event of the last verdict, as the page knows it.
 
         Raises:
-            ConflictError: it is not the last one; nothing is taken back.
+            ConflictError: this is not the last verdict; nothing is undone.
         """
         with self._transaction() as db:
             row = self._last(reviewer)
             if row is None or row[0] != event:
                 raise ConflictError(
-                    "your last verdict is another one by now (given or taken back in another window), so nothing was "
-                    "taken back. Look again"
+                    "your last verdict has changed in another window, so nothing was undone; check the question again"
                 )
             _, place, item, round_ = row
             db.execute(
@@ -326,7 +313,7 @@ class ReviewStore(ReviewDatabase):
             return int(place)
 
     def _last(self, reviewer: str) -> Any:
-        """Event, place, item and round of the last verdict that was not taken back; None if there is none."""
+        """Return event, place, item and round of the last verdict that was not undone, or None."""
         return self._one(
             "SELECT event, place, item, round FROM events WHERE reviewer = ? AND kind = 'verdict' AND NOT EXISTS "
             "(SELECT 1 FROM events AS later WHERE later.target = events.event) ORDER BY event DESC LIMIT 1",
@@ -334,7 +321,7 @@ class ReviewStore(ReviewDatabase):
         )
 
     def draft(self, reviewer: str, place: int, text: str) -> None:
-        """Keep the text of an edit that is not finished.
+        """Save the text of an unfinished edit.
 
         Raises:
             EarthReasonError: the reviewer's queue has no such place.
@@ -343,12 +330,13 @@ class ReviewStore(ReviewDatabase):
             found = self._load(reviewer, place, self._asked_at(reviewer, place))
             db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)", (reviewer, found.item, found.round, text))
 
-    # How far it is.
+    # Progress and export.
 
     def progress(self, reviewer: str | None = None) -> dict[str, Any]:
-        """Questions judged by at least one person, by everybody's account or by one's own; verdicts are not told.
+        """Count the questions, and those judged by at least one person.
 
-        One's own has `last`, too: the event that `undo` would take back, None if there is none.
+        For a reviewer, add the number of their verdicts (`mine`), the length of their queue (`queued`) and the event
+        that `undo` would undo (`last`, may be None).
         """
         judged = self._one("SELECT COUNT(DISTINCT item) FROM verdicts WHERE round = 1")[0]
         found: dict[str, Any] = {"questions": self.questions, "judged": judged}
@@ -359,7 +347,7 @@ class ReviewStore(ReviewDatabase):
         return found
 
     def reviewers(self) -> list[dict[str, Any]]:
-        """Everyone who judged something: how much, and in how many seconds on average. What they said is not told."""
+        """List the reviewers with their number of verdicts and mean seconds per verdict."""
         rows = self.rows(
             "SELECT verdicts.reviewer, COUNT(*), AVG(json_extract(content, '$.seconds')) "
             "FROM verdicts JOIN events USING (event) GROUP BY verdicts.reviewer ORDER BY 1"
@@ -367,7 +355,7 @@ class ReviewStore(ReviewDatabase):
         return [dict(zip(("reviewer", "judged", "seconds"), row, strict=True)) for row in rows]
 
     def verdicts(self) -> Iterator[dict[str, Any]]:
-        """Every current verdict with its question, by sample, question, reviewer and round."""
+        """Yield every current verdict with its question, ordered by sample, question, reviewer and round."""
         rows = self.rows(
             "SELECT sample_id, split, number, question, verdicts.reviewer, verdicts.round, at, content, is_empty, "
             "category FROM verdicts JOIN events USING (event) JOIN items ON items.item = verdicts.item "

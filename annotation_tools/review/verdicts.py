@@ -1,4 +1,4 @@
-"""Read the verdicts out of a review: as lines for `earthreason questions review-in`, or settled for an export."""
+"""Write the verdicts of a review for `earthreason questions review-in`, or settle them for an export."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from earthreason.questions.settlement import PersonVerdict, SettledSample, parse
 
 
 def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
-    """Write every current verdict as a line; returns how often each verdict was given.
+    """Write every current verdict as a line; return the number of first verdicts of each kind.
 
     Lines have the keys that `earthreason questions review-in` reads (sample_id, number, verdict, text, reason,
-    reviewer, saved) and more. A second look of the same person has `round` 2 and its verdict under `second_verdict`,
-    so that review-in skips it.
+    reviewer, saved), among others. A second look has `round` 2 and its verdict under `second_verdict`, so that
+    review-in skips it.
     """
     lines, counts = [], Counter[str]()
     for entry in store.verdicts():
@@ -32,7 +32,7 @@ def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
 
 
 def settle_reviews(store: ReviewStore) -> dict[str, SettledSample]:
-    """Settle the first looks of all reviewers, by sample id; samples without a verdict are not among them."""
+    """Settle the first verdicts of all reviewers, by sample ID; samples without a verdict are left out."""
     verdicts: dict[str, dict[int, list[PersonVerdict]]] = defaultdict(lambda: defaultdict(list))
     for entry in store.verdicts():
         if entry["round"] == 1:
@@ -45,11 +45,11 @@ def settle_reviews(store: ReviewStore) -> dict[str, SettledSample]:
 
 
 def review_outcome(folder: Path) -> ReviewOutcome:
-    """Settle the review in a folder, and keep what reviewers saw.
+    """Settle the review in a folder; return the settled questions with the questions and masks that reviewers saw.
 
     Raises:
-        DataNotFoundError: the folder holds no review.
-        DataFormatError: one of its masks is not readable.
+        DataNotFoundError: the folder has no review.
+        DataFormatError: a mask of the review is not readable.
     """
     store = ReviewStore(folder / STORE)
     try:

@@ -17,7 +17,7 @@ from earthreason.errors import EarthReasonError
 from earthreason.metrics.references import References, write_references
 
 IMAGE = "python:3.11-slim"
-"""A public image with nothing but Python; the scoring program installs what an image lacks."""
+"""A public image that contains only Python; the scoring program installs missing packages."""
 REQUIREMENTS = {
     "numpy": "numpy",
     "numba": "numba",

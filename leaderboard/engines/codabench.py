@@ -33,10 +33,10 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
     """Write a Codabench competition bundle (version 2 of its YAML).
 
     Args:
-        target: the zip to write.
-        phases: in order of time.
-        image: the Docker image that scores; `docker/Dockerfile` in the bundle builds one with everything installed.
-        title: the competition's title.
+        target: zip to write.
+        phases: phases in chronological order.
+        image: Docker image that scores; `docker/Dockerfile` in the bundle builds one with everything installed.
+        title: title of the competition.
     """
     with atomic_path(target) as temporary, Bundle(temporary) as bundle:
         bundle.put("competition.yaml", yaml.safe_dump(_competition(phases, image, title), sort_keys=False))

@@ -14,7 +14,7 @@ def evaluate(test_annotation_file: str, user_submission_file: str, phase_codenam
     Args:
         test_annotation_file: path of the ground-truth file.
         user_submission_file: path of the predictions file.
-        phase_codename: the split, `val` or `test`.
+        phase_codename: split, `val` or `test`.
 
     Raises:
         EarthReasonError: the submission has faults; EvalAI shows the message to the participant.

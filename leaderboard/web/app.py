@@ -48,7 +48,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app = FastAPI(
         title=f"{settings.title} leaderboard",
         version=earthreason.__version__,
-        docs_url=None,  # its page loads scripts from elsewhere; ours is drawn from the same description
+        docs_url=None,  # its page loads scripts from another site; ours is rendered from the same description
         redoc_url=None,
         openapi_url="/api/openapi.json",
         lifespan=lifespan,
@@ -84,8 +84,8 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(PoolTimeoutError)
-    async def away(request: Request, error: Exception) -> Response:
-        say("database away", logging.WARNING, path=request.url.path, reason=type(error).__name__)
+    async def unavailable(request: Request, error: Exception) -> Response:
+        say("database unavailable", logging.WARNING, path=request.url.path, reason=type(error).__name__)
         return tell(request, 503, "the database does not answer; try again in a moment", {"Retry-After": "2"})
 
 

@@ -33,7 +33,7 @@ Returned = TypeVar("Returned")
 
 @dataclass(frozen=True)
 class DrawnPage:
-    """A drawn page: its body, and a tag by which browsers recognise a copy they have."""
+    """A drawn page: its body, and a tag with which browsers recognise their copy."""
 
     body: bytes
     media_type: str
@@ -67,7 +67,7 @@ class Board:
     async def version(self) -> int:
         now = time.monotonic()
         if now - self._asked > _FRESH_SECONDS:
-            self._asked = now  # of several requests only one asks
+            self._asked = now  # set first, so that only one of several requests reads the version
             self._version = await anyio.to_thread.run_sync(self._read_version)
         return self._version
 
@@ -96,7 +96,7 @@ class Board:
         return kept
 
     async def default_split(self) -> str:
-        """The split that the board opens with.
+        """Return the split that the board opens with.
 
         Raises:
             EarthReasonError: there is no split yet.

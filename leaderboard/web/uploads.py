@@ -38,7 +38,7 @@ async def spool(pieces: AsyncIterator[bytes], most: int) -> tuple[IO[bytes], str
             if size > most:
                 raise RefusedError(f"the file is over {most >> 20} MiB", status=413)
             waiting += piece
-            if len(waiting) >= _AT_ONCE:  # a slow disk holds up this upload, not those who read
+            if len(waiting) >= _AT_ONCE:  # in a thread, so that a slow disk delays only this upload
                 await anyio.to_thread.run_sync(put)
         await anyio.to_thread.run_sync(put)
     except BaseException:

@@ -52,7 +52,7 @@ def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequenc
 
 
 def _printed(query: BoardQuery) -> list[dict[str, Any]]:
-    """Collect the published results on this split, which only the official release has."""
+    """Collect the published results on this split; only the official release has any."""
     config, _, name = query.split.partition("/")
     if config != "default":
         return []
@@ -187,7 +187,7 @@ def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:
             "value": value,
             "interval": interval,
             "p_value": None if tests is None else tests[name].p_value,
-            "clear": interval.low > 0 or interval.high < 0,
+            "beyond_chance": interval.low > 0 or interval.high < 0,
         }
         for name, (value, interval) in compared.differences.items()
     ]
@@ -205,7 +205,7 @@ def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, lis
 
 
 def published_view() -> dict[str, Any]:
-    """Collect published results by benchmark, with those without a verified figure apart."""
+    """Collect published results by benchmark, and separately those without a verified figure."""
     tables = []
     for name, results in load_published().benchmarks().items():
         told = [result for result in results if result.grade != "U"]

@@ -66,15 +66,15 @@ def test_import_agreement_adjudicate_export(tmp_path):
         ]
     )
     told = run("agreement", work, "--report", tmp_path / "page")
-    assert "2 images drawn by several, 2 pairs: IoU 0.500" in told.stdout
+    assert "2 images drawn by several people, 2 pairs: IoU 0.500" in told.stdout
     assert (tmp_path / "page" / "index.html").is_file()
     told = run("adjudicate", work)
-    assert "1 masks stand, 1 wait for another person" in told.stdout
+    assert "1 images settled, 1 waiting for another person" in told.stdout
     assert "masks start" in told.stdout
     told = run("adjudicate", work, "--adjudicator", "nobody")
     assert (told.returncode, "unknown --adjudicator 'nobody' (known: " in told.stderr) == (2, True)
     told = run("masks", "export", work, "--format", "labelme", "--out", tmp_path / "out")
-    assert "left out, wait for a third person: 1 (b)" in told.stdout
+    assert "left out, waiting for a third person: 1 (b)" in told.stdout
     assert (tmp_path / "out" / "a.json").is_file()
 
 
@@ -83,9 +83,9 @@ def bad_inputs(folder):
     empty.mkdir()
     yield ["masks", "import", work], "nothing to import"
     yield ["masks", "import", folder / "new", "/nowhere"], "there is no /nowhere"
-    yield ["masks", "import", folder / "new", empty], "holds no pictures"
+    yield ["masks", "import", folder / "new", empty], "has no pictures"
     yield ["masks", "import", work, folder / "in", "--split", "exam"], "unknown split 'exam'"
-    yield ["masks", "import", work, folder / "in", "--bands", "1;2"], "give three band numbers"
+    yield ["masks", "import", work, folder / "in", "--bands", "1;2"], "must be three band numbers"
     yield ["masks", "import", work, "--masks", "/nowhere.xml"], "there is no file or folder /nowhere.xml"
     yield ["masks", "prelabel", empty], "is no annotation workspace"
     yield ["masks", "prelabel", work, "--model", "sam"], "sam needs --checkpoint"
@@ -93,7 +93,7 @@ def bad_inputs(folder):
     yield ["masks", "start", empty], "is no annotation workspace"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9"], "needs --token"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9", "--token", "x"], "no Label Studio answers"
-    yield ["masks", "start", work, "--queue"], "no image waits for a third person"
+    yield ["masks", "start", work, "--queue"], "no image is waiting for a third person"
     yield ["masks", "collect", work], "has no project on a Label Studio yet"
     yield ["masks", "export", work, "--format", "png", "--out", folder / "out"], "no image has a mask that stands"
     yield ["agreement", empty], "is no annotation workspace"

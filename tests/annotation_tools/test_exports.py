@@ -226,7 +226,7 @@ def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_
     with_questions.add_tasks([task])
     mask = np.ones((task.height, task.width), bool)
     with_questions.add_drawings([drawn("a", mask, "expert", created="2999-01-01")])
-    with pytest.raises(EarthReasonError, match="'a' has another mask. Make a new review"):
+    with pytest.raises(EarthReasonError, match="'a' has another mask. Create a new review"):
         export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
     assert not (tmp_path / "again").exists()
 
@@ -265,12 +265,12 @@ def test_questions_that_reviewers_disagree_about_are_left_out_and_named(with_que
 def test_a_review_that_leaves_no_question_is_an_error(with_questions, tmp_path):
     verdicts = {(name, number): [("anna", "reject")] for name in with_questions.tasks for number in range(2)}
     outcome = outcome_of(with_questions, verdicts)
-    with pytest.raises(EarthReasonError, match="reviewers left no question of any sample"):
+    with pytest.raises(EarthReasonError, match="no question remains after the review"):
         export_workspace(with_questions, "release", tmp_path / "out", reviews=outcome)
 
 
 def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
-    with pytest.raises(EarthReasonError, match="of other samples"):
+    with pytest.raises(EarthReasonError, match="has none of these samples"):
         export_workspace(with_questions, "release", tmp_path / "out", reviews=ReviewOutcome({}, frozenset("z")))
 
 

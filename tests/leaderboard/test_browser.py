@@ -97,7 +97,7 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     for box in page.get_by_role("checkbox").all():
         box.check()
     page.get_by_role("button", name="Compare 2 models").click()
-    playwright.expect(page.get_by_role("heading", name="Is it chance?")).to_be_visible()
+    playwright.expect(page.get_by_role("heading", name="Differences and tests")).to_be_visible()
     assert page.locator("svg.plot polyline").count() == 2
 
     page.goto(address)

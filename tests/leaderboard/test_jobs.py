@@ -6,13 +6,15 @@ import signal
 import time
 
 import pytest
+from sqlalchemy import select
 
 from leaderboard import sandbox as sandbox_module
 from leaderboard.database import Database
-from leaderboard.jobs import JobOutcome, claim_job, fail_job, finish_job, return_job
+from leaderboard.jobs import JobOutcome, claim_job, fail_job, finish_job, queue_again, return_job
 from leaderboard.sandbox import CRASHED, ENDED, KILLED, SandboxTask
 from leaderboard.submissions import RETRY_WAIT
-from leaderboard.tables import FAILED, ScoredResult, Submission
+from leaderboard.tables import FAILED, GalleryPicture, ScoredResult, Split, Submission, Team
+from leaderboard.versions import board_version
 from tests.leaderboard.toys import make_predictions
 
 
@@ -110,7 +112,7 @@ def test_a_job_whose_workers_always_die_fails_in_the_end(hand, references, datab
         assert claim_job(session, settings) is None
     told = hand.get(submission_id).json()
     assert told["state"] == FAILED
-    assert "by no fault of the file; submit the same file again" in told["error"]
+    assert "through no fault of the file; submit the same file again" in told["error"]
 
 
 def test_a_file_that_failed_by_a_fault_of_ours_is_scored_when_it_is_submitted_again(
@@ -142,7 +144,7 @@ def test_a_crash_of_the_judge_is_our_fault(hand, references, database, monkeypat
     submission_id = hand.submit(make_predictions(references))
     monkeypatch.setattr(hand.sandbox, "score", lambda *_: CRASHED)
     hand.score()
-    assert "by a fault of ours; submit the same file again" in hand.get(submission_id).json()["error"]
+    assert "because of an error on the server; submit the same file again" in hand.get(submission_id).json()["error"]
     with database.read() as session:
         assert session.get(Submission, submission_id).host_fault
 
@@ -208,3 +210,74 @@ def test_many_workers_claim_every_job_once(hand, references, database_url, setti
         claimed = [submission_id for part in parts for submission_id in part.result()]
     assert len(claimed) == 20
     assert len(set(claimed)) == 20
+
+
+def add_submissions(session, *rows):
+    """Add submissions "0", "1", ... of one team to one split, queued unless the values say otherwise."""
+    team, split = session.scalars(select(Team.id)).first(), session.scalars(select(Split.id)).first()
+    for name, values in zip(map(str, range(len(rows))), rows, strict=True):
+        facts = {"state": "queued", "queued_at": 1.0, "uploaded": 1.0, "created": 0.0, **values}
+        session.add(Submission(id=name, sha256=name, team_id=team, split_id=split, size=1, details={}, **facts))
+    session.flush()
+
+
+def test_queueing_again_resets_only_the_chosen_uploaded_submissions(database, board):
+    failed = {"state": "failed", "generation": 2, "attempts": 3, "error": "stopped", "host_fault": True}
+    running = {"state": "running", "attempts": 1, "claim": "secret", "lease_until": 5.0}
+    with database.write() as session:
+        add_submissions(session, failed, running, {"state": "scored"}, {"state": "uploading", "uploaded": None})
+        before = time.time()
+        assert queue_again(session, Submission.id != "2") == 2
+        after = time.time()
+    with database.read() as session:
+        first, second, *others = session.scalars(select(Submission).order_by(Submission.id))
+        for row, generation in ((first, 3), (second, 2)):
+            assert (row.state, row.generation, row.attempts) == ("queued", generation, 0)
+            assert (row.claim, row.lease_until, row.error, row.host_fault) == (None, None, None, False)
+            assert before <= row.queued_at <= after
+        assert [(row.state, row.generation, row.queued_at) for row in others] == [
+            ("scored", 1, 1.0),
+            ("uploading", 1, 1.0),
+        ]
+
+
+def test_a_new_result_is_stored_whole_and_replaces_the_pictures_of_the_earlier_one(database, board, settings):
+    def finish(number):
+        outcome = JobOutcome(
+            {"number": number}, b"counts", b"table", [{"title": "best"}], {"0-truth": b"%d" % number}, number / 2
+        )
+        with database.write() as session:
+            job = claim_job(session, settings)
+            assert len(bytes.fromhex(job.claim)) == 16
+            before = board_version(session)
+            assert finish_job(session, job, outcome)
+            return job.submission_id, job.generation, board_version(session) - before
+
+    with database.write() as session:
+        add_submissions(session, {"queued_at": 1.0, "visibility": "public"}, {"queued_at": 2.0})
+    assert [finish(3), finish(4)] == [("0", 1, 1), ("1", 1, 0)]  # only the first one is on the board
+    with database.write() as session:
+        queue_again(session, Submission.id == "0")
+    assert finish(5) == ("0", 2, 1)
+    with database.read() as session:
+        rows = session.scalars(select(Submission))
+        assert {(r.state, r.claim, r.lease_until, r.host_fault) for r in rows} == {("scored", None, None, False)}
+        results = session.scalars(select(ScoredResult).order_by(ScoredResult.id)).all()
+        stored = [(r.submission_id, r.generation, r.record["number"], r.seconds) for r in results]
+        assert stored == [("0", 1, 3, 1.5), ("1", 1, 4, 2.0), ("0", 2, 5, 2.5)]
+        assert {(r.counts, r.table, r.gallery[0]["title"]) for r in results} == {(b"counts", b"table", "best")}
+        pictures = session.execute(select(GalleryPicture.result_id, GalleryPicture.content)).all()
+        assert sorted(map(tuple, pictures)) == [(results[1].id, b"4"), (results[2].id, b"5")]
+
+
+def test_a_file_is_to_blame_for_a_failure_unless_the_worker_says_otherwise(database, board, settings):
+    with database.write() as session:
+        add_submissions(session, {}, {})
+        assert fail_job(session, claim_job(session, settings), "no masks")
+        assert fail_job(session, claim_job(session, settings), "no memory", host_fault=True)
+    with database.read() as session:
+        rows = session.scalars(select(Submission).order_by(Submission.error))
+        assert [(row.state, row.error, row.host_fault) for row in rows] == [
+            ("failed", "no masks", False),
+            ("failed", "no memory", True),
+        ]

@@ -73,7 +73,7 @@ def better(content):
         ),
         ("result.json", lambda c: c.update(curve=[]), "curve"),
         ("result.json", lambda c: c.update(curve=[5.0] * 20), "curve"),
-        ("result.json", lambda c: c["curve"].reverse(), "the curve rises"),
+        ("result.json", lambda c: c["curve"].reverse(), "the curve must not rise"),
         ("result.json", lambda c: c.update(questions=-1), "questions"),
         ("result.json", lambda c: c.update(questions=999_999), "do not fit"),
         ("result.json", lambda c: c.update(images=41), "41 images"),

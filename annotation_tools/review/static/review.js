@@ -1,9 +1,9 @@
-// The review page: shows a question, takes a verdict by key, goes on.
+// The review page: show a question, take a verdict by key, go on to the next.
 
 import { Saver, ask } from "./saver.js";
 import { Viewer, prefetch } from "./viewer.js";
 
-const IDLE = 60_000; // ms without a key or a movement after which the clock stands
+const IDLE = 60_000; // ms without input after which the clock stops
 const PAN = 60;
 const $ = (id) => document.getElementById(id);
 const { review, reviewer } = document.body.dataset;
@@ -15,15 +15,15 @@ const saver = new Saver(review, reviewer, showState, refused);
 
 let item = null;
 let mode = "judge"; // judge, reasons, edit, note
-let pending = ""; // the verdict that waits for its reasons
+let pending = ""; // verdict that still needs its reasons
 let chosen = new Set();
 let seconds = 0;
 let lastActive = Date.now();
-let last = null; // the event that undo takes back
-let saving = null; // a verdict that is under way; keys that would give another do nothing
+let last = null; // event that undo would undo
+let saving = null; // verdict being sent; keys for another verdict are ignored
 let undoing = false;
 
-// What is on the screen.
+// Display.
 
 function showView(view) {
   $("zoom").textContent = `${Math.round(view.scale * 100)} %`;
@@ -46,7 +46,7 @@ function showProgress(progress) {
   ({ last } = progress);
   $("bar").max = questions;
   $("bar").value = judged;
-  $("count").textContent = `${mine.toLocaleString("en")} by you, ${judged.toLocaleString("en")} of ${questions.toLocaleString("en")} judged`;
+  $("count").textContent = `${judged.toLocaleString("en")} of ${questions.toLocaleString("en")} judged, ${mine.toLocaleString("en")} by you`;
 }
 
 function showItem(answer) {
@@ -80,7 +80,7 @@ function showAnswers(answers) {
 }
 
 function hideAnswers() {
-  const button = element("button", `${item.answers} answer${item.answers === 1 ? "" : "s"}: they may name the target. Show `);
+  const button = element("button", `Show the answer${item.answers === 1 ? "" : `s (${item.answers})`}, which may name the target `);
   button.type = "button";
   button.append(element("kbd", "s"));
   button.addEventListener("click", openAnswers);
@@ -103,11 +103,11 @@ function showAfter() {
   $("after").hidden = !item.verdict;
   if (!item.verdict) return;
   const { verdict, reasons, text } = item.verdict;
-  const said = [`You said: ${verdict}${reasons.length ? ` (${reasons.join(", ")})` : ""}`, text && `as: ${text}`].filter(Boolean);
+  const said = [`Your verdict: ${verdict}${reasons.length ? ` (${reasons.join(", ")})` : ""}`, text && `New question: ${text}`].filter(Boolean);
   $("after").replaceChildren(
     ...said.map((line) => element("span", line)),
     ...(item.after ? [element("span", `Category: ${item.after.category || "not stated"}`), element("span", item.after.sample_id, "dim")]
-      : [element("span", `The category is told when all questions about this image are judged (${item.rest} left).`, "dim")]),
+      : [element("span", `The category is shown when you have judged all questions about this image (${item.rest} left).`, "dim")]),
   );
 }
 
@@ -118,16 +118,17 @@ function element(name, text, style = "") {
   return made;
 }
 
-// Another review is served here now: nothing on this page can be judged.
+// Another review is now served here, so nothing on this page can be judged.
 function leave(error) {
-  finish("This review is not served here any more.");
+  finish("This review is no longer served here.");
   showError(error.message);
 }
 
 function left({ judged, questions }) {
   const rest = questions - judged;
   if (!rest) return "Nothing is left to judge. Thank you.";
-  return `Nothing is left for you to judge now: others hold the remaining ${rest.toLocaleString("en")} question${rest === 1 ? "" : "s"}. What they leave for a day is offered to you. Thank you.`;
+  const open = rest === 1 ? "question is" : `${rest.toLocaleString("en")} questions are`;
+  return `Nothing is left for you to judge now: the remaining ${open} assigned to others. If they leave an image unfinished for a day, it is offered to you. Thank you.`;
 }
 
 function finish(text) {
@@ -155,7 +156,7 @@ function enter(next) {
   }
 }
 
-// What the keys do.
+// Actions.
 
 async function go(place) {
   showError("");
@@ -163,16 +164,16 @@ async function go(place) {
     showItem(await ask(`/api/place?${asks}${place === undefined ? "" : `&place=${place}`}`));
   } catch (error) {
     if (error.otherReview) leave(error);
-    else showError(`${error.message}. Press j or k to try again`);
+    else showError(`${error.message}; press j or k to try again`);
   }
 }
 
 async function ahead(from) {
   const next = from.place + from.questions - from.number;
   try {
-    const image = await ask(`/api/ahead?${asks}&place=${next}`); // which does not take it from others
+    const image = await ask(`/api/ahead?${asks}&place=${next}`); // does not reserve it
     if (image.sample) prefetch(review, image);
-  } catch { /* it is fetched again when it is wanted */ }
+  } catch { /* the image is fetched again when needed */ }
 }
 
 function save(verdict, extra = {}) {
@@ -190,7 +191,7 @@ async function give(verdict, extra) {
   if (answer === null) return;
   showProgress(answer.progress);
   const { after, verdict: said } = answer.item;
-  const told = after ? ` All about that image are judged; its category: ${after.category || "not stated"}.` : "";
+  const told = after ? ` All questions about that image are judged. Category: ${after.category || "not stated"}.` : "";
   $("last").textContent = `Question ${judged.place + 1}: ${said.verdict}.${told}`;
   await go(judged.place + 1);
 }
@@ -225,18 +226,18 @@ function saveReasons() {
 
 function saveEdit() {
   const text = $("text").value.trim();
-  if (!text || text === item.question) showError("Change the question first, or press Esc and accept it");
+  if (!text || text === item.question) showError("Change the question, or press Esc and accept it");
   else save("edit", { text });
 }
 
-// Takes back the last verdict: one that is still under way first arrives.
+// Undo the last verdict, after any verdict that is still being sent.
 async function undo() {
   if (undoing) return;
   undoing = true;
   try {
     await saving;
     await saver.flush();
-    if (last === null) showError("There is nothing to undo");
+    if (last === null) showError("there is nothing to undo");
     else {
       const answer = await ask("/api/undo", { review, reviewer, event: last });
       await go(answer.place);
@@ -304,7 +305,7 @@ $("whole").addEventListener("click", () => viewer.fit());
 $("opacity").addEventListener("input", () => viewer.fade($("opacity").value / 100 - viewer.opacity));
 ["edit", "noting"].forEach((id) => $(id).addEventListener("submit", (event) => event.preventDefault()));
 
-// The clock runs while someone is there.
+// The clock runs while the reviewer is active.
 
 function active() { lastActive = Date.now(); }
 document.addEventListener("pointermove", active);

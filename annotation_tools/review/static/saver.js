@@ -1,4 +1,4 @@
-// Sends verdicts until the server says that they are on disk. What is not yet sent survives a reload.
+// Send verdicts until the server confirms that they are on disk. Unsent verdicts survive a reload.
 
 const WAITING = "earthreason-review-waiting";
 const PAUSE = 2000;
@@ -25,7 +25,7 @@ export async function ask(url, body) {
 }
 
 export class Saver {
-  // onState(state, text): saving, saved or failed. onRefused(error, verdict): the server will not take it.
+  // onState(state, text): the state is saving, saved or failed. onRefused(error, verdict): the server refused a verdict.
   constructor(review, reviewer, onState, onRefused) {
     this.name = `${WAITING}-${review}-${reviewer}`;
     this.onState = onState;
@@ -36,7 +36,7 @@ export class Saver {
   get waiting() { return JSON.parse(localStorage.getItem(this.name) || "[]"); }
   set waiting(list) { localStorage.setItem(this.name, JSON.stringify(list)); }
 
-  // Resolves with the server's answer when this verdict is on disk, with null if it was refused.
+  // Resolve with the server's answer when this verdict is on disk, or with null if it was refused.
   send(verdict) {
     this.waiting = [...this.waiting, verdict];
     return new Promise((resolve) => {
@@ -60,12 +60,12 @@ export class Saver {
         this.onState("saved", `saved ${new Date().toLocaleTimeString([], { hour12: false })}`);
       } catch (error) {
         if (error.offline) {
-          this.onState("failed", `${this.waiting.length} not saved, trying again`);
+          this.onState("failed", `${this.waiting.length} not saved, retrying`);
           await new Promise((resolve) => setTimeout(resolve, PAUSE));
           continue;
         }
         this.onRefused(error, first);
-        if (error.otherReview) { // it is served again some day: what waits for it stays
+        if (error.otherReview) { // keep the verdicts, because their review may be served again
           this.onState("failed", `${this.waiting.length} not saved`);
           this.resolvers?.[first.key]?.(null);
           return;

@@ -1,4 +1,4 @@
-// The image with its mask on a canvas: zoom to the cursor, pan, exact pixels when close.
+// The image with its mask on a canvas: zoom at the cursor, pan, exact pixels at high zoom.
 
 const STEP = 1.25;
 const SETTLE = 150; // ms without movement before a sharper part is fetched
@@ -19,7 +19,7 @@ function addresses(review, item, box = null) {
 }
 
 export class Viewer {
-  // review: id, so that the browser's cache does not show the pictures of another one.
+  // review: ID in the URLs, so that the browser's cache does not return pictures of another review.
   constructor(review, canvas, onChange) {
     this.review = review;
     this.canvas = canvas;
@@ -44,7 +44,7 @@ export class Viewer {
     canvas.addEventListener("dblclick", () => this.fit());
   }
 
-  // Shows an item; keeps zoom and position where the image stays the same.
+  // Show an item; keep zoom and position if the image is the same.
   async show(item) {
     const same = this.item && this.item.sample === item.sample;
     this.item = item;
@@ -58,13 +58,13 @@ export class Viewer {
     this.draw();
   }
 
-  // The image and its mask; of a large image, a part given as [left, top, width, height].
+  // Fetch the image and its mask, or the part [left, top, width, height] of a large image.
   async fetch(item, box = null) {
     const [picture, fill, edge] = await Promise.all(addresses(this.review, item, box).map(load));
     return { picture, fill, edge };
   }
 
-  // What of the image is on the screen: [left, top, right, bottom] in its pixels.
+  // Return the visible part of the image: [left, top, right, bottom] in its pixels.
   visible() {
     const { canvas, item, scale, x, y } = this;
     return [
@@ -73,7 +73,7 @@ export class Viewer {
     ];
   }
 
-  // Of an image larger than its preview, fetches the part on the screen as sharp as the screen can show it.
+  // For an image larger than its preview, fetch the visible part at the resolution of the screen.
   refine() {
     const { item, layers, detail } = this;
     const [left, top, right, bottom] = this.visible();
@@ -164,7 +164,7 @@ export class Viewer {
     this.onChange(this);
   }
 
-  // Draws picture, tint and outline of a part of the image, clipped to the screen.
+  // Draw picture, tint and outline of a part of the image, clipped to the screen.
   put(layers, [left, top, width, height]) {
     const [x1, y1, x2, y2] = this.visible();
     const [from, down] = [Math.max(left, x1), Math.max(top, y1)];
@@ -184,7 +184,7 @@ export class Viewer {
   }
 }
 
-// Asks for the pictures of the next image early, so that it is there when it is wanted.
+// Fetch the pictures of the next image in advance.
 export function prefetch(review, item) {
   addresses(review, item).forEach((url) => load(url).catch(() => {}));
 }

@@ -100,7 +100,7 @@ def test_a_crs_that_is_missing_on_either_side_is_an_error(placed, workspace, tmp
     with pytest.raises(DataFormatError, match="states no CRS"):
         import_masks(placed.root, tmp_path / "no.gpkg")
     path = geojson(tmp_path / "v.geojson", [[0, 0], [1, 0], [1, 1]])
-    with pytest.raises(EarthReasonError, match="no image of the workspace is georeferenced"):
+    with pytest.raises(EarthReasonError, match="no image of the workspace has a georeference"):
         import_masks(workspace.root, path)
     write_geotiff(tmp_path / "bare" / "bare.tif", crs=None)
     import_images(tmp_path / "bare-work", str(tmp_path / "bare"))

@@ -129,7 +129,7 @@ def test_something_else_at_the_url_is_no_label_studio():
             LabelStudioClient("http://x.example", token, page)
     other = httpx.MockTransport(lambda request: httpx.Response(200, json=[]))
     for token in ("secret", "a.b.c"):
-        with pytest.raises(LabelStudioError, match="is no Label Studio"):
+        with pytest.raises(LabelStudioError, match="is not Label Studio"):
             LabelStudioClient("http://x.example", token, other)
 
 
@@ -168,7 +168,7 @@ def test_deleted_tasks_are_named_and_what_was_drawn_stays(client, server, pushed
     del server.tasks[server.task("a")["id"]]
     with pytest.raises(DrawingError, match="1 new and 0 changed drawings were kept") as caught:
         collect_drawings(client, pushed, LOCAL)
-    assert "a: deleted on the server; what was drawn before is kept" in str(caught.value)
+    assert "a: deleted on the server; drawings collected earlier are kept" in str(caught.value)
     assert set(pushed.drawings()) == {"a", "b"}
     assert push_project(client, pushed, LOCAL).added == 1
 
@@ -177,7 +177,9 @@ def test_a_deleted_project_is_told_and_what_was_drawn_stays(client, server, push
     server.annotate("a", result())
     collect_drawings(client, pushed, LOCAL)
     server.projects.clear()
-    with pytest.raises(DrawingError, match="was deleted; what was collected before is kept, `masks start` makes a new"):
+    with pytest.raises(
+        DrawingError, match="was deleted; drawings collected earlier are kept, `masks start` creates a new"
+    ):
         collect_drawings(client, pushed, LOCAL)
     assert set(pushed.drawings()) == {"a"}
     assert push_project(client, pushed, LOCAL).added == 4
@@ -236,16 +238,16 @@ def polygon(*points):
             broken(original_width=60, original_height=40),
             "drawn on an image of 60 x 40 pixels, but the image is 30 x 20",
         ),
-        (broken(value={"rle": [0, 0, 0, 8]}), "holds 2 pixels|cut off"),
+        (broken(value={"rle": [0, 0, 0, 8]}), "holds 2 pixels|truncated"),
         (broken(value={"rle": "xyz"}), "not a list of bytes"),
         (broken(value={}), "not a brushlabels value"),
-        (broken(type="ellipselabels"), "was it edited by hand"),
+        (broken(type="ellipselabels"), "was that edited"),
         (broken(image_rotation=90), "rotated by 90"),
         (polygon((2, 2), (12, 12), (12, 2), (2, 12)), "Self-intersection"),
         (polygon((2, 2), (60, 2), (60, 12)), "outside the image of 30 x 20"),
         (result()[:1] + result(np.zeros(SIZE, bool)), "one of them is wrong"),
         (result()[1:], "says 'pond', but nothing is drawn"),
-        ([], "neither a region nor a choice"),
+        ([], "neither regions nor a choice"),
     ],
 )
 def test_annotations_that_cannot_be_read_are_named_and_the_others_kept(client, server, pushed, bad, message):
@@ -265,12 +267,12 @@ def test_polygons_are_filled_where_they_were_drawn(client, server, pushed):
 
 def test_a_task_added_by_hand_is_named(client, server, pushed):
     server.tasks[99] = {"id": 99, "project": 1, "data": {"image": "x"}, "annotations": []}
-    with pytest.raises(DrawingError, match="task 99 .*not of this workspace"):
+    with pytest.raises(DrawingError, match="task 99 .*not in this workspace"):
         collect_drawings(client, pushed, LOCAL)
 
 
 def test_the_workspace_knows_which_server_it_is_on(client, pushed):
-    with pytest.raises(EarthReasonError, match="has no project on http://other; it has some on local"):
+    with pytest.raises(EarthReasonError, match="has no project on http://other, but on local"):
         collect_drawings(client, pushed, "http://other")
 
 

@@ -46,7 +46,7 @@ def test_masks_that_agree_are_settled_by_what_both_mark():
     ("other", "category", "reason"),
     [
         (FAR, "pond", "IoU 0.00 is below 0.7"),
-        (NONE, "pond", "as many say there is none"),
+        (NONE, "pond", "half say there is none"),
         (A, "mill", "categories differ: mill, pond"),
     ],
 )

@@ -139,7 +139,7 @@ def test_undo_and_drafts(client):
     ("more", "status", "message"),
     [
         ({"verdict": "reject"}, 422, "reject needs a reason"),
-        ({"place": 99}, 404, "was not asked anything at place 99"),
+        ({"place": 99}, 404, "has no place 99"),
         ({"verdict": "perhaps"}, 422, "known: accept"),
         ({"seconds": -1}, 422, "seconds"),
         ({"reviewer": ""}, 422, "reviewer"),
@@ -169,7 +169,7 @@ def test_a_page_of_another_review_judges_and_shows_nothing(client, review, tmp_p
     for answer in answers:
         assert answer.status_code == 409
         assert answer.json()["other_review"]
-        assert "this page is of another review" in answer.json()["error"]
+        assert "another review is now served at this address" in answer.json()["error"]
     assert other.rows("SELECT COUNT(*) FROM events") == [(0,)]
     assert other.item("anna", 0).draft == ""
     other.close()
@@ -180,7 +180,7 @@ def test_a_verdict_about_another_question_than_the_one_at_its_place_is_refused(c
     item = ask(client)
     answer = judge(client, item | {"item": item["item"] + 1})
     assert answer.status_code == 409
-    assert "another question is at this place now" in answer.json()["error"]
+    assert "another question is now at this place" in answer.json()["error"]
     assert ask(client, 0)["verdict"] is None
 
 

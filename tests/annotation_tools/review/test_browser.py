@@ -187,7 +187,7 @@ def test_the_next_image_is_fetched_and_left_to_others_and_the_end_says_who_has_t
             )
         )
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=cleo")
-    page.get_by_text("others hold the remaining 2 questions. What they leave for a day").wait_for()
+    page.get_by_text("2 questions are assigned to others. If they leave an image unfinished for a day").wait_for()
     page.goto(f"http://127.0.0.1:{page.port}/review?reviewer=anna")
     for place in range(2):
         at(page, place)
@@ -220,7 +220,7 @@ def test_a_server_that_dies_is_told_and_the_verdict_waits_for_it(page, tmp_path)
     stop(page)
     page.keyboard.press("1")
     page.locator("#saved[data-state=failed]").wait_for()
-    assert "1 not saved, trying again" in page.locator("#saved").inner_text()
+    assert "1 not saved, retrying" in page.locator("#saved").inner_text()
     assert waiting(page, store) == 1
     page.keyboard.press("1")
     assert waiting(page, store) == 1
@@ -236,11 +236,11 @@ def test_a_verdict_waits_until_its_own_review_is_served_again(page, tmp_path):
     store = ReviewStore(tmp_path / "review" / "review.sqlite")
     stop(page)
     page.keyboard.press("1")
-    page.locator("#saved", has_text="1 not saved, trying again").wait_for()
+    page.locator("#saved", has_text="1 not saved, retrying").wait_for()
     serve(page, tmp_path / "other")
-    page.locator("#error", has_text="this page is of another review").wait_for()
+    page.locator("#error", has_text="another review is now served at this address").wait_for()
     page.keyboard.press("1")
-    assert page.locator("#question").inner_text() == "This review is not served here any more."
+    assert page.locator("#question").inner_text() == "This review is no longer served here."
     assert page.locator("#saved").inner_text() == "1 not saved"
     page.goto(f"http://127.0.0.1:{page.port}/")
     start(page)

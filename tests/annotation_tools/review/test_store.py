@@ -184,10 +184,10 @@ def test_only_the_verdict_that_is_meant_is_taken_back(tmp_path):
     other = store.judge(verdict(store, "ben", 0)).verdict["revision"]
     last = store.judge(verdict(store, "anna", 1)).verdict["revision"]
     for event in (first, other, 99):
-        with pytest.raises(ConflictError, match="your last verdict is another one by now"):
+        with pytest.raises(ConflictError, match="your last verdict has changed in another window"):
             store.undo("anna", event)
     assert store.undo("anna", last) == 1
-    with pytest.raises(ConflictError, match="nothing was taken back"):
+    with pytest.raises(ConflictError, match="nothing was undone"):
         store.undo("anna", last)
     assert [v["reviewer"] for v in store.verdicts()] == ["anna", "ben"]
 
@@ -196,7 +196,7 @@ def test_the_same_person_in_two_windows_overwrites_nothing(tmp_path):
     store = make(tmp_path)
     store.item("anna")
     store.judge(verdict(store, "anna", 0, "reject"))
-    with pytest.raises(ConflictError, match=r"another window meanwhile \(reject at .*was not saved"):
+    with pytest.raises(ConflictError, match=r"another window \(reject at .*was not saved"):
         store.judge(verdict(store, "anna", 0, "accept", revision=0))
     assert store.item("anna", 0).verdict["verdict"] == "reject"
 
@@ -239,7 +239,7 @@ def test_sending_the_same_verdict_again_counts_once(tmp_path):
 
 def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
     store = make(tmp_path)
-    with pytest.raises(EarthReasonError, match="'anna' was not asked anything at place 7"):
+    with pytest.raises(EarthReasonError, match="the queue of 'anna' has no place 7"):
         store.judge(verdict(store, "anna", 7))
 
 
@@ -258,13 +258,13 @@ def test_half_verdicts_are_refused(fields, message):
 
 
 def test_a_sample_that_stands_twice_is_an_error(tmp_path):
-    with pytest.raises(DataFormatError, match="'s001' stands twice"):
+    with pytest.raises(DataFormatError, match="'s001' occurs twice"):
         build_store(tmp_path / "r.sqlite", [sample(1), sample(1)], Plan(), {})
 
 
 def test_a_file_that_is_no_review_is_named(tmp_path):
     (tmp_path / "review.sqlite").write_text("something else, much longer than a header of SQLite would ever be" * 4)
-    with pytest.raises(DataFormatError, match="not the store of a review"):
+    with pytest.raises(DataFormatError, match="not the database of a review"):
         ReviewStore(tmp_path / "review.sqlite")
 
 
