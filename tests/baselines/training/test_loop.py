@@ -117,7 +117,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_weights(uninterrupted, tm
     again = shell(config, out)
     output, _ = again.communicate(timeout=300)
     assert again.returncode == 0, output
-    assert "going on from" in output
+    assert "resuming from" in output
     expected, found = weights(uninterrupted), weights(out)
     for name, tensor in expected.items():
         assert torch.allclose(tensor, found[name], atol=1e-6), name
