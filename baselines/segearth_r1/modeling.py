@@ -1,4 +1,4 @@
-"""SegEarth-R1 from pixels and tokens to mask logits."""
+"""SegEarth-R1, from pixels and tokens to mask logits."""
 
 from __future__ import annotations
 
