@@ -71,7 +71,7 @@ class ClipParts:
         return cls(source, text, tower, Processor.load_tokenizer(source))
 
     def ids(self, tokens: tuple[str, ...]) -> list[int]:
-        """Return the ids of added tokens; -1 for a token that the tokenizer lacks, which the processor reports later."""
+        """Return the ids of added tokens; -1 for a missing token, which the processor reports later."""
         vocabulary = self.tokenizer.get_vocab()
         return [vocabulary.get(token, -1) for token in tokens]
 

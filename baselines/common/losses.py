@@ -58,7 +58,7 @@ def contested_weights(logits: Tensor, groups: Tensor, alpha: float = 2.0) -> Ten
 
 
 def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Compute the BCE between logits (B,) and whether masks (B, H, W) have any pixel. Our own, for the no-target head."""
+    """Compute the BCE between logits (B,) and whether masks (B, H, W) have pixels. Not from a paper."""
     present = masks.flatten(1).any(1)
     return F.binary_cross_entropy_with_logits(logits.float(), present.float())
 

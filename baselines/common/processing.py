@@ -30,7 +30,7 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] = (SEG,
 
 
 class Processor(ABC):
-    """Letterboxes images and tokenizes prompts. Saved and loaded with its tokenizer, like processors of transformers."""
+    """Letterboxes images and tokenizes prompts. Saved and loaded with its tokenizer, as in transformers."""
 
     tokens: ClassVar[tuple[str, ...]] = (SEG,)
     """Added tokens that the tokenizer must have."""

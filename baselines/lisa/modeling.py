@@ -108,7 +108,7 @@ class LisaVision(nn.Module):
         self.sam = SamVisionEncoder(config.sam_config.vision_config)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return CLIP's second-to-last patch states (B, N, C) and SAM's embeddings (B, C, h, w) of (B, 3, S, S) uint8."""
+        """Return CLIP's second-to-last patch states (B, N, C) and SAM's embeddings (B, C, h, w)."""
         side = cast(int, self.clip.config.image_size)
         small = F.interpolate(pixel_values.float(), size=(side, side), mode="bilinear", antialias=True)
         dtype = self.clip.dtype

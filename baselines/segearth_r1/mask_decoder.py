@@ -24,7 +24,7 @@ class DecoderLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(dim)
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor) -> Tensor:
-        """Refine a query (B, Q, D) with keys and values (B, N, D) where not blocked (B * heads, Q, N) bool: (B, Q, D)."""
+        """Refine queries (B, Q, D) by keys and values (B, N, D) that are not blocked (B * heads, Q, N): (B, Q, D)."""
         found, _ = self.cross_attention(query, keys, values, attn_mask=blocked, need_weights=False)
         query = self.cross_norm(query + found)
         # A single query attends only to itself, but value and output projection still change it.

@@ -104,7 +104,7 @@ class SegEarthR1Model(ReasoningModel):
     def decode(
         self, states: Tensor, question_mask: Tensor, image: ImageFeatures
     ) -> tuple[Tensor, list[Tensor], Tensor | None]:
-        """Return the query (B, 1, D), the mask logits (B, 1, h, w) of each decoder step, and the presence logits (B,)."""
+        """Return the query (B, 1, D), the mask logits (B, 1, h, w) of each decoder step, and presence logits (B,)."""
         query = self.description(states, question_mask, image.coarsest)
         logits, queries = self.mask_decoder(query, image.mask_features, image.memories)
         return query, logits, self.score_presence(queries[-1])

@@ -136,7 +136,7 @@ def count_workers(asked: int | Literal["auto"]) -> int:
 
 
 def _context() -> BaseContext:
-    """Return how worker processes start: forked from a server that has imported everything if possible, else spawned."""
+    """Return how worker processes start: forked from a server with all imports if possible, else spawned."""
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")

@@ -144,7 +144,7 @@ class TrainingRun:
         self.best = -1.0
 
     def _shard(self) -> PreTrainedModel | None:
-        """Shard the model if configured; return an unsharded copy, which validation and saving fill with the weights."""
+        """Shard the model if configured; return an unsharded copy, which `_kept` fills with the weights."""
         if self.config.shard == "none" or self.accelerator.num_processes == 1:
             return None
         if self.config.optim.ema:

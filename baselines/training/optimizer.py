@@ -36,7 +36,7 @@ def make_optimizer(
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, object]]:
-    """Group the trainable parameters by learning rate: with `layer_decay` one group per image encoder block, else one."""
+    """Group trainable parameters by learning rate: with `layer_decay` one group per image encoder block, else one."""
     distances = vision_distances(model) if config.layer_decay < 1 else {}
     groups: dict[int, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
