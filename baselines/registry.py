@@ -78,8 +78,8 @@ class ModelEntry:
         predictor: reference to a function that takes `PredictorOptions` and returns a predictor.
         learner: reference to a function that takes a `TrainConfig` and the training texts and returns a `Learner`.
         converter: reference to a function that takes `ConversionOptions` and returns a `Report`.
-        own_options: names of rarely used `PredictorOptions` and `ConversionOptions` that this model uses; their help on the
-            command line names the model.
+        own_options: names of rarely used `PredictorOptions` and `ConversionOptions` that this model uses; their
+            help on the command line names the model.
         presets: comparison suites that include this model, each with the model's own changes, such as
             `{"tiny": {"optim": {"learning_rate": 3e-4}}}`.
         trained: whether the model is a network with a no-target score that torch can compile.

@@ -199,7 +199,7 @@ def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
             linestyle="none",
             label=row.entry.name,
         )
-    axis.set_xlabel("samples per second")
+    axis.set_xlabel("samples a second")
     axis.set_ylabel("gIoU, %")
     axis.set_xlim(0, 1.1 * max(row.entry.samples_per_second for row in shown))
     _finish(figure)

@@ -12,7 +12,7 @@ from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
 
 _DEEPER: dict[Size, dict[str, Any]] = {"mini": {}, "tiny": {"vision_depths": (2, 2, 6, 2)}, "small": {}}
-"""Changes to the image encoder, which at `tiny` make up for the missing output layer, so that all models have one size."""
+"""Changes to the image encoder; at `tiny` they replace the size of the output layer, which PSALM lacks."""
 _QUERIES: dict[Size, int] = {"mini": 8, "tiny": 16, "small": 32}
 
 
