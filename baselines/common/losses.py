@@ -34,7 +34,7 @@ def dense_losses(
     large = large.squeeze(1)  # (B, H, W)
     weights = None if groups is None else contested_weights(large, groups)
     cross = F.binary_cross_entropy_with_logits(large, target, weight=weights)
-    p, y = large.sigmoid().flatten(1), target.flatten(1)
+    p, y = large.sigmoid().flatten(1), target.flatten(1)  # (B, H * W)
     overlap = 2 * (p / DICE_SCALE * y).sum(1)
     share = (overlap + 1e-6) / ((p / DICE_SCALE).sum(1) + (y / DICE_SCALE).sum(1) + 1e-6)
     return {"mask": bce * cross, "dice": dice * (1 - share).mean()}
@@ -59,7 +59,7 @@ def contested_weights(logits: Tensor, groups: Tensor, alpha: float = 2.0) -> Ten
 
 def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Compute the BCE between logits (B,) and whether masks (B, H, W) have pixels. Not from a paper."""
-    present = masks.flatten(1).any(1)
+    present = masks.flatten(1).any(1)  # (B,)
     return F.binary_cross_entropy_with_logits(logits.float(), present.float())
 
 

@@ -183,15 +183,15 @@ def splice(embeddings: nn.Module, input_ids: Tensor, visual_tokens: Tensor) -> T
     """Embed token ids (B, L) and insert visual tokens (B, N, D), in order, where the id is `IMAGE_ID`: (B, L, D)."""
     is_image = input_ids == IMAGE_ID
     words = embeddings(input_ids.clamp(min=0))
-    number = (is_image.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, visual_tokens.shape[-1])
-    return torch.where(is_image.unsqueeze(-1), visual_tokens.gather(1, number).to(words.dtype), words)
+    number = (is_image.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, visual_tokens.shape[-1])  # (B, L, D)
+    return torch.where(is_image.unsqueeze(-1), visual_tokens.gather(1, number).to(words.dtype), words)  # (B, L, D)
 
 
 def states_at(states: Tensor, selected: Tensor, count: int) -> Tensor:
     """Gather from states (B, L, D) the `count` positions per row that `selected` (B, L) marks: (B, count, D)."""
     # Indexing with a mask would wait for the device.
     places = selected.logical_not().int().argsort(dim=1, stable=True)[:, :count]
-    return states.gather(1, places.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
+    return states.gather(1, places.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, count, D)
 
 
 def mask_offset(prior: float | None) -> nn.Parameter | None:

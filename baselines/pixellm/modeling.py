@@ -158,14 +158,14 @@ class CodebookDecoder(nn.Module):
         guided = large * (1 + guide.sigmoid()) + self.no_mask[:, None, None]
         second = self._mask(1, queries[:, 1:], guided)
         coarse = F.interpolate(first, size=second.shape[-2:], mode="bilinear", align_corners=False)
-        return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)
+        return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)  # (B, 4 h, 4 w)
 
     def _mask(self, scale: int, query: Tensor, image: Tensor) -> Tensor:
         batch, _, height, width = image.shape
-        tokens = torch.cat([self.tokens.expand(batch, -1, -1), query], dim=1) + self.level_embed[scale]
-        positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)
+        tokens = torch.cat([self.tokens.expand(batch, -1, -1), query], dim=1) + self.level_embed[scale]  # (B, 6, D)
+        positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)  # (B, D, h, w)
         found, image = self.transformers[scale](
-            point_embeddings=tokens.unsqueeze(1),
+            point_embeddings=tokens.unsqueeze(1),  # (B, 1, 6, D)
             image_embeddings=image,
             image_positional_embeddings=positions,
             attention_similarity=None,

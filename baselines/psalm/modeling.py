@@ -76,7 +76,8 @@ class PsalmModel(ReasoningModel):
         embedded = super().embed(input_ids, visual_tokens)
         is_query = input_ids == QUERY_ID
         number = (is_query.cumsum(1) - 1).clamp(min=0)  # (B, L)
-        return torch.where(is_query.unsqueeze(-1), self.seg_query[number].to(embedded.dtype), embedded)
+        queries = self.seg_query[number].to(embedded.dtype)  # (B, L, hidden)
+        return torch.where(is_query.unsqueeze(-1), queries, embedded)  # (B, L, hidden)
 
     def propose(
         self, states: Tensor, question_mask: Tensor, is_query: Tensor, image: ImageFeatures

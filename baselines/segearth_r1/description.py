@@ -12,7 +12,8 @@ from baselines.segearth_r1.configuration import SegEarthR1Config
 def mean_over(states: Tensor, selected: Tensor) -> Tensor:
     """Average states (B, L, D) over the selected positions (B, L) bool: (B, D), summed in float32."""
     weights = selected.to(torch.float32)
-    total = (states.float() * weights.unsqueeze(-1)).sum(1)  # autocast would run a matrix product in bfloat16
+    # Not a matrix product, which autocast would run in bfloat16.
+    total = (states.float() * weights.unsqueeze(-1)).sum(1)  # (B, D)
     return (total / weights.sum(1, keepdim=True).clamp(min=1)).to(states.dtype)
 
 

@@ -126,7 +126,7 @@ def sample_by_grid(value: Tensor, shapes: Shapes, locations: Tensor, weights: Te
         image = levels[level].permute(0, 2, 3, 1)  # (B, heads, d, height * width)
         image = image.reshape(batch * heads, depth, height, width)  # (B * heads, d, height, width)
         sampled = F.grid_sample(image, grids[level], mode="bilinear", padding_mode="zeros", align_corners=False)
-        total = total + (sampled * weights[level].unsqueeze(1)).sum(-2)
+        total = total + (sampled * weights[level].unsqueeze(1)).sum(-2)  # (B * heads, d, queries)
     return total.view(batch, heads * depth, queries).transpose(1, 2)  # (B, queries, heads * d)
 
 

@@ -75,14 +75,15 @@ class WindowAttention(nn.Module):
         qkv = self.qkv(x).view(batch, windows, positions, 3, self.heads, -1)  # (B, windows, positions, 3, heads, d)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # (B, windows, heads, positions, d) each
         index = relative_position_index(self.window, x.device)
-        bias = self.relative_position_bias_table[index].view(positions, positions, self.heads)
-        bias = bias.permute(2, 0, 1)  # (heads, positions, positions)
+        bias = self.relative_position_bias_table[index]  # (positions^2, heads)
+        bias = bias.view(positions, positions, -1).permute(2, 0, 1)  # (heads, positions, positions)
         if mask is None:
             q, k, v = (t.flatten(0, 1) for t in (q, k, v))  # (B * windows, heads, positions, d)
         else:  # treat windows as heads, which broadcasts the mask over the batch instead of copying it
             bias = (bias + mask.to(bias)).flatten(0, 1)  # (windows * heads, positions, positions)
             q, k, v = (t.flatten(1, 2) for t in (q, k, v))  # (B, windows * heads, positions, d)
-        bias = bias.to(q.dtype).contiguous().unsqueeze(0)  # the fused CUDA kernels refuse a strided last dimension
+        # The fused CUDA kernels refuse a strided last dimension.
+        bias = bias.to(q.dtype).contiguous().unsqueeze(0)  # (1, heads or windows * heads, positions, positions)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         out = out.view(batch, windows, self.heads, positions, -1)  # (B, windows, heads, positions, d)
         out = out.transpose(2, 3).reshape(batch, windows, positions, channels)  # (B, windows, positions, C)
