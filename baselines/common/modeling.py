@@ -105,8 +105,8 @@ class ReasoningModel(PreTrainedModel):
             image = self.encode_image(pixel_values)
         states = self.read(self.embed(input_ids, image.visual_tokens), attention_mask)
         fields, losses = self.answer(states, question_mask, image, masks, **extra)
-        teaches = labels is not None and hasattr(self, "lm_head")
-        if teaches and (learned is None or learned.shape[1]):  # referring samples have no words to learn
+        has_words = learned is None or learned.shape[1] > 0  # referring samples have none to learn
+        if labels is not None and has_words and hasattr(self, "lm_head"):
             losses["language"] = language_loss(self.lm_head, states, labels, learned)
         if masks is not None and fields["presence_logits"] is not None:
             losses["presence"] = presence_loss(fields["presence_logits"], masks)

@@ -99,17 +99,10 @@ class PsalmModel(ReasoningModel):
         return super().forward(input_ids, *arguments, is_query=input_ids == QUERY_ID, **keywords)
 
     def answer(
-        self,
-        states: Tensor,
-        question_mask: Tensor,
-        image: ImageFeatures,
-        masks: Tensor | None,
-        *,
-        is_query: Tensor,
-        **_: Any,
+        self, states: Tensor, question_mask: Tensor, image: ImageFeatures, masks: Tensor | None, **extra: Any
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Decode the queries and merge the masks that score highest."""
-        logits, scores, presence = self.propose(states, question_mask, is_query, image)
+        """Decode the queries and merge the masks that score highest; `extra` has `is_query` (B, L) bool."""
+        logits, scores, presence = self.propose(states, question_mask, extra["is_query"], image)
         fields = {"mask_logits": choose(logits[-1], scores[-1]), "presence_logits": presence}
         return fields, {} if masks is None else match_losses(logits, scores, masks)
 
