@@ -1,1 +1,1 @@
-"""Reference models. Depends on `earthreason`; nothing there depends on this."""
+"""Reference models. This package depends on `earthreason`, never the other way round."""

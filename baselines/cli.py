@@ -31,7 +31,7 @@ _CONVERTIBLE = ", ".join(convertible_models())
 
 
 def _for(option: str) -> str:
-    """Name the models that an option is for, to begin its help."""
+    """Return the start of an option's help, which names the models that use it."""
     return f"For {' and '.join(models_with_option(option))}: "
 
 
@@ -48,7 +48,7 @@ ThresholdOption = Annotated[
 
 
 class Questions(StrEnum):
-    """Questions of a sample to ask."""
+    """Questions to ask about each sample."""
 
     first = "first"
     all = "all"
@@ -76,7 +76,7 @@ def predict(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile the model first; takes a minute or more and makes batches faster."),
+        typer.Option("--compile", help="Compile the model first: takes a minute or more, then batches are faster."),
     ] = False,
     no_target_threshold: ThresholdOption = None,
     vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
@@ -99,17 +99,17 @@ def predict(
 @app.command()
 def segment(
     image: Annotated[Path, typer.Argument(help="Image file to read.")],
-    question: Annotated[str, typer.Argument(help="What to look for.")],
+    question: Annotated[str, typer.Argument(help="Question about the image.")],
     out: Annotated[Path, typer.Option("--out", help="PNG to write: the image with the mask drawn over it.")],
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")],
-    mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG of the mask to write as well.")] = None,
-    answer: Annotated[bool, typer.Option("--answer", help="Print the answer of the language model as well.")] = False,
+    mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG of the mask to write, too.")] = None,
+    answer: Annotated[bool, typer.Option("--answer", help="Also print the language model's answer.")] = False,
     tile: Annotated[
         int,
         typer.Option(
             "--tile",
             min=0,
-            help="Cut larger images into tiles of this side in pixels; 0 reads the whole image at once.",
+            help="Cut larger images into tiles with this side in pixels; 0 disables tiling.",
         ),
     ] = 0,
     device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
@@ -141,13 +141,13 @@ def segment(
 @app.command()
 def train(
     model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.")],
-    config: Annotated[Path, typer.Option("--config", help="Configuration in YAML; configs/ holds presets.")],
+    config: Annotated[Path, typer.Option("--config", help="YAML configuration; see the presets in configs/.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run is resumed.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings to change, such as optim.steps=10.")
     ] = None,
 ) -> None:
-    """Train a model, on one process or several (torchrun, `accelerate launch`). A killed run resumes exactly.
+    """Train a model on one process or several (torchrun, `accelerate launch`). A stopped run can be resumed exactly.
 
     Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/tiny optim.steps=50
     """
@@ -199,21 +199,21 @@ def compare(
 @app.command()
 def convert(
     model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
-    source: Annotated[str, typer.Argument(help="Published checkpoint, or with --mask2former a language model.")],
+    source: Annotated[str, typer.Argument(help="Published checkpoint; with --mask2former, a language model.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; must not exist, or be empty.")],
     mask2former: Annotated[
         Path | None,
         typer.Option(
             "--mask2former",
-            help=f"{_for('mask2former')}pickle of Mask2Former Swin-B to start from.",
+            help=f"{_for('mask2former')}pickle of Mask2Former Swin-B to start training from.",
         ),
     ] = None,
     clip: Annotated[
-        str | None, typer.Option("--clip", help=f"{_for('clip')}the CLIP that their files leave out.")
+        str | None, typer.Option("--clip", help=f"{_for('clip')}CLIP, which the published files leave out.")
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help=f"{_for('config')}config.json of a model of another size."),
+        typer.Option("--config", help=f"{_for('config')}config.json of a model that does not have the published size."),
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="Number format of the weights to write.")] = "float32",
 ) -> None:
@@ -247,5 +247,5 @@ def models() -> None:
 
 
 def run() -> None:
-    """Entry point of `python -m baselines`."""
+    """Run the command line."""
     guard(app)

@@ -1,7 +1,7 @@
 """The models of this package, one `ModelEntry` each.
 
 To add a model, add a package with a file `entry.py` that calls `register`, for example `baselines/mine/entry.py`. Every
-`baselines/*/entry.py` is found by a scan the first time `MODELS` is read; nothing else has to be edited. An entry names
+`baselines/*/entry.py` is imported when `MODELS` is first read, so no other file has to change. An entry names
 its parts as "module:attribute" and imports none of them, so listing the models does not import torch.
 """
 
@@ -22,7 +22,7 @@ from earthreason.types import Predictor, Sample
 
 @dataclass(frozen=True)
 class PredictorOptions:
-    """Settings that a predictor can be built with. Each model uses those that concern it.
+    """Settings to build a predictor with. Each model uses those that apply to it.
 
     Attributes:
         checkpoint: folder or Hub id of the weights.
@@ -33,7 +33,7 @@ class PredictorOptions:
         base_url: address of the server; None means OpenAI.
         compiled: whether to compile the model with torch.compile.
         no_target_threshold: threshold that replaces the checkpoint's; None keeps the checkpoint's.
-        train_samples: returns the training split, for models that are fitted to it.
+        train_samples: function that returns the training split, for models fitted to it.
     """
 
     checkpoint: str | None = None
@@ -49,7 +49,7 @@ class PredictorOptions:
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """Settings of `python -m baselines convert`. Each converter uses those that concern it.
+    """Settings of `python -m baselines convert`. Each converter uses those that apply to it.
 
     Attributes:
         source: published checkpoint, or with `mask2former` a language model.
@@ -70,7 +70,7 @@ class ConversionOptions:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model and where its parts are. References are written "module:attribute"; the attribute may be dotted.
+    """A model with references to its parts, "module:attribute"; the attribute may be dotted.
 
     Attributes:
         name: name on the command line.
@@ -78,14 +78,14 @@ class ModelEntry:
         predictor: reference to a function that takes `PredictorOptions` and returns a predictor.
         learner: reference to a function that takes a `TrainConfig` and the training texts and returns a `Learner`.
         converter: reference to a function that takes `ConversionOptions` and returns a `Report`.
-        own_options: names of the `PredictorOptions` and `ConversionOptions` that few models use and this one does; the
-            command line names the model in their help.
+        own_options: names of rarely used `PredictorOptions` and `ConversionOptions` that this model uses; their
+            help on the command line names the model.
         presets: comparison suites that include this model, each with the model's own changes, such as
             `{"tiny": {"optim": {"learning_rate": 3e-4}}}`.
         trained: whether the model is a network with a no-target score that torch can compile.
-        architecture: keys of `model.architecture` that the model has.
+        architecture: keys of `model.architecture` that apply to the model.
         adaptable: keys among these and `image_size` that may differ from the checkpoint that training starts from.
-        reference: whether the model is the one the others are compared with; it is listed first.
+        reference: whether the other models are compared with this one; it is listed first.
     """
 
     name: str
@@ -102,7 +102,7 @@ class ModelEntry:
 
 
 class ModelRegistry(Mapping[str, ModelEntry]):
-    """Entries by name. The first look at them imports `entry.py` of every subpackage of a package."""
+    """Entries by name. The first access imports `entry.py` of all subpackages of a package."""
 
     def __init__(self, package: Any) -> None:
         """Start empty.
@@ -157,12 +157,12 @@ def convertible_models() -> list[str]:
 
 
 def models_with_option(option: str) -> list[str]:
-    """List the names of the models that use an option of their own."""
+    """List the names of the models that have `option` among their `own_options`."""
     return [name for name, entry in MODELS.items() if option in entry.own_options]
 
 
 def load_reference(reference: str) -> Any:
-    """Import what "module:attribute" names."""
+    """Import the object that "module:attribute" names."""
     module, _, attribute = reference.partition(":")
     return attrgetter(attribute)(import_module(module))
 

@@ -1,4 +1,4 @@
-"""What the review page costs at the size of the release, and how fast mask codecs are. Run by hand.
+"""Measure the review page at the size of the release, and the speed of mask codecs.
 
 python benchmarks/annotation.py            # 5,000 images, 30,000 questions
 python benchmarks/annotation.py --codecs
@@ -57,7 +57,7 @@ def review(images: int) -> None:
 
 
 def fill(store: object, upto: int) -> None:
-    """Let one reviewer judge until so many questions are judged, without the page."""
+    """Record judgements of one reviewer, without the page, until `upto` questions are judged."""
     from annotation_tools.review.model import ReviewJudgement
     from annotation_tools.review.store import ReviewStore
 
@@ -119,7 +119,7 @@ def codecs() -> None:
 
 
 def clock(run: Callable[[], object]) -> float:
-    """Best of five, milliseconds."""
+    """Return the best time of five runs in milliseconds."""
     times = []
     for _ in range(5):
         began = time.perf_counter()

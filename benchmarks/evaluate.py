@@ -1,10 +1,10 @@
-"""What scoring costs: ours against the usual ways, on the same files in the same run.
+"""Compare our scoring with the usual ways, on the same files in the same run.
 
-    python benchmarks/evaluate.py            the table of routes, and how cost grows with runs per mask
-    python benchmarks/evaluate.py --growth   how cost grows with pairs
+    python benchmarks/evaluate.py            table of routes, and time by runs per mask
+    python benchmarks/evaluate.py --growth   time by number of pairs
     python benchmarks/evaluate.py --large    100,000 pairs through the command line, with peak memory
 
-Every route reads both JSON files and gives gIoU and cIoU; all have to agree.
+Every route reads both JSON files and computes gIoU and cIoU; all must agree.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ Route = Callable[[Path, Path], tuple[float, float]]
 
 
 def make_masks(count: int, smoothness: float, shape: tuple[int, int], seed: int) -> list[np.ndarray]:
-    """Masks as networks make them: logits on a quarter of the grid, upsampled bilinearly, above 0.
+    """Make masks like those of a network: logits on a quarter of the grid, upsampled bilinearly, above 0.
 
-    Smoothness is the size of the regions on the small grid; the smaller, the more runs.
+    `smoothness` is the size of the regions on the small grid; smaller regions give more runs.
     """
     rng = np.random.default_rng(seed)
     height, width = shape[0] // 4, shape[1] // 4
@@ -56,11 +56,11 @@ def make_masks(count: int, smoothness: float, shape: tuple[int, int], seed: int)
 
 
 def write_files(folder: Path, pairs: int, smoothness: float, shape: tuple[int, int]) -> tuple[Path, Path]:
-    """Predictions and ground truth: up to 100 different masks each, repeated."""
+    """Write predictions and ground truth with up to 100 different masks each, repeated."""
     half = min(pairs, 100)
     truth = make_masks(half, smoothness, shape, seed=0)
     other = make_masks(half, smoothness, shape, seed=1)
-    # A prediction shares most of its target, as a fair model's does.
+    # A prediction overlaps most of its target, like that of a reasonable model.
     answers = [mask ^ (other[k] & truth[k - 1]) for k, mask in enumerate(truth)]
     rles = [[encode_mask(mask) for mask in masks] for masks in (answers, truth)]
     predictions, samples = (
@@ -73,7 +73,7 @@ def write_files(folder: Path, pairs: int, smoothness: float, shape: tuple[int, i
 
 
 def read_both(predictions: Path, truth: Path) -> list[tuple[dict, dict]]:
-    """Both files with the standard library, paired, counts as bytes."""
+    """Read and pair both files with the standard library; encode counts as bytes."""
     answers = {p["sample_id"]: p["segmentation"] for p in json.loads(predictions.read_text())["predictions"]}
     samples = json.loads(truth.read_text())["samples"]
 
@@ -113,7 +113,7 @@ def decode_numpy(canvas: bool) -> Route:
 
 
 def decode_torch_histogram(predictions: Path, truth: Path) -> tuple[float, float]:
-    """As the reference evaluator: letterbox, then three histograms; float because histc has no integers on the CPU."""
+    """Score as the reference evaluator: letterbox, then three histograms, in float as the CPU's histc needs."""
     import torch
 
     shared, united = [], []
@@ -127,7 +127,7 @@ def decode_torch_histogram(predictions: Path, truth: Path) -> tuple[float, float
 
 
 def coco_pairs(predictions: Path, truth: Path) -> tuple[float, float]:
-    """The RLE way of pycocotools, native size only: merge, then three areas."""
+    """Score with the RLE functions of pycocotools, native size only: merge, then three areas."""
     shared, united = [], []
     for p, t in read_both(predictions, truth):
         i = int(coco.area(coco.merge([p, t], intersect=True)))
@@ -146,12 +146,12 @@ ROUTES: dict[str, tuple[int, Route]] = {
     "ours, letterbox-1024, 1 core": (1, ours(SEGEARTH_R1, 1)),
     "ours, letterbox-1024, 2 cores": (2, ours(SEGEARTH_R1, 2)),
 }
-"""By name: the cores the route may use, and the route."""
+"""Number of cores and function of each route, by name."""
 
 
 @contextmanager
 def cores(count: int) -> Iterator[None]:
-    """Keep the process to so many cores, so that no helper thread works elsewhere."""
+    """Restrict the process, including its helper threads, to a number of cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, set(sorted(before)[:count]))
     try:
@@ -163,9 +163,9 @@ def cores(count: int) -> Iterator[None]:
 def time_routes(
     files: tuple[Path, Path], repeats: int, names: Collection[str] = ROUTES
 ) -> dict[str, tuple[float, tuple[float, float]]]:
-    """Best seconds and scores of every route; the rounds go through all routes, so a slow minute hits them alike."""
+    """Return best seconds and scores of each route; each round runs all routes, so slow phases affect all."""
     best: dict[str, tuple[float, tuple[float, float]]] = {}
-    for round_number in range(repeats + 1):  # the first compiles, imports and warms the page cache
+    for round_number in range(repeats + 1):  # the first run compiles, imports and warms the page cache
         for name in names:
             allowed, route = ROUTES[name]
             with cores(allowed):
@@ -208,7 +208,7 @@ def _runs(rle: dict) -> int:
 
 
 def large(pairs: int = 100_000, questions: int = 5) -> None:
-    """Score a large file with the command line in a process of its own; print wall time and peak memory."""
+    """Score a large file with the command line in its own process; print wall time and peak memory."""
     rles = [encode_mask(mask) for mask in make_masks(100, 24, (SIDE, SIDE), seed=1)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,11 +1,11 @@
-"""The leaderboard under load: many submitters at once while others read the table.
+"""Measure the leaderboard under load: many simultaneous submitters while others read the table.
 
     python benchmarks/leaderboard.py --submitters 50 --rate 200
 
-starts `python -m leaderboard serve` on a fresh SQLite file (or on the database of --url), publishes some rows, then
-sends test-size files (1,928 masks of 1024 x 1024) all at once while readers ask for pages at a fixed rate. Latency
-counts from the moment a request was due, so waiting behind a slow one counts too. Everything, the load generator
-included, shares the cores of this machine; --cores keeps it to some of them.
+Starts `python -m leaderboard serve` on a new SQLite file (or the database of --url), publishes some rows, then sends
+files of test size (1,928 masks of 1024 x 1024) simultaneously while readers request pages at a fixed rate. Latency is
+measured from when a request was due, so it includes waiting behind slow requests. Server and load generator share the
+cores of this machine; --cores limits them to some of these.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _IDLE = 5.0
 
 
 def make_files(smoothness: float, seed: int = 0) -> tuple[References, list[dict]]:
-    """Truth and predictions of the size of the test split, from a few fields that are shifted about."""
+    """Write truth and predictions of the size of the test split, from a few shifted fields."""
     rng = np.random.default_rng(seed)
     fields = [ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), smoothness) for _ in range(12)]
     fields = [field / field.std() for field in fields]
@@ -102,7 +102,7 @@ async def _read_pages(address: str, paths: list[str], rate: float, seconds: floa
 
 
 def read_pages(answers: Queue, address: str, paths: list[str], rate: float, seconds: float) -> None:
-    """In a process of its own: ask for pages at a rate and tell how long each took."""
+    """Request pages at a fixed rate, in a separate process, and report the time of each."""
     answers.put(asyncio.run(_read_pages(address, paths, rate, seconds)))
 
 
@@ -110,7 +110,7 @@ def read_pages(answers: Queue, address: str, paths: list[str], rate: float, seco
 
 
 def submit(address: str, token: str, predictions: str, number: int, folder: Path) -> tuple[float, float]:
-    """Upload a file that differs by its info only; returns seconds of the upload and from then to the score."""
+    """Upload a file that differs only in its info; return seconds of the upload, and from then to the score."""
     file = folder / f"{number}.json"
     file.write_text(f'{{"info": {{"n": {number}}}, "predictions": {predictions}}}')
     client = BoardClient(address, token, pause=0.5)
@@ -125,20 +125,20 @@ def submit(address: str, token: str, predictions: str, number: int, folder: Path
 
 
 def percentiles(values: list[float]) -> str:
-    """Median, 95th and 99th percentile and the largest, in milliseconds."""
+    """Format median, 95th and 99th percentile and maximum in milliseconds."""
     at = np.percentile(values, [50, 95, 99, 100]) * 1000
     return "p50 {:.1f}  p95 {:.1f}  p99 {:.1f}  max {:.0f} ms".format(*at)
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submitters", type=int, default=50)
-    parser.add_argument("--rate", type=float, default=200, help="pages a second")
+    parser.add_argument("--rate", type=float, default=200, help="pages per second")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rows", type=int, default=20, help="public rows in the table")
-    parser.add_argument("--smoothness", type=float, default=30, help="larger: fewer runs a mask")
-    parser.add_argument("--url", help="an empty database instead of a SQLite file")
+    parser.add_argument("--smoothness", type=float, default=30, help="smoothness of the masks; larger means fewer runs")
+    parser.add_argument("--url", help="URL of an empty database to use instead of a SQLite file")
     parser.add_argument("--cores", type=int, default=2)
     given = parser.parse_args()
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: given.cores]))
@@ -178,7 +178,7 @@ def main() -> None:
 def measure(
     given: argparse.Namespace, address: str, tokens: list[str], content: str, folder: Path, client: BoardClient
 ) -> None:
-    """Print what was seen."""
+    """Print the measurements."""
     print(f"file: {len(content) / 2**20:.1f} MiB, {IMAGES} masks, {given.cores} cores, load {os.getloadavg()[0]:.1f}")
     alone = []
     for n in range(max(3, given.rows)):
@@ -217,7 +217,7 @@ def measure(
 
 
 def web_seconds() -> float:
-    """Processor time that the web process has used so far."""
+    """Return the CPU time of the web process so far."""
     program = "leaderboard web --host 127.0.0.1 --port 8765"
     found = subprocess.run(["pgrep", "-f", program], capture_output=True, text=True, check=True).stdout.split()
     fields = Path(f"/proc/{found[0]}/stat").read_text().rpartition(")")[2].split()
@@ -225,7 +225,7 @@ def web_seconds() -> float:
 
 
 def tell(name: str, address: str, paths: list[str], rate: float, seconds: float) -> None:
-    """Read for a while and report."""
+    """Read pages for some seconds and report."""
     answers: Queue = Queue()
     reader = Process(target=read_pages, args=(answers, address, paths, rate, seconds))
     reader.start()
@@ -234,7 +234,7 @@ def tell(name: str, address: str, paths: list[str], rate: float, seconds: float)
 
 
 def report(name: str, seen: list[tuple[str, float, int]]) -> None:
-    """A line for all pages and one for the slowest kind."""
+    """Print one line for all pages and one for the slowest kind."""
     wrong = [status for _, _, status in seen if status != 200]
     print(
         f"{name}: {len(seen)} pages, {percentiles([took for _, took, _ in seen])}, {len(wrong)} not answered with 200"

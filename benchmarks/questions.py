@@ -1,10 +1,10 @@
-"""Question generation against a bare loop over the `openai` client, on the same fake server.
+"""Compare question generation with a plain loop over the `openai` client, on the same fake server.
 
     python benchmarks/questions.py
-    python benchmarks/questions.py --cost    dry run over as many images as the official set has
+    python benchmarks/questions.py --cost    dry run over as many images as in the official set
 
-Both send the same requests with the same concurrency; ours also checks, remembers, counts and can be killed. The server
-takes 0.2 s an answer, faster than any real one. Also the memory over many items.
+Both send the same requests with the same concurrency; ours also checks and caches answers, counts costs and can be
+resumed. The server answers in 0.2 s, faster than any real one. Also measures memory over many items.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def print_cost(images: int = 5434, side: int = 1024) -> None:
 
 
 class Many:
-    """The same small picture under many ids."""
+    """Yield the same small image under many ids."""
 
     name = "many"
 
@@ -72,7 +72,7 @@ class Many:
 
     def read(self, split: str) -> Iterator[Record]:
         for number in range(self.counts[split]):
-            # The id stands in the mask's bytes, so that every item has keys of its own.
+            # The mask encodes the id, so that each item has its own cache keys.
             mask = self._mask + f"{number}".encode()
             yield Record(f"s{number}", self._image, mask, 256, 256, False, ["?"], category="pier")
 
@@ -107,7 +107,7 @@ async def ours(source: Many, url: str, folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=10_000, help="the most items the memory is measured over")
+    parser.add_argument("--items", type=int, default=10_000, help="largest number of items in the memory measurement")
     parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args()
     if arguments.cost:

@@ -1,8 +1,8 @@
-"""Score models on the real images of ../shared/data, with a question written by hand for every kind of target.
+"""Score models on the real images of ../shared/data, with a hand-written question for each kind of target.
 
     python benchmarks/real_images.py --checkpoint runs/tiny/final
 
-80 masks of 40 images, asked once each, at native resolution; saliency and marking everything beside the checkpoint.
+Asks about 80 masks of 40 images at native resolution, and compares with saliency and marking everything.
 """
 
 import argparse

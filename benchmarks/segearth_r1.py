@@ -1,10 +1,10 @@
-"""Inference with SegEarth-R1: ours against the same computation done as the reference code does it.
+"""Compare inference with SegEarth-R1 with the same computation done as in the reference code.
 
     python benchmarks/segearth_r1.py                          reduced size, CPU
     python benchmarks/segearth_r1.py --size full --device cuda --batch 16 --dtype bfloat16
 
-benchmarks/ways.py says what the reference way is. Weights are random and the same, so the masks have to agree. Each way
-runs in a process of its own, so that its peak memory is its own. `python -m benchmarks.gpu` measures a GPU.
+benchmarks/ways.py describes the reference way. Both use the same random weights, so the masks must agree. Each way
+runs in its own process, for its own peak memory. `python -m benchmarks.gpu` measures a GPU.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A training step of SegEarth-R1: ours against the same step done as the reference code does it.
+"""Compare a training step of SegEarth-R1 with the same step done as in the reference code.
 
     python benchmarks/train_step.py                          reduced size, CPU
     python benchmarks/train_step.py --size full --device cuda --batch 2 --dtype bfloat16
 
-benchmarks/ways.py says what the reference way is. Weights are random and the same, so the losses have to agree. Each
-way runs in a process of its own; batches repeat.
+benchmarks/ways.py describes the reference way. Both use the same random weights, so the losses must agree. Each way
+runs in its own process; batches repeat.
 """
 
 from __future__ import annotations

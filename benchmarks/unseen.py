@@ -1,10 +1,10 @@
-"""Score checkpoints on fresh synthetic scenes, by what training never showed: wordings, and categories.
+"""Score checkpoints on new synthetic scenes with wordings and categories that training did not show.
 
     python benchmarks/unseen.py runs/tiny/final runs/pretrained/final
 
-Training draws its questions from wordings of its own and leaves four categories out. "seen" scenes are new pictures
-with the wordings and categories of training, "wordings" have other wordings of the same categories, "categories" have
-other wordings of the four. The p-value is of the paired permutation test of gIoU against the first checkpoint.
+Training uses its own wordings and omits four categories. "seen" scenes have the wordings and categories of training,
+"wordings" have other wordings of the same categories, and "categories" have other wordings of the four. The p-value is
+that of a paired permutation test of gIoU against the first checkpoint.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from earthreason.synthetic import HELD_OUT_CATEGORIES, iterate_scenes
 from earthreason.types import Sample
 
 SEED = 77
-"""Of the scenes: neither that of the sample (0) nor that of the training scenes (1)."""
+"""Seed of the scenes, unlike those of the sample (0) and of the training scenes (1)."""
 
 
 def make_groups(count: int) -> dict[str, list[Sample]]:
-    """Scenes by what is new in them, `count` of the first two groups and all others that came along."""
+    """Draw scenes by what is new in them: `count` of each of the first two groups, and any of the third."""
     others = list(iterate_scenes(SEED, {"test": count * 28 // 24}, workers=2))
     return {
         "seen": list(iterate_scenes(SEED, {"train": count}, workers=2)),

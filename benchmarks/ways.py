@@ -1,9 +1,9 @@
-"""SegEarth-R1 computed as the reference code computes it, and as this package does: the same weights, the same masks.
+"""Compute SegEarth-R1 as in the reference code and as in this package, with the same weights and results.
 
-The reference way: the vision tower runs twice, the reply is read with the prompt, attention is a softmax over explicit
-scores in the dtype of the run and the language model keeps its maps. In training it also computes the logits of all
-words at every position and steps AdamW over the parameters one by one. Deformable attention samples by `grid_sample`
-in both; the kernel that the reference compiles for it is not part of the comparison.
+In the reference way, the vision tower runs twice, the language model reads the reply with the prompt, attention is a
+softmax over explicit scores in the dtype of the run, and the language model keeps its attention maps. In training it
+also computes logits for all words at every position, and AdamW updates the parameters one by one. Deformable attention
+uses `grid_sample` in both; the kernel that the reference compiles for it is not part of the comparison.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from baselines.segearth_r1.modeling import ImageFeatures, SegEarthR1Model
 
 Inputs = dict[str, Tensor]
 QUESTION, REPLY, BEFORE = 25, 40, 71
-"""Tokens of a question of mean length, of a reply with an answer, of the rest of the prompt."""
+"""Numbers of tokens: question of mean length, reply with an answer, rest of the prompt."""
 SIZES = ("reduced", "full", "toy")
 
 
 def make_config(size: str) -> SegEarthR1Config:
-    """The published size, one for a CPU, or one for trying the code."""
+    """Configure the published size, a reduced one for a CPU, or a toy one for trying the code."""
     if size == "full":
         return SegEarthR1Config()
     width, layers, image, depths = (512, 8, 512, (2, 2, 6, 2)) if size == "reduced" else (64, 2, 128, (1, 1, 2, 1))
@@ -56,13 +56,13 @@ def make_config(size: str) -> SegEarthR1Config:
 
 
 def make_model(size: str, device: str, dtype: torch.dtype, keeps_maps: bool) -> SegEarthR1Model:
-    """Random weights, the same for every way, made on the device.
+    """Make a model on the device, with random weights that are the same for every way.
 
     Args:
         size: one of `SIZES`.
-        device: of the weights.
-        dtype: of the weights.
-        keeps_maps: let the language model make its attention maps, as in `keep_maps`.
+        device: device of the weights.
+        dtype: dtype of the weights.
+        keeps_maps: whether the language model keeps its attention maps; see `keep_maps`.
     """
     config = make_config(size)
     config.drop_path_rate = 0.0  # the two passes of the reference would draw differently
@@ -78,18 +78,18 @@ def make_model(size: str, device: str, dtype: torch.dtype, keeps_maps: bool) -> 
 
 
 def keep_maps(model: SegEarthR1Model, keeps: bool) -> None:
-    """Let the language model make its attention maps, as the reference way does, or not, as ours."""
+    """Set whether the language model keeps its attention maps, as in the reference way."""
     model.language_model.config._attn_implementation = "eager" if keeps else "sdpa"
 
 
 def make_batch(config: SegEarthR1Config, batch: int, reply: bool, device: str) -> Inputs:
-    """Questions of mean length about random pixels.
+    """Make a batch of questions of mean length about random pixels.
 
     Args:
-        config: of the model.
-        batch: how many.
-        reply: with the tokens of a reply.
-        device: of the tensors.
+        config: configuration of the model.
+        batch: number of questions.
+        reply: whether to append the tokens of a reply.
+        device: device of the tensors.
     """
     rng = np.random.default_rng(0)
     words = torch.from_numpy(rng.integers(0, config.text_config.vocab_size, (batch, BEFORE + QUESTION + REPLY)))
@@ -110,7 +110,7 @@ def make_batch(config: SegEarthR1Config, batch: int, reply: bool, device: str) -
 
 
 def make_training_batch(config: SegEarthR1Config, batch: int, device: str) -> Inputs:
-    """As `make_batch` with replies to learn and masks in blocks of 32 pixels, a fifth of them target."""
+    """Make a batch with replies to learn, and masks in blocks of 32 pixels of which a fifth are target."""
     inputs = make_batch(config, batch, reply=True, device=device)
     length = inputs["input_ids"].shape[1]
     labels = inputs["input_ids"].clone()
@@ -132,7 +132,7 @@ def explicit_attention(
     scale: float | None = None,
     **_: object,
 ) -> Tensor:
-    """Softmax over explicit scores, in the dtype of its arguments."""
+    """Compute attention as a softmax over explicit scores, in the dtype of the arguments."""
     scores = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
@@ -141,7 +141,7 @@ def explicit_attention(
 
 @contextmanager
 def explicit() -> Iterator[None]:
-    """Let all attention outside the language model make its scores."""
+    """Make all attention outside the language model compute explicit scores."""
     fused = F.scaled_dot_product_attention
     F.scaled_dot_product_attention = explicit_attention
     try:
@@ -151,26 +151,26 @@ def explicit() -> Iterator[None]:
 
 
 def infer_ours(model: SegEarthR1Model, inputs: Inputs) -> Tensor:
-    """Mask logits (B, S/4, S/4)."""
+    """Compute mask logits (B, S/4, S/4) in our way."""
     logits: Tensor = model(**inputs).mask_logits
     return logits
 
 
 def infer_as_reference(model: SegEarthR1Model, inputs: Inputs) -> Tensor:
-    """The same logits; `inputs` have a reply, `model` makes its attention maps."""
+    """Compute the same logits in the reference way; `inputs` include a reply, and `model` keeps its attention maps."""
     with explicit():
         _, logits, _ = _read_as_reference(model, inputs)
     return logits[-1].squeeze(1)
 
 
 def loss_ours(model: SegEarthR1Model, inputs: Inputs) -> Tensor:
-    """The sum of all losses, a scalar."""
+    """Compute the sum of all losses, a scalar, in our way."""
     loss: Tensor = model(**inputs).loss
     return loss
 
 
 def loss_as_reference(model: SegEarthR1Model, inputs: Inputs) -> Tensor:
-    """The same loss; `model` makes its attention maps."""
+    """Compute the same loss in the reference way; `model` keeps its attention maps."""
     with explicit():
         states, logits, _ = _read_as_reference(model, inputs)
     every = model.lm_head(states)[:, :-1].flatten(0, 1).float()
@@ -179,7 +179,7 @@ def loss_as_reference(model: SegEarthR1Model, inputs: Inputs) -> Tensor:
 
 
 def _read_as_reference(model: SegEarthR1Model, inputs: Inputs) -> tuple[Tensor, list[Tensor], Tensor | None]:
-    """States (B, L, hidden), the logits of every decoder step, and those of presence."""
+    """Compute states (B, L, hidden), mask logits of each decoder step, and presence logits."""
     pixels = normalise(inputs["pixel_values"]).to(model.dtype)
     visual = model.connector(model.vision_tower(pixels)[-1])
     ids = inputs["input_ids"]

@@ -1,1 +1,1 @@
-"""What the models share."""
+"""Code shared by the models."""

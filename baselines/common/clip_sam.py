@@ -1,4 +1,4 @@
-"""What the converters of LISA and PixelLM share: CLIP beside the published files, and SAM's tensor names."""
+"""Shared by the converters of LISA and PixelLM: loading CLIP beside the published files, and SAM's tensor names."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ SAM_MLP: Table = (
     (r"layers\.2\.", "proj_out."),
 )
 
-
 UNUSED_PROMPTS = r"prompt_encoder\.(point_embeddings|not_a_point_embed|mask_downscaling)\..*"
-"""Of SAM's prompt encoder: points, boxes and masks, which neither model gives."""
+"""Parts of SAM's prompt encoder for points, boxes and masks, which neither model uses."""
 UNUSED_BUFFERS = r".*rotary_emb\.inv_freq"
 
 
@@ -46,10 +45,10 @@ class ClipParts:
     """A published folder and its CLIP.
 
     Attributes:
-        source: the folder.
-        text: configuration of the language model, as `LlamaConfig` takes it.
+        source: published folder.
+        text: keyword arguments of the language model's `LlamaConfig`.
         tower: CLIP's image encoder.
-        tokenizer: of the folder.
+        tokenizer: tokenizer of the published folder.
     """
 
     source: Path
@@ -59,10 +58,10 @@ class ClipParts:
 
     @classmethod
     def load(cls, source: Path, clip: str | Path) -> ClipParts:
-        """Read both; the weights of the folder are read later.
+        """Load CLIP and the folder's configuration and tokenizer; the folder's weights are read by `convert`.
 
         Raises:
-            EarthReasonError: one cannot be loaded; says which.
+            EarthReasonError: one of them cannot be loaded.
         """
         try:
             text = {**AutoConfig.from_pretrained(source).to_dict(), "model_type": "llama"}
@@ -72,12 +71,12 @@ class ClipParts:
         return cls(source, text, tower, Processor.load_tokenizer(source))
 
     def ids(self, tokens: tuple[str, ...]) -> list[int]:
-        """Of added tokens; -1 for those that the tokenizer lacks, which the processor then names."""
+        """Return the ids of added tokens; -1 for a missing token, which the processor reports later."""
         vocabulary = self.tokenizer.get_vocab()
         return [vocabulary.get(token, -1) for token in tokens]
 
     def tower_weights(self, prefix: str) -> dict[str, Tensor]:
-        """CLIP's weights under our names."""
+        """Return CLIP's weights under our names."""
         return {f"{prefix}.{name}": tensor for name, tensor in self.tower.state_dict().items()}
 
     def convert(
@@ -91,10 +90,10 @@ class ClipParts:
         target: Path,
         dtype: str,
     ) -> Report:
-        """Fill the model that a predictor names from the folder's tensors and those `given`, and write it.
+        """Fill the predictor's model from the folder's tensors and the `given` ones, and write it.
 
         Raises:
-            EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
+            EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
         """
         expected = {
             name: shape for name, shape in shapes_of(predictor.model_class, config).items() if name not in given

@@ -1,4 +1,4 @@
-"""Tools shared by converters of published checkpoints: name tables, a strict report, reading and writing."""
+"""Tools for converters of published checkpoints: name tables, a strict report, reading and writing."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.files import atomic_path, refuse_taken
 
 Table = tuple[tuple[str, str], ...]
-"""Beginnings of published names and of ours; the first that fits is used."""
+"""Patterns for the start of published names, and our replacements; the first match is used."""
 
 
 @dataclass
 class Report:
-    """What became of the tensors of a checkpoint.
+    """Result of converting the tensors of a checkpoint.
 
     Attributes:
-        dropped: names known to be unused.
-        unknown: names that have no place.
-        missing: our names that nothing filled.
-        misshapen: "name: found (..), expected (..)".
+        dropped: published names known to be unused.
+        unknown: published names that our model does not have.
+        missing: our names that no published tensor filled.
+        misshapen: descriptions, "name: found (..), expected (..)".
     """
 
     dropped: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Report:
     misshapen: list[str] = field(default_factory=list)
 
     def check(self, source: str, model: str) -> None:
-        """Raise `EarthReasonError` with the first of every kind if the checkpoint of a `model` does not fit."""
+        """Raise `EarthReasonError`, with the first names of each kind, if the checkpoint does not fit the `model`."""
         kinds = {"without a place here": self.unknown, "missing": self.missing, "of another shape": self.misshapen}
         lines = [
             f"  {len(names)} tensors {kind}: {'; '.join(names[:5])}{'; ...' if len(names) > 5 else ''}"
@@ -52,7 +52,7 @@ class Report:
 
 
 def rename(name: str, table: Table) -> str:
-    """Replace the beginning of a name by the first pattern that fits; a name that fits none stays."""
+    """Replace the start of a name by the first matching pattern; return other names unchanged."""
     for pattern, replacement in table:
         renamed, count = re.subn(f"^{pattern}", replacement, name)
         if count:
@@ -66,13 +66,13 @@ def convert_tensors(
     translate: Callable[[str, Tensor], dict[str, Tensor]],
     unused: re.Pattern[str],
 ) -> tuple[dict[str, Tensor], Report]:
-    """Give every published tensor its place, or say why it has none.
+    """Convert published tensors to ours and report those that do not fit.
 
     Args:
-        published: names and tensors.
+        published: published names and tensors.
         expected: our names and shapes.
-        translate: a published tensor to ours, one or several.
-        unused: published names that nothing uses.
+        translate: function from a published name and tensor to our names and tensors.
+        unused: pattern of published names that nothing uses.
     """
     report, state, wrong = Report(), {}, set()
     for name, tensor in published:
@@ -92,17 +92,17 @@ def convert_tensors(
 
 
 def shapes_of(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> dict[str, torch.Size]:
-    """Names and shapes of a model's tensors, without making it."""
+    """Return names and shapes of a model's tensors without allocating it."""
     with torch.device("meta"):
         model = model_class(config)
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
 def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of all weight files of a folder, one at a time.
+    """Yield names and tensors of all weight files in a folder.
 
     Raises:
-        EarthReasonError: there are none, or one cannot be read.
+        EarthReasonError: the folder has no weight files, or one cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -132,10 +132,10 @@ def save_checkpoint(
     target: Path,
     dtype: str,
 ) -> None:
-    """Write weights, configuration and tokenizer as one folder, all or nothing.
+    """Write weights, configuration and tokenizer to a new folder, atomically.
 
     Raises:
-        EarthReasonError: the folder exists.
+        EarthReasonError: the folder exists and is not empty.
     """
     refuse_taken(target)
     with torch.device("meta"):
@@ -162,10 +162,10 @@ _ARRAYS = frozenset(
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint `{"model": {name: array}}` or `{name: array}`.
+    """Read the arrays of a pickled checkpoint `{"model": {name: array}}` or `{name: array}`.
 
     Raises:
-        DataFormatError: it is no such pickle, or holds anything but arrays in plain containers.
+        DataFormatError: the file is not such a pickle, or holds objects other than arrays in plain containers.
     """
     content = load_pickle(path, _ARRAYS)
     content = content.get("model", content) if isinstance(content, dict) else content

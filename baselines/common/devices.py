@@ -1,4 +1,4 @@
-"""Devices and dtypes by the names the command line uses, and constant tensors that each device keeps."""
+"""Devices and dtypes by their command-line names, and constant tensors cached per device."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def find_device(name: str) -> torch.device:
-    """A device that works here; asked for before weights are read.
+    """Return a device after allocating on it, so that a wrong name is reported before weights are read.
 
     Raises:
-        EarthReasonError: torch knows no such device, or has none here; says what to do.
+        EarthReasonError: torch does not know the device, or cannot use it here.
     """
     try:
         device = torch.device(name)
@@ -37,9 +37,9 @@ P = ParamSpec("P")
 
 
 def cached_constant(make: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Cache a function from hashable arguments, its device among them, to a tensor.
+    """Cache a function that makes a tensor from hashable arguments, including its device.
 
-    The tensor is made outside inference mode and autocast, so that what an evaluation cached serves training too.
+    The tensor is made outside inference mode, so that one cached during evaluation can be used in training.
     """
 
     @lru_cache(maxsize=256)
@@ -49,7 +49,7 @@ def cached_constant(make: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
     @wraps(make)
     def lookup(*arguments: P.args, **keywords: P.kwargs) -> Tensor:
-        if torch.compiler.is_compiling():  # the compiler cannot look into a cache; it makes the tensor in its kernels
+        if torch.compiler.is_compiling():  # the compiler cannot trace a cache
             return make(*arguments, **keywords)
         return made(*arguments, **keywords)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The language side of a new model: weights and tokenizer from a file or from scratch."""
+"""Language model and tokenizer of a new model, pretrained or from scratch."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _END = "<|endoftext|>"
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer whose tokens are bytes: it needs no vocabulary file and reads any text."""
+    """Make a tokenizer whose tokens are bytes: it needs no vocabulary file and encodes any text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {symbol: number for number, symbol in enumerate([*alphabet, _END])}
     return _wrapped(_of_bytes(models.BPE(vocab=vocabulary, merges=[])))
 
 
 def learned_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer learned from texts: a quarter of the tokens, still able to read anything."""
+    """Train a byte-level BPE tokenizer on texts: it encodes any text in about a quarter of the tokens of bytes."""
     tokenizer = _of_bytes(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
@@ -60,23 +60,23 @@ def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 Size = Literal["mini", "tiny", "small"]
 Texts = Callable[[], Sequence[str]]
-"""Gives the questions and answers of the training split, for tokenizers that are learned."""
+"""Function that returns the questions and answers of the training split, for learned tokenizers."""
 _LAYERS: dict[Size, dict[str, Any]] = {
     "mini": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
     "tiny": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6},
     "small": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "num_attention_heads": 8},
 }
 FOREGROUND_PRIOR = 0.06
-"""Share of target pixels in the synthetic scenes, from which the logits of new models start that have none of SAM's."""
+"""Share of target pixels in the synthetic scenes, which sets the initial mask logits of new LISA and PixelLM models."""
 
 
 def patch_of(image_size: int) -> int:
-    """Side of the patches of a new ViT, pixels: 16, and less on canvases under 256 px, whose targets are smaller."""
+    """Return the patch side of a new ViT in pixels: 16, or less on canvases under 256 px, whose targets are smaller."""
     return min(16, image_size // 16)
 
 
 def text_config(size: Size, vocabulary: int) -> LlamaConfig:
-    """A Llama of a few layers."""
+    """Configure a Llama of a few layers."""
     return LlamaConfig(vocab_size=vocabulary, max_position_embeddings=1024, **_LAYERS[size])
 
 
@@ -85,8 +85,8 @@ class Language:
     """A pretrained causal language model and its tokenizer.
 
     Attributes:
-        causal: in float32.
-        tokenizer: its own.
+        causal: language model with its output layer, float32.
+        tokenizer: tokenizer of the language model.
     """
 
     causal: PreTrainedModel
@@ -94,7 +94,7 @@ class Language:
 
     @property
     def config(self) -> PreTrainedConfig:
-        """Of the model; says nothing of how the file was quantised."""
+        """Configuration of the model, without how the file was quantised."""
         config = self.causal.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config  # the weights are float32 by now
@@ -102,30 +102,30 @@ class Language:
 
     @property
     def base(self) -> dict[str, Tensor]:
-        """Weights without the output layer."""
+        """Weights of the model without its output layer."""
         weights: dict[str, Tensor] = self.causal.base_model.state_dict()
         return weights
 
     @property
     def head(self) -> Tensor:
-        """Weights of the output layer: (vocabulary, hidden)."""
+        """Weight of the output layer, (vocabulary, hidden)."""
         head = self.causal.get_output_embeddings()
         assert isinstance(head, nn.Linear)
         return head.weight
 
     def resize(self, vocabulary: int) -> None:
-        """Make room for added tokens."""
+        """Resize embeddings and output layer to a vocabulary that includes added tokens."""
         self.causal.resize_token_embeddings(vocabulary, mean_resizing=False)
 
 
 def load_language(source: str | Path) -> Language:
-    """Load a model in float32.
+    """Load a language model in float32.
 
     Args:
         source: folder or Hub id of any causal model of transformers, or a `.gguf` file (needs the `gguf` package).
 
     Raises:
-        EarthReasonError: none can be loaded; says why.
+        EarthReasonError: the model cannot be loaded.
     """
     path = Path(source)
     gguf = path.suffix == ".gguf"
@@ -143,13 +143,13 @@ def load_language(source: str | Path) -> Language:
 
 @dataclass
 class TextPart:
-    """The language side of a new model.
+    """Language model and tokenizer of a new model.
 
     Attributes:
-        config: of the language model.
-        tokenizer: knows the added tokens.
-        token_ids: of the added tokens.
-        pretrained: weights to start from; None from scratch.
+        config: configuration of the language model.
+        tokenizer: tokenizer including the added tokens.
+        token_ids: ids of the added tokens.
+        pretrained: pretrained language model; None starts from scratch.
     """
 
     config: PreTrainedConfig
@@ -158,7 +158,7 @@ class TextPart:
     pretrained: Language | None = None
 
     def load_into(self, model: Any) -> None:
-        """Copy pretrained weights into a model's `language_model` and, if it has one, `lm_head`; from scratch, none."""
+        """Copy pretrained weights, if any, into a model's `language_model` and its `lm_head`, if it has one."""
         if self.pretrained is not None:
             model.language_model.load_state_dict(self.pretrained.base)
             if hasattr(model, "lm_head"):
@@ -173,15 +173,15 @@ def make_text(
     fixed: Sequence[str],
     texts: Texts,
 ) -> TextPart:
-    """Make the language side of a new model.
+    """Make language model configuration and tokenizer of a new model.
 
     Args:
         size: layers and width of a language model from scratch.
         tokenizer: kind of tokenizer of a language model from scratch.
         language_model: pretrained language model to load instead; None starts from scratch.
         tokens: tokens to add to the tokenizer.
-        fixed: texts that occur in every prompt; a learned tokenizer reads them.
-        texts: questions and answers; a learned tokenizer reads them.
+        fixed: texts that occur in every prompt, for a learned tokenizer.
+        texts: questions and answers, for a learned tokenizer.
 
     Raises:
         EarthReasonError: the pretrained model cannot be loaded.

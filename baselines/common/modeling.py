@@ -1,4 +1,4 @@
-"""What the models share: reading question and image with a language model, and their output."""
+"""Base class of the models: the language model reads question and image, a subclass makes the mask."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from baselines.common.devices import cached_constant
-from baselines.common.losses import language_loss, presence_loss
+from baselines.common.losses import dense_losses, language_loss, presence_loss
 from baselines.common.prompt import IMAGE_ID
 
 
 @dataclass
 class MaskOutput(ModelOutput):
-    """What a model returns for questions about images.
+    """Output of a model for B questions about images.
 
     Attributes:
         loss: sum of `losses`, if masks or labels were given.
-        losses: by name, each with its weight.
-        mask_logits: (B, h, w), a fraction of the canvas; target where above 0.
-        presence_logits: (B,), above 0 where something answers; None without a no-target head.
+        losses: weighted losses by name.
+        mask_logits: (B, h, w) logits on a reduced canvas; positive on the target.
+        presence_logits: (B,) logits, positive where the image has a target; None without a no-target head.
     """
 
     loss: Tensor | None = None
@@ -33,83 +33,100 @@ class MaskOutput(ModelOutput):
     presence_logits: Tensor | None = None
 
 
-def total_of(losses: dict[str, Tensor]) -> Tensor | None:
-    """Their sum; None if there are none."""
-    return torch.stack(list(losses.values())).sum() if losses else None
-
-
 class ReasoningModel(PreTrainedModel):
-    """A model with a `language_model`, an `encode_image` and perhaps an `lm_head`.
+    """A model with a `language_model`, a `presence` head or None, and an `lm_head` if it learns replies.
 
-    Subclasses make the mask of the states that `read` gives.
+    Subclasses define `encode_image` and `answer`.
     """
 
     main_input_name = "pixel_values"
+    output_class: type[MaskOutput] = MaskOutput
     frozen_with_vision: tuple[str, ...] = ("vision_tower",)
-    """Parts that `model.freeze_vision` keeps as they are."""
+    """Submodules frozen by `model.freeze_vision`."""
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: every part has an initialisation of its own, over which transformers would write N(0, 0.02)."""
+        """Do nothing: each part initialises itself, and transformers would overwrite it with N(0, 0.02)."""
 
     def get_input_embeddings(self) -> nn.Module:
         embeddings: nn.Module = self.get_submodule("language_model").get_input_embeddings()  # type: ignore[operator]
         return embeddings
 
     def encode_image(self, pixel_values: Tensor) -> Any:
-        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels.
+
+        The result has `visual_tokens` (B, N, hidden) and a method `select`.
+        """
         raise NotImplementedError
 
-    def features_of(self, pixel_values: Tensor | None, image: Any) -> Any:
-        """`image` as it was given, or the features of the pixels.
+    def answer(
+        self, states: Tensor, question_mask: Tensor, image: Any, masks: Tensor | None, **extra: Any
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Make the masks from language states (B, L, hidden).
+
+        Returns:
+            The fields of `output_class` besides the losses, and the mask losses; these are empty without `masks`.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        question_mask: Tensor,
+        pixel_values: Tensor | None = None,
+        image: Any = None,
+        masks: Tensor | None = None,
+        labels: Tensor | None = None,
+        learned: Tensor | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Answer one question per row.
+
+        Args:
+            input_ids: (B, L) int64, `IMAGE_ID` for each visual token; padded on the right with any id.
+            attention_mask: (B, L), 0 on padding.
+            question_mask: (B, L) bool, the positions whose states make the mask.
+            pixel_values: (B, 3, S, S) pixels; ignored if `image` is given.
+            image: result of `encode_image`, to ask several questions about one image.
+            masks: (B, H, W) target masks on the canvas, for the mask and presence losses.
+            labels: (B, L) ids to predict, -100 elsewhere, for the language loss.
+            learned: (B, K) positions before a label, from the processor's `pad`; None computes logits everywhere.
+            **extra: arguments of the subclass's `answer`.
+
+        Returns:
+            An instance of `output_class`.
 
         Raises:
-            ValueError: neither was given.
+            ValueError: neither pixels nor features were given.
         """
-        if image is not None:
-            return image
-        if pixel_values is None:
-            raise ValueError("give pixel_values, or image from encode_image")
-        return self.encode_image(pixel_values)
+        if image is None:
+            if pixel_values is None:
+                raise ValueError("give pixel_values, or image from encode_image")
+            image = self.encode_image(pixel_values)
+        states = self.read(self.embed(input_ids, image.visual_tokens), attention_mask)
+        fields, losses = self.answer(states, question_mask, image, masks, **extra)
+        has_words = learned is None or learned.shape[1] > 0  # referring samples have none to learn
+        if labels is not None and has_words and hasattr(self, "lm_head"):
+            losses["language"] = language_loss(self.lm_head, states, labels, learned)
+        if masks is not None and fields["presence_logits"] is not None:
+            losses["presence"] = presence_loss(fields["presence_logits"], masks)
+        total = torch.stack(list(losses.values())).sum() if losses else None
+        return self.output_class(loss=total, losses=losses or None, **fields)
 
     def score_presence(self, query: Tensor) -> Tensor | None:
-        """Logits (B,) of whether anything answers, from (B, D) or (B, 1, D); None without a no-target head."""
+        """Compute presence logits (B,) from (B, D) or (B, 1, D); None without a no-target head."""
         head: nn.Module | None = self.presence  # type: ignore[assignment]
         return None if head is None else head(query).flatten()  # (B,)
 
-    def add_losses(
-        self,
-        losses: dict[str, Tensor],
-        masks: Tensor | None,
-        presence: Tensor | None,
-        states: Tensor | None = None,
-        labels: Tensor | None = None,
-        learned: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Add the losses of words and of presence to those of the mask, each where there is a target for it.
+    def embed(self, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:
+        """Embed ids (B, L) and insert visual tokens (B, N, hidden) at `IMAGE_ID`: (B, L, hidden)."""
+        return splice(self.get_input_embeddings(), input_ids, visual_tokens)
 
-        Args:
-            losses: losses of the mask by name; extended in place.
-            masks: (B, H, W) target masks, or None.
-            presence: (B,) logits of presence, or None.
-            states: (B, L, hidden) language states; needed with `labels`.
-            labels: (B, L) ids to predict, or None.
-            learned: (B, K) positions before a label, or None for all positions.
-
-        Returns:
-            `losses`.
-        """
-        if labels is not None and (learned is None or learned.shape[1]):  # replies to expressions teach no words
-            assert states is not None
-            losses["language"] = language_loss(self.lm_head, states, labels, learned)
-        if masks is not None and presence is not None:
-            losses["presence"] = presence_loss(presence, masks)
-        return losses
-
-    def read_embedded(self, embedded: Tensor, attention_mask: Tensor) -> Tensor:
-        """Language states (B, L, hidden) of embeddings (B, L, hidden)."""
+    def read(self, embedded: Tensor, attention_mask: Tensor) -> Tensor:
+        """Compute language states (B, L, hidden) from embeddings (B, L, hidden)."""
         language = self.get_submodule("language_model")
         if _is_plainly_causal(language.config):
-            # Given only the padding, transformers asks the device whether there is any, and waits for the answer.
+            # With a padding mask alone, transformers checks on the device for padding and waits for the result.
             causal = causal_mask(embedded.shape[1], embedded.device)
             attention_mask = causal & attention_mask.bool()[:, None, None]  # (B, 1, L, L)
         states: Tensor = language(
@@ -117,13 +134,40 @@ class ReasoningModel(PreTrainedModel):
         ).last_hidden_state
         return states
 
-    def read(self, input_ids: Tensor, attention_mask: Tensor, visual_tokens: Tensor) -> Tensor:
-        """Language states (B, L, hidden) of token ids with `IMAGE_ID` where the visual tokens go."""
-        return self.read_embedded(splice(self.get_input_embeddings(), input_ids, visual_tokens), attention_mask)
+
+class PromptedModel(ReasoningModel):
+    """A model that turns the states at the mask tokens into queries and decodes one mask: LISA, PixelLM."""
+
+    mask_offset: nn.Parameter | None
+
+    def make_queries(self, states: Tensor, question_mask: Tensor) -> Tensor:
+        """Turn language states (B, L, hidden) into mask queries (B, Q, D)."""
+        raise NotImplementedError
+
+    def decode(self, queries: Tensor, image: Any) -> Tensor:
+        """Turn queries (B, Q, D) and image features into mask logits (B, h, w)."""
+        raise NotImplementedError
+
+    def answer(
+        self,
+        states: Tensor,
+        question_mask: Tensor,
+        image: Any,
+        masks: Tensor | None,
+        groups: Tensor | None = None,
+        **_: Any,
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Decode one mask per row; `groups` (B,) turns on PixelLM's refinement loss among the rows of a group."""
+        queries = self.make_queries(states, question_mask)
+        logits = self.decode(queries, image)
+        if self.mask_offset is not None:
+            logits = logits + self.mask_offset
+        fields = {"mask_logits": logits, "presence_logits": self.score_presence(queries.mean(1))}
+        return fields, {} if masks is None else dense_losses(logits, masks, groups)
 
 
 def _is_plainly_causal(config: Any) -> bool:
-    """Whether every layer attends to all positions before, by kernels that take a mask of true and false."""
+    """Return whether every layer attends to all earlier positions and its kernels accept a bool mask."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     slides = getattr(config, "sliding_window", None)
     return config._attn_implementation == "sdpa" and not slides and kinds == {"full_attention"}
@@ -131,33 +175,33 @@ def _is_plainly_causal(config: Any) -> bool:
 
 @cached_constant
 def causal_mask(length: int, device: torch.device) -> Tensor:
-    """True on and below the diagonal: (L, L) bool."""
+    """Return a (L, L) bool mask, True on and below the diagonal."""
     return torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
 def splice(embeddings: nn.Module, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:
-    """Embed token ids (B, L) and put visual tokens (B, N, D), in order, where the id is `IMAGE_ID`: (B, L, D)."""
+    """Embed token ids (B, L) and insert visual tokens (B, N, D), in order, where the id is `IMAGE_ID`: (B, L, D)."""
     is_image = input_ids == IMAGE_ID
     words = embeddings(input_ids.clamp(min=0))
-    number = (is_image.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, visual_tokens.shape[-1])
-    return torch.where(is_image.unsqueeze(-1), visual_tokens.gather(1, number).to(words.dtype), words)
+    number = (is_image.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, visual_tokens.shape[-1])  # (B, L, D)
+    return torch.where(is_image.unsqueeze(-1), visual_tokens.gather(1, number).to(words.dtype), words)  # (B, L, D)
 
 
 def states_at(states: Tensor, selected: Tensor, count: int) -> Tensor:
-    """States (B, L, D) of the selected positions (B, L), `count` a row: (B, count, D)."""
-    # An index by mask would wait for the device.
+    """Gather from states (B, L, D) the `count` positions per row that `selected` (B, L) marks: (B, count, D)."""
+    # Indexing with a mask would wait for the device.
     places = selected.logical_not().int().argsort(dim=1, stable=True)[:, :count]
-    return states.gather(1, places.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
+    return states.gather(1, places.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, count, D)
 
 
 def mask_offset(prior: float | None) -> nn.Parameter | None:
-    """What is added to all mask logits, (1,): learned, from the log odds of a pixel being target; None for no prior.
+    """Return a learned offset (1,) of all mask logits, initially the log odds of a target pixel; None for no prior.
 
-    Without it, the quickest way to the share of the background is one direction that all image features grow along.
+    Without it, a new model learns the background share first, by one direction shared by all image features.
     """
     return None if prior is None else nn.Parameter(torch.full((1,), math.log(prior / (1 - prior))))
 
 
 def query_head(hidden: int, dim: int) -> nn.Sequential:
-    """LISA's head from a language state to a mask query."""
+    """Return LISA's projection from a language state to a mask query."""
     return nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, dim), nn.Dropout(0.0))

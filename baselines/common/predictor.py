@@ -27,18 +27,18 @@ from earthreason.torch import canvas_logits, restore_logits
 
 logger = logging.getLogger("earthreason.baselines")
 NO_TARGET_THRESHOLD = 0.5
-"""Threshold of models that were not calibrated."""
+"""Threshold of models without a calibrated one."""
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """An answer.
+    """Answer to one question.
 
     Attributes:
-        mask: bool at the image's size, or on the canvas; None for "no target".
-        no_target_score: 1 - the probability of presence; for the published models, which have no head for it,
-            1 - the highest pixel probability.
-        answer: what the language model says, if it was asked to.
+        mask: bool mask at the image's size, or on the canvas; None for "no target".
+        no_target_score: 1 - the presence probability; for models without a no-target head, such as the published
+            ones, 1 - the highest pixel probability.
+        answer: answer of the language model in words, if requested.
     """
 
     mask: np.ndarray | None
@@ -48,12 +48,12 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the model needs for some questions, on the CPU.
+    """Model inputs of some questions, on the CPU.
 
     Attributes:
         pixels: (images, 3, S, S) uint8, each image once.
-        rows: (questions,) the image of every question.
-        text: of the processor's `pad`.
+        rows: (questions,) int64, index of each question's image.
+        text: result of the processor's `pad`.
     """
 
     pixels: Tensor
@@ -65,12 +65,11 @@ M = TypeVar("M", bound=ReasoningModel)
 
 
 class MaskPredictor(Generic[M]):
-    """A model and its processor, ready to answer. A kind of model is a subclass that names its classes.
+    """A model and its processor as a Predictor. Each model has a subclass that names its classes.
 
     Attributes:
-        model_class: has `encode_image` (uint8 pixels to what does not depend on the question, with `select`), and is
-            called with that as `image` and with the processor's tensors; returns a `MaskOutput`.
-        processor_class: that fits it.
+        model_class: class of the model.
+        processor_class: class of its processor.
     """
 
     model_class: ClassVar[type[ReasoningModel]]
@@ -90,18 +89,18 @@ class MaskPredictor(Generic[M]):
         """Wrap a model.
 
         Args:
-            model: on its device, in its dtype.
-            processor: that fits it.
-            batch_size: questions at a time; halved where the device's memory does not suffice.
+            model: model on its device and in its dtype.
+            processor: processor of the model.
+            batch_size: questions per batch; halved when the device runs out of memory.
             task: `reasoning` for implicit questions, `referring` for expressions.
-            on_canvas: give masks on the letterboxed canvas instead of the image's size.
-            min_area: masks of fewer pixels are "no target".
-            compiled: run through torch.compile: the first batch takes a minute or more, the others less time.
-            no_target_threshold: answer "no target" where the no-target score is above it; None takes what the
-                checkpoint was calibrated to, or 0.5.
+            on_canvas: return masks on the letterboxed canvas instead of the image's size.
+            min_area: masks with fewer pixels become "no target".
+            compiled: use torch.compile: the first batch takes a minute or more, later ones less time.
+            no_target_threshold: no-target score above which the answer is "no target"; None uses the checkpoint's
+                calibrated threshold, or 0.5.
 
         Raises:
-            EarthReasonError: the threshold does not lie between 0 and 1.
+            EarthReasonError: the threshold is not between 0 and 1.
         """
         self.model: M = model.eval()
         self.processor, self.task = processor, task
@@ -109,7 +108,7 @@ class MaskPredictor(Generic[M]):
         calibrated = getattr(model.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         self.no_target_threshold: float = calibrated if no_target_threshold is None else no_target_threshold
         if not 0 <= self.no_target_threshold <= 1:
-            raise EarthReasonError(f"no-target threshold {self.no_target_threshold}: has to lie between 0 and 1")
+            raise EarthReasonError(f"no-target threshold {self.no_target_threshold}: must be between 0 and 1")
         self.compiled = compiled
         self._ask = torch.compile(self._ask_plainly) if compiled else self._ask_plainly
 
@@ -123,10 +122,10 @@ class MaskPredictor(Generic[M]):
         compiled: bool = False,
         no_target_threshold: float | None = None,
     ) -> Self:
-        """Load a checkpoint in our format: a folder, or a Hub id.
+        """Load a checkpoint in our format from a folder or Hub id.
 
         Raises:
-            EarthReasonError: there is none, it is of another kind, or the device is not here; says what to do.
+            EarthReasonError: the checkpoint is missing or of another model, or the device is not available.
         """
         if dtype not in DTYPES:
             raise UnknownNameError("dtype", dtype, DTYPES)
@@ -142,10 +141,10 @@ class MaskPredictor(Generic[M]):
 
     @classmethod
     def read_config(cls, checkpoint: str | Path) -> PreTrainedConfig:
-        """The configuration of a checkpoint in our format.
+        """Read the configuration of a checkpoint in our format.
 
         Raises:
-            EarthReasonError: there is none, or it is of another model; says what to do.
+            EarthReasonError: the checkpoint is missing or of another model.
         """
         expected: Any = cls.model_class.config_class
         path = find_config(checkpoint)
@@ -160,7 +159,7 @@ class MaskPredictor(Generic[M]):
 
     @classmethod
     def build(cls, options: PredictorOptions) -> Self:
-        """Entry of the model registry.
+        """Build the predictor for the model registry.
 
         Raises:
             EarthReasonError: no checkpoint was given.
@@ -179,44 +178,44 @@ class MaskPredictor(Generic[M]):
         )
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
-        """A mask per pair, None where nothing is the answer."""
+        """Return one mask (height, width) bool per image and question, None for "no target"."""
         return [found.mask for found in self.segment(images, questions)]
 
     def segment(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Segmentation]:
-        """As `predict`, with scores."""
+        """Predict masks and no-target scores."""
         found = self.logits(images, questions)
         return [self._finish(logits, presence, image) for (logits, presence), image in zip(found, images, strict=True)]
 
     def logits(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Logits (S/4, S/4) of every pair and that of presence, in order, on the model's device.
+        """Yield mask logits (S/4, S/4) and presence logit of each image and question, on the model's device.
 
         Raises:
-            EarthReasonError: the numbers differ, a question or image is unusable, or one pair is too much for memory.
+            EarthReasonError: the numbers differ, a question or image is unusable, or a single image exceeds memory.
         """
         if len(images) != len(questions):
-            raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one each")
+            raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one question per image")
         size = self.batch_size
         parts = [slice(start, start + size) for start in range(0, len(images), size)]
         threads = picture_threads()
         prepared = prefetch(lambda part: self._prepare(images[part], questions[part]), parts, 2 * threads, threads)
         before: list[tuple[Tensor, Tensor | None]] = []
         for part, batch in zip(parts, prepared, strict=True):
-            # The device computes a batch while the masks of the one before are made of its logits.
+            # The device computes this batch while the caller turns the previous logits into masks.
             found = self._forward_or_halve(images[part], questions[part], batch)
             yield from before
             before = found
         yield from before
 
     def segment_tiled(self, image: Image.Image, question: str, tile: int, overlap: float = 0.25) -> Segmentation:
-        """Answer a large image by tiles, whose logits are blended where they overlap.
+        """Answer a question about a large image in tiles, blending the logits where tiles overlap.
 
-        Each tile is seen alone, so a question about the whole scene ("the largest ...") is better asked untiled.
+        The model sees each tile alone, so ask questions about the full scene ("the largest ...") without tiles.
 
         Args:
-            image: of any size.
-            question: asked about every tile.
-            tile: side, pixels of the image.
-            overlap: share of a tile that it has in common with the next.
+            image: image of any size.
+            question: question about each tile.
+            tile: side of a tile in pixels.
+            overlap: share of a tile's side that overlaps the next tile.
         """
         total = torch.zeros(image.height, image.width)
         weight = torch.zeros_like(total)
@@ -245,7 +244,7 @@ class MaskPredictor(Generic[M]):
     def _forward_or_halve(
         self, images: Sequence[Image.Image], questions: Sequence[str], batch: Batch
     ) -> list[tuple[Tensor, Tensor | None]]:
-        if len(images) > self.batch_size:  # memory did not suffice for an earlier batch of this call
+        if len(images) > self.batch_size:  # an earlier batch of this call ran out of memory
             return list(self.logits(images, questions))
         try:
             logits, presence = self._forward(batch)
@@ -253,10 +252,10 @@ class MaskPredictor(Generic[M]):
         except torch.OutOfMemoryError:
             if len(images) == 1:
                 remedy = "try --dtype bfloat16, or another --device"
-                raise EarthReasonError(f"one image does not fit into the device's memory; {remedy}") from None
+                raise EarthReasonError(f"one image does not fit in the device's memory; {remedy}") from None
             self.batch_size = max(1, len(images) // 2)
-            logger.warning("out of memory; going on with batches of %d", self.batch_size)
-        # Outside the handler, whose traceback would keep the tensors of the failed batch.
+            logger.warning("out of memory; continuing with batches of %d", self.batch_size)
+        # Outside the handler, whose traceback holds the tensors of the failed batch.
         torch.cuda.empty_cache()
         return list(self.logits(images, questions))
 
@@ -268,7 +267,7 @@ class MaskPredictor(Generic[M]):
         text = {name: batch.text[name].to(device, non_blocking=True) for name in names}
         if self.compiled:
             for tensor in text.values():
-                torch._dynamo.maybe_mark_dynamic(tensor, 1)  # texts of any length, compiled once
+                torch._dynamo.maybe_mark_dynamic(tensor, 1)  # compile once for texts of any length
         return self._ask(batch.pixels.to(device, non_blocking=True), rows, text)
 
     def _ask_plainly(
@@ -296,7 +295,7 @@ class MaskPredictor(Generic[M]):
 
 
 def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[tuple[int, int]]:
-    """Top and left of tiles that cover an image, the last ones flush with its border."""
+    """Return top and left of tiles that cover an image, the last ones flush with its border."""
 
     def starts(length: int) -> list[int]:
         last = max(0, length - tile)
@@ -307,16 +306,16 @@ def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[tuple
 
 
 def blend_window(tile: int) -> Tensor:
-    """Weights (tile, tile) that fall towards the border and never reach 0."""
+    """Return weights (tile, tile) that fall towards the border and never reach 0."""
     ramp = torch.hann_window(tile + 2, periodic=False)[1:-1]
     return ramp[:, None] * ramp[None, :] + 1e-3
 
 
 def find_config(checkpoint: str | Path) -> Path:
-    """The config.json of a checkpoint.
+    """Find the config.json of a checkpoint.
 
     Raises:
-        DataNotFoundError: there is none; says what to do.
+        DataNotFoundError: the checkpoint or its config.json is missing.
     """
     from transformers.utils.hub import cached_file
 

@@ -1,4 +1,4 @@
-"""Processes, threads and cores: how many there are, and work prepared ahead in threads. Does not import torch."""
+"""Numbers of processes, threads and cores, and prefetching in threads. Does not import torch."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from itertools import islice
 from typing import TypeVar
 
 PICTURE_THREADS = 8
-"""More threads than this do not decode faster: the interpreter takes turns between them."""
+"""Most threads worth using: more do not decode faster, as they compete for the interpreter."""
 
 
 def usable_cores() -> int:
-    """Cores this process may use, which under a scheduler or in a container are fewer than the machine has."""
+    """Count the cores this process may use; a scheduler or container can allow fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def picture_threads() -> int:
-    """Threads that decode and resize pictures beside a model."""
+    """Count the threads to decode and resize images with while a model runs."""
     return min(PICTURE_THREADS, usable_cores())
 
 
 @dataclass(frozen=True)
 class Rank:
-    """A process among others.
+    """Place of a process in a group.
 
     Attributes:
         number: number of the process, from 0.
-        count: number of all processes.
-        local: number of the process on this machine, and so of its GPU.
+        count: number of processes.
+        local: number of the process on this machine, and of its GPU.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Rank:
 
 
 def this_rank() -> Rank:
-    """Read the environment that torchrun and accelerate set."""
+    """Read the rank from the environment variables that torchrun and accelerate set."""
     return Rank(
         number=int(os.environ.get("RANK", 0)),
         count=int(os.environ.get("WORLD_SIZE", 1)),
@@ -57,9 +57,9 @@ R = TypeVar("R")
 
 
 def prefetch(function: Callable[[T], R], items: Iterable[T], depth: int = 2, threads: int = 1) -> Iterator[R]:
-    """`map(function, items)` in threads that are up to `depth` items ahead; order and errors are kept.
+    """Compute `map(function, items)` in threads, up to `depth` items ahead; keep order and errors.
 
-    Several threads pay where `function` leaves Python for long: decoding and resizing pictures do.
+    Several threads help if `function` releases the interpreter lock, as decoding and resizing images do.
     """
     remaining = iter(items)
     waiting: deque[Future[R]] = deque()

@@ -1,4 +1,4 @@
-"""From images and questions to the tensors a model takes."""
+"""Turn images and questions into model inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEG, PAD = "[SEG]", "[PAD]"
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] = (SEG,)) -> list[int]:
-    """Give a tokenizer `[PAD]`, if it has no padding token, and the tokens that stand for masks; returns their ids."""
+    """Add `tokens`, and `[PAD]` if there is no padding token, to a tokenizer; return the ids of `tokens`."""
     if tokenizer.pad_token is None:
         tokenizer.add_special_tokens({"pad_token": PAD})
     tokenizer.add_tokens(list(tokens))
@@ -30,10 +30,10 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] = (SEG,
 
 
 class Processor(ABC):
-    """Letterbox, prompt, tokens. Saved and loaded with its tokenizer, as processors of transformers are."""
+    """Letterboxes images and tokenizes prompts. Saved and loaded with its tokenizer, as in transformers."""
 
     tokens: ClassVar[tuple[str, ...]] = (SEG,)
-    """What the tokenizer must know besides its own words."""
+    """Added tokens that the tokenizer must have."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, image_size: int, visual_tokens: int, max_length: int = 2048
@@ -41,10 +41,10 @@ class Processor(ABC):
         """Wrap a tokenizer that knows `tokens`.
 
         Args:
-            tokenizer: of the language model.
-            image_size: side of the canvas, pixels.
-            visual_tokens: per image.
-            max_length: longest sequence of the language model.
+            tokenizer: tokenizer of the language model.
+            image_size: side of the canvas in pixels.
+            visual_tokens: visual tokens per image.
+            max_length: maximum sequence length of the language model.
 
         Raises:
             EarthReasonError: the tokenizer lacks one of `tokens`, or a padding token.
@@ -61,29 +61,29 @@ class Processor(ABC):
 
     @classmethod
     def for_model(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> Self:
-        """The processor that fits a model."""
+        """Make the processor of a model from its configuration."""
         longest = getattr(config.text_config, "max_position_embeddings", 2048)
         return cls(tokenizer, config.image_size, config.visual_tokens, longest)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, config: Any) -> Self:
-        """Load the tokenizer of a checkpoint.
+        """Load the processor of a checkpoint.
 
         Raises:
-            EarthReasonError: there is none, or it lacks one of `tokens`.
+            EarthReasonError: the tokenizer cannot be loaded, or lacks one of `tokens`.
         """
         return cls.for_model(config, cls.load_tokenizer(folder, config))
 
     @staticmethod
     def load_tokenizer(folder: str | Path, config: Any = None) -> PreTrainedTokenizerBase:
-        """The tokenizer in a folder, or of a Hub id.
+        """Load a tokenizer.
 
         Args:
-            folder: or Hub id.
-            config: of the model in it, where transformers does not know that kind: it would warn of it.
+            folder: folder or Hub id.
+            config: configuration of the model; prevents a warning if transformers does not know the model type.
 
         Raises:
-            EarthReasonError: there is none.
+            EarthReasonError: the tokenizer cannot be loaded.
         """
         from transformers import AutoTokenizer
 
@@ -94,34 +94,34 @@ class Processor(ABC):
         return tokenizer
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Save the tokenizer; the rest is in the model's configuration."""
+        """Save the tokenizer; other settings are in the model's configuration."""
         self.tokenizer.save_pretrained(folder)
 
     @abstractmethod
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
-        """Token ids of a question in one line; see `prompt`."""
+        """Write the prompt of a question that has no line breaks; see `prompt`."""
 
     def ids(self, text: str) -> list[int]:
-        """Text to ids, without special tokens."""
+        """Tokenize a text without special tokens."""
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
-        """(B, 3, S, S) uint8."""
+        """Letterbox images to (B, 3, S, S) uint8."""
         return torch.stack([letterbox_image(image, self.image_size) for image in images])
 
     def prompt(
         self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False
     ) -> TokenPrompt:
-        """Token ids of one question.
+        """Write the prompt of one question.
 
         Args:
-            question: as the user asks it.
-            task: the wording.
-            answer: what the reply says; None means that there is no target.
-            reply: append the reply, as in training.
+            question: question of the user.
+            task: kind of question, which sets the wording.
+            answer: answer in the reply; None means that there is no target.
+            reply: append the reply, for training.
 
         Raises:
-            EarthReasonError: the question is empty or too long, or the answer is.
+            EarthReasonError: the question is empty, or question or answer are too long.
         """
         text = " ".join(question.split())
         if not text:
@@ -132,15 +132,15 @@ class Processor(ABC):
             what, long = ("answer", answer) if reply and answer and fits else ("question", text)
             raise EarthReasonError(
                 f"the {what} has {len(self.ids(long))} tokens, {len(prompt) - self.max_length} more than fit beside "
-                f"the image into the {self.max_length} of the language model; shorten it: {long[:60]!r}..."
+                f"the image in the language model's {self.max_length}; shorten it: {long[:60]!r}..."
             )
         return prompt
 
     def pad(self, prompts: Sequence[TokenPrompt], multiple: int = 1) -> dict[str, Tensor]:
-        """Prompts as one batch, padded on the right: input_ids, attention_mask, question_mask, labels, all (B, L).
+        """Pad prompts on the right to one batch: input_ids, attention_mask, question_mask, labels, all (B, L).
 
-        `learned` (B, K) are the positions before a label, for `language_loss`; rows with fewer end in L - 1, before
-        which nothing is. L and K are multiples of `multiple`.
+        `learned` (B, K) int64 has the positions before a label, for `language_loss`; rows with fewer labels are filled
+        up with L - 1, which predicts nothing. L and K are multiples of `multiple`.
         """
         length = _up(max(len(prompt) for prompt in prompts), multiple)
         learned = [[n for n, label in enumerate(p.labels[1:]) if label != IGNORE] for p in prompts]
@@ -164,7 +164,7 @@ class Processor(ABC):
         task: Task = "reasoning",
         answers: Sequence[str | None] | None = None,
     ) -> dict[str, Tensor]:
-        """A batch for the model; with `answers`, replies and labels as in training."""
+        """Make a batch for the model; `answers` adds replies and labels, for training."""
         replies = [None] * len(questions) if answers is None else list(answers)
         prompts = [self.prompt(q, task, a, reply=answers is not None) for q, a in zip(questions, replies, strict=True)]
         return {"pixel_values": self.pixels(images), **self.pad(prompts)}
@@ -181,10 +181,10 @@ FIXED_TEXTS = (_SYSTEM, _REQUEST, _OPENING, NO_TARGET_ANSWER)
 
 
 class DialogueProcessor(Processor):
-    """Writes the question up to the tokens that make the mask; with `reply`, the answer in words follows, if any.
+    """Writes a conversation that ends in the mask tokens; with `reply`, the answer in words follows.
 
-    The states that make the mask are those that predict the tokens, one position before each. As in the papers' own
-    evaluation the tokens are given, so that every question gets a mask.
+    The mask is made from the states that predict the mask tokens, one position before each. As in the papers' own
+    evaluation, the tokens are part of the prompt, so every question gets a mask.
     """
 
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
@@ -203,5 +203,5 @@ class DialogueProcessor(Processor):
 
 
 def shifted(prompt: TokenPrompt) -> TokenPrompt:
-    """Select the position before every selected one."""
+    """Move the selected positions one to the left."""
     return TokenPrompt(prompt.input_ids, [*prompt.question[1:], False], prompt.labels)

@@ -1,4 +1,4 @@
-"""Token ids of a question about an image, whatever the model's template is."""
+"""Token ids of a question about an image, independent of the model's template."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 IMAGE_ID = -200
-"""Stands for one visual token in `input_ids`; never embedded."""
+"""Placeholder for one visual token in `input_ids`; never embedded."""
 IGNORE = -100
-"""Label of a position that is not supervised."""
+"""Label of positions without supervision."""
 NO_TARGET_ANSWER = "There is no target object in the image."
 Task = Literal["reasoning", "referring"]
 
 
 class Tokenizer(Protocol):
-    """The part of a tokenizer that prompts need: text to ids without special tokens."""
+    """Interface of a tokenizer as prompts use it: text to ids."""
 
     def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]: ...
 
@@ -25,9 +25,9 @@ class TokenPrompt:
     """Token ids of one question about one image.
 
     Attributes:
-        input_ids: with `IMAGE_ID` for every visual token.
-        question: True on the positions whose states make the mask: for SegEarth-R1 the question and its `[SEG]`.
-        labels: ids to predict, `IGNORE` elsewhere; as long as `input_ids`.
+        input_ids: token ids, `IMAGE_ID` for each visual token.
+        question: True at positions whose states make the mask: for SegEarth-R1 the question and its `[SEG]`.
+        labels: ids to predict, `IGNORE` elsewhere.
     """
 
     input_ids: list[int]
@@ -40,7 +40,7 @@ class TokenPrompt:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a prompt: its ids, whether its states make the mask, whether it is to be learned."""
+    """Part of a prompt: its ids, whether its states make the mask, and whether the model learns to predict it."""
 
     ids: Sequence[int]
     is_question: bool = False
@@ -48,7 +48,7 @@ class Piece:
 
 
 def join_pieces(pieces: Sequence[Piece]) -> TokenPrompt:
-    """Put pieces in a row."""
+    """Concatenate pieces to a prompt."""
     return TokenPrompt(
         [token for piece in pieces for token in piece.ids],
         [piece.is_question for piece in pieces for _ in piece.ids],

@@ -1,6 +1,6 @@
-"""Predict a split, in one process or several. A stopped run can be resumed; the file is written in one step at the end.
+"""Predict a split, in one process or several. A stopped run can be resumed.
 
-Each process appends its predictions to a file of its own in `OUT.partial/` and does not repeat what is there.
+Each process appends its predictions to its own file in `OUT.partial/`; `OUT` is written at the end, atomically.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Key = tuple[str, int]
 
 
 class Journal:
-    """The unfinished predictions of one run."""
+    """Unfinished predictions of one run."""
 
     def __init__(self, out: Path, info: Mapping[str, Any], rank: int = 0) -> None:
-        """Open or continue a run.
+        """Start or resume a run.
 
         Args:
-            out: the predictions file wanted in the end.
-            info: what identifies the run.
+            out: predictions file to write at the end.
+            info: settings that identify the run.
             rank: number of this process.
 
         Raises:
-            EarthReasonError: there is an unfinished run of something else, or `out` cannot be written.
+            EarthReasonError: the folder holds an unfinished run with other settings, or `out` is not a valid name.
         """
         check_name(out)
         self.out, self.info, self.rank = out, dict(info), rank
@@ -58,21 +58,21 @@ class Journal:
         if before != json.loads(json.dumps(self.info)):
             changed = sorted(key for key in {*before, *self.info} if before.get(key) != self.info.get(key))
             raise EarthReasonError(
-                f"{self.folder} holds an unfinished run with another {', '.join(changed)}; finish it as it was "
-                "started, or delete the folder to start anew"
+                f"{self.folder} holds an unfinished run with another {', '.join(changed)}; finish it with its "
+                "own settings, or delete the folder to start again"
             )
 
     def read(self) -> Iterator[Prediction]:
-        """What all processes have written; a line cut off by a crash is skipped."""
+        """Yield the predictions of all processes; skip a line cut off by a crash."""
         for path in sorted(self.folder.glob("rank-*.jsonl")):
             yield from text_predictions(path, [])
 
     def done(self) -> set[Key]:
-        """Questions that have their answer."""
+        """Return sample id and question index of the answered questions."""
         return {(prediction.sample_id, prediction.question_index) for prediction in self.read()}
 
     def write(self, predictions: Iterable[Prediction]) -> int:
-        """Append predictions as they come; returns how many."""
+        """Append predictions as they arrive; return their number."""
         path = self.folder / f"rank-{self.rank}.jsonl"
         end_last_line(path)
         written = 0
@@ -84,7 +84,7 @@ class Journal:
         return written
 
     def finish(self, order: Iterable[str]) -> int:
-        """Write the predictions file, in the order of the sample ids, and remove the folder."""
+        """Write the predictions file, sorted by the given sample ids, and remove the folder; return their number."""
         place = {sample_id: number for number, sample_id in enumerate(order)}
         found = {(p.sample_id, p.question_index): p for p in self.read()}
         ordered = sorted(found, key=lambda key: (place.get(key[0], len(place)), key[1]))
@@ -106,15 +106,16 @@ def predict_split(
     questions: Questions,
     out: Path,
 ) -> int | None:
-    """Predict every question that has no answer yet.
+    """Predict every question of a split that has no answer yet.
 
-    Under torchrun each process takes every n-th sample; the first one joins their predictions.
+    Under torchrun each process takes every n-th sample; the first process merges the predictions.
 
     Returns:
-        How many predictions `out` has, or None in the processes that do not write it.
+        Number of predictions in `out`, or None in the processes that do not write it.
 
     Raises:
-        EarthReasonError: the model, the name of `out`, the data or an unfinished run does not fit; says what to do.
+        EarthReasonError: the model is unknown, `out` is not a valid name, data is missing, or `out` has an unfinished
+            run with other settings.
     """
     check_model(model)
     check_name(out)
@@ -143,31 +144,31 @@ def predict_rows(
     batch_size: int = 8,
     rank: Rank | None = None,
 ) -> int | None:
-    """Predict every question of a split that has no answer yet in the unfinished run of `out`.
+    """Predict the questions that are not yet answered in the unfinished run of `out`.
 
     Args:
-        predictor: of this process.
-        dataset: the whole split.
-        questions: the first of every sample, or all.
-        out: predictions file.
-        info: goes into it, and identifies the run.
-        batch_size: questions that the predictor takes at a time.
-        rank: of this process among several; None is the only one.
+        predictor: predictor of this process.
+        dataset: complete split.
+        questions: `first` or `all` questions of each sample.
+        out: predictions file to write.
+        info: settings that identify the run, also written to `out`.
+        batch_size: questions per batch of the predictor.
+        rank: rank of this process; None if it is the only one.
 
     Returns:
-        How many predictions `out` has, or None in the processes that do not write it.
+        Number of predictions in `out`, or None in the processes that do not write it.
 
     Raises:
-        EarthReasonError: `out` holds an unfinished run of something else.
+        EarthReasonError: `out` has an unfinished run with other settings.
     """
     rank = rank or Rank(0, 1, 0)
     journal = Journal(out, info, rank.number)
     done = journal.done()
     own = dataset.shard(rank.count, rank.number, contiguous=False) if rank.count > 1 else dataset
     numbers = tqdm(range(len(own)), desc=str(info.get("model", "")), unit="image", disable=not rank.is_first)
-    # A row is decoded where it is read, so the threads read it, too.
+    # Reading a row decodes its image, so the threads read rows as well.
     samples = prefetch(lambda n: sample_of_row(own[n]), numbers, depth=4 * batch_size, threads=picture_threads())
-    # Several batches a call, so that the predictor can prepare one while it computes another.
+    # Several batches per call, so that the predictor prepares one while it computes another.
     journal.write(predict_samples(predictor, samples, questions, 4 * batch_size, skip=done))
     _wait_for_all(rank)
     if not rank.is_first:

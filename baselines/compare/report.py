@@ -1,4 +1,4 @@
-"""The comparison as a Markdown page and two figures."""
+"""Write a comparison as a Markdown page and two figures."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe-Ito: told apart with any colour vision."""
+"""Okabe-Ito colours, distinguishable with any colour vision."""
 PUBLISHED = (
     ("LISA", "CLIP-L + SAM", "Vicuna-7B", 60.88, 59.10),
     ("PixelLM", "CLIP-L", "Vicuna-7B", 60.01, 59.22),
     ("PSALM", "Swin-B", "phi-1.5", 68.30, 64.61),
     ("SegEarth-R1", "Swin-B", "phi-1.5", 70.75, 68.25),
 )
-"""Paper arXiv 2504.09644, Table 2, EarthReason test, percent: gIoU, cIoU."""
+"""Model, image encoder, language model, gIoU and cIoU in percent (arXiv 2504.09644, Table 2, EarthReason test)."""
 
 
 def write_page(path: Path, suite: Suite, rows: Sequence[ScoreRow], command: str, figures: Path) -> None:
-    """Write the page.
+    """Write the Markdown page of a comparison.
 
     Args:
-        path: Markdown file.
-        suite: what was run.
-        rows: its scores.
-        command: that made it.
-        figures: folder of the figures, below or beside the page.
+        path: Markdown file to write.
+        suite: suite that was run.
+        rows: scores of the suite's models.
+        command: command that ran the suite.
+        figures: folder of the figures, in or below the page's folder.
     """
     where = figures.relative_to(path.parent).as_posix()
     parts = [
@@ -43,8 +43,8 @@ def write_page(path: Path, suite: Suite, rows: Sequence[ScoreRow], command: str,
         [f"`{command}`"],
         _setting(suite, rows),
         _table(rows),
-        [f"![gIoU while training]({where}/curves.svg)"],
-        [f"![Quality against speed]({where}/speed.svg)"],
+        [f"![gIoU during training]({where}/curves.svg)"],
+        [f"![gIoU by speed]({where}/speed.svg)"],
         ["## By reasoning type"],
         _types(rows),
         ["## Cost"],
@@ -60,27 +60,29 @@ def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     seeds = ", ".join(map(str, suite.seeds))
     start = "from scratch" if model.language_model is None else f"around {Path(model.language_model).name}"
     budget = f"{optim.epochs} epochs" if optim.steps is None else f"{optim.steps:,} steps"
-    head = ' All of them have an extra output for "nothing answers".' if model.architecture.no_target_head else ""
+    head = ' All of them have an extra output for "nothing here".' if model.architecture.no_target_head else ""
     return [
-        f"Every trained model starts {start}, has one size (`{model.size}`, {model.image_size} px) "
-        f"and sees the same samples in one order per seed: {budget} of {optim.global_batch} samples "
-        f"from `{suite.data_command}`, seeds {seeds}.{_rates(suite)}{head} Scored with the official "
-        f"protocol on `{suite.test_config}`/`{suite.test_split}`, {questions} questions, all seeds pooled, in percent. "
-        "Intervals are 95 % bootstrap over images. The last column is the difference in gIoU from the first row with "
-        "its paired permutation p-value. Models of a few million parameters trained for minutes say which idea learns "
-        "faster here, not which is better at full size.",
+        f"Every trained model starts {start}, has the same size (`{model.size}`, {model.image_size} px) and, for each "
+        f"seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
+        f"`{suite.data_command}`, with seeds {seeds}.{_rates(suite)}{head} Scores are in percent, by the official "
+        f"protocol on `{suite.test_config}`/`{suite.test_split}` ({questions} questions), with all seeds pooled. "
+        "Intervals are 95 % bootstrap intervals over images. The last column is the difference in gIoU from the first "
+        "row, with its paired permutation p-value. Models of a few million parameters trained for minutes show which "
+        "idea learns faster here, not which is better at full size.",
     ]
 
 
 def _rates(suite: Suite) -> str:
-    """Where models are trained in a way of their own."""
-    own = [f"{v.name} {', '.join(f'{k} {x}' for k, x in v.optim.items())}" for v in suite.trained if v.optim]
-    return f" Learning rate {suite.train.optim.learning_rate:g}, but for {'; '.join(own)}." if own else ""
+    """Name the models that have optimizer settings of their own."""
+    own = [f"{x} for {v.name} (`{k}`)" for v in suite.trained for k, x in v.optim.items()]
+    return (
+        f" The learning rate is {suite.train.optim.learning_rate:g}; other settings: {', '.join(own)}." if own else ""
+    )
 
 
 def _table(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
-        "| model | gIoU | 95 % | seeds differ by | cIoU | N-acc | T-acc | against the first |",
+        "| model | gIoU | 95 % interval | range over seeds | cIoU | N-acc | T-acc | difference from first |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
@@ -107,11 +109,12 @@ def _types(rows: Sequence[ScoreRow]) -> list[str]:
 
 def _costs(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
-        f"Speed of prediction on {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
-        f"PyTorch {torch.__version__}; FLOPs of one question about one image, forward, by PyTorch's "
-        "counter; training minutes are wall time, whatever else the machine did.",
+        f"Prediction speed was measured on {platform.processor() or platform.machine()} with "
+        f"{torch.get_num_threads()} threads and PyTorch {torch.__version__}. FLOPs are those of one forward pass for "
+        "one question about one image, from PyTorch's counter. Training minutes are wall time, whatever else the "
+        "machine was doing.",
         "",
-        "| model | parameters | GFLOPs | samples a second | training minutes a seed |",
+        "| model | parameters | GFLOPs | samples per second | training minutes per seed |",
         "|---|---:|---:|---:|---:|",
     ]
     for e in (row.entry for row in rows):
@@ -125,15 +128,15 @@ def _costs(rows: Sequence[ScoreRow]) -> list[str]:
 
 
 def _published(suite: Suite) -> list[str]:
-    """The paper's figures, beside a comparison of different models; variants of one have none to stand beside."""
+    """List the paper's scores in a comparison of different models; there are none for variants of one model."""
     if len({variant.model for variant in suite.trained}) == 1:
         return []
     return [
         "## What the paper reports",
         "",
-        "Other data, other sizes, another scorer: not to be compared with the tables above. EarthReason test split, "
-        "the paper's own evaluation on a 1024 px letterbox (protocol `segearth-r1`), arXiv 2504.09644, Table 2; each "
-        "model was trained on EarthReason by the paper's authors. Nobody outside has repeated it.",
+        "These scores cannot be compared with the tables above, as data, model sizes and evaluation differ. They are "
+        "from arXiv 2504.09644, Table 2: EarthReason test split, models trained on EarthReason by the paper's authors, "
+        "evaluated by their code on a 1024 px letterbox (protocol `segearth-r1`). No one else has reproduced them.",
         "",
         "| model | image encoder | language model | gIoU | cIoU |",
         "|---|---|---|---:|---:|",
@@ -151,7 +154,7 @@ def _p(value: float) -> str:
 
 
 def draw_figures(rows: Sequence[ScoreRow], folder: Path) -> list[Path]:
-    """Draw learning curves and quality against speed, as SVG and PDF; returns the files."""
+    """Draw learning curves and gIoU by speed as SVG and PDF; return the files."""
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)

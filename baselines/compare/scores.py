@@ -1,4 +1,4 @@
-"""The judge's scores of every model over its seeds, and their distance from the first model."""
+"""Official scores of each model over its seeds, and their differences from the first model."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ METRICS = ("gIoU", "cIoU", "N-acc", "T-acc")
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A line of the table.
+    """Row of the table.
 
     Attributes:
-        entry: the model.
-        results: one a seed.
-        scores: by metric, fractions, over the questions of all seeds; None where undefined.
-        spread: largest minus smallest gIoU of the seeds.
-        intervals: 95 % bootstrap over images, all seeds of an image drawn together.
+        entry: model and its measurements.
+        results: one result per seed.
+        scores: scores by metric over the questions of all seeds, fractions; None where undefined.
+        spread: largest minus smallest gIoU over the seeds.
+        intervals: 95 % bootstrap intervals over images; all seeds of an image are drawn together.
         by_type: gIoU by reasoning type.
-        against_first: difference in gIoU from the suite's first model, paired by image; None for itself.
+        against_first: difference in gIoU from the suite's first model, paired by image; None for that model.
     """
 
     entry: SuiteEntry
@@ -42,9 +42,9 @@ class ScoreRow:
 
 
 def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
-    """Score everything with the official protocol.
+    """Score all models with the official protocol.
 
-    A trivial model has one file, which is counted once for every seed, so that all models weigh images alike.
+    The one file of a trivial model is counted once per seed, so that images have the same weight for all models.
     """
     rows = load_dataset("earthreason", suite.test_config, split=suite.test_split, data_dir=suite.test_data_dir)
     truth = references_of(rows, suite.test_split)
@@ -71,7 +71,7 @@ def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
 
 
 def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarray]:
-    """The terms of all seeds one after the other, and the image of each."""
+    """Concatenate the terms of all seeds; return them by metric, and the sample id of each."""
     parts = [terms_of(result.scored) for result in results]
     pooled = {
         name: Terms(

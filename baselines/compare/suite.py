@@ -24,22 +24,22 @@ from baselines.training.loop import train
 from baselines.training.records import read_metric
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
-from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.errors import DataNotFoundError, EarthReasonError, describe_validation_error
 from earthreason.files import write_json
 
 logger = logging.getLogger("earthreason.compare")
 TIMED = 16
-"""Questions of the speed measurement."""
+"""Number of questions in the speed measurement."""
 
 
 class Variant(BaseModel):
-    """A trained model of a suite; its name alone is short for the model as it is.
+    """Trained model of a suite; the name of a model alone stands for that model without changes.
 
     Attributes:
-        name: in the table and of the folders.
-        model: what is trained.
-        architecture: what is changed in it, over the suite's own.
-        optim: likewise, but for the budget; a learning rate that suits one model may ruin another.
+        name: name in the table and of the folders.
+        model: registered name of the model.
+        architecture: changes to the suite's architecture.
+        optim: changes to the suite's optimizer, except to the budget; models need different learning rates.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,17 +55,17 @@ class Variant(BaseModel):
 
     @property
     def stem(self) -> str:
-        """Name of its files and folders."""
+        """Name of the files and folders."""
         return self.name.replace(" ", "_")
 
     def configure(self, base: ModelConfig) -> ModelConfig:
-        """The suite's model configuration, as far as this model has its parts, with this variant's changes."""
+        """Return the suite's model configuration with this variant's changes, without parts the model does not have."""
         common = base.architecture.model_dump(include=set(MODELS[self.model].architecture))
         architecture = ArchitectureConfig(**{**common, **self.architecture.model_dump(exclude_unset=True)})
         return base.model_copy(update={"name": self.model, "architecture": architecture})
 
     def tune(self, base: OptimConfig) -> OptimConfig:
-        """The suite's way of training, with this variant's changes."""
+        """Return the suite's optimizer settings with this variant's changes."""
         return OptimConfig.model_validate(base.model_dump() | self.optim)
 
 
@@ -127,7 +127,7 @@ class Suite(BaseModel):
     @model_validator(mode="after")
     def _one_budget(self) -> Suite:
         for variant in self.trained:
-            variant.tune(self.train.optim)  # report a mistake with the file, before training
+            variant.tune(self.train.optim)  # report mistakes before training
             if changed := sorted({"steps", "minutes", "epochs", "global_batch"} & set(variant.optim)):
                 raise ValueError(f"{variant.name} changes {', '.join(changed)}: the budget is one for all")
         return self
@@ -157,15 +157,15 @@ class SuiteEntry:
 
 
 def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
-    """A suite by name or file.
+    """Load a suite.
 
     Args:
-        name: of a file in configs/suites, or a path.
-        overrides: of the data section of its training configuration.
+        name: name of a file in configs/suites, or path of a YAML file.
+        overrides: changes to the data section of the training configuration.
 
     Raises:
-        DataNotFoundError: there is none; names those that are.
-        EarthReasonError: it is no suite; says where.
+        DataNotFoundError: the suite does not exist; the message lists the known ones.
+        EarthReasonError: the file is not a valid suite, or names an unknown model.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
     if not path.is_file():
@@ -176,9 +176,7 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
         values["train"].setdefault("data", {}).update(overrides or {})
         suite = Suite.model_validate(values)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise EarthReasonError(f"{path}: {where}: {fault['msg']}") from None
+        raise EarthReasonError(f"{path}: {describe_validation_error(error, limit=1)}") from None
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise EarthReasonError(f"{path}: not a suite: {str(error).splitlines()[0]}") from None
     for variant in suite.trained:
@@ -189,10 +187,10 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> Suite:
 
 
 def run_suite(suite: Suite, out: Path) -> list[SuiteEntry]:
-    """Train and predict everything that is missing.
+    """Run the trainings and predictions that are missing.
 
     Raises:
-        EarthReasonError: the models are not of one size, data is missing, or a run fails.
+        EarthReasonError: the models differ in size, data is missing, or a run fails.
     """
     entries = [_run_trained(suite, variant, out) for variant in suite.trained]
     sizes = [entry.parameters for entry in entries if entry.parameters is not None]
@@ -235,7 +233,7 @@ def _rows(suite: Suite, split: str) -> Any:
 
 
 def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) -> dict[str, Any]:
-    """Parameters, FLOPs and speed, kept in a file, so that a suite that goes on says the same."""
+    """Measure parameters, FLOPs and speed; keep them in a file, so that a resumed suite reports the same."""
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text())
         return kept
@@ -251,7 +249,7 @@ def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) ->
         times.append(time.perf_counter() - began)
     found: dict[str, Any] = {"samples_per_second": len(images) / sorted(times)[1]}
     if isinstance(predictor, MaskPredictor):
-        # only the products that attention is written out in are counted on every device
+        # the counter sees attention on every device only if it is computed as matrix products
         with FlopCounterMode(display=False) as counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
             predictor.predict(images[:1], questions[:1])
         found["gflops"] = counter.get_total_flops() / 1e9

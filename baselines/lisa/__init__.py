@@ -1,1 +1,1 @@
-"""LISA (arXiv 2308.00692): a language model says a token, and its state prompts SAM."""
+"""LISA (arXiv 2308.00692): the language model predicts a token, whose state prompts SAM."""

@@ -1,4 +1,4 @@
-"""Published LISA checkpoints turned into ours: LLaMA, projector, head and SAM, but no CLIP."""
+"""Convert published LISA checkpoints, which hold LLaMA, projector, head and SAM, but no CLIP."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ RENAMES: Table = (
 )
 
 USUAL_CLIP = "openai/clip-vit-large-patch14"
-"""The CLIP that the published models were made with."""
+"""CLIP of the published models."""
 
 
 def our_name(published: str) -> str:
-    """Our name of a published tensor."""
+    """Return our name of a published tensor."""
     encoder, transformer = f"{_SAM}image_encoder.", f"{_SAM}mask_decoder.transformer."
     mlp = re.fullmatch(rf"{_SAM}mask_decoder\.(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.(.*)", published)
     if mlp:
@@ -47,17 +47,17 @@ def our_name(published: str) -> str:
 def convert_published(
     source: Path, clip: str | Path, target: Path, dtype: str = "float32", config: LisaConfig | None = None
 ) -> Report:
-    """Turn a published folder (`xinlai/LISA-7B-v1`) and its CLIP (`openai/clip-vit-large-patch14`) into a checkpoint.
+    """Convert a published folder, such as `xinlai/LISA-7B-v1`, and its CLIP into our format.
 
     Args:
-        source: folder with shards, config.json and tokenizer.
-        clip: folder or Hub id of the CLIP that LISA keeps out of its files.
-        target: folder to write; must not exist.
-        dtype: of the weights written.
-        config: of the model, where SAM or CLIP are not of the published size.
+        source: folder with weight shards, config.json and tokenizer.
+        clip: folder or Hub id of the CLIP, which the published files leave out.
+        target: folder to write; must not exist, or be empty.
+        dtype: name of the dtype to write.
+        config: configuration of the model, if it is not the published one.
 
     Raises:
-        EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
+        EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
     """
     parts = ClipParts.load(source, clip)
     config = config or LisaConfig(
@@ -72,6 +72,6 @@ def convert_published(
 
 
 def convert(options: ConversionOptions) -> Report:
-    """Convert as the command line asks."""
+    """Convert a published checkpoint for the model registry."""
     clip = options.clip or USUAL_CLIP
     return convert_published(Path(options.source), clip, options.target, options.dtype)

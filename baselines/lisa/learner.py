@@ -16,14 +16,14 @@ _WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
     "tiny": (96, 4, 192, 10, 128),
     "small": (128, 6, 256, 8, 192),
 }
-"""CLIP's width and layers, SAM's width and layers, and that of its decoder."""
+"""Width and layers of CLIP, width and layers of SAM's encoder, width of its decoder."""
 
 
 def new_config(size: Size, image_size: int, text_config: object, seg_token_id: int, no_target_head: bool) -> LisaConfig:
-    """LISA at small width.
+    """Configure LISA at small width.
 
-    Initialisation and frequencies of SAM's configuration in transformers are those of a model that is going to be
-    filled from a file: with weights of 1e-10 no image can be told from another.
+    The defaults of SAM's initialisation and position frequencies in transformers suit only models that load weights:
+    with initial weights of 1e-10, all images look the same.
     """
     clip, clip_layers, sam, sam_layers, decoder = _WIDTHS[size]
     patch = patch_of(image_size)
@@ -71,7 +71,7 @@ def new_config(size: Size, image_size: int, text_config: object, seg_token_id: i
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:
-    """Entry of the learner registry.
+    """Build the learner for the model registry.
 
     Raises:
         EarthReasonError: the checkpoint or language model cannot be loaded.

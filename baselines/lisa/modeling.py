@@ -1,4 +1,4 @@
-"""LISA from pixels and tokens to mask logits: CLIP for the language model, SAM for the mask."""
+"""LISA, from pixels and tokens to mask logits: CLIP for the language model, SAM for the mask."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from transformers import (
 )
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamVisionEncoder
 
-from baselines.common.losses import dense_losses
-from baselines.common.modeling import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
+from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
 from baselines.common.pixels import normalise, normalise_clip
 
 PUBLISHED_CLIP = {
@@ -42,13 +41,14 @@ class LisaConfig(PreTrainedConfig):
     """Configuration of `LisaModel`.
 
     Args:
-        text_config: of the language model, any causal one of transformers.
-        clip_config: of the encoder whose patches the language model sees.
-        sam_config: of the encoder and decoder that make the mask; `image_size` is that of its encoder.
+        text_config: configuration of the language model, any causal one from transformers.
+        clip_config: configuration of the encoder whose patches the language model reads.
+        sam_config: configuration of the mask encoder and decoder; its encoder's `image_size` is the canvas.
         seg_token_id: id of `[SEG]`.
-        no_target_head: an extra output that says whether anything answers; LISA has none.
-        no_target_threshold: the no-target score above which the answer is "no target"; chosen on validation.
-        foreground_prior: of a new model, the share of target pixels that its logits start from; LISA has none.
+        no_target_head: whether an extra output predicts if there is a target; the published LISA has none.
+        no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
+        foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
+            published checkpoints.
     """
 
     model_type = "earthreason_lisa"
@@ -83,19 +83,19 @@ class LisaConfig(PreTrainedConfig):
 
     @property
     def visual_tokens(self) -> int:
-        """How many tokens an image takes in the language model's sequence."""
+        """Number of tokens per image in the language model's sequence."""
         return (int(self.clip_config.image_size) // int(self.clip_config.patch_size)) ** 2
 
 
 @dataclass(frozen=True)
 class LisaFeatures:
-    """What is computed once per image: `visual_tokens` (B, N, hidden) and SAM's `embeddings` (B, C, h, w)."""
+    """Image features: `visual_tokens` (B, N, hidden) and SAM's `embeddings` (B, C, h, w)."""
 
     visual_tokens: Tensor
     embeddings: Tensor
 
     def select(self, rows: Tensor) -> LisaFeatures:
-        """The features of some images, with repeats."""
+        """Return the features of the images `rows` (questions,) int64, which may repeat."""
         return LisaFeatures(self.visual_tokens[rows], self.embeddings[rows])
 
 
@@ -108,7 +108,7 @@ class LisaVision(nn.Module):
         self.sam = SamVisionEncoder(config.sam_config.vision_config)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, S, S) uint8 to CLIP's last but one patches (B, N, C) and SAM's embeddings (B, C, h, w)."""
+        """Return CLIP's second-to-last patch states (B, N, C) and SAM's embeddings (B, C, h, w)."""
         side = cast(int, self.clip.config.image_size)
         small = F.interpolate(pixel_values.float(), size=(side, side), mode="bilinear", antialias=True)
         dtype = self.clip.dtype
@@ -116,8 +116,11 @@ class LisaVision(nn.Module):
         return patches, self.sam(normalise(pixel_values).to(dtype)).last_hidden_state
 
 
-class LisaModel(ReasoningModel):
-    """The state that predicts `[SEG]` is the only prompt of SAM's decoder."""
+class LisaModel(PromptedModel):
+    """LISA: the state that predicts `[SEG]` is the only prompt of SAM's decoder.
+
+    `question_mask` marks one position per row.
+    """
 
     config_class = LisaConfig
     base_model_prefix = "lisa"
@@ -135,59 +138,36 @@ class LisaModel(ReasoningModel):
         self.positions = SamPositionalEmbedding(config.sam_config.vision_config).requires_grad_(False)
         self.no_mask = nn.Embedding(1, decoder.hidden_size)
         self.mask_decoder = SamMaskDecoder(decoder)
-        self.mask_decoder.iou_prediction_head.requires_grad_(False)  # no output of it is used
+        self.mask_decoder.iou_prediction_head.requires_grad_(False)  # its output is not used
         self.presence = nn.Linear(decoder.hidden_size, 1) if config.no_target_head else None
         self.mask_offset = mask_offset(config.foreground_prior)
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> LisaFeatures:
-        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels."""
         patches, embeddings = self.vision_tower(pixel_values)
         return LisaFeatures(self.projector(patches), embeddings)
 
-    def decode(self, query: Tensor, image: LisaFeatures) -> Tensor:
-        """Queries (B, 1, D) to logits (B, h, w), four times the side of SAM's embeddings."""
+    def make_queries(self, states: Tensor, question_mask: Tensor) -> Tensor:
+        return self.query(states_at(states, question_mask, 1))  # (B, 1, D)
+
+    def decode(self, queries: Tensor, image: LisaFeatures) -> Tensor:
+        """Turn queries (B, 1, D) into logits (B, h, w), four times the side of SAM's embeddings."""
         batch, channels, height, width = image.embeddings.shape
         no_mask = self.no_mask.weight.view(1, channels, 1, 1)  # (1, C, 1, 1)
         logits, _ = self.mask_decoder(
             image_embeddings=image.embeddings,
             image_positional_embeddings=image_positions(self.positions, height, width).expand(batch, -1, -1, -1),
-            sparse_prompt_embeddings=query.unsqueeze(1),
+            sparse_prompt_embeddings=queries.unsqueeze(1),  # (B, 1, 1, D)
             dense_prompt_embeddings=no_mask.expand_as(image.embeddings),
             multimask_output=False,
         )
-        return logits[:, 0, 0] if self.mask_offset is None else logits[:, 0, 0] + self.mask_offset
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        question_mask: Tensor,
-        pixel_values: Tensor | None = None,
-        image: LisaFeatures | None = None,
-        masks: Tensor | None = None,
-        labels: Tensor | None = None,
-        learned: Tensor | None = None,
-        **_: Any,
-    ) -> MaskOutput:
-        """Answer one question per row; arguments as of `SegEarthR1Model`, one position of `question_mask` a row.
-
-        Raises:
-            ValueError: neither pixels nor features were given.
-        """
-        image = self.features_of(pixel_values, image)
-        states = self.read(input_ids, attention_mask, image.visual_tokens)
-        query = self.query(states_at(states, question_mask, 1))
-        logits = self.decode(query, image)
-        presence = self.score_presence(query)
-        losses = {} if masks is None else dense_losses(logits, masks)
-        losses = self.add_losses(losses, masks, presence, states, labels, learned)
-        return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)
+        return logits[:, 0, 0]  # (B, h, w) of (B, 1, 1, h, w)
 
 
 def image_positions(positions: nn.Module, height: int, width: int) -> Tensor:
-    """SAM's random Fourier code of every place of a map: (1, C, height, width)."""
+    """Return SAM's random Fourier code of each position of a map: (1, C, height, width)."""
     device = next(positions.parameters()).device
     y, x = ((torch.arange(n, device=device) + 0.5) / n for n in (height, width))
-    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)  # (height, width, 2), x before y
     return positions(grid).permute(2, 0, 1).unsqueeze(0)  # (1, C, height, width)

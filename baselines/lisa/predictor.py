@@ -8,11 +8,11 @@ from baselines.lisa.modeling import LisaModel
 
 
 class LisaProcessor(DialogueProcessor):
-    """Writes the conversation with one `[SEG]`."""
+    """Writes conversations with one `[SEG]`."""
 
 
 class LisaPredictor(MaskPredictor[LisaModel]):
-    """LISA, ready to answer."""
+    """LISA as a Predictor."""
 
     model_class = LisaModel
     processor_class = LisaProcessor

@@ -1,4 +1,4 @@
-"""Published PixelLM checkpoints turned into ours, whose files leave CLIP out."""
+"""Convert published PixelLM checkpoints, whose files leave CLIP out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DECODER = r"model\.mask_decoder\."
 UNUSED = re.compile(
     rf"model\.{UNUSED_PROMPTS}|{_DECODER}(iou_prediction_head|output_hypernetworks_mlps\.[123])\..*|{UNUSED_BUFFERS}"
 )
-"""Among them the masks of SAM's decoder that PixelLM does not read."""
+"""Published names that nothing uses, such as those for further masks of SAM's decoder."""
 RENAMES: Table = (
     (r"model\.(embed_tokens|layers|norm)\.", r"language_model.\1."),
     (r"model\.mm_projector\.", "projector."),
@@ -34,14 +34,14 @@ RENAMES: Table = (
 )
 _TOKENS = ("model.mask_decoder.iou_token.weight", "model.mask_decoder.mask_tokens.weight")
 TOKEN_WEIGHT, SCALE_WEIGHT = 1 / 6, 1 / 2
-"""Constants of the released code, which meant to learn them."""
+"""Constants of the released code, in which they should have been learned."""
 
 USUAL_CLIP = "openai/clip-vit-large-patch14-336"
-"""The CLIP that the published models were made with."""
+"""CLIP of the published models."""
 
 
 def our_name(published: str) -> str:
-    """Our name of a published tensor."""
+    """Return our name of a published tensor."""
     transformer = re.fullmatch(rf"{_DECODER}transformer\.(\d)\.(.*)", published)
     if transformer:
         return f"pixel_decoder.transformers.{transformer[1]}.{rename(transformer[2], SAM_TRANSFORMER)}"
@@ -52,17 +52,17 @@ def our_name(published: str) -> str:
 def convert_published(
     source: Path, clip: str | Path, target: Path, dtype: str = "float32", config: PixelLMConfig | None = None
 ) -> Report:
-    """Turn a published folder (`maverickrzw/PixelLM-7B`, `hf_model`) and its CLIP into a checkpoint of ours.
+    """Convert a published folder, `hf_model` of `maverickrzw/PixelLM-7B`, and its CLIP into our format.
 
     Args:
-        source: folder with shards, config.json and tokenizer.
-        clip: folder or Hub id of `openai/clip-vit-large-patch14-336`, which the files leave out.
-        target: folder to write; must not exist.
-        dtype: of the weights written.
-        config: of the model, where it is not of the published size.
+        source: folder with weight shards, config.json and tokenizer.
+        clip: folder or Hub id of the CLIP, which the published files leave out.
+        target: folder to write; must not exist, or be empty.
+        dtype: name of the dtype to write.
+        config: configuration of the model, if it is not the published one.
 
     Raises:
-        EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
+        EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
     """
     parts = ClipParts.load(source, clip)
     config = config or PixelLMConfig(
@@ -79,13 +79,13 @@ def convert_published(
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:
         if name not in _TOKENS:
             return {our_name(name): tensor.flatten() if name.endswith("no_mask_embed.weight") else tensor}
-        tokens[name] = tensor  # two tables of theirs are one of ours
+        tokens[name] = tensor  # two published tables make one of ours
         return {"pixel_decoder.tokens": torch.cat([tokens[n] for n in _TOKENS])} if len(tokens) == len(_TOKENS) else {}
 
     return parts.convert("PixelLM", PixelLMPredictor, config, given, translate, UNUSED, target, dtype)
 
 
 def convert(options: ConversionOptions) -> Report:
-    """Convert as the command line asks."""
+    """Convert a published checkpoint for the model registry."""
     clip = options.clip or USUAL_CLIP
     return convert_published(Path(options.source), clip, options.target, options.dtype)

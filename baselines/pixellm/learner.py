@@ -14,11 +14,11 @@ from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
 
 _WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 9, 128), "small": (256, 8, 192)}
-"""CLIP's width and layers, and the decoder's width."""
+"""Width and layers of CLIP, width of the decoder."""
 
 
 def new_config(size: Size, image_size: int, text_config: Any, token_ids: list[int], head: bool) -> PixelLMConfig:
-    """PixelLM at small width."""
+    """Configure PixelLM at small width."""
     clip, layers, decoder = _WIDTHS[size]
     patch = patch_of(image_size)
     clip_config = CLIPVisionConfig(
@@ -46,7 +46,7 @@ def new_config(size: Size, image_size: int, text_config: Any, token_ids: list[in
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:
-    """Entry of the learner registry.
+    """Build the learner for the model registry.
 
     Raises:
         EarthReasonError: the checkpoint or language model cannot be loaded.

@@ -1,4 +1,4 @@
-"""PixelLM from pixels and tokens to mask logits: one image encoder for the language model and for the mask."""
+"""PixelLM, from pixels and tokens to mask logits: one image encoder for the language model and for the mask."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from transformers import (
 )
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, SamTwoWayTransformer
 
-from baselines.common.losses import contested_weights, dense_losses
-from baselines.common.modeling import MaskOutput, ReasoningModel, mask_offset, query_head, states_at, total_of
+from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
 from baselines.common.pixels import normalise
 
 SCALES = 2
 MASK_TOKENS = 4
-"""Of SAM's decoder, behind its token for the quality; only the first is read, but all take part in attention."""
+"""Mask tokens of SAM's decoder, after its quality token; only the first is read, but all take part in attention."""
 UPSCALED = 8
-"""Channels are divided by it before a mask is read off."""
+"""Divisor of the channels before the mask is computed."""
 PUBLISHED_CLIP = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -41,18 +40,19 @@ class PixelLMConfig(PreTrainedConfig):
     """Configuration of `PixelLMModel`.
 
     Args:
-        text_config: of the language model, any causal one of transformers.
-        clip_config: of the image encoder, `image_size` that of its position table.
-        image_size: side of the canvas, pixels; the position table is resized to it.
-        feature_layers: hidden states of the encoder that the decoder reads, the deeper one first.
-        language_side: the deeper map is resized to this side for the language model.
-        projector_dim: width between the layers of both projectors.
-        decoder_dim, decoder_ffn, decoder_heads: of the pixel decoder.
-        tokens_per_scale: of the codebook.
-        seg_token_ids: of the codebook, scale by scale.
-        no_target_head: an extra output that says whether anything answers; PixelLM has none.
-        no_target_threshold: the no-target score above which the answer is "no target"; chosen on validation.
-        foreground_prior: of a new model, the share of target pixels that its logits start from; PixelLM has none.
+        text_config: configuration of the language model, any causal one from transformers.
+        clip_config: configuration of the image encoder; its `image_size` is that of the position table.
+        image_size: side of the canvas in pixels; the position table is resized to it.
+        feature_layers: encoder layers whose hidden states the decoder reads, deeper layer first.
+        language_side: side to which the deeper map is resized for the language model.
+        projector_dim: hidden width of both projectors.
+        decoder_dim, decoder_ffn, decoder_heads: width, MLP width and attention heads of the pixel decoder.
+        tokens_per_scale: codebook tokens per scale.
+        seg_token_ids: ids of the codebook tokens, scale by scale.
+        no_target_head: whether an extra output predicts if there is a target; the published PixelLM has none.
+        no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
+        foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
+            published checkpoints.
     """
 
     model_type = "earthreason_pixellm"
@@ -91,41 +91,41 @@ class PixelLMConfig(PreTrainedConfig):
 
     @property
     def visual_tokens(self) -> int:
-        """How many tokens an image takes in the language model's sequence."""
+        """Number of tokens per image in the language model's sequence."""
         return self.language_side**2
 
 
 @dataclass(frozen=True)
 class PixelLMFeatures:
-    """What is computed once per image: `visual_tokens` (B, N, hidden) and a map (B, D, h, w) a scale."""
+    """Image features: `visual_tokens` (B, N, hidden) and one map (B, D, h, w) per scale."""
 
     visual_tokens: Tensor
     maps: tuple[Tensor, Tensor]
 
     def select(self, rows: Tensor) -> PixelLMFeatures:
-        """The features of some images, with repeats."""
+        """Return the features of the images `rows` (questions,) int64, which may repeat."""
         deep, shallow = self.maps
         return PixelLMFeatures(self.visual_tokens[rows], (deep[rows], shallow[rows]))
 
 
 class FourierPositions(nn.Module):
-    """Random Fourier code of every place of a map, as in SAM."""
+    """Random Fourier code of each position of a map, as in SAM."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("matrix", torch.randn(2, dim // 2))
 
     def forward(self, height: int, width: int) -> Tensor:
-        """(1, D, height, width)."""
+        """Return the codes of a map: (1, D, height, width)."""
         matrix = self.get_buffer("matrix")
         y, x = ((torch.arange(n, device=matrix.device) + 0.5) / n for n in (height, width))
-        grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1).to(matrix.dtype)
-        angle = 2 * torch.pi * (2 * grid - 1) @ matrix
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)  # (height, width, 2), x before y
+        angle = 2 * torch.pi * (2 * grid.to(matrix.dtype) - 1) @ matrix  # (height, width, D / 2)
         return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1).unsqueeze(0)  # (1, D, height, width)
 
 
 class CodebookDecoder(nn.Module):
-    """From a query a scale to a mask: the deep map gives a first one, which points the way in the shallow map."""
+    """One query per scale to a mask: a first mask from the deep map guides the second one on the shallow map."""
 
     def __init__(self, config: PixelLMConfig) -> None:
         super().__init__()
@@ -151,21 +151,21 @@ class CodebookDecoder(nn.Module):
         self.scale_weights = nn.Parameter(torch.full((SCALES,), 1 / SCALES))
 
     def forward(self, queries: Tensor, maps: tuple[Tensor, Tensor]) -> Tensor:
-        """Queries (B, 2, D) and the deep and the shallow map (B, D, h, w) to logits (B, 4 h, 4 w)."""
+        """Turn queries (B, 2, D) and the deep and shallow maps (B, D, h, w) into logits (B, 4 h, 4 w)."""
         first = self._mask(0, queries[:, :1], maps[0] + self.no_mask[:, None, None])
         large = self.enlarge(maps[1])
         guide = F.interpolate(first, size=large.shape[-2:], mode="bilinear", align_corners=False)
         guided = large * (1 + guide.sigmoid()) + self.no_mask[:, None, None]
         second = self._mask(1, queries[:, 1:], guided)
         coarse = F.interpolate(first, size=second.shape[-2:], mode="bilinear", align_corners=False)
-        return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)
+        return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)  # (B, 4 h, 4 w)
 
     def _mask(self, scale: int, query: Tensor, image: Tensor) -> Tensor:
         batch, _, height, width = image.shape
-        tokens = torch.cat([self.tokens.expand(batch, -1, -1), query], dim=1) + self.level_embed[scale]
-        positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)
+        tokens = torch.cat([self.tokens.expand(batch, -1, -1), query], dim=1) + self.level_embed[scale]  # (B, 6, D)
+        positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)  # (B, D, h, w)
         found, image = self.transformers[scale](
-            point_embeddings=tokens.unsqueeze(1),
+            point_embeddings=tokens.unsqueeze(1),  # (B, 1, 6, D)
             image_embeddings=image,
             image_positional_embeddings=positions,
             attention_similarity=None,
@@ -175,8 +175,11 @@ class CodebookDecoder(nn.Module):
         return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(found[:, 0, 1:2]), image)
 
 
-class PixelLMModel(ReasoningModel):
-    """The states that predict the codebook's tokens, fused by scale, are the queries of the decoder."""
+class PixelLMModel(PromptedModel):
+    """PixelLM: the states that predict the codebook tokens, fused by scale, are the queries of the decoder.
+
+    `question_mask` marks as many positions per row as the codebook has tokens.
+    """
 
     config_class = PixelLMConfig
     base_model_prefix = "pixellm"
@@ -203,7 +206,7 @@ class PixelLMModel(ReasoningModel):
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> PixelLMFeatures:
-        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels."""
         side = self.config.image_size // self.config.clip_config.patch_size
         seen = self.vision_tower(
             normalise(pixel_values).to(self.dtype), output_hidden_states=True, interpolate_pos_encoding=True
@@ -220,57 +223,15 @@ class PixelLMModel(ReasoningModel):
 
         return PixelLMFeatures(self.projector(tokens), (to_map(deep), to_map(shallow)))
 
-    def queries(self, states: Tensor, selected: Tensor) -> Tensor:
-        """Language states (B, L, H) to one query a scale: (B, 2, D)."""
+    def make_queries(self, states: Tensor, question_mask: Tensor) -> Tensor:
+        """Turn language states (B, L, hidden) into one query per scale: (B, 2, D)."""
         count = self.token_weights.numel()
-        tokens = self.query(states_at(states, selected, count))  # (B, 2 * tokens a scale, D)
-        tokens = tokens.unflatten(1, self.token_weights.shape)  # (B, 2, tokens a scale, D)
+        tokens = self.query(states_at(states, question_mask, count))  # (B, 2 * tokens per scale, D)
+        tokens = tokens.unflatten(1, self.token_weights.shape)  # (B, 2, tokens per scale, D)
         return torch.einsum("bstd,st->bsd", tokens, self.token_weights)
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        question_mask: Tensor,
-        pixel_values: Tensor | None = None,
-        image: PixelLMFeatures | None = None,
-        masks: Tensor | None = None,
-        labels: Tensor | None = None,
-        learned: Tensor | None = None,
-        groups: Tensor | None = None,
-        **_: Any,
-    ) -> MaskOutput:
-        """Answer one question per row; arguments as of `SegEarthR1Model`, and besides:
-
-        Args:
-            input_ids: (B, L).
-            attention_mask: (B, L).
-            question_mask: (B, L), as many positions a row as the codebook has tokens.
-            pixel_values: (B, 3, S, S) uint8.
-            image: from `encode_image`.
-            masks: (B, H, W).
-            labels: (B, L).
-            learned: (B, K).
-            groups: (B,), rows that are several targets of one question; turns the refinement loss on.
-
-        Raises:
-            ValueError: neither pixels nor features were given.
-        """
-        image = self.features_of(pixel_values, image)
-        states = self.read(input_ids, attention_mask, image.visual_tokens)
-        queries = self.queries(states, question_mask)
-        logits = self.pixel_decoder(queries, image.maps)
-        logits = logits if self.mask_offset is None else logits + self.mask_offset
-        presence = self.score_presence(queries.mean(1))
-        losses = {} if masks is None else dense_losses(logits, masks, weights=self._weights(logits, masks, groups))
-        losses = self.add_losses(losses, masks, presence, states, labels, learned)
-        return MaskOutput(loss=total_of(losses), losses=losses, mask_logits=logits, presence_logits=presence)
-
-    def _weights(self, logits: Tensor, masks: Tensor, groups: Tensor | None) -> Tensor | None:
-        if groups is None:
-            return None
-        large = F.interpolate(logits.float().unsqueeze(1), size=masks.shape[-2:], mode="bilinear").squeeze(1)
-        return contested_weights(large, groups)
+    def decode(self, queries: Tensor, image: PixelLMFeatures) -> Tensor:
+        return self.pixel_decoder(queries, image.maps)
 
 
 def _projector(inputs: int, between: int, outputs: int) -> nn.Sequential:

@@ -8,13 +8,13 @@ from baselines.pixellm.modeling import PixelLMModel
 
 
 class PixelLMProcessor(DialogueProcessor):
-    """Writes the conversation with the six tokens of the codebook."""
+    """Writes conversations with the six codebook tokens."""
 
     tokens = tuple(f"[SEG{n}]" for n in range(6))
 
 
 class PixelLMPredictor(MaskPredictor[PixelLMModel]):
-    """PixelLM, ready to answer."""
+    """PixelLM as a Predictor."""
 
     model_class = PixelLMModel
     processor_class = PixelLMProcessor

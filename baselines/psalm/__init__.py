@@ -1,1 +1,1 @@
-"""PSALM (arXiv 2403.14598): many mask queries read by a language model, each scored against the question."""
+"""PSALM (arXiv 2403.14598): a language model reads many mask queries, each scored against the question."""

@@ -1,4 +1,4 @@
-"""Register PSALM, which has no converter: its published decoder differs, and no conversion could be checked."""
+"""Register PSALM. It has no converter, as its published decoder differs and no conversion could be checked."""
 
 from baselines.registry import ModelEntry, register
 

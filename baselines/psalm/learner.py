@@ -12,12 +12,12 @@ from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
 
 _DEEPER: dict[Size, dict[str, Any]] = {"mini": {}, "tiny": {"vision_depths": (2, 2, 6, 2)}, "small": {}}
-"""PSALM has no output layer for words; at `tiny` the image encoder makes up for it, so that all weigh the same."""
+"""Changes to the image encoder; at `tiny` they replace the size of the output layer, which PSALM lacks."""
 _QUERIES: dict[Size, int] = {"mini": 8, "tiny": 16, "small": 32}
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:
-    """Entry of the learner registry.
+    """Build the learner for the model registry.
 
     Raises:
         EarthReasonError: the checkpoint or language model cannot be loaded.

@@ -1,4 +1,4 @@
-"""PSALM from pixels and tokens to mask logits, on the parts it shares with SegEarth-R1."""
+"""PSALM, from pixels and tokens to mask logits, on the parts it shares with SegEarth-R1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
 
-from baselines.common.modeling import MaskOutput, ReasoningModel, splice, total_of
+from baselines.common.modeling import ReasoningModel
 from baselines.common.pixels import normalise
 from baselines.psalm.losses import match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
@@ -21,17 +21,17 @@ from baselines.segearth_r1.pixel_decoder import PixelDecoder
 from baselines.segearth_r1.vision import SwinTransformer
 
 QUERY_ID = -201
-"""Stands for one mask query in `input_ids`."""
+"""Placeholder for one mask query in `input_ids`."""
 UNION_ABOVE = 0.6
-"""Queries of a higher score are shown together (the published code's rule for several targets)."""
+"""Score above which the masks of several queries are merged (the published code's rule for several targets)."""
 
 
 class PsalmConfig(SegEarthR1Config):
-    """Configuration of `PsalmModel`: that of SegEarth-R1, and besides:
+    """Configuration of `PsalmModel`.
 
     Args:
-        queries: masks proposed for every question.
-        **kwargs: of SegEarthR1Config.
+        queries: number of masks proposed per question.
+        **kwargs: arguments of `SegEarthR1Config`.
     """
 
     model_type = "earthreason_psalm"
@@ -42,7 +42,10 @@ class PsalmConfig(SegEarthR1Config):
 
 
 class PsalmModel(ReasoningModel):
-    """The language model reads image, question and queries; the decoder turns every query into a mask and a score."""
+    """The language model reads image, question and queries; the decoder turns each query into a mask and a score.
+
+    It has no output layer for words: the paper's segmentation batches do not teach any.
+    """
 
     config_class = PsalmConfig
     base_model_prefix = "psalm"
@@ -63,23 +66,26 @@ class PsalmModel(ReasoningModel):
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
-        """(B, 3, S, S) uint8 pixels to everything that does not depend on the question."""
+        """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels."""
         features = self.vision_tower(normalise(pixel_values).to(self.dtype))
         mask_features, memories = self.pixel_decoder(features)
         return ImageFeatures(features[-1], self.connector(features[-1]), mask_features, memories)
 
-    def propose(
-        self, input_ids: Tensor, attention_mask: Tensor, question_mask: Tensor, image: ImageFeatures
-    ) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
-        """Logits (B, Q, h, w) and scores (B, Q), one of each for every step of the decoder, and of presence (B,)."""
-        embedded = splice(self.get_input_embeddings(), input_ids, image.visual_tokens)
+    def embed(self, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:
+        """Embed ids (B, L), visual tokens (B, N, hidden) and the queries at `QUERY_ID`: (B, L, hidden)."""
+        embedded = super().embed(input_ids, visual_tokens)
         is_query = input_ids == QUERY_ID
-        number = (is_query.cumsum(1) - 1).clamp(min=0)
-        embedded = torch.where(is_query.unsqueeze(-1), self.seg_query[number].to(embedded.dtype), embedded)
-        states = self.read_embedded(embedded, attention_mask)
+        number = (is_query.cumsum(1) - 1).clamp(min=0)  # (B, L)
+        queries = self.seg_query[number].to(embedded.dtype)  # (B, L, hidden)
+        return torch.where(is_query.unsqueeze(-1), queries, embedded)  # (B, L, hidden)
+
+    def propose(
+        self, states: Tensor, question_mask: Tensor, is_query: Tensor, image: ImageFeatures
+    ) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """Return mask logits (B, Q, h, w) and scores (B, Q) of each decoder step, and the presence logits (B,)."""
         read = states[is_query].view(len(states), -1, states.shape[-1])  # (B, Q, hidden)
         queries = self.query_projector(read)
-        condition = self.condition_projector(mean_over(states, question_mask))
+        condition = self.condition_projector(mean_over(states, question_mask))  # (B, D)
         logits, refined = self.mask_decoder(queries, image.mask_features, image.memories)
         scale = condition.shape[-1] ** -0.5
         scores = [torch.einsum("bqd,bd->bq", self.score_projector(q), condition) * scale for q in refined]
@@ -88,34 +94,21 @@ class PsalmModel(ReasoningModel):
         shares = scores[-1].softmax(1).unsqueeze(-1)  # (B, Q, 1)
         return logits, scores, self.score_presence((shares * refined[-1]).sum(1))
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        question_mask: Tensor,
-        pixel_values: Tensor | None = None,
-        image: ImageFeatures | None = None,
-        masks: Tensor | None = None,
-        **_: Any,
-    ) -> MaskOutput:
-        """Answer one question per row; arguments as of `SegEarthR1Model`, with `QUERY_ID` for each mask query.
+    def forward(self, input_ids: Tensor, *arguments: Any, **keywords: Any) -> Any:
+        """Answer one question per row, with `QUERY_ID` in `input_ids` for each mask query."""
+        return super().forward(input_ids, *arguments, is_query=input_ids == QUERY_ID, **keywords)
 
-        Words are not learned, as in the paper's segmentation batches.
-
-        Raises:
-            ValueError: neither pixels nor features were given.
-        """
-        image = self.features_of(pixel_values, image)
-        logits, scores, presence = self.propose(input_ids, attention_mask, question_mask, image)
-        losses = {} if masks is None else match_losses(logits, scores, masks)
-        losses = self.add_losses(losses, masks, presence)
-        return MaskOutput(
-            loss=total_of(losses), losses=losses, mask_logits=choose(logits[-1], scores[-1]), presence_logits=presence
-        )
+    def answer(
+        self, states: Tensor, question_mask: Tensor, image: ImageFeatures, masks: Tensor | None, **extra: Any
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Decode the queries and merge the masks that score highest; `extra` has `is_query` (B, L) bool."""
+        logits, scores, presence = self.propose(states, question_mask, extra["is_query"], image)
+        fields = {"mask_logits": choose(logits[-1], scores[-1]), "presence_logits": presence}
+        return fields, {} if masks is None else match_losses(logits, scores, masks)
 
 
 def choose(logits: Tensor, scores: Tensor) -> Tensor:
-    """The union of the masks scored above 0.6, or the best one: logits (B, Q, h, w), scores (B, Q), to (B, h, w)."""
+    """Merge the masks scored above `UNION_ABOVE`, or take the best: logits (B, Q, h, w), scores (B, Q) to (B, h, w)."""
     best = F.one_hot(scores.argmax(1), scores.shape[1]).bool()
     shown = (scores.sigmoid() > UNION_ABOVE) | best
     return logits.masked_fill(~shown[:, :, None, None], -torch.inf).amax(1)

@@ -16,14 +16,14 @@ FIXED_TEXTS = (_BEFORE, _TASK, _AFTER)
 
 
 class PsalmProcessor(Processor):
-    """Writes image, question and mask queries; there is no reply."""
+    """Writes image, question and mask queries, and no reply."""
 
     tokens = ()
     queries = 100
 
     @classmethod
     def for_model(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> PsalmProcessor:
-        """The processor that fits a model."""
+        """Make the processor of a model from its configuration."""
         processor = super().for_model(config, tokenizer)
         processor.queries = config.queries
         return processor
@@ -41,7 +41,7 @@ class PsalmProcessor(Processor):
 
 
 class PsalmPredictor(MaskPredictor[PsalmModel]):
-    """PSALM, ready to answer."""
+    """PSALM as a Predictor."""
 
     model_class = PsalmModel
     processor_class = PsalmProcessor

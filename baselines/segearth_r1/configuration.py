@@ -1,4 +1,4 @@
-"""The hyper-parameters of SegEarth-R1. The defaults are those of the published models."""
+"""Hyper-parameters of SegEarth-R1; the defaults are those of the published models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VOCABULARY = 50297
 
 
 def phi_1_5_config() -> PhiConfig:
-    """Phi-1.5 with the vocabulary of the published models."""
+    """Configure Phi-1.5 with the vocabulary of the published models."""
     return PhiConfig(
         vocab_size=VOCABULARY,
         hidden_size=2048,
@@ -29,24 +29,24 @@ class SegEarthR1Config(PreTrainedConfig):
     """Configuration of `SegEarthR1Model`.
 
     Args:
-        text_config: of the language model, any causal one of transformers; Phi-1.5 by default.
-        image_size: side of the square canvas, pixels; a multiple of 128.
+        text_config: configuration of the language model, any causal one from transformers; Phi-1.5 by default.
+        image_size: side of the square canvas in pixels, a multiple of 128.
         vision_dim: channels after the patch embedding; doubled by each stage.
         vision_depths, vision_heads: Swin blocks and attention heads of the four stages.
-        window_size: side of an attention window, patches.
-        drop_path_rate: stochastic depth of the last Swin block in training; earlier blocks have linearly less.
-        connector_strides: of the two convolutions that compress the coarsest features into visual tokens. (2, 2) on a
-            1024 canvas gives 64 tokens, (2, 1) 256.
-        description_dim, description_heads, description_head_dim: of the D-Projector.
-        decoder_dim, decoder_heads: of pixel and mask decoder, and of the query.
-        pixel_decoder_layers, pixel_decoder_ffn, sampling_points: of the deformable encoder.
-        mask_decoder_layers, mask_decoder_ffn: of the masked-attention decoder.
+        window_size: side of an attention window in patches.
+        drop_path_rate: stochastic depth of the last Swin block in training; falls linearly to 0 at the first block.
+        connector_strides: strides of the two convolutions that compress the coarsest features into visual tokens. On
+            a 1024 px canvas, (2, 2) gives 64 tokens and (2, 1) gives 256.
+        description_dim, description_heads, description_head_dim: width, heads and head width of the D-Projector.
+        decoder_dim, decoder_heads: width and attention heads of both decoders; the query has this width.
+        pixel_decoder_layers, pixel_decoder_ffn, sampling_points: layers, MLP width and points of the pixel decoder.
+        mask_decoder_layers, mask_decoder_ffn: layers and MLP width of the mask decoder.
         seg_token_id: id of `[SEG]`, which ends the question and the answer.
-        query: what the mask decoder's query is made of: the mean over the `description`, or the state of its `seg`
-            token alone, as in LISA.
-        d_projector: refine the query by attending to the image.
-        no_target_head: an extra output that says whether anything answers; the published models have none.
-        no_target_threshold: the no-target score above which the answer is "no target"; chosen on validation.
+        query: source of the mask decoder's query: the mean over the `description`, or the state of its `seg` token
+            alone, as in LISA.
+        d_projector: whether the query is refined by attending to the image.
+        no_target_head: whether an extra output predicts if there is a target; the published models have none.
+        no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
     """
 
     model_type = "segearth_r1"
@@ -107,7 +107,7 @@ class SegEarthR1Config(PreTrainedConfig):
         self.no_target_head = no_target_head
         self.no_target_threshold = no_target_threshold
         if image_size % 128:
-            raise ValueError(f"image_size is a multiple of 128 (four stages, then two strides), not {image_size}")
+            raise ValueError(f"image_size must be a multiple of 128 (four stages, then two strides), got {image_size}")
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -118,12 +118,12 @@ class SegEarthR1Config(PreTrainedConfig):
 
     @property
     def connector_sides(self) -> tuple[int, int]:
-        """Side of the feature map after each convolution of the connector."""
+        """Sides of the feature map after each convolution of the connector."""
         coarsest = self.image_size // 32
         first = coarsest // self.connector_strides[0]
         return first, first // self.connector_strides[1]
 
     @property
     def visual_tokens(self) -> int:
-        """How many tokens an image takes in the language model's sequence."""
+        """Number of tokens per image in the language model's sequence."""
         return self.connector_sides[1] ** 2

@@ -1,4 +1,4 @@
-"""Compression of the coarsest features into visual tokens (paper, "aggressive" visual token compression)."""
+"""Compression of the coarsest features into visual tokens (arXiv 2504.09644)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CompressionConnector(nn.Module):
         self.fc = nn.Conv2d(hidden, hidden, kernel_size=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, S/32, S/32) to (B, visual tokens, hidden), row by row."""
+        """Compress features (B, C, S/32, S/32) to visual tokens (B, tokens, hidden), row by row."""
         x = self.norm1(self.proj1(features))
         x = self.norm2(self.proj2(x))
         return self.fc(x).flatten(2).transpose(1, 2)  # (B, tokens, hidden)

@@ -1,7 +1,7 @@
-"""Published checkpoints, and the weights training starts from, turned into ours.
+"""Convert published checkpoints, and the weights that training starts from.
 
-The published files name 935 tensors. Each either has one place here, is split (the fused
-attention of Phi), or is known to be unused. Anything else, or a tensor of another shape, refuses the whole file.
+The published files have 935 tensors. Each is renamed, split (the fused attention of Phi) or known to be unused. A file
+with any other tensor, or with one of another shape, is refused.
 """
 
 from __future__ import annotations
@@ -65,23 +65,23 @@ RENAMES: Table = (
     (r"predictor\.mask_embed\.layers\.1\.", "mask_decoder.mask_embed.2."),
     (r"predictor\.mask_embed\.layers\.2\.", "mask_decoder.mask_embed.4."),
 )
-"""Beginnings of published names and of ours; the first that fits is used, and names that fit none stay."""
+"""Patterns for the start of published names, and our replacements; see `rename`."""
 
 UNUSED = re.compile(
     r"seg_query|predictor\.(query_feat|query_embed|SEG_query_embed|new_query_embed)\.weight"
     r"|predictor\.(SEG|CLASS)_proj\..*|.*\.relative_position_index"
 )
-"""In the published files, used by nothing."""
+"""Published names that nothing uses."""
 _FUSED = re.compile(r"(.*\.self_attn\.)query_key_value\.(weight|bias)")
 
 
 def our_name(published: str) -> str:
-    """Our name of a published tensor."""
+    """Return our name of a published tensor."""
     return rename(published, RENAMES)
 
 
 def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value of Phi's fused projection, whose rows go head by head: (heads, 3, head_dim, ...)."""
+    """Split Phi's fused projection, whose rows are (heads, 3, head_dim), into query, key and value."""
     parts = tensor.view(heads, 3, tensor.shape[0] // (3 * heads), *tensor.shape[1:])  # (heads, 3, d, ...)
     q, k, v = (parts[:, n].reshape(-1, *tensor.shape[1:]).contiguous() for n in range(3))  # (heads * d, ...) each
     return q, k, v
@@ -93,9 +93,9 @@ def convert_state(
     """Rename and split the tensors of a published checkpoint.
 
     Args:
-        published: names and tensors.
+        published: published names and tensors.
         expected: our names and shapes.
-        config: of the model; its language model has the fused attention split.
+        config: configuration of the model.
     """
     heads = config.text_config.num_attention_heads
 
@@ -112,16 +112,16 @@ def convert_state(
 def convert_published(
     source: Path, target: Path, dtype: str = "float32", config: SegEarthR1Config | None = None
 ) -> Report:
-    """Turn a folder as published (`earth-insights/SegEarth-R1-EarthReason`) into a checkpoint of ours.
+    """Convert a published folder, such as `earth-insights/SegEarth-R1-EarthReason`, into our format.
 
     Args:
         source: folder with config.json, safetensors (or .bin) and the tokenizer.
-        target: folder to write; must not exist.
-        dtype: of the weights written.
-        config: of the model, where it is not the published size.
+        target: folder to write; must not exist, or be empty.
+        dtype: name of the dtype to write.
+        config: configuration of the model, if it is not the published one.
 
     Raises:
-        EarthReasonError: a name or shape is not as expected (all of them listed), or a file is missing.
+        EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
     """
     config = config or SegEarthR1Config()
     state, report = convert_state(read_tensors(source), shapes_of(SegEarthR1Model, config), config)
@@ -135,10 +135,10 @@ def convert_published(
 
 
 def read_settings(path: Path) -> SegEarthR1Config:
-    """A configuration of ours from its JSON file.
+    """Read a configuration from a JSON file.
 
     Raises:
-        EarthReasonError: it is none.
+        EarthReasonError: the file is missing, or is not a configuration of SegEarth-R1.
     """
     if not path.is_file():
         raise DataNotFoundError(f"there is no configuration {path}")
@@ -150,19 +150,19 @@ def read_settings(path: Path) -> SegEarthR1Config:
 
 
 def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtype: str = "float32") -> Report:
-    """A checkpoint to train from: a causal language model and Mask2Former's Swin-B, the rest freshly initialised.
+    """Write a checkpoint to train from: a language model, Mask2Former's Swin-B, and freshly initialised parts.
 
     Args:
         language: folder or Hub id of Phi-1.5, or of any causal language model of transformers.
-        mask2former: the detectron2 pickle of the COCO panoptic model (`model_final_54b88a.pkl`).
-        target: folder to write; must not exist.
-        dtype: of the weights written.
+        mask2former: detectron2 pickle of the COCO panoptic model (`model_final_54b88a.pkl`).
+        target: folder to write; must not exist, or be empty.
+        dtype: name of the dtype to write.
 
     Returns:
-        What became of the pickle's tensors; `unknown` and `missing` are expected here.
+        Report on the tensors of the pickle; some `unknown` and `missing` names are expected.
 
     Raises:
-        EarthReasonError: the pickle does not hold the image encoder, or runs code.
+        EarthReasonError: the pickle lacks the image encoder, or holds anything but arrays.
     """
     arrays = read_arrays(mask2former)
     loaded = load_language(language)
@@ -196,12 +196,12 @@ _MASK2FORMER = (
 
 
 def mask2former_name(name: str) -> str:
-    """The published SegEarth-R1 name of a tensor of Mask2Former."""
+    """Return the published SegEarth-R1 name of a Mask2Former tensor."""
     return rename(name, _MASK2FORMER)
 
 
 def convert(options: ConversionOptions) -> Report:
-    """Convert as the command line asks: a published checkpoint, or with `mask2former` the parts to train from."""
+    """Convert a published checkpoint, or with `mask2former` the parts to train from."""
     if options.mask2former is not None:
         return start_from_parts(options.source, options.mask2former, options.target, options.dtype)
     config = None if options.config is None else read_settings(options.config)

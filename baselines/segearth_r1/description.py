@@ -1,4 +1,4 @@
-"""From the language model's states of the question to the one query of the mask decoder (paper, D-Projector)."""
+"""Make the query of the mask decoder from the language states of the question (the paper's D-Projector)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from baselines.segearth_r1.configuration import SegEarthR1Config
 
 
 def mean_over(states: Tensor, selected: Tensor) -> Tensor:
-    """Mean of the selected positions: states (B, L, D), selected (B, L) bool, to (B, D), summed in float32."""
+    """Average states (B, L, D) over the selected positions (B, L) bool: (B, D), summed in float32."""
     weights = selected.to(torch.float32)
-    total = (states.float() * weights.unsqueeze(-1)).sum(1)  # autocast would make a product of matrices bfloat16
+    # Not a matrix product, which autocast would run in bfloat16.
+    total = (states.float() * weights.unsqueeze(-1)).sum(1)  # (B, D)
     return (total / weights.sum(1, keepdim=True).clamp(min=1)).to(states.dtype)
 
 
 def last_of(states: Tensor, selected: Tensor) -> Tensor:
-    """State of the last selected position, which holds `[SEG]`: states (B, L, D), selected (B, L) bool, to (B, D)."""
+    """Return the state at the last selected position, that of `[SEG]`: (B, L, D) and (B, L) bool to (B, D)."""
     last = (selected * torch.arange(1, selected.shape[1] + 1, device=selected.device)).argmax(1)
     return states[torch.arange(len(states), device=states.device), last]
 
@@ -25,8 +26,8 @@ def last_of(states: Tensor, selected: Tensor) -> Tensor:
 class DProjector(nn.Module):
     """One perceiver layer (arXiv 2204.14198, section 3.1): the description attends to the image and to itself.
 
-    The reference feeds every question token as a latent, but only the pooled one is read and it never attends to the
-    others, so there is one latent here.
+    The reference code passes each question token as a latent, but uses only the pooled one, which never attends to the
+    others; so there is one latent here.
     """
 
     def __init__(self, dim: int, heads: int, head_dim: int) -> None:
@@ -44,8 +45,8 @@ class DProjector(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, latent: Tensor, image: Tensor) -> Tensor:
-        """Latent (B, D) and image tokens (B, N, D) to (B, D)."""
-        query = self.norm_latent(latent).unsqueeze(1)
+        """Refine a latent (B, D) with image tokens (B, N, D): (B, D)."""
+        query = self.norm_latent(latent).unsqueeze(1)  # (B, 1, D)
         sources = torch.cat([self.norm_image(image), query], dim=1)
         keys, values = self.to_kv(sources).chunk(2, dim=-1)
         by_head = (t.unflatten(-1, (self.heads, -1)) for t in (self.to_q(query), keys, values))  # (B, L, heads, d)
@@ -58,7 +59,7 @@ class DProjector(nn.Module):
 
 
 class DescriptionHead(nn.Module):
-    """Pool the question, refine it with the image, and fuse both into the query."""
+    """Pools the question, refines it with the image, and fuses both into the query."""
 
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__()
@@ -73,10 +74,10 @@ class DescriptionHead(nn.Module):
         self.fusion = nn.Linear(2 * dim if self.refines else dim, config.decoder_dim)
 
     def forward(self, states: Tensor, selected: Tensor, features: Tensor) -> Tensor:
-        """Language states (B, L, H), question positions (B, L) bool, coarsest features (B, C, h, w) to (B, 1, D)."""
+        """Make the query (B, 1, D) from states (B, L, H), question positions (B, L) bool and features (B, C, h, w)."""
         pooled = self.pool(states, selected)
         parts = [self.embedding_projector(pooled)]
         if self.refines:
             image = self.image_projector(features.flatten(2).transpose(1, 2))  # (B, h * w, D)
             parts.append(self.d_projector(self.text_projector(pooled), image))
-        return self.fusion(torch.cat(parts, dim=-1)).unsqueeze(1)
+        return self.fusion(torch.cat(parts, dim=-1)).unsqueeze(1)  # (B, 1, D)

@@ -1,4 +1,4 @@
-"""Register SegEarth-R1. The comparison suites name it themselves: it is what the others are compared with."""
+"""Register SegEarth-R1. It has no presets, as the comparison suites name it as their reference."""
 
 from baselines.registry import ModelEntry, register
 

@@ -1,4 +1,4 @@
-"""The text of a reply, by greedy decoding. The reference code cannot do this."""
+"""Greedy decoding of the answer in words, which the reference code lacks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def generate_reply(
     task: Task,
     max_new_tokens: int = 64,
 ) -> str:
-    """Go on from where the answer begins until `[SEG]`, the end token or `max_new_tokens`.
+    """Generate the answer up to `[SEG]`, the end token or `max_new_tokens`.
 
     Args:
-        model: any.
-        tokenizer: its own.
-        prompt: of one question, without reply.
-        pixel_values: (1, 3, S, S).
-        task: as the prompt's.
-        max_new_tokens: at most so many.
+        model: model to generate with.
+        tokenizer: tokenizer of the model.
+        prompt: prompt of one question, without reply.
+        pixel_values: (1, 3, S, S) pixels of the image.
+        task: task of the prompt.
+        max_new_tokens: maximum number of tokens to generate.
     """
     ids = torch.tensor([[*prompt.input_ids, *open_reply(tokenizer, task)]], device=pixel_values.device)
     visual = model.encode_image(pixel_values).visual_tokens

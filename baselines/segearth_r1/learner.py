@@ -1,4 +1,4 @@
-"""SegEarth-R1 as the training loop sees it."""
+"""SegEarth-R1 for the training loop: a new model at small width, or one from a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baselines.training.learner import Learner, assemble
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:
-    """Entry of the learner registry.
+    """Build the learner for the model registry.
 
     Raises:
         EarthReasonError: the checkpoint or language model cannot be loaded.

@@ -1,4 +1,4 @@
-"""Losses of SegEarth-R1: point-sampled BCE and Dice on every predicted mask (arXiv 2504.09644, its code)."""
+"""Losses of SegEarth-R1: point-sampled BCE and Dice on each predicted mask (code of arXiv 2504.09644)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class MaskLossConfig:
-    """Weights and sampling of the mask losses; the defaults are the published recipe.
+    """Weights and sampling of the mask losses; the defaults are the published ones.
 
     Attributes:
-        bce, dice: weights.
-        points: sampled per mask.
+        bce, dice: weights of the losses.
+        points: number of points sampled per mask.
         oversampling: candidates drawn per sampled point.
-        uncertain_share: of the points, taken where the prediction is least certain.
+        uncertain_share: share of the points taken where the prediction is least certain.
     """
 
     bce: float = 5.0
@@ -28,64 +28,64 @@ class MaskLossConfig:
 
 
 def sample_points(maps: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values of maps (N, 1, H, W) at points (N, P, 2), fractions with x before y: (N, P) float32."""
-    grid = (2 * points - 1).unsqueeze(2)
+    """Sample maps (N, 1, H, W) bilinearly at points (N, P, 2), fractions with x before y: (N, P) float32."""
+    grid = (2 * points - 1).unsqueeze(2)  # (N, P, 1, 2)
     return F.grid_sample(maps.float(), grid, mode="bilinear", align_corners=False).flatten(1)  # (N, P)
 
 
 @torch.no_grad()
 def uncertain_points(logits: Tensor, config: MaskLossConfig) -> Tensor:
-    """Points where |logit| is smallest, topped up with uniform ones (PointRend, arXiv 1912.08193, section 3.1).
+    """Choose points of small |logit|, and uniform ones for the rest (PointRend, arXiv 1912.08193, section 3.1).
 
     Args:
-        logits: (N, 1, h, w).
-        config: how many points.
+        logits: (N, 1, h, w) mask logits.
+        config: number of points and their sampling.
 
     Returns:
-        (N, points, 2) fractions, x before y.
+        Points (N, points, 2), fractions with x before y.
     """
     count = logits.shape[0]
     candidates = torch.rand(count, int(config.points * config.oversampling), 2, device=logits.device)
     certainty = sample_points(logits, candidates).abs()
     kept = int(config.points * config.uncertain_share)
     nearest = certainty.topk(kept, dim=1, largest=False).indices
-    chosen = candidates.gather(1, nearest.unsqueeze(-1).expand(-1, -1, 2))
+    chosen = candidates.gather(1, nearest.unsqueeze(-1).expand(-1, -1, 2))  # (N, kept, 2)
     uniform = torch.rand(count, config.points - kept, 2, device=logits.device)
     return torch.cat([chosen, uniform], dim=1)
 
 
 def bce_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over points, mean over masks: (N, P) logits and labels from 0 to 1 to a scalar."""
+    """Compute the mean BCE over logits (N, P) and labels (N, P) from 0 to 1."""
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 - (2 sum(p y) + 1) / (sum p + sum y + 1), mean over masks (arXiv 1606.04797 with smoothing 1)."""
+    """Compute 1 - (2 sum(p y) + 1) / (sum p + sum y + 1), averaged over masks (arXiv 1606.04797, smoothing 1)."""
     p = logits.sigmoid()
     overlap = 2 * (p * labels).sum(1) + 1
     return (1 - overlap / (p.sum(1) + labels.sum(1) + 1)).mean()
 
 
 def mask_losses(predictions: list[Tensor], masks: Tensor, config: MaskLossConfig | None = None) -> dict[str, Tensor]:
-    """Weighted losses summed over all predictions of the decoder.
+    """Compute the weighted losses, summed over all decoder steps.
 
     Args:
-        predictions: logits (B, 1, h, w) of every step.
-        masks: (B, H, W), any non-zero value is target.
+        predictions: mask logits (B, 1, h, w) of each step.
+        masks: (B, H, W) targets; any non-zero value is target.
         config: weights and sampling.
 
     Returns:
-        `mask` (BCE) and `dice`, scalars with their weights.
+        `mask` (BCE) and `dice`, weighted scalars.
     """
     config = config or MaskLossConfig()
     steps, batch = len(predictions), len(masks)
     target = (masks != 0).unsqueeze(1).float()  # (B, 1, H, W)
-    logits = torch.cat(predictions)  # (steps * B, 1, h, w): one pass over all of them is one set of kernels
+    logits = torch.cat(predictions)  # (steps * B, 1, h, w); all steps in one set of kernels
     points = uncertain_points(logits, config)  # (steps * B, P, 2)
     of_mask = points.view(steps, batch, -1, 2).transpose(0, 1).flatten(1, 2)  # (B, steps * P, 2)
     labels = sample_points(target, of_mask).view(batch, steps, -1).transpose(0, 1).flatten(0, 1)  # (steps * B, P)
     sampled = sample_points(logits, points)  # (steps * B, P)
-    # A mean over all predictions times their number is the sum of the means of each.
+    # The mean over all steps times their number is the sum of their means.
     return {
         "mask": config.bce * steps * bce_loss(sampled, labels),
         "dice": config.dice * steps * dice_loss(sampled, labels),

@@ -11,7 +11,7 @@ from baselines.segearth_r1.pixel_decoder import LEVELS, sine_positions
 
 
 class DecoderLayer(nn.Module):
-    """Cross-attention inside the mask found so far, self-attention, MLP; a LayerNorm after each residual."""
+    """Cross-attention inside the current mask, self-attention and MLP; a LayerNorm after each residual."""
 
     def __init__(self, dim: int, heads: int, ffn: int) -> None:
         super().__init__()
@@ -24,17 +24,17 @@ class DecoderLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(dim)
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor) -> Tensor:
-        """Query (B, Q, D), memory (B, N, D), blocked (B * heads, Q, N) bool to (B, 1, D)."""
+        """Refine queries (B, Q, D) by keys and values (B, N, D) that are not blocked (B * heads, Q, N): (B, Q, D)."""
         found, _ = self.cross_attention(query, keys, values, attn_mask=blocked, need_weights=False)
         query = self.cross_norm(query + found)
-        # A single query attends to itself only; value and output projection still act on it.
+        # A single query attends only to itself, but value and output projection still change it.
         found, _ = self.self_attention(query, query, query, need_weights=False)
         query = self.self_norm(query + found)
         return self.ffn_norm(query + self.linear2(F.relu(self.linear1(query))))
 
 
 class MaskDecoder(nn.Module):
-    """Refine the query level by level; after each layer, and before the first, it predicts a mask."""
+    """Refines the query level by level and predicts a mask before the first and after each layer."""
 
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__()
@@ -52,10 +52,10 @@ class MaskDecoder(nn.Module):
     def forward(
         self, query: Tensor, mask_features: Tensor, memories: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Query (B, 1, D), mask features (B, D, h, w), memories coarse to fine, to logits (B, 1, h, w) a step.
+        """Decode queries (B, Q, D) with mask features (B, D, h, w) and memories (B, D, h, w), coarse to fine.
 
-        The second value are the queries that made them, normalised: (B, 1, D) a step. Several queries are refined
-        together: all shapes then have their number in place of the 1.
+        Returns:
+            Mask logits (B, Q, h, w) and normalised queries (B, Q, D) of each step.
         """
         values, keys = [], []
         for memory, embed in zip(memories, self.level_embed, strict=True):
@@ -78,7 +78,7 @@ class MaskDecoder(nn.Module):
         return torch.einsum("bqd,bdhw->bqhw", self.mask_embed(query), mask_features)
 
     def _blocked(self, logits: Tensor, shape: torch.Size) -> Tensor:
-        """Positions outside the mask found so far; none where it is empty: (B * heads, 1, positions) bool."""
+        """Return the positions outside the current mask, or none if it is empty: (B * heads, Q, positions) bool."""
         resized = F.interpolate(logits.detach().float(), size=shape, mode="bilinear", align_corners=False)
         blocked = resized.flatten(2).sigmoid() < 0.5  # (B, Q, N)
         blocked = blocked & ~blocked.all(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""SegEarth-R1 from pixels and tokens to mask logits."""
+"""SegEarth-R1, from pixels and tokens to mask logits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from baselines.common.modeling import MaskOutput, ReasoningModel, total_of
+from baselines.common.modeling import MaskOutput, ReasoningModel
 from baselines.common.pixels import normalise
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
@@ -22,12 +22,12 @@ from baselines.segearth_r1.vision import SwinTransformer
 
 @dataclass
 class SegEarthR1Output(MaskOutput):
-    """What `SegEarthR1Model` returns besides the logits, h = w = image_size / 4.
+    """Output of `SegEarthR1Model`; h = w = image_size / 4.
 
     Attributes:
-        description_embedding: (B, 1, decoder_dim), the query.
-        auxiliary_logits: (B, h, w) of every decoder step before the last.
-        hidden_states: (B, L, hidden) of the language model after its final norm.
+        description_embedding: (B, 1, decoder_dim) query of the mask decoder.
+        auxiliary_logits: (B, h, w) mask logits of each decoder step before the last.
+        hidden_states: (B, L, hidden) language states after the final norm.
     """
 
     description_embedding: Tensor | None = None
@@ -37,13 +37,13 @@ class SegEarthR1Output(MaskOutput):
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What is computed once per image, however many questions are asked about it.
+    """Image features, which do not depend on the question.
 
     Attributes:
-        coarsest: (B, C, S/32, S/32).
-        visual_tokens: (B, tokens, hidden).
-        mask_features: (B, decoder_dim, S/4, S/4).
-        memories: three maps of strides 32, 16, 8.
+        coarsest: (B, C, S/32, S/32) features of the last encoder stage.
+        visual_tokens: (B, tokens, hidden) input of the language model.
+        mask_features: (B, decoder_dim, S/4, S/4) features that the query is compared with.
+        memories: three maps (B, decoder_dim, h, w) of strides 32, 16, 8.
     """
 
     coarsest: Tensor
@@ -52,16 +52,20 @@ class ImageFeatures:
     memories: list[Tensor]
 
     def select(self, rows: Tensor) -> ImageFeatures:
-        """The features of some images, with repeats for several questions about one."""
+        """Return the features of the images `rows` (questions,) int64, which may repeat."""
         return ImageFeatures(
             self.coarsest[rows], self.visual_tokens[rows], self.mask_features[rows], [m[rows] for m in self.memories]
         )
 
 
 class SegEarthR1Model(ReasoningModel):
-    """An image encoder, a language model, and a mask decoder that takes its query from the question's states."""
+    """An image encoder, a language model, and a mask decoder whose query is made from the question's states.
+
+    `question_mask` marks the question and its `[SEG]`.
+    """
 
     config_class = SegEarthR1Config
+    output_class = SegEarthR1Output
     base_model_prefix = "segearth_r1"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
@@ -82,7 +86,7 @@ class SegEarthR1Model(ReasoningModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Description head and LM head as the reference initialises them; other parts keep their own."""
+        """Initialise description head and LM head as the reference code does; other parts initialise themselves."""
         heads = (self.lm_head, *self.description.children())
         if isinstance(module, nn.Linear) and any(module is head for head in heads):
             nn.init.normal_(module.weight, std=0.02)
@@ -90,7 +94,7 @@ class SegEarthR1Model(ReasoningModel):
                 nn.init.zeros_(module.bias)
 
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
-        """(B, 3, S, S) pixels, uint8 or normalised, to everything that does not depend on the question."""
+        """Compute everything that does not depend on the question from (B, 3, S, S) pixels, uint8 or normalised."""
         if pixel_values.dtype == torch.uint8:
             pixel_values = normalise(pixel_values).to(self.dtype)
         features = self.vision_tower(pixel_values)
@@ -100,50 +104,22 @@ class SegEarthR1Model(ReasoningModel):
     def decode(
         self, states: Tensor, question_mask: Tensor, image: ImageFeatures
     ) -> tuple[Tensor, list[Tensor], Tensor | None]:
-        """The query, the logits (B, 1, h, w) of every decoder step, and those of presence (B,)."""
+        """Return the query (B, 1, D), the mask logits (B, 1, h, w) of each decoder step, and presence logits (B,)."""
         query = self.description(states, question_mask, image.coarsest)
         logits, queries = self.mask_decoder(query, image.mask_features, image.memories)
         return query, logits, self.score_presence(queries[-1])
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        question_mask: Tensor,
-        pixel_values: Tensor | None = None,
-        image: ImageFeatures | None = None,
-        masks: Tensor | None = None,
-        labels: Tensor | None = None,
-        learned: Tensor | None = None,
-        **_: Any,
-    ) -> SegEarthR1Output:
-        """Answer one question per row.
-
-        Args:
-            input_ids: (B, L) int64, `IMAGE_ID` for each visual token; padded on the right with any id.
-            attention_mask: (B, L), 0 on padding.
-            question_mask: (B, L) bool, the question and its `[SEG]`.
-            pixel_values: (B, 3, S, S), uint8 or normalised; left out if `image` is given.
-            image: from `encode_image`, to ask several questions about one image.
-            masks: (B, H, W) targets on the canvas, for the mask losses.
-            labels: (B, L) ids to predict, -100 elsewhere, for the language loss.
-            learned: (B, K) positions before a label, from the processor; without it, every position gets logits.
-
-        Raises:
-            ValueError: neither pixels nor features were given.
-        """
-        image = self.features_of(pixel_values, image)
-        states = self.read(input_ids, attention_mask, image.visual_tokens)
+    def answer(
+        self, states: Tensor, question_mask: Tensor, image: ImageFeatures, masks: Tensor | None, **_: Any
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Decode one mask per row; the losses cover every decoder step."""
         query, logits, presence = self.decode(states, question_mask, image)
-        losses = {} if masks is None else mask_losses(logits, masks, self.loss_config)
-        losses = self.add_losses(losses, masks, presence, states, labels, learned)
-        steps = [step.squeeze(1) for step in logits]
-        return SegEarthR1Output(
-            loss=total_of(losses),
-            mask_logits=steps[-1],
-            description_embedding=query,
-            auxiliary_logits=tuple(steps[:-1]),
-            hidden_states=states,
-            losses=losses or None,
-            presence_logits=presence,
-        )
+        steps = [step.squeeze(1) for step in logits]  # (B, h, w) each
+        fields = {
+            "mask_logits": steps[-1],
+            "presence_logits": presence,
+            "description_embedding": query,
+            "auxiliary_logits": tuple(steps[:-1]),
+            "hidden_states": states,
+        }
+        return fields, {} if masks is None else mask_losses(logits, masks, self.loss_config)

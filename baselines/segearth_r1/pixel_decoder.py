@@ -1,9 +1,8 @@
-"""Multi-scale deformable pixel decoder of Mask2Former (arXiv 2112.01527) in the "Simplify" variant.
+"""Multi-scale deformable pixel decoder of Mask2Former (arXiv 2112.01527), as changed in SegEarth-R1's code.
 
 It differs from the original, and from transformers' port, in the FPN level: the lateral convolution has a bias and a
-ReLU, the output convolution a bias, as in the published code. Sampling always runs in float32: bfloat16 coordinates
-alone change the sampled values by up to 30 %, and half-precision `grid_sample` on the CPU returns garbage on strided
-input.
+ReLU, and the output convolution has a bias. Sampling always runs in float32: bfloat16 coordinates alone change the
+sampled values by up to 30 %, and half-precision `grid_sample` on the CPU returns garbage on strided input.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ _GROUPS = 32
 
 @cached_constant
 def sine_positions(height: int, width: int, dim: int, device: torch.device) -> Tensor:
-    """Sine codes (1, dim, height, width), float32: y in the first half, x in the second, sin and cos in turn."""
+    """Return sine codes (1, dim, height, width), float32: y in the first half, x in the second, sin and cos in turn."""
     per_axis = dim // 2
     frequency = 10000.0 ** (2 * torch.div(torch.arange(per_axis, device=device), 2, rounding_mode="floor") / per_axis)
 
     def code(length: int) -> Tensor:
         at = torch.arange(1, length + 1, dtype=torch.float32, device=device)
-        angle = (at / (at[-1] + 1e-6) * 2 * math.pi)[:, None] / frequency
+        angle = (at / (at[-1] + 1e-6) * 2 * math.pi)[:, None] / frequency  # (length, dim / 2)
         return torch.stack([angle[:, 0::2].sin(), angle[:, 1::2].cos()], dim=2).flatten(1)  # (length, dim / 2)
 
-    y = code(height)[:, None].expand(-1, width, -1)
-    x = code(width)[None].expand(height, -1, -1)
+    y = code(height)[:, None].expand(-1, width, -1)  # (height, width, dim / 2)
+    x = code(width)[None].expand(height, -1, -1)  # (height, width, dim / 2)
     return torch.cat([y, x], dim=-1).permute(2, 0, 1).unsqueeze(0)  # (1, dim, height, width)
 
 
 @cached_constant
 def pixel_centres(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
-    """Centres of all pixels of all levels as fractions of the image, (positions, 2) float32, x before y."""
+    """Return the pixel centres of all levels as fractions of the image: (positions, 2) float32, x before y."""
     parts = []
     for height, width in shapes:
         y, x = torch.meshgrid(
@@ -53,14 +52,14 @@ def pixel_centres(shapes: tuple[tuple[int, int], ...], device: torch.device) -> 
 
 @cached_constant
 def level_starts(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
-    """Position of the first pixel of every level among those of all, (levels,) int32."""
+    """Return the position of each level's first pixel among those of all levels: (levels,) int32."""
     counts = [height * width for height, width in shapes]
     return torch.tensor([sum(counts[:level]) for level in range(len(counts))], dtype=torch.int32, device=device)
 
 
 @cached_constant
 def level_sizes(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
-    """Width and height of every level, (levels, 2) float32."""
+    """Return width and height of each level: (levels, 2) float32."""
     return torch.tensor([(width, height) for height, width in shapes], dtype=torch.float32, device=device)
 
 
@@ -68,28 +67,28 @@ Shapes = tuple[tuple[int, int], ...]
 
 
 def sample_levels(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
-    """The core of deformable attention (arXiv 2010.04159, eq. 3) by bilinear sampling, zero outside the image.
+    """Sample and sum values as in deformable attention (arXiv 2010.04159, eq. 3): bilinear, zero outside the image.
 
     Args:
         value: (B, positions, heads, d) features of all levels.
-        shapes: height and width of every level.
+        shapes: height and width of each level.
         locations: (B, queries, heads, levels, points, 2) fractions of the image, x before y.
-        weights: (B, queries, heads, levels, points), summing to 1 over levels and points.
+        weights: (B, queries, heads, levels, points) weights that sum to 1 over levels and points.
 
     Returns:
-        (B, queries, heads * d)
+        Sums (B, queries, heads * d).
     """
     # Measured: on a CPU the bag takes a third of the time, but its gradient, which sorts the rows, takes longer; on an
-    # H100 the whole model ran 8 to 12 % slower with it.
+    # H100 the model ran 8 to 12 % slower with it.
     bag = value.device.type == "cpu" and not torch.is_grad_enabled()
     sample = sample_by_bag if bag else sample_by_grid
     return sample(value, shapes, locations, weights)
 
 
 def sample_by_bag(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
-    """As `sample_levels`, as one weighted sum over rows of a table: each corner of a sampled point is a row.
+    """Compute `sample_levels` as one weighted sum over rows of a table: each corner of a sampled point is a row.
 
-    Every head's features lie together in `value`, so a row is read in one go, and nothing is kept of single points.
+    The features of a head are contiguous in `value`, so rows are read at once, and no values of single points are kept.
     """
     batch, positions, heads, depth = value.shape
     queries = locations.shape[1]
@@ -115,10 +114,10 @@ def sample_by_bag(value: Tensor, shapes: Shapes, locations: Tensor, weights: Ten
 
 
 def sample_by_grid(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
-    """As `sample_levels`, level by level."""
+    """Compute `sample_levels` level by level with `grid_sample`."""
     batch, _, heads, depth = value.shape
     queries = locations.shape[1]
-    # Queries lie innermost: a sum over the last dimension, of four points, is slow on a GPU.
+    # Queries are the last dimension: a sum over a last dimension of four points is slow on a GPU.
     grids = (2 * locations - 1).permute(3, 0, 2, 4, 1, 5).flatten(1, 2)  # (levels, B * heads, points, queries, 2)
     weights = weights.permute(3, 0, 2, 4, 1).flatten(1, 2)  # (levels, B * heads, points, queries)
     total = value.new_zeros(batch * heads, depth, queries)
@@ -127,12 +126,12 @@ def sample_by_grid(value: Tensor, shapes: Shapes, locations: Tensor, weights: Te
         image = levels[level].permute(0, 2, 3, 1)  # (B, heads, d, height * width)
         image = image.reshape(batch * heads, depth, height, width)  # (B * heads, d, height, width)
         sampled = F.grid_sample(image, grids[level], mode="bilinear", padding_mode="zeros", align_corners=False)
-        total = total + (sampled * weights[level].unsqueeze(1)).sum(-2)
+        total = total + (sampled * weights[level].unsqueeze(1)).sum(-2)  # (B * heads, d, queries)
     return total.view(batch, heads * depth, queries).transpose(1, 2)  # (B, queries, heads * d)
 
 
 class DeformableAttention(nn.Module):
-    """Every position looks at a few sampled points of every level."""
+    """Attention of each position to a few sampled points of each level."""
 
     def __init__(self, dim: int, heads: int, points: int) -> None:
         super().__init__()
@@ -144,28 +143,28 @@ class DeformableAttention(nn.Module):
         self._spread_offsets()
 
     def _spread_offsets(self) -> None:
-        """At the start, heads look in different directions and points at growing distances (arXiv 2010.04159)."""
+        """Initialise heads to different directions, and points to growing distances (arXiv 2010.04159)."""
         nn.init.zeros_(self.sampling_offsets.weight)
         nn.init.zeros_(self.attention_weights.weight)
         nn.init.zeros_(self.attention_weights.bias)
         angle = torch.arange(self.heads, dtype=torch.float32) * (2 * math.pi / self.heads)
-        direction = torch.stack([angle.cos(), angle.sin()], dim=-1)
+        direction = torch.stack([angle.cos(), angle.sin()], dim=-1)  # (heads, 2)
         direction = direction / direction.abs().amax(-1, keepdim=True)
         distance = torch.arange(1, self.points + 1, dtype=torch.float32)
-        offsets = direction[:, None, None, :] * distance[None, None, :, None]
+        offsets = direction[:, None, None, :] * distance[None, None, :, None]  # (heads, 1, points, 2)
         with torch.no_grad():
             offsets = offsets.expand(-1, LEVELS, -1, -1).flatten()  # (heads * levels * points * 2,)
             self.sampling_offsets.bias.copy_(offsets)
 
     def forward(self, query: Tensor, features: Tensor, shapes: tuple[tuple[int, int], ...]) -> Tensor:
-        """Query and features (B, positions, dim) to (B, positions, dim)."""
+        """Attend from queries (B, positions, dim) to features (B, positions, dim): (B, positions, dim)."""
         batch, positions, _ = query.shape
         value = self.value_proj(features).view(batch, positions, self.heads, -1)  # (B, N, heads, d)
         split = (batch, positions, self.heads, LEVELS, self.points)
         offsets = self.sampling_offsets(query).view(*split, 2).float()  # (B, N, heads, levels, points, 2)
         weights = self.attention_weights(query).view(batch, positions, self.heads, -1)  # (B, N, heads, levels * points)
         weights = weights.float().softmax(-1).view(split)  # (B, N, heads, levels, points)
-        centres = pixel_centres(shapes, query.device)[None, :, None, None, None]
+        centres = pixel_centres(shapes, query.device)[None, :, None, None, None]  # (1, N, 1, 1, 1, 2)
         locations = centres + offsets / level_sizes(shapes, query.device)[:, None]
         sampled = sample_levels(value.float(), shapes, locations, weights)
         return self.output_proj(sampled.to(query.dtype))
@@ -188,7 +187,7 @@ class DeformableLayer(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """Exchange information over the three coarser levels, then add one finer level for the mask features."""
+    """Mixes the three coarser levels, then adds a finer level for the mask features."""
 
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__()
@@ -210,7 +209,7 @@ class PixelDecoder(nn.Module):
         self.mask_features = nn.Conv2d(dim, dim, kernel_size=1)
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """Features of strides 4 to 32 to mask features (B, D, S/4, S/4) and memories of strides 32, 16, 8."""
+        """Turn features of strides 4 to 32 into mask features (B, D, S/4, S/4) and memories of strides 32, 16, 8."""
         fine, *rest = features
         maps = [project(level) for project, level in zip(self.input_proj, reversed(rest), strict=True)]
         shapes = tuple((m.shape[2], m.shape[3]) for m in maps)

@@ -1,4 +1,4 @@
-"""SegEarth-R1 behind the Predictor protocol: pictures and questions in, masks out."""
+"""SegEarth-R1 as a Predictor: images and questions in, masks out."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from earthreason.errors import EarthReasonError
 
 
 class SegEarthR1Predictor(MaskPredictor[SegEarthR1Model]):
-    """SegEarth-R1, ready to answer, also in words."""
+    """SegEarth-R1 as a Predictor that can also answer in words."""
 
     model_class = SegEarthR1Model
     processor_class = SegEarthR1Processor
 
     @classmethod
     def read_config(cls, checkpoint: str | Path) -> PreTrainedConfig:
-        """The configuration of a checkpoint in our format.
+        """Read the configuration of a checkpoint in our format.
 
         Raises:
-            EarthReasonError: there is none, or it is of another model or of the reference code; says what to do.
+            EarthReasonError: the checkpoint is missing, of another model, or of the reference code.
         """
         path = find_config(checkpoint)
         if '"llava_phi"' in path.read_text():
@@ -37,7 +37,7 @@ class SegEarthR1Predictor(MaskPredictor[SegEarthR1Model]):
         return super().read_config(checkpoint)
 
     def answer(self, image: Image.Image, question: str, max_new_tokens: int = 64) -> str:
-        """What the language model says about the question, word by most likely word."""
+        """Generate the language model's answer by greedy decoding."""
         prompt = self.processor.prompt(question, self.task)
         with torch.inference_mode():
             pixels = self.processor.pixels([image]).to(self.model.device)

@@ -1,4 +1,4 @@
-"""Images and questions to the tensors `SegEarthR1Model` takes."""
+"""Turn images and questions into inputs of `SegEarthR1Model`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The text around a question, and the token ids the model was trained on.
+"""Prompt templates of the published models.
 
-The grammar of the templates is part of the trained interface, so it is kept as it is.
+The models were trained on these texts, so their grammar stays as it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REPLIES: dict[Task, tuple[str, str, str]] = {
     "reasoning": (" Sure, It is ", ". \n", f". {END}"),
     "referring": (" \nSure. It is ", "", f".  {END}"),
 }
-"""The reply up to the mask (which takes no token), from there to the answer, and its end."""
+"""Text of the reply before the mask (which has no token), between mask and answer, and after the answer."""
 
 
 def write_prompt(
@@ -34,16 +34,16 @@ def write_prompt(
     answer: str | None = None,
     reply: bool = False,
 ) -> TokenPrompt:
-    """The prompt of one question.
+    """Write the prompt of one question.
 
     Args:
-        tokenizer: of the language model.
-        question: as the user asks it; it is put behind one space.
-        visual_tokens: how many the connector makes of an image.
+        tokenizer: tokenizer of the language model.
+        question: question of the user; a space is put before it.
+        visual_tokens: number of visual tokens per image.
         seg_token_id: id of `[SEG]`.
-        task: the model was trained with one word for implicit and another for referring questions.
-        answer: what the reply says; only implicit questions have one. None means that there is no target.
-        reply: append the reply, as in training. The mask does not depend on it, so prediction leaves it out.
+        task: kind of question, which the prompt names.
+        answer: answer in the reply, for implicit questions only; None means that there is no target.
+        reply: append the reply, for training. The mask does not depend on it, so prediction omits it.
     """
 
     def ids(text: str) -> list[int]:
@@ -62,14 +62,14 @@ def write_prompt(
 
 
 def fixed_texts(task: Task = "reasoning") -> list[str]:
-    """What every prompt consists of, for tokenizers that are learned."""
+    """Return the texts that occur in every prompt, for learned tokenizers."""
     opening, between, end = _REPLIES[task]
     word = "Reasoning" if task == "reasoning" else "Referring"
     return [_BEFORE_IMAGE, _INSTRUCTION.format(task=word), _AFTER_QUESTION + opening, between + end, NO_TARGET_ANSWER]
 
 
 def open_reply(tokenizer: Tokenizer, task: Task = "reasoning") -> list[int]:
-    """Ids from the end of the question to where the answer begins."""
+    """Return the ids between question and answer."""
     opening, between, _ = _REPLIES[task]
     pieces = (_AFTER_QUESTION, opening, between)
     return [token for text in pieces for token in tokenizer(text, add_special_tokens=False)["input_ids"]]

@@ -1,4 +1,4 @@
-"""One picture, one question, one overlay."""
+"""Answer one question about one image file and draw the result."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def segment_picture(
     answer: bool = False,
     tile: int = 0,
 ) -> Segmentation:
-    """Answer a question about the picture in a file and write the overlay.
+    """Answer a question about an image file and write the overlay.
 
     Args:
-        predictor: with its checkpoint loaded.
-        path: the picture.
-        question: what to look for.
-        out: PNG to write.
-        mask_out: PNG of the mask, 0 and 255.
-        answer: also generate the text.
-        tile: side of tiles in pixels; 0 looks at the picture whole.
+        predictor: predictor with a loaded checkpoint.
+        path: image file.
+        question: question about the image.
+        out: PNG of the overlay to write.
+        mask_out: PNG of the mask to write, 0 and 255.
+        answer: also generate the answer in words.
+        tile: side of the tiles in pixels; 0 does not tile.
 
     Raises:
-        EarthReasonError: the file is no picture.
+        EarthReasonError: the file is not a readable image.
     """
     image = read_picture(path)
     if tile:
@@ -63,10 +63,10 @@ def segment_picture(
 
 
 def check_request(path: Path, question: str, outputs: Sequence[Path]) -> None:
-    """Refuse what `segment_picture` cannot do, before a checkpoint is loaded.
+    """Check the arguments of `segment_picture` before a checkpoint is loaded.
 
     Raises:
-        EarthReasonError: the file is no picture, the question is empty, or an output is a folder.
+        EarthReasonError: the file is not a readable image, the question is empty, or an output is a folder.
     """
     read_picture(path)
     if not question.strip():
@@ -76,10 +76,10 @@ def check_request(path: Path, question: str, outputs: Sequence[Path]) -> None:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """Open a picture and read it whole.
+    """Read an image file completely.
 
     Raises:
-        EarthReasonError: it is none, or is cut off.
+        EarthReasonError: the file is missing, not an image, or truncated.
     """
     if not path.is_file():
         raise DataNotFoundError(f"there is no picture {path}")

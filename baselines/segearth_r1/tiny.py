@@ -1,8 +1,7 @@
-"""Small SegEarth-R1s: for tests, for trying the commands, and for training without a GPU."""
+"""Small SegEarth-R1 models: for tests, and for training without a GPU."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,26 +51,26 @@ PARTS: dict[Size, dict[str, Any]] = {
         "mask_decoder_ffn": 512,
     },
 }
-"""Image encoder and decoders. With the texts of `text_config`: 0.5, 6 and 14 million parameters."""
+"""Settings of image encoder and decoders; with `text_config`, models of 0.5, 6 and 14 million parameters."""
 _COMMON: dict[str, Any] = {"window_size": 8, "drop_path_rate": 0.1, "description_head_dim": 32, "decoder_heads": 4}
 
 
 def parts_of(size: Size, **changes: Any) -> dict[str, Any]:
-    """Settings of `SegEarthR1Config` besides the language model."""
+    """Return the settings of `SegEarthR1Config` besides the language model."""
     return {**_COMMON, **PARTS[size], **changes}
 
 
 def tiny_config(
     vocabulary: int, seg_token_id: int, image_size: int = 256, size: Size = "mini", **changes: Any
 ) -> SegEarthR1Config:
-    """The architecture at small width, with a Llama in Phi's place.
+    """Configure the architecture at small width, with a Llama instead of Phi.
 
     Args:
-        vocabulary: of the tokenizer.
+        vocabulary: size of the tokenizer's vocabulary.
         seg_token_id: id of `[SEG]`.
-        image_size: side of the canvas, pixels.
-        size: `mini` for tests, `tiny` is what a CPU can train.
-        **changes: of other settings of the configuration.
+        image_size: side of the canvas in pixels.
+        size: `mini` for tests, `tiny` to train on a CPU, or `small`.
+        **changes: other settings of `SegEarthR1Config`.
     """
     return SegEarthR1Config(
         text_config=text_config(size, vocabulary),
@@ -88,7 +87,7 @@ def make_tiny(
     tokenizer: PreTrainedTokenizerFast | None = None,
     **changes: Any,
 ) -> tuple[SegEarthR1Model, SegEarthR1Processor]:
-    """A random model with a tokenizer, of bytes unless one is given, and its processor."""
+    """Make a random model and its processor, with a byte tokenizer by default."""
     tokenizer = tokenizer or byte_tokenizer()
     [seg] = add_tokens(tokenizer)
     config = tiny_config(len(tokenizer), seg, image_size, size, **changes)
@@ -96,11 +95,3 @@ def make_tiny(
         torch.manual_seed(seed)
         model = SegEarthR1Model(config)
     return model.eval(), SegEarthR1Processor.for_model(config, tokenizer)
-
-
-def save_tiny(folder: Path, seed: int = 0) -> Path:
-    """Write a tiny checkpoint."""
-    model, processor = make_tiny(seed)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder

@@ -1,7 +1,7 @@
-"""Swin Transformer (arXiv 2103.14030) as the image encoder, under the tensor names of the published checkpoints.
+"""Swin Transformer (arXiv 2103.14030) as the image encoder, with the tensor names of the published checkpoints.
 
-Our own because transformers renames Swin's tensors between minor versions, changes a block's window when it sees a
-small image, and expands the shift mask over the batch. Attention goes through SDPA.
+We do not use that of transformers, which renames tensors between minor versions, changes a block's window on small
+images, and expands the shift mask over the batch. Attention uses SDPA.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from baselines.segearth_r1.configuration import SegEarthR1Config
 
 MLP_RATIO = 4
 _BLOCKED = -100.0
-"""Added to attention scores between regions that the cyclic shift brought together."""
+"""Offset of attention scores between regions that are neighbours only by the cyclic shift."""
 
 
 @cached_constant
 def relative_position_index(window: int, device: torch.device) -> Tensor:
-    """Row of the bias table for every pair of positions in a window: (window^4,) int64."""
+    """Return the row of the bias table for each pair of positions in a window: (window^4,) int64."""
     row, column = torch.meshgrid(*[torch.arange(window, device=device)] * 2, indexing="ij")
     position = torch.stack([row.flatten(), column.flatten()])  # (2, window^2)
-    difference = position[:, :, None] - position[:, None, :] + window - 1
+    difference = position[:, :, None] - position[:, None, :] + window - 1  # (2, window^2, window^2)
     return (difference[0] * (2 * window - 1) + difference[1]).flatten()  # (window^4,)
 
 
 @cached_constant
 def shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """Additive mask of shifted windows: (windows, 1, window^2, window^2), 0 within a region and -100 across."""
+    """Return the additive mask of shifted windows: (windows, 1, window^2, window^2), 0 within a region, -100 across."""
 
     def region(length: int) -> Tensor:
         position = torch.arange(length, device=device)
@@ -39,11 +39,11 @@ def shift_mask(height: int, width: int, window: int, shift: int, device: torch.d
     regions = regions.view(height // window, window, width // window, window)  # (rows, window, columns, window)
     regions = regions.transpose(1, 2).reshape(-1, window**2)  # (windows, window^2)
     across = regions[:, None, :] != regions[:, :, None]
-    return (across * _BLOCKED).unsqueeze(1)
+    return (across * _BLOCKED).unsqueeze(1)  # (windows, 1, window^2, window^2)
 
 
 def split_windows(x: Tensor, window: int) -> Tensor:
-    """(B, H, W, C) to (B, windows, window^2, C); H and W are multiples of the window."""
+    """Split (B, H, W, C), with H and W multiples of the window, into (B, windows, window^2, C)."""
     batch, height, width, channels = x.shape
     rows, columns = height // window, width // window
     x = x.view(batch, rows, window, columns, window, channels)  # (B, rows, window, columns, window, C)
@@ -51,7 +51,7 @@ def split_windows(x: Tensor, window: int) -> Tensor:
 
 
 def join_windows(x: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Undo `split_windows`."""
+    """Invert `split_windows`: (B, windows, window^2, C) to (B, H, W, C)."""
     batch, channels = x.shape[0], x.shape[-1]
     rows, columns = height // window, width // window
     x = x.view(batch, rows, columns, window, window, channels)  # (B, rows, columns, window, window, C)
@@ -59,7 +59,7 @@ def join_windows(x: Tensor, window: int, height: int, width: int) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Self-attention inside windows with a learned bias by relative position."""
+    """Self-attention inside windows, with a learned bias per relative position."""
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -70,19 +70,20 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, windows, positions, C) to the same; `mask` is (windows, 1, positions, positions) or None."""
+        """Attend within windows (B, windows, positions, C); `mask` is (windows, 1, positions, positions) or None."""
         batch, windows, positions, channels = x.shape
         qkv = self.qkv(x).view(batch, windows, positions, 3, self.heads, -1)  # (B, windows, positions, 3, heads, d)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # (B, windows, heads, positions, d) each
         index = relative_position_index(self.window, x.device)
-        bias = self.relative_position_bias_table[index].view(positions, positions, self.heads)
-        bias = bias.permute(2, 0, 1)  # (heads, positions, positions)
+        bias = self.relative_position_bias_table[index]  # (positions^2, heads)
+        bias = bias.view(positions, positions, -1).permute(2, 0, 1)  # (heads, positions, positions)
         if mask is None:
             q, k, v = (t.flatten(0, 1) for t in (q, k, v))  # (B * windows, heads, positions, d)
-        else:  # windows count as heads, so that the mask is broadcast over the batch instead of copied
+        else:  # treat windows as heads, which broadcasts the mask over the batch instead of copying it
             bias = (bias + mask.to(bias)).flatten(0, 1)  # (windows * heads, positions, positions)
             q, k, v = (t.flatten(1, 2) for t in (q, k, v))  # (B, windows * heads, positions, d)
-        bias = bias.to(q.dtype).contiguous().unsqueeze(0)  # the fused CUDA kernels refuse a strided last dimension
+        # The fused CUDA kernels refuse a strided last dimension.
+        bias = bias.to(q.dtype).contiguous().unsqueeze(0)  # (1, heads or windows * heads, positions, positions)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         out = out.view(batch, windows, self.heads, positions, -1)  # (B, windows, heads, positions, d)
         out = out.transpose(2, 3).reshape(batch, windows, positions, channels)  # (B, windows, positions, C)
@@ -102,7 +103,7 @@ class Mlp(nn.Module):
 
 
 def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Stochastic depth (arXiv 1603.09382): zero whole samples with probability `rate`, scale the others up."""
+    """Apply stochastic depth (arXiv 1603.09382): zero each sample with probability `rate`, and scale up the others."""
     if not training or rate == 0:
         return x
     keep = torch.rand(x.shape[0], *[1] * (x.ndim - 1), device=x.device) >= rate
@@ -110,7 +111,7 @@ def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
 
 
 class SwinBlock(nn.Module):
-    """Window attention and an MLP, each behind a LayerNorm and around a residual."""
+    """Window attention and an MLP, each with a LayerNorm before it and a residual around it."""
 
     def __init__(self, dim: int, heads: int, window: int, shift: int, drop: float) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class SwinBlock(nn.Module):
         self.mlp = Mlp(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the same."""
+        """Transform (B, H, W, C)."""
         x = x + drop_path(self._attend(self.norm1(x)), self.drop, self.training)
         return x + drop_path(self.mlp(self.norm2(x)), self.drop, self.training)
 
@@ -140,7 +141,7 @@ class SwinBlock(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Halve the resolution: four neighbours become one position of twice the channels."""
+    """Halves the resolution: merges four neighbours into one position with twice the channels."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -154,7 +155,7 @@ class PatchMerging(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Patches of 4 x 4 pixels as vectors."""
+    """Embeds patches of 4 x 4 pixels."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -166,7 +167,7 @@ class PatchEmbedding(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Blocks at one resolution, every second one with shifted windows."""
+    """Blocks at one resolution; every second one shifts its windows."""
 
     def __init__(self, dim: int, depth: int, heads: int, window: int, drops: list[float], last: bool) -> None:
         super().__init__()
@@ -182,7 +183,7 @@ class SwinStage(nn.Module):
 
 
 class SwinTransformer(nn.Module):
-    """Four stages; the features of each, before it is downsampled, go through a LayerNorm of their own."""
+    """Four stages; the output of each, before downsampling, has a LayerNorm of its own."""
 
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__()
@@ -199,7 +200,7 @@ class SwinTransformer(nn.Module):
         self.norm0, self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for width in channels)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, S, S) normalised pixels to features of strides 4, 8, 16, 32: (B, C, S/4, S/4) and so on."""
+        """Turn normalised pixels (B, 3, S, S) into features (B, C, S/4, S/4) and of strides 8, 16 and 32."""
         x = self.patch_embed(pixel_values)
         features = []
         norms = (self.norm0, self.norm1, self.norm2, self.norm3)

@@ -1,1 +1,1 @@
-"""One training loop for all models: config, data order, checkpoints, validation, logs."""
+"""Training of all models: configuration, data order, loop, checkpoints, validation, logs."""

@@ -1,4 +1,4 @@
-"""From which no-target score on the answer is "no target": chosen on validation, kept in the checkpoint."""
+"""Choose the no-target threshold on validation data; the checkpoint stores it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from PIL import Image
 from baselines.common.predictor import MaskPredictor
 
 FLOOR = 0.9
-"""Share of the targets that have to get a mask."""
+"""Minimum T-acc, the share of targets that get a mask."""
 NEVER = 1.0
-"""A threshold that no score is above: every mask is kept."""
+"""Threshold that keeps every mask, as no score is above it."""
 
 
 def roc(scores: np.ndarray, is_empty: np.ndarray, has_mask: np.ndarray) -> np.ndarray:
-    """N-acc and T-acc for every threshold that makes a difference.
+    """Compute N-acc and T-acc for each threshold that gives different answers.
 
     Args:
-        scores: (N,) no-target scores, 0 to 1.
-        is_empty: (N,) bool, nothing is the answer. Both kinds have to occur.
-        has_mask: (N,) bool, the mask has pixels; without any the answer is "no target" at every threshold.
+        scores: (N,) no-target scores from 0 to 1.
+        is_empty: (N,) bool, True for empty targets; both values must occur.
+        has_mask: (N,) bool, True if the predicted mask has pixels; others are "no target" at every threshold.
 
     Returns:
-        (K, 3) threshold, N-acc (share of empty targets answered "no target"), T-acc (share of targets that get a mask),
-        by rising threshold. Thresholds lie in the middle between neighbouring scores, so rounding flips no answer.
+        (K, 3) threshold, N-acc (share of empty targets answered "no target") and T-acc (share of targets that get a
+        mask), by rising threshold. Thresholds are halfway between neighbouring scores, so rounding changes no answer.
     """
     values = np.unique(scores)
     edges = np.concatenate([[0.0], values, [1.0]])
     thresholds = (edges[:-1] + edges[1:]) / 2
 
     def kept_below(chosen: np.ndarray) -> np.ndarray:
-        """Share of the chosen samples whose mask is kept, at every threshold."""
+        """Compute the share of the chosen samples that keep their mask, at each threshold."""
         kept = np.sort(scores[chosen & has_mask])
         return np.searchsorted(kept, thresholds, side="right") / chosen.sum()
 
@@ -43,19 +43,19 @@ def roc(scores: np.ndarray, is_empty: np.ndarray, has_mask: np.ndarray) -> np.nd
 def choose_threshold(
     scores: np.ndarray, is_empty: np.ndarray, has_mask: np.ndarray, floor: float = FLOOR
 ) -> float | None:
-    """The threshold with the highest N-acc among those that keep T-acc at `floor`.
+    """Choose the threshold with the highest N-acc among those with a T-acc of at least `floor`.
 
-    Of equals the one with the highest T-acc is taken, of these the middle one. Where the masks alone miss the floor,
-    none is overruled (`NEVER`).
+    Ties are broken by the highest T-acc, then by the middle threshold. If no threshold reaches the floor, all masks are
+    kept (`NEVER`).
 
     Args:
-        scores: as in `roc`.
-        is_empty: as in `roc`.
-        has_mask: as in `roc`.
-        floor: least T-acc.
+        scores: (N,) no-target scores from 0 to 1.
+        is_empty: (N,) bool, True for empty targets.
+        has_mask: (N,) bool, True if the predicted mask has pixels.
+        floor: minimum T-acc.
 
     Returns:
-        The threshold, or None without an empty target or without a target to choose it on.
+        The threshold, or None if there is no empty target or no other target.
     """
     if is_empty.all() or not is_empty.any():
         return None
@@ -69,15 +69,15 @@ def choose_threshold(
 
 
 class Recorder:
-    """A predictor that keeps every mask, and the score that may overrule it."""
+    """Predictor that keeps every mask and records the no-target scores."""
 
     def __init__(self, predictor: MaskPredictor[Any]) -> None:
-        """Wrap a predictor; its threshold is out of force until it is set again."""
+        """Wrap a predictor and set its threshold to `NEVER`."""
         self.predictor, self.scores = predictor, list[float]()
         predictor.no_target_threshold = NEVER
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
-        """Masks as the model makes them, in order; their scores are in `scores`."""
+        """Predict masks, and append their scores to `scores`."""
         found = self.predictor.segment(images, questions)
         self.scores += [segmentation.no_target_score for segmentation in found]
         return [segmentation.mask for segmentation in found]

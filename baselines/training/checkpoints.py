@@ -1,4 +1,4 @@
-"""Checkpoints that appear whole or not at all."""
+"""Checkpoints of a run, written atomically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"step-(\d{7})")
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], facts: dict[str, Any], keep: int) -> Path:
-    """Write `folder/step-NNNNNNN`, then remove the oldest beyond `keep`; a full disk leaves the earlier ones."""
+    """Write `folder/step-NNNNNNN`, then remove all but the newest `keep`; a full disk leaves earlier ones intact."""
     target = folder / f"step-{step:07d}"
     with atomic_path(target) as temporary:
         temporary.mkdir()
@@ -31,21 +31,21 @@ def save_state(folder: Path, step: int, state: dict[str, Any], facts: dict[str, 
 
 
 def list_states(folder: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
+    """List the complete checkpoints, oldest first."""
     found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / "facts.json").is_file()]
     return sorted(found)
 
 
 def refuse_other(path: Path, before: dict[str, Any], identity: dict[str, Any]) -> None:
-    """Refuse what another run left.
+    """Refuse files of a run with other settings.
 
     Args:
-        path: where it lies.
-        before: settings of that run, more than those of `identity` or not.
-        identity: settings that a run keeps from its first to its last step.
+        path: file or folder of the earlier run, for the message.
+        before: settings of the earlier run.
+        identity: settings that must not change during a run.
 
     Raises:
-        EarthReasonError: names the settings that differ.
+        EarthReasonError: settings differ; the message names them.
     """
     changed = sorted(key for key in identity if before.get(key) != identity[key])
     if changed:
@@ -55,10 +55,10 @@ def refuse_other(path: Path, before: dict[str, Any], identity: dict[str, Any]) -
 
 
 def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """State and facts (`step` among them) of the newest checkpoint, None if there is none.
+    """Load state and facts (including `step`) of the newest checkpoint; None if there is none.
 
     Raises:
-        EarthReasonError: it is of a run with other settings; says which.
+        EarthReasonError: the checkpoint is damaged, or of a run with other settings.
     """
     states = list_states(folder)
     if not states:
@@ -69,7 +69,7 @@ def load_latest(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Any],
         state: dict[str, Any] = torch.load(states[-1] / "state.pt", map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds on damaged files
         raise EarthReasonError(
-            f"{states[-1]}: damaged ({type(error).__name__}); delete it to go on from the one before"
+            f"{states[-1]}: damaged ({type(error).__name__}); delete it to resume from the one before"
         ) from None
-    logger.info("going on from %s", states[-1])
+    logger.info("resuming from %s", states[-1])
     return state, dict(facts)

@@ -1,8 +1,7 @@
-"""The configuration of a training run: a YAML file, changed by key=value on the command line, saved with the run."""
+"""Configuration of a training run: a YAML file, overridden by key=value on the command line, saved with the run."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,25 +9,25 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from baselines.common.languages import Size
-from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError, describe_faults
 
 
 class Part(BaseModel):
-    """Base of all parts: unknown keys are refused."""
+    """Base of all parts; refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ArchitectureConfig(Part):
-    """Parts that the paper introduces, to leave out or to change; None keeps the default, or what the checkpoint has.
+    """Changes to the architecture; None keeps the default, or the checkpoint's value.
 
-    Beside a checkpoint, a head can be added and `drop_path_rate` changed; the rest has to agree with it.
+    With a checkpoint, a no-target head can be added and `drop_path_rate` changed; other values must match it.
 
     Attributes:
-        connector_strides: (2, 2) compresses the visual tokens 1:16, (2, 1) 1:4.
-        query: of the mask decoder: the mean over the `description`, or the state of the `seg` token.
-        d_projector: refine the query by attending to the image.
-        no_target_head: an output of its own for "nothing answers"; not in the paper.
+        connector_strides: strides of the connector; (2, 2) reduces the visual tokens 16-fold, (2, 1) 4-fold.
+        query: source of the mask decoder's query: the mean over the `description`, or the state of the `seg` token.
+        d_projector: whether the query is refined by attending to the image.
+        no_target_head: whether an extra output predicts if there is a target; not in the paper.
         drop_path_rate: stochastic depth of the image encoder.
     """
 
@@ -40,11 +39,12 @@ class ArchitectureConfig(Part):
 
 
 class LoraConfig(Part):
-    """Low-rank adapters (arXiv 2106.09685) in the language model, which is frozen but for them and the
-    embeddings of the added tokens.
+    """Low-rank adapters (arXiv 2106.09685) of the language model.
+
+    Besides them, only the embeddings of added tokens are trained in the language model.
 
     Attributes:
-        rank, alpha, dropout: as in peft.
+        rank, alpha, dropout: settings `r`, `lora_alpha` and `lora_dropout` of peft.
         targets: names of the linear layers that get adapters.
     """
 
@@ -55,24 +55,25 @@ class LoraConfig(Part):
 
 
 class ModelConfig(Part):
-    """The model to train.
+    """Model to train.
 
     Attributes:
-        name: name of the model; `python -m baselines train NAME` sets it.
+        name: name of the model; set by `python -m baselines train NAME`.
         checkpoint: folder or Hub id to start from; None makes a new model.
-        size: of a new model: `mini` for tests, `tiny` with a few million parameters, `small` with more.
-        language_model: pretrained model around which a new one is made: folder, Hub id or GGUF file.
-        image_size: canvas, pixels, a multiple of 128. Beside a checkpoint the default keeps its size, another value has
-            to agree with it, except for PixelLM.
-        tokenizer: of a model from scratch: `bytes`, or `learned` (BPE) from the training texts.
-        architecture: what differs from the default.
-        lora: train adapters instead of the language model.
-        freeze_vision: keep the image encoder as it is (its stochastic depth stays on, as in the reference).
-        freeze_language: keep the language model as it is.
-        gradient_checkpointing: of the language model.
-        compile: run through torch.compile.
-        replay: record forward and backward pass as CUDA graphs: for small models, whose kernels take longer to launch
-            than to run. One GPU, one pass a step, and no fp16.
+        size: size of a new model: `mini` for tests, `tiny` with seven million parameters, `small` with more.
+        language_model: folder, Hub id or GGUF file of the pretrained language model of a new model; None starts from
+            scratch.
+        image_size: side of the canvas in pixels, a multiple of 128. With a checkpoint, the default keeps its size, and
+            other values must match it, except for PixelLM.
+        tokenizer: tokenizer of a model from scratch: `bytes`, or `learned` (BPE) from the training texts.
+        architecture: changes to the architecture.
+        lora: adapters to train instead of the language model's weights.
+        freeze_vision: whether the image encoder is frozen (its stochastic depth stays on, as in the reference).
+        freeze_language: whether the language model is frozen.
+        gradient_checkpointing: whether the language model recomputes activations in the backward pass.
+        compile: whether to use torch.compile.
+        replay: whether to replay forward and backward pass as CUDA graphs, for small models whose kernels take longer
+            to launch than to run. Needs one GPU, one pass per step, and no fp16.
     """
 
     name: str = "segearth_r1"
@@ -91,16 +92,16 @@ class ModelConfig(Part):
 
 
 class DataConfig(Part):
-    """The training data.
+    """Training data.
 
     Attributes:
-        config: of `load_dataset`.
-        data_dir: folder of the data, where the configuration needs one.
-        train, validation: splits, slices allowed.
-        question: the first of every sample, or one at random every epoch.
-        task: the wording of the prompt; referring sets have no answers to learn.
-        augment: `dihedral` turns and mirrors images whose question and answer name no direction.
-        empty_share: of the samples drawn, so many are empty targets; None takes them as they come.
+        config: configuration name for `load_dataset`.
+        data_dir: folder of the data, if the configuration needs one.
+        train, validation: names of the splits; slices allowed.
+        question: `first` question of each sample, or a `random` one in each epoch.
+        task: kind of question, which sets the wording of the prompt; referring sets have no answers to learn.
+        augment: `dihedral` rotates and flips images whose question and answer name no direction.
+        empty_share: share of empty targets among the samples drawn; None keeps that of the split.
     """
 
     config: str = "default"
@@ -114,19 +115,20 @@ class DataConfig(Part):
 
 
 class OptimConfig(Part):
-    """The optimizer and the training budget.
+    """Optimizer and training budget.
 
     Attributes:
-        learning_rate, weight_decay, betas: of AdamW, the same for every parameter, but for `layer_decay`.
-        layer_decay: factor of the rate from one block of the image encoder to the one before it.
-        ema: decay of a running average of the weights, which is then what is validated and kept; 0 for none.
-        fused: AdamW in one kernel; changes nothing but speed.
-        warmup_share: of all steps or minutes, linear; the rest is a cosine to 0.
-        global_batch: samples a step, whatever the number of processes.
-        micro_batch: samples a forward pass.
-        epochs: passes over the training split, the last incomplete batch dropped; unless `steps` or `minutes` is given.
-        minutes: instead of `steps`: train by the clock, whose share of `minutes` sets the rate. Validations count.
-        clip: largest norm of the gradient; 0 for no clipping, as in the reference.
+        learning_rate, weight_decay, betas: settings of AdamW, equal for all parameters except for `layer_decay`.
+        layer_decay: factor of the learning rate from each block of the image encoder to the block before it.
+        ema: decay of a running average of the weights, which is validated and saved instead of them; 0 disables it.
+        fused: whether AdamW runs as one kernel; affects speed only.
+        warmup_share: share of the run with a linear warm-up; the rest is a cosine to 0.
+        global_batch: samples per step over all processes.
+        micro_batch: samples per forward pass.
+        epochs: passes over the training split, without its last incomplete batch; ignored with `steps` or `minutes`.
+        steps: optimizer steps.
+        minutes: wall time of the run, including validation; its elapsed share sets the learning rate.
+        clip: maximum gradient norm; 0 disables clipping, as in the reference.
     """
 
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -146,7 +148,7 @@ class OptimConfig(Part):
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if self.steps is not None and self.minutes is not None:
-            raise ValueError("give steps or minutes, not both (steps=null takes the steps of a preset away)")
+            raise ValueError("give steps or minutes, not both (steps=null removes the steps of a preset)")
         return self
 
 
@@ -154,20 +156,24 @@ Shard = Literal["none", "gradients", "everything"]
 
 
 class TrainConfig(Part):
-    """A training run.
+    """Configuration of a training run.
 
     Attributes:
-        name: name of the run, shown in its card.
-        seed: of new weights, data order, questions, points and stochastic depth.
-        precision: of the forward pass.
-        shard: over processes: `none` (each has all), `gradients` and moments (ZeRO-2), or `everything` (ZeRO-3).
-        workers: processes that load data; `auto` takes all cores but one beside a GPU, none on a CPU. The order of the
-            data does not depend on them.
-        log_every, save_every, validate_every, pictures_every: steps; 0 never.
-        validate_minutes: minutes from one validation to the next, in a run by the clock; 0 never.
-        validation_samples: at most so many are predicted each time.
-        keep: checkpoints at most, besides the best.
-        trackers: where metrics go besides `metrics.csv`.
+        name: name of the run, written to run.json.
+        seed: seed of new weights, data order, questions, loss points and stochastic depth.
+        precision: number format of the forward pass; `no` is float32.
+        shard: what is sharded over the processes: `none`, `gradients` and optimizer state (ZeRO-2), or `everything`
+            (ZeRO-3).
+        workers: processes that load data; `auto` is all cores but one with a GPU, 0 without. The data order does not
+            depend on it.
+        log_every, save_every, validate_every, pictures_every: steps between these actions; 0 disables them.
+        validate_minutes: minutes between validations in a run with `optim.minutes`; 0 disables them.
+        validation_samples: maximum number of samples per validation.
+        keep: maximum number of checkpoints, besides the best model.
+        trackers: experiment trackers that receive the metrics, besides `metrics.csv`.
+        model: model to train.
+        data: training data.
+        optim: optimizer and training budget.
     """
 
     name: str = "segearth_r1"
@@ -192,16 +198,16 @@ class TrainConfig(Part):
         if self.model.replay and (self.optim.micro_batch != self.optim.global_batch or self.precision == "fp16"):
             raise ValueError("model.replay needs optim.micro_batch=optim.global_batch, and precision no or bf16")
         if self.validate_minutes and self.optim.minutes is None:
-            raise ValueError("validate_minutes needs optim.minutes; a run by steps has validate_every")
+            raise ValueError("validate_minutes needs optim.minutes; use validate_every in a run by steps")
         return self
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
-    """Read a YAML file and apply `part.key=value` overrides.
+    """Read a configuration from a YAML file and apply `part.key=value` overrides.
 
     Raises:
         DataNotFoundError: there is no such file.
-        EarthReasonError: a key is unknown (names the nearest), or a value is not possible.
+        EarthReasonError: a key is unknown, or a value is invalid.
     """
     if not path.is_file():
         raise DataNotFoundError(f"there is no configuration {path}; configs/ holds the presets")
@@ -214,7 +220,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
     for override in overrides or []:
         key, equals, text = override.partition("=")
         if not equals:
-            raise EarthReasonError(f"{override!r}: overrides are written key=value, such as optim.learning_rate=3e-5")
+            raise EarthReasonError(f"{override!r}: write overrides as key=value, such as optim.learning_rate=3e-5")
         try:
             _set(values, key.split("."), _value(text))
         except yaml.YAMLError:
@@ -222,7 +228,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise EarthReasonError(f"{path}: {_describe(error)}") from None
+        raise EarthReasonError(f"{path}: {_explain(error)}") from None
 
 
 def _value(text: str) -> Any:
@@ -240,15 +246,12 @@ def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
     values[keys[-1]] = value
 
 
-def _describe(error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
-    place = [str(part) for part in fault["loc"]]
+def _explain(error: ValidationError) -> str:
+    fault = error.errors()[0]
     if fault["type"] != "extra_forbidden":
-        return f"{'.'.join(place)}: {fault['msg']}, got {fault['input']!r}"
+        return describe_faults(error)[0]
+    *places, name = map(str, fault["loc"])
     part: type[BaseModel] = TrainConfig
-    for key in place[:-1]:
-        part = LoraConfig if key == "lora" else type(part.model_fields[key].default)
-    known = list(part.model_fields)
-    nearest = get_close_matches(place[-1], known, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"unknown key {'.'.join(place)!r}{hint} (known: {', '.join(known)})"
+    for place in places:
+        part = LoraConfig if place == "lora" else type(part.model_fields[place].default)
+    return str(UnknownNameError(f"{'.'.join(places)} key".strip(), name, part.model_fields))

@@ -1,4 +1,4 @@
-"""From rows to the batches of every step, in an order that depends on the seed only."""
+"""Make the batches of each step from the rows of a split, in an order that depends on the seed only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Passes = list[tuple[int, Batch]]
-"""The forward passes of one process in one step, each with its number in the whole step."""
+"""Forward passes of one process in one step, each with its number among those of all processes."""
 
 _DIRECTION = re.compile(
     r"\b((?:left|right|top|bottom|upper|lower)(?:most|wards?|hand)?|(?:up|down)wards?"
@@ -40,10 +40,10 @@ _DIRECTION = re.compile(
 
 
 def order_of(rows: Dataset, config: TrainConfig) -> Order:
-    """The order of a run over a training split.
+    """Make the data order of a run over a training split.
 
     Raises:
-        EarthReasonError: the split does not fill a batch, or lacks the samples that `empty_share` asks for.
+        EarthReasonError: the split does not fill a batch, or lacks the samples that `empty_share` needs.
     """
     share, batch = config.data.empty_share, config.optim.global_batch
     if len(rows) < batch:
@@ -56,10 +56,10 @@ def order_of(rows: Dataset, config: TrainConfig) -> Order:
 
 
 def check_texts(rows: Dataset, config: TrainConfig, collate: Collate) -> None:
-    """Refuse a training split of which a question or an answer does not fit into the language model.
+    """Refuse a training split with a question or answer that is too long for the language model.
 
     Raises:
-        EarthReasonError: names the sample.
+        EarthReasonError: a text is too long; the message names the sample.
     """
     processor = collate.processor
     shortest = [processor.prompt("?", collate.task, answer, reply=True) for answer in ("?", None)]
@@ -67,7 +67,7 @@ def check_texts(rows: Dataset, config: TrainConfig, collate: Collate) -> None:
     asked = 1 if config.data.question == "first" else None
     for name, questions, answers in zip(rows["sample_id"], rows["questions"], rows["answers"], strict=True):
         for question, answer in product(questions[:asked], answers or [None]):
-            if len(question.encode()) + len((answer or "").encode()) <= spare:  # a token has at least a byte
+            if len(question.encode()) + len((answer or "").encode()) <= spare:  # each token has at least one byte
                 continue
             try:
                 processor.prompt(question, collate.task, answer, reply=True)
@@ -76,7 +76,7 @@ def check_texts(rows: Dataset, config: TrainConfig, collate: Collate) -> None:
 
 
 class StepDataset(TorchDataset[Passes]):
-    """Item `n` is everything this process computes in step `n`."""
+    """Dataset whose item `n` holds the forward passes of this process in step `n`."""
 
     def __init__(
         self, rows: Dataset, learner: Learner, config: TrainConfig, order: Order, rank: int = 0, ranks: int = 1
@@ -84,15 +84,15 @@ class StepDataset(TorchDataset[Passes]):
         """Wrap a training split.
 
         Args:
-            rows: of the split.
-            learner: makes batches of items.
-            config: of the run.
-            order: of its samples.
-            rank: of this process.
-            ranks: how many there are.
+            rows: rows of the split.
+            learner: learner whose `collate` makes the batches.
+            config: configuration of the run.
+            order: data order of the run.
+            rank: number of this process.
+            ranks: number of processes.
 
         Raises:
-            EarthReasonError: the global batch cannot be shared among the processes.
+            EarthReasonError: the global batch cannot be divided among the processes.
         """
         self.items = PixelReasoningDataset(rows, learner.image_size, config.data.question, config.seed)
         self.collate, self.config, self.order, self.rank, self.ranks = learner.collate, config, order, rank, ranks
@@ -113,7 +113,7 @@ class StepDataset(TorchDataset[Passes]):
         return turned(item, int(np.random.default_rng([self.config.seed, 3, step, row]).integers(8)))
 
     def iterate(self, start: int, steps: int) -> Iterator[Passes]:
-        """The passes of every step from `start` on, prepared ahead by processes of their own, or by a thread."""
+        """Yield the passes of each step from `start` on, prepared by worker processes or a thread."""
         numbers, workers = range(start, steps), count_workers(self.config.workers)
         if not workers:
             return prefetch(self.__getitem__, numbers)
@@ -129,14 +129,14 @@ class StepDataset(TorchDataset[Passes]):
 
 
 def count_workers(asked: int | Literal["auto"]) -> int:
-    """How many processes load data: all cores but one beside a GPU, at most 16; none on a CPU."""
+    """Return the number of processes that load data; `auto` is all cores but one with a GPU, at most 16, else 0."""
     if asked != "auto":
         return asked
     return max(1, min(16, usable_cores() - 1)) if torch.cuda.is_available() else 0
 
 
 def _context() -> BaseContext:
-    """How worker processes start: from one that has imported everything, where the system has such; else anew, each."""
+    """Return how worker processes start: forked from a server with all imports if possible, else spawned."""
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
@@ -145,16 +145,16 @@ def _context() -> BaseContext:
 
 
 def names_direction(texts: Sequence[str | None]) -> bool:
-    """Whether a text would be wrong about a turned image."""
+    """Return whether a text names a direction, which a rotation or flip of the image would make wrong."""
     return any(_DIRECTION.search(text) for text in texts if text)
 
 
 def turned(item: Item, symmetry: int) -> Item:
-    """One of the eight symmetries of the square, applied to image and mask; texts with directions stay upright.
+    """Rotate and flip image and mask; return items whose texts name a direction unchanged.
 
     Args:
-        item: of a square canvas.
-        symmetry: 0 to 7; quarter turns, mirrored from 4 on.
+        item: item with a square canvas.
+        symmetry: 0 to 7: number of quarter turns modulo 4, followed by a flip from 4 on.
     """
     if names_direction([item["question"], item["answer"]]):
         return item

@@ -1,7 +1,7 @@
-"""Losses and gradients that are no numbers: kept from the weights at once, told a step later.
+"""Keep losses and gradients that are not finite out of the weights, and report them one step later.
 
-To look at a value on a GPU is to wait for everything before it. So the optimizer itself gets a flag on the device that
-makes it leave the weights alone, and the value is read when the next step has been handed to the device.
+Reading a value from a GPU waits for all work before it. So the optimizer gets a flag on the device that makes it skip
+the update, and the value is read after the next step has been queued.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from earthreason.errors import EarthReasonError
 
 @dataclass(frozen=True)
 class _Watched:
-    """A step whose values are on their way from the device."""
+    """A step whose values are being copied from the device."""
 
     step: int
     passes: Passes
@@ -31,34 +31,34 @@ class _Watched:
 
 
 class Guard:
-    """Stops a run at the first step whose loss or gradient is no number; the weights stay those of before."""
+    """Stops a run at the first step whose loss or gradient is not finite; keeps the weights from before it."""
 
     def __init__(self, out: Path, rank: int, names: Sequence[str]) -> None:
         """Start with nothing watched.
 
         Args:
-            out: folder of the run, for the batch that did it.
-            rank: of this process.
-            names: of the values that `watch` is given, for the message.
+            out: folder of the run, in which the batch of such a step is saved.
+            rank: number of this process.
+            names: names of the values passed to `watch`, for the message.
         """
         self.out, self.rank, self.names = out, rank, tuple(names)
         self.waiting: deque[_Watched] = deque()
         self.broken: Tensor | None = None
 
     def watch(self, step: int, passes: Passes, values: Tensor) -> Tensor:
-        """Look at the values of a step, later.
+        """Queue the values of a step for `check`.
 
         Args:
-            step: its number.
-            passes: its batches.
-            values: (names,) float32 on the device.
+            step: number of the step.
+            passes: batches of the step.
+            values: (names,) float32 values on the device.
 
         Returns:
-            A scalar, float32 on the device: 1 if this step's values or those of a step before are no numbers, else 0.
-            As `found_inf` of a fused optimizer it keeps the weights as they are.
+            A float32 scalar on the device: 1 if a value of this or an earlier step is not finite, else 0. As
+            `found_inf` of a fused optimizer, it skips the update.
         """
         broken = values.isfinite().all().logical_not().float()
-        # What follows a broken step must not reach the weights either.
+        # Steps after a broken one must not change the weights either.
         self.broken = broken if self.broken is None else torch.maximum(self.broken, broken)
         copied = None
         if values.is_cuda:
@@ -69,10 +69,10 @@ class Guard:
         return self.broken
 
     def check(self, keep: int = 0) -> None:
-        """Read the values of all steps but the last `keep`, waiting for them.
+        """Wait for and check the values of all steps but the last `keep`.
 
         Raises:
-            EarthReasonError: one is no number; its batch is kept in the folder of the run.
+            EarthReasonError: a value is not finite; the batch is saved in the folder of the run.
         """
         while len(self.waiting) > keep:
             watched = self.waiting.popleft()
@@ -82,6 +82,6 @@ class Guard:
                 if not math.isfinite(value):
                     folder = save_offender(self.out, watched.step, watched.passes, self.rank)
                     raise EarthReasonError(
-                        f"the {name} of step {watched.step} is {value}; its batch is kept in {folder}. Lower "
+                        f"the {name} of step {watched.step} is {value}; its batch is saved in {folder}. Lower "
                         "optim.learning_rate, set optim.clip=1, or continue from the checkpoint with precision=no"
                     )

@@ -1,4 +1,4 @@
-"""A model as the training loop sees it."""
+"""Interface between a model and the training loop."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from earthreason.torch import Item
 
 Batch = dict[str, Tensor]
 REPLAY_MULTIPLE = 64
-"""Texts that are padded to it have few lengths, each of which a replayed step records once."""
+"""Padding multiple of texts for replayed steps, which are recorded once per length."""
 
 
 @dataclass(frozen=True)
 class Collate:
-    """Makes batches of items; holds no model, as every process that loads data gets a copy.
+    """Makes batches of items. Holds no model, as each process that loads data gets a copy.
 
     Attributes:
-        processor: that fits the model.
-        task: the wording of the prompts.
-        multiple: texts are padded to a length that it divides.
+        processor: processor of the model.
+        task: kind of question, which sets the wording of the prompts.
+        multiple: texts are padded to a multiple of this length.
     """
 
     processor: Processor
@@ -42,7 +42,7 @@ class Collate:
     multiple: int = 1
 
     def __call__(self, items: Sequence[Item]) -> Batch:
-        """Items as one batch on the CPU."""
+        """Make one batch on the CPU."""
         prompts = [self.processor.prompt(item["question"], self.task, item["answer"], reply=True) for item in items]
         return {
             "pixel_values": torch.stack([item["image"] for item in items]),
@@ -52,19 +52,18 @@ class Collate:
 
 
 class Learner:
-    """A model with what is needed to feed it and to keep it."""
+    """A model with its processor and predictor, for training."""
 
     def __init__(
         self, model: ReasoningModel, processor: Processor, predictor: type[MaskPredictor[Any]], config: TrainConfig
     ) -> None:
-        """Wrap a model and freeze what the configuration says.
+        """Wrap a model and freeze parts as configured.
 
         Args:
-            model: called with a batch; returns an output with `loss` and `losses` (by name, weighted). Its parts are
-                called `vision_tower` and `language_model`.
-            processor: that fits it.
-            predictor: that answers with it.
-            config: of the run.
+            model: model to train; has the parts `vision_tower` and `language_model`.
+            processor: processor of the model.
+            predictor: predictor class of the model.
+            config: configuration of the run.
         """
         self.model, self.processor, self.predictor_class = model, processor, predictor
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
@@ -80,11 +79,11 @@ class Learner:
             language.gradient_checkpointing_enable()
 
     def predictor(self, model: PreTrainedModel) -> MaskPredictor[Any]:
-        """`model`, of the same kind as `self.model`, ready to answer."""
+        """Make a predictor of `model`, which has the class of `self.model`."""
         return self.predictor_class(model, self.processor, self.batch_size, self.task)
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
-        """Write a checkpoint that `python -m baselines predict` loads."""
+        """Write a checkpoint for `python -m baselines predict`."""
         model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
@@ -96,17 +95,17 @@ def assemble(
     fixed: Sequence[str],
     configure: Callable[[TextPart], PreTrainedConfig],
 ) -> Learner:
-    """A learner from a checkpoint, or a new one.
+    """Make a learner from a checkpoint or with a new model.
 
     Args:
-        config: of the run.
-        texts: for tokenizers that are learned.
-        predictor: names the classes of the model.
-        fixed: what every prompt consists of.
-        configure: the configuration of a new model around its language side.
+        config: configuration of the run.
+        texts: function that returns the training texts, for learned tokenizers.
+        predictor: predictor class, which names the classes of the model.
+        fixed: texts that occur in every prompt, for learned tokenizers.
+        configure: function that makes the configuration of a new model from its language model's.
 
     Raises:
-        EarthReasonError: the checkpoint or language model cannot be loaded, or the checkpoint has other parts.
+        EarthReasonError: checkpoint or language model cannot be loaded, or the checkpoint does not match `config`.
     """
     if config.model.checkpoint is not None:
         return _from_checkpoint(config, predictor, config.model.checkpoint)
@@ -134,23 +133,23 @@ def _from_checkpoint(config: TrainConfig, predictor: type[MaskPredictor[Any]], c
             setattr(model_config, key, value)
         weights = model.state_dict()
         model = _new_model(predictor, model_config, config.seed)
-        model.load_state_dict(weights, strict=False, assign=True)  # what the checkpoint lacks stays new
+        model.load_state_dict(weights, strict=False, assign=True)  # parts that the checkpoint lacks stay new
         processor = predictor.processor_class.for_model(model_config, processor.tokenizer)
     return Learner(model, processor, predictor, config)
 
 
 def changes_of(settings: ModelConfig, made: PreTrainedConfig) -> dict[str, Any]:
-    """What a run asks for that the checkpoint it starts from, of configuration `made`, is not.
+    """List the settings of a run that differ from the configuration `made` of its checkpoint.
 
     Raises:
-        EarthReasonError: it cannot be changed any more.
+        EarthReasonError: a setting differs that the checkpoint's weights fix.
     """
     wanted = settings.architecture.model_dump(exclude_none=True)
     if settings.image_size != type(settings).model_fields["image_size"].default:
         wanted["image_size"] = settings.image_size
     changes = {key: value for key, value in wanted.items() if value != getattr(made, key)}
     for key, value in changes.items():
-        if key not in MODELS[settings.name].adaptable or value is False:  # a head is added, never taken away
+        if key not in MODELS[settings.name].adaptable or value is False:  # a head can be added but not removed
             part = "" if key == "image_size" else "architecture."
             raise EarthReasonError(
                 f"model.{part}{key}={value}: {settings.checkpoint} was made with {getattr(made, key)}, which is "

@@ -1,4 +1,4 @@
-"""The training loop of all models, on accelerate."""
+"""Training loop of all models, built on accelerate."""
 
 from __future__ import annotations
 
@@ -42,18 +42,17 @@ from earthreason.files import write_json
 
 logger = logging.getLogger("earthreason.training")
 TEXT_KEYS = frozenset({"input_ids", "attention_mask", "question_mask", "labels", "learned"})
-"""Tensors of a batch whose second axis is as long as its longest text."""
+"""Tensors of a batch whose second axis depends on the length of its texts."""
 
 
 def train(config: TrainConfig, out: Path) -> Path:
-    """Train, or go on with, the run in `out`; returns the folder of the final model.
+    """Start or resume the run in `out`; return the folder of the final model.
 
-    The same seed gives the same weights, up to rounding also on another number of processes; a run that was killed and
-    started again ends with the same weights as one that was not.
+    The same seed gives the same weights, up to rounding also on another number of processes and after a restart.
 
     Raises:
         EarthReasonError: data or weights are missing, a text is too long, `out` holds another run, or loss or gradient
-            is not a number.
+            is not finite.
     """
     check_folder(config, out)
     accelerator = start_accelerator(config, out)
@@ -73,32 +72,32 @@ def train(config: TrainConfig, out: Path) -> Path:
         found = run.step(step, passes)
         step += 1
         run.after(step, {**found, "rate": run.rate, "wait_share": waited / run.clock.here})
-    del batches  # its threads or processes end, and the last validation has the cores
+    del batches  # ends its threads or processes, which frees the cores for the last validation
     return run.finish(step)
 
 
 def identity_of(config: TrainConfig) -> dict[str, Any]:
-    """The settings that a run keeps from its first to its last step, as JSON values."""
+    """Return the settings that must not change during a run, as JSON values."""
     return config.model_dump(mode="json", include={"seed", "model", "data", "optim"})
 
 
 def check_folder(config: TrainConfig, out: Path) -> None:
-    """Refuse a folder that holds another run, also one that has left no checkpoint.
+    """Refuse a folder with a run of other settings, even if that has no checkpoint.
 
     Raises:
-        EarthReasonError: it does; names the settings that differ.
+        EarthReasonError: settings differ (the message names them), or config.json is not JSON.
     """
     path = out / "config.json"
     if path.is_file():
         try:
             before = json.loads(path.read_text())
         except ValueError:
-            raise EarthReasonError(f"{path} is no JSON; use another --out") from None
+            raise EarthReasonError(f"{path} is not JSON; use another --out") from None
         refuse_other(path, before, identity_of(config))
 
 
 def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
-    """An accelerator with the configured precision and trackers; kind and number of devices are the launcher's.
+    """Make an accelerator with the configured precision and trackers; the launcher sets the devices.
 
     Raises:
         EarthReasonError: a tracker's package is not installed.
@@ -106,7 +105,7 @@ def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
     for tracker in config.trackers:
         if find_spec(tracker) is None:
             raise EarthReasonError(f"trackers: {tracker} is not installed; pip install {tracker}, or leave it out")
-    AcceleratorState._reset_state()  # accelerate keeps the precision of an earlier run and refuses another
+    AcceleratorState._reset_state()  # accelerate would refuse a precision other than that of an earlier run
     kwargs = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
         mixed_precision=config.precision,
@@ -122,7 +121,7 @@ def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
 
 
 class TrainingRun:
-    """The state of a run and what happens to it after every step."""
+    """State of a run: model, optimizer, validation and logs."""
 
     def __init__(self, config: TrainConfig, out: Path, learner: Learner, accelerator: Accelerator, pace: Pace) -> None:
         self.config, self.out, self.learner, self.accelerator, self.pace = config, out, learner, accelerator, pace
@@ -137,19 +136,19 @@ class TrainingRun:
         looks = config.validate_every or config.validate_minutes or config.pictures_every
         self.validation = ModelValidation(config) if looks else None
         self.looked = 0.0
-        self.calibrated: tuple[int, float | None] = (-1, None)  # last step scored, threshold chosen there
-        # With fp16 the scaler itself leaves out steps whose scaled gradient is too large, and scales less.
+        self.calibrated: tuple[int, float | None] = (-1, None)  # last validated step, and the threshold chosen there
+        # With fp16, the scaler itself skips steps whose scaled gradient overflows and lowers the scale.
         watched = ("loss",) if accelerator.scaler else ("loss", "gradient")
         self.guard = Guard(out, accelerator.process_index, watched)
         self.log: MetricLog | None = None
         self.best = -1.0
 
     def _shard(self) -> PreTrainedModel | None:
-        """Shard the model, if asked to; returns a whole one that can hold its weights, for looking and saving."""
+        """Shard the model if configured; return an unsharded copy, which `_kept` fills with the weights."""
         if self.config.shard == "none" or self.accelerator.num_processes == 1:
             return None
         if self.config.optim.ema:
-            raise EarthReasonError("optim.ema needs whole weights in every process; set shard=none or optim.ema=0")
+            raise EarthReasonError("optim.ema needs all weights in every process; set shard=none or optim.ema=0")
         plain = copy.deepcopy(self.model) if self.accelerator.is_main_process else None
         self.model.to(self.accelerator.device)
         shard_model(self.model, self.config.shard, self.accelerator.device, self.accelerator.num_processes)
@@ -157,7 +156,7 @@ class TrainingRun:
 
     @property
     def sharded(self) -> bool:
-        """Whether this process holds only a part of the weights."""
+        """Whether this process holds only a shard of the weights."""
         return isinstance(self.model, FSDPModule)
 
     def _prepare(self) -> tuple[Any, Any]:
@@ -170,20 +169,20 @@ class TrainingRun:
         return optimizer, torch.compile(model) if self.config.model.compile else model
 
     def _replay(self) -> Replay | None:
-        """Record passes where there is a GPU.
+        """Set up replayed passes if there is a GPU.
 
         Raises:
             EarthReasonError: there are several processes.
         """
         if self.accelerator.num_processes > 1:
-            raise EarthReasonError("model.replay is for one process; leave it out, or start one")
+            raise EarthReasonError("model.replay needs a single process; leave it out, or start one process")
         if self.accelerator.device.type != "cuda":
-            logger.warning("model.replay is left out: there is no GPU")
+            logger.warning("model.replay is ignored: there is no GPU")
             return None
         return Replay(self.model, self._pass, self.accelerator.device)
 
     def _pass(self, batch: Batch, share: float = 1.0) -> dict[str, Tensor]:
-        """Forward and backward pass of a batch on the device, `share` of its step; losses by name, and their sum."""
+        """Run forward and backward pass of a batch that is `share` of its step; return `loss` and its parts by name."""
         with self.accelerator.autocast():
             output = self.wrapped(**batch)
         self.accelerator.backward(output.loss * share)
@@ -195,10 +194,10 @@ class TrainingRun:
         return float(self.schedule.get_last_lr()[0])
 
     def resume(self) -> int:
-        """Load the newest checkpoint, if there is one; returns the step to go on with.
+        """Load the newest checkpoint, if any; return the next step.
 
         Raises:
-            EarthReasonError: `out` holds a run with other settings.
+            EarthReasonError: the checkpoint is damaged, or of a run with other settings.
         """
         self.identity = identity_of(self.config)
         found = load_latest(self.out / "checkpoints", self.identity)
@@ -216,18 +215,18 @@ class TrainingRun:
         return start
 
     def step(self, step: int, passes: Passes) -> dict[str, Tensor]:
-        """One optimizer step over all passes of this process; mean losses over all processes, and the gradient's norm.
+        """Take one optimizer step; return losses averaged over all processes, and the gradient norm.
 
-        Nothing here waits for the device: the values are scalars on it.
+        The values are scalars on the device; nothing here waits for it.
 
         Raises:
-            EarthReasonError: loss or gradient of the step before (without `optim.fused`, of this one) is not a number;
-                its batch is kept and the weights are those of before it.
+            EarthReasonError: loss or gradient of the step before (without `optim.fused`, of this one) is not finite;
+                its batch is saved and the weights are those from before it.
         """
         sums: dict[str, Tensor] = {}
         for place, (number, batch) in enumerate(passes):
             torch.manual_seed(pass_seed(self.config.seed, step, number))
-            # Gradients are exchanged once a step, with the last pass.
+            # Exchange gradients once per step, with the last pass.
             last = place == len(passes) - 1
             if self.sharded:
                 exchange_gradients(self.model, last)
@@ -254,7 +253,7 @@ class TrainingRun:
         return found
 
     def _moved(self, batch: Batch) -> Batch:
-        """A batch on the device. Compiled, its texts may have any length without being compiled again."""
+        """Move a batch to the device; mark text lengths as dynamic for torch.compile, which would compile each anew."""
         moved = {name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
         if self.config.model.compile:
             for name in moved.keys() & TEXT_KEYS:
@@ -262,7 +261,7 @@ class TrainingRun:
         return moved
 
     def _clip(self) -> Tensor:
-        """Clip the gradient, if asked to; returns its norm before, over all processes, a scalar on the device."""
+        """Clip the gradient if configured; return its norm before clipping, a scalar on the device."""
         self.accelerator.unscale_gradients()
         trained = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         norm = nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in trained])
@@ -271,7 +270,7 @@ class TrainingRun:
         return (norm.full_tensor() if isinstance(norm, DTensor) else norm).float()
 
     def after(self, done: int, metrics: Mapping[str, Tensor | float]) -> None:
-        """Log, draw, validate, then save, what is due after so many steps; a resumed run has all of it."""
+        """Log, validate, draw and save what is due after `done` steps."""
         over = self.pace.over(done)
 
         def due(every: int) -> bool:
@@ -310,7 +309,7 @@ class TrainingRun:
                     if (found.scores["gIoU"] or 0.0) > self.best:
                         self.best = found.scores["gIoU"] or 0.0
                         self.learner.save(kept, self.out / "best")
-                if pictures:  # with the threshold that was just chosen
+                if pictures:  # with the threshold just chosen
                     path = self.out / "pictures" / f"step-{done:07d}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     self.validation.draw(predictor, path, f"{self.config.name}, step {done}")
@@ -318,20 +317,20 @@ class TrainingRun:
 
     @staticmethod
     def _calibrate(predictor: MaskPredictor[Any], validation: ModelValidation) -> Look:
-        """Score a model, and give it the no-target threshold that suits it."""
+        """Score a model and store the no-target threshold chosen for it in its configuration."""
         found = validation.look(predictor)
         if found.threshold is not None:
             predictor.model.config.no_target_threshold = found.threshold
         return found
 
     def _calibrate_final(self, kept: PreTrainedModel, steps: int) -> dict[str, Any]:
-        """Make sure that a final model with a no-target head has a threshold; what run.json tells of it."""
+        """Calibrate a final model with a no-target head; return the facts for run.json."""
         if not getattr(kept.config, "no_target_head", False):
             return {}
         before = getattr(kept.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         try:
             validation = self.validation or ModelValidation(self.config)
-        except (EarthReasonError, ValueError) as error:  # `datasets` raises ValueError for a split that is not there
+        except (EarthReasonError, ValueError) as error:  # `datasets` raises ValueError for a missing split
             logger.warning("no validation split, so the no-target threshold stays %.4g: %s", before, error)
             return {}
         scored, threshold = self.calibrated
@@ -339,7 +338,7 @@ class TrainingRun:
             with torch.random.fork_rng():
                 threshold = self._calibrate(self.learner.predictor(kept), validation).threshold
         elif threshold is not None:
-            kept.config.no_target_threshold = threshold  # of a model with adapters, a copy was scored
+            kept.config.no_target_threshold = threshold  # with adapters, a copy was scored
         if threshold is None:
             lacking = "target" if validation.facts["empties"] else "empty target"
             logger.warning("no %s in validation, so the no-target threshold stays %.4g", lacking, before)
@@ -347,9 +346,9 @@ class TrainingRun:
 
     @contextmanager
     def _kept(self) -> Iterator[PreTrainedModel | None]:
-        """The weights that are validated and saved: averaged if asked for, whole, adapters merged; None elsewhere.
+        """Yield the model to validate and save: averaged if configured, unsharded, with merged adapters.
 
-        All processes enter it, the first one gets them; of a sharded model they leave the device again.
+        All processes must enter; only the first one gets the model, others None.
         """
         if not self.sharded:
             averaged = self.model if self.average is None else cast(PreTrainedModel, self.average.module)
@@ -366,10 +365,10 @@ class TrainingRun:
             self.plain.cpu()
 
     def finish(self, steps: int) -> Path:
-        """Write the final model and the card of a run of so many steps; returns the model's folder.
+        """Write the final model and run.json after `steps` steps; return the model's folder.
 
         Raises:
-            EarthReasonError: the last step broke.
+            EarthReasonError: loss or gradient of the last step is not finite.
         """
         self.guard.check()
         with self._kept() as kept:

@@ -1,4 +1,4 @@
-"""The optimizer, its rate, low-rank adapters and the running average of the weights."""
+"""Optimizer, learning rates, low-rank adapters and running average of the weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FIRST = re.compile(r"patch_embed\b|pos_embed\b|embeddings\b|pre_layrnorm\b")
 def make_optimizer(
     model: nn.Module, config: OptimConfig, rate: Callable[[int], float]
 ) -> tuple[torch.optim.AdamW, LambdaLR]:
-    """AdamW over everything trainable, and its schedule: `rate` is the share of the learning rate of a step."""
+    """Make AdamW over the trainable parameters, and its schedule; `rate` maps a step to a factor of the rate."""
     groups = parameter_groups(model, config)
     optimizer = torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=config.fused
@@ -36,7 +36,7 @@ def make_optimizer(
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, object]]:
-    """Trainable parameters by learning rate: one group, or with `layer_decay` one per block of an image encoder."""
+    """Group trainable parameters by learning rate: with `layer_decay` one group per image encoder block, else one."""
     distances = vision_distances(model) if config.layer_decay < 1 else {}
     groups: dict[int, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
@@ -49,9 +49,9 @@ def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, ob
 
 
 def vision_distances(model: nn.Module) -> dict[str, int]:
-    """How far parameters of an image encoder lie from its end: 0 behind the last block, one more with every block.
+    """Return the distance of image encoder parameters from its output: 0 after the last block, one more per block.
 
-    Patch and position embeddings lie farthest. The names are those of our Swin and of CLIP and SAM in transformers.
+    Patch and position embeddings are farthest. Understands the names of our Swin and of CLIP and SAM in transformers.
     """
     encoders: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     for name, _ in model.named_parameters():
@@ -65,22 +65,22 @@ def vision_distances(model: nn.Module) -> dict[str, int]:
 
 
 def _place(part: str) -> tuple[float, float]:
-    """Stage and block of a parameter of an encoder: sorts from the pixels to the output."""
+    """Return stage and block of an encoder parameter, which sort from the pixels to the output."""
     if block := _BLOCK.match(part):
         return int(block[1]), math.inf if block[2] is None else int(block[2])
     return (-1, 0) if _FIRST.match(part) else (math.inf, 0)
 
 
 def add_adapters(model: PreTrainedModel, settings: LoraConfig, tokens: Sequence[int] = ()) -> None:
-    """Put low-rank adapters into the language model and freeze the rest of it, but for the embeddings of `tokens`.
+    """Add low-rank adapters to the language model and freeze the rest of it, except the embeddings of `tokens`.
 
     Args:
-        model: its part `language_model` gets them.
-        settings: of the adapters.
-        tokens: ids that pretraining never saw, such as that of `[SEG]`; their rows are random until trained.
+        model: model whose `language_model` gets the adapters.
+        settings: settings of the adapters.
+        tokens: ids added after pretraining, such as that of `[SEG]`, whose embeddings are untrained.
 
     Raises:
-        EarthReasonError: it has no layers of the given names.
+        EarthReasonError: the language model has no layers of the given names.
     """
     language = cast(PreTrainedModel, model.language_model)
     config = peft.LoraConfig(
@@ -101,7 +101,7 @@ def add_adapters(model: PreTrainedModel, settings: LoraConfig, tokens: Sequence[
 
 
 def without_adapters(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy with adapters and trained embeddings merged into the weights; the model itself if it has none."""
+    """Return a copy with adapters and trained embeddings merged, or the model itself if it has no adapters."""
     if not isinstance(model.language_model, peft.PeftModel):
         return model
     merged = copy.deepcopy(model)
@@ -110,6 +110,6 @@ def without_adapters(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def average_of(model: PreTrainedModel, decay: float) -> AveragedModel:
-    """A running average of the weights: after every step, decay * average + (1 - decay) * weights."""
+    """Make a running average of the weights: after each step, decay * average + (1 - decay) * weights."""
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
     return average.requires_grad_(False)

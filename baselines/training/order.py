@@ -1,4 +1,4 @@
-"""Which samples make up which step: a pure function of seed and step, so nothing has to be saved to resume exactly."""
+"""Samples of each step as a pure function of seed and step, so that nothing is saved to resume exactly."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a run.
+    """Data order of a run.
 
     Attributes:
-        samples: in the training split.
-        global_batch: samples a step.
-        seed: of the permutations.
-        empties: rows that are empty targets; needed with `empty_share` only.
-        empty_share: of the rows of an epoch; the rarer kind is repeated, the other one thinned out.
+        samples: number of samples in the training split.
+        global_batch: samples per step.
+        seed: seed of the permutations.
+        empties: rows that are empty targets; used with `empty_share` only.
+        empty_share: share of empty targets in an epoch, reached by repeating the rarer kind and omitting some of the
+            other; None keeps that of the split.
     """
 
     samples: int
@@ -29,22 +30,22 @@ class Order:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches; what is left over in an epoch is dropped."""
+        """Number of full batches in an epoch; an incomplete one is dropped."""
         return self.samples // self.global_batch
 
     def epoch_of(self, step: int) -> int:
-        """The epoch that a step, counted from 0, belongs to."""
+        """Return the epoch of a step, both counted from 0."""
         return step // self.steps_per_epoch
 
     def rows(self, step: int) -> np.ndarray:
-        """The samples of a step: (global_batch,) int64."""
+        """Return the rows of a step: (global_batch,) int64."""
         epoch, place = divmod(step, self.steps_per_epoch)
         return epoch_rows(self, epoch)[place * self.global_batch : (place + 1) * self.global_batch]
 
 
 @lru_cache(maxsize=2)
 def epoch_rows(order: Order, epoch: int) -> np.ndarray:
-    """All rows of an epoch, shuffled: (samples,) int64."""
+    """Return the rows of an epoch, shuffled: (samples,) int64."""
     generator = np.random.default_rng([order.seed, 1, epoch])
     if order.empty_share is None:
         return generator.permutation(order.samples)
@@ -55,10 +56,10 @@ def epoch_rows(order: Order, epoch: int) -> np.ndarray:
 
 
 def draw(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """`count` of `rows`, each as often as any other, give or take one: (count,) int64.
+    """Draw `count` of `rows`, each equally often up to one: (count,) int64.
 
     Raises:
-        ValueError: there are no rows to draw from.
+        ValueError: `rows` is empty and `count` is not 0.
     """
     if not count:
         return np.empty(0, dtype=np.int64)
@@ -69,18 +70,17 @@ def draw(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.nda
 
 
 def empty_rows(is_empty: Sequence[bool]) -> tuple[int, ...]:
-    """Rows that are empty targets."""
+    """Return the numbers of the rows that are empty targets."""
     return tuple(np.flatnonzero(np.asarray(is_empty, dtype=bool)).tolist())
 
 
 def micro_batches(rows: np.ndarray, size: int, rank: int, ranks: int) -> list[tuple[int, np.ndarray]]:
-    """Cut a step's samples into forward passes and give this process its share.
+    """Divide a step's rows into forward passes and return those of this process.
 
-    Each pass has a number that does not depend on the processes; random draws are seeded by it, so one process and
-    eight draw the same.
+    Each pass has a number that does not depend on the number of processes and seeds its random draws.
 
     Raises:
-        ValueError: the passes cannot be shared equally.
+        ValueError: the passes cannot be divided equally among the processes.
     """
     passes = [(number, rows[start : start + size]) for number, start in enumerate(range(0, len(rows), size))]
     if len(rows) % size or len(passes) % ranks:
@@ -92,5 +92,5 @@ def micro_batches(rows: np.ndarray, size: int, rank: int, ranks: int) -> list[tu
 
 
 def pass_seed(seed: int, step: int, number: int) -> int:
-    """Seed of everything random in a forward pass: points, stochastic depth, questions."""
+    """Return the seed of all random draws in a forward pass, such as loss points and stochastic depth."""
     return int(np.random.SeedSequence([seed, 2, step, number]).generate_state(1)[0])

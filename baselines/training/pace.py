@@ -1,4 +1,4 @@
-"""How far a run has come: by steps, or by the clock."""
+"""Progress of a run, by steps or by the clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from baselines.training.records import Clock
 
 
 def rate_at(share: float, warmup_share: float) -> float:
-    """Share of the learning rate when `share` of the run is done: linear warm-up, then a cosine to 0."""
+    """Return the factor of the learning rate after `share` of the run: linear warm-up, then a cosine to 0."""
     if share < warmup_share:
         return share / warmup_share
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (share - warmup_share) / max(1e-9, 1 - warmup_share))))
@@ -22,13 +22,13 @@ def rate_at(share: float, warmup_share: float) -> float:
 
 @dataclass
 class Pace:
-    """Counts steps, or with `optim.minutes` the time that all processes agree on.
+    """Progress of a run in steps, or with `optim.minutes` in time that all processes agree on.
 
     Attributes:
-        steps: of the whole run; no bound of a run by the clock.
-        limit: minutes of the whole run; None for a run by steps.
-        warmup_share: of steps or minutes.
-        minutes: taken when `tick` was last called.
+        steps: number of steps of the run; practically unlimited for a run by the clock.
+        limit: minutes of the run; None for a run by steps.
+        warmup_share: share of steps or minutes with a linear warm-up.
+        minutes: elapsed minutes at the last `tick`.
     """
 
     steps: int
@@ -38,15 +38,15 @@ class Pace:
 
     @classmethod
     def of(cls, config: OptimConfig, steps_per_epoch: int) -> Pace:
-        """The pace of a run over a training split."""
+        """Make the pace of a run over a training split."""
         if config.minutes is not None:
             return cls(2**31, config.minutes, config.warmup_share)
         steps = config.steps or config.epochs * steps_per_epoch
-        # Whole steps of warm-up.
+        # Round the warm-up to full steps.
         return cls(steps, None, math.ceil(config.warmup_share * steps) / steps)
 
     def tick(self, clock: Clock, accelerator: Accelerator) -> None:
-        """Read the clock: that of the first process, so that all have the same rate and stop together."""
+        """Read the clock of the first process, so that all processes have the same rate and stop together."""
         if self.limit is None:
             return
         seconds = clock.facts()["seconds"]
@@ -55,13 +55,13 @@ class Pace:
         self.minutes = seconds / 60
 
     def share(self, step: int) -> float:
-        """Share of the run that is done before a step."""
+        """Return the share of the run that is done before a step."""
         return step / self.steps if self.limit is None else min(1.0, self.minutes / self.limit)
 
     def over(self, step: int) -> bool:
-        """Whether nothing is left to do before a step."""
+        """Return whether the run ends before a step."""
         return step >= self.steps if self.limit is None else self.minutes >= self.limit
 
     def rate(self, step: int) -> float:
-        """Share of the learning rate of a step."""
+        """Return the factor of the learning rate in a step."""
         return rate_at(self.share(step), self.warmup_share)

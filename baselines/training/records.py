@@ -1,4 +1,4 @@
-"""What a run leaves behind: metrics, the card that tells how it was made, the batch that broke it."""
+"""Records of a run: metrics.csv, run.json and batches with a loss or gradient that is not finite."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ logger = logging.getLogger("earthreason.training")
 
 
 class Clock:
-    """Time a run has taken, with that of earlier invocations up to the checkpoint this one goes on from."""
+    """Time of a run, including earlier invocations up to the checkpoint that this one resumes from."""
 
     def __init__(self, accelerator: Accelerator, before: Mapping[str, Any]) -> None:
-        """Start.
+        """Start the clock.
 
         Args:
-            accelerator: of this invocation.
-            before: what `facts` gave when the checkpoint was written; empty for a new run.
+            accelerator: accelerator of this invocation.
+            before: `facts` from the checkpoint; empty for a new run.
         """
         self.devices = accelerator.num_processes if accelerator.device.type == "cuda" else 0
         self.before, self.began = before, time.perf_counter()
 
     @property
     def here(self) -> float:
-        """Seconds of this invocation."""
+        """Elapsed seconds of this invocation."""
         return time.perf_counter() - self.began
 
     def facts(self) -> dict[str, float]:
-        """Seconds and GPU hours of the run so far."""
+        """Return seconds and GPU hours of the run so far."""
         here = self.here
         return {
             "seconds": self.before.get("seconds", 0.0) + here,
@@ -53,7 +53,7 @@ class Clock:
 
 
 class MetricLog:
-    """Metrics as a CSV of step, name, value, and to trackers; a resumed run drops what lies after its start."""
+    """Writes metrics to a CSV of step, name and value, and to trackers. A resumed run drops later steps."""
 
     def __init__(self, path: Path, start: int, accelerator: Accelerator) -> None:
         rows = list(csv.reader(path.read_text().splitlines())) if path.is_file() else []
@@ -62,7 +62,7 @@ class MetricLog:
         self.path, self.accelerator = path, accelerator
 
     def write(self, step: int, values: dict[str, float | None]) -> None:
-        """Append a row a value; undefined ones are left out."""
+        """Append one row per value; omit undefined values."""
         defined = {name: value for name, value in values.items() if value is not None}
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(f"{step},{name},{value:.8g}\n" for name, value in defined.items())
@@ -71,7 +71,7 @@ class MetricLog:
 
 
 def read_metric(path: Path, name: str) -> dict[int, float]:
-    """A metric of the CSV by step."""
+    """Read a metric by step from the CSV."""
     with path.open(encoding="utf-8") as file:
         return {int(row["step"]): float(row["value"]) for row in csv.DictReader(file) if row["name"] == name}
 
@@ -85,9 +85,9 @@ def write_card(
     accelerator: Accelerator,
     calibration: Mapping[str, Any],
 ) -> None:
-    """Write what was run, on what (the last invocation), and how long (all of them), as run.json.
+    """Write run.json: configuration, versions and device of the last invocation, and the time of all.
 
-    `calibration` tells the no-target threshold and on how many samples and empty targets it was chosen.
+    `calibration` has the no-target threshold, and the numbers of samples and empty targets it was chosen on.
     """
     import transformers
 
@@ -118,7 +118,7 @@ def write_card(
 
 
 def save_offender(out: Path, step: int, passes: Passes, rank: int) -> Path:
-    """Keep this process's batches of a step whose loss or gradient was no number; returns the folder."""
+    """Save this process's batches of a step whose loss or gradient is not finite; return the folder."""
     folder = out / "nan"
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(dict(passes), folder / f"step-{step:07d}-rank-{rank}.pt")

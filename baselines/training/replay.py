@@ -1,7 +1,7 @@
-"""Forward and backward pass of small models as one CUDA graph.
+"""Forward and backward pass of small models as a CUDA graph.
 
-A step of a model with few parameters launches thousands of small kernels, and a processor takes longer to launch than
-the GPU to compute them. A graph is recorded once for every shape of a batch and launched whole from then on.
+A step of a small model launches thousands of small kernels, which takes the CPU longer than the GPU needs to run them.
+A graph is recorded once per batch shape and launched with one call from then on.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from baselines.training.learner import Batch
 
 WARMUPS = 3
-"""Passes before a recording, in which libraries choose their kernels."""
+"""Passes before recording, in which libraries choose their kernels."""
 
 
 @dataclass(frozen=True)
 class _Recording:
-    """What a graph reads and writes."""
+    """A graph and the tensors that it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
     batch: Batch
@@ -29,22 +29,22 @@ class _Recording:
 
 
 class Replay:
-    """Computes losses and gradients of batches; one recording a shape."""
+    """Computes losses and gradients of batches, with one recording per batch shape."""
 
     def __init__(self, model: nn.Module, compute: Callable[[Batch], dict[str, Tensor]], device: torch.device) -> None:
-        """Record nothing yet.
+        """Start without recordings.
 
         Args:
-            model: whose parameters get gradients.
-            compute: losses by name of a batch on the device, `loss` the sum among them, which it also propagates back.
-            device: a GPU.
+            model: model whose parameters get gradients.
+            compute: function that runs forward and backward pass of a batch on the device and returns losses by name.
+            device: GPU to run on.
         """
         self.compute, self.device = compute, device
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.recordings: dict[tuple[tuple[str, tuple[int, ...]], ...], _Recording] = {}
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses of a batch; the parameters have its gradients, and no others, afterwards."""
+        """Return the losses of a batch, and set the gradients of the parameters to its own."""
         shape = tuple((name, tuple(tensor.shape)) for name, tensor in sorted(batch.items()))
         if shape not in self.recordings:
             self.recordings[shape] = self._record(batch)
@@ -68,7 +68,7 @@ class Replay:
         torch.cuda.current_stream(self.device).wait_stream(aside)
         self._forget()
         graph = torch.cuda.CUDAGraph()
-        # Meanwhile another thread may pin memory for the batches to come.
+        # Another thread may pin memory for later batches meanwhile.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             losses = self.compute(kept)
         torch.cuda.set_rng_state(state, self.device)

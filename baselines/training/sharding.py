@@ -1,4 +1,4 @@
-"""Weights, gradients and moments spread over all processes, by PyTorch's FSDP2 (arXiv 2304.11277; ZeRO, 1910.02054)."""
+"""Sharding of weights, gradients and optimizer state with FSDP2 (arXiv 2304.11277; ZeRO, 1910.02054)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from baselines.training.config import Shard
 
 
 def shard_model(model: PreTrainedModel, kind: Shard, device: torch.device, processes: int) -> None:
-    """Shard a model in place, a layer of the language model at a time and then the rest.
+    """Shard a model in place, each layer of the language model on its own and then the rest.
 
     Args:
-        model: on `device`.
-        kind: `gradients` keeps whole weights between forward and backward (ZeRO-2), `everything` does not (ZeRO-3).
-        device: of this process.
-        processes: how many there are; torch.distributed runs.
+        model: model on `device`.
+        kind: `gradients` keeps gathered weights between forward and backward (ZeRO-2), `everything` does not (ZeRO-3).
+        device: device of this process.
+        processes: number of processes in the torch.distributed group.
     """
     mesh = init_device_mesh(device.type, (processes,))
     again = kind == "everything"
@@ -28,13 +28,13 @@ def shard_model(model: PreTrainedModel, kind: Shard, device: torch.device, proce
 
 
 def language_layers(model: nn.Module) -> list[nn.Module]:
-    """The transformer blocks of the language model: the members of its longest list of modules."""
+    """Return the transformer blocks of the language model: the members of its longest list of modules."""
     assert isinstance(model.language_model, nn.Module)
     lists = [list(module) for module in model.language_model.modules() if isinstance(module, nn.ModuleList)]
     return max(lists, key=len, default=[])
 
 
 def exchange_gradients(model: nn.Module, now: bool) -> None:
-    """Whether the next backward pass sums gradients over the processes or only adds to this one's."""
+    """Set whether the next backward pass sums gradients over the processes or only accumulates them."""
     assert isinstance(model, FSDPModule)
     model.set_requires_gradient_sync(now)

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, as one dictionary of plain tensors, however the model is wrapped or sharded."""
+"""State of a run as a dictionary of plain tensors, independent of wrapping and sharding."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 def gather_weights(model: nn.Module) -> dict[str, Any]:
-    """Whole weights on the CPU; all processes call it, the first one gets everything."""
+    """Gather the full weights on the CPU. All processes must call it; only the first one gets them."""
     return get_model_state_dict(model, options=_WHOLE)
 
 
 def gather_state(
     model: nn.Module, optimizer: Any, schedule: LRScheduler, average: AveragedModel | None
 ) -> dict[str, Any]:
-    """Weights, optimizer, rate and average; all processes call it, the first one gets everything."""
+    """Gather the state that `restore_state` needs. All processes must call it; only the first one gets all of it."""
     weights, moments = get_state_dict(model, optimizer.optimizer, options=_WHOLE)
     state = {"model": weights, "optimizer": moments, "rate": schedule.state_dict()}
     return state if average is None else {**state, "average": average.state_dict()}
@@ -34,7 +34,7 @@ def gather_state(
 def restore_state(
     state: dict[str, Any], model: nn.Module, optimizer: Any, schedule: LRScheduler, average: AveragedModel | None
 ) -> None:
-    """Put what `gather_state` gave back."""
+    """Restore a state from `gather_state`."""
     set_state_dict(
         model, optimizer.optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"], options=_WHOLE
     )

@@ -1,4 +1,4 @@
-"""How good a model is during training, by the judge, and how its answers look."""
+"""Validation during training: official scores, no-target threshold and pictures."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SHOWN = 8
-"""Samples in a picture."""
+"""Number of samples in a picture."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How good a model is.
+    """Result of a validation.
 
     Attributes:
         scores: gIoU, cIoU, N-acc and T-acc of the official protocol.
-        threshold: chosen; None without a no-target head, or without an empty target and a target to choose it on.
+        threshold: chosen no-target threshold; None if the model has no no-target head or none can be chosen.
     """
 
     scores: dict[str, float | None]
@@ -41,13 +41,13 @@ class Look:
 
 
 class ModelValidation:
-    """Some samples of the validation split."""
+    """Validates on a part of the validation split."""
 
     def __init__(self, config: TrainConfig) -> None:
-        """Load them, spread evenly over the split unless it is a slice already.
+        """Load samples, evenly spaced in the split unless it is a slice.
 
         Raises:
-            EarthReasonError: there is no such split.
+            EarthReasonError: the split does not exist.
         """
         split = config.data.validation
         rows: Dataset = load_dataset("earthreason", config.data.config, split=split, data_dir=config.data.data_dir)
@@ -55,10 +55,10 @@ class ModelValidation:
         self.rows, self.references, self.batch = rows, references_of(rows, split), config.optim.micro_batch
 
     def look(self, predictor: MaskPredictor[Any]) -> Look:
-        """Predict, choose the no-target threshold of a model with a head for it, and score with that threshold.
+        """Predict, choose a no-target threshold if the model has a no-target head, and score with it.
 
-        The predictor has the threshold afterwards, or the one it came with where none can be chosen. It is chosen on
-        the samples that are scored, so N-acc and T-acc are a little better here than on others.
+        Sets the predictor's threshold if one can be chosen. It is chosen on the scored samples, so N-acc and T-acc are
+        slightly better here than on other data.
         """
         calibrates = bool(getattr(predictor.model.config, "no_target_head", False))
         before = predictor.no_target_threshold
@@ -80,11 +80,11 @@ class ModelValidation:
 
     @property
     def facts(self) -> dict[str, int]:
-        """On how much the scores stand."""
+        """Numbers of samples and of empty targets."""
         return {"samples": len(self.rows), "empties": int(sum(self.rows["is_empty"]))}
 
     def draw(self, predictor: Predictor, path: Path, name: str) -> None:
-        """Write a picture of some samples with truth and answer."""
+        """Draw some samples with ground truth and answer to a file."""
         rows = spread(self.rows, SHOWN)
         samples = [sample_of_row(row) for row in rows]
         predictions = list(predict_samples(predictor, iter(samples), "first", self.batch))
@@ -99,7 +99,7 @@ class ModelValidation:
 
 
 def spread(rows: Dataset, count: int) -> Dataset:
-    """At most `count` rows, evenly over all."""
+    """Select at most `count` rows, evenly spaced."""
     if len(rows) <= count:
         return rows
     return rows.select(np.linspace(0, len(rows) - 1, count).round().astype(int).tolist())

@@ -1,1 +1,1 @@
-"""Predictors that never read the question: the floor of every table."""
+"""Predictors that ignore the question: lower bounds for other models."""

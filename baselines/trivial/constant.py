@@ -1,4 +1,4 @@
-"""The one mask that, given to every question, has the best gIoU on the train split."""
+"""The constant mask with the best gIoU on the train split."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class BestConstant:
 
     @classmethod
     def fit(cls, masks: Iterable[np.ndarray]) -> BestConstant:
-        """Threshold the mean of the train masks where the mean IoU over the train masks is highest.
+        """Threshold the mean of the train masks so that the mean IoU with them is highest.
 
-        The optimum over all 2^4096 masks is out of reach; the level sets of the mean mask hold the best one where
-        targets lie alike, and are searched exactly.
+        The best of all 2^4096 masks cannot be found; this is the best one among the level sets of the mean mask.
+
+        Args:
+            masks: train masks (height, width) bool.
 
         Raises:
             EarthReasonError: there are no masks.

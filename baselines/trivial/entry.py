@@ -1,4 +1,4 @@
-"""Register the models that never read the question."""
+"""Register the models that ignore the question."""
 
 from baselines.registry import ModelEntry, register
 

@@ -1,4 +1,4 @@
-"""Builders of the models that never read the question."""
+"""Builders of the models that ignore the question."""
 
 from __future__ import annotations
 

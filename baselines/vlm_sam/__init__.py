@@ -1,1 +1,1 @@
-"""The zero-shot line: a vision-language model points, Segment Anything makes the mask."""
+"""Zero-shot model: a vision-language model points, Segment Anything makes the mask."""

@@ -1,4 +1,4 @@
-"""Ask a vision-language model where the answer lies."""
+"""Ask a vision-language model where the answer is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from earthreason.reports.page import embed_image
 
 logger = logging.getLogger("earthreason.baselines")
 SCALE = 1000
-"""Coordinates go from 0 to this along both sides of the image."""
+"""Maximum coordinate, at the right and bottom side of the image."""
 PROMPT = f"""You see an image taken from above. A question about it follows; find the region that answers it.
 
 Question: {{question}}
@@ -28,7 +28,7 @@ null and "points" to []. Coordinates are integers from 0 to {SCALE}, x to the ri
 
 
 class Grounding(BaseModel):
-    """Where the answer lies, as the model says it."""
+    """Location of the answer, as given by the model."""
 
     found: bool
     box: list[int] | None = Field(description="left, top, right, bottom")
@@ -43,23 +43,23 @@ class Grounding(BaseModel):
         if any(len(point) != 2 for point in self.points):
             raise ValueError("a point is [x, y]")
         if any(not 0 <= value <= SCALE for value in chain(self.box or [], *self.points)):
-            raise ValueError(f"coordinates lie between 0 and {SCALE}")
+            raise ValueError(f"coordinates must be between 0 and {SCALE}")
         return self
 
 
 def ask_where(
     images: Sequence[Image.Image], questions: Sequence[str], model: str, config: ClientConfig
 ) -> list[Grounding | None]:
-    """The answer to every question; None, with a warning, where the model gave nothing usable twice.
+    """Locate the answer to each question; None, with a warning, after two unusable answers.
 
     Args:
-        images: one a question.
-        questions: as the user asks them.
-        model: name at the server.
-        config: of the connection.
+        images: one image per question.
+        questions: questions of the user.
+        model: name of the model on the server.
+        config: settings of the connection.
 
     Raises:
-        EarthReasonError: the server refuses us, or stays unreachable.
+        EarthReasonError: the server refuses the requests, or stays unreachable.
     """
 
     async def one(client: ModelClient, image: Image.Image, question: str) -> Grounding | None:

@@ -1,4 +1,4 @@
-"""A vision-language model and Segment Anything behind the Predictor protocol."""
+"""A vision-language model and Segment Anything as a Predictor."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ DEFAULT_SAM = "facebook/sam-vit-base"
 
 
 class VlmSamPredictor:
-    """Asks where the answer lies, then lets SAM draw it."""
+    """Asks a vision-language model where the answer is, and SAM for its mask."""
 
     def __init__(self, sam: SamModel, processor: SamProcessor, vlm: str, config: ClientConfig) -> None:
         """Wrap a SAM.
 
         Args:
-            sam: on its device.
-            processor: that fits it.
-            vlm: name of the vision-language model at the server.
-            config: of the connection.
+            sam: SAM on its device.
+            processor: processor of SAM.
+            vlm: name of the vision-language model on the server.
+            config: settings of the connection.
         """
         self.sam, self.processor, self.vlm, self.config = sam.eval(), processor, vlm, config
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
-        """A mask per pair, None where the model finds nothing or gives nothing usable (logged)."""
+        """Return one mask (height, width) bool per question, None if nothing is found or the answer is unusable."""
         found = ask_where(images, questions, self.vlm, self.config)
         return [
             None if where is None or not where.found else self.draw(image, where)
@@ -43,7 +43,7 @@ class VlmSamPredictor:
 
     @torch.inference_mode()
     def draw(self, image: Image.Image, where: Grounding) -> np.ndarray:
-        """SAM's best mask for a box and points: (height, width) bool."""
+        """Return SAM's best mask for a box and points: (height, width) bool."""
         scale = np.array([image.width, image.height]) / SCALE
         prompts: dict[str, Any] = {}
         if where.box is not None:
@@ -64,10 +64,10 @@ class VlmSamPredictor:
 
 
 def build(options: PredictorOptions) -> VlmSamPredictor:
-    """Entry of the model registry.
+    """Build the predictor for the model registry.
 
     Raises:
-        EarthReasonError: no vision-language model was named, SAM cannot be loaded, or the device is not here.
+        EarthReasonError: `vlm` is not set, SAM cannot be loaded, or the device is not available.
     """
     if options.vlm is None:
         raise EarthReasonError("vlm_sam needs --vlm: the name of a vision model at --base-url (default: OpenAI)")

@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run = commands.add_parser("run", help="run the steps on this machine")
     run.add_argument("--out", type=Path, required=True, help="folder for results.json and other results")
-    run.add_argument("--minutes", type=float, default=9.0, help="time for the whole run (default: 9)")
+    run.add_argument("--minutes", type=float, default=9.0, help="time limit of the run (default: 9)")
     run.add_argument("--rehearse", action="store_true", help="run every step at toy size, on the CPU")
     run.add_argument("--device", choices=["cuda", "cpu"], help="device (default: cuda, or cpu in a rehearsal)")
     run.add_argument("--only", default="", metavar="STEP,STEP", help=f"steps to run, from {', '.join(step_names())}")

@@ -19,10 +19,10 @@ def packed_commit() -> str | None:
 
 
 def make_environment(work: Path, device: str) -> dict[str, str]:
-    """Make the environment of all steps: carried packages on the path, goldens at hand, and no downloads.
+    """Make the environment of all steps: carried packages on the path, golden files available, and no downloads.
 
     Args:
-        work: folder for what does not come back.
+        work: folder for files that are not copied back.
         device: `cuda` or `cpu`.
     """
     paths = [str(ROOT), *_unpack_wheels(work / "site"), os.environ.get("PYTHONPATH", "")]

@@ -26,8 +26,8 @@ class Context:
         device: `cuda` or `cpu`.
         toy: whether to run at toy size, as in a rehearsal.
         seconds: time limit of the step.
-        out: folder for what comes back.
-        work: folder for what does not.
+        out: folder for files that are copied back.
+        work: folder for files that are not.
         began: when the step began, by `time.monotonic`.
     """
 

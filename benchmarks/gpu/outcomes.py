@@ -55,7 +55,7 @@ class RunResults:
         self.began = time.monotonic()
 
     def save(self, finished: bool = False) -> None:
-        """Write the file whole, or keep the earlier one: a full disk costs only the newest rows."""
+        """Write the file atomically: a full disk costs only the newest rows."""
         content = {
             **self.facts,
             "seconds": round(time.monotonic() - self.began, 1),

@@ -17,7 +17,7 @@ from benchmarks.gpu.outcomes import StepOutcome
 LINES = 40
 """Last lines of output that are kept from a step that fails."""
 GRACE = 3.0
-"""Seconds that a process has to end after SIGTERM."""
+"""Seconds between SIGTERM and SIGKILL."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

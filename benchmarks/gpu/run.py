@@ -1,6 +1,6 @@
 """Run the plan, each step in a process of its own, and save what is known at every moment. Standard library only.
 
-Whatever happens to a step, the next one goes on; whatever happens to the run, `results.json` can be read.
+If a step fails, the next one still runs; if the run is killed, `results.json` can still be read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def run(
 
     Args:
         out: folder for what comes back; it is made if it does not exist.
-        minutes: time for the whole run.
+        minutes: time limit of the run.
         rehearse: run every step at toy size, on the CPU unless `device` says otherwise.
         only: names of the steps to run; all if empty.
         device: `cuda` or `cpu`; None is `cpu` in a rehearsal, else `cuda`.

@@ -22,11 +22,11 @@ class Runner:
 
     Attributes:
         results: what is known so far.
-        out: folder for what comes back.
-        work: folder for what does not.
+        out: folder for files that are copied back.
+        work: folder for files that are not.
         rehearse: whether the run is a rehearsal at toy size.
         device: `cuda` or `cpu`.
-        deadline: when the run has to end, by `time.monotonic`.
+        deadline: end of the run, by `time.monotonic`.
         processes: those started so far, by name of the step.
     """
 
@@ -121,7 +121,7 @@ class Runner:
         return ""
 
     def _must_wait(self, step: PlannedStep) -> bool:
-        """Whether a step has to wait for the background."""
+        """Whether a step must wait for the background."""
         lacks = step.needs is not None and not (self.work / step.needs).is_dir()
         return (step.quiet or lacks) and self._making()
 

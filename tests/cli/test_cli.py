@@ -277,7 +277,7 @@ def test_a_no_target_threshold_lies_between_0_and_1(name, value):
 
 
 def test_segment_prints_the_threshold_beside_the_score(tmp_path):
-    save_tiny = pytest.importorskip("baselines.segearth_r1.tiny").save_tiny
+    save_tiny = pytest.importorskip("tests.baselines.tiny").save_tiny
     Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
     options = ["--checkpoint", str(save_tiny(tmp_path / "tiny")), "--out", str(tmp_path / "o.png")]
     arguments = ["segment", str(tmp_path / "a.png"), "where?", *options]

@@ -16,7 +16,7 @@ LABELS = {
     "tf32": "float32 with TF32",
 }
 Column = tuple[str, Callable[[Row], str]]
-"""A heading, and what stands below it in the line of a row."""
+"""Heading of a column, and function that formats its cell for a row."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 

@@ -24,7 +24,7 @@ class Goal:
     Attributes:
         what: what the goal is about.
         required: figure to reach, as shown.
-        measured: figure reached, as shown; a dash if there is none.
+        measured: figure reached, as shown; a dash if not measured.
         case: what it was measured on; a dash if nothing was measured.
         met: whether the goal was met; None if it was not run.
     """

@@ -41,7 +41,7 @@ class GpuRun:
 
     @property
     def environment(self) -> Row:
-        """The row about the machine; empty if there is none."""
+        """Row that describes the machine; empty if missing."""
         rows = [row for step in self.steps if step.name == "environment" for row in step.rows]
         return next((row for row in rows if "torch" in row), {})
 

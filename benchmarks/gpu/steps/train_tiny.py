@@ -101,7 +101,7 @@ def bring(final: Path, context: Context) -> None:
 
 
 def _report(context: Context, metrics: Path, done: threading.Event) -> None:
-    """Write a row for every validation while the run goes on."""
+    """Write a row for each validation during the run."""
     written: set[int] = set()
     while not done.wait(2):
         _write_validations(context, metrics, written)

@@ -27,11 +27,12 @@ def test_every_sample_weighs_alike_in_dice():
     assert dense_losses(logits, masks)["dice"].item() == pytest.approx(0.5 * (1 - share), rel=1e-3)
 
 
-def test_weights_count_pixels_more_than_once():
-    logits, masks = torch.tensor([[[LOGIT, -LOGIT]]]), torch.tensor([[[1, 1]]])
-    plain, weighted = (dense_losses(logits, masks, weights=w)["mask"] for w in (None, torch.tensor([[[1.0, 3.0]]])))
-    assert plain.item() == pytest.approx(-math.log(3 / 4) - math.log(1 / 4), rel=1e-6)
-    assert weighted.item() == pytest.approx(-math.log(3 / 4) - 3 * math.log(1 / 4), rel=1e-6)
+def test_pixels_that_two_masks_of_a_group_claim_count_twice():
+    logits, masks = torch.tensor([[[LOGIT, LOGIT]], [[LOGIT, -LOGIT]]]), torch.ones(2, 1, 2)
+    plain, weighted = (dense_losses(logits, masks, groups)["mask"] for groups in (None, torch.tensor([0, 0])))
+    right, wrong = -math.log(3 / 4), -math.log(1 / 4)  # the first pixel is claimed twice
+    assert plain.item() == pytest.approx(2.0 * (3 * right + wrong) / 4, rel=1e-6)
+    assert weighted.item() == pytest.approx(2.0 * (5 * right + wrong) / 4, rel=1e-6)
 
 
 def test_only_pixels_that_two_masks_of_a_group_claim_are_contested():

@@ -11,11 +11,11 @@ import pytest
 
 from baselines.common.run import Journal, predict_split
 from baselines.registry import PredictorOptions
-from baselines.segearth_r1.tiny import save_tiny
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions import read_predictions
 from earthreason.types import Prediction
+from tests.baselines.tiny import save_tiny
 
 ROOT = Path(__file__).resolve().parents[3]
 MASK = encode_mask(np.eye(5))

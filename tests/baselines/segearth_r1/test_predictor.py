@@ -15,10 +15,11 @@ from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.processing import SegEarthR1Processor
 from baselines.segearth_r1.single import segment_picture
-from baselines.segearth_r1.tiny import make_tiny, save_tiny
+from baselines.segearth_r1.tiny import make_tiny
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
 from earthreason.types import Predictor
+from tests.baselines.tiny import save_tiny
 
 QUESTIONS = ["where could a boat moor?", "which part burns first, and why would it?", "a?"]
 

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 
 from baselines.common import modeling
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.segearth_r1.tiny import save_tiny
 from baselines.training import loop
 from baselines.training.checkpoints import list_states, load_latest, save_state
 from baselines.training.config import TrainConfig, load_config
@@ -28,6 +27,7 @@ from baselines.training.loop import train
 from baselines.training.pace import Pace
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
+from tests.baselines.tiny import save_tiny
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -117,7 +117,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_weights(uninterrupted, tm
     again = shell(config, out)
     output, _ = again.communicate(timeout=300)
     assert again.returncode == 0, output
-    assert "going on from" in output
+    assert "resuming from" in output
     expected, found = weights(uninterrupted), weights(out)
     for name, tensor in expected.items():
         assert torch.allclose(tensor, found[name], atol=1e-6), name
