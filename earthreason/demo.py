@@ -12,6 +12,7 @@ from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import Result, evaluate
 from earthreason.metrics.references import References, reference_of
+from earthreason.metrics.scores import HEADLINE
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions import Predictions, read_predictions, write_predictions
 from earthreason.predictions.predict import predict_samples
@@ -81,7 +82,7 @@ def _answers_to(sample: Sample, answers: dict[str, Predictions], results: dict[s
 
 def _write_page(path: Path, rows: list[tuple[Sample, list[Answer]]], results: dict[str, Result]) -> None:
     first = next(iter(results.values()))
-    names = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
+    names = HEADLINE
     write_page(
         path,
         "demo.html",

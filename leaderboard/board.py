@@ -11,12 +11,12 @@ from typing import Any
 
 from earthreason.errors import UnknownNameError
 from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
-from earthreason.metrics.scores import METRICS
+from earthreason.metrics.scores import GIOU, HEADLINE, METRICS
 from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
 
-COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
+COLUMNS = HEADLINE
 """Scores shown in the table if a subset has them."""
-DEFAULT_SORT = "gIoU"
+DEFAULT_SORT = GIOU.name
 DATE, MODEL = "date", "model"
 SORTS = (*COLUMNS, DATE, MODEL)
 

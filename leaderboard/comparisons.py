@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from earthreason.metrics.compare import Comparison, compare_results
 from earthreason.metrics.evaluate import Result
 from earthreason.metrics.references import References
-from earthreason.metrics.scores import Scored
+from earthreason.metrics.scores import DICE, HEADLINE, Scored
 from earthreason.metrics.statistics import Difference, Interval
 from leaderboard.scoring import HIDDEN_DECIMALS
 
-COMPARED = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "Dice")
+COMPARED = (*HEADLINE, DICE.name)
 RESAMPLES = 1000
 
 

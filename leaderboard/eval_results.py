@@ -8,9 +8,10 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from earthreason.metrics.protocols import SEGEARTH_R1
+from earthreason.metrics.scores import CIOU, GIOU
 from leaderboard.records import ALL, ResultRecord
 
-METRICS = ("gIoU", "cIoU")
+METRICS = (GIOU.name, CIOU.name)
 
 
 def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source: str | None, dataset: str) -> str:

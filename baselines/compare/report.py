@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from baselines.compare.scores import METRICS, ScoreRow
+from baselines.compare.scores import ScoreRow
 from baselines.compare.suite import Suite
 from earthreason.files import atomic_path, write_text
+from earthreason.metrics.scores import IOU_AND_PRESENCE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +87,7 @@ def _table(rows: Sequence[ScoreRow]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        scores = [_percent(row.scores[name]) for name in METRICS]
+        scores = [_percent(row.scores[name]) for name in IOU_AND_PRESENCE]
         interval = row.intervals["gIoU"]
         spread = "" if len(row.results) == 1 else f"{100 * row.spread:.1f}"
         d = row.against_first

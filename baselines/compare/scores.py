@@ -11,11 +11,9 @@ import pandas as pd
 from baselines.compare.suite import Suite, SuiteEntry
 from earthreason.data.load import load_dataset
 from earthreason.metrics.evaluate import Result, evaluate
-from earthreason.metrics.scores import Terms, terms_of
+from earthreason.metrics.scores import IOU_AND_PRESENCE, Terms, terms_of
 from earthreason.metrics.statistics import Difference, Interval, bootstrap_intervals, paired_differences
 from earthreason.metrics.truth import references_of
-
-METRICS = ("gIoU", "cIoU", "N-acc", "T-acc")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
         row = ScoreRow(
             entry=entry,
             results=results,
-            scores={name: terms[name].ratio() for name in METRICS},
+            scores={name: terms[name].ratio() for name in IOU_AND_PRESENCE},
             spread=max(giou) - min(giou),
             intervals=bootstrap_intervals(terms, images),
             by_type=_by_type(results),
@@ -79,7 +77,7 @@ def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarra
             np.concatenate([part[name].denominator for part in parts]),
             parts[0][name].epsilon,
         )
-        for name in METRICS
+        for name in IOU_AND_PRESENCE
     }
     return pooled, np.concatenate([np.asarray(result.counts.sample_id) for result in results])
 

@@ -19,16 +19,16 @@ def demo(
     """
     from rich.table import Table
 
+    from earthreason.metrics.scores import HEADLINE
     from earthreason.reports.table import format_score
 
     with stderr().status("loading the sample scenes (made on first use), predicting and scoring"):
         from earthreason.demo import run_demo
 
         written = run_demo(out)
-    names = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
-    table = Table("model", *names, title="sample test split, official protocol, %", title_justify="left")
+    table = Table("model", *HEADLINE, title="sample test split, official protocol, %", title_justify="left")
     for model, result in written.results.items():
-        table.add_row(model, *(format_score(result[name]) for name in names))
+        table.add_row(model, *(format_score(result[name]) for name in HEADLINE))
     stdout().print(table)
     for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):
         typer.echo(f"{label}: {path.resolve()}")

@@ -19,7 +19,6 @@ from earthreason.errors import EarthReasonError
 TOKEN_VARIABLE = "EARTHREASON_TOKEN"
 SERVER_VARIABLE = "EARTHREASON_SERVER"
 KEYRING_SERVICE = "earthreason"
-_SHOWN = ("gIoU", "cIoU", "Pr@0.5", "N-acc")
 
 
 class Training(StrEnum):
@@ -166,18 +165,21 @@ def _print_row(submission: dict[str, Any]) -> None:
     from rich import box
     from rich.table import Table
 
+    from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
+    from earthreason.metrics.scores import N_ACC, OVERLAP
     from earthreason.metrics.statistics import Interval
     from earthreason.reports.table import format_interval, format_score
 
+    columns = (*OVERLAP, N_ACC.name)
     title = f"{submission['metadata']['model']} on {submission['split']}, %"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("protocol", no_wrap=True)
-    for column in _SHOWN:
+    for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
-    for name in ("segearth-r1", "native"):
+    for name in (SEGEARTH_R1.name, NATIVE.name):
         scores = submission["result"]["protocols"].get(name, {}).get("scores", {}).get("all", {})
         cells = []
-        for column in _SHOWN:
+        for column in columns:
             value, *ends = scores.get(column) or (None,)
             interval = None if None in ends or not ends else Interval(*ends)
             cells.append(f"{format_score(value)}\n{format_interval(interval)}".rstrip())

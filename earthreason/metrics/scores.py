@@ -175,6 +175,7 @@ GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
 CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
 N_ACC = Metric("N-acc", "N-acc (empty targets found empty)", _n_acc)
 T_ACC = Metric("T-acc", "T-acc (targets not called empty)", _t_acc)
+DICE = Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",))
 _ALL = (
     GIOU,
     CIOU,
@@ -183,7 +184,7 @@ _ALL = (
     T_ACC,
     Metric("gIoU targets", "gIoU, targets only", _giou_of_targets),
     Metric("cIoU targets", "cIoU, targets only", _ciou_of_targets),
-    Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",)),
+    DICE,
     Metric("precision", "precision (of all predicted pixels)", _precision),
     Metric("recall", "recall (of all target pixels)", _recall),
     Metric("FP area", "FP area (of the image, on empty targets)", _false_positive_area, lower_is_better=True),
@@ -198,6 +199,8 @@ PRESENCE = (N_ACC.name, T_ACC.name)
 """Scores of the decision whether there is a target at all; their values do not depend on the grid."""
 HEADLINE = (*OVERLAP, *PRESENCE)
 """Scores of a table that has room for a few."""
+IOU_AND_PRESENCE = (GIOU.name, CIOU.name, *PRESENCE)
+"""Scores of a comparison of models."""
 
 
 def get_metric(name: str) -> Metric:

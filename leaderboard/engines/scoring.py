@@ -11,18 +11,19 @@ from typing import Any
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
 from earthreason.metrics.references import read_references
+from earthreason.metrics.scores import CIOU, GIOU, N_ACC, T_ACC
 from earthreason.predictions.reader import open_predictions
 from leaderboard.records import ALL, ResultRecord
 from leaderboard.scoring import score_predictions
 
 COLUMNS: dict[str, tuple[str, str, str]] = {
-    "giou": (SEGEARTH_R1.name, "gIoU", "gIoU"),
-    "ciou": (SEGEARTH_R1.name, "cIoU", "cIoU"),
+    "giou": (SEGEARTH_R1.name, GIOU.name, GIOU.name),
+    "ciou": (SEGEARTH_R1.name, CIOU.name, CIOU.name),
     "pr50": (SEGEARTH_R1.name, "Pr@0.5", "Pr@0.5"),
-    "n_acc": (SEGEARTH_R1.name, "N-acc", "N-acc"),
-    "t_acc": (SEGEARTH_R1.name, "T-acc", "T-acc"),
-    "giou_native": (NATIVE.name, "gIoU", "gIoU, native size"),
-    "ciou_native": (NATIVE.name, "cIoU", "cIoU, native size"),
+    "n_acc": (SEGEARTH_R1.name, N_ACC.name, N_ACC.name),
+    "t_acc": (SEGEARTH_R1.name, T_ACC.name, T_ACC.name),
+    "giou_native": (NATIVE.name, GIOU.name, f"{GIOU.name}, native size"),
+    "ciou_native": (NATIVE.name, CIOU.name, f"{CIOU.name}, native size"),
 }
 """Columns of a host's board by key: protocol, score, title."""
 

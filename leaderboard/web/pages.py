@@ -12,8 +12,9 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFi
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from earthreason.metrics.protocols import PROTOCOLS
-from leaderboard.records import check_card, parse_metadata
+from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
+from earthreason.metrics.scores import GIOU
+from leaderboard.records import ALL, check_card, parse_metadata
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import (
     Announcement,
@@ -247,7 +248,7 @@ async def get_mine(request: Request, state: Shared, caller: Browser) -> Response
 
 def _headline(session: Session, submission: Submission) -> float | None:
     result = latest_result(session, submission) if submission.state == "scored" else None
-    return None if result is None else result.record["protocols"]["segearth-r1"]["scores"]["all"]["gIoU"][0]
+    return None if result is None else result.record["protocols"][SEGEARTH_R1.name]["scores"][ALL][GIOU.name][0]
 
 
 @router.post("/mine/{submission_id}", max_body_size=SMALL_FORM)

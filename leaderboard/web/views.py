@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
-from earthreason.metrics.scores import METRICS
+from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
 from earthreason.reports.table import differences
 from leaderboard.board import BoardEntry, BoardQuery, build_table
 from leaderboard.comparisons import PublicComparison, compare_details
@@ -20,7 +20,7 @@ from leaderboard.submissions import RefusedError, find_submission, latest_result
 from leaderboard.tables import PUBLIC, ScoredResult, Submission
 from leaderboard.web.state import entry_of
 
-COMPARE_COLUMNS = ("gIoU", "cIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9", "N-acc", "T-acc", "Dice")
+COMPARE_COLUMNS = (*OVERLAP, "Pr@0.7", "Pr@0.9", *PRESENCE, DICE.name)
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def _printed(query: BoardQuery) -> list[dict[str, Any]]:
         return []
     rows = []
     for result in load_published().benchmarks()["EarthReason"]:
-        values = {metric: result.value(f"{metric} {name}") for metric in ("gIoU", "cIoU")}
+        values = {metric: result.value(f"{metric} {name}") for metric in (GIOU.name, CIOU.name)}
         if any(value is not None for value in values.values()):
             rows.append({"result": result, "values": values})
-    return sorted(rows, key=lambda row: -(row["values"]["gIoU"] or row["values"]["cIoU"]))
+    return sorted(rows, key=lambda row: -(row["values"][GIOU.name] or row["values"][CIOU.name]))
 
 
 def record_view(record: ResultRecord) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:
 def _group_rows(records: Sequence[ResultRecord], protocol: str) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for subset in records[0].subsets:
-        values = [record.estimate(protocol, subset.key, "gIoU") for record in records]
+        values = [record.estimate(protocol, subset.key, GIOU.name) for record in records]
         if subset.breakdown and all(value is not None for value in values):
             rows.setdefault(subset.breakdown, []).append(
                 {"subset": subset, "estimates": values, "best": _best_of(values)}

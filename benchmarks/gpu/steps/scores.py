@@ -17,6 +17,7 @@ from benchmarks.gpu.context import Context, read_context
 from benchmarks.gpu.steps.train_tiny import RUN
 from earthreason import evaluate, load_dataset
 from earthreason.data.schema import sample_of_row
+from earthreason.metrics.scores import IOU_AND_PRESENCE
 from earthreason.predictions.predict import predict_samples
 from earthreason.types import Prediction
 
@@ -49,7 +50,7 @@ def main(context: Context) -> None:
             ]
             result = evaluate(decided, dict(truths))
             interval = result.intervals["gIoU"]
-            values = {key: result[key] for key in ("gIoU", "cIoU", "N-acc", "T-acc")}
+            values = {key: result[key] for key in IOU_AND_PRESENCE}
             context.row(
                 set=name,
                 count=len(decided),

@@ -16,16 +16,14 @@ import torch
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from benchmarks.gpu.context import ROOT, Context, read_context
 from earthreason import load_dataset
+from earthreason.metrics.scores import IOU_AND_PRESENCE
 
 RUN = "tiny"
 """Name of the folders with the run, and of its files that come back."""
 _RESERVE = 60
 """Seconds reserved for starting, the last validation and the checkpoint."""
 _NAMES = {
-    "validation_gIoU": "gIoU",
-    "validation_cIoU": "cIoU",
-    "validation_N-acc": "N-acc",
-    "validation_T-acc": "T-acc",
+    **{f"validation_{name}": name for name in IOU_AND_PRESENCE},
     "validation_no_target_threshold": "threshold",
     "loss": "loss",
 }
