@@ -2,7 +2,7 @@
 
 The release's own loader pairs files by their position in three sorted listings, so one missing file silently shifts
 every pair after it. Here a stem that is missing in one folder is an error that names it. `earthreason verify` reads the
-files through `parse_image`, `parse_label` and `parse_questions`, as loading does.
+files through `rgb_picture`, `label_picture` and `parse_questions`, as loading does.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from earthreason.data.about import OFFICIAL
-from earthreason.data.pictures import check_sizes, mask_of, rgb_picture
+from earthreason.data.pictures import check_sizes, mask_of, rgb_content
 from earthreason.data.schema import SPLITS, Record, extra_keys
 from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SourceFormat, register
 from earthreason.errors import DataFormatError, DataNotFoundError
@@ -157,41 +154,22 @@ def read_sample(files: SampleFiles, sample_id: str) -> Record:
     Raises:
         DataFormatError: a file is not readable, sizes differ, there are no questions; names the file.
     """
-    image, picture = parse_image(files.image.read_bytes(), files.image)
-    size = (picture.height, picture.width)
-    mask = parse_label(files.label.read_bytes(), files.label)
-    check_sizes(mask, size, files.label, files.image)
+    image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
+    mask = mask_of(files.label.read_bytes(), files.label)
+    check_sizes(mask, (height, width), files.label, files.image)
     qa = parse_questions(files.qa.read_bytes(), files.qa)
     return Record(
         sample_id=sample_id,
         image=image,
         mask=encode_mask_png(mask),
-        height=size[0],
-        width=size[1],
+        height=height,
+        width=width,
         is_empty=not mask.any(),
         questions=qa["questions"],
         answers=qa["answer"],
         extra=extra_keys(qa, _KNOWN),
         **{fact: qa[fact] for fact in OPTIONAL_FACTS},
     )
-
-
-def parse_image(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
-    """Read an image: its bytes as RGB, and the decoded picture as its file has it.
-
-    Raises:
-        DataFormatError: it is not a whole picture of 8 bits a channel; names the file.
-    """
-    return rgb_picture(content, path)
-
-
-def parse_label(content: bytes, path: Path) -> np.ndarray:
-    """Read a label as a (height, width) bool mask.
-
-    Raises:
-        DataFormatError: it is not a whole picture, or coloured; names the file.
-    """
-    return mask_of(content, path)
 
 
 def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
