@@ -70,11 +70,7 @@ class SampleConfig:
     edition: int = 3
 
     def prepare(self, data_dir: Path | None) -> Path:
-        """Return a folder that `datasets` can load, and make it first if it is absent.
-
-        Raises:
-            DataNotFoundError: a `data_dir` is given.
-        """
+        """Return the prepared folder; see `ReleaseConfig.prepare`."""
         from earthreason.data.sources.sample import sample_records
 
         if data_dir is not None:
@@ -147,11 +143,7 @@ class FolderConfig:
     source_format: SourceFormat
 
     def prepare(self, data_dir: Path | None) -> Path:
-        """Return a folder that `datasets` can load, and make it first if it is absent.
-
-        Raises:
-            DataNotFoundError: `data_dir` is None.
-        """
+        """Return the prepared folder; see `ReleaseConfig.prepare`."""
         if data_dir is None:
             where = f" Get it from {self.source_format.how_to_get}." if self.source_format.how_to_get else ""
             raise DataNotFoundError(

@@ -6,7 +6,6 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,6 @@ from earthreason.masks.rle import encode_mask, rle_area
 SHARD = 1000
 """Number of samples in a tar file."""
 Progress = Callable[[int], object]
-
-
-@dataclass(frozen=True)
-class Format:
-    """Declaration of an export format; `write` fills a new folder."""
-
-    name: str
-    summary: str
-    write: Callable[[Source, Path, Progress, About], None]
 
 
 def about_of(source: Source) -> About:
@@ -62,7 +52,7 @@ def export(
         raise UnknownNameError("format", form, FORMATS)
     refuse_taken(out)
     with atomic_path(out) as folder:
-        FORMATS[form].write(source, folder, progress, about or about_of(source))
+        FORMATS[form](source, folder, progress, about or about_of(source))
 
 
 def suffix_of(record: Record) -> str:
@@ -160,13 +150,10 @@ def _write_webdataset(source: Source, folder: Path, progress: Progress, _about: 
 
 
 FORMATS = {
-    form.name: form
-    for form in (
-        Format("parquet", "parquet files that `datasets` and the Hub read without this package", _write_parquet),
-        Format("release", "layout of the official release", _write_release),
-        Format("coco", "COCO annotations with RLE masks; questions under `earthreason`", _write_coco),
-        Format("webdataset", "tar shards for streaming", _write_webdataset),
-    )
+    "parquet": _write_parquet,
+    "release": _write_release,
+    "coco": _write_coco,
+    "webdataset": _write_webdataset,
 }
 
 

@@ -58,7 +58,6 @@ def resolve_split(split: Any) -> Any:
     """
     from datasets import ReadInstruction
 
-
     if isinstance(split, list | tuple):
         return [resolve_split(part) for part in split]
     if split is None or not isinstance(split, str) or split == "all":

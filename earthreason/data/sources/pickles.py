@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Container
 from pathlib import Path
@@ -31,9 +30,10 @@ def load_pickle(path: Path, allowed: Container[tuple[str, str]] = ()) -> Any:
     Raises:
         DataFormatError: the file is not a pickle, or imports anything else; nothing in it was run.
     """
-    reader = _Restricted(io.BytesIO(path.read_bytes()), encoding="latin1")
-    reader.allowed = allowed
-    try:
-        return reader.load()
-    except Exception as error:  # a broken pickle can raise any exception; see the documentation of `pickle`
-        raise DataFormatError(f"{path}: not a pickle of plain data: {error}; nothing in it was run") from None
+    with path.open("rb") as file:
+        reader = _Restricted(file, encoding="latin1")
+        reader.allowed = allowed
+        try:
+            return reader.load()
+        except Exception as error:  # a broken pickle can raise any exception; see the documentation of `pickle`
+            raise DataFormatError(f"{path}: not a pickle of plain data: {error}; nothing in it was run") from None
