@@ -1,4 +1,4 @@
-"""The whole loop on the sample data: load, predict with two trivial predictors, score, look."""
+"""Demonstrate the evaluation loop on the sample data: load, predict with two trivial predictors, score, show."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PREDICTORS: dict[str, Predictor] = {"centre": Centre(), "saliency": Saliency()}
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """What a demo run wrote, and its results."""
+    """Files and results of a demo run."""
 
     predictions: list[Path]
     picture: Path
@@ -36,11 +36,11 @@ class DemoFiles:
 
 
 def run_demo(out: Path, shown: int = 6) -> DemoFiles:
-    """Run the loop on the sample test split and write everything into `out`.
+    """Run the loop on the test split of the sample and write all files into `out`.
 
     Args:
-        out: folder; files of an earlier demo in it are replaced.
-        shown: scenes in the picture and on the page.
+        out: output folder; files of an earlier demo are replaced.
+        shown: number of scenes in the picture and on the page.
     """
     samples = [sample_of_row(row) for row in load_dataset("earthreason", "sample", split="test")]
     references = References(map(reference_of, samples), source="sample test")
@@ -61,7 +61,7 @@ def run_demo(out: Path, shown: int = 6) -> DemoFiles:
 
 
 def _choose(samples: list[Sample], count: int) -> list[Sample]:
-    """Scenes of different categories, the last one with nothing to find."""
+    """Choose scenes of different categories, the last one with an empty target."""
     by_category: dict[str | None, Sample] = {}
     for sample in samples:
         if not sample.is_empty:
@@ -96,21 +96,15 @@ def _write_page(path: Path, rows: list[tuple[Sample, list[Answer]]], results: di
 
 def _describe(sample: Sample, answers: list[Answer]) -> dict[str, object]:
     truth = "nothing here" if sample.is_empty else "ground truth"
-    pictures = [
-        {"src": embed_image(sample.image), "alt": "overhead image", "caption": "image"},
-        {
-            "src": embed_image(draw_overlay(sample.image, sample.mask, TRUTH_COLOUR)),
-            "alt": f"ground truth mask: {truth}",
-            "caption": truth,
-        },
-    ]
+    with_truth = draw_overlay(sample.image, sample.mask, TRUTH_COLOUR)
+    pictures = [(sample.image, "overhead image", "image"), (with_truth, f"ground truth mask: {truth}", truth)]
     for answer in answers:
         said = "says: nothing here, " if answer.mask is None else ""
         caption = f"{answer.model}: {said}IoU {answer.iou:.2f}"
-        picture = embed_image(draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR))
-        pictures.append({"src": picture, "alt": f"prediction of {caption}", "caption": caption})
+        drawn = draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR)
+        pictures.append((drawn, f"prediction of {caption}", caption))
     return {
         "question": sample.questions[0],
         "answer": sample.answers[0] if sample.answers else "",
-        "pictures": pictures,
+        "pictures": [{"src": embed_image(image), "alt": alt, "caption": caption} for image, alt, caption in pictures],
     }

@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet. Each message says what is wrong, where, and what to do next."""
+"""Errors for users. Each message says what is wrong, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 
 class EarthReasonError(Exception):
-    """Base of every error that is the input's fault; the CLI prints it on one line and exits with 2."""
+    """Base of all errors caused by input; the CLI prints the message and exits with 2."""
 
 
 class UnknownNameError(EarthReasonError, KeyError):
-    """A name that is not registered: split, config, model, protocol, option."""
+    """Unknown name of a split, config, model, protocol or option."""
 
     __str__ = Exception.__str__  # KeyError would print the message in quotation marks
 
@@ -26,25 +26,25 @@ class UnknownNameError(EarthReasonError, KeyError):
 
 
 class DataNotFoundError(EarthReasonError, FileNotFoundError):
-    """A dataset, folder or file is not where it should be."""
+    """Missing dataset, folder or file."""
 
 
 class SampleNotFoundError(EarthReasonError, KeyError):
-    """No sample has that id."""
+    """Unknown sample id."""
 
     __str__ = Exception.__str__
 
 
 class DataFormatError(EarthReasonError, ValueError):
-    """A file is there but is not what it should be (truncated image, broken JSON, unpaired stems, ...)."""
+    """Broken content of an existing file (truncated image, invalid JSON, unpaired stems, ...)."""
 
 
 class RLEError(EarthReasonError, ValueError):
-    """A run-length encoding that is not a mask of its stated size."""
+    """Run-length encoding that is not a mask of its stated size."""
 
 
 class GatheredError(EarthReasonError):
-    """Faults of one source, all gathered, so that the first does not hide the next."""
+    """All faults of one source, so that the first does not hide the others."""
 
     shown, noun = 10, "error"
 
@@ -59,7 +59,7 @@ class GatheredError(EarthReasonError):
 
 
 class PredictionsError(GatheredError, ValueError):
-    """A predictions file with one or more faults."""
+    """Predictions file with one or more faults."""
 
 
 _LONGEST_INPUT = 60
@@ -74,13 +74,13 @@ class _FaultList(Protocol):
 def describe_faults(
     error: _FaultList, place: str = "", remedies: Mapping[str, str] | None = None, *, inputs: bool = True
 ) -> list[str]:
-    """Describe what a validation found, one line per fault: where, what was there, and what to write instead.
+    """Describe the faults of a validation, one line each: location, rejected value and correction.
 
     Args:
-        error: raised by pydantic or FastAPI.
-        place: what was validated, such as a file's path; it begins every line.
-        remedies: what to write instead, by the last key of a fault's location.
-        inputs: quote the rejected values; leave them out if they may be secret.
+        error: exception of pydantic or FastAPI.
+        place: name of the validated input, such as a path; it begins every line.
+        remedies: corrections by the last key of a fault's location.
+        inputs: whether to quote the rejected values, which may be secret.
     """
     return [_describe_fault(fault, place, remedies or {}, inputs) for fault in error.errors()]
 

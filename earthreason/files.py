@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Write files atomically, so that a reader never sees a partial one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from earthreason.errors import EarthReasonError
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; rename it over `target` when the block ends well, else delete it.
+    """Yield a temporary path beside `target`; rename it to `target` if the block succeeds, else delete it.
 
-    Works for a file or for a whole folder. A folder replaces `target` only if `target` is absent or an empty folder.
+    The path may become a file or a folder. A folder replaces `target` only if `target` is absent or an empty folder.
 
     Raises:
         FileExistsError: `target` is a folder that is not empty and a folder was written.
         IsADirectoryError: `target` is a folder and a file was written.
     """
     given, target = str(target), Path(target)
-    if target.name in ("", ".."):  # `.` has no name to put a temporary one beside
+    if target.name in ("", ".."):  # `.` has no name for the temporary path
         target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -51,12 +51,12 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_json(target: Path, value: Any, indent: int | None = 2) -> None:
-    """Write JSON atomically; NaN and infinity are refused because they are not JSON."""
+    """Write JSON atomically; NaN and infinity raise ValueError because they are not JSON."""
     write_text(target, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def end_last_line(path: Path) -> None:
-    """End a line that a crash has cut, so that what is appended is not glued to it."""
+    """Add a newline after a partial last line, so that the next line is not appended to it."""
     if path.exists() and path.stat().st_size:
         with path.open("rb+") as file:
             file.seek(-1, 2)
@@ -65,29 +65,29 @@ def end_last_line(path: Path) -> None:
 
 
 def refuse_folder(file: Path) -> None:
-    """Say early that the name of a file which is to be written is a folder's.
+    """Check before long work that a file to be written is not a folder.
 
     Raises:
-        EarthReasonError: it is.
+        EarthReasonError: the path is a folder.
     """
     if file.is_dir():
         raise EarthReasonError(f"{file} is a folder; name a file")
 
 
 def refuse_taken(folder: Path) -> None:
-    """Say early that a folder which is to be written whole is there already.
+    """Check before long work that a folder to be written is absent or empty.
 
     Raises:
-        EarthReasonError: it is a file, or holds something.
+        EarthReasonError: the path is a file, or a folder with content.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EarthReasonError(f"{folder} is there already and not an empty folder; name another or remove it")
 
 
 def fingerprint_files(root: Path, paths: Iterable[Path]) -> str:
-    """Hash where files below `root` lie, their sizes and times: 12 hexadecimal digits.
+    """Hash paths, sizes and times of files below `root` to 12 hexadecimal digits.
 
-    They change when a file is added, removed, resized or rewritten.
+    The hash changes when a file is added, removed, resized or rewritten.
     """
     digest = hashlib.sha256(str(root.resolve()).encode())
     for path in sorted(paths):
@@ -96,6 +96,6 @@ def fingerprint_files(root: Path, paths: Iterable[Path]) -> str:
 
 
 def file_stamp(path: Path, root: Path) -> str:
-    """Path below `root`, size in bytes, and time of the last change in nanoseconds."""
+    """Return path below `root`, size in bytes and modification time in nanoseconds, joined by colons."""
     status = path.stat()
     return f"{path.relative_to(root).as_posix()}:{status.st_size}:{status.st_mtime_ns}"

@@ -1,6 +1,6 @@
-"""EarthReason for PyTorch: samples on a model's square canvas, and its logits back at the image's own size.
+"""EarthReason for PyTorch: place samples on a model's square canvas, and map its logits back to the size of the image.
 
-The geometry is that of `Grid("letterbox", side)`, so masks on the canvas are the ones the judge scores there.
+The geometry is that of `Grid("letterbox", side)`, so masks on the canvas equal those that the judge scores there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import default_collate
 
+from earthreason.data.pictures import DEEP_MODES
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.grids import Grid, nearest_indices, place_on_grid
@@ -23,24 +24,22 @@ from earthreason.masks.grids import Grid, nearest_indices, place_on_grid
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-
 
 def rgb_tensor(image: Image.Image) -> Tensor:
-    """A picture as (3, H, W) uint8; grey, palette, RGBA and CMYK pictures become RGB.
+    """Convert a picture to (3, H, W) uint8; grey, palette, RGBA and CMYK pictures become RGB.
 
     Raises:
-        EarthReasonError: it has no pixels, or more than 8 bits a channel.
+        EarthReasonError: the picture has no pixels, or more than 8 bits a channel.
     """
     if 0 in image.size:
         raise EarthReasonError(f"the image is {image.width} x {image.height} pixels; there is nothing to look at")
-    if image.mode in _DEEP_MODES:
+    if image.mode in DEEP_MODES:
         raise EarthReasonError(f"the image has mode {image.mode}; stretch it to 8 bits a channel first")
     return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)
 
 
 def letterbox_image(image: Image.Image, side: int) -> Tensor:
-    """Scale the longer side to `side`, bilinearly without antialiasing as the reference, and pad with black.
+    """Scale the longer side to `side`, bilinearly without antialiasing as in the reference, and pad with black.
 
     Returns:
         (3, side, side) uint8.
@@ -49,7 +48,7 @@ def letterbox_image(image: Image.Image, side: int) -> Tensor:
 
 
 def letterbox_pixels(pixels: Tensor, side: int) -> Tensor:
-    """As `letterbox_image`, of (3, H, W) uint8."""
+    """Do the same as `letterbox_image` with (3, H, W) uint8 pixels."""
     grid = Grid("letterbox", side)
     height, width = pixels.shape[1:]
     rows, columns = (max(1, length) for length in grid.resized_shape(height, width))
@@ -63,12 +62,12 @@ def letterbox_pixels(pixels: Tensor, side: int) -> Tensor:
 
 
 def canvas_logits(logits: Tensor, side: int) -> Tensor:
-    """(h, w) logits of a model to (side, side) on the canvas, bilinearly in float32."""
+    """Resize (h, w) logits of a model to the (side, side) canvas, bilinearly in float32."""
     return F.interpolate(logits[None, None].float(), size=(side, side), mode="bilinear", align_corners=False)[0, 0]
 
 
 def restore_logits(logits: Tensor, side: int, height: int, width: int) -> Tensor:
-    """(h, w) logits of a model to (height, width) of the image: the inverse of the letterbox."""
+    """Resize (h, w) logits of a model to the (height, width) of the image, the inverse of the letterbox."""
     grid = Grid("letterbox", side)
     rows, columns = (max(1, length) for length in grid.resized_shape(height, width))
     top, left = grid.padding(height, width)
@@ -77,7 +76,7 @@ def restore_logits(logits: Tensor, side: int, height: int, width: int) -> Tensor
 
 
 def restore_mask(mask: Tensor, height: int, width: int) -> Tensor:
-    """A (side, side) mask on the canvas to (height, width) of the image; exact where the canvas enlarged the image."""
+    """Map a (side, side) mask to the (height, width) of the image; exact where the canvas is no smaller than it."""
     grid = Grid("letterbox", mask.shape[-1])
     top, left = grid.padding(height, width)
     rows, columns = grid.resized_shape(height, width)
@@ -86,12 +85,12 @@ def restore_mask(mask: Tensor, height: int, width: int) -> Tensor:
 
 
 def _first_use(source: int, target: int) -> np.ndarray:
-    """For each of `source` pixels the first of `target` that shows it, or shows the next one that is shown."""
+    """Return for each source pixel the first target pixel that samples it or, if none does, a later source pixel."""
     return np.minimum(np.searchsorted(nearest_indices(source, target), np.arange(source)), max(0, target - 1))
 
 
 class Item(TypedDict):
-    """One question about one image.
+    """A question about an image, and its target.
 
     `image` is (3, side, side) uint8, `mask` (side, side) bool, on the letterboxed canvas.
     """
@@ -110,23 +109,23 @@ QuestionPolicy = Literal["first", "random", "all"]
 
 
 class PixelReasoningDataset(TorchDataset[Item]):
-    """A split as PyTorch reads it: letterboxed images and masks, one question an item.
+    """PyTorch dataset of a split: letterboxed images and masks, with one question per item.
 
-    Which question `random` asks depends on the seed, the epoch and the sample only, not on workers or order; call
-    `set_epoch` before each epoch.
+    The question that `random` selects depends only on seed, epoch and sample, not on workers or order; call `set_epoch`
+    before each epoch.
     """
 
     def __init__(self, rows: Dataset, side: int = 1024, questions: QuestionPolicy = "first", seed: int = 0) -> None:
         """Wrap a split.
 
         Args:
-            rows: a loaded split.
-            side: of the canvas, pixels.
-            questions: the first of every sample, one at random, or every one as an item of its own.
-            seed: of `random`.
+            rows: split loaded by `load_dataset`.
+            side: side of the canvas in pixels.
+            questions: `first` and `random` give one question per sample, `all` gives every question as its own item.
+            seed: seed of `random`.
 
         Raises:
-            UnknownNameError: no such policy.
+            UnknownNameError: the policy is unknown.
         """
         if questions not in ("first", "random", "all"):
             raise UnknownNameError("question policy", questions, ("first", "random", "all"))
@@ -135,7 +134,7 @@ class PixelReasoningDataset(TorchDataset[Item]):
         self._pairs = [(row, index) for row, count in enumerate(lengths) for index in range(count)]
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other random questions."""
+        """Set the epoch, so that `random` selects other questions."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -160,7 +159,7 @@ class PixelReasoningDataset(TorchDataset[Item]):
 
 
 def collate(items: Sequence[Item]) -> dict[str, Any]:
-    """Images and masks stacked, (B, 3, side, side) and (B, side, side); everything else as lists."""
+    """Stack images to (B, 3, side, side) and masks to (B, side, side); collect everything else in lists."""
     batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}  # type: ignore[literal-required]
     # In a worker `default_collate` stacks straight into shared memory.
     return {**batch, **{key: default_collate(batch[key]) for key in ("image", "mask")}}

@@ -1,9 +1,9 @@
-"""The types everything in the suite speaks."""
+"""Types shared by all packages of the suite."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypedDict, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 
@@ -11,24 +11,40 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-OPTIONAL_FACTS = ("category", "ground_resolution", "source", "reasoning_type")
-"""Facts of a sample that are None where its source does not state them."""
+def _fact(meaning: str) -> Any:
+    return field(default=None, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalFacts:
+    """Facts of a sample that are None where its source does not state them."""
+
+    category: str | None = _fact("class of the target")
+    ground_resolution: float | None = _fact("ground sampling distance (GSD) in metres per pixel")
+    source: str | None = _fact("origin of the image")
+    reasoning_type: str | None = _fact("kind of reasoning that the questions need")
+
+    def optional_facts(self) -> dict[str, Any]:
+        """Return the optional facts by name."""
+        return {fact: getattr(self, fact) for fact in OPTIONAL_FACTS}
+
+
+OPTIONAL_FACTS = {fact.name: fact.metadata["meaning"] for fact in fields(OptionalFacts)}
+"""Meaning of every optional fact, by name."""
+NUMERIC_FACTS = tuple(fact.name for fact in fields(OptionalFacts) if fact.type == "float | None")
+"""Names of the optional facts that are numbers; the others are text."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One image, the mask of its target and the questions that mean it.
+class Sample(OptionalFacts):
+    """An image, the mask of its target, and the questions about the target.
 
     Attributes:
-        sample_id: stable, unique over all splits.
-        image: RGB.
+        sample_id: stable id, unique over all splits.
+        image: RGB picture.
         mask: (height, width) bool; all False for an empty target.
         questions: implicit questions, all about the same target.
         answers: explanatory answers; empty for an empty target.
-        category: the target's class, None where the source does not say.
-        ground_resolution: metres per pixel, None where unknown.
-        source: where the image comes from, None where unknown.
-        reasoning_type: what kind of thought the questions ask for, None where unknown.
     """
 
     sample_id: str
@@ -36,10 +52,6 @@ class Sample:
     mask: np.ndarray
     questions: list[str]
     answers: list[str] = field(default_factory=list)
-    category: str | None = None
-    ground_resolution: float | None = None
-    source: str | None = None
-    reasoning_type: str | None = None
 
     @property
     def height(self) -> int:
@@ -55,7 +67,7 @@ class Sample:
 
 
 class RLE(TypedDict):
-    """COCO compressed run-length encoding: `size` is [height, width], `counts` the string of column-major runs."""
+    """COCO compressed RLE: `size` is [height, width] in pixels, `counts` the string of column-major runs."""
 
     size: list[int]
     counts: str
@@ -63,7 +75,7 @@ class RLE(TypedDict):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says to one question about one sample; `segmentation` None means "no target"."""
+    """Prediction of a model for one question about one sample; `segmentation` None means "no target"."""
 
     sample_id: str
     segmentation: RLE | None
@@ -74,8 +86,8 @@ class Prediction:
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Anything that makes masks."""
+    """Interface of every model that predicts masks."""
 
     def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
-        """Answer `questions[i]` on `images[i]`: a (height, width) bool mask of the image's size, or None: no target."""
+        """Return for each `questions[i]` on `images[i]` a (height, width) bool mask, or None for "no target"."""
         ...

@@ -1,4 +1,4 @@
-"""What the card of a dataset and its metadata say of the set: whose it is, and under which terms."""
+"""Title, licence and origin of a dataset, for its card and metadata."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class About:
-    """The words that differ between sets; what is not known is None or `unknown`, never another set's.
+    """Title, licence and origin of a dataset; unknown values are None or `unknown`.
 
     Attributes:
-        title: of the set.
-        licence: an SPDX identifier, a sentence, or `unknown`.
-        origin: where images and annotations come from.
-        url: where the set is published.
-        creator: the organisation that made it.
-        published: ISO date.
-        citation: of the paper.
+        title: title of the dataset.
+        licence: SPDX identifier, sentence, or `unknown`.
+        origin: origin of images and annotations, in sentences.
+        url: URL of the dataset.
+        creator: organisation that published the dataset.
+        published: ISO date of publication.
+        citation: citation of the paper.
     """
 
     title: str
@@ -30,13 +30,13 @@ class About:
 
     @property
     def licence_lines(self) -> str:
-        """The licence as the front matter of a Hub card takes it: an identifier, or `other` with a name."""
+        """Return the licence as front matter of a Hub card: an identifier, or `other` with a name."""
         if re.fullmatch(r"[A-Za-z][A-Za-z0-9.+-]*", self.licence):
             return f"license: {self.licence.lower()}"
         return "license: other\nlicense_name: see-below"
 
     def stated(self, title: str | None = None, licence: str | None = None) -> About:
-        """With a title or licence of one's own, on one line each."""
+        """Return a copy with another title or licence, each on one line."""
         given = {"title": title, "licence": licence}
         return replace(self, **{name: " ".join(text.split()) for name, text in given.items() if text is not None})
 

@@ -1,4 +1,4 @@
-"""Unpack the release's zip archives without trusting them."""
+"""Unpack untrusted zip archives of the release."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from earthreason.files import atomic_path
 
 MAX_TOTAL_BYTES = 64 << 30
 MAX_RATIO = 200
-"""Pictures hardly compress; a zip bomb exceeds 1000:1."""
+"""Highest accepted compression ratio: pictures hardly compress, and a zip bomb exceeds 1000:1."""
 
 
 def extract_archives(folder: Path, target: Path | None = None) -> Path:
-    """Unpack every zip below `folder` into `target` (by default a folder `extracted` beside it), once.
+    """Unpack every zip archive below `folder` into `target`, unless `target` exists.
+
+    Args:
+        folder: folder with archives at any depth.
+        target: folder for the files; `FOLDER-extracted` beside `folder` by default.
 
     Returns:
-        The folder that holds the files; `folder` itself where there is nothing to unpack.
+        The folder with the files; `folder` itself if it contains no archives.
 
     Raises:
         DataNotFoundError: `folder` is absent.
-        DataFormatError: an archive is broken, escapes its folder, holds links, or unpacks to an absurd size.
+        DataFormatError: an archive is broken, contains a link or a path outside the target, or unpacks to a size that
+            is not plausible.
     """
     if not folder.is_dir():
         raise DataNotFoundError(f"there is no folder {folder}")

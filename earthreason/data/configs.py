@@ -1,17 +1,17 @@
-"""The configurations of `load_dataset("earthreason", CONFIG)`: each knows how to make its prepared folder.
+"""Configurations of `load_dataset("earthreason", CONFIG)`; each makes its prepared folder.
 
 `default` is the official release, `sample` the built-in scenes; every registered source with a `config` adds one.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from filelock import FileLock
 
@@ -19,7 +19,7 @@ from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.prepared import FORMAT, write_prepared
 from earthreason.data.schema import Record
 from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
-from earthreason.data.sources.release import HUB_ID, find_release, fingerprint
+from earthreason.data.sources.release import HUB_ID, Release
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import fingerprint_files
 
@@ -27,38 +27,24 @@ DATA_VARIABLE = "EARTHREASON_DATA"
 _log = logging.getLogger(__name__)
 
 
-class Config(Protocol):
-    """A named source of samples."""
-
-    @property
-    def name(self) -> str: ...
-
-    def prepare(self, data_dir: Path | None) -> Path:
-        """Return a folder that `datasets` can load, making it first where it is not there yet."""
-        ...
-
-    def is_available(self) -> bool:
-        """Whether `prepare(None)` can succeed without network."""
-        ...
-
-
 def prepared_root() -> Path:
-    """Where prepared folders are kept: in the cache of `datasets`."""
+    """Return the parent of all prepared folders, which is in the cache of `datasets`."""
     from datasets import config
 
     return Path(config.HF_DATASETS_CACHE) / "earthreason-prepared"
 
 
 Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]
-"""Records of every split, and how many there are."""
+"""Records and their number, by split."""
 
 
 def _records_of(source: Source) -> Records:
     return {split: source.read(split) for split in source.counts}, source.counts
 
 
-def _prepare_once(folder: Path, config: str, key: str, records: Callable[[], Records], about: About = OWN_DATA) -> Path:
-    """Write the prepared folder unless it is there; of several processes one writes and the others wait."""
+def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Records], about: About = OWN_DATA) -> Path:
+    """Write the prepared folder unless it exists; of several processes one writes and the others wait."""
+    folder = prepared_root() / f"{prefix}-{key}" / "earthreason"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -72,9 +58,9 @@ def _prepare_once(folder: Path, config: str, key: str, records: Callable[[], Rec
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Synthetic scenes, made on first use: a few seconds, no network.
+    """Synthetic scenes, made on first use in a few seconds and without network.
 
-    `edition` goes up when the generator draws other scenes from the same seed, so that no cache holds old ones.
+    Raise `edition` whenever the generator draws other scenes from the same seed, so that cached scenes are ignored.
     """
 
     name: str = "sample"
@@ -84,6 +70,7 @@ class SampleConfig:
     edition: int = 3
 
     def prepare(self, data_dir: Path | None) -> Path:
+        """Return the prepared folder; see `ReleaseConfig.prepare`."""
         from earthreason.data.sources.sample import sample_records
 
         if data_dir is not None:
@@ -91,36 +78,36 @@ class SampleConfig:
                 "the config 'sample' is made by this package and takes no data_dir (--data-dir); leave it out"
             )
         key = hashlib.sha256(repr(self).encode()).hexdigest()[:12]
-        folder = prepared_root() / f"sample-{key}" / "earthreason"
-        return _prepare_once(
-            folder, self.name, key, lambda: sample_records(self.seed, dict(self.counts), self.size), SYNTHETIC
-        )
+        records = functools.partial(sample_records, self.seed, dict(self.counts), self.size)
+        return _prepare_once(self.name, "sample", key, records, SYNTHETIC)
 
     def is_available(self) -> bool:
+        """Return whether `prepare(None)` succeeds without network."""
         return True
 
 
 @dataclass(frozen=True)
 class ReleaseConfig:
-    """The official release, from a local folder or the Hub; or a folder of one's own in any form `export` writes."""
+    """The official release, from a local folder or the Hub; or a folder in any format that `export` writes."""
 
     name: str = "default"
 
     def prepare(self, data_dir: Path | None) -> Path:
-        root = data_dir or _folder_from_environment()
-        if root is None:
-            root = _download()
-        source_format = find_format(root) if root.is_dir() else None
+        """Return a folder that `datasets` can load, and make it first if it is absent.
+
+        Raises:
+            DataNotFoundError: `data_dir` holds no samples, or the release is neither local nor reachable on the Hub.
+        """
+        root = data_dir or _folder_from_environment() or _download()
+        source_format, folder = (find_format(root) if root.is_dir() else None) or (None, root)
         if source_format is not None and source_format.name != "release":
-            key = f"folder-{_folder_key(root)}-{FORMAT}"
-            folder = prepared_root() / key / "earthreason"
-            return _prepare_once(folder, self.name, key, lambda: _records_of(source_format.open(root)))
-        release = find_release(root)
-        key = f"{fingerprint(release)}-{FORMAT}"
-        folder = prepared_root() / f"release-{key}" / "earthreason"
-        return _prepare_once(folder, self.name, key, lambda: _records_of(FORMATS["release"].open(release)), OFFICIAL)
+            return _prepare_folder(self.name, "folder", source_format, root, OWN_DATA)
+        release = Release(folder)
+        key = f"{release.fingerprint()}-{FORMAT}"
+        return _prepare_once(self.name, "release", key, lambda: _records_of(release), OFFICIAL)
 
     def is_available(self) -> bool:
+        """Return whether `prepare(None)` succeeds without network."""
         root = _folder_from_environment()
         return root is not None and root.is_dir()
 
@@ -150,12 +137,13 @@ def _download() -> Path:
 
 @dataclass(frozen=True)
 class FolderConfig:
-    """Another set of the field, from a folder that the user has: RRSIS-D, RefSegRS, ReasonSeg."""
+    """A related dataset in a folder of the user, such as RRSIS-D, RefSegRS or ReasonSeg."""
 
     name: str
     source_format: SourceFormat
 
     def prepare(self, data_dir: Path | None) -> Path:
+        """Return the prepared folder; see `ReleaseConfig.prepare`."""
         if data_dir is None:
             where = f" Get it from {self.source_format.how_to_get}." if self.source_format.how_to_get else ""
             raise DataNotFoundError(
@@ -163,34 +151,34 @@ class FolderConfig:
                 "itself where a command takes SRC; in Python "
                 f'load_dataset("earthreason", "{self.name}", data_dir=FOLDER).{where}'
             )
-        key = f"{_folder_key(data_dir)}-{FORMAT}"
-        folder = prepared_root() / f"{self.name}-{key}" / "earthreason"
-        about = self.source_format.about
-        return _prepare_once(folder, self.name, key, lambda: _records_of(self.source_format.open(data_dir)), about)
+        return _prepare_folder(self.name, self.name, self.source_format, data_dir, self.source_format.about)
 
     def is_available(self) -> bool:
+        """Return whether `prepare(None)` succeeds, which it never does."""
         return False
 
 
-def _folder_key(folder: Path) -> str:
-    return fingerprint_files(folder, (path for path in folder.rglob("*") if path.is_file()))
+def _prepare_folder(config: str, prefix: str, source_format: SourceFormat, folder: Path, about: About) -> Path:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    key = f"{fingerprint_files(folder, files)}-{FORMAT}"
+    return _prepare_once(config, prefix, key, lambda: _records_of(source_format.open(folder)), about)
 
 
-def _all_configs() -> dict[str, Config]:
-    configs: list[Config] = [ReleaseConfig(), SampleConfig()]
-    configs += [FolderConfig(f.config, f) for f in FORMATS.values() if f.config is not None]
-    return {config.name: config for config in configs}
-
-
-CONFIGS = _all_configs()
+Config = ReleaseConfig | SampleConfig | FolderConfig
+_CONFIGS: tuple[Config, ...] = (
+    ReleaseConfig(),
+    SampleConfig(),
+    *(FolderConfig(f.config, f) for f in FORMATS.values() if f.config is not None),
+)
+CONFIGS = {config.name: config for config in _CONFIGS}
 DEFAULT_CONFIG = "default"
 
 
 def get_config(name: str | None) -> Config:
-    """Look a configuration up; None means the official release.
+    """Look up a configuration; None means the official release.
 
     Raises:
-        UnknownNameError: no configuration has that name.
+        UnknownNameError: the configuration is unknown.
     """
     try:
         return CONFIGS[name or DEFAULT_CONFIG]

@@ -3,81 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 from earthreason.data.about import About
+from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS
 
-_CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileProperty": "cr:fileProperty",
-    "fileObject": "cr:fileObject",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
+_CONTEXT = Path(__file__).with_name("croissant_context.json")
 _FIELDS = {
     "sample_id": ("sc:Text", "unique over all splits"),
     "is_empty": ("sc:Boolean", "nothing in the image answers the questions; the mask is all zero"),
     "height": ("sc:Integer", "pixels"),
     "width": ("sc:Integer", "pixels"),
-    "category": ("sc:Text", "class of the target, where known"),
-    "ground_resolution": ("sc:Float", "metres per pixel, where known"),
-    "source": ("sc:Text", "where the image comes from, where known"),
-    "reasoning_type": ("sc:Text", "what kind of thought the questions ask for, where known"),
+    **{
+        fact: ("sc:Float" if fact in NUMERIC_FACTS else "sc:Text", f"{meaning}, where known")
+        for fact, meaning in OPTIONAL_FACTS.items()
+    },
 }
 
 
 def describe(folder: Path, description: str, about: About) -> dict[str, Any]:
-    """Metadata of the parquet files below `folder`, with their checksums; what is not known of the set is left out."""
-    files = sorted(path for path in folder.rglob("*.parquet"))
+    """Describe the parquet files below `folder` with their checksums; unknown facts about the dataset are omitted."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
     objects = [
         {
             "@type": "cr:FileObject",
-            "@id": path.relative_to(folder).as_posix(),
-            "name": path.relative_to(folder).as_posix(),
-            "contentUrl": path.relative_to(folder).as_posix(),
+            "@id": name,
+            "name": name,
+            "contentUrl": name,
             "contentSize": f"{path.stat().st_size} B",
             "encodingFormat": "application/x-parquet",
             "sha256": _sha256(path),
         }
-        for path in files
+        for name, path in files.items()
     ]
-    splits = sorted({path.name.split("-")[0] for path in files})
+    splits = sorted({path.name.split("-")[0] for path in files.values()})
     sets = [
         {
             "@type": "cr:FileSet",
             "@id": f"{split}-files",
             "name": f"{split} files",
-            "containedIn": [{"@id": o["@id"]} for o in objects if Path(o["name"]).name.startswith(f"{split}-")],
+            "containedIn": [{"@id": name} for name, path in files.items() if path.name.startswith(f"{split}-")],
             "encodingFormat": "application/x-parquet",
             "includes": f"**/{split}-*.parquet",
         }
@@ -86,7 +53,7 @@ def describe(folder: Path, description: str, about: About) -> dict[str, Any]:
     creator = None if about.creator is None else {"@type": "Organization", "name": about.creator}
     known = {"url": about.url, "datePublished": about.published, "creator": creator, "citeAs": about.citation}
     return {
-        "@context": _CONTEXT,
+        "@context": json.loads(_CONTEXT.read_text(encoding="utf-8")),
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": about.title,

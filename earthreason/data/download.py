@@ -1,4 +1,4 @@
-"""The official release from the Hub, unpacked and recorded."""
+"""Download the official release from the Hub, unpack it and record its revision."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ RECORD = "download.json"
 
 @dataclass(frozen=True)
 class Download:
-    """What was fetched.
+    """Result of a download.
 
     Attributes:
-        release: the folder with train/, val/ and test/.
+        release: folder with train/, val/ and test/.
         revision: commit of the dataset repository.
-        counts: samples by split.
+        counts: number of samples, by split.
     """
 
     release: Path
@@ -29,17 +29,17 @@ class Download:
 
 
 def download_release(to: Path, repository: str, revision: str | None = None) -> Download:
-    """Fetch a dataset repository into `to/hub`, unpack its archives into `to/release`, and record what came.
+    """Download a dataset repository into `to/hub`, unpack it into `to/release`, and write `to/download.json`.
 
-    Files that are there already are not fetched again, so an interrupted download goes on.
+    Existing files are not downloaded again, so an interrupted download continues.
 
     Args:
-        to: folder, made if need be.
-        repository: dataset id on the Hub.
-        revision: commit, tag or branch; None is the newest.
+        to: target folder; it is created if absent.
+        repository: id of the dataset on the Hub.
+        revision: commit, tag or branch; None is the newest commit.
 
     Raises:
-        DataNotFoundError: the Hub cannot be reached or refuses; says what to do by hand.
+        DataNotFoundError: the Hub is unreachable or refuses; describes a manual download.
         DataFormatError: an archive is broken or unsafe, or files do not pair.
     """
     from huggingface_hub import HfApi, snapshot_download

@@ -1,4 +1,4 @@
-"""Write samples in the forms others read. Each round-trips: `open_source` gives the same records back."""
+"""Export samples to other formats. Every format round-trips: `open_source` returns the same records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,12 @@ from earthreason.files import atomic_path, refuse_taken, write_json
 from earthreason.masks.rle import encode_mask, rle_area
 
 SHARD = 1000
-"""Samples in a tar file."""
+"""Number of samples in a tar file."""
 Progress = Callable[[int], object]
 
 
-@dataclass(frozen=True)
-class Format:
-    """A way to write samples: `write` fills a new folder."""
-
-    name: str
-    summary: str
-    write: Callable[[Source, Path, Progress, About], None]
-
-
 def about_of(source: Source) -> About:
-    """What is known of a set: of the official release and of the synthetic scenes all of it, of other data nothing."""
+    """Return title, licence and origin of a source, which are known for the release and the synthetic scenes only."""
     config = source.config if isinstance(source, Configured) else ""
     return {"default": OFFICIAL, "sample": SYNTHETIC}.get(config, OWN_DATA)
 
@@ -45,28 +35,28 @@ def about_of(source: Source) -> About:
 def export(
     source: Source, form: str, out: Path, progress: Progress = lambda _: None, about: About | None = None
 ) -> None:
-    """Write a source as `parquet`, `release`, `coco` or `webdataset`. The folder appears when it is complete.
+    """Export samples to a folder, which appears when it is complete.
 
     Args:
-        source: the samples.
-        form: name of the format.
-        out: folder to write.
+        source: samples to export.
+        form: name of the format: `parquet`, `release`, `coco` or `webdataset`.
+        out: folder to create; it must be absent or empty.
         progress: called with 1 after every sample.
-        about: what card and metadata of `parquet` say of the set; by default `about_of` the source.
+        about: title, licence and origin for the card and metadata of `parquet`; `about_of(source)` by default.
 
     Raises:
-        UnknownNameError: no such format.
-        EarthReasonError: `out` is there already, or a sample cannot be named as a file.
+        UnknownNameError: the format is unknown.
+        EarthReasonError: `out` is not empty, or a sample id is not a valid file name.
     """
     if form not in FORMATS:
         raise UnknownNameError("format", form, FORMATS)
     refuse_taken(out)
     with atomic_path(out) as folder:
-        FORMATS[form].write(source, folder, progress, about or about_of(source))
+        FORMATS[form](source, folder, progress, about or about_of(source))
 
 
 def suffix_of(record: Record) -> str:
-    """`jpg` or `png`, by the picture's first bytes."""
+    """Return `jpg` or `png`, judged by the first bytes of the picture."""
     return "png" if record.image[:4] == b"\x89PNG" else "jpg"
 
 
@@ -77,8 +67,8 @@ def _counted(source: Source, split: str, progress: Progress) -> Iterator[Record]
 
 
 def facts_of(record: Record) -> dict[str, Any]:
-    """Everything but the pictures."""
-    return {key: value for key, value in vars(record).items() if key not in ("image", "mask")}
+    """Return all columns except the pictures."""
+    return {column: value for column, value in vars(record).items() if column not in ("image", "mask")}
 
 
 def _write_parquet(source: Source, folder: Path, progress: Progress, about: About) -> None:
@@ -97,8 +87,7 @@ def _write_release(source: Source, folder: Path, progress: Progress, _about: Abo
             stem = file_stem(record.sample_id)
             (root / "images" / f"{stem}.{suffix_of(record)}").write_bytes(record.image)
             (root / "labels" / f"{stem}.png").write_bytes(record.mask)
-            facts = {key: getattr(record, key) for key in ("category", "ground_resolution", "source", "reasoning_type")}
-            stated = {key: value for key, value in facts.items() if value is not None}
+            stated = {fact: value for fact, value in record.optional_facts().items() if value is not None}
             extra = json.loads(record.extra) if record.extra else {}
             write_json(
                 root / "QAs" / f"{stem}.json",
@@ -107,10 +96,10 @@ def _write_release(source: Source, folder: Path, progress: Progress, _about: Abo
 
 
 def file_stem(sample_id: str) -> str:
-    """The id as a file's name.
+    """Return the sample id for use as a file name.
 
     Raises:
-        EarthReasonError: it cannot be one on every system.
+        EarthReasonError: the id is not a valid file name on every operating system.
     """
     unsafe = set('/\\:*?"<>|') & set(sample_id) or not sample_id.isprintable()
     if unsafe or sample_id[:1] in ("", ".") or sample_id[-1:] in (" ", ".") or len(sample_id.encode()) > 200:
@@ -129,28 +118,16 @@ def _write_coco(source: Source, folder: Path, progress: Progress, _about: About)
         for number, record in enumerate(_counted(source, split, progress), start=1):
             name = f"{split}/{number:06d}.{suffix_of(record)}"
             (folder / "images" / name).write_bytes(record.image)
-            rle = encode_mask(mask_of(record.mask, Path(name)))
-            images.append(
-                {
-                    "id": number,
-                    "file_name": name,
-                    "height": record.height,
-                    "width": record.width,
-                    "earthreason": facts_of(record),
-                }
-            )
+            shape = {"height": record.height, "width": record.width}
+            images.append({"id": number, "file_name": name, **shape, "earthreason": facts_of(record)})
             if not record.is_empty:
-                kind = categories.setdefault(record.category or "target", len(categories) + 1)
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": number,
-                        "category_id": kind,
-                        "iscrowd": 0,
-                        "segmentation": rle,
-                        "area": rle_area(rle),
-                    }
-                )
+                rle = encode_mask(mask_of(record.mask, Path(name)))
+                ids = {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": categories.setdefault(record.category or "target", len(categories) + 1),
+                }
+                annotations.append({**ids, "iscrowd": 0, "segmentation": rle, "area": rle_area(rle)})
         named = [{"id": number, "name": name} for name, number in categories.items()]
         table = {"images": images, "annotations": annotations, "categories": named}
         write_json(folder / "annotations" / f"{split}.json", table, indent=None)
@@ -173,21 +150,18 @@ def _write_webdataset(source: Source, folder: Path, progress: Progress, _about: 
 
 
 FORMATS = {
-    form.name: form
-    for form in (
-        Format("parquet", "what `datasets` and the Hub read without this package", _write_parquet),
-        Format("release", "the layout of the official release", _write_release),
-        Format("coco", "COCO annotations with RLE masks; questions under `earthreason`", _write_coco),
-        Format("webdataset", "tar shards for streaming", _write_webdataset),
-    )
+    "parquet": _write_parquet,
+    "release": _write_release,
+    "coco": _write_coco,
+    "webdataset": _write_webdataset,
 }
 
 
 def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
-    """Upload an exported folder as a dataset repository; returns its address.
+    """Upload an exported folder as a dataset repository and return its URL.
 
     Raises:
-        EarthReasonError: the Hub refuses or cannot be reached.
+        EarthReasonError: the Hub refuses the upload or is unreachable.
     """
     from huggingface_hub import HfApi
 

@@ -1,4 +1,4 @@
-"""`load_dataset`: the documented way in, and what the name alias of `datasets` calls."""
+"""`load_dataset`, and the functions that replace those of `datasets` for the name "earthreason"."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def load_dataset(
     """Load EarthReason as a `datasets` dataset.
 
     Args:
-        path: "earthreason"; anything else goes to `datasets.load_dataset` unchanged.
-        name: configuration: `default` is the official release, `sample` the built-in synthetic scenes.
-        split: `train`, `validation` (or `val`), `test`, slices such as `test[:10]`; None gives all in a dict.
-        data_dir: folder of the release; by default EARTHREASON_DATA, then the Hub.
-        streaming: iterate without building the Arrow cache.
-        **kwargs: passed on to `datasets.load_dataset` (`num_proc`, `cache_dir`, `columns`, ...).
+        path: "earthreason"; other names are passed to `datasets.load_dataset` unchanged.
+        name: configuration; `default` is the official release, `sample` the built-in synthetic scenes.
+        split: `train`, `validation` (or `val`), `test`, or a slice such as `test[:10]`; None returns a dict of all.
+        data_dir: folder of the release; EARTHREASON_DATA by default, then the Hub.
+        streaming: whether to iterate without building the Arrow cache.
+        **kwargs: further arguments of `datasets.load_dataset` (`num_proc`, `cache_dir`, `columns`, ...).
 
     Raises:
-        UnknownNameError: no such configuration or split; names the nearest.
-        DataNotFoundError: the release is nowhere; says how to get it.
-        DataFormatError: a file of the release is broken; names it.
+        UnknownNameError: the configuration or split is unknown; names the nearest.
+        DataNotFoundError: the release is neither local nor on the Hub; says how to get it.
+        DataFormatError: a file of the release is broken; names the file.
     """
     import datasets
 
@@ -53,9 +53,11 @@ def resolve_split(split: Any) -> Any:
     """Replace the alias `val` and check the names in a split expression such as `val[:10]+test`.
 
     Raises:
-        UnknownNameError: a name is not a split.
-        EarthReasonError: a slice is none.
+        UnknownNameError: a split is unknown.
+        EarthReasonError: a slice is malformed.
     """
+    from datasets import ReadInstruction
+
     if isinstance(split, list | tuple):
         return [resolve_split(part) for part in split]
     if split is None or not isinstance(split, str) or split == "all":
@@ -68,16 +70,11 @@ def resolve_split(split: Any) -> Any:
         if known not in SPLITS:
             raise UnknownNameError("split", name, [*SPLITS, *SPLIT_ALIASES])
         parts.append(known + part.strip()[len(name) :])
-    return _checked("+".join(parts), split)
-
-
-def _checked(resolved: str, given: str) -> str:
-    from datasets import ReadInstruction
-
+    resolved = "+".join(parts)
     try:
         ReadInstruction.from_spec(resolved)
     except (ValueError, AssertionError):
-        raise EarthReasonError(f"{given!r} is no split; write test, test[:10], test[10%:20%] or val+test") from None
+        raise EarthReasonError(f"{split!r} is no split; write test, test[:10], test[10%:20%] or val+test") from None
     return resolved
 
 
@@ -87,12 +84,12 @@ def _with_split_names(method: Callable[..., Any], split: Any = None, **kwargs: A
 
 def open_builder(
     load_dataset_builder: Callable[..., Any],
-    name: str | None,
+    name: str | None = None,
     data_dir: str | None = None,
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """Open our prepared folder with the original `load_dataset_builder`, and let its splits be called `val` too."""
+    """Open the prepared folder of a configuration with the original function, and accept `val` as a split."""
     config = get_config(name)
     folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser())
     builder = load_dataset_builder(str(folder), config.name, None, *args, **kwargs)
@@ -101,8 +98,8 @@ def open_builder(
     return builder
 
 
-def list_module(dataset_module_factory: Callable[..., Any]) -> Any:
-    """The module of every configuration that is at hand, so that `get_dataset_config_names` works."""
+def list_module(dataset_module_factory: Callable[..., Any], *_args: Any, **_kwargs: Any) -> Any:
+    """Return a module with every available configuration, so that `get_dataset_config_names` works."""
     modules = [
         dataset_module_factory(str(config.prepare(None))) for config in CONFIGS.values() if config.is_available()
     ]

@@ -1,4 +1,4 @@
-"""Pictures from strangers: decoded within limits, brought to RGB or to a mask, or refused by name."""
+"""Decode pictures from untrusted files within limits and convert them to RGB or to a mask."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from PIL import Image, UnidentifiedImageError
 
 from earthreason.errors import DataFormatError
 
-_DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_ONE_CHANNEL = ("1", "L", "P", *_DEEP)
+DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow modes with more than 8 bits a channel."""
+_ONE_CHANNEL = ("1", "L", "P", *DEEP_MODES)
 _PROBLEMS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 FORMATS = ["JPEG", "PNG", "TIFF"]
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """Decode a picture whole.
+    """Decode a complete picture.
 
-    Pillow itself refuses over 179 million pixels, three times the release's largest image (7,617 px a side).
+    Pillow refuses more than 179 million pixels, three times the largest image of the release (7,617 px a side).
 
     Raises:
-        OSError, SyntaxError, DecompressionBombError: it is none, is cut off, or is too large.
+        OSError, SyntaxError, DecompressionBombError: the content is not a picture, is truncated, or is too large.
     """
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -33,27 +34,23 @@ def open_picture(content: bytes) -> Image.Image:
 
 
 def rgb_content(content: bytes, path: Path) -> tuple[bytes, tuple[int, int]]:
-    """The bytes of an RGB picture and its (height, width).
-
-    RGB JPEG and PNG files stay as they are, so that nothing is lost. Grey, palette, RGBA, CMYK and TIFF pictures are
-    stored anew as RGB PNG. An EXIF rotation is not applied: the labels of the release lie on the stored pixels.
-
-    Raises:
-        DataFormatError: not a whole picture, or more than 8 bits a channel; names the file.
-    """
+    """Return the encoded RGB picture of `rgb_picture` and its (height, width) in pixels."""
     picture, image = rgb_picture(content, path)
     return picture, (image.height, image.width)
 
 
 def rgb_picture(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
-    """As `rgb_content`, with the decoded picture as its file has it.
+    """Return an encoded RGB picture, and the decoded picture in the mode of the file.
+
+    RGB JPEG and PNG files keep their bytes, so that nothing is lost. Grey, palette, RGBA, CMYK and TIFF pictures are
+    encoded as RGB PNG. An EXIF rotation is not applied, because the labels of the release match the stored pixels.
 
     Raises:
-        DataFormatError: as `rgb_content`.
+        DataFormatError: the picture is incomplete, or has more than 8 bits a channel; names the file.
     """
     try:
         image = open_picture(content)
-        if image.mode in _DEEP:
+        if image.mode in DEEP_MODES:
             raise ValueError(f"mode {image.mode}; stretch it to 8 bits a channel first")
         if image.mode == "RGB" and image.format in ("JPEG", "PNG"):
             return content, image
@@ -63,34 +60,39 @@ def rgb_picture(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
 
 
 def mask_of(content: bytes, path: Path) -> np.ndarray:
-    """A label as a (height, width) bool mask: any non-zero pixel is target, in 1, 8 or 16 bits.
+    """Return the (height, width) bool mask of `label_picture`."""
+    return label_picture(content, path)[0]
 
-    An RGB or RGBA label is taken if its colours are equal (a grey picture stored in colour).
+
+def label_picture(content: bytes, path: Path) -> tuple[np.ndarray, Image.Image]:
+    """Return a label as a (height, width) bool mask, and the decoded picture with one channel.
+
+    Any non-zero pixel of 1, 8 or 16 bits is target. An RGB or RGBA label is accepted if its channels are equal.
 
     Raises:
-        DataFormatError: not a whole picture, or coloured; names the file.
+        DataFormatError: the picture is incomplete or coloured; names the file.
     """
     try:
         image = open_picture(content)
-        if image.mode in _ONE_CHANNEL:
-            return np.asarray(image) != 0
-        colours = np.asarray(image.convert("RGB"))
-        if (colours != colours[..., :1]).any():
-            raise ValueError(f"mode {image.mode} with colours; a label has one channel")
-        return colours[..., 0] != 0
+        if image.mode not in _ONE_CHANNEL:
+            colours = np.asarray(image.convert("RGB"))
+            if (colours != colours[..., :1]).any():
+                raise ValueError(f"mode {image.mode} with colours; a label has one channel")
+            image = Image.fromarray(colours[..., 0])
+        return np.asarray(image) != 0, image
     except _PROBLEMS as error:
         raise DataFormatError(f"{path}: not a readable label ({error}); restore or remove the sample") from None
 
 
 def png_bytes(image: Image.Image) -> bytes:
-    """A picture as PNG."""
+    """Encode a picture as PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def check_sizes(mask: np.ndarray, size: tuple[int, int], label: Path, image: Path) -> None:
-    """Refuse a (height, width) mask that is not of the image's size.
+    """Check that a mask has the (height, width) of its image.
 
     Raises:
         DataFormatError: the sizes differ; names both files.

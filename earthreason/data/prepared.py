@@ -1,4 +1,4 @@
-"""Prepared folders: the Hub's own form of a dataset (a card with YAML configs beside parquet files), written by us.
+"""Prepared folders: parquet files and a card with YAML configs, the Hub's own layout of a dataset.
 
 `datasets` reads such a folder without our code, so slicing, streaming, `num_proc` and column selection come for free.
 """
@@ -12,50 +12,16 @@ from pathlib import Path
 from earthreason.data.about import OWN_DATA, About
 from earthreason.data.schema import Record, features
 from earthreason.files import atomic_path
+from earthreason.types import OPTIONAL_FACTS
 
 FORMAT = 2
-"""Goes up when the columns change, so that no cache holds folders of other columns."""
+"""Raise it whenever the columns change, so that cached folders with other columns are ignored."""
 ROWS_PER_GROUP = 100
-"""The Hub's viewer wants row groups of 100 to 300 MB; 100 rows of the release are about 25 MB, at most 280."""
+"""The Hub's viewer recommends row groups of 100 to 300 MB; 100 rows of the release take about 25 MB, at most 280."""
 ROWS_PER_FILE = 400
-"""Streaming workers share a split by files, so a split is cut into several."""
+"""Streaming workers divide a split by files, so every split has several."""
 
-_CARD = """---
-{licence_lines}
-task_categories:
-- image-segmentation
-- visual-question-answering
-language:
-- en
-tags:
-- remote-sensing
-- reasoning-segmentation
-size_categories:
-- {size}
-configs:
-- config_name: {config}
-  data_files:
-{files}---
-
-# {title}
-
-Written by the `earthreason` package. One row per image: an overhead image, the binary mask of the region that answers
-its questions, the questions and the answers.
-
-| column | what it is |
-|---|---|
-| `sample_id` | unique over all splits |
-| `image`, `mask` | RGB picture; mask of the same size, 0 and 255 |
-| `questions`, `answers` | implicit questions that mean the mask; explanatory answers |
-| `is_empty` | nothing in the image answers: the mask is all zero and `answers` is empty |
-| `height`, `width` | pixels |
-| `category`, `ground_resolution`, `source`, `reasoning_type` | null where the source does not say |
-| `extra` | other keys of the source, a JSON object |
-
-Rows: {counts}.
-
-Licence: {licence}. {origin}
-"""
+_CARD = Path(__file__).with_name("card.md")
 
 
 def write_prepared(
@@ -66,16 +32,16 @@ def write_prepared(
     data: str = "data",
     about: About = OWN_DATA,
 ) -> None:
-    """Write a prepared folder atomically: an interrupted run leaves nothing.
+    """Write a prepared folder atomically, so that an interrupted run leaves nothing behind.
 
     Args:
-        folder: becomes the dataset; its last component is the dataset's name for `datasets`.
+        folder: folder to create; `datasets` takes its last component as the name of the dataset.
         config: name of the configuration.
         splits: records by split, consumed lazily.
-        row_counts: rows of each split, to number its files.
-        data: name of the folder of the parquet files. The cache of `datasets` knows a dataset by the names in its
-            card only, so different content under one dataset name needs different names here.
-        about: what the card says of the set.
+        row_counts: number of rows by split.
+        data: name of the subfolder for the parquet files. The cache of `datasets` identifies a dataset by the names
+            in its card only, so different content under one dataset name needs different names here.
+        about: title, licence and origin for the card.
     """
     import pyarrow.parquet as pq
     from pyarrow import Table
@@ -96,15 +62,13 @@ def write_prepared(
         counts = ", ".join(f"{split} {row_counts[split]:,}" for split in splits)
         total = sum(row_counts[split] for split in splits)
         size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
-        card = _CARD.format(
+        card = _CARD.read_text(encoding="utf-8").format(
             config=config,
             files=files_yaml,
             counts=counts,
             size=size,
-            licence_lines=about.licence_lines,
-            title=about.title,
-            licence=about.licence,
-            origin=about.origin,
+            facts="".join(f"| `{fact}` | {meaning}; null if unknown |\n" for fact, meaning in OPTIONAL_FACTS.items()),
+            about=about,
         )
         (temporary / "README.md").write_text(card, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Samples by what lies at a path, or by the name of a configuration: what every command's SRC means."""
+"""Open samples by a path or by the name of a configuration, as every command does with its SRC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from earthreason.errors import DataNotFoundError, SampleNotFoundError
 
 
 class Configured:
-    """A configuration of `load_dataset`, such as `sample`."""
+    """Records of a configuration of `load_dataset`, such as `sample`."""
 
     name = "dataset"
 
@@ -35,11 +35,11 @@ class Configured:
 
 
 def open_source(source: str | Path) -> Source:
-    """Open samples by what lies at a path, or by the name of a configuration.
+    """Open the samples in a folder or file, or those of a configuration.
 
     Raises:
-        DataNotFoundError: there is nothing, or nothing in a known form.
-        DataFormatError: it is broken; names the place.
+        DataNotFoundError: the path is absent or has no known format.
+        DataFormatError: the content is broken; names the file.
     """
     path = Path(source).expanduser()
     if str(source) in CONFIGS and not path.exists():
@@ -58,10 +58,10 @@ def read_all(source: Source) -> Iterator[tuple[str, Record]]:
 
 
 def find_records(source: Source, sample_ids: list[str]) -> dict[str, tuple[str, Record]]:
-    """Find the split and record of samples.
+    """Find samples by their ids and return the split and record of each.
 
     Raises:
-        SampleNotFoundError: one is not there; names the nearest.
+        SampleNotFoundError: an id does not exist; names the nearest.
     """
     records: dict[str, tuple[str, Record]] = {}
     known = []

@@ -1,4 +1,4 @@
-"""The columns every EarthReason table has, whatever it was made from."""
+"""Columns of every EarthReason table, whatever its source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.errors import DataFormatError
-from earthreason.types import Sample
+from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS, OptionalFacts, Sample
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -20,7 +20,7 @@ SPLIT_ALIASES = {"val": "validation"}
 
 
 def features() -> Features:
-    """The `datasets` features; optional facts are null where the source does not give them."""
+    """Return the `datasets` features; optional facts are null where the source does not state them."""
     from datasets import Features, Image, List, Value
 
     text = Value("string")
@@ -34,23 +34,26 @@ def features() -> Features:
             "is_empty": Value("bool"),
             "height": Value("int32"),
             "width": Value("int32"),
-            "category": text,
-            "ground_resolution": Value("float64"),
-            "source": text,
-            "reasoning_type": text,
+            **{fact: Value("float64") if fact in NUMERIC_FACTS else text for fact in OPTIONAL_FACTS},
             "extra": text,
         }
     )
 
 
 @dataclass(frozen=True)
-class Record:
-    """One row before it is written: encoded pictures and facts.
+class Record(OptionalFacts):
+    """A row before it is written: encoded pictures and facts.
 
     Attributes:
-        image: bytes of a JPEG or PNG, RGB.
-        mask: bytes of a PNG, mode L, 0 and 255.
-        extra: what else the source says of the sample, a JSON object; None where nothing.
+        sample_id: id, unique over all splits.
+        image: encoded RGB picture, JPEG or PNG.
+        mask: PNG of mode L with 0 and 255, in the size of the image.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        is_empty: whether the mask is all zero.
+        questions: implicit questions, all about the same target.
+        answers: explanatory answers; empty for an empty target.
+        extra: other keys of the source as a JSON object; None if there are none.
     """
 
     sample_id: str
@@ -61,34 +64,27 @@ class Record:
     is_empty: bool
     questions: list[str]
     answers: list[str] = field(default_factory=list)
-    category: str | None = None
-    ground_resolution: float | None = None
-    source: str | None = None
-    reasoning_type: str | None = None
     extra: str | None = None
 
     def to_row(self) -> dict[str, Any]:
-        """The row as pyarrow takes it."""
-        row = dict(vars(self))
-        row["image"] = {"bytes": self.image, "path": None}
-        row["mask"] = {"bytes": self.mask, "path": None}
-        return row
+        """Return the row as a dict for pyarrow."""
+        pictures = {"image": self.image, "mask": self.mask}
+        return vars(self) | {name: {"bytes": content, "path": None} for name, content in pictures.items()}
 
 
 def extra_keys(values: Mapping[str, Any], known: Collection[str]) -> str | None:
-    """The keys of `values` that no column holds, as a JSON object; None where there are none."""
+    """Return the keys of `values` that are not `known` as a JSON object; None if there are none."""
     rest = {key: value for key, value in values.items() if key not in known and value is not None}
     return json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else None
 
 
 def record_of_row(row: Mapping[str, Any]) -> Record:
-    """A record of a row whose pictures were not decoded.
+    """Turn a row whose pictures are not decoded into a `Record`.
 
     Raises:
-        DataFormatError: the row has no mask.
+        DataFormatError: the row has no mask, because the labels of its split are hidden.
     """
-    if row["mask"] is None:
-        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
+    _check_mask(row)
     columns = {column.name: row.get(column.name) for column in fields(Record)}
     return Record(**{**columns, "image": row["image"]["bytes"], "mask": row["mask"]["bytes"]})
 
@@ -97,18 +93,19 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
     """Turn a decoded row of the dataset into a `Sample`.
 
     Raises:
-        DataFormatError: the row has no mask (a split whose labels are hidden).
+        DataFormatError: the row has no mask, because the labels of its split are hidden.
     """
-    if row["mask"] is None:
-        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
+    _check_mask(row)
     return Sample(
         sample_id=row["sample_id"],
         image=row["image"] if row["image"].mode == "RGB" else row["image"].convert("RGB"),
         mask=np.asarray(row["mask"]) != 0,
         questions=list(row["questions"]),
         answers=list(row["answers"]),
-        category=row["category"],
-        ground_resolution=row["ground_resolution"],
-        source=row["source"],
-        reasoning_type=row["reasoning_type"],
+        **{fact: row[fact] for fact in OPTIONAL_FACTS},
     )
+
+
+def _check_mask(row: Mapping[str, Any]) -> None:
+    if row["mask"] is None:
+        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")

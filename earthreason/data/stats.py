@@ -1,4 +1,4 @@
-"""Numbers that describe a set of samples."""
+"""Compute statistics of a set of samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from earthreason.data.reader import read_all
 from earthreason.data.sources import Source
 
 PAPER_QUESTION_WORDS, PAPER_ANSWER_WORDS = 20.86, 26.76
-"""Mean lengths in words that the paper states (arXiv 2504.09644)."""
+"""Mean lengths in words, from the paper (arXiv 2504.09644)."""
 PATCH, ALIKE, REDUNDANCY_SIDE = 16, 0.95, 1024
 _WORD = re.compile(r"[a-z']+")
 
@@ -28,13 +28,13 @@ class Statistics:
     """Measurements of every sample, in reading order.
 
     Attributes:
-        samples, empty: by split.
-        target_shares: of the image, targets only.
-        sides: longer side, pixels.
-        resolutions: metres per pixel, where known.
-        question_words, answer_words: lengths.
-        bigrams: of all questions, lower case.
-        categories: samples by category, where known.
+        samples, empty: numbers of samples and of empty targets, by split.
+        target_shares: area of the mask as a share of the image, for samples with a target.
+        sides: length of the longer side in pixels.
+        resolutions: GSD in metres per pixel, where known.
+        question_words, answer_words: numbers of words.
+        bigrams: counts of word pairs in all questions, in lower case.
+        categories: numbers of samples by category, where known.
         redundancy: share of patches that resemble a neighbour, by image; see `patch_redundancy`.
     """
 
@@ -50,7 +50,7 @@ class Statistics:
     redundancy: list[float] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Summary as JSON values."""
+        """Return a summary as JSON values."""
         return {
             "samples": dict(self.samples),
             "empty_targets": {split: self.empty[split] for split in self.samples},
@@ -66,7 +66,7 @@ class Statistics:
 
 
 def summary(values: Iterable[float]) -> dict[str, float | int | None]:
-    """n, mean, median, minimum, maximum; None where there are no values."""
+    """Return number, mean, median, minimum and maximum; None instead of the last four if there are no values."""
     array = np.array(list(values), float)
     if not array.size:
         return {"n": 0, "mean": None, "median": None, "min": None, "max": None}
@@ -75,7 +75,7 @@ def summary(values: Iterable[float]) -> dict[str, float | int | None]:
 
 
 def collect(source: Source, progress: Callable[[int], object] = lambda _: None) -> Statistics:
-    """Measure every sample once, one at a time."""
+    """Measure every sample of a source."""
     found = Statistics()
     for split, record in read_all(source):
         found.samples[split] += 1
@@ -98,10 +98,10 @@ def collect(source: Source, progress: Callable[[int], object] = lambda _: None) 
 
 
 def patch_redundancy(image: Image.Image) -> float:
-    """Share of 16 x 16 patches whose pixels correlate above 0.95 (cosine) with a patch beside or below or above.
+    """Return the share of 16 x 16 patches with a cosine similarity above 0.95 to one of their four neighbours.
 
-    The paper's argument for compressing visual tokens: overhead images repeat themselves. Images are brought to at most
-    1,024 pixels a side first, as the model sees them.
+    The paper (arXiv 2504.09644) compresses visual tokens because overhead images are redundant. Images are first scaled
+    down to at most 1,024 pixels a side, the input size of the model.
     """
     small = image.copy()
     small.thumbnail((REDUNDANCY_SIDE, REDUNDANCY_SIDE))

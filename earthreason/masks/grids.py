@@ -1,7 +1,7 @@
-"""The grids masks are scored on: native, letterbox-S (aspect kept, zero-padded), stretch-S.
+"""Grids on which masks are scored: native, letterbox-S (aspect kept, zero-padded) and stretch-S.
 
-Each is a nearest-neighbour resize followed by padding, so it only repeats or drops whole source rows and columns. Two
-integer vectors say it all: how often each source row, and each source column, appears on the grid.
+Each is a nearest-neighbour resize followed by padding, so it only repeats or drops source rows and columns. Two integer
+vectors describe it: how often each source row and each source column appears on the grid.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _NAME = re.compile(r"(native)|(letterbox|stretch)-([1-9][0-9]{0,4})")
 
 @dataclass(frozen=True)
 class Grid:
-    """A rule that puts a mask of any size on a pixel grid.
+    """Rule that places a mask of any size on a pixel grid.
 
     Attributes:
-        kind: `native` keeps the mask's own size; `letterbox` scales the longer side to `side` and pads the rest with
-            background, centred; `stretch` makes both sides `side`.
-        side: pixels; 0 for `native`.
+        kind: `native` keeps the size of the mask; `letterbox` scales the longer side to `side` and pads the other with
+            background, centred; `stretch` scales both sides to `side`.
+        side: side of the grid in pixels; 0 for `native`.
     """
 
     kind: Literal["native", "letterbox", "stretch"]
@@ -37,10 +37,10 @@ class Grid:
 
     @classmethod
     def parse(cls, name: str) -> Grid:
-        """Read a grid's name, such as `native` or `letterbox-1024`.
+        """Parse the name of a grid, such as `native` or `letterbox-1024`.
 
         Raises:
-            UnknownNameError: the name is none of the three forms.
+            UnknownNameError: the name has none of the three forms.
         """
         match = _NAME.fullmatch(name)
         if match is None:
@@ -50,7 +50,7 @@ class Grid:
         return cls("letterbox" if match[2] == "letterbox" else "stretch", int(match[3]))
 
     def resized_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns a (height, width) mask has after the resize, before padding."""
+        """Return rows and columns of a (height, width) mask after the resize, before padding."""
         if self.kind == "native":
             return height, width
         if self.kind == "stretch":
@@ -62,18 +62,18 @@ class Grid:
         return self.side, int(width * (self.side / height))
 
     def source_indices(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Source row behind each resized row and source column behind each resized column."""
+        """Return the source row of each resized row and the source column of each resized column, both int64."""
         rows, columns = self.resized_shape(height, width)
-        # The evaluators that letterbox resize with OpenCV, those that stretch with Pillow.
+        # Reference evaluators with a letterbox resize with OpenCV, those that stretch with Pillow.
         indices = centre_indices if self.kind == "stretch" else nearest_indices
         return indices(height, rows), indices(width, columns)
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the whole grid for a (height, width) mask."""
+        """Return rows and columns of the grid for a (height, width) mask."""
         return (height, width) if self.kind == "native" else (self.side, self.side)
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
-        """Background rows above and columns left of the resized mask; the rest of the padding is below and right."""
+        """Return the padding rows above and columns left of the resized mask; the rest is below and right."""
         rows, columns = self.resized_shape(height, width)
         grid_rows, grid_columns = self.shape(height, width)
         return (grid_rows - rows) // 2, (grid_columns - columns) // 2
@@ -81,9 +81,9 @@ class Grid:
 
 @lru_cache(maxsize=65536)
 def nearest_indices(source: int, target: int) -> np.ndarray:
-    """Source index behind each of `target` pixels of a nearest-neighbour resize from `source` pixels: (target,) int64.
+    """Return the (target,) int64 source indices of a nearest-neighbour resize from `source` to `target` pixels.
 
-    floor(i * source / target) in double precision, the rule of OpenCV's INTER_NEAREST.
+    The rule is floor(i * source / target) in double precision, as in OpenCV's INTER_NEAREST.
     """
     if target == 0:
         return np.zeros(0, np.int64)
@@ -93,7 +93,7 @@ def nearest_indices(source: int, target: int) -> np.ndarray:
 
 @lru_cache(maxsize=65536)
 def centre_indices(source: int, target: int) -> np.ndarray:
-    """Source index behind each of `target` pixels of Pillow's NEAREST resize from `source` pixels: (target,) int64.
+    """Return the (target,) int64 source indices of Pillow's NEAREST resize from `source` to `target` pixels.
 
     Pillow samples pixel centres, floor((i + 0.5) * source / target), by adding up steps in double precision.
     """
@@ -104,16 +104,13 @@ def centre_indices(source: int, target: int) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def grid_weights(grid: Grid, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often each source row and each source column appears on the grid: (height,) and (width,) int64."""
+    """Return how often each source row and column appears on the grid: (height,) and (width,) int64."""
     rows, columns = grid.source_indices(height, width)
-    return (
-        np.bincount(rows, minlength=height).astype(np.int64),
-        np.bincount(columns, minlength=width).astype(np.int64),
-    )
+    return np.bincount(rows, minlength=height), np.bincount(columns, minlength=width)
 
 
 def place_on_grid(mask: np.ndarray, grid: Grid) -> np.ndarray:
-    """Put a (height, width) bool mask on the grid pixel by pixel; the reference that the region kernel must equal."""
+    """Place a (height, width) bool mask on the grid pixel by pixel, as the reference for the region kernel."""
     height, width = mask.shape
     rows, columns = grid.resized_shape(height, width)
     top, left = grid.padding(height, width)

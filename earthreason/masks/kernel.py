@@ -1,24 +1,21 @@
 """The region kernel: exact pixel counts of run-length masks on any grid, without decoding a pixel.
 
-A mask is its sorted run boundaries in column-major order. On a grid that repeats row `r` `w_r` times and column `c`
-`w_c` times, `F(t)`, the number of grid pixels before linear position `t`, is a prefix sum of the weights and never
-falls. So boundaries are mapped through `F` once, and areas and overlaps are sums of differences of mapped boundaries.
-The loops are compiled and release the interpreter lock, so threads share the work. They stay in one file because
-numba's cache looks for changes in the file of the caller only. Checked against decoded pixels in
-tests/masks/test_kernel.py.
+A mask is represented by its sorted run boundaries in column-major order. On a grid that repeats row `r` `w_r` times
+and column `c` `w_c` times, let `F(t)` be the number of grid pixels before linear position `t`; it never falls. Mapping
+the boundaries through `F` once turns areas and overlaps into sums of differences. The loops are compiled and release
+the interpreter lock, so threads share the work. They are in one file because numba's cache checks only the file of the
+caller for changes. tests/masks/test_kernel.py compares them with decoded pixels.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 from numba import njit
 
 from earthreason.errors import RLEError
-from earthreason.masks.grids import Grid, grid_weights
 from earthreason.types import RLE
 
+_Arrays = tuple[np.ndarray, ...]
 _FAULTS = {
     -1: "holds a character that is not COCO RLE (ASCII 48 to 111)",
     -2: "ends in the middle of a number",
@@ -29,13 +26,13 @@ _FAULTS = {
 
 
 def describe_fault(code: int, height: int, width: int) -> str:
-    """Put a negative fault code of the kernel into words."""
+    """Return the message for a negative fault code of the kernel."""
     return f"the RLE of size {height}x{width} {_FAULTS[code]}"
 
 
 @njit(cache=True, nogil=True)
 def decode_runs(text: np.ndarray, start: int, stop: int, total: int, boundaries: np.ndarray) -> int:
-    """Fill `boundaries` with the end of every run of `text[start:stop]`; return how many, or a negative fault."""
+    """Fill `boundaries` with the end of every run of `text[start:stop]`; return their number or a negative fault."""
     n, position, i = 0, 0, start
     previous, before_previous = 0, 0  # COCO stores each run from the third on as a difference to the run two back
     while i < stop:
@@ -74,26 +71,8 @@ def decode_runs(text: np.ndarray, start: int, stop: int, total: int, boundaries:
 
 
 @njit(cache=True, nogil=True)
-def map_boundaries(
-    boundaries: np.ndarray, n: int, height: int, row_prefix: np.ndarray, column_prefix: np.ndarray, mapped: np.ndarray
-) -> None:
-    """Map the first `n` boundaries through F, walking along the columns so that none costs a division."""
-    rows_on_grid = row_prefix[height]
-    last = column_prefix.size - 1
-    column, column_start, before, weight = 0, 0, 0, column_prefix[1]
-    for k in range(n):
-        position = boundaries[k]
-        while position - column_start >= height and column < last:
-            column += 1
-            column_start += height
-            before = column_prefix[column] * rows_on_grid
-            weight = column_prefix[column + 1] - column_prefix[column] if column < last else 0
-        within = weight * row_prefix[position - column_start] if weight else 0
-        mapped[k] = before + within
-
-
-@njit(cache=True, nogil=True)
 def foreground_area(boundaries: np.ndarray, n: int) -> int:
+    """Return the number of foreground pixels before the first `n` boundaries."""
     total = 0
     for k in range(1, n, 2):
         total += boundaries[k] - boundaries[k - 1]
@@ -101,14 +80,44 @@ def foreground_area(boundaries: np.ndarray, n: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def map_boundaries(
+    boundaries: np.ndarray, n: int, size: np.ndarray, prefixes: np.ndarray, at: np.ndarray, mapped: np.ndarray
+) -> int:
+    """Map the first `n` boundaries through F, column by column so that no boundary costs a division.
+
+    The prefix sums of the row weights begin at `prefixes[at[0]]`, those of the column weights at `prefixes[at[1]]`; both
+    starts are -1 for the native grid.
+
+    Returns:
+        Number of foreground pixels on the grid.
+    """
+    row_at, column_at = at[0], at[1]
+    if row_at < 0:
+        mapped[:n] = boundaries[:n]
+        return foreground_area(mapped, n)
+    height, last = size[0], column_at + size[1] - 1
+    rows_on_grid = prefixes[row_at + height]
+    column, column_start, before = column_at, 0, 0
+    for k in range(n):
+        position = boundaries[k]
+        while position - column_start > height and column < last:
+            column += 1
+            column_start += height
+            before = prefixes[column] * rows_on_grid
+        weight = prefixes[column + 1] - prefixes[column]
+        mapped[k] = before + weight * prefixes[row_at + min(position - column_start, height)]
+    return foreground_area(mapped, n)
+
+
+@njit(cache=True, nogil=True)
 def overlap(a: np.ndarray, n: int, b: np.ndarray, m: int) -> int:
-    """Grid pixels in foreground runs of both masks; runs are [0], [1]..[2], ... so foreground is 0-1, 2-3, ..."""
+    """Return the number of pixels that are foreground in both masks, whose runs are boundaries 0-1, 2-3, ..."""
     total, i, j = 0, 0, 0
     while i + 1 < n and j + 1 < m:
         low = max(a[i], b[j])
         high = min(a[i + 1], b[j + 1])
         total += max(high - low, 0)
-        # Branch-free: whichever run ends first is done with; on a tie both are, and either may go.
+        # Branch-free: advance past the run that ends first; on a tie, either may advance.
         first = a[i + 1] <= b[j + 1]
         i += 2 * first
         j += 2 * (not first)
@@ -117,7 +126,7 @@ def overlap(a: np.ndarray, n: int, b: np.ndarray, m: int) -> int:
 
 @njit(cache=True, nogil=True)
 def bounding_box(boundaries: np.ndarray, n: int, height: int, box: np.ndarray) -> None:
-    """Bounding box of the foreground: top, left, bottom, right; bottom and right exclusive; zeros where empty."""
+    """Fill `box` with top, left, bottom, right of the foreground, the last two exclusive; zeros for an empty mask."""
     top, left, bottom, right = height, -1, 0, 0
     column, column_start = 0, 0
     for k in range(1, n, 2):
@@ -130,7 +139,7 @@ def bounding_box(boundaries: np.ndarray, n: int, height: int, box: np.ndarray) -
         if left < 0:
             left = column
         top = min(top, start - column_start)
-        if stop - column_start > height:  # goes on into the next column, so it touches the first and the last row
+        if stop - column_start > height:  # reaches the next column, so it touches the first and the last row
             top, bottom = 0, height
             while stop - column_start > height:
                 column += 1
@@ -145,33 +154,25 @@ def bounding_box(boundaries: np.ndarray, n: int, height: int, box: np.ndarray) -
 
 @njit(cache=True, nogil=True)
 def compare_boxes(a: np.ndarray, b: np.ndarray, terms: np.ndarray) -> None:
-    """Intersection and union of two boxes."""
+    """Fill `terms` with the intersection and union of two boxes, in pixels."""
     shared = max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
     terms[0] = shared
     terms[1] = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
 
 
 @njit(cache=True, nogil=True)
-def count_batch(
-    texts: np.ndarray,
-    text_at: np.ndarray,
-    given: np.ndarray,
-    own_sizes: np.ndarray,
-    truth_texts: np.ndarray,
-    truth_at: np.ndarray,
-    truth_sizes: np.ndarray,
-    truth_of: np.ndarray,
-    prefixes: np.ndarray,
-    row_at: np.ndarray,
-    column_at: np.ndarray,
-    counts: np.ndarray,
-    boxes: np.ndarray,
-    drawn: np.ndarray,
-    truth_drawn: np.ndarray,
-    faults: np.ndarray,
-    truth_faults: np.ndarray,
-) -> None:
-    """Fill `counts` (n, grids, 3), `boxes` (n, 2) and the (n,) columns of `PairCounts`; see `count_pairs`."""
+def count_batch(predictions: _Arrays, truth: _Arrays, truth_of: np.ndarray, out: _Arrays) -> None:
+    """Compare each prediction with its truth.
+
+    Args:
+        predictions: texts in one buffer, start of each text, whether there is a mask, and its (height, width).
+        truth: `TruthTable.packed`.
+        truth_of: index of the truth of each prediction.
+        out: arrays of `PairCounts`, which are filled.
+    """
+    texts, text_at, given, own_sizes = predictions
+    truth_texts, truth_at, truth_sizes, prefixes, prefix_at = truth
+    counts, boxes, drawn, truth_drawn, faults, truth_faults = out
     pairs, grids = counts.shape[0], counts.shape[1]
     longest, longest_truth = 1, 1
     for k in range(pairs):
@@ -187,20 +188,15 @@ def count_batch(
     for k in range(pairs):
         t = truth_of[k]
         height, width = truth_sizes[t, 0], truth_sizes[t, 1]
-        if t != last_truth:  # several questions of one image follow each other: its truth is read once
+        if t != last_truth:  # questions of one image are adjacent, so its truth is decoded once
             last_truth = t
             m = decode_runs(truth_texts, truth_at[t], truth_at[t + 1], height * width, truth_boundaries)
             truth_area = foreground_area(truth_boundaries, m)
             bounding_box(truth_boundaries, m, height, truth_box)
             for g in range(grids):
-                if row_at[g, t] < 0:
-                    truth_mapped[g, :m] = truth_boundaries[:m]
-                    truth_areas[g] = truth_area
-                else:
-                    rows = prefixes[row_at[g, t] : row_at[g, t] + height + 1]
-                    columns = prefixes[column_at[g, t] : column_at[g, t] + width + 1]
-                    map_boundaries(truth_boundaries, m, height, rows, columns, truth_mapped[g])
-                    truth_areas[g] = foreground_area(truth_mapped[g], m)
+                truth_areas[g] = map_boundaries(
+                    truth_boundaries, m, truth_sizes[t], prefixes, prefix_at[g, t], truth_mapped[g]
+                )
         if m < 0:
             truth_faults[k] = m
             continue
@@ -213,20 +209,12 @@ def count_batch(
         if n < 0:
             faults[k] = n
             continue
-        native_area = foreground_area(boundaries, n)
-        drawn[k] = native_area > 0
+        drawn[k] = foreground_area(boundaries, n) > 0
         bounding_box(boundaries, n, own_sizes[k, 0], box)
         compare_boxes(box, truth_box, boxes[k])
         for g in range(grids):
-            if row_at[g, t] < 0:
-                counts[k, g, 0] = overlap(boundaries, n, truth_mapped[g], m)
-                counts[k, g, 1] = native_area
-            else:
-                rows = prefixes[row_at[g, t] : row_at[g, t] + height + 1]
-                columns = prefixes[column_at[g, t] : column_at[g, t] + width + 1]
-                map_boundaries(boundaries, n, height, rows, columns, mapped)
-                counts[k, g, 0] = overlap(mapped, n, truth_mapped[g], m)
-                counts[k, g, 1] = foreground_area(mapped, n)
+            counts[k, g, 1] = map_boundaries(boundaries, n, truth_sizes[t], prefixes, prefix_at[g, t], mapped)
+            counts[k, g, 0] = overlap(mapped, n, truth_mapped[g], m)
 
 
 @njit(cache=True, nogil=True)
@@ -241,9 +229,9 @@ def canvas_runs(
     canvas_height: int,
     runs: np.ndarray,
 ) -> int:
-    """Fill `runs` with start and end of every foreground run on the canvas, in its linear order; return how many ends.
+    """Fill `runs` with start and end of every foreground run on the canvas, in linear order; return their number.
 
-    Where `runs` is too short only the needed length is found out.
+    If `runs` is too short, its content is incomplete and the returned number is the required length.
     """
     starts = np.empty(height // 2 + 2, np.int64)
     stops = np.empty(height // 2 + 2, np.int64)
@@ -264,7 +252,7 @@ def canvas_runs(
         for _ in range(column_weights[column]):
             offset = canvas_column * canvas_height + top
             for piece in range(pieces):
-                if offset + starts[piece] == last_stop:  # goes on from the column before, or from a run before it
+                if offset + starts[piece] == last_stop:  # continues the run before it
                     filled -= 1
                 else:
                     if filled < runs.size:
@@ -279,23 +267,17 @@ def canvas_runs(
 
 
 def prefix_sums(weights: np.ndarray) -> np.ndarray:
-    """(n,) weights to (n + 1,) sums of the weights before each index."""
+    """Return the (n + 1,) sums of the (n,) weights before each index."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(weights)])
 
 
-@lru_cache(maxsize=4096)
-def _grid_prefixes(grid: Grid, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = grid_weights(grid, height, width)
-    return prefix_sums(rows), prefix_sums(columns)
+def foreground_boundaries(rle: RLE) -> np.ndarray:
+    """Validate `rle` and return its foreground runs.
 
-
-def foreground_boundaries(rle: RLE, grid: Grid | None = None) -> np.ndarray:
-    """Start and end of every foreground run of `rle`, counted in pixels of `grid` (native by default).
-
-    Validates the encoding on the way. Memory is bounded by the length of the string, never by the size it claims.
+    Memory is bounded by the length of the string, never by the stated size.
 
     Returns:
-        (2k,) int64, not falling: start 0, end 0, start 1, ...
+        (2k,) int64 in ascending order: start 0, end 0, start 1, ..., as positions in column-major order.
 
     Raises:
         RLEError: the counts are not a mask of `rle["size"]`.
@@ -309,18 +291,9 @@ def foreground_boundaries(rle: RLE, grid: Grid | None = None) -> np.ndarray:
     n = decode_runs(text, 0, text.size, height * width, boundaries)
     if n < 0:
         raise RLEError(describe_fault(n, height, width))
-    if grid is not None and grid.kind != "native":
-        mapped = np.empty(n, np.int64)
-        map_boundaries(boundaries, n, height, *_grid_prefixes(grid, height, width), mapped)
-        boundaries = mapped
-    return boundaries[: n // 2 * 2]  # runs alternate from background, so ends 0-1, 2-3, ... bound the foreground
+    return boundaries[: n // 2 * 2]  # the first run is background, so boundaries 0-1, 2-3, ... enclose foreground
 
 
 def area(boundaries: np.ndarray) -> int:
-    """Foreground pixels of a mask given by `foreground_boundaries`."""
+    """Return the number of foreground pixels of a mask given by `foreground_boundaries`."""
     return int(foreground_area(boundaries, boundaries.size))
-
-
-def intersection(a: np.ndarray, b: np.ndarray) -> int:
-    """Foreground pixels shared by two masks given by `foreground_boundaries` on the same grid."""
-    return int(overlap(a, a.size, b, b.size))

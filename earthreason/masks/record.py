@@ -1,4 +1,4 @@
-"""A run-length mask as a JSON file states it, and what to write where it is wrong."""
+"""Schema of a run-length mask in JSON files, and the corrections for faults in it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MASK_REMEDIES = {
     "segmentation": 'write {"size": [height, width], "counts": "..."} or null for no target',
     "counts": "counts are the compressed string of pycocotools, decoded to text",
 }
-"""What to write instead, by the key that is at fault; for `describe_faults`."""
+"""Correction for each faulty key; for `describe_faults`."""
 
 
 class RLERecord(BaseModel):
-    """COCO compressed RLE. The counts are checked when the mask is scored, which has to read them anyway."""
+    """COCO compressed RLE. The counts are validated when the mask is scored, because that decodes them anyway."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 

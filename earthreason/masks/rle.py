@@ -1,7 +1,7 @@
-"""COCO run-length encodings of binary masks: made by pycocotools, read only after validation.
+"""COCO run-length encodings of binary masks, encoded by pycocotools and decoded only after validation.
 
-pycocotools hangs or crashes on encodings that are not masks of their stated size, so nothing from outside reaches it
-before `validate_rle` has passed.
+pycocotools hangs or crashes on encodings that are not masks of their stated size, so untrusted encodings must pass
+`validate_rle` first.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from earthreason.masks.grids import Grid, grid_weights
 from earthreason.types import RLE
 
 MAX_SIDE = 100_000
-"""Longest side of a mask, pixels: over ten times the largest image of the benchmark (7,617)."""
+"""Longest accepted side of a mask in pixels, over ten times that of the largest image of the benchmark (7,617)."""
 
 
 def encode_mask(mask: np.ndarray) -> RLE:
-    """Encode a (height, width) mask; any non-zero element is foreground. Floats must be 0 or 1: they may be logits.
+    """Encode a (height, width) mask; any non-zero element is foreground. Floats must be 0 or 1, not logits.
 
     >>> encode_mask(np.array([[0, 1], [0, 1]]))
     {'size': [2, 2], 'counts': '22'}
@@ -40,7 +40,7 @@ def encode_mask(mask: np.ndarray) -> RLE:
 
 
 def empty_rle(height: int, width: int) -> RLE:
-    """The encoding of a (height, width) mask without foreground."""
+    """Encode a (height, width) mask without foreground."""
     return encode_mask(np.zeros((height, width), np.uint8))
 
 
@@ -56,10 +56,10 @@ def decode_rle(rle: RLE) -> np.ndarray:
 
 
 def validate_rle(rle: RLE) -> None:
-    """Check size and counts without allocating in proportion to the size the encoding claims.
+    """Validate size and counts, with memory independent of the stated size.
 
     Raises:
-        RLEError: what is wrong.
+        RLEError: the encoding is not a mask of its stated size.
     """
     size = rle["size"]
     if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in size):
@@ -68,7 +68,7 @@ def validate_rle(rle: RLE) -> None:
 
 
 def rle_area(rle: RLE) -> int:
-    """Foreground pixels.
+    """Return the number of foreground pixels.
 
     Raises:
         RLEError: the encoding is not a mask of its stated size.
@@ -77,7 +77,7 @@ def rle_area(rle: RLE) -> int:
 
 
 def resample_rle(rle: RLE, grid: Grid) -> RLE:
-    """The mask as it lies on a grid, padding included, without decoding a pixel.
+    """Place a mask on a grid, padding included, without decoding a pixel.
 
     Raises:
         RLEError: the encoding is not a mask of its stated size.

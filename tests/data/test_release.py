@@ -89,7 +89,7 @@ def test_a_label_of_another_size_is_named(release):
         ('{"questions": "why", "answer": []}', "questions is not a list of texts"),
         ('{"questions": ["why"], "answer": [1]}', "answer is not a list of texts"),
         ('{"questions": ["why"], "answer": [], "category": 3}', "category is not a text"),
-        ('{"questions": ["why"], "answer": [], "ground_resolution": "fine"}', "not a number of metres"),
+        ('{"questions": ["why"], "answer": [], "ground_resolution": "fine"}', "ground_resolution is not a number"),
     ],
 )
 def test_broken_question_files_are_named(release, text, words):

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earthreason.masks.grids import Grid, place_on_grid
-from earthreason.masks.kernel import area, foreground_boundaries, intersection
 from earthreason.masks.pairs import TruthTable, count_pairs
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.protocols import PROTOCOLS
@@ -78,15 +77,6 @@ def test_boxes_equal_those_of_decoded_pixels(case):
         if rows.size:
             box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
     assert found.boxes[0].tolist() == [int((box_a & box_b).sum()), int((box_a | box_b).sum())]
-
-
-def test_one_mask_functions_agree_with_the_batch():
-    rng = np.random.default_rng(1)
-    a, b = encode_mask(draw_mask(rng, "noise", 40, 50)), encode_mask(draw_mask(rng, "blocks", 40, 50))
-    grid = Grid("letterbox", 64)
-    found = count_pairs([a], [0], TruthTable([b], [grid])).counts[0, 0].tolist()
-    first, second = foreground_boundaries(a, grid), foreground_boundaries(b, grid)
-    assert [intersection(first, second), area(first), area(second)] == found
 
 
 def test_no_target_has_no_area_and_keeps_the_truth():

@@ -1,1 +1,1 @@
-"""What is wrong with a release: facts of its files, rules over them, and the audit that applies both."""
+"""Audit of a release: facts about its files, rules that judge them, and the audit that applies both."""

@@ -1,4 +1,4 @@
-"""What can be seen of one file of a release, read as the loader reads it: an image, a label, a file of questions."""
+"""Facts about one file of a release (an image, a label or a question file), read by the loader's own parsers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import imagehash  # here and not in the function, so that the workers of an audit inherit it
 import numpy as np
+from PIL import ImageStat
 
-from earthreason.data.pictures import open_picture
-from earthreason.data.sources.release import belongs, parse_image, parse_label, parse_questions
+from earthreason.data.pictures import label_picture, rgb_picture
+from earthreason.data.sources.release import belongs, parse_questions
 from earthreason.errors import DataFormatError
 
 _HASH_SIDE = 16
+_SMALL_SIDE = 512
 _EXIF_ORIENTATION = 0x0112
 Job = tuple[str, str, Path]
 """Split, part and file."""
@@ -21,16 +24,16 @@ Job = tuple[str, str, Path]
 
 @dataclass(frozen=True)
 class Facts:
-    """What was seen of one file.
+    """What an audit knows about one file.
 
     Attributes:
         split: split of the sample.
         part: `images`, `labels` or `QAs`.
-        stem: name of the file without its ending.
-        path: the file.
-        problem: why the loader refuses the file; None where it reads it.
-        stray: the file is of no sample, and the loader leaves it out.
-        values: what the rules look at.
+        stem: file name without its suffix.
+        path: path of the file.
+        problem: reason why the loader refuses the file; None if it reads the file.
+        stray: whether the file belongs to no sample, so that the loader ignores it.
+        values: measurements that the rules use; empty if the file is refused or stray.
     """
 
     split: str
@@ -43,7 +46,7 @@ class Facts:
 
 
 def look_at(job: Job) -> Facts:
-    """Read one file whole."""
+    """Read one file and collect its facts."""
     split, part, path = job
     if not belongs(path, part):
         return Facts(split, part, path.stem, str(path), stray=True)
@@ -55,30 +58,29 @@ def look_at(job: Job) -> Facts:
 
 
 def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
-    import imagehash
-
-    _, image = parse_image(content, path)
-    small = image.convert("RGB")
-    small.thumbnail((512, 512))
+    _, image = rgb_picture(content, path)
+    # The hash and the spread need luminance only, so colours are dropped before the image is scaled down.
+    small = (image if image.mode == "RGB" else image.convert("RGB")).convert("L")
+    small.thumbnail((_SMALL_SIDE, _SMALL_SIDE))
     return {
         "size": [image.height, image.width],
         "mode": image.mode,
         "rotated": image.getexif().get(_EXIF_ORIENTATION, 1) != 1,
         "sha256": hashlib.sha256(content).hexdigest(),
         "phash": str(imagehash.phash(small, hash_size=_HASH_SIDE)),
-        "flat": bool(np.asarray(small.convert("L")).std() < 2),
+        "flat": ImageStat.Stat(small).stddev[0] < 2,
     }
 
 
 def _look_at_label(content: bytes, path: Path) -> dict[str, Any]:
-    mask = parse_label(content, path)
-    image = open_picture(content)
-    pixels = np.asarray(image if image.mode not in ("RGB", "RGBA", "CMYK", "LA") else image.convert("L"))
+    mask, image = label_picture(content, path)
+    eight_bit = image.mode in ("1", "L", "P")
+    levels = np.count_nonzero(image.histogram()) if eight_bit else len(np.unique(np.asarray(image)))
     return {
         "size": list(mask.shape),
         "mode": image.mode,
         "area": int(np.count_nonzero(mask)),
-        "levels": len(np.unique(pixels)),
+        "levels": int(levels),
     }
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a release, read off the facts of its files. A new rule is one function in `RULES`."""
+"""Rules that find faults of a release in the facts of its files. A new rule is one function in `RULES`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from earthreason.data.sources.release import FOLDERS
 
 Severity = Literal["error", "warning"]
 NEAR = 12
-"""Perceptual hashes of 256 bits that differ in at most so many look the same; unrelated ones differ in about 128."""
+"""Most differing bits between 256-bit perceptual hashes of similar images; those of unrelated ones differ in 128."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong.
+    """A fault of a release.
 
     Attributes:
-        rule: which rule found it.
-        severity: errors make the audit fail.
-        message: what and where.
-        samples: "split/stem" of the samples concerned.
+        rule: name of the rule.
+        severity: an error makes the audit fail, a warning does not.
+        message: location and description of the fault.
+        samples: "split/stem" of the affected samples.
     """
 
     rule: str
@@ -37,35 +37,46 @@ class Finding:
 
 
 class Table:
-    """All facts, for the rules."""
+    """Facts of all files, for the rules."""
 
     def __init__(self, facts: list[Facts]) -> None:
         self.facts = facts
         self._by_part: dict[tuple[str, str], list[Facts]] = defaultdict(list)
         for fact in facts:
-            self._by_part[fact.part, fact.split].append(fact)
+            if not fact.stray:
+                self._by_part[fact.part, fact.split].append(fact)
 
     def of(self, part: str, split: str) -> list[Facts]:
-        """Facts of the files of samples, readable or not."""
-        return [fact for fact in self._by_part[part, split] if not fact.stray]
+        """Return the facts of all files of samples, readable or not."""
+        return self._by_part[part, split]
 
     def readable(self, part: str, split: str | None = None) -> list[Facts]:
-        """Facts of files that could be read, of one split or of all."""
+        """Return the facts of readable files, of one split or of all."""
         splits = SPLITS if split is None else (split,)
         return [fact for name in splits for fact in self.of(part, name) if fact.problem is None]
 
-    def samples(self) -> Iterator[dict[str, Facts]]:
-        """Image, label and questions of every sample of which all three can be read."""
+    def samples(self) -> Iterator[tuple[Facts, Facts, Facts]]:
+        """Iterate over image, label and questions of every sample whose three files are readable."""
         by_key: dict[tuple[str, str], dict[str, Facts]] = defaultdict(dict)
         for part in FOLDERS:
             for fact in self.readable(part):
                 by_key[fact.split, fact.stem][part] = fact
-        return (parts for parts in by_key.values() if len(parts) == len(FOLDERS))
+        return (
+            (parts["images"], parts["labels"], parts["QAs"]) for parts in by_key.values() if len(parts) == len(FOLDERS)
+        )
 
 
 def name_of(fact: Facts) -> str:
-    """The sample of a file, as findings name it."""
+    """Return the sample of a file as findings name it."""
     return f"{ON_DISK[fact.split]}/{fact.stem}"
+
+
+def _on_file(rule: str, severity: Severity, fact: Facts, message: str) -> Finding:
+    return Finding(rule, severity, f"{fact.path}: {message}", (name_of(fact),))
+
+
+def _on_sample(rule: str, severity: Severity, sample: str, message: str) -> Finding:
+    return Finding(rule, severity, f"{sample}: {message}", (sample,))
 
 
 def unpaired_stems(table: Table) -> Iterator[Finding]:
@@ -75,89 +86,84 @@ def unpaired_stems(table: Table) -> Iterator[Finding]:
         for stem in sorted(set().union(*stems.values())):
             lacking = [part for part in FOLDERS if not stems[part][stem]]
             twice = [part for part in FOLDERS if stems[part][stem] > 1]
-            sample = f"{ON_DISK[split]}/{stem}"
-            if lacking:
-                yield Finding("unpaired", "error", f"{sample}: nothing in {' and '.join(lacking)}", (sample,))
-            if twice:
-                yield Finding("unpaired", "error", f"{sample}: several files in {' and '.join(twice)}", (sample,))
+            for count, parts in (("nothing", lacking), ("several files", twice)):
+                if parts:
+                    yield _on_sample(
+                        "unpaired", "error", f"{ON_DISK[split]}/{stem}", f"{count} in {' and '.join(parts)}"
+                    )
 
 
 def stray_files(table: Table) -> Iterator[Finding]:
-    """A file whose ending is that of no image, label or question file; the loader leaves it out."""
+    """A file has a suffix that its folder does not expect, so the loader ignores it."""
     for fact in table.facts:
         if fact.stray:
-            message = f"{fact.path}: left out; files of {fact.part} end with {' or '.join(FOLDERS[fact.part])}"
-            yield Finding("stray", "warning", message, (name_of(fact),))
+            known = " or ".join(FOLDERS[fact.part])
+            yield _on_file("stray", "warning", fact, f"left out; files of {fact.part} end with {known}")
 
 
 def unreadable_files(table: Table) -> Iterator[Finding]:
-    """The loader refuses a file: it is cut off, of another format, or not what its folder says."""
+    """The loader refuses a file, because it is truncated, of another format, or in the wrong folder."""
     for fact in table.facts:
         if fact.problem:
-            yield Finding("unreadable", "error", f"{fact.path}: {fact.problem}", (name_of(fact),))
+            yield _on_file("unreadable", "error", fact, fact.problem)
 
 
 def sizes_that_differ(table: Table) -> Iterator[Finding]:
     """Image and label have different sizes."""
-    for parts in table.samples():
-        image, label = parts["images"], parts["labels"]
+    for image, label, _ in table.samples():
         if image.values["size"] != label.values["size"]:
-            sizes = " and ".join("x".join(map(str, f.values["size"])) for f in (image, label))
-            sample = name_of(image)
-            yield Finding("size", "error", f"{sample}: image and label are {sizes} (height x width)", (sample,))
+            sizes = " and ".join("x".join(map(str, fact.values["size"])) for fact in (image, label))
+            yield _on_sample("size", "error", name_of(image), f"image and label are {sizes} (height x width)")
 
 
 def labels_with_many_levels(table: Table) -> Iterator[Finding]:
     """A label has more than two values, or more than 8 bits; any non-zero value is read as target."""
     for fact in table.readable("labels"):
-        if fact.values["levels"] > 2:
-            message = f"{fact.path}: {fact.values['levels']} values; any but 0 is read as target"
-            yield Finding("levels", "warning", message, (name_of(fact),))
-        elif fact.values["mode"].startswith(("I", "F")):
-            message = f"{fact.path}: mode {fact.values['mode']}; a label has 8 bits. Any value but 0 is read as target"
-            yield Finding("levels", "warning", message, (name_of(fact),))
+        levels, mode = fact.values["levels"], fact.values["mode"]
+        if levels > 2:
+            yield _on_file("levels", "warning", fact, f"{levels} values; any but 0 is read as target")
+        elif mode.startswith(("I", "F")):
+            message = f"mode {mode}; a label has 8 bits. Any value but 0 is read as target"
+            yield _on_file("levels", "warning", fact, message)
 
 
 def masks_that_contradict_answers(table: Table) -> Iterator[Finding]:
-    """An answer to an empty mask, or none to a mask with pixels."""
-    for parts in table.samples():
-        area, answers, sample = parts["labels"].values["area"], parts["QAs"].values["answers"], name_of(parts["QAs"])
+    """An empty mask has answers, or a mask with pixels has none."""
+    for _, label, qa in table.samples():
+        area, answers = label.values["area"], qa.values["answers"]
         if not area and answers:
-            yield Finding("contradiction", "error", f"{sample}: the mask is empty but there are answers", (sample,))
+            yield _on_sample("contradiction", "error", name_of(qa), "the mask is empty but there are answers")
         if area and not answers:
-            message = f"{sample}: the mask has {area} pixels but there is no answer"
-            yield Finding("contradiction", "error", message, (sample,))
+            message = f"the mask has {area} pixels but there is no answer"
+            yield _on_sample("contradiction", "error", name_of(qa), message)
 
 
 def questions_that_are_empty_or_repeated(table: Table) -> Iterator[Finding]:
-    """An empty question, or the same twice."""
+    """A question is empty, or occurs twice."""
     for fact in table.readable("QAs"):
         questions = [question.strip() for question in fact.values["questions"]]
-        sample = name_of(fact)
         if not all(questions):
-            yield Finding("questions", "error", f"{sample}: a question is empty", (sample,))
+            yield _on_sample("questions", "error", name_of(fact), "a question is empty")
         for text, count in Counter(filter(None, questions)).items():
             if count > 1:
-                yield Finding("questions", "warning", f"{sample}: asked {count} times: {text!r}", (sample,))
+                yield _on_sample("questions", "warning", name_of(fact), f"asked {count} times: {text!r}")
 
 
 def encodings(table: Table) -> Iterator[Finding]:
-    """Byte order marks, pictures that are not RGB, rotations that only the EXIF header knows."""
+    """A file has a byte order mark, another mode than RGB, or an EXIF rotation."""
     for fact in table.readable("QAs"):
         if fact.values["bom"]:
-            message = f"{fact.path}: begins with a byte order mark; it is skipped"
-            yield Finding("encoding", "warning", message, (name_of(fact),))
+            yield _on_file("encoding", "warning", fact, "begins with a byte order mark; it is skipped")
     for fact in table.readable("images"):
         if fact.values["mode"] != "RGB":
-            message = f"{fact.path}: mode {fact.values['mode']}; it is read as RGB"
-            yield Finding("encoding", "warning", message, (name_of(fact),))
+            yield _on_file("encoding", "warning", fact, f"mode {fact.values['mode']}; it is read as RGB")
         if fact.values["rotated"]:
-            message = f"{fact.path}: has an EXIF rotation; viewers turn it, its label lies on the stored pixels"
-            yield Finding("encoding", "warning", message, (name_of(fact),))
+            message = "has an EXIF rotation; viewers apply it, but the label matches the stored pixels"
+            yield _on_file("encoding", "warning", fact, message)
 
 
 def duplicate_images(table: Table) -> Iterator[Finding]:
-    """The same file twice; across splits it is leakage."""
+    """An image occurs twice; across splits this is leakage."""
     by_hash: dict[str, list[Facts]] = defaultdict(list)
     for fact in table.readable("images"):
         by_hash[fact.values["sha256"]].append(fact)
@@ -167,11 +173,11 @@ def duplicate_images(table: Table) -> Iterator[Finding]:
 
 
 def near_duplicate_images(table: Table) -> Iterator[Finding]:
-    """Images that look the same: perceptual hashes (imagehash) at most `NEAR` of 256 bits apart."""
+    """Images look the same: their perceptual hashes (imagehash) differ in at most `NEAR` of 256 bits."""
     facts = [fact for fact in table.readable("images") if not fact.values["flat"]]
     if not facts:
         return
-    bits = np.array([_words(fact.values["phash"]) for fact in facts])
+    bits = np.array([np.frombuffer(bytes.fromhex(fact.values["phash"]), np.uint64) for fact in facts])
     seen: set[str] = set()
     for number, fact in enumerate(facts):
         distance = np.bitwise_count(bits[number + 1 :] ^ bits[number]).sum(axis=1)
@@ -183,10 +189,6 @@ def near_duplicate_images(table: Table) -> Iterator[Finding]:
             yield _alike("near-duplicate", "images that look the same", alike)
 
 
-def _words(phash: str) -> np.ndarray:
-    return np.frombuffer(bytes.fromhex(phash), np.uint64)
-
-
 def _alike(rule: str, what: str, facts: list[Facts]) -> Finding:
     names = tuple(name_of(fact) for fact in facts)
     leak = len({fact.split for fact in facts}) > 1
@@ -195,19 +197,18 @@ def _alike(rule: str, what: str, facts: list[Facts]) -> Finding:
 
 
 def questions_shared_with_training(table: Table) -> Iterator[Finding]:
-    """A question of validation or test that is also asked in training, letter for letter."""
+    """A question of validation or test also occurs in training, up to case and spaces."""
     asked: dict[str, set[str]] = defaultdict(set)
     for fact in table.readable("QAs", "train"):
         for question in fact.values["questions"]:
             asked[" ".join(question.lower().split())].add(name_of(fact))
-    for split in ("validation", "test"):
-        for fact in table.readable("QAs", split):
-            for question in fact.values["questions"]:
-                trained = sorted(asked.get(" ".join(question.lower().split()), ())) if question.strip() else []
-                if trained:
-                    names = (name_of(fact), *trained[:3])
-                    message = f"{names[0]} asks what {trained[0]} asks: {question!r}"
-                    yield Finding("shared question", "warning", message, names)
+    asked.pop("", None)  # empty questions are findings of another rule
+    for fact in (*table.readable("QAs", "validation"), *table.readable("QAs", "test")):
+        for question in fact.values["questions"]:
+            trained = sorted(asked.get(" ".join(question.lower().split()), ()))
+            if trained:
+                message = f"{name_of(fact)} asks what {trained[0]} asks: {question!r}"
+                yield Finding("shared question", "warning", message, (name_of(fact), *trained[:3]))
 
 
 RULES: tuple[Callable[[Table], Iterator[Finding]], ...] = (

@@ -1,14 +1,15 @@
-"""Audit a release folder: everything that is wrong with it, not only the first thing.
+"""Audit a release folder and report every fault, not only the first.
 
-Each file is looked at once, in parallel, and what was seen is kept in a journal, so an interrupted audit goes on and a
-second one only looks at what changed. The rules then read these facts.
+Each file is read once, in parallel, and its facts are kept in a journal, so an interrupted audit continues and a second
+one reads only the files that changed. The rules then judge the facts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,20 @@ from earthreason.data.sources.release import (
 )
 from earthreason.files import end_last_line, file_stamp
 
-_JOURNAL_FORM = 2
-"""Goes up when other facts are kept, so that no journal is read that lacks them."""
+_JOURNAL_FORM = 3
+"""Raise it whenever the facts change, so that journals with other facts are ignored."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The outcome.
+    """Result of an audit.
 
     Attributes:
-        root: the release.
-        counts: samples that have an image, by split.
-        empty: samples whose mask is all zero, by split.
-        findings: errors first.
-        files: how many files were looked at.
+        root: folder of the release.
+        counts: number of images, by split.
+        empty: number of labels that are all zero, by split.
+        findings: all findings, errors first.
+        files: number of files in the release.
     """
 
     root: Path
@@ -54,7 +55,7 @@ class Audit:
         return sum(finding.severity == "error" for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The audit as JSON values."""
+        """Return the audit as JSON values."""
         return {
             "release": str(self.root),
             "files": self.files,
@@ -71,27 +72,26 @@ class Audit:
 def audit(
     root: Path, workers: int = 1, journal: Path | None = None, progress: Callable[[int], object] = lambda _: None
 ) -> Audit:
-    """Look at every file of a release and apply every rule.
+    """Read every file of a release and apply every rule.
 
     Args:
-        root: folder that holds the release, however deep.
-        workers: processes.
-        journal: JSONL file of what was seen; files that did not change since are not looked at again.
-        progress: called with the number of files done; first with 0.
+        root: folder that contains the release, at any depth.
+        workers: number of processes.
+        journal: JSONL file for the facts; files that have not changed since they were recorded are not read again.
+        progress: called with the number of files taken from the journal, then with 1 after each file read.
 
     Raises:
-        DataNotFoundError: there is no release.
+        DataNotFoundError: there is no release in `root`.
     """
     release = find_release(root)
-    listed = list(_files(release))
-    known = _read_journal(journal)
-    jobs = [job for job in listed if _key(job) not in known]
+    listed = {_key(job): job for job in _files(release)}
+    seen = _read_journal(journal)
+    jobs = {key: job for key, job in listed.items() if key not in seen}
     progress(len(listed) - len(jobs))
-    seen = dict(known)
-    for facts, key in _look_at_all(jobs, workers, journal):
+    for key, facts in _look_at_all(jobs, workers, journal):
         seen[key] = facts
         progress(1)
-    table = Table([seen[_key(job)] for job in listed])
+    table = Table([seen[key] for key in listed])
     findings = [finding for rule in RULES for finding in rule(table)]
     findings.sort(key=lambda finding: finding.severity != "error")
     empty = {split: sum(label.values["area"] == 0 for label in table.readable("labels", split)) for split in SPLITS}
@@ -122,24 +122,21 @@ def _read_journal(path: Path | None) -> dict[str, Facts]:
             entry = json.loads(line)
             known[entry["key"]] = Facts(**entry["facts"])
         except (ValueError, KeyError, TypeError):
-            continue  # the line was cut off when the audit was interrupted; that file is looked at again
+            continue  # an interrupted audit left a partial line; its file is read again
     return known
 
 
-def _look_at_all(jobs: list[Job], workers: int, journal: Path | None) -> Iterator[tuple[Facts, str]]:
-    if journal is not None:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        end_last_line(journal)
-    sink = journal.open("a", encoding="utf-8") if journal is not None else None
-    try:
-        with ProcessPoolExecutor(max(1, workers)) as pool:
-            found: Iterable[Facts] = map(look_at, jobs) if workers <= 1 else pool.map(look_at, jobs, chunksize=8)
-            for facts, job in zip(found, jobs, strict=True):
-                key = _key(job)
-                if sink is not None:
-                    sink.write(json.dumps({"key": key, "facts": asdict(facts)}, ensure_ascii=False) + "\n")
-                    sink.flush()
-                yield facts, key
-    finally:
-        if sink is not None:
-            sink.close()
+def _look_at_all(jobs: dict[str, Job], workers: int, journal: Path | None) -> Iterator[tuple[str, Facts]]:
+    with ExitStack() as stack:
+        sink = None
+        if journal is not None:
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            end_last_line(journal)
+            sink = stack.enter_context(journal.open("a", encoding="utf-8"))
+        pool = stack.enter_context(ProcessPoolExecutor(workers)) if workers > 1 else None
+        found = pool.map(look_at, jobs.values(), chunksize=8) if pool else map(look_at, jobs.values())
+        for key, facts in zip(jobs, found, strict=True):
+            if sink is not None:
+                sink.write(json.dumps({"key": key, "facts": asdict(facts)}, ensure_ascii=False) + "\n")
+                sink.flush()
+            yield key, facts

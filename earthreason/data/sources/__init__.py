@@ -1,4 +1,4 @@
-"""Forms that samples are stored in: one file a format, each a declaration and one call of `register`.
+"""Formats that samples are stored in: one file per format, with a declaration and one call of `register`.
 
 Importing this package imports every module beside this file, so a new format is a new file and nothing else.
 """
@@ -18,26 +18,34 @@ for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
 __all__ = ["FORMATS", "Source", "SourceFormat", "find_format", "open_folder_or_file"]
 
 
-def find_format(path: Path) -> SourceFormat | None:
-    """Find the format of a folder, or of a file by its ending; None where it is none of them."""
+def find_format(path: Path) -> tuple[SourceFormat, Path] | None:
+    """Find the format of a folder, or of a file by its suffix.
+
+    Returns:
+        The format and the path to open, which may be a folder below `path`; None if no format matches.
+    """
     if path.is_file():
-        return next((f for f in FORMATS.values() if path.suffix.lower() in f.suffixes), None)
-    in_order = sorted(FORMATS.values(), key=lambda f: f.precedence)
-    return next((f for f in in_order if f.matches(path)), None)
+        return next(((f, path) for f in FORMATS.values() if path.suffix.lower() in f.suffixes), None)
+    for source_format in sorted(FORMATS.values(), key=lambda f: f.precedence):
+        matched = source_format.matches(path)
+        if matched:
+            return source_format, matched if isinstance(matched, Path) else path
+    return None
 
 
 def open_folder_or_file(path: Path) -> Source:
-    """Open samples by what lies at a path.
+    """Open the samples in a folder or file.
 
     Raises:
-        DataNotFoundError: there is nothing, or nothing in a known form.
-        DataFormatError: it is broken; names the place.
+        DataNotFoundError: the path is absent or has no known format.
+        DataFormatError: the content is broken; names the file.
     """
     if not path.exists():
         raise DataNotFoundError(f"there is no folder or file {path}")
-    source_format = find_format(path)
-    if source_format is not None:
-        return source_format.open(path)
+    matched = find_format(path)
+    if matched is not None:
+        source_format, place = matched
+        return source_format.open(place)
     if path.is_file():
         endings = ", ".join(sorted(suffix for f in FORMATS.values() for suffix in f.suffixes))
         raise DataNotFoundError(f"{path}: no known data; known files end with {endings}")

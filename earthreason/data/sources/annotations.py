@@ -1,4 +1,4 @@
-"""Masks as annotation files state them: polygons and run lengths."""
+"""Draw the masks of annotation files: polygons and run lengths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from earthreason.types import RLE
 
 
 def draw_polygons(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
-    """Fill COCO polygons [x1, y1, x2, y2, ...] as pycocotools does: (height, width) bool."""
+    """Fill COCO polygons [x1, y1, x2, y2, ...] as pycocotools does, as a (height, width) bool mask."""
     usable = [polygon for polygon in polygons if len(polygon) >= 6]
     if not usable:
         return np.zeros((height, width), bool)
@@ -22,13 +22,13 @@ def draw_polygons(polygons: list[list[float]], height: int, width: int) -> np.nd
 
 
 def mask_of_annotation(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Draw the mask of a COCO annotation: polygons, an RLE, or a list of RLEs; several are united.
+    """Draw the mask of a COCO annotation: the union of its polygons, its RLE, or the union of its RLEs.
 
     Returns:
         (height, width) bool.
 
     Raises:
-        DataFormatError: it is none of these.
+        DataFormatError: the annotation has none of these forms.
     """
     try:
         if isinstance(segmentation, dict):

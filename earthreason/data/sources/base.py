@@ -1,4 +1,4 @@
-"""What every source of samples is: a declaration, and records by split that are read lazily."""
+"""Interface of every source of samples: a declaration, and records by split that are read lazily."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.masks.png import encode_mask_png
 
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
-"""Folder of every split, as the official release and its neighbours name it."""
+"""Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -30,7 +30,7 @@ class Source(Protocol):
 
     Attributes:
         name: name of the format.
-        counts: number of records in every split.
+        counts: number of records, by split.
     """
 
     @property
@@ -45,27 +45,28 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class SourceFormat:
-    """Declaration of a format that samples are stored in. `register` it in the file that defines it.
+    """Declaration of a format that samples are stored in; pass it to `register` in the file that defines it.
 
     Attributes:
         name: unique name, shown by `earthreason info`.
-        title: what the format is, in a few words.
-        matches: whether a folder holds this format.
-        open: opens a folder, or a file with one of `suffixes`.
-        suffixes: endings of single files in this format, in lower case with the dot.
-        precedence: where a folder matches several formats, the one with the lowest number is opened.
-        config: name under which `load_dataset("earthreason", config, data_dir=...)` reads it; None for forms of any
-            set, which the configuration `default` reads.
-        about: title, licence, origin and citation of the set, for its card.
-        paper: address of the paper that describes the set.
-        how_to_get: where users get the set.
-        revision: revision that this reader was written for.
-        splits: published number of samples in every split.
+        title: short description of the format.
+        matches: function that returns whether a folder has this format, or the folder below it that has; no match is
+            False or None.
+        open: function that opens a folder, or a file with one of `suffixes`.
+        suffixes: suffixes of single files in this format, in lower case with the dot.
+        precedence: rank among the formats that match a folder; the lowest is opened.
+        config: configuration name for `load_dataset("earthreason", config, data_dir=...)`; None for formats of any
+            dataset, which the configuration `default` reads.
+        about: title, licence, origin and citation of the dataset, for its card.
+        paper: URL of the paper that describes the dataset.
+        how_to_get: URL where users get the dataset.
+        revision: revision of the dataset that this reader was written for.
+        splits: published number of samples, by split.
     """
 
     name: str
     title: str
-    matches: Callable[[Path], bool]
+    matches: Callable[[Path], bool | Path | None]
     open: Callable[[Path], Source]
     suffixes: tuple[str, ...] = ()
     precedence: int = 50
@@ -99,10 +100,10 @@ def register(source_format: SourceFormat) -> SourceFormat:
 
 @contextmanager
 def named(path: Path, what: str) -> Iterator[None]:
-    """Turn what decoders raise on broken files into one error that names the file.
+    """Turn the exceptions that decoders raise on broken files into one error that names the file.
 
     Raises:
-        DataFormatError: the block raised what a decoder raises.
+        DataFormatError: the block raised such an exception.
     """
     try:
         yield
@@ -114,10 +115,10 @@ def named(path: Path, what: str) -> Iterator[None]:
 
 
 def find_file(root: Path, name: str, what: str) -> Path:
-    """Find the file of a name, however deep below `root`.
+    """Find a file by its name at any depth below `root`.
 
     Raises:
-        DataNotFoundError: there is none.
+        DataNotFoundError: there is no such file.
     """
     if not root.is_dir():
         raise DataNotFoundError(f"there is no folder {root}")
@@ -135,18 +136,18 @@ def make_record(
     content: bytes | None = None,
     **facts: Any,
 ) -> Record:
-    """Make a record of a picture, a mask and what is asked.
+    """Make a record from a picture, a mask and questions.
 
     Args:
-        sample_id: unique over all splits.
-        image: file of the picture; it is read unless `content` is given.
+        sample_id: id, unique over all splits.
+        image: path of the picture; it is read unless `content` is given.
         mask: (height, width) bool.
         question: one question, or several about the same mask.
-        content: bytes of the picture.
+        content: encoded picture.
         **facts: optional columns of the record.
 
     Raises:
-        DataFormatError: the picture is not readable or its size is not the mask's.
+        DataFormatError: the picture is unreadable, or its size differs from that of the mask.
     """
     picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image)
     check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
@@ -163,16 +164,12 @@ def make_record(
 
 
 def split_of_name(stem: str) -> str:
-    """Tell the split from a file's name: `val-00000-of-00001` is validation; test where it says nothing."""
-    lowered = stem.lower()
-    for word, split in (("train", "train"), ("val", "validation"), ("test", "test")):
-        if word in lowered:
-            return split
-    return "test"
+    """Return the split that a file name contains: `val-00000-of-00001` is validation; `test` if it contains none."""
+    return next((split for split, name in ON_DISK.items() if name in stem.lower()), "test")
 
 
 def by_split(files: list[Path]) -> dict[str, list[Path]]:
-    """Group files by the split that their names tell."""
+    """Group files by the split in their names."""
     groups: dict[str, list[Path]] = {}
     for path in files:
         groups.setdefault(split_of_name(path.stem), []).append(path)
@@ -183,7 +180,7 @@ def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
     """Read a row `id, image, mask, problem, category, bbox_list`, with pictures as bytes or as paths below `folder`.
 
     Raises:
-        DataFormatError: a field is missing or a picture is not readable.
+        DataFormatError: a field is missing or a picture is unreadable.
     """
     try:
         sample_id, question = str(row["id"]), str(row["problem"])
@@ -212,10 +209,10 @@ def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; text that is not UTF-8 is read as Windows-1252, in which some files of ReasonSeg are.
+    """Read a JSON file in UTF-8, or in Windows-1252 as some files of ReasonSeg are.
 
     Raises:
-        DataFormatError: it is not JSON.
+        DataFormatError: the file is not JSON.
     """
     content = path.read_bytes()
     try:

@@ -1,4 +1,4 @@
-"""COCO annotation files, one a split, with the facts of a sample under `earthreason` of its image."""
+"""Read COCO annotation files, one per split; the key `earthreason` of an image contains the facts of the sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from earthreason.types import OPTIONAL_FACTS
 
 
 class COCO:
-    """`annotations/*.json` beside `images/`, or one annotation file."""
+    """Samples of `annotations/*.json` beside `images/`, or of one annotation file."""
 
     name = "coco"
 

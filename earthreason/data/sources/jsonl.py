@@ -1,4 +1,4 @@
-"""JSON Lines with one question a line (Geo-R1's fields); images and masks are paths beside the file."""
+"""Read JSON Lines with one question per line (Geo-R1's fields); images and masks are paths relative to the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from earthreason.data.sources.base import SourceFormat, named, record_of_questio
 
 
 class JSONLines:
-    """One file, whose name tells the split."""
+    """Samples of one file, whose name contains the split."""
 
     name = "jsonl"
 
@@ -34,7 +34,7 @@ register(
     SourceFormat(
         name="jsonl",
         title="a file of JSON lines with id, image, mask, problem",
-        matches=lambda folder: False,  # only a file is named
+        matches=lambda folder: False,  # a folder never has this format
         open=JSONLines,
         suffixes=(".jsonl",),
     )

@@ -1,4 +1,4 @@
-"""Parquet files: ours, or EarthReason-FS and others with `id, image, mask, problem, category, bbox_list`."""
+"""Read parquet files with our columns, or with `id, image, mask, problem, category, bbox_list` as EarthReason-FS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROWS_AT_ONCE = 16
 
 
 class Parquet:
-    """Parquet files, wherever below the folder; their names tell the split."""
+    """Samples of parquet files at any depth below a folder; their names contain the split."""
 
     name = "parquet"
 

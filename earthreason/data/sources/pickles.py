@@ -1,4 +1,4 @@
-"""Read pickles from strangers: nothing is imported or run except what is named beforehand."""
+"""Read untrusted pickles: nothing is imported or run except names that the caller allows."""
 
 from __future__ import annotations
 
@@ -16,36 +16,24 @@ class _Restricted(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        # numpy moved its internals in version 2; old files still name the old place.
+        # numpy 2 moved its internals; old files still name the old module.
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def load_pickle(path: Path, allowed: Container[tuple[str, str]] = ()) -> Any:
-    """The content of a pickle of lists, dicts, texts and numbers.
+    """Load a pickle of lists, dicts, texts and numbers.
 
     Args:
-        path: the file.
-        allowed: (module, name) of what may be looked up besides.
+        path: path of the pickle.
+        allowed: (module, name) of further objects that the pickle may import.
 
     Raises:
-        DataFormatError: it is no pickle, or asks for anything else; nothing in it was run.
+        DataFormatError: the file is not a pickle, or imports anything else; nothing in it was run.
     """
-    try:
-        with path.open("rb") as file:
-            reader = _Restricted(file, encoding="latin1")
-            reader.allowed = allowed
+    with path.open("rb") as file:
+        reader = _Restricted(file, encoding="latin1")
+        reader.allowed = allowed
+        try:
             return reader.load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        AttributeError,
-        ImportError,
-        IndexError,
-        KeyError,
-        ValueError,
-        TypeError,
-        UnicodeError,
-        MemoryError,
-        OverflowError,
-    ) as error:
-        raise DataFormatError(f"{path}: not a pickle of plain data: {error}; nothing in it was run") from None
+        except Exception as error:  # a broken pickle can raise any exception; see the documentation of `pickle`
+            raise DataFormatError(f"{path}: not a pickle of plain data: {error}; nothing in it was run") from None

@@ -1,4 +1,4 @@
-"""ReasonSeg (LISA, arXiv 2308.00692) and sets in its form: a picture beside a JSON file with texts and polygons."""
+"""Read ReasonSeg (LISA, arXiv 2308.00692) and similar datasets: pictures beside JSON files with texts and polygons."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from earthreason.errors import DataFormatError, DataNotFoundError
 
 
 class ReasonSeg:
-    """ReasonSeg-style folders: `NAME.jpg` beside `NAME.json` with `text` and polygon `shapes`.
+    """Samples of `NAME.jpg` beside `NAME.json` with `text` and polygon `shapes`.
 
-    Shapes are drawn by falling area: `target` is set, anything labelled `ignore` is cut out, flags are skipped.
+    Shapes are drawn in order of decreasing area: `target` is set, `ignore` is cleared, and flags are skipped.
     """
 
     name = "reasonseg"
@@ -51,7 +51,7 @@ class ReasonSeg:
 
 
 def holds_pictures_with_json(root: Path) -> bool:
-    """Whether a folder, or one right below it, has NAME.json with a picture of that name beside it."""
+    """Return whether a folder, or a direct subfolder, contains NAME.json beside a picture NAME."""
     return any(
         path.with_suffix(suffix).is_file()
         for pattern in ("*.json", "*/*.json")

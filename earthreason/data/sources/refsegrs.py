@@ -1,4 +1,4 @@
-"""RefSegRS: referring phrases, one a line, over 512 px tiles."""
+"""Read RefSegRS: referring phrases, one per line, for tiles of 512 px."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PHRASE = re.compile(r"(\d+)\s+(\S.*)")
 
 
 class RefSegRS:
-    """RefSegRS: `output_phrase_{split}.txt`, `images/*.tif`, `masks/*.tif`; any non-zero mask pixel is target."""
+    """Samples of `output_phrase_{split}.txt`, `images/*.tif` and `masks/*.tif`; any non-zero mask pixel is target."""
 
     name = "refsegrs"
 

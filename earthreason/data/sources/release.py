@@ -1,44 +1,42 @@
-"""The official release layout: {train,val,test}/{images,labels,QAs}, paired by file stem.
+"""Read the official release layout: {train,val,test}/{images,labels,QAs}, paired by file stem.
 
 The release's own loader pairs files by their position in three sorted listings, so one missing file silently shifts
 every pair after it. Here a stem that is missing in one folder is an error that names it. `earthreason verify` reads the
-files through `parse_image`, `parse_label` and `parse_questions`, as loading does.
+files through `rgb_picture`, `label_picture` and `parse_questions`, as loading does.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from earthreason.data.about import OFFICIAL
-from earthreason.data.pictures import check_sizes, mask_of, rgb_picture
+from earthreason.data.pictures import check_sizes, mask_of, rgb_content
 from earthreason.data.schema import SPLITS, Record, extra_keys
 from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SourceFormat, register
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import fingerprint_files
 from earthreason.masks.png import encode_mask_png
-from earthreason.types import OPTIONAL_FACTS
+from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS
 
 HUB_ID = "earth-insights/EarthReason"
 PUBLISHED = {"train": 2371, "validation": 1135, "test": 1928}
 PUBLISHED_EMPTY = 200
-"""Samples of the official release (arXiv 2504.09644), and how many of all have an empty target."""
+"""Number of samples in the official release (arXiv 2504.09644), and of those with an empty target."""
 FOLDERS = {"images": IMAGE_SUFFIXES, "labels": (".png",), "QAs": (".json", ".txt")}
-"""Folders of a split, and the endings of their files."""
+"""Folders of a split, and the suffixes of their files."""
 SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 _KNOWN = ("questions", "answer", *OPTIONAL_FACTS)
 
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """The three files of one sample."""
+    """Files of one sample."""
 
     split: str
     stem: str
@@ -48,32 +46,40 @@ class SampleFiles:
 
 
 def find_release(root: Path) -> Path:
-    """The folder below `root` that holds the split folders, however deep it is nested.
+    """Find the folder that contains the split folders: `root` or a folder at any depth below it.
 
     Raises:
-        DataNotFoundError: there is none.
+        DataNotFoundError: there is no release.
     """
     root = Path(root)
     if not root.is_dir():
         raise DataNotFoundError(
             f"there is no folder {root}; --data-dir (data_dir in Python) is the folder of the unzipped release"
         )
-    for candidate in _folders(root):
-        if any(split_folder(candidate, split) for split in SPLITS):
-            return candidate
-    raise DataNotFoundError(
-        f"{root} holds no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside. "
-        "If it holds zip archives, unzip them first"
-    )
+    release = locate_release(root)
+    if release is None:
+        raise DataNotFoundError(
+            f"{root} holds no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside. "
+            "If it holds zip archives, unzip them first"
+        )
+    return release
+
+
+def locate_release(root: Path) -> Path | None:
+    """Return what `find_release` finds, or None if there is no release."""
+    return next((folder for folder in _folders(root) if any(split_folder(folder, split) for split in SPLITS)), None)
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    yield root
-    yield from sorted(path for path in root.rglob("*") if path.is_dir())
+    for path, names, _ in os.walk(root):
+        names.sort()
+        folder = Path(path)
+        yield folder
+        yield from (folder / name for name in names if (folder / name).is_symlink())  # `walk` does not enter them
 
 
 def split_folder(release: Path, split: str) -> Path | None:
-    """The folder of a split; the release's archives nest some as `train/train`."""
+    """Return the folder of a split, or None; the release's archives nest some as `train/train`."""
     name = ON_DISK[split]
     for folder in (release / name, release / name / name):
         if all((folder / part).is_dir() for part in FOLDERS):
@@ -82,17 +88,13 @@ def split_folder(release: Path, split: str) -> Path | None:
 
 
 def list_samples(release: Path) -> dict[str, list[SampleFiles]]:
-    """The files of every split, paired by stem and sorted.
+    """List the files of every split, paired by stem and sorted.
 
     Raises:
-        DataFormatError: stems missing in one of the three folders, or two files of one stem; names them.
+        DataFormatError: a stem is missing in one of the three folders or occurs twice in one; names the stems.
     """
-    found = {}
-    for split in SPLITS:
-        folder = split_folder(release, split)
-        if folder is not None:
-            found[split] = _pair(split, folder)
-    return found
+    folders = {split: split_folder(release, split) for split in SPLITS}
+    return {split: _pair(split, folder) for split, folder in folders.items() if folder is not None}
 
 
 def _pair(split: str, folder: Path) -> list[SampleFiles]:
@@ -115,7 +117,7 @@ def _pair(split: str, folder: Path) -> list[SampleFiles]:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """List the files of a folder in order, without folders, hidden files and what operating systems leave behind."""
+    """List the files of a folder in order, without hidden files and files that operating systems leave behind."""
     return [
         path
         for path in sorted(folder.iterdir())
@@ -124,7 +126,7 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def belongs(path: Path, part: str) -> bool:
-    """Tell whether a file is one of a sample, by its ending; others, such as notes, are left out."""
+    """Return whether a file has a suffix of its folder; other files, such as notes, are ignored."""
     return path.suffix.lower() in FOLDERS[part]
 
 
@@ -133,41 +135,22 @@ def _listed(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names[:5]) + rest
 
 
-def fingerprint(release: Path) -> str:
-    """Hash names, sizes and times: the result changes when a file is added, removed, resized or rewritten."""
-    samples = list_samples(release)
-    paths = (path for files in samples.values() for file in files for path in (file.image, file.label, file.qa))
-    return fingerprint_files(release, paths)
-
-
-def read_split(samples: dict[str, list[SampleFiles]], split: str) -> Iterator[Record]:
-    """Records of a split of `list_samples`, read lazily.
-
-    A sample's id is its file stem; a stem that stands in several splits is prefixed with the split's name there.
-    """
-    uses = Counter(sample.stem for files in samples.values() for sample in files)
-    for files in samples[split]:
-        sample_id = files.stem if uses[files.stem] == 1 else f"{ON_DISK[split]}-{files.stem}"
-        yield read_sample(files, sample_id)
-
-
 def read_sample(files: SampleFiles, sample_id: str) -> Record:
     """Read and check one sample.
 
     Raises:
-        DataFormatError: a file is not readable, sizes differ, there are no questions; names the file.
+        DataFormatError: a file is unreadable, the sizes differ, or there are no questions; names the file.
     """
-    image, picture = parse_image(files.image.read_bytes(), files.image)
-    size = (picture.height, picture.width)
-    mask = parse_label(files.label.read_bytes(), files.label)
-    check_sizes(mask, size, files.label, files.image)
+    image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
+    mask = mask_of(files.label.read_bytes(), files.label)
+    check_sizes(mask, (height, width), files.label, files.image)
     qa = parse_questions(files.qa.read_bytes(), files.qa)
     return Record(
         sample_id=sample_id,
         image=image,
         mask=encode_mask_png(mask),
-        height=size[0],
-        width=size[1],
+        height=height,
+        width=width,
         is_empty=not mask.any(),
         questions=qa["questions"],
         answers=qa["answer"],
@@ -176,29 +159,11 @@ def read_sample(files: SampleFiles, sample_id: str) -> Record:
     )
 
 
-def parse_image(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
-    """Read an image: its bytes as RGB, and the decoded picture as its file has it.
-
-    Raises:
-        DataFormatError: it is not a whole picture of 8 bits a channel; names the file.
-    """
-    return rgb_picture(content, path)
-
-
-def parse_label(content: bytes, path: Path) -> np.ndarray:
-    """Read a label as a (height, width) bool mask.
-
-    Raises:
-        DataFormatError: it is not a whole picture, or coloured; names the file.
-    """
-    return mask_of(content, path)
-
-
 def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
-    """Read a question file: its object with all of `questions`, `answer` and the optional facts, None where unknown.
+    """Read a question file as a dict with `questions`, `answer` and all optional facts, None where unknown.
 
     Raises:
-        DataFormatError: it is not JSON, has no questions, or a key has the wrong type; names the file.
+        DataFormatError: the file is not JSON, has no questions, or a key has the wrong type; names the file.
     """
     try:
         qa = json.loads(content.decode("utf-8-sig"))
@@ -215,40 +180,52 @@ def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
             raise DataFormatError(f"{path}: {key} is not a list of texts")
     if not any(question.strip() for question in qa["questions"]):
         raise DataFormatError(f"{path}: has no questions; a sample needs at least one")
-    for key in ("category", "source", "reasoning_type"):
-        if not isinstance(qa.setdefault(key, None), str | None):
-            raise DataFormatError(f"{path}: {key} is not a text")
-    resolution = qa.setdefault("ground_resolution", None)
-    if isinstance(resolution, bool) or not isinstance(resolution, int | float | None):
-        raise DataFormatError(f"{path}: ground_resolution is not a number of metres per pixel")
-    qa["ground_resolution"] = None if resolution is None else float(resolution)
+    for fact, meaning in OPTIONAL_FACTS.items():
+        value = qa.setdefault(fact, None)
+        if value is None:
+            continue
+        if fact not in NUMERIC_FACTS:
+            if not isinstance(value, str):
+                raise DataFormatError(f"{path}: {fact} is not a text")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise DataFormatError(f"{path}: {fact} is not a number ({meaning})")
+        else:
+            qa[fact] = float(value)
     return qa
 
 
 class Release:
-    """The official layout, however deep it is nested."""
+    """Samples of the official layout, at any depth below a folder."""
 
     name = "release"
 
     def __init__(self, root: Path) -> None:
-        self._samples = list_samples(find_release(root))
+        self._folder = find_release(root)
+        self._samples = list_samples(self._folder)
+        self._uses = Counter(sample.stem for files in self._samples.values() for sample in files)
         self.counts = {split: len(files) for split, files in self._samples.items()}
 
     def read(self, split: str) -> Iterator[Record]:
-        """Read the records of a split."""
-        return read_split(self._samples, split)
+        """Read the records of a split.
 
+        The id of a sample is its file stem; a stem that occurs in several splits is prefixed with the split's folder.
+        """
+        for files in self._samples[split]:
+            sample_id = files.stem if self._uses[files.stem] == 1 else f"{ON_DISK[split]}-{files.stem}"
+            yield read_sample(files, sample_id)
 
-def holds_release(folder: Path) -> bool:
-    """Tell whether a folder holds the release, however deep."""
-    return any(split_folder(candidate, split) for candidate in _folders(folder) for split in SPLITS)
+    def fingerprint(self) -> str:
+        """Hash names, sizes and times of the files; see `fingerprint_files`."""
+        samples = (sample for files in self._samples.values() for sample in files)
+        paths = (path for sample in samples for path in (sample.image, sample.label, sample.qa))
+        return fingerprint_files(self._folder, paths)
 
 
 register(
     SourceFormat(
         name="release",
         title="{train,val,test}/{images,labels,QAs}, paired by file stem",
-        matches=holds_release,
+        matches=locate_release,
         open=Release,
         precedence=0,
         about=OFFICIAL,

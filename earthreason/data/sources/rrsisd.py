@@ -1,7 +1,7 @@
-"""RRSIS-D: referring expressions over DIOR images, in REFER's layout.
+"""Read RRSIS-D: referring expressions for DIOR images, in REFER's layout.
 
-Where the readers of published models are careless, this one is not: an image is looked up by its image id and not by
-its position or the reference's id, and masks are drawn at the image's own size.
+Unlike the readers of published models, this one looks up an image by its image id, not by its position or the id of the
+reference, and draws masks at the size of the image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REFERENCES = "refs(unc).p"
 
 
 class RRSISD:
-    """RRSIS-D: `refs(unc).p`, `instances.json` and JPEG images (REFER's layout)."""
+    """Samples of `refs(unc).p`, `instances.json` and JPEG images."""
 
     name = "rrsis-d"
 

@@ -1,4 +1,4 @@
-"""The records of the built-in `sample` configuration: synthetic scenes."""
+"""Records of the built-in configuration `sample`, made from synthetic scenes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ _QUALITY = 92
 def sample_records(
     seed: int, counts: Mapping[str, int], size: tuple[int, int]
 ) -> tuple[dict[str, Iterator[Record]], dict[str, int]]:
-    """Synthetic scenes as records, made lazily, by the table's split names; and how many of each."""
+    """Make synthetic scenes lazily.
 
-    def read(split: str) -> Iterator[Record]:
-        for scene in iterate_scenes(seed, {split: counts[split]}, size=size):
-            yield record_of_sample(scene)
+    Args:
+        seed: seed of the generator.
+        counts: number of scenes by folder name of the split (`val` for validation).
+        size: (height, width) of the scenes in pixels.
 
-    records = {FROM_DISK[split]: read(split) for split in counts}
-    return records, {FROM_DISK[split]: n for split, n in counts.items()}
+    Returns:
+        Records and number of records, by split.
+    """
+    records: dict[str, Iterator[Record]] = {
+        FROM_DISK[split]: map(record_of_sample, iterate_scenes(seed, {split: count}, size=size))
+        for split, count in counts.items()
+    }
+    return records, {FROM_DISK[split]: count for split, count in counts.items()}
 
 
 def record_of_sample(sample: Sample) -> Record:
@@ -40,8 +47,5 @@ def record_of_sample(sample: Sample) -> Record:
         is_empty=sample.is_empty,
         questions=sample.questions,
         answers=sample.answers,
-        category=sample.category,
-        ground_resolution=sample.ground_resolution,
-        source=sample.source,
-        reasoning_type=sample.reasoning_type,
+        **sample.optional_facts(),
     )

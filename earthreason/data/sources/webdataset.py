@@ -1,4 +1,4 @@
-"""Tar shards `SPLIT-000000.tar` with KEY.jpg or KEY.png, KEY.mask.png and KEY.json."""
+"""Read tar shards `SPLIT-000000.tar` with KEY.jpg or KEY.png, KEY.mask.png and KEY.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from earthreason.errors import DataNotFoundError
 
 
 class WebDataset:
-    """Shards in one folder; their names tell the split."""
+    """Samples of the shards in a folder; their names contain the split."""
 
     name = "webdataset"
 
