@@ -86,5 +86,6 @@ register(
         config="reasonseg",
         about=OWN_DATA.stated(title="ReasonSeg"),
         paper="https://arxiv.org/abs/2308.00692",
+        how_to_get="https://github.com/dvlab-research/LISA",
     )
 )

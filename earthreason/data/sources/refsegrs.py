@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earthreason.data.about import OWN_DATA
+from earthreason.data.about import About
 from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import FROM_DISK, SourceFormat, find_file, make_record, register
 from earthreason.errors import DataFormatError
 
+_HUB = "https://huggingface.co/datasets/JessicaYuan/RefSegRS"
 _TRAINING = "output_phrase_train.txt"
 _PHRASE = re.compile(r"(\d+)\s+(\S.*)")
 
@@ -64,6 +65,15 @@ register(
         open=RefSegRS,
         precedence=30,
         config="refsegrs",
-        about=OWN_DATA.stated(title="RefSegRS"),
+        about=About(
+            title="RefSegRS",
+            licence="CC-BY-4.0",
+            origin="RefSegRS was published on the Hugging Face Hub by its authors under CC-BY-4.0.",
+            url=_HUB,
+            citation="RRSIS: Referring Remote Sensing Image Segmentation, arXiv 2306.08625",
+        ),
+        paper="https://arxiv.org/abs/2306.08625",
+        how_to_get=_HUB,
+        revision="6aed24edec3ffa32e9872d2d505971b7dae44b7a",
     )
 )

@@ -79,6 +79,7 @@ register(
         precedence=20,
         config="rrsis-d",
         about=OWN_DATA.stated(title="RRSIS-D"),
+        paper="https://arxiv.org/abs/2312.12470",
         how_to_get="https://github.com/Lsan2401/RMSIN",
     )
 )
