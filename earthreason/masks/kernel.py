@@ -85,8 +85,8 @@ def map_boundaries(
 ) -> int:
     """Map the first `n` boundaries through F, column by column so that no boundary costs a division.
 
-    The prefix sums of the row weights begin at `prefixes[at[0]]`, those of the column weights at `prefixes[at[1]]`; both
-    starts are -1 for the native grid.
+    The prefix sums of the row weights begin at `prefixes[at[0]]`, those of the column weights at `prefixes[at[1]]`.
+    Both starts are -1 for the native grid.
 
     Returns:
         Number of foreground pixels on the grid.
