@@ -94,13 +94,13 @@ def bad_inputs(folder):
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9"], "needs --token"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9", "--token", "x"], "no Label Studio answers"
     yield ["masks", "start", work, "--queue"], "no image is waiting for a third person"
-    yield ["masks", "collect", work], "has no project on a Label Studio yet"
-    yield ["masks", "export", work, "--format", "png", "--out", folder / "out"], "no image has a mask that stands"
+    yield ["masks", "collect", work], "has no Label Studio project yet"
+    yield ["masks", "export", work, "--format", "png", "--out", folder / "out"], "no image has a settled mask"
     yield ["agreement", empty], "is no annotation workspace"
     yield ["agreement", work, "--reviews", empty], "is no review"
-    yield ["adjudicate", work], "nobody has drawn anything yet"
+    yield ["adjudicate", work], "there are no drawings yet"
     yield ["review", "/nowhere", "--out", folder / "review", "--port", free_port()], "there is no /nowhere"
-    yield ["review", work, "--out", folder / "review", "--port", free_port()], "no image has a mask that stands"
+    yield ["review", work, "--out", folder / "review", "--port", free_port()], "no image has a settled mask"
     yield ["verdicts", empty, "--out", folder / "v.jsonl"], "is no review"
 
 

@@ -147,7 +147,7 @@ def test_validation_ends_where_the_test_begins_in_whatever_order_they_are_named(
 
 
 def test_the_command_of_the_issue_writes_a_bundle_for_a_public_image(tmp_path, references, monkeypatch):
-    monkeypatch.setattr("leaderboard.engines.cli._references", lambda *_: references)
+    monkeypatch.setattr("earthreason.metrics.truth.load_references", lambda *_: references)
     done = CliRunner().invoke(app, ["codabench", "--out", str(tmp_path / "bundle.zip")])
     assert done.exit_code == 0, done.output
     bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
