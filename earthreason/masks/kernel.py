@@ -95,17 +95,18 @@ def map_boundaries(
     if row_at < 0:
         mapped[:n] = boundaries[:n]
         return foreground_area(mapped, n)
-    height, last = size[0], column_at + size[1] - 1
-    rows_on_grid = prefixes[row_at + height]
-    column, column_start, before = column_at, 0, 0
+    height, last = size[0], size[1] - 1
+    rows = prefixes[row_at : row_at + height + 1]
+    columns = prefixes[column_at : column_at + last + 2]
+    column, column_start, before, weight = 0, 0, 0, columns[1]
     for k in range(n):
         position = boundaries[k]
         while position - column_start > height and column < last:
             column += 1
             column_start += height
-            before = prefixes[column] * rows_on_grid
-        weight = prefixes[column + 1] - prefixes[column]
-        mapped[k] = before + weight * prefixes[row_at + min(position - column_start, height)]
+            before = columns[column] * rows[height]
+            weight = columns[column + 1] - columns[column]
+        mapped[k] = before + weight * rows[min(position - column_start, height)]
     return foreground_area(mapped, n)
 
 
