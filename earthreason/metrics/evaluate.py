@@ -20,6 +20,7 @@ from earthreason.metrics.references import References
 from earthreason.metrics.scores import Scored, compute_scores, get_metric, terms_of
 from earthreason.metrics.statistics import RESAMPLES, Interval, bootstrap_intervals
 from earthreason.predictions.reader import PredictionSource
+from earthreason.types import OPTIONAL_FACTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ _COUNTS = (
     *("sample_id", "question_index", "intersection", "union", "prediction_area", "truth_area"),
     *("truth_empty", "prediction_empty", "answered"),
 )
-_FACTS = ("height", "width", "category", "ground_resolution", "reasoning_type")
+_FACTS = ("height", "width", *OPTIONAL_FACTS)
 
 
 @dataclass(frozen=True)

@@ -17,28 +17,22 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.files import write_json
 from earthreason.masks.record import MASK_REMEDIES, RLERecord, Side
 from earthreason.masks.rle import empty_rle, encode_mask, rle_area
-from earthreason.types import RLE, Sample
+from earthreason.types import RLE, OptionalFacts, Sample
 
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(OptionalFacts):
     """Ground truth of one sample.
 
     Attributes:
         sample_id: unique id.
         segmentation: mask at the image's own size.
         question_count: number of questions about the sample.
-        category: category of the target, None if unknown.
-        ground_resolution: GSD in metres per pixel, None if unknown.
-        reasoning_type: reasoning type of the questions, None if unknown.
     """
 
     sample_id: str
     segmentation: RLE
     question_count: int = 1
-    category: str | None = None
-    ground_resolution: float | None = None
-    reasoning_type: str | None = None
 
     @property
     def height(self) -> int:
@@ -99,6 +93,7 @@ class _ReferenceRecord(BaseModel):
     question_count: Annotated[int, Field(ge=1)] = 1
     category: str | None = None
     ground_resolution: float | None = None
+    source: str | None = None
     reasoning_type: str | None = None
 
     def to_reference(self) -> Reference:
@@ -117,9 +112,7 @@ def reference_of(sample: Sample) -> Reference:
         sample_id=sample.sample_id,
         segmentation=encode_mask(sample.mask),
         question_count=max(1, len(sample.questions)),
-        category=sample.category,
-        ground_resolution=sample.ground_resolution,
-        reasoning_type=sample.reasoning_type,
+        **sample.optional_facts(),
     )
 
 

@@ -13,11 +13,12 @@ from earthreason.data.load import load_dataset
 from earthreason.errors import DataFormatError
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.references import Reference, References
+from earthreason.types import OPTIONAL_FACTS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_FACTS = ("sample_id", "category", "ground_resolution", "reasoning_type")
+_FACTS = ("sample_id", *OPTIONAL_FACTS)
 
 
 def load_references(config: str | None, split: str, data_dir: Path | None = None) -> References:

@@ -12,6 +12,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.masks.png import encode_mask_png
 from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, generate_scene
+from earthreason.types import OPTIONAL_FACTS
 
 OFFICIAL_COUNTS = {"train": 2371, "val": 1135, "test": 1928}
 _QUALITY = 92
@@ -110,7 +111,7 @@ def _write_chunk(
         sample.image.save(folder / split / "images" / f"{stem}.jpg", quality=_QUALITY)
         (folder / split / "labels" / f"{stem}.png").write_bytes(encode_mask_png(sample.mask))
         qa = {"questions": sample.questions, "answer": sample.answers}
-        qa |= {key: getattr(sample, key) for key in ("category", "ground_resolution", "reasoning_type", "source")}
+        qa |= {key: getattr(sample, key) for key in sorted(OPTIONAL_FACTS)}
         (folder / split / "QAs" / f"{stem}.json").write_text(json.dumps(qa, indent=1), encoding="utf-8")
         nothing += sample.is_empty
     return nothing
