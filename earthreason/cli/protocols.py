@@ -23,7 +23,10 @@ def protocols(
     from earthreason.reports.table import differences
 
     chosen = list(PROTOCOLS.values()) if name is None else [get_protocol(name)]
-    if not report_json(json_out, [{**asdict(rules), "grid": rules.grid.name} for rules in chosen]):
+    listed = [{**asdict(rules), "grid": rules.grid.name} for rules in chosen]
+    for entry in listed:
+        del entry["rank"]  # the list is in this order
+    if not report_json(json_out, listed):
         return
     console = stdout()
     for rules in chosen:

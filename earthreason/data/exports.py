@@ -20,6 +20,7 @@ from earthreason.data.sources.base import ON_DISK
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json
 from earthreason.masks.rle import encode_mask, rle_area
+from earthreason.types import OPTIONAL_FACTS
 
 SHARD = 1000
 """Number of samples in a tar file."""
@@ -67,8 +68,10 @@ def _counted(source: Source, split: str, progress: Progress) -> Iterator[Record]
 
 
 def facts_of(record: Record) -> dict[str, Any]:
-    """Return all columns except the pictures."""
-    return {column: value for column, value in vars(record).items() if column not in ("image", "mask")}
+    """Return all columns except the pictures, in the order of the parquet files."""
+    columns = {column: value for column, value in vars(record).items() if column not in ("image", "mask")}
+    facts, extra = {fact: columns.pop(fact) for fact in OPTIONAL_FACTS}, columns.pop("extra")
+    return {**columns, **facts, "extra": extra}
 
 
 def _write_parquet(source: Source, folder: Path, progress: Progress, about: About) -> None:

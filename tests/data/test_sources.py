@@ -176,6 +176,13 @@ def test_an_export_can_be_scored_against(release, tmp_path, form):
     assert rows["sample_id"] == load_dataset("earthreason", data_dir=release, split="test")["sample_id"]
 
 
+def test_the_texts_of_an_export_begin_with_the_id(release, tmp_path):
+    export(open_source(release), "coco", tmp_path / "out")
+    image = json.loads((tmp_path / "out" / "annotations" / "test.json").read_text())["images"][0]
+    first = ["sample_id", "height", "width", "is_empty", "questions", "answers"]
+    assert list(image["earthreason"]) == [*first, "category", "ground_resolution", "source", "reasoning_type", "extra"]
+
+
 def test_exports_refuse_what_they_cannot_do(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'coco'"):
         export(open_source("sample"), "cocoo", tmp_path / "a")
