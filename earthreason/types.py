@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-def _fact(meaning: str) -> Any:
-    return field(default=None, metadata={"meaning": meaning})
+def _fact(meaning: str, *, numeric: bool = False) -> Any:
+    return field(default=None, metadata={"meaning": meaning, "numeric": numeric})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class OptionalFacts:
     """Facts of a sample that are None where its source does not state them."""
 
     category: str | None = _fact("class of the target")
-    ground_resolution: float | None = _fact("ground sampling distance (GSD) in metres per pixel")
+    ground_resolution: float | None = _fact("ground sampling distance (GSD) in metres per pixel", numeric=True)
     source: str | None = _fact("origin of the image")
     reasoning_type: str | None = _fact("kind of reasoning that the questions need")
 
@@ -31,7 +31,7 @@ class OptionalFacts:
 
 OPTIONAL_FACTS = {fact.name: fact.metadata["meaning"] for fact in fields(OptionalFacts)}
 """Meaning of every optional fact, by name."""
-NUMERIC_FACTS = tuple(fact.name for fact in fields(OptionalFacts) if fact.type == "float | None")
+NUMERIC_FACTS = tuple(fact.name for fact in fields(OptionalFacts) if fact.metadata["numeric"])
 """Names of the optional facts that are numbers; the others are text."""
 
 

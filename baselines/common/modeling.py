@@ -43,6 +43,8 @@ class ReasoningModel(PreTrainedModel):
     output_class: type[MaskOutput] = MaskOutput
     frozen_with_vision: tuple[str, ...] = ("vision_tower",)
     """Submodules frozen by `model.freeze_vision`."""
+    learns_replies = True
+    """Whether the model has an `lm_head` and labels add a language loss."""
 
     def _init_weights(self, module: nn.Module) -> None:
         """Do nothing: each part initialises itself, and transformers would overwrite it with N(0, 0.02)."""
@@ -106,7 +108,7 @@ class ReasoningModel(PreTrainedModel):
         states = self.read(self.embed(input_ids, image.visual_tokens), attention_mask)
         fields, losses = self.answer(states, question_mask, image, masks, **extra)
         has_words = learned is None or learned.shape[1] > 0  # referring samples have none to learn
-        if labels is not None and has_words and hasattr(self, "lm_head"):
+        if labels is not None and has_words and self.learns_replies:
             losses["language"] = language_loss(self.lm_head, states, labels, learned)
         if masks is not None and fields["presence_logits"] is not None:
             losses["presence"] = presence_loss(fields["presence_logits"], masks)

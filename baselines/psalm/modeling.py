@@ -48,6 +48,7 @@ class PsalmModel(ReasoningModel):
     """
 
     config_class = PsalmConfig
+    learns_replies = False
     base_model_prefix = "psalm"
 
     def __init__(self, config: PsalmConfig) -> None:

@@ -18,11 +18,22 @@ from rich.logging import RichHandler
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 
-_ANNOTATION = "fastapi uvicorn defusedxml shapely rasterio pyogrio pyproj krippendorff sklearn SimpleITK cv2"
 EXTRAS = {
     "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "yaml"),
     "leaderboard": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
-    "annotation": tuple(_ANNOTATION.split()),
+    "annotation": (
+        "fastapi",
+        "uvicorn",
+        "defusedxml",
+        "shapely",
+        "rasterio",
+        "pyogrio",
+        "pyproj",
+        "krippendorff",
+        "sklearn",
+        "SimpleITK",
+        "cv2",
+    ),
 }
 """Modules that the extras of pyproject.toml install."""
 

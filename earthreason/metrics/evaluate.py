@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 
 MissingRule = Literal["error", "empty"]
 _COUNTS = (
-    *("sample_id", "question_index", "intersection", "union", "prediction_area", "truth_area"),
-    *("truth_empty", "prediction_empty", "answered"),
+    "intersection",
+    "union",
+    "prediction_area",
+    "truth_area",
+    "truth_empty",
+    "prediction_empty",
+    "answered",
 )
 _FACTS = ("height", "width", *OPTIONAL_FACTS)
 
@@ -91,10 +96,14 @@ class Result:
         import pandas as pd
 
         truths = [self.references[sample_id] for sample_id in self.counts.sample_id]
-        columns: dict[str, Any] = {"iou": self.scored.iou}
+        columns: dict[str, Any] = {
+            "sample_id": self.counts.sample_id,
+            "question_index": self.counts.question_index,
+            "iou": self.scored.iou,
+        }
         columns |= {name: getattr(self.counts, name) for name in _COUNTS}
         columns |= {name: [getattr(truth, name) for truth in truths] for name in _FACTS}
-        return pd.DataFrame(columns)[[*_COUNTS[:2], "iou", *_COUNTS[2:], *_FACTS]]
+        return pd.DataFrame(columns)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores as fractions: one row per metric, with its value, low and high."""

@@ -6,9 +6,10 @@ its breakdowns and its comparison between models.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -165,12 +166,14 @@ class Metric:
     optional: bool = False
 
 
+@cache
 def _precision_metric(threshold: float) -> Metric:
     terms = partial(_precision_at, threshold=threshold)
     return Metric(f"Pr@{threshold:g}", f"Pr@{threshold:g} (IoU above {threshold:g})", terms, (f"P@{threshold:g}",))
 
 
 _PRECISIONS = {t: _precision_metric(t) for t in sorted({t for p in PROTOCOLS.values() for t in p.thresholds})}
+"""Pr@X of the registered protocols; a protocol that is not registered may have others."""
 GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
 CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
 N_ACC = Metric("N-acc", "N-acc (empty targets found empty)", _n_acc)
@@ -209,6 +212,8 @@ def get_metric(name: str) -> Metric:
     Raises:
         UnknownNameError: no metric has that name.
     """
+    if match := re.fullmatch(r"pr?@(0?\.[0-9]+)", name.lower()):
+        return _precision_metric(float(match[1]))
     by_name = {alias.lower(): metric for metric in METRICS.values() for alias in (metric.name, *metric.aliases)}
     try:
         return by_name[name.lower()]
@@ -218,8 +223,9 @@ def get_metric(name: str) -> Metric:
 
 def metrics_of(protocol: Protocol) -> list[Metric]:
     """List the metrics that a protocol defines."""
-    left_out = {metric.name for threshold, metric in _PRECISIONS.items() if threshold not in protocol.thresholds}
-    return [metric for metric in METRICS.values() if metric.name not in left_out]
+    registered = {metric.name for metric in _PRECISIONS.values()}
+    precisions = [_precision_metric(threshold) for threshold in protocol.thresholds]
+    return [GIOU, CIOU, *precisions, *(m for m in _ALL[2:] if m.name not in registered)]
 
 
 def terms_of(scored: Scored) -> dict[str, Terms]:
@@ -229,6 +235,6 @@ def terms_of(scored: Scored) -> dict[str, Terms]:
 
 def compute_scores(terms: Mapping[str, Terms]) -> dict[str, float | None]:
     """Compute all scores as fractions, by name; None where undefined."""
-    return {
-        name: value for name, term in terms.items() if (value := term.ratio()) is not None or not METRICS[name].optional
-    }
+    optional = {metric.name for metric in _ALL if metric.optional}
+    scores = {name: term.ratio() for name, term in terms.items()}
+    return {name: value for name, value in scores.items() if value is not None or name not in optional}

@@ -15,7 +15,7 @@ from earthreason.masks.rle import decode_rle
 from earthreason.metrics.breakdowns import FEW
 from earthreason.metrics.counts import Key
 from earthreason.metrics.evaluate import NotScored, Result
-from earthreason.metrics.scores import GIOU, METRICS, OVERLAP
+from earthreason.metrics.scores import GIOU, OVERLAP, get_metric
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.page import write_page
@@ -80,7 +80,7 @@ def write_report(
         size=describe_size(result),
         threshold=describe_threshold(predictions.info),
         scores=[
-            (METRICS[n].title, format_score(v), format_interval(result.intervals.get(n)))
+            (get_metric(n).title, format_score(v), format_interval(result.intervals.get(n)))
             for n, v in result.scores.items()
         ],
         protocols=[_protocol_row(r) for r in results],

@@ -13,7 +13,7 @@ from rich.table import Table
 from earthreason.metrics.compare import Comparison
 from earthreason.metrics.evaluate import NotScored, Result
 from earthreason.metrics.protocols import Protocol
-from earthreason.metrics.scores import METRICS, OVERLAP, PRESENCE
+from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
 from earthreason.metrics.statistics import Interval
 
 QUESTIONS = {"first": "first question", "random": "a random question", "all": "every question"}
@@ -42,7 +42,7 @@ def print_results(results: Sequence[Result], console: Console) -> None:
     for name in first.scores:
         interval = [format_interval(first.intervals.get(name))] if first.intervals else []
         others = (format_score(result.scores.get(name)) for result in results[1:])
-        table.add_row(METRICS[name].title, format_score(first.scores[name]), *interval, *others)
+        table.add_row(get_metric(name).title, format_score(first.scores[name]), *interval, *others)
     console.print(table)
     console.print(describe_size(first))
 
@@ -116,7 +116,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
         for name, difference in comparison.differences.items():
             p = f"{difference.p_value:.4f}" if difference.p_value >= 0.001 else "<0.001"
             table.add_row(
-                METRICS[name].title,
+                get_metric(name).title,
                 format_score(first.scores[name]),
                 format_score(second.scores[name]),
                 f"{100 * difference.value:+.2f}",

@@ -1,5 +1,7 @@
 """Every score of one small collection of rectangles, worked by hand, and the edges of the rules."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -212,6 +214,14 @@ def test_each_protocol_reports_the_precisions_of_its_evaluator(name, expected):
 )
 def test_papers_names_of_metrics(alias, name):
     assert get_metric(alias).name == name
+
+
+def test_a_protocol_that_is_not_registered_has_its_own_thresholds():
+    ours = replace(PROTOCOLS["native"], name="ours", thresholds=(0.25, 0.5))
+    result = judge({name: CASES[name] for name in ("exact", "shifted", "elsewhere")}, ours)
+    # IoU is 1, 1/3 and 0.
+    assert [result["Pr@0.25"], result["Pr@0.5"]] == pytest.approx([2 / 3, 1 / 3])
+    assert "Pr@0.7" not in result.scores
 
 
 @pytest.mark.parametrize(("index", "accepted"), [(0, True), (1, True), (2, False), (3, False)])

@@ -16,6 +16,8 @@ _ALL: tuple[Check | SetCheck, ...] = tuple(
     for module in pkgutil.iter_modules(__path__, f"{__name__}.")
     if not module.name.endswith(".base")
 )
+if len({check.name for check in _ALL}) < len(_ALL):
+    raise ValueError(f"two question checks share a name: {sorted(check.name for check in _ALL)}")
 CHECKS: Mapping[str, Check] = {check.name: check for check in _ALL if isinstance(check, Check)}
 SET_CHECKS: Mapping[str, SetCheck] = {check.name: check for check in _ALL if isinstance(check, SetCheck)}
 

@@ -12,8 +12,9 @@ from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 
 SYNONYMS: dict[str, list[str]] = json.loads((Path(__file__).parent / "synonyms.json").read_text(encoding="utf-8"))
 """Other names of categories of overhead images."""
-_TEXT = "field plant lot course ground station court area place site land building"
-_GENERIC = frozenset(_TEXT.split())
+_GENERIC = frozenset(
+    ("field", "plant", "lot", "course", "ground", "station", "court", "area", "place", "site", "land", "building")
+)
 """Words of category names that do not identify a category alone."""
 
 
