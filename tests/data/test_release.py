@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthreason.data.sources.release import Release, find_release
+from earthreason.data.sources.release import Release, find_release, list_files
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 
@@ -47,6 +47,19 @@ def test_a_stem_missing_in_one_folder_is_named(release, part):
     next((release / "train" / part).glob("b.*")).unlink()
     with pytest.raises(DataFormatError, match=f"{part} lacks 'b'"):
         read_all(release)
+
+
+@pytest.mark.parametrize("parts", [["images"], ["images", "labels", "QAs"]])
+def test_dot_files_and_files_of_the_system_are_no_samples(release, parts):
+    before = list(read_all(release)[0]["train"])
+    for part in parts:
+        folder = release / "train" / part
+        suffix = next(folder.glob("a.*")).suffix
+        # "._a" is what macOS writes beside a file on other disks; it has the suffix of the file.
+        for name in (f"._a{suffix}", f".hidden{suffix}", ".DS_Store", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"not a sample")
+        assert [path.stem for path in list_files(folder)] == ["a", "b", "c"]
+    assert read_all(release)[0]["train"] == before
 
 
 def test_two_images_of_one_stem_are_refused(release):

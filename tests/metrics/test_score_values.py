@@ -73,6 +73,25 @@ def test_precision_at_one_half_on_both_sides_of_its_edge(rows, iou, strictly, in
     assert judge(pair, "rrsis-d")["Pr@0.5"] == inclusively
 
 
+@pytest.mark.parametrize(
+    ("protocol", "threshold", "hit"),
+    # The prediction has the first 10 * threshold of ten rows. Grids of 1024, 512 and 480 rows have an even number of
+    # rows, and five of the ten cover exactly half of them. An epsilon of 1e-5 is lost in a float32 union of 2^18 pixels
+    # or more.
+    [
+        ("segearth-r1", 0.5, 0),
+        ("native", 0.5, 0),
+        ("unigeoseg", 0.5, 0),
+        ("rrsis-d", 0.5, 1),
+        ("grefcoco", 0.7, 1),
+    ],
+)
+def test_whether_a_protocol_counts_an_iou_at_the_threshold(protocol, threshold, hit):
+    pair = {"a": (rectangle(0, 0, round(10 * threshold), 10), rectangle(0, 0, 10, 10))}
+    assert judge(pair, protocol)["gIoU"] == threshold
+    assert judge(pair, protocol)[f"Pr@{threshold:g}"] == hit
+
+
 @pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.9])
 def test_each_threshold_counts_what_lies_above_it(threshold):
     # 100 rows make an IoU of exactly k / 100; the two questions lie one row below and one row above the threshold.

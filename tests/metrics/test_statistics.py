@@ -237,6 +237,17 @@ def test_the_seed_decides_the_swaps_and_is_0_by_default():
     assert values[5].interval != values[0].interval
 
 
+def test_another_seed_draws_other_swaps():
+    # Two images change by 3 and 1. With signs of their own they add up to 4, 2, -2 or -4, so half of the swaps reach
+    # the observed 4, and p is (1 + k) / 100 with k from a binomial distribution of 99 draws at 1/2.
+    p_values = [
+        paired_differences({"x": terms([0, 0])}, {"x": terms([3, 1])}, ids(2), resamples=99, seed=seed)["x"].p_value
+        for seed in range(8)
+    ]
+    assert len(set(p_values)) > 2
+    assert np.mean(p_values) == pytest.approx(1 / 2, abs=0.06)
+
+
 def test_blocks_of_swaps_add_up_to_the_resamples(monkeypatch):
     # Every swap of one changed image gives a difference of the same size, so p is 1 however the swaps are blocked.
     monkeypatch.setattr(statistics, "_BLOCK_WEIGHTS", 4)
