@@ -33,7 +33,7 @@ _TIMEOUT_SECONDS = 120
 
 
 class ServerError(EarthReasonError, OSError):
-    """The leaderboard refused a request or did not answer it.
+    """The leaderboard refused a request or did not answer.
 
     Attributes:
         status: HTTP status; None if there was no answer.
@@ -149,7 +149,7 @@ class BoardClient:
             timeout: longest time to wait, seconds.
 
         Raises:
-            EarthReasonError: the time is over.
+            EarthReasonError: the submission is not finished after `timeout`.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -213,7 +213,7 @@ class BoardClient:
                 address = f"{following.url.scheme}://{following.url.netloc.decode('ascii')}"  # without credentials
                 raise ServerError(
                     f"{self.server} redirects to {address}, where your token was not sent; if you trust that address, "
-                    "name it as the server",
+                    "pass it as the server",
                     answer.status_code,
                 )
             answer = self._http.send(following)

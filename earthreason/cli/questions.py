@@ -39,20 +39,24 @@ def generate(
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Skip the judge.")] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Send hints without images, for text models.")] = False,
     base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Largest number of requests in flight.")] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, help="Maximum number of concurrent requests.")] = 8,
     timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request, seconds.")] = 120.0,
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature of every request.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=50, help="Largest number of tokens in an answer.")] = 2000,
+    max_tokens: Annotated[int, typer.Option(min=50, help="Maximum number of tokens in an answer.")] = 2000,
     empty_share: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Share of samples asked about something absent.", show_default="200 in 5,434"),
+        typer.Option(
+            min=0, max=1, help="Share of samples with questions about something absent.", show_default="200 in 5,434"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed for choosing the samples of --empty-share.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of samples.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of samples.")] = None,
     max_usd: Annotated[
         float | None, typer.Option(min=0, help="Budget (US$); the run stops before exceeding it.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and cost; send no request.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate tokens and cost without sending requests.")
+    ] = False,
     batch: Annotated[
         bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")
     ] = False,
@@ -199,9 +203,9 @@ def export(
 def print_left_out(found: LeftOut, console: Console) -> None:
     """Print the samples and questions that an export leaves out because of their reviews."""
     for names, reason in (
-        (found.rejected, "samples left out, every question was rejected"),
-        (found.disputed, "samples left out, reviewers disagree about their last questions"),
-        (found.questions, "questions left out, reviewers disagree; a further verdict decides"),
+        (found.rejected, "samples left out because every question was rejected"),
+        (found.disputed, "samples left out because reviewers disagree about their remaining questions"),
+        (found.questions, "questions left out because reviewers disagree; a further verdict decides"),
     ):
         if names:
             rest = ", ..." if len(names) > _LISTED else ""

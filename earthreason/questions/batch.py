@@ -80,7 +80,7 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Mod
             ledger.record_batch(batch.id, "submitted", requests)
             running[batch.id] = batch.status
     except openai.OpenAIError as error:
-        raise EarthReasonError(f"the batch failed: {str(error).splitlines()[0]}; run again to go on") from None
+        raise EarthReasonError(f"the batch failed: {str(error).splitlines()[0]}; run again to continue") from None
     return BatchStep(collected, len(affordable), running, outcome)
 
 

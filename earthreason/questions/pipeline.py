@@ -244,7 +244,7 @@ class GenerationRun:
 
 def over_budget(max_usd: float) -> str:
     """Say why a run stops early."""
-    return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to go on"
+    return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to continue"
 
 
 def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: int = 2) -> float:

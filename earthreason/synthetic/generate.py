@@ -46,7 +46,7 @@ def generate_scene(
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     if not 0 <= empty_share <= 1:
-        raise EarthReasonError(f"empty_share is {empty_share}; a share lies between 0 and 1")
+        raise EarthReasonError(f"empty_share is {empty_share}, but must be between 0 and 1")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     training = split == "train"
     exclude = HELD_OUT_CATEGORIES if training else frozenset()

@@ -36,7 +36,7 @@ def split_counts(n: int) -> dict[str, int]:
     counts = {split: round(n * OFFICIAL_COUNTS[split] / total) for split in ("val", "test")}
     counts = {"train": n - sum(counts.values()), **counts}
     if min(counts.values()) < 1:
-        raise EarthReasonError(f"{n} scenes do not fill train, val and test; ask for at least 5")
+        raise EarthReasonError(f"{n} scenes are too few for train, val and test; use at least 5")
     return counts
 
 
@@ -75,10 +75,10 @@ def write_release(
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         if count < 0:
-            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes cannot be negative")
+            raise EarthReasonError(f"{count} scenes for {split}: the number of scenes must not be negative")
     counts = {split: wanted[split] for split in SPLITS if wanted.get(split)}
     if not counts:
-        raise EarthReasonError("there is no scene to write; ask for at least one of train, val or test")
+        raise EarthReasonError("there are no scenes to write; set at least one of train, val and test above 0")
     empty = dict.fromkeys(counts, 0)
     jobs = [
         (seed, split, range(start, min(start + _CHUNK, count)), size, empty_share)

@@ -181,7 +181,7 @@ def test_exports_refuse_what_they_cannot_do(tmp_path):
         export(open_source("sample"), "cocoo", tmp_path / "a")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
-    with pytest.raises(EarthReasonError, match="is there already"):
+    with pytest.raises(EarthReasonError, match="already exists"):
         export(open_source("sample"), "coco", tmp_path / "full")
     bad = Record("a/b", picture(4, 4), encode_mask_png(np.ones((4, 4), bool)), 4, 4, False, ["why?"])
     with pytest.raises(EarthReasonError, match="cannot be a file's name"):
@@ -382,5 +382,5 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_drawn(tmp_path):
     for command in (["stats", "sample"], ["browse", "sample"], ["export", "sample", "--format", "coco"]):
         result = CliRunner().invoke(app, [*command, "--out", str(tmp_path)])
         assert isinstance(result.exception, EarthReasonError)
-        assert "is there already" in str(result.exception)
+        assert "already exists" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
