@@ -63,7 +63,7 @@ PLAIN = ImportOptions()
 
 @dataclass(frozen=True)
 class Imported:
-    """Numbers of new images, of masks, and of pre-annotations dropped because their picture was replaced."""
+    """Number of new images, of masks, and of pre-annotations dropped because their picture was replaced."""
 
     images: int
     masks: int

@@ -24,7 +24,7 @@ _LEAST = 8
 
 @dataclass(frozen=True)
 class Person:
-    """One annotator's work.
+    """Measurements of one annotator's work.
 
     Attributes:
         name: name of the annotator.

@@ -96,7 +96,7 @@ def is_run(source: str) -> bool:
 
 
 def _samples(source: str, writing: Path, final: Path, progress: Progress) -> Iterator[ReviewSample]:
-    """Yield the samples and write their masks; pictures that are already files are referred to, others are written."""
+    """Yield the samples and write their masks; reference pictures that are already files, and write the others."""
     for number, (split, record, path) in enumerate(_entries(source), start=1):
         mask = f"masks/{number:06d}.png"
         (writing / mask).write_bytes(record.mask)

@@ -20,7 +20,7 @@ _CHUNK = 16
 
 @dataclass(frozen=True)
 class WrittenRelease:
-    """Numbers of scenes and of empty targets written, by split."""
+    """Number of scenes and number of empty targets that were written, by split."""
 
     scenes: dict[str, int]
     empty: dict[str, int]
@@ -30,7 +30,7 @@ def split_counts(n: int) -> dict[str, int]:
     """Divide `n` scenes among the splits in the proportions of the official release.
 
     Raises:
-        EarthReasonError: `n` is too small to put a scene in each split.
+        EarthReasonError: `n` is too small for one scene in each split.
     """
     total = sum(OFFICIAL_COUNTS.values())
     counts = {split: round(n * OFFICIAL_COUNTS[split] / total) for split in ("val", "test")}
@@ -58,11 +58,11 @@ def write_release(
         out: folder to write; it must not exist, or be empty.
         scenes: number of scenes by split, or a total to divide as in the official release; a split without scenes
             gets no folder.
-        seed: seed of the whole set.
+        seed: seed of the dataset.
         workers: number of processes.
-        size: height and width in pixels; None varies them.
-        empty_share: share of scenes in which nothing answers the question.
-        progress: function to call with the number of scenes just finished.
+        size: height and width in pixels; None draws a size from `VARIED` for each scene.
+        empty_share: share of scenes with an empty target.
+        progress: called with the number of scenes just finished.
 
     Raises:
         UnknownNameError: a split is not train, val or test.
@@ -102,7 +102,7 @@ def write_release(
 def _write_chunk(
     folder: Path, seed: int, split: str, indices: range, size: tuple[int, int] | None, empty_share: float
 ) -> int:
-    """Make and write some scenes of a split; return how many have an empty target."""
+    """Generate and write some scenes of a split; return the number of empty targets."""
     nothing = 0
     for index in indices:
         sample = generate_scene(seed, split, index, size, empty_share)

@@ -21,8 +21,10 @@ TitleOption = Annotated[str, typer.Option("--title", help="Title of the competit
 
 
 def _phases(
-    config: Annotated[str, typer.Option("--config", help="Dataset; 'default' is the official release.")] = "default",
-    split: Annotated[list[str], typer.Option("--split", help="val or test; repeat the option for both.")] = BOTH,
+    config: Annotated[
+        str, typer.Option("--config", help="Dataset configuration; 'default' is the official release.")
+    ] = "default",
+    split: Annotated[list[str], typer.Option("--split", help="Split, val or test; repeat the option for both.")] = BOTH,
     data_dir: DataDirOption = None,
     start: Annotated[
         datetime | None,
@@ -59,7 +61,10 @@ def codabench(
     out: OutOption,
     image: Annotated[
         str,
-        typer.Option("--docker-image", help="Image that scores; docker/Dockerfile in the bundle builds a faster one."),
+        typer.Option(
+            "--docker-image",
+            help="Docker image that runs the scoring; docker/Dockerfile in the bundle builds a faster one.",
+        ),
     ] = IMAGE,
     title: TitleOption = "EarthReason",
 ) -> None:
