@@ -14,7 +14,7 @@ from benchmarks.gpu.errors import KitError
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """A step of a run, as results.json has it."""
+    """A step of a run, as recorded in results.json."""
 
     name: str
     title: str = ""
@@ -92,11 +92,11 @@ def check_together(runs: Sequence[GpuRun], folders: Sequence[Path]) -> None:
     """Refuse to compare two cards, or a rehearsal with a real run.
 
     Raises:
-        KitError: the runs do not belong on one page.
+        KitError: the runs cannot be on one page.
     """
     for run, folder in zip(runs[1:], folders[1:], strict=True):
         if bool(run.facts.get("rehearsal")) != bool(runs[0].facts.get("rehearsal")):
-            raise KitError(f"{folder}: a rehearsal and a real run make no page together; collect them apart")
+            raise KitError(f"{folder}: a rehearsal and a real run cannot share a page; collect them apart")
     cards = {run.card: folder for run, folder in zip(runs, folders, strict=True) if run.card}
     if len(cards) > 1:
         named = ", ".join(f"{folder} has {card}" for card, folder in cards.items())
