@@ -21,7 +21,7 @@ class PublicComparison:
 
     Attributes:
         differences: by score, model B minus model A with its 95 % interval; rounded on a hidden split.
-        tests: the whole comparison, with p-values and wins by question; None on a hidden split.
+        tests: the full comparison, with p-values and wins by question; None on a hidden split.
     """
 
     differences: dict[str, tuple[float, Interval]]

@@ -41,7 +41,7 @@ class Report:
 
     def check(self, source: str, model: str) -> None:
         """Raise `EarthReasonError`, with the first names of each kind, if the checkpoint does not fit the `model`."""
-        kinds = {"without a place here": self.unknown, "missing": self.missing, "of another shape": self.misshapen}
+        kinds = {"unknown": self.unknown, "missing": self.missing, "with another shape": self.misshapen}
         lines = [
             f"  {len(names)} tensors {kind}: {'; '.join(names[:5])}{'; ...' if len(names) > 5 else ''}"
             for kind, names in kinds.items()

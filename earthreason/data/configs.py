@@ -60,7 +60,7 @@ def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Reco
 class SampleConfig:
     """Synthetic scenes, made on first use in a few seconds and without network.
 
-    Raise `edition` whenever the generator draws other scenes from the same seed, so that cached scenes are ignored.
+    Increase `edition` whenever the generator draws other scenes from the same seed, so that cached scenes are ignored.
     """
 
     name: str = "sample"
@@ -154,7 +154,7 @@ class FolderConfig:
         return _prepare_folder(self.name, self.name, self.source_format, data_dir, self.source_format.about)
 
     def is_available(self) -> bool:
-        """Return whether `prepare(None)` succeeds, which it never does."""
+        """Return False, because `prepare` needs a folder."""
         return False
 
 

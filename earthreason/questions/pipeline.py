@@ -65,7 +65,7 @@ class RunConfig:
 
 
 def hints_of(record: Record, config: RunConfig) -> Hints:
-    """Collect what is known about a sample, and decide whether its questions are about something absent."""
+    """Collect the hints about a sample, and decide whether its questions are about something absent."""
     number = int.from_bytes(hashlib.sha256(record.sample_id.encode()).digest()[:4], "big")
     drawn = np.random.default_rng([config.seed, number]).random() < config.empty_share
     extra = json.loads(record.extra) if record.extra else {}
@@ -243,7 +243,7 @@ class GenerationRun:
 
 
 def over_budget(max_usd: float) -> str:
-    """Say why a run stops early."""
+    """Return the reason why a run stops early."""
     return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to continue"
 
 

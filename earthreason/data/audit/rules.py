@@ -16,7 +16,7 @@ from earthreason.data.sources.release import FOLDERS
 
 Severity = Literal["error", "warning"]
 NEAR = 12
-"""Most differing bits between 256-bit perceptual hashes of similar images; those of unrelated ones differ in 128."""
+"""Maximum number of differing bits in 256-bit perceptual hashes of similar images; unrelated ones differ in 128."""
 
 
 @dataclass(frozen=True)
