@@ -43,7 +43,7 @@ _CPU_GRACE = 5
 
 @dataclass(frozen=True)
 class SandboxTask:
-    """The content of `job.json`: what to score."""
+    """A scoring job, as stored in `job.json`."""
 
     config: str
     split: str

@@ -28,7 +28,7 @@ class Context:
         seconds: time limit of the step.
         out: folder for files that are copied back.
         work: folder for files that are not.
-        began: when the step began, by `time.monotonic`.
+        began: start of the step, by `time.monotonic`.
     """
 
     name: str

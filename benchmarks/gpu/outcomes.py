@@ -45,7 +45,7 @@ class RunResults:
         path: results.json.
         facts: facts about the run itself, such as its command and commit.
         outcomes: outcome of each step.
-        began: when the run began, by `time.monotonic`.
+        began: start of the run, by `time.monotonic`.
     """
 
     def __init__(self, out: Path, facts: dict[str, Any], steps: list[PlannedStep]) -> None:

@@ -32,7 +32,7 @@ class StepProcess:
         outcome: outcome of the step.
         rows: file with the rows that the step writes.
         log: file with all its output.
-        began: when it was started, by `time.monotonic`.
+        began: start of the process, by `time.monotonic`.
         process: process handle.
     """
 

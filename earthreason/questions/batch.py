@@ -85,7 +85,7 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Mod
 
 
 def _max_cost(queued: Queued, prices: Prices) -> float:
-    """Return the most that a request may cost in a batch, where it is sent once and at a discount."""
+    """Return the maximum cost of a request in a batch, where it is sent once and at a discount."""
     return DISCOUNT * max_cost(queued.request, queued.record, prices, attempts=1)
 
 
@@ -119,7 +119,7 @@ def _files(requests: Mapping[str, Queued]) -> Iterator[dict[str, bytes]]:
 
 
 def _description(queued: Queued, prices: Prices) -> dict[str, Any]:
-    """Describe a request for the ledger: how to read its answer, and the most that it may cost."""
+    """Describe a request for the ledger, with the type of its answer and its maximum cost."""
     return {
         "sample_id": queued.record.sample_id,
         "stage": queued.stage,

@@ -127,7 +127,7 @@ class GenerationRun:
         config: settings.
         ledger: record of the answers.
         client: client of the model server; None in batch mode.
-        queued: in batch mode, the requests without an answer, by key.
+        queued: requests without an answer by key, in batch mode.
     """
 
     config: RunConfig
@@ -248,7 +248,7 @@ def over_budget(max_usd: float) -> str:
 
 
 def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: int = 2) -> float:
-    """Estimate the most that a request may cost, US dollars: text, pictures and the longest answer in every attempt.
+    """Estimate the maximum cost of a request in US dollars: text, pictures and the longest answer in every attempt.
 
     A model without a price costs 0; `RunConfig.check_budget` refuses it if there is a budget.
     """

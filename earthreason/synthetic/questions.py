@@ -32,7 +32,7 @@ class Target:
         reasoning_type: "function", "multi-instance", "superlative", "spatial relation", "condition" or "absence".
         wording: name of the question templates in `wording/templates.toml`.
         slots: values for the templates, besides the clause.
-        reason: what distinguishes the target from other objects of its category, for the answers.
+        reason: difference between the target and other objects of its category, for the answers.
     """
 
     mask: np.ndarray

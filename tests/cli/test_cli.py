@@ -137,7 +137,7 @@ def test_compare_prints_wins_and_p_values(preds, truth, tmp_path):
 
 def test_protocols_are_explained():
     result = command("protocols", "grefcoco")
-    assert "no-target" in result.stdout
+    assert "no target" in result.stdout
     assert json.loads(command("protocols", "--json", "-").stdout)[0]["name"] == "segearth-r1"
 
 

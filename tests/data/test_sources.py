@@ -184,7 +184,7 @@ def test_exports_refuse_what_they_cannot_do(tmp_path):
     with pytest.raises(EarthReasonError, match="already exists"):
         export(open_source("sample"), "coco", tmp_path / "full")
     bad = Record("a/b", picture(4, 4), encode_mask_png(np.ones((4, 4), bool)), 4, 4, False, ["why?"])
-    with pytest.raises(EarthReasonError, match="cannot be a file's name"):
+    with pytest.raises(EarthReasonError, match="is not a valid file name"):
         export(Memory({"train": [bad]}), "release", tmp_path / "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
 
@@ -275,8 +275,8 @@ def test_rrsisd_masks_of_every_form_are_the_same(tmp_path, segmentation):
 @pytest.mark.parametrize(
     ("segmentation", "changes", "words"),
     [
-        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"image_id": 8}, "8 is not there"),
-        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"ann_id": 8}, "8 is not there"),
+        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"image_id": 8}, "8 is missing"),
+        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"ann_id": 8}, "8 is missing"),
         ({"size": [20, 31], "counts": "0"}, {}, "reference 3"),
         ({"size": [20, 30], "counts": "zz"}, {}, "reference 3"),
         ({"size": [20, 30], "counts": [5, 5]}, {}, "do not fill"),

@@ -33,7 +33,7 @@ class CheckFinding:
         check: name of the check.
         sample_id: id of the sample.
         text: question or answer.
-        reason: what is wrong with the text.
+        reason: fault of the text.
     """
 
     check: str
