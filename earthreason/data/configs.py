@@ -96,7 +96,7 @@ class ReleaseConfig:
         """Return a folder that `datasets` can load, and make it first if it is absent.
 
         Raises:
-            DataNotFoundError: `data_dir` holds no samples, or the release is neither local nor reachable on the Hub.
+            DataNotFoundError: `data_dir` contains no samples, or the release is neither local nor reachable on the Hub.
         """
         root = data_dir or _folder_from_environment() or _download()
         source_format, folder = (find_format(root) if root.is_dir() else None) or (None, root)

@@ -261,7 +261,7 @@ def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
     except zipfile.BadZipFile as error:
         raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
     if not found:
-        faults.append("holds no PNG masks")
+        faults.append("contains no PNG masks")
 
 
 def decode_png(content: bytes) -> np.ndarray:
