@@ -119,7 +119,9 @@ class BoardClient:
         """
         known = [entry["split"] for entry in self.splits()]
         if split not in known:
-            raise UnknownNameError("split", split, known, f"--config and --split name one of {self.server}")
+            raise UnknownNameError(
+                "split", split, known, f"--config and --split must select one of the splits of {self.server}"
+            )
         return blank_references(self._ask("GET", f"/api/splits/{quote(split)}/samples"), split)
 
     def announce(

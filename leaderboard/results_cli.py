@@ -168,11 +168,11 @@ def hub(
     from leaderboard.results_repo import read_entry
 
     if not (folder / "result.json").is_file():
-        raise EarthReasonError(f"{folder}: no result.json here; name a folder like results/<team__model>/<revision>")
+        raise EarthReasonError(f"{folder}: no result.json here; give a folder like results/<team__model>/<revision>")
     entry = read_entry(folder)
     if dataset is None and entry.record.config != "default":
         raise EarthReasonError(
-            f"these scores are for {entry.record.config!r}, not for EarthReason; name the benchmark with --dataset"
+            f"these scores are for {entry.record.config!r}, not for EarthReason; give the benchmark with --dataset"
         )
     write_text(out, eval_results_yaml([(entry.record, entry.date)], url, dataset or HUB_ID))
     stdout().print(f"{out}: copy this file into the model's repository", soft_wrap=True)

@@ -279,7 +279,7 @@ def check_archive(path: Path) -> None:
     unpacked = sum(member.file_size for member in members)
     fault = None
     if len(members) > MAX_MEMBERS:
-        fault = f"the zip holds {len(members)} files; at most {MAX_MEMBERS} are allowed"
+        fault = f"the zip contains {len(members)} files; at most {MAX_MEMBERS} are allowed"
     elif unpacked > MAX_UNPACKED:
         fault = f"the zip unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20} MiB are allowed"
     elif any(member.file_size > MAX_RATIO * max(member.compress_size, 1) for member in members):

@@ -54,7 +54,7 @@ def open_review(
             return store
         store.close()
         if held != identity:
-            raise EarthReasonError(f"{folder} holds the review of {held}, not of {identity}; choose another --out")
+            raise EarthReasonError(f"{folder} contains the review of {held}, not of {identity}; choose another --out")
         raise EarthReasonError(
             f"{source} has changed since the review in {folder} was created, so its verdicts are about the earlier "
             "samples; create a new review with another --out, or continue this one with --stale-ok"

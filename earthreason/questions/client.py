@@ -144,7 +144,7 @@ class ModelClient:
             )
         except OpenAIError:
             raise EarthReasonError(
-                "no key for the model server: set OPENAI_API_KEY, or name your own server with --base-url"
+                "no key for the model server: set OPENAI_API_KEY, or give your own server with --base-url"
             ) from None
 
     async def __aenter__(self) -> ModelClient:

@@ -61,11 +61,11 @@ def read_run(folder: Path) -> GpuRun:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise KitError(f"{path}: {error.strerror or error}; name the folder that `run --out` filled") from None
+        raise KitError(f"{path}: {error.strerror or error}; give the folder that `run --out` wrote") from None
     except ValueError as error:
         raise KitError(f"{path}: cut off or not JSON ({error}); fetch it again") from None
     if not isinstance(content, dict) or content.get("kit") != 1 or not isinstance(content.get("steps"), list):
-        raise KitError(f"{path}: not the results of this kit; name the folder that `run --out` filled")
+        raise KitError(f"{path}: not the results of this kit; give the folder that `run --out` wrote")
     steps = tuple(_read_step(entry, path) for entry in content["steps"])
     return GpuRun({key: value for key, value in content.items() if key != "steps"}, steps)
 

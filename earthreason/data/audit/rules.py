@@ -67,7 +67,7 @@ class Table:
 
 
 def name_of(fact: Facts) -> str:
-    """Return the sample of a file as findings name it."""
+    """Return the name of a file's sample in findings."""
     return f"{ON_DISK[fact.split]}/{fact.stem}"
 
 
