@@ -1,4 +1,4 @@
-"""Objects to several questions in one: they have several answers, but one mask."""
+"""Flag texts with several questions, because they have several answers but one mask."""
 
 from __future__ import annotations
 
