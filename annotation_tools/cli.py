@@ -22,25 +22,35 @@ ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of 
 @app.command()
 def review(
     source: Annotated[
-        str, typer.Argument(metavar="SRC", help="Release, export, workspace, run of `questions generate`, or 'sample'.")
+        str,
+        typer.Argument(
+            metavar="SRC", help="Release, export, annotation project, run of `questions generate`, or 'sample'."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the review; an existing review is continued.")],
     overlap: Annotated[
         float, typer.Option("--overlap", min=0, max=1, help="Share of the images that several people judge.")
     ] = 0.1,
-    per_image: Annotated[int, typer.Option("--per-image", min=2, help="Number of people for each of those.")] = 2,
+    per_image: Annotated[
+        int, typer.Option("--per-image", min=2, help="Number of people who judge each of those images.")
+    ] = 2,
     second_pass: Annotated[
         float,
         typer.Option(
-            "--second-pass", min=0, max=1, help="Share shown to the same person again, without the first verdict."
+            "--second-pass",
+            min=0,
+            max=1,
+            help="Share of the images shown again to the same person, without the first verdict.",
         ),
     ] = 0.05,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed that chooses those images.")] = 0,
-    stale_ok: Annotated[bool, typer.Option("--stale-ok", help="Continue although SRC has changed since.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed for choosing those images.")] = 0,
+    stale_ok: Annotated[
+        bool, typer.Option("--stale-ok", help="Continue the review even if SRC has changed since it was created.")
+    ] = False,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
 ) -> None:
-    """Review questions in the browser, by keyboard. Every verdict is saved at once.
+    """Review questions in the browser with the keyboard. Every verdict is saved immediately.
 
     Example: python -m annotation_tools review sample --out review
     """
@@ -87,7 +97,7 @@ def verdicts(
 def agreement(
     work: masks_cli.WorkArgument,
     reviews: Annotated[
-        Path | None, typer.Option("--reviews", help="Folder of a review; its verdicts are compared, too.")
+        Path | None, typer.Option("--reviews", help="Folder of a review whose verdicts are compared as well.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
     json_out: JsonOption = None,
@@ -114,15 +124,15 @@ def agreement(
 def adjudicate(
     work: masks_cli.WorkArgument,
     method: Annotated[
-        str, typer.Option("--method", help="How masks are merged: majority (of each pixel) or staple.")
+        str, typer.Option("--method", help="Method of merging masks: majority (pixel by pixel) or staple.")
     ] = "majority",
-    min_iou: Annotated[float, typer.Option("--min-iou", min=0, max=1, help="Masks with a lower IoU disagree.")] = 0.7,
+    min_iou: Annotated[float, typer.Option("--min-iou", min=0, max=1, help="Minimum IoU at which masks agree.")] = 0.7,
     min_drawings: Annotated[
         int, typer.Option("--min-drawings", min=1, help="Number of people who must have drawn an image.")
     ] = 1,
     adjudicators: Annotated[
         list[str] | None,
-        typer.Option("--adjudicator", help="Person whose mask is final whatever others drew; repeatable."),
+        typer.Option("--adjudicator", help="Person whose masks are final, whatever others drew; repeatable."),
     ] = None,
 ) -> None:
     """Merge several masks of an image into one, and queue images for a third person.

@@ -26,7 +26,7 @@ Write = Callable[[Workspace, dict[str, Drawing], Path], None]
 
 
 def _copy_pictures(workspace: Workspace, drawings: dict[str, Drawing], folder: Path) -> dict[str, str]:
-    """Copy pictures without their EXIF rotation, which these tools would apply; returns file names by task."""
+    """Copy pictures without their EXIF rotation, which these tools would apply; return file names by task."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {}
     for name in drawings:
@@ -78,7 +78,7 @@ TOOLS: dict[str, Write] = {
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What was written and what was left out.
+    """Counts of written samples, and the tasks that were left out.
 
     Attributes:
         counts: written samples by split.

@@ -63,7 +63,7 @@ PLAIN = ImportOptions()
 
 @dataclass(frozen=True)
 class Imported:
-    """Numbers of new images, of masks, and of pre-annotations dropped because their picture was replaced."""
+    """Number of new images, of masks, and of pre-annotations dropped because their picture was replaced."""
 
     images: int
     masks: int
@@ -207,7 +207,7 @@ def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
 def _arrivals(source: str, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Iterator[Arrival]:
     path = Path(source).expanduser()
     if not path.exists() and source not in CONFIGS:
-        raise DataNotFoundError(f"there is no {source}; name a picture, a folder, or a configuration")
+        raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
     if path.exists() and not _holds_samples(path):
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         for file in files:

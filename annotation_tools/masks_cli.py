@@ -44,27 +44,29 @@ def import_(
     ] = None,
     annotator: Annotated[
         str | None,
-        typer.Option("--annotator", help="Name of who drew the masks; without it they are pre-annotations."),
+        typer.Option("--annotator", help="Person who drew the masks; if omitted, they become pre-annotations."),
     ] = None,
     category: Annotated[str | None, typer.Option("--category", help="Import only shapes with this label.")] = None,
     repair: RepairOption = False,
     unmarked_is_empty: Annotated[
-        bool, typer.Option("--unmarked-is-empty", help="Count an image listed without shapes as 'no target'.")
+        bool, typer.Option("--unmarked-is-empty", help="Count images listed without shapes as 'no target'.")
     ] = False,
     split: Annotated[
         str | None,
         typer.Option(
-            "--split", help="Split of pictures that state none: train, validation, test.", show_default="test if new"
+            "--split",
+            help="Split of pictures that do not state one: train, validation or test.",
+            show_default="test if new",
         ),
     ] = None,
     gsd: Annotated[
-        float | None, typer.Option("--gsd", min=0.001, help="Metres per pixel of pictures that state none.")
+        float | None, typer.Option("--gsd", min=0.001, help="GSD in metres per pixel of pictures that do not state it.")
     ] = None,
     bands: Annotated[
-        str | None, typer.Option("--bands", help="Bands of TIFFs for red, green and blue, such as 4,3,2.")
+        str | None, typer.Option("--bands", help="TIFF bands for red, green and blue, such as 4,3,2.")
     ] = None,
 ) -> None:
-    """Import pictures and masks into an annotation project. If anything has a fault, nothing is imported.
+    """Import pictures and masks into an annotation project. If any input is invalid, nothing is imported.
 
     Example: python -m annotation_tools masks import work scenes/ --masks polygons.geojson
     """
@@ -108,15 +110,18 @@ def _bands(text: str | None) -> tuple[int, int, int] | None:
 def prelabel(
     work: WorkArgument,
     model: Annotated[
-        str, typer.Option("--model", help="superpixels, grabcut, sam, a model of baselines, or MODULE:CLASS.")
+        str,
+        typer.Option("--model", help="Model to run: superpixels, grabcut, sam, a model of baselines, or MODULE:CLASS."),
     ] = "grabcut",
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Weights, for models that have them.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights, for models that need them.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
     question: Annotated[
         str | None,
         typer.Option("--question", help="Question asked about every image.", show_default="each task's first"),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Also replace pre-annotations that exist.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace existing pre-annotations.")] = False,
 ) -> None:
     """Predict masks for people to correct. After an interruption, run it again to continue.
 
@@ -157,7 +162,9 @@ def start(
     categories: Annotated[
         list[str] | None,
         typer.Option(
-            "--category", help="Category that annotators can choose; repeatable.", show_default="those the tasks expect"
+            "--category",
+            help="Category that annotators can choose; repeatable.",
+            show_default="the expected ones of the images",
         ),
     ] = None,
     overlap: Annotated[int, typer.Option("--overlap", min=1, help="Number of people who draw each image.")] = 2,
@@ -167,8 +174,10 @@ def start(
     restore_config: Annotated[
         bool, typer.Option("--restore-config", help="Restore the labelling configuration if it was edited.")
     ] = False,
-    host: Annotated[str, typer.Option("--host", help="Address the local server listens on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port the local server listens on.")] = 8080,
+    host: Annotated[str, typer.Option("--host", help="Address that the local server listens on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port that the local server listens on.")
+    ] = 8080,
 ) -> None:
     """Run Label Studio with a prepared project, or add the project to your team's server (--url, --token).
 
@@ -284,15 +293,18 @@ def export(
     work: WorkArgument,
     form: Annotated[
         str,
-        typer.Option("--format", help="release, parquet, coco, webdataset; cvat, labelme, labelstudio, png, geojson."),
+        typer.Option(
+            "--format",
+            help="Format to write: release, parquet, coco, webdataset, cvat, labelme, labelstudio, png or geojson.",
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist, or be empty.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
     annotator: Annotated[
         str | None, typer.Option("--annotator", help="Export this person's masks instead of the agreed ones.")
     ] = None,
     reviews: Annotated[
         Path | None,
-        typer.Option("--reviews", help="Folder of a review: omit rejected questions and replace edited ones."),
+        typer.Option("--reviews", help="Folder of a review, which omits rejected questions and replaces edited ones."),
     ] = None,
 ) -> None:
     """Export the settled masks and their annotators. The folder appears only when it is complete.
@@ -311,7 +323,7 @@ def export(
     for names, why in (
         (written.unsettled, "waiting for a third person"),
         (written.unadjudicated, "drawn after the last `adjudicate`"),
-        (written.undrawn, f"{annotator} has not drawn" if annotator else "nobody has drawn"),
+        (written.undrawn, f"{annotator} has not drawn" if annotator else "no one has drawn"),
     ):
         if names:
             console.print(

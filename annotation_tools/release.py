@@ -59,7 +59,7 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
 
     Raises:
         EarthReasonError: the annotator drew nothing, several people drew an image and nothing was adjudicated, or
-            drawings changed after that.
+            drawings changed after the adjudication.
     """
     drawings = workspace.drawings()
     if annotator is not None:

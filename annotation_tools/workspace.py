@@ -112,7 +112,7 @@ class Server:
 
 _TOGETHER = (("questions", "answers", "reasoning_type"), ("category",), ("source",))
 _OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
-"""Groups of facts, each known if its first fact is. The latter groups depend on the size of the image."""
+"""Groups of facts, each known if its first fact is. The later ones depend on the size of the image."""
 
 
 def with_facts_of(new: AnnotationTask, old: AnnotationTask) -> AnnotationTask:
@@ -153,10 +153,10 @@ class Workspace:
         """Open an existing workspace.
 
         Raises:
-            DataNotFoundError: the folder is no workspace.
+            DataNotFoundError: the folder is not an annotation project.
         """
         if not is_workspace(root):
-            raise DataNotFoundError(f"{root} is no annotation workspace: it has no {TASKS}; run `masks import`")
+            raise DataNotFoundError(f"{root} is not an annotation project: it has no {TASKS}; run `masks import`")
         return cls(root)
 
     @property

@@ -31,7 +31,7 @@ _CONVERTIBLE = ", ".join(convertible_models())
 
 
 def _for(option: str) -> str:
-    """Return the start of an option's help, which names the models that use it."""
+    """Return the beginning of an option's help text, which names the models that use the option."""
     return f"For {' and '.join(models_with_option(option))}: "
 
 
@@ -71,12 +71,12 @@ def predict(
     checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")] = None,
     device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
     dtype: Annotated[
-        str, typer.Option("--dtype", help="Number format of the model: float32, bfloat16 or float16.")
+        str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")
     ] = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile the model first: takes a minute or more, then batches are faster."),
+        typer.Option("--compile", help="Compile the model first: a minute or more, after which batches are faster."),
     ] = False,
     no_target_threshold: ThresholdOption = None,
     vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
@@ -102,7 +102,7 @@ def segment(
     question: Annotated[str, typer.Argument(help="Question about the image.")],
     out: Annotated[Path, typer.Option("--out", help="PNG to write: the image with the mask drawn over it.")],
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")],
-    mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG of the mask to write, too.")] = None,
+    mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG to write: the mask alone.")] = None,
     answer: Annotated[bool, typer.Option("--answer", help="Also print the language model's answer.")] = False,
     tile: Annotated[
         int,
@@ -114,7 +114,7 @@ def segment(
     ] = 0,
     device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
     dtype: Annotated[
-        str, typer.Option("--dtype", help="Number format of the model: float32, bfloat16 or float16.")
+        str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")
     ] = "float32",
     no_target_threshold: ThresholdOption = None,
 ) -> None:
@@ -131,11 +131,11 @@ def segment(
     console = stdout()
     score = f"no-target score {found.no_target_score:.3f}, threshold {predictor.no_target_threshold:.3f}"
     console.print(
-        f"nothing there answers; {score}" if found.mask is None else f"{found.mask.mean():.1%} of the picture; {score}"
+        f"no target; {score}" if found.mask is None else f"target: {found.mask.mean():.1%} of the image; {score}"
     )
     if found.answer is not None:
         console.print(f"answer: {found.answer}", markup=False)
-    console.print(f"picture: {out}", soft_wrap=True)
+    console.print(f"overlay: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -144,7 +144,7 @@ def train(
     config: Annotated[Path, typer.Option("--config", help="YAML configuration; see the presets in configs/.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run is resumed.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings to change, such as optim.steps=10.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings to override, such as optim.steps=10.")
     ] = None,
 ) -> None:
     """Train a model on one process or several (torchrun, `accelerate launch`). A stopped run can be resumed exactly.
@@ -175,7 +175,7 @@ def compare(
         Path | None, typer.Option("--report", help="Markdown page to write. Default: comparison.md in --out.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Folder of the training data, instead of the suite's.")
+        Path | None, typer.Option("--data-dir", help="Folder of the training data. Default: the suite's.")
     ] = None,
 ) -> None:
     """Train models on the same data and budget, score them, and write a table and two figures.
@@ -200,24 +200,27 @@ def compare(
 def convert(
     model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
     source: Annotated[str, typer.Argument(help="Published checkpoint; with --mask2former, a language model.")],
-    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist, or be empty.")],
+    target: Annotated[Path, typer.Argument(help="Folder to write; it must not exist, or be empty.")],
     mask2former: Annotated[
         Path | None,
         typer.Option(
             "--mask2former",
-            help=f"{_for('mask2former')}pickle of Mask2Former Swin-B to start training from.",
+            help=f"{_for('mask2former')}pickle of the Mask2Former Swin-B from which training starts.",
         ),
     ] = None,
     clip: Annotated[
-        str | None, typer.Option("--clip", help=f"{_for('clip')}CLIP, which the published files leave out.")
+        str | None,
+        typer.Option("--clip", help=f"{_for('clip')}folder or Hub id of CLIP, which the published files leave out."),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help=f"{_for('config')}config.json of a model that does not have the published size."),
+        typer.Option(
+            "--config", help=f"{_for('config')}config.json of a model of another size than the published one."
+        ),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="Number format of the weights to write.")] = "float32",
+    dtype: Annotated[str, typer.Option("--dtype", help="Data type of the weights to write.")] = "float32",
 ) -> None:
-    """Convert published weights into a checkpoint of this package.
+    """Convert published weights into a checkpoint for `predict`, `segment` and `train`.
 
     Example: python -m baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
 
@@ -240,7 +243,7 @@ def models() -> None:
     """
     from rich.table import Table
 
-    table = Table("model", "what it does")
+    table = Table("model", "summary")
     for model in MODELS.values():
         table.add_row(model.name, model.summary)
     stdout().print(table)

@@ -74,7 +74,7 @@ class ModelEntry:
 
     Attributes:
         name: name on the command line.
-        summary: what the model does, in one line.
+        summary: one-line description of the model.
         predictor: reference to a function that takes `PredictorOptions` and returns a predictor.
         learner: reference to a function that takes a `TrainConfig` and the training texts and returns a `Learner`.
         converter: reference to a function that takes `ConversionOptions` and returns a `Report`.

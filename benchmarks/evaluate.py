@@ -1,4 +1,4 @@
-"""Compare our scoring with the usual ways, on the same files in the same run.
+"""Compare our scoring with common alternatives, on the same files in the same run.
 
     python benchmarks/evaluate.py            table of routes, and time by runs per mask
     python benchmarks/evaluate.py --growth   time by number of pairs
@@ -113,7 +113,7 @@ def decode_numpy(canvas: bool) -> Route:
 
 
 def decode_torch_histogram(predictions: Path, truth: Path) -> tuple[float, float]:
-    """Score as the reference evaluator: letterbox, then three histograms, in float as the CPU's histc needs."""
+    """Score as the reference evaluator does: letterbox, then three histograms, in float because histc needs it."""
     import torch
 
     shared, united = [], []

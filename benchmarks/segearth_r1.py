@@ -1,4 +1,4 @@
-"""Compare inference with SegEarth-R1 with the same computation done as in the reference code.
+"""Compare our SegEarth-R1 inference with the same computation done as in the reference code.
 
     python benchmarks/segearth_r1.py                          reduced size, CPU
     python benchmarks/segearth_r1.py --size full --device cuda --batch 16 --dtype bfloat16

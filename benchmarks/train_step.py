@@ -1,4 +1,4 @@
-"""Compare a training step of SegEarth-R1 with the same step done as in the reference code.
+"""Compare our SegEarth-R1 training step with the same step done as in the reference code.
 
     python benchmarks/train_step.py                          reduced size, CPU
     python benchmarks/train_step.py --size full --device cuda --batch 2 --dtype bfloat16

@@ -1,4 +1,4 @@
-"""Score checkpoints on new synthetic scenes with wordings and categories that training did not show.
+"""Score checkpoints on new synthetic scenes, with wordings and categories that are not in the training data.
 
     python benchmarks/unseen.py runs/tiny/final runs/pretrained/final
 

@@ -33,7 +33,7 @@ _TIMEOUT_SECONDS = 120
 
 
 class ServerError(EarthReasonError, OSError):
-    """The leaderboard refused a request or did not answer it.
+    """The leaderboard refused a request or did not answer.
 
     Attributes:
         status: HTTP status; None if there was no answer.
@@ -119,7 +119,9 @@ class BoardClient:
         """
         known = [entry["split"] for entry in self.splits()]
         if split not in known:
-            raise UnknownNameError("split", split, known, f"--config and --split name one of {self.server}")
+            raise UnknownNameError(
+                "split", split, known, f"--config and --split must select one of the splits of {self.server}"
+            )
         return blank_references(self._ask("GET", f"/api/splits/{quote(split)}/samples"), split)
 
     def announce(
@@ -149,7 +151,7 @@ class BoardClient:
             timeout: longest time to wait, seconds.
 
         Raises:
-            EarthReasonError: the time is over.
+            EarthReasonError: the submission is not finished after `timeout`.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -213,7 +215,7 @@ class BoardClient:
                 address = f"{following.url.scheme}://{following.url.netloc.decode('ascii')}"  # without credentials
                 raise ServerError(
                     f"{self.server} redirects to {address}, where your token was not sent; if you trust that address, "
-                    "name it as the server",
+                    "pass it as the server",
                     answer.status_code,
                 )
             answer = self._http.send(following)

@@ -95,11 +95,11 @@ def _write_page(path: Path, rows: list[tuple[Sample, list[Answer]]], results: di
 
 
 def _describe(sample: Sample, answers: list[Answer]) -> dict[str, object]:
-    truth = "nothing here" if sample.is_empty else "ground truth"
+    truth = "no target" if sample.is_empty else "ground truth"
     with_truth = draw_overlay(sample.image, sample.mask, TRUTH_COLOUR)
     pictures = [(sample.image, "overhead image", "image"), (with_truth, f"ground truth mask: {truth}", truth)]
     for answer in answers:
-        said = "says: nothing here, " if answer.mask is None else ""
+        said = "no target, " if answer.mask is None else ""
         caption = f"{answer.model}: {said}IoU {answer.iou:.2f}"
         drawn = draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR)
         pictures.append((drawn, f"prediction of {caption}", caption))

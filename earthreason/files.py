@@ -35,9 +35,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         if target.is_dir():
             if not temporary.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", given)
+                raise IsADirectoryError(errno.EISDIR, "is a folder; give the name of a file", given)
             if any(target.iterdir()):
-                raise FileExistsError(errno.EEXIST, "is there already and not empty; name another folder", given)
+                raise FileExistsError(errno.EEXIST, "already exists and is not empty; choose another folder", given)
             target.rmdir()
         temporary.replace(target)
     finally:
@@ -71,7 +71,7 @@ def refuse_folder(file: Path) -> None:
         EarthReasonError: the path is a folder.
     """
     if file.is_dir():
-        raise EarthReasonError(f"{file} is a folder; name a file")
+        raise EarthReasonError(f"{file} is a folder; give the name of a file")
 
 
 def refuse_taken(folder: Path) -> None:
@@ -81,7 +81,7 @@ def refuse_taken(folder: Path) -> None:
         EarthReasonError: the path is a file, or a folder with content.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise EarthReasonError(f"{folder} is there already and not an empty folder; name another or remove it")
+        raise EarthReasonError(f"{folder} already exists and is not an empty folder; choose another or remove it")
 
 
 def fingerprint_files(root: Path, paths: Iterable[Path]) -> str:

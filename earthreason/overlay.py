@@ -1,4 +1,4 @@
-"""Drawing of masks over images."""
+"""Draw masks over images."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def rgb_tensor(image: Image.Image) -> Tensor:
         EarthReasonError: the picture has no pixels, or more than 8 bits a channel.
     """
     if 0 in image.size:
-        raise EarthReasonError(f"the image is {image.width} x {image.height} pixels; there is nothing to look at")
+        raise EarthReasonError(f"the image is {image.width} x {image.height} pixels, but both sides must be at least 1")
     if image.mode in DEEP_MODES:
         raise EarthReasonError(f"the image has mode {image.mode}; stretch it to 8 bits a channel first")
     return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)

@@ -27,14 +27,14 @@ app = make_app(
     "The EarthReason leaderboard. Settings come from the environment: EARTHREASON_BOARD_*, DATABASE_URL.",
 )
 tokens = typer.Typer(help="Manage the tokens of teams and administrators.", no_args_is_help=True)
-splits = typer.Typer(help="Manage the splits that take submissions.", no_args_is_help=True)
+splits = typer.Typer(help="Manage the splits that accept submissions.", no_args_is_help=True)
 app.add_typer(tokens, name="token")
 app.add_typer(splits, name="split")
 
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")]
 _IDS = {"ignore_unknown_options": True}  # an ID may begin with a dash
-SplitKey = Annotated[str, typer.Argument(metavar="SPLIT", help="CONFIG/NAME, such as default/test.")]
+SplitKey = Annotated[str, typer.Argument(metavar="SPLIT", help="Split as CONFIG/NAME, such as default/test.")]
 
 
 def _settings() -> Settings:
@@ -57,7 +57,7 @@ def serve(
     port: PortOption = 8000,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Scoring processes on this machine.")] = 1,
 ) -> None:
-    """Serve the pages and score submissions, each in its own process; a process that ends is restarted.
+    """Serve the pages and score submissions in separate processes. A process that ends is restarted.
 
     Example: python -m leaderboard serve --port 8000
     """
@@ -134,9 +134,11 @@ def migrate() -> None:
 
 @splits.command("add")
 def add_split(
-    config: Annotated[str, typer.Option("--config", help="'default' is the official release.")] = "default",
-    name: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Folder with the release.")] = None,
+    config: Annotated[
+        str, typer.Option("--config", help="Dataset configuration; 'default' is the official release.")
+    ] = "default",
+    name: Annotated[str, typer.Option("--split", help="Split to add: train, val or test.")] = "test",
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Folder of the release.")] = None,
     ground_truth: Annotated[
         Path | None, typer.Option("--ground-truth", help="Read the labels from this ground-truth file instead.")
     ] = None,
@@ -184,9 +186,9 @@ def list_all_splits(json_out: JsonOption = None) -> None:
 
 @splits.command("close")
 def close(
-    key: SplitKey, reopen: Annotated[bool, typer.Option("--reopen", help="Take submissions again.")] = False
+    key: SplitKey, reopen: Annotated[bool, typer.Option("--reopen", help="Accept submissions again.")] = False
 ) -> None:
-    """Stop taking submissions for a split, or start again with --reopen."""
+    """Close a split to submissions, or reopen it with --reopen."""
     from leaderboard.splits import close_split
 
     with _database().write() as session:
@@ -196,7 +198,7 @@ def close(
 
 @tokens.command("create")
 def create(
-    team: Annotated[str | None, typer.Argument(help="Team name; a new team is created.")] = None,
+    team: Annotated[str | None, typer.Argument(help="Name of the team; it is created if it does not exist.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="Create an administrator's token instead.")] = False,
 ) -> None:
     """Create a token and print it once; only its hash is stored.
@@ -254,7 +256,7 @@ def flag(
         str | None, typer.Option("--reason", help="Reason shown on the board; omit it to remove the flag.")
     ] = None,
 ) -> None:
-    """Mark a row as doubtful, for every reader to see."""
+    """Flag a row as doubtful. All readers see the flag and its reason."""
     from leaderboard.submissions import set_flag
     from leaderboard.tables import Submission
 
@@ -268,7 +270,7 @@ def flag(
 
 @app.command(context_settings=_IDS)
 def rescore(submissions: Annotated[list[str], typer.Argument(help="Submission IDs.")]) -> None:
-    """Score submissions again, for example after a failure of this machine.
+    """Score submissions again, for example after a server failure.
 
     Example: python -m leaderboard rescore 3q2-7wAAAAAAAAAAAAAAAA
     """
@@ -283,8 +285,8 @@ def rescore(submissions: Annotated[list[str], typer.Argument(help="Submission ID
 
 
 @app.command()
-def backup(target: Annotated[Path, typer.Argument(help="File to write, .jsonl.gz.")]) -> None:
-    """Write the whole board to one file while it runs. The file contains hidden labels and token hashes."""
+def backup(target: Annotated[Path, typer.Argument(help="File to write: .jsonl.gz.")]) -> None:
+    """Back up the running board to one file, which contains hidden labels and token hashes."""
     from leaderboard.backup import write_backup
 
     counts = write_backup(_database(), target)

@@ -40,7 +40,7 @@ class PublishedResult(BaseModel):
         protocol: the evaluator used; None if the source does not say.
         scores: reported figures by score and split.
         derived: figures computed from reported ones, with the arithmetic.
-        conflict: what the sources disagree about.
+        conflict: point on which the sources disagree.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -31,7 +31,7 @@ class RecordError(EarthReasonError, ValueError):
 
 
 # Control, private-use and direction-changing characters can make text look different from what it is. The patterns are
-# the whole check, so the API's schema states it completely.
+# the complete check, so the API's schema states all of it.
 _UNPRINTED = (
     r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e007f\U000f0000-\U0010ffff"

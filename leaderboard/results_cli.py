@@ -15,12 +15,14 @@ from earthreason.cli.submit import Training
 from earthreason.cli.truth import GroundTruthOption, load_truth
 from earthreason.errors import EarthReasonError
 
-ResultsFolder = Annotated[Path, typer.Argument(help="Folder with <team__model>/<revision>/{result,meta}.json.")]
-_URL_HELP = "An http(s) URL."
+ResultsFolder = Annotated[
+    Path, typer.Argument(help="Results repository: a folder with <team__model>/<revision>/{result,meta}.json.")
+]
+_URL_HELP = "URL to show on the board, http or https."
 
 
 def result(
-    predictions: Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")],
+    predictions: Annotated[Path, typer.Argument(help="Predictions: JSON, JSONL, or a folder or zip of PNG masks.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")],
     team: Annotated[str, typer.Option("--team", help="Team name shown on the board.")],
     name: Annotated[str, typer.Option("--name", help="Model name shown on the board.")],
@@ -28,7 +30,7 @@ def result(
     paper: Annotated[str | None, typer.Option("--paper", help=_URL_HELP)] = None,
     code: Annotated[str | None, typer.Option("--code", help=_URL_HELP)] = None,
     checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=_URL_HELP)] = None,
-    parameters: Annotated[float | None, typer.Option("--parameters", help="Parameters in millions.")] = None,
+    parameters: Annotated[float | None, typer.Option("--parameters", help="Number of parameters in millions.")] = None,
     backbone: Annotated[str, typer.Option("--backbone", help="Name of the backbone.")] = "",
     extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",
     description: Annotated[str, typer.Option("--description", help="Text shown on the model's page.")] = "",
@@ -85,7 +87,7 @@ def validate(
     ground_truth: GroundTruthOption = None,
     json_out: JsonOption = None,
 ) -> None:
-    """Check a results repository, as a pull-request check does. Print one fault per line and exit with 1 on any.
+    """Check a results repository, for example in a pull request. Print one fault per line; exit with 1 on any.
 
     Example: python -m leaderboard validate results
     """
@@ -109,7 +111,7 @@ def validate(
 
 def static(
     folder: ResultsFolder,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be empty or not exist yet.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
     title: Annotated[str, typer.Option("--title", help="Title of the board.")] = "EarthReason",
 ) -> None:
     """Render a results repository as a complete site for any web host.
@@ -123,7 +125,7 @@ def static(
     stdout().print(f"{out}: {pages} pages; open {out / 'index.html'}", soft_wrap=True)
 
 
-def export(out: Annotated[Path, typer.Option("--out", help="Folder of a results repository.")]) -> None:
+def export(out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")]) -> None:
     """Write the server's public rows into a results repository."""
     from leaderboard.database import Database
     from leaderboard.results_repo import write_entry
@@ -142,7 +144,9 @@ def export(out: Annotated[Path, typer.Option("--out", help="Folder of a results 
 
 
 def hub(
-    folder: Annotated[Path, typer.Argument(help="<team__model>/<revision> of a results repository.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Row to write: the folder <team__model>/<revision> of a results repository.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="YAML to write: .eval_results/earthreason.yaml.")],
     url: Annotated[str | None, typer.Option("--url", help="URL of the row on a board.")] = None,
     dataset: Annotated[
@@ -150,7 +154,7 @@ def hub(
         typer.Option(
             "--dataset",
             help="Benchmark's dataset repository on the Hub.",
-            show_default="EarthReason's, for its own splits",
+            show_default="EarthReason's, for its splits",
         ),
     ] = None,
 ) -> None:
@@ -164,11 +168,11 @@ def hub(
     from leaderboard.results_repo import read_entry
 
     if not (folder / "result.json").is_file():
-        raise EarthReasonError(f"{folder}: no result.json here; name a folder like results/<team__model>/<revision>")
+        raise EarthReasonError(f"{folder}: no result.json here; give a folder like results/<team__model>/<revision>")
     entry = read_entry(folder)
     if dataset is None and entry.record.config != "default":
         raise EarthReasonError(
-            f"these scores are for {entry.record.config!r}, not for EarthReason; name the benchmark with --dataset"
+            f"these scores are for {entry.record.config!r}, not for EarthReason; give the benchmark with --dataset"
         )
     write_text(out, eval_results_yaml([(entry.record, entry.date)], url, dataset or HUB_ID))
     stdout().print(f"{out}: copy this file into the model's repository", soft_wrap=True)

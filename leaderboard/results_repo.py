@@ -84,7 +84,7 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
     """
     folder = root / folder_name(entry.team, entry.model) / revision_of(entry.record)
     if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
-        raise EarthReasonError(f"{folder}: holds another row; choose a more distinct name for the team or model")
+        raise EarthReasonError(f"{folder}: contains another row; choose a more distinct name for the team or model")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
     facts = {
         "team": entry.team,
@@ -232,7 +232,7 @@ def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
         elif (low is None) != (high is None):
             yield f"{place}: the interval of {metric} lacks one end"
         elif low is not None and high is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
-            yield f"{place}: {metric} lies outside its interval: {[low, value, high]}"
+            yield f"{place}: {metric} is outside its interval: {[low, value, high]}"
 
 
 def rescore(root: Path, predictions: Path, references: References) -> list[str]:

@@ -34,7 +34,7 @@ MAX_UNPACKED = 2 << 30
 MAX_RATIO = 500
 _FILE_BYTES = 256 << 20
 _NICENESS = 5
-"""On a machine with few cores, readers of pages come first."""
+"""Niceness of scoring: on a machine with few cores, serving pages comes first."""
 _BY_LIMIT = (signal.SIGXCPU, signal.SIGABRT)
 """Signals that end a child at a limit; libraries abort when memory is refused."""
 _CPU_GRACE = 5
@@ -43,7 +43,7 @@ _CPU_GRACE = 5
 
 @dataclass(frozen=True)
 class SandboxTask:
-    """The content of `job.json`: what to score."""
+    """A scoring job, as stored in `job.json`."""
 
     config: str
     split: str
@@ -184,7 +184,7 @@ def _run_child(folder: Path, task: SandboxTask) -> None:
     except BaseException as error:
         import traceback
 
-        traceback.print_exc()  # to standard error, which is the worker's log; nobody outside reads it
+        traceback.print_exc()  # to standard error, which is the worker's log and not public
         if type(error).__module__ == "pyo3_runtime":  # pydantic's parser is out of memory
             code = 3
     finally:
@@ -253,7 +253,7 @@ def _named(folder: Path, rename: bool = False) -> Path:
 
 
 def holds_lines(path: Path) -> bool:
-    """Tell whether a file is JSONL: its first line is a JSON object but not a whole predictions file."""
+    """Tell whether a file is JSONL: its first line is a JSON object but not a complete predictions file."""
     with path.open("rb") as file:
         first = file.readline(1 << 20)
     try:
@@ -279,7 +279,7 @@ def check_archive(path: Path) -> None:
     unpacked = sum(member.file_size for member in members)
     fault = None
     if len(members) > MAX_MEMBERS:
-        fault = f"the zip holds {len(members)} files; at most {MAX_MEMBERS} are allowed"
+        fault = f"the zip contains {len(members)} files; at most {MAX_MEMBERS} are allowed"
     elif unpacked > MAX_UNPACKED:
         fault = f"the zip unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20} MiB are allowed"
     elif any(member.file_size > MAX_RATIO * max(member.compress_size, 1) for member in members):

@@ -23,10 +23,10 @@ from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreE
 HIDDEN_DECIMALS = 4
 """Scores of a hidden split are rounded, so that single pixels cannot be probed."""
 HIDDEN_GROUP = 30
-"""A hidden split withholds groups of fewer questions and rounds the curve to steps of this many: a single right pixel
-lifts an IoU above 0."""
+"""Smallest group that a hidden split shows, and step to which its curve is rounded, in questions: one correct pixel
+would lift an IoU above 0."""
 HIDDEN_SCORES = ("precision",)
-"""Scores withheld on a hidden split: a file that marks one pixel could read its label off the precision."""
+"""Scores withheld on a hidden split: the precision of a file that marks one pixel would reveal its label."""
 DETAILED = (SEGEARTH_R1, NATIVE)
 """Protocols with scores by subset and stored counts by question, for comparisons."""
 ScoreKey = tuple[str, str, str]
@@ -192,7 +192,7 @@ def _estimates(
 
 
 def _names_of_distinct(terms: Mapping[ScoreKey, Terms]) -> dict[ScoreKey, str]:
-    """Name every term, equal terms alike: half of them do not depend on the protocol."""
+    """Name every term, with the same name for equal ones, as half of them do not depend on the protocol."""
     names: dict[tuple[bytes, bytes, float], str] = {}
     return {
         key: names.setdefault((term.numerator.tobytes(), term.denominator.tobytes(), term.epsilon), str(len(names)))

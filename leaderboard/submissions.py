@@ -176,7 +176,7 @@ def receive(session: Session, submission: Submission, content: bytes, sha256: st
         submission: the announced submission, locked.
         content: the whole file.
         sha256: hash of the content.
-        began: when the upload began.
+        began: start time of the upload.
 
     Raises:
         RefusedError: the file is not the announced one, or is no longer expected.

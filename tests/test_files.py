@@ -39,7 +39,7 @@ def test_a_file_in_place_of_a_folder_is_refused_by_the_folders_name(tmp_path, na
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path / "folder")
     for target in (tmp_path / name, Path()):
-        with pytest.raises(IsADirectoryError, match="name a file") as caught:
+        with pytest.raises(IsADirectoryError, match="give the name of a file") as caught:
             write_text(target, "x")
         assert caught.value.filename == str(target)
     assert list(tmp_path.rglob("*")) == [tmp_path / "folder"]

@@ -1,8 +1,8 @@
 """Read COCO annotation files: polygons, compressed and uncompressed RLE. `earthreason.data.exports` writes them.
 
-Polygons are filled by pycocotools, like in every other reader of COCO. Along the outline it marks other pixels than
-those with their centres inside. It fills self-intersecting polygons even-odd and clips at the image border, as
-`--repair` requires.
+Polygons are filled by pycocotools, as in every other reader of COCO. Along the outline, its choice of pixels differs
+from the rule that a pixel's centre must be inside. It fills self-intersecting polygons by the even-odd rule and clips
+at the image border, as `--repair` requires.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from earthreason.errors import DataFormatError
 
 _SLACK = 0.5
-"""Distance in pixels by which a point may be outside: rounded percentages and clicks on the border reach that far."""
+"""Distance in pixels by which a point may be outside, because of rounded percentages or clicks on the border."""
 Points = Sequence[Sequence[float]]
 
 

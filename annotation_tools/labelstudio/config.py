@@ -1,4 +1,4 @@
-"""The labelling configuration of our projects, and the check that it has not been broken."""
+"""The labelling configuration of our projects, and a check that edits have not broken it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The project of a workspace on Label Studio: send tasks, collect drawings. Nothing lost there is lost here."""
+"""The project of a workspace on Label Studio: send tasks, collect drawings. Collected drawings survive its loss."""
 
 from __future__ import annotations
 

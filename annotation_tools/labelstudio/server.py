@@ -148,7 +148,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise EarthReasonError(f"Label Studio stopped at once (exit code {process.returncode}); see {log}")
+            raise EarthReasonError(f"Label Studio stopped immediately (exit code {process.returncode}); see {log}")
         try:
             if httpx.get(f"{url}/health", timeout=5).status_code == 200:
                 return

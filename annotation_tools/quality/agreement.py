@@ -24,7 +24,7 @@ _LEAST = 8
 
 @dataclass(frozen=True)
 class Person:
-    """One annotator's work.
+    """Measurements of one annotator's work.
 
     Attributes:
         name: name of the annotator.
@@ -62,8 +62,8 @@ class Quality:
         categories: agreement on the category of non-empty drawings.
         people: annotators.
         verdicts: agreement of reviewers on questions, None without a review.
-        consistency: by reviewer, number of questions judged twice and the share judged the same.
-        pace: by reviewer, number of verdicts and their median seconds.
+        consistency: number of questions judged twice, and the share judged the same, by reviewer.
+        pace: number of verdicts, and their median seconds, by reviewer.
     """
 
     images: int

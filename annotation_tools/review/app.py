@@ -68,7 +68,7 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
 
     Args:
         store: store of the review.
-        hosts: host names that are answered; a list guards against other sites that point their name at this machine.
+        hosts: accepted host names; they guard against other sites whose name resolves to this machine.
     """
     app = FastAPI(title="EarthReason question review", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))

@@ -54,7 +54,7 @@ def open_review(
             return store
         store.close()
         if held != identity:
-            raise EarthReasonError(f"{folder} holds the review of {held}, not of {identity}; choose another --out")
+            raise EarthReasonError(f"{folder} contains the review of {held}, not of {identity}; choose another --out")
         raise EarthReasonError(
             f"{source} has changed since the review in {folder} was created, so its verdicts are about the earlier "
             "samples; create a new review with another --out, or continue this one with --stale-ok"
@@ -96,7 +96,7 @@ def is_run(source: str) -> bool:
 
 
 def _samples(source: str, writing: Path, final: Path, progress: Progress) -> Iterator[ReviewSample]:
-    """Yield the samples and write their masks; pictures that are already files are referred to, others are written."""
+    """Yield the samples and write their masks; reference pictures that are already files, and write the others."""
     for number, (split, record, path) in enumerate(_entries(source), start=1):
         mask = f"masks/{number:06d}.png"
         (writing / mask).write_bytes(record.mask)

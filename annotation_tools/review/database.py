@@ -42,7 +42,9 @@ class ReviewDatabase:
             DataFormatError: the file is not a review.
         """
         if not path.is_file():
-            raise DataNotFoundError(f"{path.parent} is no review: it has no {path.name}; create one with `review SRC`")
+            raise DataNotFoundError(
+                f"{path.parent} is not a review: it has no {path.name}; create one with `review SRC`"
+            )
         self.path = path
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)

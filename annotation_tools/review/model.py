@@ -11,7 +11,7 @@ from earthreason.questions.settlement import VERDICTS
 
 REASONS = {
     "leak": "names or reveals the category",
-    "ambiguous": "could mean something else, too",
+    "ambiguous": "could also mean something else",
     "wrong-mask": "the mask is not what the question asks for",
     "not-answerable": "cannot be answered from the image",
     "wrong-empty": "marked as having no target, but it has one (or the reverse)",

@@ -135,7 +135,7 @@ class ReviewStore(ReviewDatabase):
         return None if chosen is None else self.facts(chosen[0])
 
     def _release_abandoned(self, reviewer: str) -> int:
-        """Offer images to others that somebody took over `LEASE` seconds ago and left unfinished; verdicts are kept."""
+        """Offer others the images assigned over `LEASE` seconds ago and left unfinished; verdicts are kept."""
         stale = self.rows(
             "SELECT DISTINCT claims.reviewer, sample FROM claims JOIN items USING (sample) LEFT JOIN verdicts "
             "ON verdicts.reviewer = claims.reviewer AND verdicts.item = items.item AND verdicts.round = 1 "

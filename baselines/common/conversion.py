@@ -41,7 +41,7 @@ class Report:
 
     def check(self, source: str, model: str) -> None:
         """Raise `EarthReasonError`, with the first names of each kind, if the checkpoint does not fit the `model`."""
-        kinds = {"without a place here": self.unknown, "missing": self.missing, "of another shape": self.misshapen}
+        kinds = {"unknown": self.unknown, "missing": self.missing, "with another shape": self.misshapen}
         lines = [
             f"  {len(names)} tensors {kind}: {'; '.join(names[:5])}{'; ...' if len(names) > 5 else ''}"
             for kind, names in kinds.items()
@@ -121,7 +121,7 @@ def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise EarthReasonError(f"{folder}: a weight file cannot be read: {str(error).splitlines()[0]}") from None
     if not files:
-        raise DataNotFoundError(f"{folder} holds no weights (*.safetensors or pytorch_model*.bin)")
+        raise DataNotFoundError(f"{folder} contains no weights (*.safetensors or pytorch_model*.bin)")
 
 
 def save_checkpoint(
@@ -170,5 +170,5 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     content = load_pickle(path, _ARRAYS)
     content = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, np.ndarray) for value in content.values()):
-        raise DataFormatError(f"{path}: holds no table of arrays")
+        raise DataFormatError(f"{path}: contains no table of arrays")
     return {str(name): value for name, value in content.items()}

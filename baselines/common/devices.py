@@ -28,7 +28,7 @@ def find_device(name: str) -> torch.device:
             reason = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here"
             remedy = "install a GPU build of torch"
         else:
-            reason, remedy = str(error).splitlines()[0], "name another device"
+            reason, remedy = str(error).splitlines()[0], "choose another device"
         raise EarthReasonError(f"--device {name}: {reason}; {remedy}, or use --device cpu") from None
     return device
 

@@ -94,7 +94,7 @@ class Language:
 
     @property
     def config(self) -> PreTrainedConfig:
-        """Configuration of the model, without how the file was quantised."""
+        """Configuration of the model, without the quantisation of its file."""
         config = self.causal.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config  # the weights are float32 by now

@@ -72,8 +72,8 @@ def language_loss(
         head: output layer, from states to logits.
         states: (B, L, hidden) language states.
         labels: (B, L) int64 ids, -100 where nothing is learned.
-        learned: (B, K) positions before a label, from the processor's `pad`. Logits are computed there only, and the
-            device is not asked how many there are.
+        learned: (B, K) positions before a label, from the processor's `pad`. Logits are computed there only, and their
+            number is not read from the device.
     """
     targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)  # (B, L)
     if learned is not None:

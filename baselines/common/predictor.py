@@ -153,7 +153,7 @@ class MaskPredictor(Generic[M]):
         except ValueError as error:
             raise DataNotFoundError(f"{path}: not JSON: {error}") from None
         if kind != expected.model_type:
-            raise EarthReasonError(f"{checkpoint} holds a {kind} model, not {expected.model_type}")
+            raise EarthReasonError(f"{checkpoint} contains a {kind} model, not {expected.model_type}")
         config: PreTrainedConfig = expected.from_pretrained(path.parent)
         return config
 

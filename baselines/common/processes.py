@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TypeVar
 
 PICTURE_THREADS = 8
-"""Most threads worth using: more do not decode faster, as they compete for the interpreter."""
+"""Maximum number of threads; more compete for the interpreter and do not decode faster."""
 
 
 def usable_cores() -> int:

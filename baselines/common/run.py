@@ -58,7 +58,7 @@ class Journal:
         if before != json.loads(json.dumps(self.info)):
             changed = sorted(key for key in {*before, *self.info} if before.get(key) != self.info.get(key))
             raise EarthReasonError(
-                f"{self.folder} holds an unfinished run with another {', '.join(changed)}; finish it with its "
+                f"{self.folder} contains an unfinished run with another {', '.join(changed)}; finish it with its "
                 "own settings, or delete the folder to start again"
             )
 

@@ -61,7 +61,7 @@ def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     seeds = ", ".join(map(str, suite.seeds))
     start = "from scratch" if model.language_model is None else f"around {Path(model.language_model).name}"
     budget = f"{optim.epochs} epochs" if optim.steps is None else f"{optim.steps:,} steps"
-    head = ' All of them have an extra output for "nothing here".' if model.architecture.no_target_head else ""
+    head = " All of them have a no-target head." if model.architecture.no_target_head else ""
     return [
         f"Every trained model starts {start}, has the same size (`{model.size}`, {model.image_size} px) and, for each "
         f"seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "

@@ -33,7 +33,7 @@ TIMED = 16
 
 
 class Variant(BaseModel):
-    """Trained model of a suite; the name of a model alone stands for that model without changes.
+    """Trained model of a suite; a model name alone means that model without changes.
 
     Attributes:
         name: name in the table and of the folders.
@@ -129,7 +129,7 @@ class Suite(BaseModel):
         for variant in self.trained:
             variant.tune(self.train.optim)  # report mistakes before training
             if changed := sorted({"steps", "minutes", "epochs", "global_batch"} & set(variant.optim)):
-                raise ValueError(f"{variant.name} changes {', '.join(changed)}: the budget is one for all")
+                raise ValueError(f"{variant.name} changes {', '.join(changed)}: all models must have the same budget")
         return self
 
 
@@ -142,7 +142,7 @@ class SuiteEntry:
         predictions: predictions files, one per seed.
         parameters: number of parameters; None for trivial models.
         gflops: GFLOPs of a forward pass for one question about one image.
-        samples_per_second: on this machine, questions about different images, median of three rounds.
+        samples_per_second: speed on this machine for questions about different images, median of three rounds.
         seconds: training time of all seeds together.
         curves: validation gIoU by step, one curve per seed.
     """
@@ -195,7 +195,9 @@ def run_suite(suite: Suite, out: Path) -> list[SuiteEntry]:
     entries = [_run_trained(suite, variant, out) for variant in suite.trained]
     sizes = [entry.parameters for entry in entries if entry.parameters is not None]
     if max(sizes) > (1 + suite.allowed_spread) * min(sizes):
-        raise EarthReasonError(f"the models have {min(sizes):,} to {max(sizes):,} parameters, which is no equal budget")
+        raise EarthReasonError(
+            f"the models have {min(sizes):,} to {max(sizes):,} parameters; their sizes differ too much"
+        )
     return entries + [_run_trivial(suite, model, out) for model in suite.trivial]
 
 

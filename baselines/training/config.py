@@ -162,7 +162,7 @@ class TrainConfig(Part):
         name: name of the run, written to run.json.
         seed: seed of new weights, data order, questions, loss points and stochastic depth.
         precision: number format of the forward pass; `no` is float32.
-        shard: what is sharded over the processes: `none`, `gradients` and optimizer state (ZeRO-2), or `everything`
+        shard: state sharded over the processes: `none`, `gradients` and optimizer state (ZeRO-2), or `everything`
             (ZeRO-3).
         workers: processes that load data; `auto` is all cores but one with a GPU, 0 without. The data order does not
             depend on it.

@@ -253,7 +253,7 @@ class TrainingRun:
         return found
 
     def _moved(self, batch: Batch) -> Batch:
-        """Move a batch to the device; mark text lengths as dynamic for torch.compile, which would compile each anew."""
+        """Move a batch to the device; mark text lengths as dynamic, so that torch.compile does not compile each one."""
         moved = {name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
         if self.config.model.compile:
             for name in moved.keys() & TEXT_KEYS:

@@ -13,7 +13,7 @@ register(
 register(
     ModelEntry(
         name="everything",
-        summary="marks the whole image",
+        summary="marks the entire image",
         predictor="baselines.trivial.predictor:build_everything",
         presets={"tiny": {}},
     )

@@ -17,19 +17,23 @@ from benchmarks.gpu.plan import step_names
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    pack = commands.add_parser("pack", help="fetch the packages that the machine with the GPU lacks")
+    pack = commands.add_parser("pack", help="fetch the packages that the GPU machine lacks")
     pack.add_argument("--out", type=Path, default=PACKED, help="folder to fill")
     pack.add_argument(
-        "--limit", type=float, default=64.0, metavar="MIB", help="largest size of everything that is carried there"
+        "--limit",
+        type=float,
+        default=64.0,
+        metavar="MIB",
+        help="limit for the total size of what is copied to the GPU machine, MiB",
     )
     run = commands.add_parser("run", help="run the steps on this machine")
-    run.add_argument("--out", type=Path, required=True, help="folder for results.json and other results")
+    run.add_argument("--out", type=Path, required=True, help="folder for results.json and the other results")
     run.add_argument("--minutes", type=float, default=9.0, help="time limit of the run (default: 9)")
     run.add_argument("--rehearse", action="store_true", help="run every step at toy size, on the CPU")
     run.add_argument("--device", choices=["cuda", "cpu"], help="device (default: cuda, or cpu in a rehearsal)")
     run.add_argument("--only", default="", metavar="STEP,STEP", help=f"steps to run, from {', '.join(step_names())}")
     run.add_argument(
-        "--scenes", type=Path, metavar="DIR", help="folder with sets drawn earlier: large, evaluation, training"
+        "--scenes", type=Path, metavar="DIR", help="folder with scenes drawn earlier: large, evaluation, training"
     )
     collect = commands.add_parser("collect", help="write docs/gpu.md from the results")
     collect.add_argument(
@@ -37,9 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="DIR",
-        help="folder that `run` filled; steps of later ones replace earlier ones",
+        help="folder written by `run`; steps in later folders replace those in earlier ones",
     )
-    collect.add_argument("--notes", type=Path, metavar="FILE", help="Markdown to insert after the goals")
+    collect.add_argument("--notes", type=Path, metavar="FILE", help="Markdown file to insert after the goals")
     collect.add_argument("--page", type=Path, default=ROOT / "docs" / "gpu.md", help="Markdown file to write")
     return parser
 

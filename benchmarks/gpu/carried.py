@@ -1,4 +1,4 @@
-"""Use what `pack` put into the checkout. Standard library only."""
+"""Use the packages that `pack` put into the checkout. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _UNPACKING_SECONDS = 90.0
 
 
 def packed_commit() -> str | None:
-    """Return the commit that `pack` recorded: a carried tree may lie on an older commit, or on none."""
+    """Return the commit that `pack` recorded: a copied tree may be on top of an older commit, or of none."""
     path = PACKED / "commit.txt"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
 def make_environment(work: Path, device: str) -> dict[str, str]:
-    """Make the environment of all steps: carried packages on the path, golden files available, and no downloads.
+    """Make the environment of all steps: carried packages on the path, golden files available, downloads disabled.
 
     Args:
         work: folder for files that are not copied back.
@@ -44,7 +44,7 @@ def make_environment(work: Path, device: str) -> dict[str, str]:
 
 
 def _unpack_wheels(site: Path) -> list[str]:
-    """Unpack the carried packages into `site`, and return it; nothing in a rehearsal on the machine that packed."""
+    """Unpack the carried packages into `site` and return it; a rehearsal on the packing machine has none."""
     wheels = sorted((PACKED / "wheels").glob("*.whl"))
     tag = f"-cp{sys.version_info.major}{sys.version_info.minor}-"
     if not any(tag in wheel.name for wheel in wheels):

@@ -1,4 +1,4 @@
-"""What a step gets from the run, and where it writes its rows. Standard library only: the machine may be bare."""
+"""Context that a run passes to its steps, and the files of their rows. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKED = Path(__file__).resolve().parent / "packed"
 """Folder that `pack` fills; git ignores it."""
 DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-"""How git names the commit of a result; `-dirty` means that files differ from it."""
+"""Git command for the commit of a result; `-dirty` means that files differ from it."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a step gets from the run.
+    """Context of a step.
 
     Attributes:
         name: name of the step.
@@ -28,7 +28,7 @@ class Context:
         seconds: time limit of the step.
         out: folder for files that are copied back.
         work: folder for files that are not.
-        began: when the step began, by `time.monotonic`.
+        began: start of the step, by `time.monotonic`.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Context:
 
     @property
     def left(self) -> float:
-        """Seconds left to the step."""
+        """Seconds that are left for the step."""
         return self.seconds - (time.monotonic() - self.began)
 
     def row(self, **values: Any) -> None:
-        """Write a measurement at once: the step may be killed before its end."""
+        """Write a measurement immediately, because the step may be killed before its end."""
         with rows_of(self.work, self.name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values, default=float) + "\n")
             file.flush()

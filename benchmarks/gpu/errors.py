@@ -2,4 +2,4 @@
 
 
 class KitError(Exception):
-    """An error whose one line says what is wrong, where, and what to do; the command exits with code 2."""
+    """An error with a one-line message: what is wrong, where, and what to do. The command exits with code 2."""

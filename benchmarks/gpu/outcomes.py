@@ -1,4 +1,4 @@
-"""What became of the steps of a run, and results.json. Standard library only."""
+"""Outcomes of the steps of a run, and results.json. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.gpu.plan import PlannedStep
 
 @dataclass
 class StepOutcome:
-    """What became of a step."""
+    """Outcome of a step."""
 
     step: PlannedStep
     status: str = "waiting"
@@ -39,17 +39,17 @@ class StepOutcome:
 
 
 class RunResults:
-    """What is known about a run so far, and the file that says it.
+    """Results of a run so far, and the file that records them.
 
     Attributes:
         path: results.json.
-        facts: what is known about the run itself.
-        outcomes: what became of each step.
-        began: when the run began, by `time.monotonic`.
+        facts: facts about the run itself, such as its command and commit.
+        outcomes: outcome of each step.
+        began: start of the run, by `time.monotonic`.
     """
 
     def __init__(self, out: Path, facts: dict[str, Any], steps: list[PlannedStep]) -> None:
-        """Begin with every step waiting."""
+        """Mark every step as waiting."""
         self.path, self.facts = out / "results.json", facts
         self.outcomes = [StepOutcome(step) for step in steps]
         self.began = time.monotonic()

@@ -1,7 +1,7 @@
-"""Gather the wheels that the machine with the GPU lacks, and check that everything to be carried fits the limit.
+"""Collect the wheels that the GPU machine lacks, and check that everything to copy is within the size limit.
 
-The wheels follow from their own metadata: the requirements of EarthReason, and theirs in turn, except for the packages
-in machine.txt, which the machine already has.
+The wheels are found from metadata: the requirements of EarthReason and, recursively, those of the wheels, except for
+the packages in machine.txt, which the machine already has.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class Machine:
 EXTRAS = ("baselines",)
 """Extras of EarthReason that the steps use."""
 TESTS = ("pytest", "hypothesis")
-"""Packages of the extra `dev` that the GPU tests use."""
+"""Packages of the extra `dev` that the GPU tests need."""
 GOLDENS = ("tiny.json", "tiny.npz")
-"""Files of the golden run of SegEarth-R1, which lie beside the checkout."""
+"""Files of the golden run of SegEarth-R1, which are kept beside the checkout."""
 _GOLDENS_AT = Path("shared", "goldens", "segearth_r1")
 _MIB = 2**20
 
@@ -114,11 +114,11 @@ Fetch = Callable[[Requirement], Wheel]
 
 
 def pack(out: Path, limit_mib: float) -> None:
-    """Fill a folder with what the machine with the GPU lacks, and print it.
+    """Fill a folder with the packages that the GPU machine lacks, and list them.
 
     Args:
         out: folder to fill; wheels in it that are no longer needed are deleted.
-        limit_mib: limit for the folder and the working tree together.
+        limit_mib: limit for the folder and the working tree together, MiB.
 
     Raises:
         KitError: a wheel does not exist, or the total is over the limit.
@@ -176,7 +176,7 @@ def close(roots: Iterable[Requirement], machine: Machine, get: Fetch) -> list[Wh
         wheel = chosen[name]
         if not requirement.specifier.contains(wheel.version, prereleases=True):
             raise KitError(
-                f"{name} {wheel.version}: {asker} asks for {requirement}; install a version here that fits all"
+                f"{name} {wheel.version}: {asker} requires {requirement}; install a version here that fits all"
             )
         for extra in {"", *requirement.extras}:
             if (name, extra) not in done:
@@ -228,12 +228,12 @@ def _wheels(folder: Path) -> Iterator[Wheel]:
 
 
 def check_size(root: Path, out: Path, limit_mib: float) -> None:
-    """Add up the size of what is carried, and print it.
+    """Add up the size of everything to copy, and print it.
 
     Args:
         root: root of the checkout; its tracked files and those that git does not ignore are carried.
         out: folder that `pack` filled.
-        limit_mib: limit for the total.
+        limit_mib: limit for the total, MiB.
 
     Raises:
         KitError: the total is over the limit; the message names the three largest files.
@@ -246,7 +246,7 @@ def check_size(root: Path, out: Path, limit_mib: float) -> None:
     if total > limit_mib:
         largest = sorted(both, key=lambda path: -both[path])[:3]
         named = ", ".join(f"{_short(path, root)} ({both[path] / _MIB:.2f} MiB)" for path in largest)
-        raise KitError(f"{total:.2f} MiB would be carried, more than {limit_mib:g} MiB; the largest files: {named}")
+        raise KitError(f"{total:.2f} MiB to copy, more than {limit_mib:g} MiB; the largest files: {named}")
 
 
 def _tree(root: Path) -> list[Path]:
@@ -256,7 +256,7 @@ def _tree(root: Path) -> list[Path]:
 
 
 def _commit(root: Path) -> str:
-    """Return the commit of the checkout, for the results: its history is not carried."""
+    """Return the commit of the checkout for the results, because its history is not copied."""
     return _git(root, *DESCRIBE).strip()
 
 

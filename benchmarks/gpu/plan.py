@@ -1,4 +1,4 @@
-"""What the kit does, most valuable steps first. A step is one entry here and one module in `steps`."""
+"""The steps of the kit, most valuable first. A step is one entry here and one module in `steps`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class PlannedStep:
 
     Attributes:
         name: name of the step, and of its module in `benchmarks.gpu.steps` unless `module` names another.
-        title: what the step does, for the page.
+        title: purpose of the step, shown on the page.
         seconds: time limit; the step is killed when it is over.
-        least: seconds that must be left for the step to be worth starting.
+        least: seconds that must be left to start the step.
         rehearsal: time limit in a rehearsal on a CPU.
         makes: folder that the step makes. Such steps run in the background, one at a time, beside the others.
-        needs: folder that another step must have made.
+        needs: folder that another step makes first.
         quiet: whether the step waits until nothing runs in the background, because it times work on the CPU.
         gpu: whether the step is skipped if there is no GPU.
         module: name of the module in `benchmarks.gpu.steps`, if it is not that of the step.
@@ -61,7 +61,7 @@ def step_names() -> list[str]:
 
 
 def choose_steps(only: list[str]) -> list[PlannedStep]:
-    """Return the steps named, with those that make what they need; all steps if none is named.
+    """Return the named steps, and those that make what they need; all steps if none is named.
 
     Raises:
         KeyError: a step is unknown.

@@ -1,4 +1,4 @@
-"""The processes of the steps, and the signals that stop a run. Standard library only."""
+"""Processes of the steps, and signals that stop a run. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.gpu.context import ROOT, read_rows, rows_of
 from benchmarks.gpu.outcomes import StepOutcome
 
 LINES = 40
-"""Last lines of output that are kept from a step that fails."""
+"""Number of last lines of output that are kept of a failed step."""
 GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -29,15 +29,15 @@ class StepProcess:
     """The process of a step.
 
     Attributes:
-        outcome: what becomes of the step.
-        rows: file that the step writes its rows to.
-        log: file with everything that it prints.
-        began: when it was started, by `time.monotonic`.
-        process: the process itself.
+        outcome: outcome of the step.
+        rows: file with the rows that the step writes.
+        log: file with all its output.
+        began: start of the process, by `time.monotonic`.
+        process: process handle.
     """
 
     def __init__(self, outcome: StepOutcome, command: list[str], environment: dict[str, str], work: Path) -> None:
-        """Start it, in a process group of its own, so that its children end with it."""
+        """Start the process in its own process group, so that its children end with it."""
         self.outcome, self.rows = outcome, rows_of(work, outcome.step.name)
         self.log = work / f"{outcome.step.name}.log"
         outcome.status, self.began = "running", time.monotonic()
@@ -47,7 +47,7 @@ class StepProcess:
             )
 
     def poll(self) -> bool:
-        """Read the rows written so far; return whether it still runs."""
+        """Read the rows written so far; return whether the process still runs."""
         if self.outcome.status != "running":
             return False
         code = self.process.poll()
@@ -56,7 +56,7 @@ class StepProcess:
         if code is None:
             return True
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # what it started and left behind
+            os.killpg(self.process.pid, signal.SIGKILL)  # kills children that outlived it
         self.outcome.status = "ok" if code == 0 else "failed"
         if code:
             self.outcome.stderr = self._last_lines()
@@ -65,7 +65,7 @@ class StepProcess:
         return False
 
     def kill(self, status: str, reason: str) -> None:
-        """Kill it and everything it started, and keep its rows."""
+        """Kill the process and its children, and keep its rows."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, sign)
@@ -91,7 +91,7 @@ def read_end(path: Path) -> str:
 
 @contextmanager
 def hold_signals() -> Iterator[None]:
-    """Let the signals that stop a run act after the block.
+    """Postpone the signals that stop a run until the end of the block.
 
     They are not blocked, because a process started in the block would inherit that.
     """

@@ -1,4 +1,4 @@
-"""A pytest plugin that records the outcome of every test at once, because the run may be killed."""
+"""A pytest plugin that records the outcome of every test immediately, because the run may be killed."""
 
 from __future__ import annotations
 

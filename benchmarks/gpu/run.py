@@ -1,4 +1,4 @@
-"""Run the plan, each step in a process of its own, and save what is known at every moment. Standard library only.
+"""Run the plan, each step in its own process, and save the results continually. Standard library only.
 
 If a step fails, the next one still runs; if the run is killed, `results.json` can still be read.
 """
@@ -29,7 +29,7 @@ def run(
     """Run the plan; return 0 if every step that was tried succeeded, else 1.
 
     Args:
-        out: folder for what comes back; it is made if it does not exist.
+        out: folder for the results; it is made if it does not exist.
         minutes: time limit of the run.
         rehearse: run every step at toy size, on the CPU unless `device` says otherwise.
         only: names of the steps to run; all if empty.
@@ -48,7 +48,7 @@ def run(
         (out / "results.part").touch()
         (out / "results.json").unlink(missing_ok=True)
     except OSError as error:
-        raise KitError(f"--out {out}: {error.strerror or error}; name a folder that can be written") from None
+        raise KitError(f"--out {out}: {error.strerror or error}; choose a writable folder") from None
     work = Path(tempfile.mkdtemp(prefix="earthreason-gpu-"))
     results = RunResults(out, _facts(minutes, rehearse, device), steps)
     if scenes is not None:
@@ -117,7 +117,7 @@ def _commit() -> str | None:
 
 
 def _join_logs(work: Path, out: Path) -> None:
-    """Write what all steps printed into one file, because few files come back."""
+    """Write the output of all steps into one file, because few files are copied back."""
     parts = [f"==== {path.stem}\n{read_end(path)}" for path in sorted(work.glob("*.log"))]
     try:
         (out / "log.txt").write_text("\n".join(parts), encoding="utf-8")

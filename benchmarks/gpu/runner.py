@@ -18,16 +18,16 @@ _LEAST_REHEARSED = 5.0
 
 
 class Runner:
-    """Runs the steps one after the other, and beside them those that make folders.
+    """Runs the steps one after another, and in the background those that make folders.
 
     Attributes:
-        results: what is known so far.
+        results: results so far.
         out: folder for files that are copied back.
         work: folder for files that are not.
         rehearse: whether the run is a rehearsal at toy size.
         device: `cuda` or `cpu`.
         deadline: end of the run, by `time.monotonic`.
-        processes: those started so far, by name of the step.
+        processes: processes started so far, by step name.
     """
 
     def __init__(self, results: RunResults, out: Path, work: Path, seconds: float, rehearse: bool, device: str) -> None:
@@ -59,7 +59,7 @@ class Runner:
             self._tick()
 
     def stop(self, status: str, reason: str) -> None:
-        """Kill whatever runs, and record that the remaining steps were not started."""
+        """Kill all running processes, and record that the remaining steps were not started."""
         for process in self.processes.values():
             if process.poll():
                 process.kill(status, reason)
@@ -83,7 +83,7 @@ class Runner:
         return process
 
     def _tick(self) -> None:
-        """Check on the background, start its next step if it is idle, save, and wait a moment."""
+        """Check the background, start its next step if it is idle, save, and wait a moment."""
         making = [process for process in self.processes.values() if process.outcome.step.makes]
         for process in making:
             if process.poll():
@@ -106,7 +106,7 @@ class Runner:
             process.kill("timeout", f"killed after {spent:.0f} s, at its limit or the end of the run")
 
     def _obstacle(self, step: PlannedStep) -> str:
-        """Wait for what a step needs; return why it cannot run, or an empty string."""
+        """Wait for the needs of a step; return why it cannot run, or an empty string."""
         if step.gpu and self.device == "cuda" and not self._has_gpu():
             return "no CUDA device was found; see the step environment"
         least = _LEAST_REHEARSED if self.rehearse else step.least

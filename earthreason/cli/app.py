@@ -47,7 +47,7 @@ def stdout() -> Console:
 
 
 def stderr() -> Console:
-    """Make the console for everything except results."""
+    """Make the console for progress, warnings and errors, on standard error."""
     return Console(stderr=True, highlight=False)
 
 

@@ -14,7 +14,9 @@ from earthreason.cli.truth import GroundTruthOption, load_truth
 
 
 def compare(
-    predictions: Annotated[list[Path], typer.Argument(help="Two or more predictions files; the first is the base.")],
+    predictions: Annotated[
+        list[Path], typer.Argument(help="Two or more predictions files; the others are compared with the first.")
+    ],
     config: ConfigOption = None,
     split: SplitOption = None,
     data_dir: DataDirOption = None,

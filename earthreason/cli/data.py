@@ -15,7 +15,7 @@ from earthreason.files import refuse_taken
 
 
 def download(
-    to: Annotated[Path, typer.Option(help="Folder for the download; parts already there are not downloaded again.")],
+    to: Annotated[Path, typer.Option(help="Folder for the download; existing files are not downloaded again.")],
     repository: Annotated[
         str, typer.Option("--repo", help="Dataset repository on the Hub.")
     ] = "earth-insights/EarthReason",
@@ -66,10 +66,12 @@ def verify(
 
 def export(
     source: SourceArgument,
-    form: Annotated[str, typer.Option("--format", help="parquet, release, coco or webdataset.")],
+    form: Annotated[str, typer.Option("--format", help="Format to write: parquet, release, coco or webdataset.")],
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Make that repository private if it is created.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private if it does not exist yet.")
+    ] = False,
     title: Annotated[str | None, typer.Option(help="Title on the parquet dataset card.")] = None,
     licence: Annotated[
         str | None, typer.Option(help="Licence on the parquet dataset card, such as CC-BY-4.0.", show_default="unknown")

@@ -13,7 +13,7 @@ from earthreason.cli.app import stderr, stdout
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the files of the demo.")] = Path("earthreason-demo"),
 ) -> None:
-    """Load, predict, score and draw synthetic scenes. No network needed; takes about a minute the first time.
+    """Load, predict, score and draw synthetic scenes, without network. The first run takes about a minute.
 
     Example: earthreason demo --out earthreason-demo
     """

@@ -52,7 +52,7 @@ def evaluate(
     json_out: JsonOption = None,
     csv: Annotated[Path | None, typer.Option(help="Write one row per question to this CSV file.")] = None,
     report: ReportOption = None,
-    gallery: Annotated[int, typer.Option(min=0, help="Number of pictures in each section of the page.")] = 24,
+    gallery: Annotated[int, typer.Option(min=0, help="Number of samples in each gallery of the page.")] = 24,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:

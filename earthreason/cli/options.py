@@ -13,14 +13,12 @@ CONFIG_HELP = (
     "Dataset configuration: 'default' is the official release, 'sample' the built-in synthetic scenes; 'rrsis-d', "
     "'refsegrs' and 'reasonseg' are read from --data-dir."
 )
-ConfigOption = Annotated[
-    str | None, typer.Option(help=CONFIG_HELP, show_default="that of the predictions, else default")
-]
+ConfigOption = Annotated[str | None, typer.Option(help=CONFIG_HELP, show_default="the predictions', else default")]
 SplitOption = Annotated[
     str | None,
     typer.Option(
         help="Split: train, validation (or val) or test; slices are allowed.",
-        show_default="that of the predictions, else test",
+        show_default="the predictions', else test",
     ),
 ]
 DataDirOption = Annotated[
@@ -32,7 +30,7 @@ JsonOption = Annotated[
 ReportOption = Annotated[Path | None, typer.Option(help="Write an HTML page into this folder.")]
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="all cores")]
 OutFolder = Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")]
-PredictionsPath = Annotated[Path, typer.Argument(help="JSON, JSONL, or a folder or zip of PNG masks.")]
+PredictionsPath = Annotated[Path, typer.Argument(help="Predictions: JSON, JSONL, or a folder or zip of PNG masks.")]
 SourceArgument = Annotated[
     str,
     typer.Argument(metavar="SRC", help="Folder, file or configuration ('sample'), in any format that `export` writes."),

@@ -1,4 +1,4 @@
-"""Check of the address that a server listens on."""
+"""Check the address that a server is to listen on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from earthreason.errors import EarthReasonError
 
 
 def check_free(host: str, port: int) -> None:
-    """Refuse, before anything is loaded, an address that a server cannot listen on.
+    """Check that a server can listen on an address, before anything is loaded.
 
     Raises:
         EarthReasonError: the address cannot be bound.

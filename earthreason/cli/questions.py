@@ -34,25 +34,35 @@ def generate(
     source: SourceArgument,
     out: Annotated[Path, typer.Option(help="Run directory; an unfinished run in it is continued.")],
     model: Annotated[str, typer.Option(help="Vision model used at every stage.")] = "gpt-4o",
-    rewrite_model: Annotated[str | None, typer.Option(help="Text model that rewords the questions.")] = None,
-    judge_model: Annotated[str | None, typer.Option(help="Vision model that judges the questions.")] = None,
+    rewrite_model: Annotated[
+        str | None, typer.Option(help="Text model that rewords the questions. Default: --model.")
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="Vision model that judges the questions. Default: --model.")
+    ] = None,
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Skip the judge.")] = False,
-    no_images: Annotated[bool, typer.Option("--no-images", help="Send hints without images, for text models.")] = False,
+    no_images: Annotated[
+        bool, typer.Option("--no-images", help="Send hints without images, for text-only models.")
+    ] = False,
     base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Largest number of requests in flight.")] = 8,
-    timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request, seconds.")] = 120.0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Maximum number of concurrent requests.")] = 8,
+    timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request in seconds.")] = 120.0,
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature of every request.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=50, help="Largest number of tokens in an answer.")] = 2000,
+    max_tokens: Annotated[int, typer.Option(min=50, help="Maximum number of tokens in an answer.")] = 2000,
     empty_share: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Share of samples asked about something absent.", show_default="200 in 5,434"),
+        typer.Option(
+            min=0, max=1, help="Share of samples with questions about something absent.", show_default="200 in 5,434"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed for choosing the samples of --empty-share.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of samples.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of samples.")] = None,
     max_usd: Annotated[
-        float | None, typer.Option(min=0, help="Budget (US$); the run stops before exceeding it.")
+        float | None, typer.Option(min=0, help="Budget in US dollars; the run stops before exceeding it.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and cost; send no request.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate tokens and cost without sending requests.")
+    ] = False,
     batch: Annotated[
         bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")
     ] = False,
@@ -169,8 +179,10 @@ def status(run: RunArgument, json_out: JsonOption = None) -> None:
 @app.command()
 def export(
     run: RunArgument,
-    form: Annotated[str, typer.Option("--format", help="release, parquet, coco, webdataset or jsonl.")],
-    out: Annotated[Path, typer.Option(help="Folder (or .jsonl file) to write.")],
+    form: Annotated[
+        str, typer.Option("--format", help="Format to write: release, parquet, coco, webdataset or jsonl.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write, or with --format jsonl a file.")],
 ) -> None:
     """Write the finished samples with their new questions.
 
@@ -199,9 +211,9 @@ def export(
 def print_left_out(found: LeftOut, console: Console) -> None:
     """Print the samples and questions that an export leaves out because of their reviews."""
     for names, reason in (
-        (found.rejected, "samples left out, every question was rejected"),
-        (found.disputed, "samples left out, reviewers disagree about their last questions"),
-        (found.questions, "questions left out, reviewers disagree; a further verdict decides"),
+        (found.rejected, "samples left out because every question was rejected"),
+        (found.disputed, "samples left out because reviewers disagree about their remaining questions"),
+        (found.questions, "questions left out because reviewers disagree; a further verdict decides"),
     ):
         if names:
             rest = ", ..." if len(names) > _LISTED else ""

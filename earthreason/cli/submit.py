@@ -49,20 +49,20 @@ def submit(
     paper: Annotated[str | None, _url_option("paper")] = None,
     code: Annotated[str | None, _url_option("code")] = None,
     checkpoint: Annotated[str | None, _url_option("checkpoint")] = None,
-    parameters: Annotated[float | None, typer.Option(help="Number of parameters, millions.")] = None,
+    parameters: Annotated[float | None, typer.Option(help="Number of parameters in millions.")] = None,
     backbone: Annotated[str, typer.Option(help="Name of the backbone.")] = "",
-    extra_data: Annotated[str, typer.Option(help="Training data besides EarthReason.")] = "",
+    extra_data: Annotated[str, typer.Option(help="Training data beyond EarthReason.")] = "",
     description: Annotated[str, typer.Option(help="Text shown on the model's page.")] = "",
     contact: Annotated[str, typer.Option(help="How to reach you; only the organisers see it.")] = "",
-    card: Annotated[Path | None, typer.Option(help="JSON file with an object to show on the model's page.")] = None,
+    card: Annotated[Path | None, typer.Option(help="JSON file whose object is shown on the model's page.")] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Publish the row once it is scored.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check the file without uploading it.")] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the score.")] = 600,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest time to wait for the score, in seconds.")] = 600,
     json_out: JsonOption = None,
 ) -> None:
     """Check a predictions file, upload it and wait for its score. Repeating the command is safe.
 
-    The token is read from EARTHREASON_TOKEN, then from the keyring; otherwise you are asked for it.
+    The token is read from EARTHREASON_TOKEN, then from the keyring; otherwise the command prompts for it.
 
     Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
     """

@@ -17,14 +17,17 @@ _SCENES = 5000
 def synth(
     out: OutFolder,
     n: Annotated[
-        int | None, typer.Option(min=5, help="Number of scenes, divided as in the release.", show_default="5000")
+        int | None,
+        typer.Option(min=5, help="Number of scenes, divided among the splits as in the release.", show_default="5000"),
     ] = None,
     train: Annotated[int | None, typer.Option(min=0, help="Number of training scenes, instead of --n.")] = None,
     val: Annotated[int | None, typer.Option(min=0, help="Number of validation scenes, instead of --n.")] = None,
     test: Annotated[int | None, typer.Option(min=0, help="Number of test scenes, instead of --n.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same bytes.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the dataset; the same seed gives the same bytes.")] = 1,
     workers: ProcessesOption = CORES,
-    size: Annotated[str, typer.Option(help="Pixels: 512, HEIGHTxWIDTH or 'varied' (128 to 2048).")] = "512",
+    size: Annotated[
+        str, typer.Option(help="Size in pixels: a side such as 512, HEIGHTxWIDTH, or 'varied' (128 to 2048).")
+    ] = "512",
     empty_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of scenes with an empty target.", show_default="0.12")
     ] = None,
@@ -54,16 +57,14 @@ def synth(
 
 
 def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:
-    """Return the number of scenes by split: the given ones, or `n` divided among the splits."""
+    """Return the number of scenes by split: the given numbers, or `n` divided among the splits."""
     from earthreason.synthetic.release import split_counts
 
     named = {split: count for split, count in asked.items() if count is not None}
     if not named:
         return split_counts(_SCENES if n is None else n)
     if n is not None:
-        raise EarthReasonError(
-            f"--n {n} and --{next(iter(named))}: give the total or the scenes of each split, not both"
-        )
+        raise EarthReasonError(f"--n {n} and --{next(iter(named))}: give either the total or the number of each split")
     return named
 
 

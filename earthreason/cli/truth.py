@@ -25,7 +25,7 @@ def chosen_split(info: dict[str, Any], config: str | None, split: str | None) ->
 def load_truth(
     info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> References:
-    """Load the ground truth that the options, completed by the predictions' `info`, name."""
+    """Load the ground truth that the options select; the predictions' `info` replaces options that are not given."""
     from earthreason.metrics.references import read_references
     from earthreason.metrics.truth import load_references
 
@@ -37,7 +37,7 @@ def load_truth(
 def scene_loader(
     info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> SceneLoader:
-    """Return a loader of images and questions of the split that `load_truth` names; a ground-truth file has none."""
+    """Return a loader of images and questions for the split of `load_truth`; a ground-truth file has neither."""
     from earthreason.data.load import load_dataset
     from earthreason.reports.evaluation import Scene
 

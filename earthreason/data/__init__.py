@@ -1,1 +1,1 @@
-"""What a sample is and where samples come from."""
+"""Samples: schema, sources, configurations, audit and exports."""

@@ -54,7 +54,7 @@ OFFICIAL = About(
 SYNTHETIC = About(
     title="EarthReason sample",
     licence="Apache-2.0",
-    origin="Synthetic scenes, drawn by the `earthreason` package: no photograph is in them.",
+    origin="Synthetic scenes, drawn by the `earthreason` package; they contain no photographs.",
 )
 OWN_DATA = About(
     title="Overhead images with implicit questions",

@@ -59,7 +59,7 @@ def _extract(path: Path, target: Path) -> None:
                 with archive.open(member) as source, destination.open("wb") as sink:
                     shutil.copyfileobj(source, sink)
     except zipfile.BadZipFile as error:
-        raise DataFormatError(f"{path}: not a whole zip archive ({error}); download it again") from None
+        raise DataFormatError(f"{path}: not a complete zip archive ({error}); download it again") from None
 
 
 def _safe_name(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
@@ -76,5 +76,5 @@ def _refuse_bombs(archive: Path, members: list[zipfile.ZipInfo]) -> None:
     packed = max(1, sum(member.compress_size for member in members))
     if unpacked > MAX_TOTAL_BYTES or (unpacked > 1 << 30 and unpacked / packed > MAX_RATIO):
         raise DataFormatError(
-            f"{archive}: would unpack to {unpacked >> 20} MiB from {packed >> 20} MiB; this is no image archive"
+            f"{archive}: would unpack to {unpacked >> 20} MiB from {packed >> 20} MiB, implausible for images"
         )

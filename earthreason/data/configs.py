@@ -60,7 +60,7 @@ def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Reco
 class SampleConfig:
     """Synthetic scenes, made on first use in a few seconds and without network.
 
-    Raise `edition` whenever the generator draws other scenes from the same seed, so that cached scenes are ignored.
+    Increase `edition` whenever the generator draws other scenes from the same seed, so that cached scenes are ignored.
     """
 
     name: str = "sample"
@@ -96,7 +96,7 @@ class ReleaseConfig:
         """Return a folder that `datasets` can load, and make it first if it is absent.
 
         Raises:
-            DataNotFoundError: `data_dir` holds no samples, or the release is neither local nor reachable on the Hub.
+            DataNotFoundError: `data_dir` contains no samples, or the release is neither local nor reachable on the Hub.
         """
         root = data_dir or _folder_from_environment() or _download()
         source_format, folder = (find_format(root) if root.is_dir() else None) or (None, root)
@@ -124,9 +124,9 @@ def _download() -> Path:
         archive_folder = Path(snapshot_download(HUB_ID, repo_type="dataset"))
     except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
         raise DataNotFoundError(
-            f"the EarthReason release is not here and {HUB_ID} could not be fetched from the Hub "
-            f"({type(error).__name__}). Either download and unzip it yourself and say where it is (--data-dir FOLDER, "
-            f"data_dir=FOLDER in Python, or {DATA_VARIABLE}=FOLDER, holding train/, val/ and test/ with images/, "
+            f"no local EarthReason release is given, and {HUB_ID} could not be fetched from the Hub "
+            f"({type(error).__name__}). Either download and unzip it yourself and give its folder (--data-dir FOLDER, "
+            f"data_dir=FOLDER in Python, or {DATA_VARIABLE}=FOLDER, containing train/, val/ and test/ with images/, "
             "labels/ and QAs/), or start with the built-in synthetic scenes: `sample` on the command line, "
             'load_dataset("earthreason", "sample") in Python'
         ) from error
@@ -147,14 +147,14 @@ class FolderConfig:
         if data_dir is None:
             where = f" Get it from {self.source_format.how_to_get}." if self.source_format.how_to_get else ""
             raise DataNotFoundError(
-                f"{self.name} is read from a folder of yours: --config {self.name} --data-dir FOLDER, or the folder "
+                f"{self.name} is read from your own folder: --config {self.name} --data-dir FOLDER, or the folder "
                 "itself where a command takes SRC; in Python "
                 f'load_dataset("earthreason", "{self.name}", data_dir=FOLDER).{where}'
             )
         return _prepare_folder(self.name, self.name, self.source_format, data_dir, self.source_format.about)
 
     def is_available(self) -> bool:
-        """Return whether `prepare(None)` succeeds, which it never does."""
+        """Return False, because `prepare` needs a folder."""
         return False
 
 

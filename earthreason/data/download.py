@@ -51,7 +51,7 @@ def download_release(to: Path, repository: str, revision: str | None = None) -> 
     except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
         reason = str(error).splitlines()[0] if str(error) else ""
         raise DataNotFoundError(
-            f"{repository} could not be fetched ({type(error).__name__}: {reason}). Try again (what is there is kept), "
+            f"{repository} could not be fetched ({type(error).__name__}: {reason}). Try again (files are kept), "
             "log in with `hf auth login` if it is private, set HF_ENDPOINT for a mirror, or download its zip files in "
             f"a browser from https://huggingface.co/datasets/{repository} and unzip them into {unpacked}"
         ) from error

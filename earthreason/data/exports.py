@@ -107,7 +107,7 @@ def file_stem(sample_id: str) -> str:
     unsafe = set('/\\:*?"<>|') & set(sample_id) or not sample_id.isprintable()
     if unsafe or sample_id[:1] in ("", ".") or sample_id[-1:] in (" ", ".") or len(sample_id.encode()) > 200:
         raise EarthReasonError(
-            f"sample id {sample_id!r} cannot be a file's name; export as parquet, coco or webdataset instead"
+            f"sample id {sample_id!r} is not a valid file name; export as parquet, coco or webdataset instead"
         )
     return sample_id
 
@@ -174,7 +174,8 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
         api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
     except Exception as error:  # the Hub client raises many kinds: offline, refused, no token
         raise EarthReasonError(
-            f"{repository} was not uploaded ({type(error).__name__}: {str(error).splitlines()[0]}); {folder} is whole. "
-            f"Log in with `hf auth login` and upload it: hf upload {repository} {folder} --repo-type dataset"
+            f"{repository} was not uploaded ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"{folder} is complete. Log in with `hf auth login` and upload it: "
+            f"hf upload {repository} {folder} --repo-type dataset"
         ) from error
     return str(address)

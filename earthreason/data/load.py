@@ -74,7 +74,7 @@ def resolve_split(split: Any) -> Any:
     try:
         ReadInstruction.from_spec(resolved)
     except (ValueError, AssertionError):
-        raise EarthReasonError(f"{split!r} is no split; write test, test[:10], test[10%:20%] or val+test") from None
+        raise EarthReasonError(f"{split!r} is not a split; write test, test[:10], test[10%:20%] or val+test") from None
     return resolved
 
 

@@ -1,6 +1,6 @@
 """Prepared folders: parquet files and a card with YAML configs, the Hub's own layout of a dataset.
 
-`datasets` reads such a folder without our code, so slicing, streaming, `num_proc` and column selection come for free.
+`datasets` reads such a folder without our code, so slicing, streaming, `num_proc` and column selection work as usual.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from earthreason.files import atomic_path
 from earthreason.types import OPTIONAL_FACTS
 
 FORMAT = 2
-"""Raise it whenever the columns change, so that cached folders with other columns are ignored."""
+"""Version of the columns; increase it whenever they change, so that cached folders with other columns are ignored."""
 ROWS_PER_GROUP = 100
 """The Hub's viewer recommends row groups of 100 to 300 MB; 100 rows of the release take about 25 MB, at most 280."""
 ROWS_PER_FILE = 400

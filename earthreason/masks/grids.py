@@ -1,7 +1,7 @@
 """Grids on which masks are scored: native, letterbox-S (aspect kept, zero-padded) and stretch-S.
 
 Each is a nearest-neighbour resize followed by padding, so it only repeats or drops source rows and columns. Two integer
-vectors describe it: how often each source row and each source column appears on the grid.
+vectors describe it: the number of times that each source row and each source column appears on the grid.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from earthreason.types import RLE
 
 _Arrays = tuple[np.ndarray, ...]
 _FAULTS = {
-    -1: "holds a character that is not COCO RLE (ASCII 48 to 111)",
+    -1: "contains a character that is not COCO RLE (ASCII 48 to 111)",
     -2: "ends in the middle of a number",
-    -3: "holds a negative or over-long run",
+    -3: "contains a negative or over-long run",
     -4: "runs past the end of the mask",
     -5: "falls short of the mask",
 }

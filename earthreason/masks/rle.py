@@ -32,8 +32,8 @@ def encode_mask(mask: np.ndarray) -> RLE:
         raise RLEError(f"a mask has shape (height, width); this array has shape {array.shape}")
     if array.dtype.kind == "f" and not ((array == 0) | (array == 1)).all():
         raise RLEError(
-            "a mask of floats holds 0 and 1 only, this one other values, such as logits or probabilities; threshold "
-            "it first: `mask > 0` for logits, `mask > 0.5` for probabilities"
+            "a float mask may contain only 0 and 1, but this one has other values, such as logits or probabilities; "
+            "threshold it first: `mask > 0` for logits, `mask > 0.5` for probabilities"
         )
     encoded = coco.encode(np.asfortranarray(array != 0, dtype=np.uint8))
     return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))

@@ -39,7 +39,7 @@ class RegionAccumulator:
         """Count on the grids of `protocols`; the first protocol is the default of `compute`."""
         self.protocols = tuple(map(get_protocol, protocols))
         if not self.protocols:
-            raise EarthReasonError("name at least one protocol to accumulate for")
+            raise EarthReasonError("pass at least one protocol")
         self.grids: tuple[Grid, ...] = tuple(dict.fromkeys(p.grid for p in self.protocols))
         self._parts: list[GridCounts] = []
 
@@ -109,8 +109,8 @@ class RegionAccumulator:
         rules = self.protocols[0] if protocol is None else get_protocol(protocol)
         if rules.grid not in self.grids:
             raise EarthReasonError(
-                f"protocol {rules.name} compares on {rules.grid.name}, which was not counted; name it when the "
-                "accumulator is made"
+                f"protocol {rules.name} compares on {rules.grid.name}, which was not counted; pass it when you "
+                "create the accumulator"
             )
         return score_added(self.tables()[rules.grid], rules)
 

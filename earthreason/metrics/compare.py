@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIE = 1e-6
-"""IoUs that differ by less are a tie, because the epsilon of the float32 evaluators changes them by as much."""
+"""A smaller difference in IoU is a tie, because the epsilon of the float32 evaluators can cause one of this size."""
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def pack_truth(references: References, grids: Sequence[Grid]) -> TruthTable:
 
 
 def pack_canvas(references: References, grid: Grid) -> TruthTable:
-    """Resample the masks of the references to a canvas, for predictions on it; boxes are then the canvas's."""
+    """Resample the reference masks to a canvas, for predictions on it; bounding boxes then refer to the canvas."""
     masks = []
     for reference in references.values():
         try:

@@ -176,8 +176,8 @@ _PRECISIONS = {t: _precision_metric(t) for t in sorted({t for p in PROTOCOLS.val
 """Pr@X of the registered protocols; a protocol that is not registered may have others."""
 GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
 CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
-N_ACC = Metric("N-acc", "N-acc (empty targets found empty)", _n_acc)
-T_ACC = Metric("T-acc", "T-acc (targets not called empty)", _t_acc)
+N_ACC = Metric("N-acc", "N-acc (empty targets predicted empty)", _n_acc)
+T_ACC = Metric("T-acc", "T-acc (targets not predicted empty)", _t_acc)
 DICE = Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",))
 _ALL = (
     GIOU,
@@ -188,22 +188,22 @@ _ALL = (
     Metric("gIoU targets", "gIoU, targets only", _giou_of_targets),
     Metric("cIoU targets", "cIoU, targets only", _ciou_of_targets),
     DICE,
-    Metric("precision", "precision (of all predicted pixels)", _precision),
-    Metric("recall", "recall (of all target pixels)", _recall),
-    Metric("FP area", "FP area (of the image, on empty targets)", _false_positive_area, lower_is_better=True),
-    Metric("Acc@0.5", "Acc@0.5 (box of the mask, targets only)", _box_accuracy, optional=True),
+    Metric("precision", "precision (over all predicted pixels)", _precision),
+    Metric("recall", "recall (over all target pixels)", _recall),
+    Metric("FP area", "FP area (share of image, empty targets)", _false_positive_area, lower_is_better=True),
+    Metric("Acc@0.5", "Acc@0.5 (bounding box, targets only)", _box_accuracy, optional=True),
     Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 """All scores by name, in the order of tables."""
 OVERLAP = (GIOU.name, CIOU.name, _PRECISIONS[0.5].name)
-"""Main scores of how well masks agree; their values depend on the grid."""
+"""Main scores for the overlap of masks; their values depend on the grid."""
 PRESENCE = (N_ACC.name, T_ACC.name)
-"""Scores of the decision whether there is a target at all; their values do not depend on the grid."""
+"""Scores for deciding whether there is a target; their values do not depend on the grid."""
 HEADLINE = (*OVERLAP, *PRESENCE)
-"""Scores of a table that has room for a few."""
+"""Scores in tables with few columns."""
 IOU_AND_PRESENCE = (GIOU.name, CIOU.name, *PRESENCE)
-"""Scores of a comparison of models."""
+"""Scores in comparisons of models."""
 
 
 def get_metric(name: str) -> Metric:

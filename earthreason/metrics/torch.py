@@ -81,7 +81,7 @@ def _on_cpu(mask: MaskLike | torch.Tensor | None) -> MaskLike | None:
 
 
 def _hash(sample_id: str) -> int:
-    """Turn an id into a 63-bit integer, as tensors hold. Two of a million ids collide once in ten million runs."""
+    """Turn an id into a 63-bit integer, as tensors hold. A million ids collide with odds below 1 in 10 million."""
     return int.from_bytes(hashlib.blake2b(sample_id.encode(), digest_size=8).digest(), "big") >> 1
 
 

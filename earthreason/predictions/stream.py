@@ -158,7 +158,7 @@ def json_values(file: TextIO) -> Iterator[Located]:
 
 
 def small_json_values(content: bytes) -> list[Located] | None:
-    """Decode a text at once, at twice the speed of `json_values`; return None if it is not a predictions file."""
+    """Decode a complete text, twice as fast as `json_values`; return None if it is not a predictions file."""
     try:
         document = from_json(content.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False, cache_strings="keys")
     except ValueError:
@@ -261,7 +261,7 @@ def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
     except zipfile.BadZipFile as error:
         raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
     if not found:
-        faults.append("holds no PNG masks")
+        faults.append("contains no PNG masks")
 
 
 def decode_png(content: bytes) -> np.ndarray:

@@ -26,13 +26,13 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
 
 
 def check_name(path: Path) -> None:
-    """Check the name of a file to write, before slow work begins.
+    """Check the name of a predictions file before slow work begins.
 
     Raises:
         EarthReasonError: it ends in neither `.json` nor `.jsonl`, or it is a folder.
     """
     if path.suffix not in (".json", ".jsonl"):
-        raise EarthReasonError(f"{path}: predictions are written as .json or .jsonl; name the file so")
+        raise EarthReasonError(f"{path}: the name of a predictions file must end in .json or .jsonl")
     refuse_folder(path)
 
 

@@ -1,4 +1,4 @@
-"""Prediction of superpixels that differ in colour from the rest of the image."""
+"""Predict the superpixels that differ in colour from the rest of the image."""
 
 from __future__ import annotations
 

@@ -80,12 +80,12 @@ async def advance(source: Source, config: RunConfig, ledger: Ledger, client: Mod
             ledger.record_batch(batch.id, "submitted", requests)
             running[batch.id] = batch.status
     except openai.OpenAIError as error:
-        raise EarthReasonError(f"the batch failed: {str(error).splitlines()[0]}; run again to go on") from None
+        raise EarthReasonError(f"the batch failed: {str(error).splitlines()[0]}; run again to continue") from None
     return BatchStep(collected, len(affordable), running, outcome)
 
 
 def _max_cost(queued: Queued, prices: Prices) -> float:
-    """Return the most that a request may cost in a batch, where it is sent once and at a discount."""
+    """Return the maximum cost of a request in a batch, where it is sent once and at a discount."""
     return DISCOUNT * max_cost(queued.request, queued.record, prices, attempts=1)
 
 
@@ -119,7 +119,7 @@ def _files(requests: Mapping[str, Queued]) -> Iterator[dict[str, bytes]]:
 
 
 def _description(queued: Queued, prices: Prices) -> dict[str, Any]:
-    """Describe a request for the ledger: how to read its answer, and the most that it may cost."""
+    """Describe a request for the ledger, with the type of its answer and its maximum cost."""
     return {
         "sample_id": queued.record.sample_id,
         "stage": queued.stage,

@@ -144,7 +144,7 @@ class ModelClient:
             )
         except OpenAIError:
             raise EarthReasonError(
-                "no key for the model server: set OPENAI_API_KEY, or name your own server with --base-url"
+                "no key for the model server: set OPENAI_API_KEY, or give your own server with --base-url"
             ) from None
 
     async def __aenter__(self) -> ModelClient:
@@ -211,7 +211,7 @@ class ModelClient:
             self._warn(reason)
             if attempt < attempts - 1:
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2**attempt))
-        raise EarthReasonError(f"{address} failed {attempts} times, last with {reason}; run again to go on")
+        raise EarthReasonError(f"{address} failed {attempts} times, last with {reason}; run again to continue")
 
     def _warn(self, reason: str) -> None:
         """Log the first failure as a warning, so that waiting is not silent; log the rest for -v only."""

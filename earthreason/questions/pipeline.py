@@ -65,7 +65,7 @@ class RunConfig:
 
 
 def hints_of(record: Record, config: RunConfig) -> Hints:
-    """Collect what is known about a sample, and decide whether its questions are about something absent."""
+    """Collect the hints about a sample, and decide whether its questions are about something absent."""
     number = int.from_bytes(hashlib.sha256(record.sample_id.encode()).digest()[:4], "big")
     drawn = np.random.default_rng([config.seed, number]).random() < config.empty_share
     extra = json.loads(record.extra) if record.extra else {}
@@ -127,7 +127,7 @@ class GenerationRun:
         config: settings.
         ledger: record of the answers.
         client: client of the model server; None in batch mode.
-        queued: in batch mode, the requests without an answer, by key.
+        queued: requests without an answer by key, in batch mode.
     """
 
     config: RunConfig
@@ -243,12 +243,12 @@ class GenerationRun:
 
 
 def over_budget(max_usd: float) -> str:
-    """Say why a run stops early."""
-    return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to go on"
+    """Return the reason why a run stops early."""
+    return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to continue"
 
 
 def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: int = 2) -> float:
-    """Estimate the most that a request may cost, US dollars: text, pictures and the longest answer in every attempt.
+    """Estimate the maximum cost of a request in US dollars: text, pictures and the longest answer in every attempt.
 
     A model without a price costs 0; `RunConfig.check_budget` refuses it if there is a budget.
     """

@@ -62,7 +62,7 @@ class JudgeReply(Reply):
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known about a sample besides its pixels.
+    """Facts about a sample besides its pixels.
 
     Attributes:
         category: class of the target.

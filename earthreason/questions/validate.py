@@ -21,7 +21,7 @@ class QuestionValidation:
 
     Attributes:
         samples, questions, answers: numbers of what was checked.
-        findings: objections of the checks.
+        findings: findings of the checks.
         card: score card of the dataset: lengths, diversity, openings.
     """
 

@@ -96,7 +96,7 @@ def _empties(axis: Axes, found: Statistics) -> None:
     present = [found.samples[split] - found.empty[split] for split in splits]
     empty = [found.empty[split] for split in splits]
     axis.bar(splits, present, color=_COLOUR, label="target present")
-    axis.bar(splits, empty, bottom=present, color=_ACCENT, label="nothing here")
+    axis.bar(splits, empty, bottom=present, color=_ACCENT, label="no target")
     axis.legend(frameon=False, fontsize=8)
     axis.set_ylabel("samples")
 

@@ -40,10 +40,10 @@ def save_grid(path: Path, rows: Sequence[tuple[Sample, Sequence[Answer]]]) -> No
         line[0].imshow(draw_overlay(sample.image, None, TRUTH_COLOUR, side=320))
         line[0].set_title("\n".join(textwrap.wrap(sample.questions[0], 38)), fontsize=7, loc="left")
         line[1].imshow(draw_overlay(sample.image, sample.mask, TRUTH_COLOUR, side=320))
-        line[1].set_title("truth: nothing here" if sample.is_empty else "truth", fontsize=8)
+        line[1].set_title("truth: no target" if sample.is_empty else "truth", fontsize=8)
         for axis, answer in zip(line[2:], answers, strict=True):
             axis.imshow(draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR, side=320))
-            said = "" if answer.mask is not None else " (says: nothing)"
+            said = "" if answer.mask is not None else ": no target"
             axis.set_title(f"{answer.model}{said}\nIoU {answer.iou:.2f}", fontsize=8)
         for axis in line:
             axis.set_axis_off()

@@ -60,7 +60,7 @@ def _heading(record: Record) -> str:
     facts = [record.sample_id, f"{record.width} x {record.height} px"]
     facts += [record.category] if record.category else []
     facts += [f"{record.ground_resolution:g} m per pixel"] if record.ground_resolution else []
-    facts += ["nothing here"] if record.is_empty else []
+    facts += ["no target"] if record.is_empty else []
     return " · ".join(facts)
 
 

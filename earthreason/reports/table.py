@@ -79,7 +79,7 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     for result in results:
         if isinstance(result, NotScored):
             console.print(f"{result.protocol.name}: {result.reason}", soft_wrap=True)
-    console.print("what makes them differ:")
+    console.print("rules that differ:")
     for result in scored:
         unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
         rules = "; ".join(differences(result.protocol))

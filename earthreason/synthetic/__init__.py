@@ -1,4 +1,4 @@
-"""Draw overhead scenes by rule, with exact masks: the data that every example in the README runs on."""
+"""Draw synthetic overhead scenes with exact masks. The examples in the README use them as data."""
 
 from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.generate import generate_scene, iterate_scenes

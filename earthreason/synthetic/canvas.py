@@ -1,4 +1,4 @@
-"""The drawing surface: shapes, textures and shadows, and a record of which object is where."""
+"""The drawing surface: shapes, textures, shadows, and a record of which object is visible at each pixel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
 Mask = np.ndarray  # (height, width) bool
 MIN_VISIBLE = 24
-"""Fewest visible pixels of an object of a category; a smaller object could not be recognized."""
+"""Smallest number of visible pixels of a category's object; a smaller one could not be recognized."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ NOWHERE = Region(slice(0, 0), slice(0, 0), np.zeros((0, 0), bool))
 
 @dataclass(frozen=True)
 class Spot:
-    """The place of an object: centre and half its longest extent in pixels, and direction in radians."""
+    """The position of an object: centre and half its longest extent in pixels, and direction in radians."""
 
     x: float
     y: float
@@ -96,7 +96,7 @@ class Canvas:
     """A scene being drawn.
 
     Attributes:
-        rng: the only source of randomness.
+        rng: source of all randomness.
         height: height in pixels.
         width: width in pixels.
         gsd: metres per pixel.
@@ -104,7 +104,7 @@ class Canvas:
         owner: (height, width) int16, number of the object visible at each pixel, -1 for none.
         reserved: (height, width) bool, pixels that later objects must not cover.
         grain: (height, width) float32, noise that gives surfaces their grain.
-        kinds: kind of each object, by its number.
+        kinds: kind of each object, indexed by its number.
         side: the shorter side in pixels.
         sun: direction (x, y) in which shadows fall, of unit length.
         shadow_length: pixels of shadow per metre of height.
@@ -131,13 +131,13 @@ class Canvas:
         return options[int(self.rng.integers(len(options)))]
 
     def jitter(self, colour: Colour, amount: float = 0.04) -> Colour:
-        """Make a colour slightly lighter or darker, and shift its hue slightly."""
+        """Return the colour with a slightly different lightness and hue."""
         light = self.rng.normal(0, amount)
         r, g, b = (float(np.clip(v + light + self.rng.normal(0, amount / 3), 0, 1)) for v in colour)
         return (r, g, b)
 
     def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
-        """Make smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
+        """Return smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
         field = np.zeros((1, 1), np.float32)
         for octave in range(octaves):
             rows, columns = (max(2, int(np.ceil(n / scale)) + 3) for n in (self.height, self.width))
@@ -188,14 +188,14 @@ class Canvas:
         return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
 
     def mask_of(self, *regions: Region) -> Mask:
-        """Return the union of regions."""
+        """Return the union of regions as a (height, width) bool mask."""
         union = np.zeros((self.height, self.width), bool)
         for region in regions:
             union[region.rows, region.columns] |= region.mask
         return union
 
     def crop(self, mask: Mask) -> Region:
-        """Convert a mask to a region that spans its bounding box."""
+        """Convert a (height, width) bool mask to a region that spans its bounding box."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return NOWHERE
@@ -203,7 +203,7 @@ class Canvas:
         return Region(ys, xs, mask[ys, xs])
 
     def without(self, region: Region, blocked: Mask) -> Region:
-        """Remove the pixels of a mask from a region."""
+        """Return a region without the pixels of a (height, width) bool mask."""
         return replace(region, mask=region.mask & ~blocked[region.rows, region.columns])
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
@@ -219,7 +219,7 @@ class Canvas:
     def line(
         self, points: Points, width: float, colour: Colour, opacity: float = 1.0, inside: Region | None = None
     ) -> None:
-        """Draw a polyline; one thinner than a pixel is drawn fainter."""
+        """Draw a polyline; if its width is below a pixel, it is fainter instead."""
         faded = min(1.0, max(width, 0.0)) * opacity
         if faded < 0.08:
             return
@@ -227,7 +227,7 @@ class Canvas:
         self.fill(region if inside is None else self.without(region, ~self.mask_of(inside)), colour, 0.0, faded)
 
     def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
-        """Darken the ground where an object with this outline and height casts its shadow."""
+        """Darken the ground where an object with this outline and a height in metres casts its shadow."""
         reach = min(metres * self.shadow_length, 0.2 * self.side)
         if reach < 0.7:
             return
@@ -243,7 +243,7 @@ class Canvas:
         self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
-        """Record that the region shows an object of a kind; False if too little of a category would be visible."""
+        """Record a region as an object of a kind; return False if it is a category and too small to be recognized."""
         if kind in CATEGORIES:
             taken = [number for number, name in enumerate(self.kinds) if name in CATEGORIES]
             region = replace(region, mask=region.mask & ~np.isin(self.owner[region.rows, region.columns], taken))
@@ -252,20 +252,20 @@ class Canvas:
         if region.area:
             if kind in CATEGORIES or kind not in self.kinds:
                 self.kinds.append(kind)
-            # Roads, houses and the like are one object each.
+            # All roads together are one object, as are all houses and other context.
             number = len(self.kinds) - 1 if kind in CATEGORIES else self.kinds.index(kind)
             self.owner[region.rows, region.columns][region.mask] = number
         return True
 
     def reserve(self, region: Region, margin: float = 0) -> None:
-        """Keep later objects off a region and `margin` pixels around it."""
+        """Keep later objects out of a region and `margin` pixels around it."""
         m = math.ceil(margin) if margin >= 1 and region.mask.size else 0
         ys = slice(max(0, region.rows.start - m), region.rows.stop + m)
         xs = slice(max(0, region.columns.start - m), region.columns.stop + m)
         self.reserved[ys, xs] |= maximum_filter(self.mask_of(region)[ys, xs], 2 * m + 1)
 
     def find_spot(self, radius: float, tries: int = 40, angle: float | None = None) -> Spot | None:
-        """Find a place where a disc of this radius is free and mostly inside the image; None if there is none."""
+        """Find a free spot for a disc of this radius in pixels, mostly inside the image; None if all tries fail."""
         r = max(1, int(radius))
         margin = min(r, self.side // 2 - 1)
         for _ in range(tries):
@@ -284,7 +284,7 @@ class Canvas:
         return tuple(SceneObject(kind, mask) for kind, mask in masks if mask.any())
 
     def blob(self, spot: Spot, roughness: float = 0.25, stretch: float = 1.0, points: int = 48) -> Points:
-        """Return a closed irregular outline of about the spot's radius."""
+        """Return an irregular outline of about the spot's radius: (points, 2) float64."""
         t = np.linspace(0, 2 * np.pi, points, endpoint=False)
         wobble = np.zeros(points)
         for k in range(2, 7):
@@ -293,7 +293,7 @@ class Canvas:
         return spot.at(np.stack([radius * np.cos(t), radius * np.sin(t) / stretch], axis=1))
 
     def lay_out(self, spot: Spot, footprint: Footprint | None) -> Plot:
-        """Return the spot with the outline of a footprint; without a footprint, the outline is empty."""
+        """Return the spot with the outline of a footprint, which is empty without a footprint."""
         if footprint is None:
             return Plot(spot.x, spot.y, spot.radius, spot.angle, 0.0, 0.0, np.zeros((0, 2)), NOWHERE)
         least, greatest = footprint.aspect
@@ -319,7 +319,7 @@ def _resize(
 
 
 def smooth(field: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur a (height, width) float32 field; a wide blur is computed on a reduced field."""
+    """Blur a (height, width) float32 field by a Gaussian of `sigma` pixels, at low resolution if it is wide."""
     step = int(sigma / 2.5)
     if step < 2 or min(field.shape) < 4 * step:
         blurred: np.ndarray = gaussian_filter(field, sigma, mode="nearest", truncate=3.0)

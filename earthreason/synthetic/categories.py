@@ -16,8 +16,8 @@ class Footprint:
 
     Attributes:
         shape: "box", "ellipse", "oval" (a running track) or "blob" (irregular).
-        scale: width as a share of the diameter of the object's spot.
-        aspect: least and greatest height divided by width; of a blob, length divided by breadth.
+        scale: width as a share of the spot's diameter.
+        aspect: smallest and largest ratio of height to width; for a blob, of length to breadth.
         roughness: irregularity of a blob.
         points: number of corners of an ellipse.
     """
@@ -36,13 +36,13 @@ class Feature:
     Attributes:
         category: name of the category.
         metres: shortest and longest extent on the ground.
-        share: least and greatest extent as a share of the image's shorter side, if the scene is about the category.
-        settings: surroundings that it occurs in, the most usual first.
+        share: smallest and largest extent as a share of the image's shorter side, in a scene about the category.
+        settings: surroundings in which it occurs, the most usual first.
         painter: module and function that draw it, such as "sport.stadium"; "" if it is drawn with the water.
-        footprint: its outline; None if the painter lays it out.
-        repeat: largest number in a scene.
+        footprint: outline; None if the painter computes its own.
+        repeat: largest number of objects in a scene.
         water: water that it needs: "" for none, "river", "dam", "sea", "beach" or "open sea".
-        held_out: whether training never shows it; the real dataset, too, has categories that are only in its test set.
+        held_out: whether training leaves it out; the real dataset, too, has categories that occur only in its test set.
     """
 
     category: str

@@ -16,7 +16,7 @@ def rgb(text: str) -> Colour:
 
 
 def blend(a: Colour, b: Colour, share: float) -> Colour:
-    """Mix two colours; `share` is that of the second."""
+    """Mix two colours; `share`, from 0 to 1, weights the second."""
     return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)
 
 

@@ -1,4 +1,4 @@
-"""Make samples from seeds. The number of workers changes neither the samples nor their order."""
+"""Generate samples from seeds. The number of workers affects neither the samples nor their order."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
 EMPTY_SHARE = 0.12
-"""Share of the scenes in which nothing answers the question."""
+"""Default share of scenes with an empty target."""
 _SMALL = ((640, 480), (400, 600), (256, 256), (300, 777), (128, 128))
 _LARGE = ((1024, 1024), (768, 1366), (2048, 2048))
 VARIED = (*[(512, 512)] * 4, *_SMALL, *_LARGE)
-"""Heights and widths to draw from if no size is given; a third of the scenes have 512 px a side."""
+"""Heights and widths from which a size is drawn if none is given; a third of the scenes are 512 x 512 px."""
 
 
 def generate_scene(
@@ -30,14 +30,14 @@ def generate_scene(
     size: tuple[int, int] | None = (256, 256),
     empty_share: float = EMPTY_SHARE,
 ) -> Sample:
-    """Make a sample; the same arguments always give the same bytes.
+    """Generate a sample; the same arguments always give the same bytes.
 
     Args:
-        seed: seed of the whole set.
-        split: train, val or test. Some categories never appear in train, and its questions have their own wordings.
-        index: number within the split.
-        size: height and width in pixels; None draws one of `VARIED`.
-        empty_share: share of scenes in which nothing answers the question.
+        seed: seed of the dataset.
+        split: `train`, `val` or `test`. Some categories never appear in `train`, whose questions have other wordings.
+        index: index within the split, from 0.
+        size: height and width in pixels; None draws a size from `VARIED`.
+        empty_share: share of scenes with an empty target.
 
     Raises:
         UnknownNameError: the split does not exist.
@@ -46,12 +46,12 @@ def generate_scene(
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     if not 0 <= empty_share <= 1:
-        raise EarthReasonError(f"empty_share is {empty_share}; a share lies between 0 and 1")
+        raise EarthReasonError(f"empty_share is {empty_share}, but must be between 0 and 1")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     training = split == "train"
     exclude = HELD_OUT_CATEGORIES if training else frozenset()
     categories = [name for name in CATEGORIES if name not in exclude]
-    # Take each category in turn, from a random start, so that every stretch of a split is balanced.
+    # Take the categories in turn from a random start, so that any run of consecutive samples is balanced.
     start = int(np.random.default_rng([seed, SPLITS.index(split)]).integers(len(categories)))
     category = categories[(start + index) % len(categories)]
     empty = bool(rng.random() < empty_share)
@@ -79,14 +79,14 @@ def iterate_scenes(
     workers: int = 1,
     empty_share: float = EMPTY_SHARE,
 ) -> Iterator[Sample]:
-    """Yield the samples of all splits, in the order of `counts`; the number of workers changes nothing.
+    """Yield the samples of all splits, in the order of `counts`, whatever the number of workers.
 
     Args:
-        seed: seed of the whole set.
+        seed: seed of the dataset.
         counts: number of scenes by split.
-        size: height and width in pixels; None varies them.
+        size: height and width in pixels; None draws a size from `VARIED` for each scene.
         workers: number of processes.
-        empty_share: share of scenes in which nothing answers the question.
+        empty_share: share of scenes with an empty target.
 
     Raises:
         UnknownNameError: the split does not exist.

@@ -1,4 +1,7 @@
-"""Draw industry and utilities: tanks, solar, wind, substations, clarifiers, greenhouses, quarries."""
+"""Draw industry and utilities: tanks, solar plants, wind turbines, substations, clarifiers, greenhouses, quarries.
+
+`shores` describes the interface of a painter.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def storage_tank(c: Canvas, p: Palette, plot: Plot) -> None:
     c.fill(plot.region, blend(wall, (0, 0, 0), 0.25), 0.005)
     roof = replace(plot, x=plot.x - c.sun[0] * size * 0.015, y=plot.y - c.sun[1] * size * 0.015)
     c.paint(roof.ellipse(size * 0.95, size * 0.95), wall, 0.008)
-    if c.rng.random() < 0.5:  # a floating roof: the wall shades the inside of its own rim
+    if c.rng.random() < 0.5:  # a floating roof, which the wall shades
         c.paint(roof.ellipse(size * 0.86, size * 0.86), blend(wall, (0, 0, 0), 0.42), 0.01)
         inner = Spot(plot.x + c.sun[0] * size * 0.05, plot.y + c.sun[1] * size * 0.05, plot.radius, 0)
         c.paint(inner.ellipse(size * 0.76, size * 0.76), blend(wall, (0, 0, 0), 0.12), 0.01)
@@ -63,7 +66,7 @@ def wind_turbine(c: Canvas, p: Palette, spot: Spot) -> None:
         tip = hub + 0.82 * reach * np.array([np.cos(a), np.sin(a)]) * np.array([1.0, 0.9])
         side = np.array([-np.sin(a), np.cos(a)]) * thick * 0.8
         blades.append(np.stack([hub - side * 0.5, hub + 0.25 * (tip - hub) + side * 0.9, tip, hub + side * 0.3]))
-    # A blade is thinner than a pixel at its tip; a stroke along it keeps it whole.
+    # A blade is thinner than a pixel at its tip; a stroke along it avoids gaps.
     spines = [c.stroke(np.stack([hub, blade[2]]), max(1.0, thick * 0.5)) for blade in blades]
     union = c.mask_of(c.region(pad), c.stroke(tower, thick * 1.3), *map(c.region, blades), *spines)
     if not c.claim("wind turbine", c.crop(union)):
@@ -86,7 +89,7 @@ def wind_turbine(c: Canvas, p: Palette, spot: Spot) -> None:
 def substation(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
     c.fill(plot.region, c.jitter(rgb("b3aea3"), 0.02), 0.045)
-    for row in (-0.34, -0.12, 0.32):  # bus bars on gantries, each with its thin shadow
+    for row in (-0.34, -0.12, 0.32):  # bus bars on gantries, with thin shadows
         y = row * height
         for k in np.linspace(-0.44, 0.44, 9):
             post = plot.at([(k * width, y - 0.07 * height), (k * width, y + 0.07 * height)])
@@ -161,7 +164,7 @@ def quarry(c: Canvas, p: Palette, plot: Plot) -> None:
     for k in range(1, 6):
         bench = (plot.outline - centre) * (1 - 0.13 * k) + centre + down * k / 5
         bench = bench + c.rng.normal(0, 0.012 * plot.radius, bench.shape)
-        # Each step down shows a dark face on the sun's side and a bright one opposite.
+        # Each bench has a dark face on the sun's side and a bright one on the other.
         c.paint(bench, blend(rock, (0, 0, 0), 0.32), 0.03)
         lit = bench + np.array(c.sun) * max(1.0, 0.022 * plot.radius)
         c.paint(lit, blend(rock, WHITE, 0.04 * k if k % 2 else 0.12), 0.04)

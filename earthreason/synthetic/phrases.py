@@ -25,7 +25,7 @@ class Phrases:
         singular: name of the category, for answers only.
         plural: its plural, for answers only.
         looks: appearance from above, for answers only.
-        forbidden: beginnings of words that would give the category away in a question.
+        forbidden: beginnings of words that would reveal the category in a question.
         evaluation: clauses for validation and test, by register, such as "neutral".
         train: clauses for training, by register; empty for categories that training never asks about.
     """

@@ -1,4 +1,4 @@
-"""Choose what to ask about a scene, and write six implicit questions and three answers."""
+"""Choose the target of a scene's questions, and write six implicit questions and three answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUESTIONS = 6
 MARGIN = 1.2
 """Ratio of sizes or distances from which a superlative is unambiguous."""
 _PLAIN_SHARE = 0.15
-"""Share of scenes with several objects of the category that ask for all of them by function alone."""
+"""Share of scenes with several objects of the category whose questions mean all of them, by function alone."""
 _WATER = ("river", "lake", "sea")
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
 _CONDITIONS = {
@@ -25,14 +25,14 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Target:
-    """The object or objects that the questions about a scene refer to.
+    """The target of the questions about a scene: one object, several, or none.
 
     Attributes:
-        mask: (height, width) bool; all False if nothing in the scene is the answer.
+        mask: (height, width) bool; all False for an empty target.
         reasoning_type: "function", "multi-instance", "superlative", "spatial relation", "condition" or "absence".
         wording: name of the question templates in `wording/templates.toml`.
         slots: values for the templates, besides the clause.
-        reason: what distinguishes the target from other objects of its category, for the answers.
+        reason: difference between the target and other objects of its category, for the answers.
     """
 
     mask: np.ndarray
@@ -43,7 +43,7 @@ class Target:
 
 
 def choose_target(rng: np.random.Generator, scene: RenderedScene, category: str) -> Target:
-    """Choose a way to ask that is unambiguous in this scene.
+    """Choose a target, and a kind of question that identifies it unambiguously.
 
     Args:
         rng: source of randomness.
@@ -113,7 +113,7 @@ def _condition(rng: np.random.Generator, scene: RenderedScene, candidates: list[
 def _beside_landmark(
     rng: np.random.Generator, scene: RenderedScene, candidates: list[SceneObject]
 ) -> tuple[str, SceneObject | None]:
-    """Choose a landmark, and return it with the candidate nearest to it; None unless the next is clearly farther."""
+    """Choose a landmark; return it with the nearest candidate, or None unless the next one is clearly farther away."""
     landmarks = _landmarks(scene, candidates[0].kind)
     if not landmarks:
         return "", None
@@ -127,7 +127,7 @@ def _beside_landmark(
 
 
 def _landmarks(scene: RenderedScene, category: str) -> list[tuple[str, np.ndarray]]:
-    """Return the landmarks of a scene, in words that name no category."""
+    """Return the landmarks of a scene by descriptions that do not name a category."""
     landmarks = []
     water = [item for item in scene.objects if item.kind in _WATER]
     if water and category not in (*_WATER, "beach", "pier", "bridge", "island", "dam"):
@@ -152,7 +152,7 @@ def write_questions(rng: np.random.Generator, target: Target, category: str, tra
 
 
 def write_answers(rng: np.random.Generator, target: Target, category: str, training: bool) -> list[str]:
-    """Write three answers that say what is meant and why; none if the target is empty."""
+    """Write three answers that name the target and explain the choice; none if the target is empty."""
     if not target.mask.any():
         return []
     phrases, answers = load_phrases(category), load_templates().answers

@@ -21,7 +21,7 @@ _CHUNK = 16
 
 @dataclass(frozen=True)
 class WrittenRelease:
-    """Numbers of scenes and of empty targets written, by split."""
+    """Number of scenes and number of empty targets that were written, by split."""
 
     scenes: dict[str, int]
     empty: dict[str, int]
@@ -31,13 +31,13 @@ def split_counts(n: int) -> dict[str, int]:
     """Divide `n` scenes among the splits in the proportions of the official release.
 
     Raises:
-        EarthReasonError: `n` is too small to put a scene in each split.
+        EarthReasonError: `n` is too small for one scene in each split.
     """
     total = sum(OFFICIAL_COUNTS.values())
     counts = {split: round(n * OFFICIAL_COUNTS[split] / total) for split in ("val", "test")}
     counts = {"train": n - sum(counts.values()), **counts}
     if min(counts.values()) < 1:
-        raise EarthReasonError(f"{n} scenes do not fill train, val and test; ask for at least 5")
+        raise EarthReasonError(f"{n} scenes are too few for train, val and test; use at least 5")
     return counts
 
 
@@ -59,11 +59,11 @@ def write_release(
         out: folder to write; it must not exist, or be empty.
         scenes: number of scenes by split, or a total to divide as in the official release; a split without scenes
             gets no folder.
-        seed: seed of the whole set.
+        seed: seed of the dataset.
         workers: number of processes.
-        size: height and width in pixels; None varies them.
-        empty_share: share of scenes in which nothing answers the question.
-        progress: function to call with the number of scenes just finished.
+        size: height and width in pixels; None draws a size from `VARIED` for each scene.
+        empty_share: share of scenes with an empty target.
+        progress: called with the number of scenes just finished.
 
     Raises:
         UnknownNameError: a split is not train, val or test.
@@ -76,10 +76,10 @@ def write_release(
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         if count < 0:
-            raise EarthReasonError(f"{count} scenes of {split}; a number of scenes cannot be negative")
+            raise EarthReasonError(f"{count} scenes for {split}: the number of scenes must not be negative")
     counts = {split: wanted[split] for split in SPLITS if wanted.get(split)}
     if not counts:
-        raise EarthReasonError("there is no scene to write; ask for at least one of train, val or test")
+        raise EarthReasonError("there are no scenes to write; set at least one of train, val and test above 0")
     empty = dict.fromkeys(counts, 0)
     jobs = [
         (seed, split, range(start, min(start + _CHUNK, count)), size, empty_share)
@@ -103,7 +103,7 @@ def write_release(
 def _write_chunk(
     folder: Path, seed: int, split: str, indices: range, size: tuple[int, int] | None, empty_share: float
 ) -> int:
-    """Make and write some scenes of a split; return how many have an empty target."""
+    """Generate and write some scenes of a split; return the number of empty targets."""
     nothing = 0
     for index in indices:
         sample = generate_scene(seed, split, index, size, empty_share)

@@ -19,13 +19,13 @@ from earthreason.synthetic.scene import RenderedScene
 GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.4
-"""Share of inland scenes with several targets that get a river, so that one of them is nearest to water."""
+"""Share of inland scenes with several targets to which a river is added, so that one target is nearest to water."""
 _TRIES = 12
 _PAVED_SHARE = {"urban": 0.75, "industrial": 0.75, "suburban": 0.35}
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
 _TOWNS = {"urban": (110, 9, 18, 55, 14), "suburban": (85, 7, 9, 17, 6)}
-"""Metres: length of a block, width of a road, least and greatest width of a building, its height."""
-# Categories that come with another one: a scene that must have no lake gets no dam.
+"""Dimensions in metres: block length, road width, smallest and largest building width, building height."""
+# Categories that are drawn together with others: a scene that must not have a lake cannot have a dam.
 _BRINGS = {"bridge": {"river"}, "dam": {"river", "lake"}}
 
 
@@ -42,12 +42,12 @@ def render_scene(
     """Draw a scene about one category.
 
     Args:
-        rng: the only source of randomness; the same state gives the same bytes.
+        rng: source of all randomness; the same state gives the same bytes.
         category: one of `CATEGORIES`.
         size: height and width in pixels.
         gsd: metres per pixel, from 0.5 to 30; None chooses one that shows the category well.
-        instances: number of objects of the category, if it can repeat and there is room; None draws it.
-        include: whether to draw the category itself, or only the surroundings it is usually found in.
+        instances: number of objects of the category, if it can repeat and there is room; None draws the number.
+        include: whether to draw the category itself, or only its usual surroundings.
         exclude: other categories that must not appear.
 
     Returns:
@@ -67,7 +67,7 @@ def render_scene(
         several = feature.repeat > 1 and rng.random() < 0.8
         count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
         metres = rng.uniform(*feature.metres)
-        # Smaller at each attempt, so that the objects fit at last.
+        # Objects shrink at each attempt, so that they fit eventually.
         extent = rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4
         scale = round(float(np.clip(metres / extent, *GSD_RANGE)), 2) if gsd is None else gsd
         canvas = Canvas(rng, size[0], size[1], scale)
@@ -96,7 +96,7 @@ def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
 def _lay_water_and_main(
     c: Canvas, p: Palette, feature: Feature, setting: str, count: int, unwanted: set[str], metres: float
 ) -> None:
-    """Draw the water, and the objects of the category unless they are unwanted."""
+    """Draw the water and, unless they are unwanted, the objects of the category."""
     include = feature.category not in unwanted
     sea = None
     several_inland = count > 1 and not feature.water and setting != "coast" and feature.category != "river"
@@ -146,7 +146,7 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
 
 
 def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
-    """Add two to four other categories that belong here and can be seen at this scale."""
+    """Add two to four other categories that suit the setting and are visible at this scale."""
     candidates = [
         f
         for f in FEATURES.values()

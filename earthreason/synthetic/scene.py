@@ -1,4 +1,4 @@
-"""What the renderer passes to the question writer: an image and every object in it."""
+"""The rendered scene, which the question writer receives: an image and every object in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class SceneObject:
     """An object in a scene.
 
     Attributes:
-        kind: a category, or context such as "building", "road", "rail" or "sea".
+        kind: category, or context such as "building", "road", "rail" or "sea".
         mask: (height, width) bool, its visible pixels; categories never overlap.
     """
 
@@ -25,7 +25,7 @@ class SceneObject:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """The mean row and column of its pixels."""
+        """Mean row and column of its pixels."""
         rows, columns = np.nonzero(self.mask)
         return float(rows.mean()), float(columns.mean())
 

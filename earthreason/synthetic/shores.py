@@ -1,4 +1,8 @@
-"""Draw water and what is built along it: lakes, rivers, islands, beaches, dams, bridges, piers; and woodland."""
+"""Draw lakes, rivers, the sea, beaches, islands, dams, bridges, piers and woodland.
+
+A painter takes the canvas, the palette and the place of the object (pixels). It draws on `Canvas.image` in place, and
+records the object with `Canvas.claim` unless the renderer has done so for its footprint.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ def woodland(c: Canvas, p: Palette, plot: Plot) -> None:
 
 
 def _river_path(c: Canvas) -> Points:
-    """Make a meandering line from one edge of the image to the opposite one."""
+    """Return a meandering line from one edge of the image to the opposite one: (60, 2) float64, rows of (x, y)."""
     t = np.linspace(-0.1, 1.1, 60)
     swing = sum(c.rng.normal(0, 0.16 / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
     offset = c.rng.uniform(0.3, 0.7)
@@ -32,7 +36,7 @@ def _river_path(c: Canvas) -> Points:
 
 
 def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
-    """Draw a river across the image; return its centre line and its width in pixels."""
+    """Draw a river across the image; return its centre line, (60, 2) float64 (x, y), and its width in pixels."""
     width = float(np.clip(c.px(metres), 0.05 * c.side, 0.16 * c.side))
     path = _river_path(c)
     starts = range(len(path) - 2)
@@ -47,7 +51,7 @@ def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
 
 
 def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
-    """Draw a sea along one side that covers `share` of the image; return its (height, width) mask."""
+    """Draw a sea that covers `share` of the image from one side; return its (height, width) bool mask."""
     angle = c.rng.uniform(0, 2 * np.pi)
     ys, xs = np.mgrid[0 : c.height, 0 : c.width].astype(np.float32)
     ramp = (xs / c.width - 0.5) * np.float32(np.cos(angle)) + (ys / c.height - 0.5) * np.float32(np.sin(angle))
@@ -119,11 +123,11 @@ def pier(c: Canvas, p: Palette, spot: Spot) -> None:
 
 
 def _draw_pier(c: Canvas, root: np.ndarray, out: np.ndarray, length: float) -> bool:
-    """Draw a pier from `root` on the shore along the unit vector `out`; False if something is in its way."""
+    """Draw a pier of `length` pixels from `root` on the shore along the unit vector `out`; False if it is blocked."""
     across = np.array([-out[1], out[0]])
 
     def at(*points: tuple[float, float]) -> Points:
-        # Not `Spot.at`: the root has whole coordinates, which a cosine of 6e-17 would push over a pixel's edge.
+        # Not `Spot.at`: the root has integer coordinates, which a cosine of 6e-17 would push into another pixel.
         return np.stack([root + out * x + across * y for x, y in points])
 
     width = max(3.0, c.px(9), 0.06 * length)
@@ -153,7 +157,15 @@ def _draw_pier(c: Canvas, root: np.ndarray, out: np.ndarray, length: float) -> b
 
 
 def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) -> None:
-    """Draw a road across a river, at the share `where` of its course, with a deck from bank to bank."""
+    """Draw a road across a river, with a deck from bank to bank.
+
+    Args:
+        c: canvas.
+        p: palette.
+        path: centre line of the river, (n, 2) float64, rows of (x, y).
+        width: width of the river in pixels.
+        where: position of the bridge along the river, from 0 to 1.
+    """
     i = int(np.clip(where * len(path), 3, len(path) - 4))
     along = path[i + 2] - path[i - 2]
     along = along / np.linalg.norm(along)
@@ -183,7 +195,7 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     offset = np.array(c.sun) * max(1.5, c.px(9))
     c.fill(c.without(c.stroke(ends + offset, deck_width), ~on_river), (0.07, 0.11, 0.12), 0.0, 0.6)
     c.owner[deck.rows, deck.columns][deck.mask] = len(c.kinds)
-    c.kinds.append("bridge")  # a bridge is seen over the river, so it takes the river's pixels
+    c.kinds.append("bridge")  # the bridge hides the river, so it takes the river's pixels
     c.fill(deck, c.jitter(CONCRETE, 0.03), 0.012)
     c.line(ends, deck_width * 0.66, c.jitter(ASPHALT, 0.02), 1.0)
     c.line(ends, max(0.8, c.px(0.4)), WHITE, 0.7)
@@ -199,7 +211,7 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
 
 
 def dam(c: Canvas, p: Palette, spot: Spot) -> None:
-    """Draw a curved wall across a valley, with a reservoir above it and a spillway and a river below."""
+    """Draw a curved dam across a valley, with a reservoir above it, and a spillway and a river below."""
     length = 1.5 * spot.radius
     reservoir = c.blob(replace(spot.moved(-1.25 * length, 0), radius=1.35 * length), 0.14, 1.1)
     wet = c.mask_of(c.region(reservoir))

@@ -1,4 +1,7 @@
-"""Draw sports grounds: courts, fields, tracks, stadiums, pools, golf courses."""
+"""Draw sports grounds: courts, fields, tracks, stadiums, swimming pools and golf courses.
+
+`shores` describes the interface of a painter.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ TURF = rgb("4f8a3f")
 
 
 def _mown_turf(c: Canvas, spot: Spot, outline: Points, width: float, height: float, stripes: int = 10) -> None:
-    """Draw grass with the light and dark bands that a mower leaves."""
+    """Draw grass with the light and dark bands of mowing; width and height are in pixels."""
     region = c.region(outline)
     green = c.jitter(TURF, 0.03)
     c.fill(region, green, 0.015)
@@ -91,7 +94,7 @@ def baseball_field(c: Canvas, p: Palette, spot: Spot) -> None:
 
 
 def _court(c: Canvas, plot: Plot, outline: Points, floor: Colour, surround: Colour, line: float) -> None:
-    """Draw the surround of a court, its floor and the line around it, `line` pixels wide."""
+    """Draw the surround of a court, its floor and the line around the floor, `line` pixels wide."""
     c.fill(plot.region, surround, 0.012)
     c.paint(outline, floor, 0.01)
     c.line(closed(outline), line, WHITE, 0.95)

@@ -1,4 +1,7 @@
-"""Draw the ground and what is common on it: soil, fields, trees, water, roads and houses."""
+"""Draw the ground and common objects: soil, fields, trees, water, roads and houses.
+
+Drawing changes `Canvas.image` in place. Lengths are in pixels, except for parameters named `metres`, `low` and `high`.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, P
 
 
 def _mix(a: Colour | np.ndarray, b: Colour | np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Mix colours pixel by pixel into (height, width, 3) float32; `share`, (height, width), is that of the second."""
+    """Mix two colours pixel by pixel: (height, width, 3) float32. `share` (height, width) weights the second colour."""
     first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
     return first + (second - first) * share[..., None]
 
 
 def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
-    """Draw grass and soil with dips and rain channels."""
+    """Draw grass and soil with dips and rain channels; `bare` is about the share of soil."""
     large = c.noise(c.side / 2.2, 4)
     patches = np.clip((c.noise(c.side / 5, 4) - (1 - bare)) * 5, 0, 1) * 0.8
     ground = _mix(_mix(p.grass, p.dry, large), p.soil, patches)
@@ -29,7 +32,7 @@ def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
 
 
 def farmland(c: Canvas, p: Palette) -> None:
-    """Draw a patchwork of fields with furrows, and hedges and tracks between them."""
+    """Draw a patchwork of fields with furrows, separated by hedges and tracks."""
     spacing = float(np.clip(c.px(c.rng.uniform(160, 320)), c.side / 7, c.side / 2.2))
     turn = c.rng.uniform(0, np.pi)
     cells = int(np.hypot(c.width, c.height) / spacing) + 3
@@ -61,7 +64,7 @@ def farmland(c: Canvas, p: Palette) -> None:
 
 
 def built_ground(c: Canvas, p: Palette, paved: float) -> None:
-    """Draw the mix of paving, dust and green under a town or an industrial site."""
+    """Draw the ground of a town or an industrial site: paving, dust and grass; `paved` is about the share of paving."""
     green = _mix(p.grass, p.dry, c.noise(c.side / 6, 4))
     grey = _mix(rgb("8f8c86"), rgb("a9a296"), c.noise(c.side / 4, 3))
     share = np.clip((c.noise(c.side / 3, 3) - (1 - paved)) * 4, 0, 1)
@@ -70,7 +73,7 @@ def built_ground(c: Canvas, p: Palette, paved: float) -> None:
 
 
 def canopy(c: Canvas, region: Region, p: Palette, crown: float | None = None) -> None:
-    """Draw dense woodland: crowns lit by the sun, with dark gaps."""
+    """Draw dense woodland in a region: sunlit crowns of about `crown` pixels, with dark gaps."""
     size = max(1.6, (c.px(9.0) if crown is None else crown) / 2.4)
     if not region.mask.size:
         return
@@ -103,7 +106,15 @@ def lone_trees(c: Canvas, p: Palette, count: int) -> None:
 
 
 def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, clear: bool = False) -> None:
-    """Draw water that darkens away from its shore, with a wet rim and a faint glint."""
+    """Draw water with a wet rim and faint ripples, which darkens away from the shore.
+
+    Args:
+        c: canvas.
+        mask: (height, width) bool, the pixels of the water.
+        p: palette.
+        shore: width of the transition from shallow to deep water in pixels.
+        clear: whether shallow water is turquoise, as in a sea.
+    """
     shallow = rgb("7fa79b") if clear else blend(p.water, p.soil, 0.25)
     soft = np.clip(2 * smooth(mask.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
     share = 1 - (1 - soft) ** 2
@@ -116,7 +127,7 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
 
 
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
-    """Make a nearly straight line across the image, for roads and rails."""
+    """Return a nearly straight line across the image, for roads and rails: (40, 2) float64, rows of (x, y)."""
     angle = c.rng.uniform(0, np.pi)
     x, y = c.rng.uniform(0.2, 0.8) * c.width, c.rng.uniform(0.2, 0.8) * c.height
     reach = np.hypot(c.width, c.height)
@@ -126,7 +137,10 @@ def straight_path(c: Canvas, bend: float = 0.03) -> Points:
 
 
 def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool = True) -> None:
-    """Draw roads on free ground, with verges and, where they would be visible, markings and cars."""
+    """Draw roads of a width in metres along (n, 2) paths on free ground.
+
+    They get verges and, where these are large enough to be visible, markings and cars.
+    """
     width = max(1.5, c.px(metres))
     c.fill(c.without(c.strokes(paths, width * 1.5 + 1), c.reserved), rgb("8b8468"), 0.02, 0.55)
     region = c.without(c.strokes(paths, width), c.reserved)
@@ -143,7 +157,7 @@ def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool =
 
 
 def _drive(c: Canvas, path: Points, width: float) -> None:
-    """Draw a few cars along a road, each on one side of it."""
+    """Draw a few cars along a road, on either side."""
     for _ in range(int(c.rng.integers(2, 7))):
         i = int(c.rng.integers(len(path) - 1))
         step = path[i + 1] - path[i]
@@ -166,7 +180,10 @@ def draw_car(c: Canvas, spot: Spot, on_reserved: bool = False) -> None:
 def draw_building(
     c: Canvas, spot: Spot, width: float, depth: float, metres: float, colour: Colour | None = None, flat: bool = False
 ) -> Region:
-    """Draw a house: its shadow, then a gabled roof, or a flat one with a parapet and boxes. Sizes are in pixels."""
+    """Draw a building of `width` x `depth` pixels and `metres` height; return the region of its roof.
+
+    The roof is gabled, or if `flat`, it has a parapet and boxes.
+    """
     roof = c.jitter(colour or c.pick(ROOFS), 0.04)
     outline = spot.box(width, depth)
     c.shade(outline, metres)
@@ -188,7 +205,7 @@ def draw_building(
 
 
 def scatter_buildings(c: Canvas, count: int, low: float, high: float, metres: float, angle: float) -> None:
-    """Draw up to `count` buildings of `low` to `high` metres on free ground, all in one direction."""
+    """Draw up to `count` aligned buildings, `low` to `high` metres wide and about `metres` high, on free ground."""
     for _ in range(count):
         width = c.px(c.rng.uniform(low, high))
         depth = width * c.rng.uniform(0.5, 0.9)
@@ -203,7 +220,7 @@ def scatter_buildings(c: Canvas, count: int, low: float, high: float, metres: fl
 
 
 def street_grid(c: Canvas, block: float, angle: float, metres: float = 8.0) -> None:
-    """Draw streets in a rotated grid, `block` pixels apart."""
+    """Draw streets of a width in metres in a grid rotated by `angle` (radians), about `block` pixels apart."""
     reach = np.hypot(c.width, c.height)
     direction, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     streets = []

@@ -1,4 +1,7 @@
-"""Draw transport: airfields, helipads, stations, roundabouts, parking lots."""
+"""Draw transport: runways, helipads, railway stations, roundabouts and parking lots.
+
+`shores` describes the interface of a painter.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
     surface = c.jitter(rgb("6c6b6a"), 0.03)
     c.fill(region, surface, 0.012)
     c.paint(spot.box(length * 0.94, width * 0.3), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
-    for end in (-1, 1):  # rubber where wheels touch, threshold bars, aiming points
+    for end in (-1, 1):  # tyre marks, threshold bars, aiming points
         c.paint(spot.box(length * 0.13, width * 0.42, end * length * 0.36), blend(surface, (0, 0, 0), 0.42), 0.02, 0.7)
         for k in range(8):
             y = (k - 3.5) * width * 0.11
@@ -154,7 +157,7 @@ def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
         t = np.linspace(0.2, 1, 16)[:, None] * reach
         bend = c.rng.uniform(-0.1, 0.1) * reach * np.linspace(0, 1, 16)[:, None] ** 2
         paths.append(replace(spot, angle=a).at([(0, 0), *np.hstack([t, bend])]))
-    reserved, c.reserved = c.reserved, np.zeros_like(c.reserved)  # its roads go through whatever is there
+    reserved, c.reserved = c.reserved, np.zeros_like(c.reserved)  # its roads may cross reserved ground
     paint_roads(c, paths, lane * c.gsd * 0.85)
     c.reserved = reserved
     region = c.region(spot.ellipse(size, size, points=64))

@@ -13,8 +13,10 @@ from earthreason.cli.options import DataDirOption
 from leaderboard.engines.bundles import IMAGE, Phase, now, phases_of
 
 OutOption = Annotated[Path, typer.Option("--out", help="Zip to write.")]
-ConfigOption = Annotated[str, typer.Option("--config", help="Dataset; 'default' is the official release.")]
-SplitsOption = Annotated[list[str], typer.Option("--split", help="val or test; repeat the option for both.")]
+ConfigOption = Annotated[
+    str, typer.Option("--config", help="Dataset configuration; 'default' is the official release.")
+]
+SplitsOption = Annotated[list[str], typer.Option("--split", help="Split, val or test; repeat the option for both.")]
 StartOption = Annotated[
     datetime | None,
     typer.Option("--start", formats=["%Y-%m-%d"], help="First day of the first phase.", show_default="today"),
@@ -28,7 +30,10 @@ def codabench(
     out: OutOption,
     image: Annotated[
         str,
-        typer.Option("--docker-image", help="Image that scores; docker/Dockerfile in the bundle builds a faster one."),
+        typer.Option(
+            "--docker-image",
+            help="Docker image that runs the scoring; docker/Dockerfile in the bundle builds a faster one.",
+        ),
     ] = IMAGE,
     config: ConfigOption = "default",
     split: SplitsOption = ["val", "test"],  # noqa: B006 - typer copies it

@@ -56,12 +56,12 @@ def find_predictions(folder: Path) -> Path:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__MACOSX" not in path.parts]
     texts = [path for path in files if path.suffix.lower() in (".json", ".jsonl") and path.name != "metadata.json"]
     if len(texts) > 1:
-        raise DataFormatError(f"the submission holds {len(texts)} predictions files; it must hold exactly one")
+        raise DataFormatError(f"the submission contains {len(texts)} predictions files; it must contain exactly one")
     if texts:
         return texts[0]
     masks = {path.parent for path in files if path.suffix.lower() == ".png"}
     if len(masks) != 1:
-        raise DataNotFoundError("the submission holds no predictions.json, predictions.jsonl or folder of PNG masks")
+        raise DataNotFoundError("the submission contains no predictions.json, predictions.jsonl or folder of PNG masks")
     return masks.pop()
 
 

@@ -47,7 +47,7 @@ def check_id(submission_id: str) -> str:
     """Check a submission ID from a URL.
 
     Raises:
-        NotThereError: no submission can have this ID, so the database need not be asked.
+        NotThereError: no submission can have this ID, so the database need not be queried.
     """
     if not re.fullmatch(ID_PATTERN, submission_id):
         raise NotThereError

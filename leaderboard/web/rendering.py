@@ -22,7 +22,7 @@ class Links(Protocol):
     """The URLs of pages; a server and a static site differ in them."""
 
     live: bool
-    """Whether a server is there to submit to, sort and compare."""
+    """Whether there is a server, which takes submissions, sorts and compares."""
 
     def home(self) -> str: ...
     def board(self, query: BoardQuery) -> str: ...

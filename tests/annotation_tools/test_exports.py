@@ -123,7 +123,7 @@ def test_an_export_that_fails_leaves_nothing(annotated, tmp_path, monkeypatch):
 def test_a_folder_that_is_taken_is_left_alone(annotated, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("x")
-    with pytest.raises(EarthReasonError, match="is there already"):
+    with pytest.raises(EarthReasonError, match="already exists"):
         export_workspace(annotated, "coco", tmp_path / "out")
     assert (tmp_path / "out" / "mine").read_text() == "x"
 

@@ -70,7 +70,7 @@ def test_a_finished_suite_trains_and_predicts_nothing_again(finished, monkeypatc
 
 def test_models_of_different_size_are_refused(finished):
     smoke = load_suite("smoke").model_copy(update={"allowed_spread": 0.01})
-    with pytest.raises(EarthReasonError, match="no equal budget"):
+    with pytest.raises(EarthReasonError, match="sizes differ too much"):
         run_suite(smoke, finished)
 
 
@@ -101,7 +101,7 @@ def test_a_variant_has_a_learning_rate_of_its_own_and_the_budget_of_all(tmp_path
     assert rates == {"segearth_r1": 1e-3, "lisa": 3e-4, "pixellm": 3e-4, "psalm": 1e-3}
     text = (ROOT / "configs/suites/smoke.yaml").read_text()
     (tmp_path / "a.yaml").write_text(text.replace("segearth_r1]", "{name: fast, model: psalm, optim: {steps: 9}}]"))
-    with pytest.raises(EarthReasonError, match="fast changes steps: the budget is one for all"):
+    with pytest.raises(EarthReasonError, match="fast changes steps: all models must have the same budget"):
         load_suite(str(tmp_path / "a.yaml"))
 
 

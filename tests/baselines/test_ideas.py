@@ -173,5 +173,5 @@ def test_a_part_that_a_model_does_not_have_is_named():
 def test_a_checkpoint_of_another_idea_is_named(tmp_path):
     learner = learner_of("lisa")
     learner.save(learner.model, tmp_path)
-    with pytest.raises(EarthReasonError, match="holds a earthreason_lisa model, not earthreason_psalm"):
+    with pytest.raises(EarthReasonError, match="contains a earthreason_lisa model, not earthreason_psalm"):
         build_predictor("psalm", PredictorOptions(checkpoint=str(tmp_path)))

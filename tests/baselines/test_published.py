@@ -242,7 +242,7 @@ def test_pixellm_keeps_the_constants_of_the_released_code(tmp_path):
     ("change", "words"),
     [
         (lambda t: t.pop("model.text_hidden_fcs.0.0.bias"), "missing: query.0.bias"),
-        (lambda t: t.update({"model.new.weight": torch.zeros(1)}), "without a place here: model.new.weight"),
+        (lambda t: t.update({"model.new.weight": torch.zeros(1)}), "unknown: model.new.weight"),
         (lambda t: t.update({"model.text_hidden_fcs.0.0.bias": torch.zeros(3)}), r"found \(3,\), expected \(64,\)"),
     ],
 )

@@ -122,7 +122,7 @@ def test_eval_says_nothing_of_a_threshold_where_the_predictions_have_none(preds,
 def test_eval_under_all_protocols(preds, truth):
     result = command("eval", str(preds), "--ground-truth", str(truth), "--protocol", "all")
     assert result.returncode == 0, result.stderr
-    for name in ("segearth-r1", "think2seg-rs", "rrsis-d", "what makes them differ"):
+    for name in ("segearth-r1", "think2seg-rs", "rrsis-d", "rules that differ"):
         assert name in result.stdout
 
 
@@ -137,7 +137,7 @@ def test_compare_prints_wins_and_p_values(preds, truth, tmp_path):
 
 def test_protocols_are_explained():
     result = command("protocols", "grefcoco")
-    assert "no-target" in result.stdout
+    assert "no target" in result.stdout
     official = json.loads(command("protocols", "--json", "-").stdout)[0]
     assert (official["name"], official["grid"]) == ("segearth-r1", "letterbox-1024")
     assert "rank" not in official
@@ -151,8 +151,11 @@ def test_protocols_are_explained():
         (["eval", "{preds}", "--ground-truth", "nowhere.json"], "no ground-truth file nowhere.json"),
         (["eval", "{preds}", "--config", "sampel"], "did you mean 'sample'"),
         (["eval", "{preds}", "--data-dir", "/nowhere"], "no folder /nowhere"),
-        (["eval", "{preds}", "--config", "sample", "--split", "test[:5"], "'test[:5' is no split"),
-        (["eval", "{preds}", "--ground-truth", "{truth}", "--csv", "{folder}"], "{folder}: is a folder; name a file"),
+        (["eval", "{preds}", "--config", "sample", "--split", "test[:5"], "'test[:5' is not a split"),
+        (
+            ["eval", "{preds}", "--ground-truth", "{truth}", "--csv", "{folder}"],
+            "{folder}: is a folder; give the name of a file",
+        ),
         (["eval", "{truth}", "--data-dir", "/nowhere"], "truth.json: 1 error"),
         (["compare", "{preds}"], "at least two"),
         (["protocols", "lysa"], "did you mean 'lisa'"),
@@ -162,7 +165,7 @@ def test_protocols_are_explained():
         (["synth", "--out", "{folder}/new", "--size", "20"], "sides go from"),
         (["synth", "--out", "{folder}/new", "--n", "9", "--train", "3"], "error: --n 9 and --train: give"),
         (["synth", "--out", "{folder}/new", "--n", "9", "--test", "0"], "error: --n 9 and --test: give"),
-        (["synth", "--out", "{folder}/new", "--train", "0", "--val", "0"], "error: there is no scene to write"),
+        (["synth", "--out", "{folder}/new", "--train", "0", "--val", "0"], "error: there are no scenes to write"),
         (["synth", "--out", "{folder}/new", "--train", "-1"], "greater than or equal to 0"),
         (["synth", "--out", "{folder}/new", "--train", "3", "--empty-share", "1.5"], "less than or equal to 1"),
         (["synth", "--out", "{folder}/new", "--train", "3", "--empty-share", "nan"], "less than or equal to 1"),
@@ -251,7 +254,7 @@ def test_predict_and_segment_refuse_before_anything_is_loaded(tmp_path):
     for arguments, words in (
         (["predict", "--model", "centre", "--data-dir", "/nowhere", "--out", "preds.txt"], ".json or .jsonl"),
         (["predict", "--model", "centre", "--data-dir", "/nowhere", "--out", "."], ".json or .jsonl"),
-        ([*segment, str(tmp_path)], "is a folder; name a file"),
+        ([*segment, str(tmp_path)], "is a folder; give the name of a file"),
         (["segment", str(tmp_path / "b.png"), *segment[2:], "o.png"], "there is no picture"),
         (["segment", str(tmp_path / "a.png"), " ", *segment[3:], "o.png"], "the question is empty"),
     ):
@@ -285,7 +288,7 @@ def test_segment_prints_the_threshold_beside_the_score(tmp_path):
     arguments = ["segment", str(tmp_path / "a.png"), "where?", *options]
     assert "threshold 0.500" in CliRunner().invoke(baselines_app, arguments).stdout
     found = CliRunner().invoke(baselines_app, [*arguments, "--no-target-threshold", "0"]).stdout
-    assert found.startswith("nothing there answers; no-target score ")
+    assert found.startswith("no target; no-target score ")
     assert "threshold 0.000" in found
 
 
@@ -308,7 +311,7 @@ def test_synth_writes_the_splits_that_were_asked_for(tmp_path):
 
 def test_a_refusal_of_synth_is_one_line(tmp_path):
     result = command("synth", "--out", str(tmp_path / "set"), "--train", "0")
-    assert result.stderr == "error: there is no scene to write; ask for at least one of train, val or test\n"
+    assert result.stderr == "error: there are no scenes to write; set at least one of train, val and test above 0\n"
 
 
 def test_the_help_of_synth_names_the_usual_scenes_and_share():

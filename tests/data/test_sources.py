@@ -188,10 +188,10 @@ def test_exports_refuse_what_they_cannot_do(tmp_path):
         export(open_source("sample"), "cocoo", tmp_path / "a")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
-    with pytest.raises(EarthReasonError, match="is there already"):
+    with pytest.raises(EarthReasonError, match="already exists"):
         export(open_source("sample"), "coco", tmp_path / "full")
     bad = Record("a/b", picture(4, 4), encode_mask_png(np.ones((4, 4), bool)), 4, 4, False, ["why?"])
-    with pytest.raises(EarthReasonError, match="cannot be a file's name"):
+    with pytest.raises(EarthReasonError, match="is not a valid file name"):
         export(Memory({"train": [bad]}), "release", tmp_path / "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
 
@@ -282,8 +282,8 @@ def test_rrsisd_masks_of_every_form_are_the_same(tmp_path, segmentation):
 @pytest.mark.parametrize(
     ("segmentation", "changes", "words"),
     [
-        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"image_id": 8}, "8 is not there"),
-        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"ann_id": 8}, "8 is not there"),
+        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"image_id": 8}, "8 is missing"),
+        ([[5, 4, 15, 4, 15, 10, 5, 10]], {"ann_id": 8}, "8 is missing"),
         ({"size": [20, 31], "counts": "0"}, {}, "reference 3"),
         ({"size": [20, 30], "counts": "zz"}, {}, "reference 3"),
         ({"size": [20, 30], "counts": [5, 5]}, {}, "do not fill"),
@@ -389,5 +389,5 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_drawn(tmp_path):
     for command in (["stats", "sample"], ["browse", "sample"], ["export", "sample", "--format", "coco"]):
         result = CliRunner().invoke(app, [*command, "--out", str(tmp_path)])
         assert isinstance(result.exception, EarthReasonError)
-        assert "is there already" in str(result.exception)
+        assert "already exists" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -209,7 +209,7 @@ def test_a_row_is_written_again_but_never_over_another(record, tmp_path):
     folder = write_entry(tmp_path / "results", first)
     assert write_entry(tmp_path / "results", first) == folder
     kept = (folder / "meta.json").read_text()
-    with pytest.raises(EarthReasonError, match="holds another row"):
+    with pytest.raises(EarthReasonError, match="contains another row"):
         write_entry(tmp_path / "results", entry_of(record, "Model-A"))
     assert (folder / "meta.json").read_text() == kept
 

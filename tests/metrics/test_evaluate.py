@@ -166,7 +166,7 @@ def test_boundary_iou_counts_unanswered_targets_as_missed():
         (Image.new("RGB", (9, 6)), "one channel"),
         (np.zeros((2, 2, 2)), "height, width"),
         (np.where(FIELD, 5.0, -5.0), "threshold it first: `mask > 0` for logits"),
-        (np.full(FIELD.shape, np.nan), "a mask of floats holds 0 and 1 only"),
+        (np.full(FIELD.shape, np.nan), "a float mask may contain only 0 and 1"),
     ],
 )
 def test_what_is_no_mask_is_told_with_its_sample(mask, words):

@@ -62,7 +62,7 @@ def test_wrong_sizes_and_counts_are_refused():
 
 
 def test_logits_are_refused_and_floats_of_zero_and_one_taken():
-    with pytest.raises(EarthReasonError, match="sample 's0': a mask of floats.*threshold it first"):
+    with pytest.raises(EarthReasonError, match="sample 's0': a float mask.*threshold it first"):
         list(predict_samples(Stub(lambda images: [np.full((5, 8), -5.0)] * len(images)), SAMPLES))
     (first, *_) = predict_samples(Stub(lambda images: [np.ones((5, 8))] * len(images)), SAMPLES)
     assert first.segmentation is not None

@@ -84,7 +84,7 @@ def test_splits_may_be_counted_one_by_one(tmp_path):
 
 @pytest.mark.parametrize(
     ("counts", "words"),
-    [({"train": 0}, "no scene to write"), ({"train": -1}, "-1 scenes of train"), ({"training": 3}, "unknown split")],
+    [({"train": 0}, "no scenes to write"), ({"train": -1}, "-1 scenes for train"), ({"training": 3}, "unknown split")],
 )
 def test_counts_that_make_no_set_are_refused(counts, words, tmp_path):
     with pytest.raises(EarthReasonError, match=words):

@@ -1,6 +1,6 @@
-"""Write the page about what the kit measured: tables, figures, and which goals were met.
+"""Write the page of GPU results: tables, figures, and which goals were met.
 
-Every number on the page is computed from the rows in results.json; a dash stands for what was not measured.
+Every number on the page is computed from the rows in results.json; a dash means "not measured".
 """
 
 from benchmarks.gpu.collect.build import collect

@@ -29,10 +29,10 @@ def collect(folders: Sequence[Path], path: Path, images: Path, notes: Path | Non
     """Write the page and its figures.
 
     Args:
-        folders: folders with a results.json each; a step that a later run started replaces that of an earlier run.
+        folders: folders with a results.json each; a step of a later run replaces that of an earlier one.
         path: Markdown file to write.
         images: folder for the figures.
-        notes: Markdown file to insert after the goals: a person's words on what the figures mean.
+        notes: Markdown file to insert after the goals, which interprets the figures.
 
     Raises:
         KitError: a results.json cannot be read, the runs do not belong together, or the page cannot be written.
@@ -49,7 +49,7 @@ def collect(folders: Sequence[Path], path: Path, images: Path, notes: Path | Non
         for write in _BEFORE_NOTES:
             write(page)
         if comments:
-            page.say("## What the runs tell", comments)
+            page.say("## Findings", comments)
         for write in _AFTER_NOTES:
             write(page)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Format values for the page: table cells, and words that are safe in Markdown."""
+"""Format values for the page: table cells, and text that is safe in Markdown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def percent(value: object, digits: int = 0) -> str:
 
 
 def hundredths(value: object) -> str:
-    """Format a share as a percentage for a column whose heading has the sign."""
+    """Format a share as a percentage without its sign, which is in the heading."""
     known = finite(value)
     return DASH if known is None else f"{100 * known:.1f}"
 
@@ -56,7 +56,7 @@ def error_or_number(row: Row, key: str, digits: int) -> str:
 
 
 def label(row: Row, key: str) -> str:
-    """Return the name under which a way or a precision is known to readers."""
+    """Return the displayed name of an implementation or a precision."""
     value = row.get(key)
     return LABELS.get(value, escape(value)) if isinstance(value, str) else DASH
 
@@ -72,7 +72,7 @@ def strip_colours(text: str) -> str:
 
 
 def escape(value: object) -> str:
-    """Put words on one line and escape the characters that Markdown would interpret."""
+    """Put a text on one line and escape the characters that Markdown would interpret."""
     text = " ".join(strip_colours(str(value)).split()) if value not in (None, "") else DASH
     if text.startswith("`") or "`" in text:
         return text.replace("|", "\\|")
@@ -80,7 +80,7 @@ def escape(value: object) -> str:
 
 
 def code(value: object, longest: int = 200) -> str:
-    """Format words as code, shortened to `longest` characters."""
+    """Format a text as code, shortened to `longest` characters."""
     if value in (None, ""):
         return ""
     text = " ".join(str(value).replace("`", "'").split())
@@ -98,17 +98,17 @@ def share_column(heading: str, key: str) -> Column:
 
 
 def label_column(heading: str, key: str) -> Column:
-    """Make a column of ways or precisions."""
+    """Make a column of implementations or precisions."""
     return heading, lambda row: label(row, key)
 
 
 def text_column(heading: str, key: str) -> Column:
-    """Make a column of words."""
+    """Make a column of texts."""
     return heading, lambda row: escape(row.get(key))
 
 
 def code_column(heading: str, key: str, longest: int = 200) -> Column:
-    """Make a column of words set as code."""
+    """Make a column of texts formatted as code."""
     return heading, lambda row: code(row.get(key), longest)
 
 

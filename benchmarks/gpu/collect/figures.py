@@ -1,4 +1,4 @@
-"""Draw the figures of the page. Each function returns whether there was anything to draw."""
+"""Draw the figures of the page. Each function returns whether there was data to draw."""
 
 from __future__ import annotations
 

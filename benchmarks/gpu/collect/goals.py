@@ -1,4 +1,4 @@
-"""Compare what was measured with the goals."""
+"""Compare the measurements with the goals."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from benchmarks.gpu.collect.cells import DASH, LABELS, number
 from benchmarks.gpu.collect.rows import DTYPES, Row, curve_points, number_at, ratio_at, reference_like, set_name
 
 GOAL_BATCH = 8
-"""Batch at which inference is compared with its goals if both ways ran it; else the largest that both ran."""
+"""Batch at which inference is judged if both implementations ran it; otherwise the largest batch that both ran."""
 LEAST_EMPTIES = 270
-"""Empty targets that a set needs to count for the goal on 300: whether a scene is empty is left to chance."""
+"""Smallest number of empty targets that counts for the goal on 300, because the number is random."""
 FLOOR = 0.9
 """T-acc at which N-acc is read."""
 
@@ -22,11 +22,11 @@ class Goal:
     """A goal and its result.
 
     Attributes:
-        what: what the goal is about.
-        required: figure to reach, as shown.
-        measured: figure reached, as shown; a dash if not measured.
-        case: what it was measured on; a dash if nothing was measured.
-        met: whether the goal was met; None if it was not run.
+        what: quantity to measure.
+        required: required value, formatted.
+        measured: measured value, formatted; a dash if not measured.
+        case: model, data or settings of the measurement; a dash if not measured.
+        met: whether the goal was met; None if not measured.
     """
 
     what: str
@@ -37,7 +37,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """One or two words."""
+        """`met`, `missed` or `not run`."""
         return "not run" if self.met is None else "met" if self.met else "missed"
 
 
@@ -70,7 +70,7 @@ def _inference_goals(rows: list[Row]) -> list[Goal]:
 
 
 def _rivals(rows: list[Row], dtype: str, ours: Sequence[str]) -> tuple[Row, Row] | None:
-    """Return our fastest row and the reference's, at `GOAL_BATCH` or the largest batch that both ran."""
+    """Return our fastest row and that of the reference, at `GOAL_BATCH` or the largest batch that both ran."""
     done = [row for row in rows if number_at(row, "images_per_s") and number_at(row, "batch") and "way" in row]
     references = {row["batch"]: row for row in done if row["way"] == "reference" and row.get("dtype") == dtype}
     mine = [row for row in done if row["way"] != "reference" and row.get("dtype") in ours]
@@ -94,7 +94,7 @@ def _end_to_end_goal(rows: list[Row]) -> Goal:
 
 
 def _training_goal(rows: list[Row]) -> Goal:
-    """Judge the largest batch that both ways ran, without checkpointing where there is a choice."""
+    """Judge the largest batch that both implementations ran, if possible without checkpointing."""
     best: tuple[tuple[bool, float], float, Row] | None = None
     for row in rows:
         other = reference_like(rows, row, "dtype", "batch", "checkpointing")
@@ -142,7 +142,7 @@ def _at_least(what: str, least: float, measured: float | None, case: str, digits
 
 
 def _case(row: Row) -> str:
-    """Say what was measured."""
+    """Describe a measurement."""
     way = LABELS.get(row.get("way", ""), str(row.get("way")))
     words = [way, LABELS.get(row.get("dtype", ""), str(row.get("dtype"))), f"batch {row.get('batch')}"]
     return ", ".join([*words, "checkpointing"] if row.get("checkpointing") else words)

@@ -1,4 +1,4 @@
-"""The beginning of the page: what was run on what, what became of each step, and which goals were met."""
+"""The first sections of the page: runs and machine, outcome of each step, and goals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FACTS: dict[str, Callable[[GpuRun], object]] = {
 
 
 def write_head(page: ResultPage) -> None:
-    """Write the title and what was run on what."""
+    """Write the title, the runs and the machine."""
     page.say("# On a GPU")
     if page.rehearsal:
         page.say(f"**{REHEARSAL}.**")
@@ -74,7 +74,7 @@ def _ceiling(row: Row) -> str:
 
 
 def write_steps(page: ResultPage) -> None:
-    """Write what became of each step, with the last lines of those that failed."""
+    """Write the outcome of each step, with the last lines of output of those that failed."""
     page.say("## Steps")
     several = len(page.runs) > 1
     head = ["step", "purpose", "status", "reason", "seconds", "limit"]

@@ -1,4 +1,4 @@
-"""The page while it is written: the results it is about, and its paragraphs, tables and figures so far."""
+"""A page under construction: its results, and the paragraphs, tables and figures written so far."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ResultPage:
     """A page of results.
 
     Attributes:
-        runs: runs that the page is about.
+        runs: runs whose results are on the page.
         images: folder for the figures.
         link: path of that folder, relative to the page.
         steps: result of each step by name.
@@ -36,7 +36,7 @@ class ResultPage:
 
     @property
     def rehearsal(self) -> bool:
-        """Whether a run was a rehearsal, whose figures mean nothing."""
+        """Whether a run was a rehearsal, whose figures are meaningless."""
         return any(run.facts.get("rehearsal") for run in self.runs)
 
     def rows(self, *names: str) -> list[Row]:
@@ -49,17 +49,17 @@ class ResultPage:
             self.lines += [paragraph, ""]
 
     def table(self, head: Sequence[str], body: Iterable[Sequence[str]], left: int = 1) -> None:
-        """Add a table; its first `left` columns hold words, the others numbers."""
+        """Add a table; its first `left` columns are texts, the others numbers."""
         rules = ["---" if n < left else "---:" for n in range(len(head))]
         self.say("\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *body)))
 
     def tabulate(self, rows: Iterable[Row], columns: Sequence[Column], left: int = 1) -> None:
-        """Add a table with a line for each row; its first `left` columns hold words, the others numbers."""
+        """Add a table with a line for each row; its first `left` columns are texts, the others numbers."""
         head = [heading for heading, _ in columns]
         self.table(head, [[cell(row) for _, cell in columns] for row in rows], left)
 
     def figure(self, name: str, title: str, draw: Callable[[Figure], bool], size: tuple[float, float]) -> None:
-        """Draw a figure and show it. If there is nothing to draw, delete the figure of an earlier page."""
+        """Draw a figure and insert it. If there is nothing to draw, delete the figure of an earlier page."""
         path = self.images / f"{name}.svg"
         with mpl.rc_context({"svg.hashsalt": "earthreason", "font.size": 8}):  # the same bytes every time
             drawn = Figure(figsize=size, layout="constrained")
@@ -71,7 +71,7 @@ class ResultPage:
         self.say(f"![{title}]({self.link}/{name}.svg)")
 
     def section(self, title: str, *names: str) -> bool:
-        """Begin a section about some steps and say what is missing; return whether there is any row to show."""
+        """Begin a section about some steps and name missing results; return whether there are rows to show."""
         self.say(f"## {title}")
         any_rows = bool(self.rows(*names))
         for name in names:
@@ -86,7 +86,7 @@ class ResultPage:
         return any_rows
 
     def _reason(self, step: RecordedStep) -> str:
-        """Say why a step has nothing to show."""
+        """Return the reason why a step has no results."""
         if step.name not in self.steps:
             return "it was not among the chosen steps"
         known = {"ok": "it measured nothing", "running": "the run ended before the step did"}

@@ -14,7 +14,7 @@ from benchmarks.gpu.errors import KitError
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """A step of a run, as results.json has it."""
+    """A step of a run, as recorded in results.json."""
 
     name: str
     title: str = ""
@@ -61,11 +61,11 @@ def read_run(folder: Path) -> GpuRun:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise KitError(f"{path}: {error.strerror or error}; name the folder that `run --out` filled") from None
+        raise KitError(f"{path}: {error.strerror or error}; give the folder that `run --out` wrote") from None
     except ValueError as error:
         raise KitError(f"{path}: cut off or not JSON ({error}); fetch it again") from None
     if not isinstance(content, dict) or content.get("kit") != 1 or not isinstance(content.get("steps"), list):
-        raise KitError(f"{path}: not the results of this kit; name the folder that `run --out` filled")
+        raise KitError(f"{path}: not the results of this kit; give the folder that `run --out` wrote")
     steps = tuple(_read_step(entry, path) for entry in content["steps"])
     return GpuRun({key: value for key, value in content.items() if key != "steps"}, steps)
 
@@ -92,11 +92,11 @@ def check_together(runs: Sequence[GpuRun], folders: Sequence[Path]) -> None:
     """Refuse to compare two cards, or a rehearsal with a real run.
 
     Raises:
-        KitError: the runs do not belong on one page.
+        KitError: the runs cannot be on one page.
     """
     for run, folder in zip(runs[1:], folders[1:], strict=True):
         if bool(run.facts.get("rehearsal")) != bool(runs[0].facts.get("rehearsal")):
-            raise KitError(f"{folder}: a rehearsal and a real run make no page together; collect them apart")
+            raise KitError(f"{folder}: a rehearsal and a real run cannot share a page; collect them apart")
     cards = {run.card: folder for run, folder in zip(runs, folders, strict=True) if run.card}
     if len(cards) > 1:
         named = ", ".join(f"{folder} has {card}" for card, folder in cards.items())

@@ -1,4 +1,4 @@
-"""The sections of the page about single steps, with their tables and figures."""
+"""The sections of the page about individual steps, with their tables and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record what the machine is, and measure the ceilings that other figures are compared with."""
+"""Record the machine and its software, and measure the ceilings that other figures are compared with."""
 
 from __future__ import annotations
 

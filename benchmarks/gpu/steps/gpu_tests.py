@@ -13,7 +13,7 @@ def main(context: Context) -> None:
     names = (str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_gpu*.py"))
     files = sorted(
         names, key=lambda name: ("compile" in name, name)
-    )  # slow ones last, so that the others are not cut short
+    )  # slow tests last, so that the time limit does not cut off the others
     plugins = ["-p", "no:cacheprovider", "-p", "benchmarks.gpu.pytest_rows"]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *plugins, *files]
     environment = {**os.environ, "EARTHREASON_TEST_ROWS": str(rows_of(context.work, context.name))}

@@ -1,4 +1,4 @@
-"""Measure speed and peak memory of inference at full size, the reference's and ours, and our costliest kernels.
+"""Measure speed and peak memory of inference at full size, for the reference and ours, and our costliest kernels.
 
 Both have the same random weights, so their mean logits must agree.
 """

@@ -1,4 +1,4 @@
-"""Score `tiny` on scenes it never saw, at the threshold chosen on validation, at a fixed one, and over all.
+"""Score `tiny` on unseen scenes, at the threshold chosen on validation, at a fixed one, and over all thresholds.
 
 "sample" is the built-in test split. The other scenes are new: some have the wordings of training, the others have other
 wordings and include four categories that training never shows. Together they have about 300 empty targets.

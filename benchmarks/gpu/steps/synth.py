@@ -19,7 +19,7 @@ class SceneSet:
         counts: number of scenes by split; `train` has the wordings and categories of training.
         side: width and height in pixels.
         seed: seed of the set; it differs from that of the sample and of every other set.
-        empty_share: share of scenes in which nothing answers the question.
+        empty_share: share of scenes with an empty target.
     """
 
     counts: dict[str, int]
@@ -39,13 +39,13 @@ TOY = {
     "training_scenes": SceneSet({"train": 48, "val": 12}, 128, 1, 0.25),
 }
 _SPARED = 4
-"""Cores left to the steps that run at the same time."""
+"""Number of cores left for the steps that run at the same time."""
 
 
 def main(context: Context) -> None:
     scenes = (TOY if context.toy else FULL)[context.name]
     [folder] = [step.makes for step in PLAN if step.name == context.name]
-    # Each worker computes with one thread: more of them only wait for each other.
+    # Each worker uses one thread; more threads would only wait for each other.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     from earthreason import load_dataset
     from earthreason.synthetic import write_release

@@ -1,4 +1,4 @@
-"""Train `tiny` for the time left, on a schedule that ends with it; bring the checkpoint back in bfloat16."""
+"""Train `tiny` for the remaining time, on a schedule that ends with it; save the checkpoint in bfloat16."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from earthreason import load_dataset
 from earthreason.metrics.scores import IOU_AND_PRESENCE
 
 RUN = "tiny"
-"""Name of the folders with the run, and of its files that come back."""
+"""Name of the folders with the run, and of the files that are copied back."""
 _RESERVE = 60
 """Seconds reserved for starting, the last validation and the checkpoint."""
 _NAMES = {
@@ -50,7 +50,7 @@ def main(context: Context) -> None:
     reporter.start()
     try:
         if _train(context, scenes, out, []):
-            # Slow training is better than none; the row records it.
+            # Slow training is better than none. The row records the fallback.
             context.row(error="a replayed step failed, so steps were launched one by one")
             shutil.rmtree(out, ignore_errors=True)
             if code := _train(context, scenes, out, ["model.replay=false"]):
@@ -79,7 +79,7 @@ def main(context: Context) -> None:
 
 
 def _train(context: Context, scenes: Path, out: Path, changes: list[str]) -> int:
-    """Run the command that users run; return its exit code."""
+    """Run the training command as users do; return its exit code."""
     minutes = max(0.05, (context.left - _RESERVE) / 60)
     changes = [f"data.data_dir={scenes}", f"optim.minutes={minutes:.4f}", *changes]
     changes += _TOY if context.toy else []
@@ -89,7 +89,7 @@ def _train(context: Context, scenes: Path, out: Path, changes: list[str]) -> int
 
 
 def bring(final: Path, context: Context) -> None:
-    """Write the model in bfloat16 as an archive into the folder that comes back."""
+    """Write the model in bfloat16 as an archive into the folder that is copied back."""
     predictor = SegEarthR1Predictor.from_pretrained(final)
     halved = context.work / f"{RUN}-bf16"
     predictor.model.to(torch.bfloat16).save_pretrained(halved)

@@ -1,4 +1,4 @@
-"""Measure a training step at full size under bf16 autocast, the reference's and ours, with and without checkpointing.
+"""Measure a training step at full size in bf16 autocast, for the reference and ours, with and without checkpointing.
 
 The vision tower is frozen, as in the paper. `state` is the part of the peak that stays between steps: weights,
 gradients and the optimizer's moments. The rest is what the step itself needs.

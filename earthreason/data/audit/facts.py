@@ -24,7 +24,7 @@ Job = tuple[str, str, Path]
 
 @dataclass(frozen=True)
 class Facts:
-    """What an audit knows about one file.
+    """Facts about one file of a release.
 
     Attributes:
         split: split of the sample.

@@ -16,7 +16,7 @@ from earthreason.data.sources.release import FOLDERS
 
 Severity = Literal["error", "warning"]
 NEAR = 12
-"""Most differing bits between 256-bit perceptual hashes of similar images; those of unrelated ones differ in 128."""
+"""Maximum number of differing bits in 256-bit perceptual hashes of similar images; unrelated ones differ in 128."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Table:
 
 
 def name_of(fact: Facts) -> str:
-    """Return the sample of a file as findings name it."""
+    """Return the name of a file's sample in findings."""
     return f"{ON_DISK[fact.split]}/{fact.stem}"
 
 
@@ -121,7 +121,7 @@ def labels_with_many_levels(table: Table) -> Iterator[Finding]:
     for fact in table.readable("labels"):
         levels, mode = fact.values["levels"], fact.values["mode"]
         if levels > 2:
-            yield _on_file("levels", "warning", fact, f"{levels} values; any but 0 is read as target")
+            yield _on_file("levels", "warning", fact, f"{levels} values; any value but 0 is read as target")
         elif mode.startswith(("I", "F")):
             message = f"mode {mode}; a label has 8 bits. Any value but 0 is read as target"
             yield _on_file("levels", "warning", fact, message)
@@ -207,7 +207,7 @@ def questions_shared_with_training(table: Table) -> Iterator[Finding]:
         for question in fact.values["questions"]:
             trained = sorted(asked.get(" ".join(question.lower().split()), ()))
             if trained:
-                message = f"{name_of(fact)} asks what {trained[0]} asks: {question!r}"
+                message = f"{name_of(fact)} has the same question as {trained[0]}: {question!r}"
                 yield Finding("shared question", "warning", message, (name_of(fact), *trained[:3]))
 
 

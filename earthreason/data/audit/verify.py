@@ -29,7 +29,7 @@ from earthreason.data.sources.release import (
 from earthreason.files import end_last_line, file_stamp
 
 _JOURNAL_FORM = 3
-"""Raise it whenever the facts change, so that journals with other facts are ignored."""
+"""Version of the facts; increase it whenever they change, so that journals with other facts are ignored."""
 
 
 @dataclass(frozen=True)

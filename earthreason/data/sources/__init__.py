@@ -51,5 +51,5 @@ def open_folder_or_file(path: Path) -> Source:
         raise DataNotFoundError(f"{path}: no known data; known files end with {endings}")
     known = "; ".join(f"{f.name}: {f.title}" for f in FORMATS.values())
     raise DataNotFoundError(
-        f"{path} holds no samples in a known form ({known}). If it holds zip archives, unzip them first"
+        f"{path} contains no samples in a known format ({known}). If it contains zip archives, unzip them first"
     )

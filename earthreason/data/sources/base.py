@@ -125,7 +125,7 @@ def find_file(root: Path, name: str, what: str) -> Path:
     for path in sorted(root.rglob("*")):
         if path.name == name:
             return path
-    raise DataNotFoundError(f"{root} holds no {what}: there is no file {name} in it")
+    raise DataNotFoundError(f"{root} contains no {what}: there is no file {name} in it")
 
 
 def make_record(

@@ -24,7 +24,7 @@ class COCO:
         files = [root] if root.is_file() else sorted((root / "annotations").glob("*.json"))
         self._files = {split_of_name(path.stem): path for path in files}
         if not self._files:
-            raise DataNotFoundError(f"{root} holds no annotations/*.json")
+            raise DataNotFoundError(f"{root} contains no annotations/*.json")
         self._tables: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
         for split, path in self._files.items():

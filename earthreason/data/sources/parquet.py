@@ -22,7 +22,7 @@ class Parquet:
 
         files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
         if not files:
-            raise DataNotFoundError(f"{root} holds no parquet files")
+            raise DataNotFoundError(f"{root} contains no parquet files")
         self._files = by_split(files)
         self.counts = dict.fromkeys(self._files, 0)
         for split, paths in self._files.items():

@@ -15,7 +15,7 @@ class _Restricted(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it imports {module}.{name}")
         # numpy 2 moved its internals; old files still name the old module.
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 

@@ -31,7 +31,7 @@ class ReasonSeg:
         self._files: dict[str, list[Path]] = {split: sorted(folder.glob("*.json")) for split, folder in folders.items()}
         self.counts = {split: len(files) for split, files in self._files.items() if files}
         if not self.counts:
-            raise DataNotFoundError(f"{root} holds no ReasonSeg files: expected NAME.jpg beside NAME.json")
+            raise DataNotFoundError(f"{root} contains no ReasonSeg files: expected NAME.jpg beside NAME.json")
 
     def read(self, split: str) -> Iterator[Record]:
         """Read one record per image."""

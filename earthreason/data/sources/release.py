@@ -59,8 +59,8 @@ def find_release(root: Path) -> Path:
     release = locate_release(root)
     if release is None:
         raise DataNotFoundError(
-            f"{root} holds no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside. "
-            "If it holds zip archives, unzip them first"
+            f"{root} contains no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside. "
+            "If it contains zip archives, unzip them first"
         )
     return release
 

@@ -52,7 +52,7 @@ class RRSISD:
                 path = self._files[Path(image["file_name"]).name]
                 questions = [str(sentence.get("raw") or sentence["sent"]) for sentence in reference["sentences"]]
             except KeyError as error:
-                raise DataFormatError(f"RRSIS-D {label}: {error} is not there") from None
+                raise DataFormatError(f"RRSIS-D {label}: {error} is missing") from None
             with Image.open(path) as picture:
                 width, height = picture.size
             try:

@@ -22,7 +22,7 @@ class WebDataset:
         self._files = by_split(files)
         self.counts = {split: sum(_count_samples(path) for path in paths) for split, paths in self._files.items()}
         if not self.counts:
-            raise DataNotFoundError(f"{root} holds no tar files")
+            raise DataNotFoundError(f"{root} contains no tar files")
 
     def read(self, split: str) -> Iterator[Record]:
         """Read the records of a split."""

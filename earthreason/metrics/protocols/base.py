@@ -32,9 +32,9 @@ class Protocol:
         threshold_inclusive: whether Pr@X counts IoU >= X instead of IoU > X.
         precision_on_targets_only: whether Pr@X leaves out samples with an empty target.
         float_type: floating-point type in which the evaluator divides.
-        missing: how the evaluator scores a question without a prediction. This package refuses such files unless
+        missing: score of a question without a prediction in the evaluator. This package refuses such files unless
             `--missing empty` is given.
-        explanation: what readers need to know before they compare figures.
+        explanation: summary of the rules, for readers who compare scores.
     """
 
     name: str

@@ -14,8 +14,8 @@ register(
         questions="all",
         both_empty_iou=0.0,
         missing="an answer that raises an error scores 0",
-        explanation="Native size, every question of every image; an empty answer to an empty target scores 0, so a "
-        "model that refuses rightly loses a full sample. Their code also clips a mask to the predicted box; a "
-        "predictions file holds the final mask, so that belongs to the model.",
+        explanation="Masks are compared at native size, for every question. An empty answer to an empty target scores "
+        "0, so a model gets no credit for a correct 'no target'. Geo-R1's code also clips each mask to the predicted "
+        "box; here that step belongs to the model, because a predictions file contains the final mask.",
     )
 )

@@ -15,8 +15,9 @@ register(
         thresholds=(0.7, 0.8, 0.9),
         threshold_inclusive=True,
         precision_on_targets_only=True,
-        explanation="Native size, every expression. gIoU takes 1 for a no-target sample called so and 0 otherwise; a "
-        "wrong mask adds its area to the union of cIoU; Pr@X is over samples with a target only and includes equality. "
-        "ReLA reads 'no target' from a head of its own; here an answer without pixels is that.",
+        explanation="Masks are compared at native size, for every expression. On an empty target, the IoU is 1 if the "
+        "answer is 'no target', else 0, and a wrong mask adds its area to the union of cIoU. Pr@X covers only samples "
+        "with a target and counts an IoU equal to X. ReLA predicts 'no target' with a separate head; here, an answer "
+        "without pixels means 'no target'.",
     )
 )

@@ -14,7 +14,8 @@ register(
         epsilon=1e-5,
         cumulative_epsilon=1e-10,
         float_type="float32",
-        explanation="Native size, the first question; IoU is I / (U + 1e-5) and 1 where the union is 0. Pr@X is not "
-        "computed. Their multi-GPU runs repeat samples to fill the last batch; here every sample counts once.",
+        explanation="Masks are compared at native size, for the first question only. The IoU is I / (U + 1e-5), or 1 "
+        "if the union is 0. Pr@X is not computed. LISA's multi-GPU runs repeat samples to fill the last batch; here "
+        "every sample counts once.",
     )
 )

@@ -13,7 +13,7 @@ register(
         grid=Grid("native"),
         thresholds=TENTHS,
         missing="refused, or scored as empty with --missing empty",
-        explanation="The rules of segearth-r1 at each image's own size and without epsilons, so that nothing is "
-        "resampled. Large images dominate cIoU here.",
+        explanation="The rules of segearth-r1 without epsilons, at each image's own size, so no mask is resampled. "
+        "Large images dominate cIoU.",
     )
 )

@@ -15,7 +15,8 @@ register(
         both_empty_iou=0.0,
         thresholds=TENTHS,
         threshold_inclusive=True,
-        explanation="Masks are stretched to 480 x 480; mIoU is our gIoU and oIoU our cIoU; a union of 0 scores 0; Pr@X "
-        "includes equality. The set has no empty targets; on EarthReason right refusals score 0.",
+        explanation="Masks are stretched to 480 x 480. RMSIN calls gIoU mIoU, and cIoU oIoU. The IoU is 0 if the union "
+        "is 0, and Pr@X counts an IoU equal to X. RRSIS-D has no empty targets; on EarthReason, a correct 'no target' "
+        "scores 0.",
     )
 )

@@ -14,8 +14,9 @@ register(
         questions="random",
         count_false_positive_area=False,
         missing="an answer that cannot be parsed scores 0 and adds the target's area",
-        explanation="Masks are stretched to 840 x 840 without keeping the aspect; one question per image is drawn at "
-        "random (here by --seed; their draw cannot be repeated); a mask on an empty target costs 0 in gIoU and nothing "
-        "in cIoU, so false positives are free there. Needs an answer to every question that may be drawn.",
+        explanation="Masks are stretched to 840 x 840, which changes their aspect ratio. One question per image is "
+        "drawn at random (here with --seed; the original draw cannot be reproduced), so every question that may be "
+        "drawn needs an answer. A mask on an empty target scores 0 in gIoU but does not lower cIoU, which thus "
+        "ignores these false positives.",
     )
 )

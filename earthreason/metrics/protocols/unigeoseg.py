@@ -15,7 +15,7 @@ register(
         cumulative_epsilon=1e-10,
         thresholds=TENTHS,
         float_type="float32",
-        explanation="The segearth-r1 evaluator on a 512 x 512 canvas: thin and small targets lose pixels, so their IoU "
-        "is coarser.",
+        explanation="The rules of segearth-r1 on a 512 x 512 canvas. Thin and small targets lose pixels there, so "
+        "their IoU is less precise.",
     )
 )

@@ -1,4 +1,4 @@
-"""Objects to answers that do not mention the target."""
+"""Flag answers that do not mention the target."""
 
 from __future__ import annotations
 

@@ -27,13 +27,13 @@ class QuestionSet:
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """An objection of a check to a text.
+    """A text that breaks the rule of a check.
 
     Attributes:
         check: name of the check.
         sample_id: id of the sample.
         text: question or answer.
-        reason: what is wrong with the text.
+        reason: fault of the text.
     """
 
     check: str
@@ -75,7 +75,7 @@ def words_of(text: str) -> list[str]:
 
 
 def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]:
-    """Make an objection to questions that match a pattern, in lower case with straight apostrophes."""
+    """Make a function that objects to questions that match a pattern, in lower case with straight apostrophes."""
 
     def objection(question: str) -> str | None:
         text = question.lower().replace("’", "'")
@@ -86,7 +86,7 @@ def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]
 
 
 def each_question(name: str, objection: Callable[[str], str | None]) -> Callable[[QuestionSet], Iterator[CheckFinding]]:
-    """Make the `run` of a check on single questions; `objection` returns the reason, or None."""
+    """Make the `run` of a check on single questions; `objection` returns the fault of a question, or None."""
 
     def run(asked: QuestionSet) -> Iterator[CheckFinding]:
         for question in asked.questions:

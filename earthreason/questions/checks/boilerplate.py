@@ -1,4 +1,4 @@
-"""Objects to stock phrases of language models."""
+"""Flag stock phrases of language models."""
 
 from __future__ import annotations
 

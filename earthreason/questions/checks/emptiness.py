@@ -1,4 +1,4 @@
-"""Objects to answers that contradict the presence or absence of a target."""
+"""Flag answers that contradict the presence or absence of a target."""
 
 from __future__ import annotations
 

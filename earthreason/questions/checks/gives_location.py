@@ -1,4 +1,4 @@
-"""Objects to questions that say where in the image the target is."""
+"""Flag questions that say where in the image the target is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects to questions that are not in English, the language of the benchmark."""
+"""Flag questions that are not in English, the language of the benchmark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects to questions that are too short, too long or hard to read."""
+"""Flag questions that are too short, too long or hard to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects to questions that name the target's category, because they are not implicit."""
+"""Flag questions that name the target's category, because they are not implicit."""
 
 from __future__ import annotations
 

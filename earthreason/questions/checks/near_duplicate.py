@@ -1,4 +1,4 @@
-"""Objects to questions about one image that are nearly the same."""
+"""Flag questions about one image that are nearly the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects to texts that are neither a question nor a request, such as statements, titles and answers."""
+"""Flag texts that are neither a question nor a request, such as statements, titles and answers."""
 
 from __future__ import annotations
 

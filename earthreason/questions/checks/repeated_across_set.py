@@ -1,4 +1,4 @@
-"""Objects to questions repeated for other images: they teach a template, not reasoning."""
+"""Flag questions that are repeated for other images, because they teach a template instead of reasoning."""
 
 from __future__ import annotations
 

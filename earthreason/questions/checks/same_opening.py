@@ -1,4 +1,4 @@
-"""Objects to openings shared by many questions of a dataset, which suggest a template."""
+"""Flag openings shared by many questions of a dataset, which suggest a template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects to several questions in one: they have several answers, but one mask."""
+"""Flag texts with several questions, because they have several answers but one mask."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def _objection(question: str) -> str | None:
         return f"{question.count('?')} question marks"
     match = _SECOND.search(question.lower())
     if match and re.search(r"\b(?:where|what|which|who|why|when|how)\b", question.lower()[: match.start()]):
-        return f"asks a second thing: {match[0].strip(' ,;.')!r}"
+        return f"asks a second question: {match[0].strip(' ,;.')!r}"
     return None
 
 
 CHECK = Check(
     "several questions",
-    "A question asks one thing.",
+    "A question asks for one thing only.",
     bad=("Where could ships unload, and where would their crews sleep?",),
     good=("Where could ships unload and take on fuel?",),
     run=each_question("several questions", _objection),

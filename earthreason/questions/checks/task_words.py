@@ -1,4 +1,4 @@
-"""Objects to words of the segmentation task, such as mask and pixel, which people do not use about a place."""
+"""Flag words of the segmentation task, such as mask and pixel, which people do not use to describe a place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a submission was queued, which may be long after its upload, and whose fault a failure is."""
+"""Add the time at which a submission was queued, and whether the server caused its failure."""
 
 import sqlalchemy as sa
 from alembic import op

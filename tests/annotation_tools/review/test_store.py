@@ -270,7 +270,7 @@ def test_a_file_that_is_no_review_is_named(tmp_path):
 
 def test_a_review_of_something_else_is_not_opened(tmp_path, release):
     open_review(str(release), tmp_path / "review", Plan()).close()
-    with pytest.raises(EarthReasonError, match="holds the review of"):
+    with pytest.raises(EarthReasonError, match="contains the review of"):
         open_review("sample", tmp_path / "review", Plan())
 
 

@@ -210,7 +210,7 @@ def test_bfloat16_stays_close_to_float32(checkpoint, predictor):
     [
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text('{"model_type": "llava_phi"}'), "baselines convert"),
-        (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "holds a bert model"),
+        (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "contains a bert model"),
         (lambda f: (f / "config.json").write_text("{"), "not JSON"),
         (lambda f: (f / "model.safetensors").unlink(), "cannot be loaded"),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "cannot be loaded"),

@@ -210,7 +210,7 @@ def test_a_file_cut_off_is_told_in_a_line(page, full):
 
 
 def test_a_missing_file_is_told_in_a_line(page, tmp_path):
-    with pytest.raises(KitError, match="results.json: No such file or directory; name the folder"):
+    with pytest.raises(KitError, match="results.json: No such file or directory; give the folder"):
         page(tmp_path)
 
 

@@ -73,7 +73,7 @@ def test_a_circle_of_requirements_ends(tmp_path):
 
 def test_a_version_that_another_package_does_not_take_is_named(tmp_path):
     wheels = [write_wheel(tmp_path, "a", requires=["b==2.*"]), write_wheel(tmp_path, "b", "1.5")]
-    with pytest.raises(KitError, match=r"^b 1.5: a asks for b==2\.\*; install"):
+    with pytest.raises(KitError, match=r"^b 1.5: a requires b==2\.\*; install"):
         names_of(["a"], wheels)
 
 
