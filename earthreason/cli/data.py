@@ -69,12 +69,10 @@ def export(
     form: Annotated[str, typer.Option("--format", help="Format to write: parquet, release, coco or webdataset.")],
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
-    private: Annotated[
-        bool, typer.Option("--private", help="Make the repository private if it does not exist yet.")
-    ] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
     title: Annotated[str | None, typer.Option(help="Title on the parquet dataset card.")] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Licence on the parquet dataset card, such as CC-BY-4.0.", show_default="unknown")
+        str | None, typer.Option(help="Licence for the dataset card, such as CC-BY-4.0.", show_default="unknown")
     ] = None,
 ) -> None:
     """Write samples in another format; parquet gets a dataset card and Croissant metadata.

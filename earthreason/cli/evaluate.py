@@ -28,9 +28,7 @@ class Missing(StrEnum):
     empty = "empty"
 
 
-ProtocolOption = Annotated[
-    str, typer.Option(help="Scoring rules (see `earthreason protocols`); 'all' prints a row for each protocol.")
-]
+ProtocolOption = Annotated[str, typer.Option(help="Scoring rules, or 'all'; see `earthreason protocols`.")]
 MissingOption = Annotated[Missing, typer.Option(help="Refuse questions without a prediction, or score them as empty.")]
 ResamplesOption = Annotated[int, typer.Option(min=0, help="Bootstrap resamples of the images; 0 omits the intervals.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed for the resamples and for questions drawn at random.")]

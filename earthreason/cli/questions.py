@@ -35,15 +35,13 @@ def generate(
     out: Annotated[Path, typer.Option(help="Run directory; an unfinished run in it is continued.")],
     model: Annotated[str, typer.Option(help="Vision model used at every stage.")] = "gpt-4o",
     rewrite_model: Annotated[
-        str | None, typer.Option(help="Text model that rewords the questions. Default: --model.")
+        str | None, typer.Option(help="Text model that rewords questions. Default: --model.")
     ] = None,
     judge_model: Annotated[
-        str | None, typer.Option(help="Vision model that judges the questions. Default: --model.")
+        str | None, typer.Option(help="Vision model that judges questions. Default: --model.")
     ] = None,
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Skip the judge.")] = False,
-    no_images: Annotated[
-        bool, typer.Option("--no-images", help="Send hints without images, for text-only models.")
-    ] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Send hints without images: for text models.")] = False,
     base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Maximum number of concurrent requests.")] = 8,
     timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request in seconds.")] = 120.0,
@@ -51,18 +49,14 @@ def generate(
     max_tokens: Annotated[int, typer.Option(min=50, help="Maximum number of tokens in an answer.")] = 2000,
     empty_share: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=1, help="Share of samples with questions about something absent.", show_default="200 in 5,434"
-        ),
+        typer.Option(min=0, max=1, help="Share of samples with an absent target.", show_default="200 in 5,434"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed for choosing the samples of --empty-share.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of samples.")] = None,
     max_usd: Annotated[
         float | None, typer.Option(min=0, help="Budget in US dollars; the run stops before exceeding it.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Estimate tokens and cost without sending requests.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and cost; send nothing.")] = False,
     batch: Annotated[
         bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")
     ] = False,

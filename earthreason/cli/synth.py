@@ -29,7 +29,7 @@ def synth(
         str, typer.Option(help="Size in pixels: a side such as 512, HEIGHTxWIDTH, or 'varied' (128 to 2048).")
     ] = "512",
     empty_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of scenes with an empty target.", show_default="0.12")
+        float | None, typer.Option(min=0, max=1, help="Share of empty targets.", show_default="0.12")
     ] = None,
 ) -> None:
     """Write synthetic scenes with exact masks and implicit questions as {train,val,test}/{images,labels,QAs}.
