@@ -24,7 +24,7 @@ class Pictures:
 
     def read(self, split):
         for sample_id in {"train": ["t"], "test": ["a", "b", "c"]}[split]:
-            yield Record(sample_id, b"", MASK, 4, 4, False, ["Old?"], ["Old."], "pier")
+            yield Record(sample_id, b"", MASK, 4, 4, False, ["Old?"], ["Old."], category="pier")
 
 
 @pytest.fixture
