@@ -43,7 +43,7 @@ _FACTS: dict[str, Callable[[GpuRun], object]] = {
 
 def write_head(page: ResultPage) -> None:
     """Write the title, the runs and the machine."""
-    page.say("# On a GPU")
+    page.say("# GPU benchmark results")
     if page.rehearsal:
         page.say(f"**{REHEARSAL}.**")
     which = "run" if len(page.runs) == 1 else "runs"
