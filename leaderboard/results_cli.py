@@ -10,30 +10,39 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import report_json, stderr, stdout
-from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, SplitOption
-from earthreason.cli.submit import Training
+from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, PredictionsPath, SplitOption
+from earthreason.cli.submit import (
+    BackboneOption,
+    CheckpointOption,
+    CodeOption,
+    DescriptionOption,
+    ExtraDataOption,
+    NameOption,
+    PaperOption,
+    ParametersOption,
+    TrainingOption,
+)
 from earthreason.cli.truth import GroundTruthOption, load_truth
 from earthreason.errors import EarthReasonError
 
 ResultsFolder = Annotated[
     Path, typer.Argument(help="Results repository: a folder with <team__model>/<revision>/{result,meta}.json.")
 ]
-_URL_HELP = "URL to show on the board, http or https."
 
 
 def result(
-    predictions: Annotated[Path, typer.Argument(help="Predictions: JSON, JSONL, or a folder or zip of PNG masks.")],
+    predictions: PredictionsPath,
     out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")],
     team: Annotated[str, typer.Option("--team", help="Team name shown on the board.")],
-    name: Annotated[str, typer.Option("--name", help="Model name shown on the board.")],
-    training: Annotated[Training, typer.Option("--training", help="How the model was exposed to EarthReason.")],
-    paper: Annotated[str | None, typer.Option("--paper", help=_URL_HELP)] = None,
-    code: Annotated[str | None, typer.Option("--code", help=_URL_HELP)] = None,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=_URL_HELP)] = None,
-    parameters: Annotated[float | None, typer.Option("--parameters", help="Number of parameters in millions.")] = None,
-    backbone: Annotated[str, typer.Option("--backbone", help="Name of the backbone.")] = "",
-    extra_data: Annotated[str, typer.Option("--extra-data", help="Training data beyond EarthReason.")] = "",
-    description: Annotated[str, typer.Option("--description", help="Text shown on the model's page.")] = "",
+    name: NameOption,
+    training: TrainingOption,
+    paper: PaperOption = None,
+    code: CodeOption = None,
+    checkpoint: CheckpointOption = None,
+    parameters: ParametersOption = None,
+    backbone: BackboneOption = "",
+    extra_data: ExtraDataOption = "",
+    description: DescriptionOption = "",
     config: ConfigOption = None,
     split: SplitOption = None,
     data_dir: DataDirOption = None,

@@ -10,8 +10,8 @@ import typer
 
 CORES = os.cpu_count() or 1
 CONFIG_HELP = (
-    "Dataset configuration: 'default' is the official release, 'sample' the built-in synthetic scenes; 'rrsis-d', "
-    "'refsegrs' and 'reasonseg' are read from --data-dir."
+    "Dataset configuration: 'default' is the official release, 'sample' the built-in synthetic scenes; others, "
+    "such as 'rrsis-d', are read from --data-dir."
 )
 ConfigOption = Annotated[str | None, typer.Option(help=CONFIG_HELP, show_default="the predictions', else default")]
 SplitOption = Annotated[

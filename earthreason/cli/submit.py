@@ -39,20 +39,31 @@ def _url_option(of: str) -> Any:
     return typer.Option(help=f"URL of the {of}.", callback=_check_url)
 
 
+NameOption = Annotated[str, typer.Option(help="Model name shown on the board.")]
+TrainingOption = Annotated[Training, typer.Option(help="How the model was exposed to EarthReason.")]
+PaperOption = Annotated[str | None, _url_option("paper")]
+CodeOption = Annotated[str | None, _url_option("code")]
+CheckpointOption = Annotated[str | None, _url_option("checkpoint")]
+ParametersOption = Annotated[float | None, typer.Option(help="Number of parameters in millions.")]
+BackboneOption = Annotated[str, typer.Option(help="Name of the backbone.")]
+ExtraDataOption = Annotated[str, typer.Option(help="Training data beyond EarthReason.")]
+DescriptionOption = Annotated[str, typer.Option(help="Text shown on the model's page.")]
+
+
 def submit(
     predictions: PredictionsPath,
-    name: Annotated[str, typer.Option(help="Model name shown on the board.")],
-    training: Annotated[Training, typer.Option(help="How the model was exposed to EarthReason.")],
+    name: NameOption,
+    training: TrainingOption,
     server: Annotated[str, typer.Option(envvar=SERVER_VARIABLE, help="URL of the leaderboard.")],
     config: ConfigOption = None,
     split: SplitOption = None,
-    paper: Annotated[str | None, _url_option("paper")] = None,
-    code: Annotated[str | None, _url_option("code")] = None,
-    checkpoint: Annotated[str | None, _url_option("checkpoint")] = None,
-    parameters: Annotated[float | None, typer.Option(help="Number of parameters in millions.")] = None,
-    backbone: Annotated[str, typer.Option(help="Name of the backbone.")] = "",
-    extra_data: Annotated[str, typer.Option(help="Training data beyond EarthReason.")] = "",
-    description: Annotated[str, typer.Option(help="Text shown on the model's page.")] = "",
+    paper: PaperOption = None,
+    code: CodeOption = None,
+    checkpoint: CheckpointOption = None,
+    parameters: ParametersOption = None,
+    backbone: BackboneOption = "",
+    extra_data: ExtraDataOption = "",
+    description: DescriptionOption = "",
     contact: Annotated[str, typer.Option(help="How to reach you; only the organisers see it.")] = "",
     card: Annotated[Path | None, typer.Option(help="JSON file whose object is shown on the model's page.")] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Publish the row once it is scored.")] = False,

@@ -164,7 +164,9 @@ def test_a_run_that_ended_early_is_said(page, tmp_path):
 
 
 def test_a_rehearsal_says_that_its_figures_mean_nothing(page, tmp_path):
-    assert f"# GPU benchmark results\n\n**{REHEARSAL}.**\n" in page(write_results(tmp_path / "r", rehearsal=True, device="cpu"))
+    assert f"# GPU benchmark results\n\n**{REHEARSAL}.**\n" in page(
+        write_results(tmp_path / "r", rehearsal=True, device="cpu")
+    )
 
 
 def test_a_rehearsal_meets_and_misses_no_goal(page, tmp_path):
