@@ -87,8 +87,8 @@ def verdicts(
 
     store = ReviewStore(folder / STORE)
     counts = write_verdicts(store, out)
-    told = ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts yet"
-    stdout().print(f"{out}: {told}", soft_wrap=True)
+    summary = ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts yet"
+    stdout().print(f"{out}: {summary}", soft_wrap=True)
     if store.setting("run"):
         stdout().print(f"next: earthreason questions review-in {store.setting('source')} {out}", soft_wrap=True)
 
@@ -113,11 +113,11 @@ def agreement(
 
     workspace = Workspace.open(work)
     verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())
-    found = measure_quality(workspace, verdicts)
-    if report_json(json_out, found.to_dict()):
-        print_quality(found, stdout())
+    quality = measure_quality(workspace, verdicts)
+    if report_json(json_out, quality.to_dict()):
+        print_quality(quality, stdout())
     if report is not None:
-        stdout().print(f"page: {write_quality(report, found, workspace, verdicts)}", soft_wrap=True)
+        stdout().print(f"page: {write_quality(report, quality, workspace, verdicts)}", soft_wrap=True)
 
 
 @app.command()

@@ -312,11 +312,11 @@ def _of_vectors(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOp
         raise EarthReasonError(
             f"{path}: vectors have world coordinates, but no image of the workspace has a georeference; import GeoTIFFs"
         )
-    found = []
+    drawings = []
     for task in placed:
         assert task.transform is not None
         a, b, c, d, e, f = task.transform
         frame = Frame(task.task, task.height, task.width, (a, b, c, d, e, f), task.crs)
         drawing = rasterise_vectors(path, frame, options)
-        found += [] if drawing is None else [drawing]
-    return found
+        drawings += [] if drawing is None else [drawing]
+    return drawings

@@ -85,14 +85,14 @@ def import_(
     read = ReadOptions(category, repair, unmarked_is_empty)
     options = ImportOptions(split, gsd, _bands(bands), annotator, read)
     with tqdm(unit="image", desc="importing", leave=False) as bar:
-        found = import_all(work, source, masks or (), options, bar.update)
+        results = import_all(work, source, masks or (), options, bar.update)
     if source is not None:
-        images, *found = found
+        images, *results = results
         stdout().print(f"{work}: {images.images} new images, {images.masks} masks with them", soft_wrap=True)
         if images.dropped:
-            told = f"{images.dropped} pre-annotations were dropped because their pictures were replaced"
-            stdout().print(told, soft_wrap=True)
-    for path, of_path in zip(masks or (), found, strict=True):
+            message = f"{images.dropped} pre-annotations were dropped because their pictures were replaced"
+            stdout().print(message, soft_wrap=True)
+    for path, of_path in zip(masks or (), results, strict=True):
         stdout().print(f"{path}: {of_path.masks} masks", soft_wrap=True)
 
 
@@ -135,12 +135,12 @@ def prelabel(
     workspace = Workspace.open(work)
     helper = build_helper(model, checkpoint, device)
     with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar:
-        found = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
-    empty = sum(drawing.is_empty for drawing in found.values())
-    told = f"{len(found)} pre-annotations by {model}, {empty} of them empty"
-    kept = len(workspace.tasks) - len(found)
+        results = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
+    empty = sum(drawing.is_empty for drawing in results.values())
+    summary = f"{len(results)} pre-annotations by {model}, {empty} of them empty"
+    kept = len(workspace.tasks) - len(results)
     stays = f"; {kept} images keep the masks they had (use --replace to replace them)" if kept else ""
-    stdout().print(f"{work}: {told}{stays}", soft_wrap=True)
+    stdout().print(f"{work}: {summary}{stays}", soft_wrap=True)
 
 
 @app.command()
@@ -281,10 +281,11 @@ def _collect(client: LabelStudioClient, workspace: Workspace, server: str, repai
     from annotation_tools.formats.base import ReadOptions
     from annotation_tools.labelstudio.project import collect_drawings
 
-    found = collect_drawings(client, workspace, server, ReadOptions(repair=repair))
-    told = ", ".join(f"{found.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
+    results = collect_drawings(client, workspace, server, ReadOptions(repair=repair))
+    summary = ", ".join(f"{results.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
     stdout().print(
-        f"{workspace.root}: drawings {told}; {found.skipped} skipped, {found.undrawn} tasks not drawn", soft_wrap=True
+        f"{workspace.root}: drawings {summary}; {results.skipped} skipped, {results.undrawn} tasks not drawn",
+        soft_wrap=True,
     )
 
 

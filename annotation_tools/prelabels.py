@@ -52,8 +52,8 @@ class GrabCut:
         pixels = np.asarray(small)[..., ::-1].copy()  # OpenCV expects BGR
         cv2.setRNGSeed(0)
         cv2.grabCut(pixels, labels, (0, 0, 0, 0), background, foreground, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-        found = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-        return _resized(found, *mask.shape) if found.any() else None
+        marked = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+        return _resized(marked, *mask.shape) if marked.any() else None
 
 
 class SegmentAnything:
@@ -94,8 +94,8 @@ class SegmentAnything:
         masks = self._processor.post_process_masks(
             outputs.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"]
         )[0]  # (boxes, 1, height, width)
-        found = np.asarray(masks.squeeze(1).numpy().any(axis=0), bool)
-        return found if found.any() else None
+        mask = np.asarray(masks.squeeze(1).numpy().any(axis=0), bool)
+        return mask if mask.any() else None
 
 
 def component_boxes(mask: np.ndarray) -> list[list[float]]:
@@ -159,7 +159,7 @@ def prelabel(
     Raises:
         EarthReasonError: the predictor returned a mask of another size.
     """
-    before, found, coming = workspace.prelabels(), dict[str, Drawing](), dict[str, Drawing]()
+    before, kept, coming = workspace.prelabels(), dict[str, Drawing](), dict[str, Drawing]()
     waiting = [task for name, task in workspace.tasks.items() if replace or name not in before]
     samples = (_sample_of(task, workspace, question) for task in waiting)
     began = time.monotonic()
@@ -168,12 +168,12 @@ def prelabel(
             task = workspace.tasks[prediction.sample_id]
             coming[task.task] = _drawing_of(prediction, task, name)
             if time.monotonic() - began > KEPT_EVERY:
-                found |= _keep(workspace, coming, replace)
+                kept |= _keep(workspace, coming, replace)
                 coming, began = {}, time.monotonic()
             progress(1)
     finally:
-        found |= _keep(workspace, coming, replace)
-    return found
+        kept |= _keep(workspace, coming, replace)
+    return kept
 
 
 def _sample_of(task: AnnotationTask, workspace: Workspace, question: str | None) -> Sample:

@@ -206,7 +206,7 @@ class Workspace:
         """
         there = self.tasks if is_workspace(self.root) else {}
         seen = {drawing.image for drawing in self.versions()} | set(there if self.servers() else ())
-        found = []
+        changed = []
         for task in tasks:
             old = there.get(task.task)
             if old is None or self._is_shown_by(old, folder / task.picture, task):
@@ -216,8 +216,8 @@ class Workspace:
                     f"task {task.task!r} was drawn on, or is on a Label Studio, with another picture ({old.width} x "
                     f"{old.height} pixels; the new one has {task.width} x {task.height}); rename the new image"
                 )
-            found.append(task.task)
-        return found
+            changed.append(task.task)
+        return changed
 
     def _is_shown_by(self, old: AnnotationTask, picture: Path, new: AnnotationTask) -> bool:
         """Tell whether a picture has the pixels of the existing one; if that is lost, compare the sizes only."""
@@ -238,10 +238,10 @@ class Workspace:
             key = drawing.image, drawing.annotator
             if key not in newest or _recency(drawing) >= _recency(newest[key]):
                 newest[key] = drawing
-        found: dict[str, list[Drawing]] = defaultdict(list)
+        by_image: dict[str, list[Drawing]] = defaultdict(list)
         for (image, _), drawing in sorted(newest.items()):
-            found[image].append(drawing)
-        return dict(found)
+            by_image[image].append(drawing)
+        return dict(by_image)
 
     def add_drawings(self, drawings: Iterable[Drawing]) -> Counter[str]:
         """Add drawings, or new versions of those with the same key; count `new`, `changed` and `same` ones.
@@ -309,10 +309,10 @@ class Workspace:
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
             entries = known.get("servers", [known])  # files of earlier versions hold a single entry
-            found = [Server(entry["server"], entry["url"], dict(entry["projects"])) for entry in entries]
+            servers = [Server(entry["server"], entry["url"], dict(entry["projects"])) for entry in entries]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataFormatError(f"{path}: not written by annotation_tools ({error})") from None
-        return {server.name: server for server in found}
+        return {server.name: server for server in servers}
 
     def write_server(self, server: Server) -> None:
         """Write the projects on a server, as the last one used."""

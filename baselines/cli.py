@@ -127,14 +127,16 @@ def segment(
 
     check_request(image, question, [out] if mask_out is None else [out, mask_out])
     predictor = SegEarthR1Predictor.from_pretrained(checkpoint, device, dtype, no_target_threshold=no_target_threshold)
-    found = segment_picture(predictor, image, question, out, mask_out, answer=answer, tile=tile)
+    segmented = segment_picture(predictor, image, question, out, mask_out, answer=answer, tile=tile)
     console = stdout()
-    score = f"no-target score {found.no_target_score:.3f}, threshold {predictor.no_target_threshold:.3f}"
+    score = f"no-target score {segmented.no_target_score:.3f}, threshold {predictor.no_target_threshold:.3f}"
     console.print(
-        f"no target; {score}" if found.mask is None else f"target: {found.mask.mean():.1%} of the image; {score}"
+        f"no target; {score}"
+        if segmented.mask is None
+        else f"target: {segmented.mask.mean():.1%} of the image; {score}"
     )
-    if found.answer is not None:
-        console.print(f"answer: {found.answer}", markup=False)
+    if segmented.answer is not None:
+        console.print(f"answer: {segmented.answer}", markup=False)
     console.print(f"overlay: {out}", soft_wrap=True)
 
 

@@ -52,10 +52,10 @@ def make_files(smoothness: float, seed: int = 0) -> tuple[References, list[dict]
         shift = tuple(int(s) for s in rng.integers(SIDE, size=2))
         field = np.roll(fields[n % 12], shift, (0, 1))
         truth = field > 1.4 if n % 27 else np.zeros((SIDE, SIDE), bool)
-        found = field + 0.3 * fields[(n + 5) % 12] > 1.4
+        predicted = field + 0.3 * fields[(n + 5) % 12] > 1.4
         name = f"image_{n:04d}"
         references.append(Reference(name, encode_mask(truth), category=f"class {n % 28}"))
-        predictions.append({"sample_id": name, "segmentation": encode_mask(found)})
+        predictions.append({"sample_id": name, "segmentation": encode_mask(predicted)})
     return References(references, "load"), predictions
 
 
@@ -118,8 +118,8 @@ def submit(address: str, token: str, predictions: str, number: int, folder: Path
     announced = client.announce("load/test", file, METADATA, None)
     client.upload(announced["id"], file, lambda sent: None)
     uploaded = time.perf_counter()
-    told = client.follow(announced["id"], 900)
-    assert told["state"] == "scored", told["error"]
+    submission = client.follow(announced["id"], 900)
+    assert submission["state"] == "scored", submission["error"]
     file.unlink()
     return uploaded - began, time.perf_counter() - uploaded
 
@@ -219,8 +219,8 @@ def measure(
 def web_seconds() -> float:
     """Return the CPU time of the web process so far."""
     program = "leaderboard web --host 127.0.0.1 --port 8765"
-    found = subprocess.run(["pgrep", "-f", program], capture_output=True, text=True, check=True).stdout.split()
-    fields = Path(f"/proc/{found[0]}/stat").read_text().rpartition(")")[2].split()
+    processes = subprocess.run(["pgrep", "-f", program], capture_output=True, text=True, check=True).stdout.split()
+    fields = Path(f"/proc/{processes[0]}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

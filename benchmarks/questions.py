@@ -53,9 +53,9 @@ def print_cost(images: int = 5434, side: int = 1024) -> None:
 
     for propose, others in (("gpt-4o", "gpt-4o"), ("gpt-4o", "gpt-4o-mini")):
         stages = StageConfig(propose, others, others, load_prompts())
-        found = estimate(Official(), RunConfig(stages), load_prices())
-        parts = ", ".join(f"{entry.stage} ${entry.usd:.2f}" for entry in found)
-        print(f"{propose}, then {others}: {parts}; together ${sum(entry.usd or 0 for entry in found):.0f}")
+        estimates = estimate(Official(), RunConfig(stages), load_prices())
+        parts = ", ".join(f"{entry.stage} ${entry.usd:.2f}" for entry in estimates)
+        print(f"{propose}, then {others}: {parts}; together ${sum(entry.usd or 0 for entry in estimates):.0f}")
 
 
 class Many:

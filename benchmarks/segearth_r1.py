@@ -82,12 +82,12 @@ def main() -> None:
         asked = {"way": way, "size": a.size, "device": a.device, "dtype": dtype, "batch": a.batch, "repeats": a.repeats}
         options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
         command = [sys.executable, __file__, *options]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        speed = a.batch / found["seconds"]
+        measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        speed = a.batch / measured["seconds"]
         base = base or speed
         print(
-            f"{way:12s} {dtype:9s} {speed:9.2f} {speed / base:6.2f} {found['peak']:9.0f} {found['flops'] / 1e9:12.1f}"
-            f"   mean logit {found['check']:.5f}"
+            f"{way:12s} {dtype:9s} {speed:9.2f} {speed / base:6.2f} {measured['peak']:9.0f} "
+            f"{measured['flops'] / 1e9:12.1f}   mean logit {measured['check']:.5f}"
         )
 
 

@@ -80,11 +80,11 @@ def main() -> None:
         }
         options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
         command = [sys.executable, __file__, *options]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        reference = reference or found
+        measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        reference = reference or measured
         print(
-            f"{way:12s} {a.batch / found['seconds']:9.3f} {reference['seconds'] / found['seconds']:6.2f} "
-            f"{found['peak']:9.0f} {found['peak'] / reference['peak']:8.2f} {found['loss']:11.5f}"
+            f"{way:12s} {a.batch / measured['seconds']:9.3f} {reference['seconds'] / measured['seconds']:6.2f} "
+            f"{measured['peak']:9.0f} {measured['peak'] / reference['peak']:8.2f} {measured['loss']:11.5f}"
         )
 
 

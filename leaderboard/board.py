@@ -141,8 +141,8 @@ def _wanted(entry: BoardEntry, query: BoardQuery) -> bool:
 
 
 def _cells_of(entry: BoardEntry, query: BoardQuery, columns: Iterable[str]) -> dict[str, ScoreEstimate]:
-    found = {column: entry.record.estimate(query.protocol, query.subset, column) for column in columns}
-    return {column: estimate for column, estimate in found.items() if estimate is not None}
+    estimates = {column: entry.record.estimate(query.protocol, query.subset, column) for column in columns}
+    return {column: estimate for column, estimate in estimates.items() if estimate is not None}
 
 
 def _goodness(column: str, estimate: ScoreEstimate) -> float:
@@ -150,8 +150,8 @@ def _goodness(column: str, estimate: ScoreEstimate) -> float:
 
 
 def _best(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> ScoreEstimate | None:
-    found = [row[column] for row in cells if column in row]
-    return max(found, key=lambda estimate: _goodness(column, estimate)) if found else None
+    shown = [row[column] for row in cells if column in row]
+    return max(shown, key=lambda estimate: _goodness(column, estimate)) if shown else None
 
 
 def _mark(column: str, estimate: ScoreEstimate, best: ScoreEstimate | None) -> BoardCell:
@@ -180,13 +180,13 @@ def _sorted_rows(rows: Sequence[BoardRow], order: Sequence[int], query: BoardQue
 
 def _subsets(entries: Sequence[BoardEntry], protocol: str) -> list[Subset]:
     """List every subset that a row has under a protocol, in the order of the results."""
-    found = {
+    by_key = {
         subset.key: subset
         for entry in entries
         for subset in entry.record.subsets
         if protocol in entry.record.protocols and subset.key in entry.record.protocols[protocol].scores
     }
-    return list(found.values())
+    return list(by_key.values())
 
 
 def _scale(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> tuple[float, float]:

@@ -174,12 +174,12 @@ def list_all_splits(json_out: JsonOption = None) -> None:
     from leaderboard.splits import list_splits
 
     with _database().read() as session:
-        found = [
+        rows = [
             {"split": split.key, "questions": split.questions, "hidden": split.hidden, "closed": split.closed}
             for split in list_splits(session)
         ]
-    if report_json(json_out, found):
-        for split in found:
+    if report_json(json_out, rows):
+        for split in rows:
             facts = f"{split['questions']} questions, labels {'hidden' if split['hidden'] else 'open'}"
             stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}")
 
@@ -235,7 +235,7 @@ def list_tokens(json_out: JsonOption = None) -> None:
     from leaderboard.tables import Token
 
     with _database().read() as session:
-        found = [
+        rows = [
             {
                 "number": token.id,
                 "created": datetime.fromtimestamp(token.created, UTC).strftime("%Y-%m-%d"),
@@ -244,8 +244,8 @@ def list_tokens(json_out: JsonOption = None) -> None:
             }
             for token in session.scalars(select(Token).order_by(Token.id))
         ]
-    if report_json(json_out, found):
-        for token in found:
+    if report_json(json_out, rows):
+        for token in rows:
             stdout().print("  ".join(map(str, token.values())), markup=False)
 
 
@@ -261,10 +261,10 @@ def flag(
     from leaderboard.tables import Submission
 
     with _database().write() as session:
-        found = session.get(Submission, submission)
-        if found is None:
+        stored = session.get(Submission, submission)
+        if stored is None:
             raise EarthReasonError(f"there is no submission {submission!r}")
-        set_flag(session, found, reason)
+        set_flag(session, stored, reason)
     stdout().print(f"{submission}: {'flagged' if reason else 'not flagged'}")
 
 

@@ -73,11 +73,11 @@ class Database:
         with engine.begin() as connection:
             if not self.is_sqlite:  # SQLite's write transaction is exclusive already
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            found = MigrationContext.configure(connection).get_current_revision()
+            current = MigrationContext.configure(connection).get_current_revision()
             known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-            if found is not None and found not in known:
+            if current is not None and current not in known:
                 raise EarthReasonError(
-                    f"a newer version of earthreason made this database ({found}); update earthreason"
+                    f"a newer version of earthreason made this database ({current}); update earthreason"
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, revision)

@@ -87,10 +87,10 @@ class Published(BaseModel):
 
     def benchmarks(self) -> dict[str, list[PublishedResult]]:
         """Group the rows by benchmark, in the file's order."""
-        found: dict[str, list[PublishedResult]] = {}
+        by_benchmark: dict[str, list[PublishedResult]] = {}
         for result in self.results:
-            found.setdefault(result.benchmark, []).append(result)
-        return found
+            by_benchmark.setdefault(result.benchmark, []).append(result)
+        return by_benchmark
 
 
 def columns_of(results: list[PublishedResult]) -> list[str]:

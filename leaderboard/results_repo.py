@@ -267,24 +267,24 @@ def rescore(root: Path, predictions: Path, references: References) -> list[str]:
     return faults
 
 
-def _differences_of(told: ResultRecord, found: ResultRecord) -> list[str]:
+def _differences_of(entry: ResultRecord, again: ResultRecord) -> list[str]:
     """List where a stated result differs from a new one, or from what a hidden split would show of it."""
     stated, *forms = (
-        record.model_dump(mode="json", exclude={"earthreason"}) for record in (told, found, hide_labels(found))
+        record.model_dump(mode="json", exclude={"earthreason"}) for record in (entry, again, hide_labels(again))
     )
     return min((list(_differences("", stated, form)) for form in forms), key=len)[:MOST_DIFFERENCES]
 
 
-def _differences(place: str, stated: Any, found: Any) -> Iterator[str]:
+def _differences(place: str, stated: Any, actual: Any) -> Iterator[str]:
     """Yield every leaf in which two JSON values differ; numbers may differ by rounding."""
-    if isinstance(stated, dict) and isinstance(found, dict):
-        for key in [*found, *(key for key in stated if key not in found)]:
-            yield from _differences(f"{place}, {key}".removeprefix(", "), stated.get(key), found.get(key))
-    elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
-        for one, other in zip(stated, found, strict=True):
+    if isinstance(stated, dict) and isinstance(actual, dict):
+        for key in [*actual, *(key for key in stated if key not in actual)]:
+            yield from _differences(f"{place}, {key}".removeprefix(", "), stated.get(key), actual.get(key))
+    elif isinstance(stated, list) and isinstance(actual, list) and len(stated) == len(actual):
+        for one, other in zip(stated, actual, strict=True):
             yield from _differences(place, one, other)
-    elif not (stated == found or (_is_number(stated) and _is_number(found) and abs(stated - found) <= _SAME)):
-        yield f"{place}: stated {stated}, found {found}"
+    elif not (stated == actual or (_is_number(stated) and _is_number(actual) and abs(stated - actual) <= _SAME)):
+        yield f"{place}: stated {stated}, found {actual}"
 
 
 def _is_number(value: Any) -> bool:

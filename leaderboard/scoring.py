@@ -116,10 +116,10 @@ def score_predictions(
 def hide_labels(record: ResultRecord) -> ResultRecord:
     """Reduce a result to what a hidden split may show: rounded scores of large groups and a coarse curve."""
     subsets = [subset for subset in record.subsets if subset.key == ALL or subset.questions >= HIDDEN_GROUP]
-    told = {subset.key for subset in subsets}
+    shown = {subset.key for subset in subsets}
     protocols = {
         name: scores.model_copy(
-            update={"scores": {key: _rounded(cells) for key, cells in scores.scores.items() if key in told}}
+            update={"scores": {key: _rounded(cells) for key, cells in scores.scores.items() if key in shown}}
         )
         for name, scores in record.protocols.items()
     }

@@ -118,7 +118,7 @@ def get_split(session: Session, key: str) -> Split:
     if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # a database rejects NUL characters
         split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
     if split is None:
-        known = [found.key for found in list_splits(session)]
+        known = [split.key for split in list_splits(session)]
         raise UnknownNameError("split", key, known)
     return split
 

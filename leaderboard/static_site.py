@@ -102,10 +102,10 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def _by_split(entries: Sequence[BoardEntry]) -> dict[str, list[BoardEntry]]:
-    found: dict[str, list[BoardEntry]] = {}
+    by_split: dict[str, list[BoardEntry]] = {}
     for entry in entries:
-        found.setdefault(f"{entry.record.config}/{entry.record.split}", []).append(entry)
-    return dict(sorted(found.items()))
+        by_split.setdefault(f"{entry.record.config}/{entry.record.split}", []).append(entry)
+    return dict(sorted(by_split.items()))
 
 
 def _write_tables(

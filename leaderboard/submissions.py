@@ -80,16 +80,16 @@ def announce(
     session.execute(select(Team.id).where(Team.id == caller.team_id).with_for_update())
     now = time.time()
     _forget_overdue(session, caller.team_id, now)
-    found = session.scalar(
+    earlier = session.scalar(
         select(Submission).where(
             Submission.team_id == caller.team_id, Submission.split_id == split.id, Submission.sha256 == given.sha256
         )
     )
-    if split.closed and (found is None or found.state == UPLOADING):
+    if split.closed and (earlier is None or earlier.state == UPLOADING):
         raise _closed(split)
-    if found is not None:
-        _take_again(session, found, given, now)
-        return found, False
+    if earlier is not None:
+        _take_again(session, earlier, given, now)
+        return earlier, False
     if given.size > settings.max_upload_bytes:
         raise RefusedError(f"the file is over {settings.max_upload_mib} MiB", status=413)
     _check_limits(session, caller.team_id, split, settings, now)
@@ -108,13 +108,13 @@ def announce(
     return submission, True
 
 
-def _take_again(session: Session, found: Submission, given: Announcement, now: float) -> None:
+def _take_again(session: Session, earlier: Submission, given: Announcement, now: float) -> None:
     """Apply a repeated announcement: restore a withdrawn submission, queue one that failed on the server."""
-    if found.visibility == WITHDRAWN or found.state == UPLOADING:
-        found.visibility = PRIVATE
-        found.details, found.card = given.metadata.model_dump(mode="json"), given.card
-    if found.host_fault and (found.queued_at or 0.0) < now - RETRY_WAIT:
-        queue_again(session, Submission.id == found.id)
+    if earlier.visibility == WITHDRAWN or earlier.state == UPLOADING:
+        earlier.visibility = PRIVATE
+        earlier.details, earlier.card = given.metadata.model_dump(mode="json"), given.card
+    if earlier.host_fault and (earlier.queued_at or 0.0) < now - RETRY_WAIT:
+        queue_again(session, Submission.id == earlier.id)
 
 
 def _closed(split: Split) -> RefusedError:
@@ -146,12 +146,12 @@ def check_awaited(submission: Submission, began: float) -> None:
 def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
     """Enforce the daily limits. Counting in the database survives restarts and covers every web process."""
     today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    found = session.execute(
+    rows = session.execute(
         select(Submission.state, func.count())
         .where(Submission.team_id == team_id, Submission.split_id == split.id, Submission.created >= today)
         .group_by(Submission.state)
     )
-    counts = {state: number for state, number in found}  # noqa: C416
+    counts = {state: number for state, number in rows}  # noqa: C416
     failed = counts.pop(FAILED, 0)
     limit = settings.daily_limit if split.hidden else settings.open_daily_limit
     tomorrow = datetime.fromtimestamp(today + DAY, UTC).strftime("%d %B %Y, 00:00 UTC")
@@ -204,10 +204,10 @@ def find_submission(session: Session, submission_id: str, caller: Caller | None)
     Raises:
         NotThereError: there is none, or it is another team's and not public.
     """
-    found = session.get(Submission, submission_id)
-    if found is None or not (is_public(found) or is_owner(found, caller)):
+    submission = session.get(Submission, submission_id)
+    if submission is None or not (is_public(submission) or is_owner(submission, caller)):
         raise NotThereError
-    return found
+    return submission
 
 
 def is_public(submission: Submission) -> bool:
@@ -226,10 +226,10 @@ def own_submission(session: Session, submission_id: str, caller: Caller) -> Subm
     Raises:
         NotThereError: there is none, or it is another team's.
     """
-    found = session.scalar(select(Submission).where(Submission.id == submission_id).with_for_update(of=Submission))
-    if found is None or not is_owner(found, caller):
+    submission = session.scalar(select(Submission).where(Submission.id == submission_id).with_for_update(of=Submission))
+    if submission is None or not is_owner(submission, caller):
         raise NotThereError
-    return found
+    return submission
 
 
 def set_visibility(session: Session, submission: Submission, visibility: str) -> None:

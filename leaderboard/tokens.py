@@ -109,10 +109,10 @@ def sign_in(session: Session, caller: Caller, hours: int) -> str:
 
 def find_signed_in(session: Session, secret: str) -> Caller | None:
     """Find who signed in with this cookie; return None if the sign-in is unknown, expired or revoked."""
-    found = session.get(SignIn, hash_secret(secret))
-    if found is None or found.expires < time.time() or found.token.revoked is not None:
+    stored = session.get(SignIn, hash_secret(secret))
+    if stored is None or stored.expires < time.time() or stored.token.revoked is not None:
         return None
-    return _caller(found.token)
+    return _caller(stored.token)
 
 
 def sign_out(session: Session, secret: str) -> None:

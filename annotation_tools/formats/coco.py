@@ -37,7 +37,7 @@ def read_coco(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
         unknown = set(by_image) - {image["id"] for image in table["images"]}
         if unknown:
             raise DataFormatError(f"{path}: annotations of image_id {sorted(unknown, key=str)[0]}, which is not listed")
-        found = []
+        drawings = []
         for image in table["images"]:
             name = f"{path}, image {image['file_name']!r}"
             size = checked_size(image["height"], image["width"], name)
@@ -51,8 +51,8 @@ def read_coco(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
             facts = image.get("earthreason") or {}
             key = str(facts.get("sample_id") or stem(image["file_name"]))
             drawing = drawing_of_shapes(key, shapes, size, bool(facts.get("is_empty")), options, name)
-            found += [] if drawing is None else [drawing]
-        return found
+            drawings += [] if drawing is None else [drawing]
+        return drawings
 
 
 def _mask(annotation: dict[str, Any], size: tuple[int, int], place: str, options: ReadOptions) -> np.ndarray:

@@ -62,12 +62,12 @@ def read_cvat(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
         raise DataFormatError(f"{path}: the root is <{root.tag}>, but 'CVAT for images 1.1' has <annotations>")
     if root.find("track") is not None:
         raise DataFormatError(f"{path}: contains video tracks; export the task as 'CVAT for images 1.1'")
-    found = []
+    drawings = []
     with named(path, "CVAT for images 1.1"):
         for image in root.iter("image"):
             drawing = _drawing_of_image(image, path, options)
-            found += [] if drawing is None else [drawing]
-    return found
+            drawings += [] if drawing is None else [drawing]
+    return drawings
 
 
 def _drawing_of_image(image: Any, path: Path, options: ReadOptions) -> Drawing | None:

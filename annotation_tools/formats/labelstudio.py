@@ -148,7 +148,7 @@ def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawi
     Raises:
         DataFormatError: no such export, or a region cannot become a mask; the message names task and region.
     """
-    found = []
+    drawings = []
     with named(path, "an export of Label Studio as JSON"):
         tasks = json.loads(path.read_text(encoding="utf-8-sig"))
         for number, task in enumerate(tasks, start=1):
@@ -162,8 +162,8 @@ def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawi
                 drawing = drawing_of_results(results, image, size, f"{path}, task {number}", options)
                 if drawing is not None:
                     key = str(annotation.get("unique_id") or annotation.get("id") or "")
-                    found.append(replace(drawing, **provenance_of(annotation), key=key))
-    return found
+                    drawings.append(replace(drawing, **provenance_of(annotation), key=key))
+    return drawings
 
 
 def _size(data: dict[str, Any], results: list[dict[str, Any]], place: str) -> tuple[int, int]:

@@ -100,7 +100,7 @@ def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:
     fields = list(meta["fields"])
     column = next((fields.index(name) for name in LABEL_FIELDS if name in fields), None)
     labels = [None] * len(geometries) if column is None else values[column]
-    found = []
+    shapes = []
     for label, content in zip(labels, geometries, strict=True):
         if content is None:
             continue
@@ -108,8 +108,8 @@ def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:
         if not np.isfinite(geometry.bounds).all():
             raise DataFormatError(f"{path}: a coordinate is not a finite number")
         moved = geometry if move is None else transform(geometry, move, interleaved=False)
-        found.append((None if label is None else str(label), moved))
-    return found
+        shapes.append((None if label is None else str(label), moved))
+    return shapes
 
 
 def _stated_crs(path: Path, crs: str | None) -> str | None:

@@ -69,8 +69,8 @@ def check_config(config: str, place: str) -> None:
         root = parse_xml(config, place)
     except DataFormatError as error:
         raise EarthReasonError(f"{place}: the labelling configuration cannot be read ({error}); {remedy}") from None
-    found = {element.get("name"): element.tag for element in root.iter() if element.get("name")}
-    faults = [f"<{tag} name={name!r}>" for name, tag in _REQUIRED.items() if found.get(name) != tag]
+    tags = {element.get("name"): element.tag for element in root.iter() if element.get("name")}
+    faults = [f"<{tag} name={name!r}>" for name, tag in _REQUIRED.items() if tags.get(name) != tag]
     shapes = [e for e in root.iter() if e.get("name") in (BRUSH, POLYGON)]
     labels = {label.get("value") for element in shapes for label in element.iter("Label")}
     choices = {choice.get("value") for choice in root.iter("Choice")}

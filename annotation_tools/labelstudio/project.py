@@ -176,12 +176,12 @@ def collect_drawings(
         for entry in client.tasks(project):
             name = str(entry["data"].get("task"))
             seen.add(name)
-            found, wrong, skips = _of_task(entry, name, workspace, users, client.version, options)
-            found = [replace(drawing, key=_key_on(server, drawing.key)) for drawing in found]
-            drawings += found
+            read, wrong, skips = _of_task(entry, name, workspace, users, client.version, options)
+            read = [replace(drawing, key=_key_on(server, drawing.key)) for drawing in read]
+            drawings += read
             faults += wrong
             skipped += skips
-            undrawn += not found and not wrong
+            undrawn += not read and not wrong
         if slot == "all":
             remedy = "drawings collected earlier are kept, `masks start` restores the task"
             faults += [f"{name}: deleted on the server; {remedy}" for name in workspace.tasks if name not in seen]
@@ -205,7 +205,7 @@ def _of_task(
     if name not in workspace.tasks:
         return [], [f"task {entry['id']} ({name}): not in this workspace; it was added on the server"], 0
     task = workspace.tasks[name]
-    found, faults, skipped = [], [], 0
+    drawings, faults, skipped = [], [], 0
     for annotation in entry["annotations"]:
         if annotation.get("was_cancelled"):
             skipped += 1
@@ -220,5 +220,5 @@ def _of_task(
             faults.append(str(error))
             continue
         facts = provenance_of(annotation) | {"annotator": who, "tool": tool, "key": f"annotation {annotation['id']}"}
-        found.append(replace(drawing, **facts))
-    return found, faults, skipped
+        drawings.append(replace(drawing, **facts))
+    return drawings, faults, skipped

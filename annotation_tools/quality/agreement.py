@@ -156,8 +156,8 @@ def _person(name: str, work: list[Drawing], ious: Mapping[tuple[str, str], list[
     half = len(work) // 2
     drift = None
     if len(known) >= _LEAST and len(set(known)) > 1:
-        found = spearmanr(range(len(known)), known)
-        drift = float(found.statistic), float(found.pvalue)
+        correlation = spearmanr(range(len(known)), known)
+        drift = float(correlation.statistic), float(correlation.pvalue)
     return Person(
         name,
         len(work),

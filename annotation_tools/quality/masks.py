@@ -37,13 +37,13 @@ class MaskPair:
 
 def compare_drawings(drawings: Mapping[str, Sequence[Drawing]]) -> list[MaskPair]:
     """Compare every pair of drawings of the same image; `drawings` are by task."""
-    found = []
+    pairs = []
     for image, several in drawings.items():
         masks = {drawing.annotator: drawing.mask for drawing in several}
         for first, second in combinations(sorted(masks), 2):
             one, other = masks[first], masks[second]
             distances = outline_distances(one, other)
-            found.append(
+            pairs.append(
                 MaskPair(
                     image,
                     first,
@@ -54,7 +54,7 @@ def compare_drawings(drawings: Mapping[str, Sequence[Drawing]]) -> list[MaskPair
                     bool(one.any() == other.any()),
                 )
             )
-    return found
+    return pairs
 
 
 def mask_iou(one: np.ndarray, other: np.ndarray) -> float:

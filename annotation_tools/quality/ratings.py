@@ -105,11 +105,11 @@ def _pairs(shared: Ratings) -> list[PairAgreement]:
     for said in shared.values():
         for first, second in combinations(sorted(said), 2):
             by_pair[first, second].append((said[first], said[second]))
-    found = []
+    agreements = []
     for (first, second), values in sorted(by_pair.items()):
         one, other = zip(*values, strict=True)
         raw = sum(a == b for a, b in values) / len(values)
         only = len({*one, *other}) == 1
         kappa = math.nan if only else float(cohen_kappa_score(one, other))
-        found.append(PairAgreement(first, second, len(values), raw, None if math.isnan(kappa) else kappa))
-    return found
+        agreements.append(PairAgreement(first, second, len(values), raw, None if math.isnan(kappa) else kappa))
+    return agreements

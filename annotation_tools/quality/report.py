@@ -45,42 +45,42 @@ class Shown:
     waits: str
 
 
-def print_quality(found: Quality, console: Console) -> None:
+def print_quality(quality: Quality, console: Console) -> None:
     """Print the report without pictures."""
-    if found.iou is None:
+    if quality.iou is None:
         console.print("no image was drawn by two or more people")
     else:
-        mean, low, high = found.iou
-        distance = "" if found.distance is None else f"; outlines {found.distance:.2f} px apart"
+        mean, low, high = quality.iou
+        distance = "" if quality.distance is None else f"; outlines {quality.distance:.2f} px apart"
         console.print(
-            f"{found.images} images drawn by several people, {len(found.pairs)} pairs: IoU {mean:.3f} "
-            f"[{low:.3f}, {high:.3f}], 5th percentile {found.iou_low:.3f}{distance}",
+            f"{quality.images} images drawn by several people, {len(quality.pairs)} pairs: IoU {mean:.3f} "
+            f"[{low:.3f}, {high:.3f}], 5th percentile {quality.iou_low:.3f}{distance}",
             soft_wrap=True,
             markup=False,
         )
     table = Table("agreement on", "items", "raw", "PABAK", "alpha", "prevalence")
-    for name, agreement in kinds(found):
+    for name, agreement in kinds(quality):
         values = (number(value) for value in (agreement.raw, agreement.pabak, agreement.alpha))
         table.add_row(name, str(agreement.things), *values, shares(agreement))
     console.print(table)
     people = Table("annotator", "tasks", "empty", "seconds", "IoU with others", "drift (rho, p)")
-    for person in found.people:
+    for person in quality.people:
         drift = "-" if person.drift is None else f"{person.drift[0]:+.2f}, {person.drift[1]:.3f}"
         people.add_row(
             person.name, str(person.tasks), f"{person.empty:.0%}", number(person.seconds, 1), number(person.iou), drift
         )
-    if found.people:
+    if quality.people:
         console.print(people)
-    for reviewer, (count, seconds) in found.pace.items():
-        twice, share = found.consistency.get(reviewer, (0, 0.0))
+    for reviewer, (count, seconds) in quality.pace.items():
+        twice, share = quality.consistency.get(reviewer, (0, 0.0))
         again = f"; {share:.0%} of {twice} judged the same the second time" if twice else ""
         console.print(f"{reviewer} judged {count} questions, median {seconds:.1f} s{again}", markup=False)
 
 
-def kinds(found: Quality) -> list[tuple[str, Agreement]]:
+def kinds(quality: Quality) -> list[tuple[str, Agreement]]:
     """List the kinds of agreement with their titles."""
-    listed = [("target or none", found.emptiness), ("category", found.categories)]
-    return listed if found.verdicts is None else [*listed, ("verdict on a question", found.verdicts)]
+    listed = [("target or none", quality.emptiness), ("category", quality.categories)]
+    return listed if quality.verdicts is None else [*listed, ("verdict on a question", quality.verdicts)]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -95,11 +95,11 @@ def shares(agreement: Agreement) -> str:
 
 
 def write_quality(
-    folder: Path, found: Quality, workspace: Workspace, verdicts: Sequence[Mapping[str, Any]] | None = None
+    folder: Path, quality: Quality, workspace: Workspace, verdicts: Sequence[Mapping[str, Any]] | None = None
 ) -> Path:
     """Write a self-contained page to `folder/index.html`; return its path."""
     disputes = sorted(
-        (pair for pair in found.pairs if pair.iou < 1), key=lambda pair: (pair.iou, -(pair.distance or 0), pair.image)
+        (pair for pair in quality.pairs if pair.iou < 1), key=lambda pair: (pair.iou, -(pair.distance or 0), pair.image)
     )
     drawings, consensus = workspace.drawings(), workspace.consensus()
     shown = [_show(pair, workspace, drawings, consensus.get(pair.image)) for pair in disputes[:SHOWN]]
@@ -109,23 +109,23 @@ def write_quality(
     environment.globals |= {"number": number, "shares": shares}
     page = folder / "index.html"
     text = environment.get_template("agreement.html").render(
-        found=found,
-        kinds=kinds(found),
+        found=quality,
+        kinds=kinds(quality),
         shown=shown,
         disputes=len(disputes),
         root=workspace.root,
         waiting=sum(not entry.settled for entry in consensus.values()),
-        questions=_disputed_questions(found, verdicts or ()),
+        questions=_disputed_questions(quality, verdicts or ()),
     )
     write_text(page, text)
     return page
 
 
-def _disputed_questions(found: Quality, verdicts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
+def _disputed_questions(quality: Quality, verdicts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
     """List the questions with different verdicts: place, text and the verdicts by reviewer."""
-    if found.verdicts is None:
+    if quality.verdicts is None:
         return []
-    disputed = set(found.verdicts.disputed)
+    disputed = set(quality.verdicts.disputed)
     table: dict[str, tuple[str, list[str]]] = {}
     for entry in verdicts:
         place = f"{entry['sample_id']} question {entry['number']}"

@@ -89,8 +89,8 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
 
     @app.exception_handler(EarthReasonError)
     async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
-        told = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
-        return JSONResponse(told, 409 if isinstance(error, ConflictError) else 404)
+        body = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
+        return JSONResponse(body, 409 if isinstance(error, ConflictError) else 404)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -198,7 +198,7 @@ def payload(item: ReviewItem) -> dict[str, Any]:
     What reveals the target (category, sample ID, answers) is included once all questions about the image are judged.
     """
     facts = item.facts
-    told = {
+    shown = {
         "item": item.item,
         "place": item.place,
         "sample": item.sample,
@@ -217,5 +217,5 @@ def payload(item: ReviewItem) -> dict[str, Any]:
         "after": None,
     }
     if item.rest == 0:
-        told["after"] = {name: facts[name] for name in ("category", "sample_id", "split", "answers")}
-    return told
+        shown["after"] = {name: facts[name] for name in ("category", "sample_id", "split", "answers")}
+    return shown

@@ -182,8 +182,8 @@ class ReviewStore(ReviewDatabase):
             row = cursor.fetchone()
         if row is None:
             raise DataNotFoundError(f"the review has no image {sample}")
-        found = dict(zip((column[0] for column in cursor.description), row, strict=True))
-        return found | {"answers": json.loads(found["answers"]), "is_empty": bool(found["is_empty"])}
+        columns = dict(zip((column[0] for column in cursor.description), row, strict=True))
+        return columns | {"answers": json.loads(columns["answers"]), "is_empty": bool(columns["is_empty"])}
 
     # Verdicts.
 
@@ -210,18 +210,18 @@ class ReviewStore(ReviewDatabase):
         reviewer = judgement.reviewer
         with self._transaction() as db:
             claim = self._asked_at(reviewer, judgement.place)
-            found = self._load(reviewer, judgement.place, claim)
+            item = self._load(reviewer, judgement.place, claim)
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
-                return found
-            if found.item != judgement.item:
+                return item
+            if item.item != judgement.item:
                 raise ConflictError(
                     "another question is now at this place, so this verdict was not saved; judge the question again"
                 )
-            current = found.verdict["revision"] if found.verdict else 0
+            current = item.verdict["revision"] if item.verdict else 0
             if current != judgement.revision:
                 said = (
-                    f"{found.verdict['verdict']} at {found.verdict['saved']}"
-                    if found.verdict
+                    f"{item.verdict['verdict']} at {item.verdict['saved']}"
+                    if item.verdict
                     else "nothing: it was undone"
                 )
                 raise ConflictError(
@@ -229,18 +229,18 @@ class ReviewStore(ReviewDatabase):
                     "the question again"
                 )
             content = judgement.model_dump(include={"verdict", "reasons", "text", "note", "seconds"})
-            content["saw_answers"] = found.rest == 0 or self._saw_answers(found, reviewer)
+            content["saw_answers"] = item.rest == 0 or self._saw_answers(item, reviewer)
             event = db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, key) "
                 "VALUES (?, ?, ?, ?, ?, 'verdict', ?, ?)",
-                (_now(), reviewer, found.place, found.item, found.round, json.dumps(content), judgement.key),
+                (_now(), reviewer, item.place, item.item, item.round, json.dumps(content), judgement.key),
             ).lastrowid
             db.execute(
                 "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
-                (reviewer, found.item, found.round, event, judgement.verdict),
+                (reviewer, item.item, item.round, event, judgement.verdict),
             )
             db.execute(
-                "DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?", (reviewer, found.item, found.round)
+                "DELETE FROM drafts WHERE reviewer = ? AND item = ? AND round = ?", (reviewer, item.item, item.round)
             )
             after = self._load(reviewer, judgement.place, claim)
             if after.rest == 0:
@@ -254,16 +254,16 @@ class ReviewStore(ReviewDatabase):
             EarthReasonError: the reviewer's queue has no such place.
         """
         with self._transaction():
-            found = self._load(reviewer, place, self._asked_at(reviewer, place))
-            self._tell_answers(found, reviewer)
-        return list(found.facts["answers"])
+            item = self._load(reviewer, place, self._asked_at(reviewer, place))
+            self._tell_answers(item, reviewer)
+        return list(item.facts["answers"])
 
-    def _tell_answers(self, told: ReviewItem, reviewer: str) -> None:
-        if not self._saw_answers(told, reviewer):
+    def _tell_answers(self, item: ReviewItem, reviewer: str) -> None:
+        if not self._saw_answers(item, reviewer):
             self._db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
                 "VALUES (?, ?, ?, ?, ?, 'answers', '{}')",
-                (_now(), reviewer, told.place, told.item, told.round),
+                (_now(), reviewer, item.place, item.item, item.round),
             )
 
     def _saw_answers(self, item: ReviewItem, reviewer: str) -> bool:
@@ -327,8 +327,8 @@ class ReviewStore(ReviewDatabase):
             EarthReasonError: the reviewer's queue has no such place.
         """
         with self._transaction() as db:
-            found = self._load(reviewer, place, self._asked_at(reviewer, place))
-            db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)", (reviewer, found.item, found.round, text))
+            item = self._load(reviewer, place, self._asked_at(reviewer, place))
+            db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)", (reviewer, item.item, item.round, text))
 
     # Progress and export.
 
@@ -339,12 +339,12 @@ class ReviewStore(ReviewDatabase):
         that `undo` would undo (`last`, may be None).
         """
         judged = self._one("SELECT COUNT(DISTINCT item) FROM verdicts WHERE round = 1")[0]
-        found: dict[str, Any] = {"questions": self.questions, "judged": judged}
+        counts: dict[str, Any] = {"questions": self.questions, "judged": judged}
         if reviewer is not None:
             row = self._one("SELECT COUNT(*) FROM verdicts WHERE reviewer = ?", reviewer)
             last = self._last(reviewer)
-            found |= {"mine": row[0], "queued": self.queued(reviewer), "last": last and last[0]}
-        return found
+            counts |= {"mine": row[0], "queued": self.queued(reviewer), "last": last and last[0]}
+        return counts
 
     def reviewers(self) -> list[dict[str, Any]]:
         """List the reviewers with their number of verdicts and mean seconds per verdict."""

@@ -179,12 +179,12 @@ class MaskPredictor(Generic[M]):
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
         """Return one mask (height, width) bool per image and question, None for "no target"."""
-        return [found.mask for found in self.segment(images, questions)]
+        return [output.mask for output in self.segment(images, questions)]
 
     def segment(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Segmentation]:
         """Predict masks and no-target scores."""
-        found = self.logits(images, questions)
-        return [self._finish(logits, presence, image) for (logits, presence), image in zip(found, images, strict=True)]
+        output = self.logits(images, questions)
+        return [self._finish(logits, presence, image) for (logits, presence), image in zip(output, images, strict=True)]
 
     def logits(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield mask logits (S/4, S/4) and presence logit of each image and question, on the model's device.
@@ -201,9 +201,9 @@ class MaskPredictor(Generic[M]):
         before: list[tuple[Tensor, Tensor | None]] = []
         for part, batch in zip(parts, prepared, strict=True):
             # The device computes this batch while the caller turns the previous logits into masks.
-            found = self._forward_or_halve(images[part], questions[part], batch)
+            output = self._forward_or_halve(images[part], questions[part], batch)
             yield from before
-            before = found
+            before = output
         yield from before
 
     def segment_tiled(self, image: Image.Image, question: str, tile: int, overlap: float = 0.25) -> Segmentation:

@@ -86,9 +86,9 @@ class Journal:
     def finish(self, order: Iterable[str]) -> int:
         """Write the predictions file, sorted by the given sample ids, and remove the folder; return their number."""
         place = {sample_id: number for number, sample_id in enumerate(order)}
-        found = {(p.sample_id, p.question_index): p for p in self.read()}
-        ordered = sorted(found, key=lambda key: (place.get(key[0], len(place)), key[1]))
-        written = write_predictions(self.out, (found[key] for key in ordered), self.info)
+        answered = {(p.sample_id, p.question_index): p for p in self.read()}
+        ordered = sorted(answered, key=lambda key: (place.get(key[0], len(place)), key[1]))
+        written = write_predictions(self.out, (answered[key] for key in ordered), self.info)
         shutil.rmtree(self.folder)
         return written
 

@@ -249,12 +249,12 @@ def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) ->
         began = time.perf_counter()
         predictor.predict(images, questions)
         times.append(time.perf_counter() - began)
-    found: dict[str, Any] = {"samples_per_second": len(images) / sorted(times)[1]}
+    measured: dict[str, Any] = {"samples_per_second": len(images) / sorted(times)[1]}
     if isinstance(predictor, MaskPredictor):
         # the counter sees attention on every device only if it is computed as matrix products
         with FlopCounterMode(display=False) as counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
             predictor.predict(images[:1], questions[:1])
-        found["gflops"] = counter.get_total_flops() / 1e9
-        found["parameters"] = sum(p.numel() for p in predictor.model.parameters())
-    write_json(path, found)
-    return found
+        measured["gflops"] = counter.get_total_flops() / 1e9
+        measured["parameters"] = sum(p.numel() for p in predictor.model.parameters())
+    write_json(path, measured)
+    return measured

@@ -164,7 +164,7 @@ class CodebookDecoder(nn.Module):
         batch, _, height, width = image.shape
         tokens = torch.cat([self.tokens.expand(batch, -1, -1), query], dim=1) + self.level_embed[scale]  # (B, 6, D)
         positions = self.positions[scale](height, width).expand(batch, -1, -1, -1)  # (B, D, h, w)
-        found, image = self.transformers[scale](
+        attended, image = self.transformers[scale](
             point_embeddings=tokens.unsqueeze(1),  # (B, 1, 6, D)
             image_embeddings=image,
             image_positional_embeddings=positions,
@@ -172,7 +172,7 @@ class CodebookDecoder(nn.Module):
         )
         image = image.squeeze(1).transpose(1, 2).unflatten(2, (height, width))  # (B, D, h, w)
         image = self.upscale(image)  # (B, D / UPSCALED, 2 h, 2 w)
-        return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(found[:, 0, 1:2]), image)
+        return torch.einsum("bqc,bchw->bqhw", self.hypernetwork(attended[:, 0, 1:2]), image)
 
 
 class PixelLMModel(PromptedModel):

@@ -25,11 +25,11 @@ class DecoderLayer(nn.Module):
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor) -> Tensor:
         """Refine queries (B, Q, D) by keys and values (B, N, D) that are not blocked (B * heads, Q, N): (B, Q, D)."""
-        found, _ = self.cross_attention(query, keys, values, attn_mask=blocked, need_weights=False)
-        query = self.cross_norm(query + found)
+        attended, _ = self.cross_attention(query, keys, values, attn_mask=blocked, need_weights=False)
+        query = self.cross_norm(query + attended)
         # A single query attends only to itself, but value and output projection still change it.
-        found, _ = self.self_attention(query, query, query, need_weights=False)
-        query = self.self_norm(query + found)
+        attended, _ = self.self_attention(query, query, query, need_weights=False)
+        query = self.self_norm(query + attended)
         return self.ffn_norm(query + self.linear2(F.relu(self.linear1(query))))
 
 

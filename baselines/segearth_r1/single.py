@@ -46,20 +46,20 @@ def segment_picture(
     """
     image = read_picture(path)
     if tile:
-        found = predictor.segment_tiled(image, question, tile)
+        segmented = predictor.segment_tiled(image, question, tile)
     else:
         if max(image.size) > LARGE:
             logger.warning("%s is larger than %d px and will be scaled down; --tile 1024 keeps details", path, LARGE)
-        (found,) = predictor.segment([image], [question])
+        (segmented,) = predictor.segment([image], [question])
     if answer:
-        found = replace(found, answer=predictor.answer(image, question))
+        segmented = replace(segmented, answer=predictor.answer(image, question))
     with atomic_path(out) as temporary:
-        draw_overlay(image, found.mask, PREDICTION_COLOUR, side=LARGE).save(temporary, "PNG")
+        draw_overlay(image, segmented.mask, PREDICTION_COLOUR, side=LARGE).save(temporary, "PNG")
     if mask_out is not None:
-        mask = np.zeros((image.height, image.width), bool) if found.mask is None else found.mask
+        mask = np.zeros((image.height, image.width), bool) if segmented.mask is None else segmented.mask
         with atomic_path(mask_out) as temporary:
             Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, "PNG")
-    return found
+    return segmented
 
 
 def check_request(path: Path, question: str, outputs: Sequence[Path]) -> None:

@@ -78,6 +78,6 @@ class Recorder:
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
         """Predict masks, and append their scores to `scores`."""
-        found = self.predictor.segment(images, questions)
-        self.scores += [segmentation.no_target_score for segmentation in found]
-        return [segmentation.mask for segmentation in found]
+        masks = self.predictor.segment(images, questions)
+        self.scores += [segmentation.no_target_score for segmentation in masks]
+        return [segmentation.mask for segmentation in masks]

@@ -32,8 +32,8 @@ def save_state(folder: Path, step: int, state: dict[str, Any], facts: dict[str, 
 
 def list_states(folder: Path) -> list[Path]:
     """List the complete checkpoints, oldest first."""
-    found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / "facts.json").is_file()]
-    return sorted(found)
+    folders = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / "facts.json").is_file()]
+    return sorted(folders)
 
 
 def refuse_other(path: Path, before: dict[str, Any], identity: dict[str, Any]) -> None:

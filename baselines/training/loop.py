@@ -69,9 +69,9 @@ def train(config: TrainConfig, out: Path) -> Path:
         asked = time.perf_counter()
         passes = next(batches)
         waited += time.perf_counter() - asked
-        found = run.step(step, passes)
+        losses = run.step(step, passes)
         step += 1
-        run.after(step, {**found, "rate": run.rate, "wait_share": waited / run.clock.here})
+        run.after(step, {**losses, "rate": run.rate, "wait_share": waited / run.clock.here})
     del batches  # ends its threads or processes, which frees the cores for the last validation
     return run.finish(step)
 
@@ -200,10 +200,10 @@ class TrainingRun:
             EarthReasonError: the checkpoint is damaged, or of a run with other settings.
         """
         self.identity = identity_of(self.config)
-        found = load_latest(self.out / "checkpoints", self.identity)
+        checkpoint = load_latest(self.out / "checkpoints", self.identity)
         start, before = 0, dict[str, Any]()
-        if found is not None:
-            state, before = found
+        if checkpoint is not None:
+            state, before = checkpoint
             start = int(before["step"])
             restore_state(state, self.model, self.prepared, self.schedule, self.average)
         self.clock = Clock(self.accelerator, before)
@@ -236,8 +236,8 @@ class TrainingRun:
             for name, value in losses.items():
                 sums[name] = sums[name] + share * value if name in sums else share * value
         means = self.accelerator.reduce(torch.stack(list(sums.values())), reduction="mean")
-        found = {**dict(zip(sums, means, strict=True)), "gradient_norm": self._clip()}
-        watched = torch.stack([found["loss"], found["gradient_norm"]])[: len(self.guard.names)]
+        logged = {**dict(zip(sums, means, strict=True)), "gradient_norm": self._clip()}
+        watched = torch.stack([logged["loss"], logged["gradient_norm"]])[: len(self.guard.names)]
         flag = self.guard.watch(step, passes, watched)
         if not self.config.optim.fused:
             self.guard.check()
@@ -250,7 +250,7 @@ class TrainingRun:
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.guard.check(keep=1)
-        return found
+        return logged
 
     def _moved(self, batch: Batch) -> Batch:
         """Move a batch to the device; mark text lengths as dynamic, so that torch.compile does not compile each one."""
@@ -300,14 +300,14 @@ class TrainingRun:
             with torch.random.fork_rng():
                 predictor = self.learner.predictor(kept)
                 if scores:
-                    found = self._calibrate(predictor, self.validation)
-                    metrics = {f"validation_{name}": value for name, value in found.scores.items()}
-                    metrics["validation_no_target_threshold"] = found.threshold
+                    look = self._calibrate(predictor, self.validation)
+                    metrics = {f"validation_{name}": value for name, value in look.scores.items()}
+                    metrics["validation_no_target_threshold"] = look.threshold
                     metrics["minutes"] = self.clock.facts()["seconds"] / 60
                     self.log.write(done, metrics)
-                    self.calibrated = done, found.threshold
-                    if (found.scores["gIoU"] or 0.0) > self.best:
-                        self.best = found.scores["gIoU"] or 0.0
+                    self.calibrated = done, look.threshold
+                    if (look.scores["gIoU"] or 0.0) > self.best:
+                        self.best = look.scores["gIoU"] or 0.0
                         self.learner.save(kept, self.out / "best")
                 if pictures:  # with the threshold just chosen
                     path = self.out / "pictures" / f"step-{done:07d}.png"
@@ -318,10 +318,10 @@ class TrainingRun:
     @staticmethod
     def _calibrate(predictor: MaskPredictor[Any], validation: ModelValidation) -> Look:
         """Score a model and store the no-target threshold chosen for it in its configuration."""
-        found = validation.look(predictor)
-        if found.threshold is not None:
-            predictor.model.config.no_target_threshold = found.threshold
-        return found
+        look = validation.look(predictor)
+        if look.threshold is not None:
+            predictor.model.config.no_target_threshold = look.threshold
+        return look
 
     def _calibrate_final(self, kept: PreTrainedModel, steps: int) -> dict[str, Any]:
         """Calibrate a final model with a no-target head; return the facts for run.json."""

@@ -55,8 +55,8 @@ def vision_distances(model: nn.Module) -> dict[str, int]:
     """
     encoders: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     for name, _ in model.named_parameters():
-        if found := _VISION.match(name):
-            encoders[found["encoder"]][name] = _place(found["part"])
+        if match := _VISION.match(name):
+            encoders[match["encoder"]][name] = _place(match["part"])
     distances: dict[str, int] = {}
     for places in encoders.values():
         order = {place: distance for distance, place in enumerate(sorted(set(places.values()), reverse=True))}

@@ -35,10 +35,10 @@ class VlmSamPredictor:
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
         """Return one mask (height, width) bool per question, None if nothing is found or the answer is unusable."""
-        found = ask_where(images, questions, self.vlm, self.config)
+        replies = ask_where(images, questions, self.vlm, self.config)
         return [
             None if where is None or not where.found else self.draw(image, where)
-            for image, where in zip(images, found, strict=True)
+            for image, where in zip(images, replies, strict=True)
         ]
 
     @torch.inference_mode()

@@ -27,10 +27,10 @@ def download(
     """
     from earthreason.data.download import download_release
 
-    found = download_release(to, repository, revision)
-    counts = ", ".join(f"{split} {count}" for split, count in found.counts.items())
-    typer.echo(f"{found.release}: {counts}; revision {found.revision}")
-    typer.echo(f"use it: export EARTHREASON_DATA={found.release}\nnext: earthreason verify {found.release}")
+    folder = download_release(to, repository, revision)
+    counts = ", ".join(f"{split} {count}" for split, count in folder.counts.items())
+    typer.echo(f"{folder.release}: {counts}; revision {folder.revision}")
+    typer.echo(f"use it: export EARTHREASON_DATA={folder.release}\nnext: earthreason verify {folder.release}")
 
 
 def verify(
@@ -108,8 +108,8 @@ def show(
     from earthreason.data.reader import find_records, open_source
     from earthreason.reports.samples import draw_samples
 
-    found = find_records(open_source(source), sample_ids)
-    draw_samples([found[sample_id][1] for sample_id in sample_ids], out)
+    records = find_records(open_source(source), sample_ids)
+    draw_samples([records[sample_id][1] for sample_id in sample_ids], out)
     typer.echo(f"picture: {out}")
 
 

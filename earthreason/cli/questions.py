@@ -193,21 +193,21 @@ def export(
         results, settled = settled_results(ledger)
         rows = [{"split": split, **vars(result)} for split, result in results]
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        count, found = len(rows), left_out(settled)
+        count, omitted = len(rows), left_out(settled)
     else:
         regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
         export_source(regenerated, form, out)
-        count, found = sum(regenerated.counts.values()), regenerated.left_out
+        count, omitted = sum(regenerated.counts.values()), regenerated.left_out
     typer.echo(f"{out}: {count} samples")
-    print_left_out(found, stdout())
+    print_left_out(omitted, stdout())
 
 
-def print_left_out(found: LeftOut, console: Console) -> None:
+def print_left_out(omitted: LeftOut, console: Console) -> None:
     """Print the samples and questions that an export leaves out because of their reviews."""
     for names, reason in (
-        (found.rejected, "samples left out because every question was rejected"),
-        (found.disputed, "samples left out because reviewers disagree about their remaining questions"),
-        (found.questions, "questions left out because reviewers disagree; a further verdict decides"),
+        (omitted.rejected, "samples left out because every question was rejected"),
+        (omitted.disputed, "samples left out because reviewers disagree about their remaining questions"),
+        (omitted.questions, "questions left out because reviewers disagree; a further verdict decides"),
     ):
         if names:
             rest = ", ..." if len(names) > _LISTED else ""
@@ -237,12 +237,12 @@ def validate(
     fatal = check_names(fail_on or [])
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
-        found = validate_source(opened, bar.update)
-    if report_json(json_out, found.to_dict()):
-        print_validation(found, stdout())
+        validation = validate_source(opened, bar.update)
+    if report_json(json_out, validation.to_dict()):
+        print_validation(validation, stdout())
     if report is not None:
-        typer.echo(f"page: {write_validation(report, found)}", err=True)
-    failed = [name for name in fatal if found.by_check()[name]]
+        typer.echo(f"page: {write_validation(report, validation)}", err=True)
+    failed = [name for name in fatal if validation.by_check()[name]]
     if failed:
         typer.echo(f"failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)

@@ -98,7 +98,7 @@ def check_sizes(mask: np.ndarray, size: tuple[int, int], label: Path, image: Pat
         DataFormatError: the sizes differ; names both files.
     """
     if mask.shape != size:
-        found = f"{mask.shape[0]}x{mask.shape[1]}"
+        given = f"{mask.shape[0]}x{mask.shape[1]}"
         raise DataFormatError(
-            f"{label}: the label is {found} (height x width) but {image.name} is {size[0]}x{size[1]}; they must match"
+            f"{label}: the label is {given} (height x width) but {image.name} is {size[0]}x{size[1]}; they must match"
         )

@@ -76,25 +76,25 @@ def summary(values: Iterable[float]) -> dict[str, float | int | None]:
 
 def collect(source: Source, progress: Callable[[int], object] = lambda _: None) -> Statistics:
     """Measure every sample of a source."""
-    found = Statistics()
+    statistics = Statistics()
     for split, record in read_all(source):
-        found.samples[split] += 1
-        found.empty[split] += record.is_empty
+        statistics.samples[split] += 1
+        statistics.empty[split] += record.is_empty
         if not record.is_empty:
-            found.target_shares.append(float(mask_of(record.mask, Path(record.sample_id)).mean()))
-        found.sides.append(max(record.height, record.width))
+            statistics.target_shares.append(float(mask_of(record.mask, Path(record.sample_id)).mean()))
+        statistics.sides.append(max(record.height, record.width))
         if record.ground_resolution is not None:
-            found.resolutions.append(record.ground_resolution)
+            statistics.resolutions.append(record.ground_resolution)
         if record.category is not None:
-            found.categories[record.category] += 1
+            statistics.categories[record.category] += 1
         for question in record.questions:
             words = _WORD.findall(question.lower())
-            found.bigrams.update(pairwise(words))
-            found.question_words.append(len(question.split()))
-        found.answer_words.extend(len(answer.split()) for answer in record.answers)
-        found.redundancy.append(patch_redundancy(open_picture(record.image).convert("RGB")))
+            statistics.bigrams.update(pairwise(words))
+            statistics.question_words.append(len(question.split()))
+        statistics.answer_words.extend(len(answer.split()) for answer in record.answers)
+        statistics.redundancy.append(patch_redundancy(open_picture(record.image).convert("RGB")))
         progress(1)
-    return found
+    return statistics
 
 
 def patch_redundancy(image: Image.Image) -> float:

@@ -101,8 +101,8 @@ def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], trut
     )
     truth_index = np.asarray(truth_of, np.int64)
     count_batch((texts, starts, given, own_sizes), truth.packed, truth_index, out)
-    found = PairCounts(*out)
-    found.faults[~is_ascii] = -1
+    counted = PairCounts(*out)
+    counted.faults[~is_ascii] = -1
     if truth.not_ascii.size:
-        found.truth_faults[truth.not_ascii[truth_index]] = -1
-    return found
+        counted.truth_faults[truth.not_ascii[truth_index]] = -1
+    return counted

@@ -68,8 +68,8 @@ class RegionAccumulator:
                 f"but the ground truth is {target['size'][0]}x{target['size'][1]} (height x width); they must match"
             )
         table = TruthTable([target], self.grids)
-        found = count_pairs([answer], [0], table)
-        self._parts.append(table_of_pairs([(sample_id, question_index)], found, [0], table))
+        counted = count_pairs([answer], [0], table)
+        self._parts.append(table_of_pairs([(sample_id, question_index)], counted, [0], table))
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:
         """Add the questions of another accumulator; return self.

@@ -41,9 +41,9 @@ def boundary_counts(prediction: np.ndarray | None, truth: np.ndarray) -> tuple[i
 
 def count_boundaries(predictions: PredictionSource, references: References) -> dict[Key, tuple[int, int]]:
     """Count the bands of predictions without faults, one image at a time."""
-    found = {}
+    counts = {}
     for prediction in predictions.read([]):
         truth = decode_rle(references[prediction.sample_id].segmentation)
         mask = None if prediction.segmentation is None else decode_rle(prediction.segmentation)
-        found[prediction.sample_id, prediction.question_index] = boundary_counts(mask, truth)
-    return found
+        counts[prediction.sample_id, prediction.question_index] = boundary_counts(mask, truth)
+    return counts

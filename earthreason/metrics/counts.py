@@ -91,7 +91,7 @@ GridCounts = dict[Grid, RegionCounts]
 
 def table_of_pairs(
     keys: Sequence[Key],
-    found: PairCounts,
+    counted: PairCounts,
     truth_of: Sequence[int],
     truth: TruthTable,
     answered: bool = True,
@@ -102,16 +102,16 @@ def table_of_pairs(
     shared = {
         "sample_id": np.array([key[0] for key in keys], object),
         "question_index": np.array([key[1] for key in keys], np.int64),
-        "box_intersection": found.boxes[:, 0],
-        "box_union": found.boxes[:, 1],
-        "truth_empty": ~found.truth_drawn,
-        "prediction_empty": ~found.drawn,
+        "box_intersection": counted.boxes[:, 0],
+        "box_union": counted.boxes[:, 1],
+        "truth_empty": ~counted.truth_drawn,
+        "prediction_empty": ~counted.drawn,
         "answered": np.full(len(keys), answered),
     }
     tables = {}
     for g, grid in enumerate(truth.grids):
         area = shapes.prod(axis=1) if grid.kind == "native" else np.full(len(keys), grid.side**2, np.int64)
-        intersection, predicted, target = found.counts[:, g].T
+        intersection, predicted, target = counted.counts[:, g].T
         tables[grid] = RegionCounts(
             intersection=intersection, prediction_area=predicted, truth_area=target, grid_area=area, **shared
         )
@@ -169,17 +169,17 @@ def count_regions(
     faults: list[str] = []
     parts: list[GridCounts] = []
 
-    def keep(keys: Sequence[Key], masks: Sequence[RLE | None], truth_of: Sequence[int], found: PairCounts) -> None:
-        for row in np.flatnonzero(found.faults).tolist():
+    def keep(keys: Sequence[Key], masks: Sequence[RLE | None], truth_of: Sequence[int], counted: PairCounts) -> None:
+        for row in np.flatnonzero(counted.faults).tolist():
             mask = masks[row]
             assert mask is not None
-            faults.append(f"{name_key(keys[row])}: {describe_fault(int(found.faults[row]), *mask['size'])}")
-        _check_truth(keys, found, references)
+            faults.append(f"{name_key(keys[row])}: {describe_fault(int(counted.faults[row]), *mask['size'])}")
+        _check_truth(keys, counted, references)
         if on_canvas:
-            found.boxes[:] = 0  # a box on the canvas does not compare with one at the image's own size
+            counted.boxes[:] = 0  # a box on the canvas does not compare with one at the image's own size
             # A thin target may have no pixel on the canvas, but it is still a target.
-            found.truth_drawn[:] = [not references[key[0]].is_empty for key in keys]
-        parts.append(table_of_pairs(keys, found, truth_of, truth))
+            counted.truth_drawn[:] = [not references[key[0]].is_empty for key in keys]
+        parts.append(table_of_pairs(keys, counted, truth_of, truth))
 
     waiting: deque[tuple[_Columns, Future[PairCounts]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -202,15 +202,15 @@ def count_unanswered(keys: Sequence[Key], references: References, grids: Sequenc
     truth = pack_truth(references, grids)
     number = {sample_id: n for n, sample_id in enumerate(references)}
     truth_of = [number[key[0]] for key in keys]
-    found = count_pairs([None] * len(keys), truth_of, truth)
-    _check_truth(keys, found, references)
-    return table_of_pairs(keys, found, truth_of, truth, answered=False)
+    counted = count_pairs([None] * len(keys), truth_of, truth)
+    _check_truth(keys, counted, references)
+    return table_of_pairs(keys, counted, truth_of, truth, answered=False)
 
 
-def _check_truth(keys: Sequence[Key], found: PairCounts, references: References) -> None:
-    for row in np.flatnonzero(found.truth_faults).tolist():
+def _check_truth(keys: Sequence[Key], counted: PairCounts, references: References) -> None:
+    for row in np.flatnonzero(counted.truth_faults).tolist():
         reference = references[keys[row][0]]
-        fault = describe_fault(int(found.truth_faults[row]), reference.height, reference.width)
+        fault = describe_fault(int(counted.truth_faults[row]), reference.height, reference.width)
         raise DataFormatError(f"{references.source}: sample {reference.sample_id!r}: {fault}")
 
 

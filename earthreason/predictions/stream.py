@@ -83,8 +83,8 @@ class _JsonReader:
 
     def expect(self, character: str) -> None:
         if not self.accept(character):
-            found = repr(self.peek()) if self.peek() else "the end of the file"
-            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {found}")
+            instead = repr(self.peek()) if self.peek() else "the end of the file"
+            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {instead}")
 
     @property
     def line(self) -> int:
@@ -138,18 +138,18 @@ def json_values(file: TextIO) -> Iterator[Located]:
     if reader.peek() == "[":
         yield from _elements(reader, "[{}]")
     elif reader.accept("{"):
-        found = False
+        any_read = False
         for _ in _items(reader, "}"):
             key = reader.value()
             reader.expect(":")
             if key == "predictions" and reader.peek() == "[":
-                found = True
+                any_read = True
                 yield from _elements(reader, "predictions[{}]")
             elif key == "info":
                 yield "info", reader.value()
             else:
                 reader.value()
-        if not found:
+        if not any_read:
             raise _NotJSONError(f"expected {_SHAPE}; there is no list under 'predictions'")
     else:
         raise _NotJSONError(f"expected {_SHAPE}, found {reader.peek()!r}" if reader.peek() else "the file is empty")
@@ -244,10 +244,10 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
     """Yield the predictions of a folder or zip of PNG masks; append the faults of other files to `faults`."""
-    found = False
+    any_read = False
     try:
         for name, read in mask_files(path):
-            found = True
+            any_read = True
             match = _PNG_NAME.fullmatch(name)
             if match is None:
                 faults.append(f"{name}: expected SAMPLE_ID.png or SAMPLE_ID__QUESTION_INDEX.png")
@@ -260,7 +260,7 @@ def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
             yield Prediction(match["sample_id"], encode_mask(mask), question_index=int(match["question_index"] or 0))
     except zipfile.BadZipFile as error:
         raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
-    if not found:
+    if not any_read:
         faults.append("contains no PNG masks")
 
 

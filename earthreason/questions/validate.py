@@ -33,16 +33,16 @@ class QuestionValidation:
 
     def by_check(self) -> dict[str, list[CheckFinding]]:
         """Group the findings by check; a check without findings has an empty list."""
-        found: dict[str, list[CheckFinding]] = {name: [] for name in (*CHECKS, *SET_CHECKS)}
+        grouped: dict[str, list[CheckFinding]] = {name: [] for name in (*CHECKS, *SET_CHECKS)}
         for finding in self.findings:
-            found[finding.check].append(finding)
-        return found
+            grouped[finding.check].append(finding)
+        return grouped
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the result to JSON values."""
         values = asdict(self)
         findings = values.pop("findings")
-        checks = {name: len(found) for name, found in self.by_check().items()}
+        checks = {name: len(grouped) for name, grouped in self.by_check().items()}
         return {**values, "checks": checks, "findings": findings}
 
 

@@ -59,7 +59,7 @@ def write_audit(folder: Path, result: Audit) -> Path:
 def _thumbnails(release: Path, sample: str, pictures: Path, number: int) -> list[tuple[str, str]]:
     name, _, stem = sample.partition("/")
     root = split_folder(release, FROM_DISK[name])
-    found = []
+    thumbnails = []
     for part in ("images", "labels"):
         paths = [] if root is None else [p for p in (root / part).glob("*") if p.stem == stem]
         for path in [p for p in paths if p.suffix.lower() in FOLDERS[part]][:1]:
@@ -74,5 +74,5 @@ def _thumbnails(release: Path, sample: str, pictures: Path, number: int) -> list
             target = pictures / f"{number:05d}-{part}.jpg"
             with atomic_path(target) as temporary:
                 small.save(temporary, "JPEG", quality=80)
-            found.append((f"pictures/{target.name}", f"{sample} {part}"))
-    return found
+            thumbnails.append((f"pictures/{target.name}", f"{sample} {part}"))
+    return thumbnails

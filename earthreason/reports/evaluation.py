@@ -115,12 +115,12 @@ def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
 
 
 def _masks_of(predictions: PredictionSource, keys: set[Key]) -> dict[Key, RLE | None]:
-    found = {}
+    masks = {}
     for prediction in predictions.read([]):
         key = (prediction.sample_id, prediction.question_index)
         if key in keys:
-            found[key] = prediction.segmentation
-    return found
+            masks[key] = prediction.segmentation
+    return masks
 
 
 def _card(result: Result, key: Key, predicted: RLE | None, load_scene: SceneLoader, pictures: Path) -> dict[str, Any]:

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 _COLOUR, _ACCENT = "#009e73", "#e6550d"
 
 
-def print_statistics(found: Statistics, console: Console) -> None:
+def print_statistics(statistics: Statistics, console: Console) -> None:
     """Print counts and summaries."""
-    splits = ", ".join(f"{split} {count} ({found.empty[split]} empty)" for split, count in found.samples.items())
+    splits = ", ".join(
+        f"{split} {count} ({statistics.empty[split]} empty)" for split, count in statistics.samples.items()
+    )
     console.print(splits, soft_wrap=True)
     table = Table("measure", "n", "mean", "median", "min", "max", "paper's mean")
     rows = (
-        ("target, share of the image", found.target_shares, None),
-        ("longer side, px", found.sides, None),
-        ("GSD, m per pixel", found.resolutions, None),
-        ("question, words", found.question_words, PAPER_QUESTION_WORDS),
-        ("answer, words", found.answer_words, PAPER_ANSWER_WORDS),
-        ("patch redundancy", found.redundancy, None),
+        ("target, share of the image", statistics.target_shares, None),
+        ("longer side, px", statistics.sides, None),
+        ("GSD, m per pixel", statistics.resolutions, None),
+        ("question, words", statistics.question_words, PAPER_QUESTION_WORDS),
+        ("answer, words", statistics.answer_words, PAPER_ANSWER_WORDS),
+        ("patch redundancy", statistics.redundancy, None),
     )
     for name, values, paper in rows:
         numbers = summary(values)
@@ -39,48 +41,48 @@ def print_statistics(found: Statistics, console: Console) -> None:
     console.print(table)
 
 
-def draw_figures(found: Statistics, folder: Path) -> None:
+def draw_figures(statistics: Statistics, folder: Path) -> None:
     """Write SVG figures and statistics.json into `folder`, which appears when it is complete."""
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         for name, draw in _FIGURES.items():
-            _save(temporary / f"{name}.svg", draw, found)
-        write_json(temporary / "statistics.json", found.to_dict())
+            _save(temporary / f"{name}.svg", draw, statistics)
+        write_json(temporary / "statistics.json", statistics.to_dict())
 
 
-def _save(path: Path, draw: Callable[[Axes, Statistics], None], found: Statistics) -> None:
+def _save(path: Path, draw: Callable[[Axes, Statistics], None], statistics: Statistics) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axis = figure.subplots()
-    draw(axis, found)
+    draw(axis, statistics)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="svg")
 
 
-def _target_area(axis: Axes, found: Statistics) -> None:
-    shares = np.array(found.target_shares or [1.0]) * 100
+def _target_area(axis: Axes, statistics: Statistics) -> None:
+    shares = np.array(statistics.target_shares or [1.0]) * 100
     axis.hist(shares, bins=np.geomspace(max(1e-3, shares.min()), 100, 30).tolist(), color=_COLOUR)
     axis.set(xscale="log", xlabel="target, % of the image", ylabel="samples")
 
 
-def _sides(axis: Axes, found: Statistics) -> None:
-    axis.hist(found.sides, bins=30, color=_COLOUR)
+def _sides(axis: Axes, statistics: Statistics) -> None:
+    axis.hist(statistics.sides, bins=30, color=_COLOUR)
     axis.set(xlabel="longer side, pixels", ylabel="samples")
 
 
-def _resolutions(axis: Axes, found: Statistics) -> None:
-    if found.resolutions:
-        low, high = min(found.resolutions), max(found.resolutions)
-        axis.hist(found.resolutions, bins=np.geomspace(low, max(high, low * 1.01), 30).tolist(), color=_COLOUR)
+def _resolutions(axis: Axes, statistics: Statistics) -> None:
+    if statistics.resolutions:
+        low, high = min(statistics.resolutions), max(statistics.resolutions)
+        axis.hist(statistics.resolutions, bins=np.geomspace(low, max(high, low * 1.01), 30).tolist(), color=_COLOUR)
         axis.set_xscale("log")
-    axis.set(xlabel="GSD, metres per pixel" + ("" if found.resolutions else " (not stated)"), ylabel="samples")
+    axis.set(xlabel="GSD, metres per pixel" + ("" if statistics.resolutions else " (not stated)"), ylabel="samples")
 
 
-def _lengths(axis: Axes, found: Statistics) -> None:
+def _lengths(axis: Axes, statistics: Statistics) -> None:
     words = {
-        "questions": (found.question_words, PAPER_QUESTION_WORDS, _COLOUR),
-        "answers": (found.answer_words, PAPER_ANSWER_WORDS, _ACCENT),
+        "questions": (statistics.question_words, PAPER_QUESTION_WORDS, _COLOUR),
+        "answers": (statistics.answer_words, PAPER_ANSWER_WORDS, _ACCENT),
     }
     for name, (values, paper, colour) in words.items():
         if values:
@@ -91,25 +93,25 @@ def _lengths(axis: Axes, found: Statistics) -> None:
     axis.set(xlabel="words", ylabel="texts")
 
 
-def _empties(axis: Axes, found: Statistics) -> None:
-    splits = list(found.samples)
-    present = [found.samples[split] - found.empty[split] for split in splits]
-    empty = [found.empty[split] for split in splits]
+def _empties(axis: Axes, statistics: Statistics) -> None:
+    splits = list(statistics.samples)
+    present = [statistics.samples[split] - statistics.empty[split] for split in splits]
+    empty = [statistics.empty[split] for split in splits]
     axis.bar(splits, present, color=_COLOUR, label="target present")
     axis.bar(splits, empty, bottom=present, color=_ACCENT, label="no target")
     axis.legend(frameon=False, fontsize=8)
     axis.set_ylabel("samples")
 
 
-def _bigrams(axis: Axes, found: Statistics) -> None:
-    top = found.bigrams.most_common(15)[::-1]
+def _bigrams(axis: Axes, statistics: Statistics) -> None:
+    top = statistics.bigrams.most_common(15)[::-1]
     axis.barh([" ".join(pair) for pair, _ in top], [count for _, count in top], color=_COLOUR)
     axis.tick_params(axis="y", labelsize=7)
     axis.set_xlabel("occurrences in questions")
 
 
-def _redundancy(axis: Axes, found: Statistics) -> None:
-    axis.hist(np.array(found.redundancy) * 100, bins=np.linspace(0, 100, 26).tolist(), color=_COLOUR)
+def _redundancy(axis: Axes, statistics: Statistics) -> None:
+    axis.hist(np.array(statistics.redundancy) * 100, bins=np.linspace(0, 100, 26).tolist(), color=_COLOUR)
     axis.set(xlabel="patches that resemble a neighbour, %", ylabel="images")
 
 

@@ -74,19 +74,19 @@ class Board:
     async def page(self, key: str, media_type: str, draw: Callable[[], str]) -> DrawnPage:
         """Return a cached page, or draw it in a thread; concurrent requests wait for the same drawing."""
         version = await self.version()
-        found = self._pages.get(key)
-        if found is None or found[0] != version:
+        cached = self._pages.get(key)
+        if cached is None or cached[0] != version:
             try:
                 async with self._drawing.setdefault(key, anyio.Lock()):
-                    found = self._pages.get(key)
-                    if found is None or found[0] != version:
+                    cached = self._pages.get(key)
+                    if cached is None or cached[0] != version:
                         text = await anyio.to_thread.run_sync(draw, limiter=self._threads)
-                        found = self._keep(key, version, text.encode(), media_type)
+                        cached = self._keep(key, version, text.encode(), media_type)
             finally:
                 self._drawing.pop(key, None)
         if key in self._pages:
             self._pages.move_to_end(key)
-        return found[1]
+        return cached[1]
 
     def _keep(self, key: str, version: int, body: bytes, media_type: str) -> tuple[int, DrawnPage]:
         tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
@@ -129,11 +129,11 @@ class Board:
         """
         split = get_split(session, split_key)
         version = board_version(session)
-        found = self._entries.get(split_key)
-        if found is None or found[0] != version:
+        cached = self._entries.get(split_key)
+        if cached is None or cached[0] != version:
             rows = [entry_of(submission, result) for submission, result in public_results(session, split)]
-            found = self._entries[split_key] = version, rows
-        return found[1]
+            cached = self._entries[split_key] = version, rows
+        return cached[1]
 
 
 def entry_of(submission: Submission, result: ScoredResult) -> BoardEntry:

@@ -208,9 +208,9 @@ def published_view() -> dict[str, Any]:
     """Collect published results by benchmark, and separately those without a verified figure."""
     tables = []
     for name, results in load_published().benchmarks().items():
-        told = [result for result in results if result.grade != "U"]
+        stated = [result for result in results if result.grade != "U"]
         untold = [result for result in results if result.grade == "U"]
-        tables.append({"name": name, "columns": columns_of(told), "rows": told, "untold": untold})
+        tables.append({"name": name, "columns": columns_of(stated), "rows": stated, "untold": untold})
     return {"tables": tables, "grades": GRADES}
 
 
@@ -235,9 +235,9 @@ def _body_of(call: dict[str, Any], description: dict[str, Any]) -> list[dict[str
     """List the fields of a JSON body."""
     schema = call.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     name = schema.get("$ref", "").rpartition("/")[2]
-    found = description["components"]["schemas"].get(name, {})
-    needed = found.get("required", [])
+    body = description["components"]["schemas"].get(name, {})
+    needed = body.get("required", [])
     return [
         {"name": field, "text": facts.get("description", ""), "required": field in needed}
-        for field, facts in found.get("properties", {}).items()
+        for field, facts in body.get("properties", {}).items()
     ]

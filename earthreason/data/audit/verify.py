@@ -134,8 +134,8 @@ def _look_at_all(jobs: dict[str, Job], workers: int, journal: Path | None) -> It
             end_last_line(journal)
             sink = stack.enter_context(journal.open("a", encoding="utf-8"))
         pool = stack.enter_context(ProcessPoolExecutor(workers)) if workers > 1 else None
-        found = pool.map(look_at, jobs.values(), chunksize=8) if pool else map(look_at, jobs.values())
-        for key, facts in zip(jobs, found, strict=True):
+        results = pool.map(look_at, jobs.values(), chunksize=8) if pool else map(look_at, jobs.values())
+        for key, facts in zip(jobs, results, strict=True):
             if sink is not None:
                 sink.write(json.dumps({"key": key, "facts": asdict(facts)}, ensure_ascii=False) + "\n")
                 sink.flush()

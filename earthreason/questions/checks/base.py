@@ -79,7 +79,7 @@ def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]
 
     def objection(question: str) -> str | None:
         text = question.lower().replace("’", "'")
-        match = next((found for pattern in patterns if (found := pattern.search(text))), None)
+        match = next((hit for pattern in patterns if (hit := pattern.search(text))), None)
         return f"{what}: {match[0]!r}" if match else None
 
     return objection
