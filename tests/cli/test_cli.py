@@ -239,10 +239,20 @@ def test_the_extras_of_the_error_are_those_of_the_project():
         assert {modules.get(name, name) for name in distributions} == set(named)
 
 
-def test_help_names_every_configuration_and_suite():
-    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["eval", "--help"]).output
+def test_an_unknown_configuration_is_answered_with_all_of_them(tmp_path):
+    predictions = tmp_path / "preds.json"
+    predictions.write_text('{"predictions": [{"sample_id": "a", "segmentation": null}]}')
+    refused = command("eval", str(predictions), "--config", "nope")
+    assert refused.returncode == 2
+    assert len(CONFIGS) > 4
     for name in CONFIGS:
-        assert f"'{name}'" in told
+        assert name in refused.stderr
+
+
+def test_help_names_the_built_in_configurations_and_every_suite():
+    shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["eval", "--help"]).output
+    for name in ("default", "sample"):
+        assert f"'{name}'" in shown
     suites = CliRunner(env={"COLUMNS": "300"}).invoke(baselines_app, ["compare", "--help"]).output
     for path in (ROOT / "configs" / "suites").glob("*.yaml"):
         assert path.stem in suites
