@@ -7,7 +7,7 @@ its breakdowns and its comparison between models.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 
@@ -172,17 +172,13 @@ def _precision_metric(threshold: float) -> Metric:
     return Metric(f"Pr@{threshold:g}", f"Pr@{threshold:g} (IoU above {threshold:g})", terms, (f"P@{threshold:g}",))
 
 
-_PRECISIONS = {t: _precision_metric(t) for t in sorted({t for p in PROTOCOLS.values() for t in p.thresholds})}
-"""Pr@X of the registered protocols; a protocol that is not registered may have others."""
 GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
 CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
 N_ACC = Metric("N-acc", "N-acc (empty targets predicted empty)", _n_acc)
 T_ACC = Metric("T-acc", "T-acc (targets not predicted empty)", _t_acc)
 DICE = Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",))
-_ALL = (
-    GIOU,
-    CIOU,
-    *_PRECISIONS.values(),
+_FIRST = (GIOU, CIOU)
+_LAST = (
     N_ACC,
     T_ACC,
     Metric("gIoU targets", "gIoU, targets only", _giou_of_targets),
@@ -194,9 +190,18 @@ _ALL = (
     Metric("Acc@0.5", "Acc@0.5 (bounding box, targets only)", _box_accuracy, optional=True),
     Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-"""All scores by name, in the order of tables."""
-OVERLAP = (GIOU.name, CIOU.name, _PRECISIONS[0.5].name)
+_OPTIONAL = frozenset(metric.name for metric in _LAST if metric.optional)
+
+
+def _with_precisions(thresholds: Iterable[float]) -> list[Metric]:
+    return [*_FIRST, *map(_precision_metric, thresholds), *_LAST]
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in _with_precisions(sorted({t for p in PROTOCOLS.values() for t in p.thresholds}))
+}
+"""All scores of the registered protocols by name, in the order of tables; another protocol may have other Pr@X."""
+OVERLAP = (GIOU.name, CIOU.name, _precision_metric(0.5).name)
 """Main scores for the overlap of masks; their values depend on the grid."""
 PRESENCE = (N_ACC.name, T_ACC.name)
 """Scores for deciding whether there is a target; their values do not depend on the grid."""
@@ -223,9 +228,7 @@ def get_metric(name: str) -> Metric:
 
 def metrics_of(protocol: Protocol) -> list[Metric]:
     """List the metrics that a protocol defines."""
-    registered = {metric.name for metric in _PRECISIONS.values()}
-    precisions = [_precision_metric(threshold) for threshold in protocol.thresholds]
-    return [GIOU, CIOU, *precisions, *(m for m in _ALL[2:] if m.name not in registered)]
+    return _with_precisions(protocol.thresholds)
 
 
 def terms_of(scored: Scored) -> dict[str, Terms]:
@@ -235,6 +238,5 @@ def terms_of(scored: Scored) -> dict[str, Terms]:
 
 def compute_scores(terms: Mapping[str, Terms]) -> dict[str, float | None]:
     """Compute all scores as fractions, by name; None where undefined."""
-    optional = {metric.name for metric in _ALL if metric.optional}
     scores = {name: term.ratio() for name, term in terms.items()}
-    return {name: value for name, value in scores.items() if value is not None or name not in optional}
+    return {name: value for name, value in scores.items() if value is not None or name not in _OPTIONAL}
