@@ -14,14 +14,14 @@ from earthreason.data import alias as _alias
 if TYPE_CHECKING:
     from earthreason.data.load import load_dataset as load_dataset
     from earthreason.metrics.accumulator import RegionAccumulator as RegionAccumulator
-    from earthreason.metrics.evaluate import Result as Result
     from earthreason.metrics.evaluate import evaluate as evaluate
+    from earthreason.metrics.result import Result as Result
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "RegionAccumulator": "earthreason.metrics.accumulator",
-    "Result": "earthreason.metrics.evaluate",
+    "Result": "earthreason.metrics.result",
     "evaluate": "earthreason.metrics.evaluate",
     "load_dataset": "earthreason.data.load",
 }

@@ -18,9 +18,10 @@ import httpx
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.rle import empty_rle
-from earthreason.metrics.evaluate import Result, evaluate_protocols
+from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.protocols import SEGEARTH_R1
 from earthreason.metrics.references import Reference, References
+from earthreason.metrics.result import Result
 from earthreason.predictions.reader import PredictionsFile
 from earthreason.predictions.stream import mask_files
 

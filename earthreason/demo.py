@@ -10,8 +10,9 @@ import numpy as np
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.evaluate import Result, evaluate
+from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.references import References, reference_of
+from earthreason.metrics.result import Result
 from earthreason.metrics.scores import HEADLINE
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions import Predictions, read_predictions, write_predictions

@@ -75,13 +75,23 @@ class RLE(TypedDict):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Prediction of a model for one question about one sample; `segmentation` None means "no target"."""
+    """Prediction of a model for one question about one sample.
+
+    Attributes:
+        sample_id: id of the sample.
+        segmentation: mask; the union of `targets` if there are several; None for "no target".
+        question_index: index of the question, from 0.
+        score: confidence.
+        answer: text that the model wrote.
+        targets: masks of the separate targets, in the order of the answer; empty if the model predicts one mask.
+    """
 
     sample_id: str
     segmentation: RLE | None
     question_index: int = 0
     score: float | None = None
     answer: str | None = None
+    targets: tuple[RLE, ...] = ()
 
 
 @runtime_checkable

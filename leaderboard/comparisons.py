@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from earthreason.metrics.compare import Comparison, compare_results
-from earthreason.metrics.evaluate import Result
 from earthreason.metrics.references import References
+from earthreason.metrics.result import Result
 from earthreason.metrics.scores import DICE, HEADLINE, Scored
 from earthreason.metrics.statistics import Difference, Interval
 from leaderboard.scoring import HIDDEN_DECIMALS

@@ -14,7 +14,7 @@ from PIL import Image
 
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.counts import Key
-from earthreason.metrics.evaluate import Result
+from earthreason.metrics.result import Result
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionsFile
 from earthreason.reports.evaluation import rank_for_galleries

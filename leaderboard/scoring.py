@@ -12,9 +12,10 @@ import earthreason
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.breakdowns import SHOWN, groups_of
 from earthreason.metrics.counts import RegionCounts
-from earthreason.metrics.evaluate import NotScored, Result, evaluate_protocols
+from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
 from earthreason.metrics.references import References
+from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, Terms, terms_of
 from earthreason.metrics.statistics import RESAMPLES, bootstrap_intervals
 from earthreason.predictions.reader import PredictionsFile

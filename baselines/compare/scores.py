@@ -10,7 +10,8 @@ import pandas as pd
 
 from baselines.compare.suite import Suite, SuiteEntry
 from earthreason.data.load import load_dataset
-from earthreason.metrics.evaluate import Result, evaluate
+from earthreason.metrics.evaluate import evaluate
+from earthreason.metrics.result import Result
 from earthreason.metrics.scores import IOU_AND_PRESENCE, Terms, terms_of
 from earthreason.metrics.statistics import Difference, Interval, bootstrap_intervals, paired_differences
 from earthreason.metrics.truth import references_of

@@ -61,8 +61,9 @@ def evaluate(
     Example: earthreason-eval preds.json --protocol all --report report/
     """
     from earthreason.files import write_text
-    from earthreason.metrics.evaluate import Result, evaluate_protocols
+    from earthreason.metrics.evaluate import evaluate_protocols
     from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
+    from earthreason.metrics.result import Result
     from earthreason.predictions.reader import open_predictions
     from earthreason.reports.table import describe_threshold, print_protocols, print_results
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.evaluate import Result
+from earthreason.metrics.result import Result
 from earthreason.metrics.scores import terms_of
 from earthreason.metrics.statistics import RESAMPLES, Difference, paired_differences
 

@@ -26,13 +26,17 @@ class Reference(OptionalFacts):
 
     Attributes:
         sample_id: unique id.
-        segmentation: mask at the image's own size.
+        segmentation: mask at the image's own size; the union of `targets` if there are several.
         question_count: number of questions about the sample.
+        targets: masks of the separate targets, in the order of the answer; empty if the sample has one mask.
+        ignore: pixels that count neither as target nor as background, such as ReasonSeg's `ignore` shapes.
     """
 
     sample_id: str
     segmentation: RLE
     question_count: int = 1
+    targets: tuple[RLE, ...] = ()
+    ignore: RLE | None = None
 
     @property
     def height(self) -> int:

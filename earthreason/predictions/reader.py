@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,9 @@ from earthreason.masks.grids import Grid
 from earthreason.predictions.stream import mask_files, mask_predictions, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
 from earthreason.types import Prediction
+
+SizeOf = Callable[[str], tuple[int, int] | None]
+"""Function from a sample id to the (height, width) of its image in pixels, or None."""
 
 
 class PredictionSource(Protocol):
@@ -33,8 +36,14 @@ class PredictionSource(Protocol):
     @property
     def info(self) -> dict[str, Any]: ...
 
-    def read(self, faults: list[str]) -> Iterator[Prediction]:
-        """Yield every valid prediction; append a line to `faults` for each invalid one."""
+    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
+        """Yield every valid prediction; append a line to `faults` for each invalid one.
+
+        Args:
+            faults: list to extend.
+            size_of: function from a sample id to the (height, width) of its image, which polygons need; it returns
+                None for unknown ids.
+        """
         ...
 
     def fingerprint(self) -> str:
@@ -51,7 +60,7 @@ class Predictions:
     grid: Grid = field(default_factory=lambda: Grid("native"))
     info: dict[str, Any] = field(default_factory=dict)
 
-    def read(self, faults: list[str]) -> Iterator[Prediction]:
+    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
         """Yield all predictions, in order."""
         yield from self.predictions
 
@@ -75,7 +84,7 @@ class PredictionsFile:
     def source(self) -> str:
         return str(self.path)
 
-    def read(self, faults: list[str]) -> Iterator[Prediction]:
+    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
         """Yield predictions in the order of the file; memory does not grow with the file."""
         return mask_predictions(self.path, faults) if _holds_masks(self.path) else text_predictions(self.path, faults)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.breakdowns import FEW
 from earthreason.metrics.counts import Key
-from earthreason.metrics.evaluate import NotScored, Result
+from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import GIOU, OVERLAP, get_metric
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.metrics.compare import Comparison
-from earthreason.metrics.evaluate import NotScored, Result
 from earthreason.metrics.protocols import Protocol
+from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
 from earthreason.metrics.statistics import Interval
 

@@ -8,9 +8,10 @@ from earthreason import evaluate
 from earthreason.errors import EarthReasonError, PredictionsError, RLEError
 from earthreason.masks.grids import Grid, place_on_grid
 from earthreason.masks.rle import encode_mask
-from earthreason.metrics.evaluate import NotScored, Result, evaluate_protocols
+from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
 from earthreason.metrics.references import Reference, References, read_references, write_references
+from earthreason.metrics.result import NotScored, Result
 from earthreason.predictions import Predictions, write_predictions
 from earthreason.types import Prediction
 
