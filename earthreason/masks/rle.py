@@ -6,6 +6,8 @@ pycocotools hangs or crashes on encodings that are not masks of their stated siz
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from pycocotools import mask as coco
 
@@ -65,6 +67,23 @@ def validate_rle(rle: RLE) -> None:
     if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in size):
         raise RLEError(f"an RLE size is [height, width] with sides from 1 to {MAX_SIDE}, not {size}")
     kernel.foreground_boundaries(rle)
+
+
+def union_rles(rles: Sequence[RLE]) -> RLE:
+    """Return the union of one or more masks of one size, without decoding a pixel.
+
+    Raises:
+        RLEError: there is no mask, the sizes differ, or an encoding is not a mask of its stated size.
+    """
+    if not rles:
+        raise RLEError("a union needs at least one mask")
+    for rle in rles:
+        validate_rle(rle)
+        if rle["size"] != rles[0]["size"]:
+            first, other = ("x".join(map(str, size)) for size in (rles[0]["size"], rle["size"]))
+            raise RLEError(f"the masks of a union have one size; one is {first} and another {other} (height x width)")
+    merged = coco.merge([{"size": list(rle["size"]), "counts": rle["counts"].encode("ascii")} for rle in rles])
+    return RLE(size=[int(side) for side in merged["size"]], counts=merged["counts"].decode("ascii"))
 
 
 def rle_area(rle: RLE) -> int:

@@ -14,6 +14,7 @@ from earthreason.masks.rle import (
     encode_mask,
     resample_rle,
     rle_area,
+    union_rles,
     validate_rle,
 )
 
@@ -99,3 +100,21 @@ def test_resampling_many_runs_finds_room():
     stripes[::2] = True
     grid = Grid("stretch", 200)
     assert resample_rle(encode_mask(stripes), grid) == encode_mask(place_on_grid(stripes, grid))
+
+
+@given(shapes.flatmap(lambda shape: st.lists(arrays(bool, shape), min_size=1, max_size=4)))
+def test_the_union_of_masks_is_numpys(masks):
+    assert np.array_equal(decode_rle(union_rles([encode_mask(mask) for mask in masks])), np.any(masks, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("rles", "message"),
+    [
+        ([], "at least one"),
+        ([empty_rle(2, 3), empty_rle(3, 2)], "2x3 and another 3x2"),
+        ([empty_rle(2, 3), {"size": [2, 3], "counts": "1"}], "falls short"),
+    ],
+)
+def test_a_union_of_what_does_not_fit_is_refused(rles, message):
+    with pytest.raises(RLEError, match=message):
+        union_rles(rles)
