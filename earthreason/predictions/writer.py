@@ -17,7 +17,7 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
     record: dict[str, Any] = {
         "sample_id": prediction.sample_id,
         "question_index": prediction.question_index,
-        "segmentation": prediction.segmentation,
+        "segmentation": list(prediction.targets) or prediction.segmentation,
     }
     for key in ("score", "answer"):
         if getattr(prediction, key) is not None:
