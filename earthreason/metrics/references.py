@@ -93,11 +93,10 @@ class References(Mapping[str, Reference]):
         return digest.hexdigest()
 
 
-class _ReferenceRecord(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1)
-    segmentation: RLERecord | list[RLERecord] | None
     ignore: RLERecord | None = None
     height: Side | None = None
     width: Side | None = None
@@ -107,21 +106,33 @@ class _ReferenceRecord(BaseModel):
     source: str | None = None
     reasoning_type: str | None = None
 
-    def to_reference(self) -> Reference:
+    def with_masks(self, masks: list[RLE]) -> Reference:
         facts = self.model_dump(exclude={"segmentation", "ignore", "height", "width"})
-        given = self.segmentation if isinstance(self.segmentation, list) else [self.segmentation]
-        masks = [_rle_of(record) for record in given if record is not None]
         if masks:
             whole = masks[0] if len(masks) == 1 else union_rles(masks)
         elif self.height is not None and self.width is not None:
             whole = empty_rle(self.height, self.width)
         else:
-            raise DataFormatError("segmentation names no mask, so height and width are needed")
+            raise DataFormatError("segmentation is null, so height and width are needed")
         ignore = None if self.ignore is None else _rle_of(self.ignore)
         if ignore is not None and ignore["size"] != whole["size"]:
             sizes = ["x".join(map(str, mask["size"])) for mask in (ignore, whole)]
             raise DataFormatError(f"ignore is {sizes[0]} but the mask is {sizes[1]} (height x width); they must match")
         return Reference(segmentation=whole, targets=tuple(masks) if len(masks) > 1 else (), ignore=ignore, **facts)
+
+
+class _OneMask(_Record):
+    segmentation: RLERecord | None
+
+    def to_reference(self) -> Reference:
+        return self.with_masks([] if self.segmentation is None else [_rle_of(self.segmentation)])
+
+
+class _SeveralMasks(_Record):
+    segmentation: list[RLERecord]
+
+    def to_reference(self) -> Reference:
+        return self.with_masks([_rle_of(record) for record in self.segmentation])
 
 
 def _rle_of(record: RLERecord) -> RLE:
@@ -163,7 +174,8 @@ def read_references(path: Path) -> References:
 def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:
     for index, record in enumerate(records):
         try:
-            yield _ReferenceRecord.model_validate(record).to_reference()
+            several = isinstance(record, dict) and isinstance(record.get("segmentation"), list)
+            yield (_SeveralMasks if several else _OneMask).model_validate(record).to_reference()
         except ValidationError as error:
             raise DataFormatError(f"{path}: {describe_faults(error, f'samples[{index}]', MASK_REMEDIES)[0]}") from None
         except EarthReasonError as error:
