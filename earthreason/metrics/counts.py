@@ -73,8 +73,9 @@ class RegionCounts:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> RegionCounts:
-        """Make a table of columns in any type that converts to the declared one."""
+        """Make a table of columns in any type that converts to the declared one; `target_index` is 0 by default."""
         kinds = {"sample_id": object, "truth_empty": bool, "prediction_empty": bool, "answered": bool}
+        columns = {"target_index": np.zeros(len(columns["sample_id"])), **columns}
         names = [column.name for column in fields(cls)]
         return cls(**{name: np.asarray(columns[name], kinds.get(name, np.int64)) for name in names})
 
