@@ -45,6 +45,7 @@ class Sample(OptionalFacts):
         mask: (height, width) bool; all False for an empty target.
         questions: implicit questions, all about the same target.
         answers: explanatory answers; empty for an empty target.
+        ignore: pixels that count neither as target nor as background, (height, width) bool; None if there are none.
     """
 
     sample_id: str
@@ -52,6 +53,7 @@ class Sample(OptionalFacts):
     mask: np.ndarray
     questions: list[str]
     answers: list[str] = field(default_factory=list)
+    ignore: np.ndarray | None = None
 
     @property
     def height(self) -> int:

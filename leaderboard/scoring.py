@@ -218,6 +218,6 @@ def read_details(content: bytes, protocol: str) -> Scored | None:
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         if f"{protocol}/sample_id" not in archive:
             return None
-        columns = {column.name: archive[f"{protocol}/{column.name}"] for column in fields(RegionCounts)}
-    columns["sample_id"] = columns["sample_id"].astype(object)
-    return Scored(RegionCounts(**columns), get_protocol(protocol))
+        names = (column.name for column in fields(RegionCounts) if f"{protocol}/{column.name}" in archive)
+        columns = {name: archive[f"{protocol}/{name}"] for name in names}
+    return Scored(RegionCounts.from_columns(columns), get_protocol(protocol))

@@ -1,4 +1,4 @@
-"""Grids on which masks are scored: native, letterbox-S (aspect kept, zero-padded) and stretch-S.
+"""Grids on which masks are scored: native, letterbox-S and corner-S (aspect kept, zero-padded), and stretch-S.
 
 Each is a nearest-neighbour resize followed by padding, so it only repeats or drops source rows and columns. Two integer
 vectors describe it: the number of times that each source row and each source column appears on the grid.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
 from earthreason.errors import UnknownNameError
 
-_NAME = re.compile(r"(native)|(letterbox|stretch)-([1-9][0-9]{0,4})")
+_NAME = re.compile(r"(native)|(letterbox|corner|stretch)-([1-9][0-9]{0,4})")
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,12 @@ class Grid:
 
     Attributes:
         kind: `native` keeps the size of the mask; `letterbox` scales the longer side to `side` and pads the other with
-            background, centred; `stretch` scales both sides to `side`.
+            background, centred; `corner` does so with the padding below and on the right, and rounds the other side
+            instead of cutting it; `stretch` scales both sides to `side`.
         side: side of the grid in pixels; 0 for `native`.
     """
 
-    kind: Literal["native", "letterbox", "stretch"]
+    kind: Literal["native", "letterbox", "corner", "stretch"]
     side: int = 0
 
     @property
@@ -47,7 +48,7 @@ class Grid:
             raise UnknownNameError("grid", name, ["native", "letterbox-1024", "stretch-840"])
         if match[1]:
             return cls("native")
-        return cls("letterbox" if match[2] == "letterbox" else "stretch", int(match[3]))
+        return cls(cast("Literal['letterbox', 'corner', 'stretch']", match[2]), int(match[3]))
 
     def resized_shape(self, height: int, width: int) -> tuple[int, int]:
         """Return rows and columns of a (height, width) mask after the resize, before padding."""
@@ -55,6 +56,12 @@ class Grid:
             return height, width
         if self.kind == "stretch":
             return self.side, self.side
+        if self.kind == "corner":
+            # As SegEarth-R2 does: the shorter side becomes `side` first, then the longer one.
+            long = self.side / min(height, width) * max(height, width)
+            scale = min(1.0, self.side / long)
+            short, long = int(self.side * scale + 0.5), int(long * scale + 0.5)
+            return (short, long) if height < width else (long, short)
         # int(), not round(), and this order of operations: the reference evaluator truncates, so that e.g. a square
         # of 103 px becomes 1024 x 1023.
         if width > height:
@@ -64,7 +71,7 @@ class Grid:
     def source_indices(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the source row of each resized row and the source column of each resized column, both int64."""
         rows, columns = self.resized_shape(height, width)
-        # Reference evaluators with a letterbox resize with OpenCV, those that stretch with Pillow.
+        # Reference evaluators with a letterbox resize masks with OpenCV, those that stretch with Pillow.
         indices = centre_indices if self.kind == "stretch" else nearest_indices
         return indices(height, rows), indices(width, columns)
 
@@ -74,6 +81,8 @@ class Grid:
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the padding rows above and columns left of the resized mask; the rest is below and right."""
+        if self.kind == "corner":
+            return 0, 0
         rows, columns = self.resized_shape(height, width)
         grid_rows, grid_columns = self.shape(height, width)
         return (grid_rows - rows) // 2, (grid_columns - columns) // 2
@@ -118,3 +127,24 @@ def place_on_grid(mask: np.ndarray, grid: Grid) -> np.ndarray:
     source_rows, source_columns = grid.source_indices(height, width)
     placed[top : top + rows, left : left + columns] = mask[source_rows][:, source_columns]
     return placed
+
+
+def stretch_bilinear(mask: np.ndarray, side: int) -> np.ndarray:
+    """Stretch a (height, width) bool mask to (side, side) bool: bilinear interpolation, foreground where it is above 0.
+
+    The rule is torch's `interpolate` with `align_corners=False`, in single precision, without antialiasing. A value is
+    above 0 exactly if one of the source pixels with a weight is foreground.
+    """
+    for axis in (0, 1):
+        low, high = _bilinear_indices(mask.shape[axis], side)
+        mask = mask.take(low, axis) | mask.take(high, axis)
+    return mask
+
+
+@lru_cache(maxsize=4096)
+def _bilinear_indices(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two (target,) int64 source indices with a weight in each interpolated value; they may be equal."""
+    centres = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * (np.float32(source) / np.float32(target))
+    positions = np.maximum(centres - np.float32(0.5), np.float32(0))
+    low = positions.astype(np.int64)
+    return low, np.minimum(low + (positions > low), source - 1)

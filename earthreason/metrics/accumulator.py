@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.masks.grids import Grid
-from earthreason.masks.pairs import TruthTable, count_pairs
-from earthreason.metrics.counts import GridCounts, Key, RegionCounts, join_tables, name_key, table_of_pairs
+from earthreason.masks.rle import union_rles
+from earthreason.metrics.counts import RegionCounts, ViewCounts, join_tables, name_key
 from earthreason.metrics.inputs import MaskLike, as_rle
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
+from earthreason.metrics.packed import PackedTruth
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol
+from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import Interval, bootstrap_intervals
+from earthreason.types import RLE, Prediction
 
-_FORMAT = "earthreason-counts/1"
+_FORMAT = "earthreason-counts/2"
 
 
 class RegionAccumulator:
-    """Region counts of questions, on one or more grids.
+    """Region counts of questions, as one or more protocols need them.
 
     The result does not depend on the order of the updates or on how they were divided among accumulators. A question
     that was added twice with the same counts, as distributed samplers do to fill the last batch, counts once.
@@ -36,63 +38,79 @@ class RegionAccumulator:
     """
 
     def __init__(self, protocols: Sequence[str | Protocol] = (DEFAULT_PROTOCOL,)) -> None:
-        """Count on the grids of `protocols`; the first protocol is the default of `compute`."""
+        """Count what `protocols` need; the first one is the default of `compute`."""
         self.protocols = tuple(map(get_protocol, protocols))
         if not self.protocols:
             raise EarthReasonError("pass at least one protocol")
-        self.grids: tuple[Grid, ...] = tuple(dict.fromkeys(p.grid for p in self.protocols))
-        self._parts: list[GridCounts] = []
+        self.views: tuple[View, ...] = tuple(dict.fromkeys(p.view for p in self.protocols))
+        self._parts: list[ViewCounts] = []
 
     def __len__(self) -> int:
         """Return how many questions were added, repeats included."""
-        return sum(len(part[self.grids[0]]) for part in self._parts)
+        return sum(int((part[self.views[0]].target_index == 0).sum()) for part in self._parts)
 
-    def update(self, sample_id: str, prediction: MaskLike | None, truth: MaskLike, question_index: int = 0) -> None:
+    def update(
+        self,
+        sample_id: str,
+        prediction: MaskLike | Sequence[MaskLike] | None,
+        truth: MaskLike | Sequence[MaskLike],
+        question_index: int = 0,
+        *,
+        ignore: MaskLike | None = None,
+    ) -> None:
         """Add one question.
 
         Args:
             sample_id: id of the image.
-            prediction: (height, width) array, picture or RLE at the size of the truth; None for "no target".
-            truth: mask of the target; all zero if it is empty.
+            prediction: (height, width) array, picture or RLE at the size of the truth; a list of several, in the order
+                of the answer; None for "no target".
+            truth: mask of the target, all zero if it is empty; a list if there are several targets.
             question_index: index of the question about the image.
+            ignore: pixels that count nowhere, such as ReasonSeg's `ignore` shapes.
 
         Raises:
             RLEError: the prediction or the truth is not a mask.
             EarthReasonError: the sizes differ.
         """
-        target = as_rle(truth)
-        answer = None if prediction is None else as_rle(prediction)
-        if answer is not None and answer["size"] != target["size"]:
-            raise EarthReasonError(
-                f"{name_key((sample_id, question_index))}: the prediction is {answer['size'][0]}x{answer['size'][1]} "
-                f"but the ground truth is {target['size'][0]}x{target['size'][1]} (height x width); they must match"
-            )
-        table = TruthTable([target], self.grids)
-        counted = count_pairs([answer], [0], table)
-        self._parts.append(table_of_pairs([(sample_id, question_index)], counted, [0], table))
+        targets, answers = _masks(truth), [] if prediction is None else _masks(prediction)
+        ignored = None if ignore is None else as_rle(ignore)
+        if not targets:
+            raise EarthReasonError(f"{name_key((sample_id, question_index))}: pass a mask of zeros if there is no target")
+        size = targets[0]["size"]
+        named = [("prediction", mask) for mask in answers] + [("ignored region", mask) for mask in [ignored] if mask]
+        for name, mask in named:
+            if mask["size"] != size:
+                raise EarthReasonError(
+                    f"{name_key((sample_id, question_index))}: the {name} is {mask['size'][0]}x{mask['size'][1]} "
+                    f"but the ground truth is {size[0]}x{size[1]} (height x width); they must match"
+                )
+        whole_target, several = _joined(targets)
+        truths = References([Reference(sample_id, whole_target, targets=several, ignore=ignored)], "ground truth")
+        whole, parts = _joined(answers)
+        counted, _ = PackedTruth(truths, self.views).count([(Prediction(sample_id, whole, question_index, targets=parts), 0)])
+        self._parts.append(counted)
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:
         """Add the questions of another accumulator; return self.
 
         Raises:
-            EarthReasonError: the other accumulator counts on other grids.
+            EarthReasonError: the other accumulator counts on other grids, or by other rules.
         """
-        if set(other.grids) != set(self.grids):
-            names = [", ".join(grid.name for grid in judge.grids) for judge in (self, other)]
+        if set(other.views) != set(self.views):
+            names = [", ".join(view.name for view in judge.views) for judge in (self, other)]
             raise EarthReasonError(f"cannot merge counts on {names[1]} into counts on {names[0]}: use the same grids")
         self._parts.extend(other._parts)
         return self
 
-    def tables(self) -> GridCounts:
-        """Return all counts by grid, sorted by key, without repeats.
+    def tables(self) -> ViewCounts:
+        """Return all counts by `Protocol.view`, sorted by key, without repeats.
 
         Raises:
             EarthReasonError: a question was added twice with different counts.
         """
         if not self._parts:
-            empty = TruthTable([], self.grids)
-            return table_of_pairs([], count_pairs([], [], empty), [], empty)
-        return {grid: without_repeats(table) for grid, table in join_tables(self._parts).items()}
+            return PackedTruth(References([], "ground truth"), self.views).count([])[0]
+        return {view: without_repeats(table) for view, table in join_tables(self._parts).items()}
 
     def compute(self, protocol: str | Protocol | None = None) -> dict[str, float | None]:
         """Return the scores as fractions, by name; None where undefined."""
@@ -107,18 +125,18 @@ class RegionAccumulator:
 
     def _scored(self, protocol: str | Protocol | None) -> Scored:
         rules = self.protocols[0] if protocol is None else get_protocol(protocol)
-        if rules.grid not in self.grids:
+        if rules.view not in self.views:
             raise EarthReasonError(
-                f"protocol {rules.name} compares on {rules.grid.name}, which was not counted; pass it when you "
+                f"protocol {rules.name} compares on {rules.view.name}, which was not counted; pass it when you "
                 "create the accumulator"
             )
-        return score_added(self.tables()[rules.grid], rules)
+        return score_added(self.tables()[rules.view], rules)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as JSON values, for files and other machines."""
         tables = {
-            grid.name: {name: column.tolist() for name, column in table.columns().items()}
-            for grid, table in self.tables().items()
+            view.name: {name: column.tolist() for name, column in table.columns().items()}
+            for view, table in self.tables().items()
         }
         return {"format": _FORMAT, "protocols": [p.name for p in self.protocols], "tables": tables}
 
@@ -132,12 +150,21 @@ class RegionAccumulator:
         if state.get("format") != _FORMAT:
             raise DataFormatError(f"not a state of RegionAccumulator: its format is {state.get('format')!r}")
         judge = cls(state["protocols"])
-        judge._parts = [{Grid.parse(name): RegionCounts.from_columns(table) for name, table in state["tables"].items()}]
+        judge._parts = [{view: RegionCounts.from_columns(state["tables"][view.name]) for view in judge.views}]
         return judge
 
     def to_json(self) -> str:
         """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict())
+
+
+def _masks(value: MaskLike | Sequence[MaskLike]) -> list[RLE]:
+    return [as_rle(mask) for mask in value] if isinstance(value, list | tuple) else [as_rle(cast("MaskLike", value))]
+
+
+def _joined(masks: list[RLE]) -> tuple[Any, tuple[RLE, ...]]:
+    """Return the union of the masks, None if there are none, and the masks if there are several."""
+    return (union_rles(masks) if len(masks) > 1 else next(iter(masks), None)), tuple(masks) if len(masks) > 1 else ()
 
 
 def score_added(table: RegionCounts, protocol: Protocol) -> Scored:
@@ -151,11 +178,11 @@ def without_repeats(table: RegionCounts) -> RegionCounts:
     Raises:
         EarthReasonError: two rows of a question differ.
     """
-    keys: list[Key] = table.keys()
+    keys = table.rows()
     repeats = [row for row in range(1, len(keys)) if keys[row] == keys[row - 1]]
     if not repeats:
         return table
     for row in repeats:
         if any(column[row] != column[row - 1] for column in table.columns().values()):
-            raise EarthReasonError(f"{name_key(keys[row])} was added twice with different masks; add each once")
+            raise EarthReasonError(f"{name_key(keys[row][:2])} was added twice with different masks; add each once")
     return table.select(np.setdiff1d(np.arange(len(keys)), repeats))

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_cdt
 
 from earthreason.masks.rle import decode_rle
+from earthreason.metrics.counting import size_lookup
 from earthreason.metrics.counts import Key
 from earthreason.metrics.references import References
 from earthreason.predictions.reader import PredictionSource
@@ -21,7 +22,9 @@ def boundary_band(mask: np.ndarray, width: int) -> np.ndarray:
     return mask & (distance <= width)
 
 
-def boundary_counts(prediction: np.ndarray | None, truth: np.ndarray) -> tuple[int, int]:
+def boundary_counts(
+    prediction: np.ndarray | None, truth: np.ndarray, ignore: np.ndarray | None = None
+) -> tuple[int, int]:
     """Return the intersection and union of two boundary bands, in pixels.
 
     Boundary IoU (Cheng et al., CVPR 2021, arXiv 2103.16562, section 3) is the IoU of the parts of both masks that are
@@ -30,20 +33,25 @@ def boundary_counts(prediction: np.ndarray | None, truth: np.ndarray) -> tuple[i
     Args:
         prediction: predicted mask, (height, width) bool; None for "no target".
         truth: true mask, (height, width) bool.
+        ignore: pixels that count nowhere, (height, width) bool, outside the true mask.
     """
     width = max(1, round(BAND * float(np.hypot(*truth.shape))))
     band = boundary_band(truth, width)
     if prediction is None:
         return 0, int(band.sum())
     predicted = boundary_band(prediction, width)
+    if ignore is not None:
+        predicted &= ~ignore
     return int((band & predicted).sum()), int((band | predicted).sum())
 
 
 def count_boundaries(predictions: PredictionSource, references: References) -> dict[Key, tuple[int, int]]:
     """Count the bands of predictions without faults, one image at a time."""
     counts = {}
-    for prediction in predictions.read([]):
-        truth = decode_rle(references[prediction.sample_id].segmentation)
+    for prediction in predictions.read([], size_lookup(references)):
+        reference = references[prediction.sample_id]
+        truth = decode_rle(reference.segmentation)
         mask = None if prediction.segmentation is None else decode_rle(prediction.segmentation)
-        counts[prediction.sample_id, prediction.question_index] = boundary_counts(mask, truth)
+        ignore = None if reference.ignore is None else decode_rle(reference.ignore)
+        counts[prediction.sample_id, prediction.question_index] = boundary_counts(mask, truth, ignore)
     return counts

@@ -10,7 +10,8 @@ import numpy as np
 
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.counts import Key, count_regions, count_unanswered, join_tables, name_key
+from earthreason.metrics.counting import count_regions, count_unanswered
+from earthreason.metrics.counts import Key, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, get_protocol
 from earthreason.metrics.references import References
@@ -86,18 +87,18 @@ def evaluate_protocols(
     The first protocol must apply; its result has intervals. Another one that needs questions without a prediction, or
     another grid than the masks', is returned as `NotScored`.
     """
-    usable = [rules for rules in protocols if predictions.grid in (rules.grid, NATIVE.grid)]
+    usable = [rules for rules in protocols if rules.view.accepts(predictions.grid)]
     if protocols[0] not in usable:
         raise EarthReasonError(_wrong_grid(predictions, protocols[0]))
     with ThreadPoolExecutor(1) as pool:  # hashing releases the interpreter lock, so it costs no wall time
         hashes = pool.submit(predictions.fingerprint), pool.submit(references.fingerprint)
-        tables = count_regions(predictions, references, list(dict.fromkeys(rules.grid for rules in usable)), workers)
+        tables = count_regions(predictions, references, list(dict.fromkeys(rules.view for rules in usable)), workers)
     asked = {rules: scored_questions(references, rules, seed) for rules in usable}
-    answered = set(tables[usable[0].grid].keys())
+    answered = set(tables[usable[0].view].keys())
     lacking = {rules: unanswered for rules in usable if (unanswered := [k for k in asked[rules] if k not in answered])}
     if lacking and missing == "empty":
         keys = sorted({key for unanswered in lacking.values() for key in unanswered})
-        tables = join_tables([tables, count_unanswered(keys, references, list(tables))])
+        tables = join_tables([tables, count_unanswered(keys, references, list(tables), predictions.grid)])
         lacking = {}
     reasons = {rules: _describe_unanswered(keys, len(references), rules) for rules, keys in lacking.items()}
     if protocols[0] in reasons:
@@ -116,8 +117,9 @@ def evaluate_protocols(
             results.append(NotScored(rules, reasons.get(rules) or _wrong_grid(predictions, rules)))
             continue
         wanted = set(asked[rules])
-        table = tables[rules.grid].select(np.array([key in wanted for key in tables[rules.grid].keys()], bool))  # noqa: SIM118
-        scored = Scored(table, rules, None if bands is None else _boundary_column(table.keys(), references, bands))
+        table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
+        by_question = bands is not None and rules.unit == "question"
+        scored = Scored(table, rules, _boundary_column(table.keys(), references, bands) if by_question else None)
         terms = terms_of(scored)
         intervals = bootstrap_intervals(terms, table.sample_id, resamples if rules is protocols[0] else 0, seed)
         named = predictions.source, references.source, references

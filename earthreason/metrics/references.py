@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, describe_faults
 from earthreason.files import write_json
 from earthreason.masks.record import MASK_REMEDIES, RLERecord, Side
-from earthreason.masks.rle import empty_rle, encode_mask, rle_area
+from earthreason.masks.rle import empty_rle, encode_mask, rle_area, union_rles
 from earthreason.types import RLE, OptionalFacts, Sample
 
 
@@ -81,17 +81,23 @@ class References(Mapping[str, Reference]):
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
         digest = hashlib.sha256()
         for sample_id in sorted(self._by_id):
-            mask = self._by_id[sample_id].segmentation
+            reference = self._by_id[sample_id]
+            mask = reference.segmentation
             height, width = mask["size"]
             digest.update(f"{len(sample_id)}:{sample_id} {height}x{width} {mask['counts']}\n".encode())
+            # A sample with one mask and nothing to ignore adds nothing here, so that its hash stays what it was.
+            extra = [("target", target) for target in reference.targets]
+            extra += [("ignore", reference.ignore)] if reference.ignore is not None else []
+            for kind, part in extra:
+                digest.update(f" {kind} {part['counts']}\n".encode())
         return digest.hexdigest()
 
 
-class _ReferenceRecord(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1)
-    segmentation: RLERecord | None
+    ignore: RLERecord | None = None
     height: Side | None = None
     width: Side | None = None
     question_count: Annotated[int, Field(ge=1)] = 1
@@ -100,14 +106,37 @@ class _ReferenceRecord(BaseModel):
     source: str | None = None
     reasoning_type: str | None = None
 
-    def to_reference(self) -> Reference:
-        if self.segmentation is not None:
-            mask = RLE(size=self.segmentation.size, counts=self.segmentation.counts)
+    def with_masks(self, masks: list[RLE]) -> Reference:
+        facts = self.model_dump(exclude={"segmentation", "ignore", "height", "width"})
+        if masks:
+            whole = masks[0] if len(masks) == 1 else union_rles(masks)
         elif self.height is not None and self.width is not None:
-            mask = empty_rle(self.height, self.width)
+            whole = empty_rle(self.height, self.width)
         else:
             raise DataFormatError("segmentation is null, so height and width are needed")
-        return Reference(segmentation=mask, **self.model_dump(exclude={"segmentation", "height", "width"}))
+        ignore = None if self.ignore is None else _rle_of(self.ignore)
+        if ignore is not None and ignore["size"] != whole["size"]:
+            sizes = ["x".join(map(str, mask["size"])) for mask in (ignore, whole)]
+            raise DataFormatError(f"ignore is {sizes[0]} but the mask is {sizes[1]} (height x width); they must match")
+        return Reference(segmentation=whole, targets=tuple(masks) if len(masks) > 1 else (), ignore=ignore, **facts)
+
+
+class _OneMask(_Record):
+    segmentation: RLERecord | None
+
+    def to_reference(self) -> Reference:
+        return self.with_masks([] if self.segmentation is None else [_rle_of(self.segmentation)])
+
+
+class _SeveralMasks(_Record):
+    segmentation: list[RLERecord]
+
+    def to_reference(self) -> Reference:
+        return self.with_masks([_rle_of(record) for record in self.segmentation])
+
+
+def _rle_of(record: RLERecord) -> RLE:
+    return RLE(size=record.size, counts=record.counts)
 
 
 def reference_of(sample: Sample) -> Reference:
@@ -116,12 +145,15 @@ def reference_of(sample: Sample) -> Reference:
         sample_id=sample.sample_id,
         segmentation=encode_mask(sample.mask),
         question_count=max(1, len(sample.questions)),
+        ignore=None if sample.ignore is None else encode_mask(sample.ignore),
         **sample.optional_facts(),
     )
 
 
 def read_references(path: Path) -> References:
     """Read a ground-truth file: `{"samples": [{"sample_id", "segmentation", ...}]}`.
+
+    `segmentation` is an RLE, a list of one RLE per target, or null; `ignore` is an RLE of pixels that count nowhere.
 
     Raises:
         DataNotFoundError: there is no such file.
@@ -142,7 +174,8 @@ def read_references(path: Path) -> References:
 def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:
     for index, record in enumerate(records):
         try:
-            yield _ReferenceRecord.model_validate(record).to_reference()
+            several = isinstance(record, dict) and isinstance(record.get("segmentation"), list)
+            yield (_SeveralMasks if several else _OneMask).model_validate(record).to_reference()
         except ValidationError as error:
             raise DataFormatError(f"{path}: {describe_faults(error, f'samples[{index}]', MASK_REMEDIES)[0]}") from None
         except EarthReasonError as error:
@@ -151,4 +184,10 @@ def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:
 
 def write_references(path: Path, references: References) -> None:
     """Write a ground-truth file for `read_references`."""
-    write_json(path, {"samples": [asdict(reference) for reference in references.values()]}, indent=None)
+    write_json(path, {"samples": [_row_of(reference) for reference in references.values()]}, indent=None)
+
+
+def _row_of(reference: Reference) -> dict[str, Any]:
+    row = asdict(reference)
+    targets = row.pop("targets")
+    return row | {"segmentation": targets or row["segmentation"]}

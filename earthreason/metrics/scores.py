@@ -39,10 +39,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Scored:
-    """Region counts of n questions and the rules to score them with.
+    """Region counts of n questions, or n masks where the protocol scores masks, and the rules to score them with.
 
     Attributes:
-        counts: table of n questions.
+        counts: table of n rows.
         protocol: scoring rules.
         boundary: intersection and union of the boundary bands, (n, 2) float64; None if not computed.
     """
@@ -69,14 +69,21 @@ class Scored:
 def sample_iou(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
     """Compute the IoU of every row: (n,) float64.
 
-    The IoU is I / (U + epsilon) in the evaluator's floating-point type, or `both_empty_iou` if the union is empty.
-    Source: eval.py of SegEarth-R1, arXiv 2504.09644; the other evaluators differ in the two constants only.
+    The IoU is I / (U + epsilon) in the evaluator's floating-point type. If the union is empty, it is `both_empty_iou`,
+    or 0 if the evaluator gives that only to empty answers and the answer has pixels at its own size.
+    Source: eval.py of SegEarth-R1, arXiv 2504.09644; docs/scoring.md states what differs in the other evaluators.
     """
     width = np.dtype(protocol.float_type)
     union = counts.union
     divisor = np.where(union == 0, 1, union).astype(width) + width.type(protocol.epsilon)
     iou = counts.intersection.astype(width) / divisor
-    return np.where(union == 0, protocol.both_empty_iou, iou).astype(np.float64)
+    return np.where(union == 0, _iou_of_nothing(counts, protocol), iou).astype(np.float64)
+
+
+def _iou_of_nothing(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
+    """Return the IoU of every row if its union is empty: (n,) float64."""
+    earned = counts.prediction_empty if protocol.empty_answer_needed else True
+    return np.where(earned, protocol.both_empty_iou, np.zeros(len(counts)))
 
 
 def _giou(s: Scored) -> Terms:
@@ -90,7 +97,7 @@ def _giou_of_targets(s: Scored) -> Terms:
 def _ciou(s: Scored) -> Terms:
     union = s.counts.union
     if not s.protocol.count_false_positive_area:
-        union = np.where(s.counts.truth_empty, 0, union)
+        union = np.where(s.counts.truth_area == 0, 0, union)
     return Terms(s.counts.intersection.astype(np.float64), union.astype(np.float64), s.protocol.cumulative_epsilon)
 
 
@@ -116,7 +123,7 @@ def _t_acc(s: Scored) -> Terms:
 def _dice(s: Scored) -> Terms:
     areas = s.counts.prediction_area + s.counts.truth_area
     dice = 2 * s.counts.intersection / np.maximum(areas, 1)
-    return Terms(np.where(areas == 0, s.protocol.both_empty_iou, dice), s.ones)
+    return Terms(np.where(areas == 0, _iou_of_nothing(s.counts, s.protocol), dice), s.ones)
 
 
 def _precision(s: Scored) -> Terms:
@@ -142,7 +149,7 @@ def _boundary_iou(s: Scored) -> Terms:
     if s.boundary is None:
         return Terms(np.zeros(len(s.counts)), np.zeros(len(s.counts)))
     shared, union = s.boundary.T
-    return Terms(np.where(union == 0, s.protocol.both_empty_iou, shared / np.maximum(union, 1)), s.ones)
+    return Terms(np.where(union == 0, _iou_of_nothing(s.counts, s.protocol), shared / np.maximum(union, 1)), s.ones)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class PixelReasoningMetric(Metric):
             target = _on_cpu(truth)
             assert target is not None
             judge.update(sample_id, _on_cpu(prediction), target, int(index))
-        rows = _rows(judge.tables()[self.protocol.grid])
+        rows = _rows(judge.tables()[self.protocol.view])
         assert isinstance(self.rows, list)
         self.rows.append(rows.to(self.device))
 

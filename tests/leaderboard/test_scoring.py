@@ -146,7 +146,7 @@ def test_masks_on_a_canvas_are_scored_under_the_protocols_of_that_canvas(tmp_pat
     record = score_predictions(
         open_predictions(path), references, config="toy", split="test", hidden=False, resamples=10
     )
-    assert record.record.protocols.keys() == {"segearth-r1"}
+    assert record.record.protocols.keys() == {"segearth-r1", "lasers"}
     assert record.record.estimate("segearth-r1", ALL, "gIoU").value == pytest.approx(1, abs=1e-4)
     assert "letterbox-1024 grid" in record.record.not_scored["native"]
     assert str(tmp_path) not in "".join(record.record.not_scored.values())

@@ -45,6 +45,8 @@ def judge(cases, protocol):
         ("rrsis-d", 0.266667),
         ("segearth-r1", 0.466667),
         ("unigeoseg", 0.466667),
+        ("geoseg-bench", 0.466667),
+        ("drseg", 0.466667),
         ("think2seg-rs", 0.466667),
     ],
 )
@@ -91,16 +93,25 @@ def test_scores_without_their_kind_are_undefined():
     assert scores["FP area"] is None
 
 
+def stretch_with_torch(mask: np.ndarray, side: int) -> np.ndarray:
+    torch = pytest.importorskip("torch")
+    values = torch.from_numpy(mask[None, None].astype(np.float32))
+    stretched = torch.nn.functional.interpolate(values, (side, side), mode="bilinear", align_corners=False)
+    return stretched[0, 0].numpy() > 0
+
+
 def decoded_scores(cases: dict, rules: Protocol) -> dict[str, float]:
     """gIoU and cIoU from decoded pixels, spelled out."""
     ious, shared, united = [], 0, 0
     for prediction, truth in cases.values():
-        p, t = place_on_grid(prediction, rules.grid), place_on_grid(truth, rules.grid)
+        p = place_on_grid(prediction, rules.grid)
+        t = stretch_with_torch(truth, rules.grid.side) if rules.stretch_truth else place_on_grid(truth, rules.grid)
         i, u = int((p & t).sum()), int((p | t).sum())
         width = np.dtype(rules.float_type).type
-        ious.append(float(width(i) / (width(u) + width(rules.epsilon))) if u else rules.both_empty_iou)
+        nothing = 0.0 if rules.empty_answer_needed and prediction.any() else rules.both_empty_iou
+        ious.append(float(width(i) / (width(u) + width(rules.epsilon))) if u else nothing)
         shared += i
-        if truth.any() or rules.count_false_positive_area:
+        if t.any() or rules.count_false_positive_area:
             united += u
     return {
         "gIoU": float(np.mean(ious)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from earthreason.metrics.protocols.base import PROTOCOLS, TENTHS, Protocol, get_protocol, register
+from earthreason.metrics.protocols.base import PROTOCOLS, TENTHS, Protocol, Unit, View, get_protocol, register
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     import_module(_module.name)
@@ -19,4 +19,15 @@ SEGEARTH_R1 = PROTOCOLS["segearth-r1"]
 NATIVE = PROTOCOLS["native"]
 DEFAULT_PROTOCOL = SEGEARTH_R1.name
 
-__all__ = ["DEFAULT_PROTOCOL", "NATIVE", "PROTOCOLS", "SEGEARTH_R1", "TENTHS", "Protocol", "get_protocol", "register"]
+__all__ = [
+    "DEFAULT_PROTOCOL",
+    "NATIVE",
+    "PROTOCOLS",
+    "SEGEARTH_R1",
+    "TENTHS",
+    "Protocol",
+    "Unit",
+    "View",
+    "get_protocol",
+    "register",
+]

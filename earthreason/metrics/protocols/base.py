@@ -9,7 +9,34 @@ from earthreason.errors import UnknownNameError
 from earthreason.masks.grids import Grid
 
 QuestionPolicy = Literal["first", "random", "all"]
+Unit = Literal["question", "mask"]
 TENTHS = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class View:
+    """What is counted for a protocol. Protocols with the same view share their counts.
+
+    Attributes:
+        grid, stretch_truth, unit, ignore: as in `Protocol`.
+    """
+
+    grid: Grid
+    stretch_truth: bool = False
+    unit: Unit = "question"
+    ignore: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name in files."""
+        parts = {"stretched-truth": self.stretch_truth, "masks": self.unit == "mask", "ignore": self.ignore}
+        return "+".join([self.grid.name, *(part for part, applies in parts.items() if applies)])
+
+    def accepts(self, grid: Grid) -> bool:
+        """Return whether masks on `grid` can be counted."""
+        # The two letterboxes of one side differ in the place of the padding, and by at most one row.
+        moved = grid == Grid("letterbox", self.grid.side) and self.grid.kind == "corner"
+        return grid.kind == "native" or grid == self.grid or moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +49,18 @@ class Protocol:
         paper: paper that published the evaluator.
         evaluator: public code that the rules describe.
         grid: grid on which masks are compared.
+        stretch_truth: whether the true masks are stretched to the side of `grid` instead, bilinearly, and a pixel is
+            foreground if its value is above 0.
+        unit: what is averaged. `mask` compares every true mask with the predicted mask of the same number: the last
+            predicted mask is repeated if there are too few, and those after the last true mask are left out.
+        ignore: whether the pixels that the ground truth ignores count nowhere; else they are background.
         rank: position in lists of protocols, lowest first.
         questions: questions of a sample that are scored; `random` draws one per sample from a seed.
         both_empty_iou: IoU where neither the prediction nor the target has a pixel on the grid.
-        count_false_positive_area: whether a prediction on an empty target adds its area to the union of cIoU.
+        empty_answer_needed: whether `both_empty_iou` is only for answers that are empty at their own size; a mask that
+            merely vanishes on the grid then scores 0.
+        count_false_positive_area: whether a prediction on a target that is empty on the grid adds its area to the
+            union of cIoU.
         epsilon: constant added to each sample's union before the division.
         cumulative_epsilon: constant added to the summed union of cIoU.
         thresholds: every X of Pr@X; empty if the evaluator does not compute Pr@X.
@@ -42,9 +77,13 @@ class Protocol:
     paper: str
     evaluator: str
     grid: Grid
-    rank: int = 100
+    stretch_truth: bool = False
+    unit: Unit = "question"
+    ignore: bool = False
+    rank: int = 1000
     questions: QuestionPolicy = "first"
     both_empty_iou: float = 1.0
+    empty_answer_needed: bool = False
     count_false_positive_area: bool = True
     epsilon: float = 0.0
     cumulative_epsilon: float = 0.0
@@ -54,6 +93,15 @@ class Protocol:
     float_type: Literal["float32", "float64"] = "float64"
     missing: str = "cannot happen: the model runs inside the evaluator"
     explanation: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ignore and self.stretch_truth:
+            raise ValueError("a protocol that stretches the truth cannot ignore pixels: they have no place on its grid")
+
+    @property
+    def view(self) -> View:
+        """What is counted for this protocol."""
+        return View(self.grid, self.stretch_truth, self.unit, self.ignore)
 
 
 PROTOCOLS: dict[str, Protocol] = {}

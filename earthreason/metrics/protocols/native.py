@@ -11,9 +11,10 @@ register(
         paper="this package",
         evaluator="earthreason",
         grid=Grid("native"),
+        ignore=True,
         thresholds=TENTHS,
         missing="refused, or scored as empty with --missing empty",
         explanation="The rules of segearth-r1 without epsilons, at each image's own size, so no mask is resampled. "
-        "Large images dominate cIoU.",
+        "Pixels that the ground truth ignores count nowhere. Large images dominate cIoU.",
     )
 )

@@ -14,7 +14,6 @@ register(
         epsilon=1e-5,
         cumulative_epsilon=1e-10,
         thresholds=TENTHS,
-        float_type="float32",
         explanation="The protocol of the EarthReason paper. Masks are letterboxed to 1024 x 1024, and the padding "
         "counts as background. Only the first question is scored. An empty answer to an empty target scores 1 and is a "
         "hit at every Pr@X. A mask on an empty target scores 0 and adds its area to the union of cIoU.",

@@ -1,0 +1,138 @@
+"""One pass over the predictions: check every record, and count its pixels in every view."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from difflib import get_close_matches
+
+from earthreason.errors import PredictionsError, RLEError
+from earthreason.masks.grids import Grid
+from earthreason.masks.rle import validate_rle
+from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
+from earthreason.metrics.packed import Answer, PackedTruth
+from earthreason.metrics.protocols import View
+from earthreason.metrics.references import References
+from earthreason.predictions.reader import PredictionSource, SizeOf
+from earthreason.types import RLE, Prediction
+
+_CHUNK_PAIRS, _CHUNK_BYTES = 512, 1 << 19
+
+
+def count_regions(
+    predictions: PredictionSource, references: References, views: Sequence[View], workers: int = 1
+) -> ViewCounts:
+    """Count every prediction in every view, in chunks, so that memory grows with the number of rows only.
+
+    Args:
+        predictions: predictions, read lazily.
+        references: ground truth.
+        views: what to count; each must accept the grid of the predictions.
+        workers: number of threads; the compiled loops release the interpreter lock.
+
+    Returns:
+        Tables of one row per prediction or target, sorted by sample id, question and target.
+
+    Raises:
+        PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE or unreadable records; lists all of them.
+        DataFormatError: a mask of the ground truth is invalid; names it.
+    """
+    truth = PackedTruth(references, views, predictions.grid)
+    faults: list[str] = []
+    parts: list[ViewCounts] = []
+
+    def keep(future: Future[tuple[ViewCounts, list[str]]]) -> None:
+        tables, invalid = future.result()
+        parts.append(tables)
+        faults.extend(invalid)
+
+    waiting: deque[Future[tuple[ViewCounts, list[str]]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for chunk in _chunks(_checked(predictions, references, faults)):
+            waiting.append(pool.submit(truth.count, chunk))
+            if len(waiting) > 2 * workers:
+                keep(waiting.popleft())
+        for future in waiting:
+            keep(future)
+    if faults:
+        raise PredictionsError(predictions.source, faults)
+    return join_tables(parts or [truth.count([])[0]])
+
+
+def count_unanswered(keys: Sequence[Key], references: References, views: Sequence[View], canvas: Grid) -> ViewCounts:
+    """Count questions without a prediction as "no target", beside predictions on `canvas`."""
+    number = {sample_id: n for n, sample_id in enumerate(references)}
+    answers = [(Prediction(sample_id, None, question_index=index), number[sample_id]) for sample_id, index in keys]
+    return PackedTruth(references, views, canvas).count(answers, answered=False)[0]
+
+
+def size_lookup(references: References) -> SizeOf:
+    """Return the function from a sample id to the (height, width) of its image, or None if there is no such sample."""
+
+    def size_of(sample_id: str) -> tuple[int, int] | None:
+        reference = references.get(sample_id)
+        return None if reference is None else (reference.height, reference.width)
+
+    return size_of
+
+
+def _chunks(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
+    chunk: list[Answer] = []
+    size = 0
+    for answer in answers:
+        chunk.append(answer)
+        mask = answer[0].segmentation
+        size += 0 if mask is None else len(mask["counts"])
+        if len(chunk) >= _CHUNK_PAIRS or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _checked(predictions: PredictionSource, references: References, faults: list[str]) -> Iterator[Answer]:
+    """Yield every prediction that fits the references; append the faults of the others."""
+    number = {sample_id: n for n, sample_id in enumerate(references)}
+    seen: set[Key] = set()
+    for prediction in predictions.read(faults, size_lookup(references)):
+        key = (prediction.sample_id, prediction.question_index)
+        fault = _fault_of(prediction, predictions.grid, references, hint=len(faults) < PredictionsError.shown)
+        if key in seen:
+            fault = "predicted more than once; keep one"
+        seen.add(key)
+        if fault:
+            faults.append(f"{name_key(key)}: {fault}")
+        else:
+            yield prediction, number[key[0]]
+
+
+def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:
+    reference = references.get(prediction.sample_id)
+    if reference is None:
+        # The search for the nearest id is slow, so only messages that will be shown get one.
+        nearest = get_close_matches(prediction.sample_id, list(references)[:5000], n=1) if hint else []
+        return f"not in {references.source}" + (f"; nearest: {nearest[0]!r}" if nearest else "")
+    if prediction.question_index >= reference.question_count:
+        return f"the sample has {reference.question_count} questions, counted from 0"
+    expected = grid.shape(reference.height, reference.width)
+    for n, target in enumerate(prediction.targets, start=1):
+        if fault := _wrong_size(target, expected) or _wrong_encoding(target):
+            return f"mask {n} of {len(prediction.targets)}: {fault}"
+    return None if prediction.segmentation is None else _wrong_size(prediction.segmentation, expected)
+
+
+def _wrong_size(mask: RLE, expected: tuple[int, int]) -> str | None:
+    height, width = mask["size"]
+    if (height, width) == expected:
+        return None
+    remedy = "height and width are swapped" if (width, height) == expected else "save masks at the image's own size"
+    return f"mask is {height}x{width} (height x width), expected {expected[0]}x{expected[1]}; {remedy}"
+
+
+def _wrong_encoding(mask: RLE) -> str | None:
+    try:
+        validate_rle(mask)
+    except RLEError as error:
+        return str(error)
+    return None
