@@ -28,8 +28,18 @@ class Missing(StrEnum):
     empty = "empty"
 
 
+class InstancesRule(StrEnum):
+    """Treatment of several masks for one question."""
+
+    error = "error"
+    union = "union"
+
+
 ProtocolOption = Annotated[str, typer.Option(help="Scoring rules, or 'all'; see `earthreason protocols`.")]
 MissingOption = Annotated[Missing, typer.Option(help="Refuse questions without a prediction, or score them as empty.")]
+InstancesOption = Annotated[
+    InstancesRule, typer.Option("--instances", help="Refuse several masks for one question, or merge them.")
+]
 ResamplesOption = Annotated[int, typer.Option(min=0, help="Bootstrap resamples of the images; 0 omits the intervals.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed for the resamples and for questions drawn at random.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Number of threads.", show_default="all cores")]
@@ -43,6 +53,7 @@ def evaluate(
     ground_truth: GroundTruthOption = None,
     protocol: ProtocolOption = "segearth-r1",
     missing: MissingOption = Missing.error,
+    instances: InstancesOption = InstancesRule.error,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also compute Boundary IoU (slower).")] = False,
     resamples: ResamplesOption = 10_000,
     seed: SeedOption = 0,
@@ -70,7 +81,7 @@ def evaluate(
     if verbose or quiet:
         set_verbosity(verbose, quiet)
     headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
-    opened = open_predictions(predictions)
+    opened = open_predictions(predictions, instances.value)
     with stderr().status("reading the ground truth"):
         references = load_truth(opened.info, ground_truth, config, split, data_dir)
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]

@@ -49,9 +49,7 @@ class MaskPicture:
     nodata: float | None = None
 
 
-def read_mask_picture(
-    content: bytes, formats: Sequence[str], expected: tuple[int, int] | None = None
-) -> MaskPicture:
+def read_mask_picture(content: bytes, formats: Sequence[str], expected: tuple[int, int] | None = None) -> MaskPicture:
     """Decode a picture as a mask.
 
     Args:

@@ -99,7 +99,7 @@ def _checked(predictions: PredictionSource, references: References, faults: list
         key = (prediction.sample_id, prediction.question_index)
         fault = _fault_of(prediction, predictions.grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
-            fault = "predicted more than once; keep one"
+            fault = "predicted more than once; keep one, or merge instances with --instances union"
         seen.add(key)
         if fault:
             faults.append(f"{name_key(key)}: {fault}")

@@ -51,7 +51,9 @@ class Notes:
                 _log.warning("%s: skipped %d system files, such as %s", path, len(self.skipped), self.skipped[0])
             if self.soft:
                 (name, levels), count = self.soft[0], len(self.soft)
-                message = "%s: %d masks have more than two levels, and every level but 0 is target; the first is %s (%d)"
+                message = (
+                    "%s: %d masks have more than two levels, and every level but 0 is target; the first is %s (%d)"
+                )
                 _log.warning(message, path, count, name, levels)
             if self.nodata:
                 (name, value), count = self.nodata[0], len(self.nodata)
@@ -78,7 +80,7 @@ def mask_files(path: Path, skipped: list[str] | None = None) -> Iterator[Member]
 
 
 def _is_system_file(name: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") and part != ".." or part == "__MACOSX" for part in name.parts)
+    hidden = any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in name.parts)
     return hidden or name.name.lower() in _SYSTEM_FILES
 
 

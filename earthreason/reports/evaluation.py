@@ -13,7 +13,9 @@ from PIL import Image
 
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.breakdowns import FEW
+from earthreason.metrics.counting import size_lookup
 from earthreason.metrics.counts import Key
+from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import GIOU, OVERLAP, get_metric
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
@@ -65,7 +67,7 @@ def write_report(
     result = results[0]
     assert isinstance(result, Result)
     chosen = {title: rows[:gallery] for title, rows in rank_for_galleries(result).items()}
-    masks = _masks_of(predictions, {key for rows in chosen.values() for key in rows})
+    masks = _masks_of(predictions, result.references, {key for rows in chosen.values() for key in rows})
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     galleries = [
@@ -114,9 +116,9 @@ def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
     }
 
 
-def _masks_of(predictions: PredictionSource, keys: set[Key]) -> dict[Key, RLE | None]:
+def _masks_of(predictions: PredictionSource, references: References, keys: set[Key]) -> dict[Key, RLE | None]:
     masks = {}
-    for prediction in predictions.read([]):
+    for prediction in predictions.read([], size_lookup(references)):
         key = (prediction.sample_id, prediction.question_index)
         if key in keys:
             masks[key] = prediction.segmentation
