@@ -11,8 +11,9 @@ import torch
 
 from baselines.compare.scores import ScoreRow
 from baselines.compare.suite import Suite
-from earthreason.files import atomic_path, write_text
+from earthreason.files import write_text
 from earthreason.metrics.scores import IOU_AND_PRESENCE
+from earthreason.reports.svg import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -215,6 +216,5 @@ def _finish(figure: Figure) -> None:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip("."))
+    save_figure(figure, path)
     return path

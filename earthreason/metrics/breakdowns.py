@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.metrics.references import Reference
-from earthreason.metrics.scores import METRICS, OVERLAP, T_ACC, Scored
+from earthreason.metrics.scores import BOUNDARY_IOU, METRICS, OVERLAP, T_ACC, Scored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FEW = 20
 """Groups with fewer questions are marked, because their scores are uncertain."""
 SHOWN = (*OVERLAP, T_ACC.name)
-"""Scores of every group."""
+"""Scores of every group; Boundary IoU is added where it was computed."""
 _UNKNOWN = "unknown"
 
 
@@ -101,7 +101,9 @@ def _rank(label: str, order: tuple[str, ...]) -> int:
 
 
 def _scores_of(scored: Scored, rows: np.ndarray) -> dict[str, float | int | bool | None]:
-    part = replace(scored, counts=scored.counts.select(rows), boundary=None)
+    bands = None if scored.boundary is None else scored.boundary[rows]
+    part = replace(scored, counts=scored.counts.select(rows), boundary=bands)
     n = len(part.counts)
-    scores = {name: METRICS[name].terms(part).ratio() for name in SHOWN}
+    shown = SHOWN if bands is None else (*SHOWN, BOUNDARY_IOU.name)
+    scores = {name: METRICS[name].terms(part).ratio() for name in shown}
     return {"n": n, **scores, "few": n < FEW}

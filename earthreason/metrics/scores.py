@@ -184,6 +184,7 @@ CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
 N_ACC = Metric("N-acc", "N-acc (empty targets predicted empty)", _n_acc)
 T_ACC = Metric("T-acc", "T-acc (targets not predicted empty)", _t_acc)
 DICE = Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",))
+BOUNDARY_IOU = Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True)
 _FIRST = (GIOU, CIOU)
 _LAST = (
     N_ACC,
@@ -195,7 +196,7 @@ _LAST = (
     Metric("recall", "recall (over all target pixels)", _recall),
     Metric("FP area", "FP area (share of image, empty targets)", _false_positive_area, lower_is_better=True),
     Metric("Acc@0.5", "Acc@0.5 (bounding box, targets only)", _box_accuracy, optional=True),
-    Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True),
+    BOUNDARY_IOU,
 )
 _OPTIONAL = frozenset(metric.name for metric in _LAST if metric.optional)
 
