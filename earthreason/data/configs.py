@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.prepared import FORMAT, write_prepared
 from earthreason.data.schema import Record
@@ -52,6 +50,8 @@ def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Reco
     folder = prepared_root() / f"{prefix}-{key}" / "earthreason"
     if folder.is_dir():
         return folder
+    from filelock import FileLock
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "lock"):
         if not folder.is_dir():

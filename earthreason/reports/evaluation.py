@@ -19,14 +19,8 @@ from earthreason.metrics.scores import GIOU, OVERLAP, get_metric
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.page import write_page
-from earthreason.reports.table import (
-    QUESTIONS,
-    describe_size,
-    describe_threshold,
-    differences,
-    format_interval,
-    format_score,
-)
+from earthreason.reports.rules import QUESTIONS, differences
+from earthreason.reports.table import describe_size, describe_threshold, format_interval, format_score
 from earthreason.types import RLE
 
 BINS = 20
