@@ -5,13 +5,14 @@ python benchmarks/startup.py --checkout ../main       also another one, in turns
 python benchmarks/startup.py --imports                also the modules that take longest, for the evaluation
 
 The bytecode and the sample are made before the first measured run. Times are medians of wall time in processes of
-their own.
+their own; ratios are those of processor time, which other programs on the machine disturb less.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -44,9 +45,15 @@ COMMANDS = {
 }
 
 
-def run(arguments: list[str], environment: dict[str, str]) -> tuple[float, str]:
-    """Run Python; return the seconds it took and its standard error."""
-    began = time.perf_counter()
+def cpu_seconds() -> float:
+    """Return the processor time of the processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run(arguments: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
+    """Run Python; return the seconds of wall time and of processor time that it took, and its standard error."""
+    began, used = time.perf_counter(), cpu_seconds()
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=environment["PYTHONPATH"],  # the current folder is searched first
@@ -55,35 +62,42 @@ def run(arguments: list[str], environment: dict[str, str]) -> tuple[float, str]:
         text=True,
         check=False,
     )
-    seconds = time.perf_counter() - began
+    wall, cpu = time.perf_counter() - began, cpu_seconds() - used
     if done.returncode:
         sys.exit(f"{' '.join(arguments)} failed: {done.stderr}")
-    return seconds, done.stderr
+    return wall, cpu, done.stderr
 
 
-def measure(checkouts: list[Path], runs: int, cache: Path) -> tuple[dict[tuple[str, Path], float], dict[str, str]]:
-    """Return the median seconds by command and checkout, and the environment of the first checkout."""
-    environments = {
-        checkout: {**os.environ, "PYTHONPATH": str(checkout), "HF_DATASETS_CACHE": str(cache / str(number))}
-        for number, checkout in enumerate(checkouts)
-    }
-    seconds: dict[tuple[str, Path], list[float]] = {}
-    for environment in environments.values():
-        run(["-c", PREPARE, str(cache / "preds.json")], environment)
+Times = dict[str, tuple[float, float]]
+"""Medians of wall and processor time in seconds, by command."""
+
+
+def environment_of(checkout: Path, cache: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(checkout), "HF_DATASETS_CACHE": str(cache / checkout.name)}
+
+
+def measure(checkouts: list[Path], runs: int, cache: Path) -> dict[Path, Times]:
+    """Run every command in every checkout in turns."""
+    taken: dict[Path, dict[str, list[tuple[float, float]]]] = {}
+    for checkout in checkouts:
+        run(["-c", PREPARE, str(cache / "preds.json")], environment_of(checkout, cache))
     for number in range(-1, runs):  # the first round is not measured
         for name, arguments in COMMANDS.items():
             filled = [str(cache / "preds.json") if word == "PREDS" else word for word in arguments]
-            for checkout, environment in environments.items():
-                taken, _ = run(filled, environment)
+            for checkout in checkouts:
+                wall, cpu, _ = run(filled, environment_of(checkout, cache))
                 if number >= 0:
-                    seconds.setdefault((name, checkout), []).append(taken)
-    return {key: median(values) for key, values in seconds.items()}, environments[checkouts[0]]
+                    taken.setdefault(checkout, {}).setdefault(name, []).append((wall, cpu))
+    return {
+        checkout: {name: (median(w for w, _ in rows), median(c for _, c in rows)) for name, rows in by_name.items()}
+        for checkout, by_name in taken.items()
+    }
 
 
-def slowest_imports(environment: dict[str, str], cache: Path, count: int = 25) -> list[str]:
+def slowest_imports(checkout: Path, cache: Path, count: int = 25) -> list[str]:
     """List the modules of the evaluation whose import takes longest, with what they import: milliseconds and name."""
     words = ["-X", "importtime", "-m", "earthreason", "eval", str(cache / "preds.json"), "--config", "sample"]
-    _, output = run(words, environment)
+    output = run(words, environment_of(checkout, cache))[-1]
     lines = [line.removeprefix("import time:").split("|") for line in output.splitlines() if "|" in line][1:]
     times = sorted(((int(total) / 1000, name.rstrip()) for _, total, name in lines), reverse=True)
     return [f"{milliseconds:7.1f} ms {name}" for milliseconds, name in times[:count]]
@@ -97,14 +111,13 @@ def main() -> None:
     options = parser.parse_args()
     checkouts = [ROOT, *(path.resolve() for path in options.checkout)]
     with tempfile.TemporaryDirectory() as folder:
-        medians, environment = measure(checkouts, options.runs, Path(folder))
-        print(f"{'':30}" + "".join(f"{checkout.name:>16}" for checkout in checkouts) + "   (seconds, ratio)")
+        times = measure(checkouts, options.runs, Path(folder))
+        print(f"{'wall s, CPU s, CPU ratio':30}" + "".join(f"{checkout.name:>24}" for checkout in checkouts))
         for name in COMMANDS:
-            cells = (medians[name, checkout] for checkout in checkouts)
-            bare = (medians["python -c pass", checkout] for checkout in checkouts)
-            print(f"{name:30}" + "".join(f"{s:8.3f} {s / b:5.1f}x " for s, b in zip(cells, bare, strict=True)))
+            cells = ((*times[checkout][name], times[checkout]["python -c pass"][1]) for checkout in checkouts)
+            print(f"{name:30}" + "".join(f"{wall:8.2f} {cpu:7.2f} {cpu / bare:6.1f}x" for wall, cpu, bare in cells))
         if options.imports:
-            print("\n".join(slowest_imports(environment, Path(folder))))
+            print("\n".join(slowest_imports(ROOT, Path(folder))))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from earthreason.data import configs
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,3 +40,10 @@ assert before == prepared_root() == config.HF_DATASETS_CACHE / "earthreason-prep
     environment = {**kept, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **variables}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_sample_with_other_columns_is_prepared_anew(monkeypatch):
+    monkeypatch.setattr(configs, "_prepare_once", lambda config, prefix, key, *_: key)
+    before = configs.SampleConfig().prepare(None)
+    monkeypatch.setattr(configs, "FORMAT", configs.FORMAT + 1)
+    assert configs.SampleConfig().prepare(None) != before
