@@ -71,18 +71,23 @@ BREAKDOWNS: tuple[Breakdown, ...] = (
 )
 
 
-def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str, pd.DataFrame]:
+def score_groups(scored: Scored, references: Mapping[str, Reference]) -> dict[str, list[dict[str, Any]]]:
     """Score every group of every breakdown with more than one group.
 
     Returns:
-        Frames by heading, with one row per group: n, the scores in `SHOWN` (fractions, None where undefined) and `few`.
+        Rows by heading, one per group: `group`, `n`, the scores in `SHOWN` (fractions, None where undefined) and `few`.
     """
-    import pandas as pd
-
     tables: dict[str, list[dict[str, Any]]] = {}
     for breakdown, group, rows in groups_of(scored.counts.keys(), references):
         tables.setdefault(breakdown, []).append({"group": group, **_scores_of(scored, rows)})
-    return {name: pd.DataFrame(table).set_index("group") for name, table in tables.items()}
+    return tables
+
+
+def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str, pd.DataFrame]:
+    """Return the rows of `score_groups` as frames by heading, indexed by group."""
+    import pandas as pd
+
+    return {name: pd.DataFrame(rows).set_index("group") for name, rows in score_groups(scored, references).items()}
 
 
 def groups_of(

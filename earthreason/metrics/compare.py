@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.result import Result
 from earthreason.metrics.scores import terms_of
@@ -14,6 +16,7 @@ from earthreason.metrics.statistics import RESAMPLES, Difference, paired_differe
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOVED = ("sample_id", "question_index", "category", "truth_empty", "first", "second", "change")
 TIE = 1e-6
 """A smaller difference in IoU is a tie, because the epsilon of the float32 evaluators can cause one of this size."""
 
@@ -37,11 +40,28 @@ class Comparison:
 
     def moved(self, count: int = 10) -> pd.DataFrame:
         """Return the questions with the largest changes in IoU: ids, both IoUs and their difference."""
-        frame = self.first.per_sample[["sample_id", "question_index", "category", "truth_empty"]].copy()
-        frame["first"], frame["second"] = self.first.scored.iou, self.second.scored.iou
-        frame["change"] = frame["second"] - frame["first"]
-        order = frame["change"].abs().sort_values(ascending=False, kind="stable").index
-        return frame.loc[order].head(count).reset_index(drop=True)
+        import pandas as pd
+
+        return pd.DataFrame(self.moved_rows(count), columns=list(_MOVED))
+
+    def moved_rows(self, count: int = 10) -> list[dict[str, Any]]:
+        """Return the rows of `moved`."""
+        counts, first, second = self.first.counts, self.first.scored.iou, self.second.scored.iou
+        change = second - first
+        columns = (
+            counts.sample_id,
+            counts.question_index,
+            np.array([self.first.references[sample_id].category for sample_id in counts.sample_id], object),
+            counts.truth_empty,
+            first,
+            second,
+            change,
+        )
+        order = np.argsort(-np.abs(change), kind="stable")[:count]
+        return [
+            dict(zip(_MOVED, row, strict=True))
+            for row in zip(*(column[order].tolist() for column in columns), strict=True)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
@@ -57,7 +77,10 @@ class Comparison:
             "wins": self.wins,
             "ties": self.ties,
             "losses": self.losses,
-            "moved": self.moved()[["sample_id", "question_index", "first", "second"]].to_dict("records"),
+            "moved": [
+                {name: row[name] for name in ("sample_id", "question_index", "first", "second")}
+                for row in self.moved_rows()
+            ],
         }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from earthreason.metrics.breakdowns import break_down
+from earthreason.metrics.breakdowns import break_down, score_groups
 from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.protocols import Protocol
 from earthreason.metrics.references import References
@@ -120,10 +120,7 @@ class Result:
             "missing": self.missing,
             "scores": self.scores,
             "intervals": {name: [interval.low, interval.high] for name, interval in self.intervals.items()},
-            "breakdowns": {
-                name: frame.astype(object).where(frame.notna(), None).reset_index().to_dict("records")
-                for name, frame in self.breakdowns.items()
-            },
+            "breakdowns": score_groups(self.scored, self.references),
             "provenance": self.provenance,
         }
 

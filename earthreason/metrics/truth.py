@@ -1,52 +1,106 @@
-"""Ground truth of a loaded split. Images are not decoded."""
+"""Ground truth of a loaded split. Images are not decoded.
+
+The truth of a prepared folder is kept in a file beside it, because reading that file needs neither `datasets` nor
+pictures.
+"""
 
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image as PILImage
 
-from earthreason.data.load import load_dataset
+from earthreason.data.configs import get_config
+from earthreason.data.prepared import split_files
+from earthreason.data.schema import SPLIT_ALIASES
 from earthreason.errors import DataFormatError
+from earthreason.files import fingerprint_files
 from earthreason.masks.rle import encode_mask
-from earthreason.metrics.references import Reference, References
+from earthreason.metrics.references import Reference, References, read_references, write_references
 from earthreason.types import OPTIONAL_FACTS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+EDITION = 1
+"""Increase it whenever the same parquet files give other references, so that older truth files are ignored."""
 _FACTS = ("sample_id", *OPTIONAL_FACTS)
+_COLUMNS = ("mask", "questions", *_FACTS)
+_log = logging.getLogger(__name__)
 
 
 def load_references(config: str | None, split: str, data_dir: Path | None = None) -> References:
-    """Load the ground truth of a split.
+    """Load the ground truth of a split: from its truth file, else from its parquet files; a slice from `datasets`.
 
     Raises:
         DataFormatError: the labels of the split are hidden.
-        EarthReasonError: `load_dataset` cannot load the split.
+        EarthReasonError: the data or the split cannot be loaded.
     """
-    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
-    return references_of(dataset, source=f"{config or 'default'} {split}")
+    source = f"{config or 'default'} {split}"
+    folder = get_config(config).prepare(None if data_dir is None else Path(data_dir).expanduser())
+    files = split_files(folder, SPLIT_ALIASES.get(split, split))
+    if files:
+        return _references_of_files(folder, files, split, source)
+    from earthreason.data.load import load_dataset
+
+    return references_of(load_dataset("earthreason", config, split=split, data_dir=data_dir), source)
+
+
+def truth_file(folder: Path, files: Iterable[Path], split: str) -> Path:
+    """Return the path of a split's truth file, whose name changes with the parquet files' names, sizes and times."""
+    name = SPLIT_ALIASES.get(split, split)
+    return folder.with_name("truth") / f"{name}-{EDITION}-{fingerprint_files(folder, files)}.json"
+
+
+def _references_of_files(folder: Path, files: list[Path], split: str, source: str) -> References:
+    path = truth_file(folder, files, split)
+    if path.is_file():
+        try:
+            return References(read_references(path).values(), source)
+        except (DataFormatError, OSError) as error:
+            _log.debug("%s is not used: %s", path, error)
+    # `datasets` would read its own cache, which does not notice that a parquet file has changed.
+    references = References(_references_of_rows(_rows_of_files(files), source), source)
+    try:
+        write_references(path, references)
+        for outdated in path.parent.glob(f"{path.name.partition('-')[0]}-*.json"):
+            if outdated != path:
+                outdated.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # a cache that cannot be written, or a value that JSON does not have
+        _log.debug("%s is not written: %s", path, error)
+    return references
+
+
+def _rows_of_files(files: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
+    from pyarrow.parquet import ParquetFile
+
+    for path in files:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(100, columns=list(_COLUMNS)):
+                yield from batch.to_pylist()
 
 
 def references_of(dataset: Dataset, source: str) -> References:
     """Make the references of a loaded split; `source` is its name in messages."""
     from datasets import Image
 
-    rows = dataset.select_columns(["mask", "questions", *_FACTS]).cast_column("mask", Image(decode=False))
-    references = []
+    rows = dataset.select_columns(list(_COLUMNS)).cast_column("mask", Image(decode=False))
+    return References(_references_of_rows(rows, source), source)
+
+
+def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Reference]:
+    """Make references of rows whose masks are not decoded."""
+    from PIL import Image
+
     for row in rows:
         if row["mask"] is None:
             raise DataFormatError(f"{source}: labels are hidden here; submit to the leaderboard to have them scored")
-        mask = np.asarray(PILImage.open(io.BytesIO(row["mask"]["bytes"]))) != 0
-        references.append(
-            Reference(
-                segmentation=encode_mask(mask),
-                question_count=max(1, len(row["questions"])),
-                **{fact: row[fact] for fact in _FACTS},
-            )
+        yield Reference(
+            segmentation=encode_mask(np.asarray(Image.open(io.BytesIO(row["mask"]["bytes"]))) != 0),
+            question_count=max(1, len(row["questions"])),
+            **{fact: row[fact] for fact in _FACTS},
         )
-    return References(references, source=source)

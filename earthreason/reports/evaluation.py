@@ -25,14 +25,8 @@ from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.charts import area_points, category_bars, histogram
 from earthreason.reports.listings import FOLDER, Listing, divide
 from earthreason.reports.page import write_page
-from earthreason.reports.table import (
-    QUESTIONS,
-    describe_size,
-    describe_threshold,
-    differences,
-    format_interval,
-    format_score,
-)
+from earthreason.reports.rules import QUESTIONS, differences
+from earthreason.reports.table import describe_size, describe_threshold, format_interval, format_score
 from earthreason.types import RLE
 
 PAGE_CARDS, PAGE_ROWS = 24, 500

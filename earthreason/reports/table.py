@@ -11,12 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.metrics.compare import Comparison
-from earthreason.metrics.protocols import Protocol
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
 from earthreason.metrics.statistics import Interval
-
-QUESTIONS = {"first": "first question", "random": "a random question", "all": "every question"}
+from earthreason.reports.rules import differences
 
 
 def format_score(value: float | None) -> str:
@@ -87,23 +85,6 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     console.print(f"{' and '.join(PRESENCE)} do not depend on the grid; `earthreason protocols` explains each protocol")
 
 
-def differences(rules: Protocol) -> list[str]:
-    """List the rules in which protocols differ, for one protocol."""
-    hit = "≥" if rules.threshold_inclusive else ">"
-    ranked = " over targets only" if rules.precision_on_targets_only else ""
-    parts = [
-        f"compared on {rules.grid.name}",
-        QUESTIONS[rules.questions],
-        f"empty answer to an empty target scores {rules.both_empty_iou:g}",
-        "a mask on an empty target "
-        + ("adds its area to cIoU" if rules.count_false_positive_area else "costs nothing in cIoU"),
-        f"Pr@X counts IoU {hit} X{ranked}" if rules.thresholds else "no Pr@X",
-    ]
-    if rules.epsilon:
-        parts.append(f"union + {rules.epsilon:g} in {rules.float_type}")
-    return parts
-
-
 def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown: int = 5) -> None:
     """Print the scores of each model beside those of the first, with intervals and p-values of the differences."""
     for comparison in comparisons:
@@ -129,5 +110,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
             f"{len(first.counts)} questions"
         )
         console.print("moved most:")
-        for row in comparison.moved(shown).itertuples():
-            console.print(f"  {row.sample_id} question {row.question_index}: {row.first:.3f} → {row.second:.3f}")
+        for row in comparison.moved_rows(shown):
+            console.print(
+                f"  {row['sample_id']} question {row['question_index']}: {row['first']:.3f} → {row['second']:.3f}"
+            )
