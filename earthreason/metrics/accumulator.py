@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.errors import DataFormatError, EarthReasonError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.pairs import TruthTable, count_pairs
 from earthreason.metrics.counts import GridCounts, Key, RegionCounts, join_tables, name_key, table_of_pairs
-from earthreason.metrics.inputs import MaskLike, as_rle
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import Interval, bootstrap_intervals
+from earthreason.metrics.values import MaskLike, as_rle, question_index_of, sample_id_of
+from earthreason.types import RLE
 
 _FORMAT = "earthreason-counts/1"
 
@@ -35,9 +36,10 @@ class RegionAccumulator:
     0.5
     """
 
-    def __init__(self, protocols: Sequence[str | Protocol] = (DEFAULT_PROTOCOL,)) -> None:
+    def __init__(self, protocols: str | Protocol | Sequence[str | Protocol] = DEFAULT_PROTOCOL) -> None:
         """Count on the grids of `protocols`; the first protocol is the default of `compute`."""
-        self.protocols = tuple(map(get_protocol, protocols))
+        listed = [protocols] if isinstance(protocols, str | Protocol) else protocols
+        self.protocols = tuple(map(get_protocol, listed))
         if not self.protocols:
             raise EarthReasonError("pass at least one protocol")
         self.grids: tuple[Grid, ...] = tuple(dict.fromkeys(p.grid for p in self.protocols))
@@ -47,29 +49,32 @@ class RegionAccumulator:
         """Return how many questions were added, repeats included."""
         return sum(len(part[self.grids[0]]) for part in self._parts)
 
-    def update(self, sample_id: str, prediction: MaskLike | None, truth: MaskLike, question_index: int = 0) -> None:
+    def update(
+        self, sample_id: str | int, prediction: MaskLike | None, truth: MaskLike, question_index: int = 0
+    ) -> None:
         """Add one question.
 
         Args:
             sample_id: id of the image.
-            prediction: (height, width) array, picture or RLE at the size of the truth; None for "no target".
+            prediction: (height, width) array, tensor, picture or RLE at the size of the truth; None for "no target".
             truth: mask of the target; all zero if it is empty.
             question_index: index of the question about the image.
 
         Raises:
-            RLEError: the prediction or the truth is not a mask.
-            EarthReasonError: the sizes differ.
+            RLEError: the prediction or the truth is not a mask; names the question.
+            EarthReasonError: the sizes differ, or the id or the index is not one.
         """
-        target = as_rle(truth)
-        answer = None if prediction is None else as_rle(prediction)
+        key = sample_id_of(sample_id), question_index_of(question_index)
+        target = _encoded(truth, key, "ground truth")
+        answer = None if prediction is None else _encoded(prediction, key, "prediction")
         if answer is not None and answer["size"] != target["size"]:
             raise EarthReasonError(
-                f"{name_key((sample_id, question_index))}: the prediction is {answer['size'][0]}x{answer['size'][1]} "
+                f"{name_key(key)}: the prediction is {answer['size'][0]}x{answer['size'][1]} "
                 f"but the ground truth is {target['size'][0]}x{target['size'][1]} (height x width); they must match"
             )
         table = TruthTable([target], self.grids)
         counted = count_pairs([answer], [0], table)
-        self._parts.append(table_of_pairs([(sample_id, question_index)], counted, [0], table))
+        self._parts.append(table_of_pairs([key], counted, [0], table))
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:
         """Add the questions of another accumulator; return self.
@@ -138,6 +143,13 @@ class RegionAccumulator:
     def to_json(self) -> str:
         """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict())
+
+
+def _encoded(mask: MaskLike, key: Key, what: str) -> RLE:
+    try:
+        return as_rle(mask)
+    except RLEError as error:
+        raise RLEError(f"{name_key(key)}: {what}: {error}") from None
 
 
 def score_added(table: RegionCounts, protocol: Protocol) -> Scored:
