@@ -126,10 +126,11 @@ def test_swapped_arguments_are_recognised(split, tmp_path):
 
 
 def test_a_dict_of_splits_names_the_split_to_choose(split):
+    words = r"several splits \(val\); choose one, such as `splits\['val'\]`"
     for splits in (DatasetDict({"val": split}), IterableDatasetDict({"val": split.to_iterable_dataset()})):
         for arguments in ((ANSWERS, splits), (splits, TRUTH)):
             with pytest.raises(
-                EarthReasonError, match=r"several splits \(val\); choose one, such as `splits\['val'\]`"
+                EarthReasonError, match=words
             ):
                 evaluate(*arguments)
 
