@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import ValidationError
 
@@ -26,15 +26,22 @@ if TYPE_CHECKING:
 PredictionsLike = (
     str | os.PathLike[str] | PredictionSource | Mapping[Any, MaskLike | None] | Iterable[Prediction | Mapping[str, Any]]
 )
+
+
+class RowsLike(Protocol):
+    """A split of `datasets`, loaded or streamed. Its own types count as Any, and would accept everything."""
+
+    def select_columns(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
 ReferencesLike = (
     str
     | os.PathLike[str]
     | References
+    | RowsLike
     | Mapping[Any, MaskLike]
-    | Iterable[Sample | Reference]
-    | Iterable[Mapping[str, Any]]
+    | Iterable[Sample | Reference | Mapping[str, Any]]
 )
-"""A split of the dataset is an iterable of rows."""
 _PREDICTIONS, _TRUTH = "predictions", "ground truth"
 _FORMS = {
     _PREDICTIONS: "a path, {sample_id: mask or None}, {(sample_id, question_index): mask or None}, or records",

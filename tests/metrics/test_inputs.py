@@ -129,9 +129,7 @@ def test_a_dict_of_splits_names_the_split_to_choose(split):
     words = r"several splits \(val\); choose one, such as `splits\['val'\]`"
     for splits in (DatasetDict({"val": split}), IterableDatasetDict({"val": split.to_iterable_dataset()})):
         for arguments in ((ANSWERS, splits), (splits, TRUTH)):
-            with pytest.raises(
-                EarthReasonError, match=words
-            ):
+            with pytest.raises(EarthReasonError, match=words):
                 evaluate(*arguments)
 
 

@@ -44,6 +44,24 @@ def test_scores_are_tensors_without_axes_with_the_values_worked_by_hand():
     assert all(value.shape == () and value.dtype == torch.float64 for value in scores.values())
 
 
+def test_pixel_scores_are_those_of_torchmetrics_itself():
+    generator = torch.Generator().manual_seed(0)
+    pairs = [[torch.rand(20, 30, generator=generator) < share for share in (0.4, 0.3)] for _ in range(12)]
+    metric = PixelReasoningMetric("native")
+    metric.update(*zip(*pairs, strict=True), range(12))
+    found = metric.compute()
+    kinds = {"cIoU": "BinaryJaccardIndex", "precision": "BinaryPrecision", "recall": "BinaryRecall"}
+    for name, kind in kinds.items():
+        theirs = getattr(torchmetrics.classification, kind)()
+        for prediction, truth in pairs:
+            theirs.update(prediction.int(), truth.int())
+        assert found[name].item() == pytest.approx(theirs.compute().item(), abs=1e-6), name
+    by_image = {"gIoU": torchmetrics.functional.jaccard_index, "Dice": torchmetrics.functional.f1_score}
+    for name, score in by_image.items():
+        values = [score(prediction.int(), truth.int(), task="binary").item() for prediction, truth in pairs]
+        assert found[name].item() == pytest.approx(np.mean(values), abs=1e-6), name
+
+
 def test_undefined_scores_are_nan_and_names_do_not_depend_on_the_data():
     metric = PixelReasoningMetric("native")
     with pytest.warns(UserWarning, match="before the ``update``"):
@@ -64,7 +82,8 @@ def test_names_are_safe_in_loggers_and_map_to_the_judges(protocol):
     assert len(scores) == len(set(metric.names.values())) >= len(judged.scores) - 1
     for name, value in scores.items():
         assert log_name(metric.names[name]) == name
-        assert value.item() == pytest.approx(math.nan if judged[metric.names[name]] is None else judged[metric.names[name]], nan_ok=True)
+        expected = judged[metric.names[name]]
+        assert value.item() == pytest.approx(math.nan if expected is None else expected, nan_ok=True)
 
 
 def test_ids_and_indices_may_be_tensors_and_masks_one_tensor():
@@ -183,9 +202,9 @@ def test_a_collection_keeps_protocols_apart_that_agree_on_the_first_batch():
 
 def test_plots_show_every_score():
     metric = filled()
-    figure, axes = metric.plot()
+    _, axes = metric.plot()
     labels = {text.get_label() for text in axes.get_lines()}
     assert {"gIoU", "Pr_0_5"} <= labels
-    figure, axes = metric.plot([metric.compute(), metric.compute()])
+    _, axes = metric.plot([metric.compute(), metric.compute()])
     assert axes.get_lines()
     mpl.pyplot.close("all")
