@@ -235,7 +235,12 @@ def main() -> int:
         workers = [
             multiprocessing.Process(
                 target=_work,
-                args=(range(arguments.first + n, last, arguments.workers), arguments.seed, Path(scratch) / str(n), _progress),
+                args=(
+                    range(arguments.first + n, last, arguments.workers),
+                    arguments.seed,
+                    Path(scratch) / str(n),
+                    _progress,
+                ),
             )
             for n in range(arguments.workers)
         ]
