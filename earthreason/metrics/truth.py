@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image as PILImage
 
 from earthreason.data.load import load_dataset
+from earthreason.data.schema import undecoded
 from earthreason.errors import DataFormatError
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.references import Reference, References
-from earthreason.types import OPTIONAL_FACTS
+from earthreason.types import OPTIONAL_FACTS, RLE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,19 +35,23 @@ def load_references(config: str | None, split: str, data_dir: Path | None = None
 
 def references_of(dataset: Dataset, source: str) -> References:
     """Make the references of a loaded split; `source` is its name in messages."""
-    from datasets import Image
-
-    rows = dataset.select_columns(["mask", "questions", *_FACTS]).cast_column("mask", Image(decode=False))
+    # Sets that were exported before there were ignored pixels have no such column.
+    masks = [name for name in ("mask", "ignore") if name in dataset.column_names]
+    rows = undecoded(dataset.select_columns([*masks, "questions", *_FACTS]), *masks)
     references = []
     for row in rows:
         if row["mask"] is None:
             raise DataFormatError(f"{source}: labels are hidden here; submit to the leaderboard to have them scored")
-        mask = np.asarray(PILImage.open(io.BytesIO(row["mask"]["bytes"]))) != 0
         references.append(
             Reference(
-                segmentation=encode_mask(mask),
+                segmentation=_rle_of(row["mask"]),
+                ignore=None if row.get("ignore") is None else _rle_of(row["ignore"]),
                 question_count=max(1, len(row["questions"])),
                 **{fact: row[fact] for fact in _FACTS},
             )
         )
     return References(references, source=source)
+
+
+def _rle_of(picture: dict[str, Any]) -> RLE:
+    return encode_mask(np.asarray(PILImage.open(io.BytesIO(picture["bytes"]))) != 0)
