@@ -90,8 +90,8 @@ def _write_release(source: Source, folder: Path, progress: Progress, _about: Abo
             stem = file_stem(record.sample_id)
             if record.ignore is not None:
                 raise EarthReasonError(
-                    f"sample {record.sample_id!r} has ignored pixels, for which the layout of the release has no place; "
-                    "export as parquet, coco or webdataset instead"
+                    f"sample {record.sample_id!r} has ignored pixels, and the layout of the release has no place "
+                    "for them; export as parquet, coco or webdataset instead"
                 )
             (root / "images" / f"{stem}.{suffix_of(record)}").write_bytes(record.image)
             (root / "labels" / f"{stem}.png").write_bytes(record.mask)

@@ -21,9 +21,7 @@ class Configured:
     def __init__(self, config: str, data_dir: Path | None = None) -> None:
         self.config = config
         loaded = load_dataset("earthreason", config, data_dir=data_dir)
-        self._splits = {
-            split: undecoded(rows, *PICTURES) for split, rows in loaded.items()
-        }
+        self._splits = {split: undecoded(rows, *PICTURES) for split, rows in loaded.items()}
         self.counts = {split: len(rows) for split, rows in self._splits.items()}
 
     def read(self, split: str) -> Iterator[Record]:

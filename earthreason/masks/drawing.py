@@ -30,8 +30,9 @@ def draw_polygon(canvas: np.ndarray, points: Sequence[Sequence[float]], value: i
     vertices = np.asarray(points, np.float64)
     if vertices.ndim != 2 or vertices.shape[1] != 2:
         raise ValueError(f"a polygon is a list of [x, y], not an array of shape {vertices.shape}")
-    if not (np.abs(vertices) <= 10 * MAX_SIDE).all():
-        raise ValueError(f"the vertex {vertices[np.argmax(~(np.abs(vertices) <= 10 * MAX_SIDE).all(axis=1))].tolist()} is outside of every picture")
+    outside = ~(np.abs(vertices) <= 10 * MAX_SIDE).all(axis=1)  # NaN is outside too
+    if outside.any():
+        raise ValueError(f"the vertex {vertices[outside][0].tolist()} is far outside of every picture")
     cut = vertices.astype(np.int32)
     cv2.polylines(canvas, [cut], True, value, 1)
     cv2.fillPoly(canvas, [cut], value)

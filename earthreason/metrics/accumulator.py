@@ -75,7 +75,9 @@ class RegionAccumulator:
         targets, answers = _masks(truth), [] if prediction is None else _masks(prediction)
         ignored = None if ignore is None else as_rle(ignore)
         if not targets:
-            raise EarthReasonError(f"{name_key((sample_id, question_index))}: pass a mask of zeros if there is no target")
+            raise EarthReasonError(
+                f"{name_key((sample_id, question_index))}: pass a mask of zeros if there is no target"
+            )
         size = targets[0]["size"]
         named = [("prediction", mask) for mask in answers] + [("ignored region", mask) for mask in [ignored] if mask]
         for name, mask in named:
@@ -87,7 +89,9 @@ class RegionAccumulator:
         whole_target, several = _joined(targets)
         truths = References([Reference(sample_id, whole_target, targets=several, ignore=ignored)], "ground truth")
         whole, parts = _joined(answers)
-        counted, _ = PackedTruth(truths, self.views).count([(Prediction(sample_id, whole, question_index, targets=parts), 0)])
+        counted, _ = PackedTruth(truths, self.views).count(
+            [(Prediction(sample_id, whole, question_index, targets=parts), 0)]
+        )
         self._parts.append(counted)
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:

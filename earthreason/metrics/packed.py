@@ -170,7 +170,9 @@ class _PackedUnit:
         pixels = np.zeros((len(masks), len(self._grids)), np.int64)
         if self._ignored is not None:
             rows = np.flatnonzero(self._ignored_at[truth_of] >= 0)
-            counted = count_pairs([masks[row] for row in rows], self._ignored_at[truth_of[rows]].tolist(), self._ignored)
+            counted = count_pairs(
+                [masks[row] for row in rows.tolist()], self._ignored_at[truth_of[rows]].tolist(), self._ignored
+            )
             pixels[rows] = counted.counts[:, :, 0]
         return pixels
 
@@ -191,7 +193,9 @@ class _PackedUnit:
                 None if mask is None else place_prediction(mask, size, self._canvas, view.grid)
                 for mask, size in zip(masks, sizes, strict=True)
             ]
-            intersection, predicted, target = count_pairs(placed, truth_of.tolist(), self._stretched[view]).counts[:, 0].T
+            intersection, predicted, target = (
+                count_pairs(placed, truth_of.tolist(), self._stretched[view]).counts[:, 0].T
+            )
         else:
             g = 0 if self._canvas != OWN_SIZE else self._grids.index(view.grid)
             intersection, predicted, target = counted.counts[:, g].T

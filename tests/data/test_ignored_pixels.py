@@ -25,7 +25,10 @@ def square(label, low, high):
 def reasonseg(tmp_path):
     folder = tmp_path / "set" / "val"
     folder.mkdir(parents=True)
-    for name, shapes in {"a": [square("target", 0, 9), square("ignore", 12, 19)], "b": [square("target", 2, 5)]}.items():
+    for name, shapes in {
+        "a": [square("target", 0, 9), square("ignore", 12, 19)],
+        "b": [square("target", 2, 5)],
+    }.items():
         Image.new("RGB", (20, 20)).save(folder / f"{name}.jpg")
         (folder / f"{name}.json").write_text(json.dumps({"text": ["where?"], "is_sentence": True, "shapes": shapes}))
     return tmp_path / "set"

@@ -16,7 +16,6 @@ from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.drawing import draw_polygon
 from earthreason.masks.png import encode_mask_png
 
-
 _TARGET, _IGNORED = 1, 255
 
 
@@ -54,8 +53,8 @@ class ReasonSeg:
                 raise DataFormatError(f"{path}: not a ReasonSeg annotation: {error}") from None
             extra = extra_keys(content, ("text", "shapes"))
             ignored = encode_mask_png(ignore) if ignore.any() else None
-            facts = {"source": "ReasonSeg", "extra": extra, "ignore": ignored}
-            yield make_record(f"{split}_{path.stem}", image, target, texts, **facts)
+            sample_id = f"{split}_{path.stem}"
+            yield make_record(sample_id, image, target, texts, source="ReasonSeg", extra=extra, ignore=ignored)
 
 
 def holds_pictures_with_json(root: Path) -> bool:
