@@ -15,7 +15,7 @@ from earthreason.data.schema import Record, features
 from earthreason.files import atomic_path
 from earthreason.types import OPTIONAL_FACTS
 
-FORMAT = 2
+FORMAT = 3
 """Version of the columns; increase it whenever they change, so that cached folders with other columns are ignored."""
 ROWS_PER_GROUP = 100
 """The Hub's viewer recommends row groups of 100 to 300 MB; 100 rows of the release take about 25 MB, at most 280."""

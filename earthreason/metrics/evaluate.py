@@ -118,8 +118,9 @@ def evaluate_protocols(
             continue
         wanted = set(asked[rules])
         table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
-        by_question = bands is not None and rules.unit == "question"
-        scored = Scored(table, rules, _boundary_column(table.keys(), references, bands) if by_question else None)
+        # The bands are those of whole answers, so protocols that score each mask have none.
+        drawn = None if rules.unit == "mask" else bands
+        scored = Scored(table, rules, None if drawn is None else _boundary_column(table.keys(), references, drawn))
         terms = terms_of(scored)
         intervals = bootstrap_intervals(terms, table.sample_id, resamples if rules is protocols[0] else 0, seed)
         named = predictions.source, references.source, references

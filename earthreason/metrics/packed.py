@@ -171,7 +171,7 @@ class _PackedUnit:
         if self._ignored is not None:
             rows = np.flatnonzero(self._ignored_at[truth_of] >= 0)
             counted = count_pairs(
-                [masks[row] for row in rows], self._ignored_at[truth_of[rows]].tolist(), self._ignored
+                [masks[row] for row in rows.tolist()], self._ignored_at[truth_of[rows]].tolist(), self._ignored
             )
             pixels[rows] = counted.counts[:, :, 0]
         return pixels

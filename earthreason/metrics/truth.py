@@ -16,12 +16,12 @@ import numpy as np
 
 from earthreason.data.configs import get_config
 from earthreason.data.prepared import split_files
-from earthreason.data.schema import SPLIT_ALIASES
+from earthreason.data.schema import SPLIT_ALIASES, undecoded
 from earthreason.errors import DataFormatError
 from earthreason.files import fingerprint_files
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.references import Reference, References, read_references, write_references
-from earthreason.types import OPTIONAL_FACTS
+from earthreason.types import OPTIONAL_FACTS, RLE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 EDITION = 1
 """Increase it whenever the same parquet files give other references, so that older truth files are ignored."""
 _FACTS = ("sample_id", *OPTIONAL_FACTS)
-_COLUMNS = ("mask", "questions", *_FACTS)
 _log = logging.getLogger(__name__)
 
 
@@ -80,27 +79,39 @@ def _rows_of_files(files: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
 
     for path in files:
         with ParquetFile(path) as file:
-            for batch in file.iter_batches(100, columns=list(_COLUMNS)):
+            for batch in file.iter_batches(100, columns=_columns_of(file.schema_arrow.names)):
                 yield from batch.to_pylist()
 
 
 def references_of(dataset: Dataset, source: str) -> References:
     """Make the references of a loaded split; `source` is its name in messages."""
-    from datasets import Image
-
-    rows = dataset.select_columns(list(_COLUMNS)).cast_column("mask", Image(decode=False))
+    rows = undecoded(dataset.select_columns(_columns_of(dataset.column_names)), *_masks_of(dataset.column_names))
     return References(_references_of_rows(rows, source), source)
 
 
 def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Reference]:
     """Make references of rows whose masks are not decoded."""
-    from PIL import Image
-
     for row in rows:
         if row["mask"] is None:
             raise DataFormatError(f"{source}: labels are hidden here; submit to the leaderboard to have them scored")
         yield Reference(
-            segmentation=encode_mask(np.asarray(Image.open(io.BytesIO(row["mask"]["bytes"]))) != 0),
+            segmentation=_rle_of(row["mask"]),
+            ignore=None if row.get("ignore") is None else _rle_of(row["ignore"]),
             question_count=max(1, len(row["questions"])),
             **{fact: row[fact] for fact in _FACTS},
         )
+
+
+def _masks_of(columns: Iterable[str]) -> list[str]:
+    # Sets that were exported before there were ignored pixels have no such column.
+    return [name for name in ("mask", "ignore") if name in columns]
+
+
+def _columns_of(columns: Iterable[str]) -> list[str]:
+    return [*_masks_of(columns), "questions", *_FACTS]
+
+
+def _rle_of(picture: Mapping[str, Any]) -> RLE:
+    from PIL import Image
+
+    return encode_mask(np.asarray(Image.open(io.BytesIO(picture["bytes"]))) != 0)
