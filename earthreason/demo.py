@@ -20,7 +20,7 @@ from earthreason.predictions.predict import predict_samples
 from earthreason.predictors import Centre, Saliency
 from earthreason.reports.grid import Answer, save_grid
 from earthreason.reports.page import embed_image, write_page
-from earthreason.reports.table import format_score
+from earthreason.metrics.formats import format_score
 from earthreason.types import Predictor, Sample
 
 PREDICTORS: dict[str, Predictor] = {"centre": Centre(), "saliency": Saliency()}

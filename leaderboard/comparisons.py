@@ -20,8 +20,8 @@ class PublicComparison:
     """What readers may see of a comparison.
 
     Attributes:
-        differences: score of model B minus that of model A with its 95 % interval (None without one), by score; rounded on
-            a hidden split.
+        differences: score of model B minus that of model A with its 95 % interval, None without one, by score; rounded
+            on a hidden split.
         tests: the full comparison, with p-values and wins by question; None on a hidden split.
     """
 

@@ -154,8 +154,8 @@ def public_message(error: EarthReasonError, source: str) -> str:
 def _groups(result: Result) -> Iterator[tuple[Subset, np.ndarray]]:
     """Yield every group of every breakdown with several groups, with its rows: (n,) bool."""
     for breakdown, group, rows in groups_of(result.counts.keys(), result.references):
-        key = f"{breakdown}: {group}"
-        yield Subset(key=key, breakdown=breakdown, group=group, questions=int(rows.sum())), rows
+        key = f"{breakdown.name}: {group}"
+        yield Subset(key=key, breakdown=breakdown.title, group=group, questions=int(rows.sum())), rows
 
 
 def _estimates(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import numpy as np
 
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
+from earthreason.metrics.arguments import check_missing, check_one_split, check_whole_number
 from earthreason.metrics.counts import Key, count_regions, count_unanswered, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, get_protocol
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
-from earthreason.metrics.statistics import RESAMPLES, bootstrap_intervals
+from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, confidence_intervals, metrics_with_few_cases
 from earthreason.predictions.reader import PredictionSource
 
 MissingRule = Literal["error", "empty"]
@@ -40,14 +42,15 @@ def evaluate(
         references: a loaded split, a ground-truth file, or `{sample_id: mask}`. Masks are arrays, pictures or RLE.
         protocol: name of the scoring rules, or a `Protocol` of your own.
         missing: `error` refuses predictions that leave questions unanswered; `empty` scores those as "no target".
-        resamples: number of bootstrap resamples; 0 computes no intervals.
+        resamples: number of bootstrap resamples; 0 computes no intervals, of proportions neither.
         seed: seed of the resamples and of the `random` question policy.
         workers: number of threads.
         boundary: also compute Boundary IoU, which decodes every mask.
 
     Raises:
         PredictionsError: the predictions have faults; lists all of them.
-        EarthReasonError: the masks are on another grid than the protocol's.
+        EarthReasonError: the masks are on another grid than the protocol's, the references are several splits, or an
+            option has an invalid value.
 
     >>> import numpy as np
     >>> truth = np.zeros((4, 4), bool)
@@ -56,6 +59,7 @@ def evaluate(
     >>> result["gIoU"], result["N-acc"]
     (1.0, 1.0)
     """
+    check_one_split(references)
     (result,) = evaluate_protocols(
         as_predictions(predictions),
         as_references(references),
@@ -86,6 +90,9 @@ def evaluate_protocols(
     The first protocol must apply; its result has intervals. Another one that needs questions without a prediction, or
     another grid than the masks', is returned as `NotScored`.
     """
+    check_missing(missing)
+    for name, value, least in (("resamples", resamples, 0), ("seed", seed, 0), ("workers", workers, 1)):
+        check_whole_number(name, value, least)
     usable = [rules for rules in protocols if predictions.grid in (rules.grid, NATIVE.grid)]
     if protocols[0] not in usable:
         raise EarthReasonError(_wrong_grid(predictions, protocols[0]))
@@ -104,6 +111,7 @@ def evaluate_protocols(
         raise PredictionsError(predictions.source, [reasons[protocols[0]]])
     bands = _count_bands(predictions, references) if boundary else None
     provenance = {
+        **_describe_run(predictions, references),
         "predictions_sha256": hashes[0].result(),
         "dataset_sha256": hashes[1].result(),
         "missing": missing,
@@ -119,10 +127,25 @@ def evaluate_protocols(
         table = tables[rules.grid].select(np.array([key in wanted for key in tables[rules.grid].keys()], bool))  # noqa: SIM118
         scored = Scored(table, rules, None if bands is None else _boundary_column(table.keys(), references, bands))
         terms = terms_of(scored)
-        intervals = bootstrap_intervals(terms, table.sample_id, resamples if rules is protocols[0] else 0, seed)
+        scores = compute_scores(terms)
+        drawn = resamples if rules is protocols[0] else 0
+        intervals = confidence_intervals(terms, table.sample_id, drawn, seed)
+        few = dict.fromkeys(metrics_with_few_cases(terms, table.sample_id) if drawn else [], FEW_CASES)
         named = predictions.source, references.source, references
-        results.append(Result(rules, scored, compute_scores(terms), intervals, *named, dict(provenance)))
+        results.append(Result(rules, scored, scores, intervals, *named, dict(provenance), few))
     return results
+
+
+def _describe_run(predictions: PredictionSource, references: References) -> dict[str, Any]:
+    """Name the model, the data and the time; what the ground truth does not say is taken from the predictions."""
+    stated = predictions.info
+    return {
+        "model": stated.get("model"),
+        "config": references.config or stated.get("config"),
+        "split": references.split or stated.get("split"),
+        "revision": references.revision,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _wrong_grid(predictions: PredictionSource, rules: Protocol) -> str:

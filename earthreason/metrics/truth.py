@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image as PILImage
 
+from earthreason.data.configs import DATA_VARIABLE, DEFAULT_CONFIG
+from earthreason.data.download import recorded_revision
 from earthreason.data.load import load_dataset
 from earthreason.errors import DataFormatError
 from earthreason.masks.rle import encode_mask
@@ -29,11 +32,13 @@ def load_references(config: str | None, split: str, data_dir: Path | None = None
         EarthReasonError: `load_dataset` cannot load the split.
     """
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
-    return references_of(dataset, source=f"{config or 'default'} {split}")
+    folder = data_dir or (os.environ.get(DATA_VARIABLE) if config in (None, DEFAULT_CONFIG) else None)
+    revision = None if folder is None else recorded_revision(Path(folder))
+    return references_of(dataset, source=f"{config or 'default'} {split}", revision=revision)
 
 
-def references_of(dataset: Dataset, source: str) -> References:
-    """Make the references of a loaded split; `source` is its name in messages."""
+def references_of(dataset: Dataset, source: str, revision: str | None = None) -> References:
+    """Make the references of a loaded split; `source` is its name in messages, `revision` the commit of the data."""
     from datasets import Image
 
     rows = dataset.select_columns(["mask", "questions", *_FACTS]).cast_column("mask", Image(decode=False))
@@ -49,4 +54,7 @@ def references_of(dataset: Dataset, source: str) -> References:
                 **{fact: row[fact] for fact in _FACTS},
             )
         )
-    return References(references, source=source)
+    split = None if dataset.split is None else str(dataset.split)
+    return References(
+        references, source=source, config=dataset.info.config_name or None, split=split, revision=revision
+    )

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.breakdowns import FEW
+from earthreason.metrics.breakdowns import FEW, TITLES
 from earthreason.metrics.counts import Key
+from earthreason.metrics.formats import format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import GIOU, OVERLAP, get_metric
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
@@ -24,8 +25,6 @@ from earthreason.reports.table import (
     describe_size,
     describe_threshold,
     differences,
-    format_interval,
-    format_score,
 )
 from earthreason.types import RLE
 
@@ -79,10 +78,7 @@ def write_report(
         result=result,
         size=describe_size(result),
         threshold=describe_threshold(predictions.info),
-        scores=[
-            (get_metric(n).title, format_score(v), format_interval(result.intervals.get(n)))
-            for n, v in result.scores.items()
-        ],
+        scores=[(get_metric(n).title, format_score(v), result.describe_interval(n)) for n, v in result.scores.items()],
         protocols=[_protocol_row(r) for r in results],
         histogram=_histogram(result.scored.iou),
         points=_points(result),
@@ -198,7 +194,7 @@ def _points(result: Result, most: int = 4000) -> list[tuple[float, float, str]]:
 def _breakdowns(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
     return [
         (
-            name,
+            TITLES[name],
             [
                 {
                     "group": group,
