@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from datasets import Dataset, DatasetDict
 
 from earthreason import evaluate
-from earthreason.data.load import load_dataset
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.compare import compare_results
 
@@ -49,5 +49,6 @@ def test_a_comparison_checks_its_numbers(option, value):
 
 
 def test_several_splits_name_the_one_to_choose():
+    rows = Dataset.from_dict({"sample_id": ["a"]})
     with pytest.raises(EarthReasonError, match=r"train, validation, test; pass one of them.*references\['test'\]"):
-        evaluate(TRUTH, load_dataset("earthreason", "sample"), resamples=0)
+        evaluate(TRUTH, DatasetDict({name: rows for name in ("train", "validation", "test")}), resamples=0)
