@@ -15,7 +15,7 @@ from earthreason.metrics.packed import PackedTruth
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
-from earthreason.metrics.statistics import Interval, bootstrap_intervals
+from earthreason.metrics.statistics import RESAMPLES, Interval, confidence_intervals
 from earthreason.metrics.values import MaskLike, as_rle, question_index_of, sample_id_of
 from earthreason.types import RLE, Prediction
 
@@ -121,11 +121,11 @@ class RegionAccumulator:
         return compute_scores(terms_of(self._scored(protocol)))
 
     def intervals(
-        self, protocol: str | Protocol | None = None, resamples: int = 10_000, seed: int = 0
+        self, protocol: str | Protocol | None = None, resamples: int = RESAMPLES, seed: int = 0
     ) -> dict[str, Interval]:
-        """Return 95 % bootstrap intervals over images, by name, without undefined scores."""
+        """Return 95 % intervals by name, without scores that are undefined or have too few cases."""
         scored = self._scored(protocol)
-        return bootstrap_intervals(terms_of(scored), scored.counts.sample_id, resamples, seed)
+        return confidence_intervals(terms_of(scored), scored.counts.sample_id, resamples, seed)
 
     def _scored(self, protocol: str | Protocol | None) -> Scored:
         rules = self.protocols[0] if protocol is None else get_protocol(protocol)

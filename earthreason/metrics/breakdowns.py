@@ -26,12 +26,14 @@ class Breakdown:
     """Declaration of a way to group questions.
 
     Attributes:
-        name: heading of the table.
+        name: key in results, and column of the table of questions.
+        title: heading in reports.
         label: function from a question's reference and index to the name of its group.
         order: names in the order of the table; other names follow alphabetically.
     """
 
     name: str
+    title: str
     label: Callable[[Reference, int], str]
     order: tuple[str, ...] = ()
 
@@ -57,34 +59,36 @@ def _resolution(reference: Reference, _: int) -> str:
 
 
 BREAKDOWNS: tuple[Breakdown, ...] = (
-    Breakdown("category", lambda r, _: r.category or _UNKNOWN),
-    Breakdown("reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
-    Breakdown("target", lambda r, _: "empty" if r.is_empty else "present"),
-    Breakdown("target area", _target_area, _AREAS),
+    Breakdown("category", "category", lambda r, _: r.category or _UNKNOWN),
+    Breakdown("reasoning_type", "reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
+    Breakdown("target", "target", lambda r, _: "empty" if r.is_empty else "present"),
+    Breakdown("target_area", "target area", _target_area, _AREAS),
     Breakdown(
+        "image_size",
         "image size (longer side)",
         lambda r, _: _bin(max(r.height, r.width), (512, 1024, 2048), _SIDES),
         _SIDES,
     ),
-    Breakdown("GSD", _resolution, _GSDS),
-    Breakdown("question", lambda _, index: f"question {index}"),
+    Breakdown("gsd", "GSD", _resolution, _GSDS),
+    Breakdown("question_index", "question index", lambda _, index: str(index)),
 )
+TITLES = {breakdown.name: breakdown.title for breakdown in BREAKDOWNS}
 
 
 def score_groups(scored: Scored, references: Mapping[str, Reference]) -> dict[str, list[dict[str, Any]]]:
     """Score every group of every breakdown with more than one group.
 
     Returns:
-        Rows by heading, one per group: `group`, `n`, the scores in `SHOWN` (fractions, None where undefined) and `few`.
+        Rows by name of the breakdown, one per group: `group`, `n`, the scores in `SHOWN` (fractions, None where undefined) and `few`.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
     for breakdown, group, rows in groups_of(scored.counts.keys(), references):
-        tables.setdefault(breakdown, []).append({"group": group, **_scores_of(scored, rows)})
+        tables.setdefault(breakdown.name, []).append({"group": group, **_scores_of(scored, rows)})
     return tables
 
 
 def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str, pd.DataFrame]:
-    """Return the rows of `score_groups` as frames by heading, indexed by group."""
+    """Return the rows of `score_groups` as frames by name, indexed by group."""
     import pandas as pd
 
     return {name: pd.DataFrame(rows).set_index("group") for name, rows in score_groups(scored, references).items()}
@@ -92,13 +96,22 @@ def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str,
 
 def groups_of(
     keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]
-) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield every group of every breakdown with more than one: heading, name, and its rows of the keys, (n,) bool."""
+) -> Iterator[tuple[Breakdown, str, np.ndarray]]:
+    """Yield every group of every breakdown with more than one, and its rows of the keys, (n,) bool."""
+    columns = labels_of(keys, references)
     for breakdown in BREAKDOWNS:
-        labels = np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
+        labels = columns[breakdown.name]
         names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
         if len(names) > 1:
-            yield from ((breakdown.name, name, labels == name) for name in names)
+            yield from ((breakdown, name, labels == name) for name in names)
+
+
+def labels_of(keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]) -> dict[str, np.ndarray]:
+    """Return the group of every question, (n,) str objects, by name of the breakdown."""
+    return {
+        breakdown.name: np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
+        for breakdown in BREAKDOWNS
+    }
 
 
 def _rank(label: str, order: tuple[str, ...]) -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.result import Result
+from earthreason.metrics.arguments import check_whole_number
+from earthreason.metrics.result import Result, intervals_as_json
 from earthreason.metrics.scores import terms_of
-from earthreason.metrics.statistics import RESAMPLES, Difference, paired_differences
+from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, Difference, paired_differences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,11 +70,10 @@ class Comparison:
             "first": self.first.source,
             "second": self.second.source,
             "protocol": self.first.protocol.name,
+            "grid": self.first.protocol.grid.name,
             "questions": len(self.first.counts),
-            "differences": {
-                name: {"value": d.value, "interval": [d.interval.low, d.interval.high], "p_value": d.p_value}
-                for name, d in self.differences.items()
-            },
+            "models": {role: _summary(result) for role, result in (("first", self.first), ("second", self.second))},
+            "differences": {name: _difference(each) for name, each in self.differences.items()},
             "wins": self.wins,
             "ties": self.ties,
             "losses": self.losses,
@@ -82,6 +82,17 @@ class Comparison:
                 for row in self.moved_rows()
             ],
         }
+
+
+def _summary(result: Result) -> dict[str, Any]:
+    intervals = intervals_as_json(result.intervals, result.no_interval)
+    return {"scores": result.scores, **intervals, "provenance": result.provenance}
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    ends = difference.interval
+    content = {"value": difference.value, "interval": ends and [ends.low, ends.high], "p_value": difference.p_value}
+    return content if ends else {**content, "no_interval": FEW_CASES}
 
 
 def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed: int = 0) -> list[Comparison]:
@@ -93,8 +104,10 @@ def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed:
         seed: seed of the resamples.
 
     Raises:
-        EarthReasonError: there are fewer than two results, or their questions differ.
+        EarthReasonError: there are fewer than two results, their questions differ, or a number is out of range.
     """
+    check_whole_number("resamples", resamples, 1)
+    check_whole_number("seed", seed)
     if len(results) < 2:
         raise EarthReasonError("a comparison needs at least two predictions files")
     return [_compare(results[0], other, resamples, seed) for other in results[1:]]

@@ -58,10 +58,24 @@ class Reference(OptionalFacts):
 
 
 class References(Mapping[str, Reference]):
-    """Ground truth of a split by sample id, in the order of the split."""
+    """Ground truth of a split by sample id, in the order of the split.
 
-    def __init__(self, references: Iterable[Reference], source: str) -> None:
-        self.source = source
+    Attributes:
+        source: name in messages.
+        config, split: configuration and split that were loaded, None if unknown.
+        revision: commit of the dataset repository, None if unknown.
+    """
+
+    def __init__(
+        self,
+        references: Iterable[Reference],
+        source: str,
+        *,
+        config: str | None = None,
+        split: str | None = None,
+        revision: str | None = None,
+    ) -> None:
+        self.source, self.config, self.split, self.revision = source, config, split, revision
         self._by_id: dict[str, Reference] = {}
         for reference in references:
             if reference.sample_id in self._by_id:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earthreason.data.configs import get_config
+from earthreason.data.configs import DATA_VARIABLE, DEFAULT_CONFIG, get_config
+from earthreason.data.download import recorded_revision
 from earthreason.data.prepared import split_files
 from earthreason.data.schema import SPLIT_ALIASES, undecoded
 from earthreason.errors import DataFormatError
@@ -39,14 +41,20 @@ def load_references(config: str | None, split: str, data_dir: Path | None = None
         DataFormatError: the labels of the split are hidden.
         EarthReasonError: the data or the split cannot be loaded.
     """
-    source = f"{config or 'default'} {split}"
+    source = f"{config or DEFAULT_CONFIG} {split}"
+    where = data_dir or (os.environ.get(DATA_VARIABLE) if config in (None, DEFAULT_CONFIG) else None)
+    revision = None if where is None else recorded_revision(Path(where))
     folder = get_config(config).prepare(None if data_dir is None else Path(data_dir).expanduser())
     files = split_files(folder, SPLIT_ALIASES.get(split, split))
     if files:
-        return _references_of_files(folder, files, split, source)
+        references = _references_of_files(folder, files, split, source)
+        return References(
+            references, source, config=get_config(config).name, split=SPLIT_ALIASES.get(split, split), revision=revision
+        )
     from earthreason.data.load import load_dataset
 
-    return references_of(load_dataset("earthreason", config, split=split, data_dir=data_dir), source)
+    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
+    return references_of(dataset, source, revision=revision)
 
 
 def truth_file(folder: Path, files: Iterable[Path], split: str) -> Path:
@@ -55,11 +63,11 @@ def truth_file(folder: Path, files: Iterable[Path], split: str) -> Path:
     return folder.with_name("truth") / f"{name}-{EDITION}-{fingerprint_files(folder, files)}.json"
 
 
-def _references_of_files(folder: Path, files: list[Path], split: str, source: str) -> References:
+def _references_of_files(folder: Path, files: list[Path], split: str, source: str) -> list[Reference]:
     path = truth_file(folder, files, split)
     if path.is_file():
         try:
-            return References(read_references(path).values(), source)
+            return list(read_references(path).values())
         except (DataFormatError, OSError) as error:
             _log.debug("%s is not used: %s", path, error)
     # `datasets` would read its own cache, which does not notice that a parquet file has changed.
@@ -71,7 +79,7 @@ def _references_of_files(folder: Path, files: list[Path], split: str, source: st
                 outdated.unlink(missing_ok=True)
     except (OSError, ValueError) as error:  # a cache that cannot be written, or a value that JSON does not have
         _log.debug("%s is not written: %s", path, error)
-    return references
+    return list(references.values())
 
 
 def _rows_of_files(files: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
@@ -83,10 +91,12 @@ def _rows_of_files(files: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
                 yield from batch.to_pylist()
 
 
-def references_of(dataset: Dataset, source: str) -> References:
-    """Make the references of a loaded split; `source` is its name in messages."""
+def references_of(dataset: Dataset, source: str, revision: str | None = None) -> References:
+    """Make the references of a loaded split; `source` is its name in messages, `revision` the commit of the data."""
     rows = undecoded(dataset.select_columns(_columns_of(dataset.column_names)), *_masks_of(dataset.column_names))
-    return References(_references_of_rows(rows, source), source)
+    split = None if dataset.split is None else str(dataset.split)
+    references = _references_of_rows(rows, source)
+    return References(references, source, config=dataset.info.config_name or None, split=split, revision=revision)
 
 
 def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Reference]:

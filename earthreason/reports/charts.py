@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from earthreason.metrics.breakdowns import FEW
+from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.result import Result
 from earthreason.metrics.scores import GIOU
-from earthreason.metrics.statistics import bootstrap_intervals
-from earthreason.reports.table import format_interval, format_score
+from earthreason.metrics.statistics import confidence_intervals
 
 BINS = 20
 
@@ -59,7 +59,7 @@ class Bar:
 
 
 def category_bars(result: Result) -> list[Bar]:
-    """Score every category, best first, with a bootstrap interval over its images; empty with a single category."""
+    """Score every category, best first, with an interval over its images; empty with a single category."""
     scored, provenance = result.scored, result.provenance
     labels = np.array([result.references[name].category or "unknown" for name in result.counts.sample_id], object)
     bars = []
@@ -67,8 +67,8 @@ def category_bars(result: Result) -> list[Bar]:
         part = replace(scored, counts=scored.counts.select(labels == name), boundary=None)
         terms, images = GIOU.terms(part), part.counts.sample_id
         giou = terms.ratio() or 0.0
-        resamples = provenance.get("resamples", 0) if len(set(images.tolist())) > 1 else 0
-        found = bootstrap_intervals({GIOU.name: terms}, images, resamples, provenance.get("seed", 0)).get(GIOU.name)
+        drawn = provenance.get("resamples", 0), provenance.get("seed", 0)
+        found = confidence_intervals({GIOU.name: terms}, images, *drawn).get(GIOU.name)
         ends = None if found is None else (round(100 * found.low, 2), round(100 * found.high, 2))
         size = len(part.counts)
         length = round(100 * giou, 2)

@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.breakdowns import FEW
+from earthreason.metrics.breakdowns import FEW, TITLES
 from earthreason.metrics.counting import size_lookup
 from earthreason.metrics.counts import Key
+from earthreason.metrics.formats import format_score
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import BOUNDARY_IOU, GIOU, HEADLINE, OVERLAP, get_metric
@@ -26,7 +27,7 @@ from earthreason.reports.charts import area_points, category_bars, histogram
 from earthreason.reports.listings import FOLDER, Listing, divide
 from earthreason.reports.page import write_page
 from earthreason.reports.rules import QUESTIONS, differences
-from earthreason.reports.table import describe_size, describe_threshold, format_interval, format_score
+from earthreason.reports.table import describe_size, describe_threshold
 from earthreason.types import RLE
 
 PAGE_CARDS, PAGE_ROWS = 24, 500
@@ -111,8 +112,7 @@ def _summary(results: Sequence[Result | NotScored], info: Mapping[str, Any]) -> 
         "facts": _facts(result, info),
         "headline": [_tile(result, name) for name in (*HEADLINE, BOUNDARY_IOU.name) if name in result.scores],
         "scores": [
-            (get_metric(n).title, format_score(v), format_interval(result.intervals.get(n)))
-            for n, v in result.scores.items()
+            (get_metric(n).title, format_score(v), result.describe_interval(n)) for n, v in result.scores.items()
         ],
         "protocols": [_protocol_row(r) for r in results],
         "histogram": bins,
@@ -138,7 +138,7 @@ def _tile(result: Result, name: str) -> dict[str, str]:
     return {
         "name": name,
         "value": format_score(result.scores[name]),
-        "interval": format_interval(result.intervals.get(name)),
+        "interval": result.describe_interval(name),
         "meaning": get_metric(name).title.removeprefix(name).strip(" ()"),
     }
 
@@ -258,7 +258,7 @@ def _breakdowns(result: Result) -> list[dict[str, Any]]:
             }
             for group, row in frame.iterrows()
         ]
-        tables.append({"title": name.replace("_", " "), "scores": scores, "groups": groups})
+        tables.append({"title": TITLES[name], "scores": scores, "groups": groups})
     return tables
 
 

@@ -187,7 +187,7 @@ def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:
             "value": value,
             "interval": interval,
             "p_value": None if tests is None else tests[name].p_value,
-            "beyond_chance": interval.low > 0 or interval.high < 0,
+            "beyond_chance": interval is not None and (interval.low > 0 or interval.high < 0),
         }
         for name, (value, interval) in compared.differences.items()
     ]
