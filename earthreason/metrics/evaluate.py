@@ -127,8 +127,9 @@ def evaluate_protocols(
         wanted = set(asked[rules])
         table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
         # The bands are those of whole answers, so protocols that score each mask have none.
-        drawn = None if rules.unit == "mask" else bands
-        scored = Scored(table, rules, None if drawn is None else _boundary_column(table.keys(), references, drawn))
+        drawn_bands = None if rules.unit == "mask" else bands
+        column = None if drawn_bands is None else _boundary_column(table.keys(), references, drawn_bands)
+        scored = Scored(table, rules, column)
         terms = terms_of(scored)
         scores = compute_scores(terms)
         drawn = resamples if rules is protocols[0] else 0
