@@ -17,7 +17,10 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.files import write_json
 from earthreason.masks.record import MASK_REMEDIES, RLERecord, Side
 from earthreason.masks.rle import empty_rle, encode_mask, rle_area
+from earthreason.metrics.samples import decode_samples
 from earthreason.types import RLE, OptionalFacts, Sample
+
+_HASHED_TOGETHER = 64
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,14 @@ class References(Mapping[str, Reference]):
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
         digest = hashlib.sha256()
-        for sample_id in sorted(self._by_id):
-            mask = self._by_id[sample_id].segmentation
-            height, width = mask["size"]
-            digest.update(f"{len(sample_id)}:{sample_id} {height}x{width} {mask['counts']}\n".encode())
+        ids = sorted(self._by_id)
+        for at in range(0, len(ids), _HASHED_TOGETHER):
+            lines = []
+            for sample_id in ids[at : at + _HASHED_TOGETHER]:
+                mask = self._by_id[sample_id].segmentation
+                height, width = mask["size"]
+                lines.append(f"{len(sample_id)}:{sample_id} {height}x{width} {mask['counts']}\n")
+            digest.update("".join(lines).encode())
         return digest.hexdigest()
 
 
@@ -130,8 +137,12 @@ def read_references(path: Path) -> References:
     path = Path(path)
     if not path.is_file():
         raise DataNotFoundError(f"there is no ground-truth file {path}")
+    text = path.read_bytes()
+    samples = decode_samples(text)
+    if samples is not None:
+        return References((Reference(**sample) for sample in samples), source=str(path))
     try:
-        content: Any = from_json(path.read_bytes().removeprefix(codecs.BOM_UTF8), cache_strings="keys")
+        content: Any = from_json(text.removeprefix(codecs.BOM_UTF8), cache_strings="keys")
     except ValueError as error:
         raise DataFormatError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("samples"), list):

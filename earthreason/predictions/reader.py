@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
 from earthreason.masks.grids import Grid
+from earthreason.predictions.fast import Decoded, read_fast
 from earthreason.predictions.stream import mask_files, mask_predictions, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
 from earthreason.types import Prediction
@@ -79,6 +80,7 @@ class PredictionsFile:
     path: Path
     grid: Grid
     info: dict[str, Any]
+    kept: list[Decoded] = field(default_factory=list, repr=False, compare=False)  # for the first pass and the hash
 
     @property
     def source(self) -> str:
@@ -86,10 +88,14 @@ class PredictionsFile:
 
     def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
         """Yield predictions in the order of the file; memory does not grow with the file."""
+        if self.kept and (predictions := self.kept[0].take()) is not None:
+            return iter(predictions)
         return mask_predictions(self.path, faults) if _holds_masks(self.path) else text_predictions(self.path, faults)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, or of the names and contents of the files in a folder."""
+        if self.kept:
+            return self.kept[0].sha256
         if not self.path.is_dir():
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -115,13 +121,16 @@ def open_predictions(path: Path | str) -> PredictionsFile:
     path = Path(path)
     if not path.exists():
         raise DataNotFoundError(f"there is no predictions file {path}")
-    info: Any = {} if _holds_masks(path) else _read_info(path)
+    decoded = read_fast(path)
+    info: Any = decoded.info if decoded else {} if _holds_masks(path) else _read_info(path)
     if not isinstance(info, dict):
         raise PredictionsError(str(path), [f"info: expected an object, got {type(info).__name__}"])
     try:
         grid = Grid.parse(str(info.get("grid", "native")))
     except EarthReasonError as error:
         raise PredictionsError(str(path), [f"info.grid: {error}"]) from None
+    if decoded:
+        return PredictionsFile(path, grid, info, [decoded])
     opened = PredictionsFile(path, grid, info)
     faults: list[str] = []
     if next(opened.read(faults), None) is None and faults:

@@ -10,6 +10,8 @@ from earthreason.masks.record import RLERecord
 from earthreason.types import RLE, Prediction
 
 MAX_QUESTION_INDEX = 10_000
+MAX_ID, MAX_ANSWER = 512, 20_000
+"""Longest sample id and answer in characters."""
 
 
 class PredictionRecord(BaseModel):
@@ -17,11 +19,11 @@ class PredictionRecord(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1, max_length=512)
+    sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1, max_length=MAX_ID)
     segmentation: RLERecord | None
     question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
     score: FiniteFloat | None = None
-    answer: str | None = Field(default=None, max_length=20_000)
+    answer: str | None = Field(default=None, max_length=MAX_ANSWER)
 
     @field_validator("sample_id", mode="before")
     @classmethod
