@@ -1,5 +1,4 @@
 /* Python's side of the region kernel in `regions.h`, with the limited API of Python 3.11: one file for all versions. */
-#define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -36,9 +35,10 @@ static int take_text(PyObject *text, Mask *mask) {
 }
 
 static int check_size(Mask *mask) {
-    if (mask->height >= 1 && mask->width >= 1 && mask->height <= INT32_MAX && mask->width <= INT32_MAX)
+    const int64_t most = 1 << 25; /* positions stay below 2^51, where doubles hold every half */
+    if (mask->height >= 1 && mask->width >= 1 && mask->height <= most && mask->width <= most)
         return 0;
-    PyErr_SetString(PyExc_ValueError, "the sides of a mask are positive");
+    PyErr_SetString(PyExc_ValueError, "the sides of a mask are from 1 to 2^25");
     return -1;
 }
 

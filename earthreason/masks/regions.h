@@ -77,7 +77,7 @@ static int decode_some(Decoder *d, int64_t limit, int64_t *boundaries) {
 }
 
 #ifdef HAVE_BLOCKS
-#define BLOCK_TARGET __attribute__((target("avx2,bmi,bmi2")))
+#define BLOCK_TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
 typedef struct {
     uint64_t continued, negative, zero, full; /* a bit for each character of a block */
@@ -86,6 +86,21 @@ typedef struct {
 BLOCK_TARGET static inline uint64_t mask_of(__m256i low, __m256i high) {
     return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
 }
+
+/* Decode the number that ends at the lowest bit of `ends`, and add it to `run`, the length of the run two back. */
+#define NEXT_RUN(run)                                                                                                  \
+    do {                                                                                                               \
+        int64_t end_ = block + 1 + (int64_t)_tzcnt_u64(ends);                                                          \
+        unsigned unused_ = (unsigned)(5 * (begin - end_)) & 63;                                                        \
+        uint64_t word_;                                                                                                \
+        memcpy(&word_, text + begin, 8);                                                                               \
+        ends &= ends - 1;                                                                                              \
+        (run) += (int64_t)((_pext_u64(word_, five_bits) ^ signs) << unused_) >> unused_;                               \
+        negatives |= (run);                                                                                            \
+        position += (run);                                                                                             \
+        *out++ = position;                                                                                             \
+        begin = end_;                                                                                                  \
+    } while (0)
 
 /* Decode blocks of 64 characters from the fourth number on, and stop before a block with anything unusual or near the
  * end, which decode_some reads again. A number of up to six characters lies in eight bytes. */
@@ -111,27 +126,30 @@ BLOCK_TARGET static void decode_blocks(Decoder *d, int64_t *boundaries) {
             return; /* not in shortest form */
         was_continued = continued >> 63, was_negative = negative >> 63;
 
-        Decoder next = *d;
-        int64_t begin = d->at, unusual = 0, *out = boundaries + d->n;
-        for (uint64_t ends = ~continued; ends; ends &= ends - 1) {
-            int64_t end = block + __builtin_ctzll(ends) + 1, characters = end - begin;
-            uint64_t word;
-            memcpy(&word, text + begin, 8);
-            int unused = (int)(64 - 5 * characters) & 63;
-            uint64_t bits = (_pext_u64(word, five_bits) ^ signs) << unused;
-            int64_t run = ((int64_t)bits >> unused) + next.earlier;
-            unusual |= run | (6 - characters);
-            next.earlier = next.previous;
-            next.previous = run;
-            next.position += run;
-            *out++ = next.position;
-            begin = end;
-        }
-        if ((unusual | (d->total - next.position)) < 0)
+        /* Numbers of over six characters: six in a row are continued, or the first began in the block before. */
+        uint64_t two = continued & continued << 1, four = two & two << 2, ends = ~continued;
+        if (four & two << 4 || !ends || block + __builtin_ctzll(ends) - d->at >= MOST_CHARACTERS - 1)
             return;
-        next.at = begin;
-        next.n = out - boundaries;
-        *d = next;
+
+        int64_t begin = d->at, earlier = d->earlier, previous = d->previous, position = d->position, negatives = 0;
+        int64_t *out = boundaries + d->n, count = __builtin_popcountll(ends);
+        for (int64_t pairs = count / 2; pairs; pairs--) {
+            NEXT_RUN(earlier);
+            NEXT_RUN(previous);
+        }
+        if (count & 1) {
+            NEXT_RUN(earlier);
+            int64_t last = earlier;
+            earlier = previous;
+            previous = last;
+        }
+        if ((negatives | (d->total - position)) < 0)
+            return;
+        d->at = begin;
+        d->n += count;
+        d->earlier = earlier;
+        d->previous = previous;
+        d->position = position;
         block += 64;
     }
 }
@@ -172,8 +190,73 @@ typedef struct {
     Box box;
 } Extent;
 
-/* Return area and bounding box of the first `runs` foreground runs, which are boundaries 0-1, 2-3, ... */
-static Extent measure(const int64_t *boundaries, int64_t runs, int64_t height) {
+/* Return the foreground pixels of the first `runs` foreground runs, which are boundaries 0-1, 2-3, ... */
+static int64_t area_of(const int64_t *boundaries, int64_t runs) {
+    int64_t starts = 0, ends = 0;
+    for (int64_t k = 0; k < runs; k++) {
+        starts += boundaries[2 * k];
+        ends += boundaries[2 * k + 1];
+    }
+    return ends - starts;
+}
+
+typedef struct {
+    int64_t top, bottom; /* the second exclusive */
+} Rows;
+
+/* Extend `rows` by the foreground runs from `first` to `last`; empty ones change nothing. */
+static void extend(Rows *rows, const int64_t *boundaries, int64_t first, int64_t last, int64_t height) {
+    const double share = 1.0 / (double)height;
+    for (int64_t k = first; k <= last && rows->bottom - rows->top < height; k++) {
+        int64_t start = boundaries[2 * k], length = boundaries[2 * k + 1] - start;
+        if (!length)
+            continue;
+        /* The half keeps the quotient off the whole numbers, so that it is exact below 2^51. */
+        int64_t row = start - (int64_t)(((double)start + 0.5) * share) * height;
+        if (row + length > height) /* a run into the next column touches both edges */
+            *rows = (Rows){0, height};
+        rows->top = smaller(rows->top, row);
+        rows->bottom = larger(rows->bottom, smaller(row + length, height));
+    }
+}
+
+#ifdef HAVE_BLOCKS
+/* As `extend`, two runs at a time. */
+BLOCK_TARGET static void extend_by_two(Rows *rows, const int64_t *boundaries, int64_t first, int64_t last,
+                                       int64_t height) {
+    const __m256d offset = _mm256_set1_pd(0x1p52), half = _mm256_set1_pd(0.5), tall = _mm256_set1_pd((double)height);
+    const __m256d share = _mm256_set1_pd(1.0 / (double)height);
+    const __m256i behind_start = _mm256_set_epi64x(1, 0, 1, 0); /* the second lane is the last pixel of a run */
+    __m256d lowest = tall, highest = _mm256_setzero_pd();
+    int64_t k = first;
+    for (; k < last; k += 2) {
+        __m256i pixels = _mm256_sub_epi64(_mm256_loadu_si256((const __m256i *)(boundaries + 2 * k)), behind_start);
+        __m256d place = _mm256_sub_pd(_mm256_or_pd(_mm256_castsi256_pd(pixels), offset), offset);
+        __m256d column = _mm256_floor_pd(_mm256_mul_pd(_mm256_add_pd(place, half), share));
+        __m256d before = _mm256_mul_pd(column, tall), row = _mm256_sub_pd(place, before);
+        /* A run is within one column, and not empty, if it ends in the same column and not above its start. */
+        __m256d same = _mm256_cmp_pd(before, _mm256_permute_pd(before, 5), _CMP_EQ_OQ);
+        __m256d down = _mm256_cmp_pd(row, _mm256_permute_pd(row, 5), _CMP_GE_OQ);
+        if ((_mm256_movemask_pd(_mm256_and_pd(same, down)) & 10) != 10) {
+            extend(rows, boundaries, k, k + 1, height);
+            if (rows->bottom - rows->top == height)
+                return;
+            continue;
+        }
+        lowest = _mm256_min_pd(lowest, row);
+        highest = _mm256_max_pd(highest, _mm256_add_pd(row, _mm256_set1_pd(1.0)));
+    }
+    double low[4], high[4];
+    _mm256_storeu_pd(low, lowest);
+    _mm256_storeu_pd(high, highest);
+    rows->top = smaller(rows->top, smaller((int64_t)low[0], (int64_t)low[2]));
+    rows->bottom = larger(rows->bottom, larger((int64_t)high[1], (int64_t)high[3]));
+    extend(rows, boundaries, k, last, height);
+}
+#endif
+
+/* Return area and bounding box of the first `runs` foreground runs. */
+static Extent measure(const int64_t *boundaries, int64_t runs, int64_t height, int blocks) {
     Extent e = {0};
     int64_t first = 0, last = runs - 1;
     while (first < runs && boundaries[2 * first] == boundaries[2 * first + 1])
@@ -182,19 +265,15 @@ static Extent measure(const int64_t *boundaries, int64_t runs, int64_t height) {
         return e;
     while (boundaries[2 * last] == boundaries[2 * last + 1])
         last--;
-    const double share = 1.0 / (double)height;
-    int64_t area = 0, top = height, bottom = 0;
-    for (int64_t k = first; k <= last; k++) {
-        int64_t start = boundaries[2 * k], length = boundaries[2 * k + 1] - start;
-        /* The half keeps the quotient off the whole numbers, so it is exact below 2^51. */
-        int64_t column = (int32_t)(((double)start + 0.5) * share), row = start - column * height;
-        int64_t end = row + length;
-        area += length;
-        top = smaller(top, end > height ? 0 : length ? row : height);
-        bottom = larger(bottom, length ? smaller(end, height) : 0);
-    }
-    e.area = area;
-    e.box = (Box){top, boundaries[2 * first] / height, bottom, (boundaries[2 * last + 1] - 1) / height + 1};
+    Rows rows = {height, 0};
+#ifdef HAVE_BLOCKS
+    if (blocks)
+        extend_by_two(&rows, boundaries, first, last, height);
+    else
+#endif
+        extend(&rows, boundaries, first, last, height);
+    e.area = area_of(boundaries, runs);
+    e.box = (Box){rows.top, boundaries[2 * first] / height, rows.bottom, (boundaries[2 * last + 1] - 1) / height + 1};
     return e;
 }
 
@@ -212,13 +291,6 @@ static void map_boundaries(const int64_t *boundaries, int64_t count, const int64
         }
         mapped[k] = before + weight * rows[smaller(position - column_start, height)];
     }
-}
-
-static int64_t area_of(const int64_t *boundaries, int64_t runs) {
-    int64_t area = 0;
-    for (int64_t k = 0; k < runs; k++)
-        area += boundaries[2 * k + 1] - boundaries[2 * k];
-    return area;
 }
 
 /* Append an endless run behind all others, so that the merge needs no test for the end. */
@@ -317,7 +389,7 @@ static int compare_all(const Batch *batch) {
             last = t;
             m = decode(target->text, target->length, size[0] * size[1], batch->blocks, truth_boundaries);
             if (m >= 0)
-                truth = measure(truth_boundaries, m / 2, size[0]);
+                truth = measure(truth_boundaries, m / 2, size[0], batch->blocks);
             for (int64_t g = 0; g < grids && m >= 0; g++) {
                 const int64_t *at = batch->prefix_at + 2 * (g * batch->truths + t);
                 int64_t *to = truth_mapped + (size_t)g * truth_room;
@@ -346,7 +418,7 @@ static int compare_all(const Batch *batch) {
                 batch->faults[k] = n;
                 continue;
             }
-            predicted = measure(boundaries, n / 2, answer->height);
+            predicted = measure(boundaries, n / 2, answer->height, batch->blocks);
         }
         batch->drawn[k] = predicted.area > 0;
         compare_boxes(&predicted.box, &truth.box, batch->boxes + 2 * k);
