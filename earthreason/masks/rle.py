@@ -104,16 +104,11 @@ def resample_rle(rle: RLE, grid: Grid) -> RLE:
     height, width = rle["size"]
     boundaries = kernel.foreground_boundaries(rle)
     rows, columns = grid_weights(grid, height, width)
-    top, left = grid.padding(height, width)
     shape = grid.shape(height, width)
-    prefix = kernel.prefix_sums(rows)
-    runs = np.empty(2 * boundaries.size + 64, np.int64)
-    needed = kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
-    if needed > runs.size:
-        runs = np.empty(needed, np.int64)
-        kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
+    prefix, corner = kernel.prefix_sums(rows), grid.padding(height, width)
+    runs = kernel.canvas_runs(boundaries, height, prefix, columns, corner, shape[0])
     total = shape[0] * shape[1]
-    rest = [] if needed and runs[needed - 1] == total else [total]
-    ends = np.concatenate([[0], runs[:needed], rest]).astype(np.int64)
+    rest = [] if runs.size and runs[-1] == total else [total]
+    ends = np.concatenate([[0], runs, rest]).astype(np.int64)
     encoded = coco.frPyObjects({"size": list(shape), "counts": np.diff(ends).tolist()}, *shape)
     return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))
