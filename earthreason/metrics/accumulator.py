@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -163,7 +163,7 @@ class RegionAccumulator:
 
 
 def _encoded(value: MaskLike | list[MaskLike], key: Key, what: str) -> list[RLE]:
-    masks = value if isinstance(value, list) else [cast("MaskLike", value)]
+    masks = value if isinstance(value, list) else [value]
     try:
         return [as_rle(mask) for mask in masks]
     except RLEError as error:

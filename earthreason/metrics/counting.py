@@ -14,7 +14,8 @@ from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answer, PackedTruth
 from earthreason.metrics.protocols import View
 from earthreason.metrics.references import References
-from earthreason.predictions.reader import PredictionSource, SizeOf
+from earthreason.predictions.reader import PredictionSource
+from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import RLE, Prediction
 
 _CHUNK_PAIRS, _CHUNK_BYTES = 512, 1 << 19
