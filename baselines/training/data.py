@@ -164,5 +164,4 @@ def turned(item: Item, symmetry: int) -> Item:
         for rotated in (torch.rot90(item[name], quarters, (-2, -1)) for name in ("image", "mask", "native_mask"))
     )
     height, width = native.shape
-    turned_facts = {"image": image, "mask": mask, "native_mask": native, "height": height, "width": width}
-    return Item({**item, **turned_facts})
+    return Item({**item, "image": image, "mask": mask, "native_mask": native, "height": height, "width": width})

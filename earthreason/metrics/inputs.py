@@ -61,7 +61,8 @@ def as_predictions(value: PredictionsLike) -> PredictionSource:
     if isinstance(value, Predictions | PredictionsFile) or (hasattr(value, "fingerprint") and hasattr(value, "grid")):
         return cast(PredictionSource, value)
     _refuse_other(value, _PREDICTIONS)
-    if isinstance(value, References) or "mask" in _columns_of(value):
+    given: Any = value
+    if isinstance(given, References) or "mask" in _columns_of(given):
         raise EarthReasonError(
             f"predictions: this {type(value).__name__} is ground truth; write `evaluate(predictions, references)`"
         )
@@ -144,10 +145,14 @@ def _record(place: str, item: Any) -> Prediction:
 def _checked(place: str, item: Prediction) -> Prediction:
     """Check what the judge relies on; the counts of an RLE are validated when the mask is scored."""
     try:
-        mask = item.segmentation
+        mask: Any = item.segmentation
         is_rle = mask is None or (isinstance(mask, dict) and {"size", "counts"} <= mask.keys())
-        checked = sample_id_of(item.sample_id), mask if is_rle else as_rle(mask), question_index_of(item.question_index)
-        return replace(item, **dict(zip(("sample_id", "segmentation", "question_index"), checked, strict=True)))
+        return replace(
+            item,
+            sample_id=sample_id_of(item.sample_id),
+            segmentation=mask if is_rle else as_rle(mask),
+            question_index=question_index_of(item.question_index),
+        )
     except EarthReasonError as error:
         raise PredictionsError(_PREDICTIONS, [f"{place}: {error}"]) from None
 

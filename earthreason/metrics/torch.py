@@ -180,7 +180,7 @@ class _Score(Metric):
     def update_called(self) -> bool:
         return self._whole[0].update_called
 
-    @property
+    @property  # type: ignore[override]
     def _forward_cache(self) -> Tensor | None:
         cache = self._whole[0]._forward_cache
         return None if cache is None else cache[self.name]
