@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
-from earthreason.reports.table import differences
+from earthreason.reports.rules import differences
 from leaderboard.board import BoardEntry, BoardQuery, build_table
 from leaderboard.comparisons import PublicComparison, compare_details
 from leaderboard.published import GRADES, columns_of, load_published
