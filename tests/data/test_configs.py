@@ -1,13 +1,11 @@
-import os
-import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import datasets
 import pytest
 
 from earthreason.data import configs
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -26,20 +24,21 @@ ROOT = Path(__file__).resolve().parents[2]
     ],
     ids=str,
 )
-def test_prepared_folders_are_in_the_cache_of_datasets_before_and_after_its_import(variables, tmp_path):
-    code = """
-import sys
-from earthreason.data.configs import prepared_root
-before = prepared_root()
-assert "datasets" not in sys.modules
-from datasets import config
-assert before == prepared_root() == config.HF_DATASETS_CACHE / "earthreason-prepared", before
-"""
-    names = ("HF_HOME", "XDG_CACHE_HOME", "HF_DATASETS_CACHE")
-    kept = {name: value for name, value in os.environ.items() if name not in names}
-    environment = {**kept, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **variables}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_prepared_folders_are_in_the_cache_of_datasets_without_its_import(variables, monkeypatch, tmp_path):
+    for name in ("HF_HOME", "XDG_CACHE_HOME", "HF_DATASETS_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": str(tmp_path), **variables}.items():
+        monkeypatch.setenv(name, value)
+    spec = spec_from_file_location("config_read_again", Path(datasets.__file__).with_name("config.py"))
+    its_config = module_from_spec(spec)
+    spec.loader.exec_module(its_config)
+    monkeypatch.delitem(sys.modules, "datasets")
+    assert configs.prepared_root() == its_config.HF_DATASETS_CACHE / "earthreason-prepared"
+
+
+def test_a_cache_that_was_chosen_in_python_is_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    assert configs.prepared_root() == tmp_path / "earthreason-prepared"
 
 
 def test_a_sample_with_other_columns_is_prepared_anew(monkeypatch):
