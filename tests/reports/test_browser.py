@@ -84,6 +84,8 @@ def test_a_phone_shows_model_and_headline_scores_without_scrolling_sideways(phon
     for table in ("Scores", "Protocols", "category"):  # the first scores beside wrapped first columns
         box = phone.get_by_role("region", name=table).locator("tbody tr td:nth-child(2)").first.bounding_box()
         assert box["x"] + box["width"] <= PHONE["width"], table
+    box = phone.get_by_role("region", name="category").locator("tbody tr td:nth-child(6)").first.bounding_box()
+    assert box["x"] + box["width"] <= PHONE["width"]  # the third score; Boundary IoU needs scrolling
 
 
 def test_every_link_of_the_sections_leads_to_a_heading(phone, report):
