@@ -70,9 +70,13 @@ def read_mask_picture(content: bytes, formats: Sequence[str], expected: tuple[in
     except PictureError:
         raise
     except UnidentifiedImageError:
-        raise PictureError(f"its content is not {' or '.join(formats)}") from None
+        known = content.startswith((b"\x89PNG", b"II*\0", b"MM\0*"))
+        fault = "damaged, or pixels of a kind that Pillow cannot read, such as 64-bit floats"
+        raise PictureError(
+            f"{fault if known else 'its content is not ' + ' or '.join(formats)}; save the mask as 8-bit PNG"
+        ) from None
     except Exception as error:  # Pillow's plugins raise almost any type for damaged content
-        raise PictureError(str(error) or type(error).__name__) from None
+        raise PictureError(f"{str(error) or type(error).__name__}; save or copy the file again") from None
 
 
 def describe_size(size: tuple[int, int], expected: tuple[int, int]) -> str:

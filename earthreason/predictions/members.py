@@ -153,11 +153,11 @@ def mask_predictions(
             try:
                 yield _read_mask(name, match["ending"].lower(), key, read, size_of, notes)
             except Exception as error:  # libraries raise almost any type for damaged content
-                reason = f"{error}" or type(error).__name__
-                faults.append(f"{name}: not a readable mask: {reason}")
+                remedy = "" if isinstance(error, ValueError) else "; save or copy the file again"
+                faults.append(f"{name}: not a readable mask: {str(error) or type(error).__name__}{remedy}")
     except Exception as error:
         kind = "folder" if path.is_dir() else "zip"
-        faults.append(f"the {kind} cannot be read ({str(error) or type(error).__name__}); make or copy it again")
+        faults.append(f"the {kind} cannot be read ({str(error) or type(error).__name__}); make or copy it again, or check its permissions")
         return
     notes.skipped = skipped
     notes.log(path)

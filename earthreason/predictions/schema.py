@@ -27,11 +27,14 @@ from earthreason.types import RLE, Prediction
 MAX_QUESTION_INDEX = 10_000
 MAX_ID, MAX_ANSWER = 512, 20_000
 """Longest sample id and answer in characters."""
+_SIZE = "size is [height, width] in pixels, two whole numbers"
+_ID = 'every entry names its sample by one text or whole number, as "sample_id" or COCO\'s "image_id"'
 REMEDIES = MASK_REMEDIES | {
-    "sample_id": 'every entry names its sample by one text or whole number, as "sample_id" or COCO\'s "image_id"',
+    "sample_id": _ID,
+    "image_id": _ID,
     "segmentation": 'write {"size": [height, width], "counts": "..."}, a list of them, polygons, or null for no target',
     "counts": "counts are the compressed text of pycocotools, or a list of run lengths",
-    "size": "size is [height, width] in pixels",
+    **dict.fromkeys(("size", "0", "1"), _SIZE),
     "question_index": f"a whole number from 0 to {MAX_QUESTION_INDEX}; leave it out for the first question",
     "score": "a finite number; leave it out if there is none",
     "answer": "text; leave it out if there is none",

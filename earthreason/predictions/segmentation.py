@@ -5,7 +5,6 @@ pycocotools crashes on values that are not what it expects, so everything is che
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,6 +74,8 @@ def rles_of_list(masks: list[Any], validate: ValidateRLE) -> tuple[RLE, tuple[RL
     rles = []
     for index, mask in enumerate(masks):
         try:
+            if not isinstance(mask, dict):
+                raise ValueError('expected {"size": [height, width], "counts": "..."}')
             rles.append(rle_of_record(mask, validate))
         except ValueError as error:
             raise ValueError(f"mask {index} of the list: {_first_line(error)}") from None
@@ -112,8 +113,7 @@ def _check_ring(place: str, ring: Any) -> None:
         raise ValueError(f"{place} has {len(ring)} numbers; {_RING}, so an even number of at least 6")
     if not all(-_FARTHEST <= value <= _FARTHEST for value in ring):  # also false for NaN
         wrong = next(value for value in ring if not -_FARTHEST <= value <= _FARTHEST)
-        shown = wrong if isinstance(wrong, float) and not math.isfinite(wrong) else f"{wrong:.3g}"
-        raise ValueError(f"{place} has the coordinate {shown}; coordinates are pixels of the image")
+        raise ValueError(f"{place} has the coordinate {str(wrong)[:12]}; coordinates are pixels of the image")
     points = np.asarray(ring, np.float64).reshape(-1, 2)
     outline = float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
     if outline > _LONGEST_OUTLINE:

@@ -256,8 +256,8 @@ def _open_text(packed: BinaryIO) -> TextIO:
     if packed.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
         binary = io.BufferedReader(_Bounded(packed), _CHUNK)
     head = binary.peek(4)[:4]
-    if head.startswith((*_UTF32, *_UTF16)) or b"\0" in head[:2]:
-        name = "UTF-32" if head.startswith(_UTF32) or head[:2] == b"\0\0" else "UTF-16"
+    if head.startswith((*_UTF32, *_UTF16)) or b"\0" in head:
+        name = "UTF-32" if head.startswith(_UTF32) or head.count(b"\0") > 2 else "UTF-16"
         raise _NotJSONError(f"the text is {name}; write the file as UTF-8, the encoding of JSON")
     if head.startswith(codecs.BOM_UTF8):
         binary.read(len(codecs.BOM_UTF8))
