@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from operator import index
 from typing import Any
 
@@ -33,18 +32,3 @@ def check_missing(value: Any) -> None:
     """
     if value not in MISSING_RULES:
         raise UnknownNameError("value of missing", str(value), MISSING_RULES)
-
-
-def check_one_split(references: Any) -> None:
-    """Check that the ground truth is one split, not a `DatasetDict` of several.
-
-    Raises:
-        EarthReasonError: it holds splits; names them.
-    """
-    if isinstance(references, Mapping):
-        splits = [str(name) for name, value in references.items() if hasattr(value, "select_columns")]
-        if splits:
-            raise EarthReasonError(
-                f"the ground truth holds the splits {', '.join(splits)}; pass one of them, such as "
-                f"references[{splits[-1]!r}]"
-            )

@@ -11,7 +11,7 @@ import numpy as np
 
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.arguments import check_missing, check_one_split, check_whole_number
+from earthreason.metrics.arguments import check_missing, check_whole_number
 from earthreason.metrics.counting import count_regions, count_unanswered
 from earthreason.metrics.counts import Key, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
@@ -60,7 +60,6 @@ def evaluate(
     >>> result["gIoU"], result["N-acc"]
     (1.0, 1.0)
     """
-    check_one_split(references)
     (result,) = evaluate_protocols(
         as_predictions(predictions),
         as_references(references),

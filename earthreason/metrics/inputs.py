@@ -86,7 +86,7 @@ def _refuse_other(value: Any, what: str) -> None:
     if isinstance(value, Mapping) and hasattr(value, "select_columns"):
         raise EarthReasonError(
             f"{what}: this {name} holds several splits ({', '.join(map(str, value))}); choose one, such as "
-            f"`splits[{str(next(iter(value), 'test'))!r}]`"
+            f"`splits[{str('test' if 'test' in value else next(iter(value), 'test'))!r}]`"
         )
     if hasattr(value, "iloc"):
         remedies = ['`.to_dict("records")`'] if what == _PREDICTIONS else []

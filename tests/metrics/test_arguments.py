@@ -50,5 +50,5 @@ def test_a_comparison_checks_its_numbers(option, value):
 
 def test_several_splits_name_the_one_to_choose():
     rows = Dataset.from_dict({"sample_id": ["a"]})
-    with pytest.raises(EarthReasonError, match=r"train, validation, test; pass one of them.*references\['test'\]"):
+    with pytest.raises(EarthReasonError, match=r"train, validation, test.*choose one.*splits\['test'\]"):
         evaluate(TRUTH, DatasetDict(dict.fromkeys(("train", "validation", "test"), rows)), resamples=0)
