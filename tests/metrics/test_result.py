@@ -147,7 +147,9 @@ TRUTH_REFERENCES = [
 
 
 def test_what_the_ground_truth_does_not_say_comes_from_the_predictions():
-    given = Predictions("p", [Prediction("a", None), Prediction("b", None)], info={"config": "default", "split": "test"})
+    given = Predictions(
+        "p", [Prediction("a", None), Prediction("b", None)], info={"config": "default", "split": "test"}
+    )
     run = evaluate(given, TRUTH, "native", resamples=0).provenance
     assert (run["model"], run["config"], run["split"], run["revision"]) == (None, "default", "test", None)
 
@@ -175,9 +177,7 @@ def test_every_row_per_question_says_its_protocol_and_grid():
 
 def test_a_comparison_as_json_holds_the_scores_and_intervals_of_both():
     truth = {f"t{k}": FIELD for k in range(11)}
-    first, second = (
-        evaluate({name: mask for name in truth}, truth, "native", resamples=20) for mask in (None, FIELD)
-    )
+    first, second = (evaluate({name: mask for name in truth}, truth, "native", resamples=20) for mask in (None, FIELD))
     content = json.loads(json.dumps(compare_results([first, second], resamples=20)[0].to_dict(), allow_nan=False))
     assert content["grid"] == "native"
     assert content["models"]["first"]["scores"]["T-acc"] == 0
