@@ -190,7 +190,7 @@ def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     shown = [row for row in rows if row.entry.parameters]
     for colour, row in zip(_COLOURS, shown, strict=False):
         interval, giou = row.intervals.get("gIoU"), row.scores["gIoU"] or 0.0
-        error = interval and [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
+        error = None if interval is None else [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
         axis.errorbar(
             row.entry.samples_per_second,
             100 * giou,

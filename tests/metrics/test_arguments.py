@@ -51,4 +51,4 @@ def test_a_comparison_checks_its_numbers(option, value):
 def test_several_splits_name_the_one_to_choose():
     rows = Dataset.from_dict({"sample_id": ["a"]})
     with pytest.raises(EarthReasonError, match=r"train, validation, test; pass one of them.*references\['test'\]"):
-        evaluate(TRUTH, DatasetDict({name: rows for name in ("train", "validation", "test")}), resamples=0)
+        evaluate(TRUTH, DatasetDict(dict.fromkeys(("train", "validation", "test"), rows)), resamples=0)

@@ -177,7 +177,7 @@ def test_every_row_per_question_says_its_protocol_and_grid():
 
 def test_a_comparison_as_json_holds_the_scores_and_intervals_of_both():
     truth = {f"t{k}": FIELD for k in range(11)}
-    first, second = (evaluate({name: mask for name in truth}, truth, "native", resamples=20) for mask in (None, FIELD))
+    first, second = (evaluate(dict.fromkeys(truth, mask), truth, "native", resamples=20) for mask in (None, FIELD))
     content = json.loads(json.dumps(compare_results([first, second], resamples=20)[0].to_dict(), allow_nan=False))
     assert content["grid"] == "native"
     assert content["models"]["first"]["scores"]["T-acc"] == 0
