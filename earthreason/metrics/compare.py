@@ -74,6 +74,7 @@ class Comparison:
             "questions": len(self.first.counts),
             "models": {role: _summary(result) for role, result in (("first", self.first), ("second", self.second))},
             "differences": {name: _difference(each) for name, each in self.differences.items()},
+            "no_interval": {name: FEW_CASES for name, each in self.differences.items() if each.interval is None},
             "wins": self.wins,
             "ties": self.ties,
             "losses": self.losses,
@@ -91,8 +92,7 @@ def _summary(result: Result) -> dict[str, Any]:
 
 def _difference(difference: Difference) -> dict[str, Any]:
     ends = difference.interval
-    content = {"value": difference.value, "interval": ends and [ends.low, ends.high], "p_value": difference.p_value}
-    return content if ends else {**content, "no_interval": FEW_CASES}
+    return {"value": difference.value, "interval": ends and [ends.low, ends.high], "p_value": difference.p_value}
 
 
 def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed: int = 0) -> list[Comparison]:

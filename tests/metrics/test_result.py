@@ -32,7 +32,7 @@ def test_a_result_is_a_mapping_over_its_scores():
     assert isinstance(result, Mapping)
     assert len(result) == len(list(result)) == len(result.keys()) == len(result.scores)
     assert dict(result) == {**result} == result.scores
-    assert list(result.items())[0] == ("gIoU", 0.75)  # 10 of 20 pixels, and 1 for the empty target
+    assert next(iter(result.items())) == ("gIoU", 0.75)  # 10 of 20 pixels, and 1 for the empty target
     assert pd.Series(result)["gIoU"] == 0.75
 
 
