@@ -15,7 +15,7 @@ from earthreason.masks.grids import Grid
 from earthreason.predictions.fast import Decoded, read_fast
 from earthreason.predictions.instances import Instances, merge_instances
 from earthreason.predictions.members import Notes, mask_files, mask_predictions
-from earthreason.predictions.segmentation import SizeOf
+from earthreason.predictions.segmentation import SizeOf as SizeOf
 from earthreason.predictions.stream import Broken, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
 from earthreason.types import Prediction

@@ -77,12 +77,15 @@ def plant(root):
         where = take()
         path(where, part).write_bytes(b"not a picture")
         note("unreadable", where)
-    for mode in ("RGBA", "RGB"):  # 9-10
-        where = take()
-        coloured = Image.open(path(where, "labels")).convert(mode)
-        coloured.putpixel((0, 0), (255, 0, 0))
-        coloured.save(path(where, "labels"))
-        note("unreadable", where)
+    where = take(empty=False)  # 9: a mask that is only transparency
+    label = Image.open(path(where, "labels")).convert("L")
+    Image.merge("RGBA", [Image.new("L", label.size, 255)] * 3 + [label]).save(path(where, "labels"))
+    note("unreadable", where)
+    where = take(empty=False)  # 10: a colour is a third grey
+    coloured = Image.open(path(where, "labels")).convert("RGB")
+    coloured.putpixel((0, 0), (255, 0, 0))
+    coloured.save(path(where, "labels"))
+    note("levels", where)
     for content in (b'{"questions": ["caf\xe9?"]}', b"{", b"[]", b'{"questions": "why"}'):  # 11-14
         where = take()
         path(where, "QAs").write_bytes(content)
