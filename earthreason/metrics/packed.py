@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from earthreason.errors import DataFormatError, RLEError
-from earthreason.masks.grids import Grid, stretch_bilinear
+from earthreason.masks.grids import Grid
 from earthreason.masks.kernel import describe_fault
 from earthreason.masks.pairs import PairCounts, TruthTable, count_pairs
-from earthreason.masks.rle import decode_rle, encode_mask, resample_rle
+from earthreason.masks.rle import decode_rle, encode_mask, resample_rle, stretch_rle
 from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, name_key
 from earthreason.metrics.protocols import Unit, View
 from earthreason.metrics.references import Reference, References
@@ -89,7 +90,7 @@ class _PackedUnit:
         self._truth = self._pack(masks)
         self._empty = None if canvas == OWN_SIZE else self._find_empty(masks)
         self._stretched = {
-            view: TruthTable(self._place(masks, _stretcher(view.grid.side)), [OWN_SIZE])
+            view: TruthTable(self._place(masks, partial(stretch_rle, side=view.grid.side)), [OWN_SIZE])
             for view in views
             if view.stretch_truth
         }
@@ -218,10 +219,6 @@ class _PackedUnit:
             prediction_empty=~drawn,
             answered=np.full(len(keys), answered),
         )
-
-
-def _stretcher(side: int) -> Callable[[RLE], RLE]:
-    return lambda mask: encode_mask(stretch_bilinear(decode_rle(mask), side))
 
 
 def place_prediction(mask: RLE, size: tuple[int, int], canvas: Grid, grid: Grid) -> RLE:
