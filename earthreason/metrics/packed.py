@@ -164,7 +164,17 @@ class _PackedUnit:
             # A thin target may have no pixel on the canvas, but it is still a target.
             counted.truth_drawn[:] = ~self._empty[truth_of]
         ignored = self._count_ignored(masks, truth_of)
-        return {view: self._table(view, keys, masks, truth_of, counted, ignored, answered) for view in self._views}
+        firsts = self._starts[np.searchsorted(self._starts, truth_of, side="right") - 1]
+        shared: dict[str, np.ndarray] = {
+            "sample_id": np.array([key[0] for key in keys], object),
+            "question_index": np.array([key[1] for key in keys], np.int64),
+            "target_index": truth_of - firsts,
+            "box_intersection": counted.boxes[:, 0],
+            "box_union": counted.boxes[:, 1],
+            "truth_empty": ~counted.truth_drawn,
+            "answered": np.full(len(keys), answered),
+        }
+        return {view: self._table(view, masks, truth_of, counted, ignored, shared) for view in self._views}
 
     def _count_ignored(self, masks: Sequence[RLE | None], truth_of: np.ndarray) -> np.ndarray:
         """Count the ignored pixels of each prediction: (n, grids) int64."""
@@ -180,12 +190,11 @@ class _PackedUnit:
     def _table(
         self,
         view: View,
-        keys: Sequence[Key],
         masks: Sequence[RLE | None],
         truth_of: np.ndarray,
         counted: PairCounts,
         ignored: np.ndarray,
-        answered: bool,
+        shared: dict[str, np.ndarray],
     ) -> RegionCounts:
         drawn = counted.drawn
         if view.stretch_truth:
@@ -204,20 +213,13 @@ class _PackedUnit:
                 predicted = predicted - ignored[:, g]
                 drawn = drawn & ((predicted > 0) | (ignored[:, g] == 0))
         own = view.grid == OWN_SIZE
-        firsts = self._starts[np.searchsorted(self._starts, truth_of, side="right") - 1]
         return RegionCounts(
-            sample_id=np.array([key[0] for key in keys], object),
-            question_index=np.array([key[1] for key in keys], np.int64),
-            target_index=truth_of - firsts,
             intersection=intersection,
             prediction_area=predicted,
             truth_area=target,
-            grid_area=self._sizes[truth_of].prod(axis=1) if own else np.full(len(keys), view.grid.side**2, np.int64),
-            box_intersection=counted.boxes[:, 0],
-            box_union=counted.boxes[:, 1],
-            truth_empty=~counted.truth_drawn,
+            grid_area=self._sizes[truth_of].prod(axis=1) if own else np.full(len(masks), view.grid.side**2, np.int64),
             prediction_empty=~drawn,
-            answered=np.full(len(keys), answered),
+            **shared,
         )
 
 
