@@ -22,8 +22,8 @@ from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.protocols import SEGEARTH_R1
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.result import Result
+from earthreason.predictions.members import mask_files
 from earthreason.predictions.reader import PredictionsFile
-from earthreason.predictions.stream import mask_files
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _FINAL = ("scored", "failed")

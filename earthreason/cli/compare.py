@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import report_json, stderr, stdout
-from earthreason.cli.evaluate import Missing, MissingOption, ResamplesOption, SeedOption, WorkersOption
+from earthreason.cli.evaluate import (
+    InstancesOption,
+    InstancesRule,
+    Missing,
+    MissingOption,
+    ResamplesOption,
+    SeedOption,
+    WorkersOption,
+)
 from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
 from earthreason.cli.truth import GroundTruthOption, load_truth
 
@@ -23,6 +31,7 @@ def compare(
     ground_truth: GroundTruthOption = None,
     protocol: Annotated[str, typer.Option(help="Scoring rules (see `earthreason protocols`).")] = "segearth-r1",
     missing: MissingOption = Missing.error,
+    instances: InstancesOption = InstancesRule.error,
     resamples: ResamplesOption = 10_000,
     seed: SeedOption = 0,
     workers: WorkersOption = CORES,
@@ -43,11 +52,11 @@ def compare(
         raise EarthReasonError("a comparison needs at least two predictions files: earthreason compare A.json B.json")
     if resamples == 0:
         raise EarthReasonError("--resamples must be at least 1 for a comparison")
-    opened = [open_predictions(path) for path in predictions]
+    opened = [open_predictions(path, instances.value) for path in predictions]
     with stderr().status("reading and scoring"):
         truth = load_truth(opened[0].info, ground_truth, config, split, data_dir)
         results = [
-            score(file, truth, protocol, missing=missing.value, resamples=0, seed=seed, workers=workers)
+            score(file, truth, protocol, missing=missing.value, resamples=resamples, seed=seed, workers=workers)
             for file in opened
         ]
     with stderr().status("resampling"):

@@ -28,8 +28,18 @@ class Missing(StrEnum):
     empty = "empty"
 
 
+class InstancesRule(StrEnum):
+    """Treatment of several masks for one question."""
+
+    error = "error"
+    union = "union"
+
+
 ProtocolOption = Annotated[str, typer.Option(help="Scoring rules, or 'all'; see `earthreason protocols`.")]
 MissingOption = Annotated[Missing, typer.Option(help="Refuse questions without a prediction, or score them as empty.")]
+InstancesOption = Annotated[
+    InstancesRule, typer.Option("--instances", help="Refuse several masks for one question, or merge them.")
+]
 ResamplesOption = Annotated[int, typer.Option(min=0, help="Bootstrap resamples of the images; 0 omits the intervals.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed for the resamples and for questions drawn at random.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Number of threads.", show_default="all cores")]
@@ -43,6 +53,7 @@ def evaluate(
     ground_truth: GroundTruthOption = None,
     protocol: ProtocolOption = "segearth-r1",
     missing: MissingOption = Missing.error,
+    instances: InstancesOption = InstancesRule.error,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also compute Boundary IoU (slower).")] = False,
     resamples: ResamplesOption = 10_000,
     seed: SeedOption = 0,
@@ -70,7 +81,7 @@ def evaluate(
     if verbose or quiet:
         set_verbosity(verbose, quiet)
     headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
-    opened = open_predictions(predictions)
+    opened = open_predictions(predictions, instances.value)
     with stderr().status("reading the ground truth"):
         references = load_truth(opened.info, ground_truth, config, split, data_dir)
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
@@ -87,10 +98,7 @@ def evaluate(
             boundary=boundary,
         )
     scored = [result for result in results if isinstance(result, Result)]
-    content: dict[str, Any] = {"results": [result.to_dict() for result in scored]}
     threshold = describe_threshold(opened.info)
-    if threshold is not None:
-        content["no_target_threshold"] = opened.info["no_target_threshold"]
     if csv is not None:
         write_text(csv, scored[0].per_sample.to_csv(index=False))
     if report is not None:
@@ -99,6 +107,11 @@ def evaluate(
         with stderr().status("drawing the report"):
             load_scene = scene_loader(opened.info, ground_truth, config, split, data_dir)
             write_report(report, results, opened, load_scene, gallery)
+    content: dict[str, Any] = {}
+    if json_out is not None:  # breakdowns take time
+        content["results"] = [result.to_dict() for result in scored]
+        if threshold is not None:
+            content["no_target_threshold"] = opened.info["no_target_threshold"]
     if report_json(json_out, content):
         if protocol == "all":
             print_protocols(results, stdout())

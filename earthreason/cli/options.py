@@ -30,7 +30,9 @@ JsonOption = Annotated[
 ReportOption = Annotated[Path | None, typer.Option(help="Write an HTML page into this folder.")]
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="all cores")]
 OutFolder = Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")]
-PredictionsPath = Annotated[Path, typer.Argument(help="Predictions: JSON, JSONL, or a folder or zip of PNG masks.")]
+PredictionsPath = Annotated[
+    Path, typer.Argument(help="Predictions: JSON, JSONL, COCO results, or a folder or zip of masks.")
+]
 SourceArgument = Annotated[
     str,
     typer.Argument(metavar="SRC", help="Folder, file or configuration ('sample'), in any format that `export` writes."),

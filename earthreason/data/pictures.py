@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import logging
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from earthreason.errors import DataFormatError
+from earthreason.masks.pictures import DEEP_MODES, PictureError, read_mask_picture
 
-DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-"""Pillow modes with more than 8 bits a channel."""
-_ONE_CHANNEL = ("1", "L", "P", *DEEP_MODES)
+__all__ = ["DEEP_MODES", "check_sizes", "label_picture", "mask_of", "open_picture", "rgb_content", "rgb_picture"]
+_log = logging.getLogger(__name__)
 _PROBLEMS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 FORMATS = ["JPEG", "PNG", "TIFF"]
 
@@ -67,21 +69,41 @@ def mask_of(content: bytes, path: Path) -> np.ndarray:
 def label_picture(content: bytes, path: Path) -> tuple[np.ndarray, Image.Image]:
     """Return a label as a (height, width) bool mask, and the decoded picture with one channel.
 
-    Any non-zero pixel of 1, 8 or 16 bits is target. An RGB or RGBA label is accepted if its channels are equal.
+    Labels are read by the rule of `earthreason.masks.pictures`. The first label of a folder with more than two grey
+    levels is logged.
 
     Raises:
-        DataFormatError: the picture is incomplete or coloured; names the file.
+        DataFormatError: the picture is incomplete or not a mask; names the file.
     """
     try:
-        image = open_picture(content)
-        if image.mode not in _ONE_CHANNEL:
-            colours = np.asarray(image.convert("RGB"))
-            if (colours != colours[..., :1]).any():
-                raise ValueError(f"mode {image.mode} with colours; a label has one channel")
-            image = Image.fromarray(colours[..., 0])
-        return np.asarray(image) != 0, image
-    except _PROBLEMS as error:
+        label = read_mask_picture(content, FORMATS)
+    except PictureError as error:
         raise DataFormatError(f"{path}: not a readable label ({error}); restore or remove the sample") from None
+    if label.levels > 2:
+        _soft_labels_of(path.parent).note(path, label.levels)
+    return label.mask, label.image
+
+
+class _SoftLabels:
+    """Labels of one folder with more than two grey levels; logs the first."""
+
+    def __init__(self) -> None:
+        self.first: Path | None = None
+
+    def note(self, path: Path, levels: int) -> None:
+        if self.first is None:
+            self.first = path
+            _log.warning(
+                "%s: the label has %d grey levels, and every level but 0 is target; other labels of this folder may "
+                "have such edges too: `earthreason verify` counts them",
+                path,
+                levels,
+            )
+
+
+@lru_cache(maxsize=256)
+def _soft_labels_of(folder: Path) -> _SoftLabels:
+    return _SoftLabels()
 
 
 def png_bytes(image: Image.Image) -> bytes:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -71,6 +72,11 @@ def write_prepared(
             about=about,
         )
         (temporary / "README.md").write_text(card, encoding="utf-8")
+
+
+def split_files(folder: Path, split: str) -> list[Path]:
+    """List the parquet files of a split in a prepared folder, in the order of its rows."""
+    return sorted(folder.glob(f"*/{glob.escape(split)}-?????-of-?????.parquet"))
 
 
 def _batches(records: Iterator[Record], size: int) -> Iterator[list[Record]]:

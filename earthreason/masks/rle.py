@@ -124,15 +124,9 @@ def _repeat(rle: RLE, rows: np.ndarray, columns: np.ndarray, padding: tuple[int,
     """Repeat every row and column of a mask as often as its weight, and place it below and right of the padding."""
     height = rle["size"][0]
     boundaries = kernel.foreground_boundaries(rle)
-    top, left = padding
-    prefix = kernel.prefix_sums(rows)
-    runs = np.empty(2 * boundaries.size + 64, np.int64)
-    needed = kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
-    if needed > runs.size:
-        runs = np.empty(needed, np.int64)
-        kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
+    runs = kernel.canvas_runs(boundaries, height, kernel.prefix_sums(rows), columns, padding, shape[0])
     total = shape[0] * shape[1]
-    rest = [] if needed and runs[needed - 1] == total else [total]
-    ends = np.concatenate([[0], runs[:needed], rest]).astype(np.int64)
+    rest = [] if runs.size and runs[-1] == total else [total]
+    ends = np.concatenate([[0], runs, rest]).astype(np.int64)
     encoded = coco.frPyObjects({"size": list(shape), "counts": np.diff(ends).tolist()}, *shape)
     return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))

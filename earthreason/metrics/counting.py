@@ -14,7 +14,8 @@ from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answer, PackedTruth
 from earthreason.metrics.protocols import View
 from earthreason.metrics.references import References
-from earthreason.predictions.reader import PredictionSource, SizeOf
+from earthreason.predictions.reader import PredictionSource
+from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import RLE, Prediction
 
 _CHUNK_PAIRS, _CHUNK_BYTES = 512, 1 << 19
@@ -99,7 +100,7 @@ def _checked(predictions: PredictionSource, references: References, faults: list
         key = (prediction.sample_id, prediction.question_index)
         fault = _fault_of(prediction, predictions.grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
-            fault = "predicted more than once; keep one"
+            fault = "predicted more than once; keep one, or merge instances with --instances union"
         seen.add(key)
         if fault:
             faults.append(f"{name_key(key)}: {fault}")

@@ -5,19 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
 from earthreason.masks.grids import Grid
-from earthreason.predictions.stream import mask_files, mask_predictions, text_predictions, text_values
+from earthreason.predictions.fast import Decoded, read_fast
+from earthreason.predictions.instances import Instances, merge_instances
+from earthreason.predictions.members import Notes, mask_files, mask_predictions
+from earthreason.predictions.segmentation import SizeOf
+from earthreason.predictions.stream import Broken, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
 from earthreason.types import Prediction
 
-SizeOf = Callable[[str], tuple[int, int] | None]
-"""Function from a sample id to the (height, width) of its image in pixels, or None."""
+_OTHER_FILES = {
+    b"\x93NUMPY": "one NumPy array; put it as SAMPLE_ID.npy into a folder and give the folder",
+    b"\x89PNG": "one picture; put it as SAMPLE_ID.png into a folder and give the folder",
+    b"II*\0": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
+    b"MM\0*": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
+    b"\x80": "a pickle, which is never read, because loading one runs its code; write JSON",
+    b"PAR1": "a parquet file; write JSON or JSON Lines",
+    b"\x89HDF": "an HDF5 file; write JSON, or masks as PNG",
+}
 
 
 class PredictionSource(Protocol):
@@ -74,22 +85,43 @@ class Predictions:
 
 @dataclass(frozen=True)
 class PredictionsFile:
-    """A predictions file, or a folder or zip of PNG masks. Every pass reads it again."""
+    """A predictions file, or a folder or zip of masks. Every pass reads it again.
+
+    Attributes:
+        path: file or folder.
+        grid: grid of the masks.
+        info: metadata of the file.
+        instances: treatment of several masks for one question, such as the instances of COCO.
+        names: sample ids by the ids of the file; None if they are the same.
+    """
 
     path: Path
     grid: Grid
     info: dict[str, Any]
+    instances: Instances = "error"
+    names: Mapping[str, str] | None = None
+    _notes: Notes = field(default_factory=Notes, repr=False, compare=False)
+    _decoded: Decoded | None = field(default=None, repr=False, compare=False)  # for the first pass and the hash
 
     @property
     def source(self) -> str:
         return str(self.path)
 
     def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
-        """Yield predictions in the order of the file; memory does not grow with the file."""
-        return mask_predictions(self.path, faults) if _holds_masks(self.path) else text_predictions(self.path, faults)
+        """Yield predictions in the order of the file; memory grows with the file only to unite instances."""
+        sizes = None if size_of is None else _on_grid(self.grid, size_of)
+        if self._decoded and (decoded := self._decoded.take()) is not None:
+            predictions = iter(decoded)
+        elif _holds_masks(self.path):
+            predictions = mask_predictions(self.path, faults, sizes, self._notes)
+        else:
+            predictions = text_predictions(self.path, faults, sizes, self.names)
+        return merge_instances(predictions, faults) if self.instances == "union" else predictions
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, or of the names and contents of the files in a folder."""
+        if self._decoded:
+            return self._decoded.sha256
         if not self.path.is_dir():
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,37 +133,89 @@ class PredictionsFile:
         return digest.hexdigest()
 
 
+def _on_grid(grid: Grid, size_of: SizeOf) -> SizeOf:
+    def size_on_grid(sample_id: str) -> tuple[int, int] | None:
+        size = size_of(sample_id)
+        return None if size is None else grid.shape(*size)
+
+    return size_on_grid
+
+
 def _holds_masks(path: Path) -> bool:
-    return path.is_dir() or zipfile.is_zipfile(path)
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        head = file.read(4)
+    return head[:2] == b"PK" or zipfile.is_zipfile(path)
 
 
-def open_predictions(path: Path | str) -> PredictionsFile:
-    """Open a predictions file (JSON, JSONL, folder or zip of PNGs) and read up to its first prediction.
+def open_predictions(
+    path: Path | str, instances: Instances = "error", names: Mapping[str, str] | None = None
+) -> PredictionsFile:
+    """Open predictions and read up to the first one.
+
+    Args:
+        path: JSON or JSON Lines, packed by gzip or not, or a folder, zip or `.npz` of masks.
+        instances: treatment of several masks for one question: `error` refuses them, `union` merges them.
+        names: sample ids by the ids of the file, such as COCO's numbers; None if they are the same.
 
     Raises:
         DataNotFoundError: `path` does not exist.
         PredictionsError: the `info` is invalid, or the file has faults and no valid prediction.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataNotFoundError(f"there is no predictions file {path}")
-    info: Any = {} if _holds_masks(path) else _read_info(path)
+    _check_kind(path)
+    decoded = None if names else read_fast(path)
+    info: Any = decoded.info if decoded else {} if _holds_masks(path) else _read_info(path)
+    if isinstance(info, Broken):
+        raise PredictionsError(str(path), [f"info: {info.fault}"])
     if not isinstance(info, dict):
         raise PredictionsError(str(path), [f"info: expected an object, got {type(info).__name__}"])
+    try:
+        json.dumps(info, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise PredictionsError(str(path), ["info: a text or number in it cannot be written as UTF-8 JSON"]) from None
     try:
         grid = Grid.parse(str(info.get("grid", "native")))
     except EarthReasonError as error:
         raise PredictionsError(str(path), [f"info.grid: {error}"]) from None
-    opened = PredictionsFile(path, grid, info)
+    opened = PredictionsFile(path, grid, info, instances, names, _decoded=decoded)
+    if decoded:
+        return opened
     faults: list[str] = []
-    if next(opened.read(faults), None) is None and faults:
+    if _holds_masks(path):
+        first = next(mask_predictions(path, faults), None)
+    else:  # polygons are drawn to one pixel, which checks them
+        first = next(text_predictions(path, faults, lambda _: (1, 1), names), None)
+    if first is None and faults:
         raise PredictionsError(opened.source, faults)
     return opened
 
 
+def _check_kind(path: Path) -> None:
+    """Refuse what holds no predictions by its kind or first bytes, and what cannot be opened."""
+    try:
+        if not path.exists():
+            raise DataNotFoundError(f"there is no predictions file {path}")
+        if path.is_dir():
+            return
+        if not path.is_file():
+            raise PredictionsError(str(path), ["a pipe or device, which is read only once; save it to a file first"])
+        with path.open("rb") as file:
+            head = file.read(8)
+    except EarthReasonError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PredictionsError(str(path), [f"cannot be read: {reason}; check the path and its permissions"]) from None
+    for magic, what in _OTHER_FILES.items():
+        if head.startswith(magic):
+            raise PredictionsError(str(path), [f"it is {what}"])
+
+
 def _read_info(path: Path) -> Any:
     # The info is usually the first value; if it is the last one, the entire text is read.
-    for place, value in text_values(path, [], whole=False):
+    for place, value in text_values(path, []):
         if place == "info":
             return value
         if place.startswith(("line", "[")):  # in JSONL and bare lists it is first or missing

@@ -2,34 +2,140 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
-from earthreason.masks.record import RLERecord
+from earthreason.errors import describe_faults
+from earthreason.masks.record import MASK_REMEDIES, RLERecord
+from earthreason.predictions.segmentation import SizeOf, rle_of_polygons, rle_of_record, rles_of_list
 from earthreason.types import RLE, Prediction
 
 MAX_QUESTION_INDEX = 10_000
+MAX_ID, MAX_ANSWER = 512, 20_000
+"""Longest sample id and answer in characters."""
+_SIZE = "size is [height, width] in pixels, two whole numbers"
+_ID = 'every entry names its sample by one text or whole number, as "sample_id" or COCO\'s "image_id"'
+REMEDIES = MASK_REMEDIES | {
+    "sample_id": _ID,
+    "image_id": _ID,
+    "segmentation": 'write {"size": [height, width], "counts": "..."}, a list of them, polygons, or null for no target',
+    "counts": "counts are the compressed text of pycocotools, or a list of run lengths",
+    **dict.fromkeys(("size", "0", "1"), _SIZE),
+    "question_index": f"a whole number from 0 to {MAX_QUESTION_INDEX}; leave it out for the first question",
+    "score": "a finite number; leave it out if there is none",
+    "answer": "text; leave it out if there is none",
+}
+"""Correction for each faulty key; for `describe_faults`."""
+
+
+class _Masks(RLERecord):
+    """The mask of an entry, and the masks of a list."""
+
+    _targets: tuple[RLE, ...] = PrivateAttr(())
+
+
+def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> _Masks | None:
+    if value is None or value == []:
+        return None
+    targets: tuple[RLE, ...] = ()
+    if not isinstance(value, list):
+        rle = rle_of_record(value, validate)
+    elif isinstance(value[0], dict):
+        rle, targets = rles_of_list(value, validate)
+    elif isinstance(value[0], list):
+        size = _size_of(info)
+        if size is None:  # the judge refuses the unknown sample
+            return None
+        rle = rle_of_polygons(value, size)
+    else:
+        raise ValueError("a list of masks holds polygons [[x1, y1, x2, y2, ...], ...] or run lengths")
+    masks = _Masks.model_construct(size=rle["size"], counts=rle["counts"])
+    masks._targets = targets
+    return masks
+
+
+def _size_of(info: ValidationInfo) -> tuple[int, int] | None:
+    size_of = (info.context or {}).get("size_of")
+    if size_of is None:
+        raise ValueError("polygons need the size of the image, which is known only while scoring; write RLE here")
+    sample_id = info.data.get("sample_id")
+    return None if sample_id is None else size_of(sample_id)
 
 
 class PredictionRecord(BaseModel):
-    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored."""
+    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored.
+
+    Polygons need the validation context `{"size_of": function from a sample id to the (height, width) of its image}`.
+    """
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1, max_length=512)
-    segmentation: RLERecord | None
+    sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1, max_length=MAX_ID)
+    segmentation: Annotated[_Masks | None, WrapValidator(_read_masks)]
     question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
     score: FiniteFloat | None = None
-    answer: str | None = Field(default=None, max_length=20_000)
+    answer: str | None = Field(default=None, max_length=MAX_ANSWER)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_sample(cls, entry: Any) -> Any:
+        if isinstance(entry, dict) and "sample_id" in entry and "image_id" in entry:
+            first, second = _as_text(entry["sample_id"]), _as_text(entry["image_id"])
+            if first != second:
+                raise ValueError(f"sample_id is {first!r} but image_id is {second!r}; keep one of them")
+        return entry
 
     @field_validator("sample_id", mode="before")
     @classmethod
     def _number_to_text(cls, value: Any) -> Any:
-        # COCO writes image_id as a number, but sample ids are text.
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return _as_text(value)
 
     def to_prediction(self) -> Prediction:
         """Convert the entry."""
-        mask = None if self.segmentation is None else RLE(size=self.segmentation.size, counts=self.segmentation.counts)
-        return Prediction(self.sample_id, mask, self.question_index, self.score, self.answer)
+        masks = self.segmentation
+        rle = None if masks is None else RLE(size=masks.size, counts=masks.counts)
+        targets = () if masks is None else masks._targets
+        return Prediction(self.sample_id, rle, self.question_index, self.score, self.answer, targets)
+
+
+def _as_text(value: Any) -> Any:
+    # COCO writes image_id as a number, but sample ids are text.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def read_record(
+    value: Any, place: str, size_of: SizeOf | None = None, names: Mapping[str, str] | None = None
+) -> Prediction | list[str]:
+    """Convert an entry to a prediction, or describe its faults, one line each.
+
+    Args:
+        value: decoded entry.
+        place: position in the file; it begins every line.
+        size_of: function from a sample id to the (height, width) of its image in pixels, which polygons need.
+        names: sample ids by the ids of the entries; None if they are the same.
+    """
+    if names is not None and isinstance(value, dict):
+        given = _as_text(value.get("image_id", value.get("sample_id")))
+        if isinstance(given, str) and given not in names:
+            return [f"{place}: image_id {given!r} is not among the images of the COCO dataset"]
+        if isinstance(given, str):
+            value = {**value, "sample_id": names[given]}
+            value.pop("image_id", None)
+    try:
+        return PredictionRecord.model_validate(value, context={"size_of": size_of}).to_prediction()
+    except ValidationError as error:
+        return describe_faults(error, place, REMEDIES)

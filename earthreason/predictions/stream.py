@@ -3,47 +3,61 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 import json
 import re
-import zipfile
-from collections.abc import Callable, Iterator
-from functools import partial
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, BinaryIO, TextIO
 
-import numpy as np
-from PIL import Image
-from pydantic import ValidationError
-from pydantic_core import from_json
-
-from earthreason.errors import PredictionsError, describe_faults
-from earthreason.masks.record import MASK_REMEDIES
-from earthreason.masks.rle import encode_mask
-from earthreason.predictions.schema import PredictionRecord
+from earthreason.predictions.schema import read_record
+from earthreason.predictions.segmentation import SizeOf
+from earthreason.strict_json import DECODER, RepeatedKeyError, refuse_constant
 from earthreason.types import Prediction
 
-MAX_MEMBER_BYTES = 256 << 20
 MAX_VALUE_CHARACTERS = 64 << 20
 """Largest JSON value; ten times as long as a mask of a million runs."""
+MAX_UNPACKED_BYTES = 1 << 30
+"""Largest text in a gzip file, three times that of 100,000 predictions."""
 _CHUNK = 1 << 20
-_NOT_READABLE = (OSError, SyntaxError, ValueError, RuntimeError, zipfile.BadZipFile, Image.DecompressionBombError)
-_PNG_NAME = re.compile(r"(?P<sample_id>.+?)(?:__(?P<question_index>\d{1,5}))?\.png", re.IGNORECASE)
+_SPACE = " \t\n\r"
+"""White space of JSON (RFC 8259); `str.isspace` accepts more."""
+_SPACES = re.compile(f"[{_SPACE}]*")
 _SHAPE = 'a list of predictions or {"info": {...}, "predictions": [...]}'
+_RECORD_KEYS = {"sample_id", "image_id", "segmentation", "question_index", "category_id", "bbox", "score", "answer"}
+_LINES = (".jsonl", ".ndjson")
+_GZIP = b"\x1f\x8b"
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_REMEDY = "write the file with json.dump or `earthreason.predictions.write_predictions`"
 
 Located = tuple[str, Any]
-"""Place in the file, such as `predictions[3]`, and decoded value."""
+"""Place in the file, such as `predictions[3]`, and decoded value, which is `Broken` if it has several meanings."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Value that is complete JSON but not to be used."""
+
+    fault: str
 
 
 class _NotJSONError(ValueError):
     """The text is not JSON from this place on, so the rest cannot be read."""
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NotJSONError(f"{name} is not JSON; write null or leave the key out")
+_LENIENT = json.JSONDecoder(parse_constant=refuse_constant)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _decode(text: str, at: int) -> tuple[Any, int]:
+    """Decode the value at `at`; return it, or `Broken` if a key is repeated, and where it ends."""
+    try:
+        return DECODER.raw_decode(text, at)
+    except RepeatedKeyError as error:
+        return Broken(str(error)), _LENIENT.raw_decode(text, at)[1]
 
 
 class _JsonReader:
@@ -67,10 +81,10 @@ class _JsonReader:
     def peek(self) -> str:
         """Return the next character that is not white space; an empty string at the end."""
         while True:
-            while self._at < len(self._buffer):
-                if not self._buffer[self._at].isspace():
-                    return self._buffer[self._at]
-                self._at += 1
+            spaces = _SPACES.match(self._buffer, self._at)
+            self._at = spaces.end() if spaces else self._at
+            if self._at < len(self._buffer):
+                return self._buffer[self._at]
             if not self._read_more():
                 return ""
 
@@ -86,6 +100,14 @@ class _JsonReader:
             instead = repr(self.peek()) if self.peek() else "the end of the file"
             raise _NotJSONError(f"line {self.line}: expected {character!r}, found {instead}")
 
+    def key(self) -> str:
+        """Decode the next key of an object and skip its colon."""
+        key = self.value()
+        if not isinstance(key, str):
+            raise _NotJSONError(f"line {self.line}: a key is text in double quotes; {_REMEDY}")
+        self.expect(":")
+        return key
+
     @property
     def line(self) -> int:
         return self._lines_before + self._buffer.count("\n", 0, self._at) + 1
@@ -95,7 +117,7 @@ class _JsonReader:
         self.peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._buffer, self._at)
+                value, end = _decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
                 line = self._lines_before + error.lineno  # before `_read_more` changes both
                 if len(self._buffer) - self._at > MAX_VALUE_CHARACTERS:
@@ -138,135 +160,151 @@ def json_values(file: TextIO) -> Iterator[Located]:
     if reader.peek() == "[":
         yield from _elements(reader, "[{}]")
     elif reader.accept("{"):
-        any_read = False
+        seen: set[str] = set()
         for _ in _items(reader, "}"):
-            key = reader.value()
-            reader.expect(":")
+            key = reader.key()
+            if key in seen:
+                raise _NotJSONError(f"line {reader.line}: key {key[:60]!r} is written more than once; keep one")
+            seen.add(key)
             if key == "predictions" and reader.peek() == "[":
-                any_read = True
                 yield from _elements(reader, "predictions[{}]")
-            elif key == "info":
-                yield "info", reader.value()
+            elif key == "predictions":
+                raise _NotJSONError(f"line {reader.line}: expected {_SHAPE}; 'predictions' is not a list")
             else:
-                reader.value()
-        if not any_read:
+                value = reader.value()
+                if key == "info":
+                    yield "info", value
+                elif isinstance(value, Broken):
+                    raise _NotJSONError(f"line {reader.line}: in {key[:60]!r}: {value.fault}")
+        if "predictions" not in seen:
             raise _NotJSONError(f"expected {_SHAPE}; there is no list under 'predictions'")
     else:
-        raise _NotJSONError(f"expected {_SHAPE}, found {reader.peek()!r}" if reader.peek() else "the file is empty")
+        found = reader.peek()
+        raise _NotJSONError(f"expected {_SHAPE}, found {found!r}; {_REMEDY}" if found else "the file is empty")
     if reader.peek():
         raise _NotJSONError(f"line {reader.line}: something follows the predictions; a file holds one JSON value")
 
 
-def small_json_values(content: bytes) -> list[Located] | None:
-    """Decode a complete text, twice as fast as `json_values`; return None if it is not a predictions file."""
-    try:
-        document = from_json(content.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False, cache_strings="keys")
-    except ValueError:
-        return None
-    if isinstance(document, dict) and isinstance(document.get("predictions"), list):
-        info = [("info", document["info"])] if "info" in document else []
-        return info + [(f"predictions[{n}]", value) for n, value in enumerate(document["predictions"])]
-    if isinstance(document, list):
-        return [(f"[{n}]", value) for n, value in enumerate(document)]
-    return None
-
-
 def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
     """Yield the values of a file with one JSON value per line; the first line may be `{"info": {...}}`."""
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
+    first = True
+    number = 0
+    while line := file.readline(MAX_VALUE_CHARACTERS):
+        number += 1
+        if len(line) == MAX_VALUE_CHARACTERS and not line.endswith("\n"):
+            raise _NotJSONError(f"line {number}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB")
+        text = line.strip(_SPACE)
+        if not text:
             continue
         try:
-            value = from_json(line, allow_inf_nan=False, cache_strings="keys")
-        except ValueError:
-            value = None
-        try:
-            value = json.loads(line, parse_constant=_refuse_constant) if value is None else value
+            value, end = _decode(text, 0)
+            if end < len(text):
+                raise _NotJSONError(f"something follows the value at character {end + 1}")
         except (ValueError, RecursionError) as error:
-            faults.append(f"line {number}: not JSON: {error}")
+            why = "nested too deeply" if isinstance(error, RecursionError) else error
+            faults.append(f"line {number}: not JSON: {why}; each line holds one prediction")
+            first = False
             continue
-        if number == 1 and isinstance(value, dict) and set(value) == {"info"}:
+        if first and isinstance(value, dict) and set(value) == {"info"}:
             yield "info", value["info"]
         else:
             yield f"line {number}", value
+        first = False
 
 
-def text_values(path: Path, faults: list[str], whole: bool = True) -> Iterator[Located]:
-    """Yield the values of a JSON or JSONL file; append the faults that make the rest unreadable to `faults`.
-
-    With `whole`, a small JSON file is decoded at once.
-    """
+def _holds_lines(file: TextIO, named_lines: bool) -> bool:
+    """Tell JSON Lines from one JSON value by the first keys; the name decides only if they do not."""
+    reader = _JsonReader(file)
     try:
-        if whole and path.suffix.lower() != ".jsonl" and path.stat().st_size <= MAX_VALUE_CHARACTERS:
-            values = small_json_values(path.read_bytes())
-            if values is not None:
-                yield from values
-                return
-        with path.open(encoding="utf-8-sig") as file:
-            yield from jsonl_values(file, faults) if path.suffix.lower() == ".jsonl" else json_values(file)
+        if not reader.accept("{"):
+            return named_lines and reader.peek() != "["
+        for _ in _items(reader, "}"):
+            key = reader.key()
+            if key == "predictions" or key in _RECORD_KEYS:
+                return key != "predictions"
+            reader.value()
+            if key == "info" and reader.accept("}"):
+                return True
+    except ValueError:
+        pass
+    return named_lines
+
+
+class _Bounded(io.RawIOBase):
+    """The text of a gzip file, up to `MAX_UNPACKED_BYTES`."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._file = gzip.GzipFile(fileobj=packed)
+        self._left = MAX_UNPACKED_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(len(buffer))
+        self._left -= len(piece)
+        if self._left < 0:
+            size = f"{MAX_UNPACKED_BYTES >> 20} MiB"
+            raise _NotJSONError(f"it unpacks to over {size}; unpack it with gunzip and give the text")
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _open_text(packed: BinaryIO) -> TextIO:
+    """Open the UTF-8 text of a file, or of the gzip file that it is, after its byte order mark."""
+    binary: Any = packed
+    if packed.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
+        binary = io.BufferedReader(_Bounded(packed), _CHUNK)
+    head = binary.peek(4)[:4]
+    if head.startswith((*_UTF32, *_UTF16)) or b"\0" in head:
+        name = "UTF-32" if head.startswith(_UTF32) or head.count(b"\0") > 2 else "UTF-16"
+        raise _NotJSONError(f"the text is {name}; write the file as UTF-8, the encoding of JSON")
+    if head.startswith(codecs.BOM_UTF8):
+        binary.read(len(codecs.BOM_UTF8))
+    return io.TextIOWrapper(binary, encoding="utf-8")
+
+
+def text_values(path: Path, faults: list[str]) -> Iterator[Located]:
+    """Yield the values of a JSON or JSONL file, packed by gzip or not, whatever its name.
+
+    Faults that make the rest unreadable are appended to `faults`.
+    """
+    names_lines = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
+    try:
+        with path.open("rb") as packed:
+            lines = _holds_lines(_open_text(packed), names_lines.lower() in _LINES)
+        with path.open("rb") as packed:
+            file = _open_text(packed)
+            yield from jsonl_values(file, faults) if lines else json_values(file)
     except _NotJSONError as error:
         faults.append(f"not a predictions file: {error}")
     except UnicodeDecodeError as error:
         faults.append(f"byte {error.object[error.start]:#04x} is not UTF-8; write the file as UTF-8 JSON")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        faults.append(f"a damaged gzip file ({error}); pack or copy the file again")
+    except OSError as error:
+        faults.append(f"cannot be read: {error.strerror or error}; check the file and its permissions")
 
 
-def text_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
-    """Yield the predictions of a JSON or JSONL file; append the faults of invalid records to `faults`."""
+def text_predictions(
+    path: Path, faults: list[str], size_of: SizeOf | None = None, names: Mapping[str, str] | None = None
+) -> Iterator[Prediction]:
+    """Yield the predictions of a JSON or JSONL file; append the faults of invalid records to `faults`.
+
+    Args:
+        path: file to read.
+        faults: list to extend.
+        size_of: function from a sample id to the (height, width) of its image in pixels, which polygons need.
+        names: sample ids by the ids of the file; None if they are the same.
+    """
     for place, value in text_values(path, faults):
         if place == "info":
             continue
-        try:
-            yield PredictionRecord.model_validate(value).to_prediction()
-        except ValidationError as error:
-            faults.extend(describe_faults(error, place, MASK_REMEDIES))
-
-
-def mask_files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Yield names and readers of the files of a folder or zip. Nothing is extracted, so no member can write outside."""
-    if path.is_dir():
-        for file in sorted(path.iterdir()):
-            if not file.name.startswith("."):
-                yield file.name, file.read_bytes
-        return
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            name = Path(member.filename).name
-            if member.is_dir() or name.startswith(".") or "__MACOSX" in member.filename:
-                continue
-            yield name, partial(_read_member, archive, member)
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    if member.file_size > MAX_MEMBER_BYTES:
-        raise ValueError(f"unpacks to over {MAX_MEMBER_BYTES >> 20} MiB")
-    return archive.read(member)
-
-
-def mask_predictions(path: Path, faults: list[str]) -> Iterator[Prediction]:
-    """Yield the predictions of a folder or zip of PNG masks; append the faults of other files to `faults`."""
-    any_read = False
-    try:
-        for name, read in mask_files(path):
-            any_read = True
-            match = _PNG_NAME.fullmatch(name)
-            if match is None:
-                faults.append(f"{name}: expected SAMPLE_ID.png or SAMPLE_ID__QUESTION_INDEX.png")
-                continue
-            try:
-                mask = decode_png(read())
-            except _NOT_READABLE as error:
-                faults.append(f"{name}: not a readable PNG mask: {error}")
-                continue
-            yield Prediction(match["sample_id"], encode_mask(mask), question_index=int(match["question_index"] or 0))
-    except zipfile.BadZipFile as error:
-        raise PredictionsError(str(path), [f"a broken zip: {error}"]) from None
-    if not any_read:
-        faults.append("contains no PNG masks")
-
-
-def decode_png(content: bytes) -> np.ndarray:
-    """Decode a PNG with one channel: (height, width) bool, True where a pixel is not 0."""
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-        if image.mode not in ("1", "L", "I", "I;16", "P"):
-            raise ValueError(f"mode {image.mode}; a mask has one channel (mode 1 or L)")
-        return np.asarray(image) != 0
+        if isinstance(value, Broken):
+            faults.append(f"{place}: {value.fault}")
+            continue
+        prediction = read_record(value, place, size_of, names)
+        if isinstance(prediction, Prediction):
+            yield prediction
+        else:
+            faults.extend(prediction)

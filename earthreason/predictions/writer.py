@@ -17,7 +17,7 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
     record: dict[str, Any] = {
         "sample_id": prediction.sample_id,
         "question_index": prediction.question_index,
-        "segmentation": prediction.segmentation,
+        "segmentation": list(prediction.targets) or prediction.segmentation,
     }
     for key in ("score", "answer"):
         if getattr(prediction, key) is not None:
@@ -36,7 +36,9 @@ def check_name(path: Path) -> None:
     refuse_folder(path)
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None) -> int:
+def write_predictions(
+    path: Path | str, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None
+) -> int:
     """Write predictions one at a time, atomically; return their number.
 
     Args:

@@ -37,9 +37,11 @@ def test_labels_of_every_depth_are_the_same_mask(image):
     assert np.array_equal(mask_of(encoded(image), HERE), MASK)
 
 
-def test_a_coloured_label_is_refused_by_name():
-    with pytest.raises(DataFormatError, match=r"folder/a\.png.*mode RGB with colours"):
-        mask_of(encoded(Image.new("RGB", (8, 6), (255, 0, 0))), HERE)
+def test_a_label_whose_shape_is_only_transparency_is_refused_by_name():
+    alpha = Image.fromarray(MASK.astype(np.uint8) * 255)
+    white = Image.merge("RGBA", [Image.new("L", (8, 6), 255)] * 3 + [alpha])
+    with pytest.raises(DataFormatError, match=r"folder/a\.png.*only the transparency varies"):
+        mask_of(encoded(white), HERE)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])

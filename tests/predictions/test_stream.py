@@ -66,7 +66,7 @@ def test_a_file_is_read_in_chunks_of_characters_not_bytes(tmp_path, monkeypatch,
     path = tmp_path / "preds.json"
     path.write_text(WRITTEN["compact"], encoding="utf-8")
     faults = []
-    found = list(text_values(path, faults, whole=False))
+    found = list(text_values(path, faults))
     assert found == [("info", {"n": 42}), *zip(PLACES, VALUES, strict=True)]
     assert not faults
 
@@ -89,7 +89,7 @@ def test_the_longest_value_is_bounded(tmp_path, monkeypatch):
     path = tmp_path / "preds.json"
     path.write_text(json.dumps(["a" * 8, "b" * 64]))
     faults = []
-    assert list(text_values(path, faults, whole=False)) == [("[0]", "a" * 8)]
+    assert list(text_values(path, faults)) == [("[0]", "a" * 8)]
     assert len(faults) == 1
     assert "line 1: one value is over" in faults[0]
 
@@ -104,7 +104,7 @@ def test_faults_name_the_line_whatever_the_chunk(tmp_path, monkeypatch, text, li
     path = tmp_path / "preds.json"
     path.write_text(text)
     faults = []
-    list(text_values(path, faults, whole=False))
+    list(text_values(path, faults))
     assert len(faults) == 1
     assert f"line {line}:" in faults[0]
 

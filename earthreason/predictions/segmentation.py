@@ -1,0 +1,120 @@
+"""Conversion of every accepted form of a mask in a record to compressed run lengths.
+
+pycocotools crashes on values that are not what it expects, so everything is checked before it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from earthreason.masks.record import RLERecord
+from earthreason.masks.rle import union_rles
+from earthreason.types import RLE
+
+SizeOf = Callable[[str], tuple[int, int] | None]
+"""Function from a sample id to the (height, width) of its image in pixels, or None."""
+ValidateRLE = Callable[[Any], RLERecord]
+"""Function that validates {"size", "counts"} with text as counts; it raises ValueError."""
+_MOST_MASKS = 10_000
+_LONGEST_OUTLINE = 2_000_000
+"""Longest outline of one ring in pixels; pycocotools allocates about 80 bytes for each."""
+_FARTHEST = 1_000_000
+_RING = "a ring is [x1, y1, x2, y2, x3, y3, ...] in pixels"
+
+
+def rle_of_record(value: Any, validate: ValidateRLE) -> RLE:
+    """Convert {"size", "counts"}, where counts are the compressed text or bytes, or a list of run lengths.
+
+    Raises:
+        ValueError: the value is not a mask of its stated size. Compressed counts are not decoded.
+    """
+    counts = value.get("counts") if isinstance(value, dict) else None
+    if isinstance(counts, np.ndarray):
+        counts = counts.tolist()
+    if isinstance(counts, bytes):
+        try:
+            value = {**value, "counts": counts.decode("ascii")}
+        except UnicodeDecodeError:
+            raise ValueError("counts as bytes are not ASCII; encode the mask again with pycocotools") from None
+    if not isinstance(counts, list):
+        record = validate(value)
+        return RLE(size=record.size, counts=record.counts)
+    record = validate({**value, "counts": ""})
+    return RLE(size=record.size, counts=_compress_runs(counts, *record.size))
+
+
+def _compress_runs(runs: list[Any], height: int, width: int) -> str:
+    if set(map(type, runs)) - {int} or min(runs, default=0) < 0:
+        raise ValueError("uncompressed counts are run lengths: whole numbers, none negative")
+    if sum(runs) != height * width:
+        raise ValueError(f"the run lengths in counts add up to {sum(runs)}, not to {height} x {width} pixels")
+    if height * width >= 1 << 32:  # pycocotools stores runs in 32 bits
+        raise ValueError("a mask of run lengths has fewer than 2^32 pixels; save the image in parts")
+    joined = [0]  # runs of 0 pixels are left out, so that equal masks have equal text
+    for number, run in enumerate(runs):
+        if run and (len(joined) - 1) % 2 == number % 2:
+            joined[-1] += run
+        elif run:
+            joined.append(run)
+    return str(coco.frPyObjects({"size": [height, width], "counts": joined}, height, width)["counts"].decode("ascii"))
+
+
+def rles_of_list(masks: list[Any], validate: ValidateRLE) -> tuple[RLE, tuple[RLE, ...]]:
+    """Convert a list of masks of one size to their union and the masks in order.
+
+    Raises:
+        ValueError: an entry is not a mask, or the sizes differ.
+    """
+    if len(masks) > _MOST_MASKS:
+        raise ValueError(f"{len(masks)} masks in one prediction; at most {_MOST_MASKS} are accepted")
+    rles = []
+    for index, mask in enumerate(masks):
+        try:
+            if not isinstance(mask, dict):
+                raise ValueError('expected {"size": [height, width], "counts": "..."}')
+            rles.append(rle_of_record(mask, validate))
+        except ValueError as error:
+            raise ValueError(f"mask {index} of the list: {_first_line(error)}") from None
+    return union_rles(rles), tuple(rles)
+
+
+def _first_line(error: ValueError) -> str:
+    faults = error.errors() if hasattr(error, "errors") else None  # pydantic's text has several lines
+    if not faults:
+        return str(error)
+    where = ".".join(map(str, faults[0]["loc"]))
+    return f"{where}: {faults[0]['msg']}" if where else str(faults[0]["msg"])
+
+
+def rle_of_polygons(rings: Sequence[Any], size: tuple[int, int]) -> RLE:
+    """Fill the rings [x1, y1, x2, y2, ...] as pycocotools does; the mask is their union.
+
+    Args:
+        rings: polygons in pixels of the image.
+        size: (height, width) of the image in pixels.
+
+    Raises:
+        ValueError: a ring has fewer than three points, an odd number of values, or values that cannot be drawn.
+    """
+    for index, ring in enumerate(rings):
+        _check_ring(f"ring {index} of the polygons", ring)
+    encoded = coco.merge(coco.frPyObjects([[float(value) for value in ring] for ring in rings], *size))
+    return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))
+
+
+def _check_ring(place: str, ring: Any) -> None:
+    if not isinstance(ring, list | tuple) or set(map(type, ring)) - {int, float}:
+        raise ValueError(f"{place} is not a list of numbers; {_RING}")
+    if len(ring) < 6 or len(ring) % 2:
+        raise ValueError(f"{place} has {len(ring)} numbers; {_RING}, so an even number of at least 6")
+    if not all(-_FARTHEST <= value <= _FARTHEST for value in ring):  # also false for NaN
+        wrong = next(value for value in ring if not -_FARTHEST <= value <= _FARTHEST)
+        raise ValueError(f"{place} has the coordinate {str(wrong)[:12]}; coordinates are pixels of the image")
+    points = np.asarray(ring, np.float64).reshape(-1, 2)
+    outline = float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
+    if outline > _LONGEST_OUTLINE:
+        raise ValueError(f"{place} has an outline of {outline:.0f} pixels; at most {_LONGEST_OUTLINE} are drawn")
