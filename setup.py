@@ -9,7 +9,7 @@ setup(
         Extension(
             "earthreason.masks._regions",
             ["earthreason/masks/_regions.c"],
-            depends=["earthreason/masks/regions.h"],
+            depends=["earthreason/masks/decode.h", "earthreason/masks/regions.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
             py_limited_api=True,

@@ -1,4 +1,4 @@
-/* Python's side of the region kernel in `regions.h`, with the limited API of Python 3.11: one file for all versions. */
+/* Python's side of the region kernel in `regions.h`. setup.py defines Py_LIMITED_API, so one build serves 3.11 and on. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -124,7 +124,9 @@ static PyObject *count_batch(PyObject *module, PyObject *arguments) {
             goto done;
         }
         truth->height = sizes[2 * t], truth->width = sizes[2 * t + 1];
-        if (take_text(PyTuple_GetItem(texts, t), truth) < 0 || check_size(truth) < 0 || check_prefixes(&batch, held) < 0)
+        if (take_text(PyTuple_GetItem(texts, t), truth) < 0 || check_size(truth) < 0)
+            goto done;
+        if (check_prefixes(&batch, held) < 0)
             goto done;
         if (!(owned[held] = take_rle(PyTuple_GetItem(rles, held), masks + held)))
             goto done;
@@ -214,7 +216,8 @@ static PyMethodDef methods[] = {
 static PyModuleDef_Slot slots[] = {{0, NULL}};
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_regions", .m_doc = "The region kernel in C.", .m_methods = methods, .m_slots = slots,
+    PyModuleDef_HEAD_INIT, .m_name = "_regions", .m_doc = "The region kernel in C.",
+    .m_methods = methods, .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__regions(void) { return PyModuleDef_Init(&definition); }

@@ -1,185 +1,14 @@
 /* The region kernel in C, without Python: docs/explain/region_kernel.md explains the method.
  *
  * kernel_numba.py holds the same loops for machines without this extension, and tests/masks compares both with decoded
- * pixels. Texts come from strangers: every byte is checked before it is used, and no allocation depends on anything but
- * the length of a text.
+ * pixels. No allocation depends on anything but the length of a text.
  */
-#include <stdint.h>
+#pragma once
 #include <stdlib.h>
-#include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#define HAVE_BLOCKS 1
-#endif
+#include "decode.h"
 
-enum {
-    NOT_RLE = -1,
-    UNTERMINATED = -2,
-    NEGATIVE_OR_LONG = -3,
-    PAST_THE_END = -4,
-    TOO_SHORT = -5,
-    NOT_SHORTEST = -6,
-};
-
-enum { MOST_CHARACTERS = 7, LAST_OF_MOST = 3 }; /* pycocotools reads 32 bits: six characters and two bits */
-enum { LANES = 4, PADDING = 4 };
-
-static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
-/* Decoding: text to run boundaries. */
-
-typedef struct {
-    const uint8_t *text;
-    int64_t at, stop;          /* next character, end of the text */
-    int64_t total;             /* pixels of the mask */
-    int64_t n, position;       /* runs so far, and where the last one ended */
-    int64_t previous, earlier; /* lengths of the last two runs */
-} Decoder;
-
-/* Decode until `limit` runs or the end of the text; return 0 or a fault. */
-static int decode_some(Decoder *d, int64_t limit, int64_t *boundaries) {
-    while (d->at < d->stop && d->n < limit) {
-        uint64_t bits = 0;
-        unsigned digit, before = 0, characters = 0;
-        do {
-            if (d->at >= d->stop)
-                return UNTERMINATED;
-            digit = (unsigned)d->text[d->at] - 48u;
-            if (digit > 63)
-                return NOT_RLE;
-            if (characters == MOST_CHARACTERS)
-                return NEGATIVE_OR_LONG;
-            if (characters && !(digit & 32) && digit == ((before & 16) ? 31u : 0u))
-                return NOT_SHORTEST;
-            d->at++;
-            bits |= (uint64_t)(digit & 31) << (5 * characters++);
-            before = digit;
-        } while (digit & 32);
-        if (characters == MOST_CHARACTERS && digit > LAST_OF_MOST)
-            return NEGATIVE_OR_LONG;
-        int64_t run = (int64_t)bits;
-        if (digit & 16)
-            run -= (int64_t)1 << (5 * characters);
-        if (d->n > 2)
-            run += d->earlier;
-        if (run < 0)
-            return NEGATIVE_OR_LONG;
-        d->earlier = d->previous;
-        d->previous = run;
-        d->position += run;
-        if (d->position > d->total)
-            return PAST_THE_END;
-        boundaries[d->n++] = d->position;
-    }
-    return 0;
-}
-
-#ifdef HAVE_BLOCKS
-#define BLOCK_TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
-
-typedef struct {
-    uint64_t continued, negative, zero, full; /* a bit for each character of a block */
-} Characters;
-
-BLOCK_TARGET static inline uint64_t mask_of(__m256i low, __m256i high) {
-    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
-}
-
-/* Decode the number that ends at the lowest bit of `ends`, and add it to `run`, the length of the run two back. */
-#define NEXT_RUN(run)                                                                                                  \
-    do {                                                                                                               \
-        int64_t end_ = block + 1 + (int64_t)_tzcnt_u64(ends);                                                          \
-        unsigned unused_ = (unsigned)(5 * (begin - end_)) & 63;                                                        \
-        uint64_t word_;                                                                                                \
-        memcpy(&word_, text + begin, 8);                                                                               \
-        ends &= ends - 1;                                                                                              \
-        (run) += (int64_t)((_pext_u64(word_, five_bits) ^ signs) << unused_) >> unused_;                               \
-        negatives |= (run);                                                                                            \
-        position += (run);                                                                                             \
-        *out++ = position;                                                                                             \
-        begin = end_;                                                                                                  \
-    } while (0)
-
-/* Decode blocks of 64 characters from the fourth number on, and stop before a block with anything unusual or near the
- * end, which decode_some reads again. A number of up to six characters lies in eight bytes. */
-BLOCK_TARGET static void decode_blocks(Decoder *d, int64_t *boundaries) {
-    const __m256i zero = _mm256_set1_epi8(48), largest = _mm256_set1_epi8(63);
-    const uint64_t five_bits = 0x1f1f1f1f1f1f1f1f, signs = 0x8421084210; /* subtracting 48 flips the fifth bit */
-    const uint8_t *text = d->text;
-    uint64_t was_continued = 0, was_negative = 0;
-    int64_t block = d->at;
-    while (block + 64 + 8 <= d->stop) {
-        __m256i low = _mm256_sub_epi8(_mm256_loadu_si256((const __m256i *)(text + block)), zero);
-        __m256i high = _mm256_sub_epi8(_mm256_loadu_si256((const __m256i *)(text + block + 32)), zero);
-        __m256i above = _mm256_max_epu8(_mm256_max_epu8(low, high), largest);
-        if (_mm256_movemask_epi8(_mm256_cmpeq_epi8(above, largest)) != -1)
-            return;
-        uint64_t continued = mask_of(_mm256_slli_epi16(low, 2), _mm256_slli_epi16(high, 2));
-        uint64_t negative = mask_of(_mm256_slli_epi16(low, 3), _mm256_slli_epi16(high, 3));
-        __m256i none = _mm256_setzero_si256(), all = _mm256_set1_epi8(31);
-        uint64_t zeros = mask_of(_mm256_cmpeq_epi8(low, none), _mm256_cmpeq_epi8(high, none));
-        uint64_t ones = mask_of(_mm256_cmpeq_epi8(low, all), _mm256_cmpeq_epi8(high, all));
-        uint64_t after_continued = continued << 1 | was_continued, after_negative = negative << 1 | was_negative;
-        if (after_continued & ((zeros & ~after_negative) | (ones & after_negative)))
-            return; /* not in shortest form */
-        was_continued = continued >> 63, was_negative = negative >> 63;
-
-        /* Numbers of over six characters: six in a row are continued, or the first began in the block before. */
-        uint64_t two = continued & continued << 1, four = two & two << 2, ends = ~continued;
-        if (four & two << 4 || !ends || block + __builtin_ctzll(ends) - d->at >= MOST_CHARACTERS - 1)
-            return;
-
-        int64_t begin = d->at, earlier = d->earlier, previous = d->previous, position = d->position, negatives = 0;
-        int64_t *out = boundaries + d->n, count = __builtin_popcountll(ends);
-        for (int64_t pairs = count / 2; pairs; pairs--) {
-            NEXT_RUN(earlier);
-            NEXT_RUN(previous);
-        }
-        if (count & 1) {
-            NEXT_RUN(earlier);
-            int64_t last = earlier;
-            earlier = previous;
-            previous = last;
-        }
-        if ((negatives | (d->total - position)) < 0)
-            return;
-        d->at = begin;
-        d->n += count;
-        d->earlier = earlier;
-        d->previous = previous;
-        d->position = position;
-        block += 64;
-    }
-}
-
-static int has_blocks(void) {
-    __builtin_cpu_init();
-    /* pext is slow on the first two generations of Zen. */
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("znver1") &&
-           !__builtin_cpu_is("znver2");
-}
-#endif
-
-/* Fill `boundaries`, which has room for one per character, with the end of every run; return their number or a fault. */
-static int64_t decode(const uint8_t *text, int64_t length, int64_t total, int blocks, int64_t *boundaries) {
-    Decoder d = {.text = text, .stop = length, .total = total};
-    int fault = decode_some(&d, 3, boundaries); /* numbers are differences from the fourth on */
-#ifdef HAVE_BLOCKS
-    if (!fault && blocks)
-        decode_blocks(&d, boundaries);
-#else
-    (void)blocks;
-#endif
-    if (!fault)
-        fault = decode_some(&d, INT64_MAX, boundaries);
-    if (fault)
-        return fault;
-    return d.position == total ? d.n : TOO_SHORT;
-}
-
-/* Counting: areas, boxes and overlaps from boundaries. */
+enum { LANES = 4, PADDING = 4 }; /* parts of a merge; room for the closing run */
 
 typedef struct {
     int64_t top, left, bottom, right; /* the last two exclusive */
@@ -211,8 +40,7 @@ static void extend(Rows *rows, const int64_t *boundaries, int64_t first, int64_t
         int64_t start = boundaries[2 * k], length = boundaries[2 * k + 1] - start;
         if (!length)
             continue;
-        /* The half keeps the quotient off the whole numbers, so that it is exact below 2^51. */
-        int64_t row = start - (int64_t)(((double)start + 0.5) * share) * height;
+        int64_t row = start - (int64_t)(((double)start + 0.5) * share) * height; /* exact, as in `column_of` */
         if (row + length > height) /* a run into the next column touches both edges */
             *rows = (Rows){0, height};
         rows->top = smaller(rows->top, row);
@@ -221,19 +49,27 @@ static void extend(Rows *rows, const int64_t *boundaries, int64_t first, int64_t
 }
 
 #ifdef HAVE_BLOCKS
+BLOCK_TARGET static inline __m256d as_doubles(__m256i below_2_to_52) {
+    const __m256d offset = _mm256_set1_pd(0x1p52);
+    return _mm256_sub_pd(_mm256_or_pd(_mm256_castsi256_pd(below_2_to_52), offset), offset);
+}
+
+/* The half keeps the quotient off the whole numbers, so that it is exact below 2^51. */
+BLOCK_TARGET static inline __m256d column_of(__m256d place, __m256d share) {
+    return _mm256_floor_pd(_mm256_mul_pd(_mm256_add_pd(place, _mm256_set1_pd(0.5)), share));
+}
+
 /* As `extend`, two runs at a time. */
 BLOCK_TARGET static void extend_by_two(Rows *rows, const int64_t *boundaries, int64_t first, int64_t last,
                                        int64_t height) {
-    const __m256d offset = _mm256_set1_pd(0x1p52), half = _mm256_set1_pd(0.5), tall = _mm256_set1_pd((double)height);
-    const __m256d share = _mm256_set1_pd(1.0 / (double)height);
+    const __m256d tall = _mm256_set1_pd((double)height), share = _mm256_set1_pd(1.0 / (double)height);
     const __m256i behind_start = _mm256_set_epi64x(1, 0, 1, 0); /* the second lane is the last pixel of a run */
     __m256d lowest = tall, highest = _mm256_setzero_pd();
     int64_t k = first;
     for (; k < last; k += 2) {
         __m256i pixels = _mm256_sub_epi64(_mm256_loadu_si256((const __m256i *)(boundaries + 2 * k)), behind_start);
-        __m256d place = _mm256_sub_pd(_mm256_or_pd(_mm256_castsi256_pd(pixels), offset), offset);
-        __m256d column = _mm256_floor_pd(_mm256_mul_pd(_mm256_add_pd(place, half), share));
-        __m256d before = _mm256_mul_pd(column, tall), row = _mm256_sub_pd(place, before);
+        __m256d place = as_doubles(pixels), before = _mm256_mul_pd(column_of(place, share), tall);
+        __m256d row = _mm256_sub_pd(place, before);
         /* A run is within one column, and not empty, if it ends in the same column and not above its start. */
         __m256d same = _mm256_cmp_pd(before, _mm256_permute_pd(before, 5), _CMP_EQ_OQ);
         __m256d down = _mm256_cmp_pd(row, _mm256_permute_pd(row, 5), _CMP_GE_OQ);
@@ -277,20 +113,59 @@ static Extent measure(const int64_t *boundaries, int64_t runs, int64_t height, i
     return e;
 }
 
-/* Map the first `count` boundaries through F, column by column so that none costs a division. */
-static void map_boundaries(const int64_t *boundaries, int64_t count, const int64_t *size, const int64_t *rows,
-                           const int64_t *columns, int64_t *mapped) {
-    int64_t height = size[0], last = size[1] - 1, column = 0, column_start = 0, before = 0, weight = columns[1];
-    for (int64_t k = 0; k < count; k++) {
-        int64_t position = boundaries[k];
-        while (position - column_start > height && column < last) {
-            column++;
-            column_start += height;
-            before = columns[column] * rows[height];
-            weight = columns[column + 1] - columns[column];
-        }
-        mapped[k] = before + weight * rows[smaller(position - column_start, height)];
+/* A nearest-neighbour resize: prefix sums of the weights of rows and columns. */
+typedef struct {
+    int64_t height, width; /* of the mask */
+    const int64_t *rows, *columns;
+} Resize;
+
+static inline int64_t mapped_place(Resize to, int64_t all_rows, int64_t column, int64_t row) {
+    int64_t before = to.columns[column];
+    return before * all_rows + (to.columns[column + 1] - before) * to.rows[row];
+}
+
+/* Map the boundaries from `first` to `count` through F. */
+static void map_some(Resize to, const int64_t *restrict boundaries, int64_t first, int64_t count,
+                     int64_t *restrict mapped) {
+    const int64_t all_rows = to.rows[to.height];
+    for (int64_t k = first; k < count; k++) {
+        int64_t column = smaller(boundaries[k] / to.height, to.width - 1);
+        mapped[k] = mapped_place(to, all_rows, column, smaller(boundaries[k] - column * to.height, to.height));
     }
+}
+
+#ifdef HAVE_BLOCKS
+/* As `map_some`, four boundaries at a time. */
+BLOCK_TARGET static void map_by_four(Resize to, const int64_t *restrict boundaries, int64_t count,
+                                     int64_t *restrict mapped) {
+    const __m256d tall = _mm256_set1_pd((double)to.height), share = _mm256_set1_pd(1.0 / (double)to.height);
+    const __m256d last = _mm256_set1_pd((double)(to.width - 1));
+    const int64_t all_rows = to.rows[to.height];
+    int64_t k = 0;
+    for (; k + 4 <= count; k += 4) {
+        __m256d place = as_doubles(_mm256_loadu_si256((const __m256i *)(boundaries + k)));
+        __m256d column = _mm256_min_pd(column_of(place, share), last);
+        __m256d row = _mm256_min_pd(_mm256_sub_pd(place, _mm256_mul_pd(column, tall)), tall);
+        int32_t columns[4], rows[4];
+        _mm_storeu_si128((__m128i *)columns, _mm256_cvtpd_epi32(column));
+        _mm_storeu_si128((__m128i *)rows, _mm256_cvtpd_epi32(row));
+        for (int lane = 0; lane < 4; lane++)
+            mapped[k + lane] = mapped_place(to, all_rows, columns[lane], rows[lane]);
+    }
+    map_some(to, boundaries, k, count, mapped);
+}
+#endif
+
+static void map_boundaries(Resize to, const int64_t *restrict boundaries, int64_t count, int64_t *restrict mapped,
+                           int blocks) {
+#ifdef HAVE_BLOCKS
+    if (blocks) {
+        map_by_four(to, boundaries, count, mapped);
+        return;
+    }
+#endif
+    (void)blocks;
+    map_some(to, boundaries, 0, count, mapped);
 }
 
 /* Append an endless run behind all others, so that the merge needs no test for the end. */
@@ -383,19 +258,19 @@ static int compare_all(const Batch *batch) {
     for (int64_t k = 0; k < batch->pairs; k++) {
         int64_t t = batch->truth_of[k];
         const Mask *target = batch->truth + k, *answer = batch->predictions + k;
-        const int64_t size[2] = {target->height, target->width};
         int64_t *counts = batch->counts + 3 * grids * k;
         if (t != last) { /* questions of one image are adjacent, so its truth is decoded once */
             last = t;
-            m = decode(target->text, target->length, size[0] * size[1], batch->blocks, truth_boundaries);
+            m = decode(target->text, target->length, target->height * target->width, batch->blocks, truth_boundaries);
             if (m >= 0)
-                truth = measure(truth_boundaries, m / 2, size[0], batch->blocks);
+                truth = measure(truth_boundaries, m / 2, target->height, batch->blocks);
             for (int64_t g = 0; g < grids && m >= 0; g++) {
                 const int64_t *at = batch->prefix_at + 2 * (g * batch->truths + t);
                 int64_t *to = truth_mapped + (size_t)g * truth_room;
                 truth_areas[g] = truth.area;
                 if (at[0] >= 0) {
-                    map_boundaries(truth_boundaries, m / 2 * 2, size, batch->prefixes + at[0], batch->prefixes + at[1], to);
+                    Resize resize = {target->height, target->width, batch->prefixes + at[0], batch->prefixes + at[1]};
+                    map_boundaries(resize, truth_boundaries, m / 2 * 2, to, batch->blocks);
                     truth_areas[g] = area_of(to, m / 2);
                     close_runs(to, m / 2);
                 }
@@ -427,7 +302,8 @@ static int compare_all(const Batch *batch) {
             int64_t *runs = boundaries;
             counts[3 * g + 1] = predicted.area;
             if (at[0] >= 0) {
-                map_boundaries(boundaries, n / 2 * 2, size, batch->prefixes + at[0], batch->prefixes + at[1], mapped);
+                Resize resize = {target->height, target->width, batch->prefixes + at[0], batch->prefixes + at[1]};
+                map_boundaries(resize, boundaries, n / 2 * 2, mapped, batch->blocks);
                 counts[3 * g + 1] = area_of(mapped, n / 2);
                 runs = mapped, target_runs = truth_mapped + (size_t)g * truth_room;
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,6 +92,10 @@ class References(Mapping[str, Reference]):
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def items(self) -> ItemsView[str, Reference]:
+        """Return the items of the dictionary behind, which are faster than those of Mapping."""
+        return self._by_id.items()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
