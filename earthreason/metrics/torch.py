@@ -155,9 +155,9 @@ class PixelReasoningMetric(Metric):
     def _hash(self, sample_id: str) -> int:
         """Turn an id into a 63-bit integer, as tensors hold. A million ids collide with odds below 1 in 10 million.
 
-        The grid is a part of it, because a `MetricCollection` merges metrics whose states are equal after a batch.
+        The view is a part of it, because a `MetricCollection` merges metrics whose states are equal after a batch.
         """
-        text = f"{self.protocol.grid.name}:{sample_id}".encode()
+        text = f"{self.protocol.view.name}:{sample_id}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
     def _rows_of(self, table: RegionCounts) -> Tensor:

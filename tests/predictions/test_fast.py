@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +15,7 @@ from earthreason.metrics.references import Reference, _OneMask
 from earthreason.metrics.samples import decode_samples
 from earthreason.predictions import open_predictions
 from earthreason.predictions.fast import decode_fast
-from earthreason.predictions.schema import PredictionRecord
-from earthreason.predictions.stream import small_json_values
+from earthreason.predictions.stream import text_predictions, text_values
 
 MASK = {"size": [2, 2], "counts": "22"}
 odd = st.sampled_from(
@@ -56,8 +57,14 @@ def damaged(document: object, spoiler: tuple[bytes, bytes] | None, compact: bool
 
 
 def tolerant_predictions(content: bytes):
-    values = dict(small_json_values(content) or [])
-    return values.pop("info", {}), [PredictionRecord.model_validate(value).to_prediction() for value in values.values()]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "predictions.json"
+        path.write_bytes(content)
+        faults: list[str] = []
+        info = dict(text_values(path, faults)).get("info", {})
+        predictions = list(text_predictions(path, faults))
+    assert not faults
+    return info, predictions
 
 
 @settings(max_examples=200)
