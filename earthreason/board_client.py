@@ -63,7 +63,7 @@ def check_predictions(predictions: PredictionsFile, references: References) -> i
     """
     result = evaluate_protocols(predictions, references, [SEGEARTH_R1], resamples=0)[0]
     assert isinstance(result, Result)  # the first protocol is scored or an error is raised
-    return len(result.counts)
+    return result.questions
 
 
 @contextmanager

@@ -97,15 +97,15 @@ def score_predictions(
         split=split,
         dataset_sha256=first.provenance["dataset_sha256"],
         predictions_sha256=first.provenance["predictions_sha256"],
-        questions=len(first.counts),
+        questions=first.questions,
         images=len(set(first.counts.sample_id.tolist())),
         empty_targets=first.empty_targets,
         resamples=resamples,
         seed=seed,
-        subsets=[Subset(key=ALL, breakdown="", group="all questions", questions=len(first.counts))]
+        subsets=[Subset(key=ALL, breakdown="", group="all questions", questions=first.questions)]
         + [subset for subset, _ in groups],
         protocols={
-            name: ProtocolScores(grid=result.protocol.grid.name, questions=len(result.counts), scores=estimates[name])
+            name: ProtocolScores(grid=result.protocol.grid.name, questions=result.questions, scores=estimates[name])
             for name, result in results.items()
         },
         not_scored={r.protocol.name: _reason(r.reason, predictions) for r in scored if isinstance(r, NotScored)},

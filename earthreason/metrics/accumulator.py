@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from earthreason.errors import DataFormatError, EarthReasonError, RLEError
-from earthreason.masks.rle import union_rles
 from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import PackedTruth
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import RESAMPLES, Interval, confidence_intervals
-from earthreason.metrics.values import MaskLike, as_rle, question_index_of, sample_id_of
+from earthreason.metrics.values import MaskLike, as_rles, question_index_of, sample_id_of, unite_targets
 from earthreason.types import RLE, Prediction
 
 _FORMAT = "earthreason-counts/2"
@@ -77,8 +76,6 @@ class RegionAccumulator:
         targets = _encoded(truth, key, "ground truth")
         answers = [] if prediction is None else _encoded(prediction, key, "prediction")
         ignored = [] if ignore is None else _encoded(ignore, key, "ignored region")
-        if not targets:
-            raise EarthReasonError(f"{name_key(key)}: pass a mask of zeros if there is no target")
         size = targets[0]["size"]
         for name, masks in (("prediction", answers), ("ignored region", ignored)):
             for mask in masks:
@@ -87,9 +84,9 @@ class RegionAccumulator:
                         f"{name_key(key)}: the {name} is {mask['size'][0]}x{mask['size'][1]} "
                         f"but the ground truth is {size[0]}x{size[1]} (height x width); they must match"
                     )
-        target, several = _joined(targets)
+        target, several = unite_targets(targets)
         reference = Reference(key[0], target, targets=several, ignore=next(iter(ignored), None))
-        answer, parts = _joined(answers)
+        answer, parts = unite_targets(answers) if answers else (None, ())
         packed = PackedTruth(References([reference], "ground truth"), self.views)
         counted, _ = packed.count([(Prediction(key[0], answer, key[1], targets=parts), 0)])
         self._parts.append(counted)
@@ -163,16 +160,10 @@ class RegionAccumulator:
 
 
 def _encoded(value: MaskLike | list[MaskLike], key: Key, what: str) -> list[RLE]:
-    masks = value if isinstance(value, list) else [value]
     try:
-        return [as_rle(mask) for mask in masks]
+        return as_rles(value)
     except RLEError as error:
         raise RLEError(f"{name_key(key)}: {what}: {error}") from None
-
-
-def _joined(masks: list[RLE]) -> tuple[Any, tuple[RLE, ...]]:
-    """Return the union of the masks, None if there are none, and the masks if there are several."""
-    return (union_rles(masks) if len(masks) > 1 else next(iter(masks), None)), tuple(masks) if len(masks) > 1 else ()
 
 
 def score_added(table: RegionCounts, protocol: Protocol) -> Scored:

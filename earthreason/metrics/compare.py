@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MOVED = ("sample_id", "question_index", "category", "truth_empty", "first", "second", "change")
 TIE = 1e-6
-"""A smaller difference in IoU is a tie, because the epsilon of the float32 evaluators can cause one of this size."""
+"""A smaller difference in IoU is a tie, because division in float32, as in LISA's evaluator, can cause one of this size."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Comparison:
             "second": self.second.source,
             "protocol": self.first.protocol.name,
             "grid": self.first.protocol.grid.name,
-            "questions": len(self.first.counts),
+            "questions": self.first.questions,
             "models": {role: _summary(result) for role, result in (("first", self.first), ("second", self.second))},
             "differences": {name: _difference(each) for name, each in self.differences.items()},
             "no_interval": {name: FEW_CASES for name, each in self.differences.items() if each.interval is None},

@@ -15,7 +15,7 @@ from earthreason.errors import EarthReasonError, PredictionsError, describe_faul
 from earthreason.masks.record import MASK_REMEDIES
 from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
-from earthreason.metrics.values import MaskLike, as_rle, question_index_of, sample_id_of
+from earthreason.metrics.values import MaskLike, as_rle, as_rles, question_index_of, sample_id_of, unite_targets
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
 from earthreason.predictions.schema import PredictionRecord
 from earthreason.types import Prediction, Sample
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PredictionsLike = (
-    str | os.PathLike[str] | PredictionSource | Mapping[Any, MaskLike | None] | Iterable[Prediction | Mapping[str, Any]]
+    str
+    | os.PathLike[str]
+    | PredictionSource
+    | Mapping[Any, MaskLike | list[MaskLike] | None]
+    | Iterable[Prediction | Mapping[str, Any]]
 )
 
 
@@ -39,7 +43,7 @@ ReferencesLike = (
     | os.PathLike[str]
     | References
     | RowsLike
-    | Mapping[Any, MaskLike]
+    | Mapping[Any, MaskLike | list[MaskLike]]
     | Iterable[Sample | Reference | Mapping[str, Any]]
 )
 _PREDICTIONS, _TRUTH = "predictions", "ground truth"
@@ -119,13 +123,13 @@ def _refuse_repeats(named: Iterable[tuple[Any, str]]) -> None:
         seen[name] = key
 
 
-def _prediction_of(key: Any, mask: MaskLike | None) -> Prediction:
+def _prediction_of(key: Any, mask: MaskLike | list[MaskLike] | None) -> Prediction:
     try:
         if isinstance(key, tuple) and len(key) != 2:
             raise EarthReasonError("a key is a sample id or (sample id, question index)")
         sample_id, index = key if isinstance(key, tuple) else (key, 0)
-        rle = None if mask is None else as_rle(mask)
-        return Prediction(sample_id_of(sample_id), rle, question_index=question_index_of(index))
+        rle, targets = (None, ()) if mask is None else unite_targets(as_rles(mask))
+        return Prediction(sample_id_of(sample_id), rle, question_index=question_index_of(index), targets=targets)
     except EarthReasonError as error:
         raise EarthReasonError(f"prediction of {key!r}: {error}") from None
 
@@ -208,8 +212,9 @@ def _read_samples(items: Iterable[Any]) -> Iterator[Reference]:
         yield reference_of(sample)
 
 
-def _reference(key: Any, mask: MaskLike) -> Reference:
+def _reference(key: Any, mask: MaskLike | list[MaskLike]) -> Reference:
     try:
-        return Reference(sample_id_of(key), as_rle(mask))
+        rle, targets = unite_targets(as_rles(mask))
+        return Reference(sample_id_of(key), rle, targets=targets)
     except EarthReasonError as error:
         raise EarthReasonError(f"ground truth of {key!r}: {error}") from None

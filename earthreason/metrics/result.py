@@ -112,7 +112,7 @@ class Result(Mapping[str, "float | None"]):
         """Describe what was scored in a line."""
         model = self.provenance.get("model") or self.source
         rules = f"{self.protocol.name} on {self.protocol.grid.name}"
-        return f"{model}: {rules}, {len(self.counts)} questions about {self.images} images"
+        return f"{model}: {rules}, {self.questions} questions about {self.images} images"
 
     def describe_interval(self, name: str) -> str:
         """Format the interval of a score, or the reason why there is none; an empty string if not requested."""
@@ -123,9 +123,14 @@ class Result(Mapping[str, "float | None"]):
         return self.scored.counts
 
     @property
+    def questions(self) -> int:
+        """Number of questions; protocols that score each mask have more rows than questions."""
+        return int((self.counts.target_index == 0).sum())
+
+    @property
     def missing(self) -> int:
         """Number of questions without a prediction, scored as empty."""
-        return int((~self.counts.answered).sum())
+        return int((~self.counts.answered & (self.counts.target_index == 0)).sum())
 
     @property
     def empty_targets(self) -> int:
@@ -144,13 +149,14 @@ class Result(Mapping[str, "float | None"]):
 
     @cached_property
     def per_sample(self) -> pd.DataFrame:
-        """One row per question: ids, IoU, integer counts, facts about the sample, its groups, protocol and grid."""
+        """One row per question, or per target where the protocol scores each mask: ids, IoU, integer counts, facts about the sample, its groups, protocol and grid."""
         import pandas as pd
 
         truths = [self.references[sample_id] for sample_id in self.counts.sample_id]
         columns: dict[str, Any] = {
             "sample_id": self.counts.sample_id,
             "question_index": self.counts.question_index,
+            "target_index": self.counts.target_index,
             "iou": self.scored.iou,
         }
         columns |= {name: getattr(self.counts, name) for name in _COUNTS}
@@ -178,7 +184,7 @@ class Result(Mapping[str, "float | None"]):
             "grid": self.protocol.grid.name,
             "predictions": self.source,
             "ground_truth": self.truth,
-            "questions": len(self.counts),
+            "questions": self.questions,
             "images": self.images,
             "empty_targets": self.empty_targets,
             "missing": self.missing,

@@ -72,8 +72,8 @@ class PixelReasoningMetric(Metric):
 
     def update(
         self,
-        predictions: Sequence[MaskLike | None] | Tensor,
-        truths: Sequence[MaskLike] | Tensor,
+        predictions: Sequence[MaskLike | list[MaskLike] | None] | Tensor,
+        truths: Sequence[MaskLike | list[MaskLike]] | Tensor,
         sample_ids: Sequence[str | int] | Tensor,
         question_indices: Sequence[int] | Tensor | None = None,
     ) -> None:
@@ -81,8 +81,8 @@ class PixelReasoningMetric(Metric):
 
         Args:
             predictions: (height, width) masks at the images' own size, or None for "no target"; a (B, height, width)
-                tensor holds B masks. Tensors may be on any device.
-            truths: masks of the targets.
+                tensor holds B masks. Tensors may be on any device. A list of masks answers with several targets.
+            truths: masks of the targets, in the same forms.
             sample_ids: ids of the images.
             question_indices: indices of the questions; 0 by default.
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from PIL import Image
+from pydantic import ValidationError
 
 from earthreason.errors import EarthReasonError, RLEError
-from earthreason.masks.rle import encode_mask, validate_rle
+from earthreason.masks.record import RLERecord
+from earthreason.masks.rle import encode_mask, union_rles, validate_rle
 from earthreason.predictions.schema import MAX_QUESTION_INDEX
+from earthreason.predictions.segmentation import rle_of_record
 from earthreason.types import RLE
 
 _MASK_FORMS = "a mask is a (height, width) array, a torch tensor, a one-channel picture or a COCO RLE"
+_RLE_FORM = 'a mask as RLE is {"size": [height, width], "counts": "..."}'
 _ONE_CHANNEL = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
@@ -37,17 +41,43 @@ def as_rle(mask: MaskLike) -> RLE:
     return _as_compressed(mask) if isinstance(mask, Mapping) else encode_mask(_foreground(_as_array(mask)))
 
 
+def as_rles(value: MaskLike | list[MaskLike]) -> list[RLE]:
+    """Encode a mask, or a list of masks in the order of the targets.
+
+    Raises:
+        RLEError: a value is not a mask, or the list is empty; says what to do with it.
+    """
+    if not isinstance(value, list) or any(isinstance(part, list | tuple | int | float) for part in value):
+        return [as_rle(cast("MaskLike", value))]
+    if not value:
+        raise RLEError('a list of masks is empty: pass None for "no target", or zeros for an empty ground truth')
+    return [as_rle(mask) for mask in value]
+
+
+def unite_targets(masks: list[RLE]) -> tuple[RLE, tuple[RLE, ...]]:
+    """Return the union of one or more masks, and the masks if there are several.
+
+    Raises:
+        RLEError: their sizes differ.
+    """
+    return (masks[0], ()) if len(masks) == 1 else (union_rles(masks), tuple(masks))
+
+
 def _as_compressed(mask: Mapping[str, Any]) -> RLE:
+    if isinstance(mask.get("counts"), list | np.ndarray):
+        try:
+            return rle_of_record(dict(mask), RLERecord.model_validate)
+        except ValidationError:
+            raise RLEError(_RLE_FORM) from None
+        except ValueError as error:
+            raise RLEError(str(error)) from None
     try:
         counts, size = mask["counts"], [operator.index(side) for side in mask["size"]]
         counts = counts.decode("ascii") if isinstance(counts, bytes) else counts
     except (KeyError, TypeError, ValueError):
-        raise RLEError('a mask as RLE is {"size": [height, width], "counts": "..."}') from None
+        raise RLEError(_RLE_FORM) from None
     if not isinstance(counts, str):
-        raise RLEError(
-            f"the counts of an RLE are the compressed string, not {type(counts).__name__}; compress a list of run "
-            "lengths with pycocotools.mask.frPyObjects(rle, height, width)"
-        )
+        raise RLEError(f"the counts of an RLE are text, bytes or a list of run lengths, not {type(counts).__name__}")
     rle = RLE(size=size, counts=str(counts))
     validate_rle(rle)
     return rle

@@ -150,7 +150,10 @@ def _galleries(
     ranked = rank_for_galleries(result)
     wanted = dict.fromkeys(key for rows in ranked.values() for key in rows[:most])
     masks = _masks_of(predictions, result.references, set(wanted))
-    iou = dict(zip(result.counts.keys(), result.scored.iou.tolist(), strict=True))
+    targets: dict[Key, list[float]] = {}
+    for key, value in zip(result.counts.keys(), result.scored.iou.tolist(), strict=True):
+        targets.setdefault(key, []).append(value)
+    iou = {key: sum(values) / len(values) for key, values in targets.items()}
     cards = {key: _card(result, key, iou[key], masks.get(key), load_scene, pictures) for key in wanted}
     return [
         Listing(title, f"g{number}", divide([cards[key] for key in rows[:most]], PAGE_CARDS), len(rows))
@@ -239,7 +242,7 @@ def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
     }
     if isinstance(result, Result):
         if result.missing:
-            row["rules"] += f"; {result.missing} of {len(result.counts)} questions unanswered and scored as empty"
+            row["rules"] += f"; {result.missing} of {result.questions} questions unanswered and scored as empty"
         row["scores"] = [format_score(result.scores.get(name)) for name in OVERLAP]
     return row
 

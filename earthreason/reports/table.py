@@ -39,7 +39,7 @@ def print_results(results: Sequence[Result], console: Console) -> None:
 def describe_size(result: Result) -> str:
     """Describe the number of questions, images and empty targets in a line."""
     missing = f", {result.missing} unanswered scored as empty" if result.missing else ""
-    return f"{len(result.counts)} questions about {result.images} images, {result.empty_targets} empty targets{missing}"
+    return f"{result.questions} questions about {result.images} images, {result.empty_targets} empty targets{missing}"
 
 
 def describe_threshold(info: Mapping[str, Any]) -> str | None:
@@ -62,7 +62,7 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
         protocol = result.protocol
         values = ["–"] * (1 + len(OVERLAP))
         if isinstance(result, Result):
-            values = [str(len(result.counts)), *(format_score(result.scores.get(name)) for name in OVERLAP)]
+            values = [str(result.questions), *(format_score(result.scores.get(name)) for name in OVERLAP)]
         table.add_row(protocol.name, protocol.grid.name, protocol.questions, *values)
     console.print(table)
     for result in results:
@@ -99,7 +99,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
         console.print(table)
         console.print(
             f"B against A by IoU: {comparison.wins} wins, {comparison.ties} ties, {comparison.losses} losses of "
-            f"{len(first.counts)} questions"
+            f"{first.questions} questions"
         )
         console.print("moved most:")
         for row in comparison.moved_rows(shown):

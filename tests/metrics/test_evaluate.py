@@ -164,7 +164,7 @@ def test_boundary_iou_counts_unanswered_targets_as_missed():
     ("mask", "words"),
     [
         ({"size": [2, 2]}, "a mask as RLE is"),
-        ({"size": [2, 2], "counts": [4]}, "compressed string"),
+        ({"size": [2, 2], "counts": [3]}, "add up to 3"),
         (Image.new("RGB", (9, 6)), "one channel"),
         (np.zeros((2, 2, 2)), "height, width"),
         (np.where(FIELD, 5.0, -5.0), "threshold it first: `mask > 0` for logits"),

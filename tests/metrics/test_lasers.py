@@ -165,7 +165,7 @@ def test_an_accumulator_takes_lists_of_masks_and_survives_json():
         assert judge_.compute("lasers")["gIoU"] == pytest.approx((FOUND + FOUND + 0 + 1) / 4)
         assert judge_.compute("native")["gIoU"] == pytest.approx((2 / 3 + 0) / 2)
     assert len(whole) == 3
-    with pytest.raises(EarthReasonError, match="pass a mask of zeros"):
+    with pytest.raises(EarthReasonError, match="zeros for an empty ground truth"):
         whole.update("c", A, [])
 
 
@@ -188,3 +188,24 @@ def test_the_judge_counts_the_golden_areas(golden_pairs):
     pairs = {str(pair["id"]): pair["ground_truth"] for pair in golden_pairs["pairs"]}
     counts = evaluate(dict.fromkeys(pairs), pairs, "lasers", resamples=0).counts
     assert dict(zip(counts.sample_id, counts.truth_area, strict=True)) == {name: expected[name] for name in pairs}
+
+
+def test_dicts_of_lists_of_masks_are_scored_as_records_with_them():
+    truth, answers = {"a": [A, B], "b": [A, NOTHING]}, {"a": [A, B, C], "b": None}
+    result = evaluate(answers, truth, "lasers", resamples=0)
+    assert result["gIoU"] == pytest.approx((FOUND + FOUND + 0 + 1) / 4)
+    assert (result.questions, len(result.counts)) == (2, 4)
+    assert result.per_sample["target_index"].tolist() == [0, 1, 0, 1]
+    records = [
+        {"sample_id": name, "segmentation": None if masks is None else [encode_mask(mask) for mask in masks]}
+        for name, masks in answers.items()
+    ]
+    assert evaluate(records, truth, "lasers", resamples=0) == result
+
+
+def test_run_lengths_and_bytes_are_masks_in_python():
+    runs = {"size": [2, 3], "counts": [1, 2, 3]}  # column-major: pixels 1 and 2 of 6
+    packed = {"size": [2, 3], "counts": b"123"}
+    truth = np.array([[0, 1, 0], [1, 0, 0]])
+    for mask in (runs, packed):
+        assert evaluate({"a": mask}, {"a": truth}, "native", resamples=0)["gIoU"] == 1

@@ -170,7 +170,7 @@ def test_breakdowns_in_json_have_the_names_and_values_of_the_columns():
 
 def test_every_row_per_question_says_its_protocol_and_grid():
     rows = evaluate({"a": HALF, "b": None}, TRUTH, "segearth-r1", resamples=0).per_sample
-    assert list(rows.columns[:3]) == ["sample_id", "question_index", "iou"]
+    assert list(rows.columns[:4]) == ["sample_id", "question_index", "target_index", "iou"]
     assert rows["protocol"].tolist() == ["segearth-r1"] * 2
     assert rows["grid"].tolist() == ["letterbox-1024"] * 2
 

@@ -171,7 +171,9 @@ def test_sizes_are_compared_before_pixels_are_decoded(tmp_path):
     array = npy(MASK).replace(b"(6, 9), }" + b" " * 8, b"(20000, 20000), }")
     for name, content, size in (("a.png", bytes(header), "5000x20000"), ("a.npy", array, "20000x20000")):
         path = fill(tmp_path / name.replace(".", "-"), {name: content, "b.png": png()})
-        with pytest.raises(PredictionsError, match=f"mask is {size} .*expected 6x9; save masks at the image's own size"):
+        with pytest.raises(
+            PredictionsError, match=f"mask is {size} .*expected 6x9; save masks at the image's own size"
+        ):
             evaluate(path, {"a": MASK, "b": MASK}, "native", resamples=0)
 
 
@@ -202,7 +204,10 @@ def test_every_truncation_of_a_zip_is_one_error(tmp_path):
         with pytest.raises(PredictionsError, match=r"cut\.zip"):
             read_predictions(path)
     path.write_bytes(sound[:-10])
-    assert "the zip cannot be read (File is not a zip file); make or copy it again, or check its permissions" in faults_of(path)
+    assert (
+        "the zip cannot be read (File is not a zip file); make or copy it again, or check its permissions"
+        in faults_of(path)
+    )
 
 
 @pytest.mark.parametrize(
