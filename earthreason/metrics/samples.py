@@ -15,12 +15,12 @@ class _Sample(msgspec.Struct, forbid_unknown_fields=True):
     sample_id: Annotated[str, Meta(min_length=1)]
     segmentation: MaskRecord
     question_count: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
-    height: Side | None | UnsetType = UNSET
-    width: Side | None | UnsetType = UNSET
-    category: str | None | UnsetType = UNSET
-    ground_resolution: float | None | UnsetType = UNSET
-    source: str | None | UnsetType = UNSET
-    reasoning_type: str | None | UnsetType = UNSET
+    height: Side | UnsetType | None = UNSET
+    width: Side | UnsetType | None = UNSET
+    category: str | UnsetType | None = UNSET
+    ground_resolution: float | UnsetType | None = UNSET
+    source: str | UnsetType | None = UNSET
+    reasoning_type: str | UnsetType | None = UNSET
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

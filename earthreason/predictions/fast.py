@@ -44,8 +44,8 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
     sample_id: _Id | UnsetType = UNSET
     image_id: _Id | UnsetType = UNSET
     question_index: Annotated[int, Meta(ge=0, le=MAX_QUESTION_INDEX)] | UnsetType = UNSET
-    score: float | None | UnsetType = UNSET
-    answer: Annotated[str, Meta(max_length=MAX_ANSWER)] | None | UnsetType = UNSET
+    score: float | UnsetType | None = UNSET
+    answer: Annotated[str, Meta(max_length=MAX_ANSWER)] | UnsetType | None = UNSET
     category_id: int | UnsetType = UNSET  # COCO's; ignored, as by the tolerant reader
 
 
