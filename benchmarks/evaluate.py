@@ -4,8 +4,8 @@
     python benchmarks/evaluate.py --growth   time by number of pairs
     python benchmarks/evaluate.py --large    100,000 pairs through the command line, with peak memory
 
-Every route reads both JSON files and computes gIoU and cIoU; all must agree. Times are the best of the rounds, ratios the
-medians of the ratios in each round.
+Every route reads both JSON files and computes gIoU and cIoU; all must agree. Times are the best of the rounds,
+and ratios are medians of the ratios in each round.
 """
 
 from __future__ import annotations
