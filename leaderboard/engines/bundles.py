@@ -24,6 +24,7 @@ REQUIREMENTS = {
     "pycocotools": "pycocotools",
     "PIL": "pillow",
     "pydantic": "pydantic",
+    "msgspec": "msgspec",
 }
 """Distributions that the judge needs, by the name of the module they install."""
 _ROOT = Path(__file__).parents[2]

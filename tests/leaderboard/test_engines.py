@@ -170,7 +170,7 @@ def test_a_plain_image_installs_what_the_judge_needs(tmp_path, phases):
         env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")},
         check=False,
     )
-    wanted = {"numpy", "numba", "pycocotools", "pillow", "pydantic"}
+    wanted = {"numpy", "numba", "pycocotools", "pillow", "pydantic", "msgspec"}
     assert wanted <= set(done.stdout.split())
     assert wanted <= set((bundle / "docker" / "Dockerfile").read_text().split())
     assert done.returncode != 0
