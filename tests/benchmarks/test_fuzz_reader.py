@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from benchmarks.fuzz_reader import make_forms, make_truth, run_case, write_case
 from benchmarks import fuzz_reader
+from benchmarks.fuzz_reader import make_forms, make_truth, run_case, write_case
 from earthreason.metrics.evaluate import evaluate
 from earthreason.predictions import open_predictions
 

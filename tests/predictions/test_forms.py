@@ -183,7 +183,11 @@ def test_instances_of_one_image_are_refused_by_default_and_merged_on_request(tmp
     results.append({"image_id": 7, "segmentation": None})
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
-    for source in (open_predictions(path, instances), from_coco(path, instances=instances), from_coco(results, None, instances)):
+    for source in (
+        open_predictions(path, instances),
+        from_coco(path, instances=instances),
+        from_coco(results, None, instances),
+    ):
         if instances == "error":
             with pytest.raises(PredictionsError, match="sample 'a': predicted more than once.*--instances union"):
                 evaluate(source, TRUTH, "native", resamples=0)
@@ -233,7 +237,9 @@ def test_what_is_no_coco_dataset_is_refused(tmp_path):
 @pytest.mark.parametrize("lines", [False, True])
 def test_text_packed_by_gzip_is_known_by_its_content(tmp_path, name, lines):
     records = [{"sample_id": "a", "segmentation": compressed(LEFT)}, {"sample_id": "b", "segmentation": None}]
-    text = "\n".join(map(json.dumps, records)) if lines else json.dumps({"info": {"model": "m"}, "predictions": records})
+    text = (
+        "\n".join(map(json.dumps, records)) if lines else json.dumps({"info": {"model": "m"}, "predictions": records})
+    )
     (tmp_path / name).write_bytes(gzip.compress(b"\xef\xbb\xbf" + text.encode()))
     assert [p.sample_id for p in read_predictions(tmp_path / name).predictions] == ["a", "b"]
 
