@@ -26,15 +26,16 @@ _LAZY = {
     "load_dataset": "earthreason.data.load",
 }
 
-__all__ = ["__version__", *sorted(_LAZY)]
+__all__ = ["RegionAccumulator", "Result", "__version__", "evaluate", "load_dataset"]
 
+if not TYPE_CHECKING:  # or type checkers would accept every misspelt name
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        value = getattr(import_module(_LAZY[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'earthreason' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            value = getattr(import_module(_LAZY[name]), name)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module 'earthreason' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

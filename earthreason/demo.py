@@ -11,6 +11,7 @@ from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
+from earthreason.metrics.formats import format_score
 from earthreason.metrics.references import References, reference_of
 from earthreason.metrics.result import Result
 from earthreason.metrics.scores import HEADLINE
@@ -20,7 +21,6 @@ from earthreason.predictions.predict import predict_samples
 from earthreason.predictors import Centre, Saliency
 from earthreason.reports.grid import Answer, save_grid
 from earthreason.reports.page import embed_image, write_page
-from earthreason.reports.table import format_score
 from earthreason.types import Predictor, Sample
 
 PREDICTORS: dict[str, Predictor] = {"centre": Centre(), "saliency": Saliency()}

@@ -92,11 +92,13 @@ def _first_use(source: int, target: int) -> np.ndarray:
 class Item(TypedDict):
     """A question about an image, and its target.
 
-    `image` is (3, side, side) uint8, `mask` (side, side) bool, on the letterboxed canvas.
+    `image` is (3, side, side) uint8 and `mask` (side, side) bool, on the letterboxed canvas, to train with.
+    `native_mask` is (height, width) bool, at the image's own size, to score against.
     """
 
     image: Tensor
     mask: Tensor
+    native_mask: Tensor
     question: str
     answer: str | None
     sample_id: str
@@ -109,7 +111,9 @@ QuestionPolicy = Literal["first", "random", "all"]
 
 
 class PixelReasoningDataset(TorchDataset[Item]):
-    """PyTorch dataset of a split: letterboxed images and masks, with one question per item.
+    """PyTorch dataset of a split: letterboxed images and masks, and masks at the images' own size, per question.
+
+    Native masks differ in size, so a DataLoader needs `collate_fn=collate`.
 
     The question that `random` selects depends only on seed, epoch and sample, not on workers or order; call `set_epoch`
     before each epoch.
@@ -149,6 +153,7 @@ class PixelReasoningDataset(TorchDataset[Item]):
         return Item(
             image=letterbox_image(sample.image, self.side),
             mask=torch.from_numpy(mask),
+            native_mask=torch.from_numpy(sample.mask),
             question=sample.questions[index],
             answer=sample.answers[index % len(sample.answers)] if sample.answers else None,
             sample_id=sample.sample_id,
@@ -159,7 +164,7 @@ class PixelReasoningDataset(TorchDataset[Item]):
 
 
 def collate(items: Sequence[Item]) -> dict[str, Any]:
-    """Stack images to (B, 3, side, side) and masks to (B, side, side); collect everything else in lists."""
+    """Stack images to (B, 3, side, side) and masks to (B, side, side); collect native masks and the rest in lists."""
     batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}  # type: ignore[literal-required]
     # In a worker `default_collate` stacks straight into shared memory.
     return {**batch, **{key: default_collate(batch[key]) for key in ("image", "mask")}}

@@ -32,16 +32,14 @@ class PixelReasoning(lightning.LightningModule):
         return F.binary_cross_entropy_with_logits(logits_of(batch["image"]), target)
 
     def validation_step(self, batch: dict, _: int) -> None:
-        for index, logits in enumerate(logits_of(batch["image"])):
-            height, width = batch["height"][index], batch["width"][index]
-            predicted, truth = (
-                restore_logits(values, SIDE, height, width) > 0 for values in (logits, batch["mask"][index] * 2.0 - 1)
-            )
-            self.judge.update([predicted], [truth], [batch["sample_id"][index]])
-
-    def on_validation_epoch_end(self) -> None:
-        self.log("gIoU", float(self.judge.compute()["gIoU"]))
-        self.judge.reset()
+        sizes = zip(batch["height"], batch["width"], strict=True)
+        predicted = [
+            restore_logits(logits, SIDE, *size) > 0
+            for logits, size in zip(logits_of(batch["image"]), sizes, strict=True)
+        ]
+        # Score at the images' own size: a target shrunk to the canvas has lost detail, and scores come out too high.
+        self.judge.update(predicted, batch["native_mask"], batch["sample_id"], batch["question_index"])
+        self.log_dict(self.judge)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.network.parameters(), lr=3e-3)

@@ -20,11 +20,12 @@ class PublicComparison:
     """What readers may see of a comparison.
 
     Attributes:
-        differences: score of model B minus that of model A with its 95 % interval, by score; rounded on a hidden split.
+        differences: score of model B minus that of model A with its 95 % interval, None without one, by score; rounded
+            on a hidden split.
         tests: the full comparison, with p-values and wins by question; None on a hidden split.
     """
 
-    differences: dict[str, tuple[float, Interval]]
+    differences: dict[str, tuple[float, Interval | None]]
     tests: Comparison | None
 
 
@@ -50,7 +51,10 @@ def _as_result(scored: Scored) -> Result:
     return Result(scored.protocol, scored, {}, {}, source="", truth="", references=References([], ""))
 
 
-def _rounded(difference: Difference) -> tuple[float, Interval]:
-    ends = (difference.value, difference.interval.low, difference.interval.high)
-    value, low, high = (round(end, HIDDEN_DECIMALS) + 0.0 for end in ends)  # adding 0 takes the sign off -0.0
-    return value, Interval(low, high)
+def _rounded(difference: Difference) -> tuple[float, Interval | None]:
+    ends = difference.interval and Interval(*map(_round, (difference.interval.low, difference.interval.high)))
+    return _round(difference.value), ends
+
+
+def _round(value: float) -> float:
+    return round(value, HIDDEN_DECIMALS) + 0.0  # adding 0 takes the sign off -0.0

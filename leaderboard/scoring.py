@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_pr
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, Terms, terms_of
-from earthreason.metrics.statistics import RESAMPLES, bootstrap_intervals
+from earthreason.metrics.statistics import RESAMPLES, confidence_intervals
 from earthreason.predictions.reader import PredictionsFile
 from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
@@ -154,8 +154,8 @@ def public_message(error: EarthReasonError, source: str) -> str:
 def _groups(result: Result) -> Iterator[tuple[Subset, np.ndarray]]:
     """Yield every group of every breakdown with several groups, with its rows: (n,) bool."""
     for breakdown, group, rows in groups_of(result.counts.keys(), result.references):
-        key = f"{breakdown}: {group}"
-        yield Subset(key=key, breakdown=breakdown, group=group, questions=int(rows.sum())), rows
+        key = f"{breakdown.name}: {group}"
+        yield Subset(key=key, breakdown=breakdown.title, group=group, questions=int(rows.sum())), rows
 
 
 def _estimates(
@@ -184,7 +184,7 @@ def _estimates(
         sample_id = results[same_questions[0]].counts.sample_id
         names = _names_of_distinct(part)
         distinct = {name: part[key] for key, name in names.items()}
-        intervals = bootstrap_intervals(distinct, sample_id, resamples, seed) if resamples else {}
+        intervals = confidence_intervals(distinct, sample_id, resamples, seed)
         for key in part:
             interval = intervals.get(names[key])
             ends = (None, None) if interval is None else (interval.low, interval.high)
@@ -194,15 +194,17 @@ def _estimates(
 
 def _names_of_distinct(terms: Mapping[ScoreKey, Terms]) -> dict[ScoreKey, str]:
     """Name every term, with the same name for equal ones, as half of them do not depend on the protocol."""
-    names: dict[tuple[bytes, bytes, float], str] = {}
+    names: dict[tuple[bytes, bytes, float, bool], str] = {}
     return {
-        key: names.setdefault((term.numerator.tobytes(), term.denominator.tobytes(), term.epsilon), str(len(names)))
+        key: names.setdefault(
+            (term.numerator.tobytes(), term.denominator.tobytes(), term.epsilon, term.proportion), str(len(names))
+        )
         for key, term in terms.items()
     }
 
 
 def _within(term: Terms, rows: np.ndarray) -> Terms:
-    return Terms(term.numerator * rows, term.denominator * rows, term.epsilon)
+    return replace(term, numerator=term.numerator * rows, denominator=term.denominator * rows)
 
 
 def _by_questions(results: dict[str, Result]) -> list[list[str]]:

@@ -60,17 +60,39 @@ def test_every_command_of_the_readme_runs(tmp_path):
     assert len(list((tmp_path / "scenes").rglob("*.jpg"))) == 20
 
 
+def rows_of(heading):
+    """Rows of the table on the scoring page that begins with these column names, by protocol."""
+    text = (ROOT / "docs" / "scoring.md").read_text()
+    table = text[text.index(f"| {heading} |") :].partition("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    return {first.split("`")[1]: rest for first, *rest in cells}
+
+
+def facts_of(rules):
+    place = f"{rules.grid.kind} {rules.grid.side}" if rules.grid.side else "own"
+    plus, plus_sum = (f" + {value:g}" if value else "" for value in (rules.epsilon, rules.cumulative_epsilon))
+    hit = ">= X" if rules.threshold_inclusive else "> X"
+    return [
+        place + ", truth stretched" * rules.stretch_truth,
+        rules.unit,
+        rules.questions,
+        (f"I / (U{plus})" if plus else "I / U") + f", {rules.float_type}",
+        f"ΣI / (ΣU{plus_sum})" if plus_sum else "ΣI / ΣU",
+        hit + ", targets only" * rules.precision_on_targets_only if rules.thresholds else "none",
+        f"{rules.both_empty_iou:g}" + ", if the answer is empty" * rules.empty_answer_needed,
+        "adds its area" if rules.count_false_positive_area else "costs nothing in cIoU",
+        "count nowhere" if rules.ignore else "background",
+    ]
+
+
 def test_the_table_of_protocols_says_what_the_protocols_do():
-    rows = re.findall(r"^\| `([\w-]+)`.*?\|(.*)\|$", (ROOT / "docs" / "scoring.md").read_text(), re.MULTILINE)
-    shown = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
-    assert list(shown) == list(PROTOCOLS)
-    for rules in PROTOCOLS.values():
-        grid, question, both_empty, false_positive = shown[rules.name]
-        assert grid.split()[-1] == {"native": "own"}.get(rules.grid.kind, str(rules.grid.side))
-        assert question == rules.questions
-        assert float(both_empty) == rules.both_empty_iou
-        assert false_positive.startswith("adds its area") == rules.count_false_positive_area
-        assert ("over targets only" in false_positive) == rules.precision_on_targets_only
+    assert rows_of("protocol | grid") == {rules.name: facts_of(rules) for rules in PROTOCOLS.values()}
+    assert list(rows_of("protocol | grid")) == list(PROTOCOLS)
+
+
+def test_the_scoring_page_names_the_file_of_every_evaluator():
+    named = {rules.name: [rules.evaluator] for rules in PROTOCOLS.values()}
+    assert rows_of("protocol | source of the rules") == named
 
 
 def test_the_json_of_the_readme_is_a_predictions_file(tmp_path):

@@ -78,6 +78,15 @@ def test_an_item_has_the_judges_canvas(split):
     assert item["question"] == split[2]["questions"][0]
 
 
+def test_the_native_mask_is_that_of_the_data_at_any_canvas(split):
+    for side in (64, 1024):
+        batch = collate([PixelReasoningDataset(split, side=side)[n] for n in range(len(split))])
+        for row, mask, height, width in zip(split, batch["native_mask"], batch["height"], batch["width"], strict=True):
+            assert mask.dtype == torch.bool
+            assert mask.shape == (height, width)
+            assert np.array_equal(mask.numpy(), np.asarray(row["mask"]) != 0)
+
+
 def test_all_questions_are_items_of_their_own(split):
     items = PixelReasoningDataset(split, side=128, questions="all")
     assert len(items) == sum(len(row["questions"]) for row in split)
@@ -102,6 +111,8 @@ def test_batches_are_stacked_also_by_worker_processes(split):
     )
     batches = list(loader)
     assert [batch["image"].shape for batch in batches] == [(3, 3, 128, 128)] * 2
+    natives = [mask.numpy() for batch in batches for mask in batch["native_mask"]]
+    assert all(np.array_equal(mask, np.asarray(row["mask"]) != 0) for mask, row in zip(natives, split, strict=True))
     assert [name for batch in batches for name in batch["sample_id"]] == list(split["sample_id"])
 
 

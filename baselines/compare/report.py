@@ -11,8 +11,10 @@ import torch
 
 from baselines.compare.scores import ScoreRow
 from baselines.compare.suite import Suite
-from earthreason.files import atomic_path, write_text
+from earthreason.files import write_text
+from earthreason.metrics.formats import format_interval
 from earthreason.metrics.scores import IOU_AND_PRESENCE
+from earthreason.reports.svg import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +69,7 @@ def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
         f"seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
         f"`{suite.data_command}`, with seeds {seeds}.{_rates(suite)}{head} Scores are in percent, by the official "
         f"protocol on `{suite.test_config}`/`{suite.test_split}` ({questions} questions), with all seeds pooled. "
-        "Intervals are 95 % bootstrap intervals over images. The last column is the difference in gIoU from the first "
+        "Intervals are 95 % intervals over images. The last column is the difference in gIoU from the first "
         "row, with its paired permutation p-value. Models of a few million parameters trained for minutes show which "
         "idea learns faster here, not which is better at full size.",
     ]
@@ -88,12 +90,12 @@ def _table(rows: Sequence[ScoreRow]) -> list[str]:
     ]
     for row in rows:
         scores = [_percent(row.scores[name]) for name in IOU_AND_PRESENCE]
-        interval = row.intervals["gIoU"]
+        interval = format_interval(row.intervals.get("gIoU"))
         spread = "" if len(row.results) == 1 else f"{100 * row.spread:.1f}"
         d = row.against_first
         against = "" if d is None else f"{100 * d.value:+.1f}, p {_p(d.p_value)}"
         lines.append(
-            f"| {row.entry.name} | {scores[0]} | {100 * interval.low:.1f} to {100 * interval.high:.1f} | {spread} | "
+            f"| {row.entry.name} | {scores[0]} | {interval} | {spread} | "
             f"{scores[1]} | {scores[2]} | {scores[3]} | {against} |"
         )
     return lines
@@ -188,8 +190,8 @@ def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
     axis = figure.subplots()
     shown = [row for row in rows if row.entry.parameters]
     for colour, row in zip(_COLOURS, shown, strict=False):
-        interval, giou = row.intervals["gIoU"], row.scores["gIoU"] or 0.0
-        error = [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
+        interval, giou = row.intervals.get("gIoU"), row.scores["gIoU"] or 0.0
+        error = None if interval is None else [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
         axis.errorbar(
             row.entry.samples_per_second,
             100 * giou,
@@ -215,6 +217,5 @@ def _finish(figure: Figure) -> None:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip("."))
+    save_figure(figure, path)
     return path

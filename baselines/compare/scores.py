@@ -13,7 +13,7 @@ from earthreason.data.load import load_dataset
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.result import Result
 from earthreason.metrics.scores import IOU_AND_PRESENCE, Terms, terms_of
-from earthreason.metrics.statistics import Difference, Interval, bootstrap_intervals, paired_differences
+from earthreason.metrics.statistics import Difference, Interval, confidence_intervals, paired_differences
 from earthreason.metrics.truth import references_of
 
 
@@ -26,7 +26,7 @@ class ScoreRow:
         results: one result per seed.
         scores: scores by metric over the questions of all seeds, fractions; None where undefined.
         spread: largest minus smallest gIoU over the seeds.
-        intervals: 95 % bootstrap intervals over images; all seeds of an image are drawn together.
+        intervals: 95 % intervals by metric, of those with enough images; all seeds of an image are one case.
         by_type: gIoU by reasoning type.
         against_first: difference in gIoU from the suite's first model, paired by image; None for that model.
     """
@@ -61,7 +61,7 @@ def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
             results=results,
             scores={name: terms[name].ratio() for name in IOU_AND_PRESENCE},
             spread=max(giou) - min(giou),
-            intervals=bootstrap_intervals(terms, images),
+            intervals=confidence_intervals(terms, images),
             by_type=_by_type(results),
             against_first=paired_differences(reference, own, images)["gIoU"] if table else None,
         )
@@ -77,6 +77,7 @@ def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarra
             np.concatenate([part[name].numerator for part in parts]),
             np.concatenate([part[name].denominator for part in parts]),
             parts[0][name].epsilon,
+            parts[0][name].proportion,
         )
         for name in IOU_AND_PRESENCE
     }

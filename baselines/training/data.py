@@ -159,7 +159,9 @@ def turned(item: Item, symmetry: int) -> Item:
     if names_direction([item["question"], item["answer"]]):
         return item
     quarters, mirrored = symmetry % 4, symmetry >= 4
-    image, mask = (torch.rot90(tensor, quarters, (-2, -1)) for tensor in (item["image"], item["mask"]))
-    if mirrored:
-        image, mask = image.flip(-1), mask.flip(-1)
-    return Item({**item, "image": image, "mask": mask})
+    image, mask, native = (
+        rotated.flip(-1) if mirrored else rotated
+        for rotated in (torch.rot90(item[name], quarters, (-2, -1)) for name in ("image", "mask", "native_mask"))
+    )
+    height, width = native.shape
+    return Item({**item, "image": image, "mask": mask, "native_mask": native, "height": height, "width": width})

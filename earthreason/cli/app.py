@@ -32,7 +32,6 @@ EXTRAS = {
         "krippendorff",
         "sklearn",
         "SimpleITK",
-        "cv2",
     ),
 }
 """Modules that the extras of pyproject.toml install."""

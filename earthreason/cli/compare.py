@@ -56,7 +56,7 @@ def compare(
     with stderr().status("reading and scoring"):
         truth = load_truth(opened[0].info, ground_truth, config, split, data_dir)
         results = [
-            score(file, truth, protocol, missing=missing.value, resamples=0, seed=seed, workers=workers)
+            score(file, truth, protocol, missing=missing.value, resamples=resamples, seed=seed, workers=workers)
             for file in opened
         ]
     with stderr().status("resampling"):

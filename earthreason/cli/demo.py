@@ -19,8 +19,8 @@ def demo(
     """
     from rich.table import Table
 
+    from earthreason.metrics.formats import format_score
     from earthreason.metrics.scores import HEADLINE
-    from earthreason.reports.table import format_score
 
     with stderr().status("loading the sample scenes (made on first use), predicting and scoring"):
         from earthreason.demo import run_demo

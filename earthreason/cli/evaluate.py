@@ -98,10 +98,7 @@ def evaluate(
             boundary=boundary,
         )
     scored = [result for result in results if isinstance(result, Result)]
-    content: dict[str, Any] = {"results": [result.to_dict() for result in scored]}
     threshold = describe_threshold(opened.info)
-    if threshold is not None:
-        content["no_target_threshold"] = opened.info["no_target_threshold"]
     if csv is not None:
         write_text(csv, scored[0].per_sample.to_csv(index=False))
     if report is not None:
@@ -110,6 +107,11 @@ def evaluate(
         with stderr().status("drawing the report"):
             load_scene = scene_loader(opened.info, ground_truth, config, split, data_dir)
             write_report(report, results, opened, load_scene, gallery)
+    content: dict[str, Any] = {}
+    if json_out is not None:  # breakdowns take time
+        content["results"] = [result.to_dict() for result in scored]
+        if threshold is not None:
+            content["no_target_threshold"] = opened.info["no_target_threshold"]
     if report_json(json_out, content):
         if protocol == "all":
             print_protocols(results, stdout())

@@ -20,7 +20,7 @@ def protocols(
     Example: earthreason protocols segearth-r1
     """
     from earthreason.metrics.protocols import PROTOCOLS, get_protocol
-    from earthreason.reports.table import differences
+    from earthreason.reports.rules import differences
 
     chosen = list(PROTOCOLS.values()) if name is None else [get_protocol(name)]
     listed = [{**asdict(rules), "grid": rules.grid.name} for rules in chosen]

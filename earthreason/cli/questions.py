@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -89,6 +88,8 @@ def generate(
     if dry_run:
         _print_estimate(opened, config, table, total, json_out)
         return
+    import asyncio
+
     from earthreason.questions.client import ClientConfig, ModelClient
 
     ledger = Ledger(out / "ledger.sqlite")

@@ -176,10 +176,10 @@ def _print_row(submission: dict[str, Any]) -> None:
     from rich import box
     from rich.table import Table
 
+    from earthreason.metrics.formats import format_interval, format_score
     from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
     from earthreason.metrics.scores import N_ACC, OVERLAP
     from earthreason.metrics.statistics import Interval
-    from earthreason.reports.table import format_interval, format_score
 
     columns = (*OVERLAP, N_ACC.name)
     title = f"{submission['metadata']['model']} on {submission['split']}, %"

@@ -9,11 +9,10 @@ import functools
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.prepared import FORMAT, write_prepared
@@ -29,9 +28,13 @@ _log = logging.getLogger(__name__)
 
 def prepared_root() -> Path:
     """Return the parent of all prepared folders, which is in the cache of `datasets`."""
-    from datasets import config
+    if "datasets" in sys.modules:
+        from datasets import config
 
-    return Path(config.HF_DATASETS_CACHE) / "earthreason-prepared"
+        return Path(config.HF_DATASETS_CACHE) / "earthreason-prepared"
+    # The rules of datasets/config.py, because importing `datasets` takes longer than scoring.
+    home = Path(os.getenv("HF_HOME", Path(os.getenv("XDG_CACHE_HOME", "~/.cache"), "huggingface"))).expanduser()
+    return Path(os.getenv("HF_DATASETS_CACHE", home / "datasets")) / "earthreason-prepared"
 
 
 Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]
@@ -47,6 +50,8 @@ def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Reco
     folder = prepared_root() / f"{prefix}-{key}" / "earthreason"
     if folder.is_dir():
         return folder
+    from filelock import FileLock
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "lock"):
         if not folder.is_dir():
@@ -77,7 +82,7 @@ class SampleConfig:
             raise DataNotFoundError(
                 "the config 'sample' is made by this package and takes no data_dir (--data-dir); leave it out"
             )
-        key = hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+        key = hashlib.sha256(f"{self!r}-{FORMAT}".encode()).hexdigest()[:12]
         records = functools.partial(sample_records, self.seed, dict(self.counts), self.size)
         return _prepare_once(self.name, "sample", key, records, SYNTHETIC)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,14 @@ class Download:
     release: Path
     revision: str
     counts: dict[str, int]
+
+
+def recorded_revision(folder: Path) -> str | None:
+    """Return the commit that `download_release` recorded for a folder, or for its release; None without a record."""
+    for place in (folder, folder.parent):
+        with suppress(OSError, ValueError, TypeError, KeyError):  # absent, or a file of the same name by others
+            return str(json.loads((place / RECORD).read_text("utf-8"))["revision"])
+    return None
 
 
 def download_release(to: Path, repository: str, revision: str | None = None) -> Download:

@@ -14,7 +14,7 @@ from earthreason.data.croissant import describe
 from earthreason.data.pictures import mask_of
 from earthreason.data.prepared import write_prepared
 from earthreason.data.reader import Configured
-from earthreason.data.schema import Record
+from earthreason.data.schema import PICTURES, Record
 from earthreason.data.sources import Source
 from earthreason.data.sources.base import ON_DISK
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -69,7 +69,7 @@ def _counted(source: Source, split: str, progress: Progress) -> Iterator[Record]
 
 def facts_of(record: Record) -> dict[str, Any]:
     """Return all columns except the pictures, in the order of the parquet files."""
-    columns = {column: value for column, value in vars(record).items() if column not in ("image", "mask")}
+    columns = {column: value for column, value in vars(record).items() if column not in PICTURES}
     facts, extra = {fact: columns.pop(fact) for fact in OPTIONAL_FACTS}, columns.pop("extra")
     return {**columns, **facts, "extra": extra}
 
@@ -88,6 +88,11 @@ def _write_release(source: Source, folder: Path, progress: Progress, _about: Abo
             (root / part).mkdir(parents=True)
         for record in _counted(source, split, progress):
             stem = file_stem(record.sample_id)
+            if record.ignore is not None:
+                raise EarthReasonError(
+                    f"sample {record.sample_id!r} has ignored pixels, and the layout of the release has no place "
+                    "for them; export as parquet, coco or webdataset instead"
+                )
             (root / "images" / f"{stem}.{suffix_of(record)}").write_bytes(record.image)
             (root / "labels" / f"{stem}.png").write_bytes(record.mask)
             stated = {fact: value for fact, value in record.optional_facts().items() if value is not None}
@@ -122,7 +127,10 @@ def _write_coco(source: Source, folder: Path, progress: Progress, _about: About)
             name = f"{split}/{number:06d}.{suffix_of(record)}"
             (folder / "images" / name).write_bytes(record.image)
             shape = {"height": record.height, "width": record.width}
-            images.append({"id": number, "file_name": name, **shape, "earthreason": facts_of(record)})
+            facts = facts_of(record)
+            if record.ignore is not None:
+                facts["ignore"] = encode_mask(mask_of(record.ignore, Path(name)))
+            images.append({"id": number, "file_name": name, **shape, "earthreason": facts})
             if not record.is_empty:
                 rle = encode_mask(mask_of(record.mask, Path(name)))
                 ids = {
@@ -145,7 +153,8 @@ def _write_webdataset(source: Source, folder: Path, progress: Progress, _about: 
                 for place in range(shard * SHARD, min(count, (shard + 1) * SHARD)):
                     record = next(records)
                     facts = json.dumps(facts_of(record), ensure_ascii=False).encode()
-                    parts = {suffix_of(record): record.image, "mask.png": record.mask, "json": facts}
+                    ignore = {} if record.ignore is None else {"ignore.png": record.ignore}
+                    parts = {suffix_of(record): record.image, "mask.png": record.mask, **ignore, "json": facts}
                     for suffix, content in parts.items():
                         member = tarfile.TarInfo(f"{place:08d}.{suffix}")
                         member.size = len(content)

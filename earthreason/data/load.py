@@ -7,18 +7,70 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from earthreason.data.configs import CONFIGS, get_config
 from earthreason.data.schema import SPLIT_ALIASES, SPLITS
 from earthreason.errors import EarthReasonError, UnknownNameError
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+    from datasets import ReadInstruction
+
+    from earthreason.data.rows import Split, SplitDict, StreamedSplit, StreamedSplitDict
 
 _SPLIT_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
+@overload
+def load_dataset(
+    path: str = "earthreason",
+    name: str | None = None,
+    *,
+    split: None = None,
+    data_dir: str | Path | None = None,
+    streaming: Literal[False] = False,
+    **kwargs: Any,
+) -> SplitDict: ...
+@overload
+def load_dataset(
+    path: str = "earthreason",
+    name: str | None = None,
+    *,
+    split: str,
+    data_dir: str | Path | None = None,
+    streaming: Literal[False] = False,
+    **kwargs: Any,
+) -> Split: ...
+@overload
+def load_dataset(
+    path: str = "earthreason",
+    name: str | None = None,
+    *,
+    split: None = None,
+    data_dir: str | Path | None = None,
+    streaming: Literal[True],
+    **kwargs: Any,
+) -> StreamedSplitDict: ...
+@overload
+def load_dataset(
+    path: str = "earthreason",
+    name: str | None = None,
+    *,
+    split: str,
+    data_dir: str | Path | None = None,
+    streaming: Literal[True],
+    **kwargs: Any,
+) -> StreamedSplit: ...
+@overload
+def load_dataset(
+    path: str = "earthreason",
+    name: str | None = None,
+    *,
+    split: str | ReadInstruction | list[str | ReadInstruction] | None = None,
+    data_dir: str | Path | None = None,
+    streaming: bool = False,
+    **kwargs: Any,
+) -> Any: ...
 def load_dataset(
     path: str = "earthreason",
     name: str | None = None,
@@ -27,7 +79,7 @@ def load_dataset(
     data_dir: str | Path | None = None,
     streaming: bool = False,
     **kwargs: Any,
-) -> Dataset | DatasetDict | IterableDataset | IterableDatasetDict:
+) -> Any:
     """Load EarthReason as a `datasets` dataset.
 
     Args:

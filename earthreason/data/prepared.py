@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from earthreason.data.schema import Record, features
 from earthreason.files import atomic_path
 from earthreason.types import OPTIONAL_FACTS
 
-FORMAT = 2
+FORMAT = 3
 """Version of the columns; increase it whenever they change, so that cached folders with other columns are ignored."""
 ROWS_PER_GROUP = 100
 """The Hub's viewer recommends row groups of 100 to 300 MB; 100 rows of the release take about 25 MB, at most 280."""
@@ -71,6 +72,11 @@ def write_prepared(
             about=about,
         )
         (temporary / "README.md").write_text(card, encoding="utf-8")
+
+
+def split_files(folder: Path, split: str) -> list[Path]:
+    """List the parquet files of a split in a prepared folder, in the order of its rows."""
+    return sorted(folder.glob(f"*/{glob.escape(split)}-?????-of-?????.parquet"))
 
 
 def _batches(records: Iterator[Record], size: int) -> Iterator[list[Record]]:

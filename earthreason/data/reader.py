@@ -8,7 +8,7 @@ from pathlib import Path
 
 from earthreason.data.configs import CONFIGS
 from earthreason.data.load import load_dataset
-from earthreason.data.schema import SPLITS, Record, record_of_row
+from earthreason.data.schema import PICTURES, SPLITS, Record, record_of_row, undecoded
 from earthreason.data.sources import Source, open_folder_or_file
 from earthreason.errors import DataNotFoundError, SampleNotFoundError
 
@@ -19,14 +19,9 @@ class Configured:
     name = "dataset"
 
     def __init__(self, config: str, data_dir: Path | None = None) -> None:
-        from datasets import Image
-
         self.config = config
         loaded = load_dataset("earthreason", config, data_dir=data_dir)
-        self._splits = {
-            split: rows.cast_column("image", Image(decode=False)).cast_column("mask", Image(decode=False))
-            for split, rows in loaded.items()
-        }
+        self._splits = {split: undecoded(rows, *PICTURES) for split, rows in loaded.items()}
         self.counts = {split: len(rows) for split, rows in self._splits.items()}
 
     def read(self, split: str) -> Iterator[Record]:

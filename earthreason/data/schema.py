@@ -13,10 +13,12 @@ from earthreason.errors import DataFormatError
 from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS, OptionalFacts, Sample
 
 if TYPE_CHECKING:
-    from datasets import Features
+    from datasets import Dataset, Features
 
 SPLITS = ("train", "validation", "test")
 SPLIT_ALIASES = {"val": "validation"}
+PICTURES = ("image", "mask", "ignore")
+"""Columns that hold encoded pictures; only `ignore` may be null in a split with labels."""
 
 
 def features() -> Features:
@@ -29,6 +31,7 @@ def features() -> Features:
             "sample_id": text,
             "image": Image(),
             "mask": Image(),
+            "ignore": Image(),
             "questions": List(text),
             "answers": List(text),
             "is_empty": Value("bool"),
@@ -54,6 +57,7 @@ class Record(OptionalFacts):
         questions: implicit questions, all about the same target.
         answers: explanatory answers; empty for an empty target.
         extra: other keys of the source as a JSON object; None if there are none.
+        ignore: PNG of mode L with 255 where a pixel counts neither as target nor as background; None if none does.
     """
 
     sample_id: str
@@ -65,17 +69,29 @@ class Record(OptionalFacts):
     questions: list[str]
     answers: list[str] = field(default_factory=list)
     extra: str | None = None
+    ignore: bytes | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the row as a dict for pyarrow."""
-        pictures = {"image": self.image, "mask": self.mask}
-        return vars(self) | {name: {"bytes": content, "path": None} for name, content in pictures.items()}
+        encoded = {name: getattr(self, name) for name in PICTURES}
+        pictures = {name: content and {"bytes": content, "path": None} for name, content in encoded.items()}
+        return vars(self) | pictures
 
 
 def extra_keys(values: Mapping[str, Any], known: Collection[str]) -> str | None:
     """Return the keys of `values` that are not `known` as a JSON object; None if there are none."""
     rest = {key: value for key, value in values.items() if key not in known and value is not None}
     return json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else None
+
+
+def undecoded(rows: Dataset, *pictures: str) -> Dataset:
+    """Return the rows with encoded pictures; columns that the dataset lacks are left out."""
+    from datasets import Image
+
+    for name in pictures:
+        if name in rows.column_names:
+            rows = rows.cast_column(name, Image(decode=False))
+    return rows
 
 
 def record_of_row(row: Mapping[str, Any]) -> Record:
@@ -86,7 +102,7 @@ def record_of_row(row: Mapping[str, Any]) -> Record:
     """
     _check_mask(row)
     columns = {column.name: row.get(column.name) for column in fields(Record)}
-    return Record(**{**columns, "image": row["image"]["bytes"], "mask": row["mask"]["bytes"]})
+    return Record(**{**columns, **{name: row[name]["bytes"] for name in PICTURES if row.get(name)}})
 
 
 def sample_of_row(row: dict[str, Any]) -> Sample:
@@ -102,6 +118,7 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
         mask=np.asarray(row["mask"]) != 0,
         questions=list(row["questions"]),
         answers=list(row["answers"]),
+        ignore=None if row.get("ignore") is None else np.asarray(row["ignore"]) != 0,
         **{fact: row[fact] for fact in OPTIONAL_FACTS},
     )
 

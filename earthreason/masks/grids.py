@@ -136,13 +136,13 @@ def stretch_bilinear(mask: np.ndarray, side: int) -> np.ndarray:
     above 0 exactly if one of the source pixels with a weight is foreground.
     """
     for axis in (0, 1):
-        low, high = _bilinear_indices(mask.shape[axis], side)
+        low, high = bilinear_indices(mask.shape[axis], side)
         mask = mask.take(low, axis) | mask.take(high, axis)
     return mask
 
 
 @lru_cache(maxsize=4096)
-def _bilinear_indices(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+def bilinear_indices(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the two (target,) int64 source indices with a weight in each interpolated value; they may be equal."""
     centres = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * (np.float32(source) / np.float32(target))
     positions = np.maximum(centres - np.float32(0.5), np.float32(0))

@@ -2,26 +2,34 @@
 
 A mask is represented by its sorted run boundaries in column-major order. On a grid that repeats row `r` `w_r` times
 and column `c` `w_c` times, let `F(t)` be the number of grid pixels before linear position `t`; it never falls. Mapping
-the boundaries through `F` once turns areas and overlaps into sums of differences. The loops are compiled and release
-the interpreter lock, so threads share the work. They are in one file because numba's cache checks only the file of the
-caller for changes. tests/masks/test_kernel.py compares them with decoded pixels.
+the boundaries through `F` once turns areas and overlaps into sums of differences.
+
+Two backends hold the same loops, which release the interpreter lock so that threads share the work: the C extension
+(`regions.h`), and numba where it was not built. tests/masks compares both with decoded pixels.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
-from earthreason.errors import RLEError
+import numpy as np
+
+from earthreason.errors import EarthReasonError, RLEError
 from earthreason.types import RLE
 
-_Arrays = tuple[np.ndarray, ...]
+BACKENDS = {"c": "_regions", "numba": "kernel_numba"}
+VARIABLE = "EARTHREASON_KERNEL"
+"""Environment variable that names a backend, for tests and comparisons."""
 _FAULTS = {
     -1: "contains a character that is not COCO RLE (ASCII 48 to 111)",
     -2: "ends in the middle of a number",
     -3: "contains a negative or over-long run",
     -4: "runs past the end of the mask",
     -5: "falls short of the mask",
+    -6: "contains a number that is not in its shortest form, which pycocotools may read otherwise; encode it again",
 }
 
 
@@ -30,241 +38,68 @@ def describe_fault(code: int, height: int, width: int) -> str:
     return f"the RLE of size {height}x{width} {_FAULTS[code]}"
 
 
-@njit(cache=True, nogil=True)
-def decode_runs(text: np.ndarray, start: int, stop: int, total: int, boundaries: np.ndarray) -> int:
-    """Fill `boundaries` with the end of every run of `text[start:stop]`; return their number or a negative fault."""
-    n, position, i = 0, 0, start
-    previous, before_previous = 0, 0  # COCO stores each run from the third on as a difference to the run two back
-    while i < stop:
-        digit = int(text[i]) - 48
-        i += 1
-        if digit < 0 or digit > 63:
-            return -1
-        if digit < 32:  # one character, the common case: five bits with a sign
-            value = digit - ((digit & 16) << 1)
-        else:
-            value, shift = digit & 31, 5
-            while digit & 32:
-                if i >= stop:
-                    return -2
-                digit = int(text[i]) - 48
-                i += 1
-                if digit < 0 or digit > 63:
-                    return -1
-                if shift > 40:
-                    return -3
-                value |= (digit & 31) << shift
-                shift += 5
-            if digit & 16:
-                value |= -1 << shift
-        if n > 2:
-            value += before_previous
-        if value < 0:
-            return -3
-        before_previous, previous = previous, value
-        position += value
-        if position > total:
-            return -4
-        boundaries[n] = position
-        n += 1
-    return n if position == total else -5
+def backend() -> ModuleType:
+    """Return the compiled loops: those of the variable EARTHREASON_KERNEL, else C where it was built, else numba.
 
+    Numba is imported only if it is needed, because that takes most of a second.
 
-@njit(cache=True, nogil=True)
-def foreground_area(boundaries: np.ndarray, n: int) -> int:
-    """Return the number of foreground pixels before the first `n` boundaries."""
-    total = 0
-    for k in range(1, n, 2):
-        total += boundaries[k] - boundaries[k - 1]
-    return total
-
-
-@njit(cache=True, nogil=True)
-def map_boundaries(
-    boundaries: np.ndarray, n: int, size: np.ndarray, prefixes: np.ndarray, at: np.ndarray, mapped: np.ndarray
-) -> int:
-    """Map the first `n` boundaries through F, column by column so that no boundary costs a division.
-
-    The prefix sums of the row weights begin at `prefixes[at[0]]`, those of the column weights at `prefixes[at[1]]`.
-    Both starts are -1 for the native grid.
-
-    Returns:
-        Number of foreground pixels on the grid.
+    Raises:
+        EarthReasonError: the variable names no backend, or one that cannot be imported.
     """
-    row_at, column_at = at[0], at[1]
-    if row_at < 0:
-        mapped[:n] = boundaries[:n]
-        return foreground_area(mapped, n)
-    height, last = size[0], size[1] - 1
-    rows = prefixes[row_at : row_at + height + 1]
-    columns = prefixes[column_at : column_at + last + 2]
-    column, column_start, before, weight = 0, 0, 0, columns[1]
-    for k in range(n):
-        position = boundaries[k]
-        while position - column_start > height and column < last:
-            column += 1
-            column_start += height
-            before = columns[column] * rows[height]
-            weight = columns[column + 1] - columns[column]
-        mapped[k] = before + weight * rows[min(position - column_start, height)]
-    return foreground_area(mapped, n)
-
-
-@njit(cache=True, nogil=True)
-def overlap(a: np.ndarray, n: int, b: np.ndarray, m: int) -> int:
-    """Return the number of pixels that are foreground in both masks, whose runs are boundaries 0-1, 2-3, ..."""
-    total, i, j = 0, 0, 0
-    while i + 1 < n and j + 1 < m:
-        low = max(a[i], b[j])
-        high = min(a[i + 1], b[j + 1])
-        total += max(high - low, 0)
-        # Branch-free: advance past the run that ends first; on a tie, either may advance.
-        first = a[i + 1] <= b[j + 1]
-        i += 2 * first
-        j += 2 * (not first)
-    return total
-
-
-@njit(cache=True, nogil=True)
-def bounding_box(boundaries: np.ndarray, n: int, height: int, box: np.ndarray) -> None:
-    """Fill `box` with top, left, bottom, right of the foreground, the last two exclusive; zeros for an empty mask."""
-    top, left, bottom, right = height, -1, 0, 0
-    column, column_start = 0, 0
-    for k in range(1, n, 2):
-        start, stop = boundaries[k - 1], boundaries[k]
-        if stop == start:
+    chosen = os.environ.get(VARIABLE)
+    names = [chosen] if chosen else list(BACKENDS)
+    for name in names:
+        try:
+            return import_module(f"earthreason.masks.{BACKENDS[name]}")
+        except (ImportError, KeyError):
             continue
-        while start - column_start >= height:
-            column += 1
-            column_start += height
-        if left < 0:
-            left = column
-        top = min(top, start - column_start)
-        if stop - column_start > height:  # reaches the next column, so it touches the first and the last row
-            top, bottom = 0, height
-            while stop - column_start > height:
-                column += 1
-                column_start += height
-        else:
-            bottom = max(bottom, stop - column_start)
-        right = column + 1
-    box[:] = 0
-    if left >= 0:
-        box[0], box[1], box[2], box[3] = top, left, bottom, right
+    raise EarthReasonError(
+        f"no region kernel: {VARIABLE} may be unset, {' or '.join(BACKENDS)}; C needs a build with a compiler"
+    )
 
 
-@njit(cache=True, nogil=True)
-def compare_boxes(a: np.ndarray, b: np.ndarray, terms: np.ndarray) -> None:
-    """Fill `terms` with the intersection and union of two boxes, in pixels."""
-    shared = max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
-    terms[0] = shared
-    terms[1] = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-
-
-@njit(cache=True, nogil=True)
-def count_batch(predictions: _Arrays, truth: _Arrays, truth_of: np.ndarray, out: _Arrays) -> None:
+def count_batch(
+    predictions: Sequence[RLE | None],
+    truth_of: np.ndarray,
+    truth: tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray],
+    out: tuple[np.ndarray, ...],
+) -> None:
     """Compare each prediction with its truth.
 
     Args:
-        predictions: texts in one buffer, start of each text, whether there is a mask, and its (height, width).
+        predictions: n masks, not yet validated; None is "no target".
+        truth_of: (n,) int64 index of the truth of each prediction.
         truth: `TruthTable.packed`.
-        truth_of: index of the truth of each prediction.
-        out: arrays of `PairCounts`, which are filled.
+        out: arrays of `PairCounts`, zeroed, which are filled.
     """
-    texts, text_at, given, own_sizes = predictions
-    truth_texts, truth_at, truth_sizes, prefixes, prefix_at = truth
-    counts, boxes, drawn, truth_drawn, faults, truth_faults = out
-    pairs, grids = counts.shape[0], counts.shape[1]
-    longest, longest_truth = 1, 1
-    for k in range(pairs):
-        longest = max(longest, text_at[k + 1] - text_at[k])
-        longest_truth = max(longest_truth, truth_at[truth_of[k] + 1] - truth_at[truth_of[k]])
-    boundaries = np.empty(longest, np.int64)
-    truth_boundaries = np.empty(longest_truth, np.int64)
-    mapped = np.empty(longest, np.int64)
-    truth_mapped = np.empty((grids, longest_truth), np.int64)
-    truth_areas = np.zeros(grids, np.int64)
-    box, truth_box = np.zeros(4, np.int64), np.zeros(4, np.int64)
-    last_truth, m, truth_area = -1, 0, 0
-    for k in range(pairs):
-        t = truth_of[k]
-        height, width = truth_sizes[t, 0], truth_sizes[t, 1]
-        if t != last_truth:  # questions of one image are adjacent, so its truth is decoded once
-            last_truth = t
-            m = decode_runs(truth_texts, truth_at[t], truth_at[t + 1], height * width, truth_boundaries)
-            truth_area = foreground_area(truth_boundaries, m)
-            bounding_box(truth_boundaries, m, height, truth_box)
-            for g in range(grids):
-                truth_areas[g] = map_boundaries(
-                    truth_boundaries, m, truth_sizes[t], prefixes, prefix_at[g, t], truth_mapped[g]
-                )
-        if m < 0:
-            truth_faults[k] = m
-            continue
-        truth_drawn[k] = truth_area > 0
-        counts[k, :, 2] = truth_areas
-        if not given[k]:
-            compare_boxes(np.zeros(4, np.int64), truth_box, boxes[k])
-            continue
-        n = decode_runs(texts, text_at[k], text_at[k + 1], own_sizes[k, 0] * own_sizes[k, 1], boundaries)
-        if n < 0:
-            faults[k] = n
-            continue
-        drawn[k] = foreground_area(boundaries, n) > 0
-        bounding_box(boundaries, n, own_sizes[k, 0], box)
-        compare_boxes(box, truth_box, boxes[k])
-        for g in range(grids):
-            counts[k, g, 1] = map_boundaries(boundaries, n, truth_sizes[t], prefixes, prefix_at[g, t], mapped)
-            counts[k, g, 0] = overlap(mapped, n, truth_mapped[g], m)
+    backend().count_batch(predictions, truth[0], truth_of, *truth[1:], *out)
 
 
-@njit(cache=True, nogil=True)
 def canvas_runs(
     boundaries: np.ndarray,
-    n: int,
     height: int,
     row_prefix: np.ndarray,
     column_weights: np.ndarray,
-    top: int,
-    left: int,
+    corner: tuple[int, int],
     canvas_height: int,
-    runs: np.ndarray,
-) -> int:
-    """Fill `runs` with start and end of every foreground run on the canvas, in linear order; return their number.
+) -> np.ndarray:
+    """Return start and end of every foreground run of a mask on a canvas, in linear order.
 
-    If `runs` is too short, its content is incomplete and the returned number is the required length.
+    Args:
+        boundaries: `foreground_boundaries` of the mask.
+        height: height of the mask in pixels.
+        row_prefix: (height + 1,) int64 prefix sums of the row weights.
+        column_weights: (width,) int64 number of times that each column appears.
+        corner: padding rows above and columns left of the mask.
+        canvas_height: rows of the canvas.
     """
-    starts = np.empty(height // 2 + 2, np.int64)
-    stops = np.empty(height // 2 + 2, np.int64)
-    filled, first, canvas_column = 0, 1, left
-    last_stop = -1
-    for column in range(column_weights.size):
-        low, high = column * height, (column + 1) * height
-        while first < n and boundaries[first] <= low:
-            first += 2
-        pieces, k = 0, first
-        while k < n and boundaries[k - 1] < high:
-            start = row_prefix[max(boundaries[k - 1], low) - low]
-            stop = row_prefix[min(boundaries[k], high) - low]
-            if stop > start:
-                starts[pieces], stops[pieces] = start, stop
-                pieces += 1
-            k += 2
-        for _ in range(column_weights[column]):
-            offset = canvas_column * canvas_height + top
-            for piece in range(pieces):
-                if offset + starts[piece] == last_stop:  # continues the run before it
-                    filled -= 1
-                else:
-                    if filled < runs.size:
-                        runs[filled] = offset + starts[piece]
-                    filled += 1
-                last_stop = offset + stops[piece]
-                if filled < runs.size:
-                    runs[filled] = last_stop
-                filled += 1
-            canvas_column += 1
-    return filled
+    runs = np.empty(2 * boundaries.size + 64, np.int64)
+    while True:
+        rows = np.ascontiguousarray(row_prefix), np.ascontiguousarray(column_weights)
+        needed = backend().canvas_runs(boundaries, height, *rows, *corner, canvas_height, runs)
+        if needed <= runs.size:
+            return runs[:needed]
+        runs = np.empty(needed, np.int64)
 
 
 def prefix_sums(weights: np.ndarray) -> np.ndarray:
@@ -284,12 +119,11 @@ def foreground_boundaries(rle: RLE) -> np.ndarray:
         RLEError: the counts are not a mask of `rle["size"]`.
     """
     height, width = rle["size"]
-    try:
-        text = np.frombuffer(rle["counts"].encode("ascii"), np.uint8)
-    except UnicodeEncodeError:
-        raise RLEError(describe_fault(-1, height, width)) from None
-    boundaries = np.empty(text.size, np.int64)
-    n = decode_runs(text, 0, text.size, height * width, boundaries)
+    text = rle["counts"]
+    if not text.isascii():
+        raise RLEError(describe_fault(-1, height, width))
+    boundaries = np.empty(len(text), np.int64)
+    n = backend().decode_runs(text, height * width, boundaries)
     if n < 0:
         raise RLEError(describe_fault(n, height, width))
     return boundaries[: n // 2 * 2]  # the first run is background, so boundaries 0-1, 2-3, ... enclose foreground
@@ -297,4 +131,4 @@ def foreground_boundaries(rle: RLE) -> np.ndarray:
 
 def area(boundaries: np.ndarray) -> int:
     """Return the number of foreground pixels of a mask given by `foreground_boundaries`."""
-    return int(foreground_area(boundaries, boundaries.size))
+    return int((boundaries[1::2] - boundaries[::2]).sum())

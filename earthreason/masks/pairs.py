@@ -12,33 +12,21 @@ from earthreason.masks.kernel import count_batch, prefix_sums
 from earthreason.types import RLE
 
 
-def _pack_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return one buffer of all texts, (bytes,) uint8, and the start of each, (n + 1,) int64."""
-    starts = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=starts[1:])
-    # "replace" keeps one byte per character but turns other characters than ASCII into "?", which is valid RLE, so
-    # callers mark such texts as faults; see `is_ascii` in `count_pairs`.
-    return np.frombuffer("".join(texts).encode("ascii", "replace"), np.uint8), starts
-
-
 class TruthTable:
     """Ground-truth masks packed for `count_pairs`, with the weights of the grids of the comparison.
 
     Attributes:
         grids: grids of the counts.
         sizes: (n, 2) int64, height and width of every mask in pixels.
-        not_ascii: (n,) bool, whether the counts contain other characters than ASCII.
-        packed: texts in one buffer, start of each text, (n, 2) sizes, weight prefixes of all grids in one buffer, and
-            the (grids, n, 2) starts of rows and columns in it, -1 for a native grid.
+        packed: counts of each mask, (n, 2) sizes, prefix sums of the weights of all grids in one buffer, and the
+            (grids, n, 2) starts of rows and columns in it, -1 for a grid that keeps every pixel.
     """
 
     def __init__(self, masks: Sequence[RLE], grids: Sequence[Grid]) -> None:
         """Pack masks; their counts are validated when they are compared."""
         self.grids = tuple(grids)
-        texts, starts = _pack_texts([mask["counts"] for mask in masks])
-        self.not_ascii = np.array([not mask["counts"].isascii() for mask in masks], bool)
         self.sizes = np.array([mask["size"] for mask in masks], np.int64).reshape(-1, 2)
-        self.packed = (texts, starts, self.sizes, *self._pack_prefixes())
+        self.packed = (tuple(mask["counts"] for mask in masks), self.sizes, *self._pack_prefixes())
 
     def _pack_prefixes(self) -> tuple[np.ndarray, np.ndarray]:
         shapes, shape_of = np.unique(self.sizes, axis=0, return_inverse=True)
@@ -49,6 +37,9 @@ class TruthTable:
                 continue
             at = np.zeros((len(shapes), 2), np.int64)
             for s, (height, width) in enumerate(shapes.tolist()):
+                if grid.resized_shape(height, width) == (height, width):
+                    at[s] = -1
+                    continue
                 for axis, weights in enumerate(grid_weights(grid, height, width)):
                     at[s, axis] = end
                     parts.append(prefix_sums(weights))
@@ -86,11 +77,6 @@ def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], trut
         truth: packed ground truth.
     """
     n, grids = len(predictions), len(truth.grids)
-    given = np.array([p is not None for p in predictions], bool)
-    counts_text = ["" if p is None else p["counts"] for p in predictions]
-    is_ascii = np.array([text.isascii() for text in counts_text], bool)
-    texts, starts = _pack_texts(counts_text)
-    own_sizes = np.array([(1, 1) if p is None else p["size"] for p in predictions], np.int64).reshape(-1, 2)
     out = (
         np.zeros((n, grids, 3), np.int64),
         np.zeros((n, 2), np.int64),
@@ -99,10 +85,5 @@ def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], trut
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
     )
-    truth_index = np.asarray(truth_of, np.int64)
-    count_batch((texts, starts, given, own_sizes), truth.packed, truth_index, out)
-    counted = PairCounts(*out)
-    counted.faults[~is_ascii] = -1
-    if truth.not_ascii.size:
-        counted.truth_faults[truth.not_ascii[truth_index]] = -1
-    return counted
+    count_batch(predictions, np.asarray(truth_of, np.int64), truth.packed, out)
+    return PairCounts(*out)

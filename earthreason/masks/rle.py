@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 
 from earthreason.errors import RLEError
 from earthreason.masks import kernel
-from earthreason.masks.grids import Grid, grid_weights
+from earthreason.masks.grids import Grid, bilinear_indices, grid_weights
 from earthreason.types import RLE
 
 MAX_SIDE = 100_000
@@ -102,18 +102,31 @@ def resample_rle(rle: RLE, grid: Grid) -> RLE:
         RLEError: the encoding is not a mask of its stated size.
     """
     height, width = rle["size"]
-    boundaries = kernel.foreground_boundaries(rle)
     rows, columns = grid_weights(grid, height, width)
-    top, left = grid.padding(height, width)
-    shape = grid.shape(height, width)
-    prefix = kernel.prefix_sums(rows)
-    runs = np.empty(2 * boundaries.size + 64, np.int64)
-    needed = kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
-    if needed > runs.size:
-        runs = np.empty(needed, np.int64)
-        kernel.canvas_runs(boundaries, boundaries.size, height, prefix, columns, top, left, shape[0], runs)
+    return _repeat(rle, rows, columns, grid.padding(height, width), grid.shape(height, width))
+
+
+def stretch_rle(rle: RLE, side: int) -> RLE:
+    """Stretch a mask to (side, side) as `stretch_bilinear`, without decoding a pixel.
+
+    Raises:
+        RLEError: the encoding is not a mask of its stated size.
+    """
+    # A value is above 0 if one of the two rows and one of the two columns around it is foreground: the union of the
+    # four nearest-neighbour resizes that take one row and one column each.
+    rows, columns = (
+        [np.bincount(indices, minlength=source) for indices in bilinear_indices(source, side)] for source in rle["size"]
+    )
+    return union_rles([_repeat(rle, down, across, (0, 0), (side, side)) for down in rows for across in columns])
+
+
+def _repeat(rle: RLE, rows: np.ndarray, columns: np.ndarray, padding: tuple[int, int], shape: tuple[int, int]) -> RLE:
+    """Repeat every row and column of a mask as often as its weight, and place it below and right of the padding."""
+    height = rle["size"][0]
+    boundaries = kernel.foreground_boundaries(rle)
+    runs = kernel.canvas_runs(boundaries, height, kernel.prefix_sums(rows), columns, padding, shape[0])
     total = shape[0] * shape[1]
-    rest = [] if needed and runs[needed - 1] == total else [total]
-    ends = np.concatenate([[0], runs[:needed], rest]).astype(np.int64)
+    rest = [] if runs.size and runs[-1] == total else [total]
+    ends = np.concatenate([[0], runs, rest]).astype(np.int64)
     encoded = coco.frPyObjects({"size": list(shape), "counts": np.diff(ends).tolist()}, *shape)
     return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))

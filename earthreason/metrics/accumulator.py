@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.errors import DataFormatError, EarthReasonError, RLEError
 from earthreason.masks.rle import union_rles
-from earthreason.metrics.counts import RegionCounts, ViewCounts, join_tables, name_key
-from earthreason.metrics.inputs import MaskLike, as_rle
+from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import PackedTruth
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
-from earthreason.metrics.statistics import Interval, bootstrap_intervals
+from earthreason.metrics.statistics import RESAMPLES, Interval, confidence_intervals
+from earthreason.metrics.values import MaskLike, as_rle, question_index_of, sample_id_of
 from earthreason.types import RLE, Prediction
 
 _FORMAT = "earthreason-counts/2"
@@ -37,9 +37,10 @@ class RegionAccumulator:
     0.5
     """
 
-    def __init__(self, protocols: Sequence[str | Protocol] = (DEFAULT_PROTOCOL,)) -> None:
+    def __init__(self, protocols: str | Protocol | Sequence[str | Protocol] = DEFAULT_PROTOCOL) -> None:
         """Count what `protocols` need; the first one is the default of `compute`."""
-        self.protocols = tuple(map(get_protocol, protocols))
+        listed = [protocols] if isinstance(protocols, str | Protocol) else protocols
+        self.protocols = tuple(map(get_protocol, listed))
         if not self.protocols:
             raise EarthReasonError("pass at least one protocol")
         self.views: tuple[View, ...] = tuple(dict.fromkeys(p.view for p in self.protocols))
@@ -51,9 +52,9 @@ class RegionAccumulator:
 
     def update(
         self,
-        sample_id: str,
-        prediction: MaskLike | Sequence[MaskLike] | None,
-        truth: MaskLike | Sequence[MaskLike],
+        sample_id: str | int,
+        prediction: MaskLike | list[MaskLike] | None,
+        truth: MaskLike | list[MaskLike],
         question_index: int = 0,
         *,
         ignore: MaskLike | None = None,
@@ -62,32 +63,35 @@ class RegionAccumulator:
 
         Args:
             sample_id: id of the image.
-            prediction: (height, width) array, picture or RLE at the size of the truth; a list of several, in the order
-                of the answer; None for "no target".
+            prediction: (height, width) array, tensor, picture or RLE at the size of the truth; a list of several, in
+                the order of the answer; None for "no target".
             truth: mask of the target, all zero if it is empty; a list if there are several targets.
             question_index: index of the question about the image.
             ignore: pixels that count nowhere, such as ReasonSeg's `ignore` shapes.
 
         Raises:
-            RLEError: the prediction or the truth is not a mask.
-            EarthReasonError: the sizes differ.
+            RLEError: the prediction or the truth is not a mask; names the question.
+            EarthReasonError: the sizes differ, or the id or the index is not one.
         """
-        targets, answers = _masks(truth), [] if prediction is None else _masks(prediction)
-        ignored = None if ignore is None else as_rle(ignore)
+        key = sample_id_of(sample_id), question_index_of(question_index)
+        targets = _encoded(truth, key, "ground truth")
+        answers = [] if prediction is None else _encoded(prediction, key, "prediction")
+        ignored = [] if ignore is None else _encoded(ignore, key, "ignored region")
         if not targets:
-            raise EarthReasonError(f"{name_key((sample_id, question_index))}: pass a mask of zeros if there is no target")
+            raise EarthReasonError(f"{name_key(key)}: pass a mask of zeros if there is no target")
         size = targets[0]["size"]
-        named = [("prediction", mask) for mask in answers] + [("ignored region", mask) for mask in [ignored] if mask]
-        for name, mask in named:
-            if mask["size"] != size:
-                raise EarthReasonError(
-                    f"{name_key((sample_id, question_index))}: the {name} is {mask['size'][0]}x{mask['size'][1]} "
-                    f"but the ground truth is {size[0]}x{size[1]} (height x width); they must match"
-                )
-        whole_target, several = _joined(targets)
-        truths = References([Reference(sample_id, whole_target, targets=several, ignore=ignored)], "ground truth")
-        whole, parts = _joined(answers)
-        counted, _ = PackedTruth(truths, self.views).count([(Prediction(sample_id, whole, question_index, targets=parts), 0)])
+        for name, masks in (("prediction", answers), ("ignored region", ignored)):
+            for mask in masks:
+                if mask["size"] != size:
+                    raise EarthReasonError(
+                        f"{name_key(key)}: the {name} is {mask['size'][0]}x{mask['size'][1]} "
+                        f"but the ground truth is {size[0]}x{size[1]} (height x width); they must match"
+                    )
+        target, several = _joined(targets)
+        reference = Reference(key[0], target, targets=several, ignore=next(iter(ignored), None))
+        answer, parts = _joined(answers)
+        packed = PackedTruth(References([reference], "ground truth"), self.views)
+        counted, _ = packed.count([(Prediction(key[0], answer, key[1], targets=parts), 0)])
         self._parts.append(counted)
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:
@@ -117,11 +121,11 @@ class RegionAccumulator:
         return compute_scores(terms_of(self._scored(protocol)))
 
     def intervals(
-        self, protocol: str | Protocol | None = None, resamples: int = 10_000, seed: int = 0
+        self, protocol: str | Protocol | None = None, resamples: int = RESAMPLES, seed: int = 0
     ) -> dict[str, Interval]:
-        """Return 95 % bootstrap intervals over images, by name, without undefined scores."""
+        """Return 95 % intervals by name, without scores that are undefined or have too few cases."""
         scored = self._scored(protocol)
-        return bootstrap_intervals(terms_of(scored), scored.counts.sample_id, resamples, seed)
+        return confidence_intervals(terms_of(scored), scored.counts.sample_id, resamples, seed)
 
     def _scored(self, protocol: str | Protocol | None) -> Scored:
         rules = self.protocols[0] if protocol is None else get_protocol(protocol)
@@ -158,8 +162,12 @@ class RegionAccumulator:
         return json.dumps(self.to_dict())
 
 
-def _masks(value: MaskLike | Sequence[MaskLike]) -> list[RLE]:
-    return [as_rle(mask) for mask in value] if isinstance(value, list | tuple) else [as_rle(cast("MaskLike", value))]
+def _encoded(value: MaskLike | list[MaskLike], key: Key, what: str) -> list[RLE]:
+    masks = value if isinstance(value, list) else [value]
+    try:
+        return [as_rle(mask) for mask in masks]
+    except RLEError as error:
+        raise RLEError(f"{name_key(key)}: {what}: {error}") from None
 
 
 def _joined(masks: list[RLE]) -> tuple[Any, tuple[RLE, ...]]:

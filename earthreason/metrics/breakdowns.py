@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.metrics.references import Reference
-from earthreason.metrics.scores import METRICS, OVERLAP, T_ACC, Scored
+from earthreason.metrics.scores import BOUNDARY_IOU, METRICS, OVERLAP, T_ACC, Scored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FEW = 20
 """Groups with fewer questions are marked, because their scores are uncertain."""
 SHOWN = (*OVERLAP, T_ACC.name)
-"""Scores of every group."""
+"""Scores of every group; Boundary IoU is added where it was computed."""
 _UNKNOWN = "unknown"
 
 
@@ -26,12 +26,14 @@ class Breakdown:
     """Declaration of a way to group questions.
 
     Attributes:
-        name: heading of the table.
+        name: key in results, and column of the table of questions.
+        title: heading in reports.
         label: function from a question's reference and index to the name of its group.
         order: names in the order of the table; other names follow alphabetically.
     """
 
     name: str
+    title: str
     label: Callable[[Reference, int], str]
     order: tuple[str, ...] = ()
 
@@ -57,43 +59,59 @@ def _resolution(reference: Reference, _: int) -> str:
 
 
 BREAKDOWNS: tuple[Breakdown, ...] = (
-    Breakdown("category", lambda r, _: r.category or _UNKNOWN),
-    Breakdown("reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
-    Breakdown("target", lambda r, _: "empty" if r.is_empty else "present"),
-    Breakdown("target area", _target_area, _AREAS),
+    Breakdown("category", "category", lambda r, _: r.category or _UNKNOWN),
+    Breakdown("reasoning_type", "reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
+    Breakdown("target", "target", lambda r, _: "empty" if r.is_empty else "present"),
+    Breakdown("target_area", "target area", _target_area, _AREAS),
     Breakdown(
+        "image_size",
         "image size (longer side)",
         lambda r, _: _bin(max(r.height, r.width), (512, 1024, 2048), _SIDES),
         _SIDES,
     ),
-    Breakdown("GSD", _resolution, _GSDS),
-    Breakdown("question", lambda _, index: f"question {index}"),
+    Breakdown("gsd", "GSD", _resolution, _GSDS),
+    Breakdown("question_index", "question index", lambda _, index: str(index)),
 )
+TITLES = {breakdown.name: breakdown.title for breakdown in BREAKDOWNS}
 
 
-def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str, pd.DataFrame]:
+def score_groups(scored: Scored, references: Mapping[str, Reference]) -> dict[str, list[dict[str, Any]]]:
     """Score every group of every breakdown with more than one group.
 
     Returns:
-        Frames by heading, with one row per group: n, the scores in `SHOWN` (fractions, None where undefined) and `few`.
+        Rows by name of the breakdown, one per group: `group`, `n`, the scores in `SHOWN` (fractions, None where undefined) and `few`.
     """
-    import pandas as pd
-
     tables: dict[str, list[dict[str, Any]]] = {}
     for breakdown, group, rows in groups_of(scored.counts.keys(), references):
-        tables.setdefault(breakdown, []).append({"group": group, **_scores_of(scored, rows)})
-    return {name: pd.DataFrame(table).set_index("group") for name, table in tables.items()}
+        tables.setdefault(breakdown.name, []).append({"group": group, **_scores_of(scored, rows)})
+    return tables
+
+
+def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str, pd.DataFrame]:
+    """Return the rows of `score_groups` as frames by name, indexed by group."""
+    import pandas as pd
+
+    return {name: pd.DataFrame(rows).set_index("group") for name, rows in score_groups(scored, references).items()}
 
 
 def groups_of(
     keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]
-) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield every group of every breakdown with more than one: heading, name, and its rows of the keys, (n,) bool."""
+) -> Iterator[tuple[Breakdown, str, np.ndarray]]:
+    """Yield every group of every breakdown with more than one, and its rows of the keys, (n,) bool."""
+    columns = labels_of(keys, references)
     for breakdown in BREAKDOWNS:
-        labels = np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
+        labels = columns[breakdown.name]
         names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
         if len(names) > 1:
-            yield from ((breakdown.name, name, labels == name) for name in names)
+            yield from ((breakdown, name, labels == name) for name in names)
+
+
+def labels_of(keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]) -> dict[str, np.ndarray]:
+    """Return the group of every question, (n,) str objects, by name of the breakdown."""
+    return {
+        breakdown.name: np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
+        for breakdown in BREAKDOWNS
+    }
 
 
 def _rank(label: str, order: tuple[str, ...]) -> int:
@@ -101,7 +119,9 @@ def _rank(label: str, order: tuple[str, ...]) -> int:
 
 
 def _scores_of(scored: Scored, rows: np.ndarray) -> dict[str, float | int | bool | None]:
-    part = replace(scored, counts=scored.counts.select(rows), boundary=None)
+    bands = None if scored.boundary is None else scored.boundary[rows]
+    part = replace(scored, counts=scored.counts.select(rows), boundary=bands)
     n = len(part.counts)
-    scores = {name: METRICS[name].terms(part).ratio() for name in SHOWN}
+    shown = SHOWN if bands is None else (*SHOWN, BOUNDARY_IOU.name)
+    scores = {name: METRICS[name].terms(part).ratio() for name in shown}
     return {"n": n, **scores, "few": n < FEW}

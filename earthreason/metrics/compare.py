@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.result import Result
+from earthreason.metrics.arguments import check_whole_number
+from earthreason.metrics.result import Result, intervals_as_json
 from earthreason.metrics.scores import terms_of
-from earthreason.metrics.statistics import RESAMPLES, Difference, paired_differences
+from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, Difference, paired_differences
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOVED = ("sample_id", "question_index", "category", "truth_empty", "first", "second", "change")
 TIE = 1e-6
 """A smaller difference in IoU is a tie, because the epsilon of the float32 evaluators can cause one of this size."""
 
@@ -37,11 +41,28 @@ class Comparison:
 
     def moved(self, count: int = 10) -> pd.DataFrame:
         """Return the questions with the largest changes in IoU: ids, both IoUs and their difference."""
-        frame = self.first.per_sample[["sample_id", "question_index", "category", "truth_empty"]].copy()
-        frame["first"], frame["second"] = self.first.scored.iou, self.second.scored.iou
-        frame["change"] = frame["second"] - frame["first"]
-        order = frame["change"].abs().sort_values(ascending=False, kind="stable").index
-        return frame.loc[order].head(count).reset_index(drop=True)
+        import pandas as pd
+
+        return pd.DataFrame(self.moved_rows(count), columns=list(_MOVED))
+
+    def moved_rows(self, count: int = 10) -> list[dict[str, Any]]:
+        """Return the rows of `moved`."""
+        counts, first, second = self.first.counts, self.first.scored.iou, self.second.scored.iou
+        change = second - first
+        columns = (
+            counts.sample_id,
+            counts.question_index,
+            np.array([self.first.references[sample_id].category for sample_id in counts.sample_id], object),
+            counts.truth_empty,
+            first,
+            second,
+            change,
+        )
+        order = np.argsort(-np.abs(change), kind="stable")[:count]
+        return [
+            dict(zip(_MOVED, row, strict=True))
+            for row in zip(*(column[order].tolist() for column in columns), strict=True)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
@@ -49,16 +70,29 @@ class Comparison:
             "first": self.first.source,
             "second": self.second.source,
             "protocol": self.first.protocol.name,
+            "grid": self.first.protocol.grid.name,
             "questions": len(self.first.counts),
-            "differences": {
-                name: {"value": d.value, "interval": [d.interval.low, d.interval.high], "p_value": d.p_value}
-                for name, d in self.differences.items()
-            },
+            "models": {role: _summary(result) for role, result in (("first", self.first), ("second", self.second))},
+            "differences": {name: _difference(each) for name, each in self.differences.items()},
+            "no_interval": {name: FEW_CASES for name, each in self.differences.items() if each.interval is None},
             "wins": self.wins,
             "ties": self.ties,
             "losses": self.losses,
-            "moved": self.moved()[["sample_id", "question_index", "first", "second"]].to_dict("records"),
+            "moved": [
+                {name: row[name] for name in ("sample_id", "question_index", "first", "second")}
+                for row in self.moved_rows()
+            ],
         }
+
+
+def _summary(result: Result) -> dict[str, Any]:
+    intervals = intervals_as_json(result.intervals, result.no_interval)
+    return {"scores": result.scores, **intervals, "provenance": result.provenance}
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    ends = difference.interval
+    return {"value": difference.value, "interval": ends and [ends.low, ends.high], "p_value": difference.p_value}
 
 
 def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed: int = 0) -> list[Comparison]:
@@ -70,8 +104,10 @@ def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed:
         seed: seed of the resamples.
 
     Raises:
-        EarthReasonError: there are fewer than two results, or their questions differ.
+        EarthReasonError: there are fewer than two results, their questions differ, or a number is out of range.
     """
+    check_whole_number("resamples", resamples, 1)
+    check_whole_number("seed", seed)
     if len(results) < 2:
         raise EarthReasonError("a comparison needs at least two predictions files")
     return [_compare(results[0], other, resamples, seed) for other in results[1:]]

@@ -14,7 +14,8 @@ from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answer, PackedTruth
 from earthreason.metrics.protocols import View
 from earthreason.metrics.references import References
-from earthreason.predictions.reader import PredictionSource, SizeOf
+from earthreason.predictions.reader import PredictionSource
+from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import RLE, Prediction
 
 _CHUNK_PAIRS, _CHUNK_BYTES = 512, 1 << 19
@@ -93,10 +94,21 @@ def _chunks(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
 
 def _checked(predictions: PredictionSource, references: References, faults: list[str]) -> Iterator[Answer]:
     """Yield every prediction that fits the references; append the faults of the others."""
-    number = {sample_id: n for n, sample_id in enumerate(references)}
+    # Everything that a usual prediction is compared with, so that only another one needs the slow `_fault_of`.
+    expected = {
+        sample_id: (row, reference.question_count, [*predictions.grid.shape(reference.height, reference.width)])
+        for row, (sample_id, reference) in enumerate(references.items())
+    }
     seen: set[Key] = set()
     for prediction in predictions.read(faults, size_lookup(references)):
         key = (prediction.sample_id, prediction.question_index)
+        mask = prediction.segmentation
+        row, questions, size = expected.get(key[0], (-1, 0, []))
+        fits = key[1] < questions and (mask is None or mask["size"] == size)
+        if fits and not prediction.targets and key not in seen:
+            seen.add(key)
+            yield prediction, row
+            continue
         fault = _fault_of(prediction, predictions.grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
             fault = "predicted more than once; keep one, or merge instances with --instances union"
@@ -104,7 +116,7 @@ def _checked(predictions: PredictionSource, references: References, faults: list
         if fault:
             faults.append(f"{name_key(key)}: {fault}")
         else:
-            yield prediction, number[key[0]]
+            yield prediction, row
 
 
 def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:

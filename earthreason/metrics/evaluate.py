@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import numpy as np
 
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
+from earthreason.metrics.arguments import check_missing, check_whole_number
 from earthreason.metrics.counting import count_regions, count_unanswered
 from earthreason.metrics.counts import Key, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
@@ -17,7 +19,7 @@ from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, ge
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
-from earthreason.metrics.statistics import RESAMPLES, bootstrap_intervals
+from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, confidence_intervals, metrics_with_few_cases
 from earthreason.predictions.reader import PredictionSource
 
 MissingRule = Literal["error", "empty"]
@@ -41,14 +43,15 @@ def evaluate(
         references: a loaded split, a ground-truth file, or `{sample_id: mask}`. Masks are arrays, pictures or RLE.
         protocol: name of the scoring rules, or a `Protocol` of your own.
         missing: `error` refuses predictions that leave questions unanswered; `empty` scores those as "no target".
-        resamples: number of bootstrap resamples; 0 computes no intervals.
+        resamples: number of bootstrap resamples; 0 computes no intervals, of proportions neither.
         seed: seed of the resamples and of the `random` question policy.
         workers: number of threads.
         boundary: also compute Boundary IoU, which decodes every mask.
 
     Raises:
         PredictionsError: the predictions have faults; lists all of them.
-        EarthReasonError: the masks are on another grid than the protocol's.
+        EarthReasonError: the masks are on another grid than the protocol's, the references are several splits, or an
+            option has an invalid value.
 
     >>> import numpy as np
     >>> truth = np.zeros((4, 4), bool)
@@ -87,6 +90,9 @@ def evaluate_protocols(
     The first protocol must apply; its result has intervals. Another one that needs questions without a prediction, or
     another grid than the masks', is returned as `NotScored`.
     """
+    check_missing(missing)
+    for name, value, least in (("resamples", resamples, 0), ("seed", seed, 0), ("workers", workers, 1)):
+        check_whole_number(name, value, least)
     usable = [rules for rules in protocols if rules.view.accepts(predictions.grid)]
     if protocols[0] not in usable:
         raise EarthReasonError(_wrong_grid(predictions, protocols[0]))
@@ -105,6 +111,7 @@ def evaluate_protocols(
         raise PredictionsError(predictions.source, [reasons[protocols[0]]])
     bands = _count_bands(predictions, references) if boundary else None
     provenance = {
+        **_describe_run(predictions, references),
         "predictions_sha256": hashes[0].result(),
         "dataset_sha256": hashes[1].result(),
         "missing": missing,
@@ -118,13 +125,30 @@ def evaluate_protocols(
             continue
         wanted = set(asked[rules])
         table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
-        by_question = bands is not None and rules.unit == "question"
-        scored = Scored(table, rules, _boundary_column(table.keys(), references, bands) if by_question else None)
+        # The bands are those of whole answers, so protocols that score each mask have none.
+        drawn_bands = None if rules.unit == "mask" else bands
+        column = None if drawn_bands is None else _boundary_column(table.keys(), references, drawn_bands)
+        scored = Scored(table, rules, column)
         terms = terms_of(scored)
-        intervals = bootstrap_intervals(terms, table.sample_id, resamples if rules is protocols[0] else 0, seed)
+        scores = compute_scores(terms)
+        drawn = resamples if rules is protocols[0] else 0
+        intervals = confidence_intervals(terms, table.sample_id, drawn, seed)
+        few = dict.fromkeys(metrics_with_few_cases(terms, table.sample_id) if drawn else [], FEW_CASES)
         named = predictions.source, references.source, references
-        results.append(Result(rules, scored, compute_scores(terms), intervals, *named, dict(provenance)))
+        results.append(Result(rules, scored, scores, intervals, *named, dict(provenance), few))
     return results
+
+
+def _describe_run(predictions: PredictionSource, references: References) -> dict[str, Any]:
+    """Name the model, the data and the time; what the ground truth does not say is taken from the predictions."""
+    stated = predictions.info
+    return {
+        "model": stated.get("model"),
+        "config": references.config or stated.get("config"),
+        "split": references.split or stated.get("split"),
+        "revision": references.revision,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _wrong_grid(predictions: PredictionSource, rules: Protocol) -> str:

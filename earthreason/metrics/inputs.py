@@ -2,115 +2,214 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import numpy as np
-from PIL import Image
 from pydantic import ValidationError
 
 from earthreason.data.schema import sample_of_row
-from earthreason.errors import EarthReasonError, PredictionsError, RLEError, describe_faults
+from earthreason.errors import EarthReasonError, PredictionsError, describe_faults
 from earthreason.masks.record import MASK_REMEDIES
-from earthreason.masks.rle import encode_mask, validate_rle
+from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
+from earthreason.metrics.values import MaskLike, as_rle, question_index_of, sample_id_of
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
 from earthreason.predictions.schema import PredictionRecord
-from earthreason.types import RLE, Prediction, Sample
+from earthreason.types import Prediction, Sample
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-MaskLike = np.ndarray | Image.Image | RLE | Mapping[str, Any]
-"""A (height, width) array, a one-channel picture, or a COCO RLE."""
 PredictionsLike = (
-    str | Path | PredictionSource | Mapping[Any, MaskLike | None] | Iterable[Prediction | Mapping[str, Any]]
+    str | os.PathLike[str] | PredictionSource | Mapping[Any, MaskLike | None] | Iterable[Prediction | Mapping[str, Any]]
 )
-ReferencesLike = str | Path | References | Mapping[str, MaskLike] | Iterable[Sample | Reference | Mapping[str, Any]]
-"""A split of the dataset is an iterable of rows."""
 
 
-def as_rle(mask: MaskLike) -> RLE:
-    """Encode a mask of any accepted form.
+class RowsLike(Protocol):
+    """A split of `datasets`, loaded or streamed. Its own types count as Any, and would accept everything."""
 
-    Raises:
-        RLEError: the value is not a mask.
-    """
-    if isinstance(mask, Mapping):
-        try:
-            counts = mask["counts"]
-            counts = counts.decode("ascii") if isinstance(counts, bytes) else counts
-            rle = RLE(size=[int(side) for side in mask["size"]], counts=counts)
-        except (KeyError, TypeError, ValueError):
-            raise RLEError('a mask as RLE is {"size": [height, width], "counts": "..."}') from None
-        if not isinstance(counts, str):
-            raise RLEError(f"the counts of an RLE are the compressed string, not {type(counts).__name__}")
-        validate_rle(rle)
-        return rle
-    if isinstance(mask, Image.Image) and len(mask.getbands()) != 1:
-        raise RLEError(f"a mask has one channel; this picture has mode {mask.mode}")
-    return encode_mask(np.asarray(mask))
+    def select_columns(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+ReferencesLike = (
+    str
+    | os.PathLike[str]
+    | References
+    | RowsLike
+    | Mapping[Any, MaskLike]
+    | Iterable[Sample | Reference | Mapping[str, Any]]
+)
+_PREDICTIONS, _TRUTH = "predictions", "ground truth"
+_FORMS = {
+    _PREDICTIONS: "a path, {sample_id: mask or None}, {(sample_id, question_index): mask or None}, or records",
+    _TRUTH: "a path, a loaded split, {sample_id: mask}, or samples",
+}
+_COLUMNS = ("sample_id", "mask", "questions")
 
 
 def as_predictions(value: PredictionsLike) -> PredictionSource:
     """Convert a path, opened predictions, `{sample_id or (sample_id, question_index): mask or None}`, or records.
 
     Raises:
-        EarthReasonError: a mask or record is invalid; names it.
+        EarthReasonError: the value has another form, is empty, or has an invalid key, mask or record; names it.
     """
-    if isinstance(value, str | Path):
-        return open_predictions(value)
-    if isinstance(value, Predictions | PredictionsFile):
-        return value
+    if isinstance(value, str | os.PathLike):
+        return open_predictions(Path(value))
+    if isinstance(value, Predictions | PredictionsFile) or (hasattr(value, "fingerprint") and hasattr(value, "grid")):
+        return cast(PredictionSource, value)
+    _refuse_other(value, _PREDICTIONS)
+    given: Any = value
+    if isinstance(given, References) or "mask" in _columns_of(given):
+        raise EarthReasonError(
+            f"predictions: this {type(value).__name__} is ground truth; write `evaluate(predictions, references)`"
+        )
     if isinstance(value, Mapping):
-        return Predictions("predictions", [_prediction_of(key, mask) for key, mask in value.items()])
-    if isinstance(value, Iterable):
-        return Predictions("predictions", [_record(index, item) for index, item in enumerate(value)])
-    return value
+        predictions = [_prediction_of(key, mask) for key, mask in value.items()]
+        _refuse_repeats(zip(value, (name_key((p.sample_id, p.question_index)) for p in predictions), strict=True))
+    else:
+        predictions = [_record(f"[{index}]", item) for index, item in enumerate(cast("Iterable[Any]", value))]
+    if not predictions:
+        raise EarthReasonError(
+            "predictions: there are none; pass None as the mask of each sample for a model that never predicts, and "
+            "note that a generator yields only once"
+        )
+    return Predictions(_PREDICTIONS, predictions)
+
+
+def _refuse_other(value: Any, what: str) -> None:
+    """Refuse values that iterate over something else than predictions or samples, or not at all."""
+    name = type(value).__name__
+    remedy = ""
+    if isinstance(value, Mapping) and hasattr(value, "select_columns"):
+        raise EarthReasonError(
+            f"{what}: this {name} holds several splits ({', '.join(map(str, value))}); choose one, such as "
+            f"`splits[{str('test' if 'test' in value else next(iter(value), 'test'))!r}]`"
+        )
+    if hasattr(value, "iloc"):
+        remedies = ['`.to_dict("records")`'] if what == _PREDICTIONS else []
+        columns = _columns_of(value)
+        remedies.append(f'`dict(zip(table["{columns[0]}"], table["mask"]))`' if columns else "`.to_dict()`")
+        remedy = f"; use {' or '.join(remedies)}"
+    elif isinstance(value, Predictions | PredictionsFile):
+        remedy = "; write `evaluate(predictions, references)`"
+    elif isinstance(value, Mapping | Iterable) and not (
+        isinstance(value, bytes | bytearray) or hasattr(value, "__array__") or hasattr(value, "readline")
+    ):
+        return
+    raise EarthReasonError(f"{what}: expected {_FORMS[what]}, not {name}{remedy}")
+
+
+def _columns_of(value: Any) -> list[str]:
+    """Return the columns of a split or a DataFrame; a streamed split may know none."""
+    names = (
+        getattr(value, "column_names", None) if hasattr(value, "select_columns") else getattr(value, "columns", None)
+    )
+    return [] if names is None else list(names)
+
+
+def _refuse_repeats(named: Iterable[tuple[Any, str]]) -> None:
+    """Refuse keys such as 1 and "1", which name the same question."""
+    seen: dict[str, Any] = {}
+    for key, name in named:
+        if name in seen:
+            raise EarthReasonError(f"keys {seen[name]!r} and {key!r} both name {name}; keep one")
+        seen[name] = key
 
 
 def _prediction_of(key: Any, mask: MaskLike | None) -> Prediction:
-    sample_id, index = key if isinstance(key, tuple) else (key, 0)
     try:
-        return Prediction(str(sample_id), None if mask is None else as_rle(mask), question_index=int(index))
-    except RLEError as error:
+        if isinstance(key, tuple) and len(key) != 2:
+            raise EarthReasonError("a key is a sample id or (sample id, question index)")
+        sample_id, index = key if isinstance(key, tuple) else (key, 0)
+        rle = None if mask is None else as_rle(mask)
+        return Prediction(sample_id_of(sample_id), rle, question_index=question_index_of(index))
+    except EarthReasonError as error:
         raise EarthReasonError(f"prediction of {key!r}: {error}") from None
 
 
-def _record(index: int, item: Prediction | Mapping[str, Any]) -> Prediction:
+def _record(place: str, item: Any) -> Prediction:
     if isinstance(item, Prediction):
-        return item
+        return _checked(place, item)
+    if not isinstance(item, Mapping):
+        fault = f'{place}: a prediction is a record {{"sample_id", "segmentation"}}, not {type(item).__name__}'
+        raise PredictionsError(_PREDICTIONS, [f"{fault}; pass a dict of masks by sample id if you have pairs"])
     try:
         return PredictionRecord.model_validate(item).to_prediction()
     except ValidationError as error:
-        raise PredictionsError("predictions", describe_faults(error, f"[{index}]", MASK_REMEDIES)) from None
+        raise PredictionsError(_PREDICTIONS, describe_faults(error, place, MASK_REMEDIES)) from None
+
+
+def _checked(place: str, item: Prediction) -> Prediction:
+    """Check what the judge relies on; the counts of an RLE are validated when the mask is scored."""
+    try:
+        mask: Any = item.segmentation
+        is_rle = mask is None or (isinstance(mask, dict) and {"size", "counts"} <= mask.keys())
+        return replace(
+            item,
+            sample_id=sample_id_of(item.sample_id),
+            segmentation=mask if is_rle else as_rle(mask),
+            question_index=question_index_of(item.question_index),
+        )
+    except EarthReasonError as error:
+        raise PredictionsError(_PREDICTIONS, [f"{place}: {error}"]) from None
 
 
 def as_references(value: ReferencesLike) -> References:
     """Convert a ground-truth file, a loaded split, `{sample_id: mask}`, or samples.
 
     Raises:
-        EarthReasonError: a mask is invalid; names it.
+        EarthReasonError: the value has another form, is empty, holds several splits, or has an invalid key, mask or
+            sample; names it.
     """
-    if isinstance(value, References):
-        return value
-    if isinstance(value, str | Path):
-        return read_references(Path(value))
+    if isinstance(value, str | os.PathLike):
+        references = read_references(Path(value))
+    elif isinstance(value, References):
+        references = value
+    else:
+        _refuse_other(value, _TRUTH)
+        references = _references_of(value)
+    if not references:
+        raise EarthReasonError(f"{references.source}: there are no samples; a generator yields only once")
+    return references
+
+
+def _references_of(value: Any) -> References:
     if hasattr(value, "select_columns"):
         from earthreason.metrics.truth import references_of
 
-        return references_of(cast("Dataset", value), source="ground truth")
+        lacking = [name for name in _COLUMNS if (columns := _columns_of(value)) and name not in columns]
+        if lacking:
+            raise EarthReasonError(f"ground truth: the split has no column {', '.join(lacking)}")
+        return references_of(cast("Dataset", value.with_format(None)), source=_TRUTH)
     if isinstance(value, Mapping):
-        masks = cast("Mapping[str, MaskLike]", value)
-        return References([_reference(str(key), mask) for key, mask in masks.items()], source="ground truth")
-    samples = (sample_of_row(dict(item)) if isinstance(item, Mapping) else item for item in value)
-    return References([s if isinstance(s, Reference) else reference_of(s) for s in samples], source="ground truth")
+        found = [_reference(key, mask) for key, mask in value.items()]
+        _refuse_repeats(zip(value, (name_key((reference.sample_id, 0)) for reference in found), strict=True))
+        return References(found, source=_TRUTH)
+    return References(_read_samples(value), source=_TRUTH)
 
 
-def _reference(sample_id: str, mask: MaskLike) -> Reference:
+def _read_samples(items: Iterable[Any]) -> Iterator[Reference]:
+    for index, item in enumerate(items):
+        if isinstance(item, Reference):
+            yield item
+            continue
+        try:
+            sample = sample_of_row(dict(item)) if isinstance(item, Mapping) else item
+        except KeyError as error:
+            raise EarthReasonError(
+                f"ground truth: [{index}]: a row needs {error}, as the rows of a loaded split have; pass a dict of "
+                "masks by sample id if you have only masks"
+            ) from None
+        if not isinstance(sample, Sample):
+            raise EarthReasonError(f"ground truth: [{index}]: expected a Sample or a row, not {type(item).__name__}")
+        yield reference_of(sample)
+
+
+def _reference(key: Any, mask: MaskLike) -> Reference:
     try:
-        rle = as_rle(mask)
-    except RLEError as error:
-        raise EarthReasonError(f"ground truth of {sample_id!r}: {error}") from None
-    return Reference(sample_id, rle)
+        return Reference(sample_id_of(key), as_rle(mask))
+    except EarthReasonError as error:
+        raise EarthReasonError(f"ground truth of {key!r}: {error}") from None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from earthreason.errors import DataFormatError, RLEError
-from earthreason.masks.grids import Grid, stretch_bilinear
+from earthreason.masks.grids import Grid
 from earthreason.masks.kernel import describe_fault
 from earthreason.masks.pairs import PairCounts, TruthTable, count_pairs
-from earthreason.masks.rle import decode_rle, encode_mask, resample_rle
+from earthreason.masks.rle import decode_rle, encode_mask, resample_rle, stretch_rle
 from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, name_key
 from earthreason.metrics.protocols import Unit, View
 from earthreason.metrics.references import Reference, References
@@ -89,7 +90,7 @@ class _PackedUnit:
         self._truth = self._pack(masks)
         self._empty = None if canvas == OWN_SIZE else self._find_empty(masks)
         self._stretched = {
-            view: TruthTable(self._place(masks, _stretcher(view.grid.side)), [OWN_SIZE])
+            view: TruthTable(self._place(masks, partial(stretch_rle, side=view.grid.side)), [OWN_SIZE])
             for view in views
             if view.stretch_truth
         }
@@ -163,26 +164,37 @@ class _PackedUnit:
             # A thin target may have no pixel on the canvas, but it is still a target.
             counted.truth_drawn[:] = ~self._empty[truth_of]
         ignored = self._count_ignored(masks, truth_of)
-        return {view: self._table(view, keys, masks, truth_of, counted, ignored, answered) for view in self._views}
+        firsts = self._starts[np.searchsorted(self._starts, truth_of, side="right") - 1]
+        shared: dict[str, np.ndarray] = {
+            "sample_id": np.array([key[0] for key in keys], object),
+            "question_index": np.array([key[1] for key in keys], np.int64),
+            "target_index": truth_of - firsts,
+            "box_intersection": counted.boxes[:, 0],
+            "box_union": counted.boxes[:, 1],
+            "truth_empty": ~counted.truth_drawn,
+            "answered": np.full(len(keys), answered),
+        }
+        return {view: self._table(view, masks, truth_of, counted, ignored, shared) for view in self._views}
 
     def _count_ignored(self, masks: Sequence[RLE | None], truth_of: np.ndarray) -> np.ndarray:
         """Count the ignored pixels of each prediction: (n, grids) int64."""
         pixels = np.zeros((len(masks), len(self._grids)), np.int64)
         if self._ignored is not None:
             rows = np.flatnonzero(self._ignored_at[truth_of] >= 0)
-            counted = count_pairs([masks[row] for row in rows], self._ignored_at[truth_of[rows]].tolist(), self._ignored)
+            counted = count_pairs(
+                [masks[row] for row in rows.tolist()], self._ignored_at[truth_of[rows]].tolist(), self._ignored
+            )
             pixels[rows] = counted.counts[:, :, 0]
         return pixels
 
     def _table(
         self,
         view: View,
-        keys: Sequence[Key],
         masks: Sequence[RLE | None],
         truth_of: np.ndarray,
         counted: PairCounts,
         ignored: np.ndarray,
-        answered: bool,
+        shared: dict[str, np.ndarray],
     ) -> RegionCounts:
         drawn = counted.drawn
         if view.stretch_truth:
@@ -191,7 +203,9 @@ class _PackedUnit:
                 None if mask is None else place_prediction(mask, size, self._canvas, view.grid)
                 for mask, size in zip(masks, sizes, strict=True)
             ]
-            intersection, predicted, target = count_pairs(placed, truth_of.tolist(), self._stretched[view]).counts[:, 0].T
+            intersection, predicted, target = (
+                count_pairs(placed, truth_of.tolist(), self._stretched[view]).counts[:, 0].T
+            )
         else:
             g = 0 if self._canvas != OWN_SIZE else self._grids.index(view.grid)
             intersection, predicted, target = counted.counts[:, g].T
@@ -199,25 +213,14 @@ class _PackedUnit:
                 predicted = predicted - ignored[:, g]
                 drawn = drawn & ((predicted > 0) | (ignored[:, g] == 0))
         own = view.grid == OWN_SIZE
-        firsts = self._starts[np.searchsorted(self._starts, truth_of, side="right") - 1]
         return RegionCounts(
-            sample_id=np.array([key[0] for key in keys], object),
-            question_index=np.array([key[1] for key in keys], np.int64),
-            target_index=truth_of - firsts,
             intersection=intersection,
             prediction_area=predicted,
             truth_area=target,
-            grid_area=self._sizes[truth_of].prod(axis=1) if own else np.full(len(keys), view.grid.side**2, np.int64),
-            box_intersection=counted.boxes[:, 0],
-            box_union=counted.boxes[:, 1],
-            truth_empty=~counted.truth_drawn,
+            grid_area=self._sizes[truth_of].prod(axis=1) if own else np.full(len(masks), view.grid.side**2, np.int64),
             prediction_empty=~drawn,
-            answered=np.full(len(keys), answered),
+            **shared,
         )
-
-
-def _stretcher(side: int) -> Callable[[RLE], RLE]:
-    return lambda mask: encode_mask(stretch_bilinear(decode_rle(mask), side))
 
 
 def place_prediction(mask: RLE, size: tuple[int, int], canvas: Grid, grid: Grid) -> RLE:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, describe_faults
 from earthreason.files import write_json
 from earthreason.masks.record import MASK_REMEDIES, RLERecord, Side
 from earthreason.masks.rle import empty_rle, encode_mask, rle_area, union_rles
+from earthreason.metrics.samples import decode_samples
+from earthreason.strict_json import strict_loads
 from earthreason.types import RLE, OptionalFacts, Sample
+
+_HASHED_TOGETHER = 64
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,24 @@ class Reference(OptionalFacts):
 
 
 class References(Mapping[str, Reference]):
-    """Ground truth of a split by sample id, in the order of the split."""
+    """Ground truth of a split by sample id, in the order of the split.
 
-    def __init__(self, references: Iterable[Reference], source: str) -> None:
-        self.source = source
+    Attributes:
+        source: name in messages.
+        config, split: configuration and split that were loaded, None if unknown.
+        revision: commit of the dataset repository, None if unknown.
+    """
+
+    def __init__(
+        self,
+        references: Iterable[Reference],
+        source: str,
+        *,
+        config: str | None = None,
+        split: str | None = None,
+        revision: str | None = None,
+    ) -> None:
+        self.source, self.config, self.split, self.revision = source, config, split, revision
         self._by_id: dict[str, Reference] = {}
         for reference in references:
             if reference.sample_id in self._by_id:
@@ -77,20 +93,29 @@ class References(Mapping[str, Reference]):
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def items(self) -> ItemsView[str, Reference]:
+        """Return the items of the dictionary behind, which are faster than those of Mapping."""
+        return self._by_id.items()
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
         digest = hashlib.sha256()
-        for sample_id in sorted(self._by_id):
-            reference = self._by_id[sample_id]
-            mask = reference.segmentation
-            height, width = mask["size"]
-            digest.update(f"{len(sample_id)}:{sample_id} {height}x{width} {mask['counts']}\n".encode())
-            # A sample with one mask and nothing to ignore adds nothing here, so that its hash stays what it was.
-            extra = [("target", target) for target in reference.targets]
-            extra += [("ignore", reference.ignore)] if reference.ignore is not None else []
-            for kind, part in extra:
-                digest.update(f" {kind} {part['counts']}\n".encode())
+        ids = sorted(self._by_id)
+        for at in range(0, len(ids), _HASHED_TOGETHER):
+            digest.update(
+                "".join(map(_line_of, map(self._by_id.__getitem__, ids[at : at + _HASHED_TOGETHER]))).encode()
+            )
         return digest.hexdigest()
+
+
+def _line_of(reference: Reference) -> str:
+    """Return the text of one sample that is hashed."""
+    mask = reference.segmentation
+    line = f"{len(reference.sample_id)}:{reference.sample_id} {mask['size'][0]}x{mask['size'][1]} {mask['counts']}\n"
+    # A sample with one mask and nothing to ignore adds nothing here, so that its hash stays what it was.
+    extra = [("target", target) for target in reference.targets]
+    extra += [("ignore", reference.ignore)] if reference.ignore is not None else []
+    return line + "".join(f" {kind} {part['counts']}\n" for kind, part in extra)
 
 
 class _Record(BaseModel):
@@ -162,8 +187,12 @@ def read_references(path: Path) -> References:
     path = Path(path)
     if not path.is_file():
         raise DataNotFoundError(f"there is no ground-truth file {path}")
+    text = path.read_bytes()
+    samples = decode_samples(text)
+    if samples is not None:
+        return References((Reference(**sample) for sample in samples), source=str(path))
     try:
-        content: Any = from_json(path.read_bytes().removeprefix(codecs.BOM_UTF8), cache_strings="keys")
+        content: Any = strict_loads(text)
     except ValueError as error:
         raise DataFormatError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("samples"), list):
@@ -188,6 +217,6 @@ def write_references(path: Path, references: References) -> None:
 
 
 def _row_of(reference: Reference) -> dict[str, Any]:
-    row = asdict(reference)
+    row = {name: value for name, value in asdict(reference).items() if value is not None}
     targets = row.pop("targets")
     return row | {"segmentation": targets or row["segmentation"]}

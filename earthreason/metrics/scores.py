@@ -25,11 +25,13 @@ class Terms:
     Attributes:
         numerator, denominator: terms of n questions, (n,) float64.
         epsilon: constant added to the summed denominator.
+        proportion: whether every term is 0 or 1, so that the score is a share of questions.
     """
 
     numerator: np.ndarray
     denominator: np.ndarray
     epsilon: float = 0.0
+    proportion: bool = False
 
     def ratio(self) -> float | None:
         """Return the score; None if the denominator is 0, so that no question counts."""
@@ -108,16 +110,17 @@ def _ciou_of_targets(s: Scored) -> Terms:
 def _precision_at(s: Scored, threshold: float) -> Terms:
     passed = s.iou >= threshold if s.protocol.threshold_inclusive else s.iou > threshold
     ranked = s.targets if s.protocol.precision_on_targets_only else s.ones
-    return Terms(passed * ranked, ranked)
+    return Terms(passed * ranked, ranked, proportion=True)
 
 
 def _n_acc(s: Scored) -> Terms:
     empty = s.counts.truth_empty
-    return Terms((s.counts.prediction_empty & empty).astype(np.float64), empty.astype(np.float64))
+    correct = s.counts.prediction_empty & empty
+    return Terms(correct.astype(np.float64), empty.astype(np.float64), proportion=True)
 
 
 def _t_acc(s: Scored) -> Terms:
-    return Terms(~s.counts.prediction_empty * s.targets, s.targets)
+    return Terms(~s.counts.prediction_empty * s.targets, s.targets, proportion=True)
 
 
 def _dice(s: Scored) -> Terms:
@@ -142,7 +145,7 @@ def _false_positive_area(s: Scored) -> Terms:
 def _box_accuracy(s: Scored) -> Terms:
     # Boxes belong to masks at the images' own size. Predictions on a canvas have none: their union is 0.
     known = s.targets * (s.counts.box_union > 0)
-    return Terms((2 * s.counts.box_intersection >= s.counts.box_union) * known, known)
+    return Terms((2 * s.counts.box_intersection >= s.counts.box_union) * known, known, proportion=True)
 
 
 def _boundary_iou(s: Scored) -> Terms:
@@ -184,6 +187,7 @@ CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
 N_ACC = Metric("N-acc", "N-acc (empty targets predicted empty)", _n_acc)
 T_ACC = Metric("T-acc", "T-acc (targets not predicted empty)", _t_acc)
 DICE = Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",))
+BOUNDARY_IOU = Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True)
 _FIRST = (GIOU, CIOU)
 _LAST = (
     N_ACC,
@@ -195,7 +199,7 @@ _LAST = (
     Metric("recall", "recall (over all target pixels)", _recall),
     Metric("FP area", "FP area (share of image, empty targets)", _false_positive_area, lower_is_better=True),
     Metric("Acc@0.5", "Acc@0.5 (bounding box, targets only)", _box_accuracy, optional=True),
-    Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True),
+    BOUNDARY_IOU,
 )
 _OPTIONAL = frozenset(metric.name for metric in _LAST if metric.optional)
 

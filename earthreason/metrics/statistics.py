@@ -1,6 +1,6 @@
-"""Bootstrap intervals and paired tests of metrics that are ratios of sums.
+"""Intervals and paired tests of metrics that are ratios of sums.
 
-Questions about one image are not independent, so images are resampled, never questions.
+Questions about one image are not independent, so images are the unit: they are resampled, swapped and counted as cases.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from earthreason.metrics.proportions import adjusted_difference_interval, effective_cases, wilson_interval
 from earthreason.metrics.scores import Terms
 
 RESAMPLES = 10_000
+MIN_CASES = 10
+"""Least number of images with a question that counts for an interval; fewer cannot support one."""
+FEW_CASES = f"fewer than {MIN_CASES} cases"
+"""Reason for the absence of an interval, in tables and JSON."""
+_NARROWEST = 1e-3  # a bootstrap that spans less has seen hardly any variation between the images
 _BLOCK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
 
 
@@ -23,9 +29,67 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
     def overlaps(self, other: Interval) -> bool:
         """Return whether both intervals contain a common value."""
         return self.low <= other.high and other.low <= self.high
+
+
+def confidence_intervals(
+    terms: Mapping[str, Terms], sample_id: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Interval]:
+    """Compute the 95 % interval of every metric, by the method that suits it.
+
+    A proportion has Wilson's interval for the effective number of cases (`effective_cases`). Other metrics have the
+    bootstrap of `bootstrap_intervals`, or, if the images hardly vary, Wilson's interval for the number of images. The
+    latter is wide enough for any score between 0 and 1, as none varies more than a proportion with the same mean.
+
+    Args:
+        terms: terms of n questions, by metric.
+        sample_id: image of each question, (n,) str.
+        resamples: number of resamples; 0 gives no intervals.
+        seed: seed of the resamples.
+
+    Returns:
+        Intervals by metric, without undefined metrics and those of `metrics_with_few_cases`.
+    """
+    if not resamples or not len(sample_id):
+        return {}
+    images, group = np.unique(sample_id.astype(str), return_inverse=True)
+    few = metrics_with_few_cases(terms, sample_id)
+    ratios = {name: ratio for name, term in terms.items() if (ratio := term.ratio()) is not None and name not in few}
+    others = {name: terms[name] for name in ratios if not terms[name].proportion}
+    resampled = bootstrap_intervals(others, sample_id, resamples, seed)
+    intervals = {}
+    for name, ratio in ratios.items():
+        term = terms[name]
+        if term.proportion:
+            counts = term.denominator > 0
+            cases = effective_cases(term.numerator[counts], group[counts], (0, 1))
+            intervals[name] = Interval(*wilson_interval(ratio, cases))
+        elif resampled[name].width < _NARROWEST and 0 <= ratio <= 1:
+            cases = _effective_images(np.bincount(group, term.denominator, minlength=len(images)))
+            intervals[name] = Interval(*wilson_interval(ratio, cases))
+        else:
+            intervals[name] = resampled[name]
+    return intervals
+
+
+def metrics_with_few_cases(terms: Mapping[str, Terms], sample_id: np.ndarray) -> list[str]:
+    """List the defined metrics that count questions about fewer than `MIN_CASES` images."""
+    return [name for name, term in terms.items() if 0 < _cases(term, sample_id) < MIN_CASES]
+
+
+def _cases(term: Terms, sample_id: np.ndarray) -> int:
+    return len(set(sample_id[term.denominator > 0].tolist()))
+
+
+def _effective_images(weights: np.ndarray) -> float:
+    """Return how many equal images are as informative as images with these weights (Kish 1965, ch. 11)."""
+    return float(weights.sum() ** 2 / (weights**2).sum())
 
 
 def _group_sums(terms: Sequence[Terms], group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,13 +156,13 @@ class Difference:
 
     Attributes:
         value: score of B minus score of A, as a fraction.
-        interval: 95 % paired bootstrap interval of the difference, over images.
+        interval: 95 % interval of the difference; None if it has fewer than `MIN_CASES` cases.
         p_value: two-sided permutation p-value: share of random swaps of the models' answers, image by image, whose
             difference is at least as large. The observed difference is counted (Phipson and Smyth 2010).
     """
 
     value: float
-    interval: Interval
+    interval: Interval | None
     p_value: float
 
 
@@ -106,6 +170,10 @@ def paired_differences(
     a: Mapping[str, Terms], b: Mapping[str, Terms], sample_id: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
     """Compute the differences of all metrics that are defined for both models.
+
+    A difference of proportions has the interval of `adjusted_difference_interval` for the effective number of cases.
+    Other differences have a percentile bootstrap that draws the same images for both models, or, if the images hardly
+    vary, the same interval as proportions, for the number of images.
 
     Args:
         a: terms of model A by metric, for n questions.
@@ -142,7 +210,21 @@ def paired_differences(
         extreme += (np.abs(second - first) >= np.abs(observed) - 1e-12).sum(axis=0)
     differences = {}
     for column, name in enumerate(names):
-        low, high = np.nanpercentile(drawn[:, column], [2.5, 97.5])
-        p_value = float(extreme[column] / (resamples + 1))
-        differences[name] = Difference(float(observed[column]), Interval(float(low), float(high)), p_value)
+        value = float(observed[column])
+        interval = None
+        if min(_cases(a[name], sample_id), _cases(b[name], sample_id)) >= MIN_CASES:
+            interval = Interval(*map(float, np.nanpercentile(drawn[:, column], [2.5, 97.5])))
+            if a[name].proportion and np.array_equal(a[name].denominator, b[name].denominator):
+                interval = _proportion_difference(a[name], b[name], group)
+            elif interval.width < _NARROWEST:
+                cases = _effective_images(den_a[:, column] + den_b[:, column])
+                interval = Interval(*adjusted_difference_interval(max(value, 0), max(-value, 0), cases))
+        differences[name] = Difference(value, interval, float(extreme[column] / (resamples + 1)))
     return differences
+
+
+def _proportion_difference(a: Terms, b: Terms, group: np.ndarray) -> Interval:
+    counts = a.denominator > 0
+    change = (b.numerator - a.numerator)[counts]
+    cases = effective_cases(change, group[counts], (-1, 1))
+    return Interval(*adjusted_difference_interval(float((change > 0).mean()), float((change < 0).mean()), cases))

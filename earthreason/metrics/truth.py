@@ -1,52 +1,127 @@
-"""Ground truth of a loaded split. Images are not decoded."""
+"""Ground truth of a loaded split. Images are not decoded.
+
+The truth of a prepared folder is kept in a file beside it, because reading that file needs neither `datasets` nor
+pictures.
+"""
 
 from __future__ import annotations
 
 import io
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image as PILImage
 
-from earthreason.data.load import load_dataset
+from earthreason.data.configs import DATA_VARIABLE, DEFAULT_CONFIG, get_config
+from earthreason.data.download import recorded_revision
+from earthreason.data.prepared import split_files
+from earthreason.data.schema import SPLIT_ALIASES, undecoded
 from earthreason.errors import DataFormatError
+from earthreason.files import fingerprint_files
 from earthreason.masks.rle import encode_mask
-from earthreason.metrics.references import Reference, References
-from earthreason.types import OPTIONAL_FACTS
+from earthreason.metrics.references import Reference, References, read_references, write_references
+from earthreason.types import OPTIONAL_FACTS, RLE
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+EDITION = 1
+"""Increase it whenever the same parquet files give other references, so that older truth files are ignored."""
 _FACTS = ("sample_id", *OPTIONAL_FACTS)
+_log = logging.getLogger(__name__)
 
 
 def load_references(config: str | None, split: str, data_dir: Path | None = None) -> References:
-    """Load the ground truth of a split.
+    """Load the ground truth of a split: from its truth file, else from its parquet files; a slice from `datasets`.
 
     Raises:
         DataFormatError: the labels of the split are hidden.
-        EarthReasonError: `load_dataset` cannot load the split.
+        EarthReasonError: the data or the split cannot be loaded.
     """
+    source = f"{config or DEFAULT_CONFIG} {split}"
+    where = data_dir or (os.environ.get(DATA_VARIABLE) if config in (None, DEFAULT_CONFIG) else None)
+    revision = None if where is None else recorded_revision(Path(where))
+    folder = get_config(config).prepare(None if data_dir is None else Path(data_dir).expanduser())
+    files = split_files(folder, SPLIT_ALIASES.get(split, split))
+    if files:
+        references = _references_of_files(folder, files, split, source)
+        return References(
+            references, source, config=get_config(config).name, split=SPLIT_ALIASES.get(split, split), revision=revision
+        )
+    from earthreason.data.load import load_dataset
+
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
-    return references_of(dataset, source=f"{config or 'default'} {split}")
+    return references_of(dataset, source, revision=revision)
 
 
-def references_of(dataset: Dataset, source: str) -> References:
-    """Make the references of a loaded split; `source` is its name in messages."""
-    from datasets import Image
+def truth_file(folder: Path, files: Iterable[Path], split: str) -> Path:
+    """Return the path of a split's truth file, whose name changes with the parquet files' names, sizes and times."""
+    name = SPLIT_ALIASES.get(split, split)
+    return folder.with_name("truth") / f"{name}-{EDITION}-{fingerprint_files(folder, files)}.json"
 
-    rows = dataset.select_columns(["mask", "questions", *_FACTS]).cast_column("mask", Image(decode=False))
-    references = []
+
+def _references_of_files(folder: Path, files: list[Path], split: str, source: str) -> list[Reference]:
+    path = truth_file(folder, files, split)
+    if path.is_file():
+        try:
+            return list(read_references(path).values())
+        except (DataFormatError, OSError) as error:
+            _log.debug("%s is not used: %s", path, error)
+    # `datasets` would read its own cache, which does not notice that a parquet file has changed.
+    references = References(_references_of_rows(_rows_of_files(files), source), source)
+    try:
+        write_references(path, references)
+        for outdated in path.parent.glob(f"{path.name.partition('-')[0]}-*.json"):
+            if outdated != path:
+                outdated.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # a cache that cannot be written, or a value that JSON does not have
+        _log.debug("%s is not written: %s", path, error)
+    return list(references.values())
+
+
+def _rows_of_files(files: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
+    from pyarrow.parquet import ParquetFile
+
+    for path in files:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(100, columns=_columns_of(file.schema_arrow.names)):
+                yield from batch.to_pylist()
+
+
+def references_of(dataset: Dataset, source: str, revision: str | None = None) -> References:
+    """Make the references of a loaded split; `source` is its name in messages, `revision` the commit of the data."""
+    rows = undecoded(dataset.select_columns(_columns_of(dataset.column_names)), *_masks_of(dataset.column_names))
+    split = None if dataset.split is None else str(dataset.split)
+    references = _references_of_rows(rows, source)
+    return References(references, source, config=dataset.info.config_name or None, split=split, revision=revision)
+
+
+def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Reference]:
+    """Make references of rows whose masks are not decoded."""
     for row in rows:
         if row["mask"] is None:
             raise DataFormatError(f"{source}: labels are hidden here; submit to the leaderboard to have them scored")
-        mask = np.asarray(PILImage.open(io.BytesIO(row["mask"]["bytes"]))) != 0
-        references.append(
-            Reference(
-                segmentation=encode_mask(mask),
-                question_count=max(1, len(row["questions"])),
-                **{fact: row[fact] for fact in _FACTS},
-            )
+        yield Reference(
+            segmentation=_rle_of(row["mask"]),
+            ignore=None if row.get("ignore") is None else _rle_of(row["ignore"]),
+            question_count=max(1, len(row["questions"])),
+            **{fact: row[fact] for fact in _FACTS},
         )
-    return References(references, source=source)
+
+
+def _masks_of(columns: Iterable[str]) -> list[str]:
+    # Sets that were exported before there were ignored pixels have no such column.
+    return [name for name in ("mask", "ignore") if name in columns]
+
+
+def _columns_of(columns: Iterable[str]) -> list[str]:
+    return [*_masks_of(columns), "questions", *_FACTS]
+
+
+def _rle_of(picture: Mapping[str, Any]) -> RLE:
+    from PIL import Image
+
+    return encode_mask(np.asarray(Image.open(io.BytesIO(picture["bytes"]))) != 0)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
 from earthreason.masks.grids import Grid
+from earthreason.predictions.fast import Decoded, read_fast
 from earthreason.predictions.instances import Instances, merge_instances
 from earthreason.predictions.members import Notes, mask_files, mask_predictions
 from earthreason.predictions.segmentation import SizeOf as SizeOf
@@ -100,6 +101,7 @@ class PredictionsFile:
     instances: Instances = "error"
     names: Mapping[str, str] | None = None
     _notes: Notes = field(default_factory=Notes, repr=False, compare=False)
+    _decoded: Decoded | None = field(default=None, repr=False, compare=False)  # for the first pass and the hash
 
     @property
     def source(self) -> str:
@@ -108,7 +110,9 @@ class PredictionsFile:
     def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
         """Yield predictions in the order of the file; memory grows with the file only to unite instances."""
         sizes = None if size_of is None else _on_grid(self.grid, size_of)
-        if _holds_masks(self.path):
+        if self._decoded and (decoded := self._decoded.take()) is not None:
+            predictions = iter(decoded)
+        elif _holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
             predictions = text_predictions(self.path, faults, sizes, self.names)
@@ -116,6 +120,8 @@ class PredictionsFile:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, or of the names and contents of the files in a folder."""
+        if self._decoded:
+            return self._decoded.sha256
         if not self.path.is_dir():
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -159,7 +165,8 @@ def open_predictions(
     """
     path = Path(path)
     _check_kind(path)
-    info: Any = {} if _holds_masks(path) else _read_info(path)
+    decoded = None if names else read_fast(path)
+    info: Any = decoded.info if decoded else {} if _holds_masks(path) else _read_info(path)
     if isinstance(info, Broken):
         raise PredictionsError(str(path), [f"info: {info.fault}"])
     if not isinstance(info, dict):
@@ -172,7 +179,9 @@ def open_predictions(
         grid = Grid.parse(str(info.get("grid", "native")))
     except EarthReasonError as error:
         raise PredictionsError(str(path), [f"info.grid: {error}"]) from None
-    opened = PredictionsFile(path, grid, info, instances, names)
+    opened = PredictionsFile(path, grid, info, instances, names, _decoded=decoded)
+    if decoded:
+        return opened
     faults: list[str] = []
     if _holds_masks(path):
         first = next(mask_predictions(path, faults), None)

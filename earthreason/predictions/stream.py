@@ -11,10 +11,11 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from earthreason.predictions.schema import read_record
 from earthreason.predictions.segmentation import SizeOf
+from earthreason.strict_json import DECODER, RepeatedKeyError, refuse_constant
 from earthreason.types import Prediction
 
 MAX_VALUE_CHARACTERS = 64 << 20
@@ -48,32 +49,14 @@ class _NotJSONError(ValueError):
     """The text is not JSON from this place on, so the rest cannot be read."""
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NotJSONError(f"{name} is not JSON; write null or leave the key out")
-
-
-class _RepeatedKeyError(ValueError):
-    """An object has a key twice, so readers disagree on its value."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise _RepeatedKeyError(f"key {repeated[:60]!r} is written more than once in one object; keep one")
-    return value
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
-_LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)
+_LENIENT = json.JSONDecoder(parse_constant=refuse_constant)
 
 
 def _decode(text: str, at: int) -> tuple[Any, int]:
     """Decode the value at `at`; return it, or `Broken` if a key is repeated, and where it ends."""
     try:
-        return _DECODER.raw_decode(text, at)
-    except _RepeatedKeyError as error:
+        return DECODER.raw_decode(text, at)
+    except RepeatedKeyError as error:
         return Broken(str(error)), _LENIENT.raw_decode(text, at)[1]
 
 

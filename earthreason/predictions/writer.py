@@ -36,7 +36,9 @@ def check_name(path: Path) -> None:
     refuse_folder(path)
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None) -> int:
+def write_predictions(
+    path: Path | str, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None
+) -> int:
     """Write predictions one at a time, atomically; return their number.
 
     Args:

@@ -16,6 +16,8 @@ from earthreason.files import atomic_path
 from earthreason.reports.page import write_page
 
 SHOWN = 10
+_UNFOLDED = 50
+"""Findings of a rule that the page shows at once; the others are folded, and their pictures are not loaded."""
 _SIDE = 240
 
 
@@ -52,7 +54,7 @@ def write_audit(folder: Path, result: Audit) -> Path:
         rules.setdefault(f"{finding.rule} ({finding.severity})", []).append(finding)
     page = folder / "index.html"
     published = [(split, result.counts[split], PUBLISHED[split], result.empty[split]) for split in result.counts]
-    write_page(page, "audit.html", result=result, published=published, rules=rules, drawn=drawn)
+    write_page(page, "audit.html", result=result, published=published, rules=rules, drawn=drawn, shown=_UNFOLDED)
     return page
 
 

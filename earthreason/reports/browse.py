@@ -14,6 +14,8 @@ from earthreason.reports.page import write_page
 from earthreason.reports.samples import pictures_of
 
 _SIDE = 256
+_PAGE = 48
+"""Samples shown at a time."""
 
 
 def write_gallery(source: Source, folder: Path, progress: Callable[[int], object] = lambda _: None) -> Path:
@@ -29,7 +31,7 @@ def write_gallery(source: Source, folder: Path, progress: Callable[[int], object
             cards.append(_card(number, split, record))
             progress(1)
         choices = {key: sorted({card[key] for card in cards if card[key]}) for key in ("split", "category", "kind")}
-        write_page(temporary / "index.html", "browse.html", cards=cards, choices=choices)
+        write_page(temporary / "index.html", "browse.html", cards=cards, choices=choices, size=_PAGE)
     return folder / "index.html"
 
 

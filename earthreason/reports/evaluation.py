@@ -1,8 +1,10 @@
-"""The report of an evaluation: one HTML page that opens offline, and a folder of pictures that load on demand."""
+"""The report of an evaluation: HTML pages that open offline, and a folder of pictures that load on demand."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,26 +14,24 @@ import numpy as np
 from PIL import Image
 
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.breakdowns import FEW
+from earthreason.metrics.breakdowns import FEW, TITLES
 from earthreason.metrics.counting import size_lookup
 from earthreason.metrics.counts import Key
+from earthreason.metrics.formats import format_score
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
-from earthreason.metrics.scores import GIOU, OVERLAP, get_metric
+from earthreason.metrics.scores import BOUNDARY_IOU, GIOU, HEADLINE, OVERLAP, get_metric
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
+from earthreason.reports.charts import area_points, category_bars, histogram
+from earthreason.reports.listings import FOLDER, Listing, divide
 from earthreason.reports.page import write_page
-from earthreason.reports.table import (
-    QUESTIONS,
-    describe_size,
-    describe_threshold,
-    differences,
-    format_interval,
-    format_score,
-)
+from earthreason.reports.rules import QUESTIONS, differences
+from earthreason.reports.table import describe_size, describe_threshold
 from earthreason.types import RLE
 
-BINS = 20
+PAGE_CARDS, PAGE_ROWS = 24, 500
+"""Most cards and most rows of a table on one page."""
 _SIDE = 288
 
 
@@ -55,10 +55,10 @@ def write_report(
     load_scene: SceneLoader,
     gallery: int = 24,
 ) -> Path:
-    """Write `folder/index.html` and its pictures; return the path of the page.
+    """Write `folder/index.html`, further pages of long lists, and pictures; return the path of the first page.
 
     Args:
-        folder: folder to write; it is created if missing, and an earlier report in it is replaced.
+        folder: folder to write; it is created if missing, and an earlier report in it is replaced at the end.
         results: results to report; the first in full, the others in the table of protocols.
         predictions: predictions that were scored.
         load_scene: function that loads images and questions.
@@ -66,35 +66,97 @@ def write_report(
     """
     result = results[0]
     assert isinstance(result, Result)
-    chosen = {title: rows[:gallery] for title, rows in rank_for_galleries(result).items()}
-    masks = _masks_of(predictions, result.references, {key for rows in chosen.values() for key in rows})
-    pictures = folder / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    galleries = [
-        (title, [_card(result, key, masks.get(key), load_scene, pictures) for key in rows])
-        for title, rows in chosen.items()
-    ]
-    page = folder / "index.html"
-    write_page(
-        page,
-        "evaluation.html",
-        result=result,
-        size=describe_size(result),
-        threshold=describe_threshold(predictions.info),
-        scores=[
-            (get_metric(n).title, format_score(v), format_interval(result.intervals.get(n)))
-            for n, v in result.scores.items()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".report.", dir=folder) as scratch:
+        new = Path(scratch)
+        for part in _PARTS[:2]:
+            (new / part).mkdir()
+        galleries = _galleries(result, predictions, load_scene, gallery, new / "pictures")
+        rows = _rows(result)
+        listing = Listing("All questions", "all", divide(rows, PAGE_ROWS), len(rows), pictured=False)
+        model = _model_of(result, predictions.info)
+        for long in (*galleries, listing):
+            for number in range(2, len(long.pages) + 1):
+                file = new / FOLDER / long.file(number)
+                write_page(file, "evaluation_page.html", model=model, listing=long, number=number)
+        values = {"result": result, "model": model, "galleries": galleries, "rows": listing}
+        write_page(new / "index.html", "evaluation.html", **values, **_summary(results, predictions.info))
+        for part in _PARTS:
+            _replace(new / part, folder / part)
+    return folder / "index.html"
+
+
+_PARTS = ("pictures", FOLDER, "index.html")
+"""Everything that a report writes into its folder."""
+
+
+def _replace(new: Path, old: Path) -> None:
+    if old.is_dir():
+        shutil.rmtree(old)
+    new.replace(old)
+
+
+def _model_of(result: Result, info: Mapping[str, Any]) -> str:
+    model = info.get("model")
+    return model if isinstance(model, str) and model.strip() else result.source
+
+
+def _summary(results: Sequence[Result | NotScored], info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything on the first page except the galleries and the list of questions."""
+    result = results[0]
+    assert isinstance(result, Result)
+    bins, bars = histogram(result.scored.iou), category_bars(result)
+    return {
+        "size": describe_size(result),
+        "threshold": describe_threshold(info),
+        "facts": _facts(result, info),
+        "headline": [_tile(result, name) for name in (*HEADLINE, BOUNDARY_IOU.name) if name in result.scores],
+        "scores": [
+            (get_metric(n).title, format_score(v), result.describe_interval(n)) for n, v in result.scores.items()
         ],
-        protocols=[_protocol_row(r) for r in results],
-        histogram=_histogram(result.scored.iou),
-        points=_points(result),
-        breakdowns=_breakdowns(result),
-        galleries=galleries,
-        rows=_rows(result),
-        overlap=OVERLAP,
-        few=FEW,
-    )
-    return page
+        "protocols": [_protocol_row(r) for r in results],
+        "histogram": bins,
+        "most": max(n for _, n, _ in bins),
+        "points": area_points(result),
+        "bars": bars,
+        "overall": round(100 * (result.scores[GIOU.name] or 0), 2),
+        "breakdowns": _breakdowns(result),
+        "overlap": OVERLAP,
+        "few": FEW,
+    }
+
+
+def _facts(result: Result, info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List the file and what it says about itself: its plain values, such as configuration, split and checkpoint."""
+    stated = {"model": "", "no_target_threshold": ""}  # elsewhere on the page
+    plain = {name: value for name, value in info.items() if isinstance(value, str | int | float)}
+    facts = [(name.replace("_", " "), str(value)) for name, value in plain.items() if name not in stated]
+    return [*facts, ("predictions", result.source)]
+
+
+def _tile(result: Result, name: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "value": format_score(result.scores[name]),
+        "interval": result.describe_interval(name),
+        "meaning": get_metric(name).title.removeprefix(name).strip(" ()"),
+    }
+
+
+def _galleries(
+    result: Result, predictions: PredictionSource, load_scene: SceneLoader, most: int, pictures: Path
+) -> list[Listing]:
+    """Draw the cards of every gallery that has any; a question in two galleries is drawn once."""
+    ranked = rank_for_galleries(result)
+    wanted = dict.fromkeys(key for rows in ranked.values() for key in rows[:most])
+    masks = _masks_of(predictions, result.references, set(wanted))
+    iou = dict(zip(result.counts.keys(), result.scored.iou.tolist(), strict=True))
+    cards = {key: _card(result, key, iou[key], masks.get(key), load_scene, pictures) for key in wanted}
+    return [
+        Listing(title, f"g{number}", divide([cards[key] for key in rows[:most]], PAGE_CARDS), len(rows))
+        for number, (title, rows) in enumerate(ranked.items(), start=1)
+        if rows[:most]
+    ]
 
 
 def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
@@ -125,7 +187,9 @@ def _masks_of(predictions: PredictionSource, references: References, keys: set[K
     return masks
 
 
-def _card(result: Result, key: Key, predicted: RLE | None, load_scene: SceneLoader, pictures: Path) -> dict[str, Any]:
+def _card(
+    result: Result, key: Key, iou: float, predicted: RLE | None, load_scene: SceneLoader, pictures: Path
+) -> dict[str, Any]:
     sample_id, index = key
     reference = result.references[sample_id]
     truth = decode_rle(reference.segmentation)
@@ -134,21 +198,24 @@ def _card(result: Result, key: Key, predicted: RLE | None, load_scene: SceneLoad
     mask = None if predicted is None else decode_rle(predicted)
     shown = []
     name = hashlib.blake2b(sample_id.encode(), digest_size=8).hexdigest()  # an id may contain any character
-    for label, layer, colour in (
-        ("image", None, TRUTH_COLOUR),
-        ("truth", truth, TRUTH_COLOUR),
-        (f"prediction{index}", mask, PREDICTION_COLOUR),
+    for label, part, layer, colour in (
+        ("image", "image", None, TRUTH_COLOUR),
+        ("truth", "truth", truth, TRUTH_COLOUR),
+        ("prediction", f"prediction{index}", mask, PREDICTION_COLOUR),
     ):
         if label == "image" and scene is None:
             continue
-        file = pictures / f"{name}-{label}.jpg"
+        file = pictures / f"{name}-{part}.jpg"
         # A mask on a canvas does not fit the image, so it is drawn alone.
         base = image
         if layer is not None and layer.shape != truth.shape:
             base = Image.new("RGB", layer.shape[::-1], (90, 90, 90))
-        draw_overlay(base, layer, colour, side=_SIDE).save(file, "JPEG", quality=82)
-        shown.append((f"pictures/{file.name}", label.rstrip("0123456789")))
-    iou = dict(zip(result.counts.keys(), result.scored.iou.tolist(), strict=True))[key]
+        drawn = draw_overlay(base, layer, colour, side=_SIDE)
+        drawn.save(file, "JPEG", quality=82)
+        nothing = label != "image" and (layer is None or not layer.any())
+        caption = f"{label}: no target" if nothing else label
+        size = {"width": drawn.width, "height": drawn.height}
+        shown.append({"source": f"pictures/{file.name}", "label": label, "caption": caption, **size})
     return {
         "sample_id": sample_id,
         "index": index,
@@ -177,43 +244,22 @@ def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
     return row
 
 
-def _histogram(iou: np.ndarray) -> list[tuple[float, int, float]]:
-    """Return the lower edge of every bin, its count, and its count divided by the largest one."""
-    numbers, edges = np.histogram(iou, bins=BINS, range=(0, 1))
-    top = max(int(numbers.max()), 1)
-    return [(float(edge), int(n), n / top) for edge, n in zip(edges[:-1], numbers, strict=True)]
-
-
-def _points(result: Result, most: int = 4000) -> list[tuple[float, float, str]]:
-    """Return target area (log scale, 0.01 % to 100 %) and IoU, both from 0 to 1, and id of at most `most` targets."""
-    counts = result.counts
-    rows = np.flatnonzero(~counts.truth_empty)
-    if rows.size > most:
-        rows = rows[np.linspace(0, rows.size - 1, most).astype(int)]
-    ids = counts.sample_id[rows]
-    share = np.array([truth.area / (truth.height * truth.width) for truth in map(result.references.__getitem__, ids)])
-    x = np.clip((np.log10(np.maximum(share, 1e-9)) + 4) / 4, 0, 1)
-    places = zip(x.tolist(), result.scored.iou[rows].tolist(), ids, strict=True)
-    return [(round(area, 4), round(iou, 4), str(sample_id)) for area, iou, sample_id in places]
-
-
-def _breakdowns(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
-    return [
-        (
-            name,
-            [
-                {
-                    "group": group,
-                    "n": int(row["n"]),
-                    "few": bool(row["few"]),
-                    "share": float(row[GIOU.name]),
-                    "scores": [format_score(row[score]) for score in OVERLAP],
-                }
-                for group, row in frame.iterrows()
-            ],
-        )
-        for name, frame in result.breakdowns.items()
-    ]
+def _breakdowns(result: Result) -> list[dict[str, Any]]:
+    tables = []
+    for name, frame in result.breakdowns.items():
+        scores = [score for score in (*OVERLAP, BOUNDARY_IOU.name) if score in frame.columns]
+        groups = [
+            {
+                "group": group,
+                "n": int(row["n"]),
+                "few": bool(row["few"]),
+                "share": float(row[GIOU.name]),
+                "scores": [format_score(row[score]) for score in scores],
+            }
+            for group, row in frame.iterrows()
+        ]
+        tables.append({"title": TITLES[name], "scores": scores, "groups": groups})
+    return tables
 
 
 def _rows(result: Result) -> list[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS, Statistics, summary
 from earthreason.files import atomic_path, write_json
+from earthreason.reports.svg import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def _save(path: Path, draw: Callable[[Axes, Statistics], None], statistics: Stat
     axis = figure.subplots()
     draw(axis, statistics)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, format="svg")
+    save_figure(figure, path)
 
 
 def _target_area(axis: Axes, statistics: Statistics) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from earthreason.files import atomic_path
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
+from earthreason.reports.svg import save_figure
 from earthreason.types import Sample
 
 
@@ -47,5 +47,4 @@ def save_grid(path: Path, rows: Sequence[tuple[Sample, Sequence[Answer]]]) -> No
             axis.set_title(f"{answer.model}{said}\nIoU {answer.iou:.2f}", fontsize=8)
         for axis in line:
             axis.set_axis_off()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format=path.suffix.lstrip(".") or "png")
+    save_figure(figure, path, dpi=110)

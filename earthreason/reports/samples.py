@@ -13,8 +13,8 @@ from PIL import Image
 from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
-from earthreason.files import atomic_path
 from earthreason.overlay import TRUTH_COLOUR, draw_overlay, outline_mask
+from earthreason.reports.svg import save_figure
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -41,8 +41,7 @@ def draw_samples(records: Sequence[Record], out: Path) -> None:
             axis.set_axis_off()
         part.suptitle(_heading(record), fontsize=10, x=0.01, ha="left")
         part.supxlabel(text, fontsize=8, x=0.01, ha="left")
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=110, format=form)
+    save_figure(figure, out, form, dpi=110)
 
 
 def pictures_of(record: Record, side: int = 512) -> tuple[Image.Image, Image.Image, Image.Image]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isnan
 from typing import Any
 
 from rich import box
@@ -11,22 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.metrics.compare import Comparison
-from earthreason.metrics.protocols import Protocol
+from earthreason.metrics.formats import format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
-from earthreason.metrics.statistics import Interval
-
-QUESTIONS = {"first": "first question", "random": "a random question", "all": "every question"}
-
-
-def format_score(value: float | None) -> str:
-    """Format a fraction in per cent with two decimals; a dash if undefined (None or NaN)."""
-    return "–" if value is None or isnan(value) else f"{100 * value:.2f}"
-
-
-def format_interval(interval: Interval | None) -> str:
-    """Format an interval in per cent with one decimal; an empty string if there is none."""
-    return "" if interval is None else f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+from earthreason.metrics.statistics import FEW_CASES
+from earthreason.reports.rules import differences
 
 
 def print_results(results: Sequence[Result], console: Console) -> None:
@@ -35,12 +23,13 @@ def print_results(results: Sequence[Result], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, title=f"{first.source} against {first.truth}", title_justify="left")
     table.add_column("score, %")
     table.add_column(f"{first.protocol.name}\n{first.protocol.grid.name}", justify="right")
-    if first.intervals:
+    intervals = bool(first.intervals or first.no_interval)
+    if intervals:
         table.add_column("95 %\ninterval", justify="right")
     for result in results[1:]:
         table.add_column(f"{result.protocol.name}\n{result.protocol.grid.name}", justify="right")
     for name in first.scores:
-        interval = [format_interval(first.intervals.get(name))] if first.intervals else []
+        interval = [first.describe_interval(name)] if intervals else []
         others = (format_score(result.scores.get(name)) for result in results[1:])
         table.add_row(get_metric(name).title, format_score(first.scores[name]), *interval, *others)
     console.print(table)
@@ -87,23 +76,6 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     console.print(f"{' and '.join(PRESENCE)} do not depend on the grid; `earthreason protocols` explains each protocol")
 
 
-def differences(rules: Protocol) -> list[str]:
-    """List the rules in which protocols differ, for one protocol."""
-    hit = "≥" if rules.threshold_inclusive else ">"
-    ranked = " over targets only" if rules.precision_on_targets_only else ""
-    parts = [
-        f"compared on {rules.grid.name}",
-        QUESTIONS[rules.questions],
-        f"empty answer to an empty target scores {rules.both_empty_iou:g}",
-        "a mask on an empty target "
-        + ("adds its area to cIoU" if rules.count_false_positive_area else "costs nothing in cIoU"),
-        f"Pr@X counts IoU {hit} X{ranked}" if rules.thresholds else "no Pr@X",
-    ]
-    if rules.epsilon:
-        parts.append(f"union + {rules.epsilon:g} in {rules.float_type}")
-    return parts
-
-
 def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown: int = 5) -> None:
     """Print the scores of each model beside those of the first, with intervals and p-values of the differences."""
     for comparison in comparisons:
@@ -114,13 +86,14 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
         for heading in ("A", "B", "B − A", "95 % interval", "p"):
             table.add_column(heading, justify="right")
         for name, difference in comparison.differences.items():
+            ends = difference.interval
             p = f"{difference.p_value:.4f}" if difference.p_value >= 0.001 else "<0.001"
             table.add_row(
                 get_metric(name).title,
                 format_score(first.scores[name]),
                 format_score(second.scores[name]),
                 f"{100 * difference.value:+.2f}",
-                f"{100 * difference.interval.low:+.2f} to {100 * difference.interval.high:+.2f}",
+                f"{100 * ends.low:+.2f} to {100 * ends.high:+.2f}" if ends else FEW_CASES,
                 p,
             )
         console.print(table)
@@ -129,5 +102,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
             f"{len(first.counts)} questions"
         )
         console.print("moved most:")
-        for row in comparison.moved(shown).itertuples():
-            console.print(f"  {row.sample_id} question {row.question_index}: {row.first:.3f} → {row.second:.3f}")
+        for row in comparison.moved_rows(shown):
+            console.print(
+                f"  {row['sample_id']} question {row['question_index']}: {row['first']:.3f} → {row['second']:.3f}"
+            )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
-from earthreason.reports.table import differences
+from earthreason.reports.rules import differences
 from leaderboard.board import BoardEntry, BoardQuery, build_table
 from leaderboard.comparisons import PublicComparison, compare_details
 from leaderboard.published import GRADES, columns_of, load_published
@@ -187,7 +187,7 @@ def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:
             "value": value,
             "interval": interval,
             "p_value": None if tests is None else tests[name].p_value,
-            "beyond_chance": interval.low > 0 or interval.high < 0,
+            "beyond_chance": interval is not None and (interval.low > 0 or interval.high < 0),
         }
         for name, (value, interval) in compared.differences.items()
     ]

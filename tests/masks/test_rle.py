@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
 from earthreason.errors import RLEError
-from earthreason.masks.grids import Grid, place_on_grid
+from earthreason.masks.grids import Grid, place_on_grid, stretch_bilinear
 from earthreason.masks.rle import (
     MAX_SIDE,
     decode_rle,
@@ -14,6 +14,7 @@ from earthreason.masks.rle import (
     encode_mask,
     resample_rle,
     rle_area,
+    stretch_rle,
     union_rles,
     validate_rle,
 )
@@ -105,6 +106,11 @@ def test_resampling_many_runs_finds_room():
 @given(shapes.flatmap(lambda shape: st.lists(arrays(bool, shape), min_size=1, max_size=4)))
 def test_the_union_of_masks_is_numpys(masks):
     assert np.array_equal(decode_rle(union_rles([encode_mask(mask) for mask in masks])), np.any(masks, axis=0))
+
+
+@given(shapes.flatmap(lambda shape: arrays(bool, shape)), st.integers(1, 60))
+def test_stretching_runs_equals_stretching_pixels(mask, side):
+    assert np.array_equal(decode_rle(stretch_rle(encode_mask(mask), side)), stretch_bilinear(mask, side))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def label_of(heading: str, mask: np.ndarray, **facts) -> str:
     ],
 )
 def test_target_areas(pixels, expected):
-    assert label_of("target area", np.arange(10_000).reshape(50, 200) < pixels) == expected
+    assert label_of("target_area", np.arange(10_000).reshape(50, 200) < pixels) == expected
     assert label_of("target", np.arange(10_000).reshape(50, 200) < pixels) == ("present" if pixels else "empty")
 
 
@@ -48,7 +48,7 @@ def test_target_areas(pixels, expected):
 )
 def test_image_sizes_go_by_the_longer_side(side, expected):
     for shape in ((side, 1), (1, side)):
-        assert label_of("image size (longer side)", np.zeros(shape)) == expected
+        assert label_of("image_size", np.zeros(shape)) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_image_sizes_go_by_the_longer_side(side, expected):
     ],
 )
 def test_ground_resolutions(metres, expected):
-    assert label_of("GSD", np.zeros((2, 2)), ground_resolution=metres) == expected
+    assert label_of("gsd", np.zeros((2, 2)), ground_resolution=metres) == expected
 
 
 def test_groups_below_twenty_questions_are_marked():

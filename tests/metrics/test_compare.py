@@ -92,7 +92,10 @@ def test_a_comparison_by_hand():
     ]
     content = comparison.to_dict()
     assert set(content.pop("differences")["gIoU"]) == {"value", "interval", "p_value"}
+    assert content.pop("models").keys() == {"first", "second"}
+    assert content.pop("no_interval").keys() >= {"gIoU", "cIoU"}
     assert content == {
+        "grid": "native",
         "first": "predictions",
         "second": "predictions",
         "protocol": "native",

@@ -142,7 +142,10 @@ def test_the_fingerprint_covers_targets_and_ignored_pixels_and_stays_for_plain_s
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"segmentation": [encode_mask(TRUTH), {"size": [10, 10]}]}, r"samples\[0\].segmentation.1.counts: field required"),
+        (
+            {"segmentation": [encode_mask(TRUTH), {"size": [10, 10]}]},
+            r"samples\[0\].segmentation.1.counts: field required",
+        ),
         ({"segmentation": [encode_mask(TRUTH), encode_mask(np.eye(3))]}, r"samples\[0\]: .*10x10 and another 3x3"),
         ({"segmentation": [encode_mask(TRUTH), {"size": [10, 10], "counts": "1"}]}, r"samples\[0\]: .*falls short"),
         ({"segmentation": []}, "segmentation is null, so height and width are needed"),

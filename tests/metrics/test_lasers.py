@@ -90,7 +90,9 @@ def test_protocols_of_one_mask_use_the_union():
 
 def test_one_pass_serves_all_protocols():
     references = References([truth_of(A, B)], "truth")
-    results = evaluate_protocols(Predictions("mine", [answer_of(A, B)]), references, list(PROTOCOLS.values()), resamples=0)
+    results = evaluate_protocols(
+        Predictions("mine", [answer_of(A, B)]), references, list(PROTOCOLS.values()), resamples=0
+    )
     scores = {result.protocol.name: result["gIoU"] for result in results if isinstance(result, Result)}
     assert set(scores) == set(PROTOCOLS)
     assert scores["lasers"] == pytest.approx(FOUND)

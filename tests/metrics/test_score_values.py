@@ -188,7 +188,9 @@ def test_what_each_protocol_gives_for_empty_targets(name, refusal, false_alarm_a
     assert refused["cIoU"] is None  # nothing was drawn and nothing was there: the union is empty
     half = {"hit": (rectangle(0, 0, 5, 10), rectangle(0, 0, 5, 10)), "alarm": (rectangle(0, 0, 5, 10), NOTHING)}
     alarmed = judge(half, name)
-    grown = 0.06 if name == "lasers" else 1e-6  # one row of ten becomes 102 or 103, and 51 more on the edge of the target
+    grown = (
+        0.06 if name == "lasers" else 1e-6
+    )  # one row of ten becomes 102 or 103, and 51 more on the edge of the target
     assert alarmed["gIoU"] == pytest.approx(0.5, abs=grown)
     assert alarmed["cIoU"] == pytest.approx(0.5 if false_alarm_area else 1, abs=grown)
     assert alarmed["FP area"] == pytest.approx(0.5)

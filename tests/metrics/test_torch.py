@@ -1,72 +1,210 @@
-"""The judge as a torchmetrics.Metric, in one process and in two."""
+"""The judge as a torchmetrics.Metric in one process: values, types, names and torchmetrics' own operations."""
 
-import json
-import sys
-from pathlib import Path
+import math
+import pickle
+import re
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
+from earthreason import evaluate
+from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.metrics.protocols import PROTOCOLS
+
 torch = pytest.importorskip("torch")
-pytest.importorskip("torchmetrics")
+torchmetrics = pytest.importorskip("torchmetrics")
+mpl.use("agg")
 
-from earthreason import evaluate  # noqa: E402
-from earthreason.errors import EarthReasonError  # noqa: E402
+from earthreason.metrics.torch import PixelReasoningMetric, log_name  # noqa: E402
 
-SAMPLES = 7
+# By hand, at the masks' own size: "a" has 4 of its 8 pixels predicted, "b" is empty and answered as empty.
+FIELD = np.zeros((4, 6), bool)
+FIELD[1:3, 1:5] = True
+HALF = FIELD & (np.arange(6) < 3)
+NOTHING = np.zeros((4, 6), bool)
+BY_HAND = {"gIoU": 0.75, "cIoU": 0.5, "Pr_0_5": 0.5, "N-acc": 1.0, "T-acc": 1.0, "gIoU_targets": 0.5, "recall": 0.5}
 
 
-def case(k: int):
-    rng = np.random.default_rng(k)
-    return f"s{k}", rng.random((8, 12)) < 0.5, rng.random((8, 12)) < (0.5 if k % 3 else 0.0)
+def filled(metric=None):
+    metric = metric or PixelReasoningMetric("native")
+    metric.update([torch.from_numpy(HALF)], [torch.from_numpy(FIELD)], ["a"])
+    metric.update([None], [NOTHING], ["b"])
+    return metric
 
 
-def rank_main(rank: int, folder: str, root: str) -> None:
-    sys.path.insert(0, root)
-    from earthreason.metrics.torch import PixelReasoningMetric
-
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    metric = PixelReasoningMetric()
-    # As a distributed sampler does: every rank gets as many, so the first sample comes twice.
-    for k in [*range(SAMPLES), 0][rank::2]:
-        sample_id, prediction, truth = case(k)
-        metric.update([torch.from_numpy(prediction)], [torch.from_numpy(truth)], [sample_id])
+def assert_by_hand(metric):
     scores = metric.compute()
-    Path(folder, f"{rank}.json").write_text(json.dumps(scores))
-    torch.distributed.destroy_process_group()
+    assert {name: scores[name].item() for name in BY_HAND} == pytest.approx(BY_HAND, abs=1e-12)
 
 
-def expected():
-    cases = [case(k) for k in range(SAMPLES)]
-    return evaluate({c[0]: c[1] for c in cases}, {c[0]: c[2] for c in cases}, resamples=0).scores
+def test_scores_are_tensors_without_axes_with_the_values_worked_by_hand():
+    scores = filled().compute()
+    assert_by_hand(filled())
+    assert all(value.shape == () and value.dtype == torch.float64 for value in scores.values())
 
 
-def test_two_processes_give_the_one_pass_result_on_both_ranks(tmp_path):
-    root = str(Path(__file__).resolve().parents[2])
-    torch.multiprocessing.spawn(_spawned, args=(str(tmp_path), root, __file__), nprocs=2)
-    for rank in range(2):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == pytest.approx(expected(), abs=1e-12)
+def test_pixel_scores_are_those_of_torchmetrics_itself():
+    generator = torch.Generator().manual_seed(0)
+    pairs = [[torch.rand(20, 30, generator=generator) < share for share in (0.4, 0.3)] for _ in range(12)]
+    metric = PixelReasoningMetric("native")
+    metric.update(*zip(*pairs, strict=True), range(12))
+    found = metric.compute()
+    kinds = {"cIoU": "BinaryJaccardIndex", "precision": "BinaryPrecision", "recall": "BinaryRecall"}
+    for name, kind in kinds.items():
+        theirs = getattr(torchmetrics.classification, kind)()
+        for prediction, truth in pairs:
+            theirs.update(prediction.int(), truth.int())
+        assert found[name].item() == pytest.approx(theirs.compute().item(), abs=1e-6), name
+    by_image = {"gIoU": torchmetrics.functional.jaccard_index, "Dice": torchmetrics.functional.f1_score}
+    for name, score in by_image.items():
+        values = [score(prediction.int(), truth.int(), task="binary").item() for prediction, truth in pairs]
+        assert found[name].item() == pytest.approx(np.mean(values), abs=1e-6), name
 
 
-def _spawned(rank: int, folder: str, root: str, file: str) -> None:
-    rank_main(rank, folder, root)
+def test_undefined_scores_are_nan_and_names_do_not_depend_on_the_data():
+    metric = PixelReasoningMetric("native")
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        nothing = metric.compute()
+    assert all(math.isnan(value) for value in nothing.values())
+    assert list(nothing) == list(filled().compute()) == list(metric.names)
+    metric.update([None], [NOTHING], ["b"])
+    assert math.isnan(metric.compute()["T-acc"])
+    assert metric.compute()["N-acc"] == 1
 
 
-def test_one_process_and_reset():
-    from earthreason.metrics.torch import PixelReasoningMetric
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_names_are_safe_in_loggers_and_map_to_the_judges(protocol):
+    metric = filled(PixelReasoningMetric(protocol))
+    scores = metric.compute()
+    judged = evaluate({"a": HALF, "b": None}, {"a": FIELD, "b": NOTHING}, protocol, resamples=0)
+    assert all(re.fullmatch(r"[A-Za-z0-9_/-]+", name) for name in scores)
+    assert len(scores) == len(set(metric.names.values())) >= len(judged.scores) - 1
+    for name, value in scores.items():
+        assert log_name(metric.names[name]) == name
+        expected = judged[metric.names[name]]
+        assert value.item() == pytest.approx(math.nan if expected is None else expected, nan_ok=True)
 
-    metric = PixelReasoningMetric()
-    for k in range(SAMPLES):
-        sample_id, prediction, truth = case(k)
-        metric.update([prediction], [truth], [sample_id])
-    assert metric.compute() == pytest.approx(expected(), abs=1e-12)
-    metric.reset()
-    metric.update([None], [np.zeros((3, 3))], ["x"])
-    assert metric.compute()["gIoU"] == 1
+
+def test_ids_and_indices_may_be_tensors_and_masks_one_tensor():
+    metric = PixelReasoningMetric("native")
+    metric.update(
+        torch.from_numpy(np.stack([HALF, NOTHING])),
+        torch.from_numpy(np.stack([FIELD, NOTHING])).bfloat16(),
+        torch.tensor([3, 4]),
+        torch.tensor([0, 0]),
+    )
+    metric.update([HALF, None], [FIELD, NOTHING], ["3", 4])  # the same questions again, as a sampler repeats them
+    assert_by_hand(metric)
 
 
-def test_lengths_must_match():
-    from earthreason.metrics.torch import PixelReasoningMetric
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        (([None], [], ["x"]), "one truth and one id per prediction; got 1 predictions, 0 truths, 1 ids"),
+        (([HALF], [FIELD], "x"), "sample_ids: a batch is a list with one value per question, not str"),
+        (({"x": HALF}, [FIELD], ["x"]), "predictions: a batch is a list"),
+        (([HALF], [FIELD], torch.tensor(3)), "sample_ids: a batch is a list.*not Tensor"),
+        (([HALF], [FIELD], ["x"], 0), "question_indices: a batch is a list.*not int"),
+        (([HALF], [FIELD], ["x"], [-1]), "a question index is"),
+        (([HALF], [FIELD], [0.5]), "a sample id is"),
+        ((torch.zeros(1, 1, 4, 6), [FIELD], ["x"]), "sample 'x': prediction: .*squeeze"),
+        (([HALF], [None], ["x"]), "sample 'x': ground truth: a mask is missing"),
+        (([HALF, HALF - 0.5], [FIELD, FIELD], ["y", "x"]), "sample 'x': prediction: .*threshold it first"),
+    ],
+)
+def test_a_faulty_batch_is_refused_and_leaves_the_state_alone(batch, words):
+    metric = filled()
+    with pytest.raises(EarthReasonError, match=words):
+        metric.update(*batch)
+    assert_by_hand(metric)
 
-    with pytest.raises(EarthReasonError, match="one truth and one id"):
-        PixelReasoningMetric().update([None], [], ["x"])
+
+def test_two_answers_to_a_question_are_named_by_its_id():
+    metric = filled()
+    metric.update([None], [FIELD], ["a"])
+    with pytest.raises(EarthReasonError, match="sample 'a' was added twice with different masks"):
+        metric.compute()
+    with pytest.raises(UnknownNameError):
+        PixelReasoningMetric("nativ")
+
+
+def test_torchmetrics_operations_keep_the_scores(tmp_path):
+    for copied in (filled().clone(), pickle.loads(pickle.dumps(filled())), filled().to("cpu"), filled().cpu()):
+        assert_by_hand(copied)
+        assert copied._scores[0]._whole[0] is copied
+    reset = filled()
+    reset.reset()
+    assert not len(reset.rows)
+    assert_by_hand(filled(reset))
+    half = PixelReasoningMetric("native")
+    half.update([torch.from_numpy(HALF)], [torch.from_numpy(FIELD)], ["a"])
+    other = PixelReasoningMetric("native")
+    other.update([None], [NOTHING], ["b"])
+    half.merge_state(other)
+    assert_by_hand(half)
+    for option in ("sync_on_compute", "compute_with_cache"):
+        assert_by_hand(filled(PixelReasoningMetric("native", **{option: False})))
+    assert_by_hand(filled(PixelReasoningMetric("native", compute_on_cpu=True, dist_sync_on_step=True)))
+
+
+def test_half_precision_leaves_the_integers_alone():
+    for convert in (
+        lambda m: m.half(),
+        lambda m: m.set_dtype(torch.float16),
+        lambda m: m.to(torch.bfloat16),
+        lambda m: torch.nn.ModuleDict({"judge": m}).half()["judge"],
+        lambda m: torch.nn.ModuleDict({"judge": m}).to(torch.float16)["judge"],
+        lambda m: torchmetrics.MetricCollection({"judge": m}).set_dtype(torch.float16)["judge"],
+    ):
+        metric = convert(filled())
+        assert torch.cat(list(metric.rows)).dtype == torch.int64
+        assert_by_hand(metric)
+
+
+def test_forward_returns_the_scores_of_the_batch_and_adds_it():
+    metric = PixelReasoningMetric("native")
+    assert metric([HALF], [FIELD], ["a"])["gIoU"] == 0.5
+    assert metric([None], [NOTHING], ["b"])["gIoU"] == 1
+    assert_by_hand(metric)
+
+
+def test_state_dict_holds_the_state_where_it_is_persistent():
+    assert not filled().state_dict()
+    metric = filled()
+    metric.persistent(True)
+    model = torch.nn.ModuleDict({"judge": metric})
+    assert list(model.state_dict()) == ["judge.rows"]
+    restored = torch.nn.ModuleDict({"judge": PixelReasoningMetric("native")})
+    restored["judge"].persistent(True)
+    restored.load_state_dict(model.state_dict())
+    assert_by_hand(filled(restored["judge"]))
+
+
+def test_a_collection_keeps_protocols_apart_that_agree_on_the_first_batch():
+    # The empty image counts alike on both grids of 1024 and on that of 480; only the second batch tells them apart.
+    protocols = ("segearth-r1", "rrsis-d", "native", "geo-r1")
+    batches = [([None], [NOTHING], ["b"]), ([HALF], [FIELD], ["a"])]
+    collection = torchmetrics.MetricCollection({name: PixelReasoningMetric(name) for name in protocols}, prefix="val/")
+    single = torchmetrics.MetricCollection({"judge": PixelReasoningMetric("native")})
+    alone = {name: PixelReasoningMetric(name) for name in protocols}
+    for batch in batches:
+        collection.update(*batch)
+        single.update(*batch)
+        for metric in alone.values():
+            metric.update(*batch)
+    found = collection.compute()
+    for name, metric in alone.items():
+        for score, value in metric.compute().items():
+            assert found[f"val/{name}_{score}"].item() == pytest.approx(value.item(), nan_ok=True)
+    assert single.compute()["gIoU"] == 0.75
+
+
+def test_plots_show_every_score():
+    metric = filled()
+    _, axes = metric.plot()
+    labels = {text.get_label() for text in axes.get_lines()}
+    assert {"gIoU", "Pr_0_5"} <= labels
+    _, axes = metric.plot([metric.compute(), metric.compute()])
+    assert axes.get_lines()
+    mpl.pyplot.close("all")

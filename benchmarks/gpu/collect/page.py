@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.gpu.collect.cells import Column, escape
 from benchmarks.gpu.collect.reading import GpuRun, RecordedStep
 from benchmarks.gpu.collect.rows import Row
+from earthreason.reports.svg import save_figure
 
 
 @dataclass
@@ -67,7 +68,7 @@ class ResultPage:
                 path.unlink(missing_ok=True)
                 return
             self.images.mkdir(parents=True, exist_ok=True)
-            drawn.savefig(path, metadata={"Date": None})
+            save_figure(drawn, path, metadata={"Date": None})
         self.say(f"![{title}]({self.link}/{name}.svg)")
 
     def section(self, title: str, *names: str) -> bool:

@@ -12,6 +12,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import SourceFormat, make_record, named, read_json, register, split_of_name
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.masks.png import encode_mask_png
 from earthreason.types import OPTIONAL_FACTS
 
 
@@ -47,6 +48,7 @@ class COCO:
             parts = [mask_of_annotation(part, height, width) for part in masks.get(image["id"], [])]
             mask = np.logical_or.reduce(parts) if parts else np.zeros((height, width), bool)
             facts = image.get("earthreason", {})
+            ignore = facts.get("ignore")
             file = base / "images" / image["file_name"]
             if not file.resolve().is_relative_to(base.resolve()) or not file.is_file():
                 raise DataFormatError(f"{path}: there is no image {image['file_name']!r} in {base / 'images'}")
@@ -56,6 +58,7 @@ class COCO:
                 mask,
                 facts.get("questions") or [""],
                 answers=facts.get("answers", []),
+                ignore=None if ignore is None else encode_mask_png(mask_of_annotation(ignore, height, width)),
                 **{key: facts.get(key) for key in (*OPTIONAL_FACTS, "extra")},
             )
 

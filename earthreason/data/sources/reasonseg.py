@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from earthreason.data.about import OWN_DATA
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.base import FROM_DISK, IMAGE_SUFFIXES, SourceFormat, make_record, read_json, register
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.masks.drawing import draw_polygon
+from earthreason.masks.png import encode_mask_png
+
+_TARGET, _IGNORED = 1, 255
 
 
 class ReasonSeg:
     """Samples of `NAME.jpg` beside `NAME.json` with `text` and polygon `shapes`.
 
-    Shapes are drawn in order of decreasing area: `target` is set, `ignore` is cleared, and flags are skipped.
+    Shapes are drawn as LISA draws them: those that cover more pixels first, with `ignore` over or under `target`, and
+    without flags.
     """
 
     name = "reasonseg"
@@ -43,11 +48,13 @@ class ReasonSeg:
             try:
                 texts, shapes = [str(text) for text in content["text"]], list(content["shapes"])
                 with Image.open(image) as picture:
-                    mask = _draw_shapes(shapes, *picture.size[::-1])
+                    target, ignore = draw_shapes(shapes, *picture.size[::-1])
             except (KeyError, TypeError, ValueError, OSError) as error:
                 raise DataFormatError(f"{path}: not a ReasonSeg annotation: {error}") from None
             extra = extra_keys(content, ("text", "shapes"))
-            yield make_record(f"{split}_{path.stem}", image, mask, texts, source="ReasonSeg", extra=extra)
+            ignored = encode_mask_png(ignore) if ignore.any() else None
+            sample_id = f"{split}_{path.stem}"
+            yield make_record(sample_id, image, target, texts, source="ReasonSeg", extra=extra, ignore=ignored)
 
 
 def holds_pictures_with_json(root: Path) -> bool:
@@ -60,20 +67,22 @@ def holds_pictures_with_json(root: Path) -> bool:
     )
 
 
-def _draw_shapes(shapes: list[dict[str, Any]], height: int, width: int) -> np.ndarray:
-    canvas = Image.new("1", (width, height))
-    draw = ImageDraw.Draw(canvas)
-    polygons = [(shape["label"].lower(), [(float(x), float(y)) for x, y in shape["points"]]) for shape in shapes]
-    for label, points in sorted(polygons, key=lambda item: -_area(item[1])):
-        if "flag" not in label and len(points) > 2:
-            fill = 0 if "ignore" in label else 1
-            draw.polygon(points, fill=fill, outline=fill)
-    return np.asarray(canvas).astype(bool)
+def draw_shapes(shapes: list[dict[str, Any]], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the shapes of an annotation as LISA's `get_mask_from_json` does.
 
+    Returns:
+        The target and the pixels to ignore, (height, width) bool each, without a common pixel.
 
-def _area(points: list[tuple[float, float]]) -> float:
-    x, y = np.array(points).T if points else np.zeros((2, 0))
-    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+    Raises:
+        ValueError: a vertex is not a pair of numbers within the limits of `draw_polygon`.
+    """
+    drawn = [shape for shape in shapes if "flag" not in shape["label"].lower()]
+    areas = [int(draw_polygon(np.zeros((height, width), np.uint8), shape["points"], 1).sum()) for shape in drawn]
+    labels = np.zeros((height, width), np.uint8)
+    for place in np.argsort(areas, kind="stable")[::-1]:  # of equal areas, LISA draws the last shape first
+        shape = drawn[place]
+        draw_polygon(labels, shape["points"], _IGNORED if "ignore" in shape["label"].lower() else _TARGET)
+    return labels == _TARGET, labels == _IGNORED
 
 
 register(

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import FROM_DISK
 from earthreason.masks.png import encode_mask_png
-from earthreason.synthetic import iterate_scenes
 from earthreason.types import Sample
 
 _QUALITY = 92
@@ -27,6 +26,8 @@ def sample_records(
     Returns:
         Records and number of records, by split.
     """
+    from earthreason.synthetic import iterate_scenes  # its drawing libraries take 0.3 s to import
+
     records: dict[str, Iterator[Record]] = {
         FROM_DISK[split]: map(record_of_sample, iterate_scenes(seed, {split: count}, size=size))
         for split, count in counts.items()

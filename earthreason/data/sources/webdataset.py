@@ -36,7 +36,7 @@ class WebDataset:
                     if member.name.endswith(".json"):
                         facts = json.loads(parts["json"])
                         picture = parts["jpg"] if "jpg" in parts else parts["png"]
-                        yield Record(image=picture, mask=parts["mask.png"], **facts)
+                        yield Record(image=picture, mask=parts["mask.png"], ignore=parts.get("ignore.png"), **facts)
                         parts = {}
 
 

@@ -9,7 +9,7 @@ register(
         title="Geo-R1",
         rank=40,
         paper="Geo-R1, arXiv 2509.21976",
-        evaluator="github.com/Geo-R1/geo-r1",
+        evaluator="github.com/Geo-R1/geo-r1, run_scripts/test_gres_eval.py",
         grid=Grid("native"),
         questions="all",
         both_empty_iou=0.0,

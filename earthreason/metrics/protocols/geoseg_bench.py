@@ -14,9 +14,9 @@ register(
         epsilon=1e-5,
         cumulative_epsilon=1e-10,
         thresholds=TENTHS,
-        explanation="The same script as unigeoseg, so the rules are the same, on the samples of GeoSeg-Bench: masks are "
-        "letterboxed to 512 x 512, and only the first question of a file is scored. In the labels, 255 is the target "
-        "and not a pixel to ignore. The option `rsvg`, which replaces each predicted mask by the bounding box of its "
-        "largest part, is left out here: that step belongs to the model.",
+        explanation="The same script as unigeoseg, so the rules are the same, on the samples of GeoSeg-Bench: masks "
+        "are letterboxed to 512 x 512, and only the first question of a file is scored. In the labels, 255 is the "
+        "target and not a pixel to ignore. The option `rsvg`, which replaces each predicted mask by the bounding box "
+        "of its largest part, is left out here: that step belongs to the model.",
     )
 )

@@ -16,7 +16,7 @@ register(
         cumulative_epsilon=1e-10,
         float_type="float32",
         explanation="Masks are compared at native size, for the first question only. The IoU is I / (U + 1e-5), or 1 "
-        "if the union is 0. Pixels of ReasonSeg's 'ignore' shapes count nowhere. Pr@X is not computed. LISA's multi-GPU runs repeat samples to fill the last batch; here "
-        "every sample counts once.",
+        "if the union is 0. Pixels of ReasonSeg's 'ignore' shapes count nowhere. Pr@X is not computed. LISA's "
+        "multi-GPU runs repeat samples to fill the last batch; here every sample counts once.",
     )
 )

@@ -9,7 +9,7 @@ register(
         title="SegEarth-R1 (official)",
         rank=0,
         paper="SegEarth-R1, arXiv 2504.09644",
-        evaluator="github.com/earth-insights/SegEarth-R1, eval_and_test/eval.py",
+        evaluator="github.com/earth-insights/SegEarth-R1, segearth_r1/eval_and_test/eval.py",
         grid=Grid("letterbox", 1024),
         epsilon=1e-5,
         cumulative_epsilon=1e-10,

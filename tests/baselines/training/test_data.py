@@ -71,15 +71,22 @@ def test_a_global_batch_that_cannot_be_shared_is_refused(rows):
 @given(st.integers(0, 7), st.integers(0, 2**32 - 1))
 def test_image_and_mask_turn_together(symmetry, seed):
     mask = torch.from_numpy(np.random.default_rng(seed).random((8, 8)) < 0.5)
-    item = {"image": mask.repeat(3, 1, 1).byte(), "mask": mask, "question": "Where would a boat rest?", "answer": None}
+    item = {
+        "image": mask.repeat(3, 1, 1).byte(),
+        "mask": mask,
+        "native_mask": mask,
+        "question": "Where would a boat rest?",
+        "answer": None,
+    }
     found = turned(item, symmetry)
     assert torch.equal(found["image"][0].bool(), found["mask"])
+    assert torch.equal(found["native_mask"], found["mask"])
     assert found["mask"].sum() == mask.sum()
 
 
 def test_the_eight_symmetries_differ_and_the_first_changes_nothing():
     mask = torch.arange(9).view(3, 3)
-    item = {"image": mask.repeat(3, 1, 1), "mask": mask, "question": "q", "answer": None}
+    item = {"image": mask.repeat(3, 1, 1), "mask": mask, "native_mask": mask, "question": "q", "answer": None}
     seen = {tuple(turned(item, symmetry)["mask"].flatten().tolist()) for symmetry in range(8)}
     assert len(seen) == 8
     assert torch.equal(turned(item, 0)["mask"], mask)
@@ -116,7 +123,13 @@ def test_words_of_direction_are_found(text, directed):
 
 def test_an_item_that_names_a_direction_stays_upright():
     mask = torch.arange(4).view(2, 2)
-    item = {"image": mask.repeat(3, 1, 1), "mask": mask, "question": "q", "answer": "the western one"}
+    item = {
+        "image": mask.repeat(3, 1, 1),
+        "mask": mask,
+        "native_mask": mask,
+        "question": "q",
+        "answer": "the western one",
+    }
     assert all(torch.equal(turned(item, symmetry)["mask"], mask) for symmetry in range(8))
 
 

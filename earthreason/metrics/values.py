@@ -1,0 +1,159 @@
+"""Single values that callers of the judge pass: masks, sample ids and question indices."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from earthreason.errors import EarthReasonError, RLEError
+from earthreason.masks.rle import encode_mask, validate_rle
+from earthreason.predictions.schema import MAX_QUESTION_INDEX
+from earthreason.types import RLE
+
+_MASK_FORMS = "a mask is a (height, width) array, a torch tensor, a one-channel picture or a COCO RLE"
+_ONE_CHANNEL = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+
+
+class SupportsArray(Protocol):
+    """A value that converts to an array, such as a torch tensor, a JAX array or a DataFrame of pixels."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+MaskLike = np.ndarray | SupportsArray | Image.Image | RLE | Mapping[str, Any]
+"""A (height, width) array or tensor, a one-channel picture, or a COCO RLE. Pixels are bool, 0 and 1, or 0 and 255."""
+
+
+def as_rle(mask: MaskLike) -> RLE:
+    """Encode a mask of any accepted form; tensors may be on any device, of any number type, and require gradients.
+
+    Raises:
+        RLEError: the value is not a mask; says what to do with it.
+    """
+    return _as_compressed(mask) if isinstance(mask, Mapping) else encode_mask(_foreground(_as_array(mask)))
+
+
+def _as_compressed(mask: Mapping[str, Any]) -> RLE:
+    try:
+        counts, size = mask["counts"], [operator.index(side) for side in mask["size"]]
+        counts = counts.decode("ascii") if isinstance(counts, bytes) else counts
+    except (KeyError, TypeError, ValueError):
+        raise RLEError('a mask as RLE is {"size": [height, width], "counts": "..."}') from None
+    if not isinstance(counts, str):
+        raise RLEError(
+            f"the counts of an RLE are the compressed string, not {type(counts).__name__}; compress a list of run "
+            "lengths with pycocotools.mask.frPyObjects(rle, height, width)"
+        )
+    rle = RLE(size=size, counts=str(counts))
+    validate_rle(rle)
+    return rle
+
+
+def _as_array(mask: Any) -> np.ndarray:
+    if isinstance(mask, Image.Image):
+        if mask.mode not in _ONE_CHANNEL:
+            raise RLEError(f"a mask has one channel, but this picture has mode {mask.mode}; use `.convert('L')`")
+        return np.asarray(mask)
+    if isinstance(mask, np.ma.MaskedArray):
+        raise RLEError("a mask is a plain array, not a masked one; use `.filled(0)` or `.filled(1)`")
+    if isinstance(mask, np.ndarray):
+        return mask
+    if mask is None:
+        raise RLEError("a mask is missing: an empty target is a (height, width) array of zeros, not None")
+    if isinstance(mask, list | tuple):
+        raise RLEError(
+            f"{_MASK_FORMS}, not a {type(mask).__name__}; convert rows of pixels with `numpy.array`, and draw polygons "
+            "first"
+        )
+    try:
+        if hasattr(mask, "detach"):  # torch is not imported for this, because most callers do without it
+            tensor = mask.detach().cpu()
+            tensor = tensor.to_dense() if getattr(tensor, "is_sparse", False) else tensor
+            small = tensor.is_floating_point() and tensor.element_size() < 4  # numpy lacks bfloat16 and float8
+            return np.asarray((tensor.float() if small else tensor.resolve_conj().resolve_neg()).numpy())
+        if hasattr(mask, "__array__"):
+            return np.asarray(mask)
+    except Exception as error:
+        reason = str(error).split("\n")[0]
+        raise RLEError(f"{type(mask).__name__} does not convert to an array ({reason}); pass a numpy array") from None
+    raise RLEError(f"{_MASK_FORMS}, not {type(mask).__name__}")
+
+
+def _foreground(array: np.ndarray) -> np.ndarray:
+    """Return the pixels that are not 0; refuse every array whose pixels do not say what is foreground."""
+    if array.ndim != 2 or array.size == 0:
+        raise RLEError(f"a mask has shape (height, width), but this array has shape {array.shape}{_reshaping(array)}")
+    kind = array.dtype.kind
+    if kind == "b":
+        return array
+    if kind not in "iuf":
+        raise RLEError(f"a mask holds bool or numbers, but this array has dtype {array.dtype}; use `mask.astype(bool)`")
+    if kind == "f" and np.isnan(array).any():
+        raise RLEError(
+            "a float mask may contain only 0 and 1, but this one has NaN; replace it first, e.g. with "
+            "`numpy.nan_to_num(mask)`"
+        )
+    foreground = array != 0
+    high = array.max()
+    if array.min() >= 0 and (high in (0, 1) or (high == 255 and kind != "f")) and (array[foreground] == high).all():
+        return foreground
+    if kind == "f":
+        raise RLEError(
+            f"a float mask may contain only 0 and 1, but this one has {_some(array)}, such as logits or probabilities; "
+            "threshold it first: `mask > 0` for logits, `mask > 0.5` for probabilities, `mask > 127` for 0 to 255"
+        )
+    raise RLEError(
+        f"an integer mask may contain only 0 and 1, or 0 and 255, but this one has {_some(array)}; threshold logits "
+        "first with `mask > 0`, and select a class of a label map with `mask == label`"
+    )
+
+
+def _reshaping(array: np.ndarray) -> str:
+    if array.ndim > 2 and 1 in (array.shape[0], array.shape[-1]):
+        return "; drop the axes of length 1 with `mask.squeeze()`"
+    return "; pass one mask, of one channel" if array.ndim > 2 and array.size else ""
+
+
+def _some(array: np.ndarray) -> str:
+    values = np.unique(array)
+    others = values[(values != 0) & (values != 1)]
+    dots = ", ..." if len(others) > 3 else ""
+    return ", ".join(f"{value:g}" for value in others[:3]) + dots
+
+
+def _plain(value: Any) -> Any:
+    """Return the Python value of a numpy scalar or of a tensor with one element and no axis."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def sample_id_of(value: Any) -> str:
+    """Return a sample id as text; COCO's integers, also of numpy or in a tensor without axes, become decimal digits.
+
+    Raises:
+        EarthReasonError: the value is neither a non-empty text nor an integer.
+    """
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, str | int) or plain == "":
+        raise EarthReasonError(f"a sample id is a text or an integer, not {_show(plain)}")
+    return str(plain)
+
+
+def question_index_of(value: Any) -> int:
+    """Return a question index as an integer.
+
+    Raises:
+        EarthReasonError: the value is not an integer from 0 to `MAX_QUESTION_INDEX`.
+    """
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, int) or not 0 <= plain <= MAX_QUESTION_INDEX:
+        raise EarthReasonError(f"a question index is an integer from 0 to {MAX_QUESTION_INDEX}, not {_show(plain)}")
+    return plain
+
+
+def _show(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(value).__name__})"

@@ -1,0 +1,49 @@
+"""Figures in files; as SVG, they follow the reader's light or dark mode."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from earthreason.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DARK = """<style>
+svg { color-scheme: light dark; }
+@media (prefers-color-scheme: dark) {
+ svg { fill: #e8eaee; background: #14181f; }
+ [style*="fill: #ffffff"] { fill: #14181f !important; }
+ [style*="stroke: #ffffff"] { stroke: #14181f !important; }
+ [style*="fill: #000000"], [style*="fill: #222222"] { fill: #e8eaee !important; }
+ [style*="stroke: #000000"], [style*="stroke: #222222"] { stroke: #e8eaee !important; }
+}
+</style>"""
+"""The colours of base.css. A program that ignores styles for dark mode draws the light figure."""
+
+
+def follow_dark_mode(svg: str) -> str:
+    """Add styles to an SVG of Matplotlib that replace its white ground and black ink in dark mode."""
+    return re.sub(r"<svg\b[^>]*>", lambda tag: f"{tag[0]}\n{_DARK}", svg, count=1)
+
+
+def save_figure(figure: Figure, path: Path, form: str | None = None, **options: Any) -> None:
+    """Write a figure atomically.
+
+    Args:
+        figure: figure to write.
+        path: file to write.
+        form: format; None takes it from the ending of `path`.
+        options: further arguments of Matplotlib's `savefig`.
+    """
+    form = form or path.suffix.lstrip(".").lower() or "png"
+    if form == "svg":
+        text = io.StringIO()
+        figure.savefig(text, format="svg", **options)
+        write_text(path, follow_dark_mode(text.getvalue()))
+    else:
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=form, **options)

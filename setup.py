@@ -1,0 +1,20 @@
+"""Build the region kernel in C; without a compiler the package installs all the same and uses numba."""
+
+import sys
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "earthreason.masks._regions",
+            ["earthreason/masks/_regions.c"],
+            depends=["earthreason/masks/decode.h", "earthreason/masks/regions.h"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -1,0 +1,181 @@
+"""Which interval each score has, and which has none."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from earthreason import evaluate
+from earthreason.masks.rle import encode_mask
+from earthreason.metrics.accumulator import RegionAccumulator
+from earthreason.metrics.compare import compare_results
+from earthreason.metrics.references import Reference, References
+from earthreason.metrics.scores import Terms
+from earthreason.metrics.statistics import confidence_intervals, metrics_with_few_cases, paired_differences
+from earthreason.reports.table import print_comparisons, print_results
+from earthreason.types import Prediction
+
+FIELD = np.arange(60).reshape(6, 10) < 20
+EMPTY = np.zeros((6, 10), bool)
+
+
+def split(targets: int, empties: int):
+    return {f"t{k}": FIELD for k in range(targets)} | {f"e{k}": EMPTY for k in range(empties)}
+
+
+def answers(truth, right):
+    """The truth where `right(name)` is true, else "no target" for a target and a mask for an empty one."""
+    return {name: mask if right(name) else (FIELD if name[0] == "e" else None) for name, mask in truth.items()}
+
+
+def ids(n):
+    return np.array([f"s{k}" for k in range(n)], object)
+
+
+def printed(show, *arguments):
+    console = Console(file=io.StringIO(), width=200)
+    show(*arguments, console)
+    return console.file.getvalue()
+
+
+def test_shares_of_questions_have_the_intervals_of_scipy():
+    truth = split(20, 11)
+    result = evaluate(answers(truth, lambda name: name[0] == "t" and name != "t0"), truth, "native", resamples=200)
+    for name, right, cases in (("N-acc", 0, 11), ("T-acc", 19, 20), ("Pr@0.5", 19, 31), ("Acc@0.5", 19, 20)):
+        expected = stats.binomtest(right, cases).proportion_ci(method="wilson")
+        assert result[name] == right / cases
+        assert (result.intervals[name].low, result.intervals[name].high) == pytest.approx(tuple(expected))
+    assert result.no_interval == {}
+
+
+@pytest.mark.parametrize(("empties", "few"), [(9, True), (10, False)])
+def test_fewer_than_ten_cases_have_no_interval_and_table_and_json_say_so(empties, few):
+    truth = split(12, empties)
+    result = evaluate(answers(truth, lambda name: True), truth, "native", resamples=100)
+    content = json.loads(json.dumps(result.to_dict()))
+    table = printed(print_results, [result])
+    if few:
+        assert result.no_interval == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 cases")
+        assert content["intervals"]["N-acc"] is None
+        assert "N-acc" not in result.intervals
+    else:
+        assert len(content["intervals"]["N-acc"]) == 2
+        assert result.no_interval == {}
+    assert content["no_interval"] == result.no_interval
+    assert ("fewer than 10 cases" in table) is few
+
+
+def test_a_table_without_any_interval_still_says_why():
+    truth = split(4, 2)
+    assert "fewer than 10 cases" in printed(print_results, [evaluate(truth, truth, "native", resamples=50)])
+    plain = evaluate(truth, truth, "native", resamples=0)
+    assert plain.intervals == plain.no_interval == {}
+    assert "interval" not in printed(print_results, [plain])
+
+
+def test_cases_are_images_where_several_questions_are_asked_about_one():
+    truth = References([Reference(f"s{k}", encode_mask(FIELD), question_count=5) for k in range(9)], "truth")
+    predictions = [Prediction(f"s{k}", encode_mask(FIELD), question_index=q) for k in range(9) for q in range(5)]
+    result = evaluate(predictions, truth, "geo-r1", resamples=50)
+    assert len(result.counts) == 45
+    assert result.intervals == {}
+    assert result.no_interval["gIoU"] == "fewer than 10 cases"
+
+
+def test_equal_answers_about_an_image_do_not_narrow_the_interval():
+    right = (np.arange(40) < 30).astype(float)
+    once = confidence_intervals({"x": Terms(right, np.ones(40), proportion=True)}, ids(40))["x"]
+    terms = Terms(np.repeat(right, 5), np.ones(200), proportion=True)
+    images = np.repeat(ids(40), 5)
+    assert confidence_intervals({"x": terms}, images)["x"].low == pytest.approx(once.low, abs=0.003)
+    expected = stats.binomtest(150, 200).proportion_ci(method="wilson")
+    assert confidence_intervals({"x": terms}, ids(200))["x"].low == pytest.approx(expected.low)
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0, 0.999999])
+def test_a_mean_of_equal_scores_has_an_interval_with_a_width(score):
+    # No score between 0 and 1 varies more than a share with the same mean: 30 of 30 or 0 of 30 in the extreme.
+    interval = confidence_intervals({"gIoU": Terms(np.full(30, score), np.ones(30))}, ids(30), 100)["gIoU"]
+    expected = stats.binomtest(round(score) * 30, 30).proportion_ci(method="wilson")
+    assert (interval.low, interval.high) == pytest.approx(tuple(expected), abs=1e-4)
+
+
+def test_a_sum_over_pixels_that_finds_nothing_has_the_interval_of_its_images():
+    # 20 images of which half are three times as large: as informative as (10 + 30) ** 2 / (10 + 90) = 16 equal ones.
+    terms = Terms(np.zeros(20), np.where(np.arange(20) < 10, 100.0, 300.0), epsilon=1e-7)
+    interval = confidence_intervals({"cIoU": terms}, ids(20), 100)["cIoU"]
+    assert (interval.low, interval.high) == pytest.approx(tuple(stats.binomtest(0, 16).proportion_ci(method="wilson")))
+
+
+def test_only_declared_shares_are_taken_for_shares():
+    values = (np.arange(50) < 20).astype(float)
+    found = confidence_intervals(
+        {"mean": Terms(values, np.ones(50)), "share": Terms(values, np.ones(50), proportion=True)}, ids(50)
+    )
+    assert found["share"] != found["mean"]
+    assert (found["mean"].low * 50) % 1 == pytest.approx(0, abs=1e-9)  # a percentile of resampled means
+
+
+def test_undefined_scores_have_neither_an_interval_nor_a_reason():
+    nothing = {"x": Terms(np.zeros(20), np.zeros(20), proportion=True)}
+    assert confidence_intervals(nothing, ids(20)) == {}
+    assert metrics_with_few_cases(nothing, ids(20)) == []
+
+
+def test_added_questions_have_the_intervals_of_evaluate():
+    truth = split(14, 10)
+    given = answers(truth, lambda name: name not in ("t3", "e1"))
+    judge = RegionAccumulator(["native"])
+    for name, mask in truth.items():
+        judge.update(name, given[name], mask)
+    assert judge.intervals(resamples=100) == evaluate(given, truth, "native", resamples=100).intervals
+
+
+def test_a_difference_of_shares_counts_the_answers_that_changed():
+    # Of 25 empty images, 6 are only right in B and 1 only in A: by hand, (7 - 2) / 27 and its standard error.
+    truth = split(10, 25)
+    first = answers(truth, lambda name: name[0] == "t" or int(name[1:]) >= 6)
+    second = answers(truth, lambda name: name != "e24")
+    pair = [evaluate(given, truth, "native", resamples=0) for given in (first, second)]
+    difference = compare_results(pair, resamples=2_000)[0].differences["N-acc"]
+    centre, half = 5 / 27, 1.959964 * np.sqrt((9 / 27 - (5 / 27) ** 2) / 27)
+    assert difference.value == pytest.approx(5 / 25)
+    assert (difference.interval.low, difference.interval.high) == pytest.approx(
+        (centre - half, centre + half), abs=1e-6
+    )
+    # statsmodels 0.15.0: mcnemar([[18, 6], [1, 0]], exact=True).pvalue = 0.125
+    assert difference.p_value == pytest.approx(0.125, abs=0.025)
+
+
+def test_equal_files_differ_by_an_interval_with_a_width():
+    truth = split(30, 0)
+    pair = [evaluate(answers(truth, lambda name: name < "t2"), truth, "native", resamples=0)] * 2
+    for name in ("gIoU", "cIoU", "T-acc"):
+        interval = compare_results(pair, resamples=100)[0].differences[name].interval
+        # By hand: no change in 30 cases gives (1 - 1) / 32 and 1.95996 * sqrt(2 / 32 / 32).
+        assert (interval.low, interval.high) == pytest.approx((-0.0866197, 0.0866197), abs=1e-6)
+
+
+def test_a_difference_of_fewer_than_ten_cases_has_no_interval_and_says_so():
+    truth = split(12, 9)
+    pair = [
+        evaluate(answers(truth, right), truth, "native", resamples=0) for right in (lambda n: True, lambda n: n > "t")
+    ]
+    (comparison,) = compare_results(pair, resamples=100)
+    assert comparison.differences["N-acc"].interval is None
+    assert comparison.differences["N-acc"].value == -1
+    content = comparison.to_dict()
+    assert content["differences"]["N-acc"]["interval"] is None
+    assert content["no_interval"] == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 cases")
+    assert printed(print_comparisons, [comparison]).count("fewer than 10 cases") == 2  # N-acc and FP area
+
+
+def test_cases_of_a_difference_are_those_of_both_models():
+    # A has 20 cases, B only 9 of them.
+    ones = np.ones(20)
+    fewer = (np.arange(20) < 9).astype(float)
+    found = paired_differences({"x": Terms(ones, ones)}, {"x": Terms(fewer, fewer)}, ids(20), 50)
+    assert found["x"].interval is None

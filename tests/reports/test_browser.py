@@ -1,0 +1,185 @@
+"""The pages in Debian's Chromium, on a phone of 360 pixels and in dark mode."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from earthreason.data.reader import open_source
+from earthreason.masks.rle import encode_mask
+from earthreason.metrics.evaluate import evaluate_protocols
+from earthreason.metrics.inputs import as_predictions, as_references
+from earthreason.metrics.protocols import PROTOCOLS
+from earthreason.metrics.references import Reference
+from earthreason.reports.browse import write_gallery
+from earthreason.reports.evaluation import Scene, write_report
+from earthreason.reports.page import write_page
+from tests.conftest import write_sample
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
+
+PHONE = {"width": 360, "height": 800}
+LONG = "unbroken" * 30
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report of 56 questions in 28 categories, with long names everywhere, and galleries of 28 samples."""
+    field = np.zeros((64, 64), bool)
+    field[:, :32] = True
+    truth = [Reference(f"{LONG}{n}", encode_mask(field), category=f"{LONG}{n % 28}") for n in range(56)]
+    answers = {reference.sample_id: np.roll(field, n, axis=1) for n, reference in enumerate(truth)}
+    predictions = as_predictions(answers)
+    predictions.info.update({"model": LONG, "config": LONG, "split": "test", "checkpoint": f"runs/{LONG}/{LONG}"})
+    results = evaluate_protocols(
+        predictions, as_references(truth), list(PROTOCOLS.values()), resamples=50, boundary=True
+    )
+    scene = Scene(Image.new("RGB", (64, 64)), [f"Where is {LONG}?"], [LONG])
+    return write_report(tmp_path_factory.mktemp("report"), results, predictions, lambda _: scene, 28)
+
+
+@pytest.fixture
+def phone(browser):
+    context = browser.new_context(viewport=PHONE, color_scheme="dark")
+    page = context.new_page()
+    faults = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert not faults
+
+
+def fits(page):
+    return page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+
+
+def test_no_page_of_a_report_is_wider_than_a_phone(phone, report):
+    pages = [report, *sorted((report.parent / "pages").iterdir())]
+    assert len(pages) == 3  # the second pages of the worst and the best
+    for page in pages:
+        phone.goto(page.as_uri())
+        phone.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true; })")
+        assert fits(phone), page.name
+
+
+def test_a_phone_shows_model_and_headline_scores_without_scrolling_sideways(phone, report):
+    phone.goto(report.as_uri())
+    for number in range(6):
+        box = phone.locator(".headline .value").nth(number).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+    for table in ("Scores", "Protocols", "category"):  # the first scores beside wrapped first columns
+        box = phone.get_by_role("region", name=table).locator("tbody tr td:nth-child(2)").first.bounding_box()
+        assert box["x"] + box["width"] <= PHONE["width"], table
+    box = phone.get_by_role("region", name="category").locator("tbody tr td:nth-child(6)").first.bounding_box()
+    assert box["x"] + box["width"] <= PHONE["width"]  # the third score; Boundary IoU needs scrolling
+
+
+def test_every_link_of_the_sections_leads_to_a_heading(phone, report):
+    phone.goto(report.as_uri())
+    links = phone.locator("nav[aria-label=Sections] a")
+    assert links.count() >= 8
+    for number in range(links.count()):
+        target = links.nth(number).get_attribute("href")
+        assert phone.locator(f"h2{target}").count() == 1
+
+
+def test_pages_turn_with_links_and_with_arrow_keys(phone, report):
+    phone.goto(report.as_uri())
+    phone.get_by_role("navigation", name="Pages of Worst").get_by_role("link", name="Next").click()
+    phone.wait_for_url("**/pages/worst-2.html")
+    assert phone.locator(".sample").count() == 4
+    phone.keyboard.press("ArrowLeft")
+    phone.wait_for_url("**/index.html#g1")
+
+
+def test_pictures_far_below_are_not_loaded_at_the_start(phone, report):
+    phone.goto(report.as_uri())
+    count = phone.evaluate("[...document.images].filter(image => image.complete && image.naturalWidth).length")
+    assert phone.evaluate("document.images.length") == 2 * 24 * 3
+    assert count < 12
+
+
+def luminance(page, selector, name):
+    """Mean of red, green and blue of a colour, 0 to 255."""
+    return page.evaluate(
+        """([selector, name]) => {
+          const numbers = getComputedStyle(document.querySelector(selector))[name].match(/[0-9.]+/g).slice(0, 3);
+          return numbers.map(Number).reduce((a, b) => a + b) / 3; }""",
+        [selector, name],
+    )
+
+
+def test_page_and_figures_are_light_on_dark_in_dark_mode_and_on_paper_dark_on_light(phone, report):
+    phone.goto(report.as_uri())
+    assert luminance(phone, "body", "backgroundColor") < 60
+    assert luminance(phone, ".chart text", "fill") > 140
+    assert luminance(phone, ".bars line:last-child", "stroke") > 140
+    phone.emulate_media(media="print")
+    assert luminance(phone, "body", "backgroundColor") > 240
+    assert luminance(phone, ".chart text", "fill") < 120
+    assert not phone.get_by_role("navigation", name="Sections").is_visible()
+
+
+def test_saved_figures_follow_dark_mode_inside_pages(browser, tmp_path):
+    from matplotlib.figure import Figure
+
+    from earthreason.reports.svg import save_figure
+
+    figure = Figure(figsize=(2, 2))
+    figure.subplots()
+    save_figure(figure, tmp_path / "figure.svg")
+    (tmp_path / "page.html").write_text('<meta name="color-scheme" content="light dark"><img src="figure.svg">')
+    for scheme, dark in (("light", False), ("dark", True)):
+        page = browser.new_page(viewport={"width": 200, "height": 200}, color_scheme=scheme)
+        page.goto((tmp_path / "page.html").as_uri())
+        page.locator("img").screenshot(path=tmp_path / f"{scheme}.png")
+        with Image.open(tmp_path / f"{scheme}.png") as shot:
+            pixels = np.asarray(shot.convert("L"))
+        assert bool(np.median(pixels) < 60) is dark
+        assert (pixels > 200).any()  # the page, or the ink on it
+        assert (pixels < 60).any()
+        page.close()
+
+
+def test_the_gallery_of_samples_shows_a_page_at_a_time_and_filters_all(phone, tmp_path):
+    release = tmp_path / "release"
+    for number in range(60):
+        write_sample(release / "train", f"{LONG[:100]}{number:02d}", empty=number % 10 == 0)
+    for split in ("val", "test"):
+        write_sample(release / split, split)
+    phone.goto(write_gallery(open_source(str(release)), tmp_path / "gallery").as_uri())
+    seen = phone.locator("#cards .sample:visible .id")
+    assert fits(phone)
+    assert seen.count() == 48
+    phone.keyboard.press("ArrowRight")
+    assert seen.count() == 14
+    assert phone.get_by_role("button", name="Next").is_disabled()
+    phone.get_by_label("target").select_option("yes")
+    assert seen.count() == 6
+    assert all("nothing here" in text for text in seen.all_text_contents())
+    assert phone.locator("#count").text_content() == "6 of 62 samples"
+
+
+def test_the_demo_fits_a_phone_with_every_score(phone, tmp_path):
+    names = ["gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc"]
+    scores = [("saliency", ["100.00"] * 5)]
+    shown = [{"question": LONG, "answer": LONG, "pictures": []}]
+    write_page(tmp_path / "a.html", "demo.html", samples=9, empty=1, names=names, scores=scores, shown=shown)
+    phone.goto((tmp_path / "a.html").as_uri())
+    assert fits(phone)
+    box = phone.locator("tbody td").last.bounding_box()
+    assert box["x"] + box["width"] <= PHONE["width"]

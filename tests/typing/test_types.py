@@ -1,0 +1,50 @@
+"""A user's script passes `mypy --strict`, and mistakes in one are found."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import earthreason
+
+pytest.importorskip("mypy")
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+@pytest.fixture(scope="module")
+def errors(tmp_path_factory):
+    """Errors by file and line that a user sees, who sees none inside the package."""
+    folder = tmp_path_factory.mktemp("mypy")
+    (folder / "mypy.ini").write_text("[mypy]\nstrict = true\nfollow_imports = silent\n")
+    cache = ROOT / ".mypy_cache" / "user"  # the first check reads torch and pandas, the next ones take seconds
+    scripts = [str(HERE / name) for name in ("user_script.py", "misuse.py")]
+    command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", str(cache), *scripts]
+    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    found = re.findall(r"(\w+\.py):(\d+): error: (.*)", done.stdout)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"Found {len(found)} errors" in done.stdout, done.stdout
+    return {(name, int(line)): text for name, line, text in found}
+
+
+@pytest.mark.slow
+def test_the_script_of_a_user_is_strictly_typed(errors):
+    assert [place for place in errors if place[0] == "user_script.py"] == []
+
+
+@pytest.mark.slow
+def test_misspelt_names_and_wrong_values_are_errors(errors):
+    lines = (HERE / "misuse.py").read_text().splitlines()
+    expected = {number: line.split("  # ")[1] for number, line in enumerate(lines, 1) if "  # " in line}
+    found = {line: text for (name, line), text in errors.items() if name == "misuse.py"}
+    assert sorted(found) == sorted(expected)
+    for number, words in expected.items():
+        assert words in found[number]
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(earthreason.__file__).parent / "py.typed").is_file()
