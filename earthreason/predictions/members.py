@@ -157,9 +157,8 @@ def mask_predictions(
                 faults.append(f"{name}: not a readable mask: {str(error) or type(error).__name__}{remedy}")
     except Exception as error:
         kind = "folder" if path.is_dir() else "zip"
-        faults.append(
-            f"the {kind} cannot be read ({str(error) or type(error).__name__}); make or copy it again, or check its permissions"
-        )
+        reason = str(error) or type(error).__name__
+        faults.append(f"the {kind} cannot be read ({reason}); make or copy it again, or check its permissions")
         return
     notes.skipped = skipped
     notes.log(path)
