@@ -79,7 +79,8 @@ def score_groups(scored: Scored, references: Mapping[str, Reference]) -> dict[st
     """Score every group of every breakdown with more than one group.
 
     Returns:
-        Rows by name of the breakdown, one per group: `group`, `n`, the scores in `SHOWN` (fractions, None where undefined) and `few`.
+        Rows by name of the breakdown, one per group: `group`, `n`, the scores in `SHOWN` (fractions, None where
+        undefined) and `few`.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
     for breakdown, group, rows in groups_of(scored.counts.keys(), references):
