@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MOVED = ("sample_id", "question_index", "category", "truth_empty", "first", "second", "change")
 TIE = 1e-6
-"""A smaller difference in IoU is a tie, because division in float32, as in LISA's evaluator, can cause one of this size."""
+"""A smaller difference in IoU is a tie: division in float32, as in LISA's evaluator, can cause one of this size."""
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,10 @@ class Result(Mapping[str, "float | None"]):
 
     @cached_property
     def per_sample(self) -> pd.DataFrame:
-        """One row per question, or per target where the protocol scores each mask: ids, IoU, integer counts, facts about the sample, its groups, protocol and grid."""
+        """One row per question: ids, IoU, integer counts, facts about the sample, its groups, protocol and grid.
+
+        Where the protocol scores each mask, there is one row per target.
+        """
         import pandas as pd
 
         truths = [self.references[sample_id] for sample_id in self.counts.sample_id]
