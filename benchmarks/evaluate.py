@@ -1,6 +1,7 @@
 """Compare our scoring with common alternatives, on the same files in the same run.
 
     python benchmarks/evaluate.py            table of routes, and time by runs per mask
+    python benchmarks/evaluate.py --fast     without the routes that decode pixels
     python benchmarks/evaluate.py --growth   time by number of pairs
     python benchmarks/evaluate.py --large    100,000 pairs through the command line, with peak memory
 
@@ -149,6 +150,7 @@ ROUTES: dict[str, tuple[int, Route]] = {
     "ours, letterbox-1024, 2 cores": (2, ours(SEGEARTH_R1, 2)),
 }
 """Number of cores and function of each route, by name."""
+FAST = [name for name in ROUTES if not name.startswith("decode")]
 
 
 @contextmanager
@@ -184,19 +186,22 @@ def times_as_fast(seconds: list[float], base: list[float]) -> float:
     return median(b / own for b, own in zip(base, seconds, strict=True))
 
 
-def compare_routes(pairs: int, smoothness: float, shape: tuple[int, int], repeats: int) -> None:
+def compare_routes(
+    pairs: int, smoothness: float, shape: tuple[int, int], repeats: int, names: Collection[str] = ROUTES
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = write_files(Path(folder), pairs, smoothness, shape)
         runs = np.mean([_runs(p["segmentation"]) for p in json.loads(files[0].read_text())["predictions"][:100]])
         print(f"\n{pairs} pairs of {shape[0]} x {shape[1]}, {runs:.0f} runs a mask, both files read by every route")
         print(f"{'route':34s} {'µs a pair':>10s} {'x pycocotools':>14s} {'x decode':>9s}   gIoU     cIoU")
-        timed = time_routes(files, repeats)
+        timed = time_routes(files, repeats, names)
         base = timed["pycocotools merge + area, native"][0]
         for name, (seconds, (giou, ciou)) in timed.items():
-            decoded = timed["decode + letterbox + numpy" if "letterbox" in name else "decode + numpy, native"][0]
+            decoded = timed.get("decode + letterbox + numpy" if "letterbox" in name else "decode + numpy, native")
+            ratio = f"{times_as_fast(seconds, decoded[0]):9.1f}" if decoded else " " * 9
             print(
                 f"{name:34s} {1e6 * min(seconds) / pairs:10.0f} {times_as_fast(seconds, base):14.2f} "
-                f"{times_as_fast(seconds, decoded):9.1f}   {giou:.6f} {ciou:.6f}"
+                f"{ratio}   {giou:.6f} {ciou:.6f}"
             )
 
 
@@ -250,6 +255,7 @@ def large(pairs: int = 100_000, questions: int = 5) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--fast", action="store_true", help="leave out the routes that decode pixels")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
@@ -260,9 +266,10 @@ def main() -> None:
     if arguments.growth:
         show_growth(arguments.repeats)
         return
+    names = FAST if arguments.fast else list(ROUTES)
     for smoothness in (48, 24, 12, 4):
-        compare_routes(arguments.pairs, smoothness, (SIDE, SIDE), arguments.repeats)
-    compare_routes(arguments.pairs, 24, (720, 1280), arguments.repeats)
+        compare_routes(arguments.pairs, smoothness, (SIDE, SIDE), arguments.repeats, names)
+    compare_routes(arguments.pairs, 24, (720, 1280), arguments.repeats, names)
 
 
 if __name__ == "__main__":
