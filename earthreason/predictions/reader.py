@@ -165,7 +165,7 @@ def open_predictions(
     """
     path = Path(path)
     _check_kind(path)
-    decoded = None if names else read_fast(path)
+    decoded = None if names is not None else read_fast(path)
     info: Any = decoded.info if decoded else {} if _holds_masks(path) else _read_info(path)
     if isinstance(info, Broken):
         raise PredictionsError(str(path), [f"info: {info.fault}"])

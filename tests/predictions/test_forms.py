@@ -222,6 +222,14 @@ def test_numbers_of_images_become_the_stems_of_their_files(tmp_path):
     assert faults == ["[0]: image_id '99' is not among the images of the COCO dataset"]
 
 
+def test_a_dataset_without_images_names_no_result(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{"image_id": "a", "segmentation": None}]))
+    for results in (path, json.loads(path.read_text())):
+        with pytest.raises(PredictionsError, match="image_id 'a' is not among the images"):
+            evaluate(from_coco(results, {"images": []}), TRUTH, "native", resamples=0)
+
+
 def test_what_is_no_coco_dataset_is_refused(tmp_path):
     same = {"images": [{"id": 1, "file_name": "x/a.png"}, {"id": 2, "file_name": "y/a.png"}]}
     for images, words in ((same, "the file stem 'a'"), ({}, "a COCO dataset has"), ({"images": [{}]}, "needs 'id'")):
