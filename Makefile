@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet
+# What an installation depends on: the compiled kernel is built by it.
+BUILD := pyproject.toml setup.py $(wildcard earthreason/masks/*.[ch])
 
 .PHONY: demo test lint types docs gpu-rehearsal mutants clean
 
@@ -39,12 +41,12 @@ clean:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/core.done: pyproject.toml | .venv/bin/python
+.venv/core.done: $(BUILD) | .venv/bin/python
 	$(PIP) -e .
 	touch $@
 
 # torch is pinned in constraints.txt. PyPI's build for Linux x86_64 brings gigabytes of CUDA packages; for the CPU build,
 # where pip does not find one by itself: make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
-.venv/test.done: pyproject.toml constraints.txt | .venv/bin/python
+.venv/test.done: $(BUILD) constraints.txt | .venv/bin/python
 	$(PIP) -c constraints.txt -e ".[baselines,leaderboard,annotation,dev]"
 	touch $@ .venv/core.done
