@@ -31,6 +31,8 @@ from leaderboard.processes import drop_rights
 DONE, REFUSED, KILLED, CRASHED, ENDED = "done", "refused", "killed", "crashed", "ended"
 MAX_MEMBERS = 200_000
 MAX_UNPACKED = 2 << 30
+_SMALL_MEMBER = 64 << 20
+"""Members up to this size may be packed at any ratio: deflate packs an empty mask over 900 times."""
 MAX_RATIO = 500
 _FILE_BYTES = 256 << 20
 _NICENESS = 5
@@ -282,7 +284,7 @@ def check_archive(path: Path) -> None:
         fault = f"the zip contains {len(members)} files; at most {MAX_MEMBERS} are allowed"
     elif unpacked > MAX_UNPACKED:
         fault = f"the zip unpacks to {unpacked >> 20} MiB; at most {MAX_UNPACKED >> 20} MiB are allowed"
-    elif any(member.file_size > MAX_RATIO * max(member.compress_size, 1) for member in members):
+    elif any(member.file_size > max(_SMALL_MEMBER, MAX_RATIO * max(member.compress_size, 1)) for member in members):
         fault = f"a file in the zip unpacks to over {MAX_RATIO} times its size"
     elif any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
         fault = "the zip uses another method than deflate; zip the files again"

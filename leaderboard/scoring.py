@@ -86,7 +86,10 @@ def score_predictions(
         PredictionsError: the file has faults; the message lists them.
         EarthReasonError: the masks are on a grid that the official protocol does not accept.
     """
-    scored = evaluate_protocols(predictions, references, list(PROTOCOLS.values()), resamples=0, seed=seed)
+    # With ignored pixels, one pixel decides whether an answer is empty, so T-acc would show the label of that pixel.
+    secret = hidden and any(reference.ignore for reference in references.values())
+    protocols = [protocol for protocol in PROTOCOLS.values() if not (secret and protocol.ignore)]
+    scored = evaluate_protocols(predictions, references, protocols, resamples=0, seed=seed)
     results = {result.protocol.name: result for result in scored if isinstance(result, Result)}
     first = results[SEGEARTH_R1.name]
     groups = list(_groups(first))

@@ -85,6 +85,7 @@ def _chunks(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
         chunk.append(answer)
         mask = answer[0].segmentation
         size += 0 if mask is None else len(mask["counts"])
+        size += sum(len(target["counts"]) for target in answer[0].targets)
         if len(chunk) >= _CHUNK_PAIRS or size >= _CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

@@ -140,12 +140,11 @@ def evaluate_protocols(
 
 
 def _describe_run(predictions: PredictionSource, references: References) -> dict[str, Any]:
-    """Name the model, the data and the time; what the ground truth does not say is taken from the predictions."""
-    stated = predictions.info
+    """Name the model as its predictions do, the data as the ground truth does, and the time."""
     return {
-        "model": stated.get("model"),
-        "config": references.config or stated.get("config"),
-        "split": references.split or stated.get("split"),
+        "model": predictions.info.get("model"),
+        "config": references.config,
+        "split": references.split,
         "revision": references.revision,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -8,17 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pydantic import ValidationError
-
 from earthreason.data.schema import sample_of_row
-from earthreason.errors import EarthReasonError, PredictionsError, describe_faults
-from earthreason.masks.record import MASK_REMEDIES
+from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
 from earthreason.metrics.values import MaskLike, as_rle, as_rles, question_index_of, sample_id_of, unite_targets
+from earthreason.predictions.coco import PredictionRecords
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
-from earthreason.predictions.schema import PredictionRecord
-from earthreason.types import Prediction, Sample
+from earthreason.predictions.schema import read_record
+from earthreason.types import RLE, Prediction, Sample
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,7 +60,9 @@ def as_predictions(value: PredictionsLike) -> PredictionSource:
     """
     if isinstance(value, str | os.PathLike):
         return open_predictions(Path(value))
-    if isinstance(value, Predictions | PredictionsFile) or (hasattr(value, "fingerprint") and hasattr(value, "grid")):
+    if isinstance(value, Predictions | PredictionsFile | PredictionRecords) or (
+        hasattr(value, "fingerprint") and hasattr(value, "grid")
+    ):
         return cast(PredictionSource, value)
     _refuse_other(value, _PREDICTIONS)
     given: Any = value
@@ -74,7 +74,10 @@ def as_predictions(value: PredictionsLike) -> PredictionSource:
         predictions = [_prediction_of(key, mask) for key, mask in value.items()]
         _refuse_repeats(zip(value, (name_key((p.sample_id, p.question_index)) for p in predictions), strict=True))
     else:
-        predictions = [_record(f"[{index}]", item) for index, item in enumerate(cast("Iterable[Any]", value))]
+        items = list(cast("Iterable[Any]", value))
+        if items and all(isinstance(item, Mapping) for item in items):
+            return PredictionRecords(items)
+        predictions = [_record(f"[{index}]", item) for index, item in enumerate(items)]
     if not predictions:
         raise EarthReasonError(
             "predictions: there are none; pass None as the mask of each sample for a model that never predicts, and "
@@ -97,7 +100,7 @@ def _refuse_other(value: Any, what: str) -> None:
         columns = _columns_of(value)
         remedies.append(f'`dict(zip(table["{columns[0]}"], table["mask"]))`' if columns else "`.to_dict()`")
         remedy = f"; use {' or '.join(remedies)}"
-    elif isinstance(value, Predictions | PredictionsFile):
+    elif isinstance(value, Predictions | PredictionsFile | PredictionRecords):
         remedy = "; write `evaluate(predictions, references)`"
     elif isinstance(value, Mapping | Iterable) and not (
         isinstance(value, bytes | bytearray) or hasattr(value, "__array__") or hasattr(value, "readline")
@@ -140,25 +143,33 @@ def _record(place: str, item: Any) -> Prediction:
     if not isinstance(item, Mapping):
         fault = f'{place}: a prediction is a record {{"sample_id", "segmentation"}}, not {type(item).__name__}'
         raise PredictionsError(_PREDICTIONS, [f"{fault}; pass a dict of masks by sample id if you have pairs"])
-    try:
-        return PredictionRecord.model_validate(item).to_prediction()
-    except ValidationError as error:
-        raise PredictionsError(_PREDICTIONS, describe_faults(error, place, MASK_REMEDIES)) from None
+    prediction = read_record(item, place)
+    if not isinstance(prediction, Prediction):
+        raise PredictionsError(_PREDICTIONS, prediction)
+    return prediction
 
 
 def _checked(place: str, item: Prediction) -> Prediction:
     """Check what the judge relies on; the counts of an RLE are validated when the mask is scored."""
     try:
-        mask: Any = item.segmentation
-        is_rle = mask is None or (isinstance(mask, dict) and {"size", "counts"} <= mask.keys())
         return replace(
             item,
             sample_id=sample_id_of(item.sample_id),
-            segmentation=mask if is_rle else as_rle(mask),
+            segmentation=None if item.segmentation is None else _plain_rle(item.segmentation),
             question_index=question_index_of(item.question_index),
+            targets=tuple(map(_plain_rle, item.targets)),
         )
     except EarthReasonError as error:
         raise PredictionsError(_PREDICTIONS, [f"{place}: {error}"]) from None
+
+
+def _plain_rle(mask: Any) -> RLE:
+    """Return a mask as RLE with text counts and two whole numbers as its size."""
+    if isinstance(mask, dict) and isinstance(mask.get("counts"), str):
+        size = mask.get("size")
+        if isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size):
+            return cast("RLE", mask)
+    return as_rle(mask)
 
 
 def as_references(value: ReferencesLike) -> References:

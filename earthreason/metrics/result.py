@@ -134,8 +134,9 @@ class Result(Mapping[str, "float | None"]):
 
     @property
     def empty_targets(self) -> int:
-        """Number of questions with an empty target."""
-        return int(self.counts.truth_empty.sum())
+        """Number of questions without a target; of several targets, all are empty."""
+        targets = self.counts.select(~self.counts.truth_empty)
+        return self.questions - len(set(targets.keys()))
 
     @property
     def images(self) -> int:

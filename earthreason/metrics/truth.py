@@ -43,7 +43,7 @@ def load_references(config: str | None, split: str, data_dir: Path | None = None
     """
     source = f"{config or DEFAULT_CONFIG} {split}"
     where = data_dir or (os.environ.get(DATA_VARIABLE) if config in (None, DEFAULT_CONFIG) else None)
-    revision = None if where is None else recorded_revision(Path(where))
+    revision = None if where is None else recorded_revision(Path(where).expanduser())
     folder = get_config(config).prepare(None if data_dir is None else Path(data_dir).expanduser())
     files = split_files(folder, SPLIT_ALIASES.get(split, split))
     if files:
@@ -74,8 +74,8 @@ def _references_of_files(folder: Path, files: list[Path], split: str, source: st
     references = References(_references_of_rows(_rows_of_files(files), source), source)
     try:
         write_references(path, references)
-        for outdated in path.parent.glob(f"{path.name.partition('-')[0]}-*.json"):
-            if outdated != path:
+        for outdated in path.parent.glob("*.json"):
+            if outdated != path and outdated.name.rsplit("-", 2)[0] == path.name.rsplit("-", 2)[0]:
                 outdated.unlink(missing_ok=True)
     except (OSError, ValueError) as error:  # a cache that cannot be written, or a value that JSON does not have
         _log.debug("%s is not written: %s", path, error)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from earthreason.errors import DataFormatError, DataNotFoundError, PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.predictions.instances import Instances, merge_instances
@@ -50,8 +52,17 @@ class PredictionRecords:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the records as JSON."""
-        text = json.dumps([dict(record) for record in self.records], sort_keys=True, default=repr)
+        text = json.dumps([dict(record) for record in self.records], sort_keys=True, default=_plain)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Convert what pycocotools and numpy put into records to JSON values."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a record holds {type(value).__name__}, which is not JSON")
 
 
 def from_coco(

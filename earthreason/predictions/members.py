@@ -178,6 +178,8 @@ def _read_mask(
     content = read()
     if ending == "npy":
         mask = _decode_npy(content, expected)
+        if not notes.logged and ((mask != 0) & (mask != mask.max())).any():
+            notes.soft.append((name, len(np.unique(mask))))
     else:
         picture = read_mask_picture(content, ["PNG", "TIFF"], expected)
         mask = picture.mask

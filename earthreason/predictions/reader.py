@@ -31,6 +31,12 @@ _OTHER_FILES = {
 }
 
 
+_NOMINAL_SIZE = (8192, 8192)
+
+
+_State = tuple[int, int, int]
+
+
 class PredictionSource(Protocol):
     """Source of predictions.
 
@@ -85,7 +91,10 @@ class Predictions:
 
 @dataclass(frozen=True)
 class PredictionsFile:
-    """A predictions file, or a folder or zip of masks. Every pass reads it again.
+    """A predictions file, or a folder or zip of masks, as it was when `open_predictions` opened it.
+
+    The first pass over a small JSON file takes what was decoded then; every other pass reads the file again, and raises
+    `PredictionsError` if it was changed in between.
 
     Attributes:
         path: file or folder.
@@ -102,13 +111,18 @@ class PredictionsFile:
     names: Mapping[str, str] | None = None
     _notes: Notes = field(default_factory=Notes, repr=False, compare=False)
     _decoded: Decoded | None = field(default=None, repr=False, compare=False)  # for the first pass and the hash
+    _state: _State | None = field(default=None, repr=False, compare=False)
 
     @property
     def source(self) -> str:
         return str(self.path)
 
     def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
-        """Yield predictions in the order of the file; memory grows with the file only to unite instances."""
+        """Yield predictions in the order of the file.
+
+        Memory grows with the file only for small JSON files and to unite instances.
+        """
+        self._check_unchanged()
         sizes = None if size_of is None else _on_grid(self.grid, size_of)
         if self._decoded and (decoded := self._decoded.take()) is not None:
             predictions = iter(decoded)
@@ -121,16 +135,32 @@ class PredictionsFile:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, or of the names and contents of the files in a folder."""
         if self._decoded:
+            self._check_unchanged()
             return self._decoded.sha256
         if not self.path.is_dir():
             with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+                digits = hashlib.file_digest(file, "sha256").hexdigest()
+            self._check_unchanged()
+            return digits
         digest = hashlib.sha256()
         for name, read in mask_files(self.path):
             content = read()
             digest.update(f"{len(name)}:{name}{len(content)}:".encode())
             digest.update(content)
         return digest.hexdigest()
+
+    def _check_unchanged(self) -> None:
+        if self._state is not None and self._state != _state_of(self.path):
+            raise PredictionsError(self.source, ["it was changed since it was opened; open it again"])
+
+
+def _state_of(path: Path) -> _State | None:
+    """Return modification time, size and number of a file, which change with its content; None for a folder."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return None if path.is_dir() else (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _on_grid(grid: Grid, size_of: SizeOf) -> SizeOf:
@@ -152,7 +182,7 @@ def _holds_masks(path: Path) -> bool:
 def open_predictions(
     path: Path | str, instances: Instances = "error", names: Mapping[str, str] | None = None
 ) -> PredictionsFile:
-    """Open predictions and read up to the first one.
+    """Open predictions: decode a small JSON file, and read anything else up to the first prediction.
 
     Args:
         path: JSON or JSON Lines, packed by gzip or not, or a folder, zip or `.npz` of masks.
@@ -165,6 +195,7 @@ def open_predictions(
     """
     path = Path(path)
     _check_kind(path)
+    state = _state_of(path)
     decoded = None if names is not None else read_fast(path)
     info: Any = decoded.info if decoded else {} if _holds_masks(path) else _read_info(path)
     if isinstance(info, Broken):
@@ -179,14 +210,14 @@ def open_predictions(
         grid = Grid.parse(str(info.get("grid", "native")))
     except EarthReasonError as error:
         raise PredictionsError(str(path), [f"info.grid: {error}"]) from None
-    opened = PredictionsFile(path, grid, info, instances, names, _decoded=decoded)
+    opened = PredictionsFile(path, grid, info, instances, names, _decoded=decoded, _state=state)
     if decoded:
         return opened
     faults: list[str] = []
     if _holds_masks(path):
         first = next(mask_predictions(path, faults), None)
-    else:  # polygons are drawn to one pixel, which checks them
-        first = next(text_predictions(path, faults, lambda _: (1, 1), names), None)
+    else:  # polygons are drawn at a size that checks them
+        first = next(text_predictions(path, faults, lambda _: _NOMINAL_SIZE, names), None)
     if first is None and faults:
         raise PredictionsError(opened.source, faults)
     return opened

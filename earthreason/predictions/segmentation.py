@@ -20,8 +20,8 @@ SizeOf = Callable[[str], tuple[int, int] | None]
 ValidateRLE = Callable[[Any], RLERecord]
 """Function that validates {"size", "counts"} with text as counts; it raises ValueError."""
 _MOST_MASKS = 10_000
-_LONGEST_OUTLINE = 2_000_000
-"""Longest outline of one ring in pixels; pycocotools allocates about 80 bytes for each."""
+_OUTLINE_PER_SIDE = 100
+"""Longest outline of a mask, in sums of height and width; pycocotools takes time and memory for every pixel of it."""
 _FARTHEST = 1_000_000
 _RING = "a ring is [x1, y1, x2, y2, x3, y3, ...] in pixels"
 
@@ -53,7 +53,7 @@ def _compress_runs(runs: list[Any], height: int, width: int) -> str:
     if sum(runs) != height * width:
         raise ValueError(f"the run lengths in counts add up to {sum(runs)}, not to {height} x {width} pixels")
     if height * width >= 1 << 32:  # pycocotools stores runs in 32 bits
-        raise ValueError("a mask of run lengths has fewer than 2^32 pixels; save the image in parts")
+        raise ValueError("a mask of run lengths has fewer than 2^32 pixels; write compressed counts")
     joined = [0]  # runs of 0 pixels are left out, so that equal masks have equal text
     for number, run in enumerate(runs):
         if run and (len(joined) - 1) % 2 == number % 2:
@@ -100,13 +100,19 @@ def rle_of_polygons(rings: Sequence[Any], size: tuple[int, int]) -> RLE:
     Raises:
         ValueError: a ring has fewer than three points, an odd number of values, or values that cannot be drawn.
     """
-    for index, ring in enumerate(rings):
-        _check_ring(f"ring {index} of the polygons", ring)
+    if len(rings) > _MOST_MASKS:
+        raise ValueError(f"{len(rings)} rings in one mask; at most {_MOST_MASKS} are accepted")
+    outline = sum(_check_ring(f"ring {index} of the polygons", ring) for index, ring in enumerate(rings))
+    if outline > (longest := _OUTLINE_PER_SIDE * sum(size)):
+        raise ValueError(
+            f"the rings have outlines of {outline:.0f} pixels; at most {longest} are drawn in an image of this size"
+        )
     encoded = coco.merge(coco.frPyObjects([[float(value) for value in ring] for ring in rings], *size))
     return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))
 
 
-def _check_ring(place: str, ring: Any) -> None:
+def _check_ring(place: str, ring: Any) -> float:
+    """Check a ring and return the length of its outline in pixels."""
     if not isinstance(ring, list | tuple) or set(map(type, ring)) - {int, float}:
         raise ValueError(f"{place} is not a list of numbers; {_RING}")
     if len(ring) < 6 or len(ring) % 2:
@@ -115,6 +121,4 @@ def _check_ring(place: str, ring: Any) -> None:
         wrong = next(value for value in ring if not -_FARTHEST <= value <= _FARTHEST)
         raise ValueError(f"{place} has the coordinate {str(wrong)[:12]}; coordinates are pixels of the image")
     points = np.asarray(ring, np.float64).reshape(-1, 2)
-    outline = float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
-    if outline > _LONGEST_OUTLINE:
-        raise ValueError(f"{place} has an outline of {outline:.0f} pixels; at most {_LONGEST_OUTLINE} are drawn")
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())

@@ -169,7 +169,8 @@ def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
 
     def ranked(rows: np.ndarray, order: np.ndarray) -> list[Key]:
         numbers = np.flatnonzero(rows)
-        return [keys[n] for n in numbers[np.argsort(order[numbers], kind="stable")]]
+        # A question whose targets are scored one by one has several rows.
+        return list(dict.fromkeys(keys[n] for n in numbers[np.argsort(order[numbers], kind="stable")]))
 
     target, marked = ~counts.truth_empty, ~counts.prediction_empty
     predicted, missed = (area / counts.grid_area for area in (counts.prediction_area, counts.truth_area))

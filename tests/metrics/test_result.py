@@ -146,12 +146,12 @@ TRUTH_REFERENCES = [
 ]
 
 
-def test_what_the_ground_truth_does_not_say_comes_from_the_predictions():
+def test_what_the_predictions_say_of_their_ground_truth_is_not_taken_for_it():
     given = Predictions(
         "p", [Prediction("a", None), Prediction("b", None)], info={"config": "default", "split": "test"}
     )
     run = evaluate(given, TRUTH, "native", resamples=0).provenance
-    assert (run["model"], run["config"], run["split"], run["revision"]) == (None, "default", "test", None)
+    assert (run["model"], run["config"], run["split"], run["revision"]) == (None, None, None, None)
 
 
 def test_breakdowns_in_json_have_the_names_and_values_of_the_columns():

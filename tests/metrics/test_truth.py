@@ -85,7 +85,10 @@ def test_scores_and_breakdowns_from_the_truth_file_equal_those_from_the_dataset(
         left[row["sample_id"]] = np.asarray(row["mask"]) > 0
         left[row["sample_id"]][:, row["width"] // 2 :] = False
     ours, theirs = (evaluate(left, each, "native", resamples=50) for each in (kept, loaded))
-    assert ours.to_dict() == theirs.to_dict()
+    contents = [each.to_dict() for each in (ours, theirs)]
+    for content in contents:
+        content["provenance"].pop("date")  # they may differ by a second
+    assert contents[0] == contents[1]
     masks = [np.asarray(row["mask"]) > 0 for row in rows]
     halves = [
         left[row["sample_id"]].sum() / mask.sum() if mask.any() else 1.0 for row, mask in zip(rows, masks, strict=True)

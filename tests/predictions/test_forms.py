@@ -280,3 +280,52 @@ def test_an_npz_file_holds_one_array_a_question(tmp_path, save):
     assert np.array_equal(found["a", 0], LEFT)
     assert np.array_equal(found["a", 2], RIGHT)
     assert np.array_equal(found["b", 0], LEFT)
+
+
+def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path):
+    path = tmp_path / "p.json"
+    for indent in (None, "\u2003"):  # decoded at once, and read record by record
+        text = json.dumps([{"sample_id": "a", "segmentation": compressed(LEFT)}])
+        path.write_text(text if indent is None else text.replace("[{", '[{"bbox": [], '))
+        opened = open_predictions(path)
+        assert evaluate(opened, {"a": LEFT}, "native", resamples=0)["gIoU"] == 1
+        path.write_text(json.dumps([{"sample_id": "a", "segmentation": None, "bbox": [0, 0, 1, 1]}]))
+        for again in (lambda opened=opened: list(opened.read([])), opened.fingerprint):
+            with pytest.raises(PredictionsError, match="changed since it was opened; open it again"):
+                again()
+
+
+def test_rings_are_refused_before_their_outlines_take_seconds():
+    far = [0, 0, 900_000, 1, 0, 2]
+    _, faults = read([far] * 40)
+    assert "outlines of" in faults[0]
+    assert "at most 9000 are drawn" in faults[0]  # 100 for each row and column
+    _, faults = read([[0, 0, 1, 0, 1, 1]] * 10_001)
+    assert "10001 rings in one mask; at most 10000" in faults[0]
+
+
+def test_records_of_large_arrays_that_differ_in_one_run_have_different_hashes():
+    runs = np.array([1] * 1999 + [1])
+    masks = []
+    for at in (900, 902):
+        changed = runs.copy()
+        changed[at], changed[at + 1] = 0, 2
+        masks.append({"size": [40, 50], "counts": changed})
+    first, second = (from_coco([{"image_id": "a", "segmentation": mask}]).fingerprint() for mask in masks)
+    assert first != second
+
+
+def test_prediction_objects_may_hold_what_pycocotools_returns():
+    raw = coco.encode(np.asfortranarray(LEFT, np.uint8))
+    other = compressed(RIGHT)
+    both = coco.merge([raw, coco.encode(np.asfortranarray(RIGHT, np.uint8))])
+    assert evaluate([Prediction("a", raw)], {"a": LEFT}, "native", resamples=0)["gIoU"] == 1
+    several = Prediction("a", both, targets=(raw, other))
+    assert evaluate([several], {"a": [LEFT, RIGHT]}, "native", resamples=0)["gIoU"] == 1
+    with pytest.raises(PredictionsError, match="an RLE size is"):
+        evaluate([Prediction("a", {"size": [40, 50, 1], "counts": "0"})], {"a": LEFT}, "native", resamples=0)
+
+
+def test_records_with_polygons_are_drawn_at_the_size_of_the_truth():
+    record = {"sample_id": "a", "segmentation": [[5, 10, 20, 10, 20, 30, 5, 30]]}
+    assert evaluate([record], {"a": LEFT}, "native", resamples=0)["gIoU"] == 1

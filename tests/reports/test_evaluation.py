@@ -180,19 +180,25 @@ def test_every_picture_says_what_it_shows_and_how_large_it_is(tmp_path):
 
 
 def test_categories_are_plotted_best_first_with_counts_and_intervals(tmp_path):
-    """Resampling two images with IoU 1 and 0 gives means of 0, 0.5 and 1, each in a quarter or half of the cases."""
-    kinds = {"a": "pond", "b": "pond", "c": "mill", "d": "mine", "e": "mine"}
+    """One image has no interval. The mean of five 1 and five 0, resampled, is a tenth of a binomial number of 10 draws.
+
+    P(0 or 1 of 10) is 1.1 %, P(up to 2) is 5.5 %: the interval is 20 to 80 %. Ten equal IoU of 0.25 have Wilson's:
+    (0.25 + z^2/20 +- z sqrt(0.25 * 0.75/10 + z^2/400)) / (1 + z^2/10) with z = 1.96, which is 8.1 to 55.8 %.
+    """
+    ponds, mines = [f"pond{n}" for n in range(10)], [f"mine{n}" for n in range(10)]
+    kinds = dict.fromkeys(ponds, "pond") | {"mill0": "mill"} | dict.fromkeys(mines, "mine")
     field = np.zeros((32, 32), bool)  # 32 divides the canvas of 1024, so that resizing changes no share
     field[:, :16] = True
     quarter = field.copy()
     quarter[:, 4:] = False
     truth = [Reference(name, encode_mask(field), category=kind) for name, kind in kinds.items()]
-    page = write_pages(tmp_path, truth, {"a": field, "b": ~field, "c": field, "d": quarter, "e": quarter})
+    answers = dict.fromkeys(ponds[:5], field) | dict.fromkeys(ponds[5:], ~field) | dict.fromkeys(mines, quarter)
+    page = write_pages(tmp_path, truth, answers | {"mill0": field})
     bars = page[page.index('<ol class="bars">') : page.index("</ol>")]
-    rows = re.findall(r'<li.*?<span>(\w+) <span class="dim">n (\d)</span></span><span>([\d.]+)(.*?)</span>\n', bars)
+    rows = re.findall(r'<li.*?<span>(\w+) <span class="dim">n (\d+)</span></span><span>([\d.]+)(.*?)</span>\n', bars)
     texts = [(name, n, value, re.sub("<.*?>", "", interval).strip()) for name, n, value, interval in rows]
-    mine = ("mine", "2", "25.00", "25.0 to 25.0")
-    assert texts == [("mill", "1", "100.00", ""), ("pond", "2", "50.00", "0.0 to 100.0"), mine]
+    mine = ("mine", "10", "25.00", "8.1 to 55.8")
+    assert texts == [("mill", "1", "100.00", ""), ("pond", "10", "50.00", "20.0 to 80.0"), mine]
     assert [float(width) for width in re.findall(r'class="score" width="([\d.]+)%"', bars)] == [100, 50, 25]
 
 
