@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Protocol
@@ -93,6 +94,7 @@ def describe_validation_error(error: _FaultList, place: str = "", *, inputs: boo
 def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str, str], inputs: bool) -> str:
     where = ".".join(part for part in (place, *map(str, fault["loc"])) if part)
     message = str(fault["msg"]).removeprefix("Value error, ")
+    message = re.sub(r"valid dictionary or instance of \w+", "JSON object", message)
     quoted = ""
     if inputs and fault["type"] != "missing":
         text = repr(fault["input"])

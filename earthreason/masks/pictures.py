@@ -23,6 +23,7 @@ DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY = (9798 / 32768, 19235 / 32768, 3735 / 32768, -0.5)
 """Weights of red, green and blue as libpng has them (ITU-R BT.601 in 1/32768); the last cancels Pillow's rounding."""
 _GDAL_NODATA = 42113
+_SAMPLE_FORMAT = 339
 _SUBFILE_TYPE = 254
 _REDUCED_OR_MASK = 0b101
 _MOST_PAGES = 64
@@ -97,16 +98,25 @@ def mask_of_picture(image: Image.Image) -> MaskPicture:
         grey = image.convert("RGB").convert("L", _GREY)
     if image.mode in ("LA", "PA", "RGBA") or (image.mode == "P" and "transparency" in image.info):
         _refuse_shape_in_alpha(image, grey)
-    nodata = _nodata_of(image) if grey is image else None
+    nodata = _nodata_of(image)
+    if nodata is not None and grey is not image:
+        raise PictureError("a GeoTIFF with a nodata value has one channel here; save the mask as 8-bit grey")
     pixels = np.asarray(grey)
     mask = pixels != 0
     if nodata is not None:
         with np.errstate(over="ignore"):
-            mask &= ~np.isnan(pixels) if np.isnan(nodata) else pixels != nodata
+            mask &= ~np.isnan(pixels) if np.isnan(nodata) else pixels != _as_decoded(nodata, image)
     if grey.mode == "F" and (pixels[mask] != 1).any():
         raise PictureError("a float mask may contain only 0 and 1; threshold it first: `mask > 0.5` for probabilities")
     levels = int(np.count_nonzero(grey.histogram())) if grey.mode in ("1", "L") else len(np.unique(pixels))
     return MaskPicture(mask, grey, levels, nodata)
+
+
+def _as_decoded(nodata: float, image: Image.Image) -> float:
+    """Return the nodata value as Pillow decodes it: signed bytes as unsigned, unsigned 32-bit numbers as signed."""
+    if image.mode == "L" and getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT) in (2, (2,)):
+        return nodata % 256
+    return nodata - (1 << 32) if image.mode == "I" and nodata > np.iinfo(np.int32).max else nodata
 
 
 def _refuse_shape_in_alpha(image: Image.Image, grey: Image.Image) -> None:

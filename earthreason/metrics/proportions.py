@@ -48,9 +48,9 @@ def effective_cases(values: np.ndarray, group: np.ndarray, extremes: tuple[float
 
     This is the number of cases divided by the design effect, the variance of the mean over images relative to that of
     as many independent cases (Kish 1965, Survey Sampling, ch. 5; for Wilson's interval: Korn and Graubard 1998, Surv.
-    Methodol. 24:193). Few cases of one kind estimate the design effect badly, and none at all not. Therefore half an
-    image with all values at either extreme is added to both variances. The effect is at least 1 and at most the number
-    of cases per image, which makes it exactly 1 where each image has one.
+    Methodol. 24:193). With few cases of one kind, the estimate of the design effect is poor; with none, it is
+    impossible. Therefore half an image with all values at either extreme is added to both variances. The effect is at
+    least 1 and at most the number of cases per image, which makes it exactly 1 where each image has one.
 
     Args:
         values: value of each of n cases, (n,) float64.

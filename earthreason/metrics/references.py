@@ -9,17 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, describe_faults
 from earthreason.files import write_json
 from earthreason.masks.record import MASK_REMEDIES, RLERecord, Side
 from earthreason.masks.rle import empty_rle, encode_mask, rle_area, union_rles
 from earthreason.metrics.samples import decode_samples
-from earthreason.strict_json import strict_loads
+from earthreason.predictions.schema import MAX_QUESTION_INDEX, NamesSample
+from earthreason.strict_json import RepeatedKeyError, strict_loads
 from earthreason.types import RLE, OptionalFacts, Sample
 
 _HASHED_TOGETHER = 64
+_SHAPE = 'ground truth is {"samples": [{"sample_id", "segmentation"}, ...]}'
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,11 @@ def _line_of(reference: Reference) -> str:
     return line + "".join(f" {kind} {part['counts']}\n" for kind, part in extra)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1)
+class _Record(NamesSample):
     ignore: RLERecord | None = None
     height: Side | None = None
     width: Side | None = None
-    question_count: Annotated[int, Field(ge=1)] = 1
+    question_count: Annotated[int, Field(ge=1, le=MAX_QUESTION_INDEX + 1)] = 1
     category: str | None = None
     ground_resolution: float | None = None
     source: str | None = None
@@ -139,6 +138,9 @@ class _Record(BaseModel):
             whole = empty_rle(self.height, self.width)
         else:
             raise DataFormatError("segmentation is null, so height and width are needed")
+        for side, stated, given in zip(("height", "width"), (self.height, self.width), whole["size"], strict=True):
+            if stated is not None and stated != given:
+                raise DataFormatError(f"{side} is {stated}, but that of the mask is {given}; they must match")
         ignore = None if self.ignore is None else _rle_of(self.ignore)
         if ignore is not None and ignore["size"] != whole["size"]:
             sizes = ["x".join(map(str, mask["size"])) for mask in (ignore, whole)]
@@ -186,18 +188,32 @@ def read_references(path: Path) -> References:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataNotFoundError(f"there is no ground-truth file {path}")
+        reason = "is a folder; `--data-dir` takes folders" if path.is_dir() else "does not exist"
+        raise DataNotFoundError(f"the ground-truth file {path} {reason}")
     text = path.read_bytes()
     samples = decode_samples(text)
     if samples is not None:
         return References((Reference(**sample) for sample in samples), source=str(path))
+    if text.startswith(b"\x1f\x8b"):
+        raise DataFormatError(f"{path}: packed by gzip; unpack it with gunzip")
     try:
         content: Any = strict_loads(text)
+    except RepeatedKeyError as error:
+        raise DataFormatError(f"{path}: {error}") from None
     except ValueError as error:
-        raise DataFormatError(f"{path}: not JSON: {error}") from None
+        raise DataFormatError(f"{path}: not one JSON value: {error}; {_SHAPE}") from None
     if not isinstance(content, dict) or not isinstance(content.get("samples"), list):
-        raise DataFormatError(f'{path}: ground truth is {{"samples": [{{"sample_id", "segmentation"}}, ...]}}')
+        raise DataFormatError(f"{path}: {_describe_content(content)}; {_SHAPE}")
     return References(_read_records(path, content["samples"]), source=str(path))
+
+
+def _describe_content(content: Any) -> str:
+    """Name what a file holds instead of ground truth."""
+    if not isinstance(content, dict):
+        return "a list of entries" if isinstance(content, list) else f"one {type(content).__name__}"
+    if {"images", "annotations"} <= content.keys():
+        return "a COCO dataset; unite the annotations of each image (`pycocotools.mask.merge`) into one sample"
+    return "predictions" if "predictions" in content else f"an object with the keys {', '.join(map(str, content))[:80]}"
 
 
 def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:

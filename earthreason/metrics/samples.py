@@ -9,12 +9,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from earthreason.predictions.fast import MASK_STRINGS, MaskRecord, Side, keys_are_unique
+from earthreason.predictions.schema import MAX_ID, MAX_QUESTION_INDEX
 
 
 class _Sample(msgspec.Struct, forbid_unknown_fields=True):
-    sample_id: Annotated[str, Meta(min_length=1)]
+    sample_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
     segmentation: MaskRecord
-    question_count: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    question_count: Annotated[int, Meta(ge=1, le=MAX_QUESTION_INDEX + 1)] | UnsetType = UNSET
     height: Side | UnsetType | None = UNSET
     width: Side | UnsetType | None = UNSET
     category: str | UnsetType | None = UNSET
@@ -43,7 +44,8 @@ def decode_samples(content: bytes) -> list[dict[str, Any]] | None:
         strings += 1 + MASK_STRINGS + len(sample)
         if len(sample) > 2:
             strings += sum(isinstance(value, str) for value in sample.values()) - 1
-            sample.pop("height", None)
-            sample.pop("width", None)
+            for side, given in zip(("height", "width"), sample["segmentation"]["size"], strict=True):
+                if sample.pop(side, None) not in (None, given):
+                    return None
         samples.append(sample)
     return samples if keys_are_unique(content, 2 * strings) else None

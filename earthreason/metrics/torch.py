@@ -77,7 +77,7 @@ class PixelReasoningMetric(Metric):
         sample_ids: Sequence[str | int] | Tensor,
         question_indices: Sequence[int] | Tensor | None = None,
     ) -> None:
-        """Add a batch; all of it or, after an error, nothing.
+        """Add a batch; after an error, nothing is added.
 
         Args:
             predictions: (height, width) masks at the images' own size, or None for "no target"; a (B, height, width)

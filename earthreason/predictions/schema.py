@@ -62,7 +62,7 @@ def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo
             return None
         rle = rle_of_polygons(value, size)
     else:
-        raise ValueError("a list of masks holds polygons [[x1, y1, x2, y2, ...], ...] or run lengths")
+        raise ValueError("segmentation as a list contains polygons [[x1, y1, x2, y2, ...], ...] or RLE objects")
     masks = _Masks.model_construct(size=rle["size"], counts=rle["counts"])
     masks._targets = targets
     return masks
@@ -76,19 +76,12 @@ def _size_of(info: ValidationInfo) -> tuple[int, int] | None:
     return None if sample_id is None else size_of(sample_id)
 
 
-class PredictionRecord(BaseModel):
-    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored.
-
-    Polygons need the validation context `{"size_of": function from a sample id to the (height, width) of its image}`.
-    """
+class NamesSample(BaseModel):
+    """Entry that names its sample by `sample_id`, or by COCO's `image_id` as text or a whole number."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
     sample_id: str = Field(validation_alias=AliasChoices("sample_id", "image_id"), min_length=1, max_length=MAX_ID)
-    segmentation: Annotated[_Masks | None, WrapValidator(_read_masks)]
-    question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
-    score: FiniteFloat | None = None
-    answer: str | None = Field(default=None, max_length=MAX_ANSWER)
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +96,18 @@ class PredictionRecord(BaseModel):
     @classmethod
     def _number_to_text(cls, value: Any) -> Any:
         return _as_text(value)
+
+
+class PredictionRecord(NamesSample):
+    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored.
+
+    Polygons need the validation context `{"size_of": function from a sample id to the (height, width) of its image}`.
+    """
+
+    segmentation: Annotated[_Masks | None, WrapValidator(_read_masks)]
+    question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
+    score: FiniteFloat | None = None
+    answer: str | None = Field(default=None, max_length=MAX_ANSWER)
 
     def to_prediction(self) -> Prediction:
         """Convert the entry."""

@@ -40,7 +40,7 @@ Located = tuple[str, Any]
 
 @dataclass(frozen=True)
 class Broken:
-    """Value that is complete JSON but not to be used."""
+    """Value that is valid JSON but ambiguous."""
 
     fault: str
 
@@ -213,7 +213,7 @@ def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
 
 
 def _holds_lines(file: TextIO, named_lines: bool) -> bool:
-    """Tell JSON Lines from one JSON value by the first keys; the name decides only if they do not."""
+    """Return whether the file is JSON Lines, judged by its first keys, or by its name if they are inconclusive."""
     reader = _JsonReader(file)
     try:
         if not reader.accept("{"):

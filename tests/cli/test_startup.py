@@ -14,10 +14,24 @@ from earthreason.types import Prediction
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
-    "datasets", "pyarrow", "pandas", "scipy", "skimage", "matplotlib", "torch", "transformers",
-    "openai", "httpx", "jinja2", "imagehash", "rapidfuzz", "tqdm", "huggingface_hub", "filelock",
+    "datasets",
+    "pyarrow",
+    "pandas",
+    "scipy",
+    "skimage",
+    "matplotlib",
+    "torch",
+    "transformers",
+    "openai",
+    "httpx",
+    "jinja2",
+    "imagehash",
+    "rapidfuzz",
+    "tqdm",
+    "huggingface_hub",
+    "filelock",
     "earthreason.synthetic",
-)  # fmt: skip
+)
 CODE = """
 import json, sys
 from earthreason.cli import main

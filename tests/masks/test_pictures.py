@@ -126,15 +126,40 @@ def geotiff(array, nodata, folder):
 
 @pytest.mark.parametrize(
     ("dtype", "nodata", "background"),
-    [("uint8", 7, 7), ("uint8", 255, 255), ("int16", -9999, -9999), ("uint16", 65535, 65535), ("float32", -1e20, -1e20),
-     ("float32", float("nan"), float("nan")), ("float32", -3.4028234663852886e38, -3.4028234663852886e38),
-     ("uint8", 0, 0), ("uint8", None, 0)],
-)  # fmt: skip
+    [
+        ("uint8", 7, 7),
+        ("uint8", 255, 255),
+        ("int16", -9999, -9999),
+        ("uint16", 65535, 65535),
+        ("float32", -1e20, -1e20),
+        ("float32", float("nan"), float("nan")),
+        ("float32", -3.4028234663852886e38, -3.4028234663852886e38),
+        ("uint8", 0, 0),
+        ("uint8", None, 0),
+        ("int8", -1, -1),
+        ("int8", -128, -128),
+        ("int8", 5, 5),
+        ("uint32", 4294967295, 4294967295),
+        ("int32", -1, -1),
+    ],
+)
 def test_pixels_of_a_geotiffs_nodata_value_are_not_target(tmp_path, dtype, nodata, background):
     array = np.where(MASK, 1, 0).astype(dtype)
     array[:, 0] = background
     picture = read_mask_picture(geotiff(array, nodata, tmp_path), ["TIFF"])
     assert np.array_equal(picture.mask, MASK)
+
+
+def test_a_nodata_value_beside_colours_is_refused(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    path = tmp_path / "a.tif"
+    options = {"height": 4, "width": 5, "count": 3, "dtype": "uint8", "nodata": 255, "photometric": "RGB"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(path, "w", driver="GTiff", **options) as file:
+            file.write(np.ones((3, 4, 5), np.uint8))
+    with pytest.raises(PictureError, match="has one channel here; save the mask as 8-bit grey"):
+        read_mask_picture(path.read_bytes(), ["TIFF"])
 
 
 def test_a_kind_of_tiff_that_pillow_cannot_read_says_what_to_save(tmp_path):

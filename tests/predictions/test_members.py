@@ -85,8 +85,17 @@ def test_one_name_twice_in_a_zip_is_one_clear_error(tmp_path):
     assert "a.png: the same sample and question as a.png; keep one" in faults_of(path)
 
 
-SYSTEM = [".DS_Store", "Thumbs.db", "desktop.ini", "._a.png", "__MACOSX/._a.png", "__MACOSX/a.png",
-          ".ipynb_checkpoints/a-checkpoint.png", "sub/.DS_Store", "sub/Thumbs.db"]  # fmt: skip
+SYSTEM = [
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+    "._a.png",
+    "__MACOSX/._a.png",
+    "__MACOSX/a.png",
+    ".ipynb_checkpoints/a-checkpoint.png",
+    "sub/.DS_Store",
+    "sub/Thumbs.db",
+]
 
 
 @KINDS
