@@ -11,7 +11,8 @@ setup(
             ["earthreason/masks/_regions.c"],
             depends=["earthreason/masks/decode.h", "earthreason/masks/regions.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
+            extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-pthread"],
+            extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
             py_limited_api=True,
             optional=True,
         )

@@ -81,8 +81,10 @@ enum { TRUTH_OF, SIZES, PREFIXES, PREFIX_AT, COUNTS, BOXES, DRAWN, TRUTH_DRAWN, 
 
 static PyObject *count_batch(PyObject *module, PyObject *arguments) {
     PyObject *rles, *texts, *arrays[BUFFERS], *result = NULL;
-    if (!PyArg_ParseTuple(arguments, "OO!OOOOOOOOOO", &rles, &PyTuple_Type, &texts, &arrays[0], &arrays[1], &arrays[2],
-                          &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7], &arrays[8], &arrays[9]))
+    Py_ssize_t threads;
+    if (!PyArg_ParseTuple(arguments, "nOO!OOOOOOOOOO", &threads, &rles, &PyTuple_Type, &texts, &arrays[0], &arrays[1],
+                          &arrays[2], &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7], &arrays[8],
+                          &arrays[9]))
         return NULL;
     rles = PySequence_Tuple(rles);
     if (!rles)
@@ -138,7 +140,7 @@ static PyObject *count_batch(PyObject *module, PyObject *arguments) {
 #endif
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = compare_all(&batch);
+    failed = compare_all(&batch, threads);
     Py_END_ALLOW_THREADS
     result = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
 done:

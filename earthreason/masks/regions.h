@@ -5,10 +5,15 @@
  */
 #pragma once
 #include <stdlib.h>
+#ifndef _WIN32
+#include <pthread.h>
+#define HAVE_THREADS 1
+#endif
 
 #include "decode.h"
 
-enum { LANES = 4, PADDING = 4 }; /* parts of a merge; room for the closing run */
+enum { LANES = 4, PADDING = 4 };  /* parts of a merge; room for the closing run */
+enum { MOST_THREADS = 256, FEWEST_PAIRS = 16, MOST_TAKEN = 32 }; /* pairs worth a thread, and taken by one at once */
 
 typedef struct {
     int64_t top, left, bottom, right; /* the last two exclusive */
@@ -233,6 +238,7 @@ typedef struct {
     int64_t *counts, *boxes, *faults, *truth_faults;
     char *drawn, *truth_drawn;
     int64_t longest, longest_truth;
+    int64_t *next, stride; /* first pair that no thread has taken, and how many one takes */
     int blocks;
 } Batch;
 
@@ -244,18 +250,20 @@ static void compare_boxes(const Box *a, const Box *b, int64_t *terms) {
     terms[1] = (a->bottom - a->top) * (a->right - a->left) + (b->bottom - b->top) * (b->right - b->left) - shared;
 }
 
-/* Fill the results of `batch`; return 0, or -1 if there is no memory. Needs no interpreter lock. */
-static int compare_all(const Batch *batch) {
-    int64_t grids = batch->grids;
-    size_t room = (size_t)batch->longest + PADDING, truth_room = (size_t)batch->longest_truth + PADDING;
-    int64_t *memory = malloc(sizeof(int64_t) * (2 * room + (1 + (size_t)grids) * truth_room + (size_t)grids));
-    if (!memory)
-        return -1;
-    int64_t *boundaries = memory, *mapped = boundaries + room, *truth_boundaries = mapped + room;
-    int64_t *truth_mapped = truth_boundaries + truth_room, *truth_areas = truth_mapped + (size_t)grids * truth_room;
+/* Room for the boundaries and results of one thread. */
+typedef struct {
+    int64_t *boundaries, *mapped, *truth_boundaries, *truth_mapped, *truth_areas;
+} Scratch;
+
+/* Fill the results of the pairs from `first` to `end`. */
+static void compare_some(const Batch *batch, Scratch room, int64_t first, int64_t end) {
+    const int64_t grids = batch->grids;
+    const size_t truth_room = (size_t)batch->longest_truth + PADDING;
+    int64_t *boundaries = room.boundaries, *mapped = room.mapped, *truth_boundaries = room.truth_boundaries;
+    int64_t *truth_mapped = room.truth_mapped, *truth_areas = room.truth_areas;
     int64_t last = -1, m = 0;
     Extent truth = {0};
-    for (int64_t k = 0; k < batch->pairs; k++) {
+    for (int64_t k = first; k < end; k++) {
         int64_t t = batch->truth_of[k];
         const Mask *target = batch->truth + k, *answer = batch->predictions + k;
         int64_t *counts = batch->counts + 3 * grids * k;
@@ -311,8 +319,54 @@ static int compare_all(const Batch *batch) {
             counts[3 * g] = overlap(runs, n / 2, target_runs, m / 2);
         }
     }
+}
+
+/* Return the number of the next pair that no thread has taken, and take `stride` pairs. */
+static int64_t take_pairs(const Batch *batch) {
+#ifdef HAVE_THREADS
+    return __atomic_fetch_add(batch->next, batch->stride, __ATOMIC_RELAXED);
+#else
+    int64_t first = *batch->next;
+    *batch->next += batch->stride;
+    return first;
+#endif
+}
+
+/* Take pairs of a batch until none is left; return it, or NULL if there is no memory. Needs no interpreter lock. */
+static void *compare_pairs(void *shared) {
+    const Batch *batch = shared;
+    const size_t grids = (size_t)batch->grids, room = (size_t)batch->longest + PADDING;
+    const size_t truth_room = (size_t)batch->longest_truth + PADDING;
+    int64_t *memory = malloc(sizeof(int64_t) * (2 * room + (1 + grids) * truth_room + grids));
+    if (!memory)
+        return NULL;
+    int64_t *truth_memory = memory + 2 * room, *truth_mapped = truth_memory + truth_room;
+    Scratch scratch = {memory, memory + room, truth_memory, truth_mapped, truth_mapped + grids * truth_room};
+    for (int64_t first; (first = take_pairs(batch)) < batch->pairs;)
+        compare_some(batch, scratch, first, smaller(first + batch->stride, batch->pairs));
     free(memory);
-    return 0;
+    return shared;
+}
+
+/* Fill the results of `batch` with up to `threads` threads; return 0, or -1 if there is no memory. A thread that cannot
+ * start, or has no memory, takes no pairs, so the others take them. */
+static int compare_all(Batch *batch, int64_t threads) {
+    int64_t next = 0;
+    batch->next = &next;
+    threads = smaller(smaller(threads, MOST_THREADS), batch->pairs / FEWEST_PAIRS + 1);
+    batch->stride = threads > 1 ? smaller(batch->pairs / (8 * threads) + 1, MOST_TAKEN) : batch->pairs;
+#ifdef HAVE_THREADS
+    pthread_t helpers[MOST_THREADS];
+    int64_t started = 0;
+    while (started < threads - 1 && pthread_create(helpers + started, NULL, compare_pairs, batch) == 0)
+        started++;
+#endif
+    int failed = compare_pairs(batch) ? 0 : -1;
+#ifdef HAVE_THREADS
+    while (started--)
+        pthread_join(helpers[started], NULL);
+#endif
+    return next < batch->pairs ? failed : 0; /* the helpers may have done without the caller */
 }
 
 /* Placing a mask on a canvas. */
