@@ -69,7 +69,7 @@ class PairCounts:
 
 
 def count_pairs(
-    predictions: Sequence[RLE | None], truth_of: Sequence[int], truth: TruthTable, threads: int = 1
+    predictions: Sequence[RLE | None], truth_of: Sequence[int] | np.ndarray, truth: TruthTable, threads: int = 1
 ) -> PairCounts:
     """Compare each prediction with a ground-truth mask on every grid of the table.
 
