@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from earthreason.predictions.fast import MASK_STRINGS, MaskRecord, Side, keys_are_unique
 
 
-class _Sample(msgspec.Struct, forbid_unknown_fields=True):
+class _Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sample_id: Annotated[str, Meta(min_length=1)]
     segmentation: MaskRecord
     question_count: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
@@ -27,6 +27,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     samples: list[_Sample]
 
 
+_FIELDS = _Sample.__struct_fields__
 _DECODER = msgspec.json.Decoder(_File)
 
 
@@ -39,7 +40,7 @@ def decode_samples(content: bytes) -> list[dict[str, Any]] | None:
         return None
     samples, strings = [], 1
     for record in records:
-        sample = msgspec.to_builtins(record)  # leaves out what is UNSET
+        sample = {name: value for name in _FIELDS if (value := getattr(record, name)) is not UNSET}
         strings += 1 + MASK_STRINGS + len(sample)
         if len(sample) > 2:
             strings += sum(isinstance(value, str) for value in sample.values()) - 1

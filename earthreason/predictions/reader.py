@@ -121,7 +121,7 @@ class PredictionsFile:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, or of the names and contents of the files in a folder."""
         if self._decoded:
-            return self._decoded.sha256
+            return self._decoded.sha256.result()
         if not self.path.is_dir():
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
