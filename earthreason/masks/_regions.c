@@ -1,8 +1,9 @@
-/* Python's side of the region kernel in `regions.h`. setup.py defines Py_LIMITED_API, so one build serves 3.11 and on. */
+/* Python's side of the region kernel in `regions.h` and `batch.h`. setup.py defines Py_LIMITED_API, so one build serves 3.11
+ * and on. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "regions.h"
+#include "batch.h"
 
 /* Fill `view` with a contiguous buffer of `items` elements of `width` bytes; any number if `items` is negative. */
 static int take_buffer(PyObject *object, Py_buffer *view, Py_ssize_t items, Py_ssize_t width, int writable) {
