@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from difflib import get_close_matches
 
 from earthreason.errors import PredictionsError, RLEError
@@ -42,20 +41,10 @@ def count_regions(
     faults: list[str] = []
     parts: list[ViewCounts] = []
     invalid: list[str] = []
-    counting: Future[tuple[ViewCounts, list[str]]] | None = None
-
-    def keep(counted: Future[tuple[ViewCounts, list[str]]]) -> None:
-        tables, broken = counted.result()
+    for chunk in _chunks(_checked(predictions, references, faults)):
+        tables, broken = truth.count(chunk, threads=workers)
         parts.append(tables)
         invalid.extend(broken)
-
-    with ThreadPoolExecutor(1) as pool:  # one chunk is read while the one before is counted
-        for chunk in _chunks(_checked(predictions, references, faults)):
-            if counting:
-                keep(counting)
-            counting = pool.submit(truth.count, chunk, threads=workers)
-        if counting:
-            keep(counting)
     if faults or invalid:
         raise PredictionsError(predictions.source, faults + invalid)
     return join_tables(parts or [truth.count([])[0]])

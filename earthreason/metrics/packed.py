@@ -144,9 +144,7 @@ class _PackedUnit:
             fault = describe_fault(int(counted.truth_faults[row]), owner.height, owner.width)
             raise DataFormatError(f"{self._source}: sample {owner.sample_id!r}: {fault}")
 
-    def count(
-        self, answers: Sequence[Answer], answered: bool, faults: dict[str, None], threads: int
-    ) -> ViewCounts:
+    def count(self, answers: Sequence[Answer], answered: bool, faults: dict[str, None], threads: int) -> ViewCounts:
         """Count every prediction in every view; add messages about invalid encodings to `faults`."""
         keys: list[Key] = []
         masks: list[RLE | None] = []
