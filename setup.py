@@ -9,9 +9,10 @@ setup(
         Extension(
             "earthreason.masks._regions",
             ["earthreason/masks/_regions.c"],
-            depends=["earthreason/masks/decode.h", "earthreason/masks/regions.h"],
+            depends=[f"earthreason/masks/{name}.h" for name in ("decode", "regions", "batch")],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
+            extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-pthread"],
+            extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
             py_limited_api=True,
             optional=True,
         )

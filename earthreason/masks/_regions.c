@@ -1,8 +1,9 @@
-/* Python's side of the region kernel in `regions.h`. setup.py defines Py_LIMITED_API, so one build serves 3.11 and on. */
+/* Python's side of the region kernel in `regions.h` and `batch.h`. setup.py defines Py_LIMITED_API, so one build serves 3.11
+ * and on. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "regions.h"
+#include "batch.h"
 
 /* Fill `view` with a contiguous buffer of `items` elements of `width` bytes; any number if `items` is negative. */
 static int take_buffer(PyObject *object, Py_buffer *view, Py_ssize_t items, Py_ssize_t width, int writable) {
@@ -81,8 +82,10 @@ enum { TRUTH_OF, SIZES, PREFIXES, PREFIX_AT, COUNTS, BOXES, DRAWN, TRUTH_DRAWN, 
 
 static PyObject *count_batch(PyObject *module, PyObject *arguments) {
     PyObject *rles, *texts, *arrays[BUFFERS], *result = NULL;
-    if (!PyArg_ParseTuple(arguments, "OO!OOOOOOOOOO", &rles, &PyTuple_Type, &texts, &arrays[0], &arrays[1], &arrays[2],
-                          &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7], &arrays[8], &arrays[9]))
+    Py_ssize_t threads;
+    if (!PyArg_ParseTuple(arguments, "nOO!OOOOOOOOOO", &threads, &rles, &PyTuple_Type, &texts, &arrays[0], &arrays[1],
+                          &arrays[2], &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7], &arrays[8],
+                          &arrays[9]))
         return NULL;
     rles = PySequence_Tuple(rles);
     if (!rles)
@@ -138,7 +141,7 @@ static PyObject *count_batch(PyObject *module, PyObject *arguments) {
 #endif
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = compare_all(&batch);
+    failed = compare_all(&batch, threads);
     Py_END_ALLOW_THREADS
     result = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
 done:

@@ -4,7 +4,7 @@ A mask is represented by its sorted run boundaries in column-major order. On a g
 and column `c` `w_c` times, let `F(t)` be the number of grid pixels before linear position `t`; it never falls. Mapping
 the boundaries through `F` once turns areas and overlaps into sums of differences.
 
-Two backends hold the same loops, which release the interpreter lock so that threads share the work: the C extension
+Two backends hold the same loops, which release the interpreter lock and divide a batch among threads: the C extension
 (`regions.h`), and numba where it was not built. tests/masks compares both with decoded pixels.
 """
 
@@ -63,6 +63,7 @@ def count_batch(
     truth_of: np.ndarray,
     truth: tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray],
     out: tuple[np.ndarray, ...],
+    threads: int = 1,
 ) -> None:
     """Compare each prediction with its truth.
 
@@ -71,8 +72,9 @@ def count_batch(
         truth_of: (n,) int64 index of the truth of each prediction.
         truth: `TruthTable.packed`.
         out: arrays of `PairCounts`, zeroed, which are filled.
+        threads: most threads to use; the results do not depend on it.
     """
-    backend().count_batch(predictions, truth[0], truth_of, *truth[1:], *out)
+    backend().count_batch(threads, predictions, truth[0], truth_of, *truth[1:], *out)
 
 
 def canvas_runs(

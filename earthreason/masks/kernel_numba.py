@@ -7,6 +7,7 @@ region_kernel.md explains the method.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
@@ -210,6 +211,7 @@ def _pack(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def count_batch(
+    threads: int,
     predictions: Sequence[RLE | None],
     truth_texts: Sequence[str],
     truth_of: np.ndarray,
@@ -221,9 +223,18 @@ def count_batch(
     """Compare each prediction with its truth, as `kernel.count_batch`."""
     given = np.array([mask is not None for mask in predictions], bool)
     own_sizes = np.array([(1, 1) if mask is None else mask["size"] for mask in predictions], np.int64).reshape(-1, 2)
-    answers = *_pack(["" if mask is None else mask["counts"] for mask in predictions]), given, own_sizes
-    truth = *_pack([truth_texts[t] for t in truth_of.tolist()]), sizes, prefixes, prefix_at
-    _compare_all(answers, truth, truth_of, out)
+    texts, text_at = _pack(["" if mask is None else mask["counts"] for mask in predictions])
+    targets, target_at = _pack([truth_texts[t] for t in truth_of.tolist()])
+
+    def compare(first: int, end: int) -> None:
+        rows, starts = slice(first, end), slice(first, end + 1)
+        answers = texts, text_at[starts], given[rows], own_sizes[rows]
+        truth = targets, target_at[starts], sizes, prefixes, prefix_at
+        _compare_all(answers, truth, truth_of[rows], tuple(column[rows] for column in out))
+
+    ends = np.linspace(0, len(predictions), max(threads, 1) + 1).astype(int).tolist()
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        list(pool.map(compare, ends[:-1], ends[1:]))
 
 
 def decode_runs(text: str, total: int, boundaries: np.ndarray) -> int:

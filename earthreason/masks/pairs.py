@@ -68,13 +68,16 @@ class PairCounts:
     truth_faults: np.ndarray
 
 
-def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], truth: TruthTable) -> PairCounts:
+def count_pairs(
+    predictions: Sequence[RLE | None], truth_of: Sequence[int] | np.ndarray, truth: TruthTable, threads: int = 1
+) -> PairCounts:
     """Compare each prediction with a ground-truth mask on every grid of the table.
 
     Args:
         predictions: masks, not yet validated; None is "no target".
         truth_of: index in the table for each prediction.
         truth: packed ground truth.
+        threads: most threads to use.
     """
     n, grids = len(predictions), len(truth.grids)
     out = (
@@ -85,5 +88,5 @@ def count_pairs(predictions: Sequence[RLE | None], truth_of: Sequence[int], trut
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
     )
-    count_batch(predictions, np.asarray(truth_of, np.int64), truth.packed, out)
+    count_batch(predictions, np.asarray(truth_of, np.int64), truth.packed, out, threads)
     return PairCounts(*out)

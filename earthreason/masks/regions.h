@@ -4,8 +4,6 @@
  * pixels. No allocation depends on anything but the length of a text.
  */
 #pragma once
-#include <stdlib.h>
-
 #include "decode.h"
 
 enum { LANES = 4, PADDING = 4 }; /* parts of a merge; room for the closing run */
@@ -216,103 +214,6 @@ static int64_t overlap(const int64_t *a, int64_t n, const int64_t *b, int64_t m)
     for (int64_t k = LANES * steps; k < n + m; k++)
         STEP(a3, b3, shared);
     return shared;
-}
-
-/* Comparing a batch of pairs. */
-
-typedef struct {
-    const uint8_t *text;
-    int64_t length, height, width;
-} Mask;
-
-typedef struct {
-    int64_t pairs, truths, grids, prefix_count;
-    const Mask *predictions; /* a null text is "no target" */
-    const Mask *truth;       /* of each pair */
-    const int64_t *truth_of, *prefixes, *prefix_at;
-    int64_t *counts, *boxes, *faults, *truth_faults;
-    char *drawn, *truth_drawn;
-    int64_t longest, longest_truth;
-    int blocks;
-} Batch;
-
-static void compare_boxes(const Box *a, const Box *b, int64_t *terms) {
-    int64_t rows = smaller(a->bottom, b->bottom) - larger(a->top, b->top);
-    int64_t columns = smaller(a->right, b->right) - larger(a->left, b->left);
-    int64_t shared = larger(rows, 0) * larger(columns, 0);
-    terms[0] = shared;
-    terms[1] = (a->bottom - a->top) * (a->right - a->left) + (b->bottom - b->top) * (b->right - b->left) - shared;
-}
-
-/* Fill the results of `batch`; return 0, or -1 if there is no memory. Needs no interpreter lock. */
-static int compare_all(const Batch *batch) {
-    int64_t grids = batch->grids;
-    size_t room = (size_t)batch->longest + PADDING, truth_room = (size_t)batch->longest_truth + PADDING;
-    int64_t *memory = malloc(sizeof(int64_t) * (2 * room + (1 + (size_t)grids) * truth_room + (size_t)grids));
-    if (!memory)
-        return -1;
-    int64_t *boundaries = memory, *mapped = boundaries + room, *truth_boundaries = mapped + room;
-    int64_t *truth_mapped = truth_boundaries + truth_room, *truth_areas = truth_mapped + (size_t)grids * truth_room;
-    int64_t last = -1, m = 0;
-    Extent truth = {0};
-    for (int64_t k = 0; k < batch->pairs; k++) {
-        int64_t t = batch->truth_of[k];
-        const Mask *target = batch->truth + k, *answer = batch->predictions + k;
-        int64_t *counts = batch->counts + 3 * grids * k;
-        if (t != last) { /* questions of one image are adjacent, so its truth is decoded once */
-            last = t;
-            m = decode(target->text, target->length, target->height * target->width, batch->blocks, truth_boundaries);
-            if (m >= 0)
-                truth = measure(truth_boundaries, m / 2, target->height, batch->blocks);
-            for (int64_t g = 0; g < grids && m >= 0; g++) {
-                const int64_t *at = batch->prefix_at + 2 * (g * batch->truths + t);
-                int64_t *to = truth_mapped + (size_t)g * truth_room;
-                truth_areas[g] = truth.area;
-                if (at[0] >= 0) {
-                    Resize resize = {target->height, target->width, batch->prefixes + at[0], batch->prefixes + at[1]};
-                    map_boundaries(resize, truth_boundaries, m / 2 * 2, to, batch->blocks);
-                    truth_areas[g] = area_of(to, m / 2);
-                    close_runs(to, m / 2);
-                }
-            }
-            if (m >= 0)
-                close_runs(truth_boundaries, m / 2);
-        }
-        if (m < 0) {
-            batch->truth_faults[k] = m;
-            continue;
-        }
-        batch->truth_drawn[k] = truth.area > 0;
-        for (int64_t g = 0; g < grids; g++)
-            counts[3 * g + 2] = truth_areas[g];
-        Extent predicted = {0};
-        int64_t n = 0;
-        if (answer->text) {
-            n = decode(answer->text, answer->length, answer->height * answer->width, batch->blocks, boundaries);
-            if (n < 0) {
-                batch->faults[k] = n;
-                continue;
-            }
-            predicted = measure(boundaries, n / 2, answer->height, batch->blocks);
-        }
-        batch->drawn[k] = predicted.area > 0;
-        compare_boxes(&predicted.box, &truth.box, batch->boxes + 2 * k);
-        for (int64_t g = 0; g < grids && n; g++) {
-            const int64_t *at = batch->prefix_at + 2 * (g * batch->truths + t), *target_runs = truth_boundaries;
-            int64_t *runs = boundaries;
-            counts[3 * g + 1] = predicted.area;
-            if (at[0] >= 0) {
-                Resize resize = {target->height, target->width, batch->prefixes + at[0], batch->prefixes + at[1]};
-                map_boundaries(resize, boundaries, n / 2 * 2, mapped, batch->blocks);
-                counts[3 * g + 1] = area_of(mapped, n / 2);
-                runs = mapped, target_runs = truth_mapped + (size_t)g * truth_room;
-            }
-            close_runs(runs, n / 2);
-            counts[3 * g] = overlap(runs, n / 2, target_runs, m / 2);
-        }
-    }
-    free(memory);
-    return 0;
 }
 
 /* Placing a mask on a canvas. */

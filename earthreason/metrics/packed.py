@@ -46,12 +46,15 @@ class PackedTruth:
             by_unit.setdefault(view.unit, []).append(view)
         self._units = [_PackedUnit(references, of_unit, canvas) for of_unit in by_unit.values()]
 
-    def count(self, answers: Sequence[Answer], *, answered: bool = True) -> tuple[ViewCounts, list[str]]:
+    def count(
+        self, answers: Sequence[Answer], *, answered: bool = True, threads: int = 1
+    ) -> tuple[ViewCounts, list[str]]:
         """Count predictions of different questions.
 
         Args:
             answers: predictions, with valid sizes and sample ids.
             answered: whether they are given, or stand for missing ones.
+            threads: number of threads that compare masks.
 
         Returns:
             Rows of every prediction by view, and messages about invalid encodings.
@@ -62,7 +65,7 @@ class PackedTruth:
         tables: ViewCounts = {}
         faults: dict[str, None] = {}  # several rows may share a mask, whose fault is listed once
         for unit in self._units:
-            tables |= unit.count(answers, answered, faults)
+            tables |= unit.count(answers, answered, faults, threads)
         return tables, list(faults)
 
 
@@ -141,7 +144,7 @@ class _PackedUnit:
             fault = describe_fault(int(counted.truth_faults[row]), owner.height, owner.width)
             raise DataFormatError(f"{self._source}: sample {owner.sample_id!r}: {fault}")
 
-    def count(self, answers: Sequence[Answer], answered: bool, faults: dict[str, None]) -> ViewCounts:
+    def count(self, answers: Sequence[Answer], answered: bool, faults: dict[str, None], threads: int) -> ViewCounts:
         """Count every prediction in every view; add messages about invalid encodings to `faults`."""
         keys: list[Key] = []
         masks: list[RLE | None] = []
@@ -151,7 +154,7 @@ class _PackedUnit:
             keys += [(prediction.sample_id, prediction.question_index)] * length
             masks += assign_masks(prediction, length) if self._per_mask else [prediction.segmentation]
             rows += range(start, start + length)
-        counted = count_pairs(masks, rows, self._truth)
+        counted = count_pairs(masks, rows, self._truth, threads)
         truth_of = np.array(rows, np.int64)
         self._check([self._owners[row] for row in rows], counted)
         for row in np.flatnonzero(counted.faults).tolist():
@@ -163,7 +166,7 @@ class _PackedUnit:
             counted.boxes[:] = 0
             # A thin target may have no pixel on the canvas, but it is still a target.
             counted.truth_drawn[:] = ~self._empty[truth_of]
-        ignored = self._count_ignored(masks, truth_of)
+        ignored = self._count_ignored(masks, truth_of, threads)
         firsts = self._starts[np.searchsorted(self._starts, truth_of, side="right") - 1]
         shared: dict[str, np.ndarray] = {
             "sample_id": np.array([key[0] for key in keys], object),
@@ -174,16 +177,15 @@ class _PackedUnit:
             "truth_empty": ~counted.truth_drawn,
             "answered": np.full(len(keys), answered),
         }
-        return {view: self._table(view, masks, truth_of, counted, ignored, shared) for view in self._views}
+        return {view: self._table(view, masks, truth_of, counted, ignored, shared, threads) for view in self._views}
 
-    def _count_ignored(self, masks: Sequence[RLE | None], truth_of: np.ndarray) -> np.ndarray:
+    def _count_ignored(self, masks: Sequence[RLE | None], truth_of: np.ndarray, threads: int) -> np.ndarray:
         """Count the ignored pixels of each prediction: (n, grids) int64."""
         pixels = np.zeros((len(masks), len(self._grids)), np.int64)
         if self._ignored is not None:
             rows = np.flatnonzero(self._ignored_at[truth_of] >= 0)
-            counted = count_pairs(
-                [masks[row] for row in rows.tolist()], self._ignored_at[truth_of[rows]].tolist(), self._ignored
-            )
+            judged = [masks[row] for row in rows.tolist()]
+            counted = count_pairs(judged, self._ignored_at[truth_of[rows]], self._ignored, threads)
             pixels[rows] = counted.counts[:, :, 0]
         return pixels
 
@@ -195,6 +197,7 @@ class _PackedUnit:
         counted: PairCounts,
         ignored: np.ndarray,
         shared: dict[str, np.ndarray],
+        threads: int,
     ) -> RegionCounts:
         drawn = counted.drawn
         if view.stretch_truth:
@@ -203,9 +206,8 @@ class _PackedUnit:
                 None if mask is None else place_prediction(mask, size, self._canvas, view.grid)
                 for mask, size in zip(masks, sizes, strict=True)
             ]
-            intersection, predicted, target = (
-                count_pairs(placed, truth_of.tolist(), self._stretched[view]).counts[:, 0].T
-            )
+            stretched = count_pairs(placed, truth_of, self._stretched[view], threads)
+            intersection, predicted, target = stretched.counts[:, 0].T
         else:
             g = 0 if self._canvas != OWN_SIZE else self._grids.index(view.grid)
             intersection, predicted, target = counted.counts[:, g].T

@@ -20,7 +20,8 @@ from earthreason.predictions.schema import MAX_QUESTION_INDEX, NamesSample
 from earthreason.strict_json import RepeatedKeyError, strict_loads
 from earthreason.types import RLE, OptionalFacts, Sample
 
-_HASHED_TOGETHER = 64
+_HASHED_TOGETHER = 1 << 21
+"""Characters that are hashed at once: each time, the hashing thread waits for the interpreter lock."""
 _SHAPE = 'ground truth is {"samples": [{"sample_id", "segmentation"}, ...]}'
 
 
@@ -102,22 +103,29 @@ class References(Mapping[str, Reference]):
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
         digest = hashlib.sha256()
-        ids = sorted(self._by_id)
-        for at in range(0, len(ids), _HASHED_TOGETHER):
-            digest.update(
-                "".join(map(_line_of, map(self._by_id.__getitem__, ids[at : at + _HASHED_TOGETHER]))).encode()
-            )
+        parts: list[str] = []
+        size = 0
+        for sample_id in sorted(self._by_id):
+            reference = self._by_id[sample_id]
+            parts += _parts_of(reference)
+            size += len(reference.segmentation["counts"])
+            if size > _HASHED_TOGETHER:
+                digest.update("".join(parts).encode())
+                parts, size = [], 0
+        digest.update("".join(parts).encode())
         return digest.hexdigest()
 
 
-def _line_of(reference: Reference) -> str:
-    """Return the text of one sample that is hashed."""
-    mask = reference.segmentation
-    line = f"{len(reference.sample_id)}:{reference.sample_id} {mask['size'][0]}x{mask['size'][1]} {mask['counts']}\n"
+def _parts_of(reference: Reference) -> list[str]:
+    """Return the text of one sample that is hashed, in parts, because texts of masks are long."""
+    name, mask = reference.sample_id, reference.segmentation
+    parts = [f"{len(name)}:{name} {mask['size'][0]}x{mask['size'][1]} ", mask["counts"], "\n"]
     # A sample with one mask and nothing to ignore adds nothing here, so that its hash stays what it was.
-    extra = [("target", target) for target in reference.targets]
-    extra += [("ignore", reference.ignore)] if reference.ignore is not None else []
-    return line + "".join(f" {kind} {part['counts']}\n" for kind, part in extra)
+    for target in reference.targets:
+        parts += [" target ", target["counts"], "\n"]
+    if reference.ignore is not None:
+        parts += [" ignore ", reference.ignore["counts"], "\n"]
+    return parts
 
 
 class _Record(NamesSample):

@@ -12,7 +12,7 @@ from earthreason.predictions.fast import MASK_STRINGS, MaskRecord, Side, keys_ar
 from earthreason.predictions.schema import MAX_ID, MAX_QUESTION_INDEX
 
 
-class _Sample(msgspec.Struct, forbid_unknown_fields=True):
+class _Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sample_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
     segmentation: MaskRecord
     question_count: Annotated[int, Meta(ge=1, le=MAX_QUESTION_INDEX + 1)] | UnsetType = UNSET
@@ -28,6 +28,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     samples: list[_Sample]
 
 
+_FIELDS = _Sample.__struct_fields__
 _DECODER = msgspec.json.Decoder(_File)
 
 
@@ -40,7 +41,7 @@ def decode_samples(content: bytes) -> list[dict[str, Any]] | None:
         return None
     samples, strings = [], 1
     for record in records:
-        sample = msgspec.to_builtins(record)  # leaves out what is UNSET
+        sample = {name: value for name in _FIELDS if (value := getattr(record, name)) is not UNSET}
         strings += 1 + MASK_STRINGS + len(sample)
         if len(sample) > 2:
             strings += sum(isinstance(value, str) for value in sample.values()) - 1

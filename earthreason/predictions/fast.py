@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -39,7 +39,7 @@ MASK_STRINGS = 3
 """Strings in a mask: two keys and the counts."""
 
 
-class _Record(msgspec.Struct, forbid_unknown_fields=True):
+class _Record(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     segmentation: MaskRecord | None
     sample_id: _Id | UnsetType = UNSET
     image_id: _Id | UnsetType = UNSET
@@ -59,11 +59,11 @@ _LIST, _FILE = msgspec.json.Decoder(list[_Record]), msgspec.json.Decoder(_File)
 
 @dataclass
 class Decoded:
-    """Content of a predictions file, and its SHA-256 in hexadecimal."""
+    """Content of a predictions file, and its SHA-256 in hexadecimal, which may still be computed."""
 
     info: Any
     predictions: list[Prediction] | None
-    sha256: str
+    sha256: Future[str]
 
     def take(self) -> list[Prediction] | None:
         """Return the predictions once, so that they are not kept for longer; then None."""
@@ -79,10 +79,15 @@ def read_fast(path: Path) -> Decoded | None:
         content = path.read_bytes()
     except OSError:
         return None
-    with ThreadPoolExecutor(1) as pool:  # hashing releases the interpreter lock
-        digest = pool.submit(hashlib.sha256, content)
-        decoded = decode_fast(content)
-        return None if decoded is None else Decoded(*decoded, digest.result().hexdigest())
+    pool = ThreadPoolExecutor(1)  # hashing releases the interpreter lock
+    digest = pool.submit(_hash, content)
+    pool.shutdown(wait=False)
+    decoded = decode_fast(content)
+    return None if decoded is None else Decoded(*decoded, digest)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def decode_fast(content: bytes) -> tuple[Any, list[Prediction]] | None:

@@ -136,7 +136,7 @@ class PredictionsFile:
         """Return the SHA-256 of the file, or of the names and contents of the files in a folder."""
         if self._decoded:
             self._check_unchanged()
-            return self._decoded.sha256
+            return self._decoded.sha256.result()
         if not self.path.is_dir():
             with self.path.open("rb") as file:
                 digits = hashlib.file_digest(file, "sha256").hexdigest()

@@ -94,6 +94,26 @@ def test_one_broken_mask_leaves_the_others_right():
     assert found.counts[[0, 2], 0, 0].tolist() == [5, 5]
 
 
+@pytest.mark.parametrize("threads", [2, 3, 64, 100_000])
+def test_any_number_of_threads_counts_the_decoded_pixels(threads):
+    rng = np.random.default_rng(3)
+    truths = [rng.random((31, 17)) < 0.3 for _ in range(40)]
+    answers = [None if k % 7 == 0 else rng.random((31, 17)) < 0.5 for k in range(300)]
+    truth_of = [k * 40 // 300 for k in range(300)]  # several questions about one image
+    table = TruthTable([encode_mask(mask) for mask in truths], SMALL)
+    rles = [None if mask is None else encode_mask(mask) for mask in answers]
+    rles[171] = {"size": [31, 17], "counts": "0"}
+    found = count_pairs(rles, truth_of, table, threads)
+    assert np.flatnonzero(found.faults).tolist() == [171]
+    for k in set(range(300)) - {171}:
+        answer = np.zeros((31, 17), bool) if answers[k] is None else answers[k]
+        assert found.counts[k].tolist() == [decoded_counts(answer, truths[truth_of[k]], grid) for grid in SMALL]
+
+
+def test_no_pairs_need_no_threads():
+    assert count_pairs([], [], TruthTable([], SMALL), threads=4).counts.shape == (0, len(SMALL), 3)
+
+
 GOLDEN_GRIDS = {
     "native": Grid("native"),
     "canvas": Grid("letterbox", 1024),
