@@ -11,7 +11,7 @@ setup(
             ["earthreason/masks/_regions.c"],
             depends=[f"earthreason/masks/{name}.h" for name in ("decode", "regions", "batch")],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-pthread"],
+            extra_compile_args=["/std:c11", "/O2"] if sys.platform == "win32" else ["-O3", "-pthread"],
             extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
             py_limited_api=True,
             optional=True,

@@ -48,7 +48,8 @@ static PyObject *take_rle(PyObject *rle, Mask *mask) {
     *mask = (Mask){0};
     if (Py_IsNone(rle))
         return Py_NewRef(rle);
-    PyObject *text = PyMapping_GetItemString(rle, "counts"), *size = PyMapping_GetItemString(rle, "size");
+    PyObject *text = PyMapping_GetItemString(rle, "counts");
+    PyObject *size = text ? PyMapping_GetItemString(rle, "size") : NULL;
     PyObject *height = size ? PySequence_GetItem(size, 0) : NULL, *width = height ? PySequence_GetItem(size, 1) : NULL;
     int ready = text && width && take_text(text, mask) == 0;
     if (ready) {

@@ -149,8 +149,8 @@ BLOCK_TARGET static void decode_blocks(Decoder *d, int64_t *boundaries) {
 static int has_blocks(void) {
     __builtin_cpu_init();
     /* pext is slow on the first two generations of Zen. */
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("znver1") &&
-           !__builtin_cpu_is("znver2");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("popcnt") && !__builtin_cpu_is("znver1") && !__builtin_cpu_is("znver2");
 }
 #endif
 

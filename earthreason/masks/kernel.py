@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -46,15 +47,19 @@ def backend() -> ModuleType:
     Raises:
         EarthReasonError: the variable names no backend, or one that cannot be imported.
     """
-    chosen = os.environ.get(VARIABLE)
-    names = [chosen] if chosen else list(BACKENDS)
-    for name in names:
+    return _load(os.environ.get(VARIABLE))
+
+
+@cache
+def _load(chosen: str | None) -> ModuleType:
+    for name in [chosen] if chosen else list(BACKENDS):
         try:
             return import_module(f"earthreason.masks.{BACKENDS[name]}")
-        except (ImportError, KeyError):
-            continue
+        except (ImportError, KeyError) as error:
+            reason = error
     raise EarthReasonError(
-        f"no region kernel: {VARIABLE} may be unset, {' or '.join(BACKENDS)}; C needs a build with a compiler"
+        f"no region kernel can be imported ({reason}); unset {VARIABLE}, or set it to {' or '.join(BACKENDS)} "
+        "(c needs a build with a compiler)"
     )
 
 

@@ -271,7 +271,7 @@ def canvas_runs(
                 k += 2
                 if stop <= start:
                     continue
-                if offset + start == last_stop:  # continues the run before it
+                if filled and offset + start == last_stop:  # continues the run before it
                     filled -= 1
                 else:
                     if filled < runs.size:

@@ -224,7 +224,7 @@ typedef struct {
 } Runs;
 
 static inline void add_run(Runs *r, int64_t start, int64_t stop) {
-    if (start == r->last_stop)
+    if (r->filled && start == r->last_stop)
         r->filled--; /* continues the run before it */
     else if (r->filled++ < r->room)
         r->runs[r->filled - 1] = start;
