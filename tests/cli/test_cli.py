@@ -97,7 +97,7 @@ def test_eval_writes_json_and_csv(preds, truth, tmp_path):
     result = command("eval", str(preds), "--ground-truth", str(truth), *outputs)
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "r.json").read_text())["results"]
-    assert (tmp_path / "r.csv").read_text().startswith("sample_id,question_index,iou")
+    assert (tmp_path / "r.csv").read_text().startswith("sample_id,question_index,target_index,iou")
 
 
 @pytest.mark.parametrize(("value", "words"), [(0.312345678, "0.3123"), (1, "1"), ("[/]", "[/]")])
