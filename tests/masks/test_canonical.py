@@ -130,3 +130,25 @@ def test_encodings_of_pycocotools_are_accepted():
     for _ in range(200):
         mask = rng.random(rng.integers(1, 80, 2)) < rng.random() ** 3
         assert rle_area(encode_mask(mask)) == mask.sum()
+
+
+@pytest.mark.parametrize("place", range(60, 140))
+def test_a_number_with_a_character_to_spare_is_refused_wherever_it_stands_in_a_long_text(place):
+    # 16 x 20 alternating pixels: 320 numbers of one character, the sum of two is the first difference.
+    mask = np.zeros((16, 20), bool)
+    mask[1::2] = True
+    rle = encode_mask(mask)
+    text = rle["counts"]
+    assert len(text) == 320
+    longer = text[:place] + stretched(text[place]) + text[place + 1 :]
+    with pytest.raises(RLEError, match=SHORTEST):
+        validate_rle({"size": rle["size"], "counts": longer})
+
+
+@pytest.mark.parametrize("place", range(60, 140, 2))
+def test_a_run_of_33_bits_is_refused_wherever_it_stands_in_a_long_text(place):
+    runs = [1] * 240
+    runs[place] = 1 << 32
+    text = "".join(number(run - (runs[k - 2] if k > 2 else 0)) for k, run in enumerate(runs))
+    with pytest.raises(RLEError, match="over-long"):
+        kernel.foreground_boundaries({"size": [1, sum(runs)], "counts": text})

@@ -77,3 +77,10 @@ def test_smaller_shapes_are_drawn_over_larger_ones_whatever_they_are():
     # Of two shapes with as many pixels, LISA draws the last first.
     target, ignore = draw_shapes([shape("target", 0, 4), shape("ignore", 2, 6)], 10, 10)
     assert (target.sum(), ignore.sum()) == (25, 25 - 9)
+
+
+def test_vertices_are_up_to_ten_times_the_longest_side_away():
+    far = 1_000_000
+    assert drawn([[-far, -far], [far, -far], [far, far], [-far, far]]) == [[1] * 8] * 6
+    with pytest.raises(ValueError, match="far outside"):
+        drawn([[0, 0], [far + 1, 0], [0, 5]])

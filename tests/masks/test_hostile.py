@@ -107,3 +107,9 @@ def test_the_fallback_is_used_where_the_extension_is_missing(monkeypatch):
     monkeypatch.delenv(kernel.VARIABLE, raising=False)
     monkeypatch.setitem(__import__("sys").modules, "earthreason.masks._regions", None)
     assert kernel.backend().__name__ == "earthreason.masks.kernel_numba"
+
+
+def test_a_truth_that_the_table_lacks_is_an_error_and_no_read_beyond_it():
+    table = TruthTable([encode_mask(noise(0, 4, 5))] * 2, GRIDS)
+    with pytest.raises(IndexError):
+        count_pairs([None], [2], table)

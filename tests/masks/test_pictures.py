@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from earthreason.data.pictures import label_picture
-from earthreason.masks.pictures import PictureError, read_mask_picture
+from earthreason.masks.pictures import PictureError, mask_of_picture, read_mask_picture
 from earthreason.predictions import read_predictions
 
 cv2 = pytest.importorskip("cv2")
@@ -175,9 +175,10 @@ def test_a_float_tiff_of_probabilities_and_one_of_several_pages_are_refused():
         read_mask_picture(encoded(page, "TIFF", save_all=True, append_images=[page]), ["TIFF"])
 
 
-def test_overviews_beside_the_first_page_of_a_tiff_are_left_out():
+@pytest.mark.parametrize("kind", [1, 4, 5])  # TIFF 6.0: NewSubfileType is 1 for a reduced image, 4 for a mask
+def test_overviews_and_masks_beside_the_first_page_of_a_tiff_are_left_out(kind):
     overview = TiffImagePlugin.ImageFileDirectory_v2()
-    overview[254] = 1
+    overview[254] = kind
     small = Image.new("L", (4, 4), 255)
     small.encoderinfo = {"tiffinfo": overview}
     content = encoded(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[small])
@@ -195,3 +196,13 @@ def test_soft_edges_are_logged_once_for_a_folder_of_labels(tmp_path, caplog):
         for name in ("b.png", "c.png"):
             label_picture(PICTURES["palette of three classes"], tmp_path / name)
     assert [record.getMessage().count("b.png: the label has 3 grey levels") for record in caplog.records] == [1]
+
+
+def test_a_shape_in_the_transparency_of_a_palette_is_refused():
+    image = Image.new("P", (13, 9))
+    image.putpalette([255, 255, 255])
+    image = image.convert("PA")
+    image.putalpha(Image.fromarray(GREY))
+    assert image.mode == "PA"
+    with pytest.raises(PictureError, match="only the transparency varies"):
+        mask_of_picture(image)

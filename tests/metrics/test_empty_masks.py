@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from earthreason import RegionAccumulator, evaluate
+from earthreason.masks.grids import Grid
+from earthreason.masks.rle import encode_mask
 from earthreason.metrics.protocols import PROTOCOLS
+from earthreason.predictions import Predictions
+from earthreason.types import Prediction
 
 WIDE = (40, 8000)
 NOTHING = np.zeros(WIDE, bool)
@@ -89,3 +93,20 @@ def test_the_answer_is_judged_as_given_in_n_acc(protocol):
     assert judge(SPECK, NOTHING, protocol)["N-acc"] == 0
     assert judge(NOTHING, NOTHING, protocol)["N-acc"] == 1
     assert judge(SPECK, SPECK, protocol)["T-acc"] == 1
+
+
+def test_a_target_that_vanishes_on_the_canvas_is_a_target():
+    rows, side = 1024 * 40 // 8000, 1024
+    assert not SPECK[:: 40 // rows, np.arange(side) * 8000 // side].any()  # nothing is left of it on the canvas
+    nothing = Prediction("a", encode_mask(np.zeros((side, side), bool)))
+    canvas = Predictions("canvas", [nothing], grid=Grid("letterbox", side))
+    result = evaluate(canvas, {"a": SPECK}, "segearth-r1", resamples=0)
+    assert result.counts.truth_area[0] == 0
+    assert (result["T-acc"], result["N-acc"]) == (0, None)
+
+
+def test_the_share_of_a_false_positive_is_of_the_grid():
+    left = np.zeros((8, 8), bool)
+    left[:, :4] = True
+    for protocol in ("segearth-r1", "think2seg-rs", "native"):
+        assert evaluate({"a": left}, {"a": left & False}, protocol, resamples=0)["FP area"] == 0.5

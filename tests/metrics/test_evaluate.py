@@ -200,3 +200,25 @@ def test_broken_ground_truth_names_the_place(tmp_path, text, words):
     for predictions in ({"a": None}, {"a": np.ones((3, 3))}):
         with pytest.raises(EarthReasonError, match=words):
             evaluate(predictions, path)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "scored"),
+    [
+        # The first question of a sample, or one drawn at random, or all: see the table in docs/scoring.md.
+        *((name, 1) for name in ("segearth-r1", "unigeoseg", "geoseg-bench", "lisa", "drseg", "think2seg-rs")),
+        *((name, 2) for name in ("lasers", "grefcoco", "rrsis-d", "geo-r1")),
+    ],
+)
+def test_how_many_questions_of_a_sample_each_protocol_scores(protocol, scored):
+    truth = References([Reference("a", encode_mask(FIELD), question_count=2)], "truth")
+    answers = [Prediction("a", encode_mask(FIELD), question_index=index) for index in range(2)]
+    assert evaluate(answers, truth, protocol, resamples=0).questions == scored
+
+
+@pytest.mark.parametrize(("protocol", "side"), [("think2seg-rs", 840), ("rrsis-d", 480), ("lasers", 512)])
+def test_only_the_corner_grid_takes_the_letterbox_of_its_side(protocol, side):
+    canvas = Grid("letterbox", side)
+    masks = {name: Prediction(name, encode_mask(place_on_grid(mask, canvas))) for name, mask in TRUTH.items()}
+    with pytest.raises(EarthReasonError, match=f"letterbox-{side} grid"):
+        evaluate(Predictions("preds", list(masks.values()), grid=canvas), TRUTH, protocol, resamples=0)

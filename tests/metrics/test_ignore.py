@@ -1,6 +1,7 @@
 """Ignored pixels count nowhere under the protocols that know them, and are background under the others."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 
 from earthreason import RegionAccumulator, evaluate
 from earthreason.errors import DataFormatError
+from earthreason.masks.grids import Grid
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.protocols import PROTOCOLS, Protocol
 from earthreason.metrics.references import Reference, References, read_references, write_references
+from earthreason.predictions import Predictions
 from earthreason.types import Prediction
 
 KNOWING = {"lisa", "drseg", "native"}
@@ -166,3 +169,19 @@ def test_an_empty_list_of_masks_is_no_target(tmp_path):
     path = tmp_path / "truth.json"
     path.write_text('{"samples": [{"sample_id": "a", "segmentation": [], "height": 4, "width": 6}]}')
     assert read_references(path)["a"].is_empty
+
+
+def test_an_answer_that_vanishes_on_a_grid_is_still_an_answer_beside_ignored_pixels():
+    # Of 10 x 10 pixels, the grid of 2 x 2 takes rows and columns 2 and 7 (Pillow's centres).
+    rules = replace(PROTOCOLS["native"], name="small", grid=Grid("stretch", 2))
+    result = judge(region(0, 1, 0, 1), NOTHING, region(8, 10), rules)
+    assert result.counts.prediction_area[0] == 0
+    assert result["N-acc"] == 0
+
+
+def test_ignored_pixels_are_placed_on_the_canvas_of_the_predictions():
+    rules = replace(PROTOCOLS["native"], name="canvas", grid=Grid("letterbox", 20))
+    prediction = np.kron(region(2, 8), np.ones((2, 2), bool))  # 20 shared, 20 missed, 20 wrong, 20 ignored
+    canvas = Predictions("canvas", [Prediction("a", encode_mask(prediction))], grid=rules.grid)
+    result = evaluate(canvas, references(), rules, resamples=0)
+    assert (result.counts.intersection[0], result.counts.union[0]) == (4 * 20, 4 * 60)

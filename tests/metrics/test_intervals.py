@@ -179,3 +179,20 @@ def test_cases_of_a_difference_are_those_of_both_models():
     fewer = (np.arange(20) < 9).astype(float)
     found = paired_differences({"x": Terms(ones, ones)}, {"x": Terms(fewer, fewer)}, ids(20), 50)
     assert found["x"].interval is None
+
+
+@pytest.mark.parametrize(("images", "given"), [(9, False), (10, True)])
+def test_a_difference_of_ten_cases_has_an_interval(images, given):
+    terms = {"x": Terms(np.arange(images) / images, np.ones(images))}
+    assert (paired_differences(terms, terms, ids(images), 50)["x"].interval is not None) == given
+
+
+def test_a_difference_of_two_sums_has_the_cases_of_the_pixels_of_both():
+    # 20 images with 1 pixel in A, and 199 or 599 in B: as many as (10 * 200 + 10 * 600) ** 2 / (10 * 200 ** 2 + 10 *
+    # 600 ** 2) = 16 equal ones. Without a change, 1 of 18 is gained and 1 of 18 lost.
+    found_nothing = np.zeros(20)
+    second = np.where(np.arange(20) < 10, 199.0, 599.0)
+    pair = {"x": Terms(found_nothing, np.ones(20))}, {"x": Terms(found_nothing, second)}
+    half = 1.959964 * np.sqrt((2 / 18) / 18)
+    interval = paired_differences(*pair, ids(20), 50)["x"].interval
+    assert (interval.low, interval.high) == pytest.approx((-half, half), abs=1e-6)

@@ -189,3 +189,18 @@ def test_a_comparison_as_json_holds_the_scores_and_intervals_of_both():
         assert {"model", "config", "split", "revision", "date", "dataset_sha256"} <= set(
             content["models"][role]["provenance"]
         )
+
+
+def test_a_missing_answer_about_several_masks_is_one_question():
+    several = {"a": [FIELD, HALF], "b": FIELD}
+    result = evaluate({"b": FIELD}, several, "lasers", missing="empty", resamples=0)
+    assert (len(result.counts), result.questions, result.missing) == (3, 2, 1)
+
+
+def test_results_with_other_intervals_are_not_equal():
+    truth = {f"s{number}": FIELD for number in range(20)}
+    answers = {name: HALF if number % 3 else FIELD for number, name in enumerate(truth)}
+    one, same, other = (evaluate(answers, truth, "native", resamples=50, seed=seed) for seed in (1, 1, 2))
+    assert one.scores == other.scores
+    assert one == same
+    assert one != other

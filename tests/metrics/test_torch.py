@@ -23,6 +23,7 @@ FIELD = np.zeros((4, 6), bool)
 FIELD[1:3, 1:5] = True
 HALF = FIELD & (np.arange(6) < 3)
 NOTHING = np.zeros((4, 6), bool)
+SQUARE = np.ones((1024, 1024), bool)
 BY_HAND = {"gIoU": 0.75, "cIoU": 0.5, "Pr_0_5": 0.5, "N-acc": 1.0, "T-acc": 1.0, "gIoU_targets": 0.5, "recall": 0.5}
 
 
@@ -181,10 +182,11 @@ def test_state_dict_holds_the_state_where_it_is_persistent():
     assert_by_hand(filled(restored["judge"]))
 
 
-def test_a_collection_keeps_protocols_apart_that_agree_on_the_first_batch():
-    # The empty image counts alike on both grids of 1024 and on that of 480; only the second batch tells them apart.
+@pytest.mark.parametrize("first", [([None], [NOTHING], ["b"]), ([SQUARE], [SQUARE], ["b"])])
+def test_a_collection_keeps_protocols_apart_that_agree_on_the_first_batch(first):
+    # Every number of the square is the same on the grid of 1024 and at its own size; only the second batch tells apart.
     protocols = ("segearth-r1", "rrsis-d", "native", "geo-r1")
-    batches = [([None], [NOTHING], ["b"]), ([HALF], [FIELD], ["a"])]
+    batches = [first, ([HALF], [FIELD], ["a"])]
     collection = torchmetrics.MetricCollection({name: PixelReasoningMetric(name) for name in protocols}, prefix="val/")
     single = torchmetrics.MetricCollection({"judge": PixelReasoningMetric("native")})
     alone = {name: PixelReasoningMetric(name) for name in protocols}
@@ -208,3 +210,11 @@ def test_plots_show_every_score():
     _, axes = metric.plot([metric.compute(), metric.compute()])
     assert axes.get_lines()
     mpl.pyplot.close("all")
+
+
+def test_a_batch_is_added_to_a_state_that_is_one_tensor():
+    metric = PixelReasoningMetric("native")
+    metric.update([HALF], [FIELD], ["a"])
+    metric.rows = torch.cat(metric.rows)  # as after a checkpoint of all ranks
+    metric.update([None], [NOTHING], ["b"])
+    assert_by_hand(metric)

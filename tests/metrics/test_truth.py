@@ -153,3 +153,20 @@ def test_a_slice_and_an_unknown_split_are_left_to_the_dataset(own, unread):
     assert list(load_references("default", "val+test", own)) == ["d", "e", "f"]
     with pytest.raises(UnknownNameError, match="unknown split 'tset'; did you mean 'test'"):
         load_references("default", "tset", own)
+
+
+def test_a_truth_file_of_an_older_edition_is_replaced(own, monkeypatch):
+    load_references("default", "test", own)
+    folder = get_config("default").prepare(own)
+    (old,) = truth_files(folder)
+    old.write_text(old.read_text().replace(FACTS["category"], "harbour"))
+    assert load_references("default", "test", own)["e"].category == "harbour"
+    monkeypatch.setattr(truth, "EDITION", truth.EDITION + 1)
+    assert load_references("default", "test", own)["e"].category == FACTS["category"]
+    (new,) = truth_files(folder)
+    assert new != old
+
+
+def test_a_sample_without_a_question_is_scored_once(own):
+    edit(get_config("default").prepare(own), questions=[])
+    assert load_references("default", "test", own)["e"].question_count == 1

@@ -150,3 +150,10 @@ def test_errors_of_the_tolerant_reader_remain(tmp_path):
     path.write_text('[{"sample_id": "a"}]')
     with pytest.raises(EarthReasonError, match="segmentation"):
         open_predictions(path)
+
+
+@pytest.mark.parametrize("extra", [{"height": 2}, {"width": 3}, {"category": "lake"}, {"question_count": 2}])
+def test_a_sample_with_one_key_more_is_read_fast(extra):
+    record = {"sample_id": "a", "segmentation": {"size": [2, 3], "counts": "123"}}
+    kept = {key: value for key, value in extra.items() if key not in ("height", "width")}  # the mask says these
+    assert decode_samples(json.dumps({"samples": [record | extra]}).encode()) == [record | kept]

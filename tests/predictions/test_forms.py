@@ -329,3 +329,11 @@ def test_prediction_objects_may_hold_what_pycocotools_returns():
 def test_records_with_polygons_are_drawn_at_the_size_of_the_truth():
     record = {"sample_id": "a", "segmentation": [[5, 10, 20, 10, 20, 30, 5, 30]]}
     assert evaluate([record], {"a": LEFT}, "native", resamples=0)["gIoU"] == 1
+
+
+@pytest.mark.parametrize("side", [65_536, 65_537])
+def test_run_lengths_of_more_pixels_than_32_bits_are_refused(side):
+    faults = []
+    value = {"size": [65_536, side], "counts": [65_536 * side]}
+    assert list(from_coco([{"image_id": "a", "segmentation": value}]).read(faults, lambda _: None)) == []
+    assert "fewer than 2^32 pixels" in faults[0]

@@ -295,3 +295,8 @@ def test_arrays_of_every_kind_are_the_mask_that_pycocotools_encodes(tmp_path, ki
         mask = arrays[prediction.sample_id] != 0
         expected = coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
         assert prediction.segmentation == {"size": [6, 9], "counts": expected}
+
+
+def test_the_last_question_index_of_a_file_has_five_digits(tmp_path):
+    path = fill(tmp_path / "masks", {"a__10000.png": png(), "a__9999.png": png()})
+    assert ids(path) == [("a", 10_000), ("a", 9_999)]
