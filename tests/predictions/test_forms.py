@@ -113,10 +113,10 @@ def test_a_polygon_of_a_rectangle_is_its_pixels():
         ([[1, 2, 3, 4, 5, True]], "not a list of numbers"),
         ([[[1, 2], [3, 4], [5, 6]]], "not a list of numbers"),
         ([[0, 0, 900_000, 900_000, 0, 900_000] * 3], "outline"),
-        (RING, r"a list of masks holds polygons \[\[x1, y1"),
+        (RING, r"segmentation as a list contains polygons \[\[x1, y1"),
         ([RING, compressed(LEFT)], "ring 1 of the polygons is not a list of numbers"),
-        (["abc"], "a list of masks holds"),
-        ([None], "a list of masks holds"),
+        (["abc"], "segmentation as a list contains"),
+        ([None], "segmentation as a list contains"),
     ],
 )
 def test_what_is_no_polygon_is_refused(rings, words):
