@@ -39,7 +39,8 @@ def evaluate(
     """Score predictions.
 
     Args:
-        predictions: a file (JSON, JSONL, folder or zip of PNGs), `{sample_id: mask or None}`, or prediction records.
+        predictions: a predictions file, a folder or archive of masks, `{sample_id: mask, list of masks or None}`, or
+            prediction records.
         references: a loaded split, a ground-truth file, or `{sample_id: mask}`. Masks are arrays, pictures or RLE.
         protocol: name of the scoring rules, or a `Protocol` of your own.
         missing: `error` refuses predictions that leave questions unanswered; `empty` scores those as "no target".

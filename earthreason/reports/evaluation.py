@@ -268,10 +268,11 @@ def _breakdowns(result: Result) -> list[dict[str, Any]]:
 
 def _rows(result: Result) -> list[Mapping[str, Any]]:
     frame = result.per_sample.sort_values("iou", kind="stable")
+    several = result.protocol.unit == "mask"
     return [
         {
             "sample_id": row.sample_id,
-            "index": row.question_index,
+            "index": f"{row.question_index}, target {row.target_index}" if several else row.question_index,
             "iou": f"{row.iou:.3f}",
             "category": row.category or "",
             "verdict": _verdict(bool(row.truth_empty), bool(row.prediction_empty), bool(row.answered)),

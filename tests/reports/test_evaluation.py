@@ -204,3 +204,15 @@ def test_categories_are_plotted_best_first_with_counts_and_intervals(tmp_path):
 
 def test_a_single_category_is_not_plotted(tmp_path):
     assert 'id="categories"' not in write(tmp_path)
+
+
+def test_a_protocol_that_scores_each_mask_lists_targets_and_shows_a_question_once(tmp_path):
+    left, right = np.zeros((2, 32, 32), bool)
+    left[:, :8], right[:, 24:] = True, True
+    truth = [Reference("a", encode_mask(left | right), targets=(encode_mask(left), encode_mask(right)))]
+    predictions = as_predictions({"a": [left, left]})
+    results = evaluate_protocols(predictions, as_references(truth), [PROTOCOLS["lasers"]], resamples=0)
+    page = write_report(tmp_path, results, predictions, lambda _: None, 24).read_text()
+    assert "1 questions about 1 images" in page
+    assert re.findall(r"<td>(0, target \d)</td>", page) == ["0, target 1", "0, target 0"]  # by IoU: 0, then near 1
+    assert page.count('alt="prediction of a, question 0"') == 2  # among the worst and the best, once each
