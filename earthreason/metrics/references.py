@@ -196,8 +196,8 @@ def read_references(path: Path) -> References:
     """
     path = Path(path)
     if not path.is_file():
-        reason = "is a folder; `--data-dir` takes folders" if path.is_dir() else "does not exist"
-        raise DataNotFoundError(f"the ground-truth file {path} {reason}")
+        remedy = ", which is a folder; `--data-dir` takes folders" if path.is_dir() else ""
+        raise DataNotFoundError(f"there is no ground-truth file {path}{remedy}")
     text = path.read_bytes()
     samples = decode_samples(text)
     if samples is not None:

@@ -40,7 +40,7 @@ def run(files, command, *names, **options):
 def test_the_json_of_eval_says_what_was_scored_and_which_intervals_lack(files):
     content = json.loads(run(files, "eval", "right.json", json="-", resamples=50).stdout)["results"][0]
     run_of = content["provenance"]
-    assert [run_of[key] for key in ("model", "config", "split", "revision")] == ["m", "default", "test", None]
+    assert [run_of[key] for key in ("model", "config", "split", "revision")] == ["m", None, None, None]
     assert run_of["date"].endswith("+00:00")
     assert content["grid"] == "letterbox-1024"
     assert content["intervals"]["N-acc"] is None

@@ -48,7 +48,16 @@ def failure(hand, content):
 
 
 def test_a_zip_of_zeros_is_refused_before_it_is_unpacked(hand):
-    assert "unpacks to over 500 times its size" in failure(hand, zipped({"toy_000.png": bytes(3 << 20)}))
+    assert "unpacks to over 500 times its size" in failure(hand, zipped({"toy_000.png": bytes(65 << 20)}))
+
+
+def test_a_zip_of_empty_arrays_passes_at_any_ratio(tmp_path):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((1024, 1024), bool))
+    (tmp_path / "z").write_bytes(zipped({"toy_000.npy": buffer.getvalue()}))
+    (packed,) = zipfile.ZipFile(tmp_path / "z").infolist()
+    assert packed.file_size > 500 * packed.compress_size
+    check_archive(tmp_path / "z")
 
 
 def test_a_zip_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):

@@ -106,7 +106,11 @@ def test_an_unknown_backend_is_named_with_the_known_ones(monkeypatch):
 def test_the_fallback_is_used_where_the_extension_is_missing(monkeypatch):
     monkeypatch.delenv(kernel.VARIABLE, raising=False)
     monkeypatch.setitem(__import__("sys").modules, "earthreason.masks._regions", None)
-    assert kernel.backend().__name__ == "earthreason.masks.kernel_numba"
+    kernel._load.cache_clear()
+    try:
+        assert kernel.backend().__name__ == "earthreason.masks.kernel_numba"
+    finally:
+        kernel._load.cache_clear()
 
 
 def test_a_truth_that_the_table_lacks_is_an_error_and_no_read_beyond_it():

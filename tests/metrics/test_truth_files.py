@@ -41,7 +41,7 @@ def test_what_is_no_ground_truth_is_named_with_a_remedy(content, words, tmp_path
 def test_a_folder_and_a_missing_file_are_told_apart(tmp_path):
     with pytest.raises(DataNotFoundError, match="is a folder; `--data-dir` takes folders"):
         read_references(tmp_path)
-    with pytest.raises(EarthReasonError, match="does not exist"):
+    with pytest.raises(EarthReasonError, match="there is no ground-truth file"):
         read_references(tmp_path / "none.json")
 
 
