@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from earthreason.masks.rle import decode_rle, encode_mask
 from earthreason.metrics.evaluate import evaluate
+from earthreason.metrics.references import References
 from earthreason.predictions.reader import open_predictions
 from leaderboard.comparisons import compare_details
 from leaderboard.records import ALL
@@ -151,3 +153,17 @@ def test_masks_on_a_canvas_are_scored_under_the_protocols_of_that_canvas(tmp_pat
     assert record.record.estimate("segearth-r1", ALL, "gIoU").value == pytest.approx(1, abs=1e-4)
     assert "letterbox-1024 grid" in record.record.not_scored["native"]
     assert str(tmp_path) not in "".join(record.record.not_scored.values())
+
+
+def test_a_hidden_split_with_ignored_pixels_leaves_out_the_protocols_that_know_them(tmp_path, references):
+    """There, one predicted pixel would decide whether an answer is empty, and T-acc would show its label."""
+    corner = {}
+    for name, reference in references.items():
+        free = ~decode_rle(reference.segmentation)
+        free[1:] = False
+        corner[name] = replace(reference, ignore=encode_mask(free))
+    ignoring = References(corner.values(), "truth")
+    shown = scored(tmp_path, ignoring).record.protocols
+    hidden = scored(tmp_path, ignoring, hidden=True, resamples=10).record.protocols
+    assert shown.keys() - hidden.keys() == {"native", "lisa", "drseg"}
+    assert "segearth-r1" in hidden
