@@ -1,11 +1,12 @@
 """Masks from untrusted pictures, by one rule for labels and predictions.
 
 The rule is that of the official reader, `cv2.imread(path, cv2.IMREAD_GRAYSCALE) != 0`: palettes and colours are turned
-to grey, and every grey that is not 0 is target. Three differences are deliberate:
+to grey, and every grey that is not 0 is target. Four differences are deliberate:
 
-- Pixels of 16 bits keep their value. OpenCV keeps the upper 8 bits, so that 1 of 65,535 would not be target.
+- Grey pixels of 16 bits keep their value. OpenCV keeps the upper 8 bits, so that 1 of 65,535 would not be target.
 - A picture whose colours are all alike and whose transparency varies is refused. OpenCV drops the transparency, so
   that either every pixel or none would be target.
+- The EXIF orientation of a PNG is not applied, because masks match the stored pixels of their images.
 - Pixels with the non-zero nodata value of a GeoTIFF are not target. OpenCV does not know the value.
 """
 

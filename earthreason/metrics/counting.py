@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from earthreason.errors import PredictionsError, RLEError
 from earthreason.masks.grids import Grid
+from earthreason.masks.pictures import describe_size
 from earthreason.masks.rle import validate_rle
 from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answer, PackedTruth
@@ -126,10 +127,7 @@ def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hin
 
 def _wrong_size(mask: RLE, expected: tuple[int, int]) -> str | None:
     height, width = mask["size"]
-    if (height, width) == expected:
-        return None
-    remedy = "height and width are swapped" if (width, height) == expected else "save masks at the image's own size"
-    return f"mask is {height}x{width} (height x width), expected {expected[0]}x{expected[1]}; {remedy}"
+    return None if (height, width) == expected else describe_size((height, width), expected)
 
 
 def _wrong_encoding(mask: RLE) -> str | None:
