@@ -14,6 +14,7 @@ from PIL import Image
 
 from baselines.registry import PredictorOptions, build_predictor
 from earthreason import evaluate
+from earthreason.metrics.formats import format_interval
 from earthreason.predictions.predict import predict_samples
 from earthreason.types import Sample
 
@@ -60,9 +61,9 @@ def main() -> None:
     for name in (a.model, "saliency", "everything"):
         predictor = build_predictor(name, PredictorOptions(checkpoint=a.checkpoint))
         result = evaluate(list(predict_samples(predictor, samples)), truth, "native")
-        interval = result.intervals["gIoU"]
+        interval = format_interval(result.intervals.get("gIoU")) or "too few cases"
         print(
-            f"{name:12s} gIoU {100 * result['gIoU']:5.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+            f"{name:12s} gIoU {100 * result['gIoU']:5.1f} ({interval})"
             f"  N-acc {100 * result['N-acc']:.0f}  T-acc {100 * result['T-acc']:.0f}"
         )
 

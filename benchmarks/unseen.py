@@ -13,6 +13,7 @@ from pathlib import Path
 from baselines.registry import PredictorOptions, build_predictor
 from earthreason import evaluate
 from earthreason.metrics.compare import compare_results
+from earthreason.metrics.formats import format_interval
 from earthreason.predictions.predict import predict_samples
 from earthreason.synthetic import HELD_OUT_CATEGORIES, iterate_scenes
 from earthreason.types import Sample
@@ -43,11 +44,11 @@ def main() -> None:
         results = [evaluate(list(predict_samples(p, samples)), truth) for p in predictors]
         differences = [None, *compare_results(results)] if len(results) > 1 else [None]
         for path, result, difference in zip(a.checkpoints, results, differences, strict=True):
-            interval = result.intervals["gIoU"]
+            interval = format_interval(result.intervals.get("gIoU")) or "too few cases"
             against = "" if difference is None else f"  p {difference.differences['gIoU'].p_value:.4f}"
             print(
                 f"{group:10s} {len(samples):4d}  {path!s:40s} gIoU {100 * result['gIoU']:5.1f} "
-                f"({100 * interval.low:.1f} to {100 * interval.high:.1f})  N-acc {100 * result['N-acc']:5.1f}  "
+                f"({interval})  N-acc {100 * result['N-acc']:5.1f}  "
                 f"T-acc {100 * result['T-acc']:5.1f}{against}"
             )
 

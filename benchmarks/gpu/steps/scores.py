@@ -49,7 +49,7 @@ def main(context: Context) -> None:
                 for prediction, score in zip(predictions, scores, strict=True)
             ]
             result = evaluate(decided, dict(truths))
-            interval = result.intervals["gIoU"]
+            interval = result.intervals.get("gIoU")
             values = {key: result[key] for key in IOU_AND_PRESENCE}
             context.row(
                 set=name,
@@ -57,8 +57,8 @@ def main(context: Context) -> None:
                 empties=sum(empty),
                 threshold=round(value, 4),
                 rule=kind,
-                low=interval.low,
-                high=interval.high,
+                low=None if interval is None else interval.low,
+                high=None if interval is None else interval.high,
                 **values,
             )
         if all(empty) or not any(empty):
