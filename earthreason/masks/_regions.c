@@ -65,21 +65,27 @@ static PyObject *take_rle(PyObject *rle, Mask *mask) {
     return text;
 }
 
-/* Check that the prefix sums of the truth of pair `k` lie in the buffer. */
-static int check_prefixes(const Batch *batch, Py_ssize_t k) {
-    const Mask *mask = batch->truth + k;
+/* Check that pair `k` can be compared on every grid: the weights of its truth lie in the buffer, and fit the prediction. */
+static int check_pair(const Batch *batch, Py_ssize_t k) {
+    const Mask *target = batch->truth + k, *answer = batch->predictions + k;
     for (Py_ssize_t g = 0; g < batch->grids; g++) {
-        const int64_t *at = batch->prefix_at + 2 * (g * batch->truths + batch->truth_of[k]);
-        if (at[0] >= 0 && (at[0] > batch->prefix_count - mask->height - 1 || at[1] < 0 ||
-                           at[1] > batch->prefix_count - mask->width - 1)) {
+        const int64_t *at = batch->weights_at + 2 * (g * batch->truths + batch->truth_of[k]);
+        if (at[0] < 0)
+            continue;
+        if (at[0] > batch->weight_count - target->height - 1 || at[1] < 0 ||
+            at[1] > batch->weight_count - 2 * target->width) {
             PyErr_SetString(PyExc_ValueError, "the weights of a grid are missing");
+            return -1;
+        }
+        if (answer->text && (answer->height != target->height || answer->width != target->width)) {
+            PyErr_SetString(PyExc_ValueError, "masks of different sizes are compared on a grid");
             return -1;
         }
     }
     return 0;
 }
 
-enum { TRUTH_OF, SIZES, PREFIXES, PREFIX_AT, COUNTS, BOXES, DRAWN, TRUTH_DRAWN, FAULTS, TRUTH_FAULTS, BUFFERS };
+enum { TRUTH_OF, SIZES, WEIGHTS, WEIGHTS_AT, COUNTS, BOXES, DRAWN, TRUTH_DRAWN, FAULTS, TRUTH_FAULTS, BUFFERS };
 
 static PyObject *count_batch(PyObject *module, PyObject *arguments) {
     PyObject *rles, *texts, *arrays[BUFFERS], *result = NULL;
@@ -106,13 +112,13 @@ static PyObject *count_batch(PyObject *module, PyObject *arguments) {
         Py_ssize_t width = views == DRAWN || views == TRUTH_DRAWN ? 1 : 8;
         if (take_buffer(arrays[views], view + views, items[views], width, views >= COUNTS) < 0)
             goto done;
-        if (views == PREFIX_AT)
-            batch.grids = truths ? view[PREFIX_AT].len / (16 * truths) : 0;
+        if (views == WEIGHTS_AT)
+            batch.grids = truths ? view[WEIGHTS_AT].len / (16 * truths) : 0;
     }
     batch.truth_of = view[TRUTH_OF].buf;
-    batch.prefixes = view[PREFIXES].buf;
-    batch.prefix_count = view[PREFIXES].len / 8;
-    batch.prefix_at = view[PREFIX_AT].buf;
+    batch.weights = view[WEIGHTS].buf;
+    batch.weight_count = view[WEIGHTS].len / 8;
+    batch.weights_at = view[WEIGHTS_AT].buf;
     batch.counts = view[COUNTS].buf;
     batch.boxes = view[BOXES].buf;
     batch.drawn = view[DRAWN].buf;
@@ -130,12 +136,12 @@ static PyObject *count_batch(PyObject *module, PyObject *arguments) {
         truth->height = sizes[2 * t], truth->width = sizes[2 * t + 1];
         if (take_text(PyTuple_GetItem(texts, t), truth) < 0 || check_size(truth) < 0)
             goto done;
-        if (check_prefixes(&batch, held) < 0)
-            goto done;
         if (!(owned[held] = take_rle(PyTuple_GetItem(rles, held), masks + held)))
             goto done;
         batch.longest = larger(batch.longest, masks[held].length);
         batch.longest_truth = larger(batch.longest_truth, truth->length);
+        if (check_pair(&batch, held) < 0)
+            goto done;
     }
 #ifdef HAVE_BLOCKS
     batch.blocks = has_blocks();
@@ -182,12 +188,12 @@ static PyObject *decode_runs(PyObject *module, PyObject *arguments) {
 }
 
 static PyObject *canvas_runs(PyObject *module, PyObject *arguments) {
-    enum { BOUNDARIES, ROWS, WEIGHTS, RUNS, ARRAYS };
+    enum { BOUNDARIES, ROWS, COLUMNS, RUNS, ARRAYS };
     PyObject *arrays[ARRAYS], *result = NULL;
     long long height, top, left, canvas_height;
     Py_buffer view[ARRAYS];
     int views = 0;
-    if (!PyArg_ParseTuple(arguments, "OLOOLLLO", &arrays[BOUNDARIES], &height, &arrays[ROWS], &arrays[WEIGHTS], &top,
+    if (!PyArg_ParseTuple(arguments, "OLOOLLLO", &arrays[BOUNDARIES], &height, &arrays[ROWS], &arrays[COLUMNS], &top,
                           &left, &canvas_height, &arrays[RUNS]))
         return NULL;
     if (height < 1 || height > INT32_MAX) {
@@ -200,8 +206,8 @@ static PyObject *canvas_runs(PyObject *module, PyObject *arguments) {
     Runs runs = {.runs = view[RUNS].buf, .room = view[RUNS].len / 8, .last_stop = -1};
     int64_t needed;
     Py_BEGIN_ALLOW_THREADS
-    needed = place_runs(view[BOUNDARIES].buf, view[BOUNDARIES].len / 8, height, view[ROWS].buf, view[WEIGHTS].buf,
-                        view[WEIGHTS].len / 8, left * canvas_height + top, canvas_height, &runs);
+    needed = place_runs(view[BOUNDARIES].buf, view[BOUNDARIES].len / 8, height, view[ROWS].buf, view[COLUMNS].buf,
+                        view[COLUMNS].len / 8, left * canvas_height + top, canvas_height, &runs);
     Py_END_ALLOW_THREADS
     result = PyLong_FromLongLong(needed);
 done:

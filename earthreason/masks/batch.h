@@ -17,10 +17,10 @@ typedef struct {
 } Mask;
 
 typedef struct {
-    int64_t pairs, truths, grids, prefix_count;
+    int64_t pairs, truths, grids, weight_count;
     const Mask *predictions; /* a null text is "no target" */
     const Mask *truth;       /* of each pair */
-    const int64_t *truth_of, *prefixes, *prefix_at;
+    const int64_t *truth_of, *weights, *weights_at;
     int64_t *counts, *boxes, *faults, *truth_faults;
     char *drawn, *truth_drawn;
     int64_t longest, longest_truth;
@@ -59,13 +59,12 @@ static void compare_some(const Batch *batch, Scratch room, int64_t first, int64_
             if (m >= 0)
                 truth = measure(truth_boundaries, m / 2, target->height, batch->blocks);
             for (int64_t g = 0; g < grids && m >= 0; g++) {
-                const int64_t *at = batch->prefix_at + 2 * (g * batch->truths + t);
+                const int64_t *at = batch->weights_at + 2 * (g * batch->truths + t);
                 int64_t *to = truth_mapped + (size_t)g * truth_room;
                 truth_areas[g] = truth.area;
                 if (at[0] >= 0) {
-                    Resize resize = {target->height, target->width, batch->prefixes + at[0], batch->prefixes + at[1]};
-                    map_boundaries(resize, truth_boundaries, m / 2 * 2, to, batch->blocks);
-                    truth_areas[g] = area_of(to, m / 2);
+                    Resize resize = {target->height, batch->weights + at[0], batch->weights + at[1]};
+                    truth_areas[g] = map_runs(resize, truth_boundaries, m / 2, to);
                     close_runs(to, m / 2);
                 }
             }
@@ -92,13 +91,12 @@ static void compare_some(const Batch *batch, Scratch room, int64_t first, int64_
         batch->drawn[k] = predicted.area > 0;
         compare_boxes(&predicted.box, &truth.box, batch->boxes + 2 * k);
         for (int64_t g = 0; g < grids && n; g++) {
-            const int64_t *at = batch->prefix_at + 2 * (g * batch->truths + t), *target_runs = truth_boundaries;
+            const int64_t *at = batch->weights_at + 2 * (g * batch->truths + t), *target_runs = truth_boundaries;
             int64_t *runs = boundaries;
             counts[3 * g + 1] = predicted.area;
             if (at[0] >= 0) {
-                Resize resize = {target->height, target->width, batch->prefixes + at[0], batch->prefixes + at[1]};
-                map_boundaries(resize, boundaries, n / 2 * 2, mapped, batch->blocks);
-                counts[3 * g + 1] = area_of(mapped, n / 2);
+                Resize resize = {target->height, batch->weights + at[0], batch->weights + at[1]};
+                counts[3 * g + 1] = map_runs(resize, boundaries, n / 2, mapped);
                 runs = mapped, target_runs = truth_mapped + (size_t)g * truth_room;
             }
             close_runs(runs, n / 2);

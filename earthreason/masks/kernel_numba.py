@@ -72,32 +72,25 @@ def foreground_area(boundaries: np.ndarray, n: int) -> int:
 
 @njit(cache=True, nogil=True)
 def map_boundaries(
-    boundaries: np.ndarray, n: int, size: np.ndarray, prefixes: np.ndarray, at: np.ndarray, mapped: np.ndarray
+    boundaries: np.ndarray, n: int, height: int, weights: np.ndarray, at: np.ndarray, mapped: np.ndarray
 ) -> int:
     """Map the first `n` boundaries through F, column by column so that no boundary costs a division.
 
-    The prefix sums of the row weights begin at `prefixes[at[0]]`, those of the column weights at `prefixes[at[1]]`.
-    Both starts are -1 for the native grid.
+    `TruthTable.packed` describes `weights` and `at`.
 
     Returns:
         Number of foreground pixels on the grid.
     """
-    row_at, column_at = at[0], at[1]
-    if row_at < 0:
+    if at[0] < 0:
         mapped[:n] = boundaries[:n]
         return foreground_area(mapped, n)
-    height, last = size[0], size[1] - 1
-    rows = prefixes[row_at : row_at + height + 1]
-    columns = prefixes[column_at : column_at + last + 2]
-    column, column_start, before, weight = 0, 0, 0, columns[1]
-    for k in range(n):
-        position = boundaries[k]
-        while position - column_start > height and column < last:
-            column += 1
+    rows, columns = weights[at[0] :], weights[at[1] :]
+    column, column_start = 0, 0
+    for k in range(n // 2 * 2):
+        while boundaries[k] - column_start > height:
+            column += 2
             column_start += height
-            before = columns[column] * rows[height]
-            weight = columns[column + 1] - columns[column]
-        mapped[k] = before + weight * rows[min(position - column_start, height)]
+        mapped[k] = columns[column] + columns[column + 1] * rows[boundaries[k] - column_start]
     return foreground_area(mapped, n)
 
 
@@ -155,7 +148,7 @@ def compare_boxes(a: np.ndarray, b: np.ndarray, terms: np.ndarray) -> None:
 @njit(cache=True, nogil=True)
 def _compare_all(predictions: _Arrays, truth: _Arrays, truth_of: np.ndarray, out: _Arrays) -> None:
     texts, text_at, given, own_sizes = predictions
-    truth_texts, truth_at, truth_sizes, prefixes, prefix_at = truth
+    truth_texts, truth_at, truth_sizes, weights, weights_at = truth
     counts, boxes, drawn, truth_drawn, faults, truth_faults = out
     pairs, grids = counts.shape[0], counts.shape[1]
     longest, longest_truth = 1, 1
@@ -178,9 +171,7 @@ def _compare_all(predictions: _Arrays, truth: _Arrays, truth_of: np.ndarray, out
             truth_area = foreground_area(truth_boundaries, m)
             bounding_box(truth_boundaries, m, height, truth_box)
             for g in range(grids):
-                truth_areas[g] = map_boundaries(
-                    truth_boundaries, m, truth_sizes[t], prefixes, prefix_at[g, t], truth_mapped[g]
-                )
+                truth_areas[g] = map_boundaries(truth_boundaries, m, height, weights, weights_at[g, t], truth_mapped[g])
         if m < 0:
             truth_faults[k] = m
             continue
@@ -197,7 +188,7 @@ def _compare_all(predictions: _Arrays, truth: _Arrays, truth_of: np.ndarray, out
         bounding_box(boundaries, n, own_sizes[k, 0], box)
         compare_boxes(box, truth_box, boxes[k])
         for g in range(grids):
-            counts[k, g, 1] = map_boundaries(boundaries, n, truth_sizes[t], prefixes, prefix_at[g, t], mapped)
+            counts[k, g, 1] = map_boundaries(boundaries, n, height, weights, weights_at[g, t], mapped)
             counts[k, g, 0] = overlap(mapped, n, truth_mapped[g], m)
 
 
@@ -216,20 +207,23 @@ def count_batch(
     truth_texts: Sequence[str],
     truth_of: np.ndarray,
     sizes: np.ndarray,
-    prefixes: np.ndarray,
-    prefix_at: np.ndarray,
+    weights: np.ndarray,
+    weights_at: np.ndarray,
     *out: np.ndarray,
 ) -> None:
     """Compare each prediction with its truth, as `kernel.count_batch`."""
     given = np.array([mask is not None for mask in predictions], bool)
     own_sizes = np.array([(1, 1) if mask is None else mask["size"] for mask in predictions], np.int64).reshape(-1, 2)
+    resized = (weights_at[:, truth_of, 0] >= 0).any(axis=0) & given
+    if (own_sizes[resized] != sizes[truth_of[resized]]).any():
+        raise ValueError("masks of different sizes are compared on a grid")
     texts, text_at = _pack(["" if mask is None else mask["counts"] for mask in predictions])
     targets, target_at = _pack([truth_texts[t] for t in truth_of.tolist()])
 
     def compare(first: int, end: int) -> None:
         rows, starts = slice(first, end), slice(first, end + 1)
         answers = texts, text_at[starts], given[rows], own_sizes[rows]
-        truth = targets, target_at[starts], sizes, prefixes, prefix_at
+        truth = targets, target_at[starts], sizes, weights, weights_at
         _compare_all(answers, truth, truth_of[rows], tuple(column[rows] for column in out))
 
     ends = np.linspace(0, len(predictions), max(threads, 1) + 1).astype(int).tolist()

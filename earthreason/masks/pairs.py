@@ -18,34 +18,40 @@ class TruthTable:
     Attributes:
         grids: grids of the counts.
         sizes: (n, 2) int64, height and width of every mask in pixels.
-        packed: counts of each mask, (n, 2) sizes, prefix sums of the weights of all grids in one buffer, and the
-            (grids, n, 2) starts of rows and columns in it, -1 for a grid that keeps every pixel.
+        packed: counts of each mask, the (n, 2) sizes, one int64 buffer of the weights of all grids, and the
+            (grids, n, 2) starts of rows and columns in it, -1 for a grid that keeps every pixel. For the rows of a mask
+            it holds the (height + 1) prefix sums of their weights, for each column the number of grid pixels before it
+            and its weight.
     """
 
     def __init__(self, masks: Sequence[RLE], grids: Sequence[Grid]) -> None:
         """Pack masks; their counts are validated when they are compared."""
         self.grids = tuple(grids)
         self.sizes = np.array([mask["size"] for mask in masks], np.int64).reshape(-1, 2)
-        self.packed = (tuple(mask["counts"] for mask in masks), self.sizes, *self._pack_prefixes())
+        self.packed = (tuple(mask["counts"] for mask in masks), self.sizes, *self._pack_weights())
 
-    def _pack_prefixes(self) -> tuple[np.ndarray, np.ndarray]:
-        shapes, shape_of = np.unique(self.sizes, axis=0, return_inverse=True)
-        prefix_at = np.full((len(self.grids), len(self.sizes), 2), -1, np.int64)
+    def _pack_weights(self) -> tuple[np.ndarray, np.ndarray]:
+        # Much faster than numpy.unique of rows.
+        numbers: dict[tuple[int, int], int] = {}
+        shape_of = [numbers.setdefault((height, width), len(numbers)) for height, width in self.sizes.tolist()]
+        weights_at = np.full((len(self.grids), len(self.sizes), 2), -1, np.int64)
         parts, end = [np.zeros(0, np.int64)], 0
         for g, grid in enumerate(self.grids):
             if grid.kind == "native":
                 continue
-            at = np.zeros((len(shapes), 2), np.int64)
-            for s, (height, width) in enumerate(shapes.tolist()):
+            at = np.zeros((len(numbers), 2), np.int64)
+            for s, (height, width) in enumerate(numbers):
                 if grid.resized_shape(height, width) == (height, width):
                     at[s] = -1
                     continue
-                for axis, weights in enumerate(grid_weights(grid, height, width)):
-                    at[s, axis] = end
-                    parts.append(prefix_sums(weights))
-                    end += weights.size + 1
-            prefix_at[g] = at[shape_of.ravel()]
-        return np.concatenate(parts), prefix_at
+                row_weights, column_weights = grid_weights(grid, height, width)
+                rows = prefix_sums(row_weights)
+                before = prefix_sums(column_weights)[:-1] * rows[-1]
+                parts += [rows, np.stack([before, column_weights], axis=1).ravel()]
+                at[s] = end, end + rows.size
+                end += rows.size + 2 * width
+            weights_at[g] = at[shape_of]
+        return np.concatenate(parts), weights_at
 
 
 @dataclass(frozen=True)

@@ -111,59 +111,37 @@ static Extent measure(const int64_t *boundaries, int64_t runs, int64_t height, i
     return e;
 }
 
-/* A nearest-neighbour resize: prefix sums of the weights of rows and columns. */
+/* A nearest-neighbour resize. */
 typedef struct {
-    int64_t height, width; /* of the mask */
-    const int64_t *rows, *columns;
+    int64_t height;         /* of the mask */
+    const int64_t *rows;    /* prefix sums of the row weights */
+    const int64_t *columns; /* of each column, the grid pixels before it, and its weight */
 } Resize;
 
-static inline int64_t mapped_place(Resize to, int64_t all_rows, int64_t column, int64_t row) {
-    int64_t before = to.columns[column];
-    return before * all_rows + (to.columns[column + 1] - before) * to.rows[row];
-}
+/* Map a boundary through F, after moving on to its column, whose last row ends before position `bottom`. */
+#define MAP(position, mapped)                                                                                          \
+    do {                                                                                                               \
+        while ((position) > bottom) {                                                                                  \
+            column += 2;                                                                                               \
+            bottom += height;                                                                                          \
+        }                                                                                                              \
+        (mapped) = column[0] + column[1] * last_row[(position) - bottom];                                                \
+    } while (0)
 
-/* Map the boundaries from `first` to `count` through F. */
-static void map_some(Resize to, const int64_t *restrict boundaries, int64_t first, int64_t count,
-                     int64_t *restrict mapped) {
-    const int64_t all_rows = to.rows[to.height];
-    for (int64_t k = first; k < count; k++) {
-        int64_t column = smaller(boundaries[k] / to.height, to.width - 1);
-        mapped[k] = mapped_place(to, all_rows, column, smaller(boundaries[k] - column * to.height, to.height));
+/* Map `runs` foreground runs of a mask of that height through F; return their grid pixels. Runs are in order, so a walk
+ * along the columns is faster than a division for each boundary, even by vectors. */
+static int64_t map_runs(Resize to, const int64_t *restrict boundaries, int64_t runs, int64_t *restrict mapped) {
+    const int64_t height = to.height, *column = to.columns, *last_row = to.rows + height;
+    int64_t bottom = height, area = 0;
+    for (int64_t k = 0; k < runs; k++) {
+        int64_t start = boundaries[2 * k], stop = boundaries[2 * k + 1], mapped_start, mapped_stop;
+        MAP(start, mapped_start);
+        MAP(stop, mapped_stop);
+        mapped[2 * k] = mapped_start;
+        mapped[2 * k + 1] = mapped_stop;
+        area += mapped_stop - mapped_start;
     }
-}
-
-#ifdef HAVE_BLOCKS
-/* As `map_some`, four boundaries at a time. */
-BLOCK_TARGET static void map_by_four(Resize to, const int64_t *restrict boundaries, int64_t count,
-                                     int64_t *restrict mapped) {
-    const __m256d tall = _mm256_set1_pd((double)to.height), share = _mm256_set1_pd(1.0 / (double)to.height);
-    const __m256d last = _mm256_set1_pd((double)(to.width - 1));
-    const int64_t all_rows = to.rows[to.height];
-    int64_t k = 0;
-    for (; k + 4 <= count; k += 4) {
-        __m256d place = as_doubles(_mm256_loadu_si256((const __m256i *)(boundaries + k)));
-        __m256d column = _mm256_min_pd(column_of(place, share), last);
-        __m256d row = _mm256_min_pd(_mm256_sub_pd(place, _mm256_mul_pd(column, tall)), tall);
-        int32_t columns[4], rows[4];
-        _mm_storeu_si128((__m128i *)columns, _mm256_cvtpd_epi32(column));
-        _mm_storeu_si128((__m128i *)rows, _mm256_cvtpd_epi32(row));
-        for (int lane = 0; lane < 4; lane++)
-            mapped[k + lane] = mapped_place(to, all_rows, columns[lane], rows[lane]);
-    }
-    map_some(to, boundaries, k, count, mapped);
-}
-#endif
-
-static void map_boundaries(Resize to, const int64_t *restrict boundaries, int64_t count, int64_t *restrict mapped,
-                           int blocks) {
-#ifdef HAVE_BLOCKS
-    if (blocks) {
-        map_by_four(to, boundaries, count, mapped);
-        return;
-    }
-#endif
-    (void)blocks;
-    map_some(to, boundaries, 0, count, mapped);
+    return area;
 }
 
 /* Append an endless run behind all others, so that the merge needs no test for the end. */

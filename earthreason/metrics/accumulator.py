@@ -10,13 +10,13 @@ import numpy as np
 
 from earthreason.errors import DataFormatError, EarthReasonError, RLEError
 from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
-from earthreason.metrics.packed import PackedTruth
+from earthreason.metrics.packed import Answers, PackedTruth
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import RESAMPLES, Interval, confidence_intervals
 from earthreason.metrics.values import MaskLike, as_rles, question_index_of, sample_id_of, unite_targets
-from earthreason.types import RLE, Prediction
+from earthreason.types import RLE
 
 _FORMAT = "earthreason-counts/2"
 
@@ -88,7 +88,7 @@ class RegionAccumulator:
         reference = Reference(key[0], target, targets=several, ignore=next(iter(ignored), None))
         answer, parts = unite_targets(answers) if answers else (None, ())
         packed = PackedTruth(References([reference], "ground truth"), self.views)
-        counted, _ = packed.count([(Prediction(key[0], answer, key[1], targets=parts), 0)])
+        counted, _ = packed.count(Answers([key[0]], [key[1]], [answer], [parts], [0]))
         self._parts.append(counted)
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:
@@ -110,7 +110,7 @@ class RegionAccumulator:
             EarthReasonError: a question was added twice with different counts.
         """
         if not self._parts:
-            return PackedTruth(References([], "ground truth"), self.views).count([])[0]
+            return PackedTruth(References([], "ground truth"), self.views).count(Answers.of([], []))[0]
         return {view: without_repeats(table) for view, table in join_tables(self._parts).items()}
 
     def compute(self, protocol: str | Protocol | None = None) -> dict[str, float | None]:

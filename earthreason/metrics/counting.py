@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 
 from earthreason.errors import PredictionsError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.pictures import describe_size
 from earthreason.masks.rle import validate_rle
 from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
-from earthreason.metrics.packed import Answer, PackedTruth
+from earthreason.metrics.packed import Answers, PackedTruth
 from earthreason.metrics.protocols import View
 from earthreason.metrics.references import References
+from earthreason.predictions.columns import PredictionColumns
 from earthreason.predictions.reader import PredictionSource
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import RLE, Prediction
@@ -42,19 +44,20 @@ def count_regions(
     faults: list[str] = []
     parts: list[ViewCounts] = []
     invalid: list[str] = []
-    for chunk in _chunks(_checked(predictions, references, faults)):
+    for chunk in _chunks(predictions, references, faults):
         tables, broken = truth.count(chunk, threads=workers)
         parts.append(tables)
         invalid.extend(broken)
     if faults or invalid:
         raise PredictionsError(predictions.source, faults + invalid)
-    return join_tables(parts or [truth.count([])[0]])
+    return join_tables(parts or [truth.count(Answers.of([], []))[0]])
 
 
 def count_unanswered(keys: Sequence[Key], references: References, views: Sequence[View], canvas: Grid) -> ViewCounts:
     """Count questions without a prediction as "no target", beside predictions on `canvas`."""
     number = {sample_id: n for n, sample_id in enumerate(references)}
-    answers = [(Prediction(sample_id, None, question_index=index), number[sample_id]) for sample_id, index in keys]
+    missing = [Prediction(sample_id, None, question_index=index) for sample_id, index in keys]
+    answers = Answers.of(missing, [number[sample_id] for sample_id, _ in keys])
     return PackedTruth(references, views, canvas).count(answers, answered=False)[0]
 
 
@@ -68,46 +71,75 @@ def size_lookup(references: References) -> SizeOf:
     return size_of
 
 
-def _chunks(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
-    chunk: list[Answer] = []
-    size = 0
-    for answer in answers:
-        chunk.append(answer)
-        mask = answer[0].segmentation
+def _chunks(predictions: PredictionSource, references: References, faults: list[str]) -> Iterator[Answers]:
+    """Yield the predictions that fit the references, in chunks; append the faults of the others."""
+    expected = _Expected(references, predictions.grid)
+    given = predictions.read(faults, size_lookup(references))
+    if isinstance(given, PredictionColumns) and (numbers := expected.numbers_of(given)) is not None:
+        none: list[tuple[RLE, ...]] = [()] * len(given)
+        yield Answers(given.sample_ids, given.question_indices, given.segmentations, none, numbers)
+        return
+    chunk: list[Prediction] = []
+    numbers, size = [], 0
+    for prediction, number in _checked(given, expected, references, predictions.grid, faults):
+        chunk.append(prediction)
+        numbers.append(number)
+        mask = prediction.segmentation
         size += 0 if mask is None else len(mask["counts"])
-        size += sum(len(target["counts"]) for target in answer[0].targets)
+        size += sum(len(target["counts"]) for target in prediction.targets)
         if len(chunk) >= _CHUNK_PAIRS or size >= _CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
+            yield Answers.of(chunk, numbers)
+            chunk, numbers, size = [], [], 0
     if chunk:
-        yield chunk
+        yield Answers.of(chunk, numbers)
 
 
-def _checked(predictions: PredictionSource, references: References, faults: list[str]) -> Iterator[Answer]:
-    """Yield every prediction that fits the references; append the faults of the others."""
-    # Everything that a usual prediction is compared with, so that only another one needs the slow `_fault_of`.
-    expected = {
-        sample_id: (row, reference.question_count, [*predictions.grid.shape(reference.height, reference.width)])
-        for row, (sample_id, reference) in enumerate(references.items())
-    }
+class _Expected:
+    """Everything that a usual prediction is compared with, so that only another one needs the slow `_fault_of`."""
+
+    def __init__(self, references: References, grid: Grid) -> None:
+        self.number = {sample_id: number for number, sample_id in enumerate(references)}
+        self.question_counts = [reference.question_count for reference in references.values()]
+        shape = cache(lambda height, width: [*grid.shape(height, width)])
+        self.sizes: list[list[int]] = [shape(*r.segmentation["size"]) for r in references.values()]
+
+    def numbers_of(self, columns: PredictionColumns) -> list[int] | None:
+        """Return the number of the sample of each prediction; None if any needs a closer look."""
+        number, sizes = self.number, self.sizes
+        numbers = [number.get(sample_id, -1) for sample_id in columns.sample_ids]
+        questions = list(zip(numbers, columns.question_indices, strict=True))
+        fits = (
+            min(numbers, default=0) >= 0
+            and len(set(questions)) == len(questions)
+            and all(index < self.question_counts[n] for n, index in questions)
+            and all(m is None or m["size"] == sizes[n] for n, m in zip(numbers, columns.segmentations, strict=True))
+        )
+        return numbers if fits else None
+
+
+def _checked(
+    predictions: Iterable[Prediction], expected: _Expected, references: References, grid: Grid, faults: list[str]
+) -> Iterator[tuple[Prediction, int]]:
+    """Yield the predictions that fit the references, with the numbers of their samples; append the others' faults."""
     seen: set[Key] = set()
-    for prediction in predictions.read(faults, size_lookup(references)):
+    for prediction in predictions:
         key = (prediction.sample_id, prediction.question_index)
         mask = prediction.segmentation
-        row, questions, size = expected.get(key[0], (-1, 0, []))
-        fits = key[1] < questions and (mask is None or mask["size"] == size)
+        number = expected.number.get(key[0], -1)
+        fits = number >= 0 and key[1] < expected.question_counts[number]
+        fits = fits and (mask is None or mask["size"] == expected.sizes[number])
         if fits and not prediction.targets and key not in seen:
             seen.add(key)
-            yield prediction, row
+            yield prediction, number
             continue
-        fault = _fault_of(prediction, predictions.grid, references, hint=len(faults) < PredictionsError.shown)
+        fault = _fault_of(prediction, grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
             fault = "predicted more than once; keep one, or merge instances with --instances union"
         seen.add(key)
         if fault:
             faults.append(f"{name_key(key)}: {fault}")
         else:
-            yield prediction, row
+            yield prediction, number
 
 
 def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,44 @@ from earthreason.masks.grids import Grid
 from earthreason.masks.kernel import describe_fault
 from earthreason.masks.pairs import PairCounts, TruthTable, count_pairs
 from earthreason.masks.rle import decode_rle, encode_mask, resample_rle, stretch_rle
-from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, name_key
+from earthreason.metrics.counts import RegionCounts, ViewCounts, name_key
 from earthreason.metrics.protocols import Unit, View
-from earthreason.metrics.references import Reference, References
+from earthreason.metrics.references import References
 from earthreason.types import RLE, Prediction
 
 OWN_SIZE = Grid("native")
-Answer = tuple[Prediction, int]
-"""A prediction whose sizes were checked, and the number of its sample in the order of the references."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Columns of n predictions whose ids and sizes were checked.
+
+    Attributes:
+        sample_ids, question_indices: the questions, all different.
+        masks: mask of each; None is "no target".
+        targets: masks of the separate targets of each; empty if it has one mask.
+        numbers: number of each sample in the order of the references.
+    """
+
+    sample_ids: Sequence[str]
+    question_indices: Sequence[int]
+    masks: Sequence[RLE | None]
+    targets: Sequence[tuple[RLE, ...]]
+    numbers: Sequence[int]
+
+    @classmethod
+    def of(cls, predictions: Sequence[Prediction], numbers: Sequence[int]) -> Answers:
+        """Make the columns of predictions."""
+        return cls(
+            [p.sample_id for p in predictions],
+            [p.question_index for p in predictions],
+            [p.segmentation for p in predictions],
+            [p.targets for p in predictions],
+            numbers,
+        )
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 class PackedTruth:
@@ -46,13 +77,11 @@ class PackedTruth:
             by_unit.setdefault(view.unit, []).append(view)
         self._units = [_PackedUnit(references, of_unit, canvas) for of_unit in by_unit.values()]
 
-    def count(
-        self, answers: Sequence[Answer], *, answered: bool = True, threads: int = 1
-    ) -> tuple[ViewCounts, list[str]]:
-        """Count predictions of different questions.
+    def count(self, answers: Answers, *, answered: bool = True, threads: int = 1) -> tuple[ViewCounts, list[str]]:
+        """Count predictions.
 
         Args:
-            answers: predictions, with valid sizes and sample ids.
+            answers: predictions.
             answered: whether they are given, or stand for missing ones.
             threads: number of threads that compare masks.
 
@@ -69,10 +98,14 @@ class PackedTruth:
         return tables, list(faults)
 
 
-def assign_masks(prediction: Prediction, count: int) -> list[RLE | None]:
+def assign_masks(masks: Sequence[RLE | None], count: int) -> list[RLE | None]:
     """Assign predicted masks to `count` true ones by order, as SegEarth-R2's eval.py: repeat the last, or cut off."""
-    masks: list[RLE | None] = list(prediction.targets or [prediction.segmentation])
-    return masks[:count] + masks[-1:] * (count - len(masks))
+    return [*masks[:count], *[masks[-1]] * (count - len(masks))]
+
+
+def _assign_all(answers: Answers, lengths: np.ndarray) -> list[RLE | None]:
+    rows = zip(answers.masks, answers.targets, lengths.tolist(), strict=True)
+    return [mask for whole, parts, count in rows for mask in assign_masks(parts or (whole,), count)]
 
 
 class _PackedUnit:
@@ -82,9 +115,9 @@ class _PackedUnit:
         self._source, self._views, self._canvas = references.source, views, canvas
         self._per_mask = views[0].unit == "mask"
         groups = [(self._per_mask and r.targets) or (r.segmentation,) for r in references.values()]
-        self._lengths = [len(group) for group in groups]
-        self._starts = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
-        self._owners = [r for r, length in zip(references.values(), self._lengths, strict=True) for _ in range(length)]
+        self._lengths = np.array([len(group) for group in groups], np.int64)
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        self._owners = [r for r, group in zip(references.values(), groups, strict=True) for _ in group]
         masks = [mask for group in groups for mask in group]
         self._sizes = np.array([mask["size"] for mask in masks], np.int64).reshape(-1, 2)
         # On a canvas, the truth is resampled first and then compared as it is.
@@ -127,7 +160,7 @@ class _PackedUnit:
             return
         self._ignored_at[rows] = np.arange(len(rows))
         shared = count_pairs([masks[row] for row in rows], range(len(rows)), TruthTable(ignored, [OWN_SIZE]))
-        self._check([self._owners[row] for row in rows], shared)
+        self._check(rows, shared)
         for n, row in enumerate(rows):
             if shared.counts[n, 0, 0]:
                 raise DataFormatError(
@@ -138,44 +171,45 @@ class _PackedUnit:
             ignored = [resample_rle(mask, self._canvas) for mask in ignored]
         self._ignored = TruthTable(ignored, self._grids)
 
-    def _check(self, owners: Sequence[Reference], counted: PairCounts) -> None:
-        for row in np.flatnonzero(counted.truth_faults).tolist():
-            owner = owners[row]
-            fault = describe_fault(int(counted.truth_faults[row]), owner.height, owner.width)
+    def _check(self, rows: Sequence[int] | np.ndarray, counted: PairCounts) -> None:
+        for n in np.flatnonzero(counted.truth_faults).tolist():
+            owner = self._owners[rows[n]]
+            fault = describe_fault(int(counted.truth_faults[n]), owner.height, owner.width)
             raise DataFormatError(f"{self._source}: sample {owner.sample_id!r}: {fault}")
 
-    def count(self, answers: Sequence[Answer], answered: bool, faults: dict[str, None], threads: int) -> ViewCounts:
+    def count(self, answers: Answers, answered: bool, faults: dict[str, None], threads: int) -> ViewCounts:
         """Count every prediction in every view; add messages about invalid encodings to `faults`."""
-        keys: list[Key] = []
-        masks: list[RLE | None] = []
-        rows: list[int] = []
-        for prediction, number in answers:
-            length, start = self._lengths[number], int(self._starts[number])
-            keys += [(prediction.sample_id, prediction.question_index)] * length
-            masks += assign_masks(prediction, length) if self._per_mask else [prediction.segmentation]
-            rows += range(start, start + length)
-        counted = count_pairs(masks, rows, self._truth, threads)
-        truth_of = np.array(rows, np.int64)
-        self._check([self._owners[row] for row in rows], counted)
-        for row in np.flatnonzero(counted.faults).tolist():
-            mask = masks[row]
-            assert mask is not None
-            faults[f"{name_key(keys[row])}: {describe_fault(int(counted.faults[row]), *mask['size'])}"] = None
-            masks[row] = None
+        numbers = np.asarray(answers.numbers, np.int64)
+        lengths = self._lengths[numbers]
+        asked = np.repeat(np.arange(len(answers)), lengths)  # the question of each row
+        target_index = np.arange(asked.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        truth_of = self._starts[numbers][asked] + target_index
+        sample_id = np.array(answers.sample_ids, object)[asked]
+        question_index = np.array(answers.question_indices, np.int64)[asked]
+        masks = answers.masks if not self._per_mask else _assign_all(answers, lengths)
+        counted = count_pairs(masks, truth_of, self._truth, threads)
+        self._check(truth_of, counted)
+        if broken := np.flatnonzero(counted.faults).tolist():
+            masks = list(masks)
+            for row in broken:
+                mask = masks[row]
+                assert mask is not None
+                key = sample_id[row], int(question_index[row])
+                faults[f"{name_key(key)}: {describe_fault(int(counted.faults[row]), *mask['size'])}"] = None
+                masks[row] = None
         if self._empty is not None:
             counted.boxes[:] = 0
             # A thin target may have no pixel on the canvas, but it is still a target.
             counted.truth_drawn[:] = ~self._empty[truth_of]
         ignored = self._count_ignored(masks, truth_of, threads)
-        firsts = self._starts[np.searchsorted(self._starts, truth_of, side="right") - 1]
         shared: dict[str, np.ndarray] = {
-            "sample_id": np.array([key[0] for key in keys], object),
-            "question_index": np.array([key[1] for key in keys], np.int64),
-            "target_index": truth_of - firsts,
+            "sample_id": sample_id,
+            "question_index": question_index,
+            "target_index": target_index,
             "box_intersection": counted.boxes[:, 0],
             "box_union": counted.boxes[:, 1],
             "truth_empty": ~counted.truth_drawn,
-            "answered": np.full(len(keys), answered),
+            "answered": np.full(len(masks), answered),
         }
         return {view: self._table(view, masks, truth_of, counted, ignored, shared, threads) for view in self._views}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import ItemsView, Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,13 @@ class Reference(OptionalFacts):
     question_count: int = 1
     targets: tuple[RLE, ...] = ()
     ignore: RLE | None = None
+
+    @classmethod
+    def of_fields(cls, names: Iterable[str], values: Iterable[Any]) -> Reference:
+        """Make a reference of valid values four times as fast as the constructor, which checks whether it is frozen."""
+        reference = object.__new__(cls)
+        reference.__dict__.update(zip(names, values, strict=True))
+        return reference
 
     @property
     def height(self) -> int:
@@ -96,9 +104,15 @@ class References(Mapping[str, Reference]):
     def __len__(self) -> int:
         return len(self._by_id)
 
+    # The views of the dictionary are faster than those of Mapping.
+
     def items(self) -> ItemsView[str, Reference]:
-        """Return the items of the dictionary behind, which are faster than those of Mapping."""
+        """Return sample ids and references."""
         return self._by_id.items()
+
+    def values(self) -> ValuesView[Reference]:
+        """Return the references."""
+        return self._by_id.values()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
@@ -201,7 +215,9 @@ def read_references(path: Path) -> References:
     text = path.read_bytes()
     samples = decode_samples(text)
     if samples is not None:
-        return References((Reference(**sample) for sample in samples), source=str(path))
+        return References(
+            map(Reference.of_fields, repeat(tuple(samples)), zip(*samples.values(), strict=True)), str(path)
+        )
     if text.startswith(b"\x1f\x8b"):
         raise DataFormatError(f"{path}: packed by gzip; unpack it with gunzip")
     try:

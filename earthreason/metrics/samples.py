@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from earthreason.predictions.fast import MASK_STRINGS, MaskRecord, Side, keys_are_unique
+from earthreason.predictions.fast import (
+    MASK_STRINGS,
+    MaskRecord,
+    Side,
+    count_given,
+    keys_are_unique,
+    or_none,
+    transpose,
+)
 from earthreason.predictions.schema import MAX_ID, MAX_QUESTION_INDEX
 
 
@@ -28,25 +36,28 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     samples: list[_Sample]
 
 
-_FIELDS = _Sample.__struct_fields__
+_TEXTS = ("sample_id", "category", "source", "reasoning_type")
 _DECODER = msgspec.json.Decoder(_File)
 
 
-def decode_samples(content: bytes) -> list[dict[str, Any]] | None:
-    """Decode the keys that every sample has; None if the content is not exactly as documented."""
+def decode_samples(content: bytes) -> dict[str, list[Any]] | None:
+    """Decode the samples to columns by name; None if the content is not exactly as documented."""
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
         records = _DECODER.decode(content).samples
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
-    samples, strings = [], 1
-    for record in records:
-        sample = {name: value for name in _FIELDS if (value := getattr(record, name)) is not UNSET}
-        strings += 1 + MASK_STRINGS + len(sample)
-        if len(sample) > 2:
-            strings += sum(isinstance(value, str) for value in sample.values()) - 1
-            for side, given in zip(("height", "width"), sample["segmentation"]["size"], strict=True):
-                if sample.pop(side, None) not in (None, given):
-                    return None
-        samples.append(sample)
-    return samples if keys_are_unique(content, 2 * strings) else None
+    columns = transpose(records, _Sample)
+    keys = sum(map(count_given, columns.values()))
+    texts = sum(isinstance(value, str) for name in _TEXTS for value in columns[name])
+    if not keys_are_unique(content, 2 * (1 + MASK_STRINGS * len(records) + keys + texts)):
+        return None
+    for axis, side in enumerate(("height", "width")):
+        stated = columns.pop(side)
+        if count_given(stated) and any(
+            value not in (UNSET, None, mask["size"][axis])
+            for value, mask in zip(stated, columns["segmentation"], strict=True)
+        ):
+            return None
+    counts = [1 if count is UNSET else count for count in columns["question_count"]]
+    return {name: or_none(column) for name, column in columns.items()} | {"question_count": counts}

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Any, TypedDict
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import astuple
 
 from earthreason.masks.rle import MAX_SIDE
+from earthreason.predictions.columns import PredictionColumns
 from earthreason.predictions.schema import MAX_ANSWER, MAX_ID, MAX_QUESTION_INDEX
 from earthreason.strict_json import strict_loads
-from earthreason.types import Prediction
 
 MAX_BYTES = 64 << 20
 _BLOCK, _QUOTE = 1 << 16, ord('"')
@@ -62,10 +65,10 @@ class Decoded:
     """Content of a predictions file, and its SHA-256 in hexadecimal, which may still be computed."""
 
     info: Any
-    predictions: list[Prediction] | None
+    predictions: PredictionColumns | None
     sha256: Future[str]
 
-    def take(self) -> list[Prediction] | None:
+    def take(self) -> PredictionColumns | None:
         """Return the predictions once, so that they are not kept for longer; then None."""
         predictions, self.predictions = self.predictions, None
         return predictions
@@ -74,7 +77,8 @@ class Decoded:
 def read_fast(path: Path) -> Decoded | None:
     """Read a file once; None if it is not a small JSON file, exactly as documented."""
     try:
-        if path.suffix.lower() == ".jsonl" or not path.is_file() or path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if path.suffix.lower() == ".jsonl" or not S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
             return None
         content = path.read_bytes()
     except OSError:
@@ -90,11 +94,11 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def decode_fast(content: bytes) -> tuple[Any, list[Prediction]] | None:
+def decode_fast(content: bytes) -> tuple[Any, PredictionColumns] | None:
     """Decode the info and the predictions; None if the content is not exactly as documented."""
     content = content.removeprefix(codecs.BOM_UTF8)
     info: Any = {}
-    marks, quoting = 0, False
+    marks = 0
     try:
         if content[:1] == b"[":
             records = _LIST.decode(content)
@@ -106,37 +110,51 @@ def decode_fast(content: bytes) -> tuple[Any, list[Prediction]] | None:
                 info, marks = strict_loads(raw), 4 + raw.count(b'"')
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
-    strings = 0
-    predictions = []
-    for record in records:
-        name, mask = record.sample_id, record.segmentation
-        strings += 3 if mask is None else 3 + MASK_STRINGS
-        if name is UNSET:
-            name = record.image_id
-        elif record.image_id is not UNSET:
-            return None
-        if name.__class__ is not str:
-            if name is UNSET:
-                return None
-            strings, name = strings - 1, str(name)
-        index, score, answer = record.question_index, record.score, record.answer
-        strings += (index is not UNSET) + (score is not UNSET) + (record.category_id is not UNSET)
-        if answer is not UNSET:
-            strings += 1
-            if answer is not None:
-                strings, inner = strings + 1, answer.count('"')
-                marks, quoting = marks + inner, quoting or inner > 0
-        predictions.append(
-            Prediction(
-                name,
-                mask,
-                0 if index is UNSET else index,
-                None if score is UNSET else score,
-                None if answer is UNSET else answer,
-            )
-        )
-    unusual = quoting and b"\\u0022" in content  # a quotation mark without one
-    return None if unusual or not keys_are_unique(content, marks + 2 * strings) else (info, predictions)
+    columns = transpose(records, _Record)
+    names, strings = _names_of(columns)
+    if names is None:
+        return None
+    masks, answers = columns["segmentation"], columns["answer"]
+    strings += len(masks) + MASK_STRINGS * (len(masks) - masks.count(None))
+    strings += sum(map(count_given, (columns[key] for key in ("question_index", "score", "answer", "category_id"))))
+    texts = [answer for answer in answers if isinstance(answer, str)]
+    quotes = sum(text.count('"') for text in texts)
+    if quotes and b"\\u0022" in content:  # a quotation mark without one
+        return None
+    if not keys_are_unique(content, marks + quotes + 2 * (strings + len(texts))):
+        return None
+    indices = [0 if index is UNSET else index for index in columns["question_index"]]
+    return info, PredictionColumns(names, masks, indices, or_none(columns["score"]), or_none(answers))
+
+
+def _names_of(columns: dict[str, list[Any]]) -> tuple[list[str] | None, int]:
+    """Return the sample ids and how many strings state them; None if a record has no id, or two."""
+    given, foreign = columns["sample_id"], columns["image_id"]
+    if count_given(foreign):
+        if any((name is UNSET) == (other is UNSET) for name, other in zip(given, foreign, strict=True)):
+            return None, 0
+        given = [other if name is UNSET else name for name, other in zip(given, foreign, strict=True)]
+    elif UNSET in given:
+        return None, 0
+    names = list(map(str, given))
+    return names, len(names) + sum(isinstance(name, str) for name in given)
+
+
+def transpose(records: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> dict[str, list[Any]]:
+    """Return the fields of structs of one kind as columns, by name."""
+    names = kind.__struct_fields__
+    columns = zip(*map(astuple, records), strict=True) if records else ((),) * len(names)
+    return dict(zip(names, map(list, columns), strict=True))
+
+
+def count_given(column: list[Any]) -> int:
+    """Count the records that have a key."""
+    return len(column) - column.count(UNSET)
+
+
+def or_none(column: list[Any]) -> list[Any]:
+    """Replace the values of missing keys by None."""
+    return [None if value is UNSET else value for value in column]
 
 
 def keys_are_unique(content: bytes, marks: int) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, Protocol
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
@@ -53,8 +54,8 @@ class PredictionSource(Protocol):
     @property
     def info(self) -> dict[str, Any]: ...
 
-    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
-        """Yield every valid prediction; append a line to `faults` for each invalid one.
+    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterable[Prediction]:
+        """Return every valid prediction; append a line to `faults` for each invalid one, at the latest while iterated.
 
         Args:
             faults: list to extend.
@@ -77,9 +78,9 @@ class Predictions:
     grid: Grid = field(default_factory=lambda: Grid("native"))
     info: dict[str, Any] = field(default_factory=dict)
 
-    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
-        """Yield all predictions, in order."""
-        yield from self.predictions
+    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterable[Prediction]:
+        """Return all predictions, in order."""
+        return self.predictions
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the records as JSON."""
@@ -117,15 +118,15 @@ class PredictionsFile:
     def source(self) -> str:
         return str(self.path)
 
-    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
-        """Yield predictions in the order of the file.
+    def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterable[Prediction]:
+        """Return predictions in the order of the file.
 
         Memory grows with the file only for small JSON files and to unite instances.
         """
         self._check_unchanged()
         sizes = None if size_of is None else _on_grid(self.grid, size_of)
         if self._decoded and (decoded := self._decoded.take()) is not None:
-            predictions = iter(decoded)
+            predictions: Iterable[Prediction] = decoded
         elif _holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
@@ -160,7 +161,7 @@ def _state_of(path: Path) -> _State | None:
         status = path.stat()
     except OSError:
         return (0, 0, 0)
-    return None if path.is_dir() else (status.st_mtime_ns, status.st_size, status.st_ino)
+    return None if S_ISDIR(status.st_mode) else (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _on_grid(grid: Grid, size_of: SizeOf) -> SizeOf:

@@ -133,3 +133,11 @@ def test_golden_counts_agree(golden_pairs, name):
     if name.startswith("stretch"):
         assert predicted.tolist() == [pair[name]["prediction"] for pair in pairs]
         assert truth.tolist() == [pair[name]["truth"] for pair in pairs]
+
+
+def test_masks_of_different_sizes_are_not_compared_on_a_grid():
+    table = TruthTable([encode_mask(np.ones((20, 30), bool))], SMALL)
+    for shape in ((30, 20), (20, 31), (200, 300)):
+        with pytest.raises(ValueError, match="different sizes"):
+            count_pairs([encode_mask(np.ones(shape, bool))], [0], table)
+    assert count_pairs([None], [0], table).counts[0, :, 1].tolist() == [0] * len(SMALL)
