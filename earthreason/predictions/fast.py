@@ -1,4 +1,4 @@
-"""Fast reading of small predictions files that are exactly as documented.
+"""Fast reading of small predictions files, and of lines, that are exactly as documented.
 
 Anything unusual, valid or not, gives None, and the tolerant reader (`stream`) reads the file again and writes the
 messages. tests/predictions/test_fast.py holds the two together: what is read here is what the tolerant reader gives.
@@ -58,6 +58,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _LIST, _FILE = msgspec.json.Decoder(list[_Record]), msgspec.json.Decoder(_File)
+_LINE = msgspec.json.Decoder(_Record)
 
 
 @dataclass
@@ -110,6 +111,31 @@ def decode_fast(content: bytes) -> tuple[Any, PredictionColumns] | None:
                 info, marks = strict_loads(raw), 4 + raw.count(b'"')
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
+    predictions = _columns_of(records, content, marks)
+    return None if predictions is None else (info, predictions)
+
+
+def decode_lines(lines: Sequence[str]) -> PredictionColumns | None:
+    """Decode one prediction a line, without white space around; None if any line is not exactly as documented."""
+    if not all(line.startswith("{") and line.endswith("}") for line in lines):
+        return None
+    try:
+        content = "\n".join(lines).encode()
+        records = _LINE.decode_lines(content)
+    except (ValueError, RecursionError):
+        return None
+    # msgspec takes any white space between values and within them. But no value continues after } with {.
+    return _columns_of(records, content, 0) if len(records) == len(lines) else None
+
+
+def _columns_of(records: list[_Record], content: bytes, marks: int) -> PredictionColumns | None:
+    """Make the columns of records; None if they name no sample, or if `content` has keys that they lack.
+
+    Args:
+        records: decoded records.
+        content: JSON that they were decoded from.
+        marks: quotation marks in it that belong to none of them.
+    """
     columns = transpose(records, _Record)
     names, strings = _names_of(columns)
     if names is None:
@@ -124,7 +150,7 @@ def decode_fast(content: bytes) -> tuple[Any, PredictionColumns] | None:
     if not keys_are_unique(content, marks + quotes + 2 * (strings + len(texts))):
         return None
     indices = [0 if index is UNSET else index for index in columns["question_index"]]
-    return info, PredictionColumns(names, masks, indices, or_none(columns["score"]), or_none(answers))
+    return PredictionColumns(names, masks, indices, or_none(columns["score"]), or_none(answers))
 
 
 def _names_of(columns: dict[str, list[Any]]) -> tuple[list[str] | None, int]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,8 +15,10 @@ from earthreason.errors import EarthReasonError
 from earthreason.metrics.references import Reference, _OneMask
 from earthreason.metrics.samples import decode_samples
 from earthreason.predictions import open_predictions
-from earthreason.predictions.fast import decode_fast
-from earthreason.predictions.stream import text_predictions, text_values
+from earthreason.predictions.fast import decode_fast, decode_lines
+from earthreason.predictions.schema import read_record
+from earthreason.predictions.stream import jsonl_values, text_predictions, text_values
+from earthreason.types import Prediction
 
 MASK = {"size": [2, 2], "counts": "22"}
 odd = st.sampled_from(
@@ -79,6 +82,46 @@ def test_predictions_read_fast_are_those_of_the_tolerant_reader(document, spoile
         info, predictions = tolerant_predictions(content)
         assert (fast[0], list(fast[1])) == (info, predictions)
         assert [type(p.score) for p in fast[1]] == [type(p.score) for p in predictions]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(records, st.just({"sample_id": "s1", "segmentation": MASK})), max_size=4), spoilers)
+def test_lines_read_fast_are_those_of_the_tolerant_reader(entries, spoiler):
+    content = b"\n".join(damaged(entry, spoiler if n == 1 else None, True) for n, entry in enumerate(entries))
+    outcomes = []
+    for usual in (True, False):
+        faults: list[str] = []
+        with StringIO(content.decode(errors="replace")) as file:
+            values = list(jsonl_values(file, faults, usual))
+        predictions = [v if isinstance(v, Prediction) else read_record(v, place) for place, v in values]
+        outcomes.append((faults, [place for place, _ in values], predictions))
+    assert outcomes[0] == outcomes[1]
+
+
+RECORD = '{"sample_id": "a", "segmentation": {"size": [2, 2], "counts": "22"}}'
+
+
+def test_usual_lines_are_read_fast():
+    assert list(decode_lines([RECORD, RECORD.replace('"a"', '"b"')])) == [
+        Prediction(name, {"size": [2, 2], "counts": "22"}) for name in "ab"
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{RECORD} {RECORD}"],
+        [f"{RECORD}{RECORD}", ""],
+        [RECORD[:20], RECORD[20:]],
+        [f"{RECORD} {RECORD[:-1]}", "}"],
+        [f"{RECORD},", RECORD],
+        [RECORD, f"[{RECORD}]"],
+        [RECORD, "null"],
+        ['{"info": {}}', RECORD],
+    ],
+)
+def test_lines_with_another_number_of_values_are_left_to_the_tolerant_reader(lines):
+    assert decode_lines(lines) is None
 
 
 @settings(max_examples=200)
