@@ -30,7 +30,7 @@ def area_points(result: Result, most: int = 2000) -> list[tuple[float, float, st
     if rows.size > most:
         rows = rows[np.linspace(0, rows.size - 1, most).astype(int)]
     ids = counts.sample_id[rows]
-    share = np.array([_target_share(result, row) for row in rows])
+    share = np.array([_target_share(result, row) for row in rows.tolist()])
     x = np.clip((np.log10(np.maximum(share, 1e-9)) + 4) / 4, 0, 1)
     places = zip(x.tolist(), result.scored.iou[rows].tolist(), ids, strict=True)
     return [(round(area, 4), round(iou, 4), str(sample_id)) for area, iou, sample_id in places]

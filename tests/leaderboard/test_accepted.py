@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from earthreason.masks.rle import decode_rle
+from earthreason.metrics.references import write_references
+from leaderboard.engines.scoring import run_codabench
 from tests.leaderboard.toys import make_predictions, make_references, sign_in
 
 PREDICTIONS = json.loads(make_predictions(make_references()))["predictions"]
@@ -105,3 +107,24 @@ def test_page_and_api_name_the_same_forms(hand):
     for form in ("JSON Lines", "gzip", ".npz", "PNG, TIFF or .npy"):
         assert form in page
         assert form in put
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_codabench_submission_of_every_form_is_scored_alike(tmp_path, name):
+    """The host unpacks the zip that was uploaded, so masks lie in a folder."""
+    references = make_references()
+    scores = {}
+    for folder, file, content in (("plain", "a.json", WHOLE), ("other", name, FILES[name]())):
+        given = tmp_path / folder / "res"
+        given.mkdir(parents=True)
+        (tmp_path / folder / "ref").mkdir()
+        (tmp_path / folder / "ref" / "split.json").write_text('{"split": "val"}')
+        write_references(tmp_path / folder / "ref" / "truth.json", references)
+        if file.endswith(".zip"):
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                archive.extractall(given)
+        else:
+            (given / file).write_bytes(content)
+        assert run_codabench(["score.py", str(tmp_path / folder), str(tmp_path / folder / "out")]) == 0
+        scores[folder] = json.loads((tmp_path / folder / "out" / "scores.json").read_text())
+    assert scores["other"] == scores["plain"]
