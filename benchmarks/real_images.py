@@ -61,7 +61,7 @@ def main() -> None:
     for name in (a.model, "saliency", "everything"):
         predictor = build_predictor(name, PredictorOptions(checkpoint=a.checkpoint))
         result = evaluate(list(predict_samples(predictor, samples)), truth, "native")
-        interval = format_interval(result.intervals.get("gIoU")) or "too few cases"
+        interval = format_interval(result.intervals.get("gIoU")) or "too few images"
         print(
             f"{name:12s} gIoU {100 * result['gIoU']:5.1f} ({interval})"
             f"  N-acc {100 * result['N-acc']:.0f}  T-acc {100 * result['T-acc']:.0f}"

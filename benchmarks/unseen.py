@@ -44,7 +44,7 @@ def main() -> None:
         results = [evaluate(list(predict_samples(p, samples)), truth) for p in predictors]
         differences = [None, *compare_results(results)] if len(results) > 1 else [None]
         for path, result, difference in zip(a.checkpoints, results, differences, strict=True):
-            interval = format_interval(result.intervals.get("gIoU")) or "too few cases"
+            interval = format_interval(result.intervals.get("gIoU")) or "too few images"
             against = "" if difference is None else f"  p {difference.differences['gIoU'].p_value:.4f}"
             print(
                 f"{group:10s} {len(samples):4d}  {path!s:40s} gIoU {100 * result['gIoU']:5.1f} "

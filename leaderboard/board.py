@@ -180,12 +180,14 @@ def _sorted_rows(rows: Sequence[BoardRow], order: Sequence[int], query: BoardQue
 
 def _subsets(entries: Sequence[BoardEntry], protocol: str) -> list[Subset]:
     """List every subset that a row has under a protocol, in the order of the results."""
-    by_key = {
-        subset.key: subset
-        for entry in entries
-        for subset in entry.record.subsets
-        if protocol in entry.record.protocols and subset.key in entry.record.protocols[protocol].scores
-    }
+    by_key = {}
+    for entry in entries:
+        scored = entry.record.protocols.get(protocol)
+        for subset in entry.record.subsets if scored else ():
+            if scored and subset.key in scored.scores:
+                # The numbers of the record are those of the official protocol, which asks one question an image.
+                asked = {"questions": scored.questions} if subset.key == ALL else {}
+                by_key[subset.key] = subset.model_copy(update=asked)
     return list(by_key.values())
 
 

@@ -163,7 +163,9 @@ def add_split(
     with _database().write() as session:
         split, again = put_split(session, config, name, content, hidden=hidden)
         kind = "hidden" if split.hidden else "open"
-        stdout().print(f"{split.key}: {split.questions} questions, {split.empty_targets} empty targets, labels {kind}")
+        stdout().print(
+            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, labels {kind}"
+        )
         if again:
             stdout().print(f"{again} submissions will be scored again")
 

@@ -209,7 +209,8 @@ def _faults_of(record: ResultRecord) -> Iterator[str]:
     if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
         yield f"the subsets do not fit {record.questions} questions"
     if max(record.images, record.empty_targets) > record.questions:
-        yield f"{record.images} images and {record.empty_targets} empty targets in {record.questions} questions"
+        empty = f"{record.empty_targets} questions without a target"
+        yield f"{record.images} images and {empty} in {record.questions} questions"
     if record.curve != sorted(record.curve, reverse=True):
         yield "the curve must not rise"
     for name, scores in record.protocols.items():

@@ -34,6 +34,7 @@ MAX_UNPACKED = 2 << 30
 _SMALL_MEMBER = 64 << 20
 """Members up to this size may be packed at any ratio: deflate packs an empty mask over 900 times."""
 MAX_RATIO = 500
+_UPLOAD = "predictions"
 _FILE_BYTES = 256 << 20
 _NICENESS = 5
 """Niceness of scoring: on a machine with few cores, serving pages comes first."""
@@ -179,7 +180,7 @@ def _run_child(folder: Path, task: SandboxTask) -> None:
     except EarthReasonError as error:
         from leaderboard.scoring import public_message
 
-        (folder / "error.txt").write_text(public_message(error, str(_named(folder))))
+        (folder / "error.txt").write_text(public_message(error, str(folder / _UPLOAD)))
         code = 2
     except MemoryError:
         code = 3
@@ -221,7 +222,7 @@ def _score(folder: Path, task: SandboxTask) -> None:
     # Pillow refuses pictures of twice this many pixels before it unpacks them.
     Image.MAX_IMAGE_PIXELS = max(reference.height * reference.width for reference in references.values())
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-    path = _named(folder, rename=True)
+    path = folder / _UPLOAD
     check_archive(path)
     predictions = open_predictions(path)
     scoring = score_predictions(
@@ -243,26 +244,6 @@ def _score(folder: Path, task: SandboxTask) -> None:
             for name, content in pictures.items():
                 (folder / f"{name}.jpg").write_bytes(content)
     (folder / "outcome.json").write_text(json.dumps(outcome))
-
-
-def _named(folder: Path, rename: bool = False) -> Path:
-    """Give the upload, which has no name of its own, the suffix by which the reader recognises JSONL."""
-    lines = folder / "predictions.jsonl"
-    plain = folder / "predictions"
-    if rename and holds_lines(plain):
-        plain.rename(lines)
-    return lines if lines.exists() else plain
-
-
-def holds_lines(path: Path) -> bool:
-    """Tell whether a file is JSONL: its first line is a JSON object but not a complete predictions file."""
-    with path.open("rb") as file:
-        first = file.readline(1 << 20)
-    try:
-        value = json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and "predictions" not in value
 
 
 def check_archive(path: Path) -> None:

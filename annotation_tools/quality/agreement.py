@@ -15,7 +15,7 @@ from annotation_tools.quality.masks import MaskPair, compare_drawings
 from annotation_tools.quality.ratings import Agreement, rate_agreement
 from annotation_tools.workspace import Workspace
 from earthreason.metrics.scores import Terms
-from earthreason.metrics.statistics import bootstrap_intervals
+from earthreason.metrics.statistics import confidence_intervals
 from earthreason.questions.settlement import VERDICTS
 
 _LEAST = 8
@@ -55,7 +55,8 @@ class Quality:
     Attributes:
         images: number of images drawn by at least two people.
         pairs: pairs of masks of the same image.
-        iou: mean IoU over pairs and its 95 % interval (percentile bootstrap over images), None without pairs.
+        iou: mean IoU over pairs and the ends of its 95 % interval over images, by the judge's methods; the ends are
+            None below ten images. None without pairs.
         iou_low: 5th percentile of the IoU over pairs.
         distance: mean over pairs of the mean outline distance, pixels.
         emptiness: agreement on whether there is a target.
@@ -68,7 +69,7 @@ class Quality:
 
     images: int
     pairs: list[MaskPair]
-    iou: tuple[float, float, float] | None
+    iou: tuple[float, float | None, float | None] | None
     iou_low: float | None
     distance: float | None
     emptiness: Agreement
@@ -109,13 +110,14 @@ def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] 
     )
 
 
-def _mean_iou(pairs: Sequence[MaskPair]) -> tuple[float, float, float] | None:
+def _mean_iou(pairs: Sequence[MaskPair]) -> tuple[float, float | None, float | None] | None:
     if not pairs:
         return None
     values = np.array([pair.iou for pair in pairs])
     terms = {"iou": Terms(values, np.ones(len(values)))}
-    interval = bootstrap_intervals(terms, np.array([pair.image for pair in pairs]))["iou"]
-    return float(values.mean()), interval.low, interval.high
+    interval = confidence_intervals(terms, np.array([pair.image for pair in pairs])).get("iou")
+    ends = (None, None) if interval is None else (interval.low, interval.high)
+    return float(values.mean()), *ends
 
 
 def _emptiness(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:

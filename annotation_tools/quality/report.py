@@ -22,6 +22,7 @@ from annotation_tools.review.pictures import MASK_COLOUR
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.files import write_text
 from earthreason.masks.grids import nearest_indices
+from earthreason.metrics.statistics import FEW_CASES
 from earthreason.overlay import outline_mask
 from earthreason.reports.page import embed_image
 
@@ -50,11 +51,11 @@ def print_quality(quality: Quality, console: Console) -> None:
     if quality.iou is None:
         console.print("no image was drawn by two or more people")
     else:
-        mean, low, high = quality.iou
+        mean = quality.iou[0]
         distance = "" if quality.distance is None else f"; outlines {quality.distance:.2f} px apart"
         console.print(
             f"{quality.images} images drawn by several people, {len(quality.pairs)} pairs: IoU {mean:.3f} "
-            f"[{low:.3f}, {high:.3f}], 5th percentile {quality.iou_low:.3f}{distance}",
+            f"({describe_interval(quality)}), 5th percentile {quality.iou_low:.3f}{distance}",
             soft_wrap=True,
             markup=False,
         )
@@ -83,6 +84,12 @@ def kinds(quality: Quality) -> list[tuple[str, Agreement]]:
     return listed if quality.verdicts is None else [*listed, ("verdict on a question", quality.verdicts)]
 
 
+def describe_interval(quality: Quality) -> str:
+    """Describe the interval of the mean IoU, or say why there is none."""
+    _, low, high = quality.iou or (None, None, None)
+    return f"no 95 % interval: {FEW_CASES}" if low is None else f"95 % interval {number(low)} to {number(high)}"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """Format a number; undefined ones become a dash."""
     return "-" if value is None else f"{value:.{digits}f}"
@@ -106,7 +113,7 @@ def write_quality(
     styles = Path(earthreason.reports.__file__).parent / "templates"
     loader = FileSystemLoader([Path(__file__).parent / "templates", styles])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.globals |= {"number": number, "shares": shares}
+    environment.globals |= {"number": number, "shares": shares, "describe_interval": describe_interval}
     page = folder / "index.html"
     text = environment.get_template("agreement.html").render(
         found=quality,

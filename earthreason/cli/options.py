@@ -31,7 +31,10 @@ ReportOption = Annotated[Path | None, typer.Option(help="Write an HTML page into
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="all cores")]
 OutFolder = Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")]
 PredictionsPath = Annotated[
-    Path, typer.Argument(help="Predictions: JSON, JSONL, COCO results, or a folder or zip of masks.")
+    Path,
+    typer.Argument(
+        help="Predictions: JSON, JSON Lines or COCO results, also packed by gzip; or a folder, zip or .npz of masks."
+    ),
 ]
 SourceArgument = Annotated[
     str,

@@ -10,8 +10,9 @@ import numpy as np
 
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.arguments import check_whole_number
+from earthreason.metrics.counts import Key
 from earthreason.metrics.result import Result, intervals_as_json
-from earthreason.metrics.scores import terms_of
+from earthreason.metrics.scores import Scored, terms_of
 from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, Difference, paired_differences
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Comparison:
     Attributes:
         first, second: results of A and B.
         differences: scores of B minus scores of A, by metric.
-        wins, ties, losses: numbers of questions where B has a higher, an equal or a lower IoU.
+        wins, ties, losses: numbers of questions where B has a higher, an equal or a lower IoU; the IoU of a question
+            whose targets are scored one by one is their mean.
     """
 
     first: Result
@@ -47,21 +49,19 @@ class Comparison:
 
     def moved_rows(self, count: int = 10) -> list[dict[str, Any]]:
         """Return the rows of `moved`."""
-        counts, first, second = self.first.counts, self.first.scored.iou, self.second.scored.iou
-        change = second - first
-        columns = (
-            counts.sample_id,
-            counts.question_index,
-            np.array([self.first.references[sample_id].category for sample_id in counts.sample_id], object),
-            counts.truth_empty,
-            first,
-            second,
-            change,
-        )
-        order = np.argsort(-np.abs(change), kind="stable")[:count]
+        first, second = question_iou(self.first.scored), question_iou(self.second.scored)
+        counts = self.first.counts
+        with_target = set(counts.select(~counts.truth_empty).keys())
+        change = {key: second[key] - first[key] for key in first}
         return [
-            dict(zip(_MOVED, row, strict=True))
-            for row in zip(*(column[order].tolist() for column in columns), strict=True)
+            dict(
+                zip(
+                    _MOVED,
+                    (*key, self.first.references[key[0]].category, key not in with_target, first[key], second[key], by),
+                    strict=True,
+                )
+            )
+            for key, by in sorted(change.items(), key=lambda entry: -abs(entry[1]))[:count]
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,6 +122,15 @@ def _compare(first: Result, second: Result, resamples: int, seed: int) -> Compar
     differences = paired_differences(
         terms_of(first.scored), terms_of(second.scored), first.counts.sample_id, resamples, seed
     )
-    change = second.scored.iou - first.scored.iou
+    before, after = question_iou(first.scored), question_iou(second.scored)
+    change = np.array([after[key] - before[key] for key in before])
     wins, losses = int((change > TIE).sum()), int((change < -TIE).sum())
     return Comparison(first, second, differences, wins, len(change) - wins - losses, losses)
+
+
+def question_iou(scored: Scored) -> dict[Key, float]:
+    """Return the IoU of every question; where targets are scored one by one, their mean."""
+    targets: dict[Key, list[float]] = {}
+    for key, value in zip(scored.counts.keys(), scored.iou.tolist(), strict=True):
+        targets.setdefault(key, []).append(value)
+    return {key: sum(values) / len(values) for key, values in targets.items()}

@@ -16,7 +16,7 @@ from earthreason.metrics.scores import Terms
 RESAMPLES = 10_000
 MIN_CASES = 10
 """Least number of images with a question that counts for an interval; fewer cannot support one."""
-FEW_CASES = f"fewer than {MIN_CASES} cases"
+FEW_CASES = f"fewer than {MIN_CASES} images"
 """Reason for the absence of an interval, in tables and JSON."""
 _NARROWEST = 1e-3  # a bootstrap that spans less has seen hardly any variation between the images
 _BLOCK_WEIGHTS = 4_000_000  # 32 MB of weights at a time

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from earthreason.masks.rle import rle_area
 from earthreason.metrics.breakdowns import FEW
 from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.result import Result
@@ -29,10 +30,18 @@ def area_points(result: Result, most: int = 2000) -> list[tuple[float, float, st
     if rows.size > most:
         rows = rows[np.linspace(0, rows.size - 1, most).astype(int)]
     ids = counts.sample_id[rows]
-    share = np.array([truth.area / (truth.height * truth.width) for truth in map(result.references.__getitem__, ids)])
+    share = np.array([_target_share(result, row) for row in rows.tolist()])
     x = np.clip((np.log10(np.maximum(share, 1e-9)) + 4) / 4, 0, 1)
     places = zip(x.tolist(), result.scored.iou[rows].tolist(), ids, strict=True)
     return [(round(area, 4), round(iou, 4), str(sample_id)) for area, iou, sample_id in places]
+
+
+def _target_share(result: Result, row: int) -> float:
+    """Return the share of the image that the target of a row covers, or all targets if they are scored as one."""
+    truth = result.references[result.counts.sample_id[row]]
+    one = result.protocol.unit == "mask" and truth.targets
+    area = rle_area(truth.targets[result.counts.target_index[row]]) if one else truth.area
+    return area / (truth.height * truth.width)
 
 
 @dataclass(frozen=True)
@@ -41,11 +50,11 @@ class Bar:
 
     Attributes:
         name: category.
-        n: number of questions.
-        few: whether the category has so few questions that its score is uncertain.
+        n: number of questions, or of targets where each is scored on its own.
+        few: whether the category has so few of them that its score is uncertain.
         length: gIoU in per cent.
         value: gIoU as text.
-        interval: ends of the 95 % interval in per cent; None without resamples or with a single image.
+        interval: ends of the 95 % interval in per cent; None without resamples or with fewer than 10 images.
         text: interval as text.
     """
 

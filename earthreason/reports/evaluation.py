@@ -15,18 +15,20 @@ from PIL import Image
 
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.breakdowns import FEW, TITLES
+from earthreason.metrics.compare import question_iou
 from earthreason.metrics.counting import size_lookup
 from earthreason.metrics.counts import Key
 from earthreason.metrics.formats import format_score
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import BOUNDARY_IOU, GIOU, HEADLINE, OVERLAP, get_metric
+from earthreason.metrics.statistics import MIN_CASES
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.charts import area_points, category_bars, histogram
 from earthreason.reports.listings import FOLDER, Listing, divide
 from earthreason.reports.page import write_page
-from earthreason.reports.rules import QUESTIONS, differences
+from earthreason.reports.rules import QUESTIONS, scoring_rules
 from earthreason.reports.table import describe_size, describe_threshold
 from earthreason.types import RLE
 
@@ -73,7 +75,7 @@ def write_report(
             (new / part).mkdir()
         galleries = _galleries(result, predictions, load_scene, gallery, new / "pictures")
         rows = _rows(result)
-        listing = Listing("All questions", "all", divide(rows, PAGE_ROWS), len(rows), pictured=False)
+        listing = Listing(f"All {_unit(result)}", "all", divide(rows, PAGE_ROWS), len(rows), pictured=False)
         model = _model_of(result, predictions.info)
         for long in (*galleries, listing):
             for number in range(2, len(long.pages) + 1):
@@ -84,6 +86,11 @@ def write_report(
         for part in _PARTS:
             _replace(new / part, folder / part)
     return folder / "index.html"
+
+
+def _unit(result: Result) -> str:
+    """Name what a row of the counts stands for."""
+    return "targets" if result.protocol.unit == "mask" else "questions"
 
 
 _PARTS = ("pictures", FOLDER, "index.html")
@@ -108,11 +115,15 @@ def _summary(results: Sequence[Result | NotScored], info: Mapping[str, Any]) -> 
     bins, bars = histogram(result.scored.iou), category_bars(result)
     return {
         "size": describe_size(result),
+        "unit": _unit(result),
+        "least": MIN_CASES,
+        "drawn": bool(result.intervals or result.no_interval),
         "threshold": describe_threshold(info),
         "facts": _facts(result, info),
         "headline": [_tile(result, name) for name in (*HEADLINE, BOUNDARY_IOU.name) if name in result.scores],
         "scores": [
-            (get_metric(n).title, format_score(v), result.describe_interval(n)) for n, v in result.scores.items()
+            (get_metric(n).title, format_score(v), result.describe_interval(n), n in result.intervals)
+            for n, v in result.scores.items()
         ],
         "protocols": [_protocol_row(r) for r in results],
         "histogram": bins,
@@ -150,10 +161,7 @@ def _galleries(
     ranked = rank_for_galleries(result)
     wanted = dict.fromkeys(key for rows in ranked.values() for key in rows[:most])
     masks = _masks_of(predictions, result.references, set(wanted))
-    targets: dict[Key, list[float]] = {}
-    for key, value in zip(result.counts.keys(), result.scored.iou.tolist(), strict=True):
-        targets.setdefault(key, []).append(value)
-    iou = {key: sum(values) / len(values) for key, values in targets.items()}
+    iou = question_iou(result.scored)
     cards = {key: _card(result, key, iou[key], masks.get(key), load_scene, pictures) for key in wanted}
     return [
         Listing(title, f"g{number}", divide([cards[key] for key in rows[:most]], PAGE_CARDS), len(rows))
@@ -164,16 +172,21 @@ def _galleries(
 
 def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
     """Rank the questions for each gallery, the most instructive first."""
-    counts, iou = result.counts, result.scored.iou
-    keys = counts.keys()
+    counts, means = result.counts, question_iou(result.scored)
+    keys, iou = list(means), np.array(list(means.values()))
+    place = {key: number for number, key in enumerate(keys)}
+    question = np.array([place[key] for key in counts.keys()], np.intp)  # noqa: SIM118 - a table of counts is no dict
 
-    def ranked(rows: np.ndarray, order: np.ndarray) -> list[Key]:
-        numbers = np.flatnonzero(rows)
+    def ranked(chosen: np.ndarray, order: np.ndarray) -> list[Key]:
+        numbers = np.flatnonzero(chosen)
+        return [keys[n] for n in numbers[np.argsort(order[numbers], kind="stable")]]
+
+    def total(rows: np.ndarray) -> np.ndarray:
         # A question whose targets are scored one by one has several rows.
-        return list(dict.fromkeys(keys[n] for n in numbers[np.argsort(order[numbers], kind="stable")]))
+        return np.bincount(question, rows, minlength=len(keys))
 
-    target, marked = ~counts.truth_empty, ~counts.prediction_empty
-    predicted, missed = (area / counts.grid_area for area in (counts.prediction_area, counts.truth_area))
+    target, marked = total(~counts.truth_empty) > 0, total(~counts.prediction_empty) > 0
+    predicted, missed = (total(area / counts.grid_area) for area in (counts.prediction_area, counts.truth_area))
     return {
         "Worst: low IoU on a target": ranked(target & marked, iou),
         "Best": ranked(target & marked, -iou),
@@ -237,7 +250,7 @@ def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
         "name": rules.name,
         "grid": rules.grid.name,
         "asks": QUESTIONS[rules.questions],
-        "rules": "; ".join(differences(rules)[2:]),
+        "rules": "; ".join(scoring_rules(rules)),
         "reason": result.reason if isinstance(result, NotScored) else "",
         "scores": ["–"] * len(OVERLAP),
     }
@@ -251,7 +264,7 @@ def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
 def _breakdowns(result: Result) -> list[dict[str, Any]]:
     tables = []
     for name, frame in result.breakdowns.items():
-        scores = [score for score in (*OVERLAP, BOUNDARY_IOU.name) if score in frame.columns]
+        scores = [score for score in (*OVERLAP, BOUNDARY_IOU.name) if score in frame.columns and score in result.scores]
         groups = [
             {
                 "group": group,

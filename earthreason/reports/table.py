@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from earthreason.metrics.compare import Comparison
+from earthreason.metrics.compare import TIE, Comparison
 from earthreason.metrics.formats import format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
@@ -37,9 +37,18 @@ def print_results(results: Sequence[Result], console: Console) -> None:
 
 
 def describe_size(result: Result) -> str:
-    """Describe the number of questions, images and empty targets in a line."""
-    missing = f", {result.missing} unanswered scored as empty" if result.missing else ""
-    return f"{result.questions} questions about {result.images} images, {result.empty_targets} empty targets{missing}"
+    """Describe the number of questions, images, questions without a target and scored targets in a line."""
+    size = f"{_count(result.questions, 'question')} about {_count(result.images, 'image')}"
+    parts = [size, f"{_count(result.empty_targets, 'question')} without a target"]
+    if result.protocol.unit == "mask":
+        parts.append(f"{_count(len(result.counts), 'target')} scored one by one")
+    if result.missing:
+        parts.append(f"{_count(result.missing, 'question')} unanswered and scored as empty")
+    return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def describe_threshold(info: Mapping[str, Any]) -> str | None:
@@ -73,7 +82,8 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
         unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
         rules = "; ".join(differences(result.protocol))
         console.print(f"  {result.protocol.name}: {rules}{unanswered}", soft_wrap=True)
-    console.print(f"{' and '.join(PRESENCE)} do not depend on the grid; `earthreason protocols` explains each protocol")
+    presence = f"{' and '.join(PRESENCE)} depend on the questions and on ignored pixels, not on the grid"
+    console.print(f"{presence}; `earthreason protocols` explains each protocol")
 
 
 def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown: int = 5) -> None:
@@ -101,8 +111,10 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
             f"B against A by IoU: {comparison.wins} wins, {comparison.ties} ties, {comparison.losses} losses of "
             f"{first.questions} questions"
         )
-        console.print("moved most:")
-        for row in comparison.moved_rows(shown):
+        moved = [row for row in comparison.moved_rows(shown) if abs(row["change"]) > TIE]
+        if moved:
+            console.print("moved most:")
+        for row in moved:
             console.print(
                 f"  {row['sample_id']} question {row['question_index']}: {row['first']:.3f} → {row['second']:.3f}"
             )

@@ -30,6 +30,7 @@ REQUIREMENTS = {
 _ROOT = Path(__file__).parents[2]
 _LEADERBOARD_MODULES = (
     "__init__.py",
+    "accepted.py",
     "records.py",
     "scoring.py",
     "engines/__init__.py",
@@ -109,13 +110,13 @@ def truth_bytes(references: References) -> bytes:
         return (Path(folder) / "truth.json").read_bytes()
 
 
-def pages_of(phases: list[Phase]) -> dict[str, str]:
-    """Write the pages that participants read, as Markdown by name."""
+def pages_of(phases: list[Phase], upload: str) -> dict[str, str]:
+    """Write the pages that participants read, as Markdown by name; `upload` says what to upload."""
     sizes = ", ".join(f"{phase.split} ({len(phase.references)} images)" for phase in phases)
     return {
         "overview": "# EarthReason\n\nEach question describes what to find in an overhead image without naming it. "
-        f"Mark the pixels that answer it, or say that nothing in the image does. Phases: {sizes}.\n\nUpload a zip that "
-        "holds one `predictions.json`, as `earthreason` writes it, or PNG masks named `SAMPLE_ID.png`.\n",
+        f"Mark the pixels that answer it, or say that nothing in the image does. Phases: {sizes}.\n\n{upload} Masks "
+        "are named `SAMPLE_ID.png`. `earthreason-eval` reads the same forms.\n",
         "evaluation": f"# Evaluation\n\nScored by earthreason {earthreason.__version__}, the same code as "
         "`earthreason-eval`, under the official protocol (letterbox 1024, first question) and at native size. gIoU is "
         "the mean IoU over questions; an empty answer to an empty target counts as 1. cIoU is the sum of all "

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from earthreason.files import atomic_path
+from leaderboard.accepted import DESCRIPTION
 from leaderboard.engines.bundles import IMAGE, REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
 from leaderboard.engines.scoring import COLUMNS
 
@@ -41,7 +42,8 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
     with atomic_path(target) as temporary, Bundle(temporary) as bundle:
         bundle.put("competition.yaml", yaml.safe_dump(_competition(phases, image, title), sort_keys=False))
         bundle.put("logo.png", logo())
-        for name, text in pages_of(phases).items():
+        upload = f"Upload a zip that holds one predictions file or the masks themselves. Forms: {DESCRIPTION}."
+        for name, text in pages_of(phases, upload).items():
             bundle.put(f"pages/{name}.md", text)
         installed = " ".join(REQUIREMENTS.values())
         bundle.put("docker/Dockerfile", f"FROM {IMAGE}\nRUN pip install --no-cache-dir {installed}\n")

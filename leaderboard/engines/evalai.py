@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from earthreason.files import atomic_path
+from leaderboard.accepted import DESCRIPTION, ENDINGS
 from leaderboard.engines.bundles import REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
 from leaderboard.engines.scoring import COLUMNS
 
@@ -28,7 +29,7 @@ def write_evalai(target: Path, phases: list[Phase], title: str) -> None:
     with atomic_path(target) as temporary, Bundle(temporary) as bundle:
         bundle.put("challenge_config.yaml", yaml.safe_dump(_challenge(phases, title), sort_keys=False))
         bundle.put("logo.png", logo())
-        for name, text in pages_of(phases).items():
+        for name, text in pages_of(phases, f"Upload one file: {DESCRIPTION}.").items():
             bundle.put(f"templates/{name}.html", f"<pre>{text}</pre>")
         for phase in phases:
             bundle.put(f"annotations/{phase.split}.json", truth_bytes(phase.references))
@@ -85,7 +86,7 @@ def _phase(number: int, phase: Phase) -> dict[str, Any]:
         "test_annotation_file": f"annotations/{phase.split}.json",
         "codename": phase.split,
         "max_submissions_per_day": phase.a_day,
-        "allowed_submission_file_types": ".json, .zip",
+        "allowed_submission_file_types": ", ".join(ENDINGS),
     }
 
 

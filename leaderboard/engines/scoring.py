@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from html import escape
 from pathlib import Path
@@ -12,8 +13,10 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
 from earthreason.metrics.references import read_references
 from earthreason.metrics.scores import CIOU, GIOU, N_ACC, T_ACC
+from earthreason.metrics.statistics import FEW_CASES
 from earthreason.predictions.reader import open_predictions
-from leaderboard.records import ALL, ResultRecord
+from leaderboard.accepted import ARCHIVES, DESCRIPTION, MASKS, TEXTS
+from leaderboard.records import ALL, ResultRecord, ScoreEstimate
 from leaderboard.scoring import score_predictions
 
 COLUMNS: dict[str, tuple[str, str, str]] = {
@@ -47,22 +50,22 @@ def columns_of(record: ResultRecord) -> dict[str, float]:
 
 
 def find_predictions(folder: Path) -> Path:
-    """Find the predictions of an unpacked submission: a JSON or JSONL file, or the folder of PNG masks.
+    """Find the predictions of an unpacked submission: one file of a form in `accepted`, or the folder of masks.
 
     Raises:
         DataNotFoundError: there are none.
         DataFormatError: there are several.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__MACOSX" not in path.parts]
-    texts = [path for path in files if path.suffix.lower() in (".json", ".jsonl") and path.name != "metadata.json"]
-    if len(texts) > 1:
-        raise DataFormatError(f"the submission contains {len(texts)} predictions files; it must contain exactly one")
-    if texts:
-        return texts[0]
-    masks = {path.parent for path in files if path.suffix.lower() == ".png"}
-    if len(masks) != 1:
-        raise DataNotFoundError("the submission contains no predictions.json, predictions.jsonl or folder of PNG masks")
-    return masks.pop()
+    whole = [path for path in files if path.name.lower().endswith((*TEXTS, *ARCHIVES)) and path.name != "metadata.json"]
+    if len(whole) > 1:
+        raise DataFormatError(f"the submission contains {len(whole)} predictions files; it must contain exactly one")
+    if whole:
+        return whole[0]
+    masks = {path.parent for path in files if path.name.lower().endswith(MASKS)}
+    if not masks:
+        raise DataNotFoundError(f"the submission contains no predictions; zip one file of these forms: {DESCRIPTION}")
+    return Path(os.path.commonpath(masks))
 
 
 def run_codabench(arguments: list[str]) -> int:
@@ -84,7 +87,7 @@ def run_codabench(arguments: list[str]) -> int:
 def detailed_page(record: ResultRecord) -> str:
     """Lay out all scores of the official protocol with their intervals, as a small HTML page."""
     rows = "".join(
-        f"<tr><td>{escape(name)}<td>{_percent(cell.value)}<td>{_percent(cell.low)} to {_percent(cell.high)}</tr>"
+        f"<tr><td>{escape(name)}<td>{_percent(cell.value)}<td>{_interval(cell)}</tr>"
         for name, cell in record.protocols[SEGEARTH_R1.name].scores[ALL].items()
     )
     return (
@@ -94,5 +97,10 @@ def detailed_page(record: ResultRecord) -> str:
     )
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _interval(cell: ScoreEstimate) -> str:
+    ends = cell.interval
+    return FEW_CASES if ends is None else f"{_percent(ends.low)} to {_percent(ends.high)}"

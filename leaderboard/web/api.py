@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.orm import Session
 
+from leaderboard.accepted import DESCRIPTION
 from leaderboard.board import SORTS, BoardQuery, build_table, check_query, table_csv, table_values
 from leaderboard.published import load_published
 from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
@@ -273,12 +274,12 @@ async def post_submission(
 @router.put(
     "/submissions/{submission_id}/predictions",
     summary="Upload the predictions file",
+    description=f"Send the raw file: {DESCRIPTION}. Uploading it again changes nothing.",
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _BINARY}}}},
 )
 async def put_predictions(
     request: Request, state: Shared, caller: SomeCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
-    """Send the raw file: JSON, JSONL or a zip of PNGs. Uploading it again changes nothing."""
     began = time.time()
     await state.read(lambda session: _require_awaited(session, submission_id, caller, began))
     file, sha256, _ = await spool(request.stream(), state.settings.max_upload_bytes)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
 from earthreason.metrics.scores import GIOU
+from leaderboard.accepted import DESCRIPTION, ENDINGS
 from leaderboard.records import ALL, check_card, parse_metadata
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import (
@@ -181,6 +182,7 @@ async def get_submit(request: Request, state: Shared, caller: Browser) -> Respon
         return RedirectResponse(SIGN_IN, status_code=303)
     splits = [split for split in await state.read(list_splits) if not split.closed]
     values = {"splits": splits, "key": _form_key(request), "settings": state.settings}
+    values |= {"endings": ",".join(ENDINGS), "accepted": DESCRIPTION}
     return _personal(state, "submit.html", caller=caller, **values)
 
 

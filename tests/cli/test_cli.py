@@ -82,7 +82,7 @@ def test_eval_prints_a_table(preds, truth):
     assert result.returncode == 0, result.stderr
     assert "gIoU (mean per-sample IoU)" in result.stdout
     assert "100.00" in result.stdout
-    assert "1 empty targets" in result.stdout
+    assert "1 question without a target" in result.stdout
 
 
 def test_eval_prints_json_alone(preds, truth):

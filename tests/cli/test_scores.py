@@ -44,7 +44,7 @@ def test_the_json_of_eval_says_what_was_scored_and_which_intervals_lack(files):
     assert run_of["date"].endswith("+00:00")
     assert content["grid"] == "letterbox-1024"
     assert content["intervals"]["N-acc"] is None
-    assert content["no_interval"] == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 cases")
+    assert content["no_interval"] == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 images")
     # scipy: binomtest(12, 12).proportion_ci(method="wilson") is 0.7575064 to 1.
     assert content["intervals"]["T-acc"] == pytest.approx([0.7575064, 1])
     assert set(content["breakdowns"]) == {"reasoning_type", "target", "target_area"}
@@ -53,7 +53,7 @@ def test_the_json_of_eval_says_what_was_scored_and_which_intervals_lack(files):
 def test_the_table_of_eval_says_which_intervals_lack(files):
     lines = run(files, "eval", "right.json", resamples=50).stdout.splitlines()
     (row,) = [line for line in lines if line.strip().startswith("N-acc")]
-    assert "fewer than 10 cases" in row
+    assert "fewer than 10 images" in row
 
 
 def test_the_csv_of_eval_says_its_protocol_and_grid_in_every_row(files):
@@ -72,7 +72,7 @@ def test_the_json_of_compare_holds_both_models_with_intervals(files):
     assert first["intervals"]["T-acc"] == pytest.approx([0.7575064, 1])
     assert comparison["grid"] == "letterbox-1024"
     assert comparison["differences"]["N-acc"] == {"value": 0, "interval": None, "p_value": 1}
-    assert comparison["no_interval"] == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 cases")
+    assert comparison["no_interval"] == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 images")
 
 
 @pytest.mark.parametrize("command", ["eval", "compare"])

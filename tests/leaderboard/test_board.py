@@ -122,3 +122,13 @@ def test_values_and_csv_hold_scores_with_intervals():
 def test_a_spreadsheet_runs_no_cell(name):
     row = next(csv.DictReader(io.StringIO(table_csv(build_table([entry(name, 0.7)], QUERY)))))
     assert row["model"] == f"'{name}"
+
+
+def test_the_number_of_all_questions_is_that_of_the_protocol():
+    """The official protocol asks one question an image; others ask every one."""
+    row = entry("a", 0.7)
+    row.record.protocols["lasers"] = row.record.protocols["segearth-r1"].model_copy(update={"questions": 60})
+    for protocol, questions in (("segearth-r1", 10), ("lasers", 60)):
+        table = build_table([row], QUERY.with_(protocol=protocol))
+        assert [subset.questions for subset in table.subsets] == [questions]
+    assert row.record.subsets[0].questions == 10

@@ -122,9 +122,12 @@ def test_pages_read_without_javascript_on_a_phone_and_in_the_dark(browser, hand,
         served.wait()
         for scheme in ("light", "dark"):
             context = browser.new_context(
-                viewport={"width": 390, "height": 844}, color_scheme=scheme, java_script_enabled=False
+                viewport={"width": 360, "height": 844}, color_scheme=scheme, java_script_enabled=False
             )
             page = context.new_page()
+            page.goto(f"{served.address}/sign-in")
+            page.get_by_label("Token").fill(hand.tokens["alpha"])
+            page.get_by_role("button", name="Sign in").click()
             for path in (
                 "/?split=toy/open",
                 f"/models/{ids[0]}",
@@ -133,10 +136,12 @@ def test_pages_read_without_javascript_on_a_phone_and_in_the_dark(browser, hand,
                 "/scoring",
                 "/api",
                 "/sign-in",
+                "/submit",
+                "/mine",
                 "/nowhere",
             ):
                 page.goto(served.address + path)
-                assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+                assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
                 assert page.get_by_role("heading", level=1).count() == 1, path
                 assert page.evaluate(contrast) >= 4.4, (path, scheme)
             context.close()

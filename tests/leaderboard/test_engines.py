@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.metrics.evaluate import evaluate
+from earthreason.metrics.references import write_references
 from leaderboard.cli import app
 from leaderboard.engines.bundles import IMAGE, phases_of
 from leaderboard.engines.codabench import write_codabench
 from leaderboard.engines.evalai import write_evalai
-from leaderboard.engines.scoring import find_predictions
+from leaderboard.engines.scoring import detailed_page, find_predictions, score_file
 from tests.leaderboard.toys import make_predictions
 
 START = datetime(2026, 1, 1)
@@ -176,17 +177,35 @@ def test_a_plain_image_installs_what_the_judge_needs(tmp_path, phases):
     assert done.returncode != 0
 
 
-def test_the_predictions_of_a_submission_are_found(tmp_path):
-    with pytest.raises(DataNotFoundError):
-        find_predictions(tmp_path)
+@pytest.mark.parametrize(
+    "name", ["p.json", "p.jsonl", "p.ndjson", "P.JSON.GZ", "p.jsonl.gz", "p.ndjson.gz", "masks.npz", "masks.zip"]
+)
+def test_a_predictions_file_of_a_submission_is_found_by_its_name(tmp_path, name):
     (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / "a.png").touch()
-    assert find_predictions(tmp_path) == tmp_path / "masks"
-    (tmp_path / "a.json").touch()
-    assert find_predictions(tmp_path) == tmp_path / "a.json"
-    (tmp_path / "b.jsonl").touch()
-    with pytest.raises(DataFormatError):
+    for other in ("metadata.json", "notes.txt", "masks/a.png", name):
+        (tmp_path / other).touch()
+    assert find_predictions(tmp_path) == tmp_path / name
+    (tmp_path / "second.jsonl").touch()
+    with pytest.raises(DataFormatError, match="2 predictions files"):
         find_predictions(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "TIFF", "npy"])
+def test_the_masks_of_a_submission_are_found_in_the_folder_that_holds_them_all(tmp_path, ending):
+    with pytest.raises(DataNotFoundError, match=r"JSON Lines .*\.npz.* PNG, TIFF or \.npy"):
+        find_predictions(tmp_path)
+    for name in ("masks/a/x", "masks/b/y", "__MACOSX/masks/a/z"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.{ending}").touch()
+    assert find_predictions(tmp_path) == tmp_path / "masks"
+
+
+def test_scores_of_few_images_have_no_interval_on_the_detailed_page(tmp_path, references):
+    write_references(tmp_path / "truth.json", references)
+    (tmp_path / "preds.json").write_bytes(make_predictions(references))
+    page = detailed_page(score_file(tmp_path / "truth.json", tmp_path / "preds.json", "val"))
+    assert "<td>N-acc<td>0.00<td>fewer than 10 images</tr>" in page  # every tenth of 40 images has no target
+    assert "- to -" not in page
 
 
 # --- EvalAI ----------------------------------------------------------------------------------------------------------
@@ -208,3 +227,15 @@ def test_evalai_evaluate_gives_the_numbers_of_earthreason_eval(tmp_path, phases,
     assert set(config["leaderboard"][0]["schema"]["labels"]) == answer["submission_result"].keys()
     assert all((challenge / phase["test_annotation_file"]).is_file() for phase in config["challenge_phases"])
     assert {split["codename"] for split in config["dataset_splits"]} == {"val_split", "test_split"}
+
+
+def test_the_pages_of_every_host_name_what_can_be_uploaded(tmp_path, phases):
+    write_evalai(tmp_path / "challenge.zip", phases, "EarthReason")
+    write_codabench(tmp_path / "bundle.zip", phases, IMAGE, "EarthReason")
+    challenge = unpack(tmp_path / "challenge.zip", tmp_path / "challenge")
+    bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
+    for page in (challenge / "templates" / "overview.html", bundle / "pages" / "overview.md"):
+        assert all(form in page.read_text() for form in ("JSON Lines", "gzip", ".npz", "PNG, TIFF or .npy"))
+    config = yaml.safe_load((challenge / "challenge_config.yaml").read_text())
+    allowed = config["challenge_phases"][0]["allowed_submission_file_types"].split(", ")
+    assert set(allowed) == {".json", ".jsonl", ".ndjson", ".gz", ".zip", ".npz"}

@@ -188,7 +188,7 @@ def test_a_split_comes_from_a_ground_truth_file(command, tmp_path):
     write_references(tmp_path / "truth.json", make_references())
     words = ["--ground-truth", str(tmp_path / "truth.json"), "--config", "mine", "--split", "test"]
     added = command("split", "add", *words)
-    assert "mine/test: 40 questions, 4 empty targets, labels hidden" in added.stdout
+    assert "mine/test: 40 questions, 4 images without a target, labels hidden" in added.stdout
     assert command("split", "close", "mine/test").exit_code == 0
     assert "closed" in command("split", "list").stdout
     assert isinstance(command("split", "add", *words[:2], "--config", "a/b").exception, EarthReasonError)

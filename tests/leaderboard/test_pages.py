@@ -144,3 +144,12 @@ def test_the_api_page_tells_every_call(client):
     described = client.get("/api/openapi.json").json()["paths"]
     assert len(described) >= 12
     assert all(path in page for path in described)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_page_shows_a_placeholder_and_scores_of_few_images_say_why_they_have_no_interval(hand, ids):
+    """Four of the 40 images have no target, so N-acc and FP area have no interval."""
+    for path in ("/?split=toy/open", f"/models/{ids[0]}", f"/compare?ids={ids[0]}&ids={ids[1]}"):
+        page = re.sub("<[^>]*>", " ", hand.client.get(path).text)
+        assert not re.findall(r"\b(?:None|nan|NaN|null|undefined)\b", page), path
+        assert "fewer than 10 images" in page, path

@@ -1,9 +1,15 @@
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from earthreason import evaluate
 from earthreason.errors import EarthReasonError
+from earthreason.masks.rle import encode_mask, union_rles
 from earthreason.metrics.compare import compare_results
+from earthreason.metrics.references import Reference
+from earthreason.reports.table import print_comparisons
 
 TRUTH = {f"s{k:02d}": np.arange(100).reshape(10, 10) < 10 + 2 * k for k in range(30)}
 
@@ -133,3 +139,37 @@ def test_the_seed_decides_the_intervals_and_is_0_where_none_is_named():
         for seed, options in {"default": {}, 0: {"seed": 0}, 1: {"seed": 1}}.items()
     }
     assert intervals["default"] == intervals[0] != intervals[1]
+
+
+def test_wins_and_moves_count_questions_where_each_target_is_scored_on_its_own():
+    """Of two targets in opposite corners, one is found or the other; the mean over both decides.
+
+    Answering one corner for both gets the same mean from either corner, so the third question is a tie although both
+    of its targets changed.
+    """
+    corners = np.zeros((2, 8, 8), bool)
+    corners[0, :4, :4] = corners[1, 4:, 4:] = True
+    one, other = corners
+    rles = tuple(map(encode_mask, corners))
+    truth = [Reference(name, union_rles(rles), targets=rles, category="corner") for name in "abc"]
+    first = {"a": [one, one], "b": [one, other], "c": [one, one]}
+    second = {"a": [one, other], "b": [one, one], "c": [other, other]}
+    scored = [evaluate(answers, truth, "lasers", resamples=0) for answers in (first, second)]
+    (comparison,) = compare_results(scored, resamples=20)
+    assert len(scored[0].counts) == 6
+    assert (comparison.wins, comparison.ties, comparison.losses) == (1, 1, 1)
+    moved = comparison.moved(10)
+    assert sorted(moved["sample_id"]) == ["a", "b", "c"]
+    # The truth of 512 x 512 pixels grows by 64 rows and columns on the canvas; a wrong corner meets 64 x 64 of them.
+    found, missed = 512**2 / 576**2, 64**2 / (512**2 + 576**2 - 64**2)
+    row = moved[moved["sample_id"] == "a"].iloc[0]
+    assert (row["first"], row["second"]) == pytest.approx(((found + missed) / 2, found))
+    assert row["category"] == "corner"
+    assert not row["truth_empty"]
+
+
+def test_only_questions_that_moved_are_listed():
+    for other, listed in ((TRUTH, False), (shrunk(3), True)):
+        console = Console(file=io.StringIO(), width=200)
+        print_comparisons(compare_results(results(TRUTH, other), resamples=20), console)
+        assert ("moved most" in console.file.getvalue()) is listed

@@ -58,19 +58,19 @@ def test_fewer_than_ten_cases_have_no_interval_and_table_and_json_say_so(empties
     content = json.loads(json.dumps(result.to_dict()))
     table = printed(print_results, [result])
     if few:
-        assert result.no_interval == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 cases")
+        assert result.no_interval == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 images")
         assert content["intervals"]["N-acc"] is None
         assert "N-acc" not in result.intervals
     else:
         assert len(content["intervals"]["N-acc"]) == 2
         assert result.no_interval == {}
     assert content["no_interval"] == result.no_interval
-    assert ("fewer than 10 cases" in table) is few
+    assert ("fewer than 10 images" in table) is few
 
 
 def test_a_table_without_any_interval_still_says_why():
     truth = split(4, 2)
-    assert "fewer than 10 cases" in printed(print_results, [evaluate(truth, truth, "native", resamples=50)])
+    assert "fewer than 10 images" in printed(print_results, [evaluate(truth, truth, "native", resamples=50)])
     plain = evaluate(truth, truth, "native", resamples=0)
     assert plain.intervals == plain.no_interval == {}
     assert "interval" not in printed(print_results, [plain])
@@ -82,7 +82,7 @@ def test_cases_are_images_where_several_questions_are_asked_about_one():
     result = evaluate(predictions, truth, "geo-r1", resamples=50)
     assert len(result.counts) == 45
     assert result.intervals == {}
-    assert result.no_interval["gIoU"] == "fewer than 10 cases"
+    assert result.no_interval["gIoU"] == "fewer than 10 images"
 
 
 def test_equal_answers_about_an_image_do_not_narrow_the_interval():
@@ -169,8 +169,8 @@ def test_a_difference_of_fewer_than_ten_cases_has_no_interval_and_says_so():
     assert comparison.differences["N-acc"].value == -1
     content = comparison.to_dict()
     assert content["differences"]["N-acc"]["interval"] is None
-    assert content["no_interval"] == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 cases")
-    assert printed(print_comparisons, [comparison]).count("fewer than 10 cases") == 2  # N-acc and FP area
+    assert content["no_interval"] == dict.fromkeys(("N-acc", "FP area"), "fewer than 10 images")
+    assert printed(print_comparisons, [comparison]).count("fewer than 10 images") == 2  # N-acc and FP area
 
 
 def test_cases_of_a_difference_are_those_of_both_models():

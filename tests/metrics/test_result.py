@@ -91,7 +91,7 @@ def test_a_result_shows_model_rules_size_and_main_scores_in_two_lines():
     )
     shown = repr(evaluate(given, truth, "native", resamples=20))
     assert shown.count("\n") == 1
-    assert "Pr@0.5 7.69 (1.4 to 33.3), N-acc 100.00 (fewer than 10 cases), T-acc 100.00 (75.8 to 100.0)>" in shown
+    assert "Pr@0.5 7.69 (1.4 to 33.3), N-acc 100.00 (fewer than 10 images), T-acc 100.00 (75.8 to 100.0)>" in shown
 
 
 class Cells(HTMLParser):
@@ -122,7 +122,7 @@ def test_a_notebook_shows_a_table_whose_names_are_escaped():
     assert page.open == []
     assert page.texts[0][1].startswith("<script>alert(1)</script>: native on native, 2 questions")
     assert ("th", "gIoU (mean per-sample IoU)") in page.texts
-    assert page.texts[page.texts.index(("td", "75.00")) + 1] == ("td", "fewer than 10 cases")
+    assert page.texts[page.texts.index(("td", "75.00")) + 1] == ("td", "fewer than 10 images")
 
 
 def test_the_json_of_a_result_names_model_data_time_and_grid():

@@ -93,6 +93,21 @@ def test_a_phone_shows_model_and_headline_scores_without_scrolling_sideways(phon
     assert box["x"] + box["width"] <= PHONE["width"]  # the third score; Boundary IoU needs scrolling
 
 
+def test_a_phone_shows_why_scores_have_no_interval_and_the_headline_of_a_protocol_of_targets(phone, tmp_path):
+    field = np.zeros((64, 64), bool)
+    truth = {f"s{n}": np.roll(field, n) | (np.arange(64) < 8 * n) for n in range(4)}
+    predictions = as_predictions(truth)
+    results = evaluate_protocols(predictions, as_references(truth), [PROTOCOLS["lasers"]], resamples=50)
+    page = write_report(tmp_path, results, predictions, lambda _: None, 2)
+    phone.goto(page.as_uri())
+    assert fits(phone)
+    cells = phone.get_by_role("region", name="Scores").locator("tbody td")
+    assert "fewer than 10 images" in cells.all_text_contents()
+    for cell in cells.all():
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= PHONE["width"], cell.text_content()
+
+
 def test_every_link_of_the_sections_leads_to_a_heading(phone, report):
     phone.goto(report.as_uri())
     links = phone.locator("nav[aria-label=Sections] a")

@@ -213,6 +213,6 @@ def test_a_protocol_that_scores_each_mask_lists_targets_and_shows_a_question_onc
     predictions = as_predictions({"a": [left, left]})
     results = evaluate_protocols(predictions, as_references(truth), [PROTOCOLS["lasers"]], resamples=0)
     page = write_report(tmp_path, results, predictions, lambda _: None, 24).read_text()
-    assert "1 questions about 1 images" in page
+    assert "1 question about 1 image, 0 questions without a target, 2 targets scored one by one" in page
     assert re.findall(r"<td>(0, target \d)</td>", page) == ["0, target 1", "0, target 0"]  # by IoU: 0, then near 1
     assert page.count('alt="prediction of a, question 0"') == 2  # among the worst and the best, once each

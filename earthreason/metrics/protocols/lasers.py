@@ -14,7 +14,7 @@ register(
         stretch_truth=True,
         unit="mask",
         questions="all",
-        explanation="Every true mask is a case of its own and is compared with the predicted mask of the same number. "
+        explanation="Every true mask is scored on its own: it is compared with the predicted mask of the same number. "
         "If there are too few predicted masks, the last is repeated; surplus ones are left out; an answer without a "
         "mask counts as zeros. The predicted masks are on the padded 1024 x 1024 image, with the padding below and on "
         "the right, but the true masks are stretched to 1024 x 1024 bilinearly and set where the value is above 0. So "

@@ -1,12 +1,16 @@
+import io
 import json
+import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from annotation_tools.quality.adjudicate import METHODS, Rules, adjudicate, staple, vote
 from annotation_tools.quality.agreement import measure_quality
 from annotation_tools.quality.masks import mask_iou, outline_distances
-from annotation_tools.quality.report import draw_difference, write_quality
+from annotation_tools.quality.report import draw_difference, print_quality, write_quality
+from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import UnknownNameError
 
 from ..conftest import box, drawn
@@ -100,7 +104,7 @@ def test_quality_counts_what_was_put_in(workspace):
     found = measure_quality(workspace)
     assert (found.images, len(found.pairs)) == (4, 4)
     assert found.iou[0] == pytest.approx((3 * 100 / 110 + 0) / 4)
-    assert found.iou[1] <= found.iou[0] <= found.iou[2]
+    assert found.iou[1:] == (None, None)  # fewer than ten images
     assert found.emptiness.raw == 0.75
     assert found.emptiness.prevalence == {"no target": 1 / 8, "target": 7 / 8}
     anna, ben = found.people
@@ -121,9 +125,33 @@ def test_pabak_of_categories_counts_those_that_were_named(workspace, names, paba
     assert measure_quality(workspace).emptiness.pabak == pytest.approx(1)
 
 
-def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
-    from annotation_tools.workspace import AnnotationTask
+@pytest.mark.parametrize(("images", "ends"), [(9, None), (10, (0.2, 0.8))])
+def test_an_interval_needs_ten_images_and_page_and_table_say_so(workspace, tmp_path, images, ends):
+    """Of ten images half agree and half do not; resampled, that is a tenth of a binomial number of ten draws.
 
+    P(0 or 1 of 10) is 1.1 % and P(up to 2) 5.5 %, so the 2.5th percentile is 0.2, and by symmetry the 97.5th is 0.8.
+    """
+    workspace.add_tasks(AnnotationTask(f"t{n}", "a.png", 20, 30) for n in range(images))
+    for n in range(images):
+        workspace.add_drawings([drawn(f"t{n}", A, "anna"), drawn(f"t{n}", FAR if n % 2 else A, "ben")])
+    found = measure_quality(workspace)
+    console = Console(file=io.StringIO(), width=200)
+    print_quality(found, console)
+    page = write_quality(tmp_path / "page", found, workspace).read_text()
+    assert json.loads(json.dumps(found.to_dict()))["iou"] == [found.iou[0], *(ends or (None, None))]
+    said = "95 % interval 0.200 to 0.800" if ends else "no 95 % interval: fewer than 10 images"
+    assert f"mean IoU; {said}<" in page
+    assert f"({said})" in console.file.getvalue()
+    assert "None" not in re.sub("<style>.*?</style>", "", page, flags=re.DOTALL)
+
+
+def test_masks_without_outlines_have_no_distance_in_pixels(workspace, tmp_path):
+    workspace.add_drawings([drawn("a", NONE, "anna"), drawn("a", NONE, "ben")])
+    page = write_quality(tmp_path / "page", measure_quality(workspace), workspace).read_text()
+    assert '<span class="big">-</span><br><span class="dim">mean distance between outlines' in page
+
+
+def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
     workspace.add_tasks(AnnotationTask(f"t{n}", "a.png", 20, 30) for n in range(10))
     for n in range(10):
         when = f"2026-01-01T10:{n:02}:00Z"
