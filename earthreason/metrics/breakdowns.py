@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.metrics.references import Reference
-from earthreason.metrics.scores import BOUNDARY_IOU, METRICS, OVERLAP, T_ACC, Scored
+from earthreason.metrics.scores import BOUNDARY_IOU, OVERLAP, T_ACC, Scored, metrics_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FEW = 20
 """Groups with fewer questions are marked, because their scores are uncertain."""
 SHOWN = (*OVERLAP, T_ACC.name)
-"""Scores of every group; Boundary IoU is added where it was computed."""
+"""Scores of every group, as far as the protocol defines them; Boundary IoU is added where it was computed."""
 _UNKNOWN = "unknown"
 
 
@@ -123,6 +123,8 @@ def _scores_of(scored: Scored, rows: np.ndarray) -> dict[str, float | int | bool
     bands = None if scored.boundary is None else scored.boundary[rows]
     part = replace(scored, counts=scored.counts.select(rows), boundary=bands)
     n = len(part.counts)
-    shown = SHOWN if bands is None else (*SHOWN, BOUNDARY_IOU.name)
-    scores = {name: METRICS[name].terms(part).ratio() for name in shown}
+    shown = {metric.name: metric for metric in metrics_of(part.protocol) if metric.name in SHOWN}
+    if bands is not None:
+        shown[BOUNDARY_IOU.name] = BOUNDARY_IOU
+    scores = {name: metric.terms(part).ratio() for name, metric in shown.items()}
     return {"n": n, **scores, "few": n < FEW}

@@ -5,7 +5,7 @@ import pytest
 
 from earthreason import evaluate
 from earthreason.masks.rle import encode_mask
-from earthreason.metrics.breakdowns import BREAKDOWNS
+from earthreason.metrics.breakdowns import BREAKDOWNS, score_groups
 from earthreason.metrics.references import Reference, References
 
 
@@ -80,3 +80,12 @@ def test_groups_below_twenty_questions_are_marked():
     assert table["few"].to_dict() == {"dam": True, "lake": False}
     assert table["gIoU"].to_dict() == {"dam": 9 / 19, "lake": 10 / 20}
     assert table["T-acc"].to_dict() == table["gIoU"].to_dict()
+
+
+@pytest.mark.parametrize(("protocol", "defined"), [("native", True), ("geo-r1", False), ("lisa", False)])
+def test_groups_have_precisions_only_under_protocols_that_define_them(protocol, defined):
+    mask = np.ones((4, 4), bool)
+    result = evaluate({"a": mask, "b": mask}, {"a": mask, "b": ~mask}, protocol, resamples=0)
+    (rows,) = [rows for name, rows in score_groups(result.scored, result.references).items() if name == "target"]
+    assert [(row["group"], "Pr@0.5" in row) for row in rows] == [("empty", defined), ("present", defined)]
+    assert [row["gIoU"] for row in rows] == pytest.approx([0, 1], abs=1e-5)
