@@ -63,6 +63,15 @@ class PredictionsError(GatheredError, ValueError):
     """Predictions file with one or more faults."""
 
 
+class TruthError(GatheredError, DataFormatError):
+    """Ground-truth file with one or more faults. The message about a single fault is one line."""
+
+    def __init__(self, source: str, faults: Sequence[str]) -> None:
+        super().__init__(source, faults)
+        if len(self.faults) == 1:
+            self.args = (f"{source}: {self.faults[0]}",)
+
+
 _LONGEST_INPUT = 60
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
-from earthreason.errors import PredictionsError, RLEError
+from earthreason.errors import DataFormatError, PredictionsError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.pictures import describe_size
 from earthreason.masks.rle import validate_rle
 from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answer, PackedTruth
 from earthreason.metrics.protocols import View
-from earthreason.metrics.references import References
+from earthreason.metrics.references import References, refuse_broken_masks
 from earthreason.predictions.reader import PredictionSource
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import RLE, Prediction
@@ -38,14 +38,18 @@ def count_regions(
         PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE or unreadable records; lists all of them.
         DataFormatError: a mask of the ground truth is invalid; names it.
     """
-    truth = PackedTruth(references, views, predictions.grid)
     faults: list[str] = []
     parts: list[ViewCounts] = []
     invalid: list[str] = []
-    for chunk in _chunks(_checked(predictions, references, faults)):
-        tables, broken = truth.count(chunk, threads=workers)
-        parts.append(tables)
-        invalid.extend(broken)
+    try:
+        truth = PackedTruth(references, views, predictions.grid)
+        for chunk in _chunks(_checked(predictions, references, faults)):
+            tables, broken = truth.count(chunk, threads=workers)
+            parts.append(tables)
+            invalid.extend(broken)
+    except DataFormatError:
+        refuse_broken_masks(references)
+        raise
     if faults or invalid:
         raise PredictionsError(predictions.source, faults + invalid)
     return join_tables(parts or [truth.count([])[0]])

@@ -62,6 +62,15 @@ class Notes:
         self.logged = True
 
 
+def holds_masks(path: Path) -> bool:
+    """Return whether a path is a folder or, by its content, a zip, such as an `.npz`."""
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        head = file.read(4)
+    return head[:2] == b"PK" or zipfile.is_zipfile(path)
+
+
 def mask_files(path: Path, skipped: list[str] | None = None) -> Iterator[Member]:
     """Yield the files of a folder or zip. Nothing is extracted, so no member can write outside.
 

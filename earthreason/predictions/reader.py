@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,23 +12,13 @@ from typing import Any, Protocol
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.predictions.fast import Decoded, read_fast
+from earthreason.predictions.foreign import describe_other_file
 from earthreason.predictions.instances import Instances, merge_instances
-from earthreason.predictions.members import Notes, mask_files, mask_predictions
+from earthreason.predictions.members import Notes, holds_masks, mask_files, mask_predictions
 from earthreason.predictions.segmentation import SizeOf as SizeOf
 from earthreason.predictions.stream import Broken, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
 from earthreason.types import Prediction
-
-_OTHER_FILES = {
-    b"\x93NUMPY": "one NumPy array; put it as SAMPLE_ID.npy into a folder and give the folder",
-    b"\x89PNG": "one picture; put it as SAMPLE_ID.png into a folder and give the folder",
-    b"II*\0": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
-    b"MM\0*": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
-    b"\x80": "a pickle, which is never read, because loading one runs its code; write JSON",
-    b"PAR1": "a parquet file; write JSON or JSON Lines",
-    b"\x89HDF": "an HDF5 file; write JSON, or masks as PNG",
-}
-
 
 _NOMINAL_SIZE = (8192, 8192)
 
@@ -126,7 +115,7 @@ class PredictionsFile:
         sizes = None if size_of is None else _on_grid(self.grid, size_of)
         if self._decoded and (decoded := self._decoded.take()) is not None:
             predictions = iter(decoded)
-        elif _holds_masks(self.path):
+        elif holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
             predictions = text_predictions(self.path, faults, sizes, self.names)
@@ -171,14 +160,6 @@ def _on_grid(grid: Grid, size_of: SizeOf) -> SizeOf:
     return size_on_grid
 
 
-def _holds_masks(path: Path) -> bool:
-    if path.is_dir():
-        return True
-    with path.open("rb") as file:
-        head = file.read(4)
-    return head[:2] == b"PK" or zipfile.is_zipfile(path)
-
-
 def open_predictions(
     path: Path | str, instances: Instances = "error", names: Mapping[str, str] | None = None
 ) -> PredictionsFile:
@@ -197,7 +178,7 @@ def open_predictions(
     _check_kind(path)
     state = _state_of(path)
     decoded = None if names is not None else read_fast(path)
-    info: Any = decoded.info if decoded else {} if _holds_masks(path) else _read_info(path)
+    info: Any = decoded.info if decoded else {} if holds_masks(path) else _read_info(path)
     if isinstance(info, Broken):
         raise PredictionsError(str(path), [f"info: {info.fault}"])
     if not isinstance(info, dict):
@@ -214,7 +195,7 @@ def open_predictions(
     if decoded:
         return opened
     faults: list[str] = []
-    if _holds_masks(path):
+    if holds_masks(path):
         first = next(mask_predictions(path, faults), None)
     else:  # polygons are drawn at a size that checks them
         first = next(text_predictions(path, faults, lambda _: _NOMINAL_SIZE, names), None)
@@ -239,9 +220,8 @@ def _check_kind(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PredictionsError(str(path), [f"cannot be read: {reason}; check the path and its permissions"]) from None
-    for magic, what in _OTHER_FILES.items():
-        if head.startswith(magic):
-            raise PredictionsError(str(path), [f"it is {what}"])
+    if (what := describe_other_file(head)) is not None:
+        raise PredictionsError(str(path), [what])
 
 
 def _read_info(path: Path) -> Any:

@@ -42,13 +42,23 @@ REMEDIES = MASK_REMEDIES | {
 """Correction for each faulty key; for `describe_faults`."""
 
 
-class _Masks(RLERecord):
+class Masks(RLERecord):
     """The mask of an entry, and the masks of a list."""
 
     _targets: tuple[RLE, ...] = PrivateAttr(())
 
+    @property
+    def union(self) -> RLE:
+        """The mask, which is the union of the list if there is one."""
+        return RLE(size=self.size, counts=self.counts)
 
-def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> _Masks | None:
+    @property
+    def targets(self) -> tuple[RLE, ...]:
+        """The masks of the list; empty if there is none."""
+        return self._targets
+
+
+def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> Masks | None:
     if value is None or value == []:
         return None
     targets: tuple[RLE, ...] = ()
@@ -63,9 +73,16 @@ def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo
         rle = rle_of_polygons(value, size)
     else:
         raise ValueError("segmentation as a list contains polygons [[x1, y1, x2, y2, ...], ...] or RLE objects")
-    masks = _Masks.model_construct(size=rle["size"], counts=rle["counts"])
+    masks = Masks.model_construct(size=rle["size"], counts=rle["counts"])
     masks._targets = targets
     return masks
+
+
+MasksField = Annotated[Masks | None, WrapValidator(_read_masks)]
+"""Mask of an entry in any accepted form.
+
+Polygons need the validation context `{"size_of": function from a sample id to the (height, width) of its image}`.
+"""
 
 
 def _size_of(info: ValidationInfo) -> tuple[int, int] | None:
@@ -99,12 +116,9 @@ class NamesSample(BaseModel):
 
 
 class PredictionRecord(NamesSample):
-    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored.
+    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored."""
 
-    Polygons need the validation context `{"size_of": function from a sample id to the (height, width) of its image}`.
-    """
-
-    segmentation: Annotated[_Masks | None, WrapValidator(_read_masks)]
+    segmentation: MasksField
     question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
     score: FiniteFloat | None = None
     answer: str | None = Field(default=None, max_length=MAX_ANSWER)
@@ -112,8 +126,7 @@ class PredictionRecord(NamesSample):
     def to_prediction(self) -> Prediction:
         """Convert the entry."""
         masks = self.segmentation
-        rle = None if masks is None else RLE(size=masks.size, counts=masks.counts)
-        targets = () if masks is None else masks._targets
+        rle, targets = (None, ()) if masks is None else (masks.union, masks.targets)
         return Prediction(self.sample_id, rle, self.question_index, self.score, self.answer, targets)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from earthreason.predictions.foreign import describe_other_keys
 from earthreason.predictions.schema import read_record
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.strict_json import DECODER, RepeatedKeyError, refuse_constant
@@ -26,14 +27,39 @@ _CHUNK = 1 << 20
 _SPACE = " \t\n\r"
 """White space of JSON (RFC 8259); `str.isspace` accepts more."""
 _SPACES = re.compile(f"[{_SPACE}]*")
-_SHAPE = 'a list of predictions or {"info": {...}, "predictions": [...]}'
 _RECORD_KEYS = {"sample_id", "image_id", "segmentation", "question_index", "category_id", "bbox", "score", "answer"}
+_TRUTH_KEYS = {"height", "width", "ignore", "question_count"}
 _LINES = (".jsonl", ".ndjson")
 _GZIP = b"\x1f\x8b"
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _REMEDY = "write the file with json.dump or `earthreason.predictions.write_predictions`"
 
+
+@dataclass(frozen=True)
+class Layout:
+    """What a kind of JSON file holds, and its words in messages.
+
+    Attributes:
+        kind: what the file is.
+        key: key of the list of entries, unless the file is the list.
+        entry: what one entry is.
+        outline: what the file must hold.
+    """
+
+    kind: str
+    key: str
+    entry: str
+    outline: str
+
+
+PREDICTIONS = Layout(
+    "a predictions file",
+    "predictions",
+    "prediction",
+    'expected a list of predictions or {"info": {...}, "predictions": [...]}',
+)
+TRUTH = Layout("ground truth", "samples", "sample", 'ground truth is {"samples": [{"sample_id", "segmentation"}, ...]}')
 Located = tuple[str, Any]
 """Place in the file, such as `predictions[3]`, and decoded value, which is `Broken` if it has several meanings."""
 
@@ -154,8 +180,8 @@ def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:
         yield place.format(index), reader.value()
 
 
-def json_values(file: TextIO) -> Iterator[Located]:
-    """Yield `info` (place "info") and every prediction of a JSON file, in the order of the file."""
+def json_values(file: TextIO, layout: Layout = PREDICTIONS) -> Iterator[Located]:
+    """Yield `info` (place "info") and every entry of a JSON file, in the order of the file."""
     reader = _JsonReader(file)
     if reader.peek() == "[":
         yield from _elements(reader, "[{}]")
@@ -166,26 +192,36 @@ def json_values(file: TextIO) -> Iterator[Located]:
             if key in seen:
                 raise _NotJSONError(f"line {reader.line}: key {key[:60]!r} is written more than once; keep one")
             seen.add(key)
-            if key == "predictions" and reader.peek() == "[":
-                yield from _elements(reader, "predictions[{}]")
-            elif key == "predictions":
-                raise _NotJSONError(f"line {reader.line}: expected {_SHAPE}; 'predictions' is not a list")
+            if key == layout.key and reader.peek() == "[":
+                yield from _elements(reader, f"{key}[{{}}]")
+            elif key == layout.key:
+                raise _NotJSONError(f"line {reader.line}: {layout.outline}; {key!r} is not a list")
+            elif key == "info":
+                yield "info", reader.value()
             else:
-                value = reader.value()
-                if key == "info":
-                    yield "info", value
-                elif isinstance(value, Broken):
-                    raise _NotJSONError(f"line {reader.line}: in {key[:60]!r}: {value.fault}")
-        if "predictions" not in seen:
-            raise _NotJSONError(f"expected {_SHAPE}; there is no list under 'predictions'")
+                for part in _parts(reader):
+                    if isinstance(part, Broken):
+                        raise _NotJSONError(f"line {reader.line}: in {key[:60]!r}: {part.fault}")
+        if layout.key not in seen:
+            what = describe_other_keys(seen)
+            raise _NotJSONError(f"{what}; {layout.outline}")
     else:
         found = reader.peek()
-        raise _NotJSONError(f"expected {_SHAPE}, found {found!r}; {_REMEDY}" if found else "the file is empty")
+        raise _NotJSONError(f"{layout.outline}, found {found!r}; {_REMEDY}" if found else "the file is empty")
     if reader.peek():
-        raise _NotJSONError(f"line {reader.line}: something follows the predictions; a file holds one JSON value")
+        raise _NotJSONError(f"line {reader.line}: something follows the {layout.key}; a file holds one JSON value")
 
 
-def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
+def _parts(reader: _JsonReader) -> Iterator[Any]:
+    """Read the next value, one element of a list at a time, so that a long list needs no memory."""
+    if reader.peek() == "[":
+        for _, value in _elements(reader, ""):
+            yield value
+    else:
+        yield reader.value()
+
+
+def jsonl_values(file: TextIO, faults: list[str], layout: Layout = PREDICTIONS) -> Iterator[Located]:
     """Yield the values of a file with one JSON value per line; the first line may be `{"info": {...}}`."""
     first = True
     number = 0
@@ -202,7 +238,7 @@ def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
                 raise _NotJSONError(f"something follows the value at character {end + 1}")
         except (ValueError, RecursionError) as error:
             why = "nested too deeply" if isinstance(error, RecursionError) else error
-            faults.append(f"line {number}: not JSON: {why}; each line holds one prediction")
+            faults.append(f"line {number}: not JSON: {why}; each line holds one {layout.entry}")
             first = False
             continue
         if first and isinstance(value, dict) and set(value) == {"info"}:
@@ -212,7 +248,7 @@ def jsonl_values(file: TextIO, faults: list[str]) -> Iterator[Located]:
         first = False
 
 
-def _holds_lines(file: TextIO, named_lines: bool) -> bool:
+def _holds_lines(file: TextIO, named_lines: bool, layout: Layout) -> bool:
     """Return whether the file is JSON Lines, judged by its first keys, or by its name if they are inconclusive."""
     reader = _JsonReader(file)
     try:
@@ -220,9 +256,10 @@ def _holds_lines(file: TextIO, named_lines: bool) -> bool:
             return named_lines and reader.peek() != "["
         for _ in _items(reader, "}"):
             key = reader.key()
-            if key == "predictions" or key in _RECORD_KEYS:
-                return key != "predictions"
-            reader.value()
+            if key == layout.key or key in _RECORD_KEYS or (layout is TRUTH and key in _TRUTH_KEYS):
+                return key != layout.key
+            for _ in _parts(reader):
+                pass
             if key == "info" and reader.accept("}"):
                 return True
     except ValueError:
@@ -264,7 +301,7 @@ def _open_text(packed: BinaryIO) -> TextIO:
     return io.TextIOWrapper(binary, encoding="utf-8")
 
 
-def text_values(path: Path, faults: list[str]) -> Iterator[Located]:
+def text_values(path: Path, faults: list[str], layout: Layout = PREDICTIONS) -> Iterator[Located]:
     """Yield the values of a JSON or JSONL file, packed by gzip or not, whatever its name.
 
     Faults that make the rest unreadable are appended to `faults`.
@@ -272,12 +309,12 @@ def text_values(path: Path, faults: list[str]) -> Iterator[Located]:
     names_lines = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     try:
         with path.open("rb") as packed:
-            lines = _holds_lines(_open_text(packed), names_lines.lower() in _LINES)
+            lines = _holds_lines(_open_text(packed), names_lines.lower() in _LINES, layout)
         with path.open("rb") as packed:
             file = _open_text(packed)
-            yield from jsonl_values(file, faults) if lines else json_values(file)
+            yield from jsonl_values(file, faults, layout) if lines else json_values(file, layout)
     except _NotJSONError as error:
-        faults.append(f"not a predictions file: {error}")
+        faults.append(f"not {layout.kind}: {error}")
     except UnicodeDecodeError as error:
         faults.append(f"byte {error.object[error.start]:#04x} is not UTF-8; write the file as UTF-8 JSON")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

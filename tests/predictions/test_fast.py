@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.references import Reference, _OneMask
+from earthreason.metrics.references import Reference, _Record
 from earthreason.metrics.samples import decode_samples
 from earthreason.predictions import open_predictions
 from earthreason.predictions.fast import decode_fast
@@ -87,7 +87,7 @@ def test_samples_read_fast_are_those_of_the_tolerant_reader(document, spoiler, c
     content = damaged(document, spoiler, compact)
     if (fast := decode_samples(content)) is not None:
         tolerant = from_json(content)["samples"]
-        assert [Reference(**s) for s in fast] == [_OneMask.model_validate(s).to_reference() for s in tolerant]
+        assert [Reference(**s) for s in fast] == [_Record.model_validate(s).to_reference() for s in tolerant]
 
 
 USUAL = {
