@@ -105,10 +105,18 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
     message = str(fault["msg"]).removeprefix("Value error, ")
     message = re.sub(r"valid dictionary or instance of \w+", "JSON object", message)
     quoted = ""
-    if inputs and fault["type"] != "missing":
+    complete = fault["type"] == "value_error" and "; " in message  # it is our own, with its correction
+    if inputs and fault["type"] == "missing":
+        keys = list(map(str, fault["input"])) if isinstance(fault["input"], Mapping) else []
+        quoted = f", found only {_shorten(', '.join(keys))}" if keys else ""
+    elif inputs and not complete:
         text = repr(fault["input"])
-        quoted = f", got {text if len(text) <= _LONGEST_INPUT else f'{text[: _LONGEST_INPUT - 3]}...'}"
+        quoted = f", got {_shorten(text)}"
     key = str(fault["loc"][-1]) if fault["loc"] else ""
-    remedy = f"; {remedies[key]}" if key in remedies else ""
+    remedy = f"; {remedies[key]}" if key in remedies and not complete else ""
     message = message[:1].lower() + message[1:] if where else message
     return f"{where}: {message}{quoted}{remedy}" if where else f"{message}{quoted}{remedy}"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_INPUT else f"{text[: _LONGEST_INPUT - 3]}..."

@@ -106,7 +106,10 @@ def _checked(predictions: PredictionSource, references: References, faults: list
             continue
         fault = _fault_of(prediction, predictions.grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
-            fault = "predicted more than once; keep one, or merge instances with --instances union"
+            fault = (
+                "predicted more than once; keep one, or unite instances by `--instances union`, in Python by "
+                '`open_predictions(path, instances="union")`, for a leaderboard by `pycocotools.mask.merge`'
+            )
         seen.add(key)
         if fault:
             faults.append(f"{name_key(key)}: {fault}")
@@ -122,16 +125,18 @@ def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hin
         return f"not in {references.source}" + (f"; nearest: {nearest[0]!r}" if nearest else "")
     if prediction.question_index >= reference.question_count:
         return f"the sample has {reference.question_count} questions, counted from 0"
-    expected = grid.shape(reference.height, reference.width)
+    own = reference.height, reference.width
+    expected = grid.shape(*own)
+    canvas = None if grid.kind == "native" else own
     for n, target in enumerate(prediction.targets, start=1):
-        if fault := _wrong_size(target, expected) or _wrong_encoding(target):
+        if fault := _wrong_size(target, expected, canvas) or _wrong_encoding(target):
             return f"mask {n} of {len(prediction.targets)}: {fault}"
-    return None if prediction.segmentation is None else _wrong_size(prediction.segmentation, expected)
+    return None if prediction.segmentation is None else _wrong_size(prediction.segmentation, expected, canvas)
 
 
-def _wrong_size(mask: RLE, expected: tuple[int, int]) -> str | None:
+def _wrong_size(mask: RLE, expected: tuple[int, int], own: tuple[int, int] | None) -> str | None:
     height, width = mask["size"]
-    return None if (height, width) == expected else describe_size((height, width), expected)
+    return None if (height, width) == expected else describe_size((height, width), expected, own)
 
 
 def _wrong_encoding(mask: RLE) -> str | None:

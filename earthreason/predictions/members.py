@@ -20,6 +20,8 @@ from earthreason.types import Prediction
 
 MAX_MEMBER_BYTES = 256 << 20
 _NAME = re.compile(r"(?P<sample_id>.+?)(?:__(?P<question_index>\d{1,5}))?\.(?P<ending>png|tiff?|npy)", re.I | re.S)
+_UNNAMED = re.compile(r"arr_\d+")  # the names that numpy.savez gives
+_NAME_ARRAYS = "no sample has this name; name arrays by sample id: np.savez(path, **{sample_id: mask, ...})"
 _EXPECTED = "expected SAMPLE_ID.png or SAMPLE_ID__QUESTION_INDEX.png (or .tif, .npy)"
 _ENDINGS = {
     ".jpg": "JPEG changes the pixels of a mask; save PNG",
@@ -42,6 +44,7 @@ class Notes:
         self.skipped: list[str] = []
         self.soft: list[tuple[str, int]] = []
         self.nodata: list[tuple[str, float]] = []
+        self.white_is_zero: list[str] = []
         self.logged = False
 
     def log(self, path: Path) -> None:
@@ -59,6 +62,13 @@ class Notes:
                 (name, value), count = self.nodata[0], len(self.nodata)
                 message = "%s: %d masks have pixels of a nodata value, which are not target; the first is %s (%g)"
                 _log.warning(message, path, count, name, value)
+            if self.white_is_zero:
+                first, count = self.white_is_zero[0], len(self.white_is_zero)
+                message = (
+                    "%s: %d TIFF masks are MINISWHITE, so 0 is white and target, as OpenCV reads them; tools that "
+                    "return stored numbers, such as rasterio, show the inverse; the first is %s"
+                )
+                _log.warning(message, path, count, first)
         self.logged = True
 
 
@@ -159,6 +169,9 @@ def mask_predictions(
                 faults.append(f"{name}: the same sample and question as {files[key]}; keep one")
                 continue
             files[key] = name
+            if _UNNAMED.fullmatch(key[0]) and size_of is not None and size_of(key[0]) is None:
+                faults.append(f"{name}: {_NAME_ARRAYS}")
+                continue
             try:
                 yield _read_mask(name, match["ending"].lower(), key, read, size_of, notes)
             except Exception as error:  # libraries raise almost any type for damaged content
@@ -196,6 +209,8 @@ def _read_mask(
             notes.soft.append((name, picture.levels))
         if picture.nodata is not None and not notes.logged:
             notes.nodata.append((name, picture.nodata))
+        if picture.white_is_zero and not notes.logged:
+            notes.white_is_zero.append(name)
     return Prediction(sample_id, encode_mask(mask), question_index)
 
 

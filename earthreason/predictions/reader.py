@@ -20,6 +20,7 @@ from earthreason.predictions.stream import Broken, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
 from earthreason.types import Prediction
 
+_INFO = 'write {"model": "NAME"}, or leave info out'
 _NOMINAL_SIZE = (8192, 8192)
 
 
@@ -182,7 +183,8 @@ def open_predictions(
     if isinstance(info, Broken):
         raise PredictionsError(str(path), [f"info: {info.fault}"])
     if not isinstance(info, dict):
-        raise PredictionsError(str(path), [f"info: expected an object, got {type(info).__name__}"])
+        found = "null" if info is None else type(info).__name__
+        raise PredictionsError(str(path), [f"info: expected an object, got {found}; {_INFO}"])
     try:
         json.dumps(info, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):

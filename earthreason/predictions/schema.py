@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -93,6 +95,16 @@ def _size_of(info: ValidationInfo) -> tuple[int, int] | None:
     return None if sample_id is None else size_of(sample_id)
 
 
+_MATTERS = ("sample_id", "image_id", "segmentation", "question_index", "question_count", "ignore")
+"""Keys that change a score, so that a misspelt one is not ignored as a foreign key is."""
+
+
+@lru_cache(maxsize=1024)
+def _meant(key: str) -> str | None:
+    nearest = get_close_matches(key, _MATTERS, n=1, cutoff=0.8)
+    return nearest[0] if nearest and key not in _MATTERS else None
+
+
 class NamesSample(BaseModel):
     """Entry that names its sample by `sample_id`, or by COCO's `image_id` as text or a whole number."""
 
@@ -102,7 +114,10 @@ class NamesSample(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_sample(cls, entry: Any) -> Any:
+    def _name_keys(cls, entry: Any) -> Any:
+        for key in entry if isinstance(entry, dict) else ():
+            if isinstance(key, str) and (meant := _meant(key)) in cls.model_fields and meant not in entry:
+                raise ValueError(f"unknown key {key!r}; if it is {meant!r}, correct it, else remove or rename it")
         if isinstance(entry, dict) and "sample_id" in entry and "image_id" in entry:
             first, second = _as_text(entry["sample_id"]), _as_text(entry["image_id"])
             if first != second:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+from earthreason.masks.drawing import FARTHEST
 from earthreason.masks.record import RLERecord
 from earthreason.masks.rle import union_rles
 from earthreason.types import RLE
@@ -19,10 +20,10 @@ SizeOf = Callable[[str], tuple[int, int] | None]
 """Function from a sample id to the (height, width) of its image in pixels, or None."""
 ValidateRLE = Callable[[Any], RLERecord]
 """Function that validates {"size", "counts"} with text as counts; it raises ValueError."""
+_MASK_KEYS = ("size", "counts")
 _MOST_MASKS = 10_000
 _OUTLINE_PER_SIDE = 100
 """Longest outline of a mask, in sums of height and width; pycocotools takes time and memory for every pixel of it."""
-_FARTHEST = 1_000_000
 _RING = "a ring is [x1, y1, x2, y2, x3, y3, ...] in pixels"
 
 
@@ -33,6 +34,8 @@ def rle_of_record(value: Any, validate: ValidateRLE) -> RLE:
         ValueError: the value is not a mask of its stated size. Compressed counts are not decoded.
     """
     counts = value.get("counts") if isinstance(value, dict) else None
+    if isinstance(value, dict) and (other := [key for key in value if key not in _MASK_KEYS]):
+        raise ValueError(f"unknown key {str(other[0])[:60]!r} in a mask, which has only 'size' and 'counts'; remove it")
     if isinstance(counts, np.ndarray):
         counts = counts.tolist()
     if isinstance(counts, bytes):
@@ -117,8 +120,8 @@ def _check_ring(place: str, ring: Any) -> float:
         raise ValueError(f"{place} is not a list of numbers; {_RING}")
     if len(ring) < 6 or len(ring) % 2:
         raise ValueError(f"{place} has {len(ring)} numbers; {_RING}, so an even number of at least 6")
-    if not all(-_FARTHEST <= value <= _FARTHEST for value in ring):  # also false for NaN
-        wrong = next(value for value in ring if not -_FARTHEST <= value <= _FARTHEST)
+    if not all(-FARTHEST <= value <= FARTHEST for value in ring):  # also false for NaN
+        wrong = next(value for value in ring if not -FARTHEST <= value <= FARTHEST)
         raise ValueError(f"{place} has the coordinate {str(wrong)[:12]}; coordinates are pixels of the image")
     points = np.asarray(ring, np.float64).reshape(-1, 2)
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())

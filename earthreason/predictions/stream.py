@@ -204,7 +204,7 @@ def json_values(file: TextIO, layout: Layout = PREDICTIONS) -> Iterator[Located]
                         raise _NotJSONError(f"line {reader.line}: in {key[:60]!r}: {part.fault}")
         if layout.key not in seen:
             what = describe_other_keys(seen)
-            raise _NotJSONError(f"{what}; {layout.outline}")
+            raise _NotJSONError(f"{what}; {layout.outline}, but there is no list under {layout.key!r}")
     else:
         found = reader.peek()
         raise _NotJSONError(f"{layout.outline}, found {found!r}; {_REMEDY}" if found else "the file is empty")
