@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import PurePosixPath
 
 from earthreason.errors import DataFormatError, PredictionsError, RLEError
 from earthreason.masks.grids import Grid
@@ -120,9 +121,7 @@ def _checked(predictions: PredictionSource, references: References, faults: list
 def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:
     reference = references.get(prediction.sample_id)
     if reference is None:
-        # The search for the nearest id is slow, so only messages that will be shown get one.
-        nearest = get_close_matches(prediction.sample_id, list(references)[:5000], n=1) if hint else []
-        return f"not in {references.source}" + (f"; nearest: {nearest[0]!r}" if nearest else "")
+        return f"not in {references.source}{_remedy_for_id(prediction.sample_id, references) if hint else ''}"
     if prediction.question_index >= reference.question_count:
         return f"the sample has {reference.question_count} questions, counted from 0"
     own = reference.height, reference.width
@@ -132,6 +131,16 @@ def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hin
         if fault := _wrong_size(target, expected, canvas) or _wrong_encoding(target):
             return f"mask {n} of {len(prediction.targets)}: {fault}"
     return None if prediction.segmentation is None else _wrong_size(prediction.segmentation, expected, canvas)
+
+
+def _remedy_for_id(sample_id: str, references: References) -> str:
+    """Say how to name a sample that is unknown. The search for the nearest id is slow."""
+    if (stem := PurePosixPath(sample_id).stem) in references:
+        return f"; name it {stem!r}, without folder and ending"
+    if nearest := get_close_matches(sample_id, list(references)[:5000], n=1):
+        return f"; nearest: {nearest[0]!r}"
+    numbers = "; `from_coco(file, images)` turns the numbers of COCO to names" if sample_id.isdecimal() else ""
+    return f"; its samples have names such as {next(iter(references), '')!r}{numbers}"
 
 
 def _wrong_size(mask: RLE, expected: tuple[int, int], own: tuple[int, int] | None) -> str | None:

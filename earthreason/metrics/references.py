@@ -21,11 +21,12 @@ from earthreason.errors import (
 )
 from earthreason.files import write_json
 from earthreason.masks.record import Side
-from earthreason.masks.rle import MAX_SIDE, empty_rle, encode_mask, rle_area, validate_rle
+from earthreason.masks.rle import MAX_SIDE, encode_mask, rle_area, validate_rle
 from earthreason.metrics.samples import decode_samples
-from earthreason.predictions.foreign import describe_other_file
+from earthreason.predictions.foreign import HEAD, describe_other_file
 from earthreason.predictions.members import holds_masks, mask_predictions
 from earthreason.predictions.schema import MAX_QUESTION_INDEX, REMEDIES, MasksField, NamesSample
+from earthreason.predictions.segmentation import compress_runs
 from earthreason.predictions.stream import TRUTH, Broken, text_values
 from earthreason.types import RLE, OptionalFacts, Sample
 
@@ -161,7 +162,7 @@ class _Record(NamesSample):
         if self.segmentation is not None:
             whole = self.segmentation.union
         elif self.height is not None and self.width is not None:
-            whole = empty_rle(self.height, self.width)
+            whole = compress_runs([self.height * self.width], self.height, self.width)
         else:
             raise DataFormatError(f"segmentation is null, so height and width are needed; {_ADD_SIDES}")
         for side, stated, given in zip(("height", "width"), (self.height, self.width), whole["size"], strict=True):
@@ -209,7 +210,7 @@ def read_references(path: Path) -> References:
             samples = decode_samples(text)
             if samples is not None:
                 return References((Reference(**sample) for sample in samples), source=str(path))
-            what = describe_other_file(text[:8])
+            what = describe_other_file(text[:HEAD])
             del text
             references = [] if what else list(_read_records(path, faults))
             faults += [what] if what else []
@@ -242,9 +243,9 @@ def _read_records(path: Path, faults: list[str]) -> Iterator[Reference]:
         try:
             if isinstance(value, Broken):
                 raise DataFormatError(value.fault)
-            if isinstance(value, dict) and (answered := _OF_PREDICTIONS & value.keys()):
+            if isinstance(value, dict) and (answered := sorted(_OF_PREDICTIONS & value.keys())):
                 raise DataFormatError(
-                    f"it has {', '.join(sorted(answered))}, so it is a prediction; ground truth has none"
+                    f"key {answered[0]!r} is of predictions; give the ground truth, or remove the key"
                 )
             reference = _Record.model_validate(value, context={"size_of": partial(_stated_size, value)}).to_reference()
             if (first := places.setdefault(reference.sample_id, place)) != place:
@@ -252,7 +253,7 @@ def _read_records(path: Path, faults: list[str]) -> Iterator[Reference]:
             yield reference
         except ValidationError as error:
             faults += describe_faults(error, place, _REMEDIES)
-        except EarthReasonError as error:
+        except (EarthReasonError, ValueError) as error:
             faults.append(f"{place}: {error}")
 
 

@@ -17,6 +17,12 @@ _BY_FIRST_BYTES = {
     b"ARROW1": "an Arrow file; write JSON or JSON Lines",
     b"\x89HDF": "an HDF5 file; write JSON, or masks as PNG",
     b"\xd0\xcf\x11\xe0": "an Excel file; write JSON or JSON Lines",
+    b"GIF8": "a GIF picture; save SAMPLE_ID.png into a folder and give it",
+    b"BM": "a BMP picture; save SAMPLE_ID.png into a folder and give it",
+    b"\0\0\0\x0cjP": "a JPEG 2000 picture; save SAMPLE_ID.png into a folder and give it",
+    b"RIFF": "a WebP picture or a video; save SAMPLE_ID.png into a folder and give it",
+    b"\x1aE\xdf\xa3": "a video; write JSON, or masks as PNG",
+    b"MATLAB": "a MATLAB file; write JSON, or masks as PNG",
     b"SQLite": "an SQLite database; write JSON or JSON Lines",
     b"%PDF": "a PDF; write JSON, or masks as PNG",
     b"7z\xbc\xaf": "a 7z archive; make a zip",
@@ -27,21 +33,29 @@ _BY_FIRST_BYTES = {
 }
 _BY_KEYS = {
     ("images", "annotations"): "a COCO dataset",
-    ("shapes", "imagePath"): "a LabelMe file of one image",
+    ("shapes",): "a LabelMe or ReasonSeg file of one image",
     ("type", "features"): "GeoJSON, whose coordinates are usually not pixels",
+    ("type", "geometry"): "GeoJSON, whose coordinates are usually not pixels",
+    ("annotations",): "a file of annotations",
     ("predictions",): "predictions",
     ("samples",): "ground truth",
 }
+_ENTRIES = {("predictions",), ("samples",)}
 _DRAW = "unite the shapes of each image to one mask (`pycocotools.mask.merge`, `PIL.ImageDraw`)"
+_TAR, _TAR_AT = b"ustar", 257
+HEAD = 512
+"""First bytes of a file that say what it is."""
 
 
 def describe_other_file(head: bytes) -> str | None:
-    """Say what a file is, by its first 8 bytes, that holds neither text nor masks of several samples; None if unknown.
+    """Say what a file is, by its first `HEAD` bytes, that is neither text, gzip, nor a zip; None if unknown.
 
     The description ends with what to do.
     """
     if head[4:8] == b"ftyp":
         return "it is a video; write JSON, or masks as PNG"
+    if head[_TAR_AT:].startswith(_TAR):
+        return "it is a tar archive; make a zip"
     return next((f"it is {what}" for magic, what in _BY_FIRST_BYTES.items() if head.startswith(magic)), None)
 
 
@@ -49,5 +63,5 @@ def describe_other_keys(keys: Collection[str]) -> str:
     """Say what a JSON object is, by its keys, and what to do if it holds shapes."""
     for known, what in _BY_KEYS.items():
         if {*known} <= {*keys}:
-            return what if len(known) == 1 else f"{what}; {_DRAW}"
+            return what if known in _ENTRIES else f"{what}; {_DRAW}"
     return f"an object with the keys {', '.join(sorted(keys))[:80]}" if keys else "an empty object"

@@ -15,6 +15,7 @@ import numpy as np
 
 from earthreason.masks.pictures import describe_size, read_mask_picture
 from earthreason.masks.rle import encode_mask
+from earthreason.predictions.names import known_name
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import Prediction
 
@@ -23,12 +24,15 @@ _NAME = re.compile(r"(?P<sample_id>.+?)(?:__(?P<question_index>\d{1,5}))?\.(?P<e
 _UNNAMED = re.compile(r"arr_\d+")  # the names that numpy.savez gives
 _NAME_ARRAYS = "no sample has this name; name arrays by sample id: np.savez(path, **{sample_id: mask, ...})"
 _EXPECTED = "expected SAMPLE_ID.png or SAMPLE_ID__QUESTION_INDEX.png (or .tif, .npy)"
+_GIVE_FILE = "give this file itself, not the folder or zip around it"
+_AS_PNG = "save masks as PNG"
 _ENDINGS = {
-    ".jpg": "JPEG changes the pixels of a mask; save PNG",
-    ".jpeg": "JPEG changes the pixels of a mask; save PNG",
-    ".json": "give this file itself, not the folder or zip around it",
-    ".jsonl": "give this file itself, not the folder or zip around it",
+    **dict.fromkeys((".jpg", ".jpeg"), "JPEG changes the pixels of a mask; save PNG"),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson", ".gz", ".npz", ".zip"), _GIVE_FILE),
+    **dict.fromkeys((".bmp", ".gif", ".webp", ".jp2"), _AS_PNG),
+    **dict.fromkeys((".txt", ".xml", ".csv", ".arrow", ".parquet"), f"{_AS_PNG}, or move other files away"),
     ".pkl": "pickles are never read, because loading one runs its code; save .npy",
+    "": "give the name its ending, or move other files away",
 }
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _log = logging.getLogger(__name__)
@@ -105,7 +109,10 @@ def _is_system_file(name: PurePosixPath) -> bool:
 
 def _folder_files(folder: Path) -> Iterator[Member]:
     found = []
-    for root, _, names in os.walk(folder, onerror=_raise):
+    for root, folders, names in os.walk(folder, onerror=_raise):
+        links = [name for name in folders if (Path(root) / name).is_symlink() and not name.startswith(".")]
+        if links:  # they may lead round in a circle, or out of a submission
+            raise ValueError(f"{links[0]!r} in it is a link to a folder, which is not followed")
         found += [Path(root) / name for name in names]
     for file in sorted(found):
         yield file.relative_to(folder).as_posix(), partial(_read_file, file)
@@ -117,7 +124,7 @@ def _raise(error: OSError) -> None:
 
 def _read_file(file: Path) -> bytes:
     if not file.is_file():
-        raise ValueError("not a regular file")
+        raise ValueError("not a regular file, such as a link that leads nowhere; copy the file itself")
     if file.stat().st_size > MAX_MEMBER_BYTES:
         raise ValueError(f"over {MAX_MEMBER_BYTES >> 20} MiB; save the mask as PNG")
     return file.read_bytes()
@@ -164,7 +171,7 @@ def mask_predictions(
                 remedy = _ENDINGS.get(PurePosixPath(name).suffix.lower(), "move other files away")
                 faults.append(f"{name}: {_EXPECTED}; {remedy}")
                 continue
-            key = match["sample_id"], int(match["question_index"] or 0)
+            key = known_name(match["sample_id"], size_of), int(match["question_index"] or 0)
             if key in files:
                 faults.append(f"{name}: the same sample and question as {files[key]}; keep one")
                 continue

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.predictions.fast import Decoded, read_fast
-from earthreason.predictions.foreign import describe_other_file
+from earthreason.predictions.foreign import HEAD, describe_other_file
 from earthreason.predictions.instances import Instances, merge_instances
 from earthreason.predictions.members import Notes, holds_masks, mask_files, mask_predictions
+from earthreason.predictions.names import with_known_names
 from earthreason.predictions.segmentation import SizeOf as SizeOf
 from earthreason.predictions.stream import Broken, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
@@ -69,7 +70,7 @@ class Predictions:
 
     def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterator[Prediction]:
         """Yield all predictions, in order."""
-        yield from self.predictions
+        yield from with_known_names(self.predictions, size_of)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the records as JSON."""
@@ -115,7 +116,7 @@ class PredictionsFile:
         self._check_unchanged()
         sizes = None if size_of is None else _on_grid(self.grid, size_of)
         if self._decoded and (decoded := self._decoded.take()) is not None:
-            predictions = iter(decoded)
+            predictions = with_known_names(decoded, sizes)
         elif holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
@@ -216,7 +217,7 @@ def _check_kind(path: Path) -> None:
         if not path.is_file():
             raise PredictionsError(str(path), ["a pipe or device, which is read only once; save it to a file first"])
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(HEAD)
     except EarthReasonError:
         raise
     except (OSError, ValueError) as error:

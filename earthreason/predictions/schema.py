@@ -23,6 +23,7 @@ from pydantic import (
 
 from earthreason.errors import describe_faults
 from earthreason.masks.record import MASK_REMEDIES, RLERecord
+from earthreason.predictions.names import known_name
 from earthreason.predictions.segmentation import SizeOf, rle_of_polygons, rle_of_record, rles_of_list
 from earthreason.types import RLE, Prediction
 
@@ -137,6 +138,11 @@ class PredictionRecord(NamesSample):
     question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
     score: FiniteFloat | None = None
     answer: str | None = Field(default=None, max_length=MAX_ANSWER)
+
+    @field_validator("sample_id")
+    @classmethod
+    def _in_known_form(cls, sample_id: str, info: ValidationInfo) -> str:
+        return known_name(sample_id, (info.context or {}).get("size_of"))
 
     def to_prediction(self) -> Prediction:
         """Convert the entry."""

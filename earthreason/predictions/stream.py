@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from earthreason.predictions.foreign import describe_other_keys
+from earthreason.predictions.foreign import HEAD, describe_other_file, describe_other_keys
 from earthreason.predictions.schema import read_record
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.strict_json import DECODER, RepeatedKeyError, refuse_constant
@@ -33,7 +33,8 @@ _LINES = (".jsonl", ".ndjson")
 _GZIP = b"\x1f\x8b"
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_REMEDY = "write the file with json.dump or `earthreason.predictions.write_predictions`"
+_EMPTY = "the file is empty; write it again, or [] for a list without entries"
+_REMEDY = "write the file with json.dump"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,10 @@ class _JsonReader:
             if not self._read_more():
                 return ""
 
+    def start(self) -> str:
+        """Return the next characters of the line, at most 30."""
+        return self._buffer[self._at : self._at + 30].partition("\n")[0] if self.peek() else ""
+
     def accept(self, character: str) -> bool:
         """Skip `character` if it is next; return whether it is."""
         if self.peek() != character:
@@ -124,7 +129,7 @@ class _JsonReader:
     def expect(self, character: str) -> None:
         if not self.accept(character):
             instead = repr(self.peek()) if self.peek() else "the end of the file"
-            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {instead}")
+            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {instead}; {_REMEDY}")
 
     def key(self) -> str:
         """Decode the next key of an object and skip its colon."""
@@ -151,9 +156,9 @@ class _JsonReader:
                         f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB"
                     ) from None
                 if not self._read_more():
-                    raise _NotJSONError(f"line {line}: {error.msg.lower()}") from None
+                    raise _NotJSONError(f"line {line}: {error.msg.lower()}; {_REMEDY}") from None
             except RecursionError:
-                raise _NotJSONError(f"line {self.line}: nested too deeply to be a prediction") from None
+                raise _NotJSONError(f"line {self.line}: nested too deeply to be an entry; {_REMEDY}") from None
             except ValueError as error:  # NaN, or a number with thousands of digits
                 raise _NotJSONError(f"line {self.line}: {error}") from None
             else:
@@ -206,8 +211,8 @@ def json_values(file: TextIO, layout: Layout = PREDICTIONS) -> Iterator[Located]
             what = describe_other_keys(seen)
             raise _NotJSONError(f"{what}; {layout.outline}, but there is no list under {layout.key!r}")
     else:
-        found = reader.peek()
-        raise _NotJSONError(f"{layout.outline}, found {found!r}; {_REMEDY}" if found else "the file is empty")
+        found = reader.start()
+        raise _NotJSONError(f"{layout.outline}, found {found!r}; {_REMEDY}" if found else _EMPTY)
     if reader.peek():
         raise _NotJSONError(f"line {reader.line}: something follows the {layout.key}; a file holds one JSON value")
 
@@ -223,7 +228,7 @@ def _parts(reader: _JsonReader) -> Iterator[Any]:
 
 def jsonl_values(file: TextIO, faults: list[str], layout: Layout = PREDICTIONS) -> Iterator[Located]:
     """Yield the values of a file with one JSON value per line; the first line may be `{"info": {...}}`."""
-    first = True
+    first, any_value = True, False
     number = 0
     while line := file.readline(MAX_VALUE_CHARACTERS):
         number += 1
@@ -232,6 +237,11 @@ def jsonl_values(file: TextIO, faults: list[str], layout: Layout = PREDICTIONS) 
         text = line.strip(_SPACE)
         if not text:
             continue
+        if not any_value and text in ("{", "["):
+            raise _NotJSONError(
+                f"line {number} ends inside a value; each line holds one {layout.entry}, without indent"
+            )
+        any_value = True
         try:
             value, end = _decode(text, 0)
             if end < len(text):
@@ -246,6 +256,8 @@ def jsonl_values(file: TextIO, faults: list[str], layout: Layout = PREDICTIONS) 
         else:
             yield f"line {number}", value
         first = False
+    if not any_value:
+        raise _NotJSONError(_EMPTY)
 
 
 def _holds_lines(file: TextIO, named_lines: bool, layout: Layout) -> bool:
@@ -292,7 +304,10 @@ def _open_text(packed: BinaryIO) -> TextIO:
     binary: Any = packed
     if packed.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
         binary = io.BufferedReader(_Bounded(packed), _CHUNK)
-    head = binary.peek(4)[:4]
+    start = binary.peek(HEAD)[:HEAD]
+    if binary is not packed and (what := describe_other_file(start)) is not None:
+        raise _NotJSONError(f"unpacked, {what}")
+    head = start[:4]
     if head.startswith((*_UTF32, *_UTF16)) or b"\0" in head:
         name = "UTF-32" if head.startswith(_UTF32) or head.count(b"\0") > 2 else "UTF-16"
         raise _NotJSONError(f"the text is {name}; write the file as UTF-8, the encoding of JSON")

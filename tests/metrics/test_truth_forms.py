@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -139,3 +140,18 @@ def test_a_folder_zip_or_npz_of_masks_is_ground_truth(tmp_path):
     Image.fromarray(FIELD).save(folder / "a__1.png")
     with pytest.raises(TruthError, match=r"a__1: a sample has one mask; name it SAMPLE_ID\.png"):
         read_references(folder)
+
+
+@pytest.mark.parametrize("value", [None, [[0, 0, 60_000, 0, 60_000, 60_000]]])
+def test_a_huge_stated_size_costs_no_memory(value, tmp_path):
+    record = {"sample_id": "a", "segmentation": value, "height": 60_000, "width": 60_000}
+    tracemalloc.start()
+    reference = read_references(write(tmp_path / "t.json", record))["a"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A triangle that is half of the square, to the pixels of its diagonal.
+    assert reference.area == pytest.approx(0 if value is None else 60_000**2 / 2, rel=1e-4)
+    assert peak < 100 << 20
+    record |= {"height": 100_000, "width": 100_000}
+    with pytest.raises(TruthError, match=r"fewer than 2\^32 pixels; write compressed counts"):
+        read_references(write(tmp_path / "t.json", record))
