@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
 from earthreason.errors import (
     DataFormatError,
@@ -37,6 +37,8 @@ _OF_PREDICTIONS = {"question_index", "score"}
 _REMEDIES = REMEDIES | {
     **dict.fromkeys(("height", "width"), "a whole number of pixels; leave it out if the mask states it"),
     "ignore": "a mask of pixels that count nowhere, or leave it out",
+    "ground_resolution": "metres for one pixel; leave it out if it is unknown",
+    **dict.fromkeys(("category", "source", "reasoning_type"), "text; leave it out if there is none"),
     "question_count": "the number of questions about the sample; leave it out if there is one",
 }
 
@@ -153,7 +155,7 @@ class _Record(NamesSample):
     width: Side | None = None
     question_count: Annotated[int, Field(ge=1, le=MAX_QUESTION_INDEX + 1)] = 1
     category: str | None = None
-    ground_resolution: float | None = None
+    ground_resolution: FiniteFloat | None = None
     source: str | None = None
     reasoning_type: str | None = None
 

@@ -33,6 +33,7 @@ MAX_ID, MAX_ANSWER = 512, 20_000
 _SIZE = "size is [height, width] in pixels, two whole numbers"
 _ID = 'every entry names its sample by one text or whole number, as "sample_id" or COCO\'s "image_id"'
 REMEDIES = MASK_REMEDIES | {
+    "": 'every entry is {"sample_id": "...", "segmentation": ...}',
     "sample_id": _ID,
     "image_id": _ID,
     "segmentation": 'write {"size": [height, width], "counts": "..."}, a list of them, polygons, or null for no target',
@@ -102,8 +103,11 @@ _MATTERS = ("sample_id", "image_id", "segmentation", "question_index", "question
 
 @lru_cache(maxsize=1024)
 def _meant(key: str) -> str | None:
-    nearest = get_close_matches(key, _MATTERS, n=1, cutoff=0.8)
-    return nearest[0] if nearest and key not in _MATTERS else None
+    """Return the key that a misspelt one means, None if it is another key."""
+    if key in _MATTERS:
+        return None
+    nearest = get_close_matches(key.lower(), _MATTERS, n=1, cutoff=0.8)
+    return "ignore" if key.lower().startswith("ignore") else nearest[0] if nearest else None
 
 
 class NamesSample(BaseModel):

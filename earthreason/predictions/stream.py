@@ -305,8 +305,11 @@ def _open_text(packed: BinaryIO) -> TextIO:
     if packed.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
         binary = io.BufferedReader(_Bounded(packed), _CHUNK)
     start = binary.peek(HEAD)[:HEAD]
-    if binary is not packed and (what := describe_other_file(start)) is not None:
-        raise _NotJSONError(f"unpacked, {what}")
+    if binary is not packed:
+        if start.startswith((_GZIP, b"PK")):
+            raise _NotJSONError("gzip packs another archive; unpack it with gunzip and give what is inside")
+        if (what := describe_other_file(start)) is not None:
+            raise _NotJSONError(f"unpacked, {what}")
     head = start[:4]
     if head.startswith((*_UTF32, *_UTF16)) or b"\0" in head:
         name = "UTF-32" if head.startswith(_UTF32) or head.count(b"\0") > 2 else "UTF-16"

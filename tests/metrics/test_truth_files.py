@@ -19,6 +19,14 @@ SAMPLE = {"sample_id": "a", "segmentation": MASK}
     [
         ({"samples": [SAMPLE | {"height": 3}]}, r"samples\[0\]: height is 3, but that of the mask is 2"),
         ({"samples": [SAMPLE | {"image_id": "b"}]}, "sample_id is 'a' but image_id is 'b'; keep one"),
+        ({"samples": [SAMPLE | {"ignore_mask": MASK}]}, "unknown key 'ignore_mask'; if it is 'ignore', correct it"),
+        ({"samples": [SAMPLE | {"category": 3}]}, "category: .* got 3; text; leave it out if there is none"),
+        (
+            {"samples": [SAMPLE | {"ground_resolution": "3"}]},
+            "ground_resolution: .*; metres for one pixel; leave it out",
+        ),
+        (b'{"samples": [{"sample_id": "a", "segmentation": null, "ground_resolution": 1e999}]}', "a finite number"),
+        ({"samples": [[SAMPLE]]}, r'samples\[0\]: .*; every entry is \{"sample_id": "...", "segmentation": ...\}'),
         ({"samples": [SAMPLE | {"question_count": 10**9}]}, "less than or equal to 10001"),
         ({"samples": [SAMPLE | {"segmentation": "none"}]}, "JSON object, got 'none'"),
         ({"images": [], "annotations": [], "categories": []}, r"a COCO dataset; unite .*pycocotools\.mask\.merge"),

@@ -78,6 +78,8 @@ OTHERS = {
     "jpeg 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture; save SAMPLE_ID.png"),
     "png": (png(), "one picture; put it as SAMPLE_ID.png into a folder"),
     "png in gzip": (gzip.compress(png()), "unpacked, it is one picture; put it as SAMPLE_ID.png into a folder"),
+    "gzip in gzip": (gzip.compress(gzip.compress(RESULTS)), "gzip packs another archive; unpack it with gunzip"),
+    "zip in gzip": (gzip.compress(b"PK\3\4"), "gzip packs another archive; unpack it with gunzip"),
     "tar": (tar(), "a tar archive; make a zip"),
     "tar in gzip": (gzip.compress(tar()), "unpacked, it is a tar archive; make a zip"),
     "bzip2": (bz2.compress(RESULTS), "packed by bzip2; pack it by gzip or zip"),
