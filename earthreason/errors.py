@@ -107,8 +107,8 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
     quoted = ""
     complete = fault["type"] == "value_error" and "; " in message  # it is our own, with its correction
     if inputs and fault["type"] == "missing":
-        keys = list(map(str, fault["input"])) if isinstance(fault["input"], Mapping) else []
-        quoted = f", found only {_shorten(', '.join(keys))}" if keys else ""
+        keys = list_keys(fault["input"]) if isinstance(fault["input"], Mapping) else ""
+        quoted = f", found only {_shorten(keys)}" if keys else ""
     elif inputs and not complete:
         text = repr(fault["input"])
         quoted = f", got {_shorten(text)}"
@@ -116,6 +116,11 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
     remedy = f"; {remedies[key]}" if key in remedies and not complete else ""
     message = message[:1].lower() + message[1:] if where else message
     return f"{where}: {message}{quoted}{remedy}" if where else f"{message}{quoted}{remedy}"
+
+
+def list_keys(keys: Iterable[object]) -> str:
+    """List keys in one line that can be printed: line breaks and lone surrogates are escaped."""
+    return ", ".join(repr(str(key))[1:-1] for key in keys)
 
 
 def _shorten(text: str) -> str:

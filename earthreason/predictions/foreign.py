@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from earthreason.errors import list_keys
+
 _BY_FIRST_BYTES = {
     b"\x93NUMPY": "one NumPy array; put it as SAMPLE_ID.npy into a folder and give the folder",
     b"\x89PNG": "one picture; put it as SAMPLE_ID.png into a folder and give the folder",
@@ -64,4 +66,4 @@ def describe_other_keys(keys: Collection[str]) -> str:
     for known, what in _BY_KEYS.items():
         if {*known} <= {*keys}:
             return what if known in _ENTRIES else f"{what}; {_DRAW}"
-    return f"an object with the keys {', '.join(sorted(keys))[:80]}" if keys else "an empty object"
+    return f"an object with the keys {list_keys(sorted(keys))[:80]}" if keys else "an empty object"

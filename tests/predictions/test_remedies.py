@@ -112,6 +112,14 @@ def test_unknown_keys_are_named_beside_the_known_ones(record, words, tmp_path):
     assert refusal(tmp_path, [record]) == words
 
 
+@pytest.mark.parametrize("content", ['{"a\\nb": 1, "\\ud800": 2}', '[{"sample_id": "a", "a\\nb": 1, "\\ud800": 2}]'])
+def test_keys_are_listed_in_one_line_that_can_be_printed(content, tmp_path):
+    fault = refusal(tmp_path, content)
+    assert r"a\nb" in fault
+    assert "\n" not in fault
+    assert fault.encode()
+
+
 def test_keys_of_coco_and_of_ones_own_are_ignored(tmp_path):
     other = {
         "id": 3,
