@@ -63,6 +63,15 @@ class PredictionsError(GatheredError, ValueError):
     """Predictions file with one or more faults."""
 
 
+class TruthError(GatheredError, DataFormatError):
+    """Ground-truth file with one or more faults. The message about a single fault is one line."""
+
+    def __init__(self, source: str, faults: Sequence[str]) -> None:
+        super().__init__(source, faults)
+        if len(self.faults) == 1:
+            self.args = (f"{source}: {self.faults[0]}",)
+
+
 _LONGEST_INPUT = 60
 
 
@@ -96,10 +105,23 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
     message = str(fault["msg"]).removeprefix("Value error, ")
     message = re.sub(r"valid dictionary or instance of \w+", "JSON object", message)
     quoted = ""
-    if inputs and fault["type"] != "missing":
+    complete = fault["type"] == "value_error" and "; " in message  # it is our own, with its correction
+    if inputs and fault["type"] == "missing":
+        keys = list_keys(fault["input"]) if isinstance(fault["input"], Mapping) else ""
+        quoted = f", found only {_shorten(keys)}" if keys else ""
+    elif inputs and not complete:
         text = repr(fault["input"])
-        quoted = f", got {text if len(text) <= _LONGEST_INPUT else f'{text[: _LONGEST_INPUT - 3]}...'}"
+        quoted = f", got {_shorten(text)}"
     key = str(fault["loc"][-1]) if fault["loc"] else ""
-    remedy = f"; {remedies[key]}" if key in remedies else ""
+    remedy = f"; {remedies[key]}" if key in remedies and not complete else ""
     message = message[:1].lower() + message[1:] if where else message
     return f"{where}: {message}{quoted}{remedy}" if where else f"{message}{quoted}{remedy}"
+
+
+def list_keys(keys: Iterable[object]) -> str:
+    """List keys in one line that can be printed: line breaks and lone surrogates are escaped."""
+    return ", ".join(repr(str(key))[1:-1] for key in keys)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_INPUT else f"{text[: _LONGEST_INPUT - 3]}..."

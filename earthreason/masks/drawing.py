@@ -8,6 +8,9 @@ import numpy as np
 
 from earthreason.masks.rle import MAX_SIDE
 
+FARTHEST = 10 * MAX_SIDE
+"""Farthest coordinate of a polygon in pixels; beyond it, drawing libraries overflow."""
+
 
 def draw_polygon(canvas: np.ndarray, points: Sequence[Sequence[float]], value: int) -> np.ndarray:
     """Set a polygon on the canvas: the closed outline, one pixel wide, and its inside by the even-odd rule.
@@ -30,7 +33,7 @@ def draw_polygon(canvas: np.ndarray, points: Sequence[Sequence[float]], value: i
     vertices = np.asarray(points, np.float64)
     if vertices.ndim != 2 or vertices.shape[1] != 2:
         raise ValueError(f"a polygon is a list of [x, y], not an array of shape {vertices.shape}")
-    outside = ~(np.abs(vertices) <= 10 * MAX_SIDE).all(axis=1)  # NaN is outside too
+    outside = ~(np.abs(vertices) <= FARTHEST).all(axis=1)  # NaN is outside too
     if outside.any():
         raise ValueError(f"the vertex {vertices[outside][0].tolist()} is far outside of every picture")
     cut = vertices.astype(np.int32)

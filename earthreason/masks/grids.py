@@ -45,7 +45,8 @@ class Grid:
         """
         match = _NAME.fullmatch(name)
         if match is None:
-            raise UnknownNameError("grid", name, ["native", "letterbox-1024", "stretch-840"])
+            known = ["native", "letterbox-1024", "corner-1024", "stretch-840"]
+            raise UnknownNameError("grid", name, known, "The number is the side of the canvas in pixels.")
         if match[1]:
             return cls("native")
         return cls(cast("Literal['letterbox', 'corner', 'stretch']", match[2]), int(match[3]))

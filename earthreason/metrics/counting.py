@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
+from pathlib import PurePosixPath
 
-from earthreason.errors import PredictionsError, RLEError
+from earthreason.errors import DataFormatError, PredictionsError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.pictures import describe_size
 from earthreason.masks.rle import validate_rle
 from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answers, PackedTruth
 from earthreason.metrics.protocols import View
-from earthreason.metrics.references import References
+from earthreason.metrics.references import References, refuse_broken_masks
 from earthreason.predictions.columns import PredictionColumns
 from earthreason.predictions.reader import PredictionSource
 from earthreason.predictions.segmentation import SizeOf
@@ -40,14 +41,18 @@ def count_regions(
         PredictionsError: unknown or duplicate ids, wrong sizes, broken RLE or unreadable records; lists all of them.
         DataFormatError: a mask of the ground truth is invalid; names it.
     """
-    truth = PackedTruth(references, views, predictions.grid)
     faults: list[str] = []
     parts: list[ViewCounts] = []
     invalid: list[str] = []
-    for chunk in _chunks(predictions, references, faults):
-        tables, broken = truth.count(chunk, threads=workers)
-        parts.append(tables)
-        invalid.extend(broken)
+    try:
+        truth = PackedTruth(references, views, predictions.grid)
+        for chunk in _chunks(predictions, references, faults):
+            tables, broken = truth.count(chunk, threads=workers)
+            parts.append(tables)
+            invalid.extend(broken)
+    except DataFormatError:
+        refuse_broken_masks(references)
+        raise
     if faults or invalid:
         raise PredictionsError(predictions.source, faults + invalid)
     return join_tables(parts or [truth.count(Answers.of([], []))[0]])
@@ -134,7 +139,10 @@ def _checked(
             continue
         fault = _fault_of(prediction, grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
-            fault = "predicted more than once; keep one, or merge instances with --instances union"
+            fault = (
+                "predicted more than once; keep one, or unite instances by `--instances union`, in Python by "
+                '`open_predictions(path, instances="union")`, for a leaderboard by `pycocotools.mask.merge`'
+            )
         seen.add(key)
         if fault:
             faults.append(f"{name_key(key)}: {fault}")
@@ -145,21 +153,31 @@ def _checked(
 def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:
     reference = references.get(prediction.sample_id)
     if reference is None:
-        # The search for the nearest id is slow, so only messages that will be shown get one.
-        nearest = get_close_matches(prediction.sample_id, list(references)[:5000], n=1) if hint else []
-        return f"not in {references.source}" + (f"; nearest: {nearest[0]!r}" if nearest else "")
+        return f"not in {references.source}{_remedy_for_id(prediction.sample_id, references) if hint else ''}"
     if prediction.question_index >= reference.question_count:
         return f"the sample has {reference.question_count} questions, counted from 0"
-    expected = grid.shape(reference.height, reference.width)
+    own = reference.height, reference.width
+    expected = grid.shape(*own)
+    canvas = None if grid.kind == "native" else own
     for n, target in enumerate(prediction.targets, start=1):
-        if fault := _wrong_size(target, expected) or _wrong_encoding(target):
+        if fault := _wrong_size(target, expected, canvas) or _wrong_encoding(target):
             return f"mask {n} of {len(prediction.targets)}: {fault}"
-    return None if prediction.segmentation is None else _wrong_size(prediction.segmentation, expected)
+    return None if prediction.segmentation is None else _wrong_size(prediction.segmentation, expected, canvas)
 
 
-def _wrong_size(mask: RLE, expected: tuple[int, int]) -> str | None:
+def _remedy_for_id(sample_id: str, references: References) -> str:
+    """Say how to name a sample that is unknown. The search for the nearest id is slow."""
+    if (stem := PurePosixPath(sample_id).stem) in references:
+        return f"; name it {stem!r}, without folder and ending"
+    if nearest := get_close_matches(sample_id, list(references)[:5000], n=1):
+        return f"; nearest: {nearest[0]!r}"
+    numbers = "; `from_coco(file, images)` turns the numbers of COCO to names" if sample_id.isdecimal() else ""
+    return f"; its samples have names such as {next(iter(references), '')!r}{numbers}"
+
+
+def _wrong_size(mask: RLE, expected: tuple[int, int], own: tuple[int, int] | None) -> str | None:
     height, width = mask["size"]
-    return None if (height, width) == expected else describe_size((height, width), expected)
+    return None if (height, width) == expected else describe_size((height, width), expected, own)
 
 
 def _wrong_encoding(mask: RLE) -> str | None:

@@ -5,25 +5,43 @@ from __future__ import annotations
 import hashlib
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import repeat
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, describe_faults
+from earthreason.errors import (
+    DataFormatError,
+    DataNotFoundError,
+    EarthReasonError,
+    RLEError,
+    TruthError,
+    describe_faults,
+)
 from earthreason.files import write_json
-from earthreason.masks.record import MASK_REMEDIES, RLERecord, Side
-from earthreason.masks.rle import empty_rle, encode_mask, rle_area, union_rles
+from earthreason.masks.record import Side
+from earthreason.masks.rle import MAX_SIDE, encode_mask, rle_area, validate_rle
 from earthreason.metrics.samples import decode_samples
-from earthreason.predictions.schema import MAX_QUESTION_INDEX, NamesSample
-from earthreason.strict_json import RepeatedKeyError, strict_loads
+from earthreason.predictions.foreign import HEAD, describe_other_file
+from earthreason.predictions.members import holds_masks, mask_predictions
+from earthreason.predictions.schema import MAX_QUESTION_INDEX, REMEDIES, MasksField, NamesSample
+from earthreason.predictions.segmentation import compress_runs
+from earthreason.predictions.stream import TRUTH, Broken, text_values
 from earthreason.types import RLE, OptionalFacts, Sample
 
 _HASHED_TOGETHER = 1 << 21
 """Characters that are hashed at once: each time, the hashing thread waits for the interpreter lock."""
-_SHAPE = 'ground truth is {"samples": [{"sample_id", "segmentation"}, ...]}'
+_ADD_SIDES = 'add "height" and "width" in pixels to the sample'
+_OF_PREDICTIONS = {"question_index", "score"}
+_REMEDIES = REMEDIES | {
+    **dict.fromkeys(("height", "width"), "a whole number of pixels; leave it out if the mask states it"),
+    "ignore": "a mask of pixels that count nowhere, or leave it out",
+    "ground_resolution": "metres for one pixel; leave it out if it is unknown",
+    **dict.fromkeys(("category", "source", "reasoning_type"), "text; leave it out if there is none"),
+    "question_count": "the number of questions about the sample; leave it out if there is one",
+}
 
 
 @dataclass(frozen=True)
@@ -143,49 +161,35 @@ def _parts_of(reference: Reference) -> list[str]:
 
 
 class _Record(NamesSample):
-    ignore: RLERecord | None = None
+    """Entry of a ground-truth file. Other keys, such as `area` of COCO, are ignored."""
+
+    segmentation: MasksField
+    ignore: MasksField = None
     height: Side | None = None
     width: Side | None = None
     question_count: Annotated[int, Field(ge=1, le=MAX_QUESTION_INDEX + 1)] = 1
     category: str | None = None
-    ground_resolution: float | None = None
+    ground_resolution: FiniteFloat | None = None
     source: str | None = None
     reasoning_type: str | None = None
 
-    def with_masks(self, masks: list[RLE]) -> Reference:
+    def to_reference(self) -> Reference:
         facts = self.model_dump(exclude={"segmentation", "ignore", "height", "width"})
-        if masks:
-            whole = masks[0] if len(masks) == 1 else union_rles(masks)
+        if self.segmentation is not None:
+            whole = self.segmentation.union
         elif self.height is not None and self.width is not None:
-            whole = empty_rle(self.height, self.width)
+            whole = compress_runs([self.height * self.width], self.height, self.width)
         else:
-            raise DataFormatError("segmentation is null, so height and width are needed")
+            raise DataFormatError(f"segmentation is null, so height and width are needed; {_ADD_SIDES}")
         for side, stated, given in zip(("height", "width"), (self.height, self.width), whole["size"], strict=True):
             if stated is not None and stated != given:
                 raise DataFormatError(f"{side} is {stated}, but that of the mask is {given}; they must match")
-        ignore = None if self.ignore is None else _rle_of(self.ignore)
+        ignore = None if self.ignore is None else self.ignore.union
         if ignore is not None and ignore["size"] != whole["size"]:
             sizes = ["x".join(map(str, mask["size"])) for mask in (ignore, whole)]
             raise DataFormatError(f"ignore is {sizes[0]} but the mask is {sizes[1]} (height x width); they must match")
-        return Reference(segmentation=whole, targets=tuple(masks) if len(masks) > 1 else (), ignore=ignore, **facts)
-
-
-class _OneMask(_Record):
-    segmentation: RLERecord | None
-
-    def to_reference(self) -> Reference:
-        return self.with_masks([] if self.segmentation is None else [_rle_of(self.segmentation)])
-
-
-class _SeveralMasks(_Record):
-    segmentation: list[RLERecord]
-
-    def to_reference(self) -> Reference:
-        return self.with_masks([_rle_of(record) for record in self.segmentation])
-
-
-def _rle_of(record: RLERecord) -> RLE:
-    return RLE(size=record.size, counts=record.counts)
+        targets = self.segmentation.targets if self.segmentation is not None else ()
+        return Reference(segmentation=whole, targets=targets if len(targets) > 1 else (), ignore=ignore, **facts)
 
 
 def reference_of(sample: Sample) -> Reference:
@@ -200,55 +204,101 @@ def reference_of(sample: Sample) -> Reference:
 
 
 def read_references(path: Path) -> References:
-    """Read a ground-truth file: `{"samples": [{"sample_id", "segmentation", ...}]}`.
+    """Read a ground-truth file: `{"samples": [{"sample_id", "segmentation", ...}]}`, that list, or JSON Lines.
 
-    `segmentation` is an RLE, a list of one RLE per target, or null; `ignore` is an RLE of pixels that count nowhere.
+    The file may be packed by gzip. A folder, zip or `.npz` of one mask per sample is ground truth too. `segmentation`
+    has the forms of predictions: RLE, a list of one RLE per target, polygons, or null. Polygons and null need the
+    `height` and `width` of the sample. `ignore` is a mask of pixels that count nowhere.
 
     Raises:
         DataNotFoundError: there is no such file.
-        DataFormatError: the file is not a ground-truth file; names the place of the fault.
+        TruthError: the file is not a ground-truth file, or has faults; lists all of them.
     """
     path = Path(path)
-    if not path.is_file():
-        remedy = ", which is a folder; `--data-dir` takes folders" if path.is_dir() else ""
-        raise DataNotFoundError(f"there is no ground-truth file {path}{remedy}")
-    text = path.read_bytes()
-    samples = decode_samples(text)
-    if samples is not None:
-        return References(
-            map(Reference.of_fields, repeat(tuple(samples)), zip(*samples.values(), strict=True)), str(path)
-        )
-    if text.startswith(b"\x1f\x8b"):
-        raise DataFormatError(f"{path}: packed by gzip; unpack it with gunzip")
+    if not path.exists():
+        raise DataNotFoundError(f"there is no ground-truth file {path}")
+    faults: list[str] = []
     try:
-        content: Any = strict_loads(text)
-    except RepeatedKeyError as error:
-        raise DataFormatError(f"{path}: {error}") from None
-    except ValueError as error:
-        raise DataFormatError(f"{path}: not one JSON value: {error}; {_SHAPE}") from None
-    if not isinstance(content, dict) or not isinstance(content.get("samples"), list):
-        raise DataFormatError(f"{path}: {_describe_content(content)}; {_SHAPE}")
-    return References(_read_records(path, content["samples"]), source=str(path))
+        if holds_masks(path):
+            references = list(_read_masks(path, faults))
+        else:
+            text = path.read_bytes()
+            samples = decode_samples(text)
+            if samples is not None:
+                rows = zip(*samples.values(), strict=True)
+                return References(map(Reference.of_fields, repeat(tuple(samples)), rows), source=str(path))
+            what = describe_other_file(text[:HEAD])
+            del text
+            references = [] if what else list(_read_records(path, faults))
+            faults += [what] if what else []
+    except OSError as error:
+        raise TruthError(str(path), [f"cannot be read: {error.strerror}; check its permissions"]) from None
+    if faults:
+        raise TruthError(str(path), faults)
+    return References(references, source=str(path))
 
 
-def _describe_content(content: Any) -> str:
-    """Name what a file holds instead of ground truth."""
-    if not isinstance(content, dict):
-        return "a list of entries" if isinstance(content, list) else f"one {type(content).__name__}"
-    if {"images", "annotations"} <= content.keys():
-        return "a COCO dataset; unite the annotations of each image (`pycocotools.mask.merge`) into one sample"
-    return "predictions" if "predictions" in content else f"an object with the keys {', '.join(map(str, content))[:80]}"
+def _read_masks(path: Path, faults: list[str]) -> Iterator[Reference]:
+    """Yield the samples of a folder or zip of masks; append a line to `faults` for each fault."""
+    names = {child.name for child in path.iterdir()} if path.is_dir() else set()
+    if {"QAs", "images"} <= names or any(name.endswith(".parquet") for name in names):
+        faults.append("a folder of a dataset, not of masks; `--data-dir` takes it")
+        return
+    for mask in mask_predictions(path, faults):
+        if mask.question_index or mask.segmentation is None:
+            faults.append(f"{mask.sample_id}__{mask.question_index}: a sample has one mask; name it SAMPLE_ID.png")
+        else:
+            yield Reference(mask.sample_id, mask.segmentation)
 
 
-def _read_records(path: Path, records: list[Any]) -> Iterator[Reference]:
-    for index, record in enumerate(records):
+def _read_records(path: Path, faults: list[str]) -> Iterator[Reference]:
+    """Yield the valid samples of a file; append a line to `faults` for each fault."""
+    places: dict[str, str] = {}
+    for place, value in text_values(path, faults, TRUTH):
+        if place == "info":
+            continue
         try:
-            several = isinstance(record, dict) and isinstance(record.get("segmentation"), list)
-            yield (_SeveralMasks if several else _OneMask).model_validate(record).to_reference()
+            if isinstance(value, Broken):
+                raise DataFormatError(value.fault)
+            if isinstance(value, dict) and (answered := sorted(_OF_PREDICTIONS & value.keys())):
+                raise DataFormatError(
+                    f"key {answered[0]!r} is of predictions; give the ground truth, or remove the key"
+                )
+            reference = _Record.model_validate(value, context={"size_of": partial(_stated_size, value)}).to_reference()
+            if (first := places.setdefault(reference.sample_id, place)) != place:
+                raise DataFormatError(f"sample {reference.sample_id!r} appears twice, as in {first}; keep one")
+            yield reference
         except ValidationError as error:
-            raise DataFormatError(f"{path}: {describe_faults(error, f'samples[{index}]', MASK_REMEDIES)[0]}") from None
-        except EarthReasonError as error:
-            raise DataFormatError(f"{path}: samples[{index}]: {error}") from error
+            faults += describe_faults(error, place, _REMEDIES)
+        except (EarthReasonError, ValueError) as error:
+            faults.append(f"{place}: {error}")
+
+
+def _stated_size(record: Mapping[str, Any], sample_id: str) -> tuple[int, int] | None:
+    """Return the (height, width) that a sample states, for its polygons; None if they are at fault themselves."""
+    sides = record.get("height"), record.get("width")
+    if None in sides:
+        raise ValueError(f"polygons need the size of the image; {_ADD_SIDES}")
+    valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides)
+    return cast("tuple[int, int]", sides) if valid else None
+
+
+def refuse_broken_masks(references: References) -> None:
+    """Check the counts of all masks, which reading leaves to the judge.
+
+    Raises:
+        TruthError: some are not masks of their stated size; lists all of them.
+    """
+    faults = []
+    for reference in references.values():
+        ignored = [] if reference.ignore is None else [reference.ignore]
+        for mask in [*(reference.targets or [reference.segmentation]), *ignored]:
+            try:
+                validate_rle(mask)
+            except RLEError as error:
+                faults.append(f"sample {reference.sample_id!r}: {error}")
+    if faults:
+        raise TruthError(references.source, faults)
 
 
 def write_references(path: Path, references: References) -> None:

@@ -15,18 +15,24 @@ import numpy as np
 
 from earthreason.masks.pictures import describe_size, read_mask_picture
 from earthreason.masks.rle import encode_mask
+from earthreason.predictions.names import known_name
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import Prediction
 
 MAX_MEMBER_BYTES = 256 << 20
 _NAME = re.compile(r"(?P<sample_id>.+?)(?:__(?P<question_index>\d{1,5}))?\.(?P<ending>png|tiff?|npy)", re.I | re.S)
+_UNNAMED = re.compile(r"arr_\d+")  # the names that numpy.savez gives
+_NAME_ARRAYS = "no sample has this name; name arrays by sample id: np.savez(path, **{sample_id: mask, ...})"
 _EXPECTED = "expected SAMPLE_ID.png or SAMPLE_ID__QUESTION_INDEX.png (or .tif, .npy)"
+_GIVE_FILE = "give this file itself, not the folder or zip around it"
+_AS_PNG = "save masks as PNG"
 _ENDINGS = {
-    ".jpg": "JPEG changes the pixels of a mask; save PNG",
-    ".jpeg": "JPEG changes the pixels of a mask; save PNG",
-    ".json": "give this file itself, not the folder or zip around it",
-    ".jsonl": "give this file itself, not the folder or zip around it",
+    **dict.fromkeys((".jpg", ".jpeg"), "JPEG changes the pixels of a mask; save PNG"),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson", ".gz", ".npz", ".zip"), _GIVE_FILE),
+    **dict.fromkeys((".bmp", ".gif", ".webp", ".jp2"), _AS_PNG),
+    **dict.fromkeys((".txt", ".xml", ".csv", ".arrow", ".parquet"), f"{_AS_PNG}, or move other files away"),
     ".pkl": "pickles are never read, because loading one runs its code; save .npy",
+    "": "give the name its ending, or move other files away",
 }
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _log = logging.getLogger(__name__)
@@ -42,6 +48,7 @@ class Notes:
         self.skipped: list[str] = []
         self.soft: list[tuple[str, int]] = []
         self.nodata: list[tuple[str, float]] = []
+        self.white_is_zero: list[str] = []
         self.logged = False
 
     def log(self, path: Path) -> None:
@@ -59,7 +66,23 @@ class Notes:
                 (name, value), count = self.nodata[0], len(self.nodata)
                 message = "%s: %d masks have pixels of a nodata value, which are not target; the first is %s (%g)"
                 _log.warning(message, path, count, name, value)
+            if self.white_is_zero:
+                first, count = self.white_is_zero[0], len(self.white_is_zero)
+                message = (
+                    "%s: %d TIFF masks are MINISWHITE, so 0 is white and target, as OpenCV reads them; tools that "
+                    "return stored numbers, such as rasterio, show the inverse; the first is %s"
+                )
+                _log.warning(message, path, count, first)
         self.logged = True
+
+
+def holds_masks(path: Path) -> bool:
+    """Return whether a path is a folder or, by its content, a zip, such as an `.npz`."""
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        head = file.read(4)
+    return head[:2] == b"PK" or zipfile.is_zipfile(path)
 
 
 def mask_files(path: Path, skipped: list[str] | None = None) -> Iterator[Member]:
@@ -86,7 +109,10 @@ def _is_system_file(name: PurePosixPath) -> bool:
 
 def _folder_files(folder: Path) -> Iterator[Member]:
     found = []
-    for root, _, names in os.walk(folder, onerror=_raise):
+    for root, folders, names in os.walk(folder, onerror=_raise):
+        links = [name for name in folders if (Path(root) / name).is_symlink() and not name.startswith(".")]
+        if links:  # they may lead round in a circle, or out of a submission
+            raise ValueError(f"{links[0]!r} in it is a link to a folder, which is not followed")
         found += [Path(root) / name for name in names]
     for file in sorted(found):
         yield file.relative_to(folder).as_posix(), partial(_read_file, file)
@@ -98,7 +124,7 @@ def _raise(error: OSError) -> None:
 
 def _read_file(file: Path) -> bytes:
     if not file.is_file():
-        raise ValueError("not a regular file")
+        raise ValueError("not a regular file, such as a link that leads nowhere; copy the file itself")
     if file.stat().st_size > MAX_MEMBER_BYTES:
         raise ValueError(f"over {MAX_MEMBER_BYTES >> 20} MiB; save the mask as PNG")
     return file.read_bytes()
@@ -145,11 +171,14 @@ def mask_predictions(
                 remedy = _ENDINGS.get(PurePosixPath(name).suffix.lower(), "move other files away")
                 faults.append(f"{name}: {_EXPECTED}; {remedy}")
                 continue
-            key = match["sample_id"], int(match["question_index"] or 0)
+            key = known_name(match["sample_id"], size_of), int(match["question_index"] or 0)
             if key in files:
                 faults.append(f"{name}: the same sample and question as {files[key]}; keep one")
                 continue
             files[key] = name
+            if _UNNAMED.fullmatch(key[0]) and size_of is not None and size_of(key[0]) is None:
+                faults.append(f"{name}: {_NAME_ARRAYS}")
+                continue
             try:
                 yield _read_mask(name, match["ending"].lower(), key, read, size_of, notes)
             except Exception as error:  # libraries raise almost any type for damaged content
@@ -187,6 +216,8 @@ def _read_mask(
             notes.soft.append((name, picture.levels))
         if picture.nodata is not None and not notes.logged:
             notes.nodata.append((name, picture.nodata))
+        if picture.white_is_zero and not notes.logged:
+            notes.white_is_zero.append(name)
     return Prediction(sample_id, encode_mask(mask), question_index)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,24 +13,16 @@ from typing import Any, Protocol
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.predictions.fast import Decoded, read_fast
+from earthreason.predictions.foreign import HEAD, describe_other_file
 from earthreason.predictions.instances import Instances, merge_instances
-from earthreason.predictions.members import Notes, mask_files, mask_predictions
+from earthreason.predictions.members import Notes, holds_masks, mask_files, mask_predictions
+from earthreason.predictions.names import with_known_names
 from earthreason.predictions.segmentation import SizeOf as SizeOf
 from earthreason.predictions.stream import Broken, text_predictions, text_values
 from earthreason.predictions.writer import prediction_record
 from earthreason.types import Prediction
 
-_OTHER_FILES = {
-    b"\x93NUMPY": "one NumPy array; put it as SAMPLE_ID.npy into a folder and give the folder",
-    b"\x89PNG": "one picture; put it as SAMPLE_ID.png into a folder and give the folder",
-    b"II*\0": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
-    b"MM\0*": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
-    b"\x80": "a pickle, which is never read, because loading one runs its code; write JSON",
-    b"PAR1": "a parquet file; write JSON or JSON Lines",
-    b"\x89HDF": "an HDF5 file; write JSON, or masks as PNG",
-}
-
-
+_INFO = 'write {"model": "NAME"}, or leave info out'
 _NOMINAL_SIZE = (8192, 8192)
 
 
@@ -80,7 +71,7 @@ class Predictions:
 
     def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterable[Prediction]:
         """Return all predictions, in order."""
-        return self.predictions
+        return with_known_names(self.predictions, size_of)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the records as JSON."""
@@ -126,8 +117,9 @@ class PredictionsFile:
         self._check_unchanged()
         sizes = None if size_of is None else _on_grid(self.grid, size_of)
         if self._decoded and (decoded := self._decoded.take()) is not None:
-            predictions: Iterable[Prediction] = decoded
-        elif _holds_masks(self.path):
+            usual = all(map(str.isascii, decoded.sample_ids))
+            predictions: Iterable[Prediction] = decoded if usual else with_known_names(decoded, sizes)
+        elif holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
             predictions = text_predictions(self.path, faults, sizes, self.names)
@@ -172,14 +164,6 @@ def _on_grid(grid: Grid, size_of: SizeOf) -> SizeOf:
     return size_on_grid
 
 
-def _holds_masks(path: Path) -> bool:
-    if path.is_dir():
-        return True
-    with path.open("rb") as file:
-        head = file.read(4)
-    return head[:2] == b"PK" or zipfile.is_zipfile(path)
-
-
 def open_predictions(
     path: Path | str, instances: Instances = "error", names: Mapping[str, str] | None = None
 ) -> PredictionsFile:
@@ -198,11 +182,12 @@ def open_predictions(
     _check_kind(path)
     state = _state_of(path)
     decoded = None if names is not None else read_fast(path)
-    info: Any = decoded.info if decoded else {} if _holds_masks(path) else _read_info(path)
+    info: Any = decoded.info if decoded else {} if holds_masks(path) else _read_info(path)
     if isinstance(info, Broken):
         raise PredictionsError(str(path), [f"info: {info.fault}"])
     if not isinstance(info, dict):
-        raise PredictionsError(str(path), [f"info: expected an object, got {type(info).__name__}"])
+        found = "null" if info is None else type(info).__name__
+        raise PredictionsError(str(path), [f"info: expected an object, got {found}; {_INFO}"])
     try:
         json.dumps(info, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
@@ -215,7 +200,7 @@ def open_predictions(
     if decoded:
         return opened
     faults: list[str] = []
-    if _holds_masks(path):
+    if holds_masks(path):
         first = next(mask_predictions(path, faults), None)
     else:  # polygons are drawn at a size that checks them
         first = next(text_predictions(path, faults, lambda _: _NOMINAL_SIZE, names), None)
@@ -234,15 +219,14 @@ def _check_kind(path: Path) -> None:
         if not path.is_file():
             raise PredictionsError(str(path), ["a pipe or device, which is read only once; save it to a file first"])
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(HEAD)
     except EarthReasonError:
         raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PredictionsError(str(path), [f"cannot be read: {reason}; check the path and its permissions"]) from None
-    for magic, what in _OTHER_FILES.items():
-        if head.startswith(magic):
-            raise PredictionsError(str(path), [f"it is {what}"])
+    if (what := describe_other_file(head)) is not None:
+        raise PredictionsError(str(path), [what])
 
 
 def _read_info(path: Path) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -21,6 +23,7 @@ from pydantic import (
 
 from earthreason.errors import describe_faults
 from earthreason.masks.record import MASK_REMEDIES, RLERecord
+from earthreason.predictions.names import known_name
 from earthreason.predictions.segmentation import SizeOf, rle_of_polygons, rle_of_record, rles_of_list
 from earthreason.types import RLE, Prediction
 
@@ -30,6 +33,7 @@ MAX_ID, MAX_ANSWER = 512, 20_000
 _SIZE = "size is [height, width] in pixels, two whole numbers"
 _ID = 'every entry names its sample by one text or whole number, as "sample_id" or COCO\'s "image_id"'
 REMEDIES = MASK_REMEDIES | {
+    "": 'every entry is {"sample_id": "...", "segmentation": ...}',
     "sample_id": _ID,
     "image_id": _ID,
     "segmentation": 'write {"size": [height, width], "counts": "..."}, a list of them, polygons, or null for no target',
@@ -42,13 +46,23 @@ REMEDIES = MASK_REMEDIES | {
 """Correction for each faulty key; for `describe_faults`."""
 
 
-class _Masks(RLERecord):
+class Masks(RLERecord):
     """The mask of an entry, and the masks of a list."""
 
     _targets: tuple[RLE, ...] = PrivateAttr(())
 
+    @property
+    def union(self) -> RLE:
+        """The mask, which is the union of the list if there is one."""
+        return RLE(size=self.size, counts=self.counts)
 
-def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> _Masks | None:
+    @property
+    def targets(self) -> tuple[RLE, ...]:
+        """The masks of the list; empty if there is none."""
+        return self._targets
+
+
+def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> Masks | None:
     if value is None or value == []:
         return None
     targets: tuple[RLE, ...] = ()
@@ -63,9 +77,16 @@ def _read_masks(value: Any, validate: Callable[[Any], Any], info: ValidationInfo
         rle = rle_of_polygons(value, size)
     else:
         raise ValueError("segmentation as a list contains polygons [[x1, y1, x2, y2, ...], ...] or RLE objects")
-    masks = _Masks.model_construct(size=rle["size"], counts=rle["counts"])
+    masks = Masks.model_construct(size=rle["size"], counts=rle["counts"])
     masks._targets = targets
     return masks
+
+
+MasksField = Annotated[Masks | None, WrapValidator(_read_masks)]
+"""Mask of an entry in any accepted form.
+
+Polygons need the validation context `{"size_of": function from a sample id to the (height, width) of its image}`.
+"""
 
 
 def _size_of(info: ValidationInfo) -> tuple[int, int] | None:
@@ -74,6 +95,19 @@ def _size_of(info: ValidationInfo) -> tuple[int, int] | None:
         raise ValueError("polygons need the size of the image, which is known only while scoring; write RLE here")
     sample_id = info.data.get("sample_id")
     return None if sample_id is None else size_of(sample_id)
+
+
+_MATTERS = ("sample_id", "image_id", "segmentation", "question_index", "question_count", "ignore")
+"""Keys that change a score, so that a misspelt one is not ignored as a foreign key is."""
+
+
+@lru_cache(maxsize=1024)
+def _meant(key: str) -> str | None:
+    """Return the key that a misspelt one means, None if it is another key."""
+    if key in _MATTERS:
+        return None
+    nearest = get_close_matches(key.lower(), _MATTERS, n=1, cutoff=0.8)
+    return "ignore" if key.lower().startswith("ignore") else nearest[0] if nearest else None
 
 
 class NamesSample(BaseModel):
@@ -85,7 +119,10 @@ class NamesSample(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_sample(cls, entry: Any) -> Any:
+    def _name_keys(cls, entry: Any) -> Any:
+        for key in entry if isinstance(entry, dict) else ():
+            if isinstance(key, str) and (meant := _meant(key)) in cls.model_fields and meant not in entry:
+                raise ValueError(f"unknown key {key!r}; if it is {meant!r}, correct it, else remove or rename it")
         if isinstance(entry, dict) and "sample_id" in entry and "image_id" in entry:
             first, second = _as_text(entry["sample_id"]), _as_text(entry["image_id"])
             if first != second:
@@ -99,21 +136,22 @@ class NamesSample(BaseModel):
 
 
 class PredictionRecord(NamesSample):
-    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored.
+    """Entry of a predictions file. Other keys, such as `category_id` of COCO, are ignored."""
 
-    Polygons need the validation context `{"size_of": function from a sample id to the (height, width) of its image}`.
-    """
-
-    segmentation: Annotated[_Masks | None, WrapValidator(_read_masks)]
+    segmentation: MasksField
     question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
     score: FiniteFloat | None = None
     answer: str | None = Field(default=None, max_length=MAX_ANSWER)
 
+    @field_validator("sample_id")
+    @classmethod
+    def _in_known_form(cls, sample_id: str, info: ValidationInfo) -> str:
+        return known_name(sample_id, (info.context or {}).get("size_of"))
+
     def to_prediction(self) -> Prediction:
         """Convert the entry."""
         masks = self.segmentation
-        rle = None if masks is None else RLE(size=masks.size, counts=masks.counts)
-        targets = () if masks is None else masks._targets
+        rle, targets = (None, ()) if masks is None else (masks.union, masks.targets)
         return Prediction(self.sample_id, rle, self.question_index, self.score, self.answer, targets)
 
 

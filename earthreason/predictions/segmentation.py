@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+from earthreason.masks.drawing import FARTHEST
 from earthreason.masks.record import RLERecord
 from earthreason.masks.rle import union_rles
 from earthreason.types import RLE
@@ -19,10 +20,12 @@ SizeOf = Callable[[str], tuple[int, int] | None]
 """Function from a sample id to the (height, width) of its image in pixels, or None."""
 ValidateRLE = Callable[[Any], RLERecord]
 """Function that validates {"size", "counts"} with text as counts; it raises ValueError."""
+_MASK_KEYS = ("size", "counts")
 _MOST_MASKS = 10_000
+_MOST_PIXELS = (1 << 32) - 1
+"""Most pixels of a mask that pycocotools encodes, because it stores runs in 32 bits."""
 _OUTLINE_PER_SIDE = 100
 """Longest outline of a mask, in sums of height and width; pycocotools takes time and memory for every pixel of it."""
-_FARTHEST = 1_000_000
 _RING = "a ring is [x1, y1, x2, y2, x3, y3, ...] in pixels"
 
 
@@ -33,6 +36,8 @@ def rle_of_record(value: Any, validate: ValidateRLE) -> RLE:
         ValueError: the value is not a mask of its stated size. Compressed counts are not decoded.
     """
     counts = value.get("counts") if isinstance(value, dict) else None
+    if isinstance(value, dict) and (other := [key for key in value if key not in _MASK_KEYS]):
+        raise ValueError(f"unknown key {str(other[0])[:60]!r} in a mask, which has only 'size' and 'counts'; remove it")
     if isinstance(counts, np.ndarray):
         counts = counts.tolist()
     if isinstance(counts, bytes):
@@ -44,15 +49,20 @@ def rle_of_record(value: Any, validate: ValidateRLE) -> RLE:
         record = validate(value)
         return RLE(size=record.size, counts=record.counts)
     record = validate({**value, "counts": ""})
-    return RLE(size=record.size, counts=_compress_runs(counts, *record.size))
+    return compress_runs(counts, *record.size)
 
 
-def _compress_runs(runs: list[Any], height: int, width: int) -> str:
+def compress_runs(runs: list[Any], height: int, width: int) -> RLE:
+    """Compress run lengths in columns, of which the first is background; memory does not grow with the size.
+
+    Raises:
+        ValueError: the runs are not a mask of (height, width) pixels.
+    """
     if set(map(type, runs)) - {int} or min(runs, default=0) < 0:
         raise ValueError("uncompressed counts are run lengths: whole numbers, none negative")
     if sum(runs) != height * width:
         raise ValueError(f"the run lengths in counts add up to {sum(runs)}, not to {height} x {width} pixels")
-    if height * width >= 1 << 32:  # pycocotools stores runs in 32 bits
+    if height * width > _MOST_PIXELS:
         raise ValueError("a mask of run lengths has fewer than 2^32 pixels; write compressed counts")
     joined = [0]  # runs of 0 pixels are left out, so that equal masks have equal text
     for number, run in enumerate(runs):
@@ -60,7 +70,8 @@ def _compress_runs(runs: list[Any], height: int, width: int) -> str:
             joined[-1] += run
         elif run:
             joined.append(run)
-    return str(coco.frPyObjects({"size": [height, width], "counts": joined}, height, width)["counts"].decode("ascii"))
+    encoded = coco.frPyObjects({"size": [height, width], "counts": joined}, height, width)
+    return RLE(size=[height, width], counts=encoded["counts"].decode("ascii"))
 
 
 def rles_of_list(masks: list[Any], validate: ValidateRLE) -> tuple[RLE, tuple[RLE, ...]]:
@@ -102,6 +113,9 @@ def rle_of_polygons(rings: Sequence[Any], size: tuple[int, int]) -> RLE:
     """
     if len(rings) > _MOST_MASKS:
         raise ValueError(f"{len(rings)} rings in one mask; at most {_MOST_MASKS} are accepted")
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise ValueError("polygons are drawn in images of fewer than 2^32 pixels; write compressed counts")
+    _refuse_no_polygons(rings, size)
     outline = sum(_check_ring(f"ring {index} of the polygons", ring) for index, ring in enumerate(rings))
     if outline > (longest := _OUTLINE_PER_SIDE * sum(size)):
         raise ValueError(
@@ -111,14 +125,31 @@ def rle_of_polygons(rings: Sequence[Any], size: tuple[int, int]) -> RLE:
     return RLE(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))
 
 
+def _refuse_no_polygons(rings: Sequence[Any], size: tuple[int, int]) -> None:
+    """Refuse lists of numbers that could be drawn as polygons but are something else.
+
+    Raises:
+        ValueError: they are rows of pixels, or coordinates in fractions of the image.
+    """
+    if len(rings) == size[0] and all(isinstance(ring, list) and len(ring) == size[1] for ring in rings):
+        raise ValueError("rows of pixels instead of polygons; encode the mask with pycocotools, or save it as PNG")
+    values = [value for ring in rings if isinstance(ring, list) for value in ring]
+    if any(type(value) is float and value % 1 for value in values) and all(
+        type(value) in (int, float) and 0 <= value <= 1 for value in values
+    ):
+        raise ValueError(
+            "coordinates from 0 to 1 are fractions of the image; multiply x by its width and y by its height"
+        )
+
+
 def _check_ring(place: str, ring: Any) -> float:
     """Check a ring and return the length of its outline in pixels."""
     if not isinstance(ring, list | tuple) or set(map(type, ring)) - {int, float}:
         raise ValueError(f"{place} is not a list of numbers; {_RING}")
     if len(ring) < 6 or len(ring) % 2:
         raise ValueError(f"{place} has {len(ring)} numbers; {_RING}, so an even number of at least 6")
-    if not all(-_FARTHEST <= value <= _FARTHEST for value in ring):  # also false for NaN
-        wrong = next(value for value in ring if not -_FARTHEST <= value <= _FARTHEST)
+    if not all(-FARTHEST <= value <= FARTHEST for value in ring):  # also false for NaN
+        wrong = next(value for value in ring if not -FARTHEST <= value <= FARTHEST)
         raise ValueError(f"{place} has the coordinate {str(wrong)[:12]}; coordinates are pixels of the image")
     points = np.asarray(ring, np.float64).reshape(-1, 2)
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())

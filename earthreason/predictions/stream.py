@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from earthreason.predictions.fast import decode_lines
+from earthreason.predictions.foreign import HEAD, describe_other_file, describe_other_keys
 from earthreason.predictions.schema import read_record
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.strict_json import DECODER, RepeatedKeyError, refuse_constant
@@ -28,14 +29,40 @@ _CHUNK = 1 << 20
 _SPACE = " \t\n\r"
 """White space of JSON (RFC 8259); `str.isspace` accepts more."""
 _SPACES = re.compile(f"[{_SPACE}]*")
-_SHAPE = 'a list of predictions or {"info": {...}, "predictions": [...]}'
 _RECORD_KEYS = {"sample_id", "image_id", "segmentation", "question_index", "category_id", "bbox", "score", "answer"}
+_TRUTH_KEYS = {"height", "width", "ignore", "question_count"}
 _LINES = (".jsonl", ".ndjson")
 _GZIP = b"\x1f\x8b"
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_REMEDY = "write the file with json.dump or `earthreason.predictions.write_predictions`"
+_EMPTY = "the file is empty; write it again, or [] for a list without entries"
+_REMEDY = "write the file with json.dump"
 
+
+@dataclass(frozen=True)
+class Layout:
+    """What a kind of JSON file holds, and its words in messages.
+
+    Attributes:
+        kind: what the file is.
+        key: key of the list of entries, unless the file is the list.
+        entry: what one entry is.
+        outline: what the file must hold.
+    """
+
+    kind: str
+    key: str
+    entry: str
+    outline: str
+
+
+PREDICTIONS = Layout(
+    "a predictions file",
+    "predictions",
+    "prediction",
+    'expected a list of predictions or {"info": {...}, "predictions": [...]}',
+)
+TRUTH = Layout("ground truth", "samples", "sample", 'ground truth is {"samples": [{"sample_id", "segmentation"}, ...]}')
 Located = tuple[str, Any]
 """Place in the file, such as `predictions[3]`, and decoded value, which is `Broken` if it has several meanings."""
 
@@ -93,6 +120,10 @@ class _JsonReader:
             if not self._read_more():
                 return ""
 
+    def start(self) -> str:
+        """Return the next characters of the line, at most 30."""
+        return self._buffer[self._at : self._at + 30].partition("\n")[0] if self.peek() else ""
+
     def accept(self, character: str) -> bool:
         """Skip `character` if it is next; return whether it is."""
         if self.peek() != character:
@@ -103,7 +134,7 @@ class _JsonReader:
     def expect(self, character: str) -> None:
         if not self.accept(character):
             instead = repr(self.peek()) if self.peek() else "the end of the file"
-            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {instead}")
+            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {instead}; {_REMEDY}")
 
     def key(self) -> str:
         """Decode the next key of an object and skip its colon."""
@@ -130,9 +161,9 @@ class _JsonReader:
                         f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB"
                     ) from None
                 if not self._read_more():
-                    raise _NotJSONError(f"line {line}: {error.msg.lower()}") from None
+                    raise _NotJSONError(f"line {line}: {error.msg.lower()}; {_REMEDY}") from None
             except RecursionError:
-                raise _NotJSONError(f"line {self.line}: nested too deeply to be a prediction") from None
+                raise _NotJSONError(f"line {self.line}: nested too deeply to be an entry; {_REMEDY}") from None
             except ValueError as error:  # NaN, or a number with thousands of digits
                 raise _NotJSONError(f"line {self.line}: {error}") from None
             else:
@@ -159,8 +190,8 @@ def _elements(reader: _JsonReader, place: str) -> Iterator[Located]:
         yield place.format(index), reader.value()
 
 
-def json_values(file: TextIO) -> Iterator[Located]:
-    """Yield `info` (place "info") and every prediction of a JSON file, in the order of the file."""
+def json_values(file: TextIO, layout: Layout = PREDICTIONS) -> Iterator[Located]:
+    """Yield `info` (place "info") and every entry of a JSON file, in the order of the file."""
     reader = _JsonReader(file)
     if reader.peek() == "[":
         yield from _elements(reader, "[{}]")
@@ -171,36 +202,49 @@ def json_values(file: TextIO) -> Iterator[Located]:
             if key in seen:
                 raise _NotJSONError(f"line {reader.line}: key {key[:60]!r} is written more than once; keep one")
             seen.add(key)
-            if key == "predictions" and reader.peek() == "[":
-                yield from _elements(reader, "predictions[{}]")
-            elif key == "predictions":
-                raise _NotJSONError(f"line {reader.line}: expected {_SHAPE}; 'predictions' is not a list")
+            if key == layout.key and reader.peek() == "[":
+                yield from _elements(reader, f"{key}[{{}}]")
+            elif key == layout.key:
+                raise _NotJSONError(f"line {reader.line}: {layout.outline}; {key!r} is not a list")
+            elif key == "info":
+                yield "info", reader.value()
             else:
-                value = reader.value()
-                if key == "info":
-                    yield "info", value
-                elif isinstance(value, Broken):
-                    raise _NotJSONError(f"line {reader.line}: in {key[:60]!r}: {value.fault}")
-        if "predictions" not in seen:
-            raise _NotJSONError(f"expected {_SHAPE}; there is no list under 'predictions'")
+                for part in _parts(reader):
+                    if isinstance(part, Broken):
+                        raise _NotJSONError(f"line {reader.line}: in {key[:60]!r}: {part.fault}")
+        if layout.key not in seen:
+            what = describe_other_keys(seen)
+            raise _NotJSONError(f"{what}; {layout.outline}, but there is no list under {layout.key!r}")
     else:
-        found = reader.peek()
-        raise _NotJSONError(f"expected {_SHAPE}, found {found!r}; {_REMEDY}" if found else "the file is empty")
+        found = reader.start()
+        raise _NotJSONError(f"{layout.outline}, found {found!r}; {_REMEDY}" if found else _EMPTY)
     if reader.peek():
-        raise _NotJSONError(f"line {reader.line}: something follows the predictions; a file holds one JSON value")
+        raise _NotJSONError(f"line {reader.line}: something follows the {layout.key}; a file holds one JSON value")
 
 
-def jsonl_values(file: TextIO, faults: list[str], usual: bool = False) -> Iterator[Located]:
+def _parts(reader: _JsonReader) -> Iterator[Any]:
+    """Read the next value, one element of a list at a time, so that a long list needs no memory."""
+    if reader.peek() == "[":
+        for _, value in _elements(reader, ""):
+            yield value
+    else:
+        yield reader.value()
+
+
+def jsonl_values(
+    file: TextIO, faults: list[str], layout: Layout = PREDICTIONS, *, usual: bool = False
+) -> Iterator[Located]:
     """Yield the values of a file with one JSON value per line; the first line may be `{"info": {...}}`.
 
-    With `usual`, lines that are exactly as documented are decoded to a `Prediction`, which is several times as fast.
+    With `usual`, predictions that are exactly as documented are decoded to a `Prediction`, which is several times as
+    fast.
     """
     first = True
-    for block in _blocks_of_lines(file):
+    for block in _blocks_of_lines(file, layout):
         decoded = decode_lines([text for _, text in block]) if usual else None
         values: Iterable[Any] = repeat(None) if decoded is None else decoded
         for (number, text), value in zip(block, values, strict=False):
-            if value is None and (value := _value_of_line(text, number, faults)) is _UNREADABLE:
+            if value is None and (value := _value_of_line(text, number, faults, layout)) is _UNREADABLE:
                 first = False
                 continue
             if first and isinstance(value, dict) and set(value) == {"info"}:
@@ -210,22 +254,22 @@ def jsonl_values(file: TextIO, faults: list[str], usual: bool = False) -> Iterat
             first = False
 
 
-def _value_of_line(text: str, number: int, faults: list[str]) -> Any:
+def _value_of_line(text: str, number: int, faults: list[str], layout: Layout) -> Any:
     try:
         value, end = _decode(text, 0)
         if end < len(text):
             raise _NotJSONError(f"something follows the value at character {end + 1}")
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else error
-        faults.append(f"line {number}: not JSON: {why}; each line holds one prediction")
+        faults.append(f"line {number}: not JSON: {why}; each line holds one {layout.entry}")
         return _UNREADABLE
     return value
 
 
-def _blocks_of_lines(file: TextIO) -> Iterator[list[tuple[int, str]]]:
+def _blocks_of_lines(file: TextIO, layout: Layout) -> Iterator[list[tuple[int, str]]]:
     """Yield the lines that are not blank with their numbers, in blocks; the first line is a block of its own."""
     block: list[tuple[int, str]] = []
-    number, size = 0, _CHUNK
+    number, size, first = 0, _CHUNK, True
     while line := file.readline(MAX_VALUE_CHARACTERS):
         number += 1
         if len(line) == MAX_VALUE_CHARACTERS and not line.endswith("\n"):
@@ -233,6 +277,11 @@ def _blocks_of_lines(file: TextIO) -> Iterator[list[tuple[int, str]]]:
         text = line.strip(_SPACE)
         if not text:
             continue
+        if first and text in ("{", "["):
+            raise _NotJSONError(
+                f"line {number} ends inside a value; each line holds one {layout.entry}, without indent"
+            )
+        first = False
         block.append((number, text))
         size += len(text)
         if size >= _CHUNK:
@@ -240,9 +289,11 @@ def _blocks_of_lines(file: TextIO) -> Iterator[list[tuple[int, str]]]:
             block, size = [], 0
     if block:
         yield block
+    if first:
+        raise _NotJSONError(_EMPTY)
 
 
-def _holds_lines(file: TextIO, named_lines: bool) -> bool:
+def _holds_lines(file: TextIO, named_lines: bool, layout: Layout) -> bool:
     """Return whether the file is JSON Lines, judged by its first keys, or by its name if they are inconclusive."""
     reader = _JsonReader(file)
     try:
@@ -250,9 +301,10 @@ def _holds_lines(file: TextIO, named_lines: bool) -> bool:
             return named_lines and reader.peek() != "["
         for _ in _items(reader, "}"):
             key = reader.key()
-            if key == "predictions" or key in _RECORD_KEYS:
-                return key != "predictions"
-            reader.value()
+            if key == layout.key or key in _RECORD_KEYS or (layout is TRUTH and key in _TRUTH_KEYS):
+                return key != layout.key
+            for _ in _parts(reader):
+                pass
             if key == "info" and reader.accept("}"):
                 return True
     except ValueError:
@@ -285,7 +337,13 @@ def _open_text(packed: BinaryIO) -> TextIO:
     binary: Any = packed
     if packed.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
         binary = io.BufferedReader(_Bounded(packed), _CHUNK)
-    head = binary.peek(4)[:4]
+    start = binary.peek(HEAD)[:HEAD]
+    if binary is not packed:
+        if start.startswith((_GZIP, b"PK")):
+            raise _NotJSONError("gzip packs another archive; unpack it with gunzip and give what is inside")
+        if (what := describe_other_file(start)) is not None:
+            raise _NotJSONError(f"unpacked, {what}")
+    head = start[:4]
     if head.startswith((*_UTF32, *_UTF16)) or b"\0" in head:
         name = "UTF-32" if head.startswith(_UTF32) or head.count(b"\0") > 2 else "UTF-16"
         raise _NotJSONError(f"the text is {name}; write the file as UTF-8, the encoding of JSON")
@@ -294,7 +352,9 @@ def _open_text(packed: BinaryIO) -> TextIO:
     return io.TextIOWrapper(binary, encoding="utf-8")
 
 
-def text_values(path: Path, faults: list[str], usual: bool = False) -> Iterator[Located]:
+def text_values(
+    path: Path, faults: list[str], layout: Layout = PREDICTIONS, *, usual: bool = False
+) -> Iterator[Located]:
     """Yield the values of a JSON or JSONL file, packed by gzip or not, whatever its name.
 
     Faults that make the rest unreadable are appended to `faults`; `usual` is that of `jsonl_values`.
@@ -302,12 +362,12 @@ def text_values(path: Path, faults: list[str], usual: bool = False) -> Iterator[
     names_lines = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     try:
         with path.open("rb") as packed:
-            lines = _holds_lines(_open_text(packed), names_lines.lower() in _LINES)
+            lines = _holds_lines(_open_text(packed), names_lines.lower() in _LINES, layout)
         with path.open("rb") as packed:
             file = _open_text(packed)
-            yield from jsonl_values(file, faults, usual) if lines else json_values(file)
+            yield from jsonl_values(file, faults, layout, usual=usual) if lines else json_values(file, layout)
     except _NotJSONError as error:
-        faults.append(f"not a predictions file: {error}")
+        faults.append(f"not {layout.kind}: {error}")
     except UnicodeDecodeError as error:
         faults.append(f"byte {error.object[error.start]:#04x} is not UTF-8; write the file as UTF-8 JSON")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

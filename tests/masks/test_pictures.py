@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from earthreason.data.pictures import label_picture
 from earthreason.masks.pictures import PictureError, mask_of_picture, read_mask_picture
@@ -173,16 +173,6 @@ def test_a_float_tiff_of_probabilities_and_one_of_several_pages_are_refused():
     page = Image.fromarray(GREY)
     with pytest.raises(PictureError, match="a TIFF of 2 pages; save one mask a file"):
         read_mask_picture(encoded(page, "TIFF", save_all=True, append_images=[page]), ["TIFF"])
-
-
-@pytest.mark.parametrize("kind", [1, 4, 5])  # TIFF 6.0: NewSubfileType is 1 for a reduced image, 4 for a mask
-def test_overviews_and_masks_beside_the_first_page_of_a_tiff_are_left_out(kind):
-    overview = TiffImagePlugin.ImageFileDirectory_v2()
-    overview[254] = kind
-    small = Image.new("L", (4, 4), 255)
-    small.encoderinfo = {"tiffinfo": overview}
-    content = encoded(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[small])
-    assert np.array_equal(read_mask_picture(content, ["TIFF"]).mask, MASK)
 
 
 def test_a_picture_of_the_wrong_size_is_refused_by_its_header_alone():

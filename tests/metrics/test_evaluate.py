@@ -186,7 +186,7 @@ def test_ground_truth_files_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "not one JSON value"),
+        ("{", "not ground truth: line 1: expecting value"),
         ("[]", "samples"),
         ('{"samples": [{"sample_id": "a"}]}', r"samples\[0\].segmentation"),
         ('{"samples": [{"sample_id": "a", "segmentation": null}]}', "height and width are needed"),

@@ -147,12 +147,18 @@ def test_the_fingerprint_covers_targets_and_ignored_pixels_and_stays_for_plain_s
     [
         (
             {"segmentation": [encode_mask(TRUTH), {"size": [10, 10]}]},
-            r"samples\[0\].segmentation.1.counts: field required",
+            r"samples\[0\].segmentation: mask 1 of the list: counts: Field required",
         ),
-        ({"segmentation": [encode_mask(TRUTH), encode_mask(np.eye(3))]}, r"samples\[0\]: .*10x10 and another 3x3"),
-        ({"segmentation": [encode_mask(TRUTH), {"size": [10, 10], "counts": "1"}]}, r"samples\[0\]: .*falls short"),
+        (
+            {"segmentation": [encode_mask(TRUTH), encode_mask(np.eye(3))]},
+            r"samples\[0\].segmentation: .*10x10 and another 3x3",
+        ),
+        (
+            {"segmentation": [encode_mask(TRUTH), {"size": [10, 10], "counts": "1"}]},
+            r"samples\[0\].segmentation: .*falls short",
+        ),
         ({"segmentation": []}, "segmentation is null, so height and width are needed"),
-        ({"segmentation": [None]}, r"samples\[0\].segmentation.0"),
+        ({"segmentation": [None]}, r"samples\[0\].segmentation: "),
         ({"segmentation": encode_mask(TRUTH), "ignore": encode_mask(np.eye(3))}, "ignore is 3x3 but the mask is 10x10"),
         ({"segmentation": encode_mask(TRUTH), "ignore": 3}, r"samples\[0\].ignore"),
     ],

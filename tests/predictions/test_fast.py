@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.references import Reference, _OneMask
+from earthreason.metrics.references import Reference, _Record
 from earthreason.metrics.samples import decode_samples
 from earthreason.predictions import open_predictions
 from earthreason.predictions.fast import decode_fast, decode_lines
@@ -92,7 +92,7 @@ def test_lines_read_fast_are_those_of_the_tolerant_reader(entries, spoiler):
     for usual in (True, False):
         faults: list[str] = []
         with StringIO(content.decode(errors="replace")) as file:
-            values = list(jsonl_values(file, faults, usual))
+            values = list(jsonl_values(file, faults, usual=usual))
         predictions = [v if isinstance(v, Prediction) else read_record(v, place) for place, v in values]
         outcomes.append((faults, [place for place, _ in values], predictions))
     assert outcomes[0] == outcomes[1]
@@ -131,7 +131,7 @@ def test_samples_read_fast_are_those_of_the_tolerant_reader(document, spoiler, c
     if (fast := decode_samples(content)) is not None:
         tolerant = from_json(content)["samples"]
         read = [Reference(**dict(zip(fast, row, strict=True))) for row in zip(*fast.values(), strict=True)]
-        assert read == [_OneMask.model_validate(s).to_reference() for s in tolerant]
+        assert read == [_Record.model_validate(s).to_reference() for s in tolerant]
 
 
 USUAL = {

@@ -130,8 +130,7 @@ def test_what_is_no_polygon_is_refused(rings, words):
 def test_polygons_need_the_size_of_the_image():
     _, faults = read([RING], None)
     assert faults == [
-        "[0].segmentation: polygons need the size of the image, which is known only while scoring; write RLE here, "
-        f"got {json.dumps([RING])}; " + faults[0].rpartition("; ")[2]
+        "[0].segmentation: polygons need the size of the image, which is known only while scoring; write RLE here"
     ]
 
 
