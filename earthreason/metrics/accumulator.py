@@ -11,7 +11,7 @@ import numpy as np
 from earthreason.errors import DataFormatError, EarthReasonError, RLEError
 from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import PackedTruth
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol, get_protocols
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import RESAMPLES, Interval, confidence_intervals
@@ -38,10 +38,7 @@ class RegionAccumulator:
 
     def __init__(self, protocols: str | Protocol | Sequence[str | Protocol] = DEFAULT_PROTOCOL) -> None:
         """Count what `protocols` need; the first one is the default of `compute`."""
-        listed = [protocols] if isinstance(protocols, str | Protocol) else protocols
-        self.protocols = tuple(map(get_protocol, listed))
-        if not self.protocols:
-            raise EarthReasonError("pass at least one protocol")
+        self.protocols = tuple(get_protocols(protocols))
         self.views: tuple[View, ...] = tuple(dict.fromkeys(p.view for p in self.protocols))
         self._parts: list[ViewCounts] = []
 

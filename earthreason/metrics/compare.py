@@ -106,8 +106,7 @@ def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed:
     Raises:
         EarthReasonError: there are fewer than two results, their questions differ, or a number is out of range.
     """
-    check_whole_number("resamples", resamples, 1)
-    check_whole_number("seed", seed)
+    resamples, seed = check_whole_number("resamples", resamples, 1), check_whole_number("seed", seed)
     if len(results) < 2:
         raise EarthReasonError("a comparison needs at least two predictions files")
     return [_compare(results[0], other, resamples, seed) for other in results[1:]]

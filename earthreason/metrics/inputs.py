@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError, PredictionsError
+from earthreason.metrics.arguments import check_instances
 from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
 from earthreason.metrics.values import MaskLike, as_rle, as_rles, question_index_of, sample_id_of, unite_targets
 from earthreason.predictions.coco import PredictionRecords
+from earthreason.predictions.instances import Instances, merge_instances
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
 from earthreason.predictions.schema import read_record
 from earthreason.types import RLE, Prediction, Sample
@@ -50,20 +52,29 @@ _FORMS = {
     _TRUTH: "a path, a loaded split, {sample_id: mask}, or samples",
 }
 _COLUMNS = ("sample_id", "mask", "questions")
+_NO_UNION = 'instances="union" merges several predictions for one question'
 
 
-def as_predictions(value: PredictionsLike) -> PredictionSource:
+def as_predictions(value: PredictionsLike, instances: Instances = "error") -> PredictionSource:
     """Convert a path, opened predictions, `{sample_id or (sample_id, question_index): mask or None}`, or records.
 
+    Args:
+        value: value to convert; masks as `MaskLike` describes them.
+        instances: `union` merges several masks for one question in a file or in records. `error` keeps the rule that
+            opened predictions have, and refuses several masks elsewhere.
+
     Raises:
+        UnknownNameError: `instances` is neither `error` nor `union`.
         EarthReasonError: the value has another form, is empty, or has an invalid key, mask or record; names it.
+        EarthReasonError: `instances="union"` has no meaning for the value.
     """
+    check_instances(instances)
     if isinstance(value, str | os.PathLike):
-        return open_predictions(Path(value))
+        return open_predictions(_path_of(value, _PREDICTIONS), instances)
     if isinstance(value, Predictions | PredictionsFile | PredictionRecords) or (
         hasattr(value, "fingerprint") and hasattr(value, "grid")
     ):
-        return cast(PredictionSource, value)
+        return cast(PredictionSource, value) if instances == "error" else _merging(value)
     _refuse_other(value, _PREDICTIONS)
     given: Any = value
     if isinstance(given, References) or "mask" in _columns_of(given):
@@ -71,19 +82,48 @@ def as_predictions(value: PredictionsLike) -> PredictionSource:
             f"predictions: this {type(value).__name__} is ground truth; write `evaluate(predictions, references)`"
         )
     if isinstance(value, Mapping):
+        if instances == "union":
+            raise EarthReasonError(
+                f"predictions: {_NO_UNION}, but a dict has one entry per question; unite its masks first with "
+                "`numpy.any(masks, axis=0)`, or pass records"
+            )
         predictions = [_prediction_of(key, mask) for key, mask in value.items()]
         _refuse_repeats(zip(value, (name_key((p.sample_id, p.question_index)) for p in predictions), strict=True))
     else:
         items = list(cast("Iterable[Any]", value))
         if items and all(isinstance(item, Mapping) for item in items):
-            return PredictionRecords(items)
+            return PredictionRecords(items, instances)
         predictions = [_record(f"[{index}]", item) for index, item in enumerate(items)]
     if not predictions:
         raise EarthReasonError(
             "predictions: there are none; pass None as the mask of each sample for a model that never predicts, and "
             "note that a generator yields only once"
         )
-    return Predictions(_PREDICTIONS, predictions)
+    found = Predictions(_PREDICTIONS, predictions)
+    return found if instances == "error" else _merging(found)
+
+
+def _path_of(value: str | os.PathLike[str], what: str) -> Path:
+    """Return a path. An empty text is an error, because pathlib takes it as the working folder."""
+    text: Any = os.fspath(value)
+    if not isinstance(text, str) or text == "" or "\0" in text:
+        raise EarthReasonError(f"{what}: {text!r} is not the path of a file or folder")
+    return Path(text)
+
+
+def _merging(value: Any) -> PredictionSource:
+    """Return predictions that are merged to one union per question."""
+    if isinstance(value, PredictionsFile | PredictionRecords):
+        return replace(value, instances="union")
+    if not isinstance(value, Predictions):
+        raise EarthReasonError(
+            f"predictions: {_NO_UNION}, but {type(value).__name__} reads its predictions itself; merge them there"
+        )
+    faults: list[str] = []
+    merged = list(merge_instances(value.predictions, faults))
+    if faults:
+        raise PredictionsError(value.source, faults)
+    return replace(value, predictions=merged)
 
 
 def _refuse_other(value: Any, what: str) -> None:
@@ -180,7 +220,7 @@ def as_references(value: ReferencesLike) -> References:
             sample; names it.
     """
     if isinstance(value, str | os.PathLike):
-        references = read_references(Path(value))
+        references = read_references(_path_of(value, _TRUTH))
     elif isinstance(value, References):
         references = value
     else:

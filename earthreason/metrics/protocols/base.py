@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from earthreason.errors import UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.grids import Grid
 
 QuestionPolicy = Literal["first", "random", "all"]
@@ -130,7 +131,20 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
-    try:
-        return PROTOCOLS[protocol]
-    except KeyError:
-        raise UnknownNameError("protocol", protocol, PROTOCOLS) from None
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", str(protocol), PROTOCOLS)
+    return PROTOCOLS[protocol]
+
+
+def get_protocols(protocols: str | Protocol | Iterable[str | Protocol]) -> list[Protocol]:
+    """Look up one or more protocols by their names.
+
+    Raises:
+        UnknownNameError: no protocol has one of the names.
+        EarthReasonError: there are none.
+    """
+    several = isinstance(protocols, Iterable) and not isinstance(protocols, str)
+    found = [get_protocol(each) for each in (protocols if several else [protocols])]  # type: ignore[list-item]
+    if not found:
+        raise EarthReasonError("pass at least one protocol")
+    return found
