@@ -92,9 +92,7 @@ def mask_of(content: bytes, path: Path, notes: SoftLabels | None = None) -> np.n
     return label_picture(content, path, notes)[0]
 
 
-def label_picture(
-    content: bytes, path: Path, notes: SoftLabels | None = None
-) -> tuple[np.ndarray, Image.Image]:
+def label_picture(content: bytes, path: Path, notes: SoftLabels | None = None) -> tuple[np.ndarray, Image.Image]:
     """Return a label as a (height, width) bool mask, and the decoded picture with one channel.
 
     Labels are read by the rule of `earthreason.masks.pictures`.

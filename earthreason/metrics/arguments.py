@@ -10,21 +10,23 @@ import numpy as np
 from earthreason.errors import EarthReasonError, UnknownNameError
 
 MISSING_RULES = ("error", "empty")
-INSTANCES_RULES = ("error", "union")
+MOST_RESAMPLES = 1_000_000
+MOST_WORKERS = 1024
 
 
-def check_whole_number(name: str, value: Any, least: int = 0) -> int:
+def check_whole_number(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
     """Return a number of resamples or threads, or a seed, as an int; numpy's integers become Python's.
 
     Raises:
-        EarthReasonError: the value is no whole number, or less than `least`.
+        EarthReasonError: the value is no whole number, or out of range.
     """
     try:
         number = None if isinstance(value, bool) else index(value)
     except (TypeError, RuntimeError):  # tensors of the meta device have no value
         number = None
-    if number is None or number < least:
-        raise EarthReasonError(f"{name}={value!r}: pass a whole number of at least {least}")
+    if number is None or number < least or (most is not None and number > most):
+        fits = f"of at least {least}" if most is None or number is None or number < least else f"of at most {most:,}"
+        raise EarthReasonError(f"{name}={_show(value)}: pass a whole number {fits}")
     return number
 
 
@@ -35,7 +37,7 @@ def check_flag(name: str, value: Any) -> bool:
         EarthReasonError: the value is neither; a text such as "no" would count as on.
     """
     if not isinstance(value, bool | np.bool_):
-        raise EarthReasonError(f"{name}={value!r}: pass True or False")
+        raise EarthReasonError(f"{name}={_show(value)}: pass True or False")
     return bool(value)
 
 
@@ -45,18 +47,10 @@ def check_missing(value: Any) -> None:
     Raises:
         UnknownNameError: it is neither `error` nor `empty`.
     """
-    _check_rule("missing", value, MISSING_RULES)
+    if not isinstance(value, str) or value not in MISSING_RULES:  # an array compares with every rule at once
+        raise UnknownNameError("value of missing", str(value), MISSING_RULES)
 
 
-def check_instances(value: Any) -> None:
-    """Check the treatment of several masks for one question.
-
-    Raises:
-        UnknownNameError: it is neither `error` nor `union`.
-    """
-    _check_rule("instances", value, INSTANCES_RULES)
-
-
-def _check_rule(name: str, value: Any, rules: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in rules:  # an array compares with every rule at once
-        raise UnknownNameError(f"value of {name}", str(value), rules)
+def _show(value: Any) -> str:
+    """Return the value as Python writes it, in one line."""
+    return " ".join(repr(value).split())

@@ -13,7 +13,13 @@ import numpy as np
 
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.arguments import check_flag, check_instances, check_missing, check_whole_number
+from earthreason.metrics.arguments import (
+    MOST_RESAMPLES,
+    MOST_WORKERS,
+    check_flag,
+    check_missing,
+    check_whole_number,
+)
 from earthreason.metrics.counting import count_regions, count_unanswered
 from earthreason.metrics.counts import Key, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
@@ -22,7 +28,7 @@ from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, confidence_intervals, metrics_with_few_cases
-from earthreason.predictions.instances import Instances
+from earthreason.predictions.instances import Instances, check_reading
 from earthreason.predictions.reader import PredictionSource
 
 MissingRule = Literal["error", "empty"]
@@ -104,7 +110,12 @@ def evaluate_protocols(
         predictions: as for `evaluate`.
         references: as for `evaluate`.
         protocols: names of scoring rules or `Protocol` values, at least one.
-        missing, instances, resamples, seed, workers, boundary: as for `evaluate`.
+        missing: as for `evaluate`.
+        instances: as for `evaluate`.
+        resamples: as for `evaluate`; the intervals are those of the first protocol.
+        seed: as for `evaluate`.
+        workers: as for `evaluate`.
+        boundary: as for `evaluate`.
 
     Returns:
         One result per protocol, in their order.
@@ -113,13 +124,13 @@ def evaluate_protocols(
         EarthReasonError: as `evaluate`, or `protocols` is empty.
     """
     check_missing(missing)
-    check_instances(instances)
+    check_reading(instances)
     options: dict[str, Any] = {
         "missing": missing,
-        "resamples": check_whole_number("resamples", resamples),
+        "resamples": check_whole_number("resamples", resamples, most=MOST_RESAMPLES),
         "seed": check_whole_number("seed", seed),
     }
-    workers, boundary = check_whole_number("workers", workers, 1), check_flag("boundary", boundary)
+    workers, boundary = check_whole_number("workers", workers, 1, MOST_WORKERS), check_flag("boundary", boundary)
     listed = get_protocols(protocols)
     source, truth = as_predictions(predictions, instances), as_references(references)
     return _score(source, truth, listed, options | _describe_reading(source, instances), workers, boundary)

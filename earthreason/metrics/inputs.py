@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from earthreason.data.schema import sample_of_row
-from earthreason.errors import EarthReasonError, PredictionsError
-from earthreason.metrics.arguments import check_instances
+from earthreason.errors import DataFormatError, EarthReasonError, PredictionsError
+from earthreason.files import path_of
 from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
 from earthreason.metrics.values import MaskLike, as_rle, as_rles, question_index_of, sample_id_of, unite_targets
-from earthreason.predictions.coco import PredictionRecords
-from earthreason.predictions.instances import Instances, merge_instances
+from earthreason.predictions.coco import PredictionRecords, plain_record
+from earthreason.predictions.instances import Instances, check_reading, merge_instances
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
 from earthreason.predictions.schema import read_record
 from earthreason.types import RLE, Prediction, Sample
@@ -68,9 +67,9 @@ def as_predictions(value: PredictionsLike, instances: Instances = "error") -> Pr
         EarthReasonError: the value has another form, is empty, or has an invalid key, mask or record; names it.
         EarthReasonError: `instances="union"` has no meaning for the value.
     """
-    check_instances(instances)
+    check_reading(instances)
     if isinstance(value, str | os.PathLike):
-        return open_predictions(_path_of(value, _PREDICTIONS), instances)
+        return open_predictions(value, instances)
     if isinstance(value, Predictions | PredictionsFile | PredictionRecords) or (
         hasattr(value, "fingerprint") and hasattr(value, "grid")
     ):
@@ -101,14 +100,6 @@ def as_predictions(value: PredictionsLike, instances: Instances = "error") -> Pr
         )
     found = Predictions(_PREDICTIONS, predictions)
     return found if instances == "error" else _merging(found)
-
-
-def _path_of(value: str | os.PathLike[str], what: str) -> Path:
-    """Return a path. An empty text is an error, because pathlib takes it as the working folder."""
-    text: Any = os.fspath(value)
-    if not isinstance(text, str) or text == "" or "\0" in text:
-        raise EarthReasonError(f"{what}: {text!r} is not the path of a file or folder")
-    return Path(text)
 
 
 def _merging(value: Any) -> PredictionSource:
@@ -183,7 +174,7 @@ def _record(place: str, item: Any) -> Prediction:
     if not isinstance(item, Mapping):
         fault = f'{place}: a prediction is a record {{"sample_id", "segmentation"}}, not {type(item).__name__}'
         raise PredictionsError(_PREDICTIONS, [f"{fault}; pass a dict of masks by sample id if you have pairs"])
-    prediction = read_record(item, place)
+    prediction = read_record(plain_record(item), place)
     if not isinstance(prediction, Prediction):
         raise PredictionsError(_PREDICTIONS, prediction)
     return prediction
@@ -220,7 +211,14 @@ def as_references(value: ReferencesLike) -> References:
             sample; names it.
     """
     if isinstance(value, str | os.PathLike):
-        references = read_references(_path_of(value, _TRUTH))
+        path = path_of(value, _TRUTH)
+        try:
+            references = read_references(path)
+        except EarthReasonError:
+            raise
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}; check the path and its permissions"
+            raise DataFormatError(f"{path}: {reason}") from None
     elif isinstance(value, References):
         references = value
     else:

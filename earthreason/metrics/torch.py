@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -201,7 +201,7 @@ class _Score(Metric):
 
 def _listed(values: Any, what: str) -> list[Any]:
     try:
-        if isinstance(values, str | bytes | dict):
+        if isinstance(values, str | bytes | Mapping | set | frozenset):  # a set has no order
             raise TypeError
         return list(values)
     except TypeError:

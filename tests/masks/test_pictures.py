@@ -190,8 +190,6 @@ def test_a_picture_of_the_wrong_size_is_refused_by_its_header_alone():
         read_mask_picture(header_only, ["PNG"], expected=(300, 400))
 
 
-
-
 def test_a_shape_in_the_transparency_of_a_palette_is_refused():
     image = Image.new("P", (13, 9))
     image.putpalette([255, 255, 255])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.grids import Grid
@@ -132,7 +133,7 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     if not isinstance(protocol, str) or protocol not in PROTOCOLS:
-        raise UnknownNameError("protocol", str(protocol), PROTOCOLS)
+        raise UnknownNameError("protocol", " ".join(str(protocol).split())[:80], PROTOCOLS)
     return PROTOCOLS[protocol]
 
 
@@ -143,8 +144,12 @@ def get_protocols(protocols: str | Protocol | Iterable[str | Protocol]) -> list[
         UnknownNameError: no protocol has one of the names.
         EarthReasonError: there are none.
     """
-    several = isinstance(protocols, Iterable) and not isinstance(protocols, str)
-    found = [get_protocol(each) for each in (protocols if several else [protocols])]  # type: ignore[list-item]
-    if not found:
+    listed: list[Any] = [protocols]
+    if not isinstance(
+        protocols, str | bytes | Protocol | set | frozenset
+    ):  # the first protocol counts, and sets have no first
+        with suppress(TypeError):
+            listed = list(protocols)
+    if not listed:
         raise EarthReasonError("pass at least one protocol")
-    return found
+    return list(map(get_protocol, listed))
