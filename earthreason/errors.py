@@ -97,7 +97,7 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
     message = re.sub(r"valid dictionary or instance of \w+", "JSON object", message)
     quoted = ""
     if inputs and fault["type"] != "missing":
-        text = repr(fault["input"])
+        text = " ".join(repr(fault["input"]).split())
         quoted = f", got {text if len(text) <= _LONGEST_INPUT else f'{text[: _LONGEST_INPUT - 3]}...'}"
     key = str(fault["loc"][-1]) if fault["loc"] else ""
     remedy = f"; {remedies[key]}" if key in remedies else ""

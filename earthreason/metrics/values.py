@@ -101,7 +101,6 @@ def _as_array(mask: Any) -> np.ndarray:
         if hasattr(mask, "detach"):  # torch is not imported for this, because most callers do without it
             tensor = mask.detach().cpu()
             tensor = tensor if str(tensor.layout) == "torch.strided" else tensor.to_dense()
-            tensor = tensor.dequantize() if tensor.is_quantized else tensor
             small = tensor.is_floating_point() and tensor.element_size() < 4  # numpy lacks bfloat16 and float8
             return np.asarray((tensor.float() if small else tensor.resolve_conj().resolve_neg()).numpy())
         if hasattr(mask, "__array__"):

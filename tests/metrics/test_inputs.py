@@ -1,5 +1,10 @@
 """Collections of predictions and ground truth: what works, and one clear line for what cannot."""
 
+import os
+from collections import UserDict
+from pathlib import Path, PurePath
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +49,16 @@ def test_every_form_of_predictions_has_the_score_worked_by_hand(tmp_path):
         [Prediction("a", HALF), objects[1]],
         tmp_path / "p.json",
         str(tmp_path / "p.json"),
+        next(os.scandir(tmp_path)),
+        PurePath(tmp_path / "p.json"),
+        np.str_(tmp_path / "p.json"),
+        MappingProxyType(ANSWERS),
+        UserDict(ANSWERS),
+        [UserDict(record) for record in records],
+        [{**records[0], "segmentation": MappingProxyType(records[0]["segmentation"])}, records[1]],
+        [{**records[0], "score": np.float32(0.5), "question_index": np.int64(0), "when": object()}, records[1]],
+        [records[0], objects[1]],
+        dict(enumerate(records)).values(),
     ]
     assert [giou(form) for form in forms] == [0.75] * len(forms)
 
@@ -82,6 +97,14 @@ def test_integer_ids_of_coco_match_their_text():
         (pd.Series({"a": HALF}), r"not Series; use `.*\.to_dict\(\)`"),
         (np.zeros((2, 4, 6)), "expected a path.*not ndarray"),
         (b"preds.json", "not bytes"),
+        ("", r"predictions: '' \(str\) is not the path of a file or folder"),
+        ("a\0b", "is not the path of a file"),
+        (Path("x" * 5000), "cannot be read: File name too long"),
+        ([{"sample_id": "a", "segmentation": HALF}], r"\[0\].segmentation: .*write {\"size\""),
+        (
+            [{"sample_id": "a", "segmentation": HALF.astype(int).tolist()}],
+            "rows of pixels, which would be read as poly",
+        ),
         (None, "not NoneType"),
         (7, "not int"),
     ],
@@ -107,6 +130,8 @@ def test_other_predictions_get_one_clear_error(predictions, words):
         (pd.Series({"a": HALF}), "not Series"),
         (np.zeros((2, 4, 6)), "not ndarray"),
         (None, "expected a path, a loaded split"),
+        ("", "ground truth: '' .* is not the path"),
+        ("x" * 5000, "cannot be read: File name too long; check the path"),
         (b"x", "not bytes"),
     ],
 )
