@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import DataFormatError, EarthReasonError, PredictionsError
 from earthreason.files import path_of
+from earthreason.metrics.arguments import check_whole_number
 from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
-from earthreason.metrics.values import MaskLike, as_rle, as_rles, question_index_of, sample_id_of, unite_targets
+from earthreason.metrics.values import (
+    MaskLike,
+    as_rle,
+    as_rles,
+    finite_score,
+    question_index_of,
+    sample_id_of,
+    unite_targets,
+)
 from earthreason.predictions.coco import PredictionRecords, plain_record
 from earthreason.predictions.instances import Instances, check_reading, merge_instances
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
@@ -50,7 +59,6 @@ _FORMS = {
     _PREDICTIONS: "a path, {sample_id: mask or None}, {(sample_id, question_index): mask or None}, or records",
     _TRUTH: "a path, a loaded split, {sample_id: mask}, or samples",
 }
-_COLUMNS = ("sample_id", "mask", "questions")
 _NO_UNION = 'instances="union" merges several predictions for one question'
 
 
@@ -188,7 +196,9 @@ def _checked(place: str, item: Prediction) -> Prediction:
             sample_id=sample_id_of(item.sample_id),
             segmentation=None if item.segmentation is None else _plain_rle(item.segmentation),
             question_index=question_index_of(item.question_index),
-            targets=tuple(map(_plain_rle, item.targets)),
+            score=finite_score(item.score),
+            answer=_text_or_none(item.answer),
+            targets=_plain_rles(item.targets),
         )
     except EarthReasonError as error:
         raise PredictionsError(_PREDICTIONS, [f"{place}: {error}"]) from None
@@ -201,6 +211,18 @@ def _plain_rle(mask: Any) -> RLE:
         if isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size):
             return cast("RLE", mask)
     return as_rle(mask)
+
+
+def _plain_rles(masks: Any) -> tuple[RLE, ...]:
+    if not isinstance(masks, list | tuple):
+        raise EarthReasonError(f"targets are a tuple of masks, not {type(masks).__name__}")
+    return tuple(map(_plain_rle, masks))
+
+
+def _text_or_none(answer: Any) -> str | None:
+    if answer is not None and not isinstance(answer, str):
+        raise EarthReasonError(f"an answer is a text or None, not {type(answer).__name__}")
+    return answer
 
 
 def as_references(value: ReferencesLike) -> References:
@@ -231,9 +253,9 @@ def as_references(value: ReferencesLike) -> References:
 
 def _references_of(value: Any) -> References:
     if hasattr(value, "select_columns"):
-        from earthreason.metrics.truth import references_of
+        from earthreason.metrics.truth import REQUIRED, references_of
 
-        lacking = [name for name in _COLUMNS if (columns := _columns_of(value)) and name not in columns]
+        lacking = [name for name in REQUIRED if (columns := _columns_of(value)) and name not in columns]
         if lacking:
             raise EarthReasonError(f"ground truth: the split has no column {', '.join(lacking)}")
         return references_of(cast("Dataset", value.with_format(None)), source=_TRUTH)
@@ -246,19 +268,46 @@ def _references_of(value: Any) -> References:
 
 def _read_samples(items: Iterable[Any]) -> Iterator[Reference]:
     for index, item in enumerate(items):
+        place = f"ground truth: [{index}]"
         if isinstance(item, Reference):
-            yield item
+            yield _checked_reference(place, item)
             continue
         try:
             sample = sample_of_row(dict(item)) if isinstance(item, Mapping) else item
         except KeyError as error:
             raise EarthReasonError(
-                f"ground truth: [{index}]: a row needs {error}, as the rows of a loaded split have; pass a dict of "
+                f"{place}: a row needs {error}, as the rows of a loaded split have; pass a dict of "
                 "masks by sample id if you have only masks"
             ) from None
         if not isinstance(sample, Sample):
-            raise EarthReasonError(f"ground truth: [{index}]: expected a Sample or a row, not {type(item).__name__}")
-        yield reference_of(sample)
+            raise EarthReasonError(f"{place}: expected a Sample or a row, not {type(item).__name__}")
+        questions = [sample.questions] if isinstance(sample.questions, str) else list(sample.questions or ())
+        try:
+            reference = reference_of(replace(sample, questions=questions))
+        except EarthReasonError as error:
+            raise EarthReasonError(f"{place}: {error}") from None
+        yield _checked_reference(place, reference)
+
+
+def _checked_reference(place: str, item: Reference) -> Reference:
+    """Check what the judge relies on; the counts of an RLE are validated when the masks are packed."""
+    try:
+        checked = replace(
+            item,
+            sample_id=sample_id_of(item.sample_id),
+            segmentation=_plain_rle(item.segmentation),
+            question_count=check_whole_number("question_count", item.question_count, 1),
+            targets=_plain_rles(item.targets),
+            ignore=None if item.ignore is None else _plain_rle(item.ignore),
+        )
+        size = checked.segmentation["size"]
+        for mask in (*checked.targets, *([checked.ignore] if checked.ignore else [])):
+            if mask["size"] != size:
+                sizes = ["x".join(map(str, each)) for each in (mask["size"], size)]
+                raise EarthReasonError(f"a mask is {sizes[0]}, but the target is {sizes[1]} (height x width)")
+        return checked
+    except EarthReasonError as error:
+        raise EarthReasonError(f"{place}: {error}") from None
 
 
 def _reference(key: Any, mask: MaskLike | list[MaskLike]) -> Reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
@@ -204,6 +205,18 @@ def question_index_of(value: Any) -> int:
     if isinstance(plain, bool) or not isinstance(plain, int) or not 0 <= plain <= MAX_QUESTION_INDEX:
         raise EarthReasonError(f"a question index is an integer from 0 to {MAX_QUESTION_INDEX}, not {_show(plain)}")
     return plain
+
+
+def finite_score(value: Any) -> float | None:
+    """Return a confidence as a number, None if there is none.
+
+    Raises:
+        EarthReasonError: the value is no finite number.
+    """
+    plain = _plain(value)
+    if plain is None or (isinstance(plain, int | float) and not isinstance(plain, bool) and math.isfinite(plain)):
+        return plain
+    raise EarthReasonError(f"a score is a finite number or None, not {_show(plain)}")
 
 
 def _show(value: Any) -> str:

@@ -82,7 +82,9 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_size(size: Any) -> Any:
-    return [_plain(side) for side in size] if isinstance(size, list | tuple | np.ndarray) else size
+    # Rows of `datasets` in torch format have tensors here.
+    size = size.tolist() if getattr(size, "ndim", 0) == 1 else size
+    return [_plain(side) for side in size] if isinstance(size, list | tuple) else size
 
 
 def _as_json(value: Any) -> Any:

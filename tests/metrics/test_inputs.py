@@ -11,7 +11,6 @@ import pytest
 from datasets import DatasetDict, IterableDatasetDict
 
 from earthreason import evaluate, load_dataset
-from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.inputs import as_predictions, as_references
@@ -156,21 +155,3 @@ def test_a_dict_of_splits_names_the_split_to_choose(split):
         for arguments in ((ANSWERS, splits), (splits, TRUTH)):
             with pytest.raises(EarthReasonError, match=words):
                 evaluate(*arguments)
-
-
-def test_a_split_counts_in_every_format(split):
-    masks = {row["sample_id"]: np.asarray(row["mask"]) != 0 for row in split}
-    forms = [
-        split,
-        split.with_format("torch"),
-        split.with_format("numpy"),
-        split.to_iterable_dataset(),
-        list(split),
-        map(sample_of_row, split),
-    ]
-    for form in forms:
-        assert giou(masks, form) == 1
-    with pytest.raises(EarthReasonError, match="the split has no column mask"):
-        evaluate(masks, split.remove_columns("mask"))
-    records = split.select_columns("sample_id").add_column("segmentation", list(map(encode_mask, masks.values())))
-    assert giou(records, split) == 1
