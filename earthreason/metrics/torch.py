@@ -39,8 +39,11 @@ class PixelReasoningMetric(Metric):
     """All scores of one protocol, over all ranks.
 
     The state is a table of integers with one row per question, which the ranks gather; a rank may have none. Samples
-    that a distributed sampler repeats count once. In Lightning, call `update` and `self.log_dict(metric)` in
-    `validation_step`: Lightning then computes the scores over the epoch and all ranks, and resets the metric.
+    that a distributed sampler repeats count once.
+
+    In Lightning, call `update` and `self.log_dict(dict(metric.items()))` in `validation_step`. Lightning then computes
+    the scores over the epoch and all ranks, and resets the metric. `self.log_dict(metric)` does the same, but type
+    checkers refuse it.
 
     Attributes:
         protocol: scoring rules.
@@ -122,7 +125,7 @@ class PixelReasoningMetric(Metric):
         return {name: self._score(scores.get(judged)) for name, judged in self.names.items()}
 
     def items(self) -> Iterable[tuple[str, Metric]]:
-        """Yield log names and metrics of the single scores, for `self.log_dict(metric)` of Lightning."""
+        """Yield log names and metrics of the single scores, for `self.log_dict(dict(metric.items()))` of Lightning."""
         return zip(self.names, self._scores, strict=True)  # type: ignore[arg-type]
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
