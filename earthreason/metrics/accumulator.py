@@ -166,7 +166,7 @@ class RegionAccumulator:
         if not isinstance(given, str) or given != _FORMAT:
             found = repr(given) if isinstance(state, Mapping) else type(state).__name__
             raise DataFormatError(f"not a state of RegionAccumulator: its format is {found}, not {_FORMAT!r}")
-        tables = state.get("tables")
+        tables: Any = state.get("tables")
         judge = cls(state.get("protocols", ()))
         lacking = [view.name for view in judge.views if not isinstance(tables, Mapping) or view.name not in tables]
         if lacking:

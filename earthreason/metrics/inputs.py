@@ -281,7 +281,8 @@ def _read_samples(items: Iterable[Any]) -> Iterator[Reference]:
             ) from None
         if not isinstance(sample, Sample):
             raise EarthReasonError(f"{place}: expected a Sample or a row, not {type(item).__name__}")
-        questions = [sample.questions] if isinstance(sample.questions, str) else list(sample.questions or ())
+        given: Any = sample.questions
+        questions = [given] if isinstance(given, str) else list(given or ())
         try:
             reference = reference_of(replace(sample, questions=questions))
         except EarthReasonError as error:

@@ -128,6 +128,7 @@ def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Itera
         if row["mask"] is None:
             raise DataFormatError(f"{source}: labels are hidden here; submit to the leaderboard to have them scored")
         questions = row["questions"]
+        facts: dict[str, Any] = {fact: row.get(fact) for fact in OPTIONAL_FACTS}
         several = isinstance(questions, Sized) and not isinstance(questions, str)
         try:
             yield Reference(
@@ -135,7 +136,7 @@ def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Itera
                 _rle_of(row["mask"]),
                 question_count=max(1, len(questions)) if several else 1,
                 ignore=None if row.get("ignore") is None else _rle_of(row["ignore"]),
-                **{fact: row.get(fact) for fact in OPTIONAL_FACTS},
+                **facts,
             )
         except (EarthReasonError, ValueError, OSError) as error:
             raise DataFormatError(f"{source}: [{index}]: {error}") from None
