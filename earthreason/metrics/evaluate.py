@@ -51,7 +51,8 @@ def evaluate(
     Args:
         predictions: a predictions file, a folder or archive of masks, `{sample_id: mask, list of masks or None}`, or
             prediction records.
-        references: a loaded split, a ground-truth file, or `{sample_id: mask}`. Masks are arrays, pictures or RLE.
+        references: a ground-truth file, `{sample_id: mask}`, or a split of `datasets`, loaded or streamed, with the
+            columns `sample_id`, `mask` and `questions`. Masks are (height, width) arrays, pictures or RLE.
         protocol: name of the scoring rules, or a `Protocol` of your own.
         missing: `error` refuses predictions that leave questions unanswered; `empty` scores those as "no target".
         instances: `error` refuses several predictions for one question, as COCO's instances are; `union` merges them.

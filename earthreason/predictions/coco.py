@@ -21,6 +21,7 @@ from earthreason.predictions.schema import PredictionRecord, read_record
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import Prediction
 
+_JSON = (str, int, float, type(None), bytes)
 _KEYS = {"image_id", *PredictionRecord.model_fields}
 
 
@@ -65,10 +66,14 @@ class PredictionRecords:
 
 def plain_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record as a predictions file has it: other mappings become dicts, other numbers Python's."""
-    return {name: _plain(value) if name in _KEYS else value for name, value in record.items()}
+    return {
+        name: value if name not in _KEYS or type(value) in _JSON else _plain(value) for name, value in record.items()
+    }
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _JSON:
+        return value
     if isinstance(value, Mapping):
         return {name: _plain_size(part) if name == "size" else _plain(part) for name, part in value.items()}
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
@@ -82,6 +87,8 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_size(size: Any) -> Any:
+    if type(size) is list and all(type(side) is int for side in size):
+        return size
     # Rows of `datasets` in torch format have tensors here.
     size = size.tolist() if getattr(size, "ndim", 0) == 1 else size
     return [_plain(side) for side in size] if isinstance(size, list | tuple) else size
