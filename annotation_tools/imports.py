@@ -25,7 +25,7 @@ from annotation_tools.images import SUFFIXES, read_picture
 from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
-from earthreason.data.pictures import mask_of
+from earthreason.data.pictures import SoftLabels, mask_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import named
@@ -265,8 +265,15 @@ def _of_record(split: str, record: Record) -> Arrival:
     return task, record.image, mask_of(record.mask, Path(name))
 
 
-def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions = AS_STATED) -> list[Drawing]:
+def read_masks(
+    path: Path,
+    tasks: Mapping[str, AnnotationTask],
+    options: ReadOptions = AS_STATED,
+    notes: SoftLabels | None = None,
+) -> list[Drawing]:
     """Read drawings from COCO, labelme, CVAT, Label Studio or vector files, PNG masks, or a folder of these.
+
+    `notes` is that of `label_picture`.
 
     Raises:
         DataNotFoundError: the file does not exist.
@@ -278,14 +285,15 @@ def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOpt
         files = [p for p in everything if p.suffix.lower() in (".json", ".xml", *VECTORS)] or [
             p for p in everything if p.suffix.lower() == ".png"
         ]
-        return [drawing for file in files for drawing in read_masks(file, tasks, options)]
+        notes = notes or SoftLabels()
+        return [drawing for file in files for drawing in read_masks(file, tasks, options, notes)]
     if not path.is_file():
         raise DataNotFoundError(f"there is no file or folder {path}")
     suffix = path.suffix.lower()
     if suffix == ".xml":
         return read_cvat(path, options)
     if suffix == ".png":
-        return [draw(path.stem, mask_of(path.read_bytes(), path))]
+        return [draw(path.stem, mask_of(path.read_bytes(), path, notes or SoftLabels()))]
     if suffix in VECTORS:
         return _of_vectors(path, tasks, options)
     if suffix != ".json":

@@ -110,8 +110,7 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
         keys = list_keys(fault["input"]) if isinstance(fault["input"], Mapping) else ""
         quoted = f", found only {_shorten(keys)}" if keys else ""
     elif inputs and not complete:
-        text = repr(fault["input"])
-        quoted = f", got {_shorten(text)}"
+        quoted = f", got {_shorten(' '.join(repr(fault['input']).split()))}"
     key = str(fault["loc"][-1]) if fault["loc"] else ""
     remedy = f"; {remedies[key]}" if key in remedies and not complete else ""
     message = message[:1].lower() + message[1:] if where else message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -99,3 +100,16 @@ def file_stamp(path: Path, root: Path) -> str:
     """Return path below `root`, size in bytes and modification time in nanoseconds, joined by colons."""
     status = path.stat()
     return f"{path.relative_to(root).as_posix()}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def path_of(value: Any, what: str) -> Path:
+    """Return a path that a user gave. An empty text is an error, because pathlib takes it as the working folder.
+
+    Raises:
+        EarthReasonError: the value is neither a text nor a path of text; `what` names it.
+    """
+    text = value.__fspath__() if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or text == "" or "\0" in text:
+        shown = " ".join(repr(text).split())[:60]
+        raise EarthReasonError(f"{what}: {shown} ({type(text).__name__}) is not the path of a file or folder")
+    return Path(text)

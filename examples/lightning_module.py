@@ -39,7 +39,7 @@ class PixelReasoning(lightning.LightningModule):
         ]
         # Score at the images' own size: a target shrunk to the canvas has lost detail, and scores come out too high.
         self.judge.update(predicted, batch["native_mask"], batch["sample_id"], batch["question_index"])
-        self.log_dict(self.judge)
+        self.log_dict(dict(self.judge.items()))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.network.parameters(), lr=3e-3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,16 @@ from PIL import Image, UnidentifiedImageError
 from earthreason.errors import DataFormatError
 from earthreason.masks.pictures import DEEP_MODES, PictureError, read_mask_picture
 
-__all__ = ["DEEP_MODES", "check_sizes", "label_picture", "mask_of", "open_picture", "rgb_content", "rgb_picture"]
+__all__ = [
+    "DEEP_MODES",
+    "SoftLabels",
+    "check_sizes",
+    "label_picture",
+    "mask_of",
+    "open_picture",
+    "rgb_content",
+    "rgb_picture",
+]
 _log = logging.getLogger(__name__)
 _PROBLEMS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 FORMATS = ["JPEG", "PNG", "TIFF"]
@@ -61,16 +69,38 @@ def rgb_picture(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
         raise DataFormatError(f"{path}: not a readable image ({error}); restore or remove the sample") from None
 
 
-def mask_of(content: bytes, path: Path) -> np.ndarray:
-    """Return the (height, width) bool mask of `label_picture`."""
-    return label_picture(content, path)[0]
+class SoftLabels:
+    """Note of labels with more than two grey levels; logs the first of one pass over a set."""
+
+    def __init__(self) -> None:
+        self._logged = False
+
+    def note(self, path: Path, levels: int) -> None:
+        """Log the label if it has more than two levels, unless an earlier one had."""
+        if levels > 2 and not self._logged:
+            self._logged = True
+            _log.warning(
+                "%s: the label has %d grey levels, and every level but 0 is target; other labels may have such edges "
+                "too: `earthreason verify` counts them",
+                path,
+                levels,
+            )
 
 
-def label_picture(content: bytes, path: Path) -> tuple[np.ndarray, Image.Image]:
+def mask_of(content: bytes, path: Path, notes: SoftLabels | None = None) -> np.ndarray:
+    """Return the (height, width) bool mask of `label_picture`, which describes the arguments."""
+    return label_picture(content, path, notes)[0]
+
+
+def label_picture(content: bytes, path: Path, notes: SoftLabels | None = None) -> tuple[np.ndarray, Image.Image]:
     """Return a label as a (height, width) bool mask, and the decoded picture with one channel.
 
-    Labels are read by the rule of `earthreason.masks.pictures`. The first label of a folder with more than two grey
-    levels is logged.
+    Labels are read by the rule of `earthreason.masks.pictures`.
+
+    Args:
+        content: bytes of the file.
+        path: name of the file in messages.
+        notes: note to extend, one for each pass over a set; None if grey levels need no line in the log.
 
     Raises:
         DataFormatError: the picture is incomplete or not a mask; names the file.
@@ -79,31 +109,9 @@ def label_picture(content: bytes, path: Path) -> tuple[np.ndarray, Image.Image]:
         label = read_mask_picture(content, FORMATS)
     except PictureError as error:
         raise DataFormatError(f"{path}: not a readable label ({error}); restore or remove the sample") from None
-    if label.levels > 2:
-        _soft_labels_of(path.parent).note(path, label.levels)
+    if notes is not None:
+        notes.note(path, label.levels)
     return label.mask, label.image
-
-
-class _SoftLabels:
-    """Labels of one folder with more than two grey levels; logs the first."""
-
-    def __init__(self) -> None:
-        self.first: Path | None = None
-
-    def note(self, path: Path, levels: int) -> None:
-        if self.first is None:
-            self.first = path
-            _log.warning(
-                "%s: the label has %d grey levels, and every level but 0 is target; other labels of this folder may "
-                "have such edges too: `earthreason verify` counts them",
-                path,
-                levels,
-            )
-
-
-@lru_cache(maxsize=256)
-def _soft_labels_of(folder: Path) -> _SoftLabels:
-    return _SoftLabels()
 
 
 def png_bytes(image: Image.Image) -> bytes:

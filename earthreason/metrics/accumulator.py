@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from earthreason.errors import DataFormatError, EarthReasonError, RLEError
+from earthreason.metrics.arguments import MOST_RESAMPLES, check_whole_number
 from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answers, PackedTruth
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, View, get_protocol, get_protocols
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import RESAMPLES, Interval, confidence_intervals
@@ -38,10 +39,7 @@ class RegionAccumulator:
 
     def __init__(self, protocols: str | Protocol | Sequence[str | Protocol] = DEFAULT_PROTOCOL) -> None:
         """Count what `protocols` need; the first one is the default of `compute`."""
-        listed = [protocols] if isinstance(protocols, str | Protocol) else protocols
-        self.protocols = tuple(map(get_protocol, listed))
-        if not self.protocols:
-            raise EarthReasonError("pass at least one protocol")
+        self.protocols = tuple(get_protocols(protocols))
         self.views: tuple[View, ...] = tuple(dict.fromkeys(p.view for p in self.protocols))
         self._parts: list[ViewCounts] = []
 
@@ -56,7 +54,7 @@ class RegionAccumulator:
         truth: MaskLike | list[MaskLike],
         question_index: int = 0,
         *,
-        ignore: MaskLike | None = None,
+        ignore: MaskLike | list[MaskLike] | None = None,
     ) -> None:
         """Add one question.
 
@@ -66,7 +64,7 @@ class RegionAccumulator:
                 the order of the answer; None for "no target".
             truth: mask of the target, all zero if it is empty; a list if there are several targets.
             question_index: index of the question about the image.
-            ignore: pixels that count nowhere, such as ReasonSeg's `ignore` shapes.
+            ignore: pixels that count nowhere, such as ReasonSeg's `ignore` shapes; a list of masks is united.
 
         Raises:
             RLEError: the prediction or the truth is not a mask; names the question.
@@ -85,7 +83,7 @@ class RegionAccumulator:
                         f"but the ground truth is {size[0]}x{size[1]} (height x width); they must match"
                     )
         target, several = unite_targets(targets)
-        reference = Reference(key[0], target, targets=several, ignore=next(iter(ignored), None))
+        reference = Reference(key[0], target, targets=several, ignore=unite_targets(ignored)[0] if ignored else None)
         answer, parts = unite_targets(answers) if answers else (None, ())
         packed = PackedTruth(References([reference], "ground truth"), self.views)
         counted, _ = packed.count(Answers([key[0]], [key[1]], [answer], [parts], [0]))
@@ -95,8 +93,10 @@ class RegionAccumulator:
         """Add the questions of another accumulator; return self.
 
         Raises:
-            EarthReasonError: the other accumulator counts on other grids, or by other rules.
+            EarthReasonError: the other value is no accumulator, or counts on other grids or by other rules.
         """
+        if not isinstance(other, RegionAccumulator):
+            raise EarthReasonError(f"only another RegionAccumulator can be merged, not {type(other).__name__}")
         if set(other.views) != set(self.views):
             names = [", ".join(view.name for view in judge.views) for judge in (self, other)]
             raise EarthReasonError(f"cannot merge counts on {names[1]} into counts on {names[0]}: use the same grids")
@@ -114,13 +114,26 @@ class RegionAccumulator:
         return {view: without_repeats(table) for view, table in join_tables(self._parts).items()}
 
     def compute(self, protocol: str | Protocol | None = None) -> dict[str, float | None]:
-        """Return the scores as fractions, by name; None where undefined."""
+        """Return the scores as fractions, by name; None where undefined.
+
+        Raises:
+            UnknownNameError: no protocol has that name.
+            EarthReasonError: the protocol was not counted, or a question was added twice with different masks.
+        """
         return compute_scores(terms_of(self._scored(protocol)))
 
     def intervals(
         self, protocol: str | Protocol | None = None, resamples: int = RESAMPLES, seed: int = 0
     ) -> dict[str, Interval]:
-        """Return 95 % intervals by name, without scores that are undefined or have too few cases."""
+        """Return 95 % intervals by name, without scores that are undefined or have too few cases.
+
+        Raises:
+            UnknownNameError: no protocol has that name.
+            EarthReasonError: the protocol was not counted, a question was added twice with different masks, or a
+                number is out of range.
+        """
+        resamples = check_whole_number("resamples", resamples, most=MOST_RESAMPLES)
+        seed = check_whole_number("seed", seed)
         scored = self._scored(protocol)
         return confidence_intervals(terms_of(scored), scored.counts.sample_id, resamples, seed)
 
@@ -146,12 +159,21 @@ class RegionAccumulator:
         """Restore an accumulator from the value of `to_dict`.
 
         Raises:
-            DataFormatError: the value is not one of `to_dict`.
+            DataFormatError: the value is not one of `to_dict`, or was damaged.
+            UnknownNameError: a protocol is not registered here.
         """
-        if state.get("format") != _FORMAT:
-            raise DataFormatError(f"not a state of RegionAccumulator: its format is {state.get('format')!r}")
-        judge = cls(state["protocols"])
-        judge._parts = [{view: RegionCounts.from_columns(state["tables"][view.name]) for view in judge.views}]
+        given = state.get("format") if isinstance(state, Mapping) else None
+        if not isinstance(given, str) or given != _FORMAT:
+            found = repr(given) if isinstance(state, Mapping) else type(state).__name__
+            raise DataFormatError(f"not a state of RegionAccumulator: its format is {found}, not {_FORMAT!r}")
+        tables: Any = state.get("tables")
+        judge = cls(state.get("protocols", ()))
+        lacking = [view.name for view in judge.views if not isinstance(tables, Mapping) or view.name not in tables]
+        if lacking:
+            raise DataFormatError(f"the state of a RegionAccumulator lacks the table {', '.join(lacking)}")
+        judge._parts = [{view: RegionCounts.from_columns(tables[view.name]) for view in judge.views}]
+        if not all(isinstance(name, str) for part in judge._parts[0].values() for name in part.sample_id):
+            raise DataFormatError("the state of a RegionAccumulator names samples by texts")
         return judge
 
     def to_json(self) -> str:

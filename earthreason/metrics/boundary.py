@@ -16,7 +16,15 @@ BAND = 0.02
 
 
 def boundary_band(mask: np.ndarray, width: int) -> np.ndarray:
-    """Return the foreground pixels within `width` pixels (chessboard distance) of the background or the image edge."""
+    """Return the foreground pixels within `width` pixels (chessboard distance) of the background or the image edge.
+
+    Args:
+        mask: (height, width) bool.
+        width: largest distance in pixels.
+
+    Returns:
+        Band, (height, width) bool.
+    """
     padded = np.pad(mask, 1)
     distance: np.ndarray = distance_transform_cdt(padded, metric="chessboard")[1:-1, 1:-1]
     return mask & (distance <= width)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.arguments import check_whole_number
+from earthreason.metrics.arguments import MOST_RESAMPLES, check_whole_number
 from earthreason.metrics.counts import Key
 from earthreason.metrics.result import Result, intervals_as_json
 from earthreason.metrics.scores import Scored, terms_of
@@ -42,13 +42,18 @@ class Comparison:
     losses: int
 
     def moved(self, count: int = 10) -> pd.DataFrame:
-        """Return the questions with the largest changes in IoU: ids, both IoUs and their difference."""
+        """Return the questions with the largest changes in IoU: ids, both IoUs and their difference.
+
+        Raises:
+            EarthReasonError: `count` is no whole number, or negative.
+        """
         import pandas as pd
 
         return pd.DataFrame(self.moved_rows(count), columns=list(_MOVED))
 
     def moved_rows(self, count: int = 10) -> list[dict[str, Any]]:
         """Return the rows of `moved`."""
+        count = check_whole_number("count", count)
         first, second = question_iou(self.first.scored), question_iou(self.second.scored)
         counts = self.first.counts
         with_target = set(counts.select(~counts.truth_empty).keys())
@@ -104,13 +109,27 @@ def compare_results(results: Sequence[Result], resamples: int = RESAMPLES, seed:
         seed: seed of the resamples.
 
     Raises:
-        EarthReasonError: there are fewer than two results, their questions differ, or a number is out of range.
+        EarthReasonError: there are fewer than two results, their protocols, questions or ground truth differ, or a
+            number is out of range.
     """
-    check_whole_number("resamples", resamples, 1)
-    check_whole_number("seed", seed)
-    if len(results) < 2:
-        raise EarthReasonError("a comparison needs at least two predictions files")
-    return [_compare(results[0], other, resamples, seed) for other in results[1:]]
+    resamples = check_whole_number("resamples", resamples, 1, MOST_RESAMPLES)
+    seed = check_whole_number("seed", seed)
+    listed = _listed(results)
+    if len(listed) < 2:
+        raise EarthReasonError("a comparison needs at least two results")
+    return [_compare(listed[0], other, resamples, seed) for other in listed[1:]]
+
+
+def _listed(results: Any) -> list[Result]:
+    try:
+        # Mappings and sets do not say which result the others are compared with.
+        listed = None if isinstance(results, Mapping | set | frozenset | str | bytes) else list(results)
+    except TypeError:
+        listed = None
+    other = results if listed is None else next((each for each in listed if not isinstance(each, Result)), None)
+    if listed is None or other is not None or None in listed:
+        raise EarthReasonError(f"a comparison takes a list of results of `evaluate`, not {type(other).__name__}")
+    return listed
 
 
 def _compare(first: Result, second: Result, resamples: int, seed: int) -> Comparison:
@@ -118,6 +137,10 @@ def _compare(first: Result, second: Result, resamples: int, seed: int) -> Compar
         raise EarthReasonError(
             f"{first.source} and {second.source} were not scored on the same questions; score both with one protocol "
             "and split"
+        )
+    if not np.array_equal(first.counts.truth_area, second.counts.truth_area):
+        raise EarthReasonError(
+            f"{first.source} and {second.source} were scored against different masks; score both on one ground truth"
         )
     differences = paired_differences(
         terms_of(first.scored), terms_of(second.scored), first.counts.sample_id, resamples, seed

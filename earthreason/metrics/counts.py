@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from earthreason.errors import DataFormatError
 from earthreason.metrics.protocols import View
 
 Key = tuple[str, int]
@@ -52,6 +53,7 @@ class RegionCounts:
 
     @property
     def union(self) -> np.ndarray:
+        """Pixels on the grid that either mask covers and that count, (n,) int64."""
         return self.prediction_area + self.truth_area - self.intersection
 
     def keys(self) -> list[Key]:
@@ -59,25 +61,67 @@ class RegionCounts:
         return list(zip(self.sample_id.tolist(), self.question_index.tolist(), strict=True))
 
     def rows(self) -> list[tuple[str, int, int]]:
-        """Return the sample id, question index and target index of every row; no two rows of a table are equal."""
+        """Return the sample id, question index and target index of every row, in the order of the table.
+
+        No two rows of a result are equal; a question that was added twice to an accumulator has two equal rows.
+        """
         columns = (self.sample_id, self.question_index, self.target_index)
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def select(self, rows: np.ndarray) -> RegionCounts:
-        """Return the rows of a bool mask or an index array."""
+        """Return some of the rows.
+
+        Args:
+            rows: (n,) bool mask, or an integer array of row numbers, in the order to return them.
+        """
         return RegionCounts(**{name: column[rows] for name, column in self.columns().items()})
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Return the columns by name."""
+        """Return the columns by name, each (n,); the class states their dtypes."""
         return {column.name: getattr(self, column.name) for column in fields(self)}
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> RegionCounts:
-        """Make a table of columns in any type that converts to the declared one; `target_index` is 0 by default."""
-        kinds = {"sample_id": object, "truth_empty": bool, "prediction_empty": bool, "answered": bool}
-        columns = {"target_index": np.zeros(len(columns["sample_id"])), **columns}
-        names = [column.name for column in fields(cls)]
-        return cls(**{name: np.asarray(columns[name], kinds.get(name, np.int64)) for name in names})
+        """Make a table of columns in any type that converts to the declared one; `target_index` is 0 by default.
+
+        Args:
+            columns: (n,) arrays or lists by name; all have the same n.
+
+        Raises:
+            DataFormatError: a column is missing or does not convert, or the lengths differ.
+        """
+        try:
+            columns = {"target_index": np.zeros(len(columns["sample_id"]), np.int64), **columns}
+            table = cls(**{column.name: _as_column(column.name, columns[column.name]) for column in fields(cls)})
+        except KeyError as error:
+            raise DataFormatError(f"a table of counts needs the column {error}") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataFormatError(f"a table of counts has a column of another type ({error})") from None
+        if any(len(column) != len(table) for column in table.columns().values()):
+            raise DataFormatError("the columns of a table of counts have different lengths")
+        areas = table.prediction_area, table.truth_area
+        if any((table.intersection > area).any() or (area > table.grid_area).any() for area in areas):
+            raise DataFormatError("a table of counts has more common pixels than a mask, or more than the grid")
+        return table
+
+
+def _as_column(name: str, values: Any) -> np.ndarray:
+    """Return a column in its type.
+
+    Raises:
+        ValueError, TypeError: the values are of another type, negative, or no list.
+    """
+    if name == "sample_id":
+        column = np.empty(len(values), object)
+        column[:] = values
+        return column
+    given = np.asarray(values)
+    flag = name in ("truth_empty", "prediction_empty", "answered")
+    if given.ndim != 1 or (
+        given.size and (given.dtype.kind not in "biu" or given.min() < 0 or (flag and given.max() > 1))
+    ):
+        raise ValueError(f"{name}: expected {'true and false' if flag else 'whole numbers of at least 0'}")
+    return given.astype(bool if flag else np.int64)
 
 
 ViewCounts = dict[View, RegionCounts]

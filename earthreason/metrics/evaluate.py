@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -11,15 +13,22 @@ import numpy as np
 
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.arguments import check_missing, check_whole_number
+from earthreason.metrics.arguments import (
+    MOST_RESAMPLES,
+    MOST_WORKERS,
+    check_flag,
+    check_missing,
+    check_whole_number,
+)
 from earthreason.metrics.counting import count_regions, count_unanswered
 from earthreason.metrics.counts import Key, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, get_protocol
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, get_protocols
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, confidence_intervals, metrics_with_few_cases
+from earthreason.predictions.instances import Instances, check_reading
 from earthreason.predictions.reader import PredictionSource
 
 MissingRule = Literal["error", "empty"]
@@ -31,6 +40,7 @@ def evaluate(
     protocol: str | Protocol = DEFAULT_PROTOCOL,
     *,
     missing: MissingRule = "error",
+    instances: Instances = "error",
     resamples: int = RESAMPLES,
     seed: int = 0,
     workers: int = 1,
@@ -41,9 +51,12 @@ def evaluate(
     Args:
         predictions: a predictions file, a folder or archive of masks, `{sample_id: mask, list of masks or None}`, or
             prediction records.
-        references: a loaded split, a ground-truth file, or `{sample_id: mask}`. Masks are arrays, pictures or RLE.
+        references: a ground-truth file, `{sample_id: mask}`, or a split of `datasets`, loaded or streamed, with the
+            columns `sample_id`, `mask` and `questions`. Masks are (height, width) arrays, pictures or RLE.
         protocol: name of the scoring rules, or a `Protocol` of your own.
         missing: `error` refuses predictions that leave questions unanswered; `empty` scores those as "no target".
+        instances: `error` refuses several predictions for one question, as COCO's instances are; `union` merges them.
+            Opened predictions keep their own rule under `error`. A dict cannot be merged.
         resamples: number of bootstrap resamples; 0 computes no intervals, of proportions neither.
         seed: seed of the resamples and of the `random` question policy.
         workers: number of threads.
@@ -51,6 +64,7 @@ def evaluate(
 
     Raises:
         PredictionsError: the predictions have faults; lists all of them.
+        UnknownNameError: no protocol has the name, or `missing` or `instances` is no rule.
         EarthReasonError: the masks are on another grid than the protocol's, the references are several splits, or an
             option has an invalid value.
 
@@ -62,10 +76,11 @@ def evaluate(
     (1.0, 1.0)
     """
     (result,) = evaluate_protocols(
-        as_predictions(predictions),
-        as_references(references),
-        [get_protocol(protocol)],
+        predictions,
+        references,
+        [protocol],
         missing=missing,
+        instances=instances,
         resamples=resamples,
         seed=seed,
         workers=workers,
@@ -76,11 +91,12 @@ def evaluate(
 
 
 def evaluate_protocols(
-    predictions: PredictionSource,
-    references: References,
-    protocols: Sequence[Protocol],
+    predictions: PredictionsLike,
+    references: ReferencesLike,
+    protocols: Sequence[str | Protocol],
     *,
     missing: MissingRule = "error",
+    instances: Instances = "error",
     resamples: int = RESAMPLES,
     seed: int = 0,
     workers: int = 1,
@@ -90,10 +106,46 @@ def evaluate_protocols(
 
     The first protocol must apply; its result has intervals. Another one that needs questions without a prediction, or
     another grid than the masks', is returned as `NotScored`.
+
+    Args:
+        predictions: as for `evaluate`.
+        references: as for `evaluate`.
+        protocols: names of scoring rules or `Protocol` values, at least one.
+        missing: as for `evaluate`.
+        instances: as for `evaluate`.
+        resamples: as for `evaluate`; the intervals are those of the first protocol.
+        seed: as for `evaluate`.
+        workers: as for `evaluate`.
+        boundary: as for `evaluate`.
+
+    Returns:
+        One result per protocol, in their order.
+
+    Raises:
+        EarthReasonError: as `evaluate`, or `protocols` is empty.
     """
     check_missing(missing)
-    for name, value, least in (("resamples", resamples, 0), ("seed", seed, 0), ("workers", workers, 1)):
-        check_whole_number(name, value, least)
+    check_reading(instances)
+    options: dict[str, Any] = {
+        "missing": missing,
+        "resamples": check_whole_number("resamples", resamples, most=MOST_RESAMPLES),
+        "seed": check_whole_number("seed", seed),
+    }
+    workers, boundary = check_whole_number("workers", workers, 1, MOST_WORKERS), check_flag("boundary", boundary)
+    listed = get_protocols(protocols)
+    source, truth = as_predictions(predictions, instances), as_references(references)
+    return _score(source, truth, listed, options | _describe_reading(source, instances), workers, boundary)
+
+
+def _score(
+    predictions: PredictionSource,
+    references: References,
+    protocols: Sequence[Protocol],
+    options: dict[str, Any],
+    workers: int,
+    boundary: bool,
+) -> list[Result | NotScored]:
+    resamples, seed = options["resamples"], options["seed"]
     usable = [rules for rules in protocols if rules.view.accepts(predictions.grid)]
     if protocols[0] not in usable:
         raise EarthReasonError(_wrong_grid(predictions, protocols[0]))
@@ -103,7 +155,7 @@ def evaluate_protocols(
     asked = {rules: scored_questions(references, rules, seed) for rules in usable}
     answered = set(tables[usable[0].view].keys())
     lacking = {rules: unanswered for rules in usable if (unanswered := [k for k in asked[rules] if k not in answered])}
-    if lacking and missing == "empty":
+    if lacking and options["missing"] == "empty":
         keys = sorted({key for unanswered in lacking.values() for key in unanswered})
         tables = join_tables([tables, count_unanswered(keys, references, list(tables), predictions.grid)])
         lacking = {}
@@ -115,9 +167,7 @@ def evaluate_protocols(
         **_describe_run(predictions, references),
         "predictions_sha256": hashes[0].result(),
         "dataset_sha256": hashes[1].result(),
-        "missing": missing,
-        "resamples": resamples,
-        "seed": seed,
+        **options,
     }
     results: list[Result | NotScored] = []
     for rules in protocols:
@@ -148,6 +198,16 @@ def _describe_run(predictions: PredictionSource, references: References) -> dict
         "split": references.split,
         "revision": references.revision,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _describe_reading(predictions: PredictionSource, instances: Instances) -> dict[str, Any]:
+    """Describe how the predictions were read, which their hash does not contain."""
+    names = getattr(predictions, "names", None)
+    text = None if names is None else json.dumps(dict(names), sort_keys=True)
+    return {
+        "instances": getattr(predictions, "instances", instances),
+        "names_sha256": text and hashlib.sha256(text.encode()).hexdigest(),
     }
 
 

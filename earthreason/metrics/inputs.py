@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from earthreason.data.schema import sample_of_row
-from earthreason.errors import EarthReasonError, PredictionsError
+from earthreason.errors import DataFormatError, EarthReasonError, PredictionsError
+from earthreason.files import path_of
+from earthreason.metrics.arguments import check_whole_number
 from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
-from earthreason.metrics.values import MaskLike, as_rle, as_rles, question_index_of, sample_id_of, unite_targets
-from earthreason.predictions.coco import PredictionRecords
+from earthreason.metrics.values import (
+    MaskLike,
+    as_rle,
+    as_rles,
+    finite_score,
+    question_index_of,
+    sample_id_of,
+    unite_targets,
+)
+from earthreason.predictions.coco import PredictionRecords, plain_record
+from earthreason.predictions.instances import Instances, check_reading, merge_instances
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
 from earthreason.predictions.schema import read_record
 from earthreason.types import RLE, Prediction, Sample
@@ -49,21 +59,29 @@ _FORMS = {
     _PREDICTIONS: "a path, {sample_id: mask or None}, {(sample_id, question_index): mask or None}, or records",
     _TRUTH: "a path, a loaded split, {sample_id: mask}, or samples",
 }
-_COLUMNS = ("sample_id", "mask", "questions")
+_NO_UNION = 'instances="union" merges several predictions for one question'
 
 
-def as_predictions(value: PredictionsLike) -> PredictionSource:
+def as_predictions(value: PredictionsLike, instances: Instances = "error") -> PredictionSource:
     """Convert a path, opened predictions, `{sample_id or (sample_id, question_index): mask or None}`, or records.
 
+    Args:
+        value: value to convert; masks as `MaskLike` describes them.
+        instances: `union` merges several masks for one question in a file or in records. `error` keeps the rule that
+            opened predictions have, and refuses several masks elsewhere.
+
     Raises:
+        UnknownNameError: `instances` is neither `error` nor `union`.
         EarthReasonError: the value has another form, is empty, or has an invalid key, mask or record; names it.
+        EarthReasonError: `instances="union"` has no meaning for the value.
     """
+    check_reading(instances)
     if isinstance(value, str | os.PathLike):
-        return open_predictions(Path(value))
+        return open_predictions(value, instances)
     if isinstance(value, Predictions | PredictionsFile | PredictionRecords) or (
         hasattr(value, "fingerprint") and hasattr(value, "grid")
     ):
-        return cast(PredictionSource, value)
+        return cast(PredictionSource, value) if instances == "error" else _merging(value)
     _refuse_other(value, _PREDICTIONS)
     given: Any = value
     if isinstance(given, References) or "mask" in _columns_of(given):
@@ -71,19 +89,40 @@ def as_predictions(value: PredictionsLike) -> PredictionSource:
             f"predictions: this {type(value).__name__} is ground truth; write `evaluate(predictions, references)`"
         )
     if isinstance(value, Mapping):
+        if instances == "union":
+            raise EarthReasonError(
+                f"predictions: {_NO_UNION}, but a dict has one entry per question; unite its masks first with "
+                "`numpy.any(masks, axis=0)`, or pass records"
+            )
         predictions = [_prediction_of(key, mask) for key, mask in value.items()]
         _refuse_repeats(zip(value, (name_key((p.sample_id, p.question_index)) for p in predictions), strict=True))
     else:
         items = list(cast("Iterable[Any]", value))
         if items and all(isinstance(item, Mapping) for item in items):
-            return PredictionRecords(items)
+            return PredictionRecords(items, instances)
         predictions = [_record(f"[{index}]", item) for index, item in enumerate(items)]
     if not predictions:
         raise EarthReasonError(
             "predictions: there are none; pass None as the mask of each sample for a model that never predicts, and "
             "note that a generator yields only once"
         )
-    return Predictions(_PREDICTIONS, predictions)
+    found = Predictions(_PREDICTIONS, predictions)
+    return found if instances == "error" else _merging(found)
+
+
+def _merging(value: Any) -> PredictionSource:
+    """Return predictions that are merged to one union per question."""
+    if isinstance(value, PredictionsFile | PredictionRecords):
+        return replace(value, instances="union")
+    if not isinstance(value, Predictions):
+        raise EarthReasonError(
+            f"predictions: {_NO_UNION}, but {type(value).__name__} reads its predictions itself; merge them there"
+        )
+    faults: list[str] = []
+    merged = list(merge_instances(value.predictions, faults))
+    if faults:
+        raise PredictionsError(value.source, faults)
+    return replace(value, predictions=merged)
 
 
 def _refuse_other(value: Any, what: str) -> None:
@@ -143,7 +182,7 @@ def _record(place: str, item: Any) -> Prediction:
     if not isinstance(item, Mapping):
         fault = f'{place}: a prediction is a record {{"sample_id", "segmentation"}}, not {type(item).__name__}'
         raise PredictionsError(_PREDICTIONS, [f"{fault}; pass a dict of masks by sample id if you have pairs"])
-    prediction = read_record(item, place)
+    prediction = read_record(plain_record(item), place)
     if not isinstance(prediction, Prediction):
         raise PredictionsError(_PREDICTIONS, prediction)
     return prediction
@@ -157,7 +196,9 @@ def _checked(place: str, item: Prediction) -> Prediction:
             sample_id=sample_id_of(item.sample_id),
             segmentation=None if item.segmentation is None else _plain_rle(item.segmentation),
             question_index=question_index_of(item.question_index),
-            targets=tuple(map(_plain_rle, item.targets)),
+            score=finite_score(item.score),
+            answer=_text_or_none(item.answer),
+            targets=_plain_rles(item.targets),
         )
     except EarthReasonError as error:
         raise PredictionsError(_PREDICTIONS, [f"{place}: {error}"]) from None
@@ -172,6 +213,18 @@ def _plain_rle(mask: Any) -> RLE:
     return as_rle(mask)
 
 
+def _plain_rles(masks: Any) -> tuple[RLE, ...]:
+    if not isinstance(masks, list | tuple):
+        raise EarthReasonError(f"targets are a tuple of masks, not {type(masks).__name__}")
+    return tuple(map(_plain_rle, masks))
+
+
+def _text_or_none(answer: Any) -> str | None:
+    if answer is not None and not isinstance(answer, str):
+        raise EarthReasonError(f"an answer is a text or None, not {type(answer).__name__}")
+    return answer
+
+
 def as_references(value: ReferencesLike) -> References:
     """Convert a ground-truth file, a loaded split, `{sample_id: mask}`, or samples.
 
@@ -180,7 +233,14 @@ def as_references(value: ReferencesLike) -> References:
             sample; names it.
     """
     if isinstance(value, str | os.PathLike):
-        references = read_references(Path(value))
+        path = path_of(value, _TRUTH)
+        try:
+            references = read_references(path)
+        except EarthReasonError:
+            raise
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}; check the path and its permissions"
+            raise DataFormatError(f"{path}: {reason}") from None
     elif isinstance(value, References):
         references = value
     else:
@@ -193,9 +253,9 @@ def as_references(value: ReferencesLike) -> References:
 
 def _references_of(value: Any) -> References:
     if hasattr(value, "select_columns"):
-        from earthreason.metrics.truth import references_of
+        from earthreason.metrics.truth import REQUIRED, references_of
 
-        lacking = [name for name in _COLUMNS if (columns := _columns_of(value)) and name not in columns]
+        lacking = [name for name in REQUIRED if (columns := _columns_of(value)) and name not in columns]
         if lacking:
             raise EarthReasonError(f"ground truth: the split has no column {', '.join(lacking)}")
         return references_of(cast("Dataset", value.with_format(None)), source=_TRUTH)
@@ -208,19 +268,47 @@ def _references_of(value: Any) -> References:
 
 def _read_samples(items: Iterable[Any]) -> Iterator[Reference]:
     for index, item in enumerate(items):
+        place = f"ground truth: [{index}]"
         if isinstance(item, Reference):
-            yield item
+            yield _checked_reference(place, item)
             continue
         try:
             sample = sample_of_row(dict(item)) if isinstance(item, Mapping) else item
         except KeyError as error:
             raise EarthReasonError(
-                f"ground truth: [{index}]: a row needs {error}, as the rows of a loaded split have; pass a dict of "
+                f"{place}: a row needs {error}, as the rows of a loaded split have; pass a dict of "
                 "masks by sample id if you have only masks"
             ) from None
         if not isinstance(sample, Sample):
-            raise EarthReasonError(f"ground truth: [{index}]: expected a Sample or a row, not {type(item).__name__}")
-        yield reference_of(sample)
+            raise EarthReasonError(f"{place}: expected a Sample or a row, not {type(item).__name__}")
+        given: Any = sample.questions
+        questions = [given] if isinstance(given, str) else list(given or ())
+        try:
+            reference = reference_of(replace(sample, questions=questions))
+        except EarthReasonError as error:
+            raise EarthReasonError(f"{place}: {error}") from None
+        yield _checked_reference(place, reference)
+
+
+def _checked_reference(place: str, item: Reference) -> Reference:
+    """Check what the judge relies on; the counts of an RLE are validated when the masks are packed."""
+    try:
+        checked = replace(
+            item,
+            sample_id=sample_id_of(item.sample_id),
+            segmentation=_plain_rle(item.segmentation),
+            question_count=check_whole_number("question_count", item.question_count, 1),
+            targets=_plain_rles(item.targets),
+            ignore=None if item.ignore is None else _plain_rle(item.ignore),
+        )
+        size = checked.segmentation["size"]
+        for mask in (*checked.targets, *([checked.ignore] if checked.ignore else [])):
+            if mask["size"] != size:
+                sizes = ["x".join(map(str, each)) for each in (mask["size"], size)]
+                raise EarthReasonError(f"a mask is {sizes[0]}, but the target is {sizes[1]} (height x width)")
+        return checked
+    except EarthReasonError as error:
+        raise EarthReasonError(f"{place}: {error}") from None
 
 
 def _reference(key: Any, mask: MaskLike | list[MaskLike]) -> Reference:

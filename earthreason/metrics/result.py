@@ -120,6 +120,7 @@ class Result(Mapping[str, "float | None"]):
 
     @property
     def counts(self) -> RegionCounts:
+        """Integers behind the scores, one row per question; see `RegionCounts` for columns and dtypes."""
         return self.scored.counts
 
     @property

@@ -60,6 +60,7 @@ class Scored:
 
     @cached_property
     def ones(self) -> np.ndarray:
+        """1.0 for every row: (n,) float64."""
         return np.ones(len(self.counts))
 
     @cached_property

@@ -31,6 +31,7 @@ class Interval:
 
     @property
     def width(self) -> float:
+        """Difference of the ends, as a fraction."""
         return self.high - self.low
 
     def overlaps(self, other: Interval) -> bool:
@@ -79,7 +80,12 @@ def confidence_intervals(
 
 
 def metrics_with_few_cases(terms: Mapping[str, Terms], sample_id: np.ndarray) -> list[str]:
-    """List the defined metrics that count questions about fewer than `MIN_CASES` images."""
+    """List the defined metrics that count questions about fewer than `MIN_CASES` images.
+
+    Args:
+        terms: numerators and denominators by metric, each (n,) float64.
+        sample_id: id of the image of every row, (n,) object array of str.
+    """
     return [name for name, term in terms.items() if 0 < _cases(term, sample_id) < MIN_CASES]
 
 

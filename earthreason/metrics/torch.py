@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -39,8 +39,11 @@ class PixelReasoningMetric(Metric):
     """All scores of one protocol, over all ranks.
 
     The state is a table of integers with one row per question, which the ranks gather; a rank may have none. Samples
-    that a distributed sampler repeats count once. In Lightning, call `update` and `self.log_dict(metric)` in
-    `validation_step`: Lightning then computes the scores over the epoch and all ranks, and resets the metric.
+    that a distributed sampler repeats count once.
+
+    In Lightning, call `update` and `self.log_dict(dict(metric.items()))` in `validation_step`. Lightning then computes
+    the scores over the epoch and all ranks, and resets the metric. `self.log_dict(metric)` does the same, but type
+    checkers refuse it.
 
     Attributes:
         protocol: scoring rules.
@@ -76,6 +79,7 @@ class PixelReasoningMetric(Metric):
         truths: Sequence[MaskLike | list[MaskLike]] | Tensor,
         sample_ids: Sequence[str | int] | Tensor,
         question_indices: Sequence[int] | Tensor | None = None,
+        ignores: Sequence[MaskLike | list[MaskLike] | None] | Tensor | None = None,
     ) -> None:
         """Add a batch; after an error, nothing is added.
 
@@ -85,6 +89,7 @@ class PixelReasoningMetric(Metric):
             truths: masks of the targets, in the same forms.
             sample_ids: ids of the images.
             question_indices: indices of the questions; 0 by default.
+            ignores: pixels that count nowhere, in the same forms; None where there are none.
 
         Raises:
             EarthReasonError: lengths or sizes differ, or a value is not a mask, an id or an index.
@@ -94,14 +99,15 @@ class PixelReasoningMetric(Metric):
             for values, what in ((predictions, "predictions"), (truths, "truths"), (sample_ids, "sample_ids"))
         )
         indices = [0] * len(ids) if question_indices is None else _listed(question_indices, "question_indices")
-        if not len(answers) == len(targets) == len(ids) == len(indices):
+        ignored = [None] * len(ids) if ignores is None else _listed(ignores, "ignores")
+        if not len(answers) == len(targets) == len(ids) == len(indices) == len(ignored):
             raise EarthReasonError(
                 f"a batch has one truth and one id per prediction; got {len(answers)} predictions, {len(targets)} "
-                f"truths, {len(ids)} ids and {len(indices)} question indices"
+                f"truths, {len(ids)} ids, {len(indices)} question indices and {len(ignored)} ignored regions"
             )
         judge = RegionAccumulator([self.protocol])
-        for answer, target, sample_id, index in zip(answers, targets, ids, indices, strict=True):
-            judge.update(sample_id, answer, target, index)
+        for answer, target, sample_id, index, ignore in zip(answers, targets, ids, indices, ignored, strict=True):
+            judge.update(sample_id, answer, target, index, ignore=ignore)
         keys = {self._hash(name): name for name in map(sample_id_of, ids)}
         rows = self._rows_of(judge.tables()[self.protocol.view]).to(self.device)
         self._ids.update(keys)
@@ -119,7 +125,7 @@ class PixelReasoningMetric(Metric):
         return {name: self._score(scores.get(judged)) for name, judged in self.names.items()}
 
     def items(self) -> Iterable[tuple[str, Metric]]:
-        """Yield log names and metrics of the single scores, for `self.log_dict(metric)` of Lightning."""
+        """Yield log names and metrics of the single scores, for `self.log_dict(dict(metric.items()))` of Lightning."""
         return zip(self.names, self._scores, strict=True)  # type: ignore[arg-type]
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
@@ -133,6 +139,20 @@ class PixelReasoningMetric(Metric):
             Figure and axes.
         """
         return self._plot(val, ax)
+
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Add the state of another metric.
+
+        Raises:
+            EarthReasonError: the other metric counts on another grid, or by other rules.
+        """
+        if isinstance(incoming_state, PixelReasoningMetric):
+            mine, other = self.protocol, incoming_state.protocol
+            if mine.view != other.view:
+                raise EarthReasonError(f"cannot merge counts of protocol {other.name} into those of {mine.name}")
+            self._ids.update(incoming_state._ids)
+        super().merge_state(incoming_state)
+        self._computed = None  # or `compute` would return the scores from before
 
     def set_dtype(self, dst_type: str | torch.dtype) -> PixelReasoningMetric:
         """Do nothing: the state holds integers, which another type would ruin."""
@@ -201,7 +221,7 @@ class _Score(Metric):
 
 def _listed(values: Any, what: str) -> list[Any]:
     try:
-        if isinstance(values, str | bytes | dict):
+        if isinstance(values, str | bytes | Mapping | set | frozenset):  # a set has no order
             raise TypeError
         return list(values)
     except TypeError:
@@ -213,4 +233,5 @@ def _listed(values: Any, what: str) -> list[Any]:
 def _table(rows: Tensor, ids: dict[int, str]) -> RegionCounts:
     unique = torch.unique(rows, dim=0).numpy()  # sorted by id, then question; repeats gone
     table = dict(zip(("sample_id", *_COLUMNS), unique.T, strict=True))
-    return RegionCounts.from_columns({**table, "sample_id": [ids.get(key, key) for key in table["sample_id"].tolist()]})
+    names = [ids.get(key) or f"of another process, with the hash {key:x}" for key in table["sample_id"].tolist()]
+    return RegionCounts.from_columns({**table, "sample_id": names})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,12 @@ from earthreason.data.configs import DATA_VARIABLE, DEFAULT_CONFIG, get_config
 from earthreason.data.download import recorded_revision
 from earthreason.data.prepared import split_files
 from earthreason.data.schema import SPLIT_ALIASES, undecoded
-from earthreason.errors import DataFormatError
+from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import fingerprint_files
+from earthreason.masks.pictures import mask_of_picture
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.references import Reference, References, read_references, write_references
+from earthreason.metrics.values import as_rle, sample_id_of
 from earthreason.types import OPTIONAL_FACTS, RLE
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
 EDITION = 1
 """Increase it whenever the same parquet files give other references, so that older truth files are ignored."""
-_FACTS = ("sample_id", *OPTIONAL_FACTS)
+REQUIRED = ("sample_id", "mask", "questions")
+"""Columns that every split with ground truth has."""
+_MASKS = ("mask", "ignore")
 _log = logging.getLogger(__name__)
 
 
@@ -92,36 +96,63 @@ def _rows_of_files(files: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
 
 
 def references_of(dataset: Dataset, source: str, revision: str | None = None) -> References:
-    """Make the references of a loaded split; `source` is its name in messages, `revision` the commit of the data."""
-    rows = undecoded(dataset.select_columns(_columns_of(dataset.column_names)), *_masks_of(dataset.column_names))
+    """Make the references of a loaded split.
+
+    Args:
+        dataset: split with the columns `sample_id`, `mask` and `questions`, loaded or streamed; the facts of a sample
+            and `ignore` may be absent. Masks are pictures, (height, width) arrays or lists, or RLE.
+        source: name of the split in messages.
+        revision: commit of the data.
+
+    Raises:
+        DataFormatError: a column is missing, the labels are hidden, or an id or a mask is invalid; names the row.
+    """
+    from datasets import Image
+
+    rows: Iterable[Mapping[str, Any]] = dataset
+    if dataset.column_names is not None:  # a stream that was mapped does not know its columns
+        kinds = dataset.features or {}
+        pictures = [name for name in _MASKS if isinstance(kinds.get(name), Image)]
+        rows = undecoded(dataset.select_columns(_columns_of(dataset.column_names)), *pictures)
     split = None if dataset.split is None else str(dataset.split)
     references = _references_of_rows(rows, source)
     return References(references, source, config=dataset.info.config_name or None, split=split, revision=revision)
 
 
 def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Reference]:
-    """Make references of rows whose masks are not decoded."""
-    for row in rows:
+    """Make references of rows; the masks of our own splits are not decoded yet."""
+    for index, row in enumerate(rows):
+        lacking = [name for name in REQUIRED if name not in row]
+        if lacking:
+            raise DataFormatError(f"{source}: [{index}]: the split has no column {', '.join(lacking)}")
         if row["mask"] is None:
             raise DataFormatError(f"{source}: labels are hidden here; submit to the leaderboard to have them scored")
-        yield Reference(
-            segmentation=_rle_of(row["mask"]),
-            ignore=None if row.get("ignore") is None else _rle_of(row["ignore"]),
-            question_count=max(1, len(row["questions"])),
-            **{fact: row[fact] for fact in _FACTS},
-        )
-
-
-def _masks_of(columns: Iterable[str]) -> list[str]:
-    # Sets that were exported before there were ignored pixels have no such column.
-    return [name for name in ("mask", "ignore") if name in columns]
+        questions = row["questions"]
+        facts: dict[str, Any] = {fact: row.get(fact) for fact in OPTIONAL_FACTS}
+        several = isinstance(questions, Sized) and not isinstance(questions, str)
+        try:
+            yield Reference(
+                sample_id_of(row["sample_id"]),
+                _rle_of(row["mask"]),
+                question_count=max(1, len(questions)) if several else 1,
+                ignore=None if row.get("ignore") is None else _rle_of(row["ignore"]),
+                **facts,
+            )
+        except (EarthReasonError, ValueError, OSError) as error:
+            raise DataFormatError(f"{source}: [{index}]: {error}") from None
 
 
 def _columns_of(columns: Iterable[str]) -> list[str]:
-    return [*_masks_of(columns), "questions", *_FACTS]
+    """List the columns to read; sets that were exported before there were ignored pixels have no `ignore`."""
+    return [name for name in (*_MASKS, "questions", "sample_id", *OPTIONAL_FACTS) if name in columns]
 
 
-def _rle_of(picture: Mapping[str, Any]) -> RLE:
+def _rle_of(mask: Any) -> RLE:
+    """Encode a mask of a row: an encoded picture of `datasets`, or what was decoded to a picture, array or list."""
     from PIL import Image
 
-    return encode_mask(np.asarray(Image.open(io.BytesIO(picture["bytes"]))) != 0)
+    if not isinstance(mask, Mapping) or "counts" in mask:
+        return as_rle(np.asarray(mask) if isinstance(mask, list) else mask)
+    with Image.open(mask["path"] if mask.get("bytes") is None else io.BytesIO(mask["bytes"])) as picture:
+        picture.load()
+        return encode_mask(np.asarray(picture) != 0 if picture.mode in ("1", "L") else mask_of_picture(picture).mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
@@ -85,9 +86,7 @@ def _as_compressed(mask: Mapping[str, Any]) -> RLE:
 
 def _as_array(mask: Any) -> np.ndarray:
     if isinstance(mask, Image.Image):
-        if mask.mode not in _ONE_CHANNEL:
-            raise RLEError(f"a mask has one channel, but this picture has mode {mask.mode}; use `.convert('L')`")
-        return np.asarray(mask)
+        return _pixels(mask)
     if isinstance(mask, np.ma.MaskedArray):
         raise RLEError("a mask is a plain array, not a masked one; use `.filled(0)` or `.filled(1)`")
     if isinstance(mask, np.ndarray):
@@ -102,7 +101,7 @@ def _as_array(mask: Any) -> np.ndarray:
     try:
         if hasattr(mask, "detach"):  # torch is not imported for this, because most callers do without it
             tensor = mask.detach().cpu()
-            tensor = tensor.to_dense() if getattr(tensor, "is_sparse", False) else tensor
+            tensor = tensor if str(tensor.layout) == "torch.strided" else tensor.to_dense()
             small = tensor.is_floating_point() and tensor.element_size() < 4  # numpy lacks bfloat16 and float8
             return np.asarray((tensor.float() if small else tensor.resolve_conj().resolve_neg()).numpy())
         if hasattr(mask, "__array__"):
@@ -113,6 +112,23 @@ def _as_array(mask: Any) -> np.ndarray:
     raise RLEError(f"{_MASK_FORMS}, not {type(mask).__name__}")
 
 
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """Return the pixels of a picture with one channel; for a palette, its indices."""
+    if picture.mode not in _ONE_CHANNEL:
+        raise RLEError(f"a mask has one channel, but this picture has mode {picture.mode}; use `.convert('L')`")
+    try:
+        pixels = np.asarray(picture)
+        drawn = np.asarray(picture.convert("L")) if picture.mode == "P" and picture.getpalette() else pixels
+    except (OSError, SyntaxError, ValueError) as error:  # a file that is cut off, or closed
+        raise RLEError(f"the picture cannot be read ({error}); open its file again") from None
+    if not np.array_equal(drawn != 0, pixels != 0):
+        raise RLEError(
+            "in the palette of this picture, index 0 is not black, or another one is: pass `numpy.asarray(picture)` if "
+            "the target is where the index is not 0, or `picture.convert('L')` if it is where the colour is not black"
+        )
+    return pixels
+
+
 def _foreground(array: np.ndarray) -> np.ndarray:
     """Return the pixels that are not 0; refuse every array whose pixels do not say what is foreground."""
     if array.ndim != 2 or array.size == 0:
@@ -121,7 +137,9 @@ def _foreground(array: np.ndarray) -> np.ndarray:
     if kind == "b":
         return array
     if kind not in "iuf":
-        raise RLEError(f"a mask holds bool or numbers, but this array has dtype {array.dtype}; use `mask.astype(bool)`")
+        raise RLEError(
+            f"a mask holds bool or numbers, but this array has dtype {array.dtype}; use `mask.astype(float)`"
+        )
     if kind == "f" and np.isnan(array).any():
         raise RLEError(
             "a float mask may contain only 0 and 1, but this one has NaN; replace it first, e.g. with "
@@ -157,18 +175,23 @@ def _some(array: np.ndarray) -> str:
 
 def _plain(value: Any) -> Any:
     """Return the Python value of a numpy scalar or of a tensor with one element and no axis."""
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    try:
+        return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    except RuntimeError:  # tensors of the meta device have no value
+        return value
 
 
 def sample_id_of(value: Any) -> str:
     """Return a sample id as text; COCO's integers, also of numpy or in a tensor without axes, become decimal digits.
 
     Raises:
-        EarthReasonError: the value is neither a non-empty text nor an integer.
+        EarthReasonError: the value is neither a non-empty text nor an integer, or UTF-8 cannot encode it.
     """
     plain = _plain(value)
     if isinstance(plain, bool) or not isinstance(plain, str | int) or plain == "":
         raise EarthReasonError(f"a sample id is a text or an integer, not {_show(plain)}")
+    if isinstance(plain, str) and not plain.isascii() and any("\ud800" <= letter <= "\udfff" for letter in plain):
+        raise EarthReasonError(f"a sample id is a text that UTF-8 can encode, not {_show(plain)}")
     return str(plain)
 
 
@@ -182,6 +205,18 @@ def question_index_of(value: Any) -> int:
     if isinstance(plain, bool) or not isinstance(plain, int) or not 0 <= plain <= MAX_QUESTION_INDEX:
         raise EarthReasonError(f"a question index is an integer from 0 to {MAX_QUESTION_INDEX}, not {_show(plain)}")
     return plain
+
+
+def finite_score(value: Any) -> float | None:
+    """Return a confidence as a number, None if there is none.
+
+    Raises:
+        EarthReasonError: the value is no finite number.
+    """
+    plain = _plain(value)
+    if plain is None or (isinstance(plain, int | float) and not isinstance(plain, bool) and math.isfinite(plain)):
+        return plain
+    raise EarthReasonError(f"a score is a finite number or None, not {_show(plain)}")
 
 
 def _show(value: Any) -> str:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from earthreason.errors import RLEError
+from earthreason.errors import EarthReasonError, RLEError, UnknownNameError
 from earthreason.masks.rle import union_rles
 from earthreason.types import Prediction
 
 Instances = Literal["error", "union"]
 """Treatment of several masks for one question: refuse them, or merge them to their union."""
+
+
+def check_reading(instances: Any, names: Any = None) -> None:
+    """Check the treatment of several masks and the table of sample ids.
+
+    Raises:
+        UnknownNameError: `instances` is neither `error` nor `union`.
+        EarthReasonError: `names` is no mapping.
+    """
+    rules = get_args(Instances)
+    if not isinstance(instances, str) or instances not in rules:
+        raise UnknownNameError("value of instances", str(instances), rules)
+    if names is not None and not isinstance(names, Mapping):
+        raise EarthReasonError(f"names: pass a dict of sample ids by the ids of the file, not {type(names).__name__}")
 
 
 def merge_instances(predictions: Iterable[Prediction], faults: list[str]) -> Iterator[Prediction]:

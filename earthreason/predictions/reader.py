@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,11 @@ from stat import S_ISDIR
 from typing import Any, Protocol
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
+from earthreason.files import path_of
 from earthreason.masks.grids import Grid
 from earthreason.predictions.fast import Decoded, read_fast
 from earthreason.predictions.foreign import HEAD, describe_other_file
-from earthreason.predictions.instances import Instances, merge_instances
+from earthreason.predictions.instances import Instances, check_reading, merge_instances
 from earthreason.predictions.members import Notes, holds_masks, mask_files, mask_predictions
 from earthreason.predictions.names import with_known_names
 from earthreason.predictions.segmentation import SizeOf as SizeOf
@@ -165,7 +167,7 @@ def _on_grid(grid: Grid, size_of: SizeOf) -> SizeOf:
 
 
 def open_predictions(
-    path: Path | str, instances: Instances = "error", names: Mapping[str, str] | None = None
+    path: str | os.PathLike[str], instances: Instances = "error", names: Mapping[str, str] | None = None
 ) -> PredictionsFile:
     """Open predictions: decode a small JSON file, and read anything else up to the first prediction.
 
@@ -177,8 +179,10 @@ def open_predictions(
     Raises:
         DataNotFoundError: `path` does not exist.
         PredictionsError: the `info` is invalid, or the file has faults and no valid prediction.
+        EarthReasonError: `path` is no path, `instances` no rule or `names` no mapping.
     """
-    path = Path(path)
+    path = path_of(path, "predictions")
+    check_reading(instances, names)
     _check_kind(path)
     state = _state_of(path)
     decoded = None if names is not None else read_fast(path)
@@ -239,7 +243,7 @@ def _read_info(path: Path) -> Any:
     return {}
 
 
-def read_predictions(path: Path | str) -> Predictions:
+def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     """Read a predictions file into memory.
 
     Raises:

@@ -1,7 +1,6 @@
 """Masks of pictures agree with the official reader, `cv2.imread(path, cv2.IMREAD_GRAYSCALE) != 0`."""
 
 import io
-import logging
 import warnings
 
 import numpy as np
@@ -179,13 +178,6 @@ def test_a_picture_of_the_wrong_size_is_refused_by_its_header_alone():
     header_only = encoded(Image.fromarray(np.zeros((400, 300), np.uint8)))[:60]
     with pytest.raises(PictureError, match="mask is 400x300 .* expected 300x400; height and width are swapped"):
         read_mask_picture(header_only, ["PNG"], expected=(300, 400))
-
-
-def test_soft_edges_are_logged_once_for_a_folder_of_labels(tmp_path, caplog):
-    with caplog.at_level(logging.WARNING):
-        for name in ("b.png", "c.png"):
-            label_picture(PICTURES["palette of three classes"], tmp_path / name)
-    assert [record.getMessage().count("b.png: the label has 3 grey levels") for record in caplog.records] == [1]
 
 
 def test_a_shape_in_the_transparency_of_a_palette_is_refused():

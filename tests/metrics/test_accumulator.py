@@ -75,3 +75,63 @@ def test_grids_that_were_not_counted_are_named():
 def test_other_json_is_refused():
     with pytest.raises(DataFormatError, match="RegionAccumulator"):
         RegionAccumulator.from_dict({"format": "something"})
+
+
+@pytest.mark.parametrize("state", [None, 3, "x", [], {}, np.array(3), {"format": np.array([1, 2])}])
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(DataFormatError, match="^not a state of RegionAccumulator: its format is .*, not 'earth"):
+        RegionAccumulator.from_dict(state)
+
+
+COLUMNS = {
+    "cut": ([], "different lengths"),
+    "texts": (["x"], "intersection: expected whole numbers of at least 0"),
+    "negative": ([-1], "whole numbers of at least 0"),
+    "fraction": ([2.5], "whole numbers"),
+    "none": ([None], "whole numbers"),
+    "huge": ([2**70], "whole numbers"),
+    "nested": ([[1]], "whole numbers"),
+    "no list": (1, "whole numbers"),
+    "more than the mask": ([10], "more common pixels than a mask"),
+}
+
+
+@pytest.mark.parametrize(("column", "words"), COLUMNS.values(), ids=COLUMNS)
+def test_damaged_counts_are_not_scored(column, words):
+    judge = RegionAccumulator("native")
+    judge.update("a", np.ones((3, 3)), np.ones((3, 3)))
+    state = judge.to_dict()
+    (table,) = state["tables"].values()
+    table["intersection"] = column
+    with pytest.raises(DataFormatError, match=words):
+        RegionAccumulator.from_dict(state)
+
+
+def test_a_state_without_a_part_names_it():
+    state = RegionAccumulator("native").to_dict()
+    for key, words in (("protocols", "at least one protocol"), ("tables", "lacks the table native")):
+        with pytest.raises(EarthReasonError, match=words):
+            RegionAccumulator.from_dict({name: value for name, value in state.items() if name != key})
+    (table,) = state["tables"].values()
+    del table["truth_area"]
+    with pytest.raises(DataFormatError, match="needs the column 'truth_area'"):
+        RegionAccumulator.from_dict(state)
+
+
+def test_only_accumulators_are_merged_and_intervals_check_their_numbers():
+    judge = RegionAccumulator("native")
+    for other in (None, 3, {}, judge.to_dict(), [judge]):
+        with pytest.raises(EarthReasonError, match="only another RegionAccumulator can be merged, not "):
+            judge.merge(other)
+    for option in ({"resamples": -1}, {"resamples": "x"}, {"seed": 1.5}, {"resamples": 10**9}):
+        with pytest.raises(EarthReasonError, match="pass a whole number"):
+            judge.intervals(**option)
+
+
+def test_every_ignored_region_of_a_list_counts():
+    # By hand: 8 predicted pixels, of which 2 hit the target, 2 lie in the first and 3 in the second ignored region.
+    target, prediction, first, second = (np.zeros((4, 4), bool) for _ in range(4))
+    target[0, :2], prediction[:2], first[1, :2], second[1, 1:] = True, True, True, True
+    judge = RegionAccumulator("lisa")
+    judge.update("a", prediction, target, ignore=[first, second])
+    assert judge.compute()["cIoU"] == pytest.approx(2 / 4)

@@ -1,12 +1,16 @@
 """Collections of predictions and ground truth: what works, and one clear line for what cannot."""
 
+import os
+from collections import UserDict
+from pathlib import Path, PurePath
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 import pytest
 from datasets import DatasetDict, IterableDatasetDict
 
 from earthreason import evaluate, load_dataset
-from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.inputs import as_predictions, as_references
@@ -44,6 +48,16 @@ def test_every_form_of_predictions_has_the_score_worked_by_hand(tmp_path):
         [Prediction("a", HALF), objects[1]],
         tmp_path / "p.json",
         str(tmp_path / "p.json"),
+        next(os.scandir(tmp_path)),
+        PurePath(tmp_path / "p.json"),
+        np.str_(tmp_path / "p.json"),
+        MappingProxyType(ANSWERS),
+        UserDict(ANSWERS),
+        [UserDict(record) for record in records],
+        [{**records[0], "segmentation": MappingProxyType(records[0]["segmentation"])}, records[1]],
+        [{**records[0], "score": np.float32(0.5), "question_index": np.int64(0), "when": object()}, records[1]],
+        [records[0], objects[1]],
+        dict(enumerate(records)).values(),
     ]
     assert [giou(form) for form in forms] == [0.75] * len(forms)
 
@@ -82,6 +96,14 @@ def test_integer_ids_of_coco_match_their_text():
         (pd.Series({"a": HALF}), r"not Series; use `.*\.to_dict\(\)`"),
         (np.zeros((2, 4, 6)), "expected a path.*not ndarray"),
         (b"preds.json", "not bytes"),
+        ("", r"predictions: '' \(str\) is not the path of a file or folder"),
+        ("a\0b", "is not the path of a file"),
+        (Path("x" * 5000), "cannot be read: File name too long"),
+        ([{"sample_id": "a", "segmentation": HALF}], r"\[0\].segmentation: .*write {\"size\""),
+        (
+            [{"sample_id": "a", "segmentation": HALF.astype(int).tolist()}],
+            "rows of pixels, which would be read as poly",
+        ),
         (None, "not NoneType"),
         (7, "not int"),
     ],
@@ -107,6 +129,8 @@ def test_other_predictions_get_one_clear_error(predictions, words):
         (pd.Series({"a": HALF}), "not Series"),
         (np.zeros((2, 4, 6)), "not ndarray"),
         (None, "expected a path, a loaded split"),
+        ("", "ground truth: '' .* is not the path"),
+        ("x" * 5000, "cannot be read: File name too long; check the path"),
         (b"x", "not bytes"),
     ],
 )
@@ -131,21 +155,3 @@ def test_a_dict_of_splits_names_the_split_to_choose(split):
         for arguments in ((ANSWERS, splits), (splits, TRUTH)):
             with pytest.raises(EarthReasonError, match=words):
                 evaluate(*arguments)
-
-
-def test_a_split_counts_in_every_format(split):
-    masks = {row["sample_id"]: np.asarray(row["mask"]) != 0 for row in split}
-    forms = [
-        split,
-        split.with_format("torch"),
-        split.with_format("numpy"),
-        split.to_iterable_dataset(),
-        list(split),
-        map(sample_of_row, split),
-    ]
-    for form in forms:
-        assert giou(masks, form) == 1
-    with pytest.raises(EarthReasonError, match="the split has no column mask"):
-        evaluate(masks, split.remove_columns("mask"))
-    records = split.select_columns("sample_id").add_column("segmentation", list(map(encode_mask, masks.values())))
-    assert giou(records, split) == 1

@@ -105,6 +105,10 @@ def test_ids_and_indices_may_be_tensors_and_masks_one_tensor():
         (([None], [], ["x"]), "one truth and one id per prediction; got 1 predictions, 0 truths, 1 ids"),
         (([HALF], [FIELD], "x"), "sample_ids: a batch is a list with one value per question, not str"),
         (({"x": HALF}, [FIELD], ["x"]), "predictions: a batch is a list"),
+        (([HALF], [FIELD], {"x"}), "sample_ids: a batch is a list.*not set"),
+        (([HALF], [FIELD], ["\udcff"]), "a text that UTF-8 can encode"),
+        ((torch.zeros(1, 4, 6, device="meta"), [FIELD], ["x"]), "sample 'x': prediction: .*no data"),
+        ((FIELD, [FIELD], ["x"]), "got 4 predictions"),
         (([HALF], [FIELD], torch.tensor(3)), "sample_ids: a batch is a list.*not Tensor"),
         (([HALF], [FIELD], ["x"], 0), "question_indices: a batch is a list.*not int"),
         (([HALF], [FIELD], ["x"], [-1]), "a question index is"),
@@ -128,6 +132,37 @@ def test_two_answers_to_a_question_are_named_by_its_id():
         metric.compute()
     with pytest.raises(UnknownNameError):
         PixelReasoningMetric("nativ")
+
+
+def test_states_of_other_protocols_are_not_merged_and_merged_samples_keep_their_ids():
+    metric, other = PixelReasoningMetric("native"), PixelReasoningMetric("segearth-r1")
+    metric.update([HALF], [FIELD], ["a"])
+    other.update([None], [NOTHING], ["b"])
+    with pytest.raises(EarthReasonError, match="cannot merge counts of protocol segearth-r1 into those of native"):
+        metric.merge_state(other)
+    assert metric.compute()["gIoU"] == 0.5
+    twice = PixelReasoningMetric("native")
+    for answer in (None, HALF):
+        twice.update([answer], [FIELD], ["c"])
+    metric.merge_state(twice)
+    with pytest.raises(EarthReasonError, match="sample 'c' was added twice"):
+        metric.compute()
+
+
+def test_ignored_pixels_count_nowhere_where_the_protocol_says_so():
+    # By hand: of the 8 target pixels, 4 are predicted; 2 further predicted pixels are ignored, so the IoU stays 4 / 8.
+    ignored = np.zeros((4, 6), bool)
+    ignored[0, :2] = True
+    batch = torch.from_numpy(np.stack([HALF | ignored, NOTHING])), [FIELD, NOTHING], ["a", "b"]
+    for regions in ([ignored, None], torch.from_numpy(np.stack([ignored, NOTHING])), [[ignored, NOTHING], None]):
+        metric = PixelReasoningMetric("lisa")
+        metric.update(*batch, ignores=regions)
+        assert metric.compute()["cIoU"].item() == pytest.approx(4 / 8, abs=1e-6)
+    metric = PixelReasoningMetric("lisa")
+    metric.update(*batch)
+    assert metric.compute()["cIoU"].item() == pytest.approx(4 / 10, abs=1e-6)
+    with pytest.raises(EarthReasonError, match="2 question indices and 1 ignored regions"):
+        metric.update(*batch, ignores=[ignored])
 
 
 def test_torchmetrics_operations_keep_the_scores(tmp_path):

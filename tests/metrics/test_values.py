@@ -1,5 +1,8 @@
 """Every form of a mask, an id and an index that people pass, and one clear line for each that cannot be scored."""
 
+import io
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +20,25 @@ TRUTH = np.zeros((4, 6), bool)
 TRUTH[1:3, 1:5] = True
 HALF = TRUTH & (np.arange(6) < 3)
 BYTES = HALF.astype(np.uint8)
+
+
+def paletted(indices, colours):
+    picture = Image.frombytes("P", indices.shape[::-1], indices.tobytes())
+    picture.putpalette(colours)
+    return picture
+
+
+def closed():
+    picture = Image.fromarray(BYTES)
+    picture.close()
+    return picture
+
+
+def cut():
+    content = io.BytesIO()
+    Image.fromarray(BYTES).save(content, "PNG")
+    return Image.open(io.BytesIO(content.getvalue()[:-30]))
+
 
 ACCEPTED = {
     "bool": HALF,
@@ -37,6 +59,14 @@ ACCEPTED = {
     "picture I;16": Image.fromarray(BYTES.astype(np.uint16)),
     "picture F": Image.fromarray(BYTES.astype(np.float32)),
     "palette indices": Image.fromarray(BYTES).convert("P"),
+    "palette of black and one colour": paletted(BYTES, [0, 0, 0, 128, 0, 0]),
+    "palette without colours": Image.frombytes("P", (6, 4), BYTES.tobytes()),
+    "record array": BYTES.view(np.recarray),
+    "longdouble": HALF.astype(np.longdouble),
+    "negative zero": np.where(HALF, 1.0, -0.0),
+    "reversed view": BYTES[::-1].copy()[::-1],
+    "uint64 tensor": torch.from_numpy(BYTES).to(torch.uint64),
+    "RLE that is no dict": MappingProxyType(coco.encode(np.asfortranarray(BYTES))),
     "RLE with bytes": coco.encode(np.asfortranarray(BYTES)),
     "tensor": torch.from_numpy(HALF),
     "uint8 tensor": torch.from_numpy(BYTES * 255),
@@ -60,6 +90,13 @@ def test_accepted_masks_have_the_iou_worked_by_hand_in_every_place(mask):
     assert judge.compute()["cIoU"] == 0.5
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_sparse_tensors_of_every_layout_are_masks():
+    whole = torch.from_numpy(BYTES).float()
+    for sparse in (whole.to_sparse(), whole.to_sparse_csr(), whole.to_sparse_csc(), whole.to_sparse_bsr((2, 2))):
+        assert as_rle(sparse) == as_rle(HALF)
+
+
 class OnGPU:
     """What a CuPy array does: it refuses to leave the device unasked."""
 
@@ -80,7 +117,14 @@ REFUSED = {
     "infinity": (np.array([[0, np.inf]]), "has inf"),
     "complex": (np.ones((2, 2), complex), "dtype complex128"),
     "strings": (np.array([["0", "1"]]), "dtype <U1"),
-    "objects": (np.array([[0, None]], object), "dtype object"),
+    "objects": (np.array([[0, None]], object), r"dtype object; use `mask.astype\(float\)`"),
+    "pixels that may be missing": (pd.DataFrame(HALF).astype("boolean"), "dtype object"),
+    "white palette": (paletted(BYTES, [255, 255, 255, 0, 0, 0]), r"index 0 is not black.*`numpy.asarray\(picture\)`"),
+    "closed picture": (closed(), "the picture cannot be read"),
+    "cut picture": (cut(), "the picture cannot be read .*truncated"),
+    "generator": ((mask for mask in [HALF]), "not generator"),
+    "memory": (memoryview(BYTES), "not memoryview"),
+    "largest integer": (BYTES.astype(np.uint64) * np.uint64(2**64 - 1), "may contain only 0 and 1"),
     "dates": (np.array([["2020-01-01"]], "datetime64[D]"), "dtype datetime64"),
     "channel first": (BYTES[None], r"shape \(1, 4, 6\); drop the axes of length 1 with `mask.squeeze\(\)`"),
     "channel last": (BYTES[..., None], r"\(4, 6, 1\).*squeeze"),
@@ -141,10 +185,20 @@ def test_ids_are_text_or_integers(value):
     assert type(sample_id_of(value)) is str
 
 
-@pytest.mark.parametrize("value", [True, np.True_, 5.0, np.float32(5), None, "", b"5", ("a",), torch.tensor([5, 6])])
+@pytest.mark.parametrize(
+    "value",
+    [True, np.True_, 5.0, np.float32(5), None, "", b"5", ("a",), torch.tensor([5, 6]), torch.tensor(5, device="meta")],
+)
 def test_other_ids_are_refused(value):
     with pytest.raises(EarthReasonError, match="a sample id is a text or an integer, not "):
         sample_id_of(value)
+
+
+@pytest.mark.parametrize("value", ["a\udcff", "\ud800"])
+def test_ids_are_texts_that_json_can_hold(value):
+    with pytest.raises(EarthReasonError, match="a text that UTF-8 can encode"):
+        evaluate({value: HALF}, {value: TRUTH}, "native")
+    assert sample_id_of("düne \U0001f3dc") == "düne \U0001f3dc"
 
 
 @pytest.mark.parametrize("value", [0, np.int32(3), torch.tensor(7), 10_000])

@@ -11,6 +11,7 @@ mask = np.zeros((4, 4), bool)
 earthreason.evalute({"a": mask}, {"a": mask})  # has no attribute "evalute"
 earthreason.load_datset("earthreason")  # has no attribute "load_datset"
 result = evaluate({"a": mask}, {"a": mask}, missing="emty")  # Literal['emty']
+evaluate({"a": mask}, {"a": mask}, instances="onion")  # Literal['onion']
 total = result["gIoU"] + 1  # Unsupported operand types for + ("None" and "int")
 scores = result.scoress  # has no attribute "scoress"
 evaluate({"a": mask}, {"a": mask}, protocl="native")  # Unexpected keyword argument "protocl"

@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from earthreason import RegionAccumulator, Result, evaluate, load_dataset
+from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.torch import PixelReasoningMetric
 from earthreason.predictions import read_predictions, write_predictions
 from earthreason.torch import PixelReasoningDataset, collate
@@ -16,6 +17,8 @@ result: Result = evaluate(masks, test, protocol="native", missing="empty")
 score: float | None = result["gIoU"]
 write_predictions("predictions.json", [Prediction("a", None)])
 loaded = evaluate(read_predictions("predictions.json"), {"a": np.zeros((4, 4), bool)})
+merged = evaluate("results.json", test, instances="union", protocol="native")
+both = evaluate_protocols(masks, test, ["native", "lisa"], missing="empty", instances="error")
 judge = RegionAccumulator(["native"])
 judge.update("a", torch.zeros(4, 4), np.zeros((4, 4), bool))
 gious: dict[str, float | None] = judge.compute()
@@ -27,5 +30,7 @@ loader = DataLoader(items, batch_size=4, collate_fn=collate)
 metric = PixelReasoningMetric("native")
 for batch in loader:
     metric.update([None] * 4, batch["native_mask"], batch["sample_id"])
+    metric.update([None] * 4, batch["native_mask"], batch["sample_id"], ignores=[None] * 4)
 scores: dict[str, torch.Tensor] = metric.compute()
+single = dict(metric.items())["gIoU"]
 facts = (score, loaded["cIoU"], gious, scores["Pr_0_5"].item(), len(items[0]["question"]))

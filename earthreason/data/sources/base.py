@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from earthreason.data.about import OWN_DATA, About
-from earthreason.data.pictures import check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import Record, extra_keys
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
@@ -176,8 +176,10 @@ def by_split(files: list[Path]) -> dict[str, list[Path]]:
     return groups
 
 
-def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
+def record_of_question(row: Mapping[str, Any], folder: Path, notes: SoftLabels | None = None) -> Record:
     """Read a row `id, image, mask, problem, category, bbox_list`, with pictures as bytes or as paths below `folder`.
+
+    `notes` is that of `label_picture`.
 
     Raises:
         DataFormatError: a field is missing or a picture is unreadable.
@@ -189,7 +191,7 @@ def record_of_question(row: Mapping[str, Any], folder: Path) -> Record:
     except KeyError as error:
         raise DataFormatError(f"{folder}: a row has no field {error}") from None
     extra = extra_keys(row, ("id", "image", "mask", "problem", "category"))
-    mask = mask_of(mask_content, mask_path)
+    mask = mask_of(mask_content, mask_path, notes)
     return make_record(sample_id, image_path, mask, question, image, category=row.get("category"), extra=extra)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import SourceFormat, named, record_of_question, register, split_of_name
 
@@ -22,11 +23,12 @@ class JSONLines:
 
     def read(self, split: str) -> Iterator[Record]:
         """Read the records of a split."""
+        notes = SoftLabels()
         with self._path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     with named(Path(f"{self._path} line {number}"), "a question with its pictures"):
-                        record = record_of_question(json.loads(line), self._path.parent)
+                        record = record_of_question(json.loads(line), self._path.parent, notes)
                     yield record
 
 

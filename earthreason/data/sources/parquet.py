@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record, record_of_row
 from earthreason.data.sources.base import SourceFormat, by_split, named, record_of_question, register
 from earthreason.errors import DataNotFoundError
@@ -34,11 +35,13 @@ class Parquet:
         """Read the records of a split."""
         import pyarrow.parquet as pq
 
+        notes = SoftLabels()
         for path in self._files[split]:
             with named(path, "a parquet file of samples"):
                 for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS_AT_ONCE):
                     for row in batch.to_pylist():
-                        yield record_of_row(row) if "sample_id" in row else record_of_question(row, path.parent)
+                        ours = "sample_id" in row
+                        yield record_of_row(row) if ours else record_of_question(row, path.parent, notes)
 
 
 register(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.data.about import About
-from earthreason.data.pictures import mask_of
+from earthreason.data.pictures import SoftLabels, mask_of
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import FROM_DISK, SourceFormat, find_file, make_record, register
 from earthreason.errors import DataFormatError
@@ -37,6 +37,7 @@ class RefSegRS:
     def read(self, split: str) -> Iterator[Record]:
         """Read one record per phrase."""
         seen: Counter[str] = Counter()
+        notes = SoftLabels()
         for number, phrase in self._lines[split]:
             image, mask = (folder / f"{number}.tif" for folder in (self._images, self._masks))
             for path in (image, mask):
@@ -44,7 +45,8 @@ class RefSegRS:
                     raise DataFormatError(f"{path} is missing; output_phrase names it")
             seen[number] += 1
             sample_id = f"refsegrs_{split}_{number}_{seen[number]}"
-            yield make_record(sample_id, image, mask_of(mask.read_bytes(), mask), phrase, source="RefSegRS")
+            label = mask_of(mask.read_bytes(), mask, notes)
+            yield make_record(sample_id, image, label, phrase, source="RefSegRS")
 
 
 def _phrases(path: Path) -> Iterator[tuple[str, str]]:

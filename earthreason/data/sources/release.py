@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.data.about import OFFICIAL
-from earthreason.data.pictures import check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import SPLITS, Record, extra_keys
 from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SourceFormat, register
 from earthreason.errors import DataFormatError, DataNotFoundError
@@ -135,14 +135,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names[:5]) + rest
 
 
-def read_sample(files: SampleFiles, sample_id: str) -> Record:
-    """Read and check one sample.
+def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = None) -> Record:
+    """Read and check one sample; `notes` is that of `label_picture`.
 
     Raises:
         DataFormatError: a file is unreadable, the sizes differ, or there are no questions; names the file.
     """
     image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
-    mask = mask_of(files.label.read_bytes(), files.label)
+    mask = mask_of(files.label.read_bytes(), files.label, notes)
     check_sizes(mask, (height, width), files.label, files.image)
     qa = parse_questions(files.qa.read_bytes(), files.qa)
     return Record(
@@ -210,9 +210,10 @@ class Release:
 
         The id of a sample is its file stem; a stem that occurs in several splits is prefixed with the split's folder.
         """
+        notes = SoftLabels()
         for files in self._samples[split]:
             sample_id = files.stem if self._uses[files.stem] == 1 else f"{ON_DISK[split]}-{files.stem}"
-            yield read_sample(files, sample_id)
+            yield read_sample(files, sample_id, notes)
 
     def fingerprint(self) -> str:
         """Hash names, sizes and times of the files; see `fingerprint_files`."""

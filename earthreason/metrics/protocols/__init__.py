@@ -10,7 +10,16 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from earthreason.metrics.protocols.base import PROTOCOLS, TENTHS, Protocol, Unit, View, get_protocol, register
+from earthreason.metrics.protocols.base import (
+    PROTOCOLS,
+    TENTHS,
+    Protocol,
+    Unit,
+    View,
+    get_protocol,
+    get_protocols,
+    register,
+)
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     import_module(_module.name)
@@ -29,5 +38,6 @@ __all__ = [
     "Unit",
     "View",
     "get_protocol",
+    "get_protocols",
     "register",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from earthreason.errors import UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.grids import Grid
 
 QuestionPolicy = Literal["first", "random", "all"]
@@ -130,7 +132,24 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
-    try:
-        return PROTOCOLS[protocol]
-    except KeyError:
-        raise UnknownNameError("protocol", protocol, PROTOCOLS) from None
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", " ".join(str(protocol).split())[:80], PROTOCOLS)
+    return PROTOCOLS[protocol]
+
+
+def get_protocols(protocols: str | Protocol | Iterable[str | Protocol]) -> list[Protocol]:
+    """Look up one or more protocols by their names.
+
+    Raises:
+        UnknownNameError: no protocol has one of the names.
+        EarthReasonError: there are none.
+    """
+    listed: list[Any] = [protocols]
+    if not isinstance(
+        protocols, str | bytes | Protocol | set | frozenset
+    ):  # the first protocol counts, and sets have no first
+        with suppress(TypeError):
+            listed = list(protocols)
+    if not listed:
+        raise EarthReasonError("pass at least one protocol")
+    return list(map(get_protocol, listed))
