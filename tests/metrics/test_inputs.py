@@ -102,7 +102,7 @@ def test_integer_ids_of_coco_match_their_text():
         ([{"sample_id": "a", "segmentation": HALF}], r"\[0\].segmentation: .*write {\"size\""),
         (
             [{"sample_id": "a", "segmentation": HALF.astype(int).tolist()}],
-            "rows of pixels, which would be read as poly",
+            "rows of pixels instead of polygons",
         ),
         (None, "not NoneType"),
         (7, "not int"),

@@ -41,7 +41,7 @@ SAMPLE = {"sample_id": "a", "segmentation": MASK}
         ({"samples": [SAMPLE | {"score": 0.5}]}, "key 'score' is of predictions; give the ground truth"),
         (b'{"samples": [{"sample_id": "a", "sample_id": "b"}]}', r"samples\[0\]: key 'sample_id' is written more"),
         (b'{"samples": []}\n{"samples": []}', "line 2: something follows the samples"),
-        (gzip.compress(b"{}")[:-5], "a damaged gzip file"),
+        (gzip.compress(b"{}", mtime=0)[:-5], "a damaged gzip file"),
         (b"", "the file is empty"),
         (b"sample_id,mask\n", "found 'sample_id,mask'; write the file with json.dump"),
         (b"PAR1....", "a parquet file; write JSON or JSON Lines"),

@@ -104,13 +104,13 @@ DOCUMENT = json.dumps({"licence": [{"id": 1}], "samples": [FIRST, SECOND], "info
         ("t.json", DOCUMENT.encode()),
         ("t.json", b"\xef\xbb\xbf" + DOCUMENT.encode()),
         ("t.json", json.dumps([FIRST, SECOND]).encode()),
-        ("t.json.gz", gzip.compress(DOCUMENT.encode())),
+        ("t.json.gz", gzip.compress(DOCUMENT.encode(), mtime=0)),
         ("t.jsonl", LINES.encode()),
         ("t.ndjson", LINES.encode()),
         ("t.ndjson", f'{{"info": {{}}}}\n{LINES}'.encode()),
         ("t.txt", LINES.encode()),
         ("t.txt", "".join(reversed(LINES.splitlines(keepends=True))).encode()),
-        ("t.jsonl.gz", gzip.compress(LINES.encode())),
+        ("t.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
     ],
 )
 def test_every_packing_holds_the_same_samples(name, content, tmp_path):

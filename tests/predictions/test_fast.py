@@ -85,7 +85,9 @@ def test_predictions_read_fast_are_those_of_the_tolerant_reader(document, spoile
 
 
 @settings(max_examples=200)
-@given(st.lists(st.one_of(records, st.just({"sample_id": "s1", "segmentation": MASK})), max_size=4), spoilers)
+@given(
+    st.lists(st.one_of(records, st.just({"sample_id": "s1", "segmentation": MASK})), min_size=1, max_size=4), spoilers
+)
 def test_lines_read_fast_are_those_of_the_tolerant_reader(entries, spoiler):
     content = b"\n".join(damaged(entry, spoiler if n == 1 else None, True) for n, entry in enumerate(entries))
     outcomes = []
