@@ -1,4 +1,4 @@
-"""Damage valid predictions of every accepted form and check that each file gives a score or one clear error.
+"""Damage valid predictions and ground truth of every form and check that each file gives a score or one clear error.
 
     python benchmarks/fuzz_reader.py --count 100000 --seed 0 --workers 1
 
@@ -33,7 +33,7 @@ from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.protocols import get_protocol
-from earthreason.metrics.references import Reference, References
+from earthreason.metrics.references import Reference, References, read_references
 from earthreason.predictions import open_predictions
 
 LIMIT_SECONDS = 10.0
@@ -80,6 +80,10 @@ KEYS = [
     b"answer",
     b"letterbox-1024",
 ]
+
+
+TRUTH = "truth, "
+"""Begins the names of the forms of ground truth."""
 
 
 class _TooSlowError(Exception):
@@ -151,7 +155,29 @@ def make_forms() -> dict[str, bytes | dict[str, bytes]]:
         forms[f"zip of {name}"] = {name: content}
         forms[f"folder of {name}"] = {name: content}
     forms["zip of two"] = {name: _pictures()[name] for name in ("a.png", "7.npy")}
-    return forms
+    return forms | {f"{TRUTH}{name}": content for name, content in _make_truth_forms(forms).items()}
+
+
+def _make_truth_forms(forms: dict[str, bytes | dict[str, bytes]]) -> dict[str, bytes | dict[str, bytes]]:
+    sides = {"height": SHAPE[0], "width": SHAPE[1], "question_count": 2, "category": "field", "ground_resolution": 0.5}
+    made: dict[str, bytes | dict[str, bytes]] = {}
+    for name, records in _records().items():
+        if name == "instances":
+            continue
+        kept = [
+            {k: v for k, v in record.items() if k in ("sample_id", "image_id", "segmentation")} for record in records
+        ]
+        samples = [
+            record | sides | ({} if n else {"ignore": _records()["runs"][0]["segmentation"]})
+            for n, record in enumerate(kept)
+        ]
+        made[f"{name}.json"] = json.dumps({"samples": samples}).encode()
+        made[f"{name}.jsonl"] = "\n".join(map(json.dumps, samples)).encode()
+        made[f"{name}.json.gz"] = gzip.compress(json.dumps(samples).encode(), mtime=0)
+    made["plain.json"] = json.dumps(
+        {"samples": [{"sample_id": "a", "segmentation": _records()["rle"][0]["segmentation"]}]}
+    ).encode()
+    return made | {name: forms[name] for name in ("zip of a.png", "folder of a.npy", "zip of two")}
 
 
 def damage(content: bytes, other: bytes, generator: random.Random) -> bytes:
@@ -191,6 +217,7 @@ def _zip(files: dict[str, bytes], generator: random.Random) -> bytes:
 def write_case(folder: Path, form: str, forms: dict[str, Any], generator: random.Random) -> Path:
     """Write a damaged example of a form below `folder`; return what `open_predictions` is to read."""
     content, other = forms[form], forms[generator.choice(list(forms))]
+    form = form.removeprefix(TRUTH)
     other = other if isinstance(other, bytes) else next(iter(other.values()))
     if isinstance(content, bytes):
         path = folder / form
@@ -222,13 +249,17 @@ def run_case(number: int, seed: int, folder: Path, forms: dict[str, Any], truth:
         Exception: anything but an `EarthReasonError` is a failure of the reader.
     """
     generator = random.Random(f"{seed} {number}")
-    path = write_case(folder, generator.choice(list(forms)), forms, generator)
+    form = generator.choice(list(forms))
+    path = write_case(folder, form, forms, generator)
     instances = generator.choice(["error", "union"])
     native = get_protocol("native")
     signal.setitimer(signal.ITIMER_REAL, LIMIT_SECONDS)
     try:
-        opened = open_predictions(path, instances)  # type: ignore[arg-type]
-        evaluate_protocols(opened, truth, [native], missing="empty", resamples=0)
+        if form.startswith(TRUTH):
+            evaluate_protocols({"a": None}, read_references(path), [native], missing="empty", resamples=0)
+        else:
+            opened = open_predictions(path, instances)  # type: ignore[arg-type]
+            evaluate_protocols(opened, truth, [native], missing="empty", resamples=0)
     except EarthReasonError as error:
         if not str(error).encode().strip():  # a message that cannot be printed is a traceback of its own
             raise ValueError("an error without a message") from error

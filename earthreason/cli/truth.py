@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 GroundTruthOption = Annotated[
     Path | None,
-    typer.Option(help='Score against this file instead: {"samples": [{"sample_id", "segmentation"}]}.'),
+    typer.Option(
+        help='Score against this file, {"samples": [{"sample_id", "segmentation"}]}, or folder or zip of masks instead.'
+    ),
 ]
 
 

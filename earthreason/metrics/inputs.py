@@ -247,7 +247,9 @@ def as_references(value: ReferencesLike) -> References:
         _refuse_other(value, _TRUTH)
         references = _references_of(value)
     if not references:
-        raise EarthReasonError(f"{references.source}: there are no samples; a generator yields only once")
+        raise EarthReasonError(
+            f"{references.source}: there are no samples to score against; an iterator that was read before yields none"
+        )
     return references
 
 

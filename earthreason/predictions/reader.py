@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Protocol
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
@@ -216,16 +216,17 @@ def open_predictions(
 def _check_kind(path: Path) -> None:
     """Refuse what holds no predictions by its kind or first bytes, and what cannot be opened."""
     try:
-        if not path.exists():
-            raise DataNotFoundError(f"there is no predictions file {path}")
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if S_ISDIR(mode):
             return
-        if not path.is_file():
+        if not S_ISREG(mode):
             raise PredictionsError(str(path), ["a pipe or device, which is read only once; save it to a file first"])
         with path.open("rb") as file:
             head = file.read(HEAD)
     except EarthReasonError:
         raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataNotFoundError(f"there is no predictions file {path}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PredictionsError(str(path), [f"cannot be read: {reason}; check the path and its permissions"]) from None

@@ -1,7 +1,11 @@
 import numpy as np
+import pytest
 from scipy.ndimage import binary_erosion
 
+from earthreason import evaluate
+from earthreason.errors import EarthReasonError
 from earthreason.metrics.boundary import boundary_band, boundary_counts
+from earthreason.metrics.evaluate import evaluate_protocols
 
 
 def test_the_band_is_what_erosion_takes_away():
@@ -23,3 +27,12 @@ def test_counts_of_a_shifted_square():
     assert 0 < shared < union
     assert boundary_counts(truth, truth)[0] == boundary_counts(truth, truth)[1]
     assert boundary_counts(None, truth)[0] == 0
+
+
+def test_protocols_of_single_masks_have_no_boundary_iou():
+    truth = {"a": np.ones((4, 4), bool)}
+    with pytest.raises(EarthReasonError, match="lasers scores each mask on its own"):
+        evaluate(truth, truth, "lasers", boundary=True)
+    first, second = evaluate_protocols(truth, truth, ["lasers", "native"], boundary=True)
+    assert "Boundary IoU" not in first.scores
+    assert second.scores["Boundary IoU"] == 1

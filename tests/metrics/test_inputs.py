@@ -118,7 +118,7 @@ def test_other_predictions_get_one_clear_error(predictions, words):
     [
         ({}, "ground truth: there are no samples"),
         ([], "ground truth: there are no samples"),
-        (iter(()), "a generator yields only once"),
+        (iter(()), "an iterator that was read before yields none"),
         ({"a": None}, "ground truth of 'a': a mask is missing: an empty target is"),
         ({1: HALF, "1": HALF}, "keys 1 and '1' both name sample '1'"),
         ({("a", 0): HALF}, r"ground truth of \('a', 0\): a sample id"),
