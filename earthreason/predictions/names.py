@@ -21,11 +21,13 @@ def known_name(sample_id: str, size_of: SizeOf | None) -> str:
     return next((form for form in forms if size_of(form) is not None), sample_id)
 
 
+def with_known_name(prediction: Prediction, size_of: SizeOf | None) -> Prediction:
+    """Return the prediction with the id of `known_name`."""
+    sample_id = prediction.sample_id
+    known = known_name(sample_id, size_of)
+    return prediction if known == sample_id else replace(prediction, sample_id=known)
+
+
 def with_known_names(predictions: Iterable[Prediction], size_of: SizeOf | None) -> Iterator[Prediction]:
     """Yield the predictions with the ids of `known_name`."""
-    for prediction in predictions:
-        sample_id = prediction.sample_id
-        if not sample_id.isascii() and (known := known_name(sample_id, size_of)) != sample_id:
-            yield replace(prediction, sample_id=known)
-        else:
-            yield prediction
+    return (with_known_name(prediction, size_of) for prediction in predictions)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TextIO
 
 from earthreason.predictions.fast import decode_lines
 from earthreason.predictions.foreign import HEAD, describe_other_file, describe_other_keys
+from earthreason.predictions.names import with_known_name
 from earthreason.predictions.schema import read_record
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.strict_json import DECODER, RepeatedKeyError, refuse_constant
@@ -393,7 +394,10 @@ def text_predictions(
         if isinstance(value, Broken):
             faults.append(f"{place}: {value.fault}")
             continue
-        prediction = value if isinstance(value, Prediction) else read_record(value, place, size_of, names)
+        if isinstance(value, Prediction):
+            yield with_known_name(value, size_of)
+            continue
+        prediction = read_record(value, place, size_of, names)
         if isinstance(prediction, Prediction):
             yield prediction
         else:
