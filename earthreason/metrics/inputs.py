@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from earthreason.data.schema import sample_of_row
-from earthreason.errors import DataFormatError, EarthReasonError, PredictionsError
+from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.files import path_of
 from earthreason.metrics.arguments import check_whole_number
 from earthreason.metrics.counts import name_key
@@ -233,14 +233,7 @@ def as_references(value: ReferencesLike) -> References:
             sample; names it.
     """
     if isinstance(value, str | os.PathLike):
-        path = path_of(value, _TRUTH)
-        try:
-            references = read_references(path)
-        except EarthReasonError:
-            raise
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror}; check the path and its permissions"
-            raise DataFormatError(f"{path}: {reason}") from None
+        references = read_references(path_of(value, _TRUTH))
     elif isinstance(value, References):
         references = value
     else:

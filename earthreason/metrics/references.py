@@ -24,7 +24,7 @@ from earthreason.files import write_json
 from earthreason.masks.record import Side
 from earthreason.masks.rle import MAX_SIDE, encode_mask, rle_area, validate_rle
 from earthreason.metrics.samples import decode_samples
-from earthreason.predictions.foreign import HEAD, describe_other_file
+from earthreason.predictions.foreign import describe_unusable
 from earthreason.predictions.members import holds_masks, mask_predictions
 from earthreason.predictions.schema import MAX_QUESTION_INDEX, REMEDIES, MasksField, NamesSample
 from earthreason.predictions.segmentation import compress_runs
@@ -215,24 +215,20 @@ def read_references(path: Path) -> References:
         TruthError: the file is not a ground-truth file, or has faults; lists all of them.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataNotFoundError(f"there is no ground-truth file {path}")
-    faults: list[str] = []
     try:
-        if holds_masks(path):
-            references = list(_read_masks(path, faults))
-        else:
-            text = path.read_bytes()
-            samples = decode_samples(text)
-            if samples is not None:
-                rows = zip(*samples.values(), strict=True)
-                return References(map(Reference.of_fields, repeat(tuple(samples)), rows), source=str(path))
-            what = describe_other_file(text[:HEAD])
-            del text
-            references = [] if what else list(_read_records(path, faults))
-            faults += [what] if what else []
-    except OSError as error:
-        raise TruthError(str(path), [f"cannot be read: {error.strerror}; check its permissions"]) from None
+        unusable = describe_unusable(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataNotFoundError(f"there is no ground-truth file {path}") from None
+    if unusable is not None:
+        raise TruthError(str(path), [unusable])
+    faults: list[str] = []
+    if holds_masks(path):
+        references = list(_read_masks(path, faults))
+    elif (samples := decode_samples(path.read_bytes())) is not None:
+        rows = zip(*samples.values(), strict=True)
+        return References(map(Reference.of_fields, repeat(tuple(samples)), rows), source=str(path))
+    else:
+        references = list(_read_records(path, faults))
     if faults:
         raise TruthError(str(path), faults)
     return References(references, source=str(path))
@@ -240,7 +236,7 @@ def read_references(path: Path) -> References:
 
 def _read_masks(path: Path, faults: list[str]) -> Iterator[Reference]:
     """Yield the samples of a folder or zip of masks; append a line to `faults` for each fault."""
-    names = {child.name for child in path.iterdir()} if path.is_dir() else set()
+    names = {child.name for child in path.glob("*")}  # empty for a zip, and for a folder that may not be read
     if {"QAs", "images"} <= names or any(name.endswith(".parquet") for name in names):
         faults.append("a folder of a dataset, not of masks; `--data-dir` takes it")
         return

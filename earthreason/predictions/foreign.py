@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from earthreason.errors import list_keys
 
@@ -59,6 +61,29 @@ def describe_other_file(head: bytes) -> str | None:
     if head[_TAR_AT:].startswith(_TAR):
         return "it is a tar archive; make a zip"
     return next((f"it is {what}" for magic, what in _BY_FIRST_BYTES.items() if head.startswith(magic)), None)
+
+
+def describe_unusable(path: Path) -> str | None:
+    """Say why a file or folder cannot hold predictions or ground truth, and what to do; None if it may.
+
+    Its kind and its first bytes decide.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: there is no such file or folder.
+    """
+    try:
+        mode = path.stat().st_mode
+        if S_ISDIR(mode):
+            return None
+        if not S_ISREG(mode):  # before it is opened, because opening a pipe waits for its writer
+            return "a pipe or device, which is read only once; save it to a file first"
+        with path.open("rb") as file:
+            return describe_other_file(file.read(HEAD))
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return f"cannot be read: {reason}; check the path and its permissions"
 
 
 def describe_other_keys(keys: Collection[str]) -> str:

@@ -8,14 +8,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISDIR
 from typing import Any, Protocol
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
 from earthreason.files import path_of
 from earthreason.masks.grids import Grid
 from earthreason.predictions.fast import Decoded, read_fast
-from earthreason.predictions.foreign import HEAD, describe_other_file
+from earthreason.predictions.foreign import describe_unusable
 from earthreason.predictions.instances import Instances, check_reading, merge_instances
 from earthreason.predictions.members import Notes, holds_masks, mask_files, mask_predictions
 from earthreason.predictions.names import with_known_names
@@ -183,7 +183,12 @@ def open_predictions(
     """
     path = path_of(path, "predictions")
     check_reading(instances, names)
-    _check_kind(path)
+    try:
+        unusable = describe_unusable(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataNotFoundError(f"there is no predictions file {path}") from None
+    if unusable is not None:
+        raise PredictionsError(str(path), [unusable])
     state = _state_of(path)
     decoded = None if names is not None else read_fast(path)
     info: Any = decoded.info if decoded else {} if holds_masks(path) else _read_info(path)
@@ -211,27 +216,6 @@ def open_predictions(
     if first is None and faults:
         raise PredictionsError(opened.source, faults)
     return opened
-
-
-def _check_kind(path: Path) -> None:
-    """Refuse what holds no predictions by its kind or first bytes, and what cannot be opened."""
-    try:
-        mode = path.stat().st_mode
-        if S_ISDIR(mode):
-            return
-        if not S_ISREG(mode):
-            raise PredictionsError(str(path), ["a pipe or device, which is read only once; save it to a file first"])
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except EarthReasonError:
-        raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataNotFoundError(f"there is no predictions file {path}") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PredictionsError(str(path), [f"cannot be read: {reason}; check the path and its permissions"]) from None
-    if (what := describe_other_file(head)) is not None:
-        raise PredictionsError(str(path), [what])
 
 
 def _read_info(path: Path) -> Any:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -104,5 +105,19 @@ def test_a_file_that_may_not_be_read_is_one_clear_line(tmp_path):
     path = tmp_path / "truth.json"
     path.write_text("{}")
     path.chmod(0)
-    with pytest.raises(TruthError, match="cannot be read: Permission denied; check its permissions"):
+    with pytest.raises(TruthError, match="cannot be read: Permission denied; check the path and its permissions"):
         read_references(path)
+
+
+def test_a_pipe_and_a_device_are_refused_before_they_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "pipe.json", Path("/dev/null")):
+        with pytest.raises(TruthError, match="a pipe or device, which is read only once; save it to a file first"):
+            read_references(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_one_clear_line(tmp_path):
+    (tmp_path / "masks").mkdir(mode=0)
+    with pytest.raises(TruthError, match="the folder cannot be read .*Permission denied.*check its permissions"):
+        read_references(tmp_path / "masks")
