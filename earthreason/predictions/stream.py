@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
-import io
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from earthreason.predictions.fast import decode_lines
-from earthreason.predictions.foreign import HEAD, describe_other_file, describe_other_keys
+from earthreason.predictions.foreign import describe_other_keys
 from earthreason.predictions.names import with_known_name
 from earthreason.predictions.schema import read_record
 from earthreason.predictions.segmentation import SizeOf
+from earthreason.predictions.text_file import UnreadableTextError, open_text
 from earthreason.strict_json import DECODER, RepeatedKeyError, refuse_constant
 from earthreason.types import Prediction
 
 MAX_VALUE_CHARACTERS = 64 << 20
 """Largest JSON value; ten times as long as a mask of a million runs."""
-MAX_UNPACKED_BYTES = 1 << 30
-"""Largest text in a gzip file, three times that of 100,000 predictions."""
 _CHUNK = 1 << 20
 _SPACE = " \t\n\r"
 """White space of JSON (RFC 8259); `str.isspace` accepts more."""
 _SPACES = re.compile(f"[{_SPACE}]*")
-_RECORD_KEYS = {"sample_id", "image_id", "segmentation", "question_index", "category_id", "bbox", "score", "answer"}
-_TRUTH_KEYS = {"height", "width", "ignore", "question_count"}
 _LINES = (".jsonl", ".ndjson")
-_GZIP = b"\x1f\x8b"
-_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _EMPTY = "the file is empty; write it again, or [] for a list without entries"
 _REMEDY = "write the file with json.dump"
 
@@ -48,22 +40,32 @@ class Layout:
         kind: what the file is.
         key: key of the list of entries, unless the file is the list.
         entry: what one entry is.
+        entry_keys: keys by which an entry differs from the object around the list.
         outline: what the file must hold.
     """
 
     kind: str
     key: str
     entry: str
+    entry_keys: Set[str]
     outline: str
 
 
+_RECORD_KEYS = {"sample_id", "image_id", "segmentation", "question_index", "category_id", "bbox", "score", "answer"}
 PREDICTIONS = Layout(
     "a predictions file",
     "predictions",
     "prediction",
+    _RECORD_KEYS,
     'expected a list of predictions or {"info": {...}, "predictions": [...]}',
 )
-TRUTH = Layout("ground truth", "samples", "sample", 'ground truth is {"samples": [{"sample_id", "segmentation"}, ...]}')
+TRUTH = Layout(
+    "ground truth",
+    "samples",
+    "sample",
+    _RECORD_KEYS | {"height", "width", "ignore", "question_count"},
+    'ground truth is {"samples": [{"sample_id", "segmentation"}, ...]}',
+)
 Located = tuple[str, Any]
 """Place in the file, such as `predictions[3]`, and decoded value, which is `Broken` if it has several meanings."""
 
@@ -76,12 +78,6 @@ class Broken:
 
 
 _UNREADABLE = object()
-
-
-class _NotJSONError(ValueError):
-    """The text is not JSON from this place on, so the rest cannot be read."""
-
-
 _LENIENT = json.JSONDecoder(parse_constant=refuse_constant)
 
 
@@ -135,13 +131,13 @@ class _JsonReader:
     def expect(self, character: str) -> None:
         if not self.accept(character):
             instead = repr(self.peek()) if self.peek() else "the end of the file"
-            raise _NotJSONError(f"line {self.line}: expected {character!r}, found {instead}; {_REMEDY}")
+            raise UnreadableTextError(f"line {self.line}: expected {character!r}, found {instead}; {_REMEDY}")
 
     def key(self) -> str:
         """Decode the next key of an object and skip its colon."""
         key = self.value()
         if not isinstance(key, str):
-            raise _NotJSONError(f"line {self.line}: a key is text in double quotes; {_REMEDY}")
+            raise UnreadableTextError(f"line {self.line}: a key is text in double quotes; {_REMEDY}")
         self.expect(":")
         return key
 
@@ -158,15 +154,15 @@ class _JsonReader:
             except json.JSONDecodeError as error:
                 line = self._lines_before + error.lineno  # before `_read_more` changes both
                 if len(self._buffer) - self._at > MAX_VALUE_CHARACTERS:
-                    raise _NotJSONError(
+                    raise UnreadableTextError(
                         f"line {self.line}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB"
                     ) from None
                 if not self._read_more():
-                    raise _NotJSONError(f"line {line}: {error.msg.lower()}; {_REMEDY}") from None
+                    raise UnreadableTextError(f"line {line}: {error.msg.lower()}; {_REMEDY}") from None
             except RecursionError:
-                raise _NotJSONError(f"line {self.line}: nested too deeply to be an entry; {_REMEDY}") from None
+                raise UnreadableTextError(f"line {self.line}: nested too deeply to be an entry; {_REMEDY}") from None
             except ValueError as error:  # NaN, or a number with thousands of digits
-                raise _NotJSONError(f"line {self.line}: {error}") from None
+                raise UnreadableTextError(f"line {self.line}: {error}") from None
             else:
                 # A number may continue in the next chunk if the buffer ends in it, or in its `.`, `e` or `e-`.
                 if end + 2 < len(self._buffer) or self._ended:
@@ -201,26 +197,28 @@ def json_values(file: TextIO, layout: Layout = PREDICTIONS) -> Iterator[Located]
         for _ in _items(reader, "}"):
             key = reader.key()
             if key in seen:
-                raise _NotJSONError(f"line {reader.line}: key {key[:60]!r} is written more than once; keep one")
+                raise UnreadableTextError(f"line {reader.line}: key {key[:60]!r} is written more than once; keep one")
             seen.add(key)
             if key == layout.key and reader.peek() == "[":
                 yield from _elements(reader, f"{key}[{{}}]")
             elif key == layout.key:
-                raise _NotJSONError(f"line {reader.line}: {layout.outline}; {key!r} is not a list")
+                raise UnreadableTextError(f"line {reader.line}: {layout.outline}; {key!r} is not a list")
             elif key == "info":
                 yield "info", reader.value()
             else:
                 for part in _parts(reader):
                     if isinstance(part, Broken):
-                        raise _NotJSONError(f"line {reader.line}: in {key[:60]!r}: {part.fault}")
+                        raise UnreadableTextError(f"line {reader.line}: in {key[:60]!r}: {part.fault}")
         if layout.key not in seen:
             what = describe_other_keys(seen)
-            raise _NotJSONError(f"{what}; {layout.outline}, but there is no list under {layout.key!r}")
+            raise UnreadableTextError(f"{what}; {layout.outline}, but there is no list under {layout.key!r}")
     else:
         found = reader.start()
-        raise _NotJSONError(f"{layout.outline}, found {found!r}; {_REMEDY}" if found else _EMPTY)
+        raise UnreadableTextError(f"{layout.outline}, found {found!r}; {_REMEDY}" if found else _EMPTY)
     if reader.peek():
-        raise _NotJSONError(f"line {reader.line}: something follows the {layout.key}; a file holds one JSON value")
+        raise UnreadableTextError(
+            f"line {reader.line}: something follows the {layout.key}; a file holds one JSON value"
+        )
 
 
 def _parts(reader: _JsonReader) -> Iterator[Any]:
@@ -259,7 +257,7 @@ def _value_of_line(text: str, number: int, faults: list[str], layout: Layout) ->
     try:
         value, end = _decode(text, 0)
         if end < len(text):
-            raise _NotJSONError(f"something follows the value at character {end + 1}")
+            raise UnreadableTextError(f"something follows the value at character {end + 1}")
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else error
         faults.append(f"line {number}: not JSON: {why}; each line holds one {layout.entry}")
@@ -274,12 +272,12 @@ def _blocks_of_lines(file: TextIO, layout: Layout) -> Iterator[list[tuple[int, s
     while line := file.readline(MAX_VALUE_CHARACTERS):
         number += 1
         if len(line) == MAX_VALUE_CHARACTERS and not line.endswith("\n"):
-            raise _NotJSONError(f"line {number}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB")
+            raise UnreadableTextError(f"line {number}: one value is over {MAX_VALUE_CHARACTERS >> 20} MiB")
         text = line.strip(_SPACE)
         if not text:
             continue
         if first and text in ("{", "["):
-            raise _NotJSONError(
+            raise UnreadableTextError(
                 f"line {number} ends inside a value; each line holds one {layout.entry}, without indent"
             )
         first = False
@@ -291,7 +289,7 @@ def _blocks_of_lines(file: TextIO, layout: Layout) -> Iterator[list[tuple[int, s
     if block:
         yield block
     if first:
-        raise _NotJSONError(_EMPTY)
+        raise UnreadableTextError(_EMPTY)
 
 
 def _holds_lines(file: TextIO, named_lines: bool, layout: Layout) -> bool:
@@ -302,7 +300,7 @@ def _holds_lines(file: TextIO, named_lines: bool, layout: Layout) -> bool:
             return named_lines and reader.peek() != "["
         for _ in _items(reader, "}"):
             key = reader.key()
-            if key == layout.key or key in _RECORD_KEYS or (layout is TRUTH and key in _TRUTH_KEYS):
+            if key == layout.key or key in layout.entry_keys:
                 return key != layout.key
             for _ in _parts(reader):
                 pass
@@ -311,46 +309,6 @@ def _holds_lines(file: TextIO, named_lines: bool, layout: Layout) -> bool:
     except ValueError:
         pass
     return named_lines
-
-
-class _Bounded(io.RawIOBase):
-    """The text of a gzip file, up to `MAX_UNPACKED_BYTES`."""
-
-    def __init__(self, packed: BinaryIO) -> None:
-        self._file = gzip.GzipFile(fileobj=packed)
-        self._left = MAX_UNPACKED_BYTES
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._file.read(len(buffer))
-        self._left -= len(piece)
-        if self._left < 0:
-            size = f"{MAX_UNPACKED_BYTES >> 20} MiB"
-            raise _NotJSONError(f"it unpacks to over {size}; unpack it with gunzip and give the text")
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
-def _open_text(packed: BinaryIO) -> TextIO:
-    """Open the UTF-8 text of a file, or of the gzip file that it is, after its byte order mark."""
-    binary: Any = packed
-    if packed.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
-        binary = io.BufferedReader(_Bounded(packed), _CHUNK)
-    start = binary.peek(HEAD)[:HEAD]
-    if binary is not packed:
-        if start.startswith((_GZIP, b"PK")):
-            raise _NotJSONError("gzip packs another archive; unpack it with gunzip and give what is inside")
-        if (what := describe_other_file(start)) is not None:
-            raise _NotJSONError(f"unpacked, {what}")
-    head = start[:4]
-    if head.startswith((*_UTF32, *_UTF16)) or b"\0" in head:
-        name = "UTF-32" if head.startswith(_UTF32) or head.count(b"\0") > 2 else "UTF-16"
-        raise _NotJSONError(f"the text is {name}; write the file as UTF-8, the encoding of JSON")
-    if head.startswith(codecs.BOM_UTF8):
-        binary.read(len(codecs.BOM_UTF8))
-    return io.TextIOWrapper(binary, encoding="utf-8")
 
 
 def text_values(
@@ -363,11 +321,11 @@ def text_values(
     names_lines = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     try:
         with path.open("rb") as packed:
-            lines = _holds_lines(_open_text(packed), names_lines.lower() in _LINES, layout)
+            lines = _holds_lines(open_text(packed), names_lines.lower() in _LINES, layout)
         with path.open("rb") as packed:
-            file = _open_text(packed)
+            file = open_text(packed)
             yield from jsonl_values(file, faults, layout, usual=usual) if lines else json_values(file, layout)
-    except _NotJSONError as error:
+    except UnreadableTextError as error:
         faults.append(f"not {layout.kind}: {error}")
     except UnicodeDecodeError as error:
         faults.append(f"byte {error.object[error.start]:#04x} is not UTF-8; write the file as UTF-8 JSON")

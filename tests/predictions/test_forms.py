@@ -9,8 +9,14 @@ from pycocotools import mask as coco
 
 from earthreason import evaluate
 from earthreason.errors import DataFormatError, DataNotFoundError, PredictionsError
-from earthreason.predictions import from_coco, from_folder, open_predictions, read_predictions, write_predictions
-from earthreason.predictions import stream as stream_module
+from earthreason.predictions import (
+    from_coco,
+    from_folder,
+    open_predictions,
+    read_predictions,
+    text_file,
+    write_predictions,
+)
 from earthreason.types import Prediction
 
 HEIGHT, WIDTH = 40, 50
@@ -252,7 +258,7 @@ def test_text_packed_by_gzip_is_known_by_its_content(tmp_path, name, lines):
 
 
 def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream_module, "MAX_UNPACKED_BYTES", 3 << 20)
+    monkeypatch.setattr(text_file, "MAX_UNPACKED_BYTES", 3 << 20)
     path = tmp_path / "p.json.gz"
     path.write_bytes(gzip.compress(b"[" + b" " * (4 << 20) + b"]"))
     with pytest.raises(PredictionsError, match="unpacks to over 3 MiB; unpack it with gunzip"):
