@@ -138,7 +138,7 @@ def _compare(first: Result, second: Result, resamples: int, seed: int) -> Compar
             f"{first.source} and {second.source} were not scored on the same questions; score both with one protocol "
             "and split"
         )
-    if not np.array_equal(first.counts.truth_area, second.counts.truth_area):
+    if not _same_truth(first, second):
         raise EarthReasonError(
             f"{first.source} and {second.source} were scored against different masks; score both on one ground truth"
         )
@@ -149,6 +149,15 @@ def _compare(first: Result, second: Result, resamples: int, seed: int) -> Compar
     change = np.array([after[key] - before[key] for key in before])
     wins, losses = int((change > TIE).sum()), int((change < -TIE).sum())
     return Comparison(first, second, differences, wins, len(change) - wins - losses, losses)
+
+
+def _same_truth(first: Result, second: Result) -> bool:
+    """Return whether two results of the same questions were scored against the same masks."""
+    if first.references is not second.references:
+        for sample_id in set(first.counts.sample_id.tolist()):
+            if first.references[sample_id].segmentation != second.references[sample_id].segmentation:
+                return False
+    return np.array_equal(first.counts.truth_area, second.counts.truth_area)  # separate targets and ignored pixels
 
 
 def question_iou(scored: Scored) -> dict[Key, float]:

@@ -109,10 +109,19 @@ def test_a_comparison_takes_a_list_of_results(make):
 
 
 def test_results_against_different_masks_are_not_compared():
-    other = {"a": np.ones((4, 4), bool)}
-    results = [evaluate(TRUTH, truth, "native", resamples=0) for truth in (TRUTH, other)]
-    with pytest.raises(EarthReasonError, match="scored against different masks; score both on one ground truth"):
-        compare_results(results)
+    shifted = np.roll(TRUTH["a"], 1, axis=(0, 1))
+    assert shifted.sum() == TRUTH["a"].sum()
+    assert (shifted != TRUTH["a"]).any()
+    for other in (np.ones((4, 4), bool), shifted):
+        results = [evaluate(TRUTH, truth, "native", resamples=0) for truth in (TRUTH, {"a": other})]
+        with pytest.raises(EarthReasonError, match="scored against different masks; score both on one ground truth"):
+            compare_results(results)
+
+
+def test_results_against_equal_masks_in_two_objects_are_compared():
+    results = [evaluate(TRUTH, {"a": TRUTH["a"].copy()}, "native", resamples=0) for _ in range(2)]
+    (comparison,) = compare_results(results, resamples=10)
+    assert comparison.ties == 1
 
 
 def test_several_splits_name_the_one_to_choose():
