@@ -110,7 +110,7 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
         keys = list_keys(fault["input"]) if isinstance(fault["input"], Mapping) else ""
         quoted = f", found only {_shorten(keys)}" if keys else ""
     elif inputs and not complete:
-        quoted = f", got {_shorten(' '.join(repr(fault['input']).split()))}"
+        quoted = f", got {show_value(fault['input'])}"
     key = str(fault["loc"][-1]) if fault["loc"] else ""
     remedy = f"; {remedies[key]}" if key in remedies and not complete else ""
     message = message[:1].lower() + message[1:] if where else message
@@ -120,6 +120,11 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
 def list_keys(keys: Iterable[object]) -> str:
     """List keys in one line that can be printed: line breaks and lone surrogates are escaped."""
     return ", ".join(repr(str(key))[1:-1] for key in keys)
+
+
+def show_value(value: object) -> str:
+    """Return a value as Python writes it, in one line that is not long."""
+    return _shorten(" ".join(repr(value).split()))
 
 
 def _shorten(text: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from earthreason.errors import EarthReasonError
+from earthreason.errors import EarthReasonError, show_value
 
 
 @contextmanager
@@ -110,6 +110,7 @@ def path_of(value: Any, what: str) -> Path:
     """
     text = value.__fspath__() if isinstance(value, os.PathLike) else value
     if not isinstance(text, str) or text == "" or "\0" in text:
-        shown = " ".join(repr(text).split())[:60]
-        raise EarthReasonError(f"{what}: {shown} ({type(text).__name__}) is not the path of a file or folder")
+        raise EarthReasonError(
+            f"{what}: {show_value(text)} ({type(text).__name__}) is not the path of a file or folder"
+        )
     return Path(text)

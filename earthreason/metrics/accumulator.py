@@ -173,7 +173,7 @@ class RegionAccumulator:
             raise DataFormatError(f"the state of a RegionAccumulator lacks the table {', '.join(lacking)}")
         judge._parts = [{view: RegionCounts.from_columns(tables[view.name]) for view in judge.views}]
         if not all(isinstance(name, str) for part in judge._parts[0].values() for name in part.sample_id):
-            raise DataFormatError("the state of a RegionAccumulator names samples by texts")
+            raise DataFormatError("the state of a RegionAccumulator has a sample id that is no text; save it again")
         return judge
 
     def to_json(self) -> str:

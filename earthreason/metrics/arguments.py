@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError, show_value
 
 MISSING_RULES = ("error", "empty")
 MOST_RESAMPLES = 1_000_000
@@ -26,7 +26,7 @@ def check_whole_number(name: str, value: Any, least: int = 0, most: int | None =
         number = None
     if number is None or number < least or (most is not None and number > most):
         fits = f"of at least {least}" if most is None or number is None or number < least else f"of at most {most:,}"
-        raise EarthReasonError(f"{name}={_show(value)}: pass a whole number {fits}")
+        raise EarthReasonError(f"{name}={show_value(value)}: pass a whole number {fits}")
     return number
 
 
@@ -37,7 +37,7 @@ def check_flag(name: str, value: Any) -> bool:
         EarthReasonError: the value is neither; a text such as "no" would count as on.
     """
     if not isinstance(value, bool | np.bool_):
-        raise EarthReasonError(f"{name}={_show(value)}: pass True or False")
+        raise EarthReasonError(f"{name}={show_value(value)}: pass True or False")
     return bool(value)
 
 
@@ -49,8 +49,3 @@ def check_missing(value: Any) -> None:
     """
     if not isinstance(value, str) or value not in MISSING_RULES:  # an array compares with every rule at once
         raise UnknownNameError("value of missing", str(value), MISSING_RULES)
-
-
-def _show(value: Any) -> str:
-    """Return the value as Python writes it, in one line."""
-    return " ".join(repr(value).split())

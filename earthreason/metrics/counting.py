@@ -26,7 +26,10 @@ _CHUNK_PAIRS, _CHUNK_BYTES = 2048, 1 << 21
 def count_regions(
     predictions: PredictionSource, references: References, views: Sequence[View], workers: int = 1
 ) -> ViewCounts:
-    """Count every prediction in every view, in chunks, so that memory grows with the number of rows only.
+    """Count every prediction in every view.
+
+    A small file is in memory already and is counted at once. Everything else is counted in chunks, so that memory grows
+    with the number of rows only.
 
     Args:
         predictions: predictions, read lazily.

@@ -181,11 +181,11 @@ class _PackedUnit:
         """Count every prediction in every view; add messages about invalid encodings to `faults`."""
         numbers = np.asarray(answers.numbers, np.int64)
         lengths = self._lengths[numbers]
-        asked = np.repeat(np.arange(len(answers)), lengths)  # the question of each row
-        target_index = np.arange(asked.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        truth_of = self._starts[numbers][asked] + target_index
-        sample_id = np.array(answers.sample_ids, object)[asked]
-        question_index = np.array(answers.question_indices, np.int64)[asked]
+        answer_of = np.repeat(np.arange(len(answers)), lengths)  # (rows,)
+        target_index = np.arange(answer_of.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        truth_of = self._starts[numbers][answer_of] + target_index
+        sample_id = np.array(answers.sample_ids, object)[answer_of]
+        question_index = np.array(answers.question_indices, np.int64)[answer_of]
         masks = answers.masks if not self._per_mask else _assign_all(answers, lengths)
         counted = count_pairs(masks, truth_of, self._truth, threads)
         self._check(truth_of, counted)

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
-from earthreason.errors import EarthReasonError, RLEError
+from earthreason.errors import EarthReasonError, RLEError, show_value
 from earthreason.masks.record import RLERecord
 from earthreason.masks.rle import encode_mask, union_rles, validate_rle
+from earthreason.predictions.coco import plain_scalar
 from earthreason.predictions.schema import MAX_QUESTION_INDEX
 from earthreason.predictions.segmentation import rle_of_record
 from earthreason.types import RLE
@@ -173,21 +174,13 @@ def _some(array: np.ndarray) -> str:
     return ", ".join(f"{value:g}" for value in others[:3]) + dots
 
 
-def _plain(value: Any) -> Any:
-    """Return the Python value of a numpy scalar or of a tensor with one element and no axis."""
-    try:
-        return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
-    except RuntimeError:  # tensors of the meta device have no value
-        return value
-
-
 def sample_id_of(value: Any) -> str:
     """Return a sample id as text; COCO's integers, also of numpy or in a tensor without axes, become decimal digits.
 
     Raises:
         EarthReasonError: the value is neither a non-empty text nor an integer, or UTF-8 cannot encode it.
     """
-    plain = _plain(value)
+    plain = plain_scalar(value)
     if isinstance(plain, bool) or not isinstance(plain, str | int) or plain == "":
         raise EarthReasonError(f"a sample id is a text or an integer, not {_show(plain)}")
     if isinstance(plain, str) and not plain.isascii() and any("\ud800" <= letter <= "\udfff" for letter in plain):
@@ -201,7 +194,7 @@ def question_index_of(value: Any) -> int:
     Raises:
         EarthReasonError: the value is not an integer from 0 to `MAX_QUESTION_INDEX`.
     """
-    plain = _plain(value)
+    plain = plain_scalar(value)
     if isinstance(plain, bool) or not isinstance(plain, int) or not 0 <= plain <= MAX_QUESTION_INDEX:
         raise EarthReasonError(f"a question index is an integer from 0 to {MAX_QUESTION_INDEX}, not {_show(plain)}")
     return plain
@@ -213,12 +206,11 @@ def finite_score(value: Any) -> float | None:
     Raises:
         EarthReasonError: the value is no finite number.
     """
-    plain = _plain(value)
+    plain = plain_scalar(value)
     if plain is None or (isinstance(plain, int | float) and not isinstance(plain, bool) and math.isfinite(plain)):
         return plain
     raise EarthReasonError(f"a score is a finite number or None, not {_show(plain)}")
 
 
 def _show(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(value).__name__})"
+    return f"{show_value(value)} ({type(value).__name__})"

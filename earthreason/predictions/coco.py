@@ -80,9 +80,14 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, list) and value and isinstance(value[0], tuple | np.ndarray):  # polygons
         return [np.asarray(ring).tolist() for ring in value]
-    try:  # a number of numpy, or a tensor with one
+    return plain_scalar(value)
+
+
+def plain_scalar(value: Any) -> Any:
+    """Return the Python value of a number of numpy, or of a tensor without axes; other values as they are."""
+    try:
         return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
-    except RuntimeError:  # a tensor of the meta device
+    except RuntimeError:  # a tensor of the meta device has no value
         return value
 
 

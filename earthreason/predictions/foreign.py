@@ -11,10 +11,10 @@ from earthreason.errors import list_keys
 _BY_FIRST_BYTES = {
     b"\x93NUMPY": "one NumPy array; put it as SAMPLE_ID.npy into a folder and give the folder",
     b"\x89PNG": "one picture; put it as SAMPLE_ID.png into a folder and give the folder",
-    b"II*\0": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
-    b"II+\0": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
-    b"MM\0+": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
-    b"MM\0*": "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
+    **dict.fromkeys(
+        (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+"),
+        "one TIFF picture; put it as SAMPLE_ID.tif into a folder and give the folder",
+    ),
     b"\xff\xd8\xff": "a JPEG picture, which changes the pixels of a mask; save SAMPLE_ID.png into a folder and give it",
     b"\x80": "a pickle, which is never read, because loading one runs its code; write JSON",
     b"PAR1": "a parquet file; write JSON or JSON Lines",

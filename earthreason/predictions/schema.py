@@ -101,7 +101,7 @@ _MATTERS = ("sample_id", "image_id", "segmentation", "question_index", "question
 """Keys that change a score, so that a misspelt one is not ignored as a foreign key is."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # the search takes longer than reading an entry, and all entries have the same keys
 def _meant(key: str) -> str | None:
     """Return the key that a misspelt one means, None if it is another key."""
     if key in _MATTERS:
