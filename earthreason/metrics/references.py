@@ -258,7 +258,7 @@ def _read_records(path: Path, faults: list[str]) -> Iterator[Reference]:
                 raise DataFormatError(value.fault)
             if isinstance(value, dict) and (answered := sorted(_OF_PREDICTIONS & value.keys())):
                 raise DataFormatError(
-                    f"key {answered[0]!r} is of predictions; give the ground truth, or remove the key"
+                    f"key {answered[0]!r} belongs to predictions; give the ground truth, or remove the key"
                 )
             reference = _Record.model_validate(value, context={"size_of": partial(_stated_size, value)}).to_reference()
             if (first := places.setdefault(reference.sample_id, place)) != place:

@@ -39,7 +39,7 @@ SAMPLE = {"sample_id": "a", "segmentation": MASK}
             {"version": "5.0", "shapes": [], "imagePath": "a.png"},
             "LabelMe or ReasonSeg file of one image; unite the shapes",
         ),
-        ({"samples": [SAMPLE | {"score": 0.5}]}, "key 'score' is of predictions; give the ground truth"),
+        ({"samples": [SAMPLE | {"score": 0.5}]}, "key 'score' belongs to predictions; give the ground truth"),
         (b'{"samples": [{"sample_id": "a", "sample_id": "b"}]}', r"samples\[0\]: key 'sample_id' is written more"),
         (b'{"samples": []}\n{"samples": []}', "line 2: something follows the samples"),
         (gzip.compress(b"{}", mtime=0)[:-5], "a damaged gzip file"),
