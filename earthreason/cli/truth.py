@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 GroundTruthOption = Annotated[
     Path | None,
     typer.Option(
-        help='Score against this file, {"samples": [{"sample_id", "segmentation"}]}, or folder or zip of masks instead.'
+        help='Score against your own masks: a file {"samples": [{"sample_id", "segmentation"}]}, or a folder or zip.'
     ),
 ]
 

@@ -80,7 +80,7 @@ def read_mask_picture(content: bytes, formats: Sequence[str], expected: tuple[in
     try:
         with Image.open(io.BytesIO(content), formats=list(formats)) as image:
             if expected is not None and (image.height, image.width) != expected:
-                raise PictureError(describe_size((image.height, image.width), expected))
+                raise PictureError(describe_wrong_size((image.height, image.width), expected))
             valid = _read_other_pages(image)
             image.load()
             return mask_of_picture(image, valid)
@@ -96,7 +96,7 @@ def read_mask_picture(content: bytes, formats: Sequence[str], expected: tuple[in
         raise PictureError(f"{str(error) or type(error).__name__}; save the mask again, as 8-bit PNG") from None
 
 
-def describe_size(size: tuple[int, int], expected: tuple[int, int], own: tuple[int, int] | None = None) -> str:
+def describe_wrong_size(size: tuple[int, int], expected: tuple[int, int], own: tuple[int, int] | None = None) -> str:
     """Describe a mask of the wrong size, and what to do.
 
     Args:

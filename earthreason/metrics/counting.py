@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from earthreason.errors import DataFormatError, PredictionsError, RLEError
 from earthreason.masks.grids import Grid
-from earthreason.masks.pictures import describe_size
+from earthreason.masks.pictures import describe_wrong_size
 from earthreason.masks.rle import validate_rle
 from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answers, PackedTruth
@@ -180,7 +180,7 @@ def _remedy_for_id(sample_id: str, references: References) -> str:
 
 def _wrong_size(mask: RLE, expected: tuple[int, int], own: tuple[int, int] | None) -> str | None:
     height, width = mask["size"]
-    return None if (height, width) == expected else describe_size((height, width), expected, own)
+    return None if (height, width) == expected else describe_wrong_size((height, width), expected, own)
 
 
 def _wrong_encoding(mask: RLE) -> str | None:

@@ -183,14 +183,13 @@ def _score(
         wanted = set(asked[rules])
         table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
         # The bands are those of whole answers, so protocols that score each mask have none.
-        drawn_bands = None if rules.unit == "mask" else bands
-        column = None if drawn_bands is None else _boundary_column(table.keys(), references, drawn_bands)
+        column = None if bands is None or rules.unit == "mask" else _boundary_column(table.keys(), references, bands)
         scored = Scored(table, rules, column)
         terms = terms_of(scored)
         scores = compute_scores(terms)
-        drawn = resamples if rules is protocols[0] else 0
-        intervals = confidence_intervals(terms, table.sample_id, drawn, seed)
-        few = dict.fromkeys(metrics_with_few_cases(terms, table.sample_id) if drawn else [], FEW_CASES)
+        resampled = resamples if rules is protocols[0] else 0
+        intervals = confidence_intervals(terms, table.sample_id, resampled, seed)
+        few = dict.fromkeys(metrics_with_few_cases(terms, table.sample_id) if resampled else [], FEW_CASES)
         named = predictions.source, references.source, references
         results.append(Result(rules, scored, scores, intervals, *named, dict(provenance), few))
     return results

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from earthreason.masks.pictures import describe_size, read_mask_picture
+from earthreason.masks.pictures import describe_wrong_size, read_mask_picture
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions.names import known_name
 from earthreason.predictions.segmentation import SizeOf
@@ -232,7 +232,7 @@ def _decode_npy(content: bytes, expected: tuple[int, int] | None) -> np.ndarray:
     if len(shape) != 2:
         raise ValueError(f"an array of shape {shape}; save a mask of shape (height, width)")
     if expected is not None and shape != expected:
-        raise ValueError(describe_size(shape, expected))
+        raise ValueError(describe_wrong_size(shape, expected))
     pixels = shape[0] * shape[1]
     if len(content) - file.tell() != pixels * dtype.itemsize or min(shape) < 1:
         raise ValueError(f"its content does not fill its shape {shape}; save it again with numpy.save")

@@ -117,7 +117,7 @@ def _summary(results: Sequence[Result | NotScored], info: Mapping[str, Any]) -> 
         "size": describe_size(result),
         "unit": _unit(result),
         "least": MIN_CASES,
-        "drawn": bool(result.intervals or result.no_interval),
+        "with_intervals": bool(result.intervals or result.no_interval),
         "threshold": describe_threshold(info),
         "facts": _facts(result, info),
         "headline": [_tile(result, name) for name in (*HEADLINE, BOUNDARY_IOU.name) if name in result.scores],
