@@ -22,7 +22,7 @@ from annotation_tools.review.pictures import MASK_COLOUR
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.files import write_text
 from earthreason.masks.grids import nearest_indices
-from earthreason.metrics.statistics import FEW_CASES
+from earthreason.metrics.statistics import FEW_IMAGES
 from earthreason.overlay import outline_mask
 from earthreason.reports.page import embed_image
 
@@ -87,7 +87,7 @@ def kinds(quality: Quality) -> list[tuple[str, Agreement]]:
 def describe_interval(quality: Quality) -> str:
     """Describe the interval of the mean IoU, or say why there is none."""
     _, low, high = quality.iou or (None, None, None)
-    return f"no 95 % interval: {FEW_CASES}" if low is None else f"95 % interval {number(low)} to {number(high)}"
+    return f"no 95 % interval: {FEW_IMAGES}" if low is None else f"95 % interval {number(low)} to {number(high)}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -75,6 +75,7 @@ def read_mask_picture(content: bytes, formats: Sequence[str], expected: tuple[in
         PictureError: the content is not a complete picture of one of the formats, or not a mask.
     """
     if content.startswith((b"II", b"MM")):
+        # Where uncompressed pixels are the same bytes, a 4 becomes a 1, which is as much target.
         for entry, readable in _READABLE_TAGS:
             content = content.replace(entry, readable)
     try:

@@ -125,7 +125,7 @@ class RegionAccumulator:
     def intervals(
         self, protocol: str | Protocol | None = None, resamples: int = RESAMPLES, seed: int = 0
     ) -> dict[str, Interval]:
-        """Return 95 % intervals by name, without scores that are undefined or have too few cases.
+        """Return 95 % intervals by name, without scores that are undefined or count too few images.
 
         Raises:
             UnknownNameError: no protocol has that name.

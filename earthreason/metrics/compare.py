@@ -13,7 +13,7 @@ from earthreason.metrics.arguments import MOST_RESAMPLES, check_whole_number
 from earthreason.metrics.counts import Key
 from earthreason.metrics.result import Result, intervals_as_json
 from earthreason.metrics.scores import Scored, terms_of
-from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, Difference, paired_differences
+from earthreason.metrics.statistics import FEW_IMAGES, RESAMPLES, Difference, paired_differences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,7 @@ class Comparison:
             "questions": self.first.questions,
             "models": {role: _summary(result) for role, result in (("first", self.first), ("second", self.second))},
             "differences": {name: _difference(each) for name, each in self.differences.items()},
-            "no_interval": {name: FEW_CASES for name, each in self.differences.items() if each.interval is None},
+            "no_interval": {name: FEW_IMAGES for name, each in self.differences.items() if each.interval is None},
             "wins": self.wins,
             "ties": self.ties,
             "losses": self.losses,

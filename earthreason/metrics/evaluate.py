@@ -27,7 +27,7 @@ from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, ge
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
-from earthreason.metrics.statistics import FEW_CASES, RESAMPLES, confidence_intervals, metrics_with_few_cases
+from earthreason.metrics.statistics import FEW_IMAGES, RESAMPLES, confidence_intervals, metrics_with_few_images
 from earthreason.predictions.instances import Instances, check_reading
 from earthreason.predictions.reader import PredictionSource
 
@@ -189,7 +189,7 @@ def _score(
         scores = compute_scores(terms)
         resampled = resamples if rules is protocols[0] else 0
         intervals = confidence_intervals(terms, table.sample_id, resampled, seed)
-        few = dict.fromkeys(metrics_with_few_cases(terms, table.sample_id) if resampled else [], FEW_CASES)
+        few = dict.fromkeys(metrics_with_few_images(terms, table.sample_id) if resampled else [], FEW_IMAGES)
         named = predictions.source, references.source, references
         results.append(Result(rules, scored, scores, intervals, *named, dict(provenance), few))
     return results

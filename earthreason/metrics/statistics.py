@@ -14,9 +14,9 @@ from earthreason.metrics.proportions import adjusted_difference_interval, effect
 from earthreason.metrics.scores import Terms
 
 RESAMPLES = 10_000
-MIN_CASES = 10
-"""Least number of images with a question that counts for an interval; fewer cannot support one."""
-FEW_CASES = f"fewer than {MIN_CASES} images"
+MIN_IMAGES = 10
+"""Least number of images with a question that counts, for an interval; fewer cannot support one."""
+FEW_IMAGES = f"fewer than {MIN_IMAGES} images"
 """Reason for the absence of an interval, in tables and JSON."""
 _NARROWEST = 1e-3  # a bootstrap that spans less has seen hardly any variation between the images
 _BLOCK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
@@ -55,12 +55,12 @@ def confidence_intervals(
         seed: seed of the resamples.
 
     Returns:
-        Intervals by metric, without undefined metrics and those of `metrics_with_few_cases`.
+        Intervals by metric, without undefined metrics and those of `metrics_with_few_images`.
     """
     if not resamples or not len(sample_id):
         return {}
     images, group = np.unique(sample_id.astype(str), return_inverse=True)
-    few = metrics_with_few_cases(terms, sample_id)
+    few = metrics_with_few_images(terms, sample_id)
     ratios = {name: ratio for name, term in terms.items() if (ratio := term.ratio()) is not None and name not in few}
     others = {name: terms[name] for name in ratios if not terms[name].proportion}
     resampled = bootstrap_intervals(others, sample_id, resamples, seed)
@@ -79,17 +79,17 @@ def confidence_intervals(
     return intervals
 
 
-def metrics_with_few_cases(terms: Mapping[str, Terms], sample_id: np.ndarray) -> list[str]:
-    """List the defined metrics that count questions about fewer than `MIN_CASES` images.
+def metrics_with_few_images(terms: Mapping[str, Terms], sample_id: np.ndarray) -> list[str]:
+    """List the defined metrics that count questions about fewer than `MIN_IMAGES` images.
 
     Args:
         terms: numerators and denominators by metric, each (n,) float64.
         sample_id: id of the image of every row, (n,) object array of str.
     """
-    return [name for name, term in terms.items() if 0 < _cases(term, sample_id) < MIN_CASES]
+    return [name for name, term in terms.items() if 0 < _counted_images(term, sample_id) < MIN_IMAGES]
 
 
-def _cases(term: Terms, sample_id: np.ndarray) -> int:
+def _counted_images(term: Terms, sample_id: np.ndarray) -> int:
     return len(set(sample_id[term.denominator > 0].tolist()))
 
 
@@ -162,7 +162,7 @@ class Difference:
 
     Attributes:
         value: score of B minus score of A, as a fraction.
-        interval: 95 % interval of the difference; None if it has fewer than `MIN_CASES` cases.
+        interval: 95 % interval of the difference; None if it counts fewer than `MIN_IMAGES` images.
         p_value: two-sided permutation p-value: share of random swaps of the models' answers, image by image, whose
             difference is at least as large. The observed difference is counted (Phipson and Smyth 2010).
     """
@@ -218,7 +218,7 @@ def paired_differences(
     for column, name in enumerate(names):
         value = float(observed[column])
         interval = None
-        if min(_cases(a[name], sample_id), _cases(b[name], sample_id)) >= MIN_CASES:
+        if min(_counted_images(a[name], sample_id), _counted_images(b[name], sample_id)) >= MIN_IMAGES:
             interval = Interval(*map(float, np.nanpercentile(drawn[:, column], [2.5, 97.5])))
             if a[name].proportion and np.array_equal(a[name].denominator, b[name].denominator):
                 interval = _proportion_difference(a[name], b[name], group)

@@ -22,7 +22,7 @@ from earthreason.metrics.formats import format_score
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import BOUNDARY_IOU, GIOU, HEADLINE, OVERLAP, get_metric
-from earthreason.metrics.statistics import MIN_CASES
+from earthreason.metrics.statistics import MIN_IMAGES
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.charts import area_points, category_bars, histogram
@@ -116,7 +116,7 @@ def _summary(results: Sequence[Result | NotScored], info: Mapping[str, Any]) -> 
     return {
         "size": describe_size(result),
         "unit": _unit(result),
-        "least": MIN_CASES,
+        "least": MIN_IMAGES,
         "with_intervals": bool(result.intervals or result.no_interval),
         "threshold": describe_threshold(info),
         "facts": _facts(result, info),

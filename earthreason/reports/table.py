@@ -13,7 +13,7 @@ from earthreason.metrics.compare import TIE, Comparison
 from earthreason.metrics.formats import format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
-from earthreason.metrics.statistics import FEW_CASES
+from earthreason.metrics.statistics import FEW_IMAGES
 from earthreason.reports.rules import differences
 
 
@@ -103,7 +103,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
                 format_score(first.scores[name]),
                 format_score(second.scores[name]),
                 f"{100 * difference.value:+.2f}",
-                f"{100 * ends.low:+.2f} to {100 * ends.high:+.2f}" if ends else FEW_CASES,
+                f"{100 * ends.low:+.2f} to {100 * ends.high:+.2f}" if ends else FEW_IMAGES,
                 p,
             )
         console.print(table)

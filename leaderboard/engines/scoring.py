@@ -13,7 +13,7 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
 from earthreason.metrics.references import read_references
 from earthreason.metrics.scores import CIOU, GIOU, N_ACC, T_ACC
-from earthreason.metrics.statistics import FEW_CASES
+from earthreason.metrics.statistics import FEW_IMAGES
 from earthreason.predictions.reader import open_predictions
 from leaderboard.accepted import ARCHIVES, DESCRIPTION, MASKS, TEXTS
 from leaderboard.records import ALL, ResultRecord, ScoreEstimate
@@ -103,4 +103,4 @@ def _percent(value: float) -> str:
 
 def _interval(cell: ScoreEstimate) -> str:
     ends = cell.interval
-    return FEW_CASES if ends is None else f"{_percent(ends.low)} to {_percent(ends.high)}"
+    return FEW_IMAGES if ends is None else f"{_percent(ends.low)} to {_percent(ends.high)}"

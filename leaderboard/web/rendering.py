@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import earthreason
-from earthreason.metrics.statistics import FEW_CASES
+from earthreason.metrics.statistics import FEW_IMAGES
 from leaderboard.board import BoardQuery
 from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
 
@@ -127,7 +127,7 @@ def environment() -> Environment:
         "pretty_json": pretty_json,
     }
     made.globals |= {"training_titles": TRAINING_TITLES, "version": earthreason.__version__, "all_questions": ALL}
-    made.globals["few_images"] = FEW_CASES
+    made.globals["few_images"] = FEW_IMAGES
     return made
 
 

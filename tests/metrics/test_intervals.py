@@ -14,7 +14,7 @@ from earthreason.metrics.accumulator import RegionAccumulator
 from earthreason.metrics.compare import compare_results
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.scores import Terms
-from earthreason.metrics.statistics import confidence_intervals, metrics_with_few_cases, paired_differences
+from earthreason.metrics.statistics import confidence_intervals, metrics_with_few_images, paired_differences
 from earthreason.reports.table import print_comparisons, print_results
 from earthreason.types import Prediction
 
@@ -122,7 +122,7 @@ def test_only_declared_shares_are_taken_for_shares():
 def test_undefined_scores_have_neither_an_interval_nor_a_reason():
     nothing = {"x": Terms(np.zeros(20), np.zeros(20), proportion=True)}
     assert confidence_intervals(nothing, ids(20)) == {}
-    assert metrics_with_few_cases(nothing, ids(20)) == []
+    assert metrics_with_few_images(nothing, ids(20)) == []
 
 
 def test_added_questions_have_the_intervals_of_evaluate():
