@@ -204,7 +204,7 @@ def pairs_of(*answers):
 
 
 def test_a_share_of_questions_has_its_effective_cases_by_hand():
-    # 12 images of 2 questions, of which 4 each are 1 1, 1 0 and 0 0. The mean is 1/2, the variance 1/4. Residuals: 4 + 4
+    # Of 12 images of 2 questions, 4 each are 1 1, 1 0 and 0 0. The mean is 1/2, the variance 1/4. Residuals: 4 + 4
     # and, for the half images, 1. The effect is 9 / 13 * 12 / (24 / 4) = 18/13, so 24 cases are worth 52/3. Wilson's
     # interval of one half reaches z / (2 sqrt(n + z ** 2)) = 0.21297 on both sides.
     images, values = pairs_of(*[(1, 1)] * 4, *[(1, 0)] * 4, *[(0, 0)] * 4)
