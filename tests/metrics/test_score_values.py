@@ -285,5 +285,7 @@ def test_questions_are_counted_from_zero(index, accepted):
     if accepted:
         assert evaluate(answers, truth, "native", resamples=0)["gIoU"] == 1
     else:
-        with pytest.raises(PredictionsError, match="question .*the sample has 2 questions, counted from 0"):
+        with pytest.raises(
+            PredictionsError, match=f"sample 'a' question {index}: the sample has 2 questions, counted from 0"
+        ):
             evaluate(answers, truth, "native", resamples=0)
