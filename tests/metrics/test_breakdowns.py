@@ -108,8 +108,8 @@ def test_questions_are_grouped_by_their_number_and_other_groups_are_in_alphabeti
 
 
 def test_groups_have_their_own_boundary_iou_where_it_was_computed():
-    # Bands are one pixel wide. The answer for "near" is one column off: 18 shared of 54, as in test_score_values.py. That
-    # for "large" is exact.
+    # Bands are one pixel wide. The answer for "near" is one column off: 18 shared of 54, as in test_score_values.py.
+    # The answer for "large" is exact.
     near, large = np.zeros((30, 40), bool), np.zeros((30, 40), bool)
     near[10:20, 10:20] = True
     large[:25, :30] = True
