@@ -21,7 +21,7 @@ def test_names_round_trip(name):
 
 @pytest.mark.parametrize("name", ["", "letterbox", "letterbox-0", "stretch--5", "letterbox-1024 ", "crop-3"])
 def test_other_names_are_refused(name):
-    with pytest.raises(UnknownNameError, match="letterbox-1024"):
+    with pytest.raises(UnknownNameError, match=r"unknown grid .*\(known: letterbox-1024, native, stretch-840\)"):
         Grid.parse(name)
 
 
@@ -101,6 +101,24 @@ def test_bilinear_stretching_is_torchs(source):
     values = torch.from_numpy(mask[None, None].astype(np.float32))
     theirs = torch.nn.functional.interpolate(values, (1024, 1024), mode="bilinear", align_corners=False)[0, 0] > 0
     assert np.array_equal(stretch_bilinear(mask, 1024), theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    ("grid", "shape", "columns"),
+    [
+        (Grid("stretch", 4), (4, 10), [1, 3, 6, 8]),  # Pillow: floor((i + 0.5) * 10 / 4)
+        (Grid("letterbox", 4), (4, 10), [0, 2, 5, 7]),  # OpenCV: floor(i * 10 / 4)
+        (Grid("corner", 4), (4, 10), [0, 2, 5, 7]),
+        (Grid("native"), (4, 10), list(range(10))),
+    ],
+)
+def test_stretching_takes_the_columns_of_pillow_and_the_others_those_of_opencv(grid, shape, columns):
+    for column in range(shape[1]):
+        mask = np.zeros(shape, bool)
+        mask[:, column] = True
+        placed = place_on_grid(mask, grid)
+        assert placed.dtype == bool
+        assert np.flatnonzero(placed.any(axis=0)).tolist() == [k for k, taken in enumerate(columns) if taken == column]
 
 
 def test_weights_count_every_grid_row_once():
