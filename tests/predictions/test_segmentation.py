@@ -48,6 +48,10 @@ def test_a_value_that_is_neither_object_nor_list_is_refused(value):
             {"size": [65_536, 65_536], "counts": [1 << 32]},
             "[0].segmentation: a mask of run lengths has fewer than 2^32 pixels; write compressed counts,",
         ),
+        (
+            [5],
+            "[0].segmentation: segmentation as a list contains polygons [[x1, y1, x2, y2, ...], ...] or RLE objects,",
+        ),
         ([RLE, 5], '[0].segmentation: mask 1 of the list: expected {"size": [height, width], "counts": "..."},'),
         ([RLE, {"size": ["x", 50], "counts": "0"}], "[0].segmentation: mask 1 of the list: size.0: "),
         ([RLE, {"size": list(SIZE)}], "[0].segmentation: mask 1 of the list: counts: "),
