@@ -36,7 +36,7 @@ def test_results_that_are_no_list_of_records_are_refused(results):
     with pytest.raises(PredictionsError) as raised:
         from_coco(results)
     assert str(raised.value).startswith("predictions: ")
-    assert "COCO results are a list of records; pass the list or its file" in str(raised.value)
+    assert str(raised.value).endswith("  COCO results are a list of records; pass the list or its file")
 
 
 def test_several_results_for_one_image_are_refused_by_default():

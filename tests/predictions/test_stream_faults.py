@@ -1,5 +1,7 @@
 """What the reader says about text that is no predictions file, and what it still reads of JSON Lines."""
 
+import gzip
+
 import pytest
 
 from earthreason.predictions import stream
@@ -25,6 +27,7 @@ def read(path, text):
         ('{"other": [1]}', f"{SHAPE}; there is no list under 'predictions'"),
         ('{"info": {}, 1: 2}', "line 1: a key is text in double quotes; write the file with json.dump or"),
         ("[1 2]", "line 1: expected ',', found '2'"),
+        ('[1, {"a" 1}]', "line 1: expecting ':' delimiter"),
         ("[1\n", "line 2: expected ',', found the end of the file"),
         (f'{{"{"k" * 70}": 1, "{"k" * 70}": 2}}', f"line 1: key '{'k' * 60}' is written more than once; keep one"),
         (f'{{"{"k" * 70}": {{"a": 1, "a": 2}}}}', f"line 1: in '{'k' * 60}': key 'a' is written more than once"),
@@ -88,3 +91,17 @@ def test_the_name_decides_only_where_the_content_does_not(tmp_path):
         == [("line 1", 1), ("line 2", 2)]
     )
     assert read(tmp_path / "p.json", "1\n2")[0] == []
+    (tmp_path / "p.jsonl.GZ").write_bytes(gzip.compress(b"1\n2"))
+    assert list(text_values(tmp_path / "p.jsonl.GZ", [])) == [("line 1", 1), ("line 2", 2)]
+
+
+def test_values_after_a_repeated_key_are_read(tmp_path):
+    values, faults = read(tmp_path / "p.json", '[0, {"a": 1, "a": 2}, 5]')
+    assert [(place, value) for place, value in values if place != "[1]"] == [("[0]", 0), ("[2]", 5)]
+    assert faults == []
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    faults = []
+    assert list(text_values(tmp_path, faults)) == []
+    assert faults == ["cannot be read: Is a directory; check the file and its permissions"]
