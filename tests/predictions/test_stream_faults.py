@@ -96,8 +96,10 @@ def test_the_name_decides_only_where_the_content_does_not(tmp_path):
 
 
 def test_values_after_a_repeated_key_are_read(tmp_path):
-    values, faults = read(tmp_path / "p.json", '[0, {"a": 1, "a": 2}, 5]')
-    assert [(place, value) for place, value in values if place != "[1]"] == [("[0]", 0), ("[2]", 5)]
+    repeated = '{"a": 1, "a": 2}'
+    values, faults = read(tmp_path / "p.json", f"[0, {repeated}, 5, {repeated}, 7]")
+    assert [place for place, _ in values] == ["[0]", "[1]", "[2]", "[3]", "[4]"]
+    assert [values[number][1] for number in (0, 2, 4)] == [0, 5, 7]
     assert faults == []
 
 
