@@ -37,6 +37,6 @@ def strict_loads(content: bytes) -> Any:
     try:
         return DECODER.decode(content.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as error:
-        raise ValueError(f"byte {content[error.start]:#04x} is not UTF-8") from None
+        raise ValueError(f"byte {error.object[error.start]:#04x} is not UTF-8") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None

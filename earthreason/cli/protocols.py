@@ -20,7 +20,7 @@ def protocols(
     Example: earthreason protocols segearth-r1
     """
     from earthreason.metrics.protocols import PROTOCOLS, get_protocol
-    from earthreason.reports.rules import differences
+    from earthreason.reports.rules import describe_rules
 
     chosen = list(PROTOCOLS.values()) if name is None else [get_protocol(name)]
     listed = [{**asdict(rules), "grid": rules.grid.name} for rules in chosen]
@@ -32,6 +32,6 @@ def protocols(
     for rules in chosen:
         console.print(f"[bold]{rules.name}[/bold]: {rules.title}")
         console.print(f"  {rules.explanation}")
-        console.print(f"  rules: {'; '.join(differences(rules))}")
+        console.print(f"  rules: {describe_rules(rules)}")
         console.print(f"  unanswered: {rules.missing}")
         console.print(f"  paper: {rules.paper}\n  evaluator: {rules.evaluator}\n")

@@ -176,6 +176,11 @@ def read_record(
         if isinstance(given, str) and given not in names:
             return [f"{place}: image_id {given!r} is not among the images of the COCO dataset"]
         if isinstance(given, str):
+            stated = _as_text(value.get("sample_id", given))
+            if stated not in (given, names[given]):
+                return [
+                    f"{place}: image_id {given!r} is {names[given]!r} but sample_id is {stated!r}; keep one of them"
+                ]
             value = {**value, "sample_id": names[given]}
             value.pop("image_id", None)
     try:

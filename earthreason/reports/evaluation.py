@@ -19,6 +19,7 @@ from earthreason.metrics.compare import question_iou
 from earthreason.metrics.counting import size_lookup
 from earthreason.metrics.counts import Key
 from earthreason.metrics.formats import format_score
+from earthreason.metrics.protocols import Protocol
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import BOUNDARY_IOU, GIOU, HEADLINE, OVERLAP, get_metric
@@ -28,7 +29,7 @@ from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.charts import area_points, category_bars, histogram
 from earthreason.reports.listings import FOLDER, Listing, divide
 from earthreason.reports.page import write_page
-from earthreason.reports.rules import QUESTIONS, scoring_rules
+from earthreason.reports.rules import QUESTIONS, describe_rules
 from earthreason.reports.table import describe_size, describe_threshold
 from earthreason.types import RLE
 
@@ -125,7 +126,7 @@ def _summary(results: Sequence[Result | NotScored], info: Mapping[str, Any]) -> 
             (get_metric(n).title, format_score(v), result.describe_interval(n), n in result.intervals)
             for n, v in result.scores.items()
         ],
-        "protocols": [_protocol_row(r) for r in results],
+        "protocols": [_protocol_row(r, result.protocol) for r in results],
         "histogram": bins,
         "most": max(n for _, n, _ in bins),
         "points": area_points(result),
@@ -244,13 +245,13 @@ def _card(
     }
 
 
-def _protocol_row(result: Result | NotScored) -> dict[str, Any]:
+def _protocol_row(result: Result | NotScored, first: Protocol) -> dict[str, Any]:
     rules = result.protocol
     row: dict[str, Any] = {
         "name": rules.name,
         "grid": rules.grid.name,
         "asks": QUESTIONS[rules.questions],
-        "rules": "; ".join(scoring_rules(rules)),
+        "rules": describe_rules(rules, first, without=("grid", "questions")),
         "reason": result.reason if isinstance(result, NotScored) else "",
         "scores": ["–"] * len(OVERLAP),
     }

@@ -14,7 +14,7 @@ from earthreason.metrics.formats import format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
 from earthreason.metrics.statistics import FEW_IMAGES
-from earthreason.reports.rules import differences
+from earthreason.reports.rules import describe_rules
 
 
 def print_results(results: Sequence[Result], console: Console) -> None:
@@ -77,10 +77,10 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     for result in results:
         if isinstance(result, NotScored):
             console.print(f"{result.protocol.name}: {result.reason}", soft_wrap=True)
-    console.print("rules that differ:")
+    console.print("rules:")
     for result in scored:
         unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
-        rules = "; ".join(differences(result.protocol))
+        rules = describe_rules(result.protocol, scored[0].protocol)
         console.print(f"  {result.protocol.name}: {rules}{unanswered}", soft_wrap=True)
     presence = f"{' and '.join(PRESENCE)} depend on the questions and on ignored pixels, not on the grid"
     console.print(f"{presence}; `earthreason protocols` explains each protocol")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
-from earthreason.reports.rules import differences
+from earthreason.reports.rules import describe_rules
 from leaderboard.board import BoardEntry, BoardQuery, build_table
 from leaderboard.comparisons import PublicComparison, compare_details
 from leaderboard.published import GRADES, columns_of, load_published
@@ -43,7 +43,7 @@ def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequenc
         "query": query,
         "splits": splits,
         "protocols": PROTOCOLS.values(),
-        "rules": differences(get_protocol(query.protocol)),
+        "rules": describe_rules(get_protocol(query.protocol)),
         "subset_groups": groups,
         "chosen": chosen,
         "titles": {column: METRICS[column].title for column in table.columns},
@@ -79,7 +79,7 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
     protocols = [
         {
             "protocol": protocol,
-            "rules": "; ".join(differences(protocol)),
+            "rules": describe_rules(protocol, get_protocol(official)),
             "cells": record.protocols[name].scores[ALL] if name in record.protocols else {},
             "reason": record.not_scored.get(name, ""),
         }

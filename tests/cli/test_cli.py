@@ -122,7 +122,7 @@ def test_eval_says_nothing_of_a_threshold_where_the_predictions_have_none(preds,
 def test_eval_under_all_protocols(preds, truth):
     result = command("eval", str(preds), "--ground-truth", str(truth), "--protocol", "all")
     assert result.returncode == 0, result.stderr
-    for name in ("segearth-r1", "think2seg-rs", "rrsis-d", "rules that differ"):
+    for name in ("segearth-r1", "think2seg-rs", "rrsis-d", "unigeoseg: as segearth-r1, but compared on letterbox-512"):
         assert name in result.stdout
 
 

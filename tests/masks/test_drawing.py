@@ -82,5 +82,7 @@ def test_smaller_shapes_are_drawn_over_larger_ones_whatever_they_are():
 def test_vertices_are_up_to_ten_times_the_longest_side_away():
     far = 1_000_000
     assert drawn([[-far, -far], [far, -far], [far, far], [-far, far]]) == [[1] * 8] * 6
-    with pytest.raises(ValueError, match="far outside"):
+    with pytest.raises(ValueError, match=r"the vertex \[1000001\.0, 0\.0\] is far outside"):
         drawn([[0, 0], [far + 1, 0], [0, 5]])
+    with pytest.raises(ValueError, match=r"a polygon is a list of \[x, y\], not an array of shape \(1, 3\)"):
+        drawn([[1, 2, 3]])

@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from earthreason.errors import UnknownNameError
-from earthreason.masks.grids import Grid, grid_weights, nearest_indices, place_on_grid
+from earthreason.masks.grids import (
+    Grid,
+    centre_indices,
+    grid_weights,
+    nearest_indices,
+    place_on_grid,
+    stretch_bilinear,
+)
 from earthreason.masks.rle import decode_rle, encode_mask, resample_rle
 
 
@@ -13,13 +21,17 @@ def test_names_round_trip(name):
 
 @pytest.mark.parametrize("name", ["", "letterbox", "letterbox-0", "stretch--5", "letterbox-1024 ", "crop-3"])
 def test_other_names_are_refused(name):
-    with pytest.raises(UnknownNameError, match="letterbox-1024"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown grid .*\(known: corner-1024, letterbox-1024, native, stretch-840\)"
+    ):
         Grid.parse(name)
 
 
 def test_sizes_are_truncated_as_the_reference_does():
-    # 103 * (1024 / 103) is 1023.9999999999999 in double precision.
+    # 103 * (1024 / 103) is 1023.9999999999999 in double precision, and 49 * (512 / 98) is 255.99999999999997.
     assert Grid("letterbox", 1024).resized_shape(103, 103) == (1024, 1023)
+    assert Grid("letterbox", 512).resized_shape(49, 98) == (255, 512)
+    assert Grid("letterbox", 512).resized_shape(98, 49) == (512, 255)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +59,20 @@ def test_padding_is_centred_with_the_odd_row_below_and_column_right(height, widt
     assert np.array_equal(decode_rle(resample_rle(encode_mask(np.ones((height, width))), grid)), placed)
 
 
+@pytest.mark.parametrize(
+    ("shape", "resized"),
+    [
+        ((5, 2048), (3, 1024)),  # a half goes up, to even numbers and to odd ones
+        ((2048, 7), (1024, 4)),
+        ((93, 2048), (46, 1024)),  # 2048 * (1024 / 93) is 22550.02, and 1024 * (1024 / 22550.02) is 46.49999999999999
+        ((117, 6144), (19, 1024)),
+    ],
+)
+def test_the_corner_rounds_the_sides_of_detectrons_resize_shortest_edge(shape, resized):
+    assert Grid("corner", 1024).resized_shape(*shape) == resized
+    assert Grid("corner", 1024).padding(*shape) == (0, 0)
+
+
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4)])
 def test_other_grids_have_no_padding(shape):
     assert Grid("stretch", 6).resized_shape(*shape) == Grid("stretch", 6).shape(*shape) == (6, 6)
@@ -57,6 +83,44 @@ def test_other_grids_have_no_padding(shape):
 def test_nearest_indices_follow_the_floor_rule():
     assert nearest_indices(2, 5).tolist() == [0, 0, 0, 1, 1]
     assert nearest_indices(5, 2).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("target", [480, 512, 840, 1024])
+def test_indices_are_those_of_opencv_and_pillow(target):
+    cv2 = pytest.importorskip("cv2")
+    for source in range(1, 400):
+        row = np.arange(source, dtype=np.int32)[None]
+        theirs = cv2.resize(row.astype(np.float64), (target, 1), interpolation=cv2.INTER_NEAREST)
+        assert np.array_equal(nearest_indices(source, target), theirs[0])
+        theirs = np.asarray(Image.fromarray(row).resize((target, 1), Image.Resampling.NEAREST))
+        assert np.array_equal(centre_indices(source, target), theirs[0])
+
+
+@pytest.mark.parametrize("source", [1, 2, 3, 1023, 1024, 1025, 8631])  # of 8631 rows, double precision takes others
+def test_bilinear_stretching_is_torchs(source):
+    torch = pytest.importorskip("torch")
+    mask = (np.arange(source) % 2 == 0)[:, None]
+    values = torch.from_numpy(mask[None, None].astype(np.float32))
+    theirs = torch.nn.functional.interpolate(values, (1024, 1024), mode="bilinear", align_corners=False)[0, 0] > 0
+    assert np.array_equal(stretch_bilinear(mask, 1024), theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    ("grid", "shape", "columns"),
+    [
+        (Grid("stretch", 4), (4, 10), [1, 3, 6, 8]),  # Pillow: floor((i + 0.5) * 10 / 4)
+        (Grid("letterbox", 4), (4, 10), [0, 2, 5, 7]),  # OpenCV: floor(i * 10 / 4)
+        (Grid("corner", 4), (4, 10), [0, 2, 5, 7]),
+        (Grid("native"), (4, 10), list(range(10))),
+    ],
+)
+def test_stretching_takes_the_columns_of_pillow_and_the_others_those_of_opencv(grid, shape, columns):
+    for column in range(shape[1]):
+        mask = np.zeros(shape, bool)
+        mask[:, column] = True
+        placed = place_on_grid(mask, grid)
+        assert placed.dtype == bool
+        assert np.flatnonzero(placed.any(axis=0)).tolist() == [k for k, taken in enumerate(columns) if taken == column]
 
 
 def test_weights_count_every_grid_row_once():

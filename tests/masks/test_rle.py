@@ -32,7 +32,8 @@ def test_masks_round_trip(mask):
 @pytest.mark.parametrize("value", [0.5, -5.0, 2.0, float("nan"), float("inf")])
 def test_floats_that_are_no_mask_are_refused(value):
     assert rle_area(encode_mask(np.eye(3))) == 3
-    with pytest.raises(RLEError, match="threshold it first"):
+    words = "a float mask may contain only 0 and 1, .*; threshold it first: `mask > 0` for logits, `mask > 0.5` for"
+    with pytest.raises(RLEError, match=f"^{words} probabilities$"):
         encode_mask(np.full((3, 3), value, np.float32))
 
 
@@ -86,6 +87,7 @@ def test_arrays_of_other_ranks_are_refused():
 def test_empty_mask_has_no_area():
     assert rle_area(empty_rle(7, 3)) == 0
     assert decode_rle(empty_rle(7, 3)).shape == (7, 3)
+    assert decode_rle(empty_rle(7, 3)).dtype == bool
 
 
 GRIDS = [Grid("native"), Grid("letterbox", 64), Grid("letterbox", 37), Grid("stretch", 53)]
@@ -116,7 +118,7 @@ def test_stretching_runs_equals_stretching_pixels(mask, side):
 @pytest.mark.parametrize(
     ("rles", "message"),
     [
-        ([], "at least one"),
+        ([], "^a union needs at least one mask$"),
         ([empty_rle(2, 3), empty_rle(3, 2)], "2x3 and another 3x2"),
         ([empty_rle(2, 3), {"size": [2, 3], "counts": "1"}], "falls short"),
     ],

@@ -7,6 +7,7 @@ from earthreason import evaluate
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.breakdowns import BREAKDOWNS, score_groups
 from earthreason.metrics.references import Reference, References
+from earthreason.types import Prediction
 
 
 def label_of(heading: str, mask: np.ndarray, **facts) -> str:
@@ -89,3 +90,39 @@ def test_groups_have_precisions_only_under_protocols_that_define_them(protocol, 
     (rows,) = [rows for name, rows in score_groups(result.scored, result.references).items() if name == "target"]
     assert [(row["group"], "Pr@0.5" in row) for row in rows] == [("empty", defined), ("present", defined)]
     assert [row["gIoU"] for row in rows] == pytest.approx([0, 1], abs=1e-5)
+
+
+def test_groups_are_in_the_order_of_their_sizes_and_one_group_alone_is_not_shown():
+    sizes = (30, 2000, 0, 700, 100)  # of 10,000 pixels
+    pixels = np.arange(10_000).reshape(100, 100)
+    masks = {name: pixels < size for name, size in zip("abcde", sizes, strict=True)}
+    table = evaluate(masks, masks, "native", resamples=0).breakdowns
+    assert table["target_area"].index.tolist() == ["empty", "under 1 %", "1 to 5 %", "5 to 20 %", "20 % and more"]
+    assert table["target"].index.tolist() == ["empty", "present"]
+    assert set(table) == {"target_area", "target"}
+    assert "Boundary IoU" not in table["target"]
+
+
+def test_questions_are_grouped_by_their_number_and_other_groups_are_in_alphabetical_order():
+    full = encode_mask(np.ones((2, 2), bool))
+    truth = References(
+        [Reference(name, full, question_count=2, category=kind) for name, kind in (("a", "sea"), ("b", "dam"))], "t"
+    )
+    answers = [
+        Prediction(name, full if index else None, question_index=index) for name in ("a", "b") for index in (0, 1)
+    ]
+    table = evaluate(answers, truth, "geo-r1", resamples=0).breakdowns
+    assert table["question_index"]["gIoU"].to_dict() == {"0": 0, "1": 1}
+    assert table["category"].index.tolist() == ["dam", "sea"]
+
+
+def test_groups_have_their_own_boundary_iou_where_it_was_computed():
+    # Bands are one pixel wide. The answer for "near" is one column off: 18 shared of 54, as in test_score_values.py.
+    # The answer for "large" is exact.
+    near, large = np.zeros((30, 40), bool), np.zeros((30, 40), bool)
+    near[10:20, 10:20] = True
+    large[:25, :30] = True
+    truth = {"near": near, "large": large}
+    answers = {"near": np.roll(near, 1, axis=1), "large": large}
+    table = evaluate(answers, truth, "native", resamples=0, boundary=True).breakdowns["target_area"]
+    assert table["Boundary IoU"].to_dict() == {"5 to 20 %": 18 / 54, "20 % and more": 1}

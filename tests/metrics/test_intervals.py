@@ -196,3 +196,46 @@ def test_a_difference_of_two_sums_has_the_cases_of_the_pixels_of_both():
     half = 1.959964 * np.sqrt((2 / 18) / 18)
     interval = paired_differences(*pair, ids(20), 50)["x"].interval
     assert (interval.low, interval.high) == pytest.approx((-half, half), abs=1e-6)
+
+
+def pairs_of(*answers):
+    """Image and value of each of two questions about each image: (2 n,) str objects and (2 n,) float64."""
+    return np.repeat(ids(len(answers)), 2), np.array(answers, float).ravel()
+
+
+def test_a_share_of_questions_has_its_effective_cases_by_hand():
+    # Of 12 images of 2 questions, 4 each are 1 1, 1 0 and 0 0. The mean is 1/2, the variance 1/4. Residuals: 4 + 4
+    # and, for the half images, 1. The effect is 9 / 13 * 12 / (24 / 4) = 18/13, so 24 cases are worth 52/3. Wilson's
+    # interval of one half reaches z / (2 sqrt(n + z ** 2)) = 0.21297 on both sides.
+    images, values = pairs_of(*[(1, 1)] * 4, *[(1, 0)] * 4, *[(0, 0)] * 4)
+    interval = confidence_intervals({"x": Terms(values, np.ones(24), proportion=True)}, images)["x"]
+    half = 1.959964 / (2 * np.sqrt(52 / 3 + 1.959964**2))
+    assert (interval.low, interval.high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
+
+
+def test_a_difference_of_shares_has_its_effective_cases_by_hand():
+    # Changes in 12 images: 4 times 1 0, twice 1 1, twice -1 0, 4 times 0 0. With the half images the mean is
+    # 6 / 26 = 3/13 and the variance 12 / 26 - 9 / 169 = 69/169. Residuals: (196 + 800 + 722 + 144 + 712) / 169. The
+    # effect is 2574 / 169 / 13 * 12 / (24 * 69 / 169) = 33/23, so 24 cases are worth 184/11.
+    images, change = pairs_of(*[(1, 0)] * 4, *[(1, 1)] * 2, *[(-1, 0)] * 2, *[(0, 0)] * 4)
+    a, b = (Terms((sign * change > 0).astype(float), np.ones(24), proportion=True) for sign in (-1, 1))
+    interval = paired_differences({"x": a}, {"x": b}, images, 50)["x"].interval
+    cases = 184 / 11
+    gained, lost = (cases * 8 / 24 + 1) / (cases + 2), (cases * 2 / 24 + 1) / (cases + 2)
+    half = 1.959964 * np.sqrt((gained + lost - (gained - lost) ** 2) / (cases + 2))
+    assert (interval.low, interval.high) == pytest.approx((gained - lost - half, gained - lost + half), abs=1e-6)
+
+
+def test_a_score_above_1_is_no_share():
+    interval = confidence_intervals({"x": Terms(np.full(30, 1.5), np.ones(30))}, ids(30), 100)["x"]
+    assert (interval.low, interval.high) == (1.5, 1.5)
+
+
+def test_a_single_case_is_too_few():
+    assert metrics_with_few_images({"x": Terms(np.ones(1), np.ones(1))}, ids(1)) == ["x"]
+
+
+def test_the_seed_decides_the_resamples_and_is_0_by_default():
+    terms = {"x": Terms(np.random.default_rng(0).random(40), np.ones(40))}
+    default, zero, one = (confidence_intervals(terms, ids(40), 200, **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    assert default == zero != one

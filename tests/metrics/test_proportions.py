@@ -131,3 +131,28 @@ def test_paired_differences_are_covered_as_stated(images, copies):
             low, high = adjusted_difference_interval((change > 0).mean(), (change < 0).mean(), cases)
             covered.append(low <= gain - loss <= high)
     assert 0.93 <= np.mean(covered) <= 0.985
+
+
+def test_differences_also_count_as_effective_cases_by_hand():
+    # Images of 2 changes: 1 1, 1 0, -1 0. The largest effect is 2. With half an image of 1 and half of -1, the mean is
+    # 2 / 8 = 1/4 and the variance (4 + 2) / 8 - 1/16 = 11/16. Residuals 3/2, 1/2, -3/2 and half of -5/2 and of 3/2:
+    # 4.75 + 4.25 = 9. The effect is 9 / 4 * 3 / (6 * 11/16) = 18/11, and 6 cases are worth 11/3.
+    values, group = np.array([1.0, 1, 1, 0, -1, 0]), np.array([0, 0, 1, 1, 2, 2])
+    assert effective_cases(values, group, (-1, 1)) == pytest.approx(11 / 3)
+
+
+def test_the_effect_is_at_most_the_number_of_cases_per_image():
+    # Images of 2 and 1 wrong answers. The limit is (4 + 1) / 3 = 5/3. With the half images, the mean is
+    # (5/6) / (14/3) = 5/28, the variance 5/28 * 23/28, and the effect 1.728: above the limit, so 3 cases are worth 9/5.
+    assert effective_cases(np.zeros(3), np.array([0, 0, 1]), (0, 1)) == pytest.approx(9 / 5)
+
+
+@pytest.mark.parametrize("n", [11, 14, 15, 16, 17, 21, 33])
+def test_an_interval_ends_at_1_where_rounding_would_exceed_it(n):
+    assert wilson_interval(1, n)[1] == 1
+
+
+def test_differences_end_at_1_on_both_sides():
+    # 10 of 10 are lost: 1/12 - 11/12 = -0.8333, with a half-width of 1.95996 * sqrt((1 - 0.8333 ** 2) / 12) = 0.31275.
+    assert adjusted_difference_interval(0, 1, 10) == (-1, pytest.approx(-0.8333333 + 0.3127537, abs=1e-6))
+    assert adjusted_difference_interval(1, 0, 10) == (pytest.approx(0.8333333 - 0.3127537, abs=1e-6), 1)

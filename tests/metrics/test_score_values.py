@@ -285,5 +285,25 @@ def test_questions_are_counted_from_zero(index, accepted):
     if accepted:
         assert evaluate(answers, truth, "native", resamples=0)["gIoU"] == 1
     else:
-        with pytest.raises(PredictionsError, match="question .*the sample has 2 questions, counted from 0"):
+        with pytest.raises(
+            PredictionsError, match=f"sample 'a' question {index}: the sample has 2 questions, counted from 0"
+        ):
             evaluate(answers, truth, "native", resamples=0)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_which_questions_each_evaluator_scores(name):
+    # Of each sample, the first question is answered with the target and the second with nothing. A question drawn at
+    # random is the first one about 20 times in 40: less than 5 or more than 35 times with a probability of 1e-6.
+    truth = References([Reference(f"s{k}", encode_mask(np.ones((8, 8))), question_count=2) for k in range(40)], "truth")
+    answers = [Prediction(f"s{k}", truth[f"s{k}"].segmentation, question_index=0) for k in range(40)]
+    answers += [Prediction(f"s{k}", None, question_index=1) for k in range(40)]
+    result = evaluate(answers, truth, name, resamples=0)
+    if name in ("segearth-r1", "unigeoseg", "geoseg-bench", "native", "lisa", "drseg"):
+        assert (result.questions, result["gIoU"]) == (40, pytest.approx(1, abs=1e-6))
+    elif name == "think2seg-rs":
+        assert result.questions == 40
+        assert 5 / 40 <= result["gIoU"] <= 35 / 40
+    else:
+        assert name in ("geo-r1", "grefcoco", "lasers", "rrsis-d")
+        assert (result.questions, result["gIoU"]) == (80, 1 / 2)

@@ -258,3 +258,12 @@ def test_blocks_of_swaps_add_up_to_the_resamples(monkeypatch):
     for resamples in (4, 5, 7):
         difference = paired_differences({"x": terms([0])}, {"x": terms([1])}, ids(1), resamples=resamples)["x"]
         assert difference.p_value == 1
+
+
+@pytest.mark.parametrize(("defined", "given"), [(3, False), (4, True)])
+def test_exactly_half_of_the_resamples_are_too_few(monkeypatch, defined, given):
+    # Only the first image counts, and `defined` of 6 resamples draw it.
+    drawn = np.array([[1.0, 1.0]] * defined + [[0.0, 2.0]] * (6 - defined))
+    monkeypatch.setattr(statistics, "_resample_weights", lambda *_: iter([drawn]))
+    counts = np.array([1.0, 0.0])
+    assert ("x" in bootstrap_intervals({"x": Terms(counts, counts)}, ids(2), resamples=6)) is given

@@ -1,6 +1,7 @@
 """A ground-truth file says what is wrong with it, where, and what to do."""
 
 import gzip
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from earthreason import evaluate
 from earthreason.errors import DataFormatError, EarthReasonError, TruthError
-from earthreason.metrics.references import read_references
+from earthreason.metrics import references
+from earthreason.metrics.references import Reference, References, read_references
 
 MASK = {"size": [2, 3], "counts": "123"}
 SAMPLE = {"sample_id": "a", "segmentation": MASK}
@@ -121,3 +123,15 @@ def test_a_folder_that_may_not_be_read_is_one_clear_line(tmp_path):
     (tmp_path / "masks").mkdir(mode=0)
     with pytest.raises(TruthError, match="the folder cannot be read .*Permission denied.*check its permissions"):
         read_references(tmp_path / "masks")
+
+
+def test_an_id_may_not_appear_twice():
+    with pytest.raises(DataFormatError, match="^truth: sample 'a' appears twice; sample ids are unique$"):
+        References([Reference(name, MASK) for name in ("a", "b", "a")], "truth")
+
+
+@pytest.mark.parametrize("together", [0, 3, 1 << 21])
+def test_a_fingerprint_is_the_hash_of_all_samples_in_the_order_of_their_ids(monkeypatch, together):
+    monkeypatch.setattr(references, "_HASHED_TOGETHER", together)
+    truth = References([Reference(name, MASK) for name in ("b", "cc", "a")], "truth")
+    assert truth.fingerprint() == hashlib.sha256(b"1:a 2x3 123\n1:b 2x3 123\n2:cc 2x3 123\n").hexdigest()

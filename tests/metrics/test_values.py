@@ -212,3 +212,16 @@ def test_other_question_indices_are_refused(value):
         question_index_of(value)
     with pytest.raises(EarthReasonError, match="a question index"):
         RegionAccumulator().update("a", HALF, TRUTH, value)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        ({"size": [2, 3], "counts": 5}, "the counts of an RLE are text, bytes or a list of run lengths, not int"),
+        ({"size": ["x", 3], "counts": [6]}, "size"),
+        ({"size": [2, 3], "counts": [5]}, "the run lengths in counts add up to 5, not to 2 x 3 pixels"),
+    ],
+)
+def test_run_lengths_that_are_no_mask_are_refused(mask, words):
+    with pytest.raises(RLEError, match=words):
+        as_rle(mask)

@@ -227,6 +227,15 @@ def test_numbers_of_images_become_the_stems_of_their_files(tmp_path):
     assert faults == ["[0]: image_id '99' is not among the images of the COCO dataset"]
 
 
+@pytest.mark.parametrize(("sample_id", "agrees"), [("a", True), (11, True), ("11", True), ("7", False), (12, False)])
+def test_a_sample_id_that_contradicts_the_image_is_refused(sample_id, agrees):
+    dataset = {"images": [{"id": 11, "file_name": "val/a.jpg"}, {"id": 12, "file_name": "7.png"}]}
+    faults = []
+    result = {"image_id": 11, "sample_id": sample_id, "segmentation": None}
+    assert [p.sample_id for p in from_coco([result], dataset).read(faults)] == ["a"] * agrees
+    assert faults == ([] if agrees else [f"[0]: image_id '11' is 'a' but sample_id is '{sample_id}'; keep one of them"])
+
+
 def test_a_dataset_without_images_names_no_result(tmp_path):
     path = tmp_path / "results.json"
     path.write_text(json.dumps([{"image_id": "a", "segmentation": None}]))

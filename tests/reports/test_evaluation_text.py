@@ -91,8 +91,10 @@ def test_the_table_of_protocols_states_every_rule_once(tmp_path):
     assert [name for name, _, _ in rows] == list(PROTOCOLS)
     rules = {name: re.findall(r">([^<]*)</td>", rest) for name, _, rest in rows}
     assert rules["lasers"][0] == "every question"
-    assert rules["lasers"][1].startswith("truth stretched bilinearly; each target scored on its own, in order; ")
-    assert rules["segearth-r1"][1].startswith("targets of a question scored as one; ")
+    lasers = "truth stretched bilinearly; each target scored on its own; no Pr@X; IoU divides by union in float64"
+    assert rules["lasers"][1] == f"as segearth-r1, but {lasers}"
+    assert rules["unigeoseg"][1] == "as segearth-r1"
+    assert rules["segearth-r1"][1].startswith("truth resized as the prediction; targets of a question scored as one; ")
     assert all("question" not in text.replace("targets of a question", "") for _, text in rules.values())
 
 
