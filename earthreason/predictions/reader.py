@@ -124,7 +124,7 @@ class PredictionsFile:
         elif holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
-            predictions = text_predictions(self.path, faults, sizes, self.names)
+            predictions = with_known_names(text_predictions(self.path, faults, sizes, self.names), sizes)
         return merge_instances(predictions, faults) if self.instances == "union" else predictions
 
     def fingerprint(self) -> str:

@@ -142,8 +142,11 @@ def test_names_match_in_either_unicode_form(form, truth_form, tmp_path):
             archive.writestr(f"{name}.png", png())
     np.savez(tmp_path / "p.npz", **named)
     (tmp_path / "polygons.json").write_text(json.dumps([{"sample_id": n, "segmentation": [RING]} for n in named]))
-    (tmp_path / "fast.json").write_text(json.dumps([{"sample_id": n, "segmentation": compressed()} for n in named]))
-    for source in (folder, *(tmp_path / name for name in ("p.zip", "p.npz", "polygons.json", "fast.json")), named):
+    records = [json.dumps({"sample_id": n, "segmentation": compressed()}) for n in named]
+    (tmp_path / "fast.json").write_text(f"[{','.join(records)}]")
+    (tmp_path / "fast.jsonl").write_text("\n".join(records))
+    files = [tmp_path / name for name in ("p.zip", "p.npz", "polygons.json", "fast.json", "fast.jsonl")]
+    for source in (folder, *files, named):
         assert evaluate(source, truth, "native", resamples=0, boundary=True)["gIoU"] == 1
 
 
