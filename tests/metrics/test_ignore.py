@@ -12,6 +12,7 @@ from earthreason import RegionAccumulator, evaluate
 from earthreason.errors import DataFormatError
 from earthreason.masks.grids import Grid
 from earthreason.masks.rle import encode_mask
+from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.protocols import PROTOCOLS, Protocol
 from earthreason.metrics.references import Reference, References, read_references, write_references
 from earthreason.predictions import Predictions
@@ -95,6 +96,14 @@ def test_boundary_bands_leave_out_ignored_pixels():
     prediction = region(1, 4, 1, 4) | region(6, 9, 1, 4)
     result = judge(prediction, region(1, 4, 1, 4), region(5, 10), boundary=True)
     assert result["Boundary IoU"] == 1
+
+
+def test_boundary_bands_keep_ignored_pixels_where_a_protocol_knows_none():
+    # Worked by hand: the band of a square of 3 x 3 pixels is its outline of 8 pixels.
+    prediction = region(1, 4, 1, 4) | region(6, 9, 1, 4)
+    truth = references(region(1, 4, 1, 4), region(5, 10))
+    results = evaluate_protocols({"a": prediction}, truth, ["geo-r1", "native"], boundary=True, resamples=0)
+    assert [result["Boundary IoU"] for result in results] == [8 / 16, 1]
 
 
 def test_a_pixel_is_not_both_target_and_ignored():
