@@ -106,6 +106,20 @@ def test_boundary_bands_keep_ignored_pixels_where_a_protocol_knows_none():
     assert [result["Boundary IoU"] for result in results] == [8 / 16, 1]
 
 
+@pytest.mark.parametrize(("counting", "n_acc"), [([(0, 0), (1, 1)], 0), ([(1, 1)], 1), ([(0, 0)], 1)])
+def test_an_answer_of_ignored_pixels_only_is_empty_even_where_pixels_vanish_on_the_grid(counting, n_acc):
+    # A stretch from 4 to 2 pixels keeps the rows and columns 1 and 3 (Pillow's centres: floor((i + 0.5) * 2)).
+    rules = Protocol(
+        name="ours", title="", paper="", evaluator="", grid=Grid("stretch", 2), ignore=True, both_empty_iou=1.0
+    )
+    answer, ignored = np.zeros((2, 4, 4), bool)
+    for pixel in counting:
+        answer[pixel] = True
+    ignored[counting[-1]] = True
+    result = evaluate([Prediction("a", encode_mask(answer))], references(np.zeros((4, 4), bool), ignored), rules)
+    assert result["N-acc"] == n_acc
+
+
 def test_a_pixel_is_not_both_target_and_ignored():
     with pytest.raises(DataFormatError, match=r"truth: sample 'a': 10 pixels are both target and ignored"):
         judge(None, region(0, 7))
