@@ -145,7 +145,8 @@ def stretch_bilinear(mask: np.ndarray, side: int) -> np.ndarray:
 @lru_cache(maxsize=4096)
 def bilinear_indices(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the two (target,) int64 source indices with a weight in each interpolated value; they may be equal."""
-    centres = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * (np.float32(source) / np.float32(target))
-    positions = np.maximum(centres - np.float32(0.5), np.float32(0))
+    # torch multiplies and subtracts in one step, with one rounding to single precision.
+    centres = (np.arange(target) + 0.5) * float(np.float32(source) / np.float32(target))
+    positions = np.maximum((centres - 0.5).astype(np.float32), np.float32(0))
     low = positions.astype(np.int64)
     return low, np.minimum(low + (positions > low), source - 1)

@@ -53,13 +53,21 @@ def boundary_counts(
     return int((band & predicted).sum()), int((band | predicted).sum())
 
 
-def count_boundaries(predictions: PredictionSource, references: References) -> dict[Key, tuple[int, int]]:
-    """Count the bands of predictions without faults, one image at a time."""
+def count_boundaries(
+    predictions: PredictionSource, references: References, *, leave_out: bool
+) -> dict[Key, tuple[int, int]]:
+    """Count the bands of predictions without faults, one image at a time.
+
+    Args:
+        predictions: predictions at the images' own size.
+        references: ground truth.
+        leave_out: whether ignored pixels count nowhere; else they are background.
+    """
     counts = {}
     for prediction in predictions.read([], size_lookup(references)):
         reference = references[prediction.sample_id]
         truth = decode_rle(reference.segmentation)
         mask = None if prediction.segmentation is None else decode_rle(prediction.segmentation)
-        ignore = None if reference.ignore is None else decode_rle(reference.ignore)
+        ignore = decode_rle(reference.ignore) if leave_out and reference.ignore is not None else None
         counts[prediction.sample_id, prediction.question_index] = boundary_counts(mask, truth, ignore)
     return counts

@@ -66,7 +66,11 @@ def count_unanswered(keys: Sequence[Key], references: References, views: Sequenc
     number = {sample_id: n for n, sample_id in enumerate(references)}
     missing = [Prediction(sample_id, None, question_index=index) for sample_id, index in keys]
     answers = Answers.of(missing, [number[sample_id] for sample_id, _ in keys])
-    return PackedTruth(references, views, canvas).count(answers, answered=False)[0]
+    try:
+        return PackedTruth(references, views, canvas).count(answers, answered=False)[0]
+    except DataFormatError:
+        refuse_broken_masks(references)
+        raise
 
 
 def size_lookup(references: References) -> SizeOf:

@@ -168,7 +168,9 @@ def _score(
     reasons = {rules: _describe_unanswered(keys, len(references), rules) for rules, keys in lacking.items()}
     if protocols[0] in reasons:
         raise PredictionsError(predictions.source, [reasons[protocols[0]]])
-    bands = _count_bands(predictions, references) if boundary else None
+    ignored = boundary and any(reference.ignore is not None for reference in references.values())
+    kinds = {ignored and rules.ignore for rules in usable if boundary}
+    bands = {leave_out: _count_bands(predictions, references, leave_out) for leave_out in kinds}
     provenance = {
         **_describe_run(predictions, references),
         "predictions_sha256": hashes[0].result(),
@@ -183,7 +185,8 @@ def _score(
         wanted = set(asked[rules])
         table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
         # The bands are those of whole answers, so protocols that score each mask have none.
-        column = None if bands is None or rules.unit == "mask" else _boundary_column(table.keys(), references, bands)
+        own_bands = None if rules.unit == "mask" else bands.get(ignored and rules.ignore)
+        column = None if own_bands is None else _boundary_column(table.keys(), references, own_bands)
         scored = Scored(table, rules, column)
         terms = terms_of(scored)
         scores = compute_scores(terms)
@@ -244,12 +247,12 @@ def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol
     )
 
 
-def _count_bands(predictions: PredictionSource, references: References) -> dict[Key, tuple[int, int]]:
+def _count_bands(predictions: PredictionSource, references: References, leave_out: bool) -> dict[Key, tuple[int, int]]:
     from earthreason.metrics.boundary import count_boundaries
 
     if predictions.grid != NATIVE.grid:
         raise EarthReasonError(f"{predictions.source}: Boundary IoU needs masks at the images' own size")
-    return count_boundaries(predictions, references)
+    return count_boundaries(predictions, references, leave_out=leave_out)
 
 
 def _boundary_column(keys: list[Key], references: References, bands: dict[Key, tuple[int, int]]) -> np.ndarray:

@@ -23,7 +23,7 @@ from earthreason.metrics.values import (
     unite_targets,
 )
 from earthreason.predictions.coco import PredictionRecords, plain_record
-from earthreason.predictions.instances import Instances, check_reading, merge_instances
+from earthreason.predictions.instances import Instances, check_reading
 from earthreason.predictions.reader import Predictions, PredictionsFile, PredictionSource, open_predictions
 from earthreason.predictions.schema import read_record
 from earthreason.types import RLE, Prediction, Sample
@@ -112,17 +112,11 @@ def as_predictions(value: PredictionsLike, instances: Instances = "error") -> Pr
 
 def _merging(value: Any) -> PredictionSource:
     """Return predictions that are merged to one union per question."""
-    if isinstance(value, PredictionsFile | PredictionRecords):
+    if isinstance(value, Predictions | PredictionsFile | PredictionRecords):
         return replace(value, instances="union")
-    if not isinstance(value, Predictions):
-        raise EarthReasonError(
-            f"predictions: {_NO_UNION}, but {type(value).__name__} reads its predictions itself; merge them there"
-        )
-    faults: list[str] = []
-    merged = list(merge_instances(value.predictions, faults))
-    if faults:
-        raise PredictionsError(value.source, faults)
-    return replace(value, predictions=merged)
+    raise EarthReasonError(
+        f"predictions: {_NO_UNION}, but {type(value).__name__} reads its predictions itself; merge them there"
+    )
 
 
 def _refuse_other(value: Any, what: str) -> None:

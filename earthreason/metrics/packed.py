@@ -122,6 +122,8 @@ class _PackedUnit:
         self._sizes = np.array([mask["size"] for mask in masks], np.int64).reshape(-1, 2)
         # On a canvas, the truth is resampled first and then compared as it is.
         grids = dict.fromkeys(view.grid for view in views if not view.stretch_truth)
+        if any(view.ignore for view in views):  # whether an answer is empty depends on the images' own size
+            grids[OWN_SIZE] = None
         self._grids = list(grids) if grids and canvas == OWN_SIZE else [OWN_SIZE]
         self._truth = self._pack(masks)
         self._empty = None if canvas == OWN_SIZE else self._find_empty(masks)
@@ -247,7 +249,8 @@ class _PackedUnit:
             intersection, predicted, target = counted.counts[:, g].T
             if view.ignore:
                 predicted = predicted - ignored[:, g]
-                drawn = drawn & ((predicted > 0) | (ignored[:, g] == 0))
+                own_size = self._grids.index(OWN_SIZE)
+                drawn = counted.counts[:, own_size, 1] > ignored[:, own_size]
         own = view.grid == OWN_SIZE
         return RegionCounts(
             intersection=intersection,

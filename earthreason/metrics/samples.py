@@ -48,6 +48,8 @@ def decode_samples(content: bytes) -> dict[str, list[Any]] | None:
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
     columns = transpose(records, _Sample)
+    if len(set(columns["sample_id"])) < len(records):
+        return None
     keys = sum(map(count_given, columns.values()))
     texts = sum(isinstance(value, str) for name in _TEXTS for value in columns[name])
     if not keys_are_unique(content, 2 * (1 + MASK_STRINGS * len(records) + keys + texts)):

@@ -64,16 +64,18 @@ class PredictionSource(Protocol):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Valid predictions in memory."""
+    """Valid predictions in memory; `instances` is the treatment of several masks for one question."""
 
     source: str
     predictions: list[Prediction]
     grid: Grid = field(default_factory=lambda: Grid("native"))
     info: dict[str, Any] = field(default_factory=dict)
+    instances: Instances = "error"
 
     def read(self, faults: list[str], size_of: SizeOf | None = None) -> Iterable[Prediction]:
         """Return all predictions, in order."""
-        return with_known_names(self.predictions, size_of)
+        predictions = with_known_names(self.predictions, size_of)
+        return merge_instances(predictions, faults) if self.instances == "union" else predictions
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the records as JSON."""
@@ -124,7 +126,7 @@ class PredictionsFile:
         elif holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
-            predictions = text_predictions(self.path, faults, sizes, self.names)
+            predictions = with_known_names(text_predictions(self.path, faults, sizes, self.names), sizes)
         return merge_instances(predictions, faults) if self.instances == "union" else predictions
 
     def fingerprint(self) -> str:

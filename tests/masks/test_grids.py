@@ -5,6 +5,7 @@ from PIL import Image
 from earthreason.errors import UnknownNameError
 from earthreason.masks.grids import (
     Grid,
+    bilinear_indices,
     centre_indices,
     grid_weights,
     nearest_indices,
@@ -134,3 +135,13 @@ def test_letterbox_keeps_the_mask_in_the_middle():
     assert placed[2:6].all()
     assert not placed[:2].any()
     assert not placed[6:].any()
+
+
+@pytest.mark.parametrize(("source", "side"), [(3, 255), (15, 255), (2, 100), (9, 101), (7, 840), (2100, 840), (40, 33)])
+def test_a_bilinear_stretch_of_any_side_is_that_of_torch(source, side):
+    torch = pytest.importorskip("torch")
+    lines = np.eye(source, dtype=bool)
+    values = torch.from_numpy(lines[:, None, None].astype(np.float32))
+    stretched = torch.nn.functional.interpolate(values, (1, side), mode="bilinear", align_corners=False) > 0
+    low, high = bilinear_indices(source, side)
+    np.testing.assert_array_equal(lines[:, low] | lines[:, high], stretched[:, 0, 0].numpy())

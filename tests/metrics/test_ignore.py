@@ -12,6 +12,7 @@ from earthreason import RegionAccumulator, evaluate
 from earthreason.errors import DataFormatError
 from earthreason.masks.grids import Grid
 from earthreason.masks.rle import encode_mask
+from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.protocols import PROTOCOLS, Protocol
 from earthreason.metrics.references import Reference, References, read_references, write_references
 from earthreason.predictions import Predictions
@@ -95,6 +96,28 @@ def test_boundary_bands_leave_out_ignored_pixels():
     prediction = region(1, 4, 1, 4) | region(6, 9, 1, 4)
     result = judge(prediction, region(1, 4, 1, 4), region(5, 10), boundary=True)
     assert result["Boundary IoU"] == 1
+
+
+def test_boundary_bands_keep_ignored_pixels_where_a_protocol_knows_none():
+    # Worked by hand: the band of a square of 3 x 3 pixels is its outline of 8 pixels.
+    prediction = region(1, 4, 1, 4) | region(6, 9, 1, 4)
+    truth = references(region(1, 4, 1, 4), region(5, 10))
+    results = evaluate_protocols({"a": prediction}, truth, ["geo-r1", "native"], boundary=True, resamples=0)
+    assert [result["Boundary IoU"] for result in results] == [8 / 16, 1]
+
+
+@pytest.mark.parametrize(("counting", "n_acc"), [([(0, 0), (1, 1)], 0), ([(1, 1)], 1), ([(0, 0)], 1)])
+def test_an_answer_of_ignored_pixels_only_is_empty_even_where_pixels_vanish_on_the_grid(counting, n_acc):
+    # A stretch from 4 to 2 pixels keeps the rows and columns 1 and 3 (Pillow's centres: floor((i + 0.5) * 2)).
+    rules = Protocol(
+        name="ours", title="", paper="", evaluator="", grid=Grid("stretch", 2), ignore=True, both_empty_iou=1.0
+    )
+    answer, ignored = np.zeros((2, 4, 4), bool)
+    for pixel in counting:
+        answer[pixel] = True
+    ignored[counting[-1]] = True
+    result = evaluate([Prediction("a", encode_mask(answer))], references(np.zeros((4, 4), bool), ignored), rules)
+    assert result["N-acc"] == n_acc
 
 
 def test_a_pixel_is_not_both_target_and_ignored():

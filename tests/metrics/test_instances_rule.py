@@ -81,6 +81,16 @@ def test_masks_without_a_union_name_the_question():
         score([OBJECTS[0], other], instances="union")
 
 
+def test_predictions_to_merge_have_all_their_faults_listed_and_either_unicode_form_of_a_name():
+    mask, broken = encode_mask(np.eye(3, dtype=bool)), {"size": [3, 3], "counts": "1"}
+    truth = {"caf\u00e9": np.eye(3, dtype=bool)}
+    forms = [Prediction(name, mask) for name in ("caf\u00e9", "cafe\u0301")]
+    assert evaluate(forms, truth, "native", instances="union", resamples=0)["gIoU"] == 1
+    faulty = [*forms, Prediction("caf\u00e9", broken), Prediction("sea", mask)]
+    with pytest.raises(PredictionsError, match=r"(?s)2 errors.*have no union.*'sea': not in"):
+        evaluate(faulty, truth, "native", instances="union")
+
+
 @pytest.mark.parametrize("value", ["onion", None, 1, ["union"], np.array(["error", "union"])])
 def test_the_rule_is_one_of_two(value):
     with pytest.raises(UnknownNameError, match=r"^unknown value of instances .*\(known: error, union\)$"):

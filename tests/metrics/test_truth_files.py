@@ -94,12 +94,23 @@ def test_every_fault_is_listed_and_the_message_is_bounded(tmp_path):
     assert lines[-1] == f"  ... and {len(wrong) + 1 - 10} more"
 
 
-def test_all_broken_counts_are_listed_when_a_file_is_scored(tmp_path):
+def test_repeated_samples_are_listed_with_their_places_in_a_usual_file(tmp_path):
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps({"samples": [SAMPLE, SAMPLE, SAMPLE | {"sample_id": "b"}, SAMPLE]}))
+    with pytest.raises(TruthError) as raised:
+        read_references(path)
+    assert raised.value.faults == [
+        f"samples[{n}]: sample 'a' appears twice, as in samples[0]; keep one" for n in (1, 3)
+    ]
+
+
+@pytest.mark.parametrize("answered", ["abc", "a"])
+def test_all_broken_counts_are_listed_when_a_file_is_scored(answered, tmp_path):
     path = tmp_path / "truth.json"
     broken = {"size": [2, 3], "counts": "1"}
     path.write_text(json.dumps({"samples": [SAMPLE, *({"sample_id": i, "segmentation": broken} for i in "bc")]}))
     with pytest.raises(TruthError, match=r"(?s)2 errors.*sample 'b': .*sample 'c': "):
-        evaluate(dict.fromkeys("abc"), path, "native")
+        evaluate(dict.fromkeys(answered), path, "native", missing="empty")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
