@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -187,15 +187,19 @@ def _score(
         # The bands are those of whole answers, so protocols that score each mask have none.
         own_bands = None if rules.unit == "mask" else bands.get(ignored and rules.ignore)
         column = None if own_bands is None else _boundary_column(table.keys(), references, own_bands)
-        scored = Scored(table, rules, column)
-        terms = terms_of(scored)
-        scores = compute_scores(terms)
         resampled = resamples if rules is protocols[0] else 0
-        intervals = confidence_intervals(terms, table.sample_id, resampled, seed)
-        few = dict.fromkeys(metrics_with_few_images(terms, table.sample_id) if resampled else [], FEW_IMAGES)
-        named = predictions.source, references.source, references
-        results.append(Result(rules, scored, scores, intervals, *named, dict(provenance), few))
+        results.append(_result_of(Scored(table, rules, column), predictions.source, references, provenance, resampled))
     return results
+
+
+def _result_of(
+    scored: Scored, source: str, references: References, provenance: Mapping[str, Any], resamples: int
+) -> Result:
+    terms, ids = terms_of(scored), scored.counts.sample_id
+    intervals = confidence_intervals(terms, ids, resamples, provenance["seed"])
+    few = dict.fromkeys(metrics_with_few_images(terms, ids) if resamples else [], FEW_IMAGES)
+    named = source, references.source, references
+    return Result(scored.protocol, scored, compute_scores(terms), intervals, *named, dict(provenance), few)
 
 
 def _describe_run(predictions: PredictionSource, references: References) -> dict[str, Any]:
