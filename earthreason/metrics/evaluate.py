@@ -133,11 +133,10 @@ def evaluate_protocols(
     }
     workers, boundary = check_whole_number("workers", workers, 1, MOST_WORKERS), check_flag("boundary", boundary)
     listed = get_protocols(protocols)
-    if boundary and all(rules.unit == "mask" for rules in listed):
-        names = ", ".join(rules.name for rules in listed)
+    if boundary and listed[0].unit == "mask":
         raise EarthReasonError(
-            f"Boundary IoU compares whole answers, but {names} scores each mask on its own; leave boundary out, or add "
-            "another protocol"
+            f"Boundary IoU compares whole answers, but {listed[0].name} scores each mask on its own; leave boundary "
+            "out, or choose another protocol"
         )
     source, truth = as_predictions(predictions, instances), as_references(references)
     return _score(source, truth, listed, options | _describe_reading(source, instances), workers, boundary)

@@ -33,6 +33,6 @@ def test_protocols_of_single_masks_have_no_boundary_iou():
     truth = {"a": np.ones((4, 4), bool)}
     with pytest.raises(EarthReasonError, match="lasers scores each mask on its own"):
         evaluate(truth, truth, "lasers", boundary=True)
-    first, second = evaluate_protocols(truth, truth, ["lasers", "native"], boundary=True)
-    assert "Boundary IoU" not in first.scores
-    assert second.scores["Boundary IoU"] == 1
+    first, second = evaluate_protocols(truth, truth, ["native", "lasers"], boundary=True)
+    assert first.scores["Boundary IoU"] == 1
+    assert "Boundary IoU" not in second.scores

@@ -50,8 +50,11 @@ def write(folder, protocol, images=12, resamples=50, missing="error", answers=No
     return re.sub(r"\s+", " ", unescape(re.sub("<[^>]*>", " ", body))), page, results
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("options", [{}, {"resamples": 0}, {"images": 2}, {"boundary": True}], ids=str)
+OPTIONS = [(name, options) for name in PROTOCOLS for options in ({}, {"resamples": 0}, {"images": 2})]
+WITH_BANDS = [(name, {"boundary": True}) for name, rules in PROTOCOLS.items() if rules.unit == "question"]
+
+
+@pytest.mark.parametrize(("protocol", "options"), [*OPTIONS, *WITH_BANDS], ids=str)
 def test_a_reader_meets_no_placeholder_of_a_programming_language(tmp_path, protocol, options):
     seen, page, _ = write(tmp_path, protocol, **options)
     assert not re.findall(r"\b(?:None|nan|NaN|null|inf|True|False|undefined)\b", seen)
