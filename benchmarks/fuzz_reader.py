@@ -159,24 +159,23 @@ def make_forms() -> dict[str, bytes | dict[str, bytes]]:
 
 
 def _make_truth_forms(forms: dict[str, bytes | dict[str, bytes]]) -> dict[str, bytes | dict[str, bytes]]:
+    corner = np.zeros(SHAPE, bool)
+    corner[-2:, -2:] = True  # outside every target
     sides = {"height": SHAPE[0], "width": SHAPE[1], "question_count": 2, "category": "field", "ground_resolution": 0.5}
     made: dict[str, bytes | dict[str, bytes]] = {}
     for name, records in _records().items():
         if name == "instances":
             continue
-        kept = [
-            {k: v for k, v in record.items() if k in ("sample_id", "image_id", "segmentation")} for record in records
-        ]
         samples = [
-            record | sides | ({} if n else {"ignore": _records()["runs"][0]["segmentation"]})
-            for n, record in enumerate(kept)
+            {key: value for key, value in record.items() if key in ("sample_id", "image_id", "segmentation")} | sides
+            for record in records
         ]
+        samples[0]["ignore"] = encode_mask(corner)
         made[f"{name}.json"] = json.dumps({"samples": samples}).encode()
         made[f"{name}.jsonl"] = "\n".join(map(json.dumps, samples)).encode()
         made[f"{name}.json.gz"] = gzip.compress(json.dumps(samples).encode(), mtime=0)
-    made["plain.json"] = json.dumps(
-        {"samples": [{"sample_id": "a", "segmentation": _records()["rle"][0]["segmentation"]}]}
-    ).encode()
+    plain = {"sample_id": "a", "segmentation": _records()["rle"][0]["segmentation"]}
+    made["plain.json"] = json.dumps({"samples": [plain]}).encode()
     return made | {name: forms[name] for name in ("zip of a.png", "folder of a.npy", "zip of two")}
 
 

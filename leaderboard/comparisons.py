@@ -32,23 +32,24 @@ class PublicComparison:
 def compare_details(
     first: Scored, second: Scored, *, hidden: bool, resamples: int = RESAMPLES, seed: int = 0
 ) -> PublicComparison | None:
-    """Compare model B (`second`) with model A (`first`); None if they did not answer the same questions.
+    """Compare model B (`second`) with model A (`first`); None if their questions or truths differ.
 
     A hidden split shows rounded differences only. A p-value and the better one of two answers do not depend on the size
     of a difference: for two files that differ in one pixel they would reveal its label.
     """
-    if first.counts.keys() != second.counts.keys():
+    if first.counts.keys() != second.counts.keys() or (first.counts.truth_area != second.counts.truth_area).any():
         return None
-    compared = compare_results([_as_result(first), _as_result(second)], resamples, seed)[0]
+    masks = References([], "")  # not stored
+    compared = compare_results([_as_result(first, masks), _as_result(second, masks)], resamples, seed)[0]
     shown = {name: compared.differences[name] for name in COMPARED if name in compared.differences}
     if hidden:
         return PublicComparison({name: _rounded(difference) for name, difference in shown.items()}, None)
     return PublicComparison({name: (each.value, each.interval) for name, each in shown.items()}, compared)
 
 
-def _as_result(scored: Scored) -> Result:
-    """Wrap stored counts as the result that a comparison takes. References and provenance are not stored."""
-    return Result(scored.protocol, scored, {}, {}, source="", truth="", references=References([], ""))
+def _as_result(scored: Scored, masks: References) -> Result:
+    """Wrap stored counts as the result that a comparison takes. Provenance is not stored."""
+    return Result(scored.protocol, scored, {}, {}, source="", truth="", references=masks)
 
 
 def _rounded(difference: Difference) -> tuple[float, Interval | None]:
