@@ -4,7 +4,7 @@ import io
 import json
 
 import numpy as np
-import pytest
+import pyarrow
 from PIL import Image
 
 from annotation_tools.imports import read_masks
@@ -63,7 +63,6 @@ def test_an_import_of_masks_says_it_once(tmp_path, caplog):
 
 
 def test_parquet_questions_say_it_once(tmp_path, caplog):
-    pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
     from earthreason.data.sources.parquet import Parquet

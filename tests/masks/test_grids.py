@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,7 +89,6 @@ def test_nearest_indices_follow_the_floor_rule():
 
 @pytest.mark.parametrize("target", [480, 512, 840, 1024])
 def test_indices_are_those_of_opencv_and_pillow(target):
-    cv2 = pytest.importorskip("cv2")
     for source in range(1, 400):
         row = np.arange(source, dtype=np.int32)[None]
         theirs = cv2.resize(row.astype(np.float64), (target, 1), interpolation=cv2.INTER_NEAREST)

@@ -3,15 +3,15 @@
 import io
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 from earthreason.data.pictures import label_picture
 from earthreason.masks.pictures import PictureError, mask_of_picture, read_mask_picture
 from earthreason.predictions import read_predictions
-
-cv2 = pytest.importorskip("cv2")
 
 MASK = np.zeros((9, 13), bool)
 MASK[2:6, 3:11] = True
@@ -80,7 +80,7 @@ def test_labels_and_predictions_are_read_as_the_official_reader_reads_them(tmp_p
     ending = "tif" if name.startswith("TIFF") else "png"
     (tmp_path / f"a.{ending}").write_bytes(content)
     (prediction,) = read_predictions(tmp_path).predictions
-    decoded = pytest.importorskip("pycocotools.mask").decode(prediction.segmentation)
+    decoded = coco.decode(prediction.segmentation)
     assert np.array_equal(decoded.astype(bool), expected)
 
 

@@ -3,6 +3,7 @@
 import logging
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
@@ -10,7 +11,6 @@ from PIL import Image, TiffImagePlugin
 from earthreason.masks.pictures import PictureError, read_mask_picture
 from earthreason.predictions import read_predictions
 
-cv2 = pytest.importorskip("cv2")
 rasterio = pytest.importorskip("rasterio")
 
 MASK = np.zeros((9, 16), bool)

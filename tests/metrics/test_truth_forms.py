@@ -13,6 +13,7 @@ from pycocotools import mask as coco
 from earthreason import evaluate
 from earthreason.errors import TruthError
 from earthreason.metrics.references import read_references
+from tests.encodings import compressed, decoded, uncompressed
 
 HEIGHT, WIDTH = 20, 30
 FIELD, POND = np.zeros((HEIGHT, WIDTH), bool), np.zeros((HEIGHT, WIDTH), bool)
@@ -23,23 +24,8 @@ STAR = [16.5, 2.2, 27.1, 9.4, 15.0, 6.1, 28.3, 4.4, 20.9, 11.7]
 SIDES = {"height": HEIGHT, "width": WIDTH}
 
 
-def compressed(mask):
-    encoded = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
-
-
-def uncompressed(mask):
-    flat = mask.ravel(order="F").astype(int)
-    ends = np.flatnonzero(np.diff(flat, prepend=0)).tolist()
-    return {"size": list(mask.shape), "counts": np.diff([0, *ends, flat.size]).tolist()}
-
-
 def drawn(*rings):
     return coco.decode(coco.frPyObjects([list(map(float, ring)) for ring in rings], HEIGHT, WIDTH)).any(axis=2)
-
-
-def decoded(rle):
-    return coco.decode({"size": rle["size"], "counts": rle["counts"].encode()}).astype(bool)
 
 
 def write(path, *samples):

@@ -18,17 +18,13 @@ from earthreason import evaluate
 from earthreason.errors import EarthReasonError, PredictionsError, TruthError
 from earthreason.metrics.references import read_references
 from earthreason.predictions import open_predictions
+from tests.encodings import compressed
 
 MASK = np.zeros((30, 50), bool)
 MASK[4:9, 5:16] = True
 NAMES = ["field", "caf\u00e9 au lait"]
 TRUTH = dict.fromkeys(NAMES, MASK)
 RING = [5, 4, 16, 4, 16, 9, 5, 9]
-
-
-def compressed(mask=MASK):
-    encoded = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
 
 
 def png():
@@ -46,7 +42,7 @@ def tar():
     return buffer.getvalue()
 
 
-RESULTS = json.dumps([{"image_id": name, "segmentation": compressed(), "score": 0.5} for name in NAMES]).encode()
+RESULTS = json.dumps([{"image_id": name, "segmentation": compressed(MASK), "score": 0.5} for name in NAMES]).encode()
 AVI = b"RIFF\0\0\0\0AVI "
 OTHERS = {
     "COCO dataset": ({"images": [{"id": 1}], "annotations": []}, "a COCO dataset; unite the shapes of each image"),
@@ -142,7 +138,7 @@ def test_names_match_in_either_unicode_form(form, truth_form, tmp_path):
             archive.writestr(f"{name}.png", png())
     np.savez(tmp_path / "p.npz", **named)
     (tmp_path / "polygons.json").write_text(json.dumps([{"sample_id": n, "segmentation": [RING]} for n in named]))
-    records = [json.dumps({"sample_id": n, "segmentation": compressed()}, ensure_ascii=False) for n in named]
+    records = [json.dumps({"sample_id": n, "segmentation": compressed(MASK)}, ensure_ascii=False) for n in named]
     (tmp_path / "fast.json").write_text(f"[{','.join(records)}]", encoding="utf-8")
     (tmp_path / "fast.jsonl").write_text("\n".join(records), encoding="utf-8")
     files = ("p.zip", "p.npz", "polygons.json", "fast.json", "fast.jsonl")

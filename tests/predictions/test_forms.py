@@ -18,23 +18,12 @@ from earthreason.predictions import (
     write_predictions,
 )
 from earthreason.types import Prediction
+from tests.encodings import compressed, decoded, uncompressed
 
 HEIGHT, WIDTH = 40, 50
 LEFT, RIGHT = np.zeros((HEIGHT, WIDTH), bool), np.zeros((HEIGHT, WIDTH), bool)
 LEFT[10:30, 5:20] = True
 RIGHT[5:25, 30:45] = True
-
-
-def compressed(mask):
-    encoded = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
-
-
-def uncompressed(mask):
-    """The runs of a mask by columns, counted by numpy; the first one is background."""
-    flat = mask.ravel(order="F").astype(int)
-    ends = np.flatnonzero(np.diff(flat, prepend=0)).tolist()
-    return {"size": list(mask.shape), "counts": np.diff([0, *ends, flat.size]).tolist()}
 
 
 def sizes(_):
@@ -45,10 +34,6 @@ def read(value, size_of=sizes):
     faults = []
     (prediction,) = list(from_coco([{"image_id": "a", "segmentation": value}]).read(faults, size_of)) or [None]
     return prediction, faults
-
-
-def decoded(rle):
-    return coco.decode({"size": rle["size"], "counts": rle["counts"].encode()}).astype(bool)
 
 
 @pytest.mark.parametrize("mask", [LEFT, RIGHT, LEFT | RIGHT, ~LEFT, LEFT & RIGHT, np.ones((HEIGHT, WIDTH), bool)])

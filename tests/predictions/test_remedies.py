@@ -11,15 +11,11 @@ from earthreason.errors import PredictionsError
 from earthreason.predictions import from_coco, open_predictions
 from earthreason.predictions.reader import Predictions
 from earthreason.types import Prediction
+from tests.encodings import compressed
 
 MASK = np.zeros((30, 50), bool)
 MASK[4:9, 5:16] = True
 TRUTH = {"a": MASK}
-
-
-def compressed(mask):
-    encoded = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
 
 
 def refusal(tmp_path, content, protocol="native", name="p.json"):
