@@ -14,7 +14,6 @@ from pydantic import Field, FiniteFloat, ValidationError
 
 from earthreason.errors import (
     DataFormatError,
-    DataNotFoundError,
     EarthReasonError,
     RLEError,
     TruthError,
@@ -24,7 +23,7 @@ from earthreason.files import write_json
 from earthreason.masks.record import Side
 from earthreason.masks.rle import MAX_SIDE, encode_mask, rle_area, validate_rle
 from earthreason.metrics.samples import decode_samples
-from earthreason.predictions.foreign import describe_unusable
+from earthreason.predictions.foreign import check_usable
 from earthreason.predictions.members import holds_masks, mask_predictions
 from earthreason.predictions.schema import MAX_QUESTION_INDEX, REMEDIES, MasksField, NamesSample
 from earthreason.predictions.segmentation import compress_runs
@@ -215,12 +214,7 @@ def read_references(path: Path) -> References:
         TruthError: the file is not a ground-truth file, or has faults; lists all of them.
     """
     path = Path(path)
-    try:
-        unusable = describe_unusable(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataNotFoundError(f"there is no ground-truth file {path}") from None
-    if unusable is not None:
-        raise TruthError(str(path), [unusable])
+    check_usable(path, "ground-truth file", TruthError)
     faults: list[str] = []
     if holds_masks(path):
         references = list(_read_masks(path, faults))

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from earthreason.errors import list_keys
+from earthreason.errors import DataNotFoundError, GatheredError, list_keys
 
 _BY_FIRST_BYTES = {
     b"\x93NUMPY": "one NumPy array; put it as SAMPLE_ID.npy into a folder and give the folder",
@@ -63,14 +63,27 @@ def describe_other_file(head: bytes) -> str | None:
     return next((f"it is {what}" for magic, what in _BY_FIRST_BYTES.items() if head.startswith(magic)), None)
 
 
-def describe_unusable(path: Path) -> str | None:
-    """Say why a file or folder cannot hold predictions or ground truth, and what to do; None if it may.
+def check_usable(path: Path, kind: str, refusal: type[GatheredError]) -> None:
+    """Check by its kind and first bytes whether a file or folder may hold predictions or ground truth.
 
-    Its kind and its first bytes decide.
+    Args:
+        path: file or folder.
+        kind: name of the file in messages.
+        refusal: error to raise about one that may not.
 
     Raises:
-        FileNotFoundError, NotADirectoryError: there is no such file or folder.
+        DataNotFoundError: there is no such file or folder.
+        GatheredError: it holds something else or cannot be read; of the type `refusal`.
     """
+    try:
+        unusable = _describe_unusable(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataNotFoundError(f"there is no {kind} {path}") from None
+    if unusable is not None:
+        raise refusal(str(path), [unusable])
+
+
+def _describe_unusable(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
         if S_ISDIR(mode):

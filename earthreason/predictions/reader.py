@@ -11,11 +11,11 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import Any, Protocol
 
-from earthreason.errors import DataNotFoundError, EarthReasonError, PredictionsError
+from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.files import path_of
 from earthreason.masks.grids import Grid
 from earthreason.predictions.fast import Decoded, read_fast
-from earthreason.predictions.foreign import describe_unusable
+from earthreason.predictions.foreign import check_usable
 from earthreason.predictions.instances import Instances, check_reading, merge_instances
 from earthreason.predictions.members import Notes, holds_masks, mask_files, mask_predictions
 from earthreason.predictions.names import with_known_names
@@ -126,7 +126,7 @@ class PredictionsFile:
         elif holds_masks(self.path):
             predictions = mask_predictions(self.path, faults, sizes, self._notes)
         else:
-            predictions = with_known_names(text_predictions(self.path, faults, sizes, self.names), sizes)
+            predictions = text_predictions(self.path, faults, sizes, self.names)
         return merge_instances(predictions, faults) if self.instances == "union" else predictions
 
     def fingerprint(self) -> str:
@@ -185,15 +185,11 @@ def open_predictions(
     """
     path = path_of(path, "predictions")
     check_reading(instances, names)
-    try:
-        unusable = describe_unusable(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataNotFoundError(f"there is no predictions file {path}") from None
-    if unusable is not None:
-        raise PredictionsError(str(path), [unusable])
+    check_usable(path, "predictions file", PredictionsError)
     state = _state_of(path)
     decoded = None if names is not None else read_fast(path)
-    info: Any = decoded.info if decoded else {} if holds_masks(path) else _read_info(path)
+    masks = decoded is None and holds_masks(path)
+    info: Any = decoded.info if decoded else {} if masks else _read_info(path)
     if isinstance(info, Broken):
         raise PredictionsError(str(path), [f"info: {info.fault}"])
     if not isinstance(info, dict):
@@ -211,7 +207,7 @@ def open_predictions(
     if decoded:
         return opened
     faults: list[str] = []
-    if holds_masks(path):
+    if masks:
         first = next(mask_predictions(path, faults), None)
     else:  # polygons are drawn at a size that checks them
         first = next(text_predictions(path, faults, lambda _: _NOMINAL_SIZE, names), None)
