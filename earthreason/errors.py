@@ -37,7 +37,15 @@ class SampleNotFoundError(EarthReasonError, KeyError):
 
 
 class DataFormatError(EarthReasonError, ValueError):
-    """Broken content of an existing file (truncated image, invalid JSON, unpaired stems, ...)."""
+    """Broken content of an existing file (truncated image, invalid JSON, unpaired stems, ...).
+
+    Attributes:
+        reason: kind of fault in a few words, by which left-out samples are counted.
+    """
+
+    def __init__(self, message: str, reason: str = "broken data") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class RLEError(EarthReasonError, ValueError):

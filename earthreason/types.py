@@ -46,6 +46,8 @@ class Sample(OptionalFacts):
         questions: implicit questions, all about the same target.
         answers: explanatory answers; empty for an empty target.
         ignore: pixels that count neither as target nor as background, (height, width) bool; None if there are none.
+        targets: masks of the separate targets in the order of the answer, (height, width) bool each, whose union is
+            `mask`; empty if the questions have one mask.
     """
 
     sample_id: str
@@ -54,6 +56,7 @@ class Sample(OptionalFacts):
     questions: list[str]
     answers: list[str] = field(default_factory=list)
     ignore: np.ndarray | None = None
+    targets: list[np.ndarray] = field(default_factory=list)
 
     @property
     def height(self) -> int:

@@ -18,8 +18,7 @@ from annotation_tools.workspace import CONSENSUS, DRAWINGS, TASKS, Workspace, is
 from earthreason.data.exports import suffix_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
-from earthreason.data.sources.base import Source
-from earthreason.data.sources.release import Release, find_release, list_samples
+from earthreason.data.sources.release import Release
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, file_stamp, refuse_taken
 from earthreason.masks.png import encode_mask_png
@@ -138,17 +137,17 @@ def _entries(source: str) -> Iterator[Entry]:
         return
     opened = open_source(source)
     if isinstance(opened, Release):
-        yield from _of_release(Path(source).expanduser(), opened)
+        yield from _of_release(opened)
         return
     for split, record in read_all(opened):
         yield split, record, None
 
 
-def _of_release(root: Path, opened: Source) -> Iterator[Entry]:
-    listed = list_samples(find_release(root))
-    for split, files in listed.items():
-        for entry, record in zip(files, opened.read(split), strict=True):
-            yield split, record, entry.image
+def _of_release(opened: Release) -> Iterator[Entry]:
+    for split in opened.counts:
+        files = opened.image_files(split)
+        for record in opened.read(split):
+            yield split, record, files[record.sample_id]
 
 
 def _of_run(folder: Path) -> Iterator[Entry]:

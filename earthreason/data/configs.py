@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import os
@@ -15,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
+from earthreason.data.omissions import Omissions
 from earthreason.data.prepared import FORMAT, write_prepared
 from earthreason.data.schema import Record
 from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
+from earthreason.data.sources.base import SampleSource, omissions_of
 from earthreason.data.sources.release import HUB_ID, Release
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import fingerprint_files
@@ -37,12 +38,14 @@ def prepared_root() -> Path:
     return Path(os.getenv("HF_DATASETS_CACHE", home / "datasets")) / "earthreason-prepared"
 
 
-Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]
-"""Records and their number, by split."""
+Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int], Omissions]
+"""Records and their number by split, and the samples that are left out while they are read."""
 
 
 def _records_of(source: Source) -> Records:
-    return {split: source.read(split) for split in source.counts}, source.counts
+    if isinstance(source, SampleSource):
+        source.tolerance = None  # the prepared folder lists what is left out, and loading it decides
+    return {split: source.read(split) for split in source.counts}, source.counts, omissions_of(source)
 
 
 def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Records], about: About = OWN_DATA) -> Path:
@@ -56,8 +59,8 @@ def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Reco
     with FileLock(folder.parent / "lock"):
         if not folder.is_dir():
             _log.info("preparing %r, once, into %s", config, folder)
-            splits, row_counts = records()
-            write_prepared(folder, config, splits, row_counts, data=f"data-{key}", about=about)
+            splits, counts, omissions = records()
+            write_prepared(folder, config, splits, counts, data=f"data-{key}", about=about, omissions=omissions)
     return folder
 
 
@@ -83,8 +86,13 @@ class SampleConfig:
                 "the config 'sample' is made by this package and takes no data_dir (--data-dir); leave it out"
             )
         key = hashlib.sha256(f"{self!r}-{FORMAT}".encode()).hexdigest()[:12]
-        records = functools.partial(sample_records, self.seed, dict(self.counts), self.size)
-        return _prepare_once(self.name, "sample", key, records, SYNTHETIC)
+        return _prepare_once(
+            self.name,
+            "sample",
+            key,
+            lambda: (*sample_records(self.seed, dict(self.counts), self.size), Omissions()),
+            SYNTHETIC,
+        )
 
     def is_available(self) -> bool:
         """Return whether `prepare(None)` succeeds without network."""

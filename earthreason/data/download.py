@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earthreason.data.archives import extract_archives
-from earthreason.data.sources.release import find_release, list_samples
+from earthreason.data.sources.release import Release, find_release
 from earthreason.errors import DataNotFoundError
 from earthreason.files import write_json
 
@@ -66,7 +66,7 @@ def download_release(to: Path, repository: str, revision: str | None = None) -> 
             f"a browser from https://huggingface.co/datasets/{repository} and unzip them into {unpacked}"
         ) from error
     release = find_release(extract_archives(hub, unpacked))
-    counts = {split: len(files) for split, files in list_samples(release).items()}
+    counts = dict(Release(release).counts)
     files = {
         path.relative_to(hub).as_posix(): path.stat().st_size
         for path in sorted(hub.rglob("*"))

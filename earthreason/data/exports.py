@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from earthreason.data.croissant import describe
 from earthreason.data.pictures import mask_of
 from earthreason.data.prepared import write_prepared
 from earthreason.data.reader import Configured
-from earthreason.data.schema import PICTURES, Record
+from earthreason.data.schema import PICTURES, TARGETS, Record
 from earthreason.data.sources import Source
-from earthreason.data.sources.base import ON_DISK
+from earthreason.data.sources.base import ON_DISK, omissions_of
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json
 from earthreason.masks.rle import encode_mask, rle_area
@@ -69,14 +70,14 @@ def _counted(source: Source, split: str, progress: Progress) -> Iterator[Record]
 
 def facts_of(record: Record) -> dict[str, Any]:
     """Return all columns except the pictures, in the order of the parquet files."""
-    columns = {column: value for column, value in vars(record).items() if column not in PICTURES}
+    columns = {column: value for column, value in vars(record).items() if column not in (*PICTURES, TARGETS)}
     facts, extra = {fact: columns.pop(fact) for fact in OPTIONAL_FACTS}, columns.pop("extra")
     return {**columns, **facts, "extra": extra}
 
 
 def _write_parquet(source: Source, folder: Path, progress: Progress, about: About) -> None:
     splits = {split: _counted(source, split, progress) for split in source.counts}
-    write_prepared(folder, "default", splits, source.counts, about=about)
+    write_prepared(folder, "default", splits, source.counts, about=about, omissions=omissions_of(source))
     description = "Overhead images, implicit questions and the mask of the region that answers them, or nothing."
     write_json(folder / "croissant.json", describe(folder, description, about))
 
@@ -150,8 +151,7 @@ def _write_webdataset(source: Source, folder: Path, progress: Progress, _about: 
         records = _counted(source, split, progress)
         for shard in range(max(1, -(-count // SHARD))):
             with tarfile.open(folder / f"{split}-{shard:06d}.tar", "w") as archive:
-                for place in range(shard * SHARD, min(count, (shard + 1) * SHARD)):
-                    record = next(records)
+                for place, record in enumerate(islice(records, SHARD), start=shard * SHARD):
                     facts = json.dumps(facts_of(record), ensure_ascii=False).encode()
                     ignore = {} if record.ignore is None else {"ignore.png": record.ignore}
                     parts = {suffix_of(record): record.image, "mask.png": record.mask, **ignore, "json": facts}

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from earthreason.data.configs import CONFIGS, get_config
+from earthreason.data.omissions import Tolerance
+from earthreason.data.prepared import check_left_out, read_about
 from earthreason.data.schema import SPLIT_ALIASES, SPLITS
 from earthreason.errors import EarthReasonError, UnknownNameError
 
 if TYPE_CHECKING:
-    from datasets import ReadInstruction
+    from datasets import DatasetInfo, ReadInstruction
 
+    from earthreason.data.about import About
+    from earthreason.data.omissions import Omissions
     from earthreason.data.rows import Split, SplitDict, StreamedSplit, StreamedSplitDict
 
 _SPLIT_NAME = re.compile(r"[A-Za-z_][\w.-]*")
@@ -88,12 +92,14 @@ def load_dataset(
         split: `train`, `validation` (or `val`), `test`, or a slice such as `test[:10]`; None returns a dict of all.
         data_dir: folder of the release; EARTHREASON_DATA by default, then the Hub.
         streaming: whether to iterate without building the Arrow cache.
-        **kwargs: further arguments of `datasets.load_dataset` (`num_proc`, `cache_dir`, `columns`, ...).
+        **kwargs: `strict` refuses data of which a sample was left out because its files are broken; `max_left_out`
+            is the share of a split that may be left out, 0.02 by default. Further arguments are those of
+            `datasets.load_dataset` (`num_proc`, `cache_dir`, `columns`, ...).
 
     Raises:
         UnknownNameError: the configuration or split is unknown; names the nearest.
         DataNotFoundError: the release is neither local nor on the Hub; says how to get it.
-        DataFormatError: a file of the release is broken; names the file.
+        DataFormatError: more samples are broken than `strict` and `max_left_out` allow; names the first.
     """
     import datasets
 
@@ -142,12 +148,21 @@ def open_builder(
     **kwargs: Any,
 ) -> Any:
     """Open the prepared folder of a configuration with the original function, and accept `val` as a split."""
+    tolerance = Tolerance(kwargs.pop("strict", False), kwargs.pop("max_left_out", Tolerance.share))
     config = get_config(name)
     folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser())
+    omissions = check_left_out(folder, tolerance, config.name)
     builder = load_dataset_builder(str(folder), config.name, None, *args, **kwargs)
+    _describe(builder.info, read_about(folder), omissions)
     for method in ("as_dataset", "as_streaming_dataset"):
         setattr(builder, method, functools.partial(_with_split_names, getattr(builder, method)))
     return builder
+
+
+def _describe(info: DatasetInfo, about: About, omissions: Omissions) -> None:
+    """State title, licence, citation and what was left out in the info of every split that is loaded."""
+    info.description = "\n".join(part for part in (about.title, about.origin, omissions.summary()) if part)
+    info.license, info.citation, info.homepage = about.licence, about.citation or "", about.url or ""
 
 
 def list_module(dataset_module_factory: Callable[..., Any], *_args: Any, **_kwargs: Any) -> Any:

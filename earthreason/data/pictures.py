@@ -66,7 +66,8 @@ def rgb_picture(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
             return content, image
         return png_bytes(image.convert("RGB")), image
     except _PROBLEMS as error:
-        raise DataFormatError(f"{path}: not a readable image ({error}); restore or remove the sample") from None
+        message = f"{path}: not a readable image ({error}); restore or remove the sample"
+        raise DataFormatError(message, "unreadable image") from None
 
 
 class SoftLabels:
@@ -108,7 +109,8 @@ def label_picture(content: bytes, path: Path, notes: SoftLabels | None = None) -
     try:
         label = read_mask_picture(content, FORMATS)
     except PictureError as error:
-        raise DataFormatError(f"{path}: not a readable label ({error}); restore or remove the sample") from None
+        message = f"{path}: not a readable label ({error}); restore or remove the sample"
+        raise DataFormatError(message, "unreadable label") from None
     if notes is not None:
         notes.note(path, label.levels)
     return label.mask, label.image
@@ -130,5 +132,6 @@ def check_sizes(mask: np.ndarray, size: tuple[int, int], label: Path, image: Pat
     if mask.shape != size:
         given = f"{mask.shape[0]}x{mask.shape[1]}"
         raise DataFormatError(
-            f"{label}: the label is {given} (height x width) but {image.name} is {size[0]}x{size[1]}; they must match"
+            f"{label}: the label is {given} (height x width) but {image.name} is {size[0]}x{size[1]}; they must match",
+            "label of another size",
         )

@@ -6,22 +6,28 @@
 from __future__ import annotations
 
 import glob
+import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
-from earthreason.files import atomic_path
+from earthreason.files import atomic_path, write_json
 from earthreason.types import OPTIONAL_FACTS
 
-FORMAT = 3
+FORMAT = 4
 """Version of the columns; increase it whenever they change, so that cached folders with other columns are ignored."""
 ROWS_PER_GROUP = 100
 """The Hub's viewer recommends row groups of 100 to 300 MB; 100 rows of the release take about 25 MB, at most 280."""
 ROWS_PER_FILE = 400
 """Streaming workers divide a split by files, so every split has several."""
 
+_ABOUT = "about.json"
+_log = logging.getLogger(__name__)
 _CARD = Path(__file__).with_name("card.md")
 
 
@@ -29,9 +35,10 @@ def write_prepared(
     folder: Path,
     config: str,
     splits: Mapping[str, Iterable[Record]],
-    row_counts: Mapping[str, int],
+    counts: Mapping[str, int],
     data: str = "data",
     about: About = OWN_DATA,
+    omissions: Omissions | None = None,
 ) -> None:
     """Write a prepared folder atomically, so that an interrupted run leaves nothing behind.
 
@@ -39,10 +46,11 @@ def write_prepared(
         folder: folder to create; `datasets` takes its last component as the name of the dataset.
         config: name of the configuration.
         splits: records by split, consumed lazily.
-        row_counts: number of rows by split.
+        counts: number of samples by split, with those that are left out while the records are read.
         data: name of the subfolder for the parquet files. The cache of `datasets` identifies a dataset by the names
             in its card only, so different content under one dataset name needs different names here.
         about: title, licence and origin for the card.
+        omissions: samples that the source of the records leaves out; they are listed in `left_out.json`.
     """
     import pyarrow.parquet as pq
     from pyarrow import Table
@@ -51,27 +59,53 @@ def write_prepared(
     with atomic_path(folder) as temporary:
         data_folder = temporary / data
         data_folder.mkdir(parents=True)
+        rows_written: dict[str, int] = {}
         for split, records in splits.items():
-            files = max(1, -(-row_counts[split] // ROWS_PER_FILE))
+            files = max(1, -(-counts[split] // ROWS_PER_FILE))
             rows = iter(records)
+            rows_written[split] = 0
             for number in range(files):
                 path = data_folder / f"{split}-{number:05d}-of-{files:05d}.parquet"
                 with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
+                        rows_written[split] += len(group)
+        omissions = omissions or Omissions()
+        omissions.write(temporary / LEFT_OUT, counts)
+        write_json(temporary / _ABOUT, asdict(about))
         files_yaml = "".join(f"  - split: {split}\n    path: {data}/{split}-*.parquet\n" for split in splits)
-        counts = ", ".join(f"{split} {row_counts[split]:,}" for split in splits)
-        total = sum(row_counts[split] for split in splits)
+        numbers = ", ".join(f"{split} {count:,}" for split, count in rows_written.items())
+        total = sum(rows_written.values())
         size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
         card = _CARD.read_text(encoding="utf-8").format(
             config=config,
             files=files_yaml,
-            counts=counts,
+            counts=numbers,
+            left_out=f" {omissions.summary()}; `{LEFT_OUT}` lists all." if omissions else "",
             size=size,
             facts="".join(f"| `{fact}` | {meaning}; null if unknown |\n" for fact, meaning in OPTIONAL_FACTS.items()),
             about=about,
         )
         (temporary / "README.md").write_text(card, encoding="utf-8")
+
+
+def read_about(folder: Path) -> About:
+    """Return title, licence and origin of the data in a prepared folder."""
+    return About(**json.loads((folder / _ABOUT).read_text("utf-8")))
+
+
+def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions:
+    """Return what a prepared folder leaves out, and log one line about it.
+
+    Raises:
+        DataFormatError: more is left out than `tolerance` allows.
+    """
+    path = folder / LEFT_OUT
+    omissions, counts = Omissions.read(path)
+    omissions.check(counts, tolerance, source, path)
+    if omissions:
+        _log.warning("%s: %s; all are listed in %s", source, omissions.summary(), path)
+    return omissions
 
 
 def split_files(folder: Path, split: str) -> list[Path]:

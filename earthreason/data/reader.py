@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from earthreason.data.configs import CONFIGS
+from earthreason.data.configs import CONFIGS, get_config
 from earthreason.data.load import load_dataset
-from earthreason.data.schema import PICTURES, SPLITS, Record, record_of_row, undecoded
+from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
+from earthreason.data.schema import PICTURES, SPLITS, TARGETS, Record, record_of_row, undecoded
 from earthreason.data.sources import Source, open_folder_or_file
 from earthreason.errors import DataNotFoundError, SampleNotFoundError
 
@@ -18,10 +19,15 @@ class Configured:
 
     name = "dataset"
 
-    def __init__(self, config: str, data_dir: Path | None = None) -> None:
+    def __init__(self, config: str, data_dir: Path | None = None, tolerance: Tolerance | None = None) -> None:
         self.config = config
-        loaded = load_dataset("earthreason", config, data_dir=data_dir)
-        self._splits = {split: undecoded(rows, *PICTURES) for split, rows in loaded.items()}
+        allowed = tolerance or Tolerance()
+        loaded = load_dataset(
+            "earthreason", config, data_dir=data_dir, strict=allowed.strict, max_left_out=allowed.share
+        )
+        folder = get_config(config).prepare(data_dir)
+        self.omissions, _ = Omissions.read(folder / LEFT_OUT)
+        self._splits = {split: undecoded(rows, *PICTURES, TARGETS) for split, rows in loaded.items()}
         self.counts = {split: len(rows) for split, rows in self._splits.items()}
 
     def read(self, split: str) -> Iterator[Record]:
@@ -29,8 +35,11 @@ class Configured:
         return map(record_of_row, self._splits[split])
 
 
-def open_source(source: str | Path) -> Source:
+def open_source(source: str | Path, tolerance: Tolerance | None = None) -> Source:
     """Open the samples in a folder or file, or those of a configuration.
+
+    `tolerance` says how many samples may be left out because they are broken: 2 % of a split by default. A source that
+    is not prepared checks it at the end of each split.
 
     Raises:
         DataNotFoundError: the path is absent or has no known format.
@@ -38,11 +47,11 @@ def open_source(source: str | Path) -> Source:
     """
     path = Path(source).expanduser()
     if str(source) in CONFIGS and not path.exists():
-        return Configured(str(source))
+        return Configured(str(source), tolerance=tolerance)
     if not path.exists():
         known = ", ".join(CONFIGS)
         raise DataNotFoundError(f"there is no {source}; give a folder, a file, or a configuration ({known})")
-    return open_folder_or_file(path)
+    return open_folder_or_file(path, tolerance)
 
 
 def read_all(source: Source) -> Iterator[tuple[str, Record]]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 SPLIT_ALIASES = {"val": "validation"}
 PICTURES = ("image", "mask", "ignore")
-"""Columns that hold encoded pictures; only `ignore` may be null in a split with labels."""
+"""Columns that hold one encoded picture; only `ignore` may be null in a split with labels."""
+TARGETS = "targets"
+"""Column that holds the encoded masks of separate targets, in the order of the answer; null if there is one mask."""
 
 
 def features() -> Features:
@@ -32,6 +34,7 @@ def features() -> Features:
             "image": Image(),
             "mask": Image(),
             "ignore": Image(),
+            "targets": List(Image()),
             "questions": List(text),
             "answers": List(text),
             "is_empty": Value("bool"),
@@ -58,6 +61,7 @@ class Record(OptionalFacts):
         answers: explanatory answers; empty for an empty target.
         extra: other keys of the source as a JSON object; None if there are none.
         ignore: PNG of mode L with 255 where a pixel counts neither as target nor as background; None if none does.
+        targets: masks of the separate targets as PNG like `mask`, which is their union; None if there is one mask.
     """
 
     sample_id: str
@@ -70,12 +74,17 @@ class Record(OptionalFacts):
     answers: list[str] = field(default_factory=list)
     extra: str | None = None
     ignore: bytes | None = None
+    targets: list[bytes] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the row as a dict for pyarrow."""
-        encoded = {name: getattr(self, name) for name in PICTURES}
-        pictures = {name: content and {"bytes": content, "path": None} for name, content in encoded.items()}
+        pictures: dict[str, Any] = {name: _column_of(getattr(self, name)) for name in PICTURES}
+        pictures[TARGETS] = None if self.targets is None else [_column_of(target) for target in self.targets]
         return vars(self) | pictures
+
+
+def _column_of(content: bytes | None) -> dict[str, Any] | None:
+    return None if content is None else {"bytes": content, "path": None}
 
 
 def extra_keys(values: Mapping[str, Any], known: Collection[str]) -> str | None:
@@ -86,11 +95,12 @@ def extra_keys(values: Mapping[str, Any], known: Collection[str]) -> str | None:
 
 def undecoded(rows: Dataset, *pictures: str) -> Dataset:
     """Return the rows with encoded pictures; columns that the dataset lacks are left out."""
-    from datasets import Image
+    from datasets import Image, List
 
     for name in pictures:
         if name in rows.column_names:
-            rows = rows.cast_column(name, Image(decode=False))
+            encoded = Image(decode=False)
+            rows = rows.cast_column(name, List(encoded) if name == TARGETS else encoded)
     return rows
 
 
@@ -101,8 +111,11 @@ def record_of_row(row: Mapping[str, Any]) -> Record:
         DataFormatError: the row has no mask, because the labels of its split are hidden.
     """
     _check_mask(row)
-    columns = {column.name: row.get(column.name) for column in fields(Record)}
-    return Record(**{**columns, **{name: row[name]["bytes"] for name in PICTURES if row.get(name)}})
+    columns: dict[str, Any] = {column.name: row.get(column.name) for column in fields(Record)}
+    pictures: dict[str, Any] = {name: row[name]["bytes"] for name in PICTURES if row.get(name)}
+    if row.get(TARGETS) is not None:
+        pictures[TARGETS] = [target["bytes"] for target in row[TARGETS]]
+    return Record(**columns | pictures)
 
 
 def sample_of_row(row: dict[str, Any]) -> Sample:
@@ -119,6 +132,7 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
         questions=list(row["questions"]),
         answers=list(row["answers"]),
         ignore=None if row.get("ignore") is None else np.asarray(row["ignore"]) != 0,
+        targets=[np.asarray(target) != 0 for target in row.get(TARGETS) or ()],
         **{fact: row[fact] for fact in OPTIONAL_FACTS},
     )
 

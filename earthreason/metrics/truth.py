@@ -18,7 +18,7 @@ import numpy as np
 from earthreason.data.configs import DATA_VARIABLE, DEFAULT_CONFIG, get_config
 from earthreason.data.download import recorded_revision
 from earthreason.data.prepared import split_files
-from earthreason.data.schema import SPLIT_ALIASES, undecoded
+from earthreason.data.schema import SPLIT_ALIASES, TARGETS, undecoded
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import fingerprint_files
 from earthreason.masks.pictures import mask_of_picture
@@ -30,11 +30,11 @@ from earthreason.types import OPTIONAL_FACTS, RLE
 if TYPE_CHECKING:
     from datasets import Dataset
 
-EDITION = 1
+EDITION = 2
 """Increase it whenever the same parquet files give other references, so that older truth files are ignored."""
 REQUIRED = ("sample_id", "mask", "questions")
 """Columns that every split with ground truth has."""
-_MASKS = ("mask", "ignore")
+_MASKS = ("mask", "ignore", TARGETS)
 _log = logging.getLogger(__name__)
 
 
@@ -112,7 +112,7 @@ def references_of(dataset: Dataset, source: str, revision: str | None = None) ->
     rows: Iterable[Mapping[str, Any]] = dataset
     if dataset.column_names is not None:  # a stream that was mapped does not know its columns
         kinds = dataset.features or {}
-        pictures = [name for name in _MASKS if isinstance(kinds.get(name), Image)]
+        pictures = [name for name in _MASKS if isinstance(getattr(kinds.get(name), "feature", kinds.get(name)), Image)]
         rows = undecoded(dataset.select_columns(_columns_of(dataset.column_names)), *pictures)
     split = None if dataset.split is None else str(dataset.split)
     references = _references_of_rows(rows, source)
@@ -136,6 +136,7 @@ def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Itera
                 _rle_of(row["mask"]),
                 question_count=max(1, len(questions)) if several else 1,
                 ignore=None if row.get("ignore") is None else _rle_of(row["ignore"]),
+                targets=tuple(_rle_of(target) for target in row.get(TARGETS) or ()),
                 **facts,
             )
         except (EarthReasonError, ValueError, OSError) as error:

@@ -9,7 +9,8 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 
-from earthreason.data.sources.base import FORMATS, Source, SourceFormat
+from earthreason.data.omissions import Tolerance
+from earthreason.data.sources.base import FORMATS, SampleSource, Source, SourceFormat
 from earthreason.errors import DataNotFoundError
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
@@ -33,8 +34,12 @@ def find_format(path: Path) -> tuple[SourceFormat, Path] | None:
     return None
 
 
-def open_folder_or_file(path: Path) -> Source:
+def open_folder_or_file(path: Path, tolerance: Tolerance | None = None) -> Source:
     """Open the samples in a folder or file.
+
+    Args:
+        path: folder or file.
+        tolerance: how many samples may be left out because they are broken; 2 % of a split by default.
 
     Raises:
         DataNotFoundError: the path is absent or has no known format.
@@ -45,7 +50,10 @@ def open_folder_or_file(path: Path) -> Source:
     matched = find_format(path)
     if matched is not None:
         source_format, place = matched
-        return source_format.open(place)
+        source = source_format.open(place)
+        if tolerance is not None and isinstance(source, SampleSource):
+            source.tolerance = tolerance
+        return source
     if path.is_file():
         endings = ", ".join(sorted(suffix for f in FORMATS.values() for suffix in f.suffixes))
         raise DataNotFoundError(f"{path}: no known data; known files end with {endings}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import tarfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +16,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import Record, extra_keys
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 
+_log = logging.getLogger(__name__)
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 """Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
@@ -30,7 +34,7 @@ class Source(Protocol):
 
     Attributes:
         name: name of the format.
-        counts: number of records, by split.
+        counts: number of records by split, with those that turn out to be broken and are left out.
     """
 
     @property
@@ -41,6 +45,56 @@ class Source(Protocol):
     def read(self, split: str) -> Iterator[Record]:
         """Read the records of a split, in a fixed order."""
         ...
+
+
+class SampleSource(ABC):
+    """Base of sources that read sample by sample: a sample that is broken is left out, and the others are read.
+
+    Attributes:
+        name: name of the format.
+        counts: number of samples by split, with those that are left out.
+        omissions: samples that were left out so far.
+        tolerance: how many samples of a split may be left out; None if the caller decides after reading.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+
+    def __init__(self) -> None:
+        self.omissions = Omissions()
+        self.tolerance: Tolerance | None = Tolerance()
+
+    @abstractmethod
+    def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
+        """List the samples of a split in a fixed order: a name for messages, and a function that reads the sample.
+
+        The function raises DataFormatError or OSError if the sample is broken, and names the file.
+        """
+
+    def read(self, split: str) -> Iterator[Record]:
+        """Read the sound samples of a split; the others are added to `omissions`.
+
+        Raises:
+            DataFormatError: more samples of the split are broken than `tolerance` allows; raised after the last.
+        """
+        for name, read_sample in self.samples(split):
+            try:
+                record = read_sample()
+            except (DataFormatError, OSError) as error:
+                self.omissions.add(split, name, error)
+            else:
+                yield record
+        if self.tolerance is not None:
+            left_out = self.omissions.of_split(split)
+            left_out.check(self.counts, self.tolerance, self.name)
+            if left_out:
+                _log.warning("%s: %s", self.name, left_out.summary())
+
+
+def omissions_of(source: Source) -> Omissions:
+    """Return what a source has left out so far; nothing for sources that are always whole."""
+    omissions = getattr(source, "omissions", None)
+    return omissions if isinstance(omissions, Omissions) else Omissions()
 
 
 @dataclass(frozen=True)

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record
-from earthreason.data.sources.base import SourceFormat, named, record_of_question, register, split_of_name
+from earthreason.data.sources.base import SampleSource, SourceFormat, named, record_of_question, register, split_of_name
 
 
-class JSONLines:
+class JSONLines(SampleSource):
     """Samples of one file, whose name contains the split."""
 
     name = "jsonl"
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path, self._split = path, split_of_name(path.stem)
         with path.open(encoding="utf-8-sig") as file:
             self.counts = {self._split: sum(1 for line in file if line.strip())}
 
-    def read(self, split: str) -> Iterator[Record]:
-        """Read the records of a split."""
+    def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
+        """List the lines of the file."""
         notes = SoftLabels()
         with self._path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    with named(Path(f"{self._path} line {number}"), "a question with its pictures"):
-                        record = record_of_question(json.loads(line), self._path.parent, notes)
-                    yield record
+                    yield f"line {number}", partial(self._record, number, line, notes)
+
+    def _record(self, number: int, line: str, notes: SoftLabels) -> Record:
+        with named(Path(f"{self._path} line {number}"), "a question with its pictures"):
+            return record_of_question(json.loads(line), self._path.parent, notes)
 
 
 register(

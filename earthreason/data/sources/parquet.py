@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record, record_of_row
-from earthreason.data.sources.base import SourceFormat, by_split, named, record_of_question, register
+from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, record_of_question, register
 from earthreason.errors import DataNotFoundError
 
 _ROWS_AT_ONCE = 16
 
 
-class Parquet:
+class Parquet(SampleSource):
     """Samples of parquet files at any depth below a folder; their names contain the split."""
 
     name = "parquet"
@@ -21,6 +23,7 @@ class Parquet:
     def __init__(self, root: Path) -> None:
         import pyarrow.parquet as pq
 
+        super().__init__()
         files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
         if not files:
             raise DataNotFoundError(f"{root} contains no parquet files")
@@ -31,17 +34,23 @@ class Parquet:
                 with named(path, "a parquet file"):
                     self.counts[split] += pq.ParquetFile(path).metadata.num_rows
 
-    def read(self, split: str) -> Iterator[Record]:
-        """Read the records of a split."""
+    def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
+        """List the rows of a split."""
         import pyarrow.parquet as pq
 
         notes = SoftLabels()
         for path in self._files[split]:
+            number = 0
             with named(path, "a parquet file of samples"):
                 for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS_AT_ONCE):
                     for row in batch.to_pylist():
-                        ours = "sample_id" in row
-                        yield record_of_row(row) if ours else record_of_question(row, path.parent, notes)
+                        yield f"{path.name} row {number}", partial(_record, row, Path(f"{path} row {number}"), notes)
+                        number += 1
+
+
+def _record(row: dict[str, Any], place: Path, notes: SoftLabels) -> Record:
+    with named(place, "a sample"):
+        return record_of_row(row) if "sample_id" in row else record_of_question(row, place.parent, notes)
 
 
 register(

@@ -1,24 +1,26 @@
 """Read the official release layout: {train,val,test}/{images,labels,QAs}, paired by file stem.
 
 The release's own loader pairs files by their position in three sorted listings, so one missing file silently shifts
-every pair after it. Here a stem that is missing in one folder is an error that names it. `earthreason verify` reads the
-files through `rgb_picture`, `label_picture` and `parse_questions`, as loading does.
+every pair after it. Here a stem that is missing in one folder is left out by name. `earthreason verify` reads the files
+through `rgb_picture`, `label_picture` and `parse_questions`, as loading does.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from earthreason.data.about import OFFICIAL
+from earthreason.data.omissions import Omissions
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import SPLITS, Record, extra_keys
-from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SourceFormat, register
+from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SampleSource, SourceFormat, register
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import fingerprint_files
 from earthreason.masks.png import encode_mask_png
@@ -87,33 +89,38 @@ def split_folder(release: Path, split: str) -> Path | None:
     return None
 
 
-def list_samples(release: Path) -> dict[str, list[SampleFiles]]:
+def list_samples(release: Path, omissions: Omissions) -> dict[str, list[SampleFiles]]:
     """List the files of every split, paired by stem and sorted.
 
-    Raises:
-        DataFormatError: a stem is missing in one of the three folders or occurs twice in one; names the stems.
+    A stem that is missing in one of the three folders, or occurs twice in one, is added to `omissions`.
     """
     folders = {split: split_folder(release, split) for split in SPLITS}
-    return {split: _pair(split, folder) for split, folder in folders.items() if folder is not None}
+    return {split: list(_pair(split, folder, omissions)) for split, folder in folders.items() if folder is not None}
 
 
-def _pair(split: str, folder: Path) -> list[SampleFiles]:
-    by_part: dict[str, dict[str, Path]] = {}
-    for part in FOLDERS:
-        paths = [path for path in list_files(folder / part) if belongs(path, part)]
-        twice = [stem for stem, count in Counter(p.stem for p in paths).items() if count > 1]
-        if twice:
-            raise DataFormatError(f"{folder / part}: several files for {_listed(twice)}; keep one of each")
-        by_part[part] = {p.stem: p for p in paths}
-    everything = sorted(set().union(*by_part.values()))
-    lacking = {part: [stem for stem in everything if stem not in by_part[part]] for part in FOLDERS}
-    faults = [f"{folder / part} lacks {_listed(stems)}" for part, stems in lacking.items() if stems]
-    if faults:
-        raise DataFormatError(f"files do not pair by stem: {'; '.join(faults)}. Restore or remove them")
-    return [
-        SampleFiles(split, stem, by_part["images"][stem], by_part["labels"][stem], by_part["QAs"][stem])
-        for stem in everything
-    ]
+def _pair(split: str, folder: Path, omissions: Omissions) -> Iterator[SampleFiles]:
+    by_part: dict[str, dict[str, list[Path]]] = {part: defaultdict(list) for part in FOLDERS}
+    for part, paths in by_part.items():
+        for path in list_files(folder / part):
+            if belongs(path, part):
+                paths[path.stem].append(path)
+    for stem in sorted(set().union(*by_part.values())):
+        try:
+            files = {part: _only(paths[stem], folder / part, stem) for part, paths in by_part.items()}
+        except DataFormatError as error:
+            omissions.add(split, stem, error)
+        else:
+            yield SampleFiles(split, stem, files["images"], files["labels"], files["QAs"])
+
+
+def _only(paths: list[Path], folder: Path, stem: str) -> Path:
+    what = {"images": "image", "labels": "label", "QAs": "questions"}[folder.name]
+    if not paths:
+        raise DataFormatError(f"{folder} has no file for {stem!r}; restore or remove the sample", f"no {what}")
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        raise DataFormatError(f"{folder} has several files for {stem!r} ({names}); keep one", f"several {what}")
+    return paths[0]
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -130,11 +137,6 @@ def belongs(path: Path, part: str) -> bool:
     return path.suffix.lower() in FOLDERS[part]
 
 
-def _listed(names: list[str]) -> str:
-    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(repr(name) for name in names[:5]) + rest
-
-
 def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = None) -> Record:
     """Read and check one sample; `notes` is that of `label_picture`.
 
@@ -144,7 +146,10 @@ def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = N
     image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
     mask = mask_of(files.label.read_bytes(), files.label, notes)
     check_sizes(mask, (height, width), files.label, files.image)
-    qa = parse_questions(files.qa.read_bytes(), files.qa)
+    try:
+        qa = parse_questions(files.qa.read_bytes(), files.qa)
+    except DataFormatError as error:
+        raise DataFormatError(str(error), "unreadable questions") from None
     return Record(
         sample_id=sample_id,
         image=image,
@@ -194,26 +199,34 @@ def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
     return qa
 
 
-class Release:
+class Release(SampleSource):
     """Samples of the official layout, at any depth below a folder."""
 
     name = "release"
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         self._folder = find_release(root)
-        self._samples = list_samples(self._folder)
+        self._samples = list_samples(self._folder, self.omissions)
         self._uses = Counter(sample.stem for files in self._samples.values() for sample in files)
-        self.counts = {split: len(files) for split, files in self._samples.items()}
+        unpaired = self.omissions.by_split()
+        self.counts = {split: len(files) + unpaired[split] for split, files in self._samples.items()}
 
-    def read(self, split: str) -> Iterator[Record]:
-        """Read the records of a split.
+    def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
+        """List the paired samples of a split.
 
         The id of a sample is its file stem; a stem that occurs in several splits is prefixed with the split's folder.
         """
         notes = SoftLabels()
         for files in self._samples[split]:
-            sample_id = files.stem if self._uses[files.stem] == 1 else f"{ON_DISK[split]}-{files.stem}"
-            yield read_sample(files, sample_id, notes)
+            yield files.stem, partial(read_sample, files, self._id_of(files), notes)
+
+    def image_files(self, split: str) -> dict[str, Path]:
+        """Return the image file of every paired sample, by sample id."""
+        return {self._id_of(files): files.image for files in self._samples[split]}
+
+    def _id_of(self, files: SampleFiles) -> str:
+        return files.stem if self._uses[files.stem] == 1 else f"{ON_DISK[files.split]}-{files.stem}"
 
     def fingerprint(self) -> str:
         """Hash names, sizes and times of the files; see `fingerprint_files`."""

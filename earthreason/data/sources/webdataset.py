@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from earthreason.data.schema import Record
-from earthreason.data.sources.base import SourceFormat, by_split, named, register
+from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, register
 from earthreason.errors import DataNotFoundError
 
 
-class WebDataset:
+class WebDataset(SampleSource):
     """Samples of the shards in a folder; their names contain the split."""
 
     name = "webdataset"
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         files = [root] if root.is_file() else sorted(root.glob("*.tar"))
         self._files = by_split(files)
         self.counts = {split: sum(_count_samples(path) for path in paths) for split, paths in self._files.items()}
         if not self.counts:
             raise DataNotFoundError(f"{root} contains no tar files")
 
-    def read(self, split: str) -> Iterator[Record]:
-        """Read the records of a split."""
+    def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
+        """List the samples of a split, shard by shard."""
         for path in self._files[split]:
             with named(path, "a tar file of samples"), tarfile.open(path) as archive:
                 parts: dict[str, bytes] = {}
@@ -34,10 +36,16 @@ class WebDataset:
                     if reader is not None:
                         parts[member.name.partition(".")[2]] = reader.read()
                     if member.name.endswith(".json"):
-                        facts = json.loads(parts["json"])
-                        picture = parts["jpg"] if "jpg" in parts else parts["png"]
-                        yield Record(image=picture, mask=parts["mask.png"], ignore=parts.get("ignore.png"), **facts)
+                        place = Path(f"{path} member {member.name}")
+                        yield f"{path.name} {member.name}", partial(_record, parts, place)
                         parts = {}
+
+
+def _record(parts: dict[str, bytes], place: Path) -> Record:
+    with named(place, "a sample"):
+        facts = json.loads(parts["json"])
+        picture = parts["jpg"] if "jpg" in parts else parts["png"]
+        return Record(image=picture, mask=parts["mask.png"], ignore=parts.get("ignore.png"), **facts)
 
 
 def _count_samples(path: Path) -> int:
