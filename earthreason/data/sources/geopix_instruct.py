@@ -15,9 +15,8 @@ from typing import Any
 
 from earthreason.data.about import About
 from earthreason.data.schema import Record, extra_keys
-from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import SampleSource, SourceFormat, make_record, named, register
-from earthreason.data.sources.lookup import NO_PICTURE, Pictures, check_stated_size, folders_below, text_of, unique_ids
+from earthreason.data.sources.lookup import NO_PICTURE, Pictures, folders_below, mask_of_rle, text_of, unique_ids
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 _HUB = "https://huggingface.co/datasets/Norman-ou/GeoPixInstruct-Anno"
@@ -45,7 +44,7 @@ class GeoPixInstruct(SampleSource):
         for path, split, part in files:
             with named(path, "a parquet file of GeoPixInstruct"):
                 rows = pq.read_table(path, columns=["image_path", "instances"]).to_pylist()
-            instances = [(row["image_path"], instance) for row in rows for instance in row["instances"] or ()]
+                instances = [(row["image_path"], instance) for row in rows for instance in row["instances"] or ()]
             ids = [f"geopix_{split}_{part}_{instance.get('instance_id')}" for _, instance in instances]
             self._samples.setdefault(split, []).extend(
                 (sample_id, partial(self._record, sample_id, part, picture, instance, path))
@@ -61,10 +60,7 @@ class GeoPixInstruct(SampleSource):
         place = f"{path} instance {instance.get('instance_id')!r}"
         question = text_of(instance, "description", place)
         image = self._picture(picture, place)
-        with named(Path(place), "an instance of GeoPixInstruct"):
-            height, width = instance["mask"]["size"]
-            check_stated_size((height, width), image, place)
-            mask = mask_of_annotation(instance["mask"], height, width)
+        mask = mask_of_rle(instance["mask"], image, place)
         return make_record(
             sample_id,
             image,

@@ -17,7 +17,7 @@ import numpy as np
 
 from earthreason.data.about import About
 from earthreason.data.schema import Record, extra_keys
-from earthreason.data.sources.annotations import draw_polygons, mask_of_annotation
+from earthreason.data.sources.annotations import draw_polygons
 from earthreason.data.sources.base import (
     FROM_DISK,
     SampleSource,
@@ -27,10 +27,11 @@ from earthreason.data.sources.base import (
     register,
 )
 from earthreason.data.sources.lookup import (
+    ANOTHER_SIZE,
     Pictures,
     any_starts_with,
-    check_stated_size,
     folders_below,
+    mask_of_rle,
     read_index,
     size_of,
     text_of,
@@ -106,14 +107,12 @@ def _record(entry: Any, sample_id: str, pictures: Pictures, path: Path, number: 
         masks = [_mask(mask, image, place) for mask in _listed(entry["mask"])]
         needed = answer.count(_SEGMENT)
         if len(masks) < needed or (masks and not needed):
-            reason = f"{_SEGMENT} without masks, or masks without {_SEGMENT}"
-            raise DataFormatError(
-                f"{place}: the answer has {needed} {_SEGMENT}, but there are {len(masks)} masks", reason
-            )
+            message = f"{place}: the answer has {needed} {_SEGMENT}, but there are {len(masks)} masks"
+            raise DataFormatError(message, f"another number of masks than of {_SEGMENT}")
         surplus = len(masks) - needed
         masks = masks[:needed] or [np.zeros(size_of(image), bool)]
         if len({mask.shape for mask in masks}) > 1:
-            raise DataFormatError(f"{place}: its masks have several sizes", "label of another size")
+            raise DataFormatError(f"{place}: its masks have several sizes", ANOTHER_SIZE)
     dimension = path.stem if set(re.findall(r"[a-z]+", path.stem.lower())) - _PLAIN else None
     return make_record(
         sample_id,
@@ -135,17 +134,10 @@ def _listed(masks: Any) -> list[Any]:
 
 def _mask(mask: Any, image: Path, place: str) -> np.ndarray:
     """Draw one target: an RLE in any form, one polygon, or several polygons."""
-    try:
-        if isinstance(mask, dict):
-            height, width = mask["size"]
-            check_stated_size((height, width), image, place)
-            return mask_of_annotation(mask, height, width)
-        rings = [mask] if mask and not isinstance(mask[0], list) else mask
-        return draw_polygons([vertices_of(ring, place).tolist() for ring in rings], *size_of(image))
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        if isinstance(error, DataFormatError) and error.reason != "broken data":
-            raise
-        raise DataFormatError(f"{place}: a mask is broken: {error}", "broken mask") from None
+    if isinstance(mask, dict):
+        return mask_of_rle(mask, image, place)
+    rings = [mask] if mask and not isinstance(mask[0], list) else mask
+    return draw_polygons([vertices_of(ring, place).tolist() for ring in rings], *size_of(image))
 
 
 def _locate(root: Path) -> Path | None:

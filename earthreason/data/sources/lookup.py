@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.data.pictures import FORMATS
+from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import IMAGE_SUFFIXES, read_json
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
@@ -20,6 +21,8 @@ from earthreason.masks.drawing import FARTHEST
 PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff")
 NO_PICTURE = "no picture"
 """Reason of samples that are left out because their picture is missing."""
+ANOTHER_SIZE = "label of another size"
+"""Reason of samples that are left out because mask and picture differ in size."""
 _BEGINNING = 1 << 20
 _DEPTH = 3
 _FEW = 50
@@ -182,8 +185,24 @@ def check_stated_size(stated: tuple[Any, Any], picture: Path, place: str) -> Non
     if stated not in ((height, width), (width, height)):
         raise DataFormatError(
             f"{place}: the mask is {stated[0]}x{stated[1]} (height x width), but {picture.name} is {height}x{width}",
-            "label of another size",
+            ANOTHER_SIZE,
         )
+
+
+def mask_of_rle(rle: Any, picture: Path, place: str) -> np.ndarray:
+    """Decode an RLE of a picture, compressed or not, as (height, width) bool.
+
+    Raises:
+        DataFormatError: it is broken, or the picture has another size.
+    """
+    try:
+        height, width = rle["size"]
+        check_stated_size((height, width), picture, place)
+        return mask_of_annotation(rle, height, width)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        if isinstance(error, DataFormatError) and error.reason == ANOTHER_SIZE:
+            raise
+        raise DataFormatError(f"{place}: a mask is broken: {error}", "broken mask") from None
 
 
 def vertices_of(polygon: Any, place: str) -> np.ndarray:
