@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from earthreason import load_dataset
 from earthreason.cli.main import evaluate_app
+from earthreason.data.exports import export
+from earthreason.data.reader import open_source
 from earthreason.data.sources.lasers import LaSeRS
-from earthreason.errors import DataFormatError
+from earthreason.errors import DataFormatError, EarthReasonError
 from tests.data.fakes import lasers as fake
 
 FILE = "test/annotations/test_reasoning.json"
@@ -201,19 +203,37 @@ def hide(folder, path):
     rewrite(folder, lambda entries: [entry.pop("mask") for entry in entries] and None, path)
 
 
-def test_a_file_with_hidden_labels_is_not_read_and_the_log_says_so(folder, caplog):
+def test_a_file_with_hidden_labels_among_others_is_not_read_and_the_log_says_so(folder, caplog):
     hide(folder, FILE)
     with caplog.at_level(logging.WARNING):
         source = LaSeRS(folder)
     assert source.counts == {"train": 1, "test": 2}
-    assert f"{folder / FILE}: the labels are hidden" in caplog.text
+    assert f"{folder / FILE}: no entry has a mask" in caplog.text
 
 
-def test_hidden_labels_only_are_one_clear_error(folder):
+def test_a_split_with_hidden_labels_loads_for_predictions_and_is_refused_by_the_judge(folder, tmp_path):
+    for path in list(fake.files())[1:]:
+        hide(folder, path)
+    loaded = load_dataset("earthreason", "lasers", data_dir=folder)
+    assert np.array_equal(pixels(loaded["train"][0]["mask"]), fake.mask_of("a") > 0)
+    assert loaded["test"]["sample_id"] == [MULTI, SECOND, SINGLE]
+    row = loaded["test"][0]
+    assert (row["mask"], row["targets"], row["is_empty"]) == (None, None, None)
+    assert (row["image"].size, row["questions"]) == ((fake.SIDE, fake.SIDE), ["Which is 7?"])
+    predictions = tmp_path / "predictions.json"
+    predictions.write_text(json.dumps([prediction(MULTI, "ab")]))
+    done = CliRunner().invoke(evaluate_app, [str(predictions), "--config", "lasers", "--data-dir", str(folder)])
+    assert isinstance(done.exception, EarthReasonError)
+    assert "labels are hidden" in str(done.exception)
+
+
+@pytest.mark.parametrize("form", ["release", "coco", "webdataset"])
+def test_a_hidden_label_is_never_exported_as_an_empty_target(folder, tmp_path, form):
     for path in fake.files():
         hide(folder, path)
-    with pytest.raises(DataFormatError, match="the labels are hidden: no entry has a `mask`"):
-        LaSeRS(folder)
+    with pytest.raises(DataFormatError, match="labels are hidden"):
+        export(open_source(folder), form, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_mask_among_others_leaves_out_that_sample(folder):

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from earthreason.data.about import About
-from earthreason.data.schema import Record, extra_keys
+from earthreason.data.pictures import rgb_content
+from earthreason.data.schema import HiddenLabel, Record, extra_keys
 from earthreason.data.sources.annotations import draw_polygons
 from earthreason.data.sources.base import (
     FROM_DISK,
@@ -53,8 +54,8 @@ class LaSeRS(SampleSource):
     """Samples of `SPLIT/annotations/*.json` and `SPLIT/images/`; each file is one dimension of the questions.
 
     The masks of an answer with several `[SEG]` are `targets`, and `mask` is their union. `reasoning_type` is the name
-    of the annotation file, so that the judge reports each file as the evaluator does. A file in which no entry has a
-    mask has hidden labels, and is not read.
+    of the annotation file, so that the judge reports each file as the evaluator does. A split in which no entry has a
+    mask has hidden labels: it loads for predictions, with null masks. Among other files, such a file is not read.
     """
 
     name = "lasers"
@@ -67,33 +68,62 @@ class LaSeRS(SampleSource):
                 f"{root} contains no LaSeRS: expected train/ or test/ with annotations/ and images/"
             )
         self._samples: dict[str, list[tuple[str, Callable[[], Record]]]] = {}
-        hidden = []
         for name, split in FROM_DISK.items():
+            indexes = {path: _entries(path) for path in sorted((folder / name / "annotations").glob("*.json"))}
+            hidden = [path for path, entries in indexes.items() if _is_hidden(entries)]
+            if 0 < len(hidden) < len(indexes):
+                _log.warning("%s: no entry has a mask; %d such files are not read", hidden[0], len(hidden))
+                indexes = {path: entries for path, entries in indexes.items() if path not in hidden}
             pictures = Pictures(folder / name / "images")
-            for path in sorted((folder / name / "annotations").glob("*.json")):
-                entries = read_index(path, "an annotation file of LaSeRS")
-                if entries and not any(isinstance(entry, dict) and "mask" in entry for entry in entries):
-                    hidden.append(path)
-                    continue
-                ids = unique_ids(f"lasers_{split}_{path.stem}_{_id_of(entry, n)}" for n, entry in enumerate(entries))
-                self._samples.setdefault(split, []).extend(
-                    (f"{path.name}[{number}]", partial(_record, entry, ids[number], pictures, path, number))
-                    for number, entry in enumerate(entries)
-                )
+            self._samples |= {split: list(_samples(indexes, split, pictures))} if indexes else {}
         self.counts = {split: len(samples) for split, samples in self._samples.items()}
-        if hidden:
-            message = f"{hidden[0]}: the labels are hidden: no entry has a `mask`"
-            if not self.counts:
-                raise DataFormatError(f"{message}; the public set on {_HUB} has them")
-            _log.warning("%s; %d such annotation files are not read", message, len(hidden))
 
     def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
         """List the questions of a split, in the order of its annotation files."""
         yield from self._samples[split]
 
 
-def _id_of(entry: Any, number: int) -> Any:
-    return entry.get("id", number) if isinstance(entry, dict) else number
+def _entries(path: Path) -> list[Any]:
+    return read_index(path, "an annotation file of LaSeRS")
+
+
+def _is_hidden(entries: list[Any]) -> bool:
+    return not any(isinstance(entry, dict) and "mask" in entry for entry in entries)
+
+
+def _samples(
+    indexes: dict[Path, list[Any]], split: str, pictures: Pictures
+) -> Iterator[tuple[str, Callable[[], Record]]]:
+    for path, entries in indexes.items():
+        read_one = _unlabelled if _is_hidden(entries) else _record
+        stems = [entry.get("id", n) if isinstance(entry, dict) else n for n, entry in enumerate(entries)]
+        ids = unique_ids(f"lasers_{split}_{path.stem}_{stem}" for stem in stems)
+        for number, (sample_id, entry) in enumerate(zip(ids, entries, strict=True)):
+            yield f"{path.name}[{number}]", partial(read_one, entry, sample_id, pictures, path, number)
+
+
+def _unlabelled(entry: Any, sample_id: str, pictures: Pictures, path: Path, number: int) -> HiddenLabel:
+    place = f"{path}[{number}]"
+    text_of(entry, "id", place)
+    image = pictures.find(text_of(entry, "image_name", place), place)
+    picture, (height, width) = rgb_content(image.read_bytes(), image)
+    return HiddenLabel(
+        sample_id=sample_id,
+        image=picture,
+        mask=b"",
+        height=height,
+        width=width,
+        is_empty=False,
+        questions=[text_of(entry, "description", place)],
+        answers=[entry["answer"]] if isinstance(entry.get("answer"), str) else [],
+        source="LaSeRS",
+        reasoning_type=_dimension(path),
+        extra=extra_keys(entry, _KEYS),
+    )
+
+
+def _dimension(path: Path) -> str | None:
+    return path.stem if set(re.findall(r"[a-z]+", path.stem.lower())) - _PLAIN else None
 
 
 def _record(entry: Any, sample_id: str, pictures: Pictures, path: Path, number: int) -> Record:
@@ -113,7 +143,6 @@ def _record(entry: Any, sample_id: str, pictures: Pictures, path: Path, number: 
         masks = masks[:needed] or [np.zeros(size_of(image), bool)]
         if len({mask.shape for mask in masks}) > 1:
             raise DataFormatError(f"{place}: its masks have several sizes", ANOTHER_SIZE)
-    dimension = path.stem if set(re.findall(r"[a-z]+", path.stem.lower())) - _PLAIN else None
     return make_record(
         sample_id,
         image,
@@ -122,7 +151,7 @@ def _record(entry: Any, sample_id: str, pictures: Pictures, path: Path, number: 
         answers=[answer] if needed else [],
         targets=[encode_mask_png(mask) for mask in masks] if len(masks) > 1 else None,
         source="LaSeRS",
-        reasoning_type=dimension,
+        reasoning_type=_dimension(path),
         extra=extra_keys({**entry, "surplus_masks": surplus or None}, _KEYS),
     )
 
