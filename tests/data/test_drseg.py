@@ -106,3 +106,12 @@ def test_two_indexes_of_a_split_are_refused(folder):
     (folder / "labels/test.json").write_text((folder / FILE).read_text())
     with pytest.raises(DataFormatError, match="two files list samples of test"):
         DRSeg(folder)
+
+
+def test_an_index_whose_name_says_no_split_is_test_if_it_is_alone_and_refused_among_others(folder):
+    (folder / FILE).rename(folder / "labels/DRSeg.json")
+    with pytest.raises(DataFormatError, match="DRSeg.json: its name says no split"):
+        DRSeg(folder)
+    for split in ("train", "val"):
+        (folder / f"labels/DRSeg_{split}.json").unlink()
+    assert list(read(folder)[0]) == ["drseg_test_100_0003", "drseg_test_100_0004"]

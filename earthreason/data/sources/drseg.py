@@ -26,7 +26,6 @@ from earthreason.data.sources.base import (
     make_record,
     named,
     register,
-    split_of_name,
 )
 from earthreason.data.sources.lookup import (
     NO_PICTURE,
@@ -70,7 +69,9 @@ class DRSeg(SampleSource):
         ]
         self._samples: dict[str, list[tuple[str, Callable[[], Record]]]] = {}
         for path in files:
-            split = _split_in(path.relative_to(root)) or split_of_name(path.stem)
+            split = _split_in(path.relative_to(root)) or ("test" if len(files) == 1 else None)
+            if split is None:
+                raise DataFormatError(f"{path}: its name says no split; rename it, such as DRSeg_test.json")
             if split in self._samples:
                 raise DataFormatError(f"{root}: two files list samples of {split}, one is {path}; remove one")
             entries = read_index(path, "an index of DRSeg")
