@@ -112,7 +112,10 @@ def _column_of(content: bytes | None) -> dict[str, Any] | None:
 def extra_keys(values: Mapping[str, Any], known: Collection[str]) -> str | None:
     """Return the keys of `values` that are not `known` as a JSON object; None if there are none."""
     rest = {key: value for key, value in values.items() if key not in known and value is not None}
-    return json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else None
+    text = json.dumps(rest, ensure_ascii=False, sort_keys=True)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # half a character, which UTF-8 cannot encode
+        text = json.dumps(rest, sort_keys=True)
+    return text if rest else None
 
 
 def undecoded(rows: Dataset, *pictures: str) -> Dataset:

@@ -66,6 +66,8 @@ def test_instances_are_united_and_drawn_as_its_own_reader_draws_them(folder):
         (lambda e: e.__setitem__("id", "100_0009"), "no picture"),
         (lambda e: e.__setitem__("id", None), "no id"),
         (lambda e: e.__setitem__("questions", []), "no questions"),
+        (lambda e: e.__setitem__("questions", [None]), "no questions"),
+        (lambda e: e.__setitem__("questions", ["\ud800"]), "broken questions"),
     ],
 )
 def test_one_broken_sample_is_left_out_with_a_reason_and_the_others_load(folder, change, reason):

@@ -100,3 +100,11 @@ def test_an_empty_group_of_polygons_is_an_empty_target_of_its_phrase(folder):
     (folder / FILE).write_text(json.dumps(content))
     (record,), _ = read(folder)
     assert [pixels(target).any() for target in record.targets] == [True, False, True]
+
+
+@pytest.mark.parametrize("entry", [None, {}, {"image": "a/train/P0224_0_800_0_800.png", "conversations": []}])
+def test_a_broken_dialogue_costs_its_question_only(folder, caplog, entry):
+    dialogues = json.loads((folder / "GeoPixelD.json").read_text())
+    (folder / "GeoPixelD.json").write_text(json.dumps([entry, *dialogues]))
+    assert read(folder, "train")[0][0].questions == [fake.ASKED]
+    assert "GeoPixelD.json[0]" in caplog.text

@@ -78,8 +78,8 @@ def points(values):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda content: content.pop("text"), "broken data"),
-        (lambda content: content.__setitem__("text", []), "no questions"),
+        (lambda content: content.pop("text"), "no text"),
+        (lambda content: content.__setitem__("text", []), "no text"),
         (lambda content: content.pop("shapes"), "broken data"),
         (points([[0, 0], [1e12, 5], [5, 5]]), "broken data"),
         (points([[0, 0, 0]]), "broken data"),

@@ -254,3 +254,9 @@ def test_a_picture_is_found_whatever_its_case_and_suffix_but_not_if_there_are_tw
     records, left_out = read(folder)
     assert records.keys() == {SECOND}
     assert {omission.reason for omission in left_out.values()} == {"several pictures"}
+
+
+def test_half_a_character_in_a_key_that_is_kept_does_not_stop_the_set(folder):
+    rewrite(folder, lambda entries: entries[0].__setitem__("note", "\ud800"))
+    rows = load_dataset("earthreason", "lasers", data_dir=folder, split="test")
+    assert json.loads(rows[2]["extra"]) == {"note": "\ud800"}

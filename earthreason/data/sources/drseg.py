@@ -36,6 +36,7 @@ from earthreason.data.sources.lookup import (
     read_index,
     starts_with,
     text_of,
+    texts_of,
     unique_ids,
     vertices_of,
 )
@@ -119,21 +120,14 @@ def _record(entry: Any, sample_id: str, pictures: list[Pictures], place: str) ->
     image = _picture(text_of(entry, "id", place), pictures, place)
     with named(Path(place), "a sample of DRSeg"):
         mask = _mask(entry, image, place)
-        questions = entry["questions"]
-        questions = [questions] if isinstance(questions, str) else [str(question) for question in questions]
-        if not questions:
-            raise DataFormatError(f"{place}: it has no question", "no questions")
-        answers = entry.get("answers") or []
-        kinds = entry.get("reasoning_types")
-        kind = kinds[0] if isinstance(kinds, list) and kinds else kinds
         return make_record(
             sample_id,
             image,
             mask,
-            questions,
-            answers=[answers] if isinstance(answers, str) else [str(answer) for answer in answers],
+            texts_of(entry, "questions", place),
+            answers=texts_of(entry, "answers", place) if entry.get("answers") else [],
             source="DRSeg",
-            reasoning_type=kind if isinstance(kind, str) and kind else None,
+            reasoning_type=texts_of(entry, "reasoning_types", place)[0] if entry.get("reasoning_types") else None,
             extra=extra_keys(entry, _KEYS),
         )
 

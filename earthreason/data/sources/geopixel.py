@@ -6,6 +6,7 @@ Masks are drawn as GeoPixel's own reader draws them (data_mix.py, read in the co
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -44,6 +45,7 @@ _DIALOGUES = "GeoPixelD.json"
 _KEYS = ("id", "img", "gcg_description", "polygons")
 _PHRASE = re.compile(r"<p>\s*(.*?)\s*</p>")
 _SEGMENT = "[SEG]"
+_log = logging.getLogger(__name__)
 
 
 class GeoPixelD(SampleSource):
@@ -115,14 +117,22 @@ def _draw(polygons: Any, size: tuple[int, int], place: str) -> np.ndarray:
 
 
 def _questions(path: Path) -> dict[tuple[str, str], str]:
-    """Read the questions of the dialogues by split and stem; none if there is no such file."""
-    questions = {}
-    for entry in read_index(path, "the dialogues of GeoPixelD") if path.is_file() else ():
-        with named(path, "the dialogues of GeoPixelD"):
-            image = PurePosixPath(entry["image"])
-            asked = next((turn["value"] for turn in entry["conversations"] if turn["from"] == "human"), None)
-            if asked and image.parent.name in FROM_DISK:
-                questions[FROM_DISK[image.parent.name], image.stem] = str(asked)
+    """Read the questions of the dialogues by split and stem; none if there is no such file.
+
+    A broken dialogue is passed over, because the caption and its masks are in another file.
+    """
+    questions, broken = {}, []
+    for number, entry in enumerate(read_index(path, "the dialogues of GeoPixelD") if path.is_file() else ()):
+        place = f"{path}[{number}]"
+        try:
+            image = PurePosixPath(text_of(entry, "image", place))
+            with named(Path(place), "a dialogue of GeoPixelD"):
+                first = next(turn for turn in entry["conversations"] if turn["from"] == "human")
+            questions[FROM_DISK.get(image.parent.name, ""), image.stem] = text_of(first, "value", place)
+        except (DataFormatError, StopIteration) as error:
+            broken.append(str(error) or f"{place}: nobody asks")
+    if broken:
+        _log.warning("%d dialogues of GeoPixelD are broken, and their questions not used: %s", len(broken), broken[0])
     return questions
 
 

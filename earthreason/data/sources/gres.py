@@ -20,7 +20,7 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
-from earthreason.data.sources.lookup import NO_PICTURE, Pictures, any_starts_with, folders_below, size_of
+from earthreason.data.sources.lookup import NO_PICTURE, Pictures, any_starts_with, folders_below, size_of, texts_of
 from earthreason.data.sources.reasonseg import draw_shapes
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.png import encode_mask_png
@@ -76,10 +76,7 @@ class GRES(SampleSource):
             raise DataFormatError(f"{path} is missing, but the list of the split names it", "no annotation")
         content = read_json(path)
         with named(path, "an annotation of GRES"):
-            texts, shapes = content["text"], list(content["shapes"])
-            texts = [texts] if isinstance(texts, str) else [str(text) for text in texts]
-            if not texts:
-                raise DataFormatError(f"{path}: it has no text", "no questions")
+            texts, shapes = texts_of(content, "text", str(path)), list(content["shapes"])
             image = self._picture(split, stem, shapes, str(path))
             target, ignore = draw_shapes(shapes, *size_of(image))
             subset = self._subsets[split].get(stem)

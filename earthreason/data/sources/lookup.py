@@ -98,6 +98,21 @@ def text_of(entry: Any, key: str, place: str) -> str:
     return str(value)
 
 
+def texts_of(entry: Any, key: str, place: str) -> list[str]:
+    """Return the texts of an entry; one text may stand without a list.
+
+    Raises:
+        DataFormatError: the entry has no such texts, or one is no text.
+    """
+    values = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(values, list):
+        return [text_of(entry, key, place)]
+    texts = [text_of({key: value}, key, place) for value in values]
+    if not texts:
+        raise DataFormatError(f"{place}: {key!r} is an empty list", f"no {key}")
+    return texts
+
+
 def unique_ids(ids: Iterable[str]) -> list[str]:
     """Return the ids in order; the second of two equal ones ends with `#2`, so that both samples are kept."""
     seen: set[str] = set()
