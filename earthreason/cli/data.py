@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
-from earthreason.cli.options import CORES, JsonOption, OutFolder, ProcessesOption, ReportOption, SourceArgument
+from earthreason.cli.options import (
+    CORES,
+    JsonOption,
+    MaxLeftOutOption,
+    OutFolder,
+    ProcessesOption,
+    ReportOption,
+    SourceArgument,
+    StrictOption,
+)
 from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
@@ -74,6 +83,8 @@ def export(
     licence: Annotated[
         str | None, typer.Option(help="Licence for the dataset card, such as CC-BY-4.0.", show_default="unknown")
     ] = None,
+    strict: StrictOption = False,
+    max_left_out: MaxLeftOutOption = None,
 ) -> None:
     """Write samples in another format; parquet gets a dataset card and Croissant metadata.
 
@@ -83,11 +94,12 @@ def export(
 
     from earthreason.data.exports import about_of, push_to_hub
     from earthreason.data.exports import export as export_source
+    from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
 
     if form != "parquet" and (title or licence):
         raise EarthReasonError(f"--title and --licence are for the dataset card of --format parquet; {form} has none")
-    opened = open_source(source)
+    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
         export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
     counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
@@ -113,19 +125,26 @@ def show(
     typer.echo(f"picture: {out}")
 
 
-def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -> None:
+def stats(
+    source: SourceArgument,
+    out: OutFolder,
+    json_out: JsonOption = None,
+    strict: StrictOption = False,
+    max_left_out: MaxLeftOutOption = None,
+) -> None:
     """Draw statistics: target area, image size, GSD, text length, empty targets, bigrams, patch redundancy.
 
     Example: earthreason stats sample --out figures
     """
     from tqdm import tqdm
 
+    from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
     from earthreason.data.stats import collect
     from earthreason.reports.figures import draw_figures, print_statistics
 
     refuse_taken(out)
-    opened = open_source(source)
+    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         statistics = collect(opened, bar.update)
     draw_figures(statistics, out)
@@ -134,18 +153,21 @@ def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -
         typer.echo(f"figures: {out}")
 
 
-def browse(source: SourceArgument, out: OutFolder) -> None:
+def browse(
+    source: SourceArgument, out: OutFolder, strict: StrictOption = False, max_left_out: MaxLeftOutOption = None
+) -> None:
     """Write a static gallery of all samples, with filters; it works offline.
 
     Example: earthreason browse sample --out gallery
     """
     from tqdm import tqdm
 
+    from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
     from earthreason.reports.browse import write_gallery
 
     refuse_taken(out)
-    opened = open_source(source)
+    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="drawing") as bar:
         page = write_gallery(opened, out, bar.update)
     typer.echo(f"page: {page}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.omissions import Omissions
-from earthreason.data.prepared import FORMAT, write_prepared
+from earthreason.data.prepared import DATASET, versions_key, write_prepared
 from earthreason.data.schema import Record
 from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
 from earthreason.data.sources.base import SampleSource, omissions_of
@@ -48,20 +49,43 @@ def _records_of(source: Source) -> Records:
     return {split: source.read(split) for split in source.counts}, source.counts, omissions_of(source)
 
 
-def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Records], about: About = OWN_DATA) -> Path:
+def _prepare_once(
+    config: str, prefix: str, key: str, records: Callable[[], Records], source: str, about: About = OWN_DATA
+) -> Path:
     """Write the prepared folder unless it exists; of several processes one writes and the others wait."""
-    folder = prepared_root() / f"{prefix}-{key}" / "earthreason"
+    key = f"{key}-{versions_key()}"
+    folder = prepared_root() / f"{prefix}-{key}" / DATASET
     if folder.is_dir():
         return folder
     from filelock import FileLock
+    from tqdm import tqdm
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "lock"):
         if not folder.is_dir():
+            for leftover in folder.parent.glob(f".{DATASET}.*"):  # of a process that was killed while it held the lock
+                shutil.rmtree(leftover, ignore_errors=True)
             _log.info("preparing %r, once, into %s", config, folder)
             splits, counts, omissions = records()
-            write_prepared(folder, config, splits, counts, data=f"data-{key}", about=about, omissions=omissions)
+            # `disable=None` shows the bar on terminals only.
+            with tqdm(total=sum(counts.values()), unit="sample", desc=f"preparing {config}", disable=None) as bar:
+                write_prepared(
+                    folder,
+                    config,
+                    {split: _counted(rows, bar.update) for split, rows in splits.items()},
+                    counts,
+                    data=f"data-{key}",
+                    about=about,
+                    omissions=omissions,
+                    source=source,
+                )
     return folder
+
+
+def _counted(rows: Iterator[Record], progress: Callable[[int], object]) -> Iterator[Record]:
+    for row in rows:
+        yield row
+        progress(1)
 
 
 @dataclass(frozen=True)
@@ -85,12 +109,13 @@ class SampleConfig:
             raise DataNotFoundError(
                 "the config 'sample' is made by this package and takes no data_dir (--data-dir); leave it out"
             )
-        key = hashlib.sha256(f"{self!r}-{FORMAT}".encode()).hexdigest()[:12]
+        key = hashlib.sha256(f"{self!r}".encode()).hexdigest()[:12]
         return _prepare_once(
             self.name,
             "sample",
             key,
             lambda: (*sample_records(self.seed, dict(self.counts), self.size), Omissions()),
+            "synthetic scenes",
             SYNTHETIC,
         )
 
@@ -116,8 +141,9 @@ class ReleaseConfig:
         if source_format is not None and source_format.name != "release":
             return _prepare_folder(self.name, "folder", source_format, root, OWN_DATA)
         release = Release(folder)
-        key = f"{release.fingerprint()}-{FORMAT}"
-        return _prepare_once(self.name, "release", key, lambda: _records_of(release), OFFICIAL)
+        return _prepare_once(
+            self.name, "release", release.fingerprint(), lambda: _records_of(release), str(folder), OFFICIAL
+        )
 
     def is_available(self) -> bool:
         """Return whether `prepare(None)` succeeds without network."""
@@ -173,8 +199,8 @@ class FolderConfig:
 
 def _prepare_folder(config: str, prefix: str, source_format: SourceFormat, folder: Path, about: About) -> Path:
     files = (path for path in folder.rglob("*") if path.is_file())
-    key = f"{fingerprint_files(folder, files)}-{FORMAT}"
-    return _prepare_once(config, prefix, key, lambda: _records_of(source_format.open(folder)), about)
+    key = fingerprint_files(folder, files)
+    return _prepare_once(config, prefix, key, lambda: _records_of(source_format.open(folder)), str(folder), about)
 
 
 Config = ReleaseConfig | SampleConfig | FolderConfig

@@ -148,7 +148,7 @@ def open_builder(
     **kwargs: Any,
 ) -> Any:
     """Open the prepared folder of a configuration with the original function, and accept `val` as a split."""
-    tolerance = Tolerance(kwargs.pop("strict", False), kwargs.pop("max_left_out", Tolerance.share))
+    tolerance = Tolerance.of_options(kwargs.pop("strict", False), kwargs.pop("max_left_out", None))
     config = get_config(name)
     folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser())
     omissions = check_left_out(folder, tolerance, config.name)

@@ -198,6 +198,7 @@ def reference_of(sample: Sample) -> Reference:
         segmentation=encode_mask(sample.mask),
         question_count=max(1, len(sample.questions)),
         ignore=None if sample.ignore is None else encode_mask(sample.ignore),
+        targets=tuple(map(encode_mask, sample.targets)),
         **sample.optional_facts(),
     )
 
