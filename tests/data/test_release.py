@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthreason.data.sources.release import Release, find_release, list_files
+from earthreason.data.sources.release import Release, find_release
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 

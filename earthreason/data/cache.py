@@ -1,0 +1,23 @@
+"""Folders of this package in the cache of `datasets`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def datasets_cache() -> Path:
+    """Return the cache of `datasets`, by the rules of its config.py."""
+    if "datasets" in sys.modules:
+        from datasets import config
+
+        return Path(config.HF_DATASETS_CACHE)
+    # Importing `datasets` takes longer than scoring.
+    home = Path(os.getenv("HF_HOME", Path(os.getenv("XDG_CACHE_HOME", "~/.cache"), "huggingface"))).expanduser()
+    return Path(os.getenv("HF_DATASETS_CACHE", home / "datasets"))
+
+
+def unpacked_root() -> Path:
+    """Return the parent of the folders that archives in folders of users are unpacked into."""
+    return datasets_cache() / "earthreason-unpacked"
