@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 from earthreason.data.archives import Archive, find_archives, list_members, unpack, unreadable_archives
@@ -31,6 +32,8 @@ from earthreason.data.schema import SPLITS
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import fingerprint_files
 
+_FIRST = 20
+"""Members of a tar file that tell a release from a shard."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,15 +63,33 @@ def find_layout(root: Path) -> Layout:
 
 
 def locate_layout(root: Path, *, packed: bool) -> Layout | None:
-    """Return what `find_layout` finds, or None; without `packed`, only if one split is unpacked.
+    """Return what `find_layout` finds, or None; without `packed`, only if a split is unpacked or in a tar file.
+
+    A folder of tar files looks like shards of WebDataset, so the first members decide.
 
     Raises:
         DataFormatError: as `find_layout`.
     """
+    if root.is_file():
+        return find_layout(root) if packed and find_archives(root.parent, [((), [root.name])]) else None
     if not root.is_dir():
         return None
     tree = list(read_tree(root))
-    return _in_tree(root, tree) if packed or is_release(find_parts(_name_of(root), tree)) else None
+    if packed or is_release(find_parts(_name_of(root), tree)) or _starts_as_release(find_archives(root, tree)):
+        return _in_tree(root, tree)
+    return None
+
+
+def _starts_as_release(archives: list[Archive]) -> bool:
+    try:
+        return any(
+            any(map(part_named, names[:-1]))
+            for archive in archives
+            if archive.pieces[0].suffix.lower() == ".tar"
+            for names in islice(list_members([archive]), _FIRST)
+        )
+    except EarthReasonError:
+        return False  # the format that matches names the fault
 
 
 def _in_tree(root: Path, tree: Tree) -> Layout | None:
@@ -147,9 +168,8 @@ def _layout_of(
     target: Path,
     packed: Mapping[str, Mapping[str, Place]],
 ) -> Layout:
-    if chosen and packed:
-        folder = root
-    else:
+    folder = root
+    if not (chosen and packed):
         folder = folder_of(target, packed) if packed else folder_of(root, chosen)
     splits: dict[str, dict[str, Part]] = {}
     for split in SPLITS:
@@ -170,12 +190,12 @@ def _what_is_there(root: Path, tree: Tree) -> str:
         return f"{message}. {unreadable[0].name} is an archive of a kind that is not read here; unpack it first"
     if partial := find_parts(_name_of(root), tree):
         there = "; ".join(
-            f"{split} has {', '.join(parts)} but no {', '.join(FOLDERS.keys() - parts.keys())}"
+            f"{split} has {', '.join(parts)} but no {', '.join(part for part in FOLDERS if part not in parts)}"
             for split, parts in partial.items()
         )
         return f"{message}. {there}"
     if {part_named(names[-1]) for names, _ in tree if names} >= FOLDERS.keys():
-        return f"{message}. There are {', '.join(FOLDERS)}, but no name says of which split; put them into such a folder"
+        return f"{message}. There are {', '.join(FOLDERS)}, but no name says of which split"
     if archives := find_archives(root, tree):
         return f"{message}, and neither do its {len(archives)} archives (the first is {archives[0].pieces[0].name})"
     return message

@@ -34,9 +34,8 @@ def group_by_stem(parts: Mapping[str, Part]) -> dict[str, Files]:
                     groups[stem] = files
                     taken.update(path for paths in files.values() for path in paths)
         left = [(part, path) for part, path in left if path not in taken]
-    for stem, files in _group(left, _stem).items():
-        groups[stem] = files  # a stem that a later rule gave cannot come again: its rule would have found all
-    return groups
+    # No stem comes again: the rule that gave it to a sample would have found all files of that stem.
+    return groups | _group(left, _stem)
 
 
 def _group(files: list[tuple[str, Path]], key_of: Callable[[Path], str]) -> dict[str, Files]:

@@ -32,9 +32,9 @@ def find_format(path: Path) -> tuple[SourceFormat, Path] | None:
     Raises:
         DataFormatError: the folder contains several releases or a broken archive; names them.
     """
-    if path.is_file():
-        return next(((f, path) for f in FORMATS.values() if path.suffix.lower() in f.suffixes), None)
-    for source_format in sorted(FORMATS.values(), key=lambda f: f.precedence):
+    if path.is_file() and (known := [f for f in FORMATS.values() if path.suffix.lower() in f.suffixes]):
+        return known[0], path
+    for source_format in [] if path.is_file() else sorted(FORMATS.values(), key=lambda f: f.precedence):
         matched = source_format.matches(path)
         if matched:
             return source_format, matched if isinstance(matched, Path) else path

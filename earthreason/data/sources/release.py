@@ -40,6 +40,9 @@ SAMPLE_ID = "sample_id"
 """Key of a question file that states the id of its sample; `export` writes it."""
 _KNOWN = ("questions", "answer", SAMPLE_ID, *OPTIONAL_FACTS)
 
+_NONE = {"images": "no image", "labels": "no label", "QAs": "no questions"}
+_SEVERAL = {"images": "several images", "labels": "several labels", "QAs": "several question files"}
+
 
 @dataclass(frozen=True)
 class SampleFiles:
@@ -95,16 +98,15 @@ def _pair(split: str, parts: Mapping[str, Part], omissions: Omissions) -> Iterat
 
 
 def _only(paths: list[Path], parts: Mapping[str, Part], part: str, stem: str) -> Path:
-    what = {"images": "image", "labels": "label", "QAs": "questions"}[part]
     if part not in parts:
         others = " and ".join(str(other.folder) for other in parts.values())
-        raise DataFormatError(f"there is no folder of {part} for {others}; restore it", f"no {what}")
+        raise DataFormatError(f"there is no folder of {part} for {others}; restore it", _NONE[part])
     folder = parts[part].folder
     if not paths:
-        raise DataFormatError(f"{folder} has no file for {stem!r}; restore or remove the sample", f"no {what}")
+        raise DataFormatError(f"{folder} has no file for {stem!r}; restore or remove the sample", _NONE[part])
     if len(paths) > 1:
         names = ", ".join(path.name for path in paths)
-        raise DataFormatError(f"{folder} has several files for {stem!r} ({names}); keep one", f"several {what}")
+        raise DataFormatError(f"{folder} has several files for {stem!r} ({names}); keep one", _SEVERAL[part])
     return paths[0]
 
 
