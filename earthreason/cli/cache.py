@@ -20,8 +20,8 @@ def cache(
 
     Example: earthreason cache --prune
     """
-    from earthreason.data.cache import list_copies, remove
     from earthreason.data.configs import prepared_root
+    from earthreason.data.copies import list_copies, remove
     from earthreason.reports.cache import megabytes, print_copies
 
     if prune and clear:

@@ -9,12 +9,12 @@ import hashlib
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
+from earthreason.data.cache import datasets_cache
 from earthreason.data.omissions import Omissions
 from earthreason.data.prepared import DATASET, versions_key, write_prepared
 from earthreason.data.schema import Record
@@ -30,13 +30,7 @@ _log = logging.getLogger(__name__)
 
 def prepared_root() -> Path:
     """Return the parent of all prepared folders, which is in the cache of `datasets`."""
-    if "datasets" in sys.modules:
-        from datasets import config
-
-        return Path(config.HF_DATASETS_CACHE) / "earthreason-prepared"
-    # The rules of datasets/config.py, because importing `datasets` takes longer than scoring.
-    home = Path(os.getenv("HF_HOME", Path(os.getenv("XDG_CACHE_HOME", "~/.cache"), "huggingface"))).expanduser()
-    return Path(os.getenv("HF_DATASETS_CACHE", home / "datasets")) / "earthreason-prepared"
+    return datasets_cache() / "earthreason-prepared"
 
 
 Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int], Omissions]

@@ -18,6 +18,7 @@ from earthreason.data.reader import Configured
 from earthreason.data.schema import PICTURES, TARGETS, Record
 from earthreason.data.sources import Source
 from earthreason.data.sources.base import ON_DISK, omissions_of
+from earthreason.data.sources.release import SAMPLE_ID
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json
 from earthreason.masks.rle import encode_mask, rle_area
@@ -100,7 +101,13 @@ def _write_release(source: Source, folder: Path, progress: Progress, _about: Abo
             extra = json.loads(record.extra) if record.extra else {}
             write_json(
                 root / "QAs" / f"{stem}.json",
-                {"questions": record.questions, "answer": record.answers, **stated, **extra},
+                {
+                    SAMPLE_ID: record.sample_id,
+                    "questions": record.questions,
+                    "answer": record.answers,
+                    **stated,
+                    **extra,
+                },
             )
 
 

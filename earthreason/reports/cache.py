@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from earthreason.data.cache import Copy
+from earthreason.data.copies import Copy
 
 
 def megabytes(size: int) -> str:

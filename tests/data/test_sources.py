@@ -24,6 +24,7 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.prepared import write_prepared
 from earthreason.data.reader import find_records, open_source, read_all
 from earthreason.data.schema import Record
+from earthreason.data.sources import open_folder_or_file
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
@@ -214,6 +215,18 @@ def test_earthreason_fs_rows_are_read_by_field_name(tmp_path):
     assert np.array_equal(mask_of(record.mask, "a"), mask)
 
 
+def fault_in(path):
+    """The fault of a file: the error that opening raises, or that of its only sample, which is left out."""
+    try:
+        source = open_folder_or_file(path)
+        source.tolerance = None
+        assert not list(read_all(source))
+    except DataFormatError as error:
+        return str(error)
+    [omission] = source.omissions
+    return omission.message
+
+
 def test_jsonl_derivatives_name_pictures_beside_them(tmp_path):
     (tmp_path / "a.jpg").write_bytes(picture(8, 6))
     (tmp_path / "a.png").write_bytes(encode_mask_png(np.ones((8, 6), bool)))
@@ -222,8 +235,7 @@ def test_jsonl_derivatives_name_pictures_beside_them(tmp_path):
     ((split, record),) = read_all(open_source(tmp_path / "train.jsonl"))
     assert (split, record.height, record.width) == ("train", 8, 6)
     (tmp_path / "train.jsonl").write_text(json.dumps({**row, "mask": "../secret.png"}))
-    with pytest.raises(DataFormatError, match="points outside"):
-        list(read_all(open_source(tmp_path / "train.jsonl")))
+    assert "points outside" in fault_in(tmp_path / "train.jsonl")
 
 
 def test_what_is_not_there_is_said(tmp_path):
@@ -374,14 +386,14 @@ def test_referring_sets_need_a_folder():
 )
 def test_a_broken_file_is_named_whatever_is_wrong_with_it(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataFormatError, match=name if "jsonl" not in name else "."):
-        list(read_all(open_source(tmp_path / name)))
+    fault = fault_in(tmp_path / name)
+    assert fault
+    assert name in fault or "jsonl" in name
 
 
 def test_parquet_of_something_else_is_named(tmp_path):
     pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "a.parquet")
-    with pytest.raises(DataFormatError, match="no field"):
-        list(read_all(open_source(tmp_path)))
+    assert "no field" in fault_in(tmp_path)
 
 
 def test_a_folder_that_is_taken_is_refused_before_anything_is_drawn(tmp_path):

@@ -11,8 +11,9 @@ import imagehash  # here and not in the function, so that the workers of an audi
 import numpy as np
 from PIL import ImageStat
 
+from earthreason.data.layout import belongs
 from earthreason.data.pictures import label_picture, rgb_picture
-from earthreason.data.sources.release import belongs, parse_questions
+from earthreason.data.sources.release import parse_questions, stated_id
 from earthreason.errors import DataFormatError
 
 _HASH_SIDE = 16
@@ -29,7 +30,7 @@ class Facts:
     Attributes:
         split: split of the sample.
         part: `images`, `labels` or `QAs`.
-        stem: file name without its suffix.
+        stem: stem of the sample; `audit` sets it where names differ.
         path: path of the file.
         problem: reason why the loader refuses the file; None if it reads the file.
         stray: whether the file belongs to no sample, so that the loader ignores it.
@@ -86,4 +87,9 @@ def _look_at_label(content: bytes, path: Path) -> dict[str, Any]:
 
 def _look_at_questions(content: bytes, path: Path) -> dict[str, Any]:
     qa = parse_questions(content, path)
-    return {"questions": qa["questions"], "answers": qa["answer"], "bom": content.startswith(b"\xef\xbb\xbf")}
+    return {
+        "questions": qa["questions"],
+        "answers": qa["answer"],
+        "bom": content.startswith(b"\xef\xbb\xbf"),
+        "sample_id": stated_id(qa, path),
+    }

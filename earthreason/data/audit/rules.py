@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from earthreason.data.audit.facts import Facts
+from earthreason.data.layout import FOLDERS
 from earthreason.data.schema import SPLITS
 from earthreason.data.sources.base import ON_DISK
-from earthreason.data.sources.release import FOLDERS
 
 Severity = Literal["error", "warning"]
 NEAR = 12
@@ -91,6 +91,17 @@ def unpaired_stems(table: Table) -> Iterator[Finding]:
                     yield _on_sample(
                         "unpaired", "error", f"{ON_DISK[split]}/{stem}", f"{count} in {' and '.join(parts)}"
                     )
+
+
+def repeated_ids(table: Table) -> Iterator[Finding]:
+    """Two samples have one id, because a question file states that of another sample."""
+    by_id: dict[str, list[str]] = defaultdict(list)
+    for _, _, qa in table.samples():
+        stated = qa.values["sample_id"] or f"{ON_DISK[qa.split]}-{qa.stem}"
+        by_id[stated].append(name_of(qa))
+    for sample_id, names in by_id.items():
+        if len(names) > 1:
+            yield Finding("repeated id", "error", f"sample id {sample_id!r}: {', '.join(names)}", tuple(names))
 
 
 def stray_files(table: Table) -> Iterator[Finding]:
@@ -213,6 +224,7 @@ def questions_shared_with_training(table: Table) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Table], Iterator[Finding]], ...] = (
     unpaired_stems,
+    repeated_ids,
     unreadable_files,
     stray_files,
     sizes_that_differ,

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import Record, extra_keys
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 """Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = FOLDERS["images"]
 
 
 class Source(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from earthreason.data import cache, configs, prepared
+from earthreason.data import configs, copies, prepared
 from earthreason.synthetic.release import write_release
 
 
@@ -17,7 +17,7 @@ from earthreason.synthetic.release import write_release
 def root(tmp_path, monkeypatch):
     """Return an empty cache of prepared copies."""
     monkeypatch.setattr(configs, "prepared_root", lambda: tmp_path / "cache")
-    monkeypatch.setattr(cache, "prepared_root", lambda: tmp_path / "cache")
+    monkeypatch.setattr(copies, "prepared_root", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -28,7 +28,7 @@ def release(tmp_path):
 
 
 def states() -> list[str]:
-    return sorted(copy.state for copy in cache.list_copies())
+    return sorted(copy.state for copy in copies.list_copies())
 
 
 def test_another_version_of_a_library_that_decides_bytes_makes_a_new_copy(root, release, monkeypatch):
@@ -38,7 +38,7 @@ def test_another_version_of_a_library_that_decides_bytes_makes_a_new_copy(root, 
     second = configs.get_config("default").prepare(release)
     assert second != first
     assert states() == ["current", "outdated"]
-    assert [copy.folder for copy in cache.remove([c for c in cache.list_copies() if c.state != "current"])] == [first]
+    assert [copy.folder for copy in copies.remove([c for c in copies.list_copies() if c.state != "current"])] == [first]
     assert not first.parent.exists()
     assert second.is_dir()
 
@@ -49,7 +49,7 @@ def test_a_copy_of_files_that_changed_since_is_outdated(root, release):
     question.write_text(json.dumps({"questions": ["Where could a pilot land?"], "answer": []}))
     configs.get_config("default").prepare(release)
     assert states() == ["current", "outdated"]
-    newest = cache.list_copies()[0]
+    newest = copies.list_copies()[0]
     assert (newest.state, newest.config, newest.origin) == ("current", "default", str(release))
 
 
@@ -62,9 +62,9 @@ def test_a_copy_that_another_process_prepares_is_kept(root, release):
             [
                 sys.executable,
                 "-c",
-                "import sys; from pathlib import Path; from earthreason.data import cache\n"
-                "cache.prepared_root = lambda: Path(sys.argv[1])\n"
-                "print(len(cache.remove(cache.list_copies())))",
+                "import sys; from pathlib import Path; from earthreason.data import copies\n"
+                "copies.prepared_root = lambda: Path(sys.argv[1])\n"
+                "print(len(copies.remove(copies.list_copies())))",
                 str(root),
             ],
             capture_output=True,
@@ -96,8 +96,8 @@ def test_a_killed_preparation_leaves_nothing_that_is_used_or_kept(tmp_path, monk
     assert process.stdout.readline() == "writing\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    copies = home / "earthreason-prepared"
-    assert len(list(copies.rglob("half.parquet"))) == 1
+    prepared_folders = home / "earthreason-prepared"
+    assert len(list(prepared_folders.rglob("half.parquet"))) == 1
     done = subprocess.run(
         [
             sys.executable,
@@ -109,5 +109,5 @@ def test_a_killed_preparation_leaves_nothing_that_is_used_or_kept(tmp_path, monk
         text=True,
         check=True,
     )
-    assert list(copies.rglob("half.parquet")) == []
+    assert list(prepared_folders.rglob("half.parquet")) == []
     assert Path(done.stdout.strip(), "README.md").is_file()
