@@ -129,9 +129,13 @@ def _list(content: dict[str, Any], keys: tuple[str, ...], path: Path) -> list[st
 
 
 def _indices(root: Path) -> list[Path]:
-    patterns = ("/".join(("*",) * depth) for depth in range(1, _DEPTH + 1))
-    found = (path for pattern in patterns for path in root.glob(f"{pattern}.json"))
-    return sorted(path for path in found if path.stem.lower() in SPLIT_WORDS and path.is_file())
+    """Return the files `SPLIT.json` in the highest folders that have any; files below those are not of the index."""
+    for depth in range(_DEPTH):
+        files = (path for path in root.glob("/".join(("*",) * depth + ("*.json",))) if path.is_file())
+        found = sorted(path for path in files if path.stem.lower() in SPLIT_WORDS)
+        if found:
+            return found
+    return []
 
 
 def _is_index(path: Path) -> bool:

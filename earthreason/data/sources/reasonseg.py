@@ -96,5 +96,6 @@ register(
         about=OWN_DATA.stated(title="ReasonSeg"),
         paper="https://arxiv.org/abs/2308.00692",
         how_to_get="https://github.com/dvlab-research/LISA",
+        splits={"train": 239, "validation": 200, "test": 779},
     )
 )

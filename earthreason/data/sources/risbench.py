@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,7 @@ def _row_record(row: dict[str, Any], sample_id: str, place: Path, notes: SoftLab
             raise DataFormatError(f"{place}: image, mask or phrase is empty", "broken row")
         question = {"id": sample_id, "image": row["image"], "mask": row["mask"], "problem": str(row["phrase"]).strip()}
         record = record_of_question(question, place.parent, notes)
-        return Record(**vars(record) | {"source": "RISBench"})
+        return replace(record, source="RISBench")
 
 
 @contextmanager

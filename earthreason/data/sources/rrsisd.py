@@ -81,5 +81,6 @@ register(
         about=OWN_DATA.stated(title="RRSIS-D"),
         paper="https://arxiv.org/abs/2312.12470",
         how_to_get="https://github.com/Lsan2401/RMSIN",
+        splits={"train": 12_181, "validation": 1740, "test": 3481},
     )
 )
