@@ -10,7 +10,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from earthreason.data.about import OWN_DATA
+from earthreason.data.about import About
 from earthreason.data.sources.base import SourceFormat, register
 from earthreason.data.sources.parquet import Parquet
 from earthreason.errors import DataNotFoundError
@@ -54,7 +54,13 @@ register(
         precedence=35,
         config="earthreason-fs",
         variants={f"earthreason-fs-{shots}shot": partial(EarthReasonFS, shots=shots) for shots in _PUBLISHED},
-        about=OWN_DATA.stated(title="EarthReason-FS"),
+        about=About(
+            title="EarthReason-FS",
+            licence="unknown",
+            origin="EarthReason-FS was published with Geo-R1 (arXiv 2509.21976); its samples come from EarthReason.",
+            url=_HUB,
+            citation="Geo-R1, arXiv 2509.21976",
+        ),
         paper="https://arxiv.org/abs/2509.21976",
         how_to_get=_HUB,
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from earthreason.data.about import OWN_DATA
+from earthreason.data.about import About
 from earthreason.data.pictures import SoftLabels, mask_of
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.base import FROM_DISK, IMAGE_SUFFIXES, SampleSource, SourceFormat, make_record, register
@@ -104,6 +104,10 @@ register(
         open=LISS4Reason,
         precedence=-1,  # before the official release, whose reader accepts several spellings of `QAs`
         config="liss4reason",
-        about=OWN_DATA.stated(title="LISS4Reason"),
+        about=About(
+            title="LISS4Reason",
+            licence="unknown",
+            origin="LISS4Reason is read by a public fork of SegEarth-R2; where it was published is not known here.",
+        ),
     )
 )

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earthreason.data.about import OWN_DATA
+from earthreason.data.about import About
 from earthreason.data.pictures import SoftLabels, mask_of
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import (
@@ -35,6 +35,7 @@ from earthreason.errors import DataFormatError, DataNotFoundError
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema
 
+_PAGE = "https://github.com/HIT-SIRS/CroBIM"
 _COLUMNS = ("image", "mask", "phrase")
 _PHRASES = "output_phrase_*.txt"
 _PICTURE = re.compile(rb"\S+\.(?:png|jpe?g|tiff?)\s", re.IGNORECASE)
@@ -202,9 +203,16 @@ register(
         open=_open,
         precedence=25,
         config="risbench",
-        about=OWN_DATA.stated(title="RISBench"),
+        about=About(
+            title="RISBench",
+            licence="unknown",
+            origin="RISBench was published with CroBIM (arXiv 2410.08613).",
+            url=_PAGE,
+            citation="Cross-Modal Bidirectional Interaction Model for Referring Remote Sensing Image Segmentation, "
+            "arXiv 2410.08613",
+        ),
         paper="https://arxiv.org/abs/2410.08613",
-        how_to_get="https://github.com/HIT-SIRS/CroBIM",
+        how_to_get=_PAGE,
         splits={"train": 26_300, "validation": 10_013, "test": 16_158},
     )
 )
