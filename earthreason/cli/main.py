@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import cache, compare, data, demo, evaluate, protocols, questions, submit, synth
+from earthreason.cli import cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
 from earthreason.cli.app import QuietOption, VerboseOption, guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
+    "datasets": datasets.datasets,
     "download": data.download,
     "verify": data.verify,
     "show": data.show,

@@ -201,7 +201,7 @@ Config = ReleaseConfig | SampleConfig | FolderConfig
 _CONFIGS: tuple[Config, ...] = (
     ReleaseConfig(),
     SampleConfig(),
-    *(FolderConfig(f.config, f) for f in FORMATS.values() if f.config is not None),
+    *(FolderConfig(name, chosen) for f in FORMATS.values() for name, chosen in f.configurations().items()),
 )
 CONFIGS = {config.name: config for config in _CONFIGS}
 DEFAULT_CONFIG = "default"

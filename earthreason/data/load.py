@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -107,17 +107,21 @@ def load_dataset(
     return datasets.load_dataset(path, name, split=split, data_dir=where, streaming=streaming, **kwargs)
 
 
-def resolve_split(split: Any) -> Any:
+def resolve_split(split: Any, present: Collection[str] = SPLITS) -> Any:
     """Replace the alias `val` and check the names in a split expression such as `val[:10]+test`.
 
+    Args:
+        split: what `datasets` takes as split; only texts are checked.
+        present: splits that the data has.
+
     Raises:
-        UnknownNameError: a split is unknown.
+        UnknownNameError: a split is unknown, or the data lacks it; names those that it has.
         EarthReasonError: a slice is malformed.
     """
     from datasets import ReadInstruction
 
     if isinstance(split, list | tuple):
-        return [resolve_split(part) for part in split]
+        return [resolve_split(part, present) for part in split]
     if split is None or not isinstance(split, str) or split == "all":
         return split
     parts = []
@@ -127,6 +131,8 @@ def resolve_split(split: Any) -> Any:
         known = SPLIT_ALIASES.get(name, name)
         if known not in SPLITS:
             raise UnknownNameError("split", name, [*SPLITS, *SPLIT_ALIASES])
+        if known not in present:
+            raise UnknownNameError("split", name, present, "This data has no other split")
         parts.append(known + part.strip()[len(name) :])
     resolved = "+".join(parts)
     try:
@@ -136,8 +142,8 @@ def resolve_split(split: Any) -> Any:
     return resolved
 
 
-def _with_split_names(method: Callable[..., Any], split: Any = None, **kwargs: Any) -> Any:
-    return method(split=resolve_split(split), **kwargs)
+def _with_split_names(method: Callable[..., Any], present: Collection[str], split: Any = None, **kwargs: Any) -> Any:
+    return method(split=resolve_split(split, present), **kwargs)
 
 
 def open_builder(
@@ -154,8 +160,9 @@ def open_builder(
     omissions = check_left_out(folder, tolerance, config.name)
     builder = load_dataset_builder(str(folder), config.name, None, *args, **kwargs)
     _describe(builder.info, read_about(folder), omissions)
+    present = tuple(builder.config.data_files or SPLITS)
     for method in ("as_dataset", "as_streaming_dataset"):
-        setattr(builder, method, functools.partial(_with_split_names, getattr(builder, method)))
+        setattr(builder, method, functools.partial(_with_split_names, getattr(builder, method), present))
     return builder
 
 

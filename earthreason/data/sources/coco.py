@@ -14,11 +14,11 @@ from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import (
     SampleSource,
     SourceFormat,
+    by_split,
     make_record,
     named,
     read_json,
     register,
-    split_of_name,
 )
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.png import encode_mask_png
@@ -33,9 +33,14 @@ class COCO(SampleSource):
     def __init__(self, root: Path) -> None:
         super().__init__()
         files = [root] if root.is_file() else sorted((root / "annotations").glob("*.json"))
-        self._files = {split_of_name(path.stem): path for path in files}
-        if not self._files:
+        if not files:
             raise DataNotFoundError(f"{root} contains no annotations/*.json")
+        groups = by_split(files, root)
+        for split, paths in groups.items():
+            if len(paths) > 1:
+                names = ", ".join(path.name for path in paths)
+                raise DataFormatError(f"{root / 'annotations'} has several files for {split} ({names}); open one alone")
+        self._files = {split: paths[0] for split, paths in groups.items()}
         self._tables: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
         for split, path in self._files.items():

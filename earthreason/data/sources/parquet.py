@@ -1,4 +1,4 @@
-"""Read parquet files with our columns, or with `id, image, mask, problem, category, bbox_list` as EarthReason-FS."""
+"""Read parquet files with our columns, or with `id, image, mask, problem, category, bbox_list` as Geo-R1 has them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _ROWS_AT_ONCE = 16
 
 
 class Parquet(SampleSource):
-    """Samples of parquet files at any depth below a folder; their names contain the split."""
+    """Samples of parquet files at any depth below a folder; their names or folders say the split."""
 
     name = "parquet"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: list[Path] | None = None) -> None:
         import pyarrow.parquet as pq
 
         super().__init__()
-        files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
+        if files is None:
+            files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
         if not files:
             raise DataNotFoundError(f"{root} contains no parquet files")
-        self._files = by_split(files)
+        self._files = by_split(files, root)
         self.counts = dict.fromkeys(self._files, 0)
         for split, paths in self._files.items():
             for path in paths:

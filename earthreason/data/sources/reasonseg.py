@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from earthreason.data.about import OWN_DATA
+from earthreason.data.about import About
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.base import FROM_DISK, IMAGE_SUFFIXES, SourceFormat, make_record, read_json, register
 from earthreason.errors import DataFormatError, DataNotFoundError
@@ -93,8 +93,15 @@ register(
         open=ReasonSeg,
         precedence=48,
         config="reasonseg",
-        about=OWN_DATA.stated(title="ReasonSeg"),
+        about=About(
+            title="ReasonSeg",
+            licence="unknown",
+            origin="ReasonSeg was published with LISA (arXiv 2308.00692); its images come from OpenImages and ScanNetv2.",
+            url="https://github.com/dvlab-research/LISA",
+            citation="LISA: Reasoning Segmentation via Large Language Model, arXiv 2308.00692",
+        ),
         paper="https://arxiv.org/abs/2308.00692",
         how_to_get="https://github.com/dvlab-research/LISA",
+        splits={"train": 239, "validation": 200, "test": 779},
     )
 )

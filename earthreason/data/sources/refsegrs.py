@@ -59,11 +59,21 @@ def _phrases(path: Path) -> Iterator[tuple[str, str]]:
         yield match[1], match[2]
 
 
+def _holds(root: Path) -> bool:
+    """Return whether phrases below a folder start with a number; RISBench has names of pictures there."""
+    for path in root.rglob(_TRAINING):
+        with path.open("rb") as file:
+            first = next((line for line in file if line.strip()), b"")
+        if re.match(rb"(\xef\xbb\xbf)?\s*\d+\s", first):
+            return True
+    return False
+
+
 register(
     SourceFormat(
         name="refsegrs",
         title="RefSegRS: output_phrase_SPLIT.txt, images/*.tif and masks/*.tif",
-        matches=lambda folder: any(folder.rglob(_TRAINING)),
+        matches=_holds,
         open=RefSegRS,
         precedence=30,
         config="refsegrs",
@@ -77,5 +87,6 @@ register(
         paper="https://arxiv.org/abs/2306.08625",
         how_to_get=_HUB,
         revision="6aed24edec3ffa32e9872d2d505971b7dae44b7a",
+        splits={"train": 2172, "validation": 431, "test": 1817},
     )
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from earthreason.data.about import OWN_DATA
+from earthreason.data.about import About
 from earthreason.data.schema import SPLITS, Record
 from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import FROM_DISK, SourceFormat, find_file, make_record, read_json, register
@@ -78,8 +78,16 @@ register(
         open=RRSISD,
         precedence=20,
         config="rrsis-d",
-        about=OWN_DATA.stated(title="RRSIS-D"),
+        about=About(
+            title="RRSIS-D",
+            licence="unknown",
+            origin="RRSIS-D was published with RMSIN (arXiv 2312.12470); its images come from DIOR.",
+            url="https://github.com/Lsan2401/RMSIN",
+            citation="Rotated Multi-Scale Interaction Network for Referring Remote Sensing Image Segmentation, "
+            "arXiv 2312.12470",
+        ),
         paper="https://arxiv.org/abs/2312.12470",
         how_to_get="https://github.com/Lsan2401/RMSIN",
+        splits={"train": 12_181, "validation": 1740, "test": 3481},
     )
 )

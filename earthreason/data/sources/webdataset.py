@@ -14,14 +14,14 @@ from earthreason.errors import DataNotFoundError
 
 
 class WebDataset(SampleSource):
-    """Samples of the shards in a folder; their names contain the split."""
+    """Samples of the shards in a folder; their names say the split."""
 
     name = "webdataset"
 
     def __init__(self, root: Path) -> None:
         super().__init__()
         files = [root] if root.is_file() else sorted(root.glob("*.tar"))
-        self._files = by_split(files)
+        self._files = by_split(files, root)
         self.counts = {split: sum(_count_samples(path) for path in paths) for split, paths in self._files.items()}
         if not self.counts:
             raise DataNotFoundError(f"{root} contains no tar files")
