@@ -70,12 +70,12 @@ def export(
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
-    title: Annotated[str | None, typer.Option(help="Title on the parquet dataset card.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title on the dataset card and in the metadata.")] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Licence for the dataset card, such as CC-BY-4.0.", show_default="unknown")
+        str | None, typer.Option(help="Licence on the dataset card and in the metadata, such as CC-BY-4.0.")
     ] = None,
 ) -> None:
-    """Write samples in another format; parquet gets a dataset card and Croissant metadata.
+    """Write samples in another format, with title and licence; parquet gets a dataset card and Croissant metadata.
 
     Example: earthreason export sample --format coco --out sample-coco
     """
@@ -83,15 +83,16 @@ def export(
 
     from earthreason.data.exports import about_of, push_to_hub
     from earthreason.data.exports import export as export_source
+    from earthreason.data.omissions import LEFT_OUT
     from earthreason.data.reader import open_source
+    from earthreason.data.sources.base import omissions_of
 
-    if form != "parquet" and (title or licence):
-        raise EarthReasonError(f"--title and --licence are for the dataset card of --format parquet; {form} has none")
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
-        export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
-    counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
-    typer.echo(f"{out}: {counts}")
+        written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
+    typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
+    if omissions := omissions_of(opened):
+        typer.echo(f"{omissions.summary()}; all are listed in {out / LEFT_OUT}", err=True)
     if push_to is not None:
         typer.echo(f"uploaded: {push_to_hub(out, push_to, private)}")
 

@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import glob
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.cards import write_card
 from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
-from earthreason.files import atomic_path, write_json
-from earthreason.types import OPTIONAL_FACTS
+from earthreason.files import atomic_path
 
 FORMAT = 4
 """Version of the columns; increase it whenever they change, so that cached folders with other columns are ignored."""
@@ -26,9 +24,7 @@ ROWS_PER_GROUP = 100
 ROWS_PER_FILE = 400
 """Streaming workers divide a split by files, so every split has several."""
 
-_ABOUT = "about.json"
 _log = logging.getLogger(__name__)
-_CARD = Path(__file__).with_name("card.md")
 
 
 def write_prepared(
@@ -70,28 +66,12 @@ def write_prepared(
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
                         rows_written[split] += len(group)
+            next(rows, None)  # ends the reading, which checks how many samples were left out
         omissions = omissions or Omissions()
         omissions.write(temporary / LEFT_OUT, counts)
-        write_json(temporary / _ABOUT, asdict(about))
-        files_yaml = "".join(f"  - split: {split}\n    path: {data}/{split}-*.parquet\n" for split in splits)
-        numbers = ", ".join(f"{split} {count:,}" for split, count in rows_written.items())
-        total = sum(rows_written.values())
-        size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
-        card = _CARD.read_text(encoding="utf-8").format(
-            config=config,
-            files=files_yaml,
-            counts=numbers,
-            left_out=f" {omissions.summary()}; `{LEFT_OUT}` lists all." if omissions else "",
-            size=size,
-            facts="".join(f"| `{fact}` | {meaning}; null if unknown |\n" for fact, meaning in OPTIONAL_FACTS.items()),
-            about=about,
-        )
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-
-
-def read_about(folder: Path) -> About:
-    """Return title, licence and origin of the data in a prepared folder."""
-    return About(**json.loads((folder / _ABOUT).read_text("utf-8")))
+        about.write(temporary)
+        files_of = {split: f"{data}/{split}-*.parquet" for split in splits}
+        write_card(temporary, about, rows_written, files_of, config=config, omissions=omissions)
 
 
 def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions:
