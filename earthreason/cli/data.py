@@ -10,7 +10,6 @@ import typer
 
 from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import CORES, JsonOption, OutFolder, ProcessesOption, ReportOption, SourceArgument
-from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from earthreason.data.about import read_about
-from earthreason.data.alias import NAME
 from earthreason.data.configs import CONFIGS, DEFAULT_CONFIG, get_config
 from earthreason.data.omissions import Tolerance
 from earthreason.data.prepared import check_left_out
@@ -175,4 +174,4 @@ def list_module(_dataset_module_factory: Callable[..., Any], *_args: Any, **_kwa
     listed = BuilderConfigsParameters(
         builder_configs=[BuilderConfig(name=name) for name in CONFIGS], default_config_name=DEFAULT_CONFIG
     )
-    return DatasetModule(parquet.__name__, NAME, {"dataset_name": NAME}, listed)
+    return DatasetModule(parquet.__name__, hash="", builder_kwargs={}, builder_configs_parameters=listed)

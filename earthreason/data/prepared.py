@@ -66,7 +66,6 @@ def write_prepared(
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
                         rows_written[split] += len(group)
-            next(rows, None)  # ends the reading, which checks how many samples were left out
         omissions = omissions or Omissions()
         omissions.write(temporary / LEFT_OUT, counts)
         about.write(temporary)

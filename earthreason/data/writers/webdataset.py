@@ -53,7 +53,6 @@ def write(source: Source, folder: Path, about: About) -> None:
                         member.size = len(content)
                         archive.addfile(member, io.BytesIO(content))
                     written[split] += 1
-        next(records, None)  # ends the reading, which checks how many samples were left out
     suffix = suffix or "jpg"
     facts = ", ".join(f"`{name}`" for name in COLUMNS if name not in PICTURES)
     write_card(
