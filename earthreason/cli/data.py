@@ -19,7 +19,6 @@ from earthreason.cli.options import (
     SourceArgument,
     StrictOption,
 )
-from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
 
@@ -79,14 +78,14 @@ def export(
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
-    title: Annotated[str | None, typer.Option(help="Title on the parquet dataset card.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title on the dataset card and in the metadata.")] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Licence for the dataset card, such as CC-BY-4.0.", show_default="unknown")
+        str | None, typer.Option(help="Licence on the dataset card and in the metadata, such as CC-BY-4.0.")
     ] = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
 ) -> None:
-    """Write samples in another format; parquet gets a dataset card and Croissant metadata.
+    """Write samples in another format, with title and licence; parquet gets a dataset card and Croissant metadata.
 
     Example: earthreason export sample --format coco --out sample-coco
     """
@@ -94,16 +93,16 @@ def export(
 
     from earthreason.data.exports import about_of, push_to_hub
     from earthreason.data.exports import export as export_source
-    from earthreason.data.omissions import Tolerance
+    from earthreason.data.omissions import LEFT_OUT, Tolerance
     from earthreason.data.reader import open_source
+    from earthreason.data.sources.base import omissions_of
 
-    if form != "parquet" and (title or licence):
-        raise EarthReasonError(f"--title and --licence are for the dataset card of --format parquet; {form} has none")
     opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
-        export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
-    counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
-    typer.echo(f"{out}: {counts}")
+        written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
+    typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
+    if omissions := omissions_of(opened):
+        typer.echo(f"{omissions.summary()}; all are listed in {out / LEFT_OUT}", err=True)
     if push_to is not None:
         typer.echo(f"uploaded: {push_to_hub(out, push_to, private)}")
 

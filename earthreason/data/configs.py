@@ -16,6 +16,7 @@ from pathlib import Path
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.cache import datasets_cache
 from earthreason.data.omissions import Omissions
+from earthreason.data.origin import about_of_folder, about_of_source
 from earthreason.data.prepared import DATASET, versions_key, write_prepared
 from earthreason.data.schema import Record
 from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
@@ -130,13 +131,15 @@ class ReleaseConfig:
         Raises:
             DataNotFoundError: `data_dir` contains no samples, or the release is neither local nor reachable on the Hub.
         """
-        root = data_dir or _folder_from_environment() or _download()
+        given = data_dir or _folder_from_environment()
+        root = given or _download()
         source_format, folder = (find_format(root) if root.is_dir() else None) or (None, root)
         if source_format is not None and source_format.name != "release":
-            return _prepare_folder(self.name, "folder", source_format, root, OWN_DATA)
+            return _prepare_folder(self.name, "folder", source_format, root, about_of_folder(source_format, root))
         release = Release(folder)
+        about = OFFICIAL if given is None else about_of_source(release, folder)
         return _prepare_once(
-            self.name, "release", release.fingerprint(), lambda: _records_of(release), str(folder), OFFICIAL
+            self.name, "release", release.fingerprint(), lambda: _records_of(release), str(folder), about
         )
 
     def is_available(self) -> bool:

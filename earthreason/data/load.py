@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from earthreason.data.configs import CONFIGS, get_config
+from earthreason.data.about import read_about
+from earthreason.data.configs import CONFIGS, DEFAULT_CONFIG, get_config
 from earthreason.data.omissions import Tolerance
-from earthreason.data.prepared import check_left_out, read_about
+from earthreason.data.prepared import check_left_out
 from earthreason.data.schema import SPLIT_ALIASES, SPLITS
 from earthreason.errors import EarthReasonError, UnknownNameError
 
@@ -168,15 +168,17 @@ def open_builder(
 
 def _describe(info: DatasetInfo, about: About, omissions: Omissions) -> None:
     """State title, licence, citation and what was left out in the info of every split that is loaded."""
-    info.description = "\n".join(part for part in (about.title, about.origin, omissions.summary()) if part)
-    info.license, info.citation, info.homepage = about.licence, about.citation or "", about.url or ""
+    vars(info).update(about.info)
+    info.description = "\n".join(part for part in (info.description, omissions.summary()) if part)
 
 
-def list_module(dataset_module_factory: Callable[..., Any], *_args: Any, **_kwargs: Any) -> Any:
-    """Return a module with every available configuration, so that `get_dataset_config_names` works."""
-    modules = [
-        dataset_module_factory(str(config.prepare(None))) for config in CONFIGS.values() if config.is_available()
-    ]
-    configs = [config for module in modules for config in module.builder_configs_parameters.builder_configs]
-    first = modules[0]
-    return replace(first, builder_configs_parameters=replace(first.builder_configs_parameters, builder_configs=configs))
+def list_module(_dataset_module_factory: Callable[..., Any], *_args: Any, **_kwargs: Any) -> Any:
+    """Return a module that lists every configuration, so that `get_dataset_config_names` works without data."""
+    from datasets import BuilderConfig
+    from datasets.load import BuilderConfigsParameters, DatasetModule
+    from datasets.packaged_modules.parquet import parquet
+
+    listed = BuilderConfigsParameters(
+        builder_configs=[BuilderConfig(name=name) for name in CONFIGS], default_config_name=DEFAULT_CONFIG
+    )
+    return DatasetModule(parquet.__name__, hash="", builder_kwargs={}, builder_configs_parameters=listed)

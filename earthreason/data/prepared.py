@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.cards import write_card
 from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
 from earthreason.files import atomic_path, write_json
-from earthreason.types import OPTIONAL_FACTS
 
 DATASET = "earthreason"
 """Name of every prepared folder, because `datasets` takes the last component of a path as the name of the dataset."""
@@ -33,9 +33,7 @@ ROWS_PER_FILE = 400
 """Streaming workers divide a split by files, so every split has several."""
 
 _ORIGIN = "origin.json"
-_ABOUT = "about.json"
 _log = logging.getLogger(__name__)
-_CARD = Path(__file__).with_name("card.md")
 
 
 @dataclass(frozen=True)
@@ -119,28 +117,11 @@ def write_prepared(
                         rows_written[split] += len(group)
         omissions = omissions or Omissions()
         omissions.write(temporary / LEFT_OUT, counts)
-        write_json(temporary / _ABOUT, asdict(about))
+        about.write(temporary)
         if source is not None:
             write_json(temporary / _ORIGIN, asdict(Origin(config, source, versions())))
-        files_yaml = "".join(f"  - split: {split}\n    path: {data}/{split}-*.parquet\n" for split in splits)
-        numbers = ", ".join(f"{split} {count:,}" for split, count in rows_written.items())
-        total = sum(rows_written.values())
-        size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
-        card = _CARD.read_text(encoding="utf-8").format(
-            config=config,
-            files=files_yaml,
-            counts=numbers,
-            left_out=f" {omissions.summary()}; `{LEFT_OUT}` lists all." if omissions else "",
-            size=size,
-            facts="".join(f"| `{fact}` | {meaning}; null if unknown |\n" for fact, meaning in OPTIONAL_FACTS.items()),
-            about=about,
-        )
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-
-
-def read_about(folder: Path) -> About:
-    """Return title, licence and origin of the data in a prepared folder."""
-    return About(**json.loads((folder / _ABOUT).read_text("utf-8")))
+        files_of = {split: f"{data}/{split}-*.parquet" for split in splits}
+        write_card(temporary, about, rows_written, files_of, config=config, omissions=omissions)
 
 
 def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions:

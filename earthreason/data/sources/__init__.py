@@ -59,8 +59,9 @@ def open_folder_or_file(path: Path, tolerance: Tolerance | None = None) -> Sourc
     if matched is not None:
         source_format, place = matched
         source = source_format.open(place)
-        if tolerance is not None and isinstance(source, SampleSource):
-            source.tolerance = tolerance
+        if isinstance(source, SampleSource):
+            source.place = place
+            source.tolerance = tolerance or source.tolerance
         return source
     if path.is_file():
         endings = ", ".join(sorted(suffix for f in FORMATS.values() for suffix in f.suffixes))

@@ -63,10 +63,12 @@ class SampleSource(ABC):
         counts: number of samples by split, with those that are left out.
         omissions: samples that were left out so far.
         tolerance: how many samples of a split may be left out; None if the caller decides after reading.
+        place: folder or file that was opened; None if unknown.
     """
 
     name: str
     counts: Mapping[str, int]
+    place: Path | None = None
 
     def __init__(self) -> None:
         self.omissions = Omissions()
