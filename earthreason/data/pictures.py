@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from earthreason.data.orientation import fits_turned_only, orientation_of, turned, without_orientation
 from earthreason.errors import DataFormatError
 from earthreason.masks.pictures import DEEP_MODES, PictureError, read_mask_picture
 
@@ -16,13 +19,17 @@ __all__ = [
     "DEEP_MODES",
     "SoftLabels",
     "check_sizes",
+    "in_8_bits",
     "label_picture",
     "mask_of",
     "open_picture",
+    "picture_size",
     "rgb_content",
     "rgb_picture",
+    "upright",
 ]
 _log = logging.getLogger(__name__)
+_BYTE = 256
 _PROBLEMS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 FORMATS = ["JPEG", "PNG", "TIFF"]
 
@@ -35,38 +42,110 @@ def open_picture(content: bytes) -> Image.Image:
     Raises:
         OSError, SyntaxError, DecompressionBombError: the content is not a picture, is truncated, or is too large.
     """
-    try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise OSError(f"its content is not {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
+    image = _opened(content)
     image.load()
     return image
 
 
-def rgb_content(content: bytes, path: Path) -> tuple[bytes, tuple[int, int]]:
+def rgb_content(content: bytes, path: Path, mask: tuple[int, int] | None = None) -> tuple[bytes, tuple[int, int]]:
     """Return the encoded RGB picture of `rgb_picture` and its (height, width) in pixels."""
-    picture, image = rgb_picture(content, path)
+    picture, image = rgb_picture(content, path, mask)
     return picture, (image.height, image.width)
 
 
-def rgb_picture(content: bytes, path: Path) -> tuple[bytes, Image.Image]:
+def rgb_picture(content: bytes, path: Path, mask: tuple[int, int] | None = None) -> tuple[bytes, Image.Image]:
     """Return an encoded RGB picture, and the decoded picture in the mode of the file.
 
-    RGB JPEG and PNG files keep their bytes, so that nothing is lost. Grey, palette, RGBA, CMYK and TIFF pictures are
-    encoded as RGB PNG. An EXIF rotation is not applied, because the labels of the release match the stored pixels.
+    RGB JPEG and PNG files keep their bytes, so that nothing is lost, except an EXIF orientation, which is removed as
+    `earthreason.data.orientation` describes. Grey, palette, RGBA, CMYK and TIFF pictures are encoded as RGB PNG. Of 16
+    bits, the upper 8 are kept, as `cv2.imread` keeps them.
+
+    Args:
+        content: bytes of the file.
+        path: name of the file in messages.
+        mask: (height, width) of the mask in pixels; None if there is none.
 
     Raises:
-        DataFormatError: the picture is incomplete, or has more than 8 bits a channel; names the file.
+        DataFormatError: the picture is incomplete, has pixels of 32 bits, or has 16 bits of which the upper 8 are
+            all zero; names the file.
     """
-    try:
+    with _readable(path):
         image = open_picture(content)
-        if image.mode in DEEP_MODES:
-            raise ValueError(f"mode {image.mode}; stretch it to 8 bits a channel first")
+        try:
+            tagged = orientation_of(image) != 1
+        except ValueError:  # the pixels are sound, but what decodes rows would fail
+            return png_bytes(in_8_bits(image)), image
+        if tagged and mask is not None and fits_turned_only(mask, image):
+            image = turned(image)
+            return png_bytes(in_8_bits(image)), image
         if image.mode == "RGB" and image.format in ("JPEG", "PNG"):
-            return content, image
-        return png_bytes(image.convert("RGB")), image
+            kept = without_orientation(content) if tagged else content
+            if kept is not None:
+                return kept, image
+        return png_bytes(in_8_bits(image)), image
+
+
+def upright(content: bytes, path: Path) -> bytes:
+    """Turn a picture by its EXIF orientation, for masks that were drawn on what `cv2.imread` or a viewer shows.
+
+    Returns:
+        The content itself if there is nothing to turn, else an RGB PNG.
+
+    Raises:
+        DataFormatError: the picture is not readable; names the file.
+    """
+    with _readable(path):
+        try:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if orientation_of(image) == 1 or image.format == "TIFF":  # Pillow turns TIFFs itself
+                    return content
+        except (UnidentifiedImageError, ValueError):  # refused, or not to be turned, where the pixels are read
+            return content
+        return png_bytes(in_8_bits(turned(open_picture(content))))
+
+
+def picture_size(content: bytes, path: Path) -> tuple[int, int]:
+    """Return the (height, width) of the stored pixels, which the header states.
+
+    Raises:
+        DataFormatError: the content is not a picture; names the file.
+    """
+    with _readable(path), _opened(content) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except _PROBLEMS as error:
         raise DataFormatError(f"{path}: not a readable image ({error}); restore or remove the sample") from None
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise OSError(f"its content is not {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
+
+
+def in_8_bits(image: Image.Image) -> Image.Image:
+    """Convert a decoded picture to RGB; of 16 bits, the upper 8 are kept.
+
+    Raises:
+        ValueError: the pixels have 32 bits, or the upper 8 of 16 are all zero.
+    """
+    if image.mode not in DEEP_MODES:
+        return image.convert("RGB")
+    if not image.mode.startswith("I;16"):
+        raise ValueError(f"mode {image.mode}; stretch it to 8 bits a channel first")
+    pixels = np.asarray(image)
+    if 0 < pixels.max() < _BYTE:
+        raise ValueError(
+            f"16 bits, but no value above {pixels.max()}, so the upper 8 bits are black; "
+            "stretch it to 8 bits a channel first"
+        )
+    return Image.fromarray((pixels // _BYTE).astype(np.uint8)).convert("RGB")
 
 
 class SoftLabels:
@@ -115,9 +194,9 @@ def label_picture(content: bytes, path: Path, notes: SoftLabels | None = None) -
 
 
 def png_bytes(image: Image.Image) -> bytes:
-    """Encode a picture as PNG."""
+    """Encode a picture as PNG, without EXIF."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", exif=b"")
     return buffer.getvalue()
 
 

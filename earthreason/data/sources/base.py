@@ -149,7 +149,7 @@ def make_record(
     Raises:
         DataFormatError: the picture is unreadable, or its size differs from that of the mask.
     """
-    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image)
+    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image, mask.shape)
     check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
     return Record(
         sample_id=sample_id,

@@ -141,8 +141,8 @@ def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = N
     Raises:
         DataFormatError: a file is unreadable, the sizes differ, or there are no questions; names the file.
     """
-    image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
     mask = mask_of(files.label.read_bytes(), files.label, notes)
+    image, (height, width) = rgb_content(files.image.read_bytes(), files.image, mask.shape)
     check_sizes(mask, (height, width), files.label, files.image)
     qa = parse_questions(files.qa.read_bytes(), files.qa)
     return Record(
