@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ import numpy as np
 from earthreason.data.about import OWN_DATA, About
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 
@@ -211,17 +211,9 @@ def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file in UTF-8, or in Windows-1252 as some files of ReasonSeg are.
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, or in Windows-1252 as LISA's reader reads some of ReasonSeg's.
 
     Raises:
-        DataFormatError: the file is not JSON.
+        DataFormatError: the file has another encoding, or is not JSON; names the file.
     """
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    return parse_json(path.read_bytes(), path, western=True)

@@ -7,8 +7,8 @@ files through `rgb_picture`, `label_picture` and `parse_questions`, as loading d
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from earthreason.data.about import OFFICIAL
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import SPLITS, Record, extra_keys
 from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SourceFormat, register
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import fingerprint_files
 from earthreason.masks.png import encode_mask_png
@@ -165,13 +166,7 @@ def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
     Raises:
         DataFormatError: the file is not JSON, has no questions, or a key has the wrong type; names the file.
     """
-    try:
-        qa = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        remedy = f"write the file as UTF-8 (as Latin-1 it would be readable: iconv -f latin1 -t utf-8 {path.name})"
-        raise DataFormatError(f"{path}: byte {error.object[error.start]:#04x} is not UTF-8; {remedy}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    qa = parse_json(content, path)
     if not isinstance(qa, dict):
         raise DataFormatError(f'{path}: expected {{"questions": [...], "answer": [...]}}, got {type(qa).__name__}')
     for key in ("questions", "answer"):
@@ -189,6 +184,8 @@ def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
                 raise DataFormatError(f"{path}: {fact} is not a text")
         elif isinstance(value, bool) or not isinstance(value, int | float):
             raise DataFormatError(f"{path}: {fact} is not a number ({meaning})")
+        elif abs(value) > sys.float_info.max:
+            raise DataFormatError(f"{path}: {fact} is too large a number ({meaning})")
         else:
             qa[fact] = float(value)
     return qa
