@@ -85,6 +85,15 @@ def rgb_picture(content: bytes, path: Path, mask: tuple[int, int] | None = None)
         return png_bytes(in_8_bits(image)), image
 
 
+def untagged(content: bytes, path: Path, mask: tuple[int, int]) -> bytes:
+    """Return a picture of a table without its EXIF orientation, as `rgb_picture` does; others keep their bytes.
+
+    Raises:
+        DataFormatError: the picture is not readable; names `path`.
+    """
+    return rgb_content(content, path, mask)[0] if _is_tagged(content, path) else content
+
+
 def upright(content: bytes, path: Path) -> bytes:
     """Turn a picture by its EXIF orientation, for masks that were drawn on what `cv2.imread` or a viewer shows.
 
@@ -94,14 +103,18 @@ def upright(content: bytes, path: Path) -> bytes:
     Raises:
         DataFormatError: the picture is not readable; names the file.
     """
+    if not _is_tagged(content, path):
+        return content
     with _readable(path):
-        try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if orientation_of(image) == 1 or image.format == "TIFF":  # Pillow turns TIFFs itself
-                    return content
-        except (UnidentifiedImageError, ValueError):  # refused, or not to be turned, where the pixels are read
-            return content
         return png_bytes(in_8_bits(turned(open_picture(content))))
+
+
+def _is_tagged(content: bytes, path: Path) -> bool:
+    with _readable(path), _opened(content) as image:
+        try:
+            return orientation_of(image) != 1 and image.format != "TIFF"  # Pillow turns TIFFs itself
+        except ValueError:
+            return False
 
 
 def picture_size(content: bytes, path: Path) -> tuple[int, int]:

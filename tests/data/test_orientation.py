@@ -3,6 +3,7 @@
 import io
 import json
 import zlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from earthreason.data.audit.verify import audit
 from earthreason.data.exports import FORMATS, export
 from earthreason.data.pictures import rgb_content, upright
 from earthreason.data.reader import open_source
-from earthreason.errors import DataFormatError
+from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.torch import PixelReasoningDataset
 
 TAG = 0x0112
@@ -156,3 +157,34 @@ def test_upright_pictures_are_those_that_opencv_reads(tmp_path, orientation):
     content = encoded(scene(), "JPEG", orientation)
     assert np.array_equal(pixels(upright(content, tmp_path)), by_opencv(content))
     assert (upright(content, tmp_path) == content) == (orientation == 1)
+
+
+@pytest.mark.parametrize("form", ["parquet", "webdataset"])
+def test_tables_of_other_makers_lose_the_tag_too(tmp_path, form):
+    root = release(tmp_path / "set", encoded(scene(), "JPEG", quality=95), MASK)
+    (record,) = open_source(root).read("test")
+    tagged = replace(record, image=encoded(scene(), "JPEG", 6, quality=95))
+    export(Records([tagged]), form, tmp_path / "out")
+    (again,) = open_source(tmp_path / "out").read("test")
+    assert np.array_equal(pixels(again.image), by_opencv(record.image))
+    export(Records([record]), form, tmp_path / "plain")
+    (kept,) = open_source(tmp_path / "plain").read("test")
+    assert kept.image == record.image
+
+
+class Records:
+    name = "records"
+
+    def __init__(self, records):
+        self._records, self.counts = records, {"test": len(records)}
+
+    def read(self, _split):
+        return iter(self._records)
+
+
+def test_the_torch_dataset_refuses_rows_whose_picture_another_loader_turned(tmp_path):
+    root = release(tmp_path / "set", encoded(scene(), "JPEG"), MASK)
+    row = load_dataset("earthreason", data_dir=root, split="test")[0]
+    row["image"] = row["image"].transpose(Image.Transpose.ROTATE_90)
+    with pytest.raises(EarthReasonError, match=r"'a': the image is 32x24 .* but the mask is 24x32; load the rows by"):
+        PixelReasoningDataset([row], side=32)[0]

@@ -208,3 +208,10 @@ def test_an_index_that_cannot_be_read_is_refused_at_once(tmp_path, instances):
     (root / "rrsisd" / "instances.json").write_text('{"images": [{"no": 1}], "annotations": [3]}')
     with pytest.raises(DataFormatError, match="image 1 is missing"):
         list(RRSISD(root).read("train"))
+
+
+@pytest.mark.parametrize("value", [1e300, float("nan"), -1e12, 10**400])
+def test_coordinates_that_would_fill_the_memory_are_refused(tmp_path, value):
+    source = RRSISD(write(tmp_path, [reference(1)], {1: [[*LEFT, value, 3]]}))
+    with pytest.raises(DataFormatError, match="reference 1: not polygons"):
+        list(source.read("train"))

@@ -11,15 +11,26 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from earthreason.errors import DataFormatError, RLEError
-from earthreason.masks.rle import decode_rle
+from earthreason.masks.rle import MAX_SIDE, decode_rle
 from earthreason.types import RLE
+
+_LONGEST = 20 * MAX_SIDE
+"""Longest outline in pixels; pycocotools keeps five points of each pixel in memory."""
 
 
 def draw_polygons(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
-    """Fill COCO polygons [x1, y1, x2, y2, ...] as pycocotools does, as a (height, width) bool mask."""
+    """Fill COCO polygons [x1, y1, x2, y2, ...] as pycocotools does, as a (height, width) bool mask.
+
+    Raises:
+        ValueError: an outline is far longer than that of a picture, or not a number.
+    """
     usable = [polygon for polygon in polygons if len(polygon) >= 6]
     if not usable:
         return np.zeros((height, width), bool)
+    for polygon in usable:
+        length = np.abs(np.subtract(polygon, polygon[-2:] + polygon[:-2])).sum()
+        if not length <= _LONGEST:  # NaN is refused too
+            raise ValueError(f"the outline of a polygon is {length:.3g} px long, far more than a picture has")
     return coco.decode(coco.merge(coco.frPyObjects(usable, height, width))).astype(bool)
 
 

@@ -6,14 +6,14 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from earthreason.data.about import OWN_DATA, About
-from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
@@ -161,6 +161,12 @@ def make_record(
         questions=[question] if isinstance(question, str) else question,
         **facts,
     )
+
+
+def without_tag(record: Record, path: Path) -> Record:
+    """Return the record of another table, at `path`, with a picture that no reader turns by an EXIF orientation."""
+    image = untagged(record.image, path / record.sample_id, (record.height, record.width))
+    return record if image is record.image else replace(record, image=image)
 
 
 def split_of_name(stem: str) -> str:

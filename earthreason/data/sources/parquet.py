@@ -7,7 +7,7 @@ from pathlib import Path
 
 from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record, record_of_row
-from earthreason.data.sources.base import SourceFormat, by_split, named, record_of_question, register
+from earthreason.data.sources.base import SourceFormat, by_split, named, record_of_question, register, without_tag
 from earthreason.errors import DataNotFoundError
 
 _ROWS_AT_ONCE = 16
@@ -41,7 +41,11 @@ class Parquet:
                 for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS_AT_ONCE):
                     for row in batch.to_pylist():
                         ours = "sample_id" in row
-                        yield record_of_row(row) if ours else record_of_question(row, path.parent, notes)
+                        yield (
+                            without_tag(record_of_row(row), path)
+                            if ours
+                            else record_of_question(row, path.parent, notes)
+                        )
 
 
 register(

@@ -54,12 +54,18 @@ class RefSegRS:
         match = _PHRASE.fullmatch(line.strip())
         if match is None:
             raise DataFormatError(f"{place}: expected a number and a phrase, found {line.strip()[:40]!r}")
-        image, mask = (folder / f"{match[1]}.tif" for folder in (self._images, self._masks))
-        for path in (image, mask):
-            if not path.is_file():
-                raise DataFormatError(f"{path} is missing; {place} names it")
+        image, mask = (_tiff_of(folder / match[1], place) for folder in (self._images, self._masks))
         label = mask_of(mask.read_bytes(), mask, notes)
         return make_record(f"refsegrs_{split}_{match[1]}_{count}", image, label, match[2], source="RefSegRS")
+
+
+def _tiff_of(path: Path, place: str) -> Path:
+    """Return the file of a number, by any spelling of the suffix."""
+    names = [f"{path.name}{suffix}" for suffix in (".tif", ".tiff", ".TIF", ".TIFF")]
+    found = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    if found is None:
+        raise DataFormatError(f"{path}.tif is missing; {place} names it")
+    return found
 
 
 def _lines_of(path: Path) -> list[tuple[str, str]]:

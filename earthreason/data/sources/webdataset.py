@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earthreason.data.schema import Record
-from earthreason.data.sources.base import SourceFormat, by_split, named, register
+from earthreason.data.sources.base import SourceFormat, by_split, named, register, without_tag
 from earthreason.errors import DataNotFoundError
 
 
@@ -36,7 +36,8 @@ class WebDataset:
                     if member.name.endswith(".json"):
                         facts = json.loads(parts["json"])
                         picture = parts["jpg"] if "jpg" in parts else parts["png"]
-                        yield Record(image=picture, mask=parts["mask.png"], ignore=parts.get("ignore.png"), **facts)
+                        record = Record(image=picture, mask=parts["mask.png"], ignore=parts.get("ignore.png"), **facts)
+                        yield without_tag(record, path)
                         parts = {}
 
 
