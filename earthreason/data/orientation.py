@@ -13,10 +13,18 @@ import re
 import struct
 import zlib
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 _TAG = 0x0112
-_TURNS = range(2, 9)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _QUARTER_TURNS = range(5, 9)
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _START_OF_SCAN, _APP1 = 0xDA, 0xE1
@@ -47,8 +55,13 @@ def fits_turned_only(size: tuple[int, int], image: Image.Image) -> bool:
 
 
 def turned(image: Image.Image) -> Image.Image:
-    """Turn the pixels of a decoded picture by its tag."""
-    return ImageOps.exif_transpose(image)
+    """Turn the pixels of a decoded picture by its tag.
+
+    Raises:
+        ValueError: the EXIF block is damaged.
+    """
+    turn = _TURNS.get(orientation_of(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def without_orientation(content: bytes) -> bytes | None:

@@ -30,7 +30,9 @@ __all__ = [
 ]
 _log = logging.getLogger(__name__)
 _BYTE = 256
-_PROBLEMS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+_DEEP = 16
+_TAGGED_CHUNKS = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
+"""What a PNG has that states an orientation; to look for it by Pillow, all pixels must be decoded."""
 FORMATS = ["JPEG", "PNG", "TIFF"]
 
 
@@ -71,6 +73,10 @@ def rgb_picture(content: bytes, path: Path, mask: tuple[int, int] | None = None)
     """
     with _readable(path):
         image = open_picture(content)
+        if image.mode == "RGB" and not image.getbbox() and content[:4] == b"\x89PNG" and content[24] == _DEEP:
+            import cv2  # takes 0.1 s
+
+            _refuse_dark(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
         try:
             tagged = orientation_of(image) != 1
         except ValueError:  # the pixels are sound, but what decodes rows would fail
@@ -78,7 +84,7 @@ def rgb_picture(content: bytes, path: Path, mask: tuple[int, int] | None = None)
         if tagged and mask is not None and fits_turned_only(mask, image):
             image = turned(image)
             return png_bytes(in_8_bits(image)), image
-        if image.mode == "RGB" and image.format in ("JPEG", "PNG"):
+        if image.mode == "RGB" and image.format in ("JPEG", "MPO", "PNG"):  # MPO: a JPEG with further ones behind it
             kept = without_orientation(content) if tagged else content
             if kept is not None:
                 return kept, image
@@ -110,6 +116,8 @@ def upright(content: bytes, path: Path) -> bytes:
 
 
 def _is_tagged(content: bytes, path: Path) -> bool:
+    if content[:4] == b"\x89PNG" and not any(chunk in content for chunk in _TAGGED_CHUNKS):
+        return False
     with _readable(path), _opened(content) as image:
         try:
             return orientation_of(image) != 1 and image.format != "TIFF"  # Pillow turns TIFFs itself
@@ -117,22 +125,25 @@ def _is_tagged(content: bytes, path: Path) -> bool:
             return False
 
 
-def picture_size(content: bytes, path: Path) -> tuple[int, int]:
-    """Return the (height, width) of the stored pixels, which the header states.
+def picture_size(content: bytes, path: Path, mask: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return the (height, width) of a picture by its header, before it is decoded.
+
+    These are those of the stored pixels, or of the turned ones if only they have the (height, width) of the `mask`.
 
     Raises:
         DataFormatError: the content is not a picture; names the file.
     """
     with _readable(path), _opened(content) as image:
-        return image.height, image.width
+        return mask if mask is not None and fits_turned_only(mask, image) else (image.height, image.width)
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except _PROBLEMS as error:
-        raise DataFormatError(f"{path}: not a readable image ({error}); restore or remove the sample") from None
+    except Exception as error:  # Pillow's plugins raise almost any type for damaged content
+        reason = str(error) or type(error).__name__
+        raise DataFormatError(f"{path}: not a readable image ({reason}); restore or remove the sample") from None
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -153,12 +164,16 @@ def in_8_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I;16"):
         raise ValueError(f"mode {image.mode}; stretch it to 8 bits a channel first")
     pixels = np.asarray(image)
+    _refuse_dark(pixels)
+    return Image.fromarray((pixels // _BYTE).astype(np.uint8)).convert("RGB")
+
+
+def _refuse_dark(pixels: np.ndarray) -> None:
     if 0 < pixels.max() < _BYTE:
         raise ValueError(
             f"16 bits, but no value above {pixels.max()}, so the upper 8 bits are black; "
             "stretch it to 8 bits a channel first"
         )
-    return Image.fromarray((pixels // _BYTE).astype(np.uint8)).convert("RGB")
 
 
 class SoftLabels:

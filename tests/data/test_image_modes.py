@@ -73,11 +73,14 @@ EXACT = {
     "16 bits, RGBA": png(DEEP, COLOUR_ALPHA),
     "16 bits, interlaced RGB": png(DEEP[..., :3], COLOUR, interlaced=True),
 }
-"""OpenCV converts CMYK in integers that differ from Pillow's by up to 2 of 255."""
+ADOBE = encoded(four_channels("CMYK", SMOOTH), "JPEG", quality=95)
+MARKER = ADOBE.index(b"\xff\xee")
 CLOSE = {
-    "CMYK, JPEG of Adobe": encoded(four_channels("CMYK", SMOOTH), "JPEG", quality=95),
+    "CMYK, JPEG of Adobe": ADOBE,
+    "CMYK, JPEG without Adobe's marker": ADOBE[:MARKER] + ADOBE[MARKER + 2 + ADOBE[MARKER + 3] :],
     "CMYK, TIFF": encoded(four_channels("CMYK"), "TIFF"),
 }
+"""OpenCV converts CMYK in integers that differ from Pillow's by up to 2 of 255."""
 
 
 def opencv(content, flag):
@@ -107,11 +110,12 @@ def test_labels_of_16_bit_colours_have_the_target_of_opencv(tmp_path, name):
 
 def test_16_bits_that_would_turn_black_and_32_bits_are_refused(tmp_path):
     path = tmp_path / "a.png"
-    dark = encoded((DEEP[..., 0] % 256).astype(np.uint16))
-    assert not opencv(dark, cv2.IMREAD_COLOR).any()
-    with pytest.raises(DataFormatError, match=r"a\.png.*16 bits, but no value above 25\d.*stretch it to 8 bits"):
-        rgb_content(dark, path)
-    assert not np.asarray(Image.open(io.BytesIO(rgb_content(encoded(DEEP[..., 0] * 0), path)[0]))).any()
+    for dark in (encoded((DEEP[..., 0] % 256).astype(np.uint16)), png(DEEP[..., :3] % 256, COLOUR)):
+        assert not opencv(dark, cv2.IMREAD_COLOR).any()
+        with pytest.raises(DataFormatError, match=r"a\.png.*16 bits, but no value above 25\d.*stretch it to 8 bits"):
+            rgb_content(dark, path)
+    for black in (encoded(DEEP[..., 0] * 0), png(DEEP[..., :3] * 0, COLOUR)):
+        assert not np.asarray(Image.open(io.BytesIO(rgb_content(black, path)[0]))).any()
     for dtype in (np.int32, np.float32):
         with pytest.raises(DataFormatError, match=r"a\.png.*mode [IF]; stretch it to 8 bits a channel first"):
             rgb_content(encoded(DEEP[..., 0].astype(dtype), "TIFF"), path)

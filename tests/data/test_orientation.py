@@ -74,6 +74,13 @@ def test_the_tag_alone_is_removed_and_every_reader_sees_the_stored_pixels(tmp_pa
     assert (stripped == content) == (orientation == 1)
 
 
+def test_a_jpeg_with_further_pictures_behind_it_keeps_its_bytes(tmp_path):
+    content = encoded(scene(), "MPO", 6, save_all=True, append_images=[scene()])
+    stripped, size = rgb_content(content, tmp_path)
+    assert (size, len(stripped), stripped[:2]) == ((24, 32), len(content), b"\xff\xd8")
+    assert np.array_equal(pixels(stripped), by_opencv(encoded(scene(), "JPEG")))
+
+
 def test_a_tag_in_xmp_which_pillow_applies_too_is_removed(tmp_path):
     for options in ({"xmp": XMP}, {"xmp": XMP, "orientation": 6}):
         content = encoded(scene(), "JPEG", **options)

@@ -132,6 +132,23 @@ def test_masks_belong_to_the_stored_pixels_whatever_the_exif_tag_says(tmp_path, 
     assert np.array_equal(np.asarray(row["mask"]) > 0, refers([LEFT]))
 
 
+def test_a_file_that_has_the_stated_size_only_when_turned_is_turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = {"00001.jpg": picture(WIDTH, HEIGHT, exif=exif)}
+    (record,) = RRSISD(write(tmp_path, [reference(1)], {1: [LEFT]}, files=files)).read("train")
+    stored = np.asarray(Image.open(io.BytesIO(files["00001.jpg"])))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(record.image))), np.rot90(stored, -1))
+    assert np.array_equal(mask_of(record), refers([LEFT]))
+
+
+@pytest.mark.parametrize("stated", [{"height": 0}, {"width": -3}, {"height": "tall"}])
+def test_a_size_that_no_picture_has_is_refused(tmp_path, stated):
+    source = RRSISD(write(tmp_path, [reference(1)], {1: [LEFT]}, **stated))
+    with pytest.raises(DataFormatError, match="reference 1: not as in REFER"):
+        list(source.read("train"))
+
+
 def test_files_are_found_by_their_full_path_in_any_case_and_suffix(tmp_path):
     names = {1: "a/00001.jpg", 2: "b/00001.jpg", 3: "00003.jpg", 4: "00004.JPG", 5: "c\\00005.jpg", 6: "00006.jpg"}
     stored = ["a/00001.jpg", "b/00001.jpg", "00003.jpeg", "00004.jpg", "c/00005.JPG", "00006.jpg", "00006.png"]

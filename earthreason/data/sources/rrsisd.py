@@ -81,11 +81,9 @@ class RRSISD:
             if not any(question.strip() for question in questions):
                 raise DataFormatError("it has no sentence")
             content = path.read_bytes()
-            size = picture_size(content, path)
-            stated = size
-            if image.get("height") and image.get("width"):
-                stated = (int(image["height"]), int(image["width"]))
-            mask = mask_of_single_cover(annotation["segmentation"], size, stated)
+            stated = _size_of(image)
+            size = picture_size(content, path, stated)
+            mask = mask_of_single_cover(annotation["segmentation"], size, stated or size)
             category = self._categories.get(reference.get("category_id", annotation.get("category_id")))
         except DataFormatError as error:
             raise DataFormatError(f"{place}: {error}") from None
@@ -144,6 +142,15 @@ def _row_of(table: dict[Any, dict[str, Any]], kind: str, key: Any) -> dict[str, 
     if key not in table:
         raise DataFormatError(f"{kind} {key!r} is missing in instances.json")
     return table[key]
+
+
+def _size_of(image: dict[str, Any]) -> tuple[int, int] | None:
+    if image.get("height") is None or image.get("width") is None:
+        return None
+    height, width = int(image["height"]), int(image["width"])
+    if min(height, width) < 1:
+        raise ValueError(f"its image is stated to be {height}x{width}")
+    return height, width
 
 
 def _has(row: Any, key: str) -> bool:
