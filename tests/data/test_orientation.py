@@ -166,6 +166,19 @@ def test_upright_pictures_are_those_that_opencv_reads(tmp_path, orientation):
     assert (upright(content, tmp_path) == content) == (orientation == 1)
 
 
+@pytest.mark.parametrize("turn", [False, True], ids=["stored", "turned"])
+def test_question_files_agree_with_masks_of_either_size(tmp_path, turn):
+    content = encoded(scene(), "JPEG", 6, quality=95)
+    (tmp_path / "a.jpg").write_bytes(content)
+    Image.fromarray(by_opencv(content)[..., 0] > 120 if turn else MASK).save(tmp_path / "a.png")
+    row = {"id": "a", "image": "a.jpg", "mask": "a.png", "problem": "Where?"}
+    (tmp_path / "test.jsonl").write_text(json.dumps(row))
+    (record,) = open_source(tmp_path / "test.jsonl").read("test")
+    image, mask = (Image.fromarray(pixels(content)) for content in (record.image, record.mask))
+    assert (record.height, record.width) == ((32, 24) if turn else (24, 32)) == image.size[::-1]
+    assert agree(image, mask)
+
+
 @pytest.mark.parametrize("form", ["parquet", "webdataset"])
 def test_tables_of_other_makers_lose_the_tag_too(tmp_path, form):
     root = release(tmp_path / "set", encoded(scene(), "JPEG", quality=95), MASK)
