@@ -74,9 +74,7 @@ def rgb_picture(content: bytes, path: Path, mask: tuple[int, int] | None = None)
     with _readable(path):
         image = open_picture(content)
         if image.mode == "RGB" and not image.getbbox() and content[:4] == b"\x89PNG" and content[24] == _DEEP:
-            import cv2  # takes 0.1 s
-
-            _refuse_dark(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
+            _refuse_dark(_whole_depth(content))
         try:
             tagged = orientation_of(image) != 1
         except ValueError:  # the pixels are sound, but what decodes rows would fail
@@ -166,6 +164,14 @@ def in_8_bits(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     _refuse_dark(pixels)
     return Image.fromarray((pixels // _BYTE).astype(np.uint8)).convert("RGB")
+
+
+def _whole_depth(content: bytes) -> np.ndarray:
+    """Decode a PNG of 16 bits a colour, of which Pillow gives the upper 8 only."""
+    import cv2  # takes 0.1 s
+
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    return np.zeros(1, np.uint16) if pixels is None else pixels
 
 
 def _refuse_dark(pixels: np.ndarray) -> None:
