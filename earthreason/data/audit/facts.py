@@ -12,13 +12,13 @@ import numpy as np
 from PIL import ImageStat
 
 from earthreason.data.layout import belongs
-from earthreason.data.pictures import label_picture, rgb_picture
+from earthreason.data.orientation import orientation_of, swaps_sides
+from earthreason.data.pictures import in_8_bits, label_picture, rgb_picture
 from earthreason.data.sources.release import parse_questions, stated_id
 from earthreason.errors import DataFormatError
 
 _HASH_SIDE = 16
 _SMALL_SIDE = 512
-_EXIF_ORIENTATION = 0x0112
 Job = tuple[str, str, Path]
 """Split, part and file."""
 
@@ -60,13 +60,18 @@ def look_at(job: Job) -> Facts:
 
 def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
     _, image = rgb_picture(content, path)
+    try:
+        orientation = orientation_of(image)
+    except ValueError:
+        orientation = 1
     # The hash and the spread need luminance only, so colours are dropped before the image is scaled down.
-    small = (image if image.mode == "RGB" else image.convert("RGB")).convert("L")
+    small = (image if image.mode == "RGB" else in_8_bits(image)).convert("L")
     small.thumbnail((_SMALL_SIDE, _SMALL_SIDE))
     return {
         "size": [image.height, image.width],
+        "turned_size": [image.width, image.height] if swaps_sides(orientation) else [image.height, image.width],
         "mode": image.mode,
-        "rotated": image.getexif().get(_EXIF_ORIENTATION, 1) != 1,
+        "rotated": orientation != 1,
         "sha256": hashlib.sha256(content).hexdigest(),
         "phash": str(imagehash.phash(small, hash_size=_HASH_SIDE)),
         "flat": ImageStat.Stat(small).stddev[0] < 2,

@@ -122,7 +122,7 @@ def unreadable_files(table: Table) -> Iterator[Finding]:
 def sizes_that_differ(table: Table) -> Iterator[Finding]:
     """Image and label have different sizes."""
     for image, label, _ in table.samples():
-        if image.values["size"] != label.values["size"]:
+        if label.values["size"] not in (image.values["size"], image.values["turned_size"]):
             sizes = " and ".join("x".join(map(str, fact.values["size"])) for fact in (image, label))
             yield _on_sample("size", "error", name_of(image), f"image and label are {sizes} (height x width)")
 
@@ -169,7 +169,10 @@ def encodings(table: Table) -> Iterator[Finding]:
         if fact.values["mode"] != "RGB":
             yield _on_file("encoding", "warning", fact, f"mode {fact.values['mode']}; it is read as RGB")
         if fact.values["rotated"]:
-            message = "has an EXIF rotation; viewers apply it, but the label matches the stored pixels"
+            message = (
+                "has an EXIF rotation, which viewers apply; the label matches the stored pixels, unless only the "
+                "turned picture has its size"
+            )
             yield _on_file("encoding", "warning", fact, message)
 
 

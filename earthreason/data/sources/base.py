@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import tarfile
@@ -19,8 +18,9 @@ import numpy as np
 from earthreason.data.about import OWN_DATA, About
 from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
-from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 
@@ -221,7 +221,7 @@ def make_record(
     Raises:
         DataFormatError: the picture is unreadable, or its size differs from that of the mask.
     """
-    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image)
+    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image, mask.shape)
     check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
     return Record(
         sample_id=sample_id,
@@ -233,6 +233,12 @@ def make_record(
         questions=[question] if isinstance(question, str) else question,
         **facts,
     )
+
+
+def without_tag(record: Record, path: Path) -> Record:
+    """Return the record of another table, at `path`, with a picture that no reader turns by an EXIF orientation."""
+    image = untagged(record.image, path / record.sample_id, (record.height, record.width))
+    return record if image is record.image else replace(record, image=image)
 
 
 def split_of_name(path: Path, root: Path | None = None, alone: bool = False) -> str:
@@ -320,17 +326,9 @@ def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file in UTF-8, or in Windows-1252 as some files of ReasonSeg are.
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, or in Windows-1252 as LISA's reader reads some of ReasonSeg's.
 
     Raises:
-        DataFormatError: the file is not JSON.
+        DataFormatError: the file has another encoding, or is not JSON; names the file.
     """
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    return parse_json(path.read_bytes(), path, western=True)

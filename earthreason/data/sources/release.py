@@ -11,8 +11,8 @@ alone, because they are scored against one split; see `References.find`.
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from earthreason.data.pairing import group_by_stem
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.base import ON_DISK, SampleSource, SourceFormat, register
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError
 from earthreason.files import fingerprint_files
 from earthreason.masks.png import encode_mask_png
@@ -116,8 +117,8 @@ def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = N
     Raises:
         DataFormatError: a file is unreadable, the sizes differ, or there are no questions; names the file.
     """
-    image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
     mask = mask_of(files.label.read_bytes(), files.label, notes)
+    image, (height, width) = rgb_content(files.image.read_bytes(), files.image, mask.shape)
     check_sizes(mask, (height, width), files.label, files.image)
     try:
         qa = parse_questions(files.qa.read_bytes(), files.qa)
@@ -155,13 +156,7 @@ def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
     Raises:
         DataFormatError: the file is not JSON, has no questions, or a key has the wrong type; names the file.
     """
-    try:
-        qa = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        remedy = f"write the file as UTF-8 (as Latin-1 it would be readable: iconv -f latin1 -t utf-8 {path.name})"
-        raise DataFormatError(f"{path}: byte {error.object[error.start]:#04x} is not UTF-8; {remedy}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    qa = parse_json(content, path)
     if not isinstance(qa, dict):
         raise DataFormatError(f'{path}: expected {{"questions": [...], "answer": [...]}}, got {type(qa).__name__}')
     for key in ("questions", "answer"):
@@ -179,6 +174,8 @@ def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
                 raise DataFormatError(f"{path}: {fact} is not a text")
         elif isinstance(value, bool) or not isinstance(value, int | float):
             raise DataFormatError(f"{path}: {fact} is not a number ({meaning})")
+        elif abs(value) > sys.float_info.max:
+            raise DataFormatError(f"{path}: {fact} is too large a number ({meaning})")
         else:
             qa[fact] = float(value)
     return qa

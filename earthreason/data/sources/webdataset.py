@@ -55,7 +55,8 @@ def _record(parts: dict[str, bytes], place: Path) -> Record:
         ignore = parts.get("ignore.png")
         if ignore is not None and not mask_of(ignore, place).any():
             ignore = None
-        return Record(image=picture, mask=parts["mask.png"], ignore=ignore, targets=targets, **facts)
+        record = Record(image=picture, mask=parts["mask.png"], ignore=ignore, targets=targets, **facts)
+        return without_tag(record, place)
 
 
 def _count_samples(path: Path) -> int:
