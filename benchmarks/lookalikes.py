@@ -158,7 +158,9 @@ def dull(images: list[Image.Image], count: int) -> list[Image.Image]:
     return [tile for contrast, _, tile in ranked if contrast > 2][:count]
 
 
-def count_found(console: Console, title: str, images: list[Image.Image], chance: np.random.Generator, shift: bool) -> None:
+def count_found(
+    console: Console, title: str, images: list[Image.Image], chance: np.random.Generator, shift: bool
+) -> None:
     table = Table("copy", "found", "of", "wrong pairs", "said, for the first", title=title)
     changes: dict[str, Callable[[Image.Image], tuple[Image.Image, Image.Image]]] = {
         name: lambda image, change=change: (image, change(image, chance)) for name, change in COPIES.items()
@@ -192,7 +194,9 @@ def main() -> None:
     paths = sorted(path for path in a.more.iterdir() if path.suffix.lower() in SUFFIXES) if a.more else []
     images += [Image.open(path).convert("RGB") for path in paths]
 
-    table = Table("distinct images", "number", "wrong pairs", "images in them, per 1,000", "seconds", "seconds an image")
+    table = Table(
+        "distinct images", "number", "wrong pairs", "images in them, per 1,000", "seconds", "seconds an image"
+    )
 
     def false_alarms(name: str, distinct: Iterator[Image.Image]) -> None:
         looks, spent = [], 0.0

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import imagehash  # here and not in the function, so that the workers of an audit inherit it
 import numpy as np
-from PIL import ImageStat
 
+from earthreason.data.audit.looks import look
 from earthreason.data.pictures import label_picture, rgb_picture
 from earthreason.data.sources.release import belongs, parse_questions
 from earthreason.errors import DataFormatError
 
-_HASH_SIDE = 16
 _SMALL_SIDE = 512
 _EXIF_ORIENTATION = 0x0112
 Job = tuple[str, str, Path]
@@ -59,7 +57,7 @@ def look_at(job: Job) -> Facts:
 
 def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
     _, image = rgb_picture(content, path)
-    # The hash and the spread need luminance only, so colours are dropped before the image is scaled down.
+    # The look needs luminance only, so colours are dropped before the image is scaled down.
     small = (image if image.mode == "RGB" else image.convert("RGB")).convert("L")
     small.thumbnail((_SMALL_SIDE, _SMALL_SIDE))
     return {
@@ -67,8 +65,7 @@ def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
         "mode": image.mode,
         "rotated": image.getexif().get(_EXIF_ORIENTATION, 1) != 1,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "phash": str(imagehash.phash(small, hash_size=_HASH_SIDE)),
-        "flat": ImageStat.Stat(small).stddev[0] < 2,
+        "look": look(small),
     }
 
 

@@ -57,7 +57,8 @@ def look(grey: Image.Image) -> dict[str, str]:
     frame = np.asarray(grey.resize((width, height), Image.Resampling.LANCZOS), np.float32)
     low, high = np.percentile(frame, (1, 99))
     frame = np.clip((frame - low) * (255 / max(high - low, 8)), 0, 255).astype(np.uint8)
-    sift = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST)  # type: ignore[attr-defined]
+    # Without precise upscaling, keypoints are half a pixel off, to the other side in a mirrored image.
+    sift = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST, enable_precise_upscale=True)
     found, histograms = sift.detectAndCompute(frame, None)
     points = np.zeros(min(len(found), _KEYPOINTS), _KEYPOINT)
     if len(points):

@@ -16,7 +16,7 @@ _NEAR = 20
 """Maximum number of differing bits, of 128, in keypoints of the same place; unrelated ones differ in 58 on average."""
 _NEIGHBOURS = 32
 """How many others with the same key a keypoint is compared with; textures that repeat everywhere have more."""
-_AT_LEAST = 3
+_AT_LEAST = 4
 _FAR = 8.0
 """Pixels that a keypoint may miss its partner by, under the pose of another match."""
 _TWIST = 0.4
@@ -44,7 +44,7 @@ class Matches:
 
 
 def match_all(looks: Sequence[Look]) -> Iterator[Matches]:
-    """Yield every two images of which three or more keypoints match under one shift, turn and scale."""
+    """Yield every two images of which four or more keypoints match under one shift, turn and scale."""
     image = np.repeat(np.arange(len(looks)), [len(look.at) for look in looks])
     if not len(image):
         return
@@ -101,7 +101,9 @@ def _similar(image: NDArray[np.intp], bits: NDArray[np.uint8]) -> tuple[NDArray[
             one, two = order[same], order[same + step]
             # A mirrored first image beside a plain second one is the same as the reverse: keep each pair once.
             two_image = image[two % total]
-            keep = (one < total) & np.where(two < total, image[one % total] != two_image, image[one % total] > two_image)
+            keep = (one < total) & np.where(
+                two < total, image[one % total] != two_image, image[one % total] > two_image
+            )
             one, two = one[keep], two[keep]
             differ = np.bitwise_count(words[one] ^ words[two]).sum(axis=1)
             near.append((one * (2 * total) + two)[differ <= _NEAR])

@@ -28,7 +28,7 @@ from earthreason.data.sources.release import (
 )
 from earthreason.files import end_last_line, file_stamp
 
-_JOURNAL_FORM = 3
+_JOURNAL_FORM = 4
 """Version of the facts; increase it whenever they change, so that journals with other facts are ignored."""
 
 
