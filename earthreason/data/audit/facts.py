@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import imagehash  # here and not in the function, so that the workers of an audit inherit it
 import numpy as np
-from PIL import ImageStat
 
+from earthreason.data.audit.looks import look
 from earthreason.data.layout import belongs
 from earthreason.data.orientation import orientation_of, swaps_sides
 from earthreason.data.pictures import in_8_bits, label_picture, rgb_picture
 from earthreason.data.sources.release import parse_questions, stated_id
 from earthreason.errors import DataFormatError
 
-_HASH_SIDE = 16
 _SMALL_SIDE = 512
 Job = tuple[str, str, Path]
 """Split, part and file."""
@@ -64,7 +62,7 @@ def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
         orientation = orientation_of(image)
     except ValueError:
         orientation = 1
-    # The hash and the spread need luminance only, so colours are dropped before the image is scaled down.
+    # The look needs luminance only, so colours are dropped before the image is scaled down.
     small = (image if image.mode == "RGB" else in_8_bits(image)).convert("L")
     small.thumbnail((_SMALL_SIDE, _SMALL_SIDE))
     return {
@@ -73,8 +71,7 @@ def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
         "mode": image.mode,
         "rotated": orientation != 1,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "phash": str(imagehash.phash(small, hash_size=_HASH_SIDE)),
-        "flat": ImageStat.Stat(small).stddev[0] < 2,
+        "look": look(small),
     }
 
 
