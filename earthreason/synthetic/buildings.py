@@ -74,13 +74,14 @@ def _churchyard(c: Canvas, p: Palette, spot: Spot, ground: Region, length: float
     c.fill(c.without(path, inside), rgb("c3b89f"), 0.02)
     c.line(closed(spot.box(length * 1.48, arms * 1.48)), max(1.0, c.px(0.7)), rgb("9c9484"), 0.9, ground)
     if c.px(2) >= 1.6:
-        for row in np.linspace(-0.66, 0.66, 9):
-            for column in np.linspace(-0.68, 0.68, 22):
-                if c.rng.random() < 0.55:
-                    x, y = column * length + c.rng.normal(0, 0.4), row * arms
-                    stone = spot.box(c.px(0.8), c.px(1.9), x, y)
-                    c.paint(stone + np.array(c.sun) * c.px(0.7), (0.2, 0.2, 0.2), 0.0, 0.5, avoid=inside)
-                    c.paint(stone, c.jitter(rgb("b9b6ae"), 0.05), 0.0, avoid=inside)
+        rows, columns = np.meshgrid(np.linspace(-0.66, 0.66, 9), np.linspace(-0.68, 0.68, 22))
+        places = np.stack([columns.ravel() * length, rows.ravel() * arms], axis=1)
+        places = places[c.rng.random(len(places)) < 0.55] + c.rng.normal(0, 0.02 * arms, 2)
+        half = np.array([0.0, c.px(0.9)])
+        stones = np.stack([spot.at(places - half), spot.at(places + half)], axis=1)
+        for shift, colour, opacity in ((c.px(0.7), (0.2, 0.2, 0.2), 0.5), (0.0, rgb("b9b6ae"), 1.0)):
+            drawn = c.strokes(list(stones + np.array(c.sun) * shift), max(1.0, c.px(0.8)))
+            c.fill(c.without(drawn, inside), colour, 0.05, opacity)
     for _ in range(int(c.rng.integers(5, 12))):
         side = c.pick(((0.68, c.rng.uniform(-0.68, 0.68)), (c.rng.uniform(-0.68, 0.68), 0.68)))
         x, y = (c.pick((-1, 1)) * side[0] * length, c.pick((-1, 1)) * side[1] * arms)
@@ -100,9 +101,8 @@ def _gable(c: Canvas, spot: Spot, length: float, width: float, roof: Colour, wal
         half = ridge.box(length * 0.98, width * 0.46, 0, sign * width * 0.235)
         c.paint(half, blend(roof, WHITE if light > 0 else (0, 0, 0), abs(light) + 0.02), 0.014)
         if c.px(3) >= 6:
-            for x in np.arange(-length / 2, length / 2, c.px(4)):
-                seam = ridge.at([(x, 0), (x, sign * width * 0.46)])
-                c.line(seam, 0.7, blend(roof, (0, 0, 0), 0.4), 0.25)
+            seams = [ridge.at([(x, 0), (x, sign * width * 0.46)]) for x in np.arange(-length / 2, length / 2, c.px(4))]
+            c.fill(c.strokes(seams, 1), blend(roof, (0, 0, 0), 0.4), 0.0, 0.25)
     c.line(ridge.at([(-length / 2, 0), (length / 2, 0)]), max(0.8, c.px(0.5)), blend(roof, WHITE, 0.35), 0.8)
 
 

@@ -245,7 +245,7 @@ class Canvas:
     def claim(self, kind: str, region: Region) -> bool:
         """Record a region as an object of a kind; return False if it is in `FEATURES` and too small."""
         if kind in FEATURES:
-            region = self.without(region, self.taken())
+            region = replace(region, mask=region.mask & ~self.taken(region))
             if region.area < MIN_VISIBLE:
                 return False
         if region.area:
@@ -256,10 +256,12 @@ class Canvas:
             self.owner[region.rows, region.columns][region.mask] = number
         return True
 
-    def taken(self, *kinds: str) -> Mask:
-        """Return the pixels of objects of these kinds, or of everything in `FEATURES`: (height, width) bool."""
-        numbers = [number for number, kind in enumerate(self.kinds) if kind in (kinds or FEATURES)]
-        return np.isin(self.owner, numbers)
+    def taken(self, within: Region | None = None) -> Mask:
+        """Return the pixels of objects of `FEATURES`: (height, width) bool, or the window of a region."""
+        owner = self.owner if within is None else self.owner[within.rows, within.columns]
+        lookup = np.array([kind in FEATURES for kind in self.kinds] + [False])  # -1, for none, is the last entry
+        taken: np.ndarray = lookup[owner]
+        return taken
 
     def reserve(self, region: Region, margin: float = 0) -> None:
         """Keep later objects out of a region and `margin` pixels around it."""

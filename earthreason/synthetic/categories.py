@@ -44,7 +44,7 @@ class Feature:
         water: water that it needs: "" for none, "river", "dam", "sea", "beach" or "open sea".
         own_roads: whether the painter draws roads up to the edges of the image.
         brings: categories that are drawn together with it; a scene that must not have them cannot have it either.
-        resembles: categories that could be mistaken for it; scenes that lack it show them where they fit.
+        resembles: what could be mistaken for it; many scenes that lack it show this instead.
         distractor: whether it is drawn, but never the target of a question.
         held_out: whether training leaves it out; the real dataset, too, has categories that occur only in its test set.
     """

@@ -21,6 +21,10 @@ SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.4
 """Share of inland scenes with several targets to which a river is added, so that one target is nearest to water."""
 _TRIES = 12
+_VISIBLE = 16.0
+"""Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
+_LOOK_ALIKE_SHARE = 0.6
+"""Share of scenes without their category that show what resembles it, if there is room."""
 _PAVED_SHARE = {"urban": 0.75, "industrial": 0.75, "suburban": 0.35}
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
 _TOWNS = {"urban": (110, 9, 18, 55, 14), "suburban": (85, 7, 9, 17, 6)}
@@ -68,7 +72,7 @@ def render_scene(
         count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
         metres = rng.uniform(*feature.metres)
         # Objects shrink at each attempt, so that they fit eventually.
-        extent = rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4
+        extent = max(_VISIBLE, rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4)
         scale = round(float(np.clip(metres / extent, *GSD_RANGE)), 2) if gsd is None else gsd
         canvas = Canvas(rng, size[0], size[1], scale)
         palette = canvas.pick(PALETTES)
@@ -148,7 +152,7 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
 def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
     """Add two to four others that suit the setting and are visible at this scale.
 
-    A scene without its category shows those that resemble it first, so that the absence has to be seen.
+    Many scenes without their category show what resembles it, so that a model has to tell the two apart.
     """
     absent = main.category in unwanted
     candidates = [
@@ -160,15 +164,15 @@ def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted
         and not (main.category == _CROSSING and f.own_roads and not (absent and f.category in main.resembles))
         and f.painter
         and f.water in ("", "sea")
-        and c.px(f.metres[1]) >= 16
+        and c.px(f.metres[1]) >= _VISIBLE
         and c.px(f.metres[0]) <= 0.42 * c.side
     ]
     wanted = int(c.rng.integers(2, 5))
     chosen = [candidates[index] for index in c.rng.permutation(len(candidates))]
-    if absent:
+    if absent and c.rng.random() < _LOOK_ALIKE_SHARE:
         chosen.sort(key=lambda f: f.category not in main.resembles)
     for f in chosen[:wanted]:
-        low, high = max(f.metres[0], 16 * c.gsd), min(f.metres[1], 0.42 * c.side * c.gsd)
+        low, high = max(f.metres[0], _VISIBLE * c.gsd), min(f.metres[1], 0.42 * c.side * c.gsd)
         if f.water == "sea" and "sea" not in c.kinds:
             continue
         _place(c, p, f, int(c.rng.integers(1, min(f.repeat, 2) + 1)), float(c.rng.uniform(low, max(low, high))))

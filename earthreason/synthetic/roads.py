@@ -25,7 +25,8 @@ def _lay_arms(c: Canvas, paths: Sequence[Points], metres: float) -> None:
 def _are_blocked(c: Canvas, paths: Sequence[Points], width: float) -> bool:
     """Return whether much of roads of this width in pixels would lie on reserved ground."""
     region = c.strokes(paths, width)
-    return bool(c.reserved[region.rows, region.columns][region.mask].mean() > 0.12)
+    covered = c.reserved[region.rows, region.columns][region.mask]
+    return bool(covered.sum() > 0.12 * covered.size)
 
 
 def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
@@ -106,9 +107,9 @@ def _mark_arm(c: Canvas, arm: Spot, size: float, road: float, corner: float) -> 
     line = max(0.8, c.px(0.3))
     zebra, stop = corner + 0.035 * size, corner + 0.08 * size
     bars = max(4, int(road / max(2.4, c.px(1.2))))
-    for k in range(bars):
-        y = (k + 0.5 - bars / 2) * road * 0.94 / bars
-        c.line(arm.at([(zebra - 0.03 * size, y), (zebra + 0.03 * size, y)]), road * 0.47 / bars, WHITE, 0.95)
+    offsets = (np.arange(bars) + 0.5 - bars / 2) * road * 0.94 / bars
+    stripes = [arm.at([(zebra - 0.03 * size, y), (zebra + 0.03 * size, y)]) for y in offsets]
+    c.fill(c.strokes(stripes, road * 0.47 / bars), WHITE, 0.0, 0.95)
     end = max(size / 2, stop + 0.05 * size)
     c.line(arm.at([(stop, 0), (stop, 0.47 * road)]), max(1.0, c.px(0.6)), WHITE, 0.95)
     c.line(arm.at([(stop, 0), (end, 0)]), line, rgb("d9c26a"), 0.9)
@@ -133,17 +134,19 @@ def viaduct(c: Canvas, p: Palette, spot: Spot) -> None:
     t = np.linspace(-1, 1, 60)
     axis = spot.at(np.stack([t * length / 2, bend * t**2], axis=1))
     deck = c.crop(c.mask_of(c.stroke(axis, deck_width)))
-    blocked = c.taken() | c.taken("sea")
-    if blocked[deck.rows, deck.columns][deck.mask].any():
+    reach = np.hypot(c.width, c.height)
+    approaches = []  # the road goes on at both ends
+    for end, before in ((axis[-1], axis[-4]), (axis[0], axis[3])):
+        ahead = (end - before) / np.linalg.norm(end - before)
+        approaches.append(end + np.linspace(0, reach, 30)[:, None] * ahead)
+    blocked = c.taken()
+    if blocked[deck.rows, deck.columns][deck.mask].any() or _are_blocked(c, approaches, deck_width):
         return
     _lay_below(c, p, spot, length, bend)
-    reach = np.hypot(c.width, c.height)
-    for end, before in ((axis[-1], axis[-4]), (axis[0], axis[3])):  # the road goes on, first on an embankment
-        ahead = (end - before) / np.linalg.norm(end - before)
-        road = end + np.linspace(0, reach, 30)[:, None] * ahead
+    for road in approaches:
         bank = c.without(c.stroke(road[:4], deck_width * 2.2), c.reserved | blocked)
         c.fill(bank, blend(p.grass, p.soil, 0.4), 0.03)
-        _lay_arms(c, [road], deck_width * 0.86 * c.gsd)
+    _lay_arms(c, approaches, deck_width * 0.86 * c.gsd)
     if not c.claim("viaduct", deck):
         return
     # Near its ends the deck is close to the ground, and so is its shadow.

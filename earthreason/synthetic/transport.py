@@ -124,7 +124,7 @@ def railway(c: Canvas, p: Palette, spot: Spot) -> None:
 
     bed = c.stroke(track(0), width)
     blocked = c.reserved | c.taken()
-    if "railway" in c.kinds or blocked[bed.rows, bed.columns][bed.mask].mean() > 0.02:
+    if "railway" in c.kinds or blocked[bed.rows, bed.columns][bed.mask].sum() > 0.02 * bed.area:
         return
     bed = c.without(bed, blocked)
     if not c.claim("railway", bed):

@@ -8,7 +8,7 @@ from earthreason.data.load import load_dataset
 from earthreason.data.sources.release import Release
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import HELD_OUT_CATEGORIES, iterate_scenes, write_release
-from earthreason.synthetic.generate import generate_scene
+from earthreason.synthetic.generate import SPLITS, generate_scene
 from earthreason.synthetic.phrases import load_phrases
 from earthreason.synthetic.release import split_counts
 
@@ -48,6 +48,12 @@ def test_training_never_shows_a_held_out_category():
     for index, category in enumerate(c for c in CATEGORIES if c not in HELD_OUT_CATEGORIES):
         scene = render_scene(np.random.default_rng(index), category, size=(128, 128), exclude=HELD_OUT_CATEGORIES)
         assert not {thing.kind for thing in scene.objects} & HELD_OUT_CATEGORIES
+
+
+def test_training_has_24_categories_and_evaluation_all_28():
+    asked = {split: {scene.category for scene in iterate_scenes(3, {split: 28}, size=(96, 96))} for split in SPLITS}
+    assert {split: len(names) for split, names in asked.items()} == {"train": 24, "val": 28, "test": 28}
+    assert asked["train"] == asked["test"] - HELD_OUT_CATEGORIES
 
 
 def test_what_is_written_reads_back_as_a_release(tmp_path):
