@@ -18,7 +18,7 @@ from earthreason.synthetic.scene import RenderedScene
 
 GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
-_RIVER_BESIDE = 0.4
+_RIVER_BESIDE = 0.5
 """Share of inland scenes with several targets to which a river is added, so that one target is nearest to water."""
 _TRIES = 12
 _VISIBLE = 16.0
