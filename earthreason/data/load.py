@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from earthreason.data.configs import CONFIGS, get_config
+from earthreason.data.hub import LoadOptions
 from earthreason.data.schema import SPLIT_ALIASES, SPLITS
 from earthreason.errors import EarthReasonError, UnknownNameError
 
@@ -88,7 +90,10 @@ def load_dataset(
         split: `train`, `validation` (or `val`), `test`, or a slice such as `test[:10]`; None returns a dict of all.
         data_dir: folder of the release; EARTHREASON_DATA by default, then the Hub.
         streaming: whether to iterate without building the Arrow cache.
-        **kwargs: further arguments of `datasets.load_dataset` (`num_proc`, `cache_dir`, `columns`, ...).
+        **kwargs: further arguments of `datasets.load_dataset` (`num_proc`, `columns`, ...). `revision`, `token` and
+            `download_mode` act on the download from the Hub as for any dataset of the Hub. `cache_dir` holds all that
+            is written: archives in `hub/`, unpacked and prepared data, Arrow files; without it, archives are in the
+            Hub's cache (HF_HUB_CACHE), the rest in that of `datasets` (HF_DATASETS_CACHE).
 
     Raises:
         UnknownNameError: the configuration or split is unknown; names the nearest.
@@ -143,11 +148,38 @@ def open_builder(
 ) -> Any:
     """Open the prepared folder of a configuration with the original function, and accept `val` as a split."""
     config = get_config(name)
-    folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser())
-    builder = load_dataset_builder(str(folder), config.name, None, *args, **kwargs)
+    given = inspect.signature(load_dataset_builder).bind("", name, data_dir, *args, **kwargs).arguments
+    options = _options_of(given)
+    folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser(), options)
+    own = given.pop("config_kwargs", {})
+    given.update(path=str(folder), name=config.name, data_dir=None, revision=None)
+    builder = load_dataset_builder(**given, **own)
     for method in ("as_dataset", "as_streaming_dataset"):
         setattr(builder, method, functools.partial(_with_split_names, getattr(builder, method)))
     return builder
+
+
+def _options_of(arguments: Mapping[str, Any]) -> LoadOptions:
+    """Return what the arguments of `load_dataset_builder` say about downloading and caching."""
+    from datasets import DownloadMode
+
+    download = arguments.get("download_config")
+    token = arguments.get("token")
+    revision, cache_dir = arguments.get("revision"), arguments.get("cache_dir")
+    try:
+        mode = DownloadMode(arguments.get("download_mode") or DownloadMode.REUSE_DATASET_IF_EXISTS)
+    except ValueError:
+        known = [mode.value for mode in DownloadMode]
+        raise UnknownNameError("download_mode", str(arguments["download_mode"]), known) from None
+    if download is not None and download.force_download:
+        mode = DownloadMode.FORCE_REDOWNLOAD
+    return LoadOptions(
+        revision=None if revision is None else str(revision),
+        token=download.token if token is None and download is not None else token,
+        cache_dir=None if cache_dir is None else Path(cache_dir).expanduser(),
+        download_mode=mode.value,
+        local_files_only=download is not None and download.local_files_only,
+    )
 
 
 def list_module(dataset_module_factory: Callable[..., Any], *_args: Any, **_kwargs: Any) -> Any:
