@@ -1,7 +1,7 @@
 """A small Hub on loopback: what `huggingface_hub` and `datasets` call to read, download and push a dataset.
 
 Written from the client's requests and the Hub's documented answers. Files of `LFS_ENDINGS` are in Git LFS: their
-download redirects to another path, as to the Hub's CDN, which serves ranges. Faults are planted with `HubServer.fail`.
+download redirects to another origin, as to the Hub's CDN, which serves ranges. `HubServer.fail` plants faults.
 """
 
 from __future__ import annotations
@@ -64,17 +64,20 @@ class HubServer:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        # The client follows a redirect within one origin before it reads the headers, so the CDN has a port of its own.
+        self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
+        self.url, self.cdn_url = (f"http://127.0.0.1:{server.server_address[1]}" for server in self.servers)
 
     def __enter__(self) -> HubServer:
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        for server in self.servers:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.http.shutdown()
-        self.http.server_close()
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
 
     def publish(self, repository: str, files: dict[str, bytes], branch: str = "main") -> str:
         """Make a commit that holds exactly these files, and return its name."""
@@ -114,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
     def do_GET(self) -> None:
@@ -127,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(parts.query)
         path = unquote(parts.path)
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.hub.requests.append((self.command, path, dict(self.headers)))
+        self.hub.requests.append((self.command, path, {name.title(): value for name, value in self.headers.items()}))
         self.fault = self.hub.fault_for(f"{self.command} {path}")
         if self.fault and self.fault.seconds:
             time.sleep(self.fault.seconds)
@@ -194,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.query.get("blobs"):
                 for sibling, (path, content) in zip(siblings, files.items(), strict=True):
                     entry = entry_of(path, content)
-                    sibling.update(size=entry["size"], blobId=entry["oid"], **({"lfs": entry["lfs"]} if "lfs" in entry else {}))
+                    sibling.update(size=entry["size"], blobId=entry["oid"], lfs=entry.get("lfs"))
             facts = {"id": name, "sha": commit, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
             self._send_json({**facts, "lastModified": "2026-01-01T00:00:00.000Z", "author": name.split("/")[0]})
 
@@ -242,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
             oid = hashlib.sha256(content).hexdigest()
             self.hub.uploads[oid] = content
             linked = {"X-Linked-Etag": f'"{oid}"', "X-Linked-Size": str(len(content))}
-            self._send(302, b"", {**headers, **linked, "Location": f"{self.hub.url}/cdn/{oid}"})
+            self._send(302, b"", {**headers, **linked, "Location": f"{self.hub.cdn_url}/cdn/{oid}"})
         else:
             self._send(200, content, {**headers, "ETag": f'"{git_hash(content)}"'})
 
@@ -328,7 +331,8 @@ class _Handler(BaseHTTPRequestHandler):
                 elif key == "deletedFolder":
                     files = {path: content for path, content in files.items() if not path.startswith(value["path"])}
             made = repository.commit(files, branch)
-            self._send_json({"success": True, "commitOid": made, "commitUrl": f"{self.hub.url}/datasets/{name}/commit/{made}"})
+            address = f"{self.hub.url}/datasets/{name}/commit/{made}"
+            self._send_json({"success": True, "commitOid": made, "commitUrl": address})
 
 
 _NAME, _REVISION = r"([^/]+/[^/]+)", r"([^/]+)"

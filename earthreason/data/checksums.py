@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from earthreason.errors import DataNotFoundError
 
 RECORD = "download.json"
@@ -35,6 +33,8 @@ class HubFile:
 
 def find_faults(folder: Path, files: Mapping[str, HubFile]) -> dict[str, str]:
     """Return what is wrong with files below `folder`, by name: absent, another size, or another content."""
+    from tqdm import tqdm
+
     faults = {}
     with tqdm(total=sum(file.size for file in files.values()), unit="B", unit_scale=True, disable=None) as bar:
         bar.set_description("comparing checksums")

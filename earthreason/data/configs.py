@@ -14,9 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.checksums import RECORD, read_record, recorded_folder
@@ -27,6 +25,9 @@ from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
 from earthreason.data.sources.release import HUB_ID, Release
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import fingerprint_files
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 DATA_VARIABLE = "EARTHREASON_DATA"
 DEFAULTS = LoadOptions()
@@ -71,6 +72,7 @@ def _prepare_once(
     if folder.is_dir() and not options.prepares_again:
         return folder
     from filelock import FileLock
+    from tqdm import tqdm
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "lock"):
@@ -167,8 +169,8 @@ def _download(options: LoadOptions) -> Path:
     except DataNotFoundError as error:
         raise DataNotFoundError(
             f"no local EarthReason release is given, and {error}. Or download and unzip it yourself and give its "
-            f"folder (--data-dir FOLDER, data_dir=FOLDER in Python, or {DATA_VARIABLE}=FOLDER, containing train/, val/ and "
-            "test/ with images/, labels/ and QAs/), or start with the built-in synthetic scenes: `sample` on the "
+            f"folder (--data-dir FOLDER, data_dir=FOLDER in Python, or {DATA_VARIABLE}=FOLDER, containing train/, val/ "
+            "and test/ with images/, labels/ and QAs/), or start with the built-in synthetic scenes: `sample` on the "
             'command line, load_dataset("earthreason", "sample") in Python'
         ) from error
 

@@ -166,11 +166,7 @@ def _options_of(arguments: Mapping[str, Any]) -> LoadOptions:
     download = arguments.get("download_config")
     token = arguments.get("token")
     revision, cache_dir = arguments.get("revision"), arguments.get("cache_dir")
-    try:
-        mode = DownloadMode(arguments.get("download_mode") or DownloadMode.REUSE_DATASET_IF_EXISTS)
-    except ValueError:
-        known = [mode.value for mode in DownloadMode]
-        raise UnknownNameError("download_mode", str(arguments["download_mode"]), known) from None
+    mode = DownloadMode(arguments.get("download_mode") or DownloadMode.REUSE_DATASET_IF_EXISTS)
     if download is not None and download.force_download:
         mode = DownloadMode.FORCE_REDOWNLOAD
     return LoadOptions(
