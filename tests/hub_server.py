@@ -49,7 +49,7 @@ class Fault:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None  # bytes of the body before the connection breaks
-    change: Callable[[bytes], bytes] | None = None  # other bytes of the same length
+    change: Callable[[bytes], bytes] | None = None  # what is sent instead
     seconds: float = 0.0
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from earthreason.data.archives import extract_archives
 from earthreason.data.checksums import HubFile, find_faults
-from earthreason.data.hub_errors import explain, may_use_cache
+from earthreason.data.hub_errors import explain, is_broken_transfer, may_use_cache
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import write_json, write_text
 
@@ -95,7 +95,13 @@ def download_files(
     from huggingface_hub import hf_hub_download, snapshot_download
 
     facts: dict[str, Any] = {"repo_type": "dataset", "revision": commit, "token": token, **where}
-    folder = Path(snapshot_download(repository, force_download=again, **facts))
+    try:
+        folder = Path(snapshot_download(repository, force_download=again, **facts))
+    except Exception as error:
+        if not is_broken_transfer(error):
+            raise
+        _log.warning("a file of %s arrived incomplete; asking for it again", repository)
+        folder = Path(snapshot_download(repository, force_download=again, **facts))
     faults = find_faults(folder, files)
     for name, fault in faults.items():
         _log.warning("%s of %s is broken (%s); downloading it again", name, repository, fault)

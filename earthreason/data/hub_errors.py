@@ -61,6 +61,12 @@ def may_use_cache(error: BaseException) -> bool:
     return is_offline() or any(_is_network(link) for link in _chain(error))
 
 
+def is_broken_transfer(error: BaseException) -> bool:
+    """Return whether a file arrived incomplete, so that asking once more helps."""
+    broken = ("ChunkedEncodingError", "IncompleteRead", "ProtocolError", "RemoteProtocolError")
+    return any(type(link).__name__ in broken or "Consistency check failed" in str(link) for link in _chain(error))
+
+
 def is_offline() -> bool:
     """Return whether HF_HUB_OFFLINE is set, as `huggingface_hub` read it."""
     from huggingface_hub import constants

@@ -111,9 +111,15 @@ def test_a_broken_connection_continues_where_it_stopped(hub, release, tmp_path):
     oid = hashlib.sha256(files["train.zip"]).hexdigest()
     hub.fail(f"GET /cdn/{oid}", cut=1000)
     # The client keeps whole chunks only, which are of 10 MB.
-    chunks = "import huggingface_hub; huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 500; get()"
+    chunks = "from huggingface_hub import constants; constants.DOWNLOAD_CHUNK_SIZE = 500; get()"
     assert get(hub, tmp_path, chunks) == [["data/release/RSReasonSeg", commit, COUNTS]]
     assert [headers.get("Range") for headers in hub.asked(f"GET /cdn/{oid}")] == [None, "bytes=1000-"]
+
+
+def test_an_archive_that_arrives_too_short_is_fetched_again(hub, release, tmp_path):
+    commit = hub.publish("a/b", archives_of(release))
+    hub.fail("GET /cdn/", change=lambda content: content[:-100])
+    assert get(hub, tmp_path) == [["data/release/RSReasonSeg", commit, COUNTS]]
 
 
 KILLED = """
