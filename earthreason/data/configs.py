@@ -181,7 +181,8 @@ def _refuse_other_revision(folder: Path, options: LoadOptions) -> None:
         return
     place = recorded_folder(folder)
     recorded = read_record(place).get("revision") if place is not None else None
-    if recorded is None or not str(recorded).startswith(options.revision):
+    same = recorded is not None and str(recorded).startswith(options.revision) and len(options.revision) >= 7
+    if not same:
         state = f"its {RECORD} records {recorded}" if recorded else f"no {RECORD} records which it has"
         raise DataNotFoundError(
             f"{folder} is not known to be revision {options.revision!r}: {state}. Leave revision out to load the "

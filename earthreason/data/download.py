@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from earthreason.data.hub_errors import explain
 from earthreason.data.sources.release import find_release, list_samples
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import write_json
+
+_ABANDONED = re.compile(r"\.[0-9a-f]{8}\.incomplete$")
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,13 @@ def _update(to: Path, repository: str, commit: str, files: dict[str, HubFile], t
     # Until the new files are in place the record names the old revision, and then none, so that it is never wrong.
     record = {"repository": repository, "revision": None, **before, "files": {**before.get("files", {}), **sizes}}
     write_json(to / RECORD, record)
+    for path in hub.rglob("*.incomplete"):  # of killed processes, under a name that the client never takes up
+        if _ABANDONED.search(path.name):
+            path.unlink()
     download_files(repository, commit, files, token, local_dir=hub)
-    if before.get("revision") != commit or before.get("repository") != repository or not unpacked.is_dir():
+    # A record without checksums is of a version that could note a new revision beside old files.
+    trusted = "sha256" in before and (before["repository"], before["revision"]) == (repository, commit)
+    if not trusted or not unpacked.is_dir():
         fresh = to / ".release-new"
         remove_unfinished(fresh)
         shutil.rmtree(fresh, ignore_errors=True)

@@ -53,9 +53,10 @@ class LoadOptions:
 
 def resolve_commit(repository: str, revision: str | None, token: str | bool | None = None) -> str:
     """Return the commit that a revision names; any exception of the Hub client may be raised."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
 
-    return str(HfApi(token=token).dataset_info(repository, revision=revision).sha)
+    patience = constants.HF_HUB_ETAG_TIMEOUT  # older clients wait for ever without it
+    return str(HfApi(token=token).dataset_info(repository, revision=revision, timeout=patience).sha)
 
 
 def list_files(repository: str, commit: str, token: str | bool | None = None) -> dict[str, HubFile]:
@@ -136,7 +137,7 @@ def fetch_unpacked(repository: str, options: LoadOptions, root: Path) -> Path:
 
     place = root / f"datasets--{repository.replace('/', '--')}"
     # With a cache_dir, a complete copy in the user's Hub cache still spares the download.
-    caches = [None] if options.cache_dir is None else [options.cache_dir / "hub", None]
+    caches: list[Path | None] = [None] if options.cache_dir is None else [options.cache_dir / "hub", None]
     try:
         commit = _find_commit(repository, options, place, caches)
         release, record = place / commit / "release", place / commit / "files.json"

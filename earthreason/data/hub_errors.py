@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,9 +37,12 @@ def explain(error: BaseException, repository: str, revision: str | None = None) 
             "and log in with `hf auth login` or pass token= if it is private"
         )
     if status == 403:
+        if not sent_token:
+            return "access is refused (403); log in with `hf auth login`, or check the proxy or mirror in between"
         return f"your token has no right to do this (403); change its rights at {endpoint}/settings/tokens"
     if status == 429:
-        wait = headers.get("Retry-After", "")
+        reset = re.search(r"\bt=(\d+)", headers.get("RateLimit", ""))  # the Hub's own header, in seconds
+        wait = headers.get("Retry-After") or (reset[1] if reset else "")
         pause = f"wait {wait} seconds" if wait.isdigit() else f"wait until {wait}" if wait else "wait some minutes"
         return f"you have reached the Hub's limit of requests (429); {pause} and try again, or log in for a higher one"
     if status is not None and status >= 500:

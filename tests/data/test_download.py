@@ -64,6 +64,15 @@ def test_another_revision_replaces_the_files_and_removes_those_that_it_lacks(hub
     assert (record(tmp_path)["revision"], set(record(tmp_path)["files"])) == (new, set(fewer))
 
 
+def test_a_record_of_an_older_version_is_not_trusted(hub, release, tmp_path):
+    commit = hub.publish("a/b", archives_of(release, without={"a"}))
+    shutil.copytree(release, tmp_path / "data" / "release" / "RSReasonSeg")
+    (tmp_path / "data" / "download.json").write_text(
+        json.dumps({"repository": "a/b", "revision": commit, "files": {}, "samples": COUNTS})
+    )
+    assert get(hub, tmp_path) == [["data/release/RSReasonSeg", commit, {**COUNTS, "train": 2}]]
+
+
 def test_a_revision_that_cannot_be_fetched_leaves_the_one_before_with_its_name(hub, release, tmp_path):
     old = hub.publish("a/b", archives_of(release))
     get(hub, tmp_path)

@@ -19,9 +19,12 @@ CASES = {
     "get(repository='a/busy')": "limit of requests (429); wait 120 seconds and try again",
     "get(repository='a/silent-busy')": "limit of requests (429); wait some minutes and try again",
     "get(repository='a/failing')": "the Hub fails at the moment (503); try again later",
-    "get(repository='a/forbidden')": "no right to do this (403); change its rights at {url}/settings/tokens",
+    "get(repository='a/counted')": "limit of requests (429); wait 55 seconds and try again",
+    "get(repository='a/forbidden', token='hf_good')": "no right to do this (403); change its rights at {url}/settings",
+    "get(repository='a/forbidden')": "access is refused (403); log in with `hf auth login`, or check the proxy",
+    "get(repository='a/slow')": "no answer from {url}",
     "get(repository='a/broken')": "no answer from {url}",
-    "get(repository='a/forbidden-file')": "your token has no right to do this (403)",
+    "get(repository='a/forbidden-file')": "access is refused (403)",
 }
 
 
@@ -34,12 +37,14 @@ def messages(tmp_path_factory):
         hub.repositories["a/gated"].gated = True
         hub.fail("a/busy", status=429, headers={"Retry-After": "120"}, times=99)
         hub.fail("a/silent-busy", status=429, times=99)
+        hub.fail("a/counted", status=429, headers={"RateLimit": '"api";r=0;t=55'}, times=99)
+        hub.fail("a/slow", seconds=2, times=99)
         hub.fail("a/failing", status=503, times=99)
         hub.fail("a/forbidden$", status=403, times=99)
         hub.fail("a/broken", cut=0, times=99)
         hub.publish("a/broken", {"README.md": b"#"})
         hub.fail("/cdn/", status=403, times=99)
-        lines = run_client(hub, home, GET + "\n".join(CASES)).splitlines()
+        lines = run_client(hub, home, GET + "\n".join(CASES), HF_HUB_ETAG_TIMEOUT="1").splitlines()
     return dict(zip(CASES, map(json.loads, lines), strict=True)), hub.url
 
 

@@ -113,6 +113,19 @@ def test_offline_what_was_loaded_or_downloaded_before_loads(hub, tmp_path):
     assert load(hub, tmp_path, "load(revision='v1')", **offline) == [WITHOUT_A]
 
 
+def test_an_incomplete_copy_is_not_loaded_offline_and_is_completed_online(hub, tmp_path):
+    hub.fail("GET /cdn/", status=403, times=3)
+    assert "access is refused (403)" in load(hub, tmp_path)[0]
+    assert "no complete copy of revision 'main'" in load(hub, tmp_path, HF_HUB_OFFLINE="1")[0]
+    assert load(hub, tmp_path) == [ALL]
+
+
+def test_a_repository_of_plain_files_loads_without_unpacking(hub, release, tmp_path):
+    files = {path.relative_to(release).as_posix(): path.read_bytes() for path in release.rglob("*") if path.is_file()}
+    hub.publish(OFFICIAL, files)
+    assert load(hub, tmp_path, "load(); load()") == [ALL, ALL]
+
+
 def test_when_the_hub_fails_the_copy_in_the_cache_loads(hub, tmp_path):
     load(hub, tmp_path)
     hub.fail("GET /api/datasets", status=500, times=99)
@@ -125,5 +138,5 @@ def test_a_local_folder_is_not_loaded_under_the_name_of_a_revision(hub, release,
     )
     assert "is not known to be revision 'v1': no download.json records which it has" in own
     assert "'sample' is made by this package and has no revision 'v1'" in sample
-    (release.parent / "download.json").write_text('{"repository": "a/b", "revision": "1f0c2a", "files": {}}')
-    assert load(hub, tmp_path, f"load(data_dir={str(release)!r}, revision='1f0c2a')") == [ALL]
+    (release.parent / "download.json").write_text('{"repository": "a/b", "revision": "1f0c2a9b", "files": {}}')
+    assert load(hub, tmp_path, f"load(data_dir={str(release)!r}, revision='1f0c2a9')") == [ALL]
