@@ -11,11 +11,12 @@ from typing import Any
 from earthreason.data.archives import extract_archives
 from earthreason.data.checksums import RECORD, HubFile, read_record, recorded_folder, sha256_of
 from earthreason.data.hub import download_files, list_files, remove_unfinished, resolve_commit
-from earthreason.data.hub_errors import explain
+from earthreason.data.hub_errors import explain, may_use_cache
 from earthreason.data.sources.release import find_release, list_samples
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import write_json
 
+HUB_PAGE = "https://huggingface.co/datasets"
 _ABANDONED = re.compile(r"\.[0-9a-f]{8}\.incomplete$")
 
 
@@ -70,11 +71,12 @@ def download_release(
     except EarthReasonError:
         raise
     except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
-        raise DataNotFoundError(
-            f"{repository} could not be fetched: {explain(error, repository, revision)}. Complete files are kept. Or "
-            f"download its zip files in a browser from https://huggingface.co/datasets/{repository} and unzip them "
-            "into a folder of your own"
-        ) from error
+        by_hand = (
+            f". Complete files are kept. Or download its zip files in a browser from {HUB_PAGE}/{repository} and unzip "
+            "them into a folder of your own"
+        )
+        reason = explain(error, repository, revision) + (by_hand if may_use_cache(error) else "")
+        raise DataNotFoundError(f"{repository} could not be fetched: {reason}") from error
 
 
 def _update(to: Path, repository: str, commit: str, files: dict[str, HubFile], token: str | bool | None) -> Download:

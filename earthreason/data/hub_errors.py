@@ -28,7 +28,8 @@ def explain(error: BaseException, repository: str, revision: str | None = None) 
         remedy = "your token's account has no access yet (403)" if status == 403 else logged_in
         return f"the repository is gated; ask for access in a browser at {page}, {remedy}"
     if code == "RevisionNotFound" or "RevisionNotFoundError" in kinds:
-        return f"there is no revision {revision!r} in it; {page}/commits/main lists the commits; None is the newest"
+        listing = f"{page}/commits/main lists the commits"
+        return f"there is no revision {revision!r} in it; {listing}; without a revision you get the newest"
     if status == 401 and sent_token:
         return "the Hub does not accept your token (401); make a new one and log in with `hf auth login`"
     if status in (401, 404):

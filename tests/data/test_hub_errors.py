@@ -62,6 +62,7 @@ def test_without_a_server_and_without_the_network_it_says_how_to_go_on(release, 
     (message,) = map(json.loads, run_client(hub, tmp_path, GET + "get()").splitlines())
     assert f"no answer from {hub.url}" in message
     assert "or set HF_ENDPOINT to a mirror" in message
+    assert "in a browser from https://huggingface.co/datasets/a/b" in message
     (message,) = map(json.loads, run_client(hub, tmp_path, GET + "get()", HF_HUB_OFFLINE="1").splitlines())
     assert "the network is switched off (HF_HUB_OFFLINE" in message
     assert not (tmp_path / "data").exists()
