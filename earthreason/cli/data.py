@@ -19,11 +19,12 @@ from earthreason.cli.options import (
     SourceArgument,
     StrictOption,
 )
+from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
 
 def download(
-    to: Annotated[Path, typer.Option(help="Folder for the download; existing files are not downloaded again.")],
+    to: Annotated[Path, typer.Option(help="Folder for the download; complete files are not downloaded again.")],
     repository: Annotated[
         str, typer.Option("--repo", help="Dataset repository on the Hub.")
     ] = "earth-insights/EarthReason",
@@ -46,6 +47,9 @@ def verify(
     workers: ProcessesOption = CORES,
     json_out: JsonOption = None,
     report: ReportOption = None,
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="Only compare the downloaded archives with the Hub's checksums.")
+    ] = False,
     journal: Annotated[
         Path | None,
         typer.Option(help="Progress file, from which an interrupted audit resumes.", show_default="in the data cache"),
@@ -58,9 +62,19 @@ def verify(
     from tqdm import tqdm
 
     from earthreason.data.audit.verify import audit
+    from earthreason.data.checksums import compare_download
     from earthreason.data.configs import prepared_root
     from earthreason.reports.audit import print_audit, write_audit
 
+    if checksums:
+        faults = dict(compare_download(folder))
+        for name, fault in faults.items():
+            typer.echo(f"{name}: {fault or 'as on the Hub'}")
+        if any(faults.values()):
+            raise EarthReasonError(
+                "fetch the broken files again: earthreason download --to FOLDER, with the same folder"
+            )
+        return
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     with tqdm(unit="file", desc="auditing") as bar:
         result = audit(folder, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
@@ -91,12 +105,14 @@ def export(
     """
     from tqdm import tqdm
 
-    from earthreason.data.exports import about_of, push_to_hub
+    from earthreason.data.exports import about_of, check_push, push_to_hub
     from earthreason.data.exports import export as export_source
     from earthreason.data.omissions import LEFT_OUT, Tolerance
     from earthreason.data.reader import open_source
     from earthreason.data.sources.base import omissions_of
 
+    if push_to is not None:
+        check_push(push_to)
     opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
         written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))

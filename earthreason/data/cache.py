@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 
-def datasets_cache() -> Path:
-    """Return the cache of `datasets`, by the rules of its config.py."""
+def datasets_cache(cache_dir: Path | None = None) -> Path:
+    """Return `cache_dir`, or else the cache of `datasets`, by the rules of its config.py."""
+    if cache_dir is not None:
+        return cache_dir
     if "datasets" in sys.modules:
         from datasets import config
 
@@ -18,6 +20,6 @@ def datasets_cache() -> Path:
     return Path(os.getenv("HF_DATASETS_CACHE", home / "datasets"))
 
 
-def unpacked_root() -> Path:
-    """Return the parent of the folders that archives in folders of users are unpacked into."""
-    return datasets_cache() / "earthreason-unpacked"
+def unpacked_root(cache_dir: Path | None = None) -> Path:
+    """Return the parent of the folders that archives of users and of the Hub are unpacked into."""
+    return datasets_cache(cache_dir) / "earthreason-unpacked"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from earthreason.data.about import About
+from earthreason.data.hub_errors import explain, is_offline
 from earthreason.data.omissions import LEFT_OUT, Omissions
 from earthreason.data.origin import about_of_source
 from earthreason.data.reader import Configured
@@ -82,22 +83,47 @@ def export(
     return tally.read_by_split
 
 
+def check_push(repository: str) -> None:
+    """Check before a long export that an upload can begin.
+
+    Raises:
+        EarthReasonError: the name is no repository id, the network is switched off, or there is no token.
+    """
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise EarthReasonError(f"--push-to: {explain(error, repository)}") from None
+    if is_offline():
+        raise EarthReasonError("--push-to needs the network, which HF_HUB_OFFLINE forbids; unset it")
+    if get_token() is None:
+        raise EarthReasonError("--push-to needs a token of the Hub; log in with `hf auth login` or set HF_TOKEN")
+
+
 def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
     """Upload an exported folder as a dataset repository and return its URL.
+
+    Files of an earlier upload in the same folders of the repository are removed, so that no old rows stay among the new
+    ones; other files, such as a licence, are kept.
 
     Raises:
         EarthReasonError: the Hub refuses the upload or is unreachable.
     """
     from huggingface_hub import HfApi
 
+    stale = {f"{path.name}/*" if path.is_dir() else "*.tar" for path in folder.iterdir() if path.suffix in ("", ".tar")}
     try:
         api = HfApi()
         address = api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
-        api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
+        api.upload_folder(
+            repo_id=address.repo_id, repo_type="dataset", folder_path=folder, delete_patterns=sorted(stale)
+        )
     except Exception as error:  # the Hub client raises many kinds: offline, refused, no token
         raise EarthReasonError(
-            f"{repository} was not uploaded ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            f"{folder} is complete. Log in with `hf auth login` and upload it: "
+            f"{repository} was not uploaded: {explain(error, repository)}. {folder} is complete; upload it later: "
             f"hf upload {repository} {folder} --repo-type dataset"
         ) from error
     return str(address)

@@ -23,6 +23,7 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
 from tests.conftest import Bomb
+from tests.data.memory import picture
 
 TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=30)
 NAMES = st.text(alphabet=string.ascii_letters + string.digits + "_-é", min_size=1, max_size=20)

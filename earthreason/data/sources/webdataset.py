@@ -11,7 +11,7 @@ from pathlib import Path
 from earthreason.data.pictures import mask_of
 from earthreason.data.schema import TARGETS, Record
 from earthreason.data.sources.annotations import mask_of_annotation
-from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, register
+from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, register, without_tag
 from earthreason.errors import DataNotFoundError
 from earthreason.masks.png import encode_mask_png
 
