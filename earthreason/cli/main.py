@@ -7,17 +7,19 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import compare, data, demo, evaluate, protocols, questions, submit, synth
+from earthreason.cli import cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
 from earthreason.cli.app import QuietOption, VerboseOption, guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
+    "datasets": datasets.datasets,
     "download": data.download,
     "verify": data.verify,
     "show": data.show,
     "stats": data.stats,
     "browse": data.browse,
     "export": data.export,
+    "cache": cache.cache,
     "synth": synth.synth,
     "eval": evaluate.evaluate,
     "compare": compare.compare,

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import tarfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
-from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 
@@ -26,7 +28,13 @@ _log = logging.getLogger(__name__)
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 """Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = FOLDERS["images"]
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Split by the words that say it in the name of a file."""
 
 
 class Source(Protocol):
@@ -55,10 +63,12 @@ class SampleSource(ABC):
         counts: number of samples by split, with those that are left out.
         omissions: samples that were left out so far.
         tolerance: how many samples of a split may be left out; None if the caller decides after reading.
+        place: folder or file that was opened; None if unknown.
     """
 
     name: str
     counts: Mapping[str, int]
+    place: Path | None = None
 
     def __init__(self) -> None:
         self.omissions = Omissions()
@@ -111,6 +121,7 @@ class SourceFormat:
         precedence: rank among the formats that match a folder; the lowest is opened.
         config: configuration name for `load_dataset("earthreason", config, data_dir=...)`; None for formats of any
             dataset, which the configuration `default` reads.
+        variants: further configurations, and the function that opens each; they read other parts of the same folder.
         about: title, licence, origin and citation of the dataset, for its card.
         paper: URL of the paper that describes the dataset.
         how_to_get: URL where users get the dataset.
@@ -130,6 +141,12 @@ class SourceFormat:
     how_to_get: str | None = None
     revision: str | None = None
     splits: Mapping[str, int] | None = None
+    variants: Mapping[str, Callable[[Path], Source]] = field(default_factory=dict)
+
+    def configurations(self) -> dict[str, SourceFormat]:
+        """Return this format by each of its configurations."""
+        own = {} if self.config is None else {self.config: self}
+        return own | {name: replace(self, open=opened) for name, opened in self.variants.items()}
 
 
 FORMATS: dict[str, SourceFormat] = {}
@@ -146,8 +163,9 @@ def register(source_format: SourceFormat) -> SourceFormat:
         taken = set(other.suffixes) & set(source_format.suffixes)
         if other.name == source_format.name or taken:
             raise ValueError(f"source {source_format.name!r}: {other.name!r} has that name or {sorted(taken)} already")
-        if source_format.config is not None and other.config == source_format.config:
-            raise ValueError(f"source {source_format.name!r}: {other.name!r} has the config {other.config!r} already")
+        shared = other.configurations().keys() & source_format.configurations().keys()
+        if shared:
+            raise ValueError(f"source {source_format.name!r}: {other.name!r} has the config {sorted(shared)} already")
     FORMATS[source_format.name] = source_format
     return source_format
 
@@ -203,7 +221,7 @@ def make_record(
     Raises:
         DataFormatError: the picture is unreadable, or its size differs from that of the mask.
     """
-    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image)
+    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image, mask.shape)
     check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
     return Record(
         sample_id=sample_id,
@@ -217,16 +235,59 @@ def make_record(
     )
 
 
-def split_of_name(stem: str) -> str:
-    """Return the split that a file name contains: `val-00000-of-00001` is validation; `test` if it contains none."""
-    return next((split for split, name in ON_DISK.items() if name in stem.lower()), "test")
+def without_tag(record: Record, path: Path) -> Record:
+    """Return the record of another table, at `path`, with a picture that no reader turns by an EXIF orientation."""
+    image = untagged(record.image, path / record.sample_id, (record.height, record.width))
+    return record if image is record.image else replace(record, image=image)
 
 
-def by_split(files: list[Path]) -> dict[str, list[Path]]:
-    """Group files by the split in their names."""
+def split_of_name(path: Path, root: Path | None = None, alone: bool = False) -> str:
+    """Return the split that a file name says in a whole word: `val-00000-of-00001` is validation, `testA` is test.
+
+    Words end where letters end or where their case changes. If no word of the name is in `SPLIT_WORDS`, the folders
+    between the file and `root` are asked, the nearest first. `eval` is no split, because people evaluate on any.
+
+    Args:
+        path: file.
+        root: folder that was opened; None if the file was.
+        alone: whether the file is the only one, so that one without a split is `test`.
+
+    Raises:
+        DataFormatError: the name says several splits, or none and the file is not alone; says how to name it.
+    """
+    said = _splits_in(path.stem)
+    if len(said) > 1:
+        raise DataFormatError(
+            f"{path}: its name says several splits ({', '.join(sorted(said))}); rename it so that it says one, such as "
+            f"{min(said)}{path.suffix}"
+        )
+    folders = () if root is None else path.relative_to(root).parts[-2::-1]
+    for splits in (said, *map(_splits_in, folders)):
+        if len(splits) == 1:
+            return splits.pop()
+    if alone:
+        return "test"
+    raise DataFormatError(
+        f"{path}: its name says no split; rename it, such as test-{path.name} (train, val or test as a whole word), or "
+        "open this file alone, which is then test"
+    )
+
+
+def _splits_in(name: str) -> set[str]:
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return {SPLIT_WORDS[word] for word in re.findall(r"[^\W\d_]+", parted.lower()) if word in SPLIT_WORDS}
+
+
+def by_split(files: list[Path], root: Path) -> dict[str, list[Path]]:
+    """Group the files of `root` by the split in their names, or in those of their folders.
+
+    Raises:
+        DataFormatError: a file has several splits, or one of several files has none.
+    """
     groups: dict[str, list[Path]] = {}
     for path in files:
-        groups.setdefault(split_of_name(path.stem), []).append(path)
+        split = split_of_name(path, None if path == root else root, alone=len(files) == 1)
+        groups.setdefault(split, []).append(path)
     return groups
 
 
@@ -265,17 +326,9 @@ def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file in UTF-8, or in Windows-1252 as some files of ReasonSeg are.
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, or in Windows-1252 as LISA's reader reads some of ReasonSeg's.
 
     Raises:
-        DataFormatError: the file is not JSON.
+        DataFormatError: the file has another encoding, or is not JSON; names the file.
     """
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    return parse_json(path.read_bytes(), path, western=True)

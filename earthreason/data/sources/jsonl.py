@@ -13,13 +13,13 @@ from earthreason.data.sources.base import SampleSource, SourceFormat, named, rec
 
 
 class JSONLines(SampleSource):
-    """Samples of one file, whose name contains the split."""
+    """Samples of one file, whose name says the split; without one it is `test`."""
 
     name = "jsonl"
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._path, self._split = path, split_of_name(path.stem)
+        self._path, self._split = path, split_of_name(path, alone=True)
         with path.open(encoding="utf-8-sig") as file:
             self.counts = {self._split: sum(1 for line in file if line.strip())}
 

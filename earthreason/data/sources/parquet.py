@@ -1,4 +1,4 @@
-"""Read parquet files with our columns, or with `id, image, mask, problem, category, bbox_list` as EarthReason-FS."""
+"""Read parquet files with our columns, or with `id, image, mask, problem, category, bbox_list` as Geo-R1 has them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,34 @@ from typing import Any
 
 from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record, record_of_row
-from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, record_of_question, register
+from earthreason.data.sources.base import (
+    SampleSource,
+    SourceFormat,
+    by_split,
+    named,
+    record_of_question,
+    register,
+    without_tag,
+)
 from earthreason.errors import DataNotFoundError
 
 _ROWS_AT_ONCE = 16
 
 
 class Parquet(SampleSource):
-    """Samples of parquet files at any depth below a folder; their names contain the split."""
+    """Samples of parquet files at any depth below a folder; their names or folders say the split."""
 
     name = "parquet"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: list[Path] | None = None) -> None:
         import pyarrow.parquet as pq
 
         super().__init__()
-        files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
+        if files is None:
+            files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
         if not files:
             raise DataNotFoundError(f"{root} contains no parquet files")
-        self._files = by_split(files)
+        self._files = by_split(files, root)
         self.counts = dict.fromkeys(self._files, 0)
         for split, paths in self._files.items():
             for path in paths:
@@ -50,7 +59,9 @@ class Parquet(SampleSource):
 
 def _record(row: dict[str, Any], place: Path, notes: SoftLabels) -> Record:
     with named(place, "a sample"):
-        return record_of_row(row) if "sample_id" in row else record_of_question(row, place.parent, notes)
+        if "sample_id" in row:
+            return without_tag(record_of_row(row), place)
+        return record_of_question(row, place.parent, notes)
 
 
 register(
