@@ -14,7 +14,8 @@ from PIL import Image
 
 from earthreason.data.pictures import FORMATS
 from earthreason.data.sources.annotations import mask_of_annotation
-from earthreason.data.sources.base import IMAGE_SUFFIXES, read_json
+from earthreason.data.sources.base import IMAGE_SUFFIXES
+from earthreason.data.texts import decode_text
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
 
@@ -72,12 +73,17 @@ def index_files(root: Path) -> Iterator[Path]:
 
 
 def read_index(path: Path, what: str) -> list[Any]:
-    """Read a JSON file that holds a list.
+    """Read a JSON file that holds a list. Half of a surrogate pair in one sample does not refuse the others here.
 
     Raises:
         DataFormatError: it does not.
     """
-    entries = read_json(path)
+    try:
+        entries = json.loads(decode_text(path.read_bytes(), path, western=True))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DataFormatError):
+            raise
+        raise DataFormatError(f"{path}: not JSON ({error})") from None
     if not isinstance(entries, list):
         raise DataFormatError(f"{path}: {what} is a JSON list of samples, not a {type(entries).__name__}")
     return entries
