@@ -1,4 +1,4 @@
-"""List every set that can be loaded: what it is, its published size, its terms, where to get it, and what is at hand."""
+"""List every set that can be loaded: what it is, its size, its terms, where to get it, and what of it is at hand."""
 
 from __future__ import annotations
 

@@ -92,7 +92,11 @@ def test_a_broken_row_of_the_mirror_is_left_out(tmp_path):
     fake.make_mirror(tmp_path)
     path = tmp_path / "data" / "test-00000-of-00001.parquet"
     rows = pq.read_table(path).to_pylist()
-    rows += [{**rows[0], "mask": None}, {**rows[0], "image": {"bytes": b"junk", "path": None}}, {**rows[0], "phrase": ""}]
+    rows += [
+        {**rows[0], "mask": None},
+        {**rows[0], "image": {"bytes": b"junk", "path": None}},
+        {**rows[0], "phrase": ""},
+    ]
     pq.write_table(pa.Table.from_pylist(rows), path)
     records, omissions = read(tmp_path)
     assert [record.sample_id for record in records] == ["risbench_test_000000", "risbench_test_000001"]

@@ -52,8 +52,8 @@ class RISBench(SampleSource):
         folder = _folder(root)
         if folder is None:
             raise DataNotFoundError(
-                f"{root} contains no RISBench: expected output_phrase_SPLIT.txt with lines `FILE PHRASE` beside img_rgb/ "
-                "and mask/, or tables with image, mask and phrase"
+                f"{root} contains no RISBench: expected output_phrase_SPLIT.txt with lines `FILE PHRASE`, img_rgb/ and "
+                "mask/, or tables with image, mask and phrase"
             )
         self._images = NamedFiles(_first_folder(folder, "img_rgb", "images"))
         self._masks = NamedFiles(_first_folder(folder, "mask", "masks"))

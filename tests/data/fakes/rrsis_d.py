@@ -41,9 +41,10 @@ def make(folder: Path, name: str = "rrsisd") -> None:
         Image.fromarray(pixels).save(images / file_name)
         listed.append({"id": number, "file_name": file_name, "height": SIZE, "width": SIZE})
         annotations.append({"id": 10 + number, "image_id": number, "category_id": number, "segmentation": polygons})
-        sentences = [{"sent_id": n, "raw": text, "sent": text, "tokens": text.split()} for n, text in enumerate(
-            SENTENCES[reference], start=1
-        )]
+        sentences = [
+            {"sent_id": n, "raw": text, "sent": text, "tokens": text.split()}
+            for n, text in enumerate(SENTENCES[reference], start=1)
+        ]
         references.append(
             {
                 "ref_id": reference,
