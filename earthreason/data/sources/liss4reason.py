@@ -35,9 +35,7 @@ class LISS4Reason(SampleSource):
         if folder is None:
             expected = f"{', '.join(FROM_DISK)} with {', '.join(_FOLDERS)} inside"
             raise DataNotFoundError(f"{root} contains no LISS4Reason: expected {expected}")
-        self._folders = {
-            split: folder / name for name, split in FROM_DISK.items() if _has_folders(folder / name)
-        }
+        self._folders = {split: folder / name for name, split in FROM_DISK.items() if _has_folders(folder / name)}
         self._files = {split: _by_stem(split_folder) for split, split_folder in self._folders.items()}
         self.counts = {split: len(stems) for split, stems in self._files.items()}
 
