@@ -102,6 +102,11 @@ def file_stamp(path: Path, root: Path) -> str:
     return f"{path.relative_to(root).as_posix()}:{status.st_size}:{status.st_mtime_ns}"
 
 
+def is_system_name(name: str) -> bool:
+    """Return whether a name is hidden, or is of a file or folder that operating systems leave behind."""
+    return name.startswith(".") or name == "__MACOSX" or name.lower() in ("thumbs.db", "desktop.ini", "ehthumbs.db")
+
+
 def path_of(value: Any, what: str) -> Path:
     """Return a path that a user gave. An empty text is an error, because pathlib takes it as the working folder.
 

@@ -149,6 +149,13 @@ class PixelReasoningDataset(TorchDataset[Item]):
         sample = sample_of_row(self.rows[row])
         if self.questions == "random":
             index = int(np.random.default_rng([self.seed, self.epoch, row]).integers(len(sample.questions)))
+        size = (sample.image.height, sample.image.width)
+        if size != sample.mask.shape:
+            raise EarthReasonError(
+                f"sample {sample.sample_id!r}: the image is {size[0]}x{size[1]} (height x width) but the mask is "
+                f"{sample.mask.shape[0]}x{sample.mask.shape[1]}; load the rows by earthreason.load_dataset, which "
+                "settles EXIF rotations"
+            )
         mask = place_on_grid(sample.mask, Grid("letterbox", self.side))
         return Item(
             image=letterbox_image(sample.image, self.side),

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.counting import size_lookup
+from earthreason.metrics.counting import read_predictions
 from earthreason.metrics.counts import Key
 from earthreason.metrics.result import Result
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
@@ -44,7 +44,7 @@ def draw_gallery(
     wanted = {key for rows in chosen.values() for key in rows}
     masks = {
         (p.sample_id, p.question_index): p.segmentation
-        for p in predictions.read([], size_lookup(result.references))
+        for p in read_predictions(predictions, result.references, [])
         if (p.sample_id, p.question_index) in wanted
     }
     iou = dict(zip(result.counts.keys(), result.scored.iou.tolist(), strict=True))

@@ -60,7 +60,8 @@ def write_sample(folder: Path, stem: str, *, empty: bool = False, size: tuple[in
     if not empty:
         mask[4:10, 5:15] = 255
     Image.fromarray(mask).save(folder / "labels" / f"{stem}.png")
-    qa = {"questions": [f"Where would {stem} be?", "And where else?"], "answer": [] if empty else ["There."]}
+    answers = [] if empty else ["There."]
+    qa = {"sample_id": stem, "questions": [f"Where would {stem} be?", "And where else?"], "answer": answers}
     (folder / "QAs" / f"{stem}.json").write_text(json.dumps(qa))
 
 

@@ -9,13 +9,22 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
-from earthreason.cli.options import CORES, JsonOption, OutFolder, ProcessesOption, ReportOption, SourceArgument
+from earthreason.cli.options import (
+    CORES,
+    JsonOption,
+    MaxLeftOutOption,
+    OutFolder,
+    ProcessesOption,
+    ReportOption,
+    SourceArgument,
+    StrictOption,
+)
 from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
 
 
 def download(
-    to: Annotated[Path, typer.Option(help="Folder for the download; existing files are not downloaded again.")],
+    to: Annotated[Path, typer.Option(help="Folder for the download; complete files are not downloaded again.")],
     repository: Annotated[
         str, typer.Option("--repo", help="Dataset repository on the Hub.")
     ] = "earth-insights/EarthReason",
@@ -38,6 +47,9 @@ def verify(
     workers: ProcessesOption = CORES,
     json_out: JsonOption = None,
     report: ReportOption = None,
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="Only compare the downloaded archives with the Hub's checksums.")
+    ] = False,
     journal: Annotated[
         Path | None,
         typer.Option(help="Progress file, from which an interrupted audit resumes.", show_default="in the data cache"),
@@ -50,9 +62,19 @@ def verify(
     from tqdm import tqdm
 
     from earthreason.data.audit.verify import audit
+    from earthreason.data.checksums import compare_download
     from earthreason.data.configs import prepared_root
     from earthreason.reports.audit import print_audit, write_audit
 
+    if checksums:
+        faults = dict(compare_download(folder))
+        for name, fault in faults.items():
+            typer.echo(f"{name}: {fault or 'as on the Hub'}")
+        if any(faults.values()):
+            raise EarthReasonError(
+                "fetch the broken files again: earthreason download --to FOLDER, with the same folder"
+            )
+        return
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     with tqdm(unit="file", desc="auditing") as bar:
         result = audit(folder, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
@@ -70,28 +92,33 @@ def export(
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
-    title: Annotated[str | None, typer.Option(help="Title on the parquet dataset card.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title on the dataset card and in the metadata.")] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Licence for the dataset card, such as CC-BY-4.0.", show_default="unknown")
+        str | None, typer.Option(help="Licence on the dataset card and in the metadata, such as CC-BY-4.0.")
     ] = None,
+    strict: StrictOption = False,
+    max_left_out: MaxLeftOutOption = None,
 ) -> None:
-    """Write samples in another format; parquet gets a dataset card and Croissant metadata.
+    """Write samples in another format, with title and licence; parquet gets a dataset card and Croissant metadata.
 
     Example: earthreason export sample --format coco --out sample-coco
     """
     from tqdm import tqdm
 
-    from earthreason.data.exports import about_of, push_to_hub
+    from earthreason.data.exports import about_of, check_push, push_to_hub
     from earthreason.data.exports import export as export_source
+    from earthreason.data.omissions import LEFT_OUT, Tolerance
     from earthreason.data.reader import open_source
+    from earthreason.data.sources.base import omissions_of
 
-    if form != "parquet" and (title or licence):
-        raise EarthReasonError(f"--title and --licence are for the dataset card of --format parquet; {form} has none")
-    opened = open_source(source)
+    if push_to is not None:
+        check_push(push_to)
+    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
-        export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
-    counts = ", ".join(f"{split} {count}" for split, count in opened.counts.items())
-    typer.echo(f"{out}: {counts}")
+        written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
+    typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
+    if omissions := omissions_of(opened):
+        typer.echo(f"{omissions.summary()}; all are listed in {out / LEFT_OUT}", err=True)
     if push_to is not None:
         typer.echo(f"uploaded: {push_to_hub(out, push_to, private)}")
 
@@ -113,19 +140,26 @@ def show(
     typer.echo(f"picture: {out}")
 
 
-def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -> None:
+def stats(
+    source: SourceArgument,
+    out: OutFolder,
+    json_out: JsonOption = None,
+    strict: StrictOption = False,
+    max_left_out: MaxLeftOutOption = None,
+) -> None:
     """Draw statistics: target area, image size, GSD, text length, empty targets, bigrams, patch redundancy.
 
     Example: earthreason stats sample --out figures
     """
     from tqdm import tqdm
 
+    from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
     from earthreason.data.stats import collect
     from earthreason.reports.figures import draw_figures, print_statistics
 
     refuse_taken(out)
-    opened = open_source(source)
+    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         statistics = collect(opened, bar.update)
     draw_figures(statistics, out)
@@ -134,18 +168,21 @@ def stats(source: SourceArgument, out: OutFolder, json_out: JsonOption = None) -
         typer.echo(f"figures: {out}")
 
 
-def browse(source: SourceArgument, out: OutFolder) -> None:
+def browse(
+    source: SourceArgument, out: OutFolder, strict: StrictOption = False, max_left_out: MaxLeftOutOption = None
+) -> None:
     """Write a static gallery of all samples, with filters; it works offline.
 
     Example: earthreason browse sample --out gallery
     """
     from tqdm import tqdm
 
+    from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
     from earthreason.reports.browse import write_gallery
 
     refuse_taken(out)
-    opened = open_source(source)
+    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="drawing") as bar:
         page = write_gallery(opened, out, bar.update)
     typer.echo(f"page: {page}")

@@ -14,9 +14,11 @@ from earthreason.cli.options import (
     ConfigOption,
     DataDirOption,
     JsonOption,
+    MaxLeftOutOption,
     PredictionsPath,
     ReportOption,
     SplitOption,
+    StrictOption,
 )
 from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
 
@@ -61,6 +63,8 @@ def evaluate(
     json_out: JsonOption = None,
     csv: Annotated[Path | None, typer.Option(help="Write one row per question to this CSV file.")] = None,
     report: ReportOption = None,
+    strict: StrictOption = False,
+    max_left_out: MaxLeftOutOption = None,
     gallery: Annotated[int, typer.Option(min=0, help="Number of samples in each gallery of the page.")] = 24,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -71,6 +75,7 @@ def evaluate(
 
     Example: earthreason-eval preds.json --protocol all --report report/
     """
+    from earthreason.data.omissions import Tolerance
     from earthreason.files import write_text
     from earthreason.metrics.evaluate import evaluate_protocols
     from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
@@ -83,7 +88,9 @@ def evaluate(
     headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
     opened = open_predictions(predictions, instances.value)
     with stderr().status("reading the ground truth"):
-        references = load_truth(opened.info, ground_truth, config, split, data_dir)
+        references = load_truth(
+            opened.info, ground_truth, config, split, data_dir, Tolerance.of_options(strict, max_left_out)
+        )
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
     rules = list(dict.fromkeys([headline, *beside]))
     with stderr().status("scoring"):

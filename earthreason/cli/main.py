@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
+from earthreason.cli import cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
 from earthreason.cli.app import QuietOption, VerboseOption, guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "stats": data.stats,
     "browse": data.browse,
     "export": data.export,
+    "cache": cache.cache,
     "synth": synth.synth,
     "eval": evaluate.evaluate,
     "compare": compare.compare,

@@ -36,6 +36,18 @@ PredictionsPath = Annotated[
         help="Predictions: JSON, JSON Lines or COCO results, also packed by gzip; or a folder, zip or .npz of masks."
     ),
 ]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse data with broken samples instead of leaving them out.")
+]
+MaxLeftOutOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Largest share of a split that may be left out because its files are broken.",
+        show_default="0.02, or $EARTHREASON_MAX_LEFT_OUT",
+    ),
+]
 SourceArgument = Annotated[
     str,
     typer.Argument(metavar="SRC", help="Folder, file or configuration ('sample'), in any format that `export` writes."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from earthreason.data.omissions import Tolerance
     from earthreason.metrics.references import References
     from earthreason.reports.evaluation import SceneLoader
 
@@ -25,7 +26,12 @@ def chosen_split(info: dict[str, Any], config: str | None, split: str | None) ->
 
 
 def load_truth(
-    info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
+    info: dict[str, Any],
+    ground_truth: Path | None,
+    config: str | None,
+    split: str | None,
+    data_dir: Path | None,
+    tolerance: Tolerance | None = None,
 ) -> References:
     """Load the ground truth that the options select; the predictions' `info` replaces options that are not given."""
     from earthreason.metrics.references import read_references
@@ -33,7 +39,7 @@ def load_truth(
 
     if ground_truth is not None:
         return read_references(ground_truth)
-    return load_references(*chosen_split(info, config, split), data_dir)
+    return load_references(*chosen_split(info, config, split), data_dir, tolerance)
 
 
 def scene_loader(
@@ -46,7 +52,8 @@ def scene_loader(
     if ground_truth is not None:
         return lambda sample_id: None
     config, split = chosen_split(info, config, split)
-    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
+    # Loading the ground truth has decided whether too much is left out.
+    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir, max_left_out=1.0)
     number = {sample_id: n for n, sample_id in enumerate(dataset["sample_id"])}
 
     def load(sample_id: str) -> Scene:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from earthreason.files import write_json
+
+ABOUT = "about.json"
+"""Name of the file with title, licence and origin in a prepared folder and in an export."""
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9.+-]*")
 
 
 @dataclass(frozen=True)
@@ -29,16 +37,42 @@ class About:
     citation: str | None = None
 
     @property
-    def licence_lines(self) -> str:
+    def licence_keys(self) -> dict[str, str]:
         """Return the licence as front matter of a Hub card: an identifier, or `other` with a name."""
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9.+-]*", self.licence):
-            return f"license: {self.licence.lower()}"
-        return "license: other\nlicense_name: see-below"
+        if _IDENTIFIER.fullmatch(self.licence):
+            return {"license": self.licence.lower()}
+        return {"license": "other", "license_name": "see-below"}
+
+    @property
+    def licence_url(self) -> str:
+        """Return the page of the licence in the SPDX list, or that of the dataset; "" if neither is known."""
+        if _IDENTIFIER.fullmatch(self.licence) and self.licence != OWN_DATA.licence:
+            return f"https://spdx.org/licenses/{self.licence}.html"
+        return self.url or ""
+
+    @property
+    def info(self) -> dict[str, str]:
+        """Return description, license, citation and homepage, as `datasets.DatasetInfo` names them."""
+        return {
+            "description": f"{self.title}\n{self.origin}",
+            "license": self.licence,
+            "citation": self.citation or "",
+            "homepage": self.url or "",
+        }
 
     def stated(self, title: str | None = None, licence: str | None = None) -> About:
         """Return a copy with another title or licence, each on one line."""
         given = {"title": title, "licence": licence}
         return replace(self, **{name: " ".join(text.split()) for name, text in given.items() if text is not None})
+
+    def write(self, folder: Path) -> None:
+        """Write `about.json` into a folder."""
+        write_json(folder / ABOUT, asdict(self))
+
+
+def read_about(folder: Path) -> About:
+    """Return title, licence and origin of the data in a prepared folder or an export."""
+    return About(**json.loads((folder / ABOUT).read_text("utf-8")))
 
 
 OFFICIAL = About(

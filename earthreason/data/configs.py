@@ -8,14 +8,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
+from earthreason.data.cache import datasets_cache, unpacked_root
+from earthreason.data.checksums import RECORD, read_record, recorded_folder
+from earthreason.data.hub import LoadOptions, fetch_unpacked, remove_unfinished
 from earthreason.data.omissions import Omissions
-from earthreason.data.prepared import FORMAT, write_prepared
+from earthreason.data.origin import about_of_folder, about_of_source
+from earthreason.data.prepared import DATASET, versions_key, write_prepared
 from earthreason.data.schema import Record
 from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
 from earthreason.data.sources.base import SampleSource, omissions_of
@@ -23,19 +28,17 @@ from earthreason.data.sources.release import HUB_ID, Release
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import fingerprint_files
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 DATA_VARIABLE = "EARTHREASON_DATA"
+DEFAULTS = LoadOptions()
 _log = logging.getLogger(__name__)
 
 
-def prepared_root() -> Path:
-    """Return the parent of all prepared folders, which is in the cache of `datasets`."""
-    if "datasets" in sys.modules:
-        from datasets import config
-
-        return Path(config.HF_DATASETS_CACHE) / "earthreason-prepared"
-    # The rules of datasets/config.py, because importing `datasets` takes longer than scoring.
-    home = Path(os.getenv("HF_HOME", Path(os.getenv("XDG_CACHE_HOME", "~/.cache"), "huggingface"))).expanduser()
-    return Path(os.getenv("HF_DATASETS_CACHE", home / "datasets")) / "earthreason-prepared"
+def prepared_root(cache_dir: Path | None = None) -> Path:
+    """Return the parent of all prepared folders, which is in the cache of `datasets`, or in `cache_dir`."""
+    return datasets_cache(cache_dir) / "earthreason-prepared"
 
 
 Records = tuple[Mapping[str, Iterator[Record]], Mapping[str, int], Omissions]
@@ -48,20 +51,50 @@ def _records_of(source: Source) -> Records:
     return {split: source.read(split) for split in source.counts}, source.counts, omissions_of(source)
 
 
-def _prepare_once(config: str, prefix: str, key: str, records: Callable[[], Records], about: About = OWN_DATA) -> Path:
+def _prepare_once(
+    config: str,
+    prefix: str,
+    key: str,
+    records: Callable[[], Records],
+    source: str,
+    about: About = OWN_DATA,
+    options: LoadOptions = DEFAULTS,
+) -> Path:
     """Write the prepared folder unless it exists; of several processes one writes and the others wait."""
-    folder = prepared_root() / f"{prefix}-{key}" / "earthreason"
-    if folder.is_dir():
+    key = f"{key}-{versions_key()}"
+    folder = prepared_root(options.cache_dir) / f"{prefix}-{key}" / DATASET
+    if folder.is_dir() and not options.prepares_again:
         return folder
     from filelock import FileLock
+    from tqdm import tqdm
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "lock"):
+        if options.prepares_again and folder.is_dir():
+            shutil.rmtree(folder)
         if not folder.is_dir():
             _log.info("preparing %r, once, into %s", config, folder)
+            remove_unfinished(folder)
             splits, counts, omissions = records()
-            write_prepared(folder, config, splits, counts, data=f"data-{key}", about=about, omissions=omissions)
+            # `disable=None` shows the bar on terminals only.
+            with tqdm(total=sum(counts.values()), unit="sample", desc=f"preparing {config}", disable=None) as bar:
+                write_prepared(
+                    folder,
+                    config,
+                    {split: _counted(rows, bar) for split, rows in splits.items()},
+                    counts,
+                    data=f"data-{key}",
+                    about=about,
+                    omissions=omissions,
+                    source=source,
+                )
     return folder
+
+
+def _counted(records: Iterable[Record], bar: tqdm[Any]) -> Iterator[Record]:
+    for record in records:
+        yield record
+        bar.update()
 
 
 @dataclass(frozen=True)
@@ -75,9 +108,9 @@ class SampleConfig:
     seed: int = 7
     size: tuple[int, int] = (256, 256)
     counts: tuple[tuple[str, int], ...] = (("train", 160), ("val", 60), ("test", 100))
-    edition: int = 3
+    edition: int = 4
 
-    def prepare(self, data_dir: Path | None) -> Path:
+    def prepare(self, data_dir: Path | None, options: LoadOptions = DEFAULTS) -> Path:
         """Return the prepared folder; see `ReleaseConfig.prepare`."""
         from earthreason.data.sources.sample import sample_records
 
@@ -85,13 +118,19 @@ class SampleConfig:
             raise DataNotFoundError(
                 "the config 'sample' is made by this package and takes no data_dir (--data-dir); leave it out"
             )
-        key = hashlib.sha256(f"{self!r}-{FORMAT}".encode()).hexdigest()[:12]
+        if options.revision is not None:
+            raise DataNotFoundError(
+                f"the config 'sample' is made by this package and has no revision {options.revision!r}; leave it out"
+            )
+        key = hashlib.sha256(f"{self!r}".encode()).hexdigest()[:12]
         return _prepare_once(
             self.name,
             "sample",
             key,
             lambda: (*sample_records(self.seed, dict(self.counts), self.size), Omissions()),
+            "synthetic scenes",
             SYNTHETIC,
+            options,
         )
 
     def is_available(self) -> bool:
@@ -105,19 +144,25 @@ class ReleaseConfig:
 
     name: str = "default"
 
-    def prepare(self, data_dir: Path | None) -> Path:
+    def prepare(self, data_dir: Path | None, options: LoadOptions = DEFAULTS) -> Path:
         """Return a folder that `datasets` can load, and make it first if it is absent.
 
         Raises:
             DataNotFoundError: `data_dir` contains no samples, or the release is neither local nor reachable on the Hub.
         """
-        root = data_dir or _folder_from_environment() or _download()
+        given = data_dir or _folder_from_environment()
+        if given is not None:
+            _refuse_other_revision(given, options)
+        root = given or _download(options)
         source_format, folder = (find_format(root) if root.is_dir() else None) or (None, root)
         if source_format is not None and source_format.name != "release":
-            return _prepare_folder(self.name, "folder", source_format, root, OWN_DATA)
+            about = about_of_folder(source_format, root)
+            return _prepare_folder(self.name, "folder", source_format, root, about, options)
         release = Release(folder)
-        key = f"{release.fingerprint()}-{FORMAT}"
-        return _prepare_once(self.name, "release", key, lambda: _records_of(release), OFFICIAL)
+        about = OFFICIAL if given is None else about_of_source(release, folder)
+        return _prepare_once(
+            self.name, "release", release.fingerprint(), lambda: _records_of(release), str(folder), about, options
+        )
 
     def is_available(self) -> bool:
         """Return whether `prepare(None)` succeeds without network."""
@@ -130,22 +175,31 @@ def _folder_from_environment() -> Path | None:
     return Path(value).expanduser() if value else None
 
 
-def _download() -> Path:
-    from huggingface_hub import snapshot_download
-
+def _download(options: LoadOptions) -> Path:
     try:
-        archive_folder = Path(snapshot_download(HUB_ID, repo_type="dataset"))
-    except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
+        return fetch_unpacked(HUB_ID, options, unpacked_root(options.cache_dir))
+    except DataNotFoundError as error:
         raise DataNotFoundError(
-            f"no local EarthReason release is given, and {HUB_ID} could not be fetched from the Hub "
-            f"({type(error).__name__}). Either download and unzip it yourself and give its folder (--data-dir FOLDER, "
-            f"data_dir=FOLDER in Python, or {DATA_VARIABLE}=FOLDER, containing train/, val/ and test/ with images/, "
-            "labels/ and QAs/), or start with the built-in synthetic scenes: `sample` on the command line, "
-            'load_dataset("earthreason", "sample") in Python'
+            f"no local EarthReason release is given, and {error}. Or download and unzip it yourself and give its "
+            f"folder (--data-dir FOLDER, data_dir=FOLDER in Python, or {DATA_VARIABLE}=FOLDER, containing train/, val/ "
+            "and test/ with images/, labels/ and QAs/), or start with the built-in synthetic scenes: `sample` on the "
+            'command line, load_dataset("earthreason", "sample") in Python'
         ) from error
-    from earthreason.data.archives import extract_archives
 
-    return extract_archives(archive_folder)
+
+def _refuse_other_revision(folder: Path, options: LoadOptions) -> None:
+    """Refuse to load a local folder under the name of a revision that it is not known to have."""
+    if options.revision is None:
+        return
+    place = recorded_folder(folder)
+    recorded = read_record(place).get("revision") if place is not None else None
+    same = recorded is not None and str(recorded).startswith(options.revision) and len(options.revision) >= 7
+    if not same:
+        state = f"its {RECORD} records {recorded}" if recorded else f"no {RECORD} records which it has"
+        raise DataNotFoundError(
+            f"{folder} is not known to be revision {options.revision!r}: {state}. Leave revision out to load the "
+            f"folder as it is, or leave data_dir and {DATA_VARIABLE} out to load that revision from the Hub"
+        )
 
 
 @dataclass(frozen=True)
@@ -155,7 +209,7 @@ class FolderConfig:
     name: str
     source_format: SourceFormat
 
-    def prepare(self, data_dir: Path | None) -> Path:
+    def prepare(self, data_dir: Path | None, options: LoadOptions = DEFAULTS) -> Path:
         """Return the prepared folder; see `ReleaseConfig.prepare`."""
         if data_dir is None:
             where = f" Get it from {self.source_format.how_to_get}." if self.source_format.how_to_get else ""
@@ -164,17 +218,22 @@ class FolderConfig:
                 "itself where a command takes SRC; in Python "
                 f'load_dataset("earthreason", "{self.name}", data_dir=FOLDER).{where}'
             )
-        return _prepare_folder(self.name, self.name, self.source_format, data_dir, self.source_format.about)
+        _refuse_other_revision(data_dir, options)
+        return _prepare_folder(self.name, self.name, self.source_format, data_dir, self.source_format.about, options)
 
     def is_available(self) -> bool:
         """Return False, because `prepare` needs a folder."""
         return False
 
 
-def _prepare_folder(config: str, prefix: str, source_format: SourceFormat, folder: Path, about: About) -> Path:
+def _prepare_folder(
+    config: str, prefix: str, source_format: SourceFormat, folder: Path, about: About, options: LoadOptions
+) -> Path:
     files = (path for path in folder.rglob("*") if path.is_file())
-    key = f"{fingerprint_files(folder, files)}-{FORMAT}"
-    return _prepare_once(config, prefix, key, lambda: _records_of(source_format.open(folder)), about)
+    key = fingerprint_files(folder, files)
+    return _prepare_once(
+        config, prefix, key, lambda: _records_of(source_format.open(folder)), str(folder), about, options
+    )
 
 
 Config = ReleaseConfig | SampleConfig | FolderConfig

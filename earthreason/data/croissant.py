@@ -1,88 +1,99 @@
-"""Croissant metadata (JSON-LD, MLCommons 1.1) of an exported parquet folder."""
+"""Croissant metadata (JSON-LD, MLCommons 1.1) of an exported parquet folder, made with mlcroissant."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from earthreason.data.about import About
-from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS
+from earthreason.data.cards import COLUMNS
+from earthreason.data.schema import PICTURES, TARGETS
+from earthreason.types import NUMERIC_FACTS
 
-_CONTEXT = Path(__file__).with_name("croissant_context.json")
-_FIELDS = {
-    "sample_id": ("sc:Text", "unique over all splits"),
-    "is_empty": ("sc:Boolean", "nothing in the image answers the questions; the mask is all zero"),
-    "height": ("sc:Integer", "pixels"),
-    "width": ("sc:Integer", "pixels"),
-    **{
-        fact: ("sc:Float" if fact in NUMERIC_FACTS else "sc:Text", f"{meaning}, where known")
-        for fact, meaning in OPTIONAL_FACTS.items()
-    },
-}
+if TYPE_CHECKING:
+    import mlcroissant
+
+_CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
+_PARQUET = "application/x-parquet"
+_DESCRIPTION = "Overhead images, implicit questions and the mask of the region that answers them, or nothing."
+_USE_CASES = (
+    "Training and scoring models that answer an implicit question about an overhead image with a mask, or with nothing."
+)
+_LIMITATIONS = "The questions are in English. A mask marks what the questions mean, not every object of its class."
 
 
-def describe(folder: Path, description: str, about: About) -> dict[str, Any]:
+def describe(folder: Path, about: About) -> dict[str, Any]:
     """Describe the parquet files below `folder` with their checksums; unknown facts about the dataset are omitted."""
+    import mlcroissant
+
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
     objects = [
-        {
-            "@type": "cr:FileObject",
-            "@id": name,
-            "name": name,
-            "contentUrl": name,
-            "contentSize": f"{path.stat().st_size} B",
-            "encodingFormat": "application/x-parquet",
-            "sha256": _sha256(path),
-        }
+        mlcroissant.FileObject(
+            id=name,
+            name=name,
+            content_url=name,
+            content_size=f"{path.stat().st_size} B",
+            encoding_formats=[_PARQUET],
+            sha256=_sha256(path),
+        )
         for name, path in files.items()
     ]
     splits = sorted({path.name.split("-")[0] for path in files.values()})
     sets = [
-        {
-            "@type": "cr:FileSet",
-            "@id": f"{split}-files",
-            "name": f"{split} files",
-            "containedIn": [{"@id": name} for name, path in files.items() if path.name.startswith(f"{split}-")],
-            "encodingFormat": "application/x-parquet",
-            "includes": f"**/{split}-*.parquet",
-        }
+        mlcroissant.FileSet(
+            id=f"{split}-files",
+            name=f"{split} files",
+            contained_in=[name for name, path in files.items() if path.name.startswith(f"{split}-")],
+            encoding_formats=[_PARQUET],
+            includes=[f"**/{split}-*.parquet"],
+        )
         for split in splits
     ]
-    creator = None if about.creator is None else {"@type": "Organization", "name": about.creator}
-    known = {"url": about.url, "datePublished": about.published, "creator": creator, "citeAs": about.citation}
-    return {
-        "@context": json.loads(_CONTEXT.read_text(encoding="utf-8")),
-        "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": about.title,
-        "description": f"{description} {about.origin}",
-        "license": about.licence,
-        "version": "1.0.0",
-        **{key: value for key, value in known.items() if value is not None},
-        "distribution": [*objects, *sets],
-        "recordSet": [_records(split) for split in splits],
-    }
-
-
-def _records(split: str) -> dict[str, Any]:
-    return {
-        "@type": "cr:RecordSet",
-        "@id": split,
-        "name": split,
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{split}/{column}",
-                "name": column,
-                "description": meaning,
-                "dataType": kind,
-                "source": {"fileSet": {"@id": f"{split}-files"}, "extract": {"column": column}},
-            }
-            for column, (kind, meaning) in _FIELDS.items()
+    return mlcroissant.Metadata(
+        name=about.title,
+        description=f"{_DESCRIPTION} {about.origin}",
+        license=about.licence,
+        url=about.url,
+        version="1.0.0",
+        conforms_to=_CONFORMS_TO,
+        date_published=None if about.published is None else datetime.fromisoformat(about.published),
+        creators=[] if about.creator is None else [mlcroissant.Organization(name=about.creator)],
+        cite_as=about.citation,
+        data_use_cases=[_USE_CASES],
+        data_limitations=[_LIMITATIONS],
+        distribution=[*objects, *sets],
+        record_sets=[
+            mlcroissant.RecordSet(id=split, name=split, fields=[_field(split, column) for column in COLUMNS])
+            for split in splits
         ],
+    ).to_json()
+
+
+def _field(split: str, column: str) -> mlcroissant.Field:
+    import mlcroissant
+
+    kinds = {
+        "is_empty": mlcroissant.DataType.BOOL,
+        **dict.fromkeys(("height", "width"), mlcroissant.DataType.INTEGER),
+        **dict.fromkeys(NUMERIC_FACTS, mlcroissant.DataType.FLOAT),
+        **dict.fromkeys((*PICTURES, TARGETS), mlcroissant.DataType.IMAGE_OBJECT),
     }
+    kind = kinds.get(column, mlcroissant.DataType.TEXT)
+    is_picture = kind == mlcroissant.DataType.IMAGE_OBJECT
+    return mlcroissant.Field(
+        id=f"{split}/{column}",
+        name=column,
+        description=COLUMNS[column],
+        data_types=[kind],
+        repeated=column in (TARGETS, "questions", "answers") or None,  # `is_array` does not decode a list of pictures
+        source=mlcroissant.Source(
+            file_set=f"{split}-files",
+            extract=mlcroissant.Extract(column=column),
+            transforms=[mlcroissant.Transform(json_path="bytes")] if is_picture else [],
+        ),
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from earthreason.data.configs import CONFIGS, get_config
+from earthreason.data.about import read_about
+from earthreason.data.configs import CONFIGS, DEFAULT_CONFIG, get_config
+from earthreason.data.hub import LoadOptions
 from earthreason.data.omissions import Tolerance
-from earthreason.data.prepared import check_left_out, read_about
+from earthreason.data.prepared import check_left_out
 from earthreason.data.schema import SPLIT_ALIASES, SPLITS
 from earthreason.errors import EarthReasonError, UnknownNameError
 
@@ -94,7 +96,10 @@ def load_dataset(
         streaming: whether to iterate without building the Arrow cache.
         **kwargs: `strict` refuses data of which a sample was left out because its files are broken; `max_left_out`
             is the share of a split that may be left out, 0.02 by default. Further arguments are those of
-            `datasets.load_dataset` (`num_proc`, `cache_dir`, `columns`, ...).
+            `datasets.load_dataset` (`num_proc`, `columns`, ...). `revision`, `token` and `download_mode` act on the
+            download from the Hub as for any dataset of the Hub. `cache_dir` holds all that is written: archives in
+            `hub/`, unpacked and prepared data, Arrow files; without it, archives are in the Hub's cache (HF_HUB_CACHE),
+            the rest in that of `datasets` (HF_DATASETS_CACHE).
 
     Raises:
         UnknownNameError: the configuration or split is unknown; names the nearest.
@@ -154,11 +159,14 @@ def open_builder(
     **kwargs: Any,
 ) -> Any:
     """Open the prepared folder of a configuration with the original function, and accept `val` as a split."""
-    tolerance = Tolerance(kwargs.pop("strict", False), kwargs.pop("max_left_out", Tolerance.share))
+    tolerance = Tolerance.of_options(kwargs.pop("strict", False), kwargs.pop("max_left_out", None))
     config = get_config(name)
-    folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser())
+    given = inspect.signature(load_dataset_builder).bind("", name, data_dir, *args, **kwargs).arguments
+    folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser(), _options_of(given))
     omissions = check_left_out(folder, tolerance, config.name)
-    builder = load_dataset_builder(str(folder), config.name, None, *args, **kwargs)
+    own = given.pop("config_kwargs", {})
+    given.update(path=str(folder), name=config.name, data_dir=None, revision=None)
+    builder = load_dataset_builder(**given, **own)
     _describe(builder.info, read_about(folder), omissions)
     present = tuple(builder.config.data_files or SPLITS)
     for method in ("as_dataset", "as_streaming_dataset"):
@@ -166,17 +174,38 @@ def open_builder(
     return builder
 
 
+def _options_of(arguments: Mapping[str, Any]) -> LoadOptions:
+    """Return what the arguments of `load_dataset_builder` say about downloading and caching."""
+    from datasets import DownloadMode
+
+    download = arguments.get("download_config")
+    token = arguments.get("token")
+    revision, cache_dir = arguments.get("revision"), arguments.get("cache_dir")
+    mode = DownloadMode(arguments.get("download_mode") or DownloadMode.REUSE_DATASET_IF_EXISTS)
+    if download is not None and download.force_download:
+        mode = DownloadMode.FORCE_REDOWNLOAD
+    return LoadOptions(
+        revision=None if revision is None else str(revision),
+        token=download.token if token is None and download is not None else token,
+        cache_dir=None if cache_dir is None else Path(cache_dir).expanduser(),
+        download_mode=mode.value,
+        local_files_only=download is not None and download.local_files_only,
+    )
+
+
 def _describe(info: DatasetInfo, about: About, omissions: Omissions) -> None:
     """State title, licence, citation and what was left out in the info of every split that is loaded."""
-    info.description = "\n".join(part for part in (about.title, about.origin, omissions.summary()) if part)
-    info.license, info.citation, info.homepage = about.licence, about.citation or "", about.url or ""
+    vars(info).update(about.info)
+    info.description = "\n".join(part for part in (info.description, omissions.summary()) if part)
 
 
-def list_module(dataset_module_factory: Callable[..., Any], *_args: Any, **_kwargs: Any) -> Any:
-    """Return a module with every available configuration, so that `get_dataset_config_names` works."""
-    modules = [
-        dataset_module_factory(str(config.prepare(None))) for config in CONFIGS.values() if config.is_available()
-    ]
-    configs = [config for module in modules for config in module.builder_configs_parameters.builder_configs]
-    first = modules[0]
-    return replace(first, builder_configs_parameters=replace(first.builder_configs_parameters, builder_configs=configs))
+def list_module(_dataset_module_factory: Callable[..., Any], *_args: Any, **_kwargs: Any) -> Any:
+    """Return a module that lists every configuration, so that `get_dataset_config_names` works without data."""
+    from datasets import BuilderConfig
+    from datasets.load import BuilderConfigsParameters, DatasetModule
+    from datasets.packaged_modules.parquet import parquet
+
+    listed = BuilderConfigsParameters(
+        builder_configs=[BuilderConfig(name=name) for name in CONFIGS], default_config_name=DEFAULT_CONFIG
+    )
+    return DatasetModule(parquet.__name__, hash="", builder_kwargs={}, builder_configs_parameters=listed)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from earthreason.errors import DataFormatError
+from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import write_json
 
 LEFT_OUT = "left_out.json"
 """Name of the list of omissions in a prepared folder and in an export."""
+SHARE_VARIABLE = "EARTHREASON_MAX_LEFT_OUT"
 _SHOWN = 3
 
 
@@ -33,6 +35,19 @@ class Omission:
     message: str
 
 
+def default_share() -> float:
+    """Return the share of a split that may be left out by default: EARTHREASON_MAX_LEFT_OUT, or 0.02.
+
+    Raises:
+        EarthReasonError: the variable is not a number.
+    """
+    value = os.environ.get(SHARE_VARIABLE) or "0.02"
+    try:
+        return float(value)
+    except ValueError:
+        raise EarthReasonError(f"{SHARE_VARIABLE} is a share from 0 to 1, not {value!r}") from None
+
+
 @dataclass(frozen=True)
 class Tolerance:
     """How many samples of a split may be left out.
@@ -43,11 +58,20 @@ class Tolerance:
     """
 
     strict: bool = False
-    share: float = 0.02
+    share: float = field(default_factory=default_share)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.strict, bool):
+            raise EarthReasonError(f"strict is True or False, not {self.strict!r}")
         if isinstance(self.share, bool) or not isinstance(self.share, int | float) or not 0 <= self.share <= 1:
-            raise DataFormatError(f"max_left_out is a share from 0 to 1, not {self.share!r}")
+            raise EarthReasonError(
+                f"the share of samples that may be left out is a number from 0 to 1, not {self.share!r}"
+            )
+
+    @classmethod
+    def of_options(cls, strict: bool = False, share: float | None = None) -> Tolerance:
+        """Make a tolerance of optional settings; a share that is None is `default_share`."""
+        return cls(strict, default_share() if share is None else share)
 
 
 class Omissions:
@@ -112,8 +136,8 @@ class Omissions:
                 share = left_out / total if total else 1.0
                 raise DataFormatError(
                     f"{source}: {left_out:,} of {total:,} samples of {split} ({share:.1%}) cannot be read, more than "
-                    f"{tolerance.share:.1%}. {self.summary()}.{where} To go on with the rest: --max-left-out "
-                    f"{_rounded_up(share)} (max_left_out={_rounded_up(share)} in Python)"
+                    f"{tolerance.share:.1%}. {self.summary()}.{where} To go on with the rest, set "
+                    f"{SHARE_VARIABLE}={_rounded_up(share)} (max_left_out={_rounded_up(share)} in Python)"
                 )
 
     def write(self, path: Path, counts: Mapping[str, int]) -> None:

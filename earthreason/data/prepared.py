@@ -6,29 +6,72 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.cards import write_card
 from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
 from earthreason.files import atomic_path, write_json
-from earthreason.types import OPTIONAL_FACTS
 
+DATASET = "earthreason"
+"""Name of every prepared folder, because `datasets` takes the last component of a path as the name of the dataset."""
 FORMAT = 4
-"""Version of the columns; increase it whenever they change, so that cached folders with other columns are ignored."""
+"""Version of columns and reading rules; increase it whenever they change, so that older copies are not used."""
+_LIBRARIES = ("pillow", "opencv-python-headless", "pyarrow")
+"""Libraries that decide bytes of prepared files: they encode pictures, draw polygons and write tables."""
 ROWS_PER_GROUP = 100
 """The Hub's viewer recommends row groups of 100 to 300 MB; 100 rows of the release take about 25 MB, at most 280."""
 ROWS_PER_FILE = 400
 """Streaming workers divide a split by files, so every split has several."""
 
-_ABOUT = "about.json"
+_ORIGIN = "origin.json"
 _log = logging.getLogger(__name__)
-_CARD = Path(__file__).with_name("card.md")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a prepared folder was made from.
+
+    Attributes:
+        config: configuration of `load_dataset`.
+        source: folder, or repository and commit.
+        versions: versions of our format and of the libraries that decide bytes.
+    """
+
+    config: str
+    source: str
+    versions: dict[str, str]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of our format and of the libraries that decide bytes of a prepared folder."""
+    return {"format": str(FORMAT), **{library: _version_of(library) for library in _LIBRARIES}}
+
+
+def _version_of(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # such as opencv-python in place of opencv-python-headless
+        return "unknown"
+
+
+def versions_key() -> str:
+    """Return six hexadecimal digits for `versions`."""
+    return hashlib.sha256(json.dumps(versions(), sort_keys=True).encode()).hexdigest()[:6]
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """Return what a prepared folder was made from; None for folders of older versions."""
+    path = folder / _ORIGIN
+    return Origin(**json.loads(path.read_text("utf-8"))) if path.is_file() else None
 
 
 def write_prepared(
@@ -39,6 +82,7 @@ def write_prepared(
     data: str = "data",
     about: About = OWN_DATA,
     omissions: Omissions | None = None,
+    source: str | None = None,
 ) -> None:
     """Write a prepared folder atomically, so that an interrupted run leaves nothing behind.
 
@@ -51,6 +95,7 @@ def write_prepared(
             in its card only, so different content under one dataset name needs different names here.
         about: title, licence and origin for the card.
         omissions: samples that the source of the records leaves out; they are listed in `left_out.json`.
+        source: folder, or repository and commit, that the records come from; None for an export.
     """
     import pyarrow.parquet as pq
     from pyarrow import Table
@@ -72,26 +117,11 @@ def write_prepared(
                         rows_written[split] += len(group)
         omissions = omissions or Omissions()
         omissions.write(temporary / LEFT_OUT, counts)
-        write_json(temporary / _ABOUT, asdict(about))
-        files_yaml = "".join(f"  - split: {split}\n    path: {data}/{split}-*.parquet\n" for split in splits)
-        numbers = ", ".join(f"{split} {count:,}" for split, count in rows_written.items())
-        total = sum(rows_written.values())
-        size = "n<1K" if total < 1000 else "1K<n<10K" if total < 10_000 else "10K<n<100K"
-        card = _CARD.read_text(encoding="utf-8").format(
-            config=config,
-            files=files_yaml,
-            counts=numbers,
-            left_out=f" {omissions.summary()}; `{LEFT_OUT}` lists all." if omissions else "",
-            size=size,
-            facts="".join(f"| `{fact}` | {meaning}; null if unknown |\n" for fact, meaning in OPTIONAL_FACTS.items()),
-            about=about,
-        )
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-
-
-def read_about(folder: Path) -> About:
-    """Return title, licence and origin of the data in a prepared folder."""
-    return About(**json.loads((folder / _ABOUT).read_text("utf-8")))
+        about.write(temporary)
+        if source is not None:
+            write_json(temporary / _ORIGIN, asdict(Origin(config, source, versions())))
+        files_of = {split: f"{data}/{split}-*.parquet" for split in splits}
+        write_card(temporary, about, rows_written, files_of, config=config, omissions=omissions)
 
 
 def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions:

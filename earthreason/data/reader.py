@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+from earthreason.data.about import read_about
 from earthreason.data.configs import CONFIGS, get_config
 from earthreason.data.load import load_dataset
 from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
@@ -26,6 +27,7 @@ class Configured:
             "earthreason", config, data_dir=data_dir, strict=allowed.strict, max_left_out=allowed.share
         )
         folder = get_config(config).prepare(data_dir)
+        self.about = read_about(folder)
         self.omissions, _ = Omissions.read(folder / LEFT_OUT)
         self._splits = {split: undecoded(rows, *PICTURES, TARGETS) for split, rows in loaded.items()}
         self.counts = {split: len(rows) for split, rows in self._splits.items()}

@@ -78,9 +78,31 @@ class Record(OptionalFacts):
 
     def to_row(self) -> dict[str, Any]:
         """Return the row as a dict for pyarrow."""
-        pictures: dict[str, Any] = {name: _column_of(getattr(self, name)) for name in PICTURES}
+        pictures: dict[str, Any] = {name: _column_of(vars(self)[name]) for name in PICTURES}
         pictures[TARGETS] = None if self.targets is None else [_column_of(target) for target in self.targets]
         return vars(self) | pictures
+
+
+class HiddenLabel(Record):
+    """A row to predict whose label is hidden: `mask` and `is_empty` are null in the table.
+
+    Asking the record for them raises DataFormatError, so that nothing takes it for an empty target.
+    """
+
+    __repr__ = object.__repr__
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("mask", "is_empty"):
+            raise _hidden(self.sample_id)
+        return super().__getattribute__(name)
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the row as a dict for pyarrow."""
+        return super().to_row() | {"mask": None, "is_empty": None}
+
+
+def _hidden(sample_id: str) -> DataFormatError:
+    return DataFormatError(f"sample {sample_id!r} has no mask: this split's labels are hidden", "hidden label")
 
 
 def _column_of(content: bytes | None) -> dict[str, Any] | None:
@@ -139,4 +161,4 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
 
 def _check_mask(row: Mapping[str, Any]) -> None:
     if row["mask"] is None:
-        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
+        raise _hidden(row["sample_id"])

@@ -2,12 +2,13 @@
 
 The rule is that of the official reader, `cv2.imread(path, cv2.IMREAD_GRAYSCALE) != 0`: palettes and colours are turned
 to grey, and every grey that is not 0 is target. So a MINISWHITE TIFF, in which 0 is white, is the inverse of what it
-stores. Four differences are deliberate:
+stores. Five differences are deliberate:
 
 - Grey pixels of 16 bits keep their value. OpenCV keeps the upper 8 bits, so that 1 of 65,535 would not be target.
 - A picture whose colours are all alike and whose transparency varies is refused. OpenCV drops the transparency, so
   that either every pixel or none would be target.
 - The EXIF orientation of a PNG is not applied, because masks match the stored pixels of their images.
+- The transparency of a TIFF is dropped as that of a PNG is. OpenCV multiplies the colours of a TIFF by it.
 - Pixels of a GeoTIFF that have its non-zero nodata value, or that its validity mask leaves out, are not target. OpenCV
   knows neither.
 """

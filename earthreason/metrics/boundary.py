@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_cdt
 
 from earthreason.masks.rle import decode_rle
-from earthreason.metrics.counting import size_lookup
+from earthreason.metrics.counting import read_predictions
 from earthreason.metrics.counts import Key
 from earthreason.metrics.references import References
 from earthreason.predictions.reader import PredictionSource
@@ -64,7 +64,7 @@ def count_boundaries(
         leave_out: whether ignored pixels count nowhere; else they are background.
     """
     counts = {}
-    for prediction in predictions.read([], size_lookup(references)):
+    for prediction in read_predictions(predictions, references, []):
         reference = references[prediction.sample_id]
         truth = decode_rle(reference.segmentation)
         mask = None if prediction.segmentation is None else decode_rle(prediction.segmentation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import PurePosixPath
@@ -74,19 +75,37 @@ def count_unanswered(keys: Sequence[Key], references: References, views: Sequenc
 
 
 def size_lookup(references: References) -> SizeOf:
-    """Return the function from a sample id to the (height, width) of its image, or None if there is no such sample."""
+    """Return the function from a sample id, or another name of the sample, to the (height, width) of its image.
+
+    It returns None if there is no such sample.
+    """
 
     def size_of(sample_id: str) -> tuple[int, int] | None:
-        reference = references.get(sample_id)
-        return None if reference is None else (reference.height, reference.width)
+        found = references.find(sample_id)
+        return None if found is None else (references[found].height, references[found].width)
 
     return size_of
+
+
+def read_predictions(
+    predictions: PredictionSource, references: References, faults: list[str]
+) -> PredictionColumns | Iterator[Prediction]:
+    """Read predictions with the ids of `references`, where they use another name of a sample; see `References.find`."""
+    given = predictions.read(faults, size_lookup(references))
+    if isinstance(given, PredictionColumns) and references.keys() >= set(given.sample_ids):
+        return given
+    return (_with_id(prediction, references) for prediction in given)
+
+
+def _with_id(prediction: Prediction, references: References) -> Prediction:
+    found = references.find(prediction.sample_id)
+    return prediction if found in (None, prediction.sample_id) else replace(prediction, sample_id=found)
 
 
 def _chunks(predictions: PredictionSource, references: References, faults: list[str]) -> Iterator[Answers]:
     """Yield the predictions that fit the references, in chunks; append the faults of the others."""
     expected = _Expected(references, predictions.grid)
-    given = predictions.read(faults, size_lookup(references))
+    given = read_predictions(predictions, references, faults)
     if isinstance(given, PredictionColumns) and (numbers := expected.numbers_of(given)) is not None:
         none: list[tuple[RLE, ...]] = [()] * len(given)
         yield Answers(given.sample_ids, given.question_indices, given.segmentations, none, numbers)
@@ -174,6 +193,8 @@ def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hin
 
 def _remedy_for_id(sample_id: str, references: References) -> str:
     """Say how to name a sample that is unknown. The search for the nearest id is slow."""
+    if meant := references.meant_by(sample_id):
+        return f"; it may mean {' or '.join(map(repr, meant[:3]))}, so write the whole id"
     if (stem := PurePosixPath(sample_id).stem) in references:
         return f"; name it {stem!r}, without folder and ending"
     if nearest := get_close_matches(sample_id, list(references)[:5000], n=1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -33,6 +34,8 @@ from earthreason.types import RLE, OptionalFacts, Sample
 _HASHED_TOGETHER = 1 << 21
 """Characters that are hashed at once: each time, the hashing thread waits for the interpreter lock."""
 _ADD_SIDES = 'add "height" and "width" in pixels to the sample'
+_SPLIT_PREFIX = re.compile(r"(?:train|val|test)-(?=.)")
+"""What the reader of the release puts before a stem."""
 _OF_PREDICTIONS = {"question_index", "score"}
 _REMEDIES = REMEDIES | {
     **dict.fromkeys(("height", "width"), "a whole number of pixels; leave it out if the mask states it"),
@@ -131,6 +134,35 @@ class References(Mapping[str, Reference]):
         """Return the references."""
         return self._by_id.values()
 
+    def find(self, sample_id: str) -> str | None:
+        """Return the id of the sample that a prediction names: the id itself, or a name that only one sample has.
+
+        Such names are the id without its split (`0001` for `test-0001`), as files of the release are called and as
+        earlier versions called their samples, and the same up to its first dot, where some readers cut names.
+        """
+        if sample_id in self._by_id:
+            return sample_id
+        meant = self.meant_by(sample_id)
+        return meant[0] if len(meant) == 1 else None
+
+    def meant_by(self, name: str) -> list[str]:
+        """Return the ids of all samples that have this other name; see `find`."""
+        return next((names[name] for names in self._other_names if name in names), [])
+
+    @cached_property
+    def _other_names(self) -> tuple[dict[str, list[str]], ...]:
+        stems: dict[str, list[str]] = {}
+        first_stems: dict[str, list[str]] = {}
+        for sample_id in self._by_id:
+            stem = _SPLIT_PREFIX.sub("", sample_id)
+            if stem != sample_id:
+                stems.setdefault(stem, []).append(sample_id)
+            if "." in stem:
+                first_stems.setdefault(stem.split(".")[0], []).append(sample_id)
+                if stem != sample_id:
+                    first_stems.setdefault(sample_id.split(".")[0], []).append(sample_id)
+        return stems, first_stems
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
         digest = hashlib.sha256()
@@ -198,6 +230,7 @@ def reference_of(sample: Sample) -> Reference:
         segmentation=encode_mask(sample.mask),
         question_count=max(1, len(sample.questions)),
         ignore=None if sample.ignore is None else encode_mask(sample.ignore),
+        targets=tuple(map(encode_mask, sample.targets)),
         **sample.optional_facts(),
     )
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from earthreason.data.configs import DATA_VARIABLE, DEFAULT_CONFIG, get_config
 from earthreason.data.download import recorded_revision
-from earthreason.data.prepared import split_files
+from earthreason.data.omissions import Tolerance
+from earthreason.data.prepared import check_left_out, split_files
 from earthreason.data.schema import SPLIT_ALIASES, TARGETS, undecoded
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import fingerprint_files
@@ -38,8 +39,12 @@ _MASKS = ("mask", "ignore", TARGETS)
 _log = logging.getLogger(__name__)
 
 
-def load_references(config: str | None, split: str, data_dir: Path | None = None) -> References:
+def load_references(
+    config: str | None, split: str, data_dir: Path | None = None, tolerance: Tolerance | None = None
+) -> References:
     """Load the ground truth of a split: from its truth file, else from its parquet files; a slice from `datasets`.
+
+    `tolerance` says how many samples may be left out because their files are broken; by default, 2 % of a split.
 
     Raises:
         DataFormatError: the labels of the split are hidden.
@@ -49,6 +54,8 @@ def load_references(config: str | None, split: str, data_dir: Path | None = None
     where = data_dir or (os.environ.get(DATA_VARIABLE) if config in (None, DEFAULT_CONFIG) else None)
     revision = None if where is None else recorded_revision(Path(where).expanduser())
     folder = get_config(config).prepare(None if data_dir is None else Path(data_dir).expanduser())
+    allowed = tolerance or Tolerance()
+    check_left_out(folder, allowed, get_config(config).name)
     files = split_files(folder, SPLIT_ALIASES.get(split, split))
     if files:
         references = _references_of_files(folder, files, split, source)
@@ -57,7 +64,7 @@ def load_references(config: str | None, split: str, data_dir: Path | None = None
         )
     from earthreason.data.load import load_dataset
 
-    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
+    dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir, max_left_out=1.0)
     return references_of(dataset, source, revision=revision)
 
 

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.data.audit.verify import Audit
-from earthreason.data.sources.base import FROM_DISK
-from earthreason.data.sources.release import FOLDERS, PUBLISHED, PUBLISHED_EMPTY, split_folder
+from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY
 from earthreason.files import atomic_path
 from earthreason.reports.page import write_page
 
@@ -48,7 +47,7 @@ def write_audit(folder: Path, result: Audit) -> Path:
     for finding in result.findings:
         for sample in finding.samples[:4]:
             if sample not in drawn:
-                drawn[sample] = _thumbnails(result.root, sample, pictures, len(drawn))
+                drawn[sample] = _thumbnails(result, sample, pictures, len(drawn))
     rules: dict[str, list[object]] = {}
     for finding in result.findings:
         rules.setdefault(f"{finding.rule} ({finding.severity})", []).append(finding)
@@ -58,23 +57,19 @@ def write_audit(folder: Path, result: Audit) -> Path:
     return page
 
 
-def _thumbnails(release: Path, sample: str, pictures: Path, number: int) -> list[tuple[str, str]]:
-    name, _, stem = sample.partition("/")
-    root = split_folder(release, FROM_DISK[name])
+def _thumbnails(result: Audit, sample: str, pictures: Path, number: int) -> list[tuple[str, str]]:
     thumbnails = []
-    for part in ("images", "labels"):
-        paths = [] if root is None else [p for p in (root / part).glob("*") if p.stem == stem]
-        for path in [p for p in paths if p.suffix.lower() in FOLDERS[part]][:1]:
-            try:
-                with Image.open(path) as image:
-                    small = image.convert("RGB")
-                    if part == "labels":
-                        small = Image.eval(image.convert("L"), lambda value: 255 if value else 0).convert("RGB")
-            except (OSError, SyntaxError, ValueError):
-                continue  # the finding reports it
-            small.thumbnail((_SIDE, _SIDE))
-            target = pictures / f"{number:05d}-{part}.jpg"
-            with atomic_path(target) as temporary:
-                small.save(temporary, "JPEG", quality=80)
-            thumbnails.append((f"pictures/{target.name}", f"{sample} {part}"))
+    for part, path in result.pictures.get(sample, {}).items():
+        try:
+            with Image.open(path) as image:
+                small = image.convert("RGB")
+                if part == "labels":
+                    small = Image.eval(image.convert("L"), lambda value: 255 if value else 0).convert("RGB")
+        except (OSError, SyntaxError, ValueError):
+            continue  # the finding reports it
+        small.thumbnail((_SIDE, _SIDE))
+        target = pictures / f"{number:05d}-{part}.jpg"
+        with atomic_path(target) as temporary:
+            small.save(temporary, "JPEG", quality=80)
+        thumbnails.append((f"pictures/{target.name}", f"{sample} {part}"))
     return thumbnails

@@ -16,7 +16,7 @@ from PIL import Image
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.breakdowns import FEW, TITLES
 from earthreason.metrics.compare import question_iou
-from earthreason.metrics.counting import size_lookup
+from earthreason.metrics.counting import read_predictions
 from earthreason.metrics.counts import Key
 from earthreason.metrics.formats import format_score
 from earthreason.metrics.protocols import Protocol
@@ -198,7 +198,7 @@ def rank_for_galleries(result: Result) -> dict[str, list[Key]]:
 
 def _masks_of(predictions: PredictionSource, references: References, keys: set[Key]) -> dict[Key, RLE | None]:
     masks = {}
-    for prediction in predictions.read([], size_lookup(references)):
+    for prediction in read_predictions(predictions, references, []):
         key = (prediction.sample_id, prediction.question_index)
         if key in keys:
             masks[key] = prediction.segmentation

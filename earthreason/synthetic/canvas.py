@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from earthreason.synthetic.categories import CATEGORIES, Footprint
+from earthreason.synthetic.categories import FEATURES, Footprint
 from earthreason.synthetic.colours import Colour
 from earthreason.synthetic.scene import SceneObject
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
 Mask = np.ndarray  # (height, width) bool
 MIN_VISIBLE = 24
-"""Smallest number of visible pixels of a category's object; a smaller one could not be recognized."""
+"""Smallest number of visible pixels of an object of `FEATURES`; a smaller one could not be recognized."""
 
 
 @dataclass(frozen=True)
@@ -243,19 +243,25 @@ class Canvas:
         self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
-        """Record a region as an object of a kind; return False if it is a category and too small to be recognized."""
-        if kind in CATEGORIES:
-            taken = [number for number, name in enumerate(self.kinds) if name in CATEGORIES]
-            region = replace(region, mask=region.mask & ~np.isin(self.owner[region.rows, region.columns], taken))
+        """Record a region as an object of a kind; return False if it is in `FEATURES` and too small."""
+        if kind in FEATURES:
+            region = replace(region, mask=region.mask & ~self.taken(region))
             if region.area < MIN_VISIBLE:
                 return False
         if region.area:
-            if kind in CATEGORIES or kind not in self.kinds:
+            if kind in FEATURES or kind not in self.kinds:
                 self.kinds.append(kind)
             # All roads together are one object, as are all houses and other context.
-            number = len(self.kinds) - 1 if kind in CATEGORIES else self.kinds.index(kind)
+            number = len(self.kinds) - 1 if kind in FEATURES else self.kinds.index(kind)
             self.owner[region.rows, region.columns][region.mask] = number
         return True
+
+    def taken(self, within: Region | None = None) -> Mask:
+        """Return the pixels of objects of `FEATURES`: (height, width) bool, or the window of a region."""
+        owner = self.owner if within is None else self.owner[within.rows, within.columns]
+        lookup = np.array([kind in FEATURES for kind in self.kinds] + [False])  # -1, for none, is the last entry
+        taken: np.ndarray = lookup[owner]
+        return taken
 
     def reserve(self, region: Region, margin: float = 0) -> None:
         """Keep later objects out of a region and `margin` pixels around it."""

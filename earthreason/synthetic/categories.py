@@ -1,4 +1,4 @@
-"""The categories that a scene can be about, read from `categories.toml`."""
+"""What a scene can show: the categories of questions and the distractors, read from `categories.toml`."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Feature:
-    """How to place a category.
+    """How to place a category or a distractor.
 
     Attributes:
-        category: name of the category.
+        category: its name.
         metres: shortest and longest extent on the ground.
         share: smallest and largest extent as a share of the image's shorter side, in a scene about the category.
         settings: surroundings in which it occurs, the most usual first.
@@ -42,6 +42,10 @@ class Feature:
         footprint: outline; None if the painter computes its own.
         repeat: largest number of objects in a scene.
         water: water that it needs: "" for none, "river", "dam", "sea", "beach" or "open sea".
+        own_roads: whether the painter draws roads up to the edges of the image.
+        brings: categories that are drawn together with it; a scene that must not have them cannot have it either.
+        resembles: what could be mistaken for it; many scenes that lack it show this instead.
+        distractor: whether it is drawn, but never the target of a question.
         held_out: whether training leaves it out; the real dataset, too, has categories that occur only in its test set.
     """
 
@@ -53,6 +57,10 @@ class Feature:
     footprint: Footprint | None = None
     repeat: int = 1
     water: str = ""
+    own_roads: bool = False
+    brings: tuple[str, ...] = ()
+    resembles: tuple[str, ...] = ()
+    distractor: bool = False
     held_out: bool = False
 
 
@@ -60,5 +68,6 @@ _TABLE = tomllib.loads(Path(__file__).with_name("categories.toml").read_text(enc
 FEATURES: dict[str, Feature] = TypeAdapter(dict[str, Feature]).validate_python(
     {category: {"category": category, **entry} for category, entry in _TABLE.items()}
 )
-CATEGORIES: tuple[str, ...] = tuple(sorted(FEATURES))
+CATEGORIES: tuple[str, ...] = tuple(sorted(name for name, feature in FEATURES.items() if not feature.distractor))
+DISTRACTORS: tuple[str, ...] = tuple(sorted(set(FEATURES) - set(CATEGORIES)))
 HELD_OUT_CATEGORIES: frozenset[str] = frozenset(name for name, feature in FEATURES.items() if feature.held_out)

@@ -36,7 +36,7 @@ def storage_tank(c: Canvas, p: Palette, plot: Plot) -> None:
     c.line(plot.at([(0, size / 2), (size * 0.2, size * 0.62)]), max(1.0, c.px(1.2)), rgb("6f6a60"), 0.9)  # stairs
 
 
-def solar_plant(c: Canvas, p: Palette, plot: Plot) -> None:
+def solar_power_plant(c: Canvas, p: Palette, plot: Plot) -> None:
     width, height = plot.width, plot.height
     c.fill(plot.region, c.jitter(blend(p.dry, p.grass, 0.3), 0.02), 0.025)
     panel = c.jitter(rgb("27344f"), 0.02)

@@ -110,7 +110,7 @@ def _write_chunk(
         stem = sample.sample_id
         sample.image.save(folder / split / "images" / f"{stem}.jpg", quality=_QUALITY)
         (folder / split / "labels" / f"{stem}.png").write_bytes(encode_mask_png(sample.mask))
-        qa = {"questions": sample.questions, "answer": sample.answers}
+        qa = {"sample_id": stem, "questions": sample.questions, "answer": sample.answers}
         qa |= {key: getattr(sample, key) for key in sorted(OPTIONAL_FACTS)}
         (folder / split / "QAs" / f"{stem}.json").write_text(json.dumps(qa, indent=1), encoding="utf-8")
         nothing += sample.is_empty

@@ -12,21 +12,25 @@ from PIL import Image, ImageFilter
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import shores, terrain
 from earthreason.synthetic.canvas import Canvas
-from earthreason.synthetic.categories import CATEGORIES, FEATURES, Feature
+from earthreason.synthetic.categories import FEATURES, Feature
 from earthreason.synthetic.colours import PALETTES, Palette
 from earthreason.synthetic.scene import RenderedScene
 
 GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
-_RIVER_BESIDE = 0.4
+_RIVER_BESIDE = 0.5
 """Share of inland scenes with several targets to which a river is added, so that one target is nearest to water."""
 _TRIES = 12
+_VISIBLE = 16.0
+"""Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
+_LOOK_ALIKE_SHARE = 0.6
+"""Share of scenes without their category that show what resembles it, if there is room."""
 _PAVED_SHARE = {"urban": 0.75, "industrial": 0.75, "suburban": 0.35}
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
 _TOWNS = {"urban": (110, 9, 18, 55, 14), "suburban": (85, 7, 9, 17, 6)}
 """Dimensions in metres: block length, road width, smallest and largest building width, building height."""
-# Categories that are drawn together with others: a scene that must not have a lake cannot have a dam.
-_BRINGS = {"bridge": {"river"}, "dam": {"river", "lake"}}
+_CROSSING = "intersection"
+"""A scene about it has no other roads that cross, because each crossing would be another one."""
 
 
 def render_scene(
@@ -39,11 +43,11 @@ def render_scene(
     include: bool = True,
     exclude: Collection[str] = (),
 ) -> RenderedScene:
-    """Draw a scene about one category.
+    """Draw a scene about one category or distractor.
 
     Args:
         rng: source of all randomness; the same state gives the same bytes.
-        category: one of `CATEGORIES`.
+        category: one of `CATEGORIES` or `DISTRACTORS`.
         size: height and width in pixels.
         gsd: metres per pixel, from 0.5 to 30; None chooses one that shows the category well.
         instances: number of objects of the category, if it can repeat and there is room; None draws the number.
@@ -51,14 +55,14 @@ def render_scene(
         exclude: other categories that must not appear.
 
     Returns:
-        The image and every object in it; objects of `CATEGORIES` do not overlap.
+        The image and every object in it; objects do not overlap.
 
     Raises:
         UnknownNameError: the category does not exist.
         EarthReasonError: a side is out of bounds, or the category does not fit.
     """
     if category not in FEATURES:
-        raise UnknownNameError("category", category, CATEGORIES)
+        raise UnknownNameError("category", category, FEATURES)
     if not all(SIDE_RANGE[0] <= side <= SIDE_RANGE[1] for side in size):
         raise EarthReasonError(f"a scene has sides from {SIDE_RANGE[0]} to {SIDE_RANGE[1]} px, not {size[0]}x{size[1]}")
     feature = FEATURES[category]
@@ -68,7 +72,7 @@ def render_scene(
         count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
         metres = rng.uniform(*feature.metres)
         # Objects shrink at each attempt, so that they fit eventually.
-        extent = rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4
+        extent = max(_VISIBLE, rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4)
         scale = round(float(np.clip(metres / extent, *GSD_RANGE)), 2) if gsd is None else gsd
         canvas = Canvas(rng, size[0], size[1], scale)
         palette = canvas.pick(PALETTES)
@@ -76,7 +80,7 @@ def render_scene(
         _lay_ground(canvas, palette, setting)
         _lay_water_and_main(canvas, palette, feature, setting, count, unwanted, metres)
         _add_companions(canvas, palette, feature, setting, unwanted)
-        _furnish(canvas, palette, setting)
+        _furnish(canvas, palette, setting, crossings=category != _CROSSING)
         scene = RenderedScene(_expose(canvas), scale, setting, canvas.objects())
         kinds = {item.kind for item in scene.objects}
         if (category in kinds) == include and not kinds & unwanted:
@@ -146,34 +150,43 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
 
 
 def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
-    """Add two to four other categories that suit the setting and are visible at this scale."""
+    """Add two to four others that suit the setting and are visible at this scale.
+
+    Many scenes without their category show what resembles it, so that a model has to tell the two apart.
+    """
+    absent = main.category in unwanted
     candidates = [
         f
         for f in FEATURES.values()
         if setting in f.settings
         and f.category != main.category
-        and not ({f.category} | _BRINGS.get(f.category, set())) & unwanted
+        and not {f.category, *f.brings} & unwanted
+        and not (main.category == _CROSSING and f.own_roads and not (absent and f.category in main.resembles))
         and f.painter
         and f.water in ("", "sea")
-        and c.px(f.metres[1]) >= 16
+        and c.px(f.metres[1]) >= _VISIBLE
         and c.px(f.metres[0]) <= 0.42 * c.side
     ]
     wanted = int(c.rng.integers(2, 5))
-    for index in c.rng.permutation(len(candidates))[:wanted]:
-        f = candidates[index]
-        low, high = max(f.metres[0], 16 * c.gsd), min(f.metres[1], 0.42 * c.side * c.gsd)
+    chosen = [candidates[index] for index in c.rng.permutation(len(candidates))]
+    if absent and c.rng.random() < _LOOK_ALIKE_SHARE:
+        chosen.sort(key=lambda f: f.category not in main.resembles)
+    for f in chosen[:wanted]:
+        low, high = max(f.metres[0], _VISIBLE * c.gsd), min(f.metres[1], 0.42 * c.side * c.gsd)
         if f.water == "sea" and "sea" not in c.kinds:
             continue
         _place(c, p, f, int(c.rng.integers(1, min(f.repeat, 2) + 1)), float(c.rng.uniform(low, max(low, high))))
 
 
-def _furnish(c: Canvas, p: Palette, setting: str) -> None:
-    """Add roads, houses and trees where there is room."""
+def _furnish(c: Canvas, p: Palette, setting: str, crossings: bool) -> None:
+    """Add roads, houses and trees where there is room; without `crossings`, no two roads meet."""
     angle = float(c.rng.uniform(0, np.pi / 2))
     area = c.width * c.height * c.gsd**2 / 1e6  # km²
+    roads = crossings or "road" not in c.kinds
     if setting in _TOWNS:
         block, road, low, high, tall = _TOWNS[setting]
-        terrain.street_grid(c, float(np.clip(c.px(block), c.side / 9, c.side / 1.6)), angle, road)
+        if roads:
+            terrain.street_grid(c, float(np.clip(c.px(block), c.side / 9, c.side / 1.6)), angle, road, crossings)
         terrain.scatter_buildings(c, int(np.clip(area * 1500, 14, 130)), low, high, tall, angle)
         terrain.lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
     elif setting == "industrial":
@@ -181,7 +194,7 @@ def _furnish(c: Canvas, p: Palette, setting: str) -> None:
         terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
         terrain.lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
     else:
-        for _ in range(int(c.rng.integers(1, 3))):
+        for _ in range(int(c.rng.integers(1, 3)) if crossings else int(roads)):
             terrain.paint_roads(c, [terrain.straight_path(c, 0.06)], 7, paved=bool(c.rng.random() < 0.7))
         terrain.scatter_buildings(c, int(c.rng.integers(0, 7)), 12, 28, 6, angle)
         terrain.lone_trees(c, p, int(np.clip(area * 400, 10, 90)) if c.gsd < 4 else 0)

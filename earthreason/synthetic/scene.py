@@ -12,8 +12,8 @@ class SceneObject:
     """An object in a scene.
 
     Attributes:
-        kind: category, or context such as "building", "road", "rail" or "sea".
-        mask: (height, width) bool, its visible pixels; categories never overlap.
+        kind: category, distractor, or context such as "building", "road" or "sea".
+        mask: (height, width) bool, its visible pixels; objects never overlap.
     """
 
     kind: str

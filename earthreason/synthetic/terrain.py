@@ -219,12 +219,16 @@ def scatter_buildings(c: Canvas, count: int, low: float, high: float, metres: fl
         c.reserve(region, max(1.0, c.px(2)))
 
 
-def street_grid(c: Canvas, block: float, angle: float, metres: float = 8.0) -> None:
-    """Draw streets of a width in metres in a grid rotated by `angle` (radians), about `block` pixels apart."""
+def street_grid(c: Canvas, block: float, angle: float, metres: float = 8.0, crossings: bool = True) -> None:
+    """Draw streets of a width in metres in a grid rotated by `angle` (radians), about `block` pixels apart.
+
+    Without `crossings`, draw only those of one direction.
+    """
     reach = np.hypot(c.width, c.height)
     direction, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     streets = []
-    for u, v, gap in ((direction, across, block), (across, direction, block * c.rng.uniform(1.0, 1.6))):
+    families = ((direction, across, block), (across, direction, block * c.rng.uniform(1.0, 1.6)))
+    for u, v, gap in families if crossings else families[:1]:
         for k in range(-int(reach / gap), int(reach / gap) + 1):
             middle = (c.width / 2, c.height / 2) + v * (k + c.rng.uniform(-0.12, 0.12)) * gap
             street = middle + u * np.linspace(-reach, reach, 24)[:, None]

@@ -1,4 +1,4 @@
-"""Draw transport: runways, helipads, railway stations, roundabouts and parking lots.
+"""Draw transport: runways, helipads, railways, train stations and parking lots.
 
 `shores` describes the interface of a painter.
 """
@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Spot, closed
-from earthreason.synthetic.colours import ASPHALT, CARS, CONCRETE, WHITE, Palette, blend, rgb
-from earthreason.synthetic.terrain import draw_building, paint_roads
+from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, closed
+from earthreason.synthetic.colours import CARS, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.terrain import draw_building
 
 
 def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
@@ -88,12 +88,12 @@ def airport_apron(c: Canvas, p: Palette, plot: Plot) -> None:
     c.fill(c.without(taxiway, c.owner >= 0), rgb("807e79"), 0.012)
 
 
-def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
+def airport_helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     size = 2 * spot.radius * 0.82
     square = c.rng.random() < 0.5
     outline = spot.box(size * 0.92, size * 0.92) if square else spot.ellipse(size, size)
     region = c.region(outline)
-    if not c.claim("helipad", region):
+    if not c.claim("airport helipad", region):
         return
     path = c.stroke(spot.at([(0, 0), (3 * size, 0.4 * size)]), max(2.0, c.px(4)))
     c.fill(c.without(path, c.reserved | (c.owner >= 0)), rgb("9b968c"), 0.02)
@@ -107,27 +107,98 @@ def helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     c.line(spot.at([(-0.13 * size, 0), (0.13 * size, 0)]), stroke, WHITE, 1.0)
 
 
+def railway(c: Canvas, p: Palette, spot: Spot) -> None:
+    """Draw tracks across the image on a bed of ballast, with masts and a train."""
+    pitch = max(3.4, c.px(4.8))
+    tracks = int(c.rng.integers(2, 5))
+    width = (tracks + 0.5) * pitch
+    reach = 1.2 * np.hypot(c.width, c.height)
+    bend = c.rng.uniform(-0.3, 0.3) * reach
+
+    def track(offset: float, start: float = -1.0, stop: float = 1.0) -> Points:
+        """Return a line beside the middle, `offset` pixels to the side, between two places from -1 to 1."""
+        s = np.linspace(start, stop, max(2, int(160 * (stop - start))))
+        slope = 2 * bend * s / reach
+        normal = np.stack([-slope, np.ones_like(s)], axis=1) / np.sqrt(1 + slope**2)[:, None]
+        return spot.at(np.stack([s * reach, bend * s**2], axis=1) + offset * normal)
+
+    bed = c.stroke(track(0), width)
+    blocked = c.reserved | c.taken()
+    if "railway" in c.kinds or blocked[bed.rows, bed.columns][bed.mask].sum() > 0.02 * bed.area:
+        return
+    bed = c.without(bed, blocked)
+    if not c.claim("railway", bed):
+        return
+    verge = c.without(c.stroke(track(0), width * 1.25 + c.px(6)), c.owner >= 0)
+    c.fill(verge, blend(p.dry, p.grass, 0.3), 0.03, 0.8)
+    ballast = c.jitter(c.pick((rgb("8a8078"), rgb("7d7167"), rgb("958d84"))), 0.02)
+    c.fill(bed, ballast, 0.05)
+    middles = [(k + 0.5 - tracks / 2) * pitch for k in range(tracks)]
+    for y in middles:
+        draw_track(c, track(y), pitch)
+    steps = max(6, int(2 * reach / max(12.0, c.px(50))))
+    for k in range(steps):  # masts of the overhead line, on either side in turn
+        at = -1 + 2 * (k + 0.5) / steps
+        mast = np.stack([track(side * 0.5 * width, at, at + 1e-4)[0] for side in ((-1, 0.2) if k % 2 else (1, -0.2))])
+        c.line(mast + np.array(c.sun) * c.px(4), max(0.7, c.px(0.3)), (0.15, 0.15, 0.15), 0.45, bed)
+        c.line(mast, max(0.7, c.px(0.3)), rgb("cfd0d0"), 0.8, bed)
+    if c.rng.random() < 0.7:
+        wagon = 2 * c.px(9) / reach
+        start = c.rng.uniform(-0.45, 0.1)
+        y = c.pick(middles)
+        freight = c.rng.random() < 0.6
+        livery = c.pick((rgb("b23b32"), rgb("3a6aa0"), rgb("d9d9d6"), rgb("4b6b4f")))
+        for k in range(int(c.rng.integers(4, 15))):
+            body = track(y, start + k * wagon, start + (k + 0.9) * wagon)
+            colour = c.pick((rgb("8c4a35"), rgb("6d6a63"), rgb("3f5a6e"), rgb("a08455"))) if freight and k else livery
+            c.line(body + np.array(c.sun) * c.px(2.5), max(2.0, c.px(3)), (0.12, 0.12, 0.12), 0.5, bed)
+            c.line(body, max(2.0, c.px(3)), c.jitter(colour, 0.02), 1.0, bed)
+            c.line(body, max(0.7, c.px(0.8)), blend(colour, WHITE, 0.35), 0.8, bed)
+
+
+def draw_track(c: Canvas, path: Points, pitch: float) -> None:
+    """Draw sleepers and two rails along an (n, 2) path; `pitch` is the distance of parallel tracks in pixels."""
+    c.line(path, max(1.6, 0.56 * pitch), rgb("6a6058"), 0.75)
+    step = np.diff(path, axis=0)
+    length = np.hypot(*step.T)
+    normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / length[:, None]
+    if c.px(1.3) >= 2:  # single sleepers are visible
+        along = np.concatenate([[0], np.cumsum(length)])
+        places = np.arange(0, along[-1], c.px(1.3))
+        which = np.clip(np.searchsorted(along, places, side="right") - 1, 0, len(step) - 1)
+        at = path[which] + step[which] * ((places - along[which]) / length[which])[:, None]
+        near = (np.abs(at - (c.width / 2, c.height / 2)) < (c.width, c.height)).all(axis=1)
+        ends = 0.27 * pitch * normal[which]
+        bars = np.stack([at - ends, at + ends], axis=1)[near]
+        if len(bars):
+            c.fill(c.strokes(list(bars), max(1.0, c.px(0.3))), rgb("a59a8c"), 0.02, 0.7)
+    for side in (-0.16, 0.16):
+        c.line(path[:-1] + side * pitch * normal, max(0.75, c.px(0.2)), rgb("d3d0ca"), 0.75)
+
+
 def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
+    if "railway" in c.kinds:
+        return
     length = 2 * spot.radius * 0.94
     pitch = max(4.0, c.px(12))
     tracks = int(c.rng.integers(4, 7))
     yard = tracks * pitch
     reach = 1.5 * np.hypot(c.width, c.height)
-    ground = c.without(c.region(spot.box(2 * reach, yard * 1.15)), c.owner >= 0)
-    c.fill(ground, rgb("837a70"), 0.04)
-    c.claim("rail", ground)
     rails = [(k + 0.5 - tracks / 2) * pitch for k in range(tracks)]
-    for y in rails:
-        c.line(spot.at([(-reach, y), (reach, y)]), max(1.0, c.px(2.6)), rgb("6a6058"), 0.9)
-        for rail in (y + c.px(-0.75), y + c.px(0.75)):
-            c.line(spot.at([(-reach, rail), (reach, rail)]), max(0.7, c.px(0.25)), rgb("c2c0bc"), 0.7)
     hall = spot.moved(0, yard / 2 + pitch * 1.7)
     hall_size = (length * 0.46, max(6.0, pitch * 2.2))
     middles = [(y + following) / 2 for y, following in zip(rails[::2], rails[1::2], strict=False)]
     decks = [spot.box(length, pitch * 0.62, 0, y) for y in middles]
-    union = c.mask_of(*map(c.region, decks), c.region(hall.box(*hall_size)))
+    crossing = spot.at([(0.06 * length, -yard / 2), (0.06 * length, yard / 2 + pitch)])
+    footbridge = c.stroke(crossing, max(1.5, c.px(5)))
+    union = c.mask_of(*map(c.region, decks), c.region(hall.box(*hall_size)), footbridge)
     if not c.claim("train station", c.crop(union)):
         return
+    ground = c.without(c.region(spot.box(2 * reach, yard * 1.15)), c.owner >= 0)
+    c.claim("railway", ground)
+    c.fill(ground, rgb("837a70"), 0.04)
+    for y in rails:
+        draw_track(c, spot.at(np.linspace((-reach, y), (reach, y), 60)), c.px(4.8))
     for deck in decks:
         c.paint(deck, rgb("b5b1a8"), 0.015)
     for y in middles:
@@ -135,45 +206,14 @@ def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
         c.paint(roof + np.array(c.sun) * c.px(3), (0.2, 0.2, 0.2), 0.0, 0.45)
         c.paint(roof, c.jitter(rgb("cfd2d1"), 0.02), 0.01)
         c.line(spot.at([(-0.36 * length, y), (0.36 * length, y)]), max(0.8, c.px(0.6)), rgb("8f9494"), 0.9)
-    crossing = spot.at([(0.06 * length, -yard / 2), (0.06 * length, yard / 2 + pitch)])
     c.line(crossing + np.array(c.sun) * c.px(5), max(1.5, c.px(5)), (0.2, 0.2, 0.2), 0.4)
-    c.line(crossing, max(1.5, c.px(5)), rgb("dcdcd8"), 1.0)
+    c.fill(footbridge, rgb("dcdcd8"), 0.0)
     draw_building(c, hall, *hall_size, 14, c.pick((rgb("9c6a55"), rgb("b3aca0"), rgb("8a8f94"))))
     for _ in range(int(c.rng.integers(1, 3))):
         y = rails[int(c.rng.integers(tracks))]
         start = c.rng.uniform(-0.6, 0.2) * length
         train = spot.box(length * 0.5, max(2.0, c.px(3)), start + 0.25 * length, y)
         c.paint(train, c.pick((rgb("b23b32"), rgb("3a6aa0"), rgb("dadada"))), 0.01, avoid=union)
-
-
-def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
-    size = 2 * spot.radius * 0.86
-    lane = max(3.0, 0.2 * size)
-    arms = int(c.rng.integers(3, 6))
-    reach = 1.2 * np.hypot(c.width, c.height)
-    paths = []
-    for k in range(arms):
-        a = spot.angle + 2 * np.pi * k / arms + c.rng.uniform(-0.15, 0.15)
-        t = np.linspace(0.2, 1, 16)[:, None] * reach
-        bend = c.rng.uniform(-0.1, 0.1) * reach * np.linspace(0, 1, 16)[:, None] ** 2
-        paths.append(replace(spot, angle=a).at([(0, 0), *np.hstack([t, bend])]))
-    reserved, c.reserved = c.reserved, np.zeros_like(c.reserved)  # its roads may cross reserved ground
-    paint_roads(c, paths, lane * c.gsd * 0.85)
-    c.reserved = reserved
-    region = c.region(spot.ellipse(size, size, points=64))
-    if not c.claim("roundabout", region):
-        return
-    c.paint(spot.ellipse(size * 1.08, size * 1.08), rgb("a8a294"), 0.02, avoid=c.owner >= 0)
-    c.fill(region, c.jitter(ASPHALT, 0.02), 0.012)
-    c.line(closed(spot.ellipse(size * 0.77, size * 0.77)), max(0.8, c.px(0.3)), WHITE, 0.6)
-    inner = size - 2 * lane
-    c.paint(spot.ellipse(inner * 1.08, inner * 1.08), rgb("c4bcab"), 0.01)
-    c.paint(spot.ellipse(inner, inner), c.jitter(rgb("64863f"), 0.03), 0.02)
-    c.paint(spot.ellipse(inner * 0.5, inner * 0.5), c.jitter(p.tree, 0.02), 0.05)
-    for _ in range(int(c.rng.integers(2, 6))):
-        car = replace(spot, angle=c.rng.uniform(0, 6.3)).box(c.px(1.9), c.px(4.5), size * 0.4, 0)
-        if c.px(4.5) >= 3:
-            c.paint(car, c.pick(CARS), 0.0)
 
 
 def parking_lot(c: Canvas, p: Palette, plot: Plot) -> None:

@@ -71,12 +71,11 @@ def test_pictures_for_tools_lie_as_their_masks_do(tmp_path, form, where):
     export_workspace(workspace, form, tmp_path / "out")
     pictures = {path.stem: path for path in (tmp_path / "out" / where).iterdir() if path.suffix in (".png", ".jpg")}
     shown = Image.open(pictures["t"])
-    assert (shown.size, shown.format, pictures["t"].suffix) == ((30, 20), "PNG", ".png")
+    assert (shown.size, shown.format, pictures["t"].suffix) == ((30, 20), "JPEG", ".jpg")
     assert 0x0112 not in shown.getexif()
     assert pictures["u"].read_bytes() == (tmp_path / "in" / "u.jpg").read_bytes()
     told = "".join(path.read_text() for path in (tmp_path / "out").iterdir() if path.suffix in (".json", ".xml"))
     assert all(path.relative_to(tmp_path / "out").as_posix() in told or path.name in told for path in pictures.values())
-    assert "t.jpg" not in told
 
 
 @pytest.mark.parametrize("form", ["coco", "parquet", "webdataset"])

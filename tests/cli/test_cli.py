@@ -159,7 +159,6 @@ def test_protocols_are_explained():
         (["eval", "{truth}", "--data-dir", "/nowhere"], "truth.json: 1 error"),
         (["compare", "{preds}"], "at least two"),
         (["protocols", "lysa"], "did you mean 'lisa'"),
-        (["export", "sample", "--format", "coco", "--licence", "MIT", "--out", "{folder}/coco"], "coco has none"),
         (["synth", "--out", "{folder}", "--n", "9"], "not an empty folder"),
         (["synth", "--out", "{folder}/new", "--size", "big"], "give pixels as 512"),
         (["synth", "--out", "{folder}/new", "--size", "20"], "sides go from"),

@@ -1,16 +1,27 @@
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from earthreason.data.sources.release import Release, find_release, list_files
+from earthreason.data.audit.verify import audit
+from earthreason.data.sources.release import Release, find_release
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 
 def release_records(folder):
     source = Release(folder)
     return {split: source.read(split) for split in source.counts}, source.counts
+
+
+def left_out_of(release, split="train"):
+    """Ids of the samples of a split that load, and what is left out, as (sample, reason, message)."""
+    source = Release(release)
+    source.tolerance = None
+    ids = [record.sample_id for record in source.read(split)]
+    return ids, [(omission.sample, omission.reason, omission.message) for omission in source.omissions]
 
 
 def read_all(release):
@@ -42,10 +53,20 @@ def test_a_folder_without_a_release_says_what_was_expected(tmp_path):
         find_release(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("part", ["images", "labels", "QAs"])
-def test_a_stem_missing_in_one_folder_is_named(release, part):
+@pytest.mark.parametrize(("part", "reason"), [("images", "no image"), ("labels", "no label"), ("QAs", "no questions")])
+def test_a_stem_missing_in_one_folder_is_left_out_and_named(release, part, reason):
     next((release / "train" / part).glob("b.*")).unlink()
-    with pytest.raises(DataFormatError, match=f"{part} lacks 'b'"):
+    ids, [(sample, given, message)] = left_out_of(release)
+    assert ids == ["a", "c"]
+    assert (sample, given) == ("b", reason)
+    assert f"{release / 'train' / part} has no file for 'b'" in message
+
+
+def test_more_missing_files_than_allowed_are_an_error_that_says_how_to_go_on(release):
+    next((release / "train" / "labels").glob("b.*")).unlink()
+    with pytest.raises(
+        DataFormatError, match=r"1 of 3 samples of train \(33.3%\).*no label \(b\).*--max-left-out 0.34"
+    ):
         read_all(release)
 
 
@@ -58,23 +79,25 @@ def test_dot_files_and_files_of_the_system_are_no_samples(release, parts):
         # "._a" is what macOS writes beside a file on other disks; it has the suffix of the file.
         for name in (f"._a{suffix}", f".hidden{suffix}", ".DS_Store", "Thumbs.db", "desktop.ini"):
             (folder / name).write_bytes(b"not a sample")
-        assert [path.stem for path in list_files(folder)] == ["a", "b", "c"]
     assert read_all(release)[0]["train"] == before
 
 
-def test_two_images_of_one_stem_are_refused(release):
+def test_a_stem_with_two_images_is_left_out(release):
     Image.new("RGB", (32, 24)).save(release / "train" / "images" / "a.png")
-    with pytest.raises(DataFormatError, match="several files for 'a'"):
-        read_all(release)
+    ids, [(sample, reason, message)] = left_out_of(release)
+    assert ids == ["b", "c"]
+    assert (sample, reason) == ("a", "several images")
+    assert "several files for 'a' (a.jpg, a.png); keep one" in message
 
 
 def damage(release, part, content):
     path = next((release / "train" / part).glob("a.*"))
     path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content)
-    with pytest.raises(DataFormatError) as caught:
-        read_all(release)
-    assert str(path) in str(caught.value)
-    return str(caught.value)
+    ids, [(sample, _, message)] = left_out_of(release)
+    assert ids == ["b", "c"]
+    assert sample == "a"
+    assert str(path) in message
+    return message
 
 
 def test_a_truncated_image_is_named(release):
@@ -88,8 +111,10 @@ def test_a_label_that_is_no_picture_is_named(release):
 
 def test_a_label_of_another_size_is_named(release):
     Image.new("L", (31, 24)).save(release / "train" / "labels" / "a.png")
-    with pytest.raises(DataFormatError, match=r"a.png: the label is 24x31.*a.jpg is 24x32"):
-        read_all(release)
+    ids, [(sample, _, message)] = left_out_of(release)
+    assert ids == ["b", "c"]
+    assert sample == "a"
+    assert re.search(r"a.png: the label is 24x31.*a.jpg is 24x32", message)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +157,37 @@ def test_pictures_that_are_not_rgb_become_rgb(release):
     assert record.image[:4] == b"\x89PNG"
 
 
-def test_stems_that_stand_in_two_splits_get_unique_ids(release, tmp_path):
+def as_published(release):
+    """Remove the ids from the question files: the official ones state none."""
+    for path in release.glob("*/QAs/*"):
+        qa = json.loads(path.read_text())
+        del qa["sample_id"]
+        path.write_text(json.dumps(qa))
+
+
+def test_an_id_is_split_and_stem_whatever_else_is_on_disk(release):
+    as_published(release)
     for part in ("images", "labels", "QAs"):
         path = next((release / "test" / part).glob("e.*"))
         path.rename(path.with_stem("a"))
     splits, _ = read_all(release)
-    assert splits["train"][0].sample_id == "train-a"
-    assert splits["test"][0].sample_id == "test-a"
+    assert [record.sample_id for record in splits["test"]] == ["test-a", "test-f"]
+    assert [record.sample_id for record in splits["train"]] == ["train-a", "train-b", "train-c"]
+    shutil.rmtree(release / "train")
+    assert [record.sample_id for record in read_all(release)[0]["test"]] == ["test-a", "test-f"]
+
+
+def test_an_id_that_two_question_files_state_is_kept_once(release):
+    path = next((release / "train" / "QAs").glob("b.*"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sample_id": "a"}))
+    ids, [(sample, reason, message)] = left_out_of(release)
+    assert ids == ["a", "c"]
+    assert (sample, reason) == ("b", "id used twice")
+    assert str(path) in message
+    assert [finding.samples for finding in audit(release).findings if finding.rule == "repeated id"] == [
+        ("train/a", "train/b")
+    ]
+
+
+def test_a_stated_id_that_is_no_text_is_named(release):
+    assert "sample_id is not a text" in damage(release, "QAs", '{"questions": ["why"], "answer": [], "sample_id": 3}')

@@ -245,7 +245,7 @@ def test_what_loads_is_what_verify_passes(sound, tmp_path, case):
     change, sound_still = AGREEMENT[case]
     change(folder)
     try:
-        loaded = [record.sample_id for record in Release(tmp_path / "set").read("test")] == ["a"]
+        loaded = [record.sample_id for record in Release(tmp_path / "set").read("test")] == [sample]
     except DataFormatError:
         loaded = False
     result = audit(tmp_path / "set")

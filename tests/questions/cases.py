@@ -33,6 +33,11 @@ GOOD = {  # category: questions that nothing is wrong with
         "Which structure must carry lorries over the current?",
         "What would an engineer inspect for scour after a flood?",
     ],
+    "church": [
+        "Where would bells ring for a wedding on a Saturday?",
+        "Which tower shows a stranger from afar where the village prays?",
+        "Where could an organ be heard before a funeral?",
+    ],
     "dam": [
         "Which wall holds back enough water to drown the valley below?",
         "Where could falling water be turned into electricity?",
@@ -42,6 +47,11 @@ GOOD = {  # category: questions that nothing is wrong with
         "Where would someone pull a trolley from hole to hole across short grass?",
         "Which lawns are watered in summer so that a small white ball rolls true?",
         "Where do sand traps make a game harder?",
+    ],
+    "factory": [
+        "Where do raw materials become finished goods in three shifts?",
+        "Which tall chimneys would an inspector of clean air watch?",
+        "Where would a strike stop the assembly lines?",
     ],
     "greenhouse": [
         "Where could tomatoes ripen while it freezes outside?",
@@ -58,6 +68,11 @@ GOOD = {  # category: questions that nothing is wrong with
         "Where could an air ambulance set down within a few metres of space?",
         "Which marked square must be kept clear for patients arriving from above?",
         "Where would spinning rotors blow dust on landing?",
+    ],
+    "intersection": [
+        "Where do drivers wait for a green light before they turn?",
+        "Which place needs a police officer when the traffic signals fail?",
+        "Where would a car that ignores a red light be hit from the side?",
     ],
     "island": [
         "Which land can only be reached by boat?",
@@ -84,6 +99,11 @@ GOOD = {  # category: questions that nothing is wrong with
         "Where was the ground cut into steps to get at the stone?",
         "Which place sends dust into the air on dry working days?",
         "Where would explosives be used to loosen rock?",
+    ],
+    "railway": [
+        "Along which lines of steel could coal be brought to the power station?",
+        "Where would a walker be in danger from fast wagons?",
+        "What keeps freight off the motorway and never bends sharply?",
     ],
     "river": [
         "Which water could carry a paper boat all the way to the sea?",
@@ -130,6 +150,11 @@ GOOD = {  # category: questions that nothing is wrong with
         "Where do commuters wait on a platform in the morning?",
         "Which place lets travellers change from one line to another?",
         "Where would a delayed express let its passengers out?",
+    ],
+    "viaduct": [
+        "Where do lorries pass high over dry fields on concrete columns?",
+        "Which structure lets traffic stay level above a valley without a stream?",
+        "What throws a long shadow beside itself because its lanes are far above the ground?",
     ],
     "wastewater plant": [
         "Where is what people flush away made clean again?",
@@ -186,6 +211,13 @@ BAD = {  # check: (category, question)
         ("beach", "Where is the sandy beach that tourists love?"),
         ("bridge", "Which bridges would fail first in a flood?"),
         ("bridge", "Which overpass lets cars cross without stopping?"),
+        ("airport helipad", "Which helipad is nearest to the hospital?"),
+        ("church", "Which chapel has the tallest tower?"),
+        ("factory", "Where do factories let out their smoke?"),
+        ("intersection", "At which crossroads do accidents happen most often?"),
+        ("railway", "Which railroad carries the coal?"),
+        ("solar power plant", "Which solar power plants feed the town at noon?"),
+        ("viaduct", "Which flyover saves drivers the way down into the valley?"),
         ("dam", "Where does the dam hold back the water?"),
         ("golf course", "Where could people play golf on a Sunday?"),
         ("greenhouse", "Which greenhouses would a hailstorm break?"),

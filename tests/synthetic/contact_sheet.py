@@ -1,4 +1,4 @@
-"""Draw a scene of every category on one sheet.
+"""Draw a scene of every category and distractor on one sheet.
 
 Run from the root of a checkout: `python -m tests.synthetic.contact_sheet docs/images/synthetic_contact_sheet.jpg`.
 """
@@ -13,19 +13,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 from earthreason.files import atomic_path
 from earthreason.overlay import TRUTH_COLOUR, outline_mask
-from earthreason.synthetic.categories import CATEGORIES
+from earthreason.synthetic.categories import CATEGORIES, DISTRACTORS
 from earthreason.synthetic.render import render_scene
 
 _CAPTION = 22
 
 
 def draw_contact_sheet(out: Path, seed: int = 3, side: int = 256, columns: int = 7) -> Path:
-    """Write a JPEG with a scene per category, targets outlined, name and GSD below; return its path."""
-    rows = -(-len(CATEGORIES) // columns)
+    """Write a JPEG with a scene per category and distractor, targets outlined, name and GSD below; return its path."""
+    shown = (*CATEGORIES, *DISTRACTORS)
+    rows = -(-len(shown) // columns)
     sheet = Image.new("RGB", (columns * side, rows * (side + _CAPTION)), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
-    for number, category in enumerate(CATEGORIES):
+    for number, category in enumerate(shown):
         scene = render_scene(np.random.default_rng([seed, number]), category, size=(side, side))
         target = np.logical_or.reduce([item.mask for item in scene.of_kind(category)])
         left, top = number % columns * side, number // columns * (side + _CAPTION)

@@ -49,9 +49,9 @@ def main(context: Context) -> None:
     reporter = threading.Thread(target=_report, args=(context, out / "metrics.csv", done))
     reporter.start()
     try:
-        if _train(context, scenes, out, []):
+        if code := _train(context, scenes, out, []):
             # Slow training is better than none. The row records the fallback.
-            context.row(error="a replayed step failed, so steps were launched one by one")
+            context.row(error=f"training with CUDA graphs stopped (exit code {code}), so it started again without them")
             shutil.rmtree(out, ignore_errors=True)
             if code := _train(context, scenes, out, ["model.replay=false"]):
                 sys.exit(code)

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import imagehash  # here and not in the function, so that the workers of an audit inherit it
 import numpy as np
-from PIL import ImageStat
 
-from earthreason.data.pictures import label_picture, rgb_picture
-from earthreason.data.sources.release import belongs, parse_questions
+from earthreason.data.audit.looks import look
+from earthreason.data.layout import belongs
+from earthreason.data.orientation import orientation_of, swaps_sides
+from earthreason.data.pictures import in_8_bits, label_picture, rgb_picture
+from earthreason.data.sources.release import parse_questions, stated_id
 from earthreason.errors import DataFormatError
 
-_HASH_SIDE = 16
 _SMALL_SIDE = 512
-_EXIF_ORIENTATION = 0x0112
 Job = tuple[str, str, Path]
 """Split, part and file."""
 
@@ -29,7 +28,7 @@ class Facts:
     Attributes:
         split: split of the sample.
         part: `images`, `labels` or `QAs`.
-        stem: file name without its suffix.
+        stem: stem of the sample; `audit` sets it where names differ.
         path: path of the file.
         problem: reason why the loader refuses the file; None if it reads the file.
         stray: whether the file belongs to no sample, so that the loader ignores it.
@@ -59,16 +58,20 @@ def look_at(job: Job) -> Facts:
 
 def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
     _, image = rgb_picture(content, path)
-    # The hash and the spread need luminance only, so colours are dropped before the image is scaled down.
-    small = (image if image.mode == "RGB" else image.convert("RGB")).convert("L")
+    try:
+        orientation = orientation_of(image)
+    except ValueError:
+        orientation = 1
+    # The look needs luminance only, so colours are dropped before the image is scaled down.
+    small = (image if image.mode == "RGB" else in_8_bits(image)).convert("L")
     small.thumbnail((_SMALL_SIDE, _SMALL_SIDE))
     return {
         "size": [image.height, image.width],
+        "turned_size": [image.width, image.height] if swaps_sides(orientation) else [image.height, image.width],
         "mode": image.mode,
-        "rotated": image.getexif().get(_EXIF_ORIENTATION, 1) != 1,
+        "rotated": orientation != 1,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "phash": str(imagehash.phash(small, hash_size=_HASH_SIDE)),
-        "flat": ImageStat.Stat(small).stddev[0] < 2,
+        "look": look(small),
     }
 
 
@@ -86,4 +89,9 @@ def _look_at_label(content: bytes, path: Path) -> dict[str, Any]:
 
 def _look_at_questions(content: bytes, path: Path) -> dict[str, Any]:
     qa = parse_questions(content, path)
-    return {"questions": qa["questions"], "answers": qa["answer"], "bom": content.startswith(b"\xef\xbb\xbf")}
+    return {
+        "questions": qa["questions"],
+        "answers": qa["answer"],
+        "bom": content.startswith(b"\xef\xbb\xbf"),
+        "sample_id": stated_id(qa, path),
+    }

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from earthreason.data.audit.facts import Facts
+from earthreason.data.audit.lookalikes import find_lookalikes, groups_of
+from earthreason.data.audit.looks import read_look
+from earthreason.data.layout import FOLDERS
 from earthreason.data.schema import SPLITS
 from earthreason.data.sources.base import ON_DISK
-from earthreason.data.sources.release import FOLDERS
 
 Severity = Literal["error", "warning"]
-NEAR = 12
-"""Maximum number of differing bits in 256-bit perceptual hashes of similar images; unrelated ones differ in 128."""
+_NAMED = 12
+"""Images, and relations of two, that a finding names; `samples` has all."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,17 @@ def unpaired_stems(table: Table) -> Iterator[Finding]:
                     )
 
 
+def repeated_ids(table: Table) -> Iterator[Finding]:
+    """Two samples have one id, because a question file states that of another sample."""
+    by_id: dict[str, list[str]] = defaultdict(list)
+    for _, _, qa in table.samples():
+        stated = qa.values["sample_id"] or f"{ON_DISK[qa.split]}-{qa.stem}"
+        by_id[stated].append(name_of(qa))
+    for sample_id, names in by_id.items():
+        if len(names) > 1:
+            yield Finding("repeated id", "error", f"sample id {sample_id!r}: {', '.join(names)}", tuple(names))
+
+
 def stray_files(table: Table) -> Iterator[Finding]:
     """A file has a suffix that its folder does not expect, so the loader ignores it."""
     for fact in table.facts:
@@ -111,7 +122,7 @@ def unreadable_files(table: Table) -> Iterator[Finding]:
 def sizes_that_differ(table: Table) -> Iterator[Finding]:
     """Image and label have different sizes."""
     for image, label, _ in table.samples():
-        if image.values["size"] != label.values["size"]:
+        if label.values["size"] not in (image.values["size"], image.values["turned_size"]):
             sizes = " and ".join("x".join(map(str, fact.values["size"])) for fact in (image, label))
             yield _on_sample("size", "error", name_of(image), f"image and label are {sizes} (height x width)")
 
@@ -158,7 +169,10 @@ def encodings(table: Table) -> Iterator[Finding]:
         if fact.values["mode"] != "RGB":
             yield _on_file("encoding", "warning", fact, f"mode {fact.values['mode']}; it is read as RGB")
         if fact.values["rotated"]:
-            message = "has an EXIF rotation; viewers apply it, but the label matches the stored pixels"
+            message = (
+                "has an EXIF rotation, which viewers apply; the label matches the stored pixels, unless only the "
+                "turned picture has its size"
+            )
             yield _on_file("encoding", "warning", fact, message)
 
 
@@ -169,31 +183,49 @@ def duplicate_images(table: Table) -> Iterator[Finding]:
         by_hash[fact.values["sha256"]].append(fact)
     for same in by_hash.values():
         if len(same) > 1:
-            yield _alike("duplicate", "the same image", same)
+            yield _alike("duplicate", "the same image", [(name_of(fact), fact.split) for fact in same])
 
 
 def near_duplicate_images(table: Table) -> Iterator[Finding]:
-    """Images look the same: their perceptual hashes (imagehash) differ in at most `NEAR` of 256 bits."""
-    facts = [fact for fact in table.readable("images") if not fact.values["flat"]]
-    if not facts:
-        return
-    bits = np.array([np.frombuffer(bytes.fromhex(fact.values["phash"]), np.uint64) for fact in facts])
-    seen: set[str] = set()
-    for number, fact in enumerate(facts):
-        distance = np.bitwise_count(bits[number + 1 :] ^ bits[number]).sum(axis=1)
-        later = (facts[number + 1 + n] for n in np.flatnonzero(distance <= NEAR))
-        alike = [fact, *(other for other in later if name_of(other) != name_of(fact))]
-        distinct = {other.values["sha256"] for other in alike}
-        if len(distinct) > 1 and fact.path not in seen:
-            seen.update(other.path for other in alike)
-            yield _alike("near-duplicate", "images that look the same", alike)
+    """Images show the same scene: copies, crops, flips, turns, overlapping tiles; across splits this is leakage."""
+    yield from near_duplicates([(name_of(fact), fact.split, fact.values) for fact in table.readable("images")])
 
 
-def _alike(rule: str, what: str, facts: list[Facts]) -> Finding:
-    names = tuple(name_of(fact) for fact in facts)
-    leak = len({fact.split for fact in facts}) > 1
+def near_duplicates(images: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Iterator[Finding]:
+    """Yield one finding for every group of images of the same scene.
+
+    Args:
+        images: name of the sample, its split, and facts of its image: `size`, `sha256` and `look`.
+    """
+    same_bytes: dict[str, list[int]] = defaultdict(list)
+    for number, (_, _, values) in enumerate(images):
+        same_bytes[values["sha256"]].append(number)
+    first_ones = [numbers[0] for numbers in same_bytes.values()]
+    looks = [read_look(tuple(images[number][2]["size"]), images[number][2]["look"]) for number in first_ones]
+    names, splits = [[images[number][part] for number in first_ones] for part in (0, 1)]
+    pairs = [pair for pair in find_lookalikes(looks) if names[pair.first] != names[pair.second]]
+    for group in groups_of(pairs):
+        group.sort(key=lambda pair: splits[pair.first] == splits[pair.second])  # leaks are named first
+        members = dict.fromkeys(number for pair in group for number in (pair.first, pair.second))
+        copies = [n for member in members for n in same_bytes[images[first_ones[member]][2]["sha256"]]]
+        everyone = list(dict.fromkeys((images[n][0], images[n][1]) for n in copies))
+        said = [f"{names[pair.second]} from {names[pair.first]}: {pair.how}" for pair in group if pair.how]
+        if len(everyone) == 2:
+            said = [pair.how for pair in group if pair.how]
+        yield _alike("near-duplicate", "images that show the same scene", everyone, said)
+
+
+def _alike(rule: str, what: str, images: Sequence[tuple[str, str]], said: Sequence[str] = ()) -> Finding:
+    names = tuple(name for name, _ in images)
+    leak = len({split for _, split in images}) > 1
     across = " across splits (leakage)" if leak else ""
-    return Finding(rule, "error" if leak else "warning", f"{what}{across}: {', '.join(names)}", names)
+    more = f" ({'; '.join(_first(said))})" if said else ""
+    return Finding(rule, "error" if leak else "warning", f"{what}{across}: {', '.join(_first(names))}{more}", names)
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    """Shorten a long list."""
+    return [*texts[:_NAMED], f"{len(texts) - _NAMED} more"] if len(texts) > _NAMED + 1 else list(texts)
 
 
 def questions_shared_with_training(table: Table) -> Iterator[Finding]:
@@ -213,6 +245,7 @@ def questions_shared_with_training(table: Table) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Table], Iterator[Finding]], ...] = (
     unpaired_stems,
+    repeated_ids,
     unreadable_files,
     stray_files,
     sizes_that_differ,

@@ -7,28 +7,23 @@ one reads only the files that changed. The rules then judge the facts.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from earthreason.data.audit.facts import Facts, Job, look_at
-from earthreason.data.audit.rules import RULES, Finding, Table
+from earthreason.data.audit.rules import RULES, Finding, Table, name_of
+from earthreason.data.layout import Layout
+from earthreason.data.locate import find_layout
+from earthreason.data.pairing import group_by_stem
 from earthreason.data.schema import SPLITS
-from earthreason.data.sources.base import ON_DISK
-from earthreason.data.sources.release import (
-    FOLDERS,
-    PUBLISHED,
-    PUBLISHED_EMPTY,
-    find_release,
-    list_files,
-    split_folder,
-)
+from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY
 from earthreason.files import end_last_line, file_stamp
 
-_JOURNAL_FORM = 3
+_JOURNAL_FORM = 4
 """Version of the facts; increase it whenever they change, so that journals with other facts are ignored."""
 
 
@@ -42,6 +37,7 @@ class Audit:
         empty: number of labels that are all zero, by split.
         findings: all findings, errors first.
         files: number of files in the release.
+        pictures: image and label of every sample, by "split/stem" and part.
     """
 
     root: Path
@@ -49,6 +45,7 @@ class Audit:
     empty: dict[str, int]
     findings: list[Finding]
     files: int
+    pictures: Mapping[str, Mapping[str, Path]]
 
     @property
     def errors(self) -> int:
@@ -82,35 +79,59 @@ def audit(
 
     Raises:
         DataNotFoundError: there is no release in `root`.
+        DataFormatError: there are several releases, or an archive is broken.
     """
-    release = find_release(root)
-    listed = {_key(job): job for job in _files(release)}
+    layout = find_layout(root)
+    stems = _stems(layout)
+    listed = {_key(job): job for job in _files(layout)}
     seen = _read_journal(journal)
     jobs = {key: job for key, job in listed.items() if key not in seen}
     progress(len(listed) - len(jobs))
     for key, facts in _look_at_all(jobs, workers, journal):
         seen[key] = facts
         progress(1)
-    table = Table([seen[key] for key in listed])
+    table = Table([_with_stem(seen[key], stems) for key in listed])
     findings = [finding for rule in RULES for finding in rule(table)]
     findings.sort(key=lambda finding: finding.severity != "error")
     empty = {split: sum(label.values["area"] == 0 for label in table.readable("labels", split)) for split in SPLITS}
     counts = {split: len(table.of("images", split)) for split in SPLITS}
-    return Audit(release, counts, empty, findings, len(listed))
+    pictures: dict[str, dict[str, Path]] = {}
+    for split in SPLITS:
+        for part in ("images", "labels"):
+            for fact in table.of(part, split):
+                pictures.setdefault(name_of(fact), {}).setdefault(part, Path(fact.path))
+    return Audit(layout.folder, counts, empty, findings, len(listed), pictures)
 
 
-def _files(release: Path) -> Iterator[Job]:
-    for split in ON_DISK:
-        folder = split_folder(release, split)
-        if folder is not None:
-            for part in FOLDERS:
-                for path in list_files(folder / part):
-                    yield split, part, path
+def _files(layout: Layout) -> Iterator[Job]:
+    for split, parts in layout.splits.items():
+        for part, files in parts.items():
+            yield from ((split, part, path) for path in files.files)
+
+
+def _stems(layout: Layout) -> dict[str, str]:
+    """Return the stem of the sample of every file, as loading pairs them."""
+    return {
+        str(path): stem
+        for parts in layout.splits.values()
+        for stem, files in group_by_stem(parts).items()
+        for paths in files.values()
+        for path in paths
+    }
+
+
+def _with_stem(facts: Facts, stems: Mapping[str, str]) -> Facts:
+    stem = stems.get(facts.path, facts.stem)
+    return facts if stem == facts.stem else replace(facts, stem=stem)
 
 
 def _key(job: Job) -> str:
     split, part, path = job
-    return f"{_JOURNAL_FORM}/{split}/{part}/{file_stamp(path, path.parent)}"
+    try:
+        stamp = file_stamp(path, path.parent)
+    except OSError:  # a link that leads nowhere; reading it names the fault
+        stamp = path.name
+    return f"{_JOURNAL_FORM}/{split}/{part}/{path.parent}/{stamp}"
 
 
 def _read_journal(path: Path | None) -> dict[str, Facts]:

@@ -9,6 +9,7 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 
+from earthreason.data.locate import locate_layout
 from earthreason.data.omissions import Tolerance
 from earthreason.data.sources.base import FORMATS, SampleSource, Source, SourceFormat
 from earthreason.errors import DataNotFoundError
@@ -22,16 +23,23 @@ __all__ = ["FORMATS", "Source", "SourceFormat", "find_format", "open_folder_or_f
 def find_format(path: Path) -> tuple[SourceFormat, Path] | None:
     """Find the format of a folder, or of a file by its suffix.
 
+    Archives are looked into only if no format matches what is unpacked.
+
     Returns:
-        The format and the path to open, which may be a folder below `path`; None if no format matches.
+        The format and the path to open, which may be a folder below `path`, or one in the cache if the release is in
+        archives; None if no format matches.
+
+    Raises:
+        DataFormatError: the folder contains several releases or a broken archive; names them.
     """
-    if path.is_file():
-        return next(((f, path) for f in FORMATS.values() if path.suffix.lower() in f.suffixes), None)
-    for source_format in sorted(FORMATS.values(), key=lambda f: f.precedence):
+    if path.is_file() and (known := [f for f in FORMATS.values() if path.suffix.lower() in f.suffixes]):
+        return known[0], path
+    for source_format in [] if path.is_file() else sorted(FORMATS.values(), key=lambda f: f.precedence):
         matched = source_format.matches(path)
         if matched:
             return source_format, matched if isinstance(matched, Path) else path
-    return None
+    packed = locate_layout(path, packed=True)
+    return None if packed is None else (FORMATS["release"], packed.folder)
 
 
 def open_folder_or_file(path: Path, tolerance: Tolerance | None = None) -> Source:
@@ -51,13 +59,12 @@ def open_folder_or_file(path: Path, tolerance: Tolerance | None = None) -> Sourc
     if matched is not None:
         source_format, place = matched
         source = source_format.open(place)
-        if tolerance is not None and isinstance(source, SampleSource):
-            source.tolerance = tolerance
+        if isinstance(source, SampleSource):
+            source.place = place
+            source.tolerance = tolerance or source.tolerance
         return source
     if path.is_file():
         endings = ", ".join(sorted(suffix for f in FORMATS.values() for suffix in f.suffixes))
         raise DataNotFoundError(f"{path}: no known data; known files end with {endings}")
     known = "; ".join(f"{f.name}: {f.title}" for f in FORMATS.values())
-    raise DataNotFoundError(
-        f"{path} contains no samples in a known format ({known}). If it contains zip archives, unzip them first"
-    )
+    raise DataNotFoundError(f"{path} contains no samples in a known format ({known})")

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pycocotools import mask as coco
 
 from earthreason.errors import DataFormatError, RLEError
-from earthreason.masks.rle import decode_rle
+from earthreason.masks.rle import MAX_SIDE, decode_rle
 from earthreason.types import RLE
+
+_LONGEST = 20 * MAX_SIDE
+"""Longest outline in pixels; pycocotools keeps five points of each pixel in memory."""
 
 
 def draw_polygons(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
-    """Fill COCO polygons [x1, y1, x2, y2, ...] as pycocotools does, as a (height, width) bool mask."""
+    """Fill COCO polygons [x1, y1, x2, y2, ...] as pycocotools does, as a (height, width) bool mask.
+
+    Raises:
+        ValueError: an outline is far longer than that of a picture, or not a number.
+    """
     usable = [polygon for polygon in polygons if len(polygon) >= 6]
     if not usable:
         return np.zeros((height, width), bool)
+    for polygon in usable:
+        length = np.abs(np.subtract(polygon, polygon[-2:] + polygon[:-2])).sum()
+        if not length <= _LONGEST:  # NaN is refused too
+            raise ValueError(f"the outline of a polygon is {length:.3g} px long, far more than a picture has")
     return coco.decode(coco.merge(coco.frPyObjects(usable, height, width))).astype(bool)
 
 
@@ -30,15 +43,67 @@ def mask_of_annotation(segmentation: Any, height: int, width: int) -> np.ndarray
     Raises:
         DataFormatError: the annotation has none of these forms.
     """
+    size = (height, width)
+    with _a_mask_of(size):
+        parts = _parts_of(segmentation)
+        if parts and isinstance(parts[0], dict):
+            return np.logical_or.reduce([_decoded(part, size) for part in parts])
+        return draw_polygons([[float(value) for value in polygon] for polygon in parts], *size)
+
+
+def mask_of_single_cover(segmentation: Any, size: tuple[int, int], stated: tuple[int, int]) -> np.ndarray:
+    """Draw the pixels that exactly one part of a COCO annotation covers, as RMSIN's reader of RRSIS-D does.
+
+    It sums the masks of all parts, polygons or RLEs, and takes the pixels whose sum is 1.
+
+    Args:
+        segmentation: as in `mask_of_annotation`; a polygon with less than three vertices covers nothing.
+        size: (height, width) of the image in pixels.
+        stated: (height, width) that the annotation was made for. If it differs from `size`, vertices are scaled, and
+            RLEs are resized to the nearest pixel.
+
+    Returns:
+        (height, width) bool.
+
+    Raises:
+        DataFormatError: the annotation has none of the forms.
+    """
+    covers = np.zeros(size, np.uint16)
+    with _a_mask_of(stated):
+        for part in _parts_of(segmentation):
+            if isinstance(part, dict):
+                mask = _decoded(part, size if list(part["size"]) == list(size) else stated)
+                covers += mask if mask.shape == size else _resized(mask, size)
+            else:
+                scaled = [float(value) * size[1 - at % 2] / stated[1 - at % 2] for at, value in enumerate(part)]
+                covers += draw_polygons([scaled], *size)
+    return covers == 1
+
+
+@contextmanager
+def _a_mask_of(size: tuple[int, int]) -> Iterator[None]:
     try:
-        if isinstance(segmentation, dict):
-            segmentation = [segmentation]
-        if segmentation and isinstance(segmentation[0], dict):
-            parts = [decode_rle(_compressed(part, height, width)) for part in segmentation]
-            return np.logical_or.reduce(parts)
-        return draw_polygons([[float(value) for value in polygon] for polygon in segmentation], height, width)
-    except (RLEError, TypeError, ValueError, KeyError) as error:
-        raise DataFormatError(f"not polygons and not an RLE of {height}x{width}: {error}") from None
+        yield
+    except (RLEError, TypeError, ValueError, KeyError, OverflowError) as error:
+        raise DataFormatError(f"not polygons and not an RLE of {size[0]}x{size[1]}: {error}") from None
+
+
+def _parts_of(segmentation: Any) -> list[Any]:
+    """Return the polygons or RLEs of an annotation, which may be a single one."""
+    if isinstance(segmentation, dict):
+        return [segmentation]
+    if not isinstance(segmentation, list):
+        raise ValueError(f"it is a {type(segmentation).__name__}")
+    return [segmentation] if segmentation and isinstance(segmentation[0], int | float) else segmentation
+
+
+def _resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize as PIL's nearest, which RMSIN uses: it samples the centres of pixels."""
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def _decoded(part: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    return decode_rle(_compressed(part, *size))
 
 
 def _compressed(rle: Mapping[str, Any], height: int, width: int) -> RLE:

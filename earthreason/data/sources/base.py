@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import tarfile
@@ -17,9 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from earthreason.data.about import OWN_DATA, About
+from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
-from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
+from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 """Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = FOLDERS["images"]
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
@@ -62,10 +63,12 @@ class SampleSource(ABC):
         counts: number of samples by split, with those that are left out.
         omissions: samples that were left out so far.
         tolerance: how many samples of a split may be left out; None if the caller decides after reading.
+        place: folder or file that was opened; None if unknown.
     """
 
     name: str
     counts: Mapping[str, int]
+    place: Path | None = None
 
     def __init__(self) -> None:
         self.omissions = Omissions()
@@ -218,7 +221,7 @@ def make_record(
     Raises:
         DataFormatError: the picture is unreadable, or its size differs from that of the mask.
     """
-    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image)
+    picture, (height, width) = rgb_content(image.read_bytes() if content is None else content, image, mask.shape)
     check_sizes(mask, (height, width), Path(f"mask of {sample_id}"), image)
     return Record(
         sample_id=sample_id,
@@ -230,6 +233,12 @@ def make_record(
         questions=[question] if isinstance(question, str) else question,
         **facts,
     )
+
+
+def without_tag(record: Record, path: Path) -> Record:
+    """Return the record of another table, at `path`, with a picture that no reader turns by an EXIF orientation."""
+    image = untagged(record.image, path / record.sample_id, (record.height, record.width))
+    return record if image is record.image else replace(record, image=image)
 
 
 def split_of_name(path: str | Path, root: Path | None = None, alone: bool = False) -> str:
@@ -318,17 +327,9 @@ def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file in UTF-8, or in Windows-1252 as some files of ReasonSeg are.
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, or in Windows-1252 as LISA's reader reads some of ReasonSeg's.
 
     Raises:
-        DataFormatError: the file is not JSON.
+        DataFormatError: the file has another encoding, or is not JSON; names the file.
     """
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    return parse_json(path.read_bytes(), path, western=True)

@@ -1,4 +1,7 @@
-"""Read COCO annotation files, one per split; the key `earthreason` of an image contains the facts of the sample."""
+"""Read COCO annotation files, one per split; the key `earthreason` of an image contains the facts of the sample.
+
+The mask of an image is the union of its annotations. Crowds (`iscrowd`) are ignored pixels, as COCOeval has it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from earthreason.data.schema import Record
+from earthreason.data.schema import TARGETS, Record
 from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import (
     SampleSource,
@@ -51,32 +54,42 @@ class COCO(SampleSource):
     def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
         """List the images of a split."""
         table, path = self._tables[split], self._files[split]
-        masks: dict[int, list[Any]] = {}
+        annotations: dict[int, list[Any]] = {}
         with named(path, "a COCO annotation file"):
             for annotation in table["annotations"]:
-                masks.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
+                annotations.setdefault(annotation["image_id"], []).append(annotation)
         for place, image in enumerate(table["images"]):
-            yield f"images[{place}]", partial(_record, image, masks, path)
+            yield f"images[{place}]", partial(_record, image, annotations, path)
 
 
-def _record(image: Any, masks: dict[int, list[Any]], path: Path) -> Record:
+def _record(image: Any, annotations: dict[int, list[Any]], path: Path) -> Record:
     base = path.parent.parent if path.parent.name == "annotations" else path.parent
     with named(path, "a COCO annotation file"):
         height, width = image["height"], image["width"]
-        parts = [mask_of_annotation(part, height, width) for part in masks.get(image["id"], [])]
-        mask = np.logical_or.reduce(parts) if parts else np.zeros((height, width), bool)
         facts = image.get("earthreason", {})
-        ignore = facts.get("ignore")
+        drawn: dict[bool, list[np.ndarray]] = {True: [], False: []}  # by `iscrowd`
+        by_id: dict[Any, np.ndarray] = {}
+        for annotation in annotations.get(image["id"], []):
+            mask = mask_of_annotation(annotation["segmentation"], height, width)
+            drawn[annotation.get("iscrowd", 0) == 1].append(mask)
+            by_id[annotation.get("id")] = mask
+        if facts.get("ignore") is not None:  # as older exports have it
+            drawn[True].append(mask_of_annotation(facts["ignore"], height, width))
+        nothing = np.zeros((height, width), bool)
+        targets = facts.get(TARGETS)  # ids of annotations, null where a target has no pixels
         file = base / "images" / image["file_name"]
         if not file.resolve().is_relative_to(base.resolve()) or not file.is_file():
             raise DataFormatError(f"{path}: there is no image {image['file_name']!r} in {base / 'images'}")
         return make_record(
             str(facts.get("sample_id", image["id"])),
             file,
-            mask,
+            np.logical_or.reduce(drawn[False] or [nothing]),
             facts.get("questions") or [""],
             answers=facts.get("answers", []),
-            ignore=None if ignore is None else encode_mask_png(mask_of_annotation(ignore, height, width)),
+            ignore=encode_mask_png(np.logical_or.reduce(drawn[True])) if drawn[True] else None,
+            targets=None
+            if targets is None
+            else [encode_mask_png(nothing if number is None else by_id[number]) for number in targets],
             **{key: facts.get(key) for key in (*OPTIONAL_FACTS, "extra")},
         )
 

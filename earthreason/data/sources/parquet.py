@@ -9,7 +9,15 @@ from typing import Any
 
 from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record, record_of_row
-from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, record_of_question, register
+from earthreason.data.sources.base import (
+    SampleSource,
+    SourceFormat,
+    by_split,
+    named,
+    record_of_question,
+    register,
+    without_tag,
+)
 from earthreason.errors import DataNotFoundError
 
 _ROWS_AT_ONCE = 16
@@ -51,7 +59,9 @@ class Parquet(SampleSource):
 
 def _record(row: dict[str, Any], place: Path, notes: SoftLabels) -> Record:
     with named(place, "a sample"):
-        return record_of_row(row) if "sample_id" in row else record_of_question(row, place.parent, notes)
+        if "sample_id" in row:
+            return without_tag(record_of_row(row), place)
+        return record_of_question(row, place.parent, notes)
 
 
 register(

@@ -2,69 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from earthreason.data.about import About
+from earthreason.data.pictures import picture_size, upright
 from earthreason.data.schema import Record, extra_keys
-from earthreason.data.sources.base import FROM_DISK, IMAGE_SUFFIXES, SourceFormat, make_record, read_json, register
+from earthreason.data.sources.base import (
+    FROM_DISK,
+    IMAGE_SUFFIXES,
+    SampleSource,
+    SourceFormat,
+    make_record,
+    read_json,
+    register,
+)
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.drawing import draw_polygon
 from earthreason.masks.png import encode_mask_png
 
+_log = logging.getLogger(__name__)
 _TARGET, _IGNORED = 1, 255
 
 
-class ReasonSeg:
-    """Samples of `NAME.jpg` beside `NAME.json` with `text` and polygon `shapes`.
+class ReasonSeg(SampleSource):
+    """Samples of `NAME.jpg` beside `NAME.json` with `text` and polygon `shapes`, in folders train, val and test.
 
     Shapes are drawn as LISA draws them: those that cover more pixels first, with `ignore` over or under `target`, and
-    without flags.
+    without flags. LISA reads images by OpenCV, so an image is turned by its EXIF orientation before they are drawn.
+    `explanatory/*.json` gives the answers of the images that it names.
     """
 
     name = "reasonseg"
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         if not root.is_dir():
             raise DataNotFoundError(f"there is no folder {root}")
         folders = {split: root / name for name, split in FROM_DISK.items() if (root / name).is_dir()}
         folders = folders or {"test": root}
-        self._files: dict[str, list[Path]] = {split: sorted(folder.glob("*.json")) for split, folder in folders.items()}
+        self._files = {split: _annotations(folder) for split, folder in folders.items()}
+        self._pictures = {split: pictures_by_stem(folder) for split, folder in folders.items()}
+        self._answers = _answers(root / "explanatory")
         self.counts = {split: len(files) for split, files in self._files.items() if files}
         if not self.counts:
             raise DataNotFoundError(f"{root} contains no ReasonSeg files: expected NAME.jpg beside NAME.json")
 
-    def read(self, split: str) -> Iterator[Record]:
-        """Read one record per image."""
+    def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
+        """Return the annotation files of a split, and functions that read one."""
         for path in self._files[split]:
-            image = next((p for p in (path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES) if p.is_file()), None)
-            if image is None:
-                raise DataFormatError(f"{path}: there is no picture of that name beside it")
-            content = read_json(path)
-            try:
-                texts, shapes = [str(text) for text in content["text"]], list(content["shapes"])
-                with Image.open(image) as picture:
-                    target, ignore = draw_shapes(shapes, *picture.size[::-1])
-            except (KeyError, TypeError, ValueError, OSError) as error:
-                raise DataFormatError(f"{path}: not a ReasonSeg annotation: {error}") from None
-            extra = extra_keys(content, ("text", "shapes"))
-            ignored = encode_mask_png(ignore) if ignore.any() else None
-            sample_id = f"{split}_{path.stem}"
-            yield make_record(sample_id, image, target, texts, source="ReasonSeg", extra=extra, ignore=ignored)
+            yield path.name, partial(self._read_one, split, path)
+
+    def _read_one(self, split: str, path: Path) -> Record:
+        image = self._pictures[split].get(path.stem)
+        if image is None:
+            raise DataFormatError(f"{path}: there is no picture of that name beside it")
+        content = read_json(path)
+        picture = upright(image.read_bytes(), image)
+        try:
+            texts, shapes = content["text"], content["shapes"]
+            questions = [texts] if isinstance(texts, str) else [str(text) for text in texts]
+            target, ignore = draw_shapes(shapes, *picture_size(picture, image))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if isinstance(error, DataFormatError):
+                raise
+            lacks = "it has no " if isinstance(error, KeyError) else ""
+            raise DataFormatError(f"{path}: not a ReasonSeg annotation: {lacks}{error}") from None
+        if not any(question.strip() for question in questions):
+            raise DataFormatError(f"{path}: has no text; a sample needs at least one question")
+        return make_record(
+            f"{split}_{path.stem}",
+            image,
+            target,
+            questions,
+            picture,
+            answers=self._answers.get(image.name, []) if split == "train" else [],
+            source="ReasonSeg",
+            extra=extra_keys(content, ("text", "shapes")),
+            ignore=encode_mask_png(ignore) if ignore.any() else None,
+        )
+
+
+def _annotations(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and not path.name.startswith("."))
+
+
+def pictures_by_stem(folder: Path) -> dict[str, Path]:
+    """Return the pictures directly in a folder by stem; of several with one stem, JPEG comes before PNG."""
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    ranked = sorted(paths, key=lambda path: IMAGE_SUFFIXES.index(path.suffix.lower()), reverse=True)
+    return {path.stem: path for path in ranked}
+
+
+def _answers(folder: Path) -> dict[str, list[str]]:
+    """Read `explanatory/*.json`, lists of `image`, `query` and `outputs`, as answers by the name of the image."""
+    answers: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            for item in read_json(path):
+                answers.setdefault(str(item["image"]), []).append(str(item["outputs"]))
+        except (DataFormatError, KeyError, TypeError) as error:
+            _log.warning("%s is not read, so its images have no answers (%s)", path, error)
+    return answers
 
 
 def holds_pictures_with_json(root: Path) -> bool:
     """Return whether a folder, or a direct subfolder, contains NAME.json beside a picture NAME."""
-    return any(
-        path.with_suffix(suffix).is_file()
-        for pattern in ("*.json", "*/*.json")
-        for path in root.glob(pattern)
-        for suffix in IMAGE_SUFFIXES
-    )
+    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    return any({path.stem for path in _annotations(folder)} & pictures_by_stem(folder).keys() for folder in folders)
 
 
 def draw_shapes(shapes: list[dict[str, Any]], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +124,7 @@ def draw_shapes(shapes: list[dict[str, Any]], height: int, width: int) -> tuple[
         The target and the pixels to ignore, (height, width) bool each, without a common pixel.
 
     Raises:
+        KeyError, TypeError, AttributeError: a shape has no `points` or no text as `label`.
         ValueError: a vertex is not a pair of numbers within the limits of `draw_polygon`.
     """
     drawn = [shape for shape in shapes if "flag" not in shape["label"].lower()]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from earthreason.data.about import About
 from earthreason.data.pictures import SoftLabels, mask_of
 from earthreason.data.schema import Record
-from earthreason.data.sources.base import FROM_DISK, SourceFormat, find_file, make_record, register
+from earthreason.data.sources.base import FROM_DISK, SampleSource, SourceFormat, find_file, make_record, register
+from earthreason.data.texts import decode_text
 from earthreason.errors import DataFormatError
 
 _HUB = "https://huggingface.co/datasets/JessicaYuan/RefSegRS"
@@ -19,44 +20,54 @@ _TRAINING = "output_phrase_train.txt"
 _PHRASE = re.compile(r"(\d+)\s+(\S.*)")
 
 
-class RefSegRS:
+class RefSegRS(SampleSource):
     """Samples of `output_phrase_{split}.txt`, `images/*.tif` and `masks/*.tif`; any non-zero mask pixel is target."""
 
     name = "refsegrs"
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         folder = find_file(root, _TRAINING, "RefSegRS").parent
         self._images, self._masks = folder / "images", folder / "masks"
-        self._lines: dict[str, list[Any]] = {}
+        self._lines: dict[str, list[tuple[str, str]]] = {}
         for name, split in FROM_DISK.items():
             path = folder / f"output_phrase_{name}.txt"
             if path.is_file():
-                self._lines[split] = list(_phrases(path))
+                self._lines[split] = _lines_of(path)
         self.counts = {split: len(lines) for split, lines in self._lines.items()}
 
-    def read(self, split: str) -> Iterator[Record]:
-        """Read one record per phrase."""
+    def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
+        """Return the phrases of a split, and functions that read one with its pictures."""
         seen: Counter[str] = Counter()
         notes = SoftLabels()
-        for number, phrase in self._lines[split]:
-            image, mask = (folder / f"{number}.tif" for folder in (self._images, self._masks))
-            for path in (image, mask):
-                if not path.is_file():
-                    raise DataFormatError(f"{path} is missing; output_phrase names it")
+        for place, line in self._lines[split]:
+            match = _PHRASE.fullmatch(line.strip())
+            number = match[1] if match else ""
             seen[number] += 1
-            sample_id = f"refsegrs_{split}_{number}_{seen[number]}"
-            label = mask_of(mask.read_bytes(), mask, notes)
-            yield make_record(sample_id, image, label, phrase, source="RefSegRS")
+            yield f"{number or place}", partial(self._read_one, split, place, line, seen[number], notes)
 
-
-def _phrases(path: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if not line.strip():
-            continue
+    def _read_one(self, split: str, place: str, line: str, count: int, notes: SoftLabels) -> Record:
         match = _PHRASE.fullmatch(line.strip())
         if match is None:
-            raise DataFormatError(f"{path} line {number}: expected a number and a phrase, found {line.strip()[:40]!r}")
-        yield match[1], match[2]
+            raise DataFormatError(f"{place}: expected a number and a phrase, found {line.strip()[:40]!r}")
+        image, mask = (_tiff_of(folder / match[1], place) for folder in (self._images, self._masks))
+        label = mask_of(mask.read_bytes(), mask, notes)
+        return make_record(f"refsegrs_{split}_{match[1]}_{count}", image, label, match[2], source="RefSegRS")
+
+
+def _tiff_of(path: Path, place: str) -> Path:
+    """Return the file of a number, by any spelling of the suffix."""
+    names = [f"{path.name}{suffix}" for suffix in (".tif", ".tiff", ".TIF", ".TIFF")]
+    found = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    if found is None:
+        raise DataFormatError(f"{path}.tif is missing; {place} names it")
+    return found
+
+
+def _lines_of(path: Path) -> list[tuple[str, str]]:
+    """Return the lines with text, each after its place for messages."""
+    lines = enumerate(decode_text(path.read_bytes(), path, western=True).splitlines(), start=1)
+    return [(f"{path} line {number}", line) for number, line in lines if line.strip()]
 
 
 def _holds(root: Path) -> bool:

@@ -1,27 +1,34 @@
-"""Read the official release layout: {train,val,test}/{images,labels,QAs}, paired by file stem.
+"""Read the official release: images, labels and QAs of train, val and test, paired by file stem.
 
 The release's own loader pairs files by their position in three sorted listings, so one missing file silently shifts
 every pair after it. Here a stem that is missing in one folder is left out by name. `earthreason verify` reads the files
 through `rgb_picture`, `label_picture` and `parse_questions`, as loading does.
+
+The id of a sample is the name of its split's folder and its stem, `test-0001`, whatever else is on disk. A question
+file that states a `sample_id`, as those of `earthreason export` do, keeps that. Predictions may be named by the stem
+alone, because they are scored against one split; see `References.find`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from earthreason.data.about import OFFICIAL
+from earthreason.data.layout import FOLDERS, Layout, Part
+from earthreason.data.locate import find_layout, locate_layout
 from earthreason.data.omissions import Omissions
+from earthreason.data.pairing import group_by_stem
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content
-from earthreason.data.schema import SPLITS, Record, extra_keys
-from earthreason.data.sources.base import IMAGE_SUFFIXES, ON_DISK, SampleSource, SourceFormat, register
-from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.data.schema import Record, extra_keys
+from earthreason.data.sources.base import ON_DISK, SampleSource, SourceFormat, register
+from earthreason.data.texts import parse_json
+from earthreason.errors import DataFormatError
 from earthreason.files import fingerprint_files
 from earthreason.masks.png import encode_mask_png
 from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS
@@ -30,10 +37,12 @@ HUB_ID = "earth-insights/EarthReason"
 PUBLISHED = {"train": 2371, "validation": 1135, "test": 1928}
 PUBLISHED_EMPTY = 200
 """Number of samples in the official release (arXiv 2504.09644), and of those with an empty target."""
-FOLDERS = {"images": IMAGE_SUFFIXES, "labels": (".png",), "QAs": (".json", ".txt")}
-"""Folders of a split, and the suffixes of their files."""
-SYSTEM_FILES = ("thumbs.db", "desktop.ini")
-_KNOWN = ("questions", "answer", *OPTIONAL_FACTS)
+SAMPLE_ID = "sample_id"
+"""Key of a question file that states the id of its sample; `export` writes it."""
+_KNOWN = ("questions", "answer", SAMPLE_ID, *OPTIONAL_FACTS)
+
+_NONE = {"images": "no image", "labels": "no label", "QAs": "no questions"}
+_SEVERAL = {"images": "several images", "labels": "several labels", "QAs": "several question files"}
 
 
 @dataclass(frozen=True)
@@ -48,45 +57,22 @@ class SampleFiles:
 
 
 def find_release(root: Path) -> Path:
-    """Find the folder that contains the split folders: `root` or a folder at any depth below it.
+    """Find the folder that contains the split folders: `root`, a folder at any depth below it, or one in the cache.
+
+    It is in the cache if the release is in archives, which are unpacked there. It is `root` if the splits have no
+    closer folder in common.
 
     Raises:
         DataNotFoundError: there is no release.
+        DataFormatError: there are several, or an archive is broken.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise DataNotFoundError(
-            f"there is no folder {root}; --data-dir (data_dir in Python) is the folder of the unzipped release"
-        )
-    release = locate_release(root)
-    if release is None:
-        raise DataNotFoundError(
-            f"{root} contains no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside. "
-            "If it contains zip archives, unzip them first"
-        )
-    return release
+    return find_layout(root).folder
 
 
 def locate_release(root: Path) -> Path | None:
-    """Return what `find_release` finds, or None if there is no release."""
-    return next((folder for folder in _folders(root) if any(split_folder(folder, split) for split in SPLITS)), None)
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    for path, names, _ in os.walk(root):
-        names.sort()
-        folder = Path(path)
-        yield folder
-        yield from (folder / name for name in names if (folder / name).is_symlink())  # `walk` does not enter them
-
-
-def split_folder(release: Path, split: str) -> Path | None:
-    """Return the folder of a split, or None; the release's archives nest some as `train/train`."""
-    name = ON_DISK[split]
-    for folder in (release / name, release / name / name):
-        if all((folder / part).is_dir() for part in FOLDERS):
-            return folder
-    return None
+    """Return what `find_release` finds, or None if no split is unpacked."""
+    layout = locate_layout(root, packed=False)
+    return None if layout is None else layout.folder
 
 
 def list_samples(release: Path, omissions: Omissions) -> dict[str, list[SampleFiles]]:
@@ -94,47 +80,35 @@ def list_samples(release: Path, omissions: Omissions) -> dict[str, list[SampleFi
 
     A stem that is missing in one of the three folders, or occurs twice in one, is added to `omissions`.
     """
-    folders = {split: split_folder(release, split) for split in SPLITS}
-    return {split: list(_pair(split, folder, omissions)) for split, folder in folders.items() if folder is not None}
+    return pair_files(find_layout(release), omissions)
 
 
-def _pair(split: str, folder: Path, omissions: Omissions) -> Iterator[SampleFiles]:
-    by_part: dict[str, dict[str, list[Path]]] = {part: defaultdict(list) for part in FOLDERS}
-    for part, paths in by_part.items():
-        for path in list_files(folder / part):
-            if belongs(path, part):
-                paths[path.stem].append(path)
-    for stem in sorted(set().union(*by_part.values())):
+def pair_files(layout: Layout, omissions: Omissions) -> dict[str, list[SampleFiles]]:
+    """Pair the files of a layout; see `list_samples`."""
+    return {split: list(_pair(split, parts, omissions)) for split, parts in layout.splits.items()}
+
+
+def _pair(split: str, parts: Mapping[str, Part], omissions: Omissions) -> Iterator[SampleFiles]:
+    for stem, files in sorted(group_by_stem(parts).items()):
         try:
-            files = {part: _only(paths[stem], folder / part, stem) for part, paths in by_part.items()}
+            image, label, qa = (_only(files.get(part, []), parts, part, stem) for part in FOLDERS)
         except DataFormatError as error:
             omissions.add(split, stem, error)
         else:
-            yield SampleFiles(split, stem, files["images"], files["labels"], files["QAs"])
+            yield SampleFiles(split, stem, image, label, qa)
 
 
-def _only(paths: list[Path], folder: Path, stem: str) -> Path:
-    what = {"images": "image", "labels": "label", "QAs": "questions"}[folder.name]
+def _only(paths: list[Path], parts: Mapping[str, Part], part: str, stem: str) -> Path:
+    if part not in parts:
+        others = " and ".join(str(other.folder) for other in parts.values())
+        raise DataFormatError(f"there is no folder of {part} for {others}; restore it", _NONE[part])
+    folder = parts[part].folder
     if not paths:
-        raise DataFormatError(f"{folder} has no file for {stem!r}; restore or remove the sample", f"no {what}")
+        raise DataFormatError(f"{folder} has no file for {stem!r}; restore or remove the sample", _NONE[part])
     if len(paths) > 1:
         names = ", ".join(path.name for path in paths)
-        raise DataFormatError(f"{folder} has several files for {stem!r} ({names}); keep one", f"several {what}")
+        raise DataFormatError(f"{folder} has several files for {stem!r} ({names}); keep one", _SEVERAL[part])
     return paths[0]
-
-
-def list_files(folder: Path) -> list[Path]:
-    """List the files of a folder in order, without hidden files and files that operating systems leave behind."""
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".") and path.name.lower() not in SYSTEM_FILES
-    ]
-
-
-def belongs(path: Path, part: str) -> bool:
-    """Return whether a file has a suffix of its folder; other files, such as notes, are ignored."""
-    return path.suffix.lower() in FOLDERS[part]
 
 
 def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = None) -> Record:
@@ -143,15 +117,15 @@ def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = N
     Raises:
         DataFormatError: a file is unreadable, the sizes differ, or there are no questions; names the file.
     """
-    image, (height, width) = rgb_content(files.image.read_bytes(), files.image)
     mask = mask_of(files.label.read_bytes(), files.label, notes)
+    image, (height, width) = rgb_content(files.image.read_bytes(), files.image, mask.shape)
     check_sizes(mask, (height, width), files.label, files.image)
     try:
         qa = parse_questions(files.qa.read_bytes(), files.qa)
     except DataFormatError as error:
         raise DataFormatError(str(error), "unreadable questions") from None
     return Record(
-        sample_id=sample_id,
+        sample_id=stated_id(qa, files.qa) or sample_id,
         image=image,
         mask=encode_mask_png(mask),
         height=height,
@@ -164,19 +138,25 @@ def read_sample(files: SampleFiles, sample_id: str, notes: SoftLabels | None = N
     )
 
 
+def stated_id(qa: Mapping[str, Any], path: Path) -> str | None:
+    """Return the sample id that a question file states, or None.
+
+    Raises:
+        DataFormatError: it is not a text; names the file.
+    """
+    stated = qa.get(SAMPLE_ID)
+    if stated is not None and (not isinstance(stated, str) or not stated.strip()):
+        raise DataFormatError(f"{path}: {SAMPLE_ID} is not a text; leave it out to have the id made of split and stem")
+    return stated
+
+
 def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
     """Read a question file as a dict with `questions`, `answer` and all optional facts, None where unknown.
 
     Raises:
         DataFormatError: the file is not JSON, has no questions, or a key has the wrong type; names the file.
     """
-    try:
-        qa = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        remedy = f"write the file as UTF-8 (as Latin-1 it would be readable: iconv -f latin1 -t utf-8 {path.name})"
-        raise DataFormatError(f"{path}: byte {error.object[error.start]:#04x} is not UTF-8; {remedy}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    qa = parse_json(content, path)
     if not isinstance(qa, dict):
         raise DataFormatError(f'{path}: expected {{"questions": [...], "answer": [...]}}, got {type(qa).__name__}')
     for key in ("questions", "answer"):
@@ -194,6 +174,8 @@ def parse_questions(content: bytes, path: Path) -> dict[str, Any]:
                 raise DataFormatError(f"{path}: {fact} is not a text")
         elif isinstance(value, bool) or not isinstance(value, int | float):
             raise DataFormatError(f"{path}: {fact} is not a number ({meaning})")
+        elif abs(value) > sys.float_info.max:
+            raise DataFormatError(f"{path}: {fact} is too large a number ({meaning})")
         else:
             qa[fact] = float(value)
     return qa
@@ -206,33 +188,49 @@ class Release(SampleSource):
 
     def __init__(self, root: Path) -> None:
         super().__init__()
-        self._folder = find_release(root)
-        self._samples = list_samples(self._folder, self.omissions)
-        self._uses = Counter(sample.stem for files in self._samples.values() for sample in files)
+        self._layout = find_layout(root)
+        self._samples = pair_files(self._layout, self.omissions)
+        self._owners: dict[str, SampleFiles] = {}
         unpaired = self.omissions.by_split()
         self.counts = {split: len(files) + unpaired[split] for split, files in self._samples.items()}
 
     def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
-        """List the paired samples of a split.
-
-        The id of a sample is its file stem; a stem that occurs in several splits is prefixed with the split's folder.
-        """
+        """List the paired samples of a split."""
         notes = SoftLabels()
         for files in self._samples[split]:
-            yield files.stem, partial(read_sample, files, self._id_of(files), notes)
+            yield files.stem, partial(self._read, files, notes)
+
+    def _read(self, files: SampleFiles, notes: SoftLabels) -> Record:
+        record = read_sample(files, id_of(files), notes)
+        owner = self._owners.setdefault(record.sample_id, files)
+        if owner != files:
+            raise DataFormatError(
+                f"{files.qa}: the sample id {record.sample_id!r} is that of {owner.qa} too; rename one", "id used twice"
+            )
+        return record
 
     def image_files(self, split: str) -> dict[str, Path]:
         """Return the image file of every paired sample, by sample id."""
-        return {self._id_of(files): files.image for files in self._samples[split]}
-
-    def _id_of(self, files: SampleFiles) -> str:
-        return files.stem if self._uses[files.stem] == 1 else f"{ON_DISK[files.split]}-{files.stem}"
+        named = {}
+        for files in self._samples[split]:
+            try:
+                stated = stated_id(parse_questions(files.qa.read_bytes(), files.qa), files.qa)
+            except (DataFormatError, OSError):
+                continue  # reading leaves the sample out
+            named[stated or id_of(files)] = files.image
+        return named
 
     def fingerprint(self) -> str:
         """Hash names, sizes and times of the files; see `fingerprint_files`."""
-        samples = (sample for files in self._samples.values() for sample in files)
-        paths = (path for sample in samples for path in (sample.image, sample.label, sample.qa))
-        return fingerprint_files(self._folder, paths)
+        paths = [path for parts in self._layout.splits.values() for part in parts.values() for path in part.files]
+        there = [path for path in paths if path.exists()]
+        folders = [part.folder for parts in self._layout.splits.values() for part in parts.values()]
+        return fingerprint_files(Path(os.path.commonpath(folders)), there)
+
+
+def id_of(files: SampleFiles) -> str:
+    """Return the sample id that depends on nothing but split and stem: `test-0001`."""
+    return f"{ON_DISK[files.split]}-{files.stem}"
 
 
 register(

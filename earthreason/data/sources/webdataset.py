@@ -1,4 +1,4 @@
-"""Read tar shards `SPLIT-000000.tar` with KEY.jpg or KEY.png, KEY.mask.png and KEY.json."""
+"""Read tar shards `SPLIT-000000.tar` with KEY.jpg or KEY.png, KEY.mask.png, KEY.ignore.png and KEY.json."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from earthreason.data.schema import Record
-from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, register
+from earthreason.data.pictures import mask_of
+from earthreason.data.schema import TARGETS, Record
+from earthreason.data.sources.annotations import mask_of_annotation
+from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, register, without_tag
 from earthreason.errors import DataNotFoundError
+from earthreason.masks.png import encode_mask_png
 
 
 class WebDataset(SampleSource):
@@ -45,7 +48,15 @@ def _record(parts: dict[str, bytes], place: Path) -> Record:
     with named(place, "a sample"):
         facts = json.loads(parts["json"])
         picture = parts["jpg"] if "jpg" in parts else parts["png"]
-        return Record(image=picture, mask=parts["mask.png"], ignore=parts.get("ignore.png"), **facts)
+        targets = facts.pop(TARGETS, None)  # RLEs
+        if targets is not None:
+            shape = facts["height"], facts["width"]
+            targets = [encode_mask_png(mask_of_annotation(target, *shape)) for target in targets]
+        ignore = parts.get("ignore.png")
+        if ignore is not None and not mask_of(ignore, place).any():
+            ignore = None
+        record = Record(image=picture, mask=parts["mask.png"], ignore=ignore, targets=targets, **facts)
+        return without_tag(record, place)
 
 
 def _count_samples(path: Path) -> int:

@@ -1,0 +1,1 @@
+"""Makers of tiny sets in their published form, written without this package."""

@@ -1,0 +1,75 @@
+"""Where the data of a source comes from, by evidence: a folder in the release's layout need not be the release."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from earthreason.data.about import ABOUT, OFFICIAL, OWN_DATA, SYNTHETIC, About, read_about
+from earthreason.data.sources import FORMATS, Source, SourceFormat
+from earthreason.data.sources.release import HUB_ID, PUBLISHED, Release
+from earthreason.errors import DataFormatError
+
+DOWNLOAD_RECORD = "download.json"
+_FOLDERS_ABOVE = 3
+"""The record of a download lies beside `release/`, which may hold the splits some folders deeper."""
+_SYNTHETIC_STEM = re.compile(r"synthetic_s\d+_(train|val|test)_\d{6}")
+SYNTHETIC_RELEASE = SYNTHETIC.stated(title="EarthReason synthetic scenes")
+
+
+def about_of_source(source: Source, place: Path | None) -> About:
+    """Return title, licence and origin of a source.
+
+    The first evidence counts: an `about.json` in the folder, as exports have it; the declaration of a dataset with a
+    format of its own; file stems that `earthreason synth` writes; a record of our download, the Hub's cache or the
+    published number of samples, for the official release. Without any the data is the user's own.
+
+    Args:
+        source: opened source.
+        place: folder or file of the source; None if it has none.
+
+    Raises:
+        DataFormatError: `about.json` is broken.
+    """
+    return _stated(place) or (_about_release(source, place) if isinstance(source, Release) else _declared(source.name))
+
+
+def about_of_folder(source_format: SourceFormat, folder: Path) -> About:
+    """Return what `about_of_source` returns for a folder that is not in the layout of the release, without opening it.
+
+    Raises:
+        DataFormatError: `about.json` is broken.
+    """
+    return _stated(folder) or source_format.about
+
+
+def _stated(place: Path | None) -> About | None:
+    if place is None or not (place / ABOUT).is_file():
+        return None
+    try:
+        return read_about(place)
+    except (ValueError, TypeError) as error:
+        raise DataFormatError(f"{place / ABOUT}: not title, licence and origin ({error}); remove it") from None
+
+
+def _declared(name: str) -> About:
+    return FORMATS[name].about if name in FORMATS else OWN_DATA
+
+
+def _about_release(release: Release, place: Path | None) -> About:
+    stems = [stem for split in release.counts for stem in release.image_files(split)]
+    if stems and all(_SYNTHETIC_STEM.fullmatch(stem) for stem in stems):
+        return SYNTHETIC_RELEASE
+    is_official = place is not None and _comes_from_hub(place.resolve())
+    return OFFICIAL if is_official or dict(release.counts) == PUBLISHED else OWN_DATA
+
+
+def _comes_from_hub(folder: Path) -> bool:
+    if f"datasets--{HUB_ID.replace('/', '--')}" in folder.parts:
+        return True
+    for above in (folder, *folder.parents[:_FOLDERS_ABOVE]):
+        with suppress(OSError, ValueError, TypeError, KeyError):  # absent, or a file of the same name by others
+            return bool(json.loads((above / DOWNLOAD_RECORD).read_text("utf-8"))["repository"] == HUB_ID)
+    return False

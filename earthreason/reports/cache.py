@@ -1,0 +1,30 @@
+"""Table of the prepared copies in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from earthreason.data.copies import Copy
+
+
+def megabytes(size: int) -> str:
+    """Return a size in bytes as text in MiB."""
+    return f"{size / (1 << 20):,.1f} MiB"
+
+
+def print_copies(copies: Sequence[Copy], root: Path, console: Console) -> None:
+    """Print one row per copy, and the total."""
+    if copies:
+        table = Table("config", "made from", "made", "size", "state")
+        for copy in copies:
+            table.add_row(copy.config, copy.origin, copy.made[:16], megabytes(copy.size), copy.state)
+        console.print(table)
+    count = "1 copy" if len(copies) == 1 else f"{len(copies)} copies"
+    size = megabytes(sum(copy.size for copy in copies))
+    console.print(f"{count}, {size} in {root}", soft_wrap=True, markup=False)
+    if any(copy.state != "current" for copy in copies):
+        console.print("earthreason cache --prune removes those that are not current", soft_wrap=True)
