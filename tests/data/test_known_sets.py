@@ -19,7 +19,7 @@ NAMES = (
     "rrsis-d",
     "rrsis-hr",
 )
-ALSO = {"earthreason-fs": {"parquet"}, "rrsis-hr": {"rrsis-d"}}
+ALSO = {"earthreason-fs": {"parquet"}, "liss4reason": {"release"}, "rrsis-hr": {"rrsis-d"}}
 """Formats of which a set is a special case; the set has precedence."""
 SIZES = {
     "earthreason-fs": {"train": 4, "validation": 2, "test": 2},

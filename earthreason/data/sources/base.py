@@ -112,7 +112,7 @@ class SourceFormat:
     """Declaration of a format that samples are stored in; pass it to `register` in the file that defines it.
 
     Attributes:
-        name: unique name, shown by `earthreason info`.
+        name: unique name.
         title: short description of the format.
         matches: function that returns whether a folder has this format, or the folder below it that has; no match is
             False or None.
