@@ -1,4 +1,4 @@
-"""List every set that can be loaded: what it is, its published size, its terms, where to get it, and what is at hand."""
+"""List every set that can be loaded: what it is, its size, its terms, where to get it, and what of it is at hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from earthreason.data.about import SYNTHETIC, About
 from earthreason.data.configs import CONFIGS, DATA_VARIABLE, DEFAULT_CONFIG, SampleConfig, prepared_root
 from earthreason.data.omissions import LEFT_OUT, Omissions
 from earthreason.data.sources import FORMATS, find_format
-from earthreason.data.sources.base import FROM_DISK, SourceFormat
+from earthreason.data.sources.base import FROM_DISK, SPLIT_WORDS, SourceFormat
 from earthreason.errors import UnknownNameError
 
 _RELEASE = "release"
@@ -123,7 +123,9 @@ def _found() -> dict[str, str]:
     if root is None or not root.is_dir():
         return {}
     found: dict[str, str] = {}
-    for folder in (*sorted(path for path in root.iterdir() if path.is_dir()), root):
+    # The folder of one split is part of a set, although some formats open it alone.
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower() not in SPLIT_WORDS)
+    for folder in (*folders, root):
         matched = find_format(folder)
         if matched is not None:
             found.setdefault(matched[0].name, str(folder))

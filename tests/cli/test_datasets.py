@@ -69,6 +69,12 @@ def test_sets_that_were_prepared_or_found_are_at_hand(cache, tmp_path):
     assert (rows["refsegrs"], rows["risbench"], rows["sample"]) == ("found", "prepared", "no")
 
 
+def test_the_release_is_found_as_the_set_that_default_loads(cache, release):
+    sets = {listed["name"]: listed for listed in json.loads(run("--json", "-", EARTHREASON_DATA=str(release)))}
+    assert {name for name, listed in sets.items() if listed["found"]} == {"default"}
+    assert sets["default"]["found"] == str(release)
+
+
 def test_a_name_that_is_none_names_the_nearest(cache):
     result = CliRunner().invoke(app, ["datasets", "risbensh"])
     assert isinstance(result.exception, UnknownNameError)

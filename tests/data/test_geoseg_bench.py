@@ -59,6 +59,16 @@ def test_only_255_and_1_are_target_as_in_the_code_of_unigeoseg(folder):
     assert np.argwhere(mask).tolist() == [[0, 0], [0, 1]]
 
 
+def test_a_mask_of_16_bits_has_the_upper_bits_as_opencv_reads_it(folder):
+    grey = np.zeros((fake.HEIGHT, fake.WIDTH), np.uint16)
+    grey[3, 5:9] = 65535
+    path = folder / "ref/masks/0001.png"
+    cv2.imwrite(str(path), grey)
+    read_by_opencv = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) == 255
+    assert np.array_equal(mask_of(read(folder)[0][0].mask, folder), read_by_opencv)
+    assert read_by_opencv.sum() == 4
+
+
 @pytest.mark.parametrize("keys", [("questions", "answer"), ("question", "answers")])
 def test_other_spellings_of_the_keys_are_read(folder, keys):
     (folder / "ref/jsons/0001.json").write_text(json.dumps({keys[0]: ["one", "two"], keys[1]: "because"}))

@@ -19,7 +19,7 @@ NAMES = (
     "rrsis-d",
     "rrsis-hr",
 )
-ALSO = {"earthreason-fs": {"parquet"}, "rrsis-hr": {"rrsis-d"}}
+ALSO = {"earthreason-fs": {"parquet"}, "liss4reason": {"release"}, "rrsis-hr": {"rrsis-d"}}
 """Formats of which a set is a special case; the set has precedence."""
 SIZES = {
     "earthreason-fs": {"train": 4, "validation": 2, "test": 2},
@@ -42,7 +42,7 @@ def make(name, folder):
 @pytest.mark.parametrize("above", ["", "data/downloads"])
 def test_a_set_is_recognised_by_its_own_source_alone(name, above, tmp_path):
     make(name, tmp_path / above / "set")
-    root = tmp_path / "data" if above and name not in ("reasonseg", "geoseg-bench") else tmp_path / above / "set"
+    root = tmp_path / "data" if above and name != "reasonseg" else tmp_path / above / "set"
     matched, _ = find_format(root)
     assert matched.name == name
     assert {f.name for f in FORMATS.values() if f.matches(root)} == {name} | ALSO.get(name, set())

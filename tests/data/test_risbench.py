@@ -88,6 +88,14 @@ def test_a_suffix_in_another_case_is_found_and_a_missing_mask_is_not(tmp_path):
     assert list(omissions) == ["no label"]
 
 
+def test_phrases_in_utf_16_are_one_error_that_says_so(tmp_path):
+    fake.make(tmp_path)
+    path = tmp_path / "output_phrase_test.txt"
+    path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(DataFormatError, match=r"output_phrase_test\.txt: is UTF-16"):
+        open_source(tmp_path)
+
+
 def test_a_broken_row_of_the_mirror_is_left_out(tmp_path):
     fake.make_mirror(tmp_path)
     path = tmp_path / "data" / "test-00000-of-00001.parquet"

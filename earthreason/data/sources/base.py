@@ -112,7 +112,7 @@ class SourceFormat:
     """Declaration of a format that samples are stored in; pass it to `register` in the file that defines it.
 
     Attributes:
-        name: unique name, shown by `earthreason info`.
+        name: unique name.
         title: short description of the format.
         matches: function that returns whether a folder has this format, or the folder below it that has; no match is
             False or None.
@@ -241,20 +241,21 @@ def without_tag(record: Record, path: Path) -> Record:
     return record if image is record.image else replace(record, image=image)
 
 
-def split_of_name(path: Path, root: Path | None = None, alone: bool = False) -> str:
+def split_of_name(path: str | Path, root: Path | None = None, alone: bool = False) -> str:
     """Return the split that a file name says in a whole word: `val-00000-of-00001` is validation, `testA` is test.
 
     Words end where letters end or where their case changes. If no word of the name is in `SPLIT_WORDS`, the folders
     between the file and `root` are asked, the nearest first. `eval` is no split, because people evaluate on any.
 
     Args:
-        path: file.
+        path: file, or its name.
         root: folder that was opened; None if the file was.
         alone: whether the file is the only one, so that one without a split is `test`.
 
     Raises:
         DataFormatError: the name says several splits, or none and the file is not alone; says how to name it.
     """
+    path = Path(path)
     said = _splits_in(path.stem)
     if len(said) > 1:
         raise DataFormatError(
@@ -278,8 +279,8 @@ def _splits_in(name: str) -> set[str]:
     return {SPLIT_WORDS[word] for word in re.findall(r"[^\W\d_]+", parted.lower()) if word in SPLIT_WORDS}
 
 
-def by_split(files: list[Path], root: Path) -> dict[str, list[Path]]:
-    """Group the files of `root` by the split in their names, or in those of their folders.
+def by_split(files: list[Path], root: Path | None = None) -> dict[str, list[Path]]:
+    """Group files by the split in their names, or in those of their folders below `root`.
 
     Raises:
         DataFormatError: a file has several splits, or one of several files has none.

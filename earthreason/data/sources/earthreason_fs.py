@@ -1,7 +1,7 @@
 """Read EarthReason-FS (Geo-R1, arXiv 2509.21976): few samples for training, and the validation and test samples.
 
-The parquet files `train_1shot`, `train_5shot` and `train_10shot` are subsets of each other, so that one of them is read,
-never all: by default the largest, or the one that the configuration names.
+The parquet files `train_1shot`, `train_5shot` and `train_10shot` are subsets of each other, so one of them is read and
+never all: the one that the configuration names, by default the largest.
 """
 
 from __future__ import annotations

@@ -91,6 +91,8 @@ class GeoSegBench(SampleSource):
             raise DataFormatError(f"{self._root / entry.place}: {triple['json']} is listed twice", "repeated entry")
         seen.add(sample_id)
         grey = np.asarray(label_picture(label.read_bytes(), label)[1])
+        if grey.dtype == np.uint16:
+            grey = grey >> 8  # OpenCV keeps the upper bits
         return make_record(
             sample_id,
             image,

@@ -1,7 +1,7 @@
 """Read LISS4Reason: {train,val,test}/{images,labels,qa}, with questions as in EarthReason.
 
-Its sign is the folder `qa`, spelt so: the official release has `QAs`. A folder of the release whose `QAs` was renamed to
-`qa` is read as LISS4Reason too; its pixels and texts are the same, only its ids and its source differ.
+Its sign is the folder `qa`, spelt so; the official release has `QAs`. A release whose `QAs` was renamed to `qa` is read
+as LISS4Reason too: pixels and texts are the same, only the ids and the source differ.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ class LISS4Reason(SampleSource):
         if folder is None:
             expected = f"{', '.join(FROM_DISK)} with {', '.join(_FOLDERS)} inside"
             raise DataNotFoundError(f"{root} contains no LISS4Reason: expected {expected}")
-        self._folders = {
-            split: folder / name for name, split in FROM_DISK.items() if _has_folders(folder / name, exact=False)
-        }
+        self._folders = {split: folder / name for name, split in FROM_DISK.items() if _has_folders(folder / name)}
         self._files = {split: _by_stem(split_folder) for split, split_folder in self._folders.items()}
         self.counts = {split: len(stems) for split, stems in self._files.items()}
 
@@ -79,19 +77,17 @@ def _by_stem(folder: Path) -> dict[str, dict[str, list[Path]]]:
     return stems
 
 
-def _has_folders(folder: Path, exact: bool) -> bool:
-    if not folder.is_dir():
-        return False
-    names = {path.name for path in folder.iterdir() if path.is_dir()} if exact else None
-    return all((folder / part).is_dir() and (names is None or part in names) for part in _FOLDERS)
+def _has_folders(folder: Path) -> bool:
+    # Listed, because on systems that ignore case `QA` is a `qa` that exists.
+    names = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    return names.issuperset(_FOLDERS)
 
 
 def _locate(root: Path) -> Path | None:
     """Return the folder at any depth that contains the split folders."""
     for path, names, _ in os.walk(root):
         names.sort()
-        # On systems that ignore case, the release's `QAs` is not `qa` either, but `QA` would be.
-        if any(_has_folders(Path(path) / name, exact=True) for name in FROM_DISK if name in names):
+        if any(_has_folders(Path(path) / name) for name in FROM_DISK if name in names):
             return Path(path)
     return None
 

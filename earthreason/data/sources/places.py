@@ -21,7 +21,7 @@ class NamedFiles:
         """Find a file.
 
         Args:
-            name: path relative to the folder, with `/` or with the `\\` of Windows.
+            name: path relative to the folder; its parts may be joined as on Windows.
             what: kind of file in messages, such as `image`.
 
         Raises:

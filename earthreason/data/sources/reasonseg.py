@@ -147,7 +147,7 @@ register(
         about=About(
             title="ReasonSeg",
             licence="unknown",
-            origin="ReasonSeg was published with LISA (arXiv 2308.00692); its images come from OpenImages and ScanNetv2.",
+            origin="ReasonSeg was published with LISA (arXiv 2308.00692); its images are of OpenImages and ScanNet.",
             url="https://github.com/dvlab-research/LISA",
             citation="LISA: Reasoning Segmentation via Large Language Model, arXiv 2308.00692",
         ),

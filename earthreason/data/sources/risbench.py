@@ -7,6 +7,7 @@ Public readers of that folder and of the mirror agree on this; the `val` lines n
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ class RISBench(SampleSource):
         folder = _folder(root)
         if folder is None:
             raise DataNotFoundError(
-                f"{root} contains no RISBench: expected output_phrase_SPLIT.txt with lines `FILE PHRASE` beside img_rgb/ "
-                "and mask/, or tables with image, mask and phrase"
+                f"{root} contains no RISBench: expected output_phrase_SPLIT.txt with lines `FILE PHRASE`, img_rgb/ and "
+                "mask/, or tables with image, mask and phrase"
             )
         self._images = NamedFiles(_first_folder(folder, "img_rgb", "images"))
         self._masks = NamedFiles(_first_folder(folder, "mask", "masks"))
@@ -61,7 +62,10 @@ class RISBench(SampleSource):
         for name, split in FROM_DISK.items():
             path = folder / f"output_phrase_{name}.txt"
             if path.is_file():
-                lines = enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1)
+                content = path.read_bytes()
+                if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise DataFormatError(f"{path}: is UTF-16; write it as UTF-8 (iconv -f utf-16 -t utf-8)")
+                lines = enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), start=1)
                 self._lines[split] = [(f"{path} line {number}", line) for number, line in lines if line.strip()]
         self.counts = {split: len(lines) for split, lines in self._lines.items()}
 
@@ -78,14 +82,14 @@ class RISBench(SampleSource):
 
     def _record(self, sample_id: str, place: str, line: bytes, notes: SoftLabels) -> Record:
         try:
-            name, _, phrase = line.decode("utf-8").strip().partition(" ")
+            name, *phrases = line.decode("utf-8").strip().split(maxsplit=1)
         except UnicodeDecodeError as error:
             raise DataFormatError(f"{place}: byte {line[error.start]:#04x} is not UTF-8", "broken line") from None
-        if not phrase.strip():
+        if not phrases:
             raise DataFormatError(f"{place}: expected a file name and a phrase, found {name[:40]!r}", "broken line")
         image, label = self._images.find(name, "image"), self._masks.find(name, "label")
         mask = mask_of(label.read_bytes(), label, notes)
-        return make_record(sample_id, image, mask, phrase.strip(), source="RISBench")
+        return make_record(sample_id, image, mask, phrases, source="RISBench")
 
 
 class RISBenchTables(SampleSource):
@@ -182,7 +186,7 @@ def _folder(root: Path) -> Path | None:
     for path in sorted(root.rglob(_PHRASES)):
         with path.open("rb") as file:
             first = next((line for line in file if line.strip()), b"")
-        if _PICTURE.match(first.removeprefix(b"\xef\xbb\xbf")):
+        if _PICTURE.match(first.removeprefix(codecs.BOM_UTF8)):
             return path.parent
     return None
 

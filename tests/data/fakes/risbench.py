@@ -1,7 +1,7 @@
 """Make a tiny RISBench in its two forms: python -m tests.data.fakes.risbench FOLDER.
 
-`make` writes the authors' folder, `make_mirror` parquet files as the Hub's mirror has them, `make_saved` the Arrow files
-of `save_to_disk`.
+`make` writes the authors' folder, `make_mirror` the parquet files of the Hub's mirror, `make_saved` the Arrow files of
+`save_to_disk`.
 """
 
 import io
