@@ -3,7 +3,7 @@
 python benchmarks/release_scale.py --folder /tmp/scale               5,434 samples of 512 px
 python benchmarks/release_scale.py --folder /tmp/trial --share 0.01  a trial
 
-The release is made once and kept in the folder; its pictures are smooth colours, so the files are smaller than real ones.
+The release is made once and kept in the folder; its pictures are smooth colours, so their files are small.
 Every step is a process of its own; the memory is the peak of its largest process. The processor time is there because
 other programs on the machine disturb the seconds.
 """
@@ -55,7 +55,10 @@ def make_release(folder: Path, share: float, side: int) -> None:
                     mask[top : bottom + 1, left : right + 1] = 255
                 Image.fromarray(mask).save(root / "labels" / f"{stem}.png")
                 words = [" ".join(map(str, rng.integers(0, 10_000, 12))) for _ in range(9)]
-                qa = {"questions": [f"Where is {text}?" for text in words[:6]], "answer": words[6 : 6 + 3 * (not is_empty)]}
+                qa = {
+                    "questions": [f"Where is {text}?" for text in words[:6]],
+                    "answer": [] if is_empty else words[6:],
+                }
                 (root / "QAs" / f"{stem}.json").write_text(json.dumps(qa))
 
 
@@ -89,7 +92,15 @@ def main() -> None:
     cache.mkdir(parents=True)
     command = ["-m", "earthreason"]
     steps = {
-        "verify": [*command, "verify", str(release), "--workers", str(options.workers), "--json", str(scratch / "v.json")],
+        "verify": [
+            *command,
+            "verify",
+            str(release),
+            "--workers",
+            str(options.workers),
+            "--json",
+            str(scratch / "v.json"),
+        ],
         "load, first": ["-c", LOAD, str(release)],
         "load, second": ["-c", LOAD, str(release)],
         **{

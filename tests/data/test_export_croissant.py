@@ -16,7 +16,9 @@ from tests.data.memory import Memory, box, several
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
-    about = About("Harbours: a set", "CC-BY-4.0", 'Drawn "by hand".', published="2025-05-04", citation="A. and B., 2025")
+    about = About(
+        "Harbours: a set", "CC-BY-4.0", 'Drawn "by hand".', published="2025-05-04", citation="A. and B., 2025"
+    )
     out = tmp_path_factory.mktemp("croissant") / "out"
     export(Memory(several()), "parquet", out, about=about)
     return mlcroissant.Dataset(jsonld=out / "croissant.json")

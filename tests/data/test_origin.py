@@ -165,7 +165,9 @@ def test_every_configuration_is_listed_without_data_and_network(tmp_path):
     )
     variables = {name: value for name, value in os.environ.items() if name != "EARTHREASON_DATA"}
     home = {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables | home, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=variables | home, check=True
+    )
     names, default = done.stdout.splitlines()
     assert names.split() == list(CONFIGS)
     assert {"default", "sample", "rrsis-d", "refsegrs", "reasonseg"} <= set(names.split())

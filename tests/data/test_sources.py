@@ -1,36 +1,26 @@
-"""Every form samples are written in gives the same records back."""
+"""Related sets and other forms of samples are read by field name, and broken files are named."""
 
 import io
 import json
 import pickle
-import string
 
-import mlcroissant
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
 from earthreason import load_dataset
 from earthreason.cli.main import app
-from earthreason.data.about import OFFICIAL, OWN_DATA
-from earthreason.data.croissant import describe
-from earthreason.data.exports import FORMATS, about_of, export, push_to_hub
+from earthreason.data.exports import push_to_hub
 from earthreason.data.pictures import mask_of
-from earthreason.data.prepared import write_prepared
 from earthreason.data.reader import find_records, open_source, read_all
-from earthreason.data.schema import Record
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
 from tests.conftest import Bomb
-
-TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=30)
-NAMES = st.text(alphabet=string.ascii_letters + string.digits + "_-é", min_size=1, max_size=20)
+from tests.data.memory import picture
 
 
 def test_a_failed_upload_names_the_command_that_goes_on(tmp_path):
