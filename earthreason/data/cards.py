@@ -56,8 +56,9 @@ def write_card(
     from huggingface_hub import DatasetCardData
 
     total = sum(rows.values())
+    licence: dict[str, Any] = dict(about.licence_keys)
     front = DatasetCardData(
-        **about.licence_keys,
+        **licence,
         pretty_name=about.title,
         task_categories=["image-segmentation", "visual-question-answering"],
         language=["en"],
@@ -90,4 +91,4 @@ def _typed(features: Features | None) -> dict[str, Any]:
 
     data = DatasetCardData()
     DatasetInfosDict(default=DatasetInfo(features=features)).to_dataset_card_data(data)
-    return {"features": data.dataset_info["features"]}
+    return {"features": data["dataset_info"]["features"]}

@@ -59,7 +59,7 @@ def _declared(name: str) -> About:
 
 
 def _about_release(release: Release, place: Path | None) -> About:
-    stems = [stem for split in release.counts for stem in release.image_files(split)]
+    stems = [path.stem for split in release.counts for path in release.image_files(split).values()]
     if stems and all(_SYNTHETIC_STEM.fullmatch(stem) for stem in stems):
         return SYNTHETIC_RELEASE
     is_official = place is not None and _comes_from_hub(place.resolve())

@@ -1,15 +1,13 @@
-"""Every form samples are written in gives the same records back."""
+"""Related sets and other forms of samples are read by field name, and broken files are named."""
 
 import io
 import json
 import pickle
-import string
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -24,9 +22,6 @@ from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
 from tests.conftest import Bomb
 from tests.data.memory import picture
-
-TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=30)
-NAMES = st.text(alphabet=string.ascii_letters + string.digits + "_-é", min_size=1, max_size=20)
 
 
 def test_a_failed_upload_names_the_command_that_goes_on(tmp_path):
