@@ -101,7 +101,13 @@ def _write_release(source: Source, folder: Path, progress: Progress, _about: Abo
             extra = json.loads(record.extra) if record.extra else {}
             write_json(
                 root / "QAs" / f"{stem}.json",
-                {SAMPLE_ID: record.sample_id, "questions": record.questions, "answer": record.answers, **stated, **extra},
+                {
+                    SAMPLE_ID: record.sample_id,
+                    "questions": record.questions,
+                    "answer": record.answers,
+                    **stated,
+                    **extra,
+                },
             )
 
 

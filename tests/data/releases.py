@@ -241,10 +241,6 @@ def by_split(files: dict[str, bytes], made: Fabricated) -> dict[str, dict[str, b
     return groups
 
 
-def without_split(path: str, name: str) -> str:
-    return "/".join(part for part in path.split("/")[-3:] if part != name)
-
-
 def zip_of_each_split(root: Path, files: dict[str, bytes], made: Fabricated) -> None:
     write_tree(root, {f"{name}.zip": zip_of(group) for name, group in by_split(files, made).items()})
 
@@ -252,8 +248,12 @@ def zip_of_each_split(root: Path, files: dict[str, bytes], made: Fabricated) -> 
 def zip_of_bare_folders(root: Path, files: dict[str, bytes], made: Fabricated) -> None:
     """The split stands in the name of the archive only."""
     for name, group in by_split(files, made).items():
-        bare = {path[path.index("/" + part + "/") + 1 :]: content for path, content in group.items() for part in
-                made.part_names.values() if f"/{part}/" in path}
+        bare = {
+            path[path.index("/" + part + "/") + 1 :]: content
+            for path, content in group.items()
+            for part in made.part_names.values()
+            if f"/{part}/" in path
+        }
         write_tree(root, {f"EarthReason-{name}.zip": zip_of(bare)})
 
 
@@ -305,7 +305,10 @@ QUIRKS: dict[str, tuple[str, Callable[[Fabricated], None]]] = {
     "root in each split": ("nesting", placed(lambda split, part: f"{split}/RSReasonSeg/{part}")),
     "part first": ("nesting", placed(lambda split, part: f"RSReasonSeg/{part}/{split}")),
     "deep": ("nesting", placed(lambda split, part: f"a/b/c/RSReasonSeg/{split}/{part}")),
-    "batches": ("nesting", placed(lambda split, part: f"{split}/{part}/batch1" if is_images(part) else f"{split}/{part}")),
+    "batches": (
+        "nesting",
+        placed(lambda split, part: f"{split}/{part}/batch1" if is_images(part) else f"{split}/{part}"),
+    ),
     "other parts": ("", other_parts),
     "other splits": ("splits", other_splits),
     "long splits": ("splits", long_splits),
@@ -336,4 +339,8 @@ def cases() -> list[tuple[str, ...]]:
         if not QUIRKS[first][0] or QUIRKS[first][0] != QUIRKS[second][0]
     ]
     # A folder of bare folders cannot have the parts outside.
-    return [(), *((name,) for name in names), *(pair for pair in pairs if pair != ("part first", "zip of bare folders"))]
+    return [
+        (),
+        *((name,) for name in names),
+        *(pair for pair in pairs if pair != ("part first", "zip of bare folders")),
+    ]

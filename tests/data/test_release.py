@@ -64,7 +64,9 @@ def test_a_stem_missing_in_one_folder_is_left_out_and_named(release, part, reaso
 
 def test_more_missing_files_than_allowed_are_an_error_that_says_how_to_go_on(release):
     next((release / "train" / "labels").glob("b.*")).unlink()
-    with pytest.raises(DataFormatError, match=r"1 of 3 samples of train \(33.3%\).*no label \(b\).*--max-left-out 0.34"):
+    with pytest.raises(
+        DataFormatError, match=r"1 of 3 samples of train \(33.3%\).*no label \(b\).*--max-left-out 0.34"
+    ):
         read_all(release)
 
 

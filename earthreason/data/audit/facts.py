@@ -87,4 +87,9 @@ def _look_at_label(content: bytes, path: Path) -> dict[str, Any]:
 
 def _look_at_questions(content: bytes, path: Path) -> dict[str, Any]:
     qa = parse_questions(content, path)
-    return {"questions": qa["questions"], "answers": qa["answer"], "bom": content.startswith(b"\xef\xbb\xbf"), "sample_id": stated_id(qa, path)}
+    return {
+        "questions": qa["questions"],
+        "answers": qa["answer"],
+        "bom": content.startswith(b"\xef\xbb\xbf"),
+        "sample_id": stated_id(qa, path),
+    }
