@@ -1,6 +1,7 @@
 """Unpack untrusted archives of the release: zip and tar, in pieces, and inside each other.
 
-Every archive gets a folder named after it, because some name their split only in the name of the archive.
+Files whose path names split and part go where it says, so that the archives of one release become one folder. The
+others go into a folder named after their archive, because some name the split there only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from earthreason.data.layout import Tree, read_tree
+from earthreason.data.layout import Tree, part_named, read_tree, split_named
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, is_system_name
 
@@ -182,10 +183,12 @@ def _walk(archive: Archive) -> Iterator[_Member]:
         if not budget.packed:
             raise DataFormatError(f"{place}: the archive is empty (0 bytes); download it again")
         with io.BufferedReader(_Joined(archive.pieces), _CHUNK) as file:
-            yield from _members(file, place, (*archive.folder, archive.stem), budget, 1)
+            yield from _members(file, place, archive.folder, archive.stem, budget, 1)
 
 
-def _members(file: IO[bytes], place: str, folder: tuple[str, ...], budget: _Budget, depth: int) -> Iterator[_Member]:
+def _members(
+    file: IO[bytes], place: str, folder: tuple[str, ...], stem: str, budget: _Budget, depth: int
+) -> Iterator[_Member]:
     is_zip = file.read(2) == b"PK"
     file.seek(0)
     for name, size, open_member in (_zip_members if is_zip else _tar_members)(file, place):
@@ -198,9 +201,12 @@ def _members(file: IO[bytes], place: str, folder: tuple[str, ...], budget: _Budg
             if depth == MAX_DEPTH:
                 raise DataFormatError(f"{inside}: more than {MAX_DEPTH} archives inside each other; unpack it yourself")
             with _named(inside), open_member() as inner:
-                yield from _members(inner, inside, (*folder, *names[:-1], match["stem"]), budget, depth + 1)
+                inner_folder = (*folder, stem, *names[:-1])
+                yield from _members(inner, inside, inner_folder, match["stem"], budget, depth + 1)
         else:
-            yield _Member((*folder, *names), inside, size, open_member)
+            folders = names if open_member is None else names[:-1]
+            is_named = any(map(split_named, folders)) and any(map(part_named, folders))
+            yield _Member((*folder, *names) if is_named else (*folder, stem, *names), inside, size, open_member)
 
 
 _Raw = Iterator[tuple[str, int, Callable[[], IO[bytes]] | None]]

@@ -78,6 +78,16 @@ def test_a_zip_of_the_release_is_found_after_extraction(tmp_path):
     assert find_release(extract_archives(tmp_path / "download")).name == "RSReasonSeg"
 
 
+def test_a_zip_for_each_split_becomes_one_folder(tmp_path):
+    fabricate(tmp_path / "download", ("zip of each split",))
+    for name in ("train.zip", "val.zip", "test.zip"):
+        with zipfile.ZipFile(tmp_path / "download" / name, "a") as archive:
+            archive.writestr("RSReasonSeg/README.md", name)
+    release = find_release(extract_archives(tmp_path / "download"))
+    assert release.name == "RSReasonSeg"
+    assert {path.name for path in release.iterdir()} == {"train", "val", "test"}
+
+
 def test_a_folder_without_archives_is_returned_as_it_is(tmp_path):
     assert extract_archives(tmp_path) == tmp_path
     with pytest.raises(DataNotFoundError, match="no folder"):
@@ -91,8 +101,8 @@ def test_a_folder_without_archives_is_returned_as_it_is(tmp_path):
         (zip_with("/etc/passwd"), "points outside"),
         (zip_with("C:\\Windows\\x.png"), "points outside"),
         (zip_with("train/link", b"/etc/passwd", stat.S_IFLNK | 0o777), "'train/link' is a symbolic link"),
-        (zip_with("train/images/x.png", first=["train/images"]), "another file or folder has this name"),
-        (zip_with("train", first=["train/images/x.png"]), "another file or folder has this name"),
+        (zip_with("train/images/a/x.png", first=["train/images/a"]), "another file or folder has this name"),
+        (zip_with("train/images/a", first=["train/images/a/x.png"]), "another file or folder has this name"),
         (zip_with("train/images/" + "x" * 300 + ".png"), "name is too long"),
         (zip_with("train/images/x\n.png"), "no valid name"),
         (patched(2, method=9), "not supported here"),

@@ -26,7 +26,7 @@ def predictions(path, *ids):
 
 
 def giou(given, references):
-    return evaluate(given, references, "native", resamples=0).scores["giou"]
+    return evaluate(given, references, "native", resamples=0).scores["gIoU"]
 
 
 @pytest.mark.parametrize(
