@@ -1,6 +1,7 @@
 """Unpack untrusted archives of the release: zip and tar, in pieces, and inside each other.
 
-Every archive gets a folder named after it, because some name their split only in the name of the archive.
+Files whose path names split and part go where it says, so that the archives of one release become one folder. The
+others go into a folder named after their archive, because some name the split there only.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from earthreason.data.layout import Tree, read_tree
+from earthreason.data.layout import Tree, part_named, read_tree, split_named
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, is_system_name
 
@@ -159,7 +161,7 @@ class _Budget:
     archive: str
     packed: int
     unpacked: int = 0
-    members: int = field(default=0)
+    members: int = 0
 
     def spend(self, size: int) -> None:
         self.unpacked += size
@@ -181,10 +183,12 @@ def _walk(archive: Archive) -> Iterator[_Member]:
         if not budget.packed:
             raise DataFormatError(f"{place}: the archive is empty (0 bytes); download it again")
         with io.BufferedReader(_Joined(archive.pieces), _CHUNK) as file:
-            yield from _members(file, place, (*archive.folder, archive.stem), budget, 1)
+            yield from _members(file, place, archive.folder, archive.stem, budget, 1)
 
 
-def _members(file: IO[bytes], place: str, folder: tuple[str, ...], budget: _Budget, depth: int) -> Iterator[_Member]:
+def _members(
+    file: IO[bytes], place: str, folder: tuple[str, ...], stem: str, budget: _Budget, depth: int
+) -> Iterator[_Member]:
     is_zip = file.read(2) == b"PK"
     file.seek(0)
     for name, size, open_member in (_zip_members if is_zip else _tar_members)(file, place):
@@ -197,9 +201,12 @@ def _members(file: IO[bytes], place: str, folder: tuple[str, ...], budget: _Budg
             if depth == MAX_DEPTH:
                 raise DataFormatError(f"{inside}: more than {MAX_DEPTH} archives inside each other; unpack it yourself")
             with _named(inside), open_member() as inner:
-                yield from _members(inner, inside, (*folder, *names[:-1], match["stem"]), budget, depth + 1)
+                inner_folder = (*folder, stem, *names[:-1])
+                yield from _members(inner, inside, inner_folder, match["stem"], budget, depth + 1)
         else:
-            yield _Member((*folder, *names), inside, size, open_member)
+            folders = names if open_member is None else names[:-1]
+            is_named = any(map(split_named, folders)) and any(map(part_named, folders))
+            yield _Member((*folder, *names) if is_named else (*folder, stem, *names), inside, size, open_member)
 
 
 _Raw = Iterator[tuple[str, int, Callable[[], IO[bytes]] | None]]
@@ -214,7 +221,7 @@ def _zip_members(file: IO[bytes], place: str) -> _Raw:
                 raise DataFormatError(f"{inside} is a symbolic link; not unpacked")
             if member.flag_bits & 1:
                 raise DataFormatError(f"{inside} is encrypted and needs a password; unpack the archive yourself")
-            opened = None if member.is_dir() else lambda member=member: archive.open(member)
+            opened = None if member.is_dir() else partial(archive.open, member)
             yield member.filename, member.file_size, opened
 
 
@@ -224,10 +231,16 @@ def _tar_members(file: IO[bytes], place: str) -> _Raw:
             if member.isdir():
                 yield member.name, 0, None
             elif member.isreg():
-                yield member.name, member.size, lambda member=member: archive.extractfile(member)
+                yield member.name, member.size, partial(_open_in_tar, archive, member)
             else:
                 kind = "a link" if member.issym() or member.islnk() else "neither a file nor a folder"
                 raise DataFormatError(f"{place}: {member.name!r} is {kind}; not unpacked")
+
+
+def _open_in_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(member)
+    assert file is not None  # None is for what is no file
+    return file
 
 
 def _safe_names(name: str, place: str) -> tuple[str, ...]:
@@ -242,20 +255,20 @@ def _safe_names(name: str, place: str) -> tuple[str, ...]:
 def _refuse_incomplete(archive: Archive) -> None:
     """Refuse a set of pieces with a gap, and a zip in several disks, which are not pieces of one file."""
     first = archive.pieces[0]
-    for sibling in first.parent.iterdir():
+    for sibling in sorted(first.parent.iterdir()):
         match = _DISK.fullmatch(sibling.name)
         if match and match["stem"] == archive.stem:
             raise DataFormatError(
                 f"{first}: a zip that is split over several disks ({sibling.name}, ...); join it first: "
                 f"zip -s 0 {first.name} --out whole.zip, and move the pieces elsewhere"
             )
-    numbers = [int(match["piece"]) for piece in archive.pieces if (match := _NAME.fullmatch(piece.name))["piece"]]
+    numbers = [int(piece.suffix[1:]) for piece in archive.pieces if piece.suffix[1:].isdecimal()]
     if numbers and len(numbers) < len(archive.pieces):
-        raise DataFormatError(f"{first}: is there whole and in pieces; keep one")
-    for expected, number in enumerate(numbers, start=min(numbers, default=0)):
-        if number != expected or min(numbers) > 1:
-            missing = expected if number != expected else 1
-            raise DataFormatError(f"{first}: piece {missing:03d} of the archive is missing; download it again")
+        raise DataFormatError(f"{first}: the archive is there whole and in pieces; keep one")
+    expected = range(0 if 0 in numbers else 1, max(numbers, default=0) + 1)
+    missing = [number for number in expected if number not in numbers] if numbers else []
+    if missing:
+        raise DataFormatError(f"{first}: piece {missing[0]:03d} of the archive is missing; download it too")
 
 
 class _Joined(io.RawIOBase):
@@ -263,7 +276,7 @@ class _Joined(io.RawIOBase):
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._files = [path.open("rb") for path in paths]
-        self._ends = []
+        self._ends: list[int] = []
         for file in self._files:
             self._ends.append((self._ends[-1] if self._ends else 0) + file.seek(0, io.SEEK_END))
         self._at = 0

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from earthreason.data.schema import SPLITS
@@ -151,7 +152,8 @@ def find_parts(root_name: str, tree: Tree) -> Found:
     for (split, part, folder), paths in gathered.items():
         place = Place(folder, above[split, part, folder], tuple(paths))
         found[split].setdefault(part, []).append(place)
-    return {split: parts for split, parts in found.items() if parts}
+    ordered = {split: {part: parts[part] for part in FOLDERS if part in parts} for split, parts in found.items()}
+    return {split: parts for split, parts in ordered.items() if parts}
 
 
 def _deepest(path: tuple[str, ...], meaning: Callable[[str], str | None]) -> tuple[str | None, int]:
@@ -190,7 +192,8 @@ def choose_places(root: Path, found: Found) -> dict[str, dict[str, Place]]:
 def folder_of(root: Path, chosen: Mapping[str, Mapping[str, Place]]) -> Path:
     """Return the folder below `root` that contains all places and the names that say what they are."""
     above = [place.above for parts in chosen.values() for place in parts.values()]
-    return root.joinpath(*os.path.commonprefix(above))
+    shared = takewhile(lambda level: len(set(level)) == 1, zip(*above, strict=False))
+    return root.joinpath(*(level[0] for level in shared))
 
 
 def part_at(root: Path, place: Place) -> Part:

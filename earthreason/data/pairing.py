@@ -25,7 +25,7 @@ def group_by_stem(parts: Mapping[str, Part]) -> dict[str, Files]:
     left = [(part, path) for part, files in parts.items() for path in files.files if belongs(path, part)]
     groups: dict[str, Files] = {}
     for stem_of, key_of in _RULES:
-        taken = set()
+        taken: set[Path] = set()
         for files in _group(left, key_of).values():
             # Several files of one name up to the last dot are a fault, and no other rule shall hide it.
             if _is_whole(files) or (key_of is _stem and files.keys() == FOLDERS.keys()):

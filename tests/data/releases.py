@@ -241,10 +241,6 @@ def by_split(files: dict[str, bytes], made: Fabricated) -> dict[str, dict[str, b
     return groups
 
 
-def without_split(path: str, name: str) -> str:
-    return "/".join(part for part in path.split("/")[-3:] if part != name)
-
-
 def zip_of_each_split(root: Path, files: dict[str, bytes], made: Fabricated) -> None:
     write_tree(root, {f"{name}.zip": zip_of(group) for name, group in by_split(files, made).items()})
 

@@ -32,10 +32,8 @@ def find_format(path: Path) -> tuple[SourceFormat, Path] | None:
     Raises:
         DataFormatError: the folder contains several releases or a broken archive; names them.
     """
-    if path.is_file() and (known := [f for f in FORMATS.values() if path.suffix.lower() in f.suffixes]):
-        return known[0], path
-    for source_format in [] if path.is_file() else sorted(FORMATS.values(), key=lambda f: f.precedence):
-        matched = source_format.matches(path)
+    for source_format in sorted(FORMATS.values(), key=lambda f: f.precedence):
+        matched = path.suffix.lower() in source_format.suffixes if path.is_file() else source_format.matches(path)
         if matched:
             return source_format, matched if isinstance(matched, Path) else path
     packed = locate_layout(path, packed=True)
@@ -67,4 +65,6 @@ def open_folder_or_file(path: Path, tolerance: Tolerance | None = None) -> Sourc
         endings = ", ".join(sorted(suffix for f in FORMATS.values() for suffix in f.suffixes))
         raise DataNotFoundError(f"{path}: no known data; known files end with {endings}")
     known = "; ".join(f"{f.name}: {f.title}" for f in FORMATS.values())
-    raise DataNotFoundError(f"{path} contains no samples in a known format ({known})")
+    raise DataNotFoundError(
+        f"{path} contains no samples in a known format ({known}). If it contains archives, unpack them first"
+    )
