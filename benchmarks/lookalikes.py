@@ -113,15 +113,20 @@ COPIES: dict[str, Change] = {
     "crop 10 % + half size + JPEG": chain(crop_area(0.1), scale(0.5), recode(60)),
     "turned by 10 degrees": lambda image, _: image.rotate(10, Image.Resampling.BICUBIC),
 }
-SHIFTS = {"64, 0": (64, 0), "0, 64": (0, 64), "64, 64": (64, 64), "128, 128": (128, 128)}
+SHIFTS = ((64, 0), (0, 64), (64, 64), (-96, 32))
 
 
 def shifted(image: Image.Image, x: int, y: int, chance: np.random.Generator) -> tuple[Image.Image, Image.Image]:
     """Cut two tiles of at most 512 px that lie (x, y) px apart."""
-    side = min(512, image.width - x, image.height - y)
-    left, top = int(chance.integers(image.width - side - x + 1)), int(chance.integers(image.height - side - y + 1))
-    first = (left, top, left + side, top + side)
-    return image.crop(first), image.crop((first[0] + x, first[1] + y, first[2] + x, first[3] + y))
+    side = min(512, image.width - abs(x), image.height - abs(y))
+    left, top = (
+        int(chance.integers(max(0, -step), length - side - max(0, step) + 1))
+        for step, length in ((x, image.width), (y, image.height))
+    )
+    return tuple(
+        image.crop((left + across, top + down, left + across + side, top + down + side))
+        for across, down in ((0, 0), (x, y))
+    )
 
 
 def tiles(images: list[Image.Image]) -> Iterator[Image.Image]:
@@ -166,8 +171,8 @@ def count_found(
         name: lambda image, change=change: (image, change(image, chance)) for name, change in COPIES.items()
     }
     if shift:
-        for name, (x, y) in SHIFTS.items():
-            changes[f"shifted by {name} px"] = lambda image, x=x, y=y: shifted(image, x, y, chance)
+        for x, y in SHIFTS:
+            changes[f"shifted by {x}, {y} px"] = lambda image, x=x, y=y: shifted(image, x, y, chance)
     for name, change in changes.items():
         pairs = [change(image) for image in images]
         found = find_lookalikes([see(side) for sides in zip(*pairs, strict=True) for side in sides])

@@ -164,6 +164,24 @@ def test_thirty_planted_faults_are_found_and_nothing_else(release):
     assert len(found) == 30, shown
 
 
+def test_a_flip_a_turn_and_a_crop_of_training_images_in_the_test_are_leaks(release, tmp_path):
+    changes = {
+        "flipped left to right": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        "turned by 90 degrees clockwise": lambda image: image.transpose(Image.Transpose.ROTATE_270),
+        "a crop with 81% of the area": lambda image: image.crop((8, 8, 152, 152)),
+    }
+    train, test = (sorted((release / split / "images").iterdir()) for split in ("train", "test"))
+    for one, two, change in zip(train, test, changes.values(), strict=False):
+        change(Image.open(one)).save(two, quality=80)
+    result = audit(release, workers=2, journal=tmp_path / "journal.jsonl")
+    found = [finding for finding in result.findings if finding.rule == "near-duplicate"]
+    assert [finding.severity for finding in found] == ["error"] * 3
+    for finding, one, two, how in zip(found, train, test, changes, strict=False):
+        assert set(finding.samples) == {f"train/{one.stem}", f"test/{two.stem}"}
+        assert finding.message.endswith(f"({how})")
+    assert audit(release, journal=tmp_path / "journal.jsonl").to_dict() == result.to_dict()
+
+
 def test_an_interrupted_audit_goes_on_and_unchanged_files_are_not_read_again(release, tmp_path, monkeypatch):
     journal = tmp_path / "journal.jsonl"
     first = audit(release, journal=journal)

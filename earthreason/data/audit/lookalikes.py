@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,13 +28,16 @@ _HASH_SIDE = 16
 _CLOSE_PX = 3.0
 _SAME_BITS = 32
 """Maximum number of differing bits, of 128, in keypoints that lie at the same place under a known pose."""
+_ALIKE = 0.9
+"""Agreement that two images with similar hashes must reach."""
 _WINDOW = (11, 11)
 _FLAT = 2.0
 """Standard deviation of grey levels below which an image has no content to compare."""
 _WHOLE = 0.93
 """Share of an image that the other covers, from which it is covered wholly."""
 _UPRIGHT_DEGREES = 2.5
-_ENOUGH = ((0.87, 6, 0.14, _WHOLE), (0.95, 15, 0.4, 0.3), (0.95, 20, 0.4, 0.5))
+_LEAST_COVER = 0.3
+_ENOUGH = ((0.87, 6, 0.14, _WHOLE), (0.95, 15, 0.4, _LEAST_COVER), (0.95, 20, 0.4, 0.5))
 """Least agreement, keypoints, share and cover: of crops, flips and quarter turns; of shifts; of other turns.
 
 Tuned by benchmarks/lookalikes.py on every second real image and on quarters of 1,200 synthetic scenes.
@@ -70,8 +74,8 @@ class Lookalike:
 
     first: int
     second: int
-    how: str = ""
-    evidence: Evidence | None = field(default=None, compare=False)
+    how: str
+    evidence: Evidence = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,10 @@ def _fit(matches: Matches) -> _Pose | None:
 
 
 def _weigh(first: Look, second: Look, pose: _Pose) -> Evidence | None:
-    agreement, covered = _agreement(first, second, pose)
+    covered = _covered(first, second, pose)
+    if max(covered) < _LEAST_COVER:
+        return None
+    agreement = _agreement(first, second, pose)
     if agreement < min(_ENOUGH)[0]:  # most candidates end here
         return None
     return Evidence(*_common_keypoints(first, second, pose), agreement, covered)
@@ -164,25 +171,34 @@ def _within(at: NDArray[np.complex128], frame: tuple[int, int]) -> NDArray[np.bo
     return (at.real >= 0) & (at.imag >= 0) & (at.real < frame[1]) & (at.imag < frame[0])
 
 
-def _agreement(first: Look, second: Look, pose: _Pose) -> tuple[float, tuple[float, float]]:
-    """Correlate the thumbnails where the images overlap; also return the share of each that the overlap is."""
+def _agreement(first: Look, second: Look, pose: _Pose) -> float:
+    """Correlate the thumbnails where the images overlap."""
     matrix = np.array(
         [[pose.turn.real, -pose.turn.imag, pose.move.real], [pose.turn.imag, pose.turn.real, pose.move.imag], [0, 0, 1]]
     )
     if pose.mirrored:
         matrix = matrix @ np.array([[-1, 0, first.frame[1] - 1], [0, 1, 0], [0, 0, 1.0]])
     matrix = _to_thumbnail(second) @ matrix @ np.linalg.inv(_to_thumbnail(first))
-    inverse = np.linalg.inv(matrix)
-    full = np.full((THUMBNAIL, THUMBNAIL), 255, np.uint8)
-    covers = [_warp(full, way, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) > 0 for way in (inverse, matrix)]
-    covered = (float(covers[0].mean()), float(covers[1].mean()))
-    growth = abs(float(np.linalg.det(matrix[:2, :2]))) ** 0.5
-    if growth >= 1:  # the image that shows less detail is the one to be warped
-        moved, still, overlap = _warp(first.thumbnail, matrix), second.thumbnail, covers[1]
+    if abs(pose.turn) >= 1:  # the image that shows less detail is the one to be warped
+        way, moving, still = matrix, first.thumbnail, second.thumbnail
     else:
-        moved, still, overlap = _warp(second.thumbnail, inverse), first.thumbnail, covers[0]
-    coarser = 0.5 * math.sqrt(max(growth, 1 / growth) ** 2 - 1)  # the spread of a pixel that was stretched
-    return _correlation(moved, _blur(still, coarser), overlap), covered
+        way, moving, still = np.linalg.inv(matrix), second.thumbnail, first.thumbnail
+    overlap = _warp(np.full_like(moving, 255), way, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) > 0
+    growth = abs(float(np.linalg.det(way[:2, :2]))) ** 0.5
+    coarser = 0.5 * math.sqrt(max(growth**2 - 1, 0))  # the spread of a pixel that was stretched
+    return _correlation(_warp(moving, way), _blur(still, coarser), overlap)
+
+
+def _covered(first: Look, second: Look, pose: _Pose) -> tuple[float, float]:
+    """Return the share of each image that lies in the other."""
+    one, two = (
+        np.array([0, 1j * height, width + 1j * height, width]) - 0.5 - 0.5j
+        for height, width in (first.frame, second.frame)
+    )
+    moved = pose.turn * one + pose.move  # a mirror maps the frame to itself
+    corners = [np.stack([side.real, side.imag], axis=1).astype(np.float32) for side in (moved, two)]
+    area = float(cv2.intersectConvexConvex(corners[0], corners[1])[0])
+    return area / (math.prod(first.frame) * abs(pose.turn) ** 2), area / math.prod(second.frame)
 
 
 def _to_thumbnail(look: Look) -> NDArray[np.float64]:
@@ -212,7 +228,7 @@ def _correlation(one: NDArray[np.uint8], two: NDArray[np.uint8], overlap: NDArra
     if counted.sum() < 60:
         return 0.0
 
-    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def mean(values: Any) -> Any:
         return cv2.blur(values * overlap, _WINDOW)[counted] / weight[counted]
 
     spread_a, spread_b = (np.maximum(mean(side * side) - mean(side) ** 2, 1) for side in (a, b))
@@ -224,20 +240,25 @@ def _by_hash(looks: Sequence[Look]) -> Iterator[Lookalike]:
     textured = [number for number, look in enumerate(looks) if look.thumbnail.std() >= _FLAT]
     if not textured:
         return
-    ways = [(mirrored, quarter) for mirrored in (False, True) for quarter in range(4)]
     hashes = _hashes(np.stack([looks[number].thumbnail for number in textured]))
     for row, first in enumerate(textured):
-        differ = np.bitwise_count(hashes[:, row, None] ^ hashes[0, row + 1 :]).sum(axis=2, dtype=np.uint16)
-        for later in np.flatnonzero((differ <= NEAR).any(axis=0)):
-            mirrored, quarter = ways[int(differ[:, later].argmin())]
+        near = np.bitwise_count(hashes[:, row, None] ^ hashes[0, row + 1 :]).sum(axis=2, dtype=np.uint16) <= NEAR
+        for later in np.flatnonzero(near.any(axis=0)):
             second = textured[row + 1 + int(later)]
-            moved = np.rot90(looks[first].thumbnail[:, ::-1] if mirrored else looks[first].thumbnail, -quarter)
-            agreement = _correlation(moved, looks[second].thumbnail, np.ones(moved.shape, bool))
-            yield Lookalike(first, second, _turned(mirrored, quarter), Evidence(0, 0, agreement, (1, 1)))
+            ways = [_turn(looks[first].thumbnail, int(way)) for way in np.flatnonzero(near[:, later])]
+            fits = [_correlation(moved, looks[second].thumbnail, np.ones(moved.shape, bool)) for moved in ways]
+            if max(fits) >= _ALIKE:
+                way = int(np.flatnonzero(near[:, later])[int(np.argmax(fits))])
+                yield Lookalike(first, second, _turned(way >= 4, way % 4), Evidence(0, 0, max(fits), (1, 1)))
+
+
+def _turn(thumbnail: NDArray[np.uint8], way: int) -> NDArray[np.uint8]:
+    """Mirror a thumbnail left to right if `way` is 4 or more, then turn it clockwise by `way` % 4 quarters."""
+    return np.ascontiguousarray(np.rot90(thumbnail[:, ::-1] if way >= 4 else thumbnail, -(way % 4)))
 
 
 def _hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return (8, n, 4) words: the perceptual hashes of (n, side, side) pictures, in eight flips and turns.
+    """Return (8, n, 4) words: the perceptual hashes of (n, side, side) pictures, in the eight ways of `_turn`.
 
     The hash is that of imagehash.phash: which of the lowest 16 x 16 frequencies of the cosine transform are above
     their median. A flip changes the sign of odd frequencies, a quarter turn clockwise is a transpose and a flip.

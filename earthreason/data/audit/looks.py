@@ -58,7 +58,9 @@ def look(grey: Image.Image) -> dict[str, str]:
     low, high = np.percentile(frame, (1, 99))
     frame = np.clip((frame - low) * (255 / max(high - low, 8)), 0, 255).astype(np.uint8)
     # Without precise upscaling, keypoints are half a pixel off, to the other side in a mirrored image.
-    sift = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST, enable_precise_upscale=True)
+    sift: Any = cv2.SIFT_create(  # type: ignore[attr-defined]
+        nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST, enable_precise_upscale=True
+    )
     found, histograms = sift.detectAndCompute(frame, None)
     points = np.zeros(min(len(found), _KEYPOINTS), _KEYPOINT)
     if len(points):
@@ -78,7 +80,7 @@ def read_look(size: tuple[int, int], values: Mapping[str, Any]) -> Look:
     x, y = points["at"].astype(np.float64).T / _STEPS
     arm = points["size"].astype(np.float64) * np.exp(1j * np.deg2rad(points["angle"].astype(np.float64)))
     thumbnail = np.frombuffer(b64decode(values["thumbnail"]), np.uint8).reshape(THUMBNAIL, THUMBNAIL)
-    return Look(size, x + 1j * y, arm, points["bits"], thumbnail)
+    return Look(size, x + 1j * y, arm.astype(np.complex128), points["bits"], thumbnail)
 
 
 def mirrored_bits(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
