@@ -24,11 +24,11 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.prepared import write_prepared
 from earthreason.data.reader import find_records, open_source, read_all
 from earthreason.data.schema import Record
-from earthreason.data.sources import open_folder_or_file
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import encode_mask
 from tests.conftest import Bomb
+from tests.data.faults import fault_in
 
 TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=30)
 NAMES = st.text(alphabet=string.ascii_letters + string.digits + "_-é", min_size=1, max_size=20)
@@ -213,18 +213,6 @@ def test_earthreason_fs_rows_are_read_by_field_name(tmp_path):
     assert (record.questions, record.category) == (["Where?"], "lake")
     assert json.loads(record.extra) == {"bbox_list": [[0, 0, 8, 8]]}
     assert np.array_equal(mask_of(record.mask, "a"), mask)
-
-
-def fault_in(path):
-    """The fault of a file: the error that opening raises, or that of its only sample, which is left out."""
-    try:
-        source = open_folder_or_file(path)
-        source.tolerance = None
-        assert not list(read_all(source))
-    except DataFormatError as error:
-        return str(error)
-    [omission] = source.omissions
-    return omission.message
 
 
 def test_jsonl_derivatives_name_pictures_beside_them(tmp_path):
