@@ -29,7 +29,7 @@ from earthreason.data.pictures import SoftLabels, mask_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import named
-from earthreason.data.sources.release import find_release
+from earthreason.data.sources.release import locate_release
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.types import OPTIONAL_FACTS
 
@@ -225,11 +225,7 @@ def _holds_samples(path: Path) -> bool:
         return True
     if any(path.glob("*.tar")) or any(path.rglob("*.parquet")):
         return True
-    try:
-        find_release(path)
-    except DataNotFoundError:
-        return False
-    return True
+    return locate_release(path) is not None
 
 
 def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Arrival:
