@@ -85,7 +85,7 @@ def _churchyard(c: Canvas, p: Palette, spot: Spot, ground: Region, length: float
     for _ in range(int(c.rng.integers(5, 12))):
         side = c.pick(((0.68, c.rng.uniform(-0.68, 0.68)), (c.rng.uniform(-0.68, 0.68), 0.68)))
         x, y = (c.pick((-1, 1)) * side[0] * length, c.pick((-1, 1)) * side[1] * arms)
-        crown = spot.moved(x, y).ellipse(*[max(3.0, c.px(7))] * 2, points=10)
+        crown = spot.moved(x, y).ellipse(max(3.0, c.px(7)), max(3.0, c.px(7)), points=10)
         c.shade(crown, 8, 0.6)
         c.paint(crown, c.jitter(p.tree, 0.05), 0.06, avoid=inside)
 
@@ -119,7 +119,8 @@ def _tower(c: Canvas, spot: Spot, size: float, wall: Colour, top: Colour) -> Non
         away = (corners[k] + corners[(k + 1) % 4]) / 2 - (spot.x, spot.y)
         light = -float(away @ np.array(c.sun)) / float(np.hypot(*away)) * 0.4
         c.paint(side, blend(top, WHITE if light > 0 else (0, 0, 0), abs(light)), 0.01)
-    c.paint(spot.ellipse(*[max(1.6, size * 0.08)] * 2, points=8), rgb("e3c96a"), 0.0)
+    knob = max(1.6, size * 0.08)
+    c.paint(spot.ellipse(knob, knob, points=8), rgb("e3c96a"), 0.0)
 
 
 def factory(c: Canvas, p: Palette, plot: Plot) -> None:
