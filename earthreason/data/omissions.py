@@ -103,15 +103,15 @@ class Omissions:
         """Describe all omissions on one line: numbers by split and reason, and the first names; "" if there is none."""
         if not self:
             return ""
-        parts = []
-        for split, count in self.by_split().items():
-            names: dict[str, list[str]] = {}
-            for omission in self:
-                if omission.split == split:
-                    names.setdefault(omission.reason, []).append(omission.sample)
-            reasons = "; ".join(f"{len(samples):,} {reason} ({_first(samples)})" for reason, samples in names.items())
-            parts.append(f"{split} {count:,}: {reasons}")
-        return f"{len(self):,} sample{'s' if len(self) > 1 else ''} left out. {'. '.join(parts)}"
+        splits = "; ".join(f"{split}: {self.of_split(split).reasons()}" for split in self.by_split())
+        return f"{len(self):,} {_noun(len(self))} left out ({splits})"
+
+    def reasons(self) -> str:
+        """Return the number of omissions by reason, with the first names, such as `2 no label (0001, 0002)`."""
+        names: dict[str, list[str]] = {}
+        for omission in self:
+            names.setdefault(omission.reason, []).append(omission.sample)
+        return ", ".join(f"{len(samples):,} {reason} ({_first(samples)})" for reason, samples in names.items())
 
     def check(
         self, counts: Mapping[str, int], tolerance: Tolerance, source: str, listed_in: Path | None = None
@@ -129,16 +129,24 @@ class Omissions:
         """
         where = f" All are listed in {listed_in}." if listed_in is not None else ""
         if tolerance.strict and self:
-            raise DataFormatError(f"{source}: {self.summary()}.{where} Restore or remove them, or load without strict")
+            raise DataFormatError(
+                f"{source}: {self.summary()}, and strict allows none. The first: {self._first_message()}.{where} "
+                "Restore or remove them, or load without strict"
+            )
         for split, left_out in self.by_split().items():
-            total = counts.get(split, 0)
+            total, those = counts.get(split, 0), self.of_split(split)
             if left_out > tolerance.share * total:
                 share = left_out / total if total else 1.0
+                enough = _rounded_up(share)
                 raise DataFormatError(
                     f"{source}: {left_out:,} of {total:,} samples of {split} ({share:.1%}) cannot be read, more than "
-                    f"{tolerance.share:.1%}. {self.summary()}.{where} To go on with the rest, set "
-                    f"{SHARE_VARIABLE}={_rounded_up(share)} (max_left_out={_rounded_up(share)} in Python)"
+                    f"the {tolerance.share:.1%} allowed: {those.reasons()}. The first: {those._first_message()}.{where} "
+                    f"Restore them, or go on with the rest: --max-left-out {enough} (in Python max_left_out={enough}, "
+                    f"for every command {SHARE_VARIABLE}={enough})"
                 )
+
+    def _first_message(self) -> str:
+        return next(iter(self)).message
 
     def write(self, path: Path, counts: Mapping[str, int]) -> None:
         """Write the full list, and the number of samples by split with those that were left out, as JSON."""
@@ -151,6 +159,10 @@ class Omissions:
             return cls(), {}
         content = json.loads(path.read_text("utf-8"))
         return cls(Omission(**entry) for entry in content["left_out"]), content["samples"]
+
+
+def _noun(count: int) -> str:
+    return "sample" if count == 1 else "samples"
 
 
 def _first(names: list[str]) -> str:

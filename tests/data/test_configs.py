@@ -5,7 +5,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from earthreason.data import configs
+from earthreason.data import configs, prepared
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,6 @@ def test_a_cache_that_was_chosen_in_python_is_used(monkeypatch, tmp_path):
 
 
 def test_a_sample_with_other_columns_is_prepared_anew(monkeypatch):
-    monkeypatch.setattr(configs, "_prepare_once", lambda config, prefix, key, *_: key)
-    before = configs.SampleConfig().prepare(None)
-    monkeypatch.setattr(configs, "FORMAT", configs.FORMAT + 1)
-    assert configs.SampleConfig().prepare(None) != before
+    before = prepared.versions_key()
+    monkeypatch.setattr(prepared, "FORMAT", prepared.FORMAT + 1)
+    assert prepared.versions_key() != before

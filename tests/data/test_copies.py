@@ -16,8 +16,8 @@ from earthreason.synthetic.release import write_release
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """Return an empty cache of prepared copies."""
-    monkeypatch.setattr(configs, "prepared_root", lambda: tmp_path / "cache")
-    monkeypatch.setattr(copies, "prepared_root", lambda: tmp_path / "cache")
+    monkeypatch.setattr(configs, "prepared_root", lambda cache_dir=None: tmp_path / "cache")
+    monkeypatch.setattr(copies, "prepared_root", lambda cache_dir=None: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -63,7 +63,7 @@ def test_a_copy_that_another_process_prepares_is_kept(root, release):
                 sys.executable,
                 "-c",
                 "import sys; from pathlib import Path; from earthreason.data import copies\n"
-                "copies.prepared_root = lambda: Path(sys.argv[1])\n"
+                "copies.prepared_root = lambda cache_dir=None: Path(sys.argv[1])\n"
                 "print(len(copies.remove(copies.list_copies())))",
                 str(root),
             ],

@@ -134,12 +134,12 @@ def test_an_archive_that_arrives_too_short_is_fetched_again(hub, release, tmp_pa
 KILLED = """
 import os, signal
 from earthreason.data import archives
-extract, count = archives._extract, iter(range(9))
+walk, count = archives._walk, iter(range(9))
 def killed(*arguments, **facts):
     if next(count) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    return extract(*arguments, **facts)
-archives._extract = killed
+    return walk(*arguments, **facts)
+archives._walk = killed
 get()
 """
 

@@ -206,5 +206,7 @@ def test_the_torch_dataset_refuses_rows_whose_picture_another_loader_turned(tmp_
     root = release(tmp_path / "set", encoded(scene(), "JPEG"), MASK)
     row = load_dataset("earthreason", data_dir=root, split="test")[0]
     row["image"] = row["image"].transpose(Image.Transpose.ROTATE_90)
-    with pytest.raises(EarthReasonError, match=r"'a': the image is 32x24 .* but the mask is 24x32; load the rows by"):
+    with pytest.raises(
+        EarthReasonError, match=r"'test-a': the image is 32x24 .* but the mask is 24x32; load the rows by"
+    ):
         PixelReasoningDataset([row], side=32)[0]
