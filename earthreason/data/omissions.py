@@ -140,8 +140,8 @@ class Omissions:
                 enough = _rounded_up(share)
                 raise DataFormatError(
                     f"{source}: {left_out:,} of {total:,} samples of {split} ({share:.1%}) cannot be read, more than "
-                    f"the {tolerance.share:.1%} allowed: {those.reasons()}. The first: {those._first_message()}.{where} "
-                    f"Restore them, or go on with the rest: --max-left-out {enough} (in Python max_left_out={enough}, "
+                    f"the {tolerance.share:.1%} allowed: {those.reasons()}. The first: {those._first_message()}.{where}"
+                    f" Restore them, or go on with the rest: --max-left-out {enough} (in Python max_left_out={enough}, "
                     f"for every command {SHARE_VARIABLE}={enough})"
                 )
 
