@@ -7,6 +7,7 @@ import re
 import tarfile
 import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -87,11 +88,14 @@ class SampleSource(ABC):
         Raises:
             DataFormatError: more samples of the split are broken than `tolerance` allows; raised after the last.
         """
+        times: Counter[str] = Counter()
         for name, read_sample in self.samples(split):
+            times[name] += 1
             try:
                 record = read_sample()
             except (DataFormatError, OSError) as error:
-                self.omissions.add(split, name, error)
+                # Several samples may have one name, such as the number of their image.
+                self.omissions.add(split, name if times[name] == 1 else f"{name} ({times[name]})", error)
             else:
                 yield record
         if self.tolerance is not None:
