@@ -108,15 +108,16 @@ def _in_tree(root: Path, tree: Tree) -> Layout | None:
 
 def _in_archives(root: Path, name: str, found: Found, archives: list[Archive]) -> Layout | None:
     """Add the parts in archives that `found` lacks; None if there are none, or if there is no release even so."""
+    key = fingerprint_files(root, [piece for archive in archives for piece in archive.pieces])
+    target = unpacked_root() / key / (name or "archive")
     try:
-        listed = find_parts(name, _tree_of(list_members(archives)))
+        # Listing a compressed tar file takes as long as unpacking it.
+        listed = find_parts(name, read_tree(target) if target.is_dir() else _tree_of(list_members(archives)))
     except EarthReasonError as error:
         raise type(error)(f"{error}; or move it elsewhere") from None
     lacking = _without(listed, found)
     if not lacking or not is_release(_merge(found, lacking)):
         return None
-    key = fingerprint_files(root, [piece for archive in archives for piece in archive.pieces])
-    target = unpacked_root() / key / (name or "archive")
     _unpack_once(archives, target)
     packed = _without(find_parts(name, read_tree(target)), found)
     return _layout_of(root, choose_places(root, found), target, choose_places(target, packed))
