@@ -138,7 +138,7 @@ def export(
         written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
     typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
     if omissions := omissions_of(opened):
-        typer.echo(f"{omissions.summary()}; all are listed in {out / LEFT_OUT}", err=True)
+        typer.echo(f"left out: {len(omissions)}, listed in {out / LEFT_OUT}", err=True)
     if push_to is not None:
         typer.echo(f"uploaded: {push_to_hub(out, push_to, private)}")
 
