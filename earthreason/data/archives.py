@@ -118,11 +118,14 @@ def extract_archives(folder: Path, target: Path | None = None) -> Path:
 
 def unpack(archives: Iterable[Archive], target: Path) -> None:
     """Unpack archives into `target`, which appears when it is complete; raises as `extract_archives`."""
+    from tqdm import tqdm
+
     try:
-        with atomic_path(target) as temporary:
+        # `disable=None` shows the bar on terminals only.
+        with atomic_path(target) as temporary, tqdm(unit="file", desc="unpacking", disable=None) as bar:
             temporary.mkdir()
             for archive in archives:
-                _write_all(archive, temporary)
+                _write_all(archive, temporary, bar.update)
     except OSError as error:
         if isinstance(error, EarthReasonError):
             raise
@@ -137,7 +140,7 @@ def list_members(archives: Iterable[Archive]) -> Iterator[tuple[str, ...]]:
                 yield member.names
 
 
-def _write_all(archive: Archive, target: Path) -> None:
+def _write_all(archive: Archive, target: Path, progress: Callable[[int], object]) -> None:
     for member in _walk(archive):
         path = target.joinpath(*member.names)
         with _named(member.place):
@@ -147,6 +150,7 @@ def _write_all(archive: Archive, target: Path) -> None:
                     with member.open() as source, path.open("xb") as sink:
                         while chunk := source.read(_CHUNK):
                             sink.write(chunk)
+                    progress(1)
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
                 raise DataFormatError(
                     f"{member.place}: another file or folder has this name already, perhaps in another case; unpack "
