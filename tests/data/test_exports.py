@@ -166,7 +166,7 @@ def test_every_export_lists_what_its_source_left_out(broken, tmp_path, form):
     result = CliRunner().invoke(app, ["export", str(broken), "--format", form, "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert f"{out}: train 99" in result.output
-    assert "1 sample left out. train 1: 1 unreadable questions (042)" in result.output
+    assert "1 sample left out (train: 1 unreadable questions (042))" in result.output
     listed = json.loads((out / "left_out.json").read_text())
     assert listed["samples"] == {"train": 100}
     assert [(each["split"], each["sample"]) for each in listed["left_out"]] == [("train", "042")]

@@ -20,6 +20,7 @@ from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.sources.places import path_below
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
@@ -318,9 +319,7 @@ def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
         value = value.get("path")
     if isinstance(value, bytes):
         return value, Path("embedded picture")
-    path = folder / str(value)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise DataFormatError(f"{value}: points outside {folder}")
+    path = path_below(folder, value, "a row")
     if not path.is_file():
         raise DataFormatError(f"there is no picture {path}")
     return path.read_bytes(), path

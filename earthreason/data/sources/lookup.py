@@ -1,4 +1,4 @@
-"""Find the files of published sets: index files by their first entry, and pictures by name within one folder."""
+"""Find the files of published sets: index files by their first entry, and what their entries have in common."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,10 @@ from PIL import Image
 
 from earthreason.data.pictures import FORMATS
 from earthreason.data.sources.annotations import mask_of_annotation
-from earthreason.data.sources.base import IMAGE_SUFFIXES
 from earthreason.data.texts import decode_text
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
 
-PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff")
-NO_PICTURE = "no picture"
-"""Reason of samples that are left out because their picture is missing."""
 ANOTHER_SIZE = "label of another size"
 """Reason of samples that are left out because mask and picture differ in size."""
 _BEGINNING = 1 << 20
@@ -131,54 +127,6 @@ def unique_ids(ids: Iterable[str]) -> list[str]:
         seen.add(candidate)
         unique.append(candidate)
     return unique
-
-
-class Pictures:
-    """Pictures within a folder, by the names that annotations give; upper and lower case and the suffix may differ."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._listings: dict[Path, dict[str, list[Path]]] = {}
-
-    def find(self, name: str, place: str) -> Path:
-        """Find a picture by a file name or a path below the folder.
-
-        Args:
-            name: name, with or without the suffix of a picture.
-            place: what gives the name, for messages.
-
-        Raises:
-            DataFormatError: there is no such picture, there are several, or the name leads out of the folder.
-        """
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if not parts or ".." in parts or parts[0] == "/" or PureWindowsPath(name).drive or "\0" in name:
-            raise DataFormatError(f"{place}: the picture {name!r} is outside of {self.folder}", "name leads outside")
-        folder = self.folder.joinpath(*parts[:-1])
-        found = self._listing(folder).get(_stem(parts[-1]).casefold(), [])
-        for same in (str, str.casefold):
-            exact = [path for path in found if same(path.name) == same(parts[-1])]
-            if len(exact) == 1:
-                return exact[0]
-        if not found:
-            raise DataFormatError(f"{place}: there is no picture {name!r} in {folder}", NO_PICTURE)
-        if len(found) > 1:
-            names = ", ".join(path.name for path in found)
-            raise DataFormatError(f"{place}: {folder} has several pictures {name!r}: {names}", "several pictures")
-        return found[0]
-
-    def _listing(self, folder: Path) -> dict[str, list[Path]]:
-        if folder not in self._listings:
-            listing: dict[str, list[Path]] = {}
-            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
-                    listing.setdefault(path.stem.casefold(), []).append(path)
-            self._listings[folder] = listing
-        return self._listings[folder]
-
-
-def _stem(name: str) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and f".{suffix}".lower() in PICTURE_SUFFIXES else name
 
 
 def size_of(picture: Path) -> tuple[int, int]:

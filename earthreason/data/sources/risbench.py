@@ -87,7 +87,7 @@ class RISBench(SampleSource):
             raise DataFormatError(f"{place}: byte {line[error.start]:#04x} is not UTF-8", "broken line") from None
         if not phrases:
             raise DataFormatError(f"{place}: expected a file name and a phrase, found {name[:40]!r}", "broken line")
-        image, label = self._images.find(name, "image"), self._masks.find(name, "label")
+        image, label = self._images.find(name, place, "image"), self._masks.find(name, place, "label")
         mask = mask_of(label.read_bytes(), label, notes)
         return make_record(sample_id, image, mask, phrases, source="RISBench")
 
