@@ -136,11 +136,11 @@ def test_the_texts_of_an_export_begin_with_the_id(release, tmp_path):
 
 def test_exports_refuse_what_they_cannot_do(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'coco'"):
-        export(open_source("sample"), "cocoo", tmp_path / "a")
+        export(Memory(several()), "cocoo", tmp_path / "a")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
     with pytest.raises(EarthReasonError, match="already exists"):
-        export(open_source("sample"), "coco", tmp_path / "full")
+        export(Memory(several()), "coco", tmp_path / "full")
     bad = sample("a/b", box(0, 0, 2, 2))
     with pytest.raises(EarthReasonError, match="is not a valid file name"):
         export(Memory({"train": [bad]}), "release", tmp_path / "b")

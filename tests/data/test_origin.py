@@ -43,7 +43,7 @@ def test_a_folder_in_the_layout_of_the_release_is_the_users_own(release):
 )
 def test_the_record_of_a_download_says_whether_it_is_the_release(tmp_path, below, repository, expected):
     place_release(tmp_path / "release" / below)
-    (tmp_path / "download.json").write_text(json.dumps({"repository": repository, "revision": "0"}))
+    (tmp_path / "download.json").write_text(json.dumps({"repository": repository, "revision": "0", "files": {}}))
     assert about_of(open_source(tmp_path / "release")) == expected
     info = load_dataset("earthreason", data_dir=tmp_path / "release", split="test").info
     assert (info.license, info.homepage) == (expected.licence, expected.url or "")

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from earthreason.data import layout
 from earthreason.data.about import OWN_DATA, About
-from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
 from earthreason.data.schema import Record, extra_keys
@@ -29,12 +29,8 @@ _log = logging.getLogger(__name__)
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 """Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
-IMAGE_SUFFIXES = FOLDERS["images"]
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
+IMAGE_SUFFIXES = layout.FOLDERS["images"]
+SPLIT_WORDS = {**layout.SPLIT_WORDS, "dev": "validation"}
 """Split by the words that say it in the name of a file."""
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from earthreason.data.pictures import FORMATS
 from earthreason.data.sources.annotations import mask_of_annotation
-from earthreason.data.texts import decode_text
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
 
@@ -74,12 +74,7 @@ def read_index(path: Path, what: str) -> list[Any]:
     Raises:
         DataFormatError: it does not.
     """
-    try:
-        entries = json.loads(decode_text(path.read_bytes(), path, western=True))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataFormatError):
-            raise
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    entries = parse_json(path.read_bytes(), path, western=True, halves=True)
     if not isinstance(entries, list):
         raise DataFormatError(f"{path}: {what} is a JSON list of samples, not a {type(entries).__name__}")
     return entries
