@@ -55,7 +55,7 @@ def _declared(name: str) -> About:
 
 
 def _about_release(release: Release, place: Path | None) -> About:
-    stems = [path.stem for split in release.counts for path in release.image_files(split).values()]
+    stems = [path.stem for split in release.counts for path in release.images(split)]
     if stems and all(_SYNTHETIC_STEM.fullmatch(stem) for stem in stems):
         return SYNTHETIC_RELEASE
     is_official = place is not None and _comes_from_hub(place.resolve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import re
 import tarfile
@@ -191,9 +192,8 @@ def find_file(root: Path, name: str, what: str) -> Path:
     """
     if not root.is_dir():
         raise DataNotFoundError(f"there is no folder {root}")
-    for path in sorted(root.rglob("*")):
-        if path.name == name:
-            return path
+    if found := sorted(root.rglob(glob.escape(name))):
+        return found[0]
     raise DataNotFoundError(f"{root} contains no {what}: there is no file {name} in it")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -48,6 +49,13 @@ def starts_with(path: Path, keys: Collection[str], without: Collection[str] = ()
 def any_starts_with(folder: Path, pattern: str, keys: Collection[str]) -> bool:
     """Return whether one of the first JSON files of a folder, by a glob pattern, holds an object with all the keys."""
     return any(starts_with(path, keys) for path in islice(folder.glob(pattern), _FEW))
+
+
+def first_line(path: Path) -> bytes:
+    """Return the first line with text of a file, without a byte order mark; empty if there is none."""
+    with path.open("rb") as file:
+        line = next((line for line in file if line.removeprefix(codecs.BOM_UTF8).strip()), b"")
+    return line.removeprefix(codecs.BOM_UTF8)
 
 
 def folders_below(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, list[str]]]:

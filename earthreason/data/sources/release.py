@@ -204,8 +204,12 @@ class Release(SampleSource):
             )
         return record
 
+    def images(self, split: str) -> list[Path]:
+        """Return the image files of the paired samples of a split."""
+        return [files.image for files in self._samples[split]]
+
     def image_files(self, split: str) -> dict[str, Path]:
-        """Return the image file of every paired sample, by sample id."""
+        """Return the image file of every paired sample, by sample id, for which every question file is read."""
         named = {}
         for files in self._samples[split]:
             try:
