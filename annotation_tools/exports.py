@@ -12,11 +12,12 @@ from annotation_tools.formats.cvat import write_cvat
 from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import task_of_drawing
 from annotation_tools.formats.vectors import Frame, write_geojson
-from annotation_tools.images import suffix_of_content, without_rotation
+from annotation_tools.images import suffix_of_content
 from annotation_tools.release import AgreedSamples
 from annotation_tools.reviewed import ReviewedSamples, ReviewOutcome
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.data import exports as core
+from earthreason.data.pictures import untagged
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json, write_text
 from earthreason.masks.png import encode_mask_png
@@ -30,7 +31,8 @@ def _copy_pictures(workspace: Workspace, drawings: dict[str, Drawing], folder: P
     folder.mkdir(parents=True, exist_ok=True)
     names = {}
     for name in drawings:
-        content = without_rotation(workspace.picture(name).read_bytes())
+        picture = workspace.picture(name)
+        content = untagged(picture.read_bytes(), picture)
         names[name] = name + suffix_of_content(content)
         (folder / names[name]).write_bytes(content)
     return names

@@ -17,7 +17,6 @@ from earthreason.errors import DataFormatError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 PERCENTILES = (2.0, 98.0)
-_EXIF_ORIENTATION = 0x0112
 _MODES_16 = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -80,18 +79,6 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Sourc
 def _png_depth(content: bytes) -> int | None:
     """Return the bits per channel of a PNG, or None for other files; Pillow silently reduces 16-bit colours to 8."""
     return content[24] if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 24 else None
-
-
-def without_rotation(content: bytes) -> bytes:
-    """Remove the EXIF rotation, which browsers apply although masks refer to the stored pixels.
-
-    Args:
-        content: readable JPEG or PNG; returned unchanged if it has no rotation.
-    """
-    with Image.open(io.BytesIO(content)) as image:
-        if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
-            return content
-        return png_bytes(Image.fromarray(np.asarray(image.convert("RGB"))))
 
 
 def same_pixels(one: Path, other: Path) -> bool:

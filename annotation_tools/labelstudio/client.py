@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import httpx
 
-from annotation_tools.images import suffix_of_content, without_rotation
+from annotation_tools.images import suffix_of_content
+from earthreason.data.pictures import untagged
 from earthreason.errors import EarthReasonError
 
 _PAGE = 50
@@ -148,7 +149,7 @@ class LabelStudioClient:
 
     def upload_picture(self, project: int, path: Path) -> str:
         """Upload a picture; return its URL on the server."""
-        content = without_rotation(path.read_bytes())
+        content = untagged(path.read_bytes(), path)
         suffix = suffix_of_content(content)
         files = {"file": (path.stem + suffix, content, _MEDIA[suffix])}
         answer = self.call(

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 from skimage.morphology import erosion, footprint_rectangle
 
-from annotation_tools.images import without_rotation
-from earthreason.data.pictures import mask_of, open_picture
+from earthreason.data.pictures import mask_of, open_picture, untagged
 from earthreason.errors import DataFormatError
 
 PREVIEW = 1600
@@ -47,7 +46,7 @@ def picture_bytes(path: Path, box: Box | None = None) -> tuple[bytes, str]:
 
 @lru_cache(maxsize=32)
 def _whole(path: Path, changed: int) -> tuple[bytes, str]:
-    content = without_rotation(path.read_bytes())
+    content = untagged(path.read_bytes(), path)
     with Image.open(io.BytesIO(content)) as image:
         if max(image.size) <= PREVIEW:
             return content, Image.MIME.get(image.format or "", "application/octet-stream")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.cache import datasets_cache, unpacked_root
 from earthreason.data.checksums import RECORD, read_record, recorded_folder
-from earthreason.data.hub import LoadOptions, fetch_unpacked, remove_unfinished
+from earthreason.data.hub import LoadOptions, fetch_unpacked
 from earthreason.data.omissions import Omissions
 from earthreason.data.origin import about_of_folder, about_of_source
 from earthreason.data.prepared import DATASET, versions_key, write_prepared
@@ -26,7 +26,7 @@ from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
 from earthreason.data.sources.base import SampleSource, omissions_of
 from earthreason.data.sources.release import HUB_ID, Release
 from earthreason.errors import DataNotFoundError, UnknownNameError
-from earthreason.files import fingerprint_files
+from earthreason.files import fingerprint_files, remove_unfinished
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -10,11 +10,11 @@ from typing import Any
 
 from earthreason.data.archives import extract_archives
 from earthreason.data.checksums import RECORD, HubFile, read_record, recorded_folder, sha256_of
-from earthreason.data.hub import download_files, list_files, remove_unfinished, resolve_commit
+from earthreason.data.hub import download_files, list_files, resolve_commit
 from earthreason.data.hub_errors import explain, may_use_cache
 from earthreason.data.sources.release import Release, find_release
 from earthreason.errors import DataNotFoundError, EarthReasonError
-from earthreason.files import write_json
+from earthreason.files import remove_unfinished, write_json
 
 HUB_PAGE = "https://huggingface.co/datasets"
 _ABANDONED = re.compile(r"\.[0-9a-f]{8}\.incomplete$")

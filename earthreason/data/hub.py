@@ -15,7 +15,7 @@ from earthreason.data.archives import extract_archives
 from earthreason.data.checksums import HubFile, find_faults
 from earthreason.data.hub_errors import explain, is_broken_transfer, may_use_cache
 from earthreason.errors import DataFormatError, DataNotFoundError
-from earthreason.files import write_json, write_text
+from earthreason.files import remove_unfinished, write_json, write_text
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
@@ -222,9 +222,3 @@ def _find_archives(repository: str, commit: str, options: LoadOptions, caches: l
     if copy is not None and not find_faults(copy, files):
         return copy
     return download_files(repository, commit, files, options.token, again=options.downloads_again, cache_dir=caches[0])
-
-
-def remove_unfinished(target: Path) -> None:
-    """Remove what killed processes left beside a folder that `atomic_path` writes; call it under the folder's lock."""
-    for path in target.parent.glob(f".{target.name}.*"):
-        shutil.rmtree(path, ignore_errors=True)

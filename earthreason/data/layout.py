@@ -19,9 +19,12 @@ from earthreason.files import is_system_name
 
 FOLDERS = {"images": (".jpg", ".jpeg", ".png"), "labels": (".png",), "QAs": (".json", ".txt")}
 """Parts of a split, and the suffixes of their files."""
-_SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "validation"
-)
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Split by the words that say it in the name of a folder or file."""
 _PART_WORDS = {"image": "images", "images": "images", "label": "labels", "labels": "labels", "qa": "QAs", "qas": "QAs"}
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -73,7 +76,7 @@ def belongs(name: str | Path, part: str) -> bool:
 
 def split_named(name: str) -> str | None:
     """Return the split that the words of a name state, as in `EarthReason_Val`; None if they state none or several."""
-    return _only_meaning(name, _SPLIT_WORDS)
+    return _only_meaning(name, SPLIT_WORDS)
 
 
 def part_named(name: str) -> str | None:

@@ -71,7 +71,8 @@ def locate_layout(root: Path, *, packed: bool) -> Layout | None:
         DataFormatError: as `find_layout`.
     """
     if root.is_file():
-        return find_layout(root) if packed and find_archives(root.parent, [((), [root.name])]) else None
+        archives = find_archives(root.parent, [((), [root.name])])
+        return find_layout(root) if archives and (packed or _starts_as_release(archives)) else None
     if not root.is_dir():
         return None
     tree = list(read_tree(root))

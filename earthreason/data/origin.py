@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from earthreason.data.about import ABOUT, OFFICIAL, OWN_DATA, SYNTHETIC, About, read_about
+from earthreason.data.checksums import read_record, recorded_folder
 from earthreason.data.sources import FORMATS, Source, SourceFormat
 from earthreason.data.sources.release import HUB_ID, PUBLISHED, Release
 from earthreason.errors import DataFormatError
 
-DOWNLOAD_RECORD = "download.json"
-_FOLDERS_ABOVE = 3
-"""The record of a download lies beside `release/`, which may hold the splits some folders deeper."""
 _SYNTHETIC_STEM = re.compile(r"synthetic_s\d+_(train|val|test)_\d{6}")
 SYNTHETIC_RELEASE = SYNTHETIC.stated(title="EarthReason synthetic scenes")
 
@@ -59,7 +55,7 @@ def _declared(name: str) -> About:
 
 
 def _about_release(release: Release, place: Path | None) -> About:
-    stems = [path.stem for split in release.counts for path in release.image_files(split).values()]
+    stems = [path.stem for split in release.counts for path in release.images(split)]
     if stems and all(_SYNTHETIC_STEM.fullmatch(stem) for stem in stems):
         return SYNTHETIC_RELEASE
     is_official = place is not None and _comes_from_hub(place.resolve())
@@ -69,7 +65,5 @@ def _about_release(release: Release, place: Path | None) -> About:
 def _comes_from_hub(folder: Path) -> bool:
     if f"datasets--{HUB_ID.replace('/', '--')}" in folder.parts:
         return True
-    for above in (folder, *folder.parents[:_FOLDERS_ABOVE]):
-        with suppress(OSError, ValueError, TypeError, KeyError):  # absent, or a file of the same name by others
-            return bool(json.loads((above / DOWNLOAD_RECORD).read_text("utf-8"))["repository"] == HUB_ID)
-    return False
+    downloaded = recorded_folder(folder)
+    return downloaded is not None and read_record(downloaded)["repository"] == HUB_ID

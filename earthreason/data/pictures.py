@@ -26,6 +26,7 @@ __all__ = [
     "picture_size",
     "rgb_content",
     "rgb_picture",
+    "untagged",
     "upright",
 ]
 _log = logging.getLogger(__name__)
@@ -89,8 +90,8 @@ def rgb_picture(content: bytes, path: Path, mask: tuple[int, int] | None = None)
         return png_bytes(in_8_bits(image)), image
 
 
-def untagged(content: bytes, path: Path, mask: tuple[int, int]) -> bytes:
-    """Return a picture of a table without its EXIF orientation, as `rgb_picture` does; others keep their bytes.
+def untagged(content: bytes, path: Path, mask: tuple[int, int] | None = None) -> bytes:
+    """Return a picture without its EXIF orientation, as `rgb_picture` does; others keep their bytes.
 
     Raises:
         DataFormatError: the picture is not readable; names `path`.

@@ -9,7 +9,8 @@ from pathlib import Path
 from earthreason.data.about import read_about
 from earthreason.data.configs import CONFIGS, FolderConfig, get_config
 from earthreason.data.load import load_dataset
-from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
+from earthreason.data.omissions import Tolerance
+from earthreason.data.prepared import check_left_out
 from earthreason.data.schema import PICTURES, TARGETS, Record, in_order, record_of_row, undecoded
 from earthreason.data.sources import Source, open_folder_or_file
 from earthreason.errors import DataNotFoundError, EarthReasonError, SampleNotFoundError
@@ -22,13 +23,10 @@ class Configured:
 
     def __init__(self, config: str, data_dir: Path | None = None, tolerance: Tolerance | None = None) -> None:
         self.config = config
-        allowed = tolerance or Tolerance()
-        loaded = load_dataset(
-            "earthreason", config, data_dir=data_dir, strict=allowed.strict, max_left_out=allowed.share
-        )
         folder = get_config(config).prepare(data_dir)
         self.about = read_about(folder)
-        self.omissions, _ = Omissions.read(folder / LEFT_OUT)
+        self.omissions = check_left_out(folder, tolerance or Tolerance(), config)
+        loaded = load_dataset(str(folder), config)
         self._splits = {split: undecoded(rows, *PICTURES, TARGETS) for split, rows in loaded.items()}
         self.counts = {split: len(rows) for split, rows in self._splits.items()}
 

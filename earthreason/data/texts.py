@@ -74,8 +74,14 @@ def _decoded(content: bytes, encoding: str) -> str | None:
         return None
 
 
-def parse_json(content: bytes, path: Path, western: bool = False) -> Any:
-    r"""Parse JSON in an encoding that `decode_text` reads; the arguments are its own.
+def parse_json(content: bytes, path: Path, western: bool = False, halves: bool = False) -> Any:
+    r"""Parse JSON in an encoding that `decode_text` reads.
+
+    Args:
+        content: as of `decode_text`.
+        path: as of `decode_text`.
+        western: as of `decode_text`.
+        halves: accept halves of surrogate pairs, for a file of many samples that are checked one by one.
 
     Raises:
         DataFormatError: the text has another encoding, is not JSON, or has half of a surrogate pair (`\ud83d`), which
@@ -84,7 +90,7 @@ def parse_json(content: bytes, path: Path, western: bool = False) -> Any:
     text = decode_text(content, path, western)
     try:
         value = json.loads(text)
-        if "\\ud" in text or "\\uD" in text:
+        if not halves and ("\\ud" in text or "\\uD" in text):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"

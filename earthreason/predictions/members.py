@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from earthreason.files import is_system_name
 from earthreason.masks.pictures import describe_wrong_size, read_mask_picture
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions.names import known_name
@@ -34,7 +35,6 @@ _ENDINGS = {
     ".pkl": "pickles are never read, because loading one runs its code; save .npy",
     "": "give the name its ending, or move other files away",
 }
-_SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _log = logging.getLogger(__name__)
 
 Member = tuple[str, Callable[[], bytes]]
@@ -96,15 +96,10 @@ def mask_files(path: Path, skipped: list[str] | None = None) -> Iterator[Member]
         OSError, zipfile.BadZipFile and others: the folder or zip cannot be read.
     """
     for name, read in _folder_files(path) if path.is_dir() else _zip_files(path):
-        if not _is_system_file(PurePosixPath(name)):
+        if not any(is_system_name(part) for part in PurePosixPath(name).parts if part != ".."):
             yield name, read
         elif skipped is not None:
             skipped.append(name)
-
-
-def _is_system_file(name: PurePosixPath) -> bool:
-    hidden = any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in name.parts)
-    return hidden or name.name.lower() in _SYSTEM_FILES
 
 
 def _folder_files(folder: Path) -> Iterator[Member]:

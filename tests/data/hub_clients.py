@@ -9,6 +9,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OFFICIAL = "earth-insights/EarthReason"
+GET = """
+import json, logging
+logging.basicConfig()
+from pathlib import Path
+from earthreason.data.download import download_release
+from earthreason.errors import EarthReasonError
+def get(revision=None, repository="a/b", **more):
+    try:
+        found = download_release(Path("data"), repository, revision, **more)
+        print(json.dumps([str(found.release), found.revision, found.counts]))
+    except EarthReasonError as error:
+        print(json.dumps(f"{type(error).__name__}: {error}"))
+"""
+"""Code of a client that prints what `download_release` returns or raises."""
 
 
 def archives_of(release, *, without=()):

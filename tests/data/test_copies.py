@@ -79,6 +79,7 @@ def test_a_copy_that_another_process_prepares_is_kept(root, release):
 
 def test_a_killed_preparation_leaves_nothing_that_is_used_or_kept(tmp_path, monkeypatch):
     home = tmp_path / "datasets"
+    prepare = "configs.SampleConfig(counts=(('test', 2),)).prepare(None)"
     script = tmp_path / "prepare.py"
     script.write_text(
         "import time\n"
@@ -90,7 +91,7 @@ def test_a_killed_preparation_leaves_nothing_that_is_used_or_kept(tmp_path, monk
         "        print('writing', flush=True)\n"
         "        time.sleep(60)\n"
         "configs.write_prepared = slow\n"
-        "configs.get_config('sample').prepare(None)\n"
+        f"{prepare}\n"
     )
     environment = os.environ | {"HF_DATASETS_CACHE": str(home)}
     process = subprocess.Popen([sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True)
@@ -101,11 +102,7 @@ def test_a_killed_preparation_leaves_nothing_that_is_used_or_kept(tmp_path, monk
     prepared_folders = home / "earthreason-prepared"
     assert len(list(prepared_folders.rglob("half.parquet"))) == 1
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from earthreason.data import configs; print(configs.get_config('sample').prepare(None))",
-        ],
+        [sys.executable, "-c", f"from earthreason.data import configs; print({prepare})"],
         env=environment,
         capture_output=True,
         text=True,

@@ -6,22 +6,9 @@ import shutil
 
 import pytest
 
-from tests.data.hub_clients import archives_of, run_client
+from tests.data.hub_clients import GET, archives_of, run_client
 from tests.hub_server import HubServer
 
-GET = """
-import json, logging
-logging.basicConfig()
-from pathlib import Path
-from earthreason.data.download import download_release
-from earthreason.errors import EarthReasonError
-def get(revision=None, repository="a/b", **more):
-    try:
-        found = download_release(Path("data"), repository, revision, **more)
-        print(json.dumps([str(found.release), found.revision, found.counts]))
-    except EarthReasonError as error:
-        print(json.dumps(f"{type(error).__name__}: {error}"))
-"""
 COUNTS = {"train": 3, "validation": 1, "test": 2}
 
 

@@ -1,15 +1,14 @@
 """DRSeg: polygons as PixDLM's reader fills them, with pycocotools."""
 
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from earthreason.data.sources.drseg import DRSeg
 from earthreason.errors import DataFormatError
 from tests.data.fakes import drseg as fake
+from tests.data.reading import mask_pixels, read_every
 
 FILE = "labels/DRSeg_test.json"
 
@@ -21,10 +20,7 @@ def folder(tmp_path):
 
 
 def read(folder, split="test"):
-    source = DRSeg(folder)
-    source.tolerance = None
-    records = {record.sample_id: record for record in source.read(split)}
-    return records, list(source.omissions)
+    return read_every(DRSeg(folder), split)
 
 
 def rewrite(folder, change, path=FILE):
@@ -33,17 +29,13 @@ def rewrite(folder, change, path=FILE):
     (folder / path).write_text(json.dumps(entries))
 
 
-def mask_of(record):
-    return np.asarray(Image.open(io.BytesIO(record.mask))) > 0
-
-
 def test_instances_are_united_and_drawn_as_its_own_reader_draws_them(folder):
     for name, split in {"train": "train", "val": "validation", "test": "test"}.items():
         records, left_out = read(folder, split)
         assert list(records) == [f"drseg_{split}_{stem}" for stem in fake.SPLITS[name]]
         assert not left_out
         for stem, record in zip(fake.SPLITS[name], records.values(), strict=True):
-            assert np.array_equal(mask_of(record), fake.expected(stem))
+            assert np.array_equal(mask_pixels(record.mask), fake.expected(stem))
             assert (record.questions, record.reasoning_type) == ([f"What is at {stem}?"], "spatial")
             assert record.targets is None
 

@@ -136,11 +136,11 @@ def test_the_texts_of_an_export_begin_with_the_id(release, tmp_path):
 
 def test_exports_refuse_what_they_cannot_do(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'coco'"):
-        export(open_source("sample"), "cocoo", tmp_path / "a")
+        export(Memory(several()), "cocoo", tmp_path / "a")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
     with pytest.raises(EarthReasonError, match="already exists"):
-        export(open_source("sample"), "coco", tmp_path / "full")
+        export(Memory(several()), "coco", tmp_path / "full")
     bad = sample("a/b", box(0, 0, 2, 2))
     with pytest.raises(EarthReasonError, match="is not a valid file name"):
         export(Memory({"train": [bad]}), "release", tmp_path / "b")
@@ -166,7 +166,7 @@ def test_every_export_lists_what_its_source_left_out(broken, tmp_path, form):
     result = CliRunner().invoke(app, ["export", str(broken), "--format", form, "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert f"{out}: train 99" in result.output
-    assert "1 sample left out. train 1: 1 unreadable questions (042)" in result.output
+    assert "1 sample left out (train: 1 unreadable questions (042))" in result.output
     listed = json.loads((out / "left_out.json").read_text())
     assert listed["samples"] == {"train": 100}
     assert [(each["split"], each["sample"]) for each in listed["left_out"]] == [("train", "042")]

@@ -1,6 +1,5 @@
 """GeoPixInstruct: one sample for each instance of a row."""
 
-import io
 import json
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 
 from earthreason.data.sources.geopix_instruct import GeoPixInstruct
 from tests.data.fakes import geopix_instruct as fake
+from tests.data.reading import mask_pixels, read_every
 
 FILE = "data/train.SIOR_T-00000-of-00001.parquet"
 
@@ -22,9 +22,7 @@ def folder(tmp_path):
 
 
 def read(folder, split="train"):
-    source = GeoPixInstruct(folder)
-    source.tolerance = None
-    return {record.sample_id: record for record in source.read(split)}, list(source.omissions)
+    return read_every(GeoPixInstruct(folder), split)
 
 
 def test_every_instance_is_a_sample_with_the_mask_of_its_run_lengths(folder):
@@ -33,7 +31,7 @@ def test_every_instance_is_a_sample_with_the_mask_of_its_run_lengths(folder):
         assert list(records) == [f"geopix_{split}_{part}_{name}" for name in instances]
         assert not left_out
         for name, record in zip(instances, records.values(), strict=True):
-            assert np.array_equal(np.asarray(Image.open(io.BytesIO(record.mask))) > 0, fake.expected(name))
+            assert np.array_equal(mask_pixels(record.mask), fake.expected(name))
             assert (record.questions, record.source, record.category) == ([f"the ship {name}"], part, "ship")
             assert json.loads(record.extra) == {"bbox": fake.BOXES[name]}
 

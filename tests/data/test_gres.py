@@ -1,28 +1,20 @@
 """GRES: both layouts, polygons as LISA draws them with OpenCV."""
 
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from earthreason.data.sources import find_format
 from earthreason.data.sources.gres import GRES
 from tests.data.fakes import gres as fake
+from tests.data.reading import mask_pixels, read_every
 
 NAMES = {"train": "train", "val": "validation", "test": "test"}
 
 
 def read(folder, split="test"):
-    source = GRES(folder)
-    source.tolerance = None
-    records = {record.sample_id: record for record in source.read(split)}
-    return records, list(source.omissions)
-
-
-def mask_of(record):
-    return np.asarray(Image.open(io.BytesIO(record.mask))) > 0
+    return read_every(GRES(folder), split)
 
 
 LAYOUTS = [
@@ -43,7 +35,7 @@ def test_every_layout_gives_the_same_samples_and_masks(tmp_path, make):
         assert list(records) == [f"gres_{split}_{stem}" for stem in fake.SPLITS[name]]
         assert not left_out
         for stem, record in zip(fake.SPLITS[name], records.values(), strict=True):
-            assert np.array_equal(mask_of(record), fake.expected(stem))
+            assert np.array_equal(mask_pixels(record.mask), fake.expected(stem))
             assert len(record.questions) == (3 if name == "train" else 1)
 
 

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from tests.data.hub_clients import archives_of, run_client
-from tests.data.test_download import GET
+from tests.data.hub_clients import GET, archives_of, run_client
 from tests.hub_server import HubServer
 
 CASES = {

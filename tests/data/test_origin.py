@@ -10,7 +10,7 @@ import mlcroissant
 import pytest
 
 from earthreason import load_dataset
-from earthreason.data import origin
+from earthreason.data import configs, origin
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import FORMATS, about_of, export
@@ -43,7 +43,7 @@ def test_a_folder_in_the_layout_of_the_release_is_the_users_own(release):
 )
 def test_the_record_of_a_download_says_whether_it_is_the_release(tmp_path, below, repository, expected):
     place_release(tmp_path / "release" / below)
-    (tmp_path / "download.json").write_text(json.dumps({"repository": repository, "revision": "0"}))
+    (tmp_path / "download.json").write_text(json.dumps({"repository": repository, "revision": "0", "files": {}}))
     assert about_of(open_source(tmp_path / "release")) == expected
     info = load_dataset("earthreason", data_dir=tmp_path / "release", split="test").info
     assert (info.license, info.homepage) == (expected.licence, expected.url or "")
@@ -75,7 +75,9 @@ def test_an_export_hands_its_licence_to_the_next(release, tmp_path, form):
     assert load_dataset("earthreason", data_dir=tmp_path / "a", split="test").info.license == "CC-BY-4.0"
 
 
-def test_the_sample_stays_synthetic_in_every_step(tmp_path):
+def test_the_sample_stays_synthetic_in_every_step(tmp_path, monkeypatch):
+    few = configs.SampleConfig(counts=(("train", 1), ("val", 1), ("test", 2)))
+    monkeypatch.setitem(configs.CONFIGS, "sample", few)
     export(open_source("sample"), "release", tmp_path / "a")
     export(open_source(tmp_path / "a"), "coco", tmp_path / "b")
     info = json.loads((tmp_path / "b" / "annotations" / "test.json").read_text())["info"]

@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 from earthreason import load_dataset
 from earthreason.data.sources.rrsisd import RRSISD
 from earthreason.errors import DataFormatError
+from tests.data.reading import mask_pixels
 
 HEIGHT, WIDTH = 20, 30
 LEFT, RIGHT = [2, 2, 14, 2, 14, 12, 2, 12], [8, 5, 26, 5, 26, 18, 8, 18]
@@ -56,10 +57,6 @@ def write(root, references, segmentations, images=None, files=None, **image):
     return root
 
 
-def mask_of(record):
-    return np.asarray(Image.open(io.BytesIO(record.mask))) > 0
-
-
 def refers(segmentation, height=HEIGHT, width=WIDTH):
     """Sum the masks of all parts by pycocotools, and take 1, as REFER's getMask and RMSIN's dataset do."""
     parts = segmentation if isinstance(segmentation[0], dict) else coco.frPyObjects(segmentation, height, width)
@@ -85,7 +82,7 @@ def boxes():
 )
 def test_the_target_is_what_exactly_one_part_covers(tmp_path, segmentation):
     (record,) = RRSISD(write(tmp_path, [reference(1)], {1: segmentation})).read("train")
-    assert np.array_equal(mask_of(record), refers(segmentation))
+    assert np.array_equal(mask_pixels(record.mask), refers(segmentation))
 
 
 @pytest.mark.parametrize("segmentation", [[], [[]], [[3, 4]], [[3, 4, 5, 6]]])
@@ -102,7 +99,7 @@ def test_every_form_of_one_region_is_the_same_target_and_iscrowd_changes_nothing
     forms = [[LEFT], LEFT, rle(left), {"size": [HEIGHT, WIDTH], "counts": runs}, [{"size": [20, 30], "counts": runs}]]
     root = write(tmp_path, [reference(at) for at in range(5, 10)], dict(enumerate(forms, start=5)))
     for record in RRSISD(root).read("train"):
-        assert np.array_equal(mask_of(record), left)
+        assert np.array_equal(mask_pixels(record.mask), left)
 
 
 def test_polygons_are_scaled_to_a_larger_file_and_rles_resized(tmp_path):
@@ -117,9 +114,9 @@ def test_polygons_are_scaled_to_a_larger_file_and_rles_resized(tmp_path):
         files=files,
     )
     records = list(RRSISD(root).read("train"))
-    assert np.array_equal(mask_of(records[0]), refers(scaled, 2 * HEIGHT, 3 * WIDTH))
-    assert np.array_equal(mask_of(records[1]), np.repeat(np.repeat(left ^ right, 2, 0), 3, 1))
-    assert np.array_equal(mask_of(records[2]), large)
+    assert np.array_equal(mask_pixels(records[0].mask), refers(scaled, 2 * HEIGHT, 3 * WIDTH))
+    assert np.array_equal(mask_pixels(records[1].mask), np.repeat(np.repeat(left ^ right, 2, 0), 3, 1))
+    assert np.array_equal(mask_pixels(records[2].mask), large)
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
@@ -139,7 +136,7 @@ def test_a_file_that_has_the_stated_size_only_when_turned_is_turned(tmp_path):
     (record,) = RRSISD(write(tmp_path, [reference(1)], {1: [LEFT]}, files=files)).read("train")
     stored = np.asarray(Image.open(io.BytesIO(files["00001.jpg"])))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(record.image))), np.rot90(stored, -1))
-    assert np.array_equal(mask_of(record), refers([LEFT]))
+    assert np.array_equal(mask_pixels(record.mask), refers([LEFT]))
 
 
 @pytest.mark.parametrize("stated", [{"height": 0}, {"width": -3}, {"height": "tall"}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import re
 import tarfile
@@ -16,11 +17,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from earthreason.data import layout
 from earthreason.data.about import OWN_DATA, About
-from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.sources.places import path_below
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
@@ -29,12 +31,8 @@ _log = logging.getLogger(__name__)
 ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 """Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
-IMAGE_SUFFIXES = FOLDERS["images"]
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
+IMAGE_SUFFIXES = layout.FOLDERS["images"]
+SPLIT_WORDS = {**layout.SPLIT_WORDS, "dev": "validation"}
 """Split by the words that say it in the name of a file."""
 
 
@@ -198,9 +196,8 @@ def find_file(root: Path, name: str, what: str) -> Path:
     """
     if not root.is_dir():
         raise DataNotFoundError(f"there is no folder {root}")
-    for path in sorted(root.rglob("*")):
-        if path.name == name:
-            return path
+    if found := sorted(root.rglob(glob.escape(name))):
+        return found[0]
     raise DataNotFoundError(f"{root} contains no {what}: there is no file {name} in it")
 
 
@@ -322,9 +319,7 @@ def _content(value: Any, folder: Path) -> tuple[bytes, Path]:
         value = value.get("path")
     if isinstance(value, bytes):
         return value, Path("embedded picture")
-    path = folder / str(value)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise DataFormatError(f"{value}: points outside {folder}")
+    path = path_below(folder, value, "a row")
     if not path.is_file():
         raise DataFormatError(f"there is no picture {path}")
     return path.read_bytes(), path

@@ -23,6 +23,7 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
+from earthreason.data.sources.places import path_below
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.png import encode_mask_png
 from earthreason.types import OPTIONAL_FACTS
@@ -77,8 +78,8 @@ def _record(image: Any, annotations: dict[int, list[Any]], path: Path) -> Record
             drawn[True].append(mask_of_annotation(facts["ignore"], height, width))
         nothing = np.zeros((height, width), bool)
         targets = facts.get(TARGETS)  # ids of annotations, null where a target has no pixels
-        file = base / "images" / image["file_name"]
-        if not file.resolve().is_relative_to(base.resolve()) or not file.is_file():
+        file = path_below(base / "images", image["file_name"], str(path))
+        if not file.is_file():
             raise DataFormatError(f"{path}: there is no image {image['file_name']!r} in {base / 'images'}")
         return make_record(
             str(facts.get("sample_id", image["id"])),

@@ -28,8 +28,6 @@ from earthreason.data.sources.base import (
     register,
 )
 from earthreason.data.sources.lookup import (
-    NO_PICTURE,
-    Pictures,
     check_stated_size,
     folders_below,
     index_files,
@@ -40,6 +38,7 @@ from earthreason.data.sources.lookup import (
     unique_ids,
     vertices_of,
 )
+from earthreason.data.sources.places import NO_PICTURE, NamedFiles, find_in_any, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 _HUB = "https://huggingface.co/datasets/WhynotHug/DRSeg"
@@ -78,7 +77,7 @@ class DRSeg(SampleSource):
             entries = read_index(path, "an index of DRSeg")
             splits = {folder: _split_in(folder.relative_to(root)) for folder in folders}
             of_split = [f for f in folders if splits[f] == split] or [f for f in folders if splits[f] is None]
-            pictures = [Pictures(folder) for folder in of_split]
+            pictures = [pictures_in(folder) for folder in of_split]
             ids = unique_ids(
                 f"drseg_{split}_{entry.get('id', n) if isinstance(entry, dict) else n}"
                 for n, entry in enumerate(entries)
@@ -116,7 +115,7 @@ def _split_in(path: Path) -> str | None:
     return next((_SPLITS[word] for word in reversed(words) if word in _SPLITS), None)
 
 
-def _record(entry: Any, sample_id: str, pictures: list[Pictures], place: str) -> Record:
+def _record(entry: Any, sample_id: str, pictures: list[NamedFiles], place: str) -> Record:
     image = _picture(text_of(entry, "id", place), pictures, place)
     with named(Path(place), "a sample of DRSeg"):
         mask = _mask(entry, image, place)
@@ -132,14 +131,8 @@ def _record(entry: Any, sample_id: str, pictures: list[Pictures], place: str) ->
         )
 
 
-def _picture(stem: str, pictures: list[Pictures], place: str) -> Path:
-    found = []
-    for folder in pictures:
-        try:
-            found.append(folder.find(f"{stem}.jpg", place))
-        except DataFormatError as error:
-            if error.reason != NO_PICTURE:
-                raise
+def _picture(stem: str, pictures: list[NamedFiles], place: str) -> Path:
+    found = find_in_any(pictures, f"{stem}.jpg", place)
     if len(found) == 1:
         return found[0]
     folders = ", ".join(str(folder.folder) for folder in pictures) or "any folder beside the index"

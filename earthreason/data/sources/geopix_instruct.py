@@ -16,7 +16,8 @@ from typing import Any
 from earthreason.data.about import About
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.base import SampleSource, SourceFormat, make_record, named, register
-from earthreason.data.sources.lookup import NO_PICTURE, Pictures, folders_below, mask_of_rle, text_of, unique_ids
+from earthreason.data.sources.lookup import folders_below, mask_of_rle, text_of, unique_ids
+from earthreason.data.sources.places import NO_PICTURE, find_in_any, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 _HUB = "https://huggingface.co/datasets/Norman-ou/GeoPixInstruct-Anno"
@@ -39,7 +40,7 @@ class GeoPixInstruct(SampleSource):
         files = _parts(root)
         if not files:
             raise DataNotFoundError(f"{root} contains no GeoPixInstruct: expected data/train.SIOR_T-*.parquet")
-        self._folders = [Pictures(folder) for folder, _ in folders_below(root)]
+        self._folders = [pictures_in(folder) for folder, _ in folders_below(root)]
         self._samples: dict[str, list[tuple[str, Callable[[], Record]]]] = {}
         for path, split, part in files:
             with named(path, "a parquet file of GeoPixInstruct"):
@@ -75,13 +76,7 @@ class GeoPixInstruct(SampleSource):
         """Find the picture whose path ends with as many parts of the given one as possible."""
         parts = PurePosixPath(str(name).replace("\\", "/").lstrip("/")).parts
         for start in range(len(parts)):
-            found = []
-            for folder in self._folders:
-                try:
-                    found.append(folder.find("/".join(parts[start:]), place))
-                except DataFormatError as error:
-                    if error.reason != NO_PICTURE:
-                        raise
+            found = find_in_any(self._folders, "/".join(parts[start:]), place)
             if len(set(found)) == 1:
                 return found[0]
             if found:

@@ -27,7 +27,6 @@ from earthreason.data.sources.base import (
     register,
 )
 from earthreason.data.sources.lookup import (
-    Pictures,
     any_starts_with,
     folders_below,
     read_index,
@@ -35,6 +34,7 @@ from earthreason.data.sources.lookup import (
     text_of,
     vertices_of,
 )
+from earthreason.data.sources.places import pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.png import encode_mask_png
 
@@ -64,7 +64,7 @@ class GeoPixelD(SampleSource):
             raise DataNotFoundError(
                 f"{root} contains no GeoPixelD: expected train/ or test/ with STEM.json beside STEM.png"
             )
-        self._pictures = {split: Pictures(folder / name) for name, split in FROM_DISK.items()}
+        self._pictures = {split: pictures_in(folder / name) for name, split in FROM_DISK.items()}
         files = {split: sorted((folder / name).glob("*.json")) for name, split in FROM_DISK.items()}
         self._files = {split: paths for split, paths in files.items() if paths}
         self._questions = _questions(folder / _DIALOGUES)

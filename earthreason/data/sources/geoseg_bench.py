@@ -7,7 +7,6 @@ Hub repository has an index in the folder of each task (`interactive/test.json`)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
+from earthreason.data.sources.lookup import starts_with
 from earthreason.data.sources.places import NamedFiles
 from earthreason.errors import DataFormatError, DataNotFoundError
 
@@ -37,7 +37,6 @@ _QUESTIONS, _ANSWERS = ("question", "questions"), ("reason", "reasons", "answer"
 _TARGET = (1, 255)
 _TASKS = {"ref": "referring", "referring": "referring", "intera": "interactive", "interactive": "interactive"}
 _DEPTH = 3
-_FIRST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,15 @@ class GeoSegBench(SampleSource):
         triple = entry.triple
         if not isinstance(triple, dict) or not all(isinstance(triple.get(key), str) for key in _KEYS):
             raise DataFormatError(f"{self._root / entry.place}: expected img, mask and json as texts", "broken entry")
-        image = entry.files.find(triple["img"], "image")
-        label = entry.files.find(triple["mask"], "label")
-        questions, answers, extra = _texts(entry.files.find(triple["json"], "questions"))
+        place = str(self._root / entry.place)
+        image = entry.files.find(triple["img"], place, "image")
+        label = entry.files.find(triple["mask"], place, "label")
+        questions, answers, extra = _texts(entry.files.find(triple["json"], place, "questions"))
         task = _task(entry.folder.name, triple["img"])
         name = PurePosixPath(triple["json"].replace("\\", "/")).with_suffix("")
         sample_id = "_".join(("geoseg", split, task, *name.parts))
         if sample_id in seen:
-            raise DataFormatError(f"{self._root / entry.place}: {triple['json']} is listed twice", "repeated entry")
+            raise DataFormatError(f"{place}: {triple['json']} is listed twice", "repeated entry")
         seen.add(sample_id)
         grey = np.asarray(label_picture(label.read_bytes(), label)[1])
         if grey.dtype == np.uint16:
@@ -140,22 +140,11 @@ def _indices(root: Path) -> list[Path]:
     return []
 
 
-def _is_index(path: Path) -> bool:
-    """Return whether a file starts as a list whose first entry has the keys of an index."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        start = file.read(_FIRST_BYTES).lstrip()
-    try:
-        first, _ = json.JSONDecoder().raw_decode(start[1:].lstrip())
-    except (ValueError, RecursionError):
-        return False
-    return start.startswith("[") and isinstance(first, dict) and all(key in first for key in _KEYS)
-
-
 register(
     SourceFormat(
         name="geoseg-bench",
         title="GeoSeg-Bench: SPLIT.json with img, mask and json of each sample",
-        matches=lambda folder: any(map(_is_index, _indices(folder))),
+        matches=lambda folder: any(starts_with(path, _KEYS) for path in _indices(folder)),
         open=GeoSegBench,
         precedence=22,
         config="geoseg-bench",

@@ -20,7 +20,8 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
-from earthreason.data.sources.lookup import NO_PICTURE, Pictures, any_starts_with, folders_below, size_of, texts_of
+from earthreason.data.sources.lookup import any_starts_with, folders_below, size_of, texts_of
+from earthreason.data.sources.places import NO_PICTURE, NamedFiles, pictures_in
 from earthreason.data.sources.reasonseg import draw_shapes
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.png import encode_mask_png
@@ -51,14 +52,14 @@ class GRES(SampleSource):
                 f"SPLIT/. The images are cut from xView by the script of {_CODE}"
             )
         self._folders: dict[str, Path] = {}
-        self._pictures: dict[str, Pictures] = {}
+        self._pictures: dict[str, NamedFiles] = {}
         self._stems: dict[str, list[str]] = {}
         for name, split in FROM_DISK.items():
             folder = found / name
             stems = {path.stem for path in folder.glob("*.json")} | set(_listed(folder / f"{name}.txt"))
             if stems:
                 self._folders[split], self._stems[split] = folder, sorted(stems)
-                self._pictures[split] = Pictures(_picture_folder(found, name))
+                self._pictures[split] = pictures_in(_picture_folder(found, name))
         self._subsets = {
             split: {stem: subset for subset in _SUBSETS for stem in _listed(folder / f"{subset}.txt")}
             for split, folder in self._folders.items()

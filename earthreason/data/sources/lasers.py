@@ -29,7 +29,6 @@ from earthreason.data.sources.base import (
 )
 from earthreason.data.sources.lookup import (
     ANOTHER_SIZE,
-    Pictures,
     any_starts_with,
     folders_below,
     mask_of_rle,
@@ -39,6 +38,7 @@ from earthreason.data.sources.lookup import (
     unique_ids,
     vertices_of,
 )
+from earthreason.data.sources.places import NamedFiles, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.png import encode_mask_png
 
@@ -74,7 +74,7 @@ class LaSeRS(SampleSource):
             if 0 < len(hidden) < len(indexes):
                 _log.warning("%s: no entry has a mask; %d such files are not read", hidden[0], len(hidden))
                 indexes = {path: entries for path, entries in indexes.items() if path not in hidden}
-            pictures = Pictures(folder / name / "images")
+            pictures = pictures_in(folder / name / "images")
             self._samples |= {split: list(_samples(indexes, split, pictures))} if indexes else {}
         self.counts = {split: len(samples) for split, samples in self._samples.items()}
 
@@ -92,7 +92,7 @@ def _is_hidden(entries: list[Any]) -> bool:
 
 
 def _samples(
-    indexes: dict[Path, list[Any]], split: str, pictures: Pictures
+    indexes: dict[Path, list[Any]], split: str, pictures: NamedFiles
 ) -> Iterator[tuple[str, Callable[[], Record]]]:
     for path, entries in indexes.items():
         read_one = _unlabelled if _is_hidden(entries) else _record
@@ -102,7 +102,7 @@ def _samples(
             yield f"{path.name}[{number}]", partial(read_one, entry, sample_id, pictures, path, number)
 
 
-def _unlabelled(entry: Any, sample_id: str, pictures: Pictures, path: Path, number: int) -> HiddenLabel:
+def _unlabelled(entry: Any, sample_id: str, pictures: NamedFiles, path: Path, number: int) -> HiddenLabel:
     place = f"{path}[{number}]"
     text_of(entry, "id", place)
     image = pictures.find(text_of(entry, "image_name", place), place)
@@ -126,7 +126,7 @@ def _dimension(path: Path) -> str | None:
     return path.stem if set(re.findall(r"[a-z]+", path.stem.lower())) - _PLAIN else None
 
 
-def _record(entry: Any, sample_id: str, pictures: Pictures, path: Path, number: int) -> Record:
+def _record(entry: Any, sample_id: str, pictures: NamedFiles, path: Path, number: int) -> Record:
     place = f"{path}[{number}]"
     text_of(entry, "id", place)
     question, answer = text_of(entry, "description", place), text_of(entry, "answer", place)

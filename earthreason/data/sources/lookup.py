@@ -1,12 +1,13 @@
-"""Find the files of published sets: index files by their first entry, and pictures by name within one folder."""
+"""Find the files of published sets: index files by their first entry, and what their entries have in common."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,10 @@ from PIL import Image
 
 from earthreason.data.pictures import FORMATS
 from earthreason.data.sources.annotations import mask_of_annotation
-from earthreason.data.sources.base import IMAGE_SUFFIXES
-from earthreason.data.texts import decode_text
+from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
 
-PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff")
-NO_PICTURE = "no picture"
-"""Reason of samples that are left out because their picture is missing."""
 ANOTHER_SIZE = "label of another size"
 """Reason of samples that are left out because mask and picture differ in size."""
 _BEGINNING = 1 << 20
@@ -54,6 +51,13 @@ def any_starts_with(folder: Path, pattern: str, keys: Collection[str]) -> bool:
     return any(starts_with(path, keys) for path in islice(folder.glob(pattern), _FEW))
 
 
+def first_line(path: Path) -> bytes:
+    """Return the first line with text of a file, without a byte order mark; empty if there is none."""
+    with path.open("rb") as file:
+        line = next((line for line in file if line.removeprefix(codecs.BOM_UTF8).strip()), b"")
+    return line.removeprefix(codecs.BOM_UTF8)
+
+
 def folders_below(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, list[str]]]:
     """Yield a folder and its subfolders down to a depth, outer ones first, with the names of their files in order."""
     for path, folders, files in os.walk(root, followlinks=True):
@@ -78,12 +82,7 @@ def read_index(path: Path, what: str) -> list[Any]:
     Raises:
         DataFormatError: it does not.
     """
-    try:
-        entries = json.loads(decode_text(path.read_bytes(), path, western=True))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataFormatError):
-            raise
-        raise DataFormatError(f"{path}: not JSON ({error})") from None
+    entries = parse_json(path.read_bytes(), path, western=True, halves=True)
     if not isinstance(entries, list):
         raise DataFormatError(f"{path}: {what} is a JSON list of samples, not a {type(entries).__name__}")
     return entries
@@ -131,54 +130,6 @@ def unique_ids(ids: Iterable[str]) -> list[str]:
         seen.add(candidate)
         unique.append(candidate)
     return unique
-
-
-class Pictures:
-    """Pictures within a folder, by the names that annotations give; upper and lower case and the suffix may differ."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._listings: dict[Path, dict[str, list[Path]]] = {}
-
-    def find(self, name: str, place: str) -> Path:
-        """Find a picture by a file name or a path below the folder.
-
-        Args:
-            name: name, with or without the suffix of a picture.
-            place: what gives the name, for messages.
-
-        Raises:
-            DataFormatError: there is no such picture, there are several, or the name leads out of the folder.
-        """
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if not parts or ".." in parts or parts[0] == "/" or PureWindowsPath(name).drive or "\0" in name:
-            raise DataFormatError(f"{place}: the picture {name!r} is outside of {self.folder}", "name leads outside")
-        folder = self.folder.joinpath(*parts[:-1])
-        found = self._listing(folder).get(_stem(parts[-1]).casefold(), [])
-        for same in (str, str.casefold):
-            exact = [path for path in found if same(path.name) == same(parts[-1])]
-            if len(exact) == 1:
-                return exact[0]
-        if not found:
-            raise DataFormatError(f"{place}: there is no picture {name!r} in {folder}", NO_PICTURE)
-        if len(found) > 1:
-            names = ", ".join(path.name for path in found)
-            raise DataFormatError(f"{place}: {folder} has several pictures {name!r}: {names}", "several pictures")
-        return found[0]
-
-    def _listing(self, folder: Path) -> dict[str, list[Path]]:
-        if folder not in self._listings:
-            listing: dict[str, list[Path]] = {}
-            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
-                    listing.setdefault(path.stem.casefold(), []).append(path)
-            self._listings[folder] = listing
-        return self._listings[folder]
-
-
-def _stem(name: str) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and f".{suffix}".lower() in PICTURE_SUFFIXES else name
 
 
 def size_of(picture: Path) -> tuple[int, int]:

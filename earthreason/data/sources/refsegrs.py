@@ -12,6 +12,7 @@ from earthreason.data.about import About
 from earthreason.data.pictures import SoftLabels, mask_of
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import FROM_DISK, SampleSource, SourceFormat, find_file, make_record, register
+from earthreason.data.sources.lookup import first_line
 from earthreason.data.texts import decode_text
 from earthreason.errors import DataFormatError
 
@@ -72,12 +73,7 @@ def _lines_of(path: Path) -> list[tuple[str, str]]:
 
 def _holds(root: Path) -> bool:
     """Return whether phrases below a folder start with a number; RISBench has names of pictures there."""
-    for path in root.rglob(_TRAINING):
-        with path.open("rb") as file:
-            first = next((line for line in file if line.strip()), b"")
-        if re.match(rb"(\xef\xbb\xbf)?\s*\d+\s", first):
-            return True
-    return False
+    return any(re.match(rb"\s*\d+\s", first_line(path)) for path in root.rglob(_TRAINING))
 
 
 register(

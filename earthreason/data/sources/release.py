@@ -75,16 +75,11 @@ def locate_release(root: Path) -> Path | None:
     return None if layout is None else layout.folder
 
 
-def list_samples(release: Path, omissions: Omissions) -> dict[str, list[SampleFiles]]:
-    """List the files of every split, paired by stem and sorted.
+def pair_files(layout: Layout, omissions: Omissions) -> dict[str, list[SampleFiles]]:
+    """List the files of every split of a layout, paired by stem and sorted.
 
     A stem that is missing in one of the three folders, or occurs twice in one, is added to `omissions`.
     """
-    return pair_files(find_layout(release), omissions)
-
-
-def pair_files(layout: Layout, omissions: Omissions) -> dict[str, list[SampleFiles]]:
-    """Pair the files of a layout; see `list_samples`."""
     return {split: list(_pair(split, parts, omissions)) for split, parts in layout.splits.items()}
 
 
@@ -209,8 +204,12 @@ class Release(SampleSource):
             )
         return record
 
+    def images(self, split: str) -> list[Path]:
+        """Return the image files of the paired samples of a split."""
+        return [files.image for files in self._samples[split]]
+
     def image_files(self, split: str) -> dict[str, Path]:
-        """Return the image file of every paired sample, by sample id."""
+        """Return the image file of every paired sample, by sample id, for which every question file is read."""
         named = {}
         for files in self._samples[split]:
             try:

@@ -30,6 +30,7 @@ from earthreason.data.sources.base import (
     record_of_question,
     register,
 )
+from earthreason.data.sources.lookup import first_line
 from earthreason.data.sources.places import NamedFiles
 from earthreason.errors import DataFormatError, DataNotFoundError
 
@@ -87,7 +88,7 @@ class RISBench(SampleSource):
             raise DataFormatError(f"{place}: byte {line[error.start]:#04x} is not UTF-8", "broken line") from None
         if not phrases:
             raise DataFormatError(f"{place}: expected a file name and a phrase, found {name[:40]!r}", "broken line")
-        image, label = self._images.find(name, "image"), self._masks.find(name, "label")
+        image, label = self._images.find(name, place, "image"), self._masks.find(name, place, "label")
         mask = mask_of(label.read_bytes(), label, notes)
         return make_record(sample_id, image, mask, phrases, source="RISBench")
 
@@ -183,12 +184,8 @@ def _has_tables(root: Path) -> bool:
 
 def _folder(root: Path) -> Path | None:
     """Return the folder at any depth whose phrases start with the name of a picture; RefSegRS has numbers there."""
-    for path in sorted(root.rglob(_PHRASES)):
-        with path.open("rb") as file:
-            first = next((line for line in file if line.strip()), b"")
-        if _PICTURE.match(first.removeprefix(codecs.BOM_UTF8)):
-            return path.parent
-    return None
+    files = sorted(root.rglob(_PHRASES))
+    return next((path.parent for path in files if _PICTURE.match(first_line(path))), None)
 
 
 def _first_folder(folder: Path, *names: str) -> Path:

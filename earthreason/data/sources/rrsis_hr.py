@@ -7,12 +7,9 @@ Only the name of the folder tells it from RRSIS-D.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from earthreason.data.about import About
-from earthreason.data.schema import Record
 from earthreason.data.sources.base import SourceFormat, register
 from earthreason.data.sources.rrsisd import RRSISD
 
@@ -24,12 +21,7 @@ class RRSISHR(RRSISD):
     """Samples of `refs(unc).p` and `instances.json`, as in RRSIS-D."""
 
     name = "rrsis-hr"
-
-    def read(self, split: str) -> Iterator[Record]:
-        """Read what RRSIS-D's reader reads, with ids and the source of this set."""
-        for record in super().read(split):
-            sample_id = f"rrsishr_{record.sample_id.removeprefix('rrsisd_')}"
-            yield replace(record, sample_id=sample_id, source="RRSIS-HR")
+    title = "RRSIS-HR"
 
 
 def _holds(root: Path) -> bool:

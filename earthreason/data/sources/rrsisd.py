@@ -39,16 +39,18 @@ _OFFICIAL_FOLDER = "JPEGImages"
 class RRSISD(SampleSource):
     """Samples of `refs(unc).p`, `instances.json` and images.
 
-    A reference whose split is unknown is listed in the first split, so that reading it there says what is wrong.
+    `title` names the set in the column `source`. A reference whose split is unknown is listed in the first split, so
+    that reading it there says what is wrong.
     """
 
     name = "rrsis-d"
+    title = "RRSIS-D"
 
     def __init__(self, root: Path) -> None:
         super().__init__()
-        self._place = find_file(root, _REFERENCES, "RRSIS-D")
+        self._place = find_file(root, _REFERENCES, self.title)
         references = load_pickle(self._place)
-        instances = read_json(find_file(root, "instances.json", "RRSIS-D"))
+        instances = read_json(find_file(root, "instances.json", self.title))
         if not isinstance(references, list):
             raise DataFormatError(f"{self._place}: expected a list of references, got {type(references).__name__}")
         try:
@@ -95,7 +97,8 @@ class RRSISD(SampleSource):
             raise DataFormatError(f"{place}: {error} is missing") from None
         except (TypeError, ValueError, AttributeError, OSError) as error:
             raise DataFormatError(f"{place}: not as in REFER ({error})") from None
-        return make_record(f"rrsisd_{name}", path, mask, questions, content, source="RRSIS-D", category=category)
+        sample_id = f"{self.name.replace('-', '')}_{name}"
+        return make_record(sample_id, path, mask, questions, content, source=self.title, category=category)
 
     def _file_of(self, name: str) -> Path:
         """Find an image by the path that instances.json states, whatever the case and suffix of the file.
