@@ -19,6 +19,7 @@ from earthreason.data.about import OWN_DATA, About
 from earthreason.data.cards import write_card
 from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
+from earthreason.errors import DataFormatError
 from earthreason.files import atomic_path, write_json
 
 DATASET = "earthreason"
@@ -115,12 +116,14 @@ def write_prepared(
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
                         rows_written[split] += len(group)
+        any_rows = any(rows_written.values())
         omissions = omissions or Omissions()
         omissions.write(temporary / LEFT_OUT, counts)
         about.write(temporary)
         if source is not None:
             write_json(temporary / _ORIGIN, asdict(Origin(config, source, versions())))
-        files_of = {split: f"{data}/{split}-*.parquet" for split in splits}
+        # `datasets` cannot load a split without rows; if all are empty, `load_dataset` says so.
+        files_of = {split: f"{data}/{split}-*.parquet" for split in splits if rows_written[split] or not any_rows}
         write_card(temporary, about, rows_written, files_of, config=config, omissions=omissions)
 
 
@@ -128,10 +131,15 @@ def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions
     """Return what a prepared folder leaves out, and log one line about it.
 
     Raises:
-        DataFormatError: more is left out than `tolerance` allows.
+        DataFormatError: everything is left out, or more than `tolerance` allows.
     """
     path = folder / LEFT_OUT
     omissions, counts = Omissions.read(path)
+    if counts and sum(counts.values()) == len(omissions):
+        raise DataFormatError(
+            f"{source}: none of the {len(omissions):,} samples can be read: {omissions.summary()}. The first: "
+            f"{next(iter(omissions)).message}. All are listed in {path}"
+        )
     omissions.check(counts, tolerance, source, path)
     if omissions:
         _log.warning("%s: %s; all are listed in %s", source, omissions.summary(), path)
