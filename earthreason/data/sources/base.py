@@ -22,6 +22,7 @@ from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_cont
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
 
 _log = logging.getLogger(__name__)
@@ -194,7 +195,7 @@ def find_file(root: Path, name: str, what: str) -> Path:
     """
     if not root.is_dir():
         raise DataNotFoundError(f"there is no folder {root}")
-    for path in sorted(root.rglob("*")):
+    for path in visible_files(root, "**/*"):
         if path.name == name:
             return path
     raise DataNotFoundError(f"{root} contains no {what}: there is no file {name} in it")

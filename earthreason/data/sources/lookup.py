@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -17,6 +16,7 @@ from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import IMAGE_SUFFIXES
 from earthreason.data.texts import decode_text
 from earthreason.errors import DataFormatError
+from earthreason.files import visible_files
 from earthreason.masks.drawing import FARTHEST
 
 PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff")
@@ -51,7 +51,7 @@ def starts_with(path: Path, keys: Collection[str], without: Collection[str] = ()
 
 def any_starts_with(folder: Path, pattern: str, keys: Collection[str]) -> bool:
     """Return whether one of the first JSON files of a folder, by a glob pattern, holds an object with all the keys."""
-    return any(starts_with(path, keys) for path in islice(folder.glob(pattern), _FEW))
+    return any(starts_with(path, keys) for path in visible_files(folder, pattern)[:_FEW])
 
 
 def folders_below(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, list[str]]]:
