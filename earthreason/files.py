@@ -113,6 +113,15 @@ def is_system_name(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX" or name.lower() in ("thumbs.db", "desktop.ini", "ehthumbs.db")
 
 
+def visible_files(folder: Path, pattern: str) -> list[Path]:
+    """List the files below a folder by a glob pattern, sorted, without those that operating systems leave behind."""
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if not any(map(is_system_name, path.relative_to(folder).parts)) and path.is_file()
+    )
+
+
 def path_of(value: Any, what: str) -> Path:
     """Return a path that a user gave. An empty text is an error, because pathlib takes it as the working folder.
 

@@ -19,6 +19,7 @@ from earthreason.data.about import OWN_DATA, About
 from earthreason.data.cards import write_card
 from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
+from earthreason.errors import DataFormatError
 from earthreason.files import atomic_path, write_json
 
 DATASET = "earthreason"
@@ -132,12 +133,16 @@ def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions
     """Return what a prepared folder leaves out, and log one line about it.
 
     Raises:
-        DataFormatError: more is left out than `tolerance` allows, or everything.
+        DataFormatError: everything is left out, or more than `tolerance` allows.
     """
     path = folder / LEFT_OUT
     omissions, counts = Omissions.read(path)
-    everything = len(omissions) == sum(counts.values())
-    omissions.check(counts, Tolerance(strict=True) if everything else tolerance, source, path)
+    if counts and sum(counts.values()) == len(omissions):
+        raise DataFormatError(
+            f"{source}: none of the {len(omissions):,} samples can be read: {omissions.summary()}. The first: "
+            f"{next(iter(omissions)).message}. All are listed in {path}"
+        )
+    omissions.check(counts, tolerance, source, path)
     if omissions:
         _log.warning("%s: %s; all are listed in %s", source, omissions.summary(), path)
     return omissions

@@ -163,7 +163,7 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
         answers=list(row["answers"]),
         ignore=None if row.get("ignore") is None else np.asarray(row["ignore"]) != 0,
         targets=[np.asarray(target) != 0 for target in row.get(TARGETS) or ()],
-        **{fact: row[fact] for fact in OPTIONAL_FACTS},
+        **{fact: row.get(fact) for fact in OPTIONAL_FACTS},
     )
 
 

@@ -6,7 +6,6 @@ import codecs
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from earthreason.data.pictures import FORMATS
 from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError
+from earthreason.files import visible_files
 from earthreason.masks.drawing import FARTHEST
 
 ANOTHER_SIZE = "label of another size"
@@ -48,7 +48,7 @@ def starts_with(path: Path, keys: Collection[str], without: Collection[str] = ()
 
 def any_starts_with(folder: Path, pattern: str, keys: Collection[str]) -> bool:
     """Return whether one of the first JSON files of a folder, by a glob pattern, holds an object with all the keys."""
-    return any(starts_with(path, keys) for path in islice(folder.glob(pattern), _FEW))
+    return any(starts_with(path, keys) for path in visible_files(folder, pattern)[:_FEW])
 
 
 def first_line(path: Path) -> bytes:
