@@ -44,6 +44,8 @@ from earthreason.masks.png import encode_mask_png
 
 _HUB = "https://huggingface.co/datasets/earth-insights/LaSeRS"
 _KEYS = ("id", "image_name", "description", "answer", "mask")
+_MARKS = ("image_name", "description", "answer")
+"""Keys that tell an annotation file from those of other sets."""
 _SEGMENT = "[SEG]"
 _PLAIN = {"train", "test", "val", "data", "ann", "anno", "annotation", "annotations", "lasers", "all"}
 """Words in the name of an annotation file that say nothing about its questions."""
@@ -171,13 +173,10 @@ def _mask(mask: Any, image: Path, place: str) -> np.ndarray:
 
 def _locate(root: Path) -> Path | None:
     """Return the folder of the splits, by the keys of their annotations."""
-    keys = ("image_name", "description", "answer")
-    return _folder(root, lambda folder: any_starts_with(folder / "annotations", "*.json", keys))
-
-
-def _folder(root: Path, is_split: Callable[[Path], bool]) -> Path | None:
-    folders = (folder for folder, _ in folders_below(root))
-    return next((folder for folder in folders if any(is_split(folder / name) for name in FROM_DISK)), None)
+    for folder, _ in folders_below(root):
+        if any(any_starts_with(folder / name / "annotations", "*.json", _MARKS) for name in FROM_DISK):
+            return folder
+    return None
 
 
 register(
