@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from earthreason.data.about import About
-from earthreason.data.pictures import rgb_content
+from earthreason.data.pictures import ANOTHER_SIZE, rgb_content, size_of
 from earthreason.data.schema import HiddenLabel, Record, extra_keys
-from earthreason.data.sources.annotations import draw_polygons
+from earthreason.data.sources.annotations import draw_polygons, mask_of_rle, vertices_of
 from earthreason.data.sources.base import (
     FROM_DISK,
     SampleSource,
@@ -27,17 +27,7 @@ from earthreason.data.sources.base import (
     named,
     register,
 )
-from earthreason.data.sources.lookup import (
-    ANOTHER_SIZE,
-    any_starts_with,
-    folders_below,
-    mask_of_rle,
-    read_index,
-    size_of,
-    text_of,
-    unique_ids,
-    vertices_of,
-)
+from earthreason.data.sources.lookup import any_starts_with, folders_below, read_index, text_of, unique_ids
 from earthreason.data.sources.places import NamedFiles, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.masks.png import encode_mask_png
