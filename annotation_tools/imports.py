@@ -31,6 +31,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.base import named
 from earthreason.data.sources.release import locate_release
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.files import visible_files
 from earthreason.types import OPTIONAL_FACTS
 
 VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
@@ -209,7 +210,7 @@ def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Annotatio
     if not path.exists() and source not in CONFIGS:
         raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
     if path.exists() and not _holds_samples(path):
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        files = [path] if path.is_file() else [p for p in visible_files(path, "**/*") if p.suffix.lower() in SUFFIXES]
         for file in files:
             yield _of_picture(file, options, there)
         return
@@ -223,7 +224,7 @@ def _holds_samples(path: Path) -> bool:
         return path.suffix.lower() not in SUFFIXES
     if (path / "annotations").is_dir() and (path / "images").is_dir():
         return True
-    if any(path.glob("*.tar")) or any(path.rglob("*.parquet")):
+    if visible_files(path, "*.tar") or visible_files(path, "**/*.parquet"):
         return True
     return locate_release(path) is not None
 
@@ -276,7 +277,7 @@ def read_masks(
         DataFormatError: the format is unknown, or the file is invalid.
     """
     if path.is_dir():
-        everything = sorted(path.rglob("*"))
+        everything = visible_files(path, "**/*")
         # PNGs next to annotation files are their pictures, not masks.
         files = [p for p in everything if p.suffix.lower() in (".json", ".xml", *VECTORS)] or [
             p for p in everything if p.suffix.lower() == ".png"

@@ -113,6 +113,13 @@ def is_system_name(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX" or name.lower() in ("thumbs.db", "desktop.ini", "ehthumbs.db")
 
 
+def visible_files(folder: Path, pattern: str) -> list[Path]:
+    """List the files below a folder by a glob pattern, sorted, without those that operating systems leave behind."""
+    depth = len(folder.parts)
+    found = (path for path in folder.glob(pattern) if not any(map(is_system_name, path.parts[depth:])))
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.parts)  # comparing paths takes long
+
+
 def path_of(value: Any, what: str) -> Path:
     """Return a path that a user gave. An empty text is an error, because pathlib takes it as the working folder.
 

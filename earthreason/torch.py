@@ -108,6 +108,31 @@ class Item(TypedDict):
 
 
 QuestionPolicy = Literal["first", "random", "all"]
+_COLUMNS = ("sample_id", "image", "mask", "questions", "answers")
+
+
+def _check_number(name: str, value: int, lowest: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+        raise EarthReasonError(f"{name} is a whole number from {lowest}, not {value!r}")
+
+
+def _plain_rows(rows: Dataset) -> Dataset:
+    """Return the rows in the plain format, whatever `with_format` says.
+
+    Raises:
+        EarthReasonError: the rows are no split in memory or on disk, or lack a column.
+    """
+    from datasets import Dataset, IterableDataset
+
+    if isinstance(rows, dict):
+        raise EarthReasonError(f"give one split, such as rows[{next(iter(rows), 'train')!r}], not all of them")
+    if isinstance(rows, IterableDataset):
+        raise EarthReasonError("a stream has no length and no order to index; load the split without streaming=True")
+    if not isinstance(rows, Dataset):
+        return rows
+    if lacking := [name for name in _COLUMNS if name not in rows.column_names]:
+        raise EarthReasonError(f"the rows have no column {', '.join(lacking)}; keep {', '.join(_COLUMNS)}")
+    return rows.with_format(None)
 
 
 class PixelReasoningDataset(TorchDataset[Item]):
@@ -130,9 +155,13 @@ class PixelReasoningDataset(TorchDataset[Item]):
 
         Raises:
             UnknownNameError: the policy is unknown.
+            EarthReasonError: `rows` is a stream, a dict of splits, or lacks a column; `side` or `seed` is out of range.
         """
         if questions not in ("first", "random", "all"):
             raise UnknownNameError("question policy", questions, ("first", "random", "all"))
+        _check_number("side", side, 1)
+        _check_number("seed", seed, 0)
+        rows = _plain_rows(rows)
         self.rows, self.side, self.questions, self.seed, self.epoch = rows, side, questions, seed, 0
         lengths = [len(asked) for asked in rows["questions"]] if questions == "all" else []
         self._pairs = [(row, index) for row, count in enumerate(lengths) for index in range(count)]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from baselines.common.pixels import normalise
 from earthreason import load_dataset
-from earthreason.errors import UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.grids import Grid, place_on_grid
 from earthreason.torch import (
     PixelReasoningDataset,
@@ -119,3 +119,32 @@ def test_batches_are_stacked_also_by_worker_processes(split):
 def test_an_unknown_policy_is_named(split):
     with pytest.raises(UnknownNameError, match="did you mean 'random'"):
         PixelReasoningDataset(split, questions="randm")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.to_iterable_dataset(), "without streaming=True"),
+        (lambda rows: {"test": rows}, r"give one split, such as rows\['test'\]"),
+        (lambda rows: rows.select_columns(["sample_id", "image", "mask"]), "no column questions, answers"),
+    ],
+    ids=["stream", "dict of splits", "subset of columns"],
+)
+@pytest.mark.parametrize("questions", ["first", "all"])
+def test_rows_that_are_no_whole_split_are_named_at_once(split, change, message, questions):
+    with pytest.raises(EarthReasonError, match=message):
+        PixelReasoningDataset(change(split), side=32, questions=questions)
+
+
+@pytest.mark.parametrize("arguments", [{"side": 0}, {"side": "256"}, {"seed": -1}], ids=str)
+def test_a_number_out_of_range_is_named(split, arguments):
+    with pytest.raises(EarthReasonError, match=f"{next(iter(arguments))} is a whole number from"):
+        PixelReasoningDataset(split, **arguments)
+
+
+@pytest.mark.parametrize("form", ["torch", "numpy", "pandas"])
+def test_the_format_of_the_rows_does_not_matter(split, form):
+    columns = ["sample_id", "image", "mask", "questions", "answers"]
+    item = PixelReasoningDataset(split.select_columns(columns).with_format(form), side=32)[1]
+    assert np.array_equal(item["native_mask"], np.asarray(split[1]["mask"]) != 0)
+    assert item["question"] == split[1]["questions"][0]

@@ -16,7 +16,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all copies; they are made again when needed.")] = False,
     json_out: JsonOption = None,
 ) -> None:
-    """List the prepared copies of datasets in the cache, or remove them. Your own data is never touched.
+    """List prepared copies and unpacked archives in the cache, or remove them. Your own data is never touched.
 
     Example: earthreason cache --prune
     """
@@ -31,6 +31,6 @@ def cache(
         if report_json(json_out, {"folder": str(prepared_root()), "copies": [copy.to_dict() for copy in copies]}):
             print_copies(copies, prepared_root(), stdout())
         return
-    removed = remove([copy for copy in copies if clear or copy.state != "current"])
+    removed = remove([copy for copy in copies if clear or copy.state in ("outdated", "unfinished")])
     if report_json(json_out, {"removed": [copy.to_dict() for copy in removed]}):
         typer.echo(f"removed {len(removed)} of {len(copies)} copies, {megabytes(sum(copy.size for copy in removed))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from earthreason.cli.options import (
 )
 from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
+
+if TYPE_CHECKING:
+    from earthreason.data.audit.verify import Audit
 
 
 def download(
@@ -43,7 +46,10 @@ def download(
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="Folder of the release.")],
+    source: SourceArgument,
+    config: Annotated[
+        str | None, typer.Option(help="Dataset in the folder, such as 'gres'.", show_default="recognised by its files")
+    ] = None,
     workers: ProcessesOption = CORES,
     json_out: JsonOption = None,
     report: ReportOption = None,
@@ -55,19 +61,15 @@ def verify(
         typer.Option(help="Progress file, from which an interrupted audit resumes.", show_default="in the data cache"),
     ] = None,
 ) -> None:
-    """Audit a release: pairing, sizes, labels, contradictions, duplicates, leakage. Exit with 1 on errors.
+    """Audit samples: pairing, sizes, labels, contradictions, duplicates, leakage. Exit with 1 on errors.
 
     Example: earthreason verify data/release --report audit
     """
-    from tqdm import tqdm
-
-    from earthreason.data.audit.verify import audit
     from earthreason.data.checksums import compare_download
-    from earthreason.data.configs import prepared_root
     from earthreason.reports.audit import print_audit, write_audit
 
     if checksums:
-        faults = dict(compare_download(folder))
+        faults = dict(compare_download(Path(source).expanduser()))
         for name, fault in faults.items():
             typer.echo(f"{name}: {fault or 'as on the Hub'}")
         if any(faults.values()):
@@ -75,15 +77,33 @@ def verify(
                 "fetch the broken files again: earthreason download --to FOLDER, with the same folder"
             )
         return
-    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    with tqdm(unit="file", desc="auditing") as bar:
-        result = audit(folder, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
+    result = _audit(source, config, workers, journal)
     if report_json(json_out, result.to_dict()):
         print_audit(result, stdout())
     if report is not None:
         typer.echo(f"page: {write_audit(report, result)}", err=True)
     if result.errors:
         raise typer.Exit(1)
+
+
+def _audit(source: str, config: str | None, workers: int, journal: Path | None) -> Audit:
+    """Audit the files of a release, or the records of any other source."""
+    from tqdm import tqdm
+
+    from earthreason.data.audit.records import audit_source
+    from earthreason.data.audit.verify import audit
+    from earthreason.data.configs import prepared_root
+    from earthreason.data.reader import open_as, open_source
+    from earthreason.data.sources.release import Release
+
+    path = Path(source).expanduser()
+    opened = open_source(source) if config is None else open_as(config, path)
+    if not isinstance(opened, Release):
+        with tqdm(total=sum(opened.counts.values()), unit="sample", desc="auditing", disable=None) as bar:
+            return audit_source(opened, path, bar.update)
+    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    with tqdm(unit="file", desc="auditing") as bar:
+        return audit(path, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
 
 
 def export(
@@ -118,7 +138,7 @@ def export(
         written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
     typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
     if omissions := omissions_of(opened):
-        typer.echo(f"{omissions.summary()}; all are listed in {out / LEFT_OUT}", err=True)
+        typer.echo(f"left out: {len(omissions)}, listed in {out / LEFT_OUT}", err=True)
     if push_to is not None:
         typer.echo(f"uploaded: {push_to_hub(out, push_to, private)}")
 

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from earthreason.data.layout import Tree, part_named, read_tree, split_named
+from earthreason.data.texts import likely_encoding
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, is_system_name
 
@@ -38,6 +39,7 @@ _NAME = re.compile(r"(?P<stem>.+?)\.(?:zip|tar|tgz|tbz2?|txz|tar\.(?:gz|bz2|xz))
 _DISK = re.compile(r"(?P<stem>.+)\.z\d\d", re.I)
 _UNREADABLE = (".7z", ".rar", ".tar.zst", ".tar.lz4")
 _CHUNK = 1 << 20
+_UTF8_FLAG = 0x800
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, struct.error, OverflowError)
 
 
@@ -118,11 +120,14 @@ def extract_archives(folder: Path, target: Path | None = None) -> Path:
 
 def unpack(archives: Iterable[Archive], target: Path) -> None:
     """Unpack archives into `target`, which appears when it is complete; raises as `extract_archives`."""
+    from tqdm import tqdm
+
     try:
-        with atomic_path(target) as temporary:
+        # `disable=None` shows the bar on terminals only.
+        with atomic_path(target) as temporary, tqdm(unit="file", desc="unpacking", disable=None) as bar:
             temporary.mkdir()
             for archive in archives:
-                _write_all(archive, temporary)
+                _write_all(archive, temporary, bar.update)
     except OSError as error:
         if isinstance(error, EarthReasonError):
             raise
@@ -137,7 +142,7 @@ def list_members(archives: Iterable[Archive]) -> Iterator[tuple[str, ...]]:
                 yield member.names
 
 
-def _write_all(archive: Archive, target: Path) -> None:
+def _write_all(archive: Archive, target: Path, progress: Callable[[int], object]) -> None:
     for member in _walk(archive):
         path = target.joinpath(*member.names)
         with _named(member.place):
@@ -147,6 +152,7 @@ def _write_all(archive: Archive, target: Path) -> None:
                     with member.open() as source, path.open("xb") as sink:
                         while chunk := source.read(_CHUNK):
                             sink.write(chunk)
+                    progress(1)
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
                 raise DataFormatError(
                     f"{member.place}: another file or folder has this name already, perhaps in another case; unpack "
@@ -216,13 +222,29 @@ _Raw = Iterator[tuple[str, int, Callable[[], IO[bytes]] | None]]
 def _zip_members(file: IO[bytes], place: str) -> _Raw:
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
-            inside = f"{place}: {member.filename!r}"
+            name = _zip_name(member)
+            inside = f"{place}: {name!r}"
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise DataFormatError(f"{inside} is a symbolic link; not unpacked")
             if member.flag_bits & 1:
                 raise DataFormatError(f"{inside} is encrypted and needs a password; unpack the archive yourself")
             opened = None if member.is_dir() else partial(archive.open, member)
-            yield member.filename, member.file_size, opened
+            yield name, member.file_size, opened
+
+
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """Return the name of a zip member, which many packers write in UTF-8 or GBK without the flag for it.
+
+    `zipfile` decodes such a name as code page 437, in which every byte is a character, so that no byte is lost.
+    """
+    if member.flag_bits & _UTF8_FLAG or member.filename.isascii():
+        return member.filename
+    content = member.filename.encode("cp437")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        likely = likely_encoding(content)
+        return content.decode(likely) if likely in ("gbk", "gb18030") else member.filename
 
 
 def _tar_members(file: IO[bytes], place: str) -> _Raw:

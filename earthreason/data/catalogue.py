@@ -10,9 +10,10 @@ from typing import Any
 
 from earthreason.data.about import SYNTHETIC, About
 from earthreason.data.configs import CONFIGS, DATA_VARIABLE, DEFAULT_CONFIG, SampleConfig, prepared_root
+from earthreason.data.layout import SPLIT_WORDS
 from earthreason.data.omissions import LEFT_OUT, Omissions
 from earthreason.data.sources import FORMATS, find_format
-from earthreason.data.sources.base import FROM_DISK, SPLIT_WORDS, SourceFormat
+from earthreason.data.sources.base import FROM_DISK, SourceFormat
 from earthreason.errors import UnknownNameError
 
 _RELEASE = "release"

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
+from unicodedata import normalize
 
 from earthreason.data.archives import Archive, find_archives, list_members, unpack, unreadable_archives
 from earthreason.data.cache import unpacked_root
@@ -20,6 +21,7 @@ from earthreason.data.layout import (
     Part,
     Place,
     Tree,
+    belongs,
     choose_places,
     find_parts,
     folder_of,
@@ -59,7 +61,43 @@ def find_layout(root: Path) -> Layout:
     layout = _in_tree(root, tree)
     if layout is None:
         raise DataNotFoundError(_what_is_there(root, tree))
+    _warn_of_more_in_zips(layout, find_archives(root, tree))
     return layout
+
+
+def _warn_of_more_in_zips(layout: Layout, archives: list[Archive]) -> None:
+    """Warn where a zip has files that the unpacked part lacks, because its unpacking was perhaps interrupted.
+
+    They are not added, because users remove broken samples from the unpacked folder.
+    """
+    for archive in archives:
+        if archive.pieces[0].suffix.lower() != ".zip":
+            continue  # to list a tar, all of it must be read
+        try:
+            packed = find_parts("", _tree_of(list_members([archive])))
+        except EarthReasonError:
+            continue  # it was not needed
+        more: list[str] = []
+        for split, parts in packed.items():
+            for part, places in parts.items():
+                there = {normalize("NFC", path.name) for path in _files_of(layout, split, part)}
+                named = {normalize("NFC", names[-1]) for place in places for names in place.files}
+                lacking = sorted(name for name in named - there if belongs(name, part))
+                more += [f"{split}/{part}/{name}" for name in lacking if there]
+        if more:
+            _log.warning(
+                "%s: %s has %d files that the unpacked folders lack (%s, ...), and they are not loaded; if unpacking "
+                "was interrupted, unpack it again",
+                layout.folder,
+                archive.pieces[0].name,
+                len(more),
+                more[0],
+            )
+
+
+def _files_of(layout: Layout, split: str, part: str) -> tuple[Path, ...]:
+    found = layout.splits.get(split, {}).get(part)
+    return () if found is None else found.files
 
 
 def locate_layout(root: Path, *, packed: bool) -> Layout | None:
@@ -71,7 +109,8 @@ def locate_layout(root: Path, *, packed: bool) -> Layout | None:
         DataFormatError: as `find_layout`.
     """
     if root.is_file():
-        return find_layout(root) if packed and find_archives(root.parent, [((), [root.name])]) else None
+        archives = find_archives(root.parent, [((), [root.name])])
+        return find_layout(root) if archives and (packed or _starts_as_release(archives)) else None
     if not root.is_dir():
         return None
     tree = list(read_tree(root))
@@ -95,31 +134,33 @@ def _starts_as_release(archives: list[Archive]) -> bool:
 def _in_tree(root: Path, tree: Tree) -> Layout | None:
     name = _name_of(root)
     found = find_parts(name, tree)
-    if is_release(found):
-        chosen = choose_places(root, found)
+    if is_release(_filled(found)):
+        chosen = choose_places(root, _filled(found))
         if all(chosen.get(split, {}).keys() == FOLDERS.keys() for split in SPLITS):
             return _layout_of(root, chosen, root, {})
     archives = find_archives(root, tree)
     layout = _in_archives(root, name, found, archives) if archives else None
-    if layout is not None or not is_release(found):
+    if layout is not None or not is_release(_filled(found)):
         return layout
     return _layout_of(root, choose_places(root, found), root, {})
 
 
 def _in_archives(root: Path, name: str, found: Found, archives: list[Archive]) -> Layout | None:
     """Add the parts in archives that `found` lacks; None if there are none, or if there is no release even so."""
-    try:
-        listed = find_parts(name, _tree_of(list_members(archives)))
-    except EarthReasonError as error:
-        raise type(error)(f"{error}; or move it elsewhere") from None
-    lacking = _without(listed, found)
-    if not lacking or not is_release(_merge(found, lacking)):
-        return None
     key = fingerprint_files(root, [piece for archive in archives for piece in archive.pieces])
     target = unpacked_root() / key / (name or "archive")
+    try:
+        # Listing a compressed tar file takes as long as unpacking it.
+        listed = find_parts(name, read_tree(target) if target.is_dir() else _tree_of(list_members(archives)))
+    except EarthReasonError as error:
+        raise type(error)(f"{error}; or move it elsewhere") from None
+    filled = _filled(found)
+    lacking = _without(listed, filled)
+    if not lacking or not is_release(_merge(filled, lacking)):
+        return None
     _unpack_once(archives, target)
-    packed = _without(find_parts(name, read_tree(target)), found)
-    return _layout_of(root, choose_places(root, found), target, choose_places(target, packed))
+    packed = _without(find_parts(name, read_tree(target)), filled)
+    return _layout_of(root, choose_places(root, _without(found, packed)), target, choose_places(target, packed))
 
 
 def _unpack_once(archives: list[Archive], target: Path) -> None:
@@ -158,6 +199,19 @@ def _without(found: Found, other: Found) -> Found:
     return {split: parts for split, parts in kept.items() if parts}
 
 
+def _filled(found: Found) -> Found:
+    """Return the candidates for parts of which at least one has files, so that an empty folder hides no archive."""
+    kept = {
+        split: {
+            part: places
+            for part, places in parts.items()
+            if any(belongs(names[-1], part) for place in places for names in place.files)
+        }
+        for split, parts in found.items()
+    }
+    return {split: parts for split, parts in kept.items() if parts}
+
+
 def _merge(found: Found, other: Found) -> Found:
     return {split: {**found.get(split, {}), **other.get(split, {})} for split in found.keys() | other.keys()}
 
@@ -188,12 +242,15 @@ def _what_is_there(root: Path, tree: Tree) -> str:
     message = f"{root} contains no release: expected train/, val/ or test/ with {', '.join(FOLDERS)} inside"
     if unreadable := unreadable_archives(root, tree):
         return f"{message}. {unreadable[0].name} is an archive of a kind that is not read here; unpack it first"
-    if partial := find_parts(_name_of(root), tree):
+    found = find_parts(_name_of(root), tree)
+    if partial := _filled(found):
         there = "; ".join(
             f"{split} has {', '.join(parts)} but no {', '.join(part for part in FOLDERS if part not in parts)}"
             for split, parts in partial.items()
         )
         return f"{message}. {there}"
+    if is_release(found):
+        return f"{message}. These folders are there, but they have no files of samples"
     if {part_named(names[-1]) for names, _ in tree if names} >= FOLDERS.keys():
         return f"{message}. There are {', '.join(FOLDERS)}, but no name says of which split"
     if archives := find_archives(root, tree):

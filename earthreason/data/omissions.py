@@ -131,7 +131,7 @@ class Omissions:
         if tolerance.strict and self:
             raise DataFormatError(
                 f"{source}: {self.summary()}, and strict allows none. The first: {self._first_message()}.{where} "
-                "Restore or remove them, or load without strict"
+                "Load without strict to go on with the rest"
             )
         for split, left_out in self.by_split().items():
             total, those = counts.get(split, 0), self.of_split(split)

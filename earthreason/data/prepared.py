@@ -19,6 +19,7 @@ from earthreason.data.about import OWN_DATA, About
 from earthreason.data.cards import write_card
 from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
+from earthreason.errors import DataFormatError
 from earthreason.files import atomic_path, write_json
 
 DATASET = "earthreason"
@@ -107,20 +108,24 @@ def write_prepared(
         rows_written: dict[str, int] = {}
         for split, records in splits.items():
             files = max(1, -(-counts[split] // ROWS_PER_FILE))
+            paths = [data_folder / f"{split}-{number:05d}-of-{files:05d}.parquet" for number in range(files)]
             rows = iter(records)
             rows_written[split] = 0
-            for number in range(files):
-                path = data_folder / f"{split}-{number:05d}-of-{files:05d}.parquet"
+            for path in paths:
                 with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
                         rows_written[split] += len(group)
+            if not rows_written[split] and counts[split]:  # `datasets` fails on a split without rows
+                del rows_written[split]
+                for path in paths:
+                    path.unlink()
         omissions = omissions or Omissions()
         omissions.write(temporary / LEFT_OUT, counts)
         about.write(temporary)
         if source is not None:
             write_json(temporary / _ORIGIN, asdict(Origin(config, source, versions())))
-        files_of = {split: f"{data}/{split}-*.parquet" for split in splits}
+        files_of = {split: f"{data}/{split}-*.parquet" for split in rows_written}
         write_card(temporary, about, rows_written, files_of, config=config, omissions=omissions)
 
 
@@ -128,10 +133,15 @@ def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions
     """Return what a prepared folder leaves out, and log one line about it.
 
     Raises:
-        DataFormatError: more is left out than `tolerance` allows.
+        DataFormatError: everything is left out, or more than `tolerance` allows.
     """
     path = folder / LEFT_OUT
     omissions, counts = Omissions.read(path)
+    if counts and sum(counts.values()) == len(omissions):
+        raise DataFormatError(
+            f"{source}: none of the {len(omissions):,} samples can be read: {omissions.summary()}. The first: "
+            f"{next(iter(omissions)).message}. All are listed in {path}"
+        )
     omissions.check(counts, tolerance, source, path)
     if omissions:
         _log.warning("%s: %s; all are listed in %s", source, omissions.summary(), path)

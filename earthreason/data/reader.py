@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from earthreason.data.about import read_about
-from earthreason.data.configs import CONFIGS, get_config
+from earthreason.data.configs import CONFIGS, FolderConfig, get_config
 from earthreason.data.load import load_dataset
 from earthreason.data.omissions import Tolerance
 from earthreason.data.prepared import check_left_out
-from earthreason.data.schema import PICTURES, SPLITS, TARGETS, Record, record_of_row, undecoded
+from earthreason.data.schema import PICTURES, TARGETS, Record, in_order, record_of_row, undecoded
 from earthreason.data.sources import Source, open_folder_or_file
-from earthreason.errors import DataNotFoundError, SampleNotFoundError
+from earthreason.errors import DataNotFoundError, EarthReasonError, SampleNotFoundError
 
 
 class Configured:
@@ -54,9 +54,23 @@ def open_source(source: str | Path, tolerance: Tolerance | None = None) -> Sourc
     return open_folder_or_file(path, tolerance)
 
 
+def open_as(config: str, folder: Path) -> Source:
+    """Open a folder as the dataset of a configuration, whatever its files look like.
+
+    Raises:
+        UnknownNameError: the configuration is unknown.
+        EarthReasonError: the configuration is not read from a folder.
+        DataNotFoundError: the folder has no such dataset.
+    """
+    chosen = get_config(config)
+    if not isinstance(chosen, FolderConfig):
+        raise EarthReasonError(f"the configuration {config!r} is not read from a folder of its own; leave it out")
+    return chosen.source_format.open(folder)
+
+
 def read_all(source: Source) -> Iterator[tuple[str, Record]]:
     """Read every record with its split, in the order train, validation, test."""
-    for split in sorted(source.counts, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS)):
+    for split in in_order(source.counts):
         for record in source.read(split):
             yield split, record
 

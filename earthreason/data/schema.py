@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,11 @@ PICTURES = ("image", "mask", "ignore")
 """Columns that hold one encoded picture; only `ignore` may be null in a split with labels."""
 TARGETS = "targets"
 """Column that holds the encoded masks of separate targets, in the order of the answer; null if there is one mask."""
+
+
+def in_order(splits: Iterable[str]) -> list[str]:
+    """Sort names of splits: train, validation, test, then others."""
+    return sorted(splits, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
 
 
 def features() -> Features:
@@ -158,7 +163,7 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
         answers=list(row["answers"]),
         ignore=None if row.get("ignore") is None else np.asarray(row["ignore"]) != 0,
         targets=[np.asarray(target) != 0 for target in row.get(TARGETS) or ()],
-        **{fact: row[fact] for fact in OPTIONAL_FACTS},
+        **{fact: row.get(fact) for fact in OPTIONAL_FACTS},
     )
 
 

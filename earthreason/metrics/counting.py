@@ -163,6 +163,8 @@ def _checked(
             seen.add(key)
             yield prediction, number
             continue
+        if prediction.sample_id in references.left_out:
+            continue
         fault = _fault_of(prediction, grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
             fault = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import repeat
@@ -97,6 +97,8 @@ class References(Mapping[str, Reference]):
         source: name in messages.
         config, split: configuration and split that were loaded, None if unknown.
         revision: commit of the dataset repository, None if unknown.
+        left_out: names of samples that the split lacks because their files are broken; predictions for them are
+            ignored.
     """
 
     def __init__(
@@ -107,8 +109,10 @@ class References(Mapping[str, Reference]):
         config: str | None = None,
         split: str | None = None,
         revision: str | None = None,
+        left_out: Collection[str] = (),
     ) -> None:
         self.source, self.config, self.split, self.revision = source, config, split, revision
+        self.left_out = frozenset(left_out)
         self._by_id: dict[str, Reference] = {}
         for reference in references:
             if reference.sample_id in self._by_id:

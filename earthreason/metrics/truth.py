@@ -17,9 +17,10 @@ import numpy as np
 
 from earthreason.data.configs import DATA_VARIABLE, DEFAULT_CONFIG, get_config
 from earthreason.data.download import recorded_revision
-from earthreason.data.omissions import Tolerance
+from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.prepared import check_left_out, split_files
 from earthreason.data.schema import SPLIT_ALIASES, TARGETS, undecoded
+from earthreason.data.sources.base import ON_DISK
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import fingerprint_files
 from earthreason.masks.pictures import mask_of_picture
@@ -55,17 +56,28 @@ def load_references(
     revision = None if where is None else recorded_revision(Path(where).expanduser())
     folder = get_config(config).prepare(None if data_dir is None else Path(data_dir).expanduser())
     allowed = tolerance or Tolerance()
-    check_left_out(folder, allowed, get_config(config).name)
+    omissions = check_left_out(folder, allowed, get_config(config).name)
     files = split_files(folder, SPLIT_ALIASES.get(split, split))
     if files:
         references = _references_of_files(folder, files, split, source)
         return References(
-            references, source, config=get_config(config).name, split=SPLIT_ALIASES.get(split, split), revision=revision
+            references,
+            source,
+            config=get_config(config).name,
+            split=SPLIT_ALIASES.get(split, split),
+            revision=revision,
+            left_out=_names_of(omissions, SPLIT_ALIASES.get(split, split)),
         )
     from earthreason.data.load import load_dataset
 
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir, max_left_out=1.0)
     return references_of(dataset, source, revision=revision)
+
+
+def _names_of(omissions: Omissions, split: str) -> set[str]:
+    """Return the names that predictions may have for what is left out of a split: with and without the split."""
+    samples = [omission.sample for omission in omissions if omission.split == split]
+    return {*samples, *(f"{ON_DISK.get(split, split)}-{sample}" for sample in samples)}
 
 
 def truth_file(folder: Path, files: Iterable[Path], split: str) -> Path:

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.data.audit.verify import Audit
-from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY
 from earthreason.files import atomic_path
 from earthreason.reports.page import write_page
 
@@ -22,11 +21,14 @@ _SIDE = 240
 
 def print_audit(result: Audit, console: Console) -> None:
     """Print counts beside the published ones, and findings by rule with the first of each."""
-    table = Table("split", "images", "published", "empty targets", title=None)
+    table = Table("split", "samples", "published", "empty targets", title=None)
     for split, count in result.counts.items():
-        table.add_row(split, str(count), str(PUBLISHED[split]), str(result.empty[split]))
-    total, published = sum(result.counts.values()), sum(PUBLISHED.values())
-    table.add_row("all", str(total), str(published), f"{sum(result.empty.values())} (published: {PUBLISHED_EMPTY})")
+        table.add_row(split, str(count), _published(result, split), str(result.empty[split]))
+    empty = str(sum(result.empty.values()))
+    if result.published_empty is not None:
+        empty += f" (published: {result.published_empty})"
+    total = str(sum(result.published.values())) if result.published else "unknown"
+    table.add_row("all", str(sum(result.counts.values())), total, empty)
     console.print(table)
     by_rule = Counter((finding.rule, finding.severity) for finding in result.findings)
     for (rule, severity), count in by_rule.items():
@@ -36,7 +38,9 @@ def print_audit(result: Audit, console: Console) -> None:
         if count > SHOWN:
             console.print(f"  ... and {count - SHOWN} more (--json or --report lists all)")
     warnings = len(result.findings) - result.errors
-    console.print(f"{result.files} files, {result.errors} errors, {warnings} warnings")
+    console.print(
+        f"{result.files} {'files' if result.pictures else 'samples'}, {result.errors} errors, {warnings} warnings"
+    )
 
 
 def write_audit(folder: Path, result: Audit) -> Path:
@@ -52,9 +56,15 @@ def write_audit(folder: Path, result: Audit) -> Path:
     for finding in result.findings:
         rules.setdefault(f"{finding.rule} ({finding.severity})", []).append(finding)
     page = folder / "index.html"
-    published = [(split, result.counts[split], PUBLISHED[split], result.empty[split]) for split in result.counts]
+    published = [
+        (split, count, _published(result, split), result.empty[split]) for split, count in result.counts.items()
+    ]
     write_page(page, "audit.html", result=result, published=published, rules=rules, drawn=drawn, shown=_UNFOLDED)
     return page
+
+
+def _published(result: Audit, split: str) -> str:
+    return str(result.published.get(split, "unknown"))
 
 
 def _thumbnails(result: Audit, sample: str, pictures: Path, number: int) -> list[tuple[str, str]]:

@@ -26,5 +26,5 @@ def print_copies(copies: Sequence[Copy], root: Path, console: Console) -> None:
     count = "1 copy" if len(copies) == 1 else f"{len(copies)} copies"
     size = megabytes(sum(copy.size for copy in copies))
     console.print(f"{count}, {size} in {root}", soft_wrap=True, markup=False)
-    if any(copy.state != "current" for copy in copies):
-        console.print("earthreason cache --prune removes those that are not current", soft_wrap=True)
+    if any(copy.state in ("outdated", "unfinished") for copy in copies):
+        console.print("earthreason cache --prune removes those that are outdated or unfinished", soft_wrap=True)

@@ -18,6 +18,7 @@ def root(tmp_path, monkeypatch):
     """Return an empty cache of prepared copies."""
     monkeypatch.setattr(configs, "prepared_root", lambda cache_dir=None: tmp_path / "cache")
     monkeypatch.setattr(copies, "prepared_root", lambda cache_dir=None: tmp_path / "cache")
+    monkeypatch.setattr(copies, "unpacked_root", lambda: tmp_path / "unpacked")
     return tmp_path / "cache"
 
 
@@ -64,6 +65,7 @@ def test_a_copy_that_another_process_prepares_is_kept(root, release):
                 "-c",
                 "import sys; from pathlib import Path; from earthreason.data import copies\n"
                 "copies.prepared_root = lambda cache_dir=None: Path(sys.argv[1])\n"
+                "copies.unpacked_root = lambda: Path(sys.argv[1]) / 'none'\n"
                 "print(len(copies.remove(copies.list_copies())))",
                 str(root),
             ],
@@ -108,3 +110,18 @@ def test_a_killed_preparation_leaves_nothing_that_is_used_or_kept(tmp_path, monk
     )
     assert list(prepared_folders.rglob("half.parquet")) == []
     assert Path(done.stdout.strip(), "README.md").is_file()
+
+
+def test_unpacked_archives_are_listed_and_removed_only_when_all_is(root, tmp_path):
+    commit, mine = tmp_path / "unpacked" / "datasets--a--b" / "0123abcd", tmp_path / "unpacked" / "77" / "mine"
+    for folder in (commit / "release" / "test", mine / "test", mine.parents[1] / "78" / ".mine.x"):
+        folder.mkdir(parents=True)
+        (folder / "a.png").write_bytes(b"12345")
+    listed = {(copy.origin, copy.size, copy.state) for copy in copies.list_copies()}
+    assert listed == {("a/b@0123abcd", 5, "unpacked"), ("mine", 5, "unpacked"), (".mine.x", 5, "unfinished")}
+    copies.remove([copy for copy in copies.list_copies() if copy.state == "unfinished"])
+    assert states() == ["unpacked", "unpacked"]
+    copies.remove(copies.list_copies())
+    assert states() == []
+    assert not commit.exists()
+    assert not mine.parent.exists()

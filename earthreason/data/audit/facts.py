@@ -49,14 +49,19 @@ def look_at(job: Job) -> Facts:
     split, part, path = job
     if not belongs(path, part):
         return Facts(split, part, path.stem, str(path), stray=True)
-    readers = {"images": _look_at_image, "labels": _look_at_label, "QAs": _look_at_questions}
+    readers = {"images": image_facts, "labels": label_facts, "QAs": _question_facts}
     try:
         return Facts(split, part, path.stem, str(path), values=readers[part](path.read_bytes(), path))
     except (DataFormatError, OSError) as error:
         return Facts(split, part, path.stem, str(path), problem=str(error).removeprefix(f"{path}: "))
 
 
-def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
+def image_facts(content: bytes, path: Path) -> dict[str, Any]:
+    """Return the facts of an encoded image; `path` names it in messages.
+
+    Raises:
+        DataFormatError: the image is not readable.
+    """
     _, image = rgb_picture(content, path)
     try:
         orientation = orientation_of(image)
@@ -75,7 +80,12 @@ def _look_at_image(content: bytes, path: Path) -> dict[str, Any]:
     }
 
 
-def _look_at_label(content: bytes, path: Path) -> dict[str, Any]:
+def label_facts(content: bytes, path: Path) -> dict[str, Any]:
+    """Return the facts of an encoded label; `path` names it in messages.
+
+    Raises:
+        DataFormatError: the label is not readable.
+    """
     mask, image = label_picture(content, path)
     eight_bit = image.mode in ("1", "L", "P")
     levels = np.count_nonzero(image.histogram()) if eight_bit else len(np.unique(np.asarray(image)))
@@ -87,7 +97,7 @@ def _look_at_label(content: bytes, path: Path) -> dict[str, Any]:
     }
 
 
-def _look_at_questions(content: bytes, path: Path) -> dict[str, Any]:
+def _question_facts(content: bytes, path: Path) -> dict[str, Any]:
     qa = parse_questions(content, path)
     return {
         "questions": qa["questions"],

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,10 @@ class Audit:
         counts: number of images, by split.
         empty: number of labels that are all zero, by split.
         findings: all findings, errors first.
-        files: number of files in the release.
-        pictures: image and label of every sample, by "split/stem" and part.
+        files: number of files in a release, or of samples elsewhere.
+        published: published number of samples, by split; empty if it is unknown.
+        published_empty: published number of empty targets; None if it is unknown.
+        pictures: image and label of every sample, by "split/stem" and part; empty if they are in no files of their own.
     """
 
     root: Path
@@ -45,7 +47,9 @@ class Audit:
     empty: dict[str, int]
     findings: list[Finding]
     files: int
-    pictures: Mapping[str, Mapping[str, Path]]
+    published: Mapping[str, int]
+    published_empty: int | None = None
+    pictures: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
     @property
     def errors(self) -> int:
@@ -58,8 +62,8 @@ class Audit:
             "files": self.files,
             "samples": self.counts,
             "empty_targets": self.empty,
-            "published_samples": PUBLISHED,
-            "published_empty_targets": PUBLISHED_EMPTY,
+            "published_samples": dict(self.published),
+            "published_empty_targets": self.published_empty,
             "errors": self.errors,
             "warnings": len(self.findings) - self.errors,
             "findings": [asdict(finding) for finding in self.findings],
@@ -100,7 +104,7 @@ def audit(
         for part in ("images", "labels"):
             for fact in table.of(part, split):
                 pictures.setdefault(name_of(fact), {}).setdefault(part, Path(fact.path))
-    return Audit(layout.folder, counts, empty, findings, len(listed), pictures)
+    return Audit(layout.folder, counts, empty, findings, len(listed), PUBLISHED, PUBLISHED_EMPTY, pictures)
 
 
 def _files(layout: Layout) -> Iterator[Job]:

@@ -32,6 +32,8 @@ def find_format(path: Path) -> tuple[SourceFormat, Path] | None:
     Raises:
         DataFormatError: the folder contains several releases or a broken archive; names them.
     """
+    if path.is_file() and (layout := locate_layout(path, packed=False)) is not None:  # a tar file may hold a release
+        return FORMATS["release"], layout.folder
     for source_format in sorted(FORMATS.values(), key=lambda f: f.precedence):
         matched = path.suffix.lower() in source_format.suffixes if path.is_file() else source_format.matches(path)
         if matched:

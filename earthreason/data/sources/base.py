@@ -8,6 +8,7 @@ import re
 import tarfile
 import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.places import path_below
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
 
 _log = logging.getLogger(__name__)
@@ -31,8 +33,6 @@ ON_DISK = {"train": "train", "validation": "val", "test": "test"}
 """Folder name of every split in the official release and related datasets."""
 FROM_DISK = {folder: split for split, folder in ON_DISK.items()}
 IMAGE_SUFFIXES = layout.FOLDERS["images"]
-SPLIT_WORDS = {**layout.SPLIT_WORDS, "dev": "validation"}
-"""Split by the words that say it in the name of a file."""
 
 
 class Source(Protocol):
@@ -85,11 +85,14 @@ class SampleSource(ABC):
         Raises:
             DataFormatError: more samples of the split are broken than `tolerance` allows; raised after the last.
         """
+        times: Counter[str] = Counter()
         for name, read_sample in self.samples(split):
+            times[name] += 1
             try:
                 record = read_sample()
             except (DataFormatError, OSError) as error:
-                self.omissions.add(split, name, error)
+                # Several samples may have one name, such as the number of their image.
+                self.omissions.add(split, name if times[name] == 1 else f"{name} ({times[name]})", error)
             else:
                 yield record
         if self.tolerance is not None:
@@ -192,7 +195,7 @@ def find_file(root: Path, name: str, what: str) -> Path:
     """
     if not root.is_dir():
         raise DataNotFoundError(f"there is no folder {root}")
-    if found := sorted(root.rglob(glob.escape(name))):
+    if found := visible_files(root, f"**/{glob.escape(name)}"):
         return found[0]
     raise DataNotFoundError(f"{root} contains no {what}: there is no file {name} in it")
 
@@ -241,8 +244,8 @@ def without_tag(record: Record, path: Path) -> Record:
 def split_of_name(path: str | Path, root: Path | None = None, alone: bool = False) -> str:
     """Return the split that a file name says in a whole word: `val-00000-of-00001` is validation, `testA` is test.
 
-    Words end where letters end or where their case changes. If no word of the name is in `SPLIT_WORDS`, the folders
-    between the file and `root` are asked, the nearest first. `eval` is no split, because people evaluate on any.
+    Words end where letters end or where their case changes. If no word of the name is in `layout.SPLIT_WORDS`, the
+    folders between the file and `root` are asked, the nearest first. `eval` is no split: people evaluate on any.
 
     Args:
         path: file, or its name.
@@ -273,7 +276,7 @@ def split_of_name(path: str | Path, root: Path | None = None, alone: bool = Fals
 
 def _splits_in(name: str) -> set[str]:
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return {SPLIT_WORDS[word] for word in re.findall(r"[^\W\d_]+", parted.lower()) if word in SPLIT_WORDS}
+    return {layout.SPLIT_WORDS[word] for word in re.findall(r"[^\W\d_]+", parted.lower()) if word in layout.SPLIT_WORDS}
 
 
 def by_split(files: list[Path], root: Path | None = None) -> dict[str, list[Path]]:

@@ -25,6 +25,7 @@ from earthreason.data.sources.base import (
 )
 from earthreason.data.sources.places import path_below
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
 from earthreason.types import OPTIONAL_FACTS
 
@@ -36,7 +37,7 @@ class COCO(SampleSource):
 
     def __init__(self, root: Path) -> None:
         super().__init__()
-        files = [root] if root.is_file() else sorted((root / "annotations").glob("*.json"))
+        files = [root] if root.is_file() else visible_files(root / "annotations", "*.json")
         if not files:
             raise DataNotFoundError(f"{root} contains no annotations/*.json")
         groups = by_split(files, root)

@@ -46,6 +46,8 @@ _SPLITS = {
     **{word: split for name, split in FROM_DISK.items() for word in (name, f"dr{name}")},
     "validation": "validation",
 }
+_PICTURES = 5
+"""Depth of the folders with pictures, two below that of the indexes."""
 _KEYS = ("id", "height", "width", "ann_list", "questions", "answers", "reasoning_types")
 
 
@@ -63,7 +65,9 @@ class DRSeg(SampleSource):
         if not files:
             raise DataNotFoundError(f"{root} contains no DRSeg: no JSON file lists samples with {', '.join(_MARKS)}")
         folders = [
-            folder for folder, names in folders_below(root) if any(n.lower().endswith(IMAGE_SUFFIXES) for n in names)
+            folder
+            for folder, names in folders_below(root, _PICTURES)
+            if any(n.lower().endswith(IMAGE_SUFFIXES) for n in names)
         ]
         self._samples: dict[str, list[tuple[str, Callable[[], Record]]]] = {}
         for path in files:

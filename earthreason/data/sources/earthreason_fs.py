@@ -14,6 +14,7 @@ from earthreason.data.about import About
 from earthreason.data.sources.base import SourceFormat, register
 from earthreason.data.sources.parquet import Parquet
 from earthreason.errors import DataNotFoundError
+from earthreason.files import visible_files
 
 _SHOTS = re.compile(r"train[_-](\d+)[_-]?shots?(?![a-z])", re.IGNORECASE)
 _PUBLISHED = (1, 5, 10)
@@ -32,12 +33,12 @@ class EarthReasonFS(Parquet):
             raise DataNotFoundError(f"{root} contains no train_{shots}shot parquet file; it contains {found}")
         chosen = max(training, default=None) if shots is None else shots
         others = {path for number, paths in training.items() if number != chosen for path in paths}
-        super().__init__(root, [path for path in sorted(root.rglob("*.parquet")) if path not in others])
+        super().__init__(root, [path for path in visible_files(root, "**/*.parquet") if path not in others])
 
 
 def _training_files(root: Path) -> dict[int, list[Path]]:
     files: dict[int, list[Path]] = {}
-    for path in sorted(root.rglob("*.parquet")):
+    for path in visible_files(root, "**/*.parquet"):
         # The Hub's converted files have the name in a folder: train_1shot/0000.parquet.
         match = _SHOTS.search(path.relative_to(root).as_posix())
         if match is not None:

@@ -31,6 +31,7 @@ from earthreason.data.sources.base import (
 from earthreason.data.sources.lookup import any_starts_with, folders_below, read_index, text_of
 from earthreason.data.sources.places import pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
 
 QUESTION = "Describe this image, and mark every object that the description names."
@@ -60,7 +61,7 @@ class GeoPixelD(SampleSource):
                 f"{root} contains no GeoPixelD: expected train/ or test/ with STEM.json beside STEM.png"
             )
         self._pictures = {split: pictures_in(folder / name) for name, split in FROM_DISK.items()}
-        files = {split: sorted((folder / name).glob("*.json")) for name, split in FROM_DISK.items()}
+        files = {split: visible_files(folder / name, "*.json") for name, split in FROM_DISK.items()}
         self._files = {split: paths for split, paths in files.items() if paths}
         self._questions = _questions(folder / _DIALOGUES)
         self.counts = {split: len(paths) for split, paths in self._files.items()}

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from earthreason.data.about import About
+from earthreason.data.layout import SPLIT_WORDS
 from earthreason.data.pictures import label_picture
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.base import (
     FROM_DISK,
-    SPLIT_WORDS,
     SampleSource,
     SourceFormat,
     make_record,
@@ -30,6 +30,7 @@ from earthreason.data.sources.base import (
 from earthreason.data.sources.lookup import starts_with
 from earthreason.data.sources.places import NamedFiles
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import visible_files
 
 _HUB = "https://huggingface.co/datasets/nishuo1999/GeoSeg-Bench"
 _KEYS = ("img", "mask", "json")
@@ -133,8 +134,8 @@ def _list(content: dict[str, Any], keys: tuple[str, ...], path: Path) -> list[st
 def _indices(root: Path) -> list[Path]:
     """Return the files `SPLIT.json` in the highest folders that have any; files below those are not of the index."""
     for depth in range(_DEPTH):
-        files = (path for path in root.glob("/".join(("*",) * depth + ("*.json",))) if path.is_file())
-        found = sorted(path for path in files if path.stem.lower() in SPLIT_WORDS)
+        files = visible_files(root, "/".join(("*",) * depth + ("*.json",)))
+        found = [path for path in files if path.stem.lower() in SPLIT_WORDS]
         if found:
             return found
     return []

@@ -25,6 +25,7 @@ from earthreason.data.sources.lookup import any_starts_with, folders_below, text
 from earthreason.data.sources.places import NO_PICTURE, NamedFiles, pictures_in
 from earthreason.data.sources.reasonseg import draw_shapes
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
 
 _CODE = "https://github.com/lisat-bair/GRES"
@@ -57,7 +58,7 @@ class GRES(SampleSource):
         self._stems: dict[str, list[str]] = {}
         for name, split in FROM_DISK.items():
             folder = found / name
-            stems = {path.stem for path in folder.glob("*.json")} | set(_listed(folder / f"{name}.txt"))
+            stems = {path.stem for path in visible_files(folder, "*.json")} | set(_listed(folder / f"{name}.txt"))
             if stems:
                 self._folders[split], self._stems[split] = folder, sorted(stems)
                 self._pictures[split] = pictures_in(_picture_folder(found, name))

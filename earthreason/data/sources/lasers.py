@@ -30,6 +30,7 @@ from earthreason.data.sources.base import (
 from earthreason.data.sources.lookup import any_starts_with, folders_below, read_index, text_of, unique_ids
 from earthreason.data.sources.places import NamedFiles, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
 
 _HUB = "https://huggingface.co/datasets/earth-insights/LaSeRS"
@@ -61,7 +62,7 @@ class LaSeRS(SampleSource):
             )
         self._samples: dict[str, list[tuple[str, Callable[[], Record]]]] = {}
         for name, split in FROM_DISK.items():
-            indexes = {path: _entries(path) for path in sorted((folder / name / "annotations").glob("*.json"))}
+            indexes = {path: _entries(path) for path in visible_files(folder / name / "annotations", "*.json")}
             hidden = [path for path, entries in indexes.items() if _is_hidden(entries)]
             if 0 < len(hidden) < len(indexes):
                 _log.warning("%s: no entry has a mask; %d such files are not read", hidden[0], len(hidden))

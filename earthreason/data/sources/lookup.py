@@ -6,12 +6,12 @@ import codecs
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError
+from earthreason.files import visible_files
 
 _BEGINNING = 1 << 20
 _DEPTH = 3
@@ -40,7 +40,7 @@ def starts_with(path: Path, keys: Collection[str], without: Collection[str] = ()
 
 def any_starts_with(folder: Path, pattern: str, keys: Collection[str]) -> bool:
     """Return whether one of the first JSON files of a folder, by a glob pattern, holds an object with all the keys."""
-    return any(starts_with(path, keys) for path in islice(folder.glob(pattern), _FEW))
+    return any(starts_with(path, keys) for path in visible_files(folder, pattern)[:_FEW])
 
 
 def first_line(path: Path) -> bytes:

@@ -19,6 +19,7 @@ from earthreason.data.sources.base import (
     without_tag,
 )
 from earthreason.errors import DataNotFoundError
+from earthreason.files import visible_files
 
 _ROWS_AT_ONCE = 16
 
@@ -33,7 +34,7 @@ class Parquet(SampleSource):
 
         super().__init__()
         if files is None:
-            files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
+            files = [root] if root.is_file() else visible_files(root, "**/*.parquet")
         if not files:
             raise DataNotFoundError(f"{root} contains no parquet files")
         self._files = by_split(files, root)
@@ -68,7 +69,7 @@ register(
     SourceFormat(
         name="parquet",
         title="parquet files with our columns or with id, image, mask, problem",
-        matches=lambda folder: any(folder.rglob("*.parquet")),
+        matches=lambda folder: bool(visible_files(folder, "**/*.parquet")),
         open=Parquet,
         suffixes=(".parquet",),
         precedence=40,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,9 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
+from earthreason.data.sources.lookup import folders_below
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import is_system_name, visible_files
 from earthreason.masks.drawing import draw_polygon
 from earthreason.masks.png import encode_mask_png
 
@@ -44,6 +47,7 @@ class ReasonSeg(SampleSource):
         super().__init__()
         if not root.is_dir():
             raise DataNotFoundError(f"there is no folder {root}")
+        root = _locate(root) or root
         folders = {split: root / name for name, split in FROM_DISK.items() if (root / name).is_dir()}
         folders = folders or {"test": root}
         self._files = {split: _annotations(folder) for split, folder in folders.items()}
@@ -89,12 +93,12 @@ class ReasonSeg(SampleSource):
 
 
 def _annotations(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and not path.name.startswith("."))
+    return [path for path in visible_files(folder, "*") if path.suffix.lower() == ".json"]
 
 
 def pictures_by_stem(folder: Path) -> dict[str, Path]:
     """Return the pictures directly in a folder by stem; of several with one stem, JPEG comes before PNG."""
-    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    paths = [path for path in visible_files(folder, "*") if path.suffix.lower() in IMAGE_SUFFIXES]
     ranked = sorted(paths, key=lambda path: IMAGE_SUFFIXES.index(path.suffix.lower()), reverse=True)
     return {path.stem: path for path in ranked}
 
@@ -102,7 +106,7 @@ def pictures_by_stem(folder: Path) -> dict[str, Path]:
 def _answers(folder: Path) -> dict[str, list[str]]:
     """Read `explanatory/*.json`, lists of `image`, `query` and `outputs`, as answers by the name of the image."""
     answers: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in visible_files(folder, "*.json"):
         try:
             for item in read_json(path):
                 answers.setdefault(str(item["image"]), []).append(str(item["outputs"]))
@@ -111,10 +115,23 @@ def _answers(folder: Path) -> dict[str, list[str]]:
     return answers
 
 
-def holds_pictures_with_json(root: Path) -> bool:
-    """Return whether a folder, or a direct subfolder, contains NAME.json beside a picture NAME."""
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-    return any({path.stem for path in _annotations(folder)} & pictures_by_stem(folder).keys() for folder in folders)
+def _locate(root: Path) -> Path | None:
+    """Return the outermost folder, down to two levels below `root`, that holds the splits or the samples."""
+    listed = dict(folders_below(root, 3))
+    pairs = [folder for folder, names in listed.items() if _has_pair(names)]
+    found = {*pairs, *(folder.parent for folder in pairs)}
+    return next((folder for folder in listed if folder in found), None)
+
+
+def _has_pair(names: list[str]) -> bool:
+    """Return whether some of the files in a folder are NAME.json beside a picture NAME."""
+    stems: dict[bool, set[str]] = {True: set(), False: set()}  # by whether the file is an annotation
+    for name in names:
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122, a Path for each of many files takes long
+        is_annotation = suffix.lower() == ".json"
+        if (is_annotation or suffix.lower() in IMAGE_SUFFIXES) and not is_system_name(name):
+            stems[is_annotation].add(stem)
+    return not stems[True].isdisjoint(stems[False])
 
 
 def draw_shapes(shapes: list[dict[str, Any]], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +157,7 @@ register(
     SourceFormat(
         name="reasonseg",
         title="ReasonSeg: NAME.jpg beside NAME.json with texts and polygons",
-        matches=holds_pictures_with_json,
+        matches=_locate,
         open=ReasonSeg,
         precedence=48,
         config="reasonseg",

@@ -15,6 +15,7 @@ from earthreason.data.sources.base import FROM_DISK, SampleSource, SourceFormat,
 from earthreason.data.sources.lookup import first_line
 from earthreason.data.texts import decode_text
 from earthreason.errors import DataFormatError
+from earthreason.files import visible_files
 
 _HUB = "https://huggingface.co/datasets/JessicaYuan/RefSegRS"
 _TRAINING = "output_phrase_train.txt"
@@ -68,12 +69,15 @@ def _tiff_of(path: Path, place: str) -> Path:
 def _lines_of(path: Path) -> list[tuple[str, str]]:
     """Return the lines with text, each after its place for messages."""
     lines = enumerate(decode_text(path.read_bytes(), path, western=True).splitlines(), start=1)
-    return [(f"{path} line {number}", line) for number, line in lines if line.strip()]
+    phrases = [(f"{path} line {number}", line) for number, line in lines if line.strip()]
+    if not phrases:
+        raise DataFormatError(f"{path}: the list of phrases is empty; restore it, or remove it to do without the split")
+    return phrases
 
 
 def _holds(root: Path) -> bool:
     """Return whether phrases below a folder start with a number; RISBench has names of pictures there."""
-    return any(re.match(rb"\s*\d+\s", first_line(path)) for path in root.rglob(_TRAINING))
+    return any(re.match(rb"\s*\d+\s", first_line(path)) for path in visible_files(root, f"**/{_TRAINING}"))
 
 
 register(

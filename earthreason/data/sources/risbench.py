@@ -33,6 +33,7 @@ from earthreason.data.sources.base import (
 from earthreason.data.sources.lookup import first_line
 from earthreason.data.sources.places import NamedFiles
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import visible_files
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema
@@ -68,6 +69,10 @@ class RISBench(SampleSource):
                     raise DataFormatError(f"{path}: is UTF-16; write it as UTF-8 (iconv -f utf-16 -t utf-8)")
                 lines = enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), start=1)
                 self._lines[split] = [(f"{path} line {number}", line) for number, line in lines if line.strip()]
+                if not self._lines[split]:
+                    raise DataFormatError(
+                        f"{path}: the list of phrases is empty; restore it, or remove it to do without the split"
+                    )
         self.counts = {split: len(lines) for split, lines in self._lines.items()}
 
     def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
@@ -171,9 +176,9 @@ def _schema(path: Path) -> Schema | None:
 
 
 def _tables(root: Path) -> list[Path]:
-    files = (path for suffix in ("parquet", "arrow") for path in root.rglob(f"*.{suffix}"))
+    files = (path for suffix in ("parquet", "arrow") for path in visible_files(root, f"**/*.{suffix}"))
     # `datasets` leaves results of map and filter beside a saved dataset.
-    return sorted(path for path in files if path.is_file() and not path.name.startswith("cache-"))
+    return sorted(path for path in files if not path.name.startswith("cache-"))
 
 
 def _has_tables(root: Path) -> bool:
@@ -184,7 +189,7 @@ def _has_tables(root: Path) -> bool:
 
 def _folder(root: Path) -> Path | None:
     """Return the folder at any depth whose phrases start with the name of a picture; RefSegRS has numbers there."""
-    files = sorted(root.rglob(_PHRASES))
+    files = visible_files(root, f"**/{_PHRASES}")
     return next((path.parent for path in files if _PICTURE.match(first_line(path))), None)
 
 

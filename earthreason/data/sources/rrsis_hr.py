@@ -12,6 +12,7 @@ from pathlib import Path
 from earthreason.data.about import About
 from earthreason.data.sources.base import SourceFormat, register
 from earthreason.data.sources.rrsisd import RRSISD
+from earthreason.files import visible_files
 
 _PAGE = "https://github.com/zxk688/CADFormer"
 _NAMES = ("rrsishr", "resishr")  # the second is the spelling of a copy on Kaggle that the reader knows
@@ -25,7 +26,7 @@ class RRSISHR(RRSISD):
 
 
 def _holds(root: Path) -> bool:
-    for path in root.rglob("refs(unc).p"):
+    for path in visible_files(root, "**/refs(unc).p"):
         folders = (root.name, *path.relative_to(root).parts[:-1])
         plain = ("".join(filter(str.isalnum, name.lower())) for name in folders)
         if any(word in name for name in plain for word in _NAMES):

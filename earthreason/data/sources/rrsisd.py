@@ -29,6 +29,7 @@ from earthreason.data.sources.base import (
 )
 from earthreason.data.sources.pickles import load_pickle
 from earthreason.errors import DataFormatError
+from earthreason.files import is_system_name, visible_files
 
 _REFERENCES = "refs(unc).p"
 _SPLITS = {**FROM_DISK, "validation": "validation"}
@@ -132,7 +133,7 @@ class RRSISD(SampleSource):
 def _files_by_stem(root: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_system_name(name))
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)  # noqa: PTH122, a Path for each of 17,402 files takes a second
             if suffix.lower() in _SUFFIXES and not name.startswith("."):
@@ -172,7 +173,7 @@ register(
     SourceFormat(
         name="rrsis-d",
         title="RRSIS-D: refs(unc).p, instances.json and JPEG images",
-        matches=lambda folder: any(folder.rglob(_REFERENCES)),
+        matches=lambda folder: bool(visible_files(folder, f"**/{_REFERENCES}")),
         open=RRSISD,
         precedence=20,
         config="rrsis-d",

@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from earthreason.data.pictures import mask_of
@@ -13,7 +14,11 @@ from earthreason.data.schema import TARGETS, Record
 from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import SampleSource, SourceFormat, by_split, named, register, without_tag
 from earthreason.errors import DataNotFoundError
+from earthreason.files import is_system_name, visible_files
 from earthreason.masks.png import encode_mask_png
+
+_PARTS = {"jpg", "png", "mask.png", "ignore.png", "json"}
+"""Ends of the names of a sample's files, which stand side by side in any order."""
 
 
 class WebDataset(SampleSource):
@@ -23,7 +28,7 @@ class WebDataset(SampleSource):
 
     def __init__(self, root: Path) -> None:
         super().__init__()
-        files = [root] if root.is_file() else sorted(root.glob("*.tar"))
+        files = [root] if root.is_file() else visible_files(root, "*.tar")
         self._files = by_split(files, root)
         self.counts = {split: sum(_count_samples(path) for path in paths) for split, paths in self._files.items()}
         if not self.counts:
@@ -33,15 +38,30 @@ class WebDataset(SampleSource):
         """List the samples of a split, shard by shard."""
         for path in self._files[split]:
             with named(path, "a tar file of samples"), tarfile.open(path) as archive:
-                parts: dict[str, bytes] = {}
-                for member in archive:
-                    reader = archive.extractfile(member)
-                    if reader is not None:
-                        parts[member.name.partition(".")[2]] = reader.read()
-                    if member.name.endswith(".json"):
-                        place = Path(f"{path} member {member.name}")
-                        yield f"{path.name} {member.name}", partial(_record, parts, place)
-                        parts = {}
+                for key, members in groupby(_files_in(archive), lambda member: _split_name(member)[0]):
+                    parts = {_split_name(member)[1]: _content(archive, member) for member in members}
+                    if parts.keys() & _PARTS:
+                        yield f"{path.name} {key}.json", partial(_record, parts, Path(f"{path} member {key}.json"))
+
+
+def _files_in(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Iterate over the files of an archive without those that operating systems leave behind."""
+    for member in archive:
+        names = [name for name in member.name.split("/") if name != "."]
+        if member.isfile() and not any(map(is_system_name, names)):
+            yield member
+
+
+def _split_name(member: tarfile.TarInfo) -> tuple[str, str]:
+    """Split the name of a member at the first dot of its last part, as the webdataset library does."""
+    folder, slash, name = member.name.rpartition("/")
+    stem, _, part = name.partition(".")
+    return folder + slash + stem, part
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return b"" if file is None else file.read()
 
 
 def _record(parts: dict[str, bytes], place: Path) -> Record:
@@ -61,14 +81,17 @@ def _record(parts: dict[str, bytes], place: Path) -> Record:
 
 def _count_samples(path: Path) -> int:
     with named(path, "a tar file"), tarfile.open(path) as archive:
-        return sum(member.name.endswith(".json") for member in archive)
+        return sum(
+            any(_split_name(member)[1] in _PARTS for member in members)
+            for _, members in groupby(_files_in(archive), lambda member: _split_name(member)[0])
+        )
 
 
 register(
     SourceFormat(
         name="webdataset",
         title="tar shards of KEY.jpg, KEY.mask.png and KEY.json",
-        matches=lambda folder: any(folder.glob("*.tar")),
+        matches=lambda folder: bool(visible_files(folder, "*.tar")),
         open=WebDataset,
         suffixes=(".tar",),
         precedence=45,
