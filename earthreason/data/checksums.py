@@ -13,7 +13,6 @@ from typing import Any
 from earthreason.errors import DataNotFoundError
 
 RECORD = "download.json"
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,7 @@ def sha256_of(path: Path) -> str:
 def hash_of(path: Path, digest: Any) -> str:
     """Feed a file to a hash of `hashlib` and return its hexadecimal digits."""
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return str(digest.hexdigest())
+        return hashlib.file_digest(file, lambda: digest).hexdigest()
 
 
 def read_record(folder: Path) -> dict[str, Any]:

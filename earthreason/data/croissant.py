@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earthreason.data.about import About
 from earthreason.data.cards import COLUMNS
+from earthreason.data.checksums import sha256_of
 from earthreason.data.schema import PICTURES, TARGETS
 from earthreason.types import NUMERIC_FACTS
 
@@ -36,7 +36,7 @@ def describe(folder: Path, about: About) -> dict[str, Any]:
             content_url=name,
             content_size=f"{path.stat().st_size} B",
             encoding_formats=[_PARQUET],
-            sha256=_sha256(path),
+            sha256=sha256_of(path),
         )
         for name, path in files.items()
     ]
@@ -94,8 +94,3 @@ def _field(split: str, column: str) -> mlcroissant.Field:
             transforms=[mlcroissant.Transform(json_path="bytes")] if is_picture else [],
         ),
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,6 +16,7 @@ from earthreason.errors import DataFormatError
 from earthreason.masks.pictures import DEEP_MODES, PictureError, read_mask_picture
 
 __all__ = [
+    "ANOTHER_SIZE",
     "DEEP_MODES",
     "SoftLabels",
     "check_sizes",
@@ -26,6 +27,7 @@ __all__ = [
     "picture_size",
     "rgb_content",
     "rgb_picture",
+    "size_of",
     "untagged",
     "upright",
 ]
@@ -34,7 +36,9 @@ _BYTE = 256
 _DEEP = 16
 _TAGGED_CHUNKS = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
 """What a PNG has that states an orientation; to look for it by Pillow, all pixels must be decoded."""
-FORMATS = ["JPEG", "PNG", "TIFF"]
+ANOTHER_SIZE = "label of another size"
+"""Reason of samples that are left out because mask and picture differ in size."""
+_FORMATS = ["JPEG", "PNG", "TIFF"]
 
 
 def open_picture(content: bytes) -> Image.Image:
@@ -136,6 +140,16 @@ def picture_size(content: bytes, path: Path, mask: tuple[int, int] | None = None
         return mask if mask is not None and fits_turned_only(mask, image) else (image.height, image.width)
 
 
+def size_of(picture: Path) -> tuple[int, int]:
+    """Return the (height, width) in pixels that the header of a picture file states.
+
+    Raises:
+        DataFormatError: the file is not a picture; names it.
+    """
+    with _readable(picture), _opened(picture) as image:
+        return image.height, image.width
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
@@ -146,11 +160,11 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataFormatError(message, "unreadable image") from None
 
 
-def _opened(content: bytes) -> Image.Image:
+def _opened(content: bytes | Path) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        return Image.open(content if isinstance(content, Path) else io.BytesIO(content), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise OSError(f"its content is not {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
+        raise OSError(f"its content is not {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}") from None
 
 
 def in_8_bits(image: Image.Image) -> Image.Image:
@@ -221,7 +235,7 @@ def label_picture(content: bytes, path: Path, notes: SoftLabels | None = None) -
         DataFormatError: the picture is incomplete or not a mask; names the file.
     """
     try:
-        label = read_mask_picture(content, FORMATS)
+        label = read_mask_picture(content, _FORMATS)
     except PictureError as error:
         message = f"{path}: not a readable label ({error}); restore or remove the sample"
         raise DataFormatError(message, "unreadable label") from None
@@ -247,5 +261,5 @@ def check_sizes(mask: np.ndarray, size: tuple[int, int], label: Path, image: Pat
         given = f"{mask.shape[0]}x{mask.shape[1]}"
         raise DataFormatError(
             f"{label}: the label is {given} (height x width) but {image.name} is {size[0]}x{size[1]}; they must match",
-            "label of another size",
+            ANOTHER_SIZE,
         )

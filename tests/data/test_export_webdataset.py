@@ -14,6 +14,7 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.reader import open_source
 from earthreason.masks.rle import decode_rle
 from tests.data.memory import Memory, box, png, sample, several
+from tests.data.reading import mask_pixels
 
 
 @pytest.fixture
@@ -90,7 +91,6 @@ def test_ids_with_dots_and_slashes_are_kept_in_the_json(tmp_path):
 
 @pytest.mark.parametrize("spec", ["l8", "rgb8", "pil", "l"])
 def test_webdataset_decodes_the_shards(shards, spec):
-    """Runs where webdataset is installed, such as in an environment of its own."""
     webdataset = pytest.importorskip("webdataset")
     rows = webdataset.WebDataset(str(shards / "train-000000.tar"), shardshuffle=False).decode(spec)
     for row, expected in zip(rows, several()["train"], strict=True):
@@ -98,7 +98,7 @@ def test_webdataset_decodes_the_shards(shards, spec):
         assert facts["sample_id"] == expected.sample_id
         mask = np.asarray(row["mask.png"])
         mask = mask[..., 0] if mask.ndim == 3 else mask
-        assert np.array_equal(mask, mask_of(expected.mask, "mask") * (1 if spec == "l" else 255))
+        assert np.array_equal(mask, mask_pixels(expected.mask) * (1 if spec == "l" else 255))
         if spec in ("rgb8", "pil"):
             pixels = np.asarray(Image.open(io.BytesIO(expected.image)).convert("RGB"))
             assert np.array_equal(np.asarray(row["jpg"]), pixels)

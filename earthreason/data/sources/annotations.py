@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
+from earthreason.data.pictures import ANOTHER_SIZE, size_of
 from earthreason.errors import DataFormatError, RLEError
+from earthreason.masks.drawing import FARTHEST
 from earthreason.masks.rle import MAX_SIDE, decode_rle
 from earthreason.types import RLE
 
@@ -115,3 +118,53 @@ def _compressed(rle: Mapping[str, Any], height: int, width: int) -> RLE:
             raise ValueError("its runs do not fill the mask")
         counts = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
     return RLE(size=[height, width], counts=counts.decode("ascii") if isinstance(counts, bytes) else counts)
+
+
+def check_stated_size(stated: tuple[Any, Any], picture: Path, place: str) -> None:
+    """Check the (height, width) that an annotation states before a mask of that size is made.
+
+    A turned picture is accepted, because its header may state the sides before it is turned.
+
+    Raises:
+        DataFormatError: the picture has another size.
+    """
+    height, width = size_of(picture)
+    if stated not in ((height, width), (width, height)):
+        raise DataFormatError(
+            f"{place}: the mask is {stated[0]}x{stated[1]} (height x width), but {picture.name} is {height}x{width}",
+            ANOTHER_SIZE,
+        )
+
+
+def mask_of_rle(rle: Any, picture: Path, place: str) -> np.ndarray:
+    """Decode an RLE of a picture, compressed or not, as (height, width) bool.
+
+    Raises:
+        DataFormatError: it is broken, or the picture has another size.
+    """
+    try:
+        height, width = rle["size"]
+        check_stated_size((height, width), picture, place)
+        return mask_of_annotation(rle, height, width)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        if isinstance(error, DataFormatError) and error.reason == ANOTHER_SIZE:
+            raise
+        raise DataFormatError(f"{place}: a mask is broken: {error}", "broken mask") from None
+
+
+def vertices_of(polygon: Any, place: str) -> np.ndarray:
+    """Return the numbers of a polygon as float64, in the shape of the nested lists.
+
+    Raises:
+        DataFormatError: a value is no number, or is far outside of every picture.
+    """
+    try:
+        values = np.asarray(polygon)
+        if values.dtype.kind not in "iuf" and values.size:
+            raise ValueError(f"{values.dtype} instead of numbers")
+        values = values.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise DataFormatError(f"{place}: a polygon is a list of coordinates ({error})", "broken polygon") from None
+    if not (np.abs(values) <= FARTHEST).all():  # NaN is outside too
+        raise DataFormatError(f"{place}: a polygon has a vertex far outside of every picture", "broken polygon")
+    return values

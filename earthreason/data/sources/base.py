@@ -244,8 +244,8 @@ def without_tag(record: Record, path: Path) -> Record:
 def split_of_name(path: str | Path, root: Path | None = None, alone: bool = False) -> str:
     """Return the split that a file name says in a whole word: `val-00000-of-00001` is validation, `testA` is test.
 
-    Words end where letters end or where their case changes. If no word of the name is in `SPLIT_WORDS`, the folders
-    between the file and `root` are asked, the nearest first. `eval` is no split, because people evaluate on any.
+    Words end where letters end or where their case changes. If no word of the name is in `layout.SPLIT_WORDS`, the
+    folders between the file and `root` are asked, the nearest first. `eval` is no split: people evaluate on any.
 
     Args:
         path: file, or its name.

@@ -17,7 +17,7 @@ import numpy as np
 
 from earthreason.data.about import About
 from earthreason.data.schema import Record, extra_keys
-from earthreason.data.sources.annotations import draw_polygons
+from earthreason.data.sources.annotations import check_stated_size, draw_polygons, vertices_of
 from earthreason.data.sources.base import (
     FROM_DISK,
     IMAGE_SUFFIXES,
@@ -28,7 +28,6 @@ from earthreason.data.sources.base import (
     register,
 )
 from earthreason.data.sources.lookup import (
-    check_stated_size,
     folders_below,
     index_files,
     read_index,
@@ -36,7 +35,6 @@ from earthreason.data.sources.lookup import (
     text_of,
     texts_of,
     unique_ids,
-    vertices_of,
 )
 from earthreason.data.sources.places import NO_PICTURE, NamedFiles, find_in_any, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError

@@ -15,8 +15,9 @@ from typing import Any
 
 from earthreason.data.about import About
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.sources.annotations import mask_of_rle
 from earthreason.data.sources.base import SampleSource, SourceFormat, make_record, named, register
-from earthreason.data.sources.lookup import folders_below, mask_of_rle, text_of, unique_ids
+from earthreason.data.sources.lookup import folders_below, text_of, unique_ids
 from earthreason.data.sources.places import NO_PICTURE, find_in_any, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 

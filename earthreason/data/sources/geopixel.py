@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from earthreason.data.about import About
+from earthreason.data.pictures import size_of
 from earthreason.data.schema import Record, extra_keys
+from earthreason.data.sources.annotations import vertices_of
 from earthreason.data.sources.base import (
     FROM_DISK,
     SampleSource,
@@ -26,14 +28,7 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
-from earthreason.data.sources.lookup import (
-    any_starts_with,
-    folders_below,
-    read_index,
-    size_of,
-    text_of,
-    vertices_of,
-)
+from earthreason.data.sources.lookup import any_starts_with, folders_below, read_index, text_of
 from earthreason.data.sources.places import pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from earthreason.data.about import About
+from earthreason.data.pictures import size_of
 from earthreason.data.schema import Record, extra_keys
 from earthreason.data.sources.base import (
     FROM_DISK,
@@ -20,7 +21,7 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
-from earthreason.data.sources.lookup import any_starts_with, folders_below, size_of, texts_of
+from earthreason.data.sources.lookup import any_starts_with, folders_below, texts_of
 from earthreason.data.sources.places import NO_PICTURE, NamedFiles, pictures_in
 from earthreason.data.sources.reasonseg import draw_shapes
 from earthreason.errors import DataFormatError, DataNotFoundError

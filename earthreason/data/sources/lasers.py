@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from earthreason.data.about import About
-from earthreason.data.pictures import rgb_content
+from earthreason.data.pictures import ANOTHER_SIZE, rgb_content, size_of
 from earthreason.data.schema import HiddenLabel, Record, extra_keys
-from earthreason.data.sources.annotations import draw_polygons
+from earthreason.data.sources.annotations import draw_polygons, mask_of_rle, vertices_of
 from earthreason.data.sources.base import (
     FROM_DISK,
     SampleSource,
@@ -27,17 +27,7 @@ from earthreason.data.sources.base import (
     named,
     register,
 )
-from earthreason.data.sources.lookup import (
-    ANOTHER_SIZE,
-    any_starts_with,
-    folders_below,
-    mask_of_rle,
-    read_index,
-    size_of,
-    text_of,
-    unique_ids,
-    vertices_of,
-)
+from earthreason.data.sources.lookup import any_starts_with, folders_below, read_index, text_of, unique_ids
 from earthreason.data.sources.places import NamedFiles, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
@@ -45,6 +35,8 @@ from earthreason.masks.png import encode_mask_png
 
 _HUB = "https://huggingface.co/datasets/earth-insights/LaSeRS"
 _KEYS = ("id", "image_name", "description", "answer", "mask")
+_MARKS = ("image_name", "description", "answer")
+"""Keys that tell an annotation file from those of other sets."""
 _SEGMENT = "[SEG]"
 _PLAIN = {"train", "test", "val", "data", "ann", "anno", "annotation", "annotations", "lasers", "all"}
 """Words in the name of an annotation file that say nothing about its questions."""
@@ -172,13 +164,10 @@ def _mask(mask: Any, image: Path, place: str) -> np.ndarray:
 
 def _locate(root: Path) -> Path | None:
     """Return the folder of the splits, by the keys of their annotations."""
-    keys = ("image_name", "description", "answer")
-    return _folder(root, lambda folder: any_starts_with(folder / "annotations", "*.json", keys))
-
-
-def _folder(root: Path, is_split: Callable[[Path], bool]) -> Path | None:
-    folders = (folder for folder, _ in folders_below(root))
-    return next((folder for folder in folders if any(is_split(folder / name) for name in FROM_DISK)), None)
+    for folder, _ in folders_below(root):
+        if any(any_starts_with(folder / name / "annotations", "*.json", _MARKS) for name in FROM_DISK):
+            return folder
+    return None
 
 
 register(

@@ -1,4 +1,4 @@
-"""Find the files of published sets: index files by their first entry, and what their entries have in common."""
+"""Find the index files of published sets by their first entry, and read texts and ids of their entries."""
 
 from __future__ import annotations
 
@@ -9,18 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from earthreason.data.pictures import FORMATS
-from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError
 from earthreason.files import visible_files
-from earthreason.masks.drawing import FARTHEST
 
-ANOTHER_SIZE = "label of another size"
-"""Reason of samples that are left out because mask and picture differ in size."""
 _BEGINNING = 1 << 20
 _DEPTH = 3
 _FEW = 50
@@ -130,66 +122,3 @@ def unique_ids(ids: Iterable[str]) -> list[str]:
         seen.add(candidate)
         unique.append(candidate)
     return unique
-
-
-def size_of(picture: Path) -> tuple[int, int]:
-    """Return the (height, width) in pixels that the header of a picture states.
-
-    Raises:
-        DataFormatError: the file is not a picture.
-    """
-    try:
-        with Image.open(picture, formats=FORMATS) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DataFormatError(f"{picture}: not a readable image ({error})", "unreadable image") from None
-
-
-def check_stated_size(stated: tuple[Any, Any], picture: Path, place: str) -> None:
-    """Check the (height, width) that an annotation states before a mask of that size is made.
-
-    A turned picture is accepted, because its header may state the sides before it is turned.
-
-    Raises:
-        DataFormatError: the picture has another size.
-    """
-    height, width = size_of(picture)
-    if stated not in ((height, width), (width, height)):
-        raise DataFormatError(
-            f"{place}: the mask is {stated[0]}x{stated[1]} (height x width), but {picture.name} is {height}x{width}",
-            ANOTHER_SIZE,
-        )
-
-
-def mask_of_rle(rle: Any, picture: Path, place: str) -> np.ndarray:
-    """Decode an RLE of a picture, compressed or not, as (height, width) bool.
-
-    Raises:
-        DataFormatError: it is broken, or the picture has another size.
-    """
-    try:
-        height, width = rle["size"]
-        check_stated_size((height, width), picture, place)
-        return mask_of_annotation(rle, height, width)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        if isinstance(error, DataFormatError) and error.reason == ANOTHER_SIZE:
-            raise
-        raise DataFormatError(f"{place}: a mask is broken: {error}", "broken mask") from None
-
-
-def vertices_of(polygon: Any, place: str) -> np.ndarray:
-    """Return the numbers of a polygon as float64, in the shape of the nested lists.
-
-    Raises:
-        DataFormatError: a value is no number, or is far outside of every picture.
-    """
-    try:
-        values = np.asarray(polygon)
-        if values.dtype.kind not in "iuf" and values.size:
-            raise ValueError(f"{values.dtype} instead of numbers")
-        values = values.astype(np.float64)
-    except (ValueError, TypeError) as error:
-        raise DataFormatError(f"{place}: a polygon is a list of coordinates ({error})", "broken polygon") from None
-    if not (np.abs(values) <= FARTHEST).all():  # NaN is outside too
-        raise DataFormatError(f"{place}: a polygon has a vertex far outside of every picture", "broken polygon")
-    return values

@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 from earthreason.data.layout import FOLDERS
 from earthreason.errors import DataFormatError
+from earthreason.files import is_system_name
 
 PICTURE_SUFFIXES = (*FOLDERS["images"], ".tif", ".tiff")
 NO_PICTURE = "no picture"
@@ -83,7 +84,7 @@ class NamedFiles:
         if folder not in self._listings:
             listing: dict[str, list[Path]] = {}
             for name in sorted(os.listdir(folder)) if folder.is_dir() else ():  # noqa: PTH208, as above
-                if not name.startswith(".") and (not self._suffixes or name.lower().endswith(self._suffixes)):
+                if not is_system_name(name) and (not self._suffixes or name.lower().endswith(self._suffixes)):
                     listing.setdefault(self._key(name), []).append(folder / name)
             self._listings[folder] = listing
         return self._listings[folder]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from earthreason.data.sources.base import (
 )
 from earthreason.data.sources.lookup import folders_below
 from earthreason.errors import DataFormatError, DataNotFoundError
-from earthreason.files import visible_files
+from earthreason.files import is_system_name, visible_files
 from earthreason.masks.drawing import draw_polygon
 from earthreason.masks.png import encode_mask_png
 
@@ -114,15 +115,23 @@ def _answers(folder: Path) -> dict[str, list[str]]:
     return answers
 
 
-def holds_pictures_with_json(root: Path) -> bool:
-    """Return whether a folder, or a direct subfolder, contains NAME.json beside a picture NAME."""
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-    return any({path.stem for path in _annotations(folder)} & pictures_by_stem(folder).keys() for folder in folders)
-
-
 def _locate(root: Path) -> Path | None:
     """Return the outermost folder, down to two levels below `root`, that holds the splits or the samples."""
-    return next((folder for folder, _ in folders_below(root, 2) if holds_pictures_with_json(folder)), None)
+    listed = dict(folders_below(root, 3))
+    pairs = [folder for folder, names in listed.items() if _has_pair(names)]
+    found = {*pairs, *(folder.parent for folder in pairs)}
+    return next((folder for folder in listed if folder in found), None)
+
+
+def _has_pair(names: list[str]) -> bool:
+    """Return whether some of the files in a folder are NAME.json beside a picture NAME."""
+    stems: dict[bool, set[str]] = {True: set(), False: set()}  # by whether the file is an annotation
+    for name in names:
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122, a Path for each of many files takes long
+        is_annotation = suffix.lower() == ".json"
+        if (is_annotation or suffix.lower() in IMAGE_SUFFIXES) and not is_system_name(name):
+            stems[is_annotation].add(stem)
+    return not stems[True].isdisjoint(stems[False])
 
 
 def draw_shapes(shapes: list[dict[str, Any]], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
