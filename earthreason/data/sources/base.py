@@ -19,7 +19,7 @@ from earthreason.data.about import OWN_DATA, About
 from earthreason.data.layout import FOLDERS
 from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
-from earthreason.data.schema import Record, extra_keys
+from earthreason.data.schema import Record, check_types, extra_keys
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import visible_files
@@ -88,9 +88,15 @@ class SampleSource(ABC):
         Raises:
             DataFormatError: more samples of the split are broken than `tolerance` allows; raised after the last.
         """
+        places: dict[str, str] = {}
         for name, read_sample in self.samples(split):
             try:
                 record = read_sample()
+                check_types(record, name)
+                other = places.setdefault(record.sample_id, name)
+                if other != name:
+                    message = f"{name}: the sample id {record.sample_id!r} is that of {other} too; rename one"
+                    raise DataFormatError(message, "id used twice")
             except (DataFormatError, OSError) as error:
                 self.omissions.add(split, name, error)
             else:
