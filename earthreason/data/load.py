@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import re
@@ -15,7 +16,9 @@ from earthreason.data.hub import LoadOptions
 from earthreason.data.omissions import Tolerance
 from earthreason.data.prepared import check_left_out
 from earthreason.data.schema import SPLIT_ALIASES, SPLITS
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.data.schema import features as schema_features
+from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError, show_value
+from earthreason.files import path_of
 
 if TYPE_CHECKING:
     from datasets import DatasetInfo, ReadInstruction
@@ -124,11 +127,14 @@ def resolve_split(split: Any, present: Collection[str] = SPLITS) -> Any:
         EarthReasonError: a slice is malformed.
     """
     from datasets import ReadInstruction
+    from datasets.splits import SplitBase
 
     if isinstance(split, list | tuple):
         return [resolve_split(part, present) for part in split]
-    if split is None or not isinstance(split, str) or split == "all":
+    if split is None or isinstance(split, ReadInstruction | SplitBase) or split == "all":
         return split
+    if not isinstance(split, str):
+        raise EarthReasonError(f"split is a text such as test or test[:10], or a list of such, not {split!r}")
     parts = []
     for part in split.split("+"):
         match = _SPLIT_NAME.match(part.strip())
@@ -162,7 +168,8 @@ def open_builder(
     tolerance = Tolerance.of_options(kwargs.pop("strict", False), kwargs.pop("max_left_out", None))
     config = get_config(name)
     given = inspect.signature(load_dataset_builder).bind("", name, data_dir, *args, **kwargs).arguments
-    folder = config.prepare(None if data_dir is None else Path(data_dir).expanduser(), _options_of(given))
+    _check_options(given)
+    folder = config.prepare(None if data_dir is None else _folder_given(data_dir), _options_of(given))
     omissions = check_left_out(folder, tolerance, config.name)
     own = given.pop("config_kwargs", {})
     given.update(path=str(folder), name=config.name, data_dir=None, revision=None)
@@ -172,6 +179,48 @@ def open_builder(
     for method in ("as_dataset", "as_streaming_dataset"):
         setattr(builder, method, functools.partial(_with_split_names, getattr(builder, method), present))
     return builder
+
+
+def _folder_given(data_dir: Any) -> Path:
+    """Return the folder that a user gave.
+
+    Raises:
+        EarthReasonError: it is not a path, or one that no disk can have.
+    """
+    folder = path_of(data_dir, "data_dir").expanduser()
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        pass  # the configuration says what it expects there
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise DataNotFoundError(f"data_dir: {show_value(str(data_dir))} cannot be read ({reason})") from None
+    return folder
+
+
+def _check_options(given: Mapping[str, Any]) -> None:
+    """Refuse what `datasets` would refuse after the data is prepared, or in many lines.
+
+    Raises:
+        EarthReasonError: `data_files` or `features` is given, which this data states itself, or an option is unknown.
+        UnknownNameError: a column is unknown; names the nearest.
+    """
+    from datasets.packaged_modules.parquet.parquet import ParquetConfig
+
+    for option in ("data_files", "features"):
+        if given.get(option) is not None:
+            raise EarthReasonError(f"{option} is not for 'earthreason', which finds its own; give a folder as data_dir")
+    own = given.get("config_kwargs", {})
+    known = [field.name for field in dataclasses.fields(ParquetConfig)]
+    for option in own:
+        if option not in known:
+            raise UnknownNameError("option of load_dataset", option, ["strict", "max_left_out", *known])
+    columns = own.get("columns")
+    if isinstance(columns, str):
+        raise EarthReasonError(f"columns is a list of names, such as [{columns!r}]")
+    for column in columns or ():
+        if column not in schema_features():
+            raise UnknownNameError("column", str(column), schema_features())
 
 
 def _options_of(arguments: Mapping[str, Any]) -> LoadOptions:

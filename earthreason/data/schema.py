@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earthreason.errors import DataFormatError
+from earthreason.errors import DataFormatError, show_value
 from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS, OptionalFacts, Sample
 
 if TYPE_CHECKING:
@@ -165,6 +165,31 @@ def sample_of_row(row: dict[str, Any]) -> Sample:
         targets=[np.asarray(target) != 0 for target in row.get(TARGETS) or ()],
         **{fact: row.get(fact) for fact in OPTIONAL_FACTS},
     )
+
+
+def check_types(record: Record, place: str) -> None:
+    """Check the values that a source takes over from a file unread, so that a table can hold them.
+
+    Raises:
+        DataFormatError: a value has another type; names `place` and the column.
+    """
+    texts = [fact for fact in OPTIONAL_FACTS if fact not in NUMERIC_FACTS]
+    for column, value in vars(record).items():
+        if column in ("questions", "answers"):
+            fits, kind = isinstance(value, list) and all(isinstance(text, str) for text in value), "a list of texts"
+        elif column == "sample_id":
+            fits, kind = isinstance(value, str) and value != "", "a text"
+        elif column in (*texts, "extra"):
+            fits, kind = value is None or isinstance(value, str), "a text or null"
+        elif column in NUMERIC_FACTS:
+            fits = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+            kind = "a number or null"
+        elif column in ("height", "width"):
+            fits, kind = isinstance(value, int | np.integer) and not isinstance(value, bool), "a whole number"
+        else:
+            continue
+        if not fits:
+            raise DataFormatError(f"{place}: {column} is {kind}, not {show_value(value)}", f"broken {column}")
 
 
 def _check_mask(row: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """COCO exports as pycocotools reads and scores them, and with the keys that FiftyOne's importer needs."""
 
+import io
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from earthreason.data.about import About
 from earthreason.data.exports import export
+from earthreason.data.omissions import Tolerance
 from earthreason.data.reader import open_source
 from tests.data.memory import Memory, box, png, sample, several
 
@@ -126,3 +128,71 @@ def test_ignored_pixels_of_older_exports_are_read(out):
     path.write_text(json.dumps(table))
     (_, second) = open_source(out).read("train")
     assert second.ignore == png(box(16, 0, 20, 9))
+
+
+SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Write a file of another tool with one 6 x 8 picture, `a.png` in `folder`, and open it."""
+
+    def write(folder="images", image=None, annotation=None, more=()):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / folder / "a.png")
+        table = {
+            "images": [{"id": 1, "file_name": "a.png", "height": 6, "width": 8, **(image or {})}, *more],
+            "annotations": [{"id": 1, "image_id": 1, "segmentation": [SQUARE], **(annotation or {})}],
+        }
+        path = tmp_path / "annotations" / "instances_val2017.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(table))
+        return open_source(path, Tolerance(share=1.0))
+
+    return write
+
+
+def drawn(record):
+    return np.asarray(Image.open(io.BytesIO(record.mask))) != 0
+
+
+@pytest.mark.parametrize("folder", ["images", "val2017", "images/val2017", "."])
+def test_images_of_other_tools_are_found(foreign, folder):
+    (record,) = foreign(folder).read("validation")
+    expected = np.zeros((6, 8), bool)
+    expected[1:4, 2:6] = True  # COCO's corners are between pixels
+    assert np.array_equal(drawn(record), expected)
+
+
+def test_an_id_as_text_is_that_number(foreign):
+    (record,) = foreign(image={"id": "1"}).read("validation")
+    assert drawn(record).sum() == 12
+
+
+def test_annotations_of_images_that_are_not_listed_are_said(foreign, caplog):
+    (record,) = foreign(annotation={"image_id": 7}).read("validation")
+    assert not drawn(record).any()
+    assert "1 annotations are of images that the file does not list (the first of 7)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ({"height": 10**9, "width": 10**9}, "label of another size"),
+        ({"earthreason": {"questions": [1]}}, "broken questions"),
+        ({"earthreason": {"answers": "a lake"}}, "broken answers"),
+        ({"earthreason": {"ground_resolution": "1 m"}}, "broken ground_resolution"),
+        ({"earthreason": {"sample_id": ""}}, "broken sample_id"),
+    ],
+    ids=str,
+)
+def test_values_that_no_table_holds_leave_the_sample_out(foreign, image, reason):
+    source = foreign(image=image)
+    assert list(source.read("validation")) == []
+    assert [omission.reason for omission in source.omissions] == [reason]
+
+
+def test_the_second_of_two_samples_with_one_id_is_left_out(foreign):
+    source = foreign(more=[{"id": 1, "file_name": "a.png", "height": 6, "width": 8}])
+    assert [record.sample_id for record in source.read("validation")] == ["1"]
+    assert [(omission.sample, omission.reason) for omission in source.omissions] == [("images[1]", "id used twice")]

@@ -14,7 +14,7 @@ from earthreason.data.load import resolve_split
 from earthreason.data.prepared import write_prepared
 from earthreason.data.schema import features, sample_of_row
 from earthreason.data.sources.sample import record_of_sample
-from earthreason.errors import DataFormatError, DataNotFoundError, UnknownNameError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.metrics.truth import load_references
 from earthreason.synthetic import HELD_OUT_CATEGORIES
 
@@ -179,3 +179,27 @@ def test_the_name_works_when_datasets_is_imported_first(sample):
 def test_other_names_pass_through(release):
     with pytest.raises(Exception, match="no_such_dataset"):
         datasets.load_dataset("no_such_dataset_of_anyone")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"columns": ["imgae"]}, "unknown column 'imgae'; did you mean 'image'"),
+        ({"columns": "image"}, r"columns is a list of names, such as \['image'\]"),
+        ({"max_leftout": 0.1}, "unknown option of load_dataset 'max_leftout'; did you mean 'max_left_out'"),
+        ({"data_files": "x.parquet"}, "data_files is not for 'earthreason'"),
+        ({"features": datasets.Features({"a": datasets.Value("string")})}, "features is not for 'earthreason'"),
+        ({"split": 5}, "split is a text such as test"),
+        ({"data_dir": ""}, "data_dir: '' .* is not the path"),
+        ({"data_dir": "x" * 5000}, "data_dir: .* cannot be read"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_options_that_cannot_work_are_named_in_one_line(release, option, message):
+    with pytest.raises(EarthReasonError, match=message) as caught:
+        datasets.load_dataset("earthreason", **({"data_dir": str(release)} | option))
+    assert "\n" not in str(caught.value)
+
+
+def test_splits_of_the_class_of_datasets_are_understood(sample):
+    assert len(datasets.load_dataset("earthreason", "sample", split=datasets.Split.TEST)) == len(sample["test"])

@@ -21,7 +21,7 @@ from earthreason.data import layout
 from earthreason.data.about import OWN_DATA, About
 from earthreason.data.omissions import Omissions, Tolerance
 from earthreason.data.pictures import SoftLabels, check_sizes, mask_of, rgb_content, untagged
-from earthreason.data.schema import Record, extra_keys
+from earthreason.data.schema import Record, check_types, extra_keys
 from earthreason.data.sources.places import path_below
 from earthreason.data.texts import parse_json
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
@@ -86,13 +86,20 @@ class SampleSource(ABC):
             DataFormatError: more samples of the split are broken than `tolerance` allows; raised after the last.
         """
         times: Counter[str] = Counter()
+        places: dict[str, str] = {}
         for name, read_sample in self.samples(split):
             times[name] += 1
+            # Several samples may have one name, such as the number of their image.
+            place = name if times[name] == 1 else f"{name} ({times[name]})"
             try:
                 record = read_sample()
+                check_types(record, place)
+                other = places.setdefault(record.sample_id, place)
+                if other != place:
+                    message = f"{place}: the sample id {record.sample_id!r} is that of {other} too; rename one"
+                    raise DataFormatError(message, "id used twice")
             except (DataFormatError, OSError) as error:
-                # Several samples may have one name, such as the number of their image.
-                self.omissions.add(split, name if times[name] == 1 else f"{name} ({times[name]})", error)
+                self.omissions.add(split, place, error)
             else:
                 yield record
         if self.tolerance is not None:

@@ -5,6 +5,7 @@ The mask of an image is the union of its annotations. Crowds (`iscrowd`) are ign
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from earthreason.data.schema import TARGETS, Record
-from earthreason.data.sources.annotations import mask_of_annotation
+from earthreason.data.sources.annotations import check_stated_size, mask_of_annotation
 from earthreason.data.sources.base import (
     SampleSource,
     SourceFormat,
@@ -23,11 +24,13 @@ from earthreason.data.sources.base import (
     read_json,
     register,
 )
-from earthreason.data.sources.places import path_below
+from earthreason.data.sources.places import NO_PICTURE, path_below
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
 from earthreason.types import OPTIONAL_FACTS
+
+_log = logging.getLogger(__name__)
 
 
 class COCO(SampleSource):
@@ -56,22 +59,32 @@ class COCO(SampleSource):
     def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
         """List the images of a split."""
         table, path = self._tables[split], self._files[split]
-        annotations: dict[int, list[Any]] = {}
+        annotations: dict[str, list[Any]] = {}  # by id as text, because some tools write 1 here and "1" there
         with named(path, "a COCO annotation file"):
             for annotation in table["annotations"]:
-                annotations.setdefault(annotation["image_id"], []).append(annotation)
+                annotations.setdefault(str(annotation["image_id"]), []).append(annotation)
+            known = {str(image.get("id")) for image in table["images"] if isinstance(image, dict)}
+        if strange := [each for image, each in annotations.items() if image not in known]:
+            _log.warning(
+                "%s: %d annotations are of images that the file does not list (the first of %r); they are not read",
+                path,
+                sum(map(len, strange)),
+                strange[0][0]["image_id"],
+            )
         for place, image in enumerate(table["images"]):
-            yield f"images[{place}]", partial(_record, image, annotations, path)
+            yield f"images[{place}]", partial(_record, image, annotations, path, place)
 
 
-def _record(image: Any, annotations: dict[int, list[Any]], path: Path) -> Record:
-    base = path.parent.parent if path.parent.name == "annotations" else path.parent
-    with named(path, "a COCO annotation file"):
+def _record(image: Any, annotations: dict[str, list[Any]], path: Path, number: int) -> Record:
+    place = f"{path} images[{number}]"
+    with named(Path(place), "an image of COCO with annotations"):
+        file = _image_file(image["file_name"], path)
         height, width = image["height"], image["width"]
+        check_stated_size((height, width), file, place)
         facts = image.get("earthreason", {})
         drawn: dict[bool, list[np.ndarray]] = {True: [], False: []}  # by `iscrowd`
         by_id: dict[Any, np.ndarray] = {}
-        for annotation in annotations.get(image["id"], []):
+        for annotation in annotations.get(str(image["id"]), []):
             mask = mask_of_annotation(annotation["segmentation"], height, width)
             drawn[annotation.get("iscrowd", 0) == 1].append(mask)
             by_id[annotation.get("id")] = mask
@@ -79,9 +92,6 @@ def _record(image: Any, annotations: dict[int, list[Any]], path: Path) -> Record
             drawn[True].append(mask_of_annotation(facts["ignore"], height, width))
         nothing = np.zeros((height, width), bool)
         targets = facts.get(TARGETS)  # ids of annotations, null where a target has no pixels
-        file = path_below(base / "images", image["file_name"], str(path))
-        if not file.is_file():
-            raise DataFormatError(f"{path}: there is no image {image['file_name']!r} in {base / 'images'}")
         return make_record(
             str(facts.get("sample_id", image["id"])),
             file,
@@ -94,6 +104,17 @@ def _record(image: Any, annotations: dict[int, list[Any]], path: Path) -> Record
             else [encode_mask_png(nothing if number is None else by_id[number]) for number in targets],
             **{key: facts.get(key) for key in (*OPTIONAL_FACTS, "extra")},
         )
+
+
+def _image_file(name: str, path: Path) -> Path:
+    """Find an image in `images/`, in the folder of the split as COCO has it (`val2017/`), or beside the annotations."""
+    base = path.parent.parent if path.parent.name == "annotations" else path.parent
+    split = path.stem.rpartition("_")[2]
+    for folder in (base / "images", base / split, base / "images" / split, base):
+        file = path_below(folder, name, str(path))
+        if file.is_file():
+            return file
+    raise DataFormatError(f"{path}: there is no image {name!r} in {base / 'images'}", NO_PICTURE)
 
 
 register(
