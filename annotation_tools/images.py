@@ -55,7 +55,7 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Sourc
     """Read a picture; channels of more than 8 bits are stretched from the 2nd to the 98th percentile of each band.
 
     Args:
-        path: JPEG, PNG or TIFF.
+        path: JPEG, PNG, TIFF, BMP or WebP.
         bands: bands for red, green and blue of a TIFF or 16-bit PNG, from 1; None for the first three, or the first
             one three times.
 

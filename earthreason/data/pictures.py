@@ -38,7 +38,7 @@ _TAGGED_CHUNKS = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
 """What a PNG has that states an orientation; to look for it by Pillow, all pixels must be decoded."""
 ANOTHER_SIZE = "label of another size"
 """Reason of samples that are left out because mask and picture differ in size."""
-_FORMATS = ["JPEG", "PNG", "TIFF"]
+_FORMATS = ["JPEG", "PNG", "TIFF", "BMP", "WEBP"]
 
 
 def open_picture(content: bytes) -> Image.Image:

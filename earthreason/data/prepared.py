@@ -116,7 +116,7 @@ def write_prepared(
                     for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
                         writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
                         rows_written[split] += len(group)
-            if not rows_written[split] and counts[split]:  # `datasets` fails on a split without rows
+            if not rows_written[split]:  # `datasets` fails on a split without rows
                 del rows_written[split]
                 for path in paths:
                     path.unlink()

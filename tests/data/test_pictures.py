@@ -69,8 +69,8 @@ def test_an_exif_rotation_is_not_applied():
     ("content", "words"),
     [
         (encoded(Image.new("RGB", (80, 60)))[:-40], "not a readable image"),
-        (b"", "not JPEG, PNG or TIFF"),
-        (encoded(Image.new("RGB", (8, 6)), "GIF"), "not JPEG, PNG or TIFF"),
+        (b"", "not JPEG, PNG, TIFF, BMP or WEBP"),
+        (encoded(Image.new("RGB", (8, 6)), "GIF"), "not JPEG, PNG, TIFF, BMP or WEBP"),
         (encoded(Image.fromarray(MASK.astype(np.uint16))), "8 bits a channel"),
     ],
     ids=["cut off", "empty", "GIF", "16 bits"],
