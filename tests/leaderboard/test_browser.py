@@ -54,7 +54,7 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     """The way of issue 9's last lines, on the sample data that everyone has."""
     command(programs, "leaderboard", "split", "add", "--config", "sample", "--split", "test", "--open")
     token = command(programs, "leaderboard", "token", "create", "Earth Lab")
-    files = {name: tmp_path / f"{name}.json" for name in ("saliency", "centre")}
+    files = {name: tmp_path / f"{name}.json" for name in ("saliency", "empty")}
     for name, file in files.items():
         words = f"baselines predict --model {name} --config sample --split test".split()
         command(programs, *words, "--out", str(file))
@@ -80,17 +80,17 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     playwright.expect(page.get_by_text("everyone")).to_be_visible()
 
     options = f"--training zero-shot --server {programs.address} --publish".split()
-    words = ["earthreason", "submit", str(files["centre"]), "--name", "Centre box", *options]
+    words = ["earthreason", "submit", str(files["empty"]), "--name", "No target", *options]
     told = command(programs, *words, EARTHREASON_TOKEN=token)
     address = re.search(r"http://\S+/models/\S+", told).group()
 
     page.goto(programs.address)
     names = page.locator("th.model > a")
-    assert names.all_inner_texts() == ["Saliency", "Centre box"]
+    assert names.all_inner_texts() == ["Saliency", "No target"]
     assert page.locator("svg.interval").count() >= 4
-    page.get_by_role("link", name="Pr@0.5").click()
-    assert names.all_inner_texts() == ["Centre box", "Saliency"]
-    assert page.locator("th[aria-sort]").inner_text().startswith("Pr@0.5")
+    page.get_by_role("link", name="N-acc").click()
+    assert names.all_inner_texts() == ["No target", "Saliency"]
+    assert page.locator("th[aria-sort]").inner_text().startswith("N-acc")
     page.get_by_label("Protocol").select_option("native")  # the script asks for the page at once
     page.wait_for_url(re.compile("protocol=native"))
 
@@ -101,7 +101,7 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     assert page.locator("svg.plot polyline").count() == 2
 
     page.goto(address)
-    playwright.expect(page.get_by_role("heading", name="Centre box")).to_be_visible()
+    playwright.expect(page.get_by_role("heading", name="No target")).to_be_visible()
     picture = page.locator(".card img").first
     picture.scroll_into_view_if_needed()
     page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())

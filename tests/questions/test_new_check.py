@@ -47,5 +47,5 @@ def test_a_new_check_is_one_file(tmp_path):
     result = json.loads(copied.run("-m", "earthreason", "questions", "validate", "set", "--json", "-"))
     new = ("polite", "crowded")
     ours = [(f["check"], f["sample_id"], f["reason"]) for f in result["findings"] if f["check"] in new]
-    assert ours == [("polite", "b", "says please: 'please'"), ("crowded", "c", "one image too many")]
+    assert ours == [("polite", "test-b", "says please: 'please'"), ("crowded", "c", "one image too many")]
     assert {name: result["checks"][name] for name in new} == {"polite": 1, "crowded": 1}
