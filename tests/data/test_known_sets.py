@@ -7,7 +7,7 @@ import pytest
 from earthreason import load_dataset
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.sources import FORMATS, find_format
-from tests.data.fakes import risbench
+from tests.data.fakes import SIZES, risbench
 
 ALSO = {
     "earthreason-fs": {"parquet"},
@@ -17,21 +17,6 @@ ALSO = {
     "rrsis-hr": {"rrsis-d"},
 }
 """Formats that may read a set too, which has precedence."""
-SIZES = {
-    "drseg": {"train": 1, "validation": 1, "test": 2},
-    "earthreason-fs": {"train": 4, "validation": 2, "test": 2},
-    "geopix-instruct": {"train": 2, "validation": 1},
-    "geopixel": {"train": 1, "test": 1},
-    "geoseg-bench": {"train": 1, "test": 4},
-    "gres": {"train": 1, "validation": 1, "test": 2},
-    "lasers": {"train": 1, "test": 3},
-    "liss4reason": {"train": 2, "validation": 1, "test": 1},
-    "reasonseg": {"train": 1, "validation": 1, "test": 1},
-    "refsegrs": {"train": 2, "validation": 1, "test": 1},
-    "risbench": {"train": 2, "validation": 1, "test": 2},
-    "rrsis-d": {"train": 1, "validation": 1, "test": 1},
-    "rrsis-hr": {"train": 1, "validation": 1, "test": 1},
-}
 
 
 def make(name, folder):

@@ -18,22 +18,10 @@ from earthreason.data.omissions import Tolerance
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.sources.base import omissions_of
 from earthreason.errors import DataFormatError
+from tests.data.fakes import SIZES
 
-WRITTEN = {
-    "drseg": {"train": 1, "validation": 1, "test": 2},
-    "earthreason_fs": {"train": 4, "validation": 2, "test": 2},
-    "geopix_instruct": {"train": 2, "validation": 1},
-    "geopixel": {"train": 1, "test": 1},
-    "geoseg_bench": {"train": 1, "test": 4},
-    "gres": {"train": 1, "validation": 1, "test": 2},
-    "lasers": {"train": 1, "test": 3},
-    "liss4reason": {"train": 2, "validation": 1, "test": 1},
-    "reasonseg": {"train": 1, "validation": 1, "test": 1},
-    "refsegrs": {"train": 2, "validation": 1, "test": 1},
-    "risbench": {"train": 2, "validation": 1, "test": 2},
-    "rrsis_d": {"train": 1, "validation": 1, "test": 1},
-    "rrsis_hr": {"train": 1, "validation": 1, "test": 1},
-}
+WRITTEN = {name.replace("-", "_"): sizes for name, sizes in SIZES.items()}
+"""Number of samples by the module that makes the set."""
 
 
 @pytest.fixture(params=WRITTEN)
