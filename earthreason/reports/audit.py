@@ -38,9 +38,10 @@ def print_audit(result: Audit, console: Console) -> None:
         if count > SHOWN:
             console.print(f"  ... and {count - SHOWN} more (--json or --report lists all)")
     warnings = len(result.findings) - result.errors
-    console.print(
-        f"{result.files} {'files' if result.pictures else 'samples'}, {result.errors} errors, {warnings} warnings"
-    )
+    what = "files" if result.pictures else "samples"
+    console.print(f"{result.files} {what}, {result.errors} errors, {warnings} warnings")
+    if result.left_out:
+        console.print(f"loading leaves out {len(result.left_out)} of {sum(result.counts.values())} samples")
 
 
 def write_audit(folder: Path, result: Audit) -> Path:

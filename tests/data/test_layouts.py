@@ -35,6 +35,7 @@ def test_what_is_sound_loads_and_the_rest_is_listed(tmp_path, quirks):
             assert np.array_equal(pixels_of(record.image), expected.pixels)
             assert np.array_equal(pixels_of(record.mask)[..., 0] != 0, expected.mask)
             assert record.questions == expected.questions
-    errors = {name for finding in audit(root).findings if finding.severity == "error" for name in finding.samples}
-    assert errors == {f"{ON_DISK[split]}/{stem}" for split, stem in made.left_out}
+    audited, names = audit(root), {f"{ON_DISK[split]}/{stem}" for split, stem in made.left_out}
+    assert {name for finding in audited.findings if finding.severity == "error" for name in finding.samples} == names
+    assert audited.left_out == sorted(names)
     assert sorted(path for path in root.rglob("*")) == before

@@ -184,9 +184,9 @@ def test_an_id_that_two_question_files_state_is_kept_once(release):
     assert ids == ["a", "c"]
     assert (sample, reason) == ("b", "id used twice")
     assert str(path) in message
-    assert [finding.samples for finding in audit(release).findings if finding.rule == "repeated id"] == [
-        ("train/a", "train/b")
-    ]
+    audited = audit(release)
+    assert [f.samples for f in audited.findings if f.rule == "repeated id"] == [("train/a", "train/b")]
+    assert audited.left_out == ["train/b"]
 
 
 def test_a_stated_id_that_is_no_text_is_named(release):

@@ -38,10 +38,10 @@ def audit_source(source: Source, root: Path, progress: Callable[[int], object] =
             facts += _facts_of(split, record, seen)
             progress(1)
     table = Table(facts)
-    findings = [
-        Finding(item.reason, "error", item.message, (f"{ON_DISK.get(item.split, item.split)}/{item.sample}",))
-        for item in omissions_of(source)
-    ]
+    findings = []
+    for item in omissions_of(source):
+        names = (f"{ON_DISK.get(item.split, item.split)}/{item.sample}",)
+        findings.append(Finding(item.reason, "error", item.message, names, names))
     known = FORMATS.get(source.name)
     ignored = _ONLY_OURS if known is not None and known.config is not None else ()
     for rule in RULES:

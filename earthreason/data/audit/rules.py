@@ -28,12 +28,14 @@ class Finding:
         severity: an error makes the audit fail, a warning does not.
         message: location and description of the fault.
         samples: "split/stem" of the affected samples.
+        left_out: those of `samples` that loading leaves out.
     """
 
     rule: str
     severity: Severity
     message: str
     samples: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Table:
@@ -71,12 +73,13 @@ def name_of(fact: Facts) -> str:
     return f"{ON_DISK[fact.split]}/{fact.stem}"
 
 
-def _on_file(rule: str, severity: Severity, fact: Facts, message: str) -> Finding:
-    return Finding(rule, severity, f"{fact.path}: {message}", (name_of(fact),))
+def _on_file(rule: str, severity: Severity, fact: Facts, message: str, left_out: bool = False) -> Finding:
+    names = (name_of(fact),)
+    return Finding(rule, severity, f"{fact.path}: {message}", names, names if left_out else ())
 
 
-def _on_sample(rule: str, severity: Severity, sample: str, message: str) -> Finding:
-    return Finding(rule, severity, f"{sample}: {message}", (sample,))
+def _on_sample(rule: str, severity: Severity, sample: str, message: str, left_out: bool = False) -> Finding:
+    return Finding(rule, severity, f"{sample}: {message}", (sample,), (sample,) if left_out else ())
 
 
 def unpaired_stems(table: Table) -> Iterator[Finding]:
@@ -88,9 +91,8 @@ def unpaired_stems(table: Table) -> Iterator[Finding]:
             twice = [part for part in FOLDERS if stems[part][stem] > 1]
             for count, parts in (("nothing", lacking), ("several files", twice)):
                 if parts:
-                    yield _on_sample(
-                        "unpaired", "error", f"{ON_DISK[split]}/{stem}", f"{count} in {' and '.join(parts)}"
-                    )
+                    message = f"{count} in {' and '.join(parts)}"
+                    yield _on_sample("unpaired", "error", f"{ON_DISK[split]}/{stem}", message, left_out=True)
 
 
 def repeated_ids(table: Table) -> Iterator[Finding]:
@@ -101,7 +103,8 @@ def repeated_ids(table: Table) -> Iterator[Finding]:
         by_id[stated].append(name_of(qa))
     for sample_id, names in by_id.items():
         if len(names) > 1:
-            yield Finding("repeated id", "error", f"sample id {sample_id!r}: {', '.join(names)}", tuple(names))
+            message = f"sample id {sample_id!r}: {', '.join(names)}"
+            yield Finding("repeated id", "error", message, tuple(names), tuple(names[1:]))
 
 
 def stray_files(table: Table) -> Iterator[Finding]:
@@ -116,7 +119,7 @@ def unreadable_files(table: Table) -> Iterator[Finding]:
     """The loader refuses a file, because it is truncated, of another format, or in the wrong folder."""
     for fact in table.facts:
         if fact.problem:
-            yield _on_file("unreadable", "error", fact, fact.problem)
+            yield _on_file("unreadable", "error", fact, fact.problem, left_out=True)
 
 
 def sizes_that_differ(table: Table) -> Iterator[Finding]:
@@ -124,7 +127,8 @@ def sizes_that_differ(table: Table) -> Iterator[Finding]:
     for image, label, _ in table.samples():
         if label.values["size"] not in (image.values["size"], image.values["turned_size"]):
             sizes = " and ".join("x".join(map(str, fact.values["size"])) for fact in (image, label))
-            yield _on_sample("size", "error", name_of(image), f"image and label are {sizes} (height x width)")
+            message = f"image and label are {sizes} (height x width)"
+            yield _on_sample("size", "error", name_of(image), message, left_out=True)
 
 
 def labels_with_many_levels(table: Table) -> Iterator[Finding]:

@@ -55,6 +55,11 @@ class Audit:
     def errors(self) -> int:
         return sum(finding.severity == "error" for finding in self.findings)
 
+    @property
+    def left_out(self) -> list[str]:
+        """Return the samples that loading leaves out, as "split/stem", sorted."""
+        return sorted({name for finding in self.findings for name in finding.left_out})
+
     def to_dict(self) -> dict[str, Any]:
         """Return the audit as JSON values."""
         return {
@@ -64,6 +69,7 @@ class Audit:
             "empty_targets": self.empty,
             "published_samples": dict(self.published),
             "published_empty_targets": self.published_empty,
+            "left_out": self.left_out,
             "errors": self.errors,
             "warnings": len(self.findings) - self.errors,
             "findings": [asdict(finding) for finding in self.findings],
