@@ -14,7 +14,7 @@ from urllib.parse import quote
 from earthreason.data.archives import extract_archives
 from earthreason.data.checksums import HubFile, find_faults
 from earthreason.data.hub_errors import explain, is_broken_transfer, may_use_cache
-from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import remove_unfinished, write_json, write_text
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -152,7 +152,7 @@ def fetch_unpacked(repository: str, options: LoadOptions, root: Path) -> Path:
             if release.is_dir():
                 shutil.rmtree(release)
             return extract_archives(archives, release)
-    except (DataFormatError, DataNotFoundError):
+    except EarthReasonError:
         raise
     except Exception as error:  # the Hub client raises many kinds: offline, refused, not found, timed out
         raise DataNotFoundError(
