@@ -161,7 +161,13 @@ class ReleaseConfig:
         release = Release(folder)
         about = OFFICIAL if given is None else about_of_source(release, folder)
         return _prepare_once(
-            self.name, "release", release.fingerprint(), lambda: _records_of(release), str(folder), about, options
+            self.name,
+            "release",
+            release.fingerprint(),
+            lambda: _records_of(release),
+            str(folder.absolute()),
+            about,
+            options,
         )
 
     def is_available(self) -> bool:
@@ -232,7 +238,7 @@ def _prepare_folder(
     files = (path for path in folder.rglob("*") if path.is_file())
     key = fingerprint_files(folder, files)
     return _prepare_once(
-        config, prefix, key, lambda: _records_of(source_format.open(folder)), str(folder), about, options
+        config, prefix, key, lambda: _records_of(source_format.open(folder)), str(folder.absolute()), about, options
     )
 
 
