@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def audit_source(source: Source, root: Path, progress: Callable[[int], object] =
     if isinstance(source, SampleSource):
         source.tolerance = None  # the audit lists what is left out, however much it is
     facts: list[Facts] = []
-    seen: dict[bytes, dict[str, Any]] = {}
+    seen: dict[str, dict[str, Any]] = {}
     splits = in_order(source.counts)
     for split in splits:
         for record in source.read(split):
@@ -58,12 +59,13 @@ def audit_source(source: Source, root: Path, progress: Callable[[int], object] =
     return Audit(root, counts, empty, findings, sum(counts.values()), published or {})
 
 
-def _facts_of(split: str, record: Record, seen: dict[bytes, dict[str, Any]]) -> Iterator[Facts]:
-    """Yield the facts of image, label and questions; `seen` holds those of images, which samples may share."""
+def _facts_of(split: str, record: Record, seen: dict[str, dict[str, Any]]) -> Iterator[Facts]:
+    """Yield the facts of image, label and questions; `seen` holds those of images by hash, as samples may share one."""
     name = record.sample_id
-    if record.image not in seen:
-        seen[record.image] = image_facts(record.image, Path(name))
-    yield Facts(split, "images", name, name, values=seen[record.image])
+    key = hashlib.sha256(record.image).hexdigest()
+    if key not in seen:
+        seen[key] = image_facts(record.image, Path(name))
+    yield Facts(split, "images", name, name, values=seen[key])
     yield Facts(split, "labels", name, name, values=label_facts(record.mask, Path(name)))
     texts = {"questions": record.questions, "answers": record.answers, "bom": False, "sample_id": name}
     yield Facts(split, "QAs", name, name, values=texts)
