@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -51,7 +51,9 @@ def list_copies() -> list[Copy]:
         if copy.state == "current":
             newest[copy.config, copy.origin] = max(copy.made, newest.get((copy.config, copy.origin), ""))
     seen = [
-        copy if copy.state != "current" or copy.made == newest[copy.config, copy.origin] else _outdated(copy)
+        copy
+        if copy.state != "current" or copy.made == newest[copy.config, copy.origin]
+        else replace(copy, state="outdated")
         for copy in copies
     ]
     return sorted(seen, key=lambda copy: copy.made, reverse=True)
@@ -113,10 +115,6 @@ def _is_of_hub(folder: Path) -> bool:
 def _lock_of(copy: Copy) -> Path:
     """Return the lock that processes hold while they write a copy; see `configs`, `hub` and `locate`."""
     return copy.folder.with_name(f"{copy.folder.name}.lock" if _is_of_hub(copy.folder) else "lock")
-
-
-def _outdated(copy: Copy) -> Copy:
-    return Copy(copy.folder, copy.config, copy.origin, copy.made, copy.size, "outdated")
 
 
 def _remove_arrow_copies() -> None:

@@ -71,7 +71,7 @@ class Tolerance:
     @classmethod
     def of_options(cls, strict: bool = False, share: float | None = None) -> Tolerance:
         """Make a tolerance of optional settings; a share that is None is `default_share`."""
-        return cls(strict, default_share() if share is None else share)
+        return cls(strict) if share is None else cls(strict, share)
 
 
 class Omissions:
@@ -130,7 +130,7 @@ class Omissions:
         where = f" All are listed in {listed_in}." if listed_in is not None else ""
         if tolerance.strict and self:
             raise DataFormatError(
-                f"{source}: {self.summary()}, and strict allows none. The first: {self._first_message()}.{where} "
+                f"{source}: {self.summary()}, and strict allows none. The first: {self.first_message}.{where} "
                 "Load without strict to go on with the rest"
             )
         for split, left_out in self.by_split().items():
@@ -140,12 +140,14 @@ class Omissions:
                 enough = _rounded_up(share)
                 raise DataFormatError(
                     f"{source}: {left_out:,} of {total:,} samples of {split} ({share:.1%}) cannot be read, more than "
-                    f"the {tolerance.share:.1%} allowed: {those.reasons()}. The first: {those._first_message()}.{where}"
+                    f"the {tolerance.share:.1%} allowed: {those.reasons()}. The first: {those.first_message}.{where}"
                     f" Restore them, or go on with the rest: --max-left-out {enough} (in Python max_left_out={enough}, "
                     f"for every command {SHARE_VARIABLE}={enough})"
                 )
 
-    def _first_message(self) -> str:
+    @property
+    def first_message(self) -> str:
+        """Return the message of the first omission; there must be one."""
         return next(iter(self)).message
 
     def write(self, path: Path, counts: Mapping[str, int]) -> None:

@@ -140,7 +140,7 @@ def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions
     if counts and sum(counts.values()) == len(omissions):
         raise DataFormatError(
             f"{source}: none of the {len(omissions):,} samples can be read: {omissions.summary()}. The first: "
-            f"{next(iter(omissions)).message}. All are listed in {path}"
+            f"{omissions.first_message}. All are listed in {path}"
         )
     omissions.check(counts, tolerance, source, path)
     if omissions:
