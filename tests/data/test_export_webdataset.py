@@ -7,6 +7,7 @@ import tarfile
 import datasets
 import numpy as np
 import pytest
+import webdataset
 from PIL import Image
 
 from earthreason.data.exports import export
@@ -91,7 +92,6 @@ def test_ids_with_dots_and_slashes_are_kept_in_the_json(tmp_path):
 
 @pytest.mark.parametrize("spec", ["l8", "rgb8", "pil", "l"])
 def test_webdataset_decodes_the_shards(shards, spec):
-    webdataset = pytest.importorskip("webdataset")
     rows = webdataset.WebDataset(str(shards / "train-000000.tar"), shardshuffle=False).decode(spec)
     for row, expected in zip(rows, several()["train"], strict=True):
         facts = row["json"] if isinstance(row["json"], dict) else json.loads(row["json"])
