@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
-from earthreason.synthetic.questions import choose_target, write_answers, write_questions
+from earthreason.synthetic.categories import CATEGORIES, FEATURES, HELD_OUT_CATEGORIES
+from earthreason.synthetic.questions import (
+    Target,
+    choose_target,
+    draw_wordings,
+    landmark_mask,
+    write_answers,
+    write_questions,
+)
 from earthreason.synthetic.render import render_scene
+from earthreason.synthetic.scene import RenderedScene
 from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
@@ -21,6 +31,130 @@ _SMALL = ((640, 480), (400, 600), (256, 256), (300, 777), (128, 128))
 _LARGE = ((1024, 1024), (768, 1366), (2048, 2048))
 VARIED = (*[(512, 512)] * 4, *_SMALL, *_LARGE)
 """Heights and widths from which a size is drawn if none is given; a third of the scenes are 512 x 512 px."""
+_TRIES = 6
+"""Scenes drawn until the wanted kind of question fits one; after that, whichever fits the last is asked."""
+_LANDMARK_TRIES = 24
+"""Scenes drawn for an empty target until one shows the landmark that the questions refer to."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A scene with its questions, and every object in it.
+
+    Attributes:
+        scene: image and objects.
+        target: what the questions ask for.
+        category: category that they ask about, whether or not the scene has it.
+        questions: six questions.
+        answers: three answers; none if the target is empty.
+        facts: other values of the sample by name: `sample_id`, `category`, `ground_resolution`, `source` and
+            `reasoning_type`.
+    """
+
+    scene: RenderedScene
+    target: Target
+    category: str
+    questions: list[str]
+    answers: list[str]
+    facts: dict[str, str | float]
+
+
+def compose_scene(
+    seed: int,
+    split: str,
+    index: int,
+    size: tuple[int, int] | None = (256, 256),
+    empty_share: float = EMPTY_SHARE,
+    wording: str | None = None,
+    categories: Collection[str] | None = None,
+) -> Composition:
+    """Draw a scene and write its questions; the same arguments always give the same result.
+
+    An empty target has the questions of a scene that was drawn with the category and set aside. The words of a question
+    are thus as likely with an empty target as with any other.
+
+    Args:
+        seed: seed of the dataset.
+        split: `train`, `val` or `test`. Some categories never appear in `train`.
+        index: index within the split, from 0.
+        size: height and width in pixels; None draws a size from `VARIED`.
+        empty_share: share of scenes with an empty target.
+        wording: split whose wording the questions and answers have; None for that of `split`. It does not affect the
+            scene.
+        categories: categories to ask about, in turn; None for all those of the split.
+
+    Raises:
+        UnknownNameError: the split, the wording or a category does not exist.
+        EarthReasonError: `empty_share` is not between 0 and 1, or `categories` is empty.
+    """
+    words = split if wording is None else wording
+    for kind, name in (("split", split), ("wording", words)):
+        if name not in SPLITS:
+            raise UnknownNameError(kind, name, SPLITS)
+    if not 0 <= empty_share <= 1:
+        raise EarthReasonError(f"empty_share is {empty_share}, but must be between 0 and 1")
+    held_out = HELD_OUT_CATEGORIES if split == "train" else frozenset()
+    asked = _in_order(categories) if categories is not None else [name for name in CATEGORIES if name not in held_out]
+    exclude = held_out - set(asked)
+    stream = [seed, SPLITS.index(split)]
+    # Take the categories in turn from a random start, so that any run of consecutive samples is balanced.
+    start = int(np.random.default_rng(stream).integers(len(asked)))
+    category = asked[(start + index) % len(asked)]
+    rng = np.random.default_rng([*stream, index])
+    empty = bool(rng.random() < empty_share)
+    shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
+    scene, target = _draw_with(rng, category, shape, exclude)
+    if empty:
+        target = target.without_objects()
+        scene = _draw_without(rng, category, shape, exclude, target)
+    facts = {
+        "sample_id": f"synthetic_s{seed}_{split}_{index:06d}",
+        "category": category,
+        "ground_resolution": scene.gsd,
+        "source": "synthetic",
+        "reasoning_type": target.reasoning_type,
+    }
+    rng = np.random.default_rng([*stream, index, 1])
+    questions, answers = (write(rng, target, category, words) for write in (write_questions, write_answers))
+    return Composition(scene, target, category, questions, answers, facts)
+
+
+def _in_order(categories: Collection[str]) -> list[str]:
+    for name in categories:
+        if name not in CATEGORIES:
+            raise UnknownNameError("category", name, CATEGORIES)
+    if not categories:
+        raise EarthReasonError("there is no category to ask about; name at least one")
+    return sorted(set(categories))
+
+
+def _draw_with(
+    rng: np.random.Generator, category: str, size: tuple[int, int], exclude: Collection[str]
+) -> tuple[RenderedScene, Target]:
+    """Draw scenes with the category until a kind of question, drawn beforehand, fits one."""
+    wordings = draw_wordings(rng, category)
+    several = wordings[0] != "function"
+    for attempt in range(_TRIES):
+        instances = int(rng.integers(2, FEATURES[category].repeat + 1)) if several else None
+        scene = render_scene(rng, category, size=size, instances=instances, exclude=exclude)
+        target = choose_target(rng, scene, category, wordings if attempt == _TRIES - 1 else wordings[:1])
+        if target is not None:
+            break
+    # Every scene has the category and its order ends with whichever fits, so the last attempt always has a target.
+    assert target is not None
+    return scene, target
+
+
+def _draw_without(
+    rng: np.random.Generator, category: str, size: tuple[int, int], exclude: Collection[str], target: Target
+) -> RenderedScene:
+    """Draw the surroundings of a category until they have the landmark of the questions."""
+    several = int(rng.integers(2, FEATURES[category].repeat + 1)) if target.wording != "function" else None
+    for _ in range(_LANDMARK_TRIES):
+        scene = render_scene(rng, category, size=size, instances=several, include=False, exclude=exclude)
+        if not target.landmark or landmark_mask(scene, target.landmark) is not None:
+            break
+    return scene
 
 
 def generate_scene(
@@ -29,45 +163,20 @@ def generate_scene(
     index: int,
     size: tuple[int, int] | None = (256, 256),
     empty_share: float = EMPTY_SHARE,
+    wording: str | None = None,
+    categories: Collection[str] | None = None,
 ) -> Sample:
     """Generate a sample; the same arguments always give the same bytes.
 
-    Args:
-        seed: seed of the dataset.
-        split: `train`, `val` or `test`. Some categories never appear in `train`, whose questions have other wordings.
-        index: index within the split, from 0.
-        size: height and width in pixels; None draws a size from `VARIED`.
-        empty_share: share of scenes with an empty target.
-
-    Raises:
-        UnknownNameError: the split does not exist.
-        EarthReasonError: `empty_share` is not between 0 and 1.
+    Args and errors are those of `compose_scene`.
     """
-    if split not in SPLITS:
-        raise UnknownNameError("split", split, SPLITS)
-    if not 0 <= empty_share <= 1:
-        raise EarthReasonError(f"empty_share is {empty_share}, but must be between 0 and 1")
-    rng = np.random.default_rng([seed, SPLITS.index(split), index])
-    training = split == "train"
-    exclude = HELD_OUT_CATEGORIES if training else frozenset()
-    categories = [name for name in CATEGORIES if name not in exclude]
-    # Take the categories in turn from a random start, so that any run of consecutive samples is balanced.
-    start = int(np.random.default_rng([seed, SPLITS.index(split)]).integers(len(categories)))
-    category = categories[(start + index) % len(categories)]
-    empty = bool(rng.random() < empty_share)
-    shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
-    scene = render_scene(rng, category, size=shape, include=not empty, exclude=exclude)
-    target = choose_target(rng, scene, category)
+    made = compose_scene(seed, split, index, size, empty_share, wording, categories)
     return Sample(
-        sample_id=f"synthetic_s{seed}_{split}_{index:06d}",
-        image=Image.fromarray(scene.image),
-        mask=target.mask,
-        questions=write_questions(rng, target, category, training),
-        answers=write_answers(rng, target, category, training),
-        category=category,
-        ground_resolution=scene.gsd,
-        source="synthetic",
-        reasoning_type=target.reasoning_type,
+        image=Image.fromarray(made.scene.image),
+        mask=made.target.mask,
+        questions=made.questions,
+        answers=made.answers,
+        **made.facts,
     )
 
 
@@ -78,6 +187,8 @@ def iterate_scenes(
     size: tuple[int, int] | None = (256, 256),
     workers: int = 1,
     empty_share: float = EMPTY_SHARE,
+    wording: str | None = None,
+    categories: Collection[str] | None = None,
 ) -> Iterator[Sample]:
     """Yield the samples of all splits, in the order of `counts`, whatever the number of workers.
 
@@ -87,14 +198,19 @@ def iterate_scenes(
         size: height and width in pixels; None draws a size from `VARIED` for each scene.
         workers: number of processes.
         empty_share: share of scenes with an empty target.
+        wording: split whose wording the questions have; None for that of each scene.
+        categories: categories to ask about; None for all those of the split.
 
     Raises:
-        UnknownNameError: the split does not exist.
-        EarthReasonError: `empty_share` is not between 0 and 1.
+        UnknownNameError: the split, the wording or a category does not exist.
+        EarthReasonError: `empty_share` is not between 0 and 1, or `categories` is empty.
     """
-    jobs = [(seed, split, index, size, empty_share) for split, count in counts.items() for index in range(count)]
+    jobs = [(seed, split, index) for split, count in counts.items() for index in range(count)]
+    generate = partial(
+        generate_scene, size=size, empty_share=empty_share, wording=wording, categories=categories
+    )
     if workers == 1:
-        yield from (generate_scene(*job) for job in jobs)
+        yield from (generate(*job) for job in jobs)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(generate_scene, *zip(*jobs, strict=True), chunksize=8)
+        yield from pool.map(generate, *zip(*jobs, strict=True), chunksize=8)

@@ -1,20 +1,20 @@
 """Read the wording of questions and answers from the TOML files in `wording/`.
 
-`wording/phrases/` has one file per category. A clause completes "a place ..." without naming the category. Training
-and evaluation share no clause, so that a model is tested on wordings it has not seen.
+`wording/phrases/` has one file per category and `wording/templates/` one per split. Each split has its own texts:
+no four consecutive words of a validation or test question occur in training, so that a model meets unseen wordings.
 """
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 _FOLDER = Path(__file__).with_name("wording")
+_STORY = "story"
 
 
 @dataclass(frozen=True)
@@ -26,33 +26,50 @@ class Phrases:
         plural: its plural, for answers only.
         looks: appearance from above, for answers only.
         forbidden: beginnings of words that would reveal the category in a question.
-        evaluation: clauses for validation and test, by register, such as "neutral".
-        train: clauses for training, by register; empty for categories that training never asks about.
+        train: texts for training by register, such as "function" or "hazard"; those of "story" are whole sentences,
+            all others are relative clauses.
+        val: the same for validation.
+        test: the same for test.
     """
 
     singular: str
     plural: str
     looks: str
     forbidden: tuple[str, ...]
-    evaluation: dict[str, tuple[str, ...]]
-    train: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    train: dict[str, tuple[str, ...]]
+    val: dict[str, tuple[str, ...]]
+    test: dict[str, tuple[str, ...]]
 
     def clauses(self, split: str) -> tuple[str, ...]:
-        """Return the clauses of every register for "train" or "evaluation"."""
-        registers = self.train if split == "train" else self.evaluation
-        return tuple(chain.from_iterable(registers.values()))
+        """Return the relative clauses of all registers for `train`, `val` or `test`."""
+        return tuple(text for name, texts in self._registers(split).items() if name != _STORY for text in texts)
+
+    def stories(self, split: str) -> tuple[str, ...]:
+        """Return the stories for `train`, `val` or `test`."""
+        return self._registers(split).get(_STORY, ())
+
+    def _registers(self, split: str) -> dict[str, tuple[str, ...]]:
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
 @dataclass(frozen=True)
 class Templates:
-    """Sentences with slots in braces.
+    """Sentences of one split, with slots in braces.
 
     Attributes:
-        questions: question templates by kind of question, then by "train" or "evaluation".
-        answers: answer templates by kind of answer.
+        heads: neutral nouns for a location, which a clause completes.
+        openers: introductory phrases.
+        landmarks: descriptions of "water" and "trees".
+        frames: questions with a clause, by wording; one that begins with a small letter may follow an opener.
+        requests: questions that follow a story, by wording.
+        answers: answers by kind.
     """
 
-    questions: dict[str, dict[str, tuple[str, ...]]]
+    heads: tuple[str, ...]
+    openers: tuple[str, ...]
+    landmarks: dict[str, tuple[str, ...]]
+    frames: dict[str, tuple[str, ...]]
+    requests: dict[str, tuple[str, ...]]
     answers: dict[str, tuple[str, ...]]
 
 
@@ -64,7 +81,7 @@ def load_phrases(category: str) -> Phrases:
 
 
 @cache
-def load_templates() -> Templates:
-    """Read the sentence templates; the file is read once per process."""
-    text = (_FOLDER / "templates.toml").read_text(encoding="utf-8")
+def load_templates(split: str) -> Templates:
+    """Read the sentences of `train`, `val` or `test`; each file is read once per process."""
+    text = (_FOLDER / "templates" / f"{split}.toml").read_text(encoding="utf-8")
     return TypeAdapter(Templates).validate_python(tomllib.loads(text))
