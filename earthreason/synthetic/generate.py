@@ -31,7 +31,7 @@ _SMALL = ((640, 480), (400, 600), (256, 256), (300, 777), (128, 128))
 _LARGE = ((1024, 1024), (768, 1366), (2048, 2048))
 VARIED = (*[(512, 512)] * 4, *_SMALL, *_LARGE)
 """Heights and widths from which a size is drawn if none is given; a third of the scenes are 512 x 512 px."""
-_TRIES = 6
+_TRIES = 10
 """Scenes drawn until the wanted kind of question fits one; after that, whichever fits the last is asked."""
 _LANDMARK_TRIES = 24
 """Scenes drawn for an empty target until one shows the landmark that the questions refer to."""
@@ -206,9 +206,7 @@ def iterate_scenes(
         EarthReasonError: `empty_share` is not between 0 and 1, or `categories` is empty.
     """
     jobs = [(seed, split, index) for split, count in counts.items() for index in range(count)]
-    generate = partial(
-        generate_scene, size=size, empty_share=empty_share, wording=wording, categories=categories
-    )
+    generate = partial(generate_scene, size=size, empty_share=empty_share, wording=wording, categories=categories)
     if workers == 1:
         yield from (generate(*job) for job in jobs)
         return
