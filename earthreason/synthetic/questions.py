@@ -27,7 +27,7 @@ WORDINGS = {
 """Reasoning type of each wording, which is a kind of question with templates of its own."""
 _WEIGHTS = dict(zip(WORDINGS, (0.15, 0.2, 0.2, 0.15, 0.14, 0.08, 0.08), strict=True))
 """How often each wording is asked, if the category can have it."""
-_STORY_SHARE, _OPENER_SHARE = 0.25, 0.35
+_STORY_SHARE, _OPENER_SHARE = 0.2, 0.4
 _WATER = ("river", "lake", "sea")
 _LANDMARKS = {"water": _WATER, "trees": ("woodland",)}
 _OF_WATER = frozenset((*_WATER, "beach", "pier", "bridge", "island", "dam"))
@@ -229,15 +229,15 @@ def write_questions(rng: np.random.Generator, target: Target, category: str, spl
     clauses, stories = _shuffled(rng, phrases.clauses(split)), _shuffled(rng, phrases.stories(split))
     openers, questions = _shuffled(rng, templates.openers), []
     for _ in range(QUESTIONS):
-        slots = _slots(rng, target, split)
-        if stories and requests and rng.random() < _STORY_SHARE:
-            questions.append(f"{stories.pop()} {requests.pop().format(**slots)}")
-            continue
-        question = frames.pop().format(clause=clauses.pop(), **slots)
+        slots, story = _slots(rng, target, split), ""
+        if stories and rng.random() < _STORY_SHARE:
+            story, question = f"{stories.pop()} ", requests.pop().format(**slots)
+        else:
+            question = frames.pop().format(clause=clauses.pop(), **slots)
         if question[0].islower():
             opened = rng.random() < _OPENER_SHARE
             question = f"{openers.pop()}, {question}" if opened else question[0].upper() + question[1:]
-        questions.append(question)
+        questions.append(story + question)
     return questions
 
 
