@@ -244,10 +244,9 @@ class Canvas:
 
     def claim(self, kind: str, region: Region) -> bool:
         """Record a region as an object of a kind; return False if it is in `FEATURES` and too small."""
-        if kind in FEATURES:
-            region = replace(region, mask=region.mask & ~self.taken(region))
-            if region.area < MIN_VISIBLE:
-                return False
+        region = replace(region, mask=region.mask & ~self.taken(region))
+        if kind in FEATURES and region.area < MIN_VISIBLE:
+            return False
         if region.area:
             if kind in FEATURES or kind not in self.kinds:
                 self.kinds.append(kind)
@@ -270,8 +269,24 @@ class Canvas:
         xs = slice(max(0, region.columns.start - m), region.columns.stop + m)
         self.reserved[ys, xs] |= maximum_filter(self.mask_of(region)[ys, xs], 2 * m + 1)
 
-    def find_spot(self, radius: float, tries: int = 40, angle: float | None = None) -> Spot | None:
-        """Find a free spot for a disc of this radius in pixels, mostly inside the image; None if all tries fail."""
+    def find_spot(
+        self,
+        radius: float,
+        tries: int = 40,
+        angle: float | None = None,
+        avoid: Mask | None = None,
+        thorough: bool = False,
+    ) -> Spot | None:
+        """Find a free spot for a disc of this radius in pixels, mostly inside the image; None if there is none.
+
+        Args:
+            radius: radius in pixels.
+            tries: number of places to try at random.
+            angle: direction of the spot in radians; None draws it.
+            avoid: (height, width) bool, other pixels that the disc must not cover.
+            thorough: whether to look everywhere if all tries fail.
+        """
+        blocked = self.reserved if avoid is None else self.reserved | avoid
         r = max(1, int(radius))
         margin = min(r, self.side // 2 - 1)
         for _ in range(tries):
@@ -279,10 +294,29 @@ class Canvas:
             y = self.rng.uniform(margin, self.height - margin)
             ys = slice(max(0, int(y) - r), int(y) + r + 1)
             xs = slice(max(0, int(x) - r), int(x) + r + 1)
-            if not self.reserved[ys, xs].any():
-                turned = self.rng.uniform(0, np.pi) if angle is None else angle
-                return Spot(float(x), float(y), radius, float(turned))
-        return None
+            if not blocked[ys, xs].any():
+                break
+        else:
+            centre = self._free_centre(blocked, r, margin) if thorough else None
+            if centre is None:
+                return None
+            x, y = centre
+        turned = self.rng.uniform(0, np.pi) if angle is None else angle
+        return Spot(float(x), float(y), radius, float(turned))
+
+    def _free_centre(self, blocked: Mask, r: int, margin: int) -> tuple[float, float] | None:
+        """Return a random centre (x, y) of a free square of `2 r + 1` pixels; large images are searched coarsely."""
+        step = max(1, self.side // 256)
+        rows, columns = self.height // step, self.width // step
+        cells = blocked[: rows * step, : columns * step].reshape(rows, step, columns, step).any(axis=(1, 3))
+        free = ~maximum_filter(cells, 2 * math.ceil(r / step) + 1, mode="constant")
+        edge = math.ceil(margin / step)
+        inner = free[edge : rows - edge, edge : columns - edge]
+        places = np.flatnonzero(inner)
+        if not places.size:
+            return None
+        row, column = divmod(int(self.rng.choice(places)), inner.shape[1])
+        return (column + edge + 0.5) * step, (row + edge + 0.5) * step
 
     def objects(self) -> tuple[SceneObject, ...]:
         """Return every recorded object that has visible pixels."""
