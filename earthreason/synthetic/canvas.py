@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter, label, maximum_filter
 
 from earthreason.synthetic.categories import FEATURES, Footprint
 from earthreason.synthetic.colours import Colour
@@ -243,11 +244,12 @@ class Canvas:
         self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
-        """Record a region as an object of a kind; return False if it is in `FEATURES` and too small."""
-        if kind in FEATURES:
-            region = replace(region, mask=region.mask & ~self.taken(region))
-            if region.area < MIN_VISIBLE:
-                return False
+        """Record a region as an object of a kind; return False if it is in `FEATURES` and too small or not free."""
+        if kind in FEATURES and self.is_blocked(region):
+            return False
+        region = replace(region, mask=region.mask & ~self.taken(region))
+        if kind in FEATURES and region.area < MIN_VISIBLE:
+            return False
         if region.area:
             if kind in FEATURES or kind not in self.kinds:
                 self.kinds.append(kind)
@@ -262,6 +264,19 @@ class Canvas:
         lookup = np.array([kind in FEATURES for kind in self.kinds] + [False])  # -1, for none, is the last entry
         taken: np.ndarray = lookup[owner]
         return taken
+
+    def is_blocked(self, region: Region) -> bool:
+        """Return whether a region touches reserved ground."""
+        return bool((self.reserved[region.rows, region.columns] & region.mask).any())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Undo what is drawn within over the objects of `FEATURES` that are there before, so that they stay visible."""
+        taken, owner = self.taken(), self.owner.copy()
+        colours = self.image[taken]
+        yield
+        same = (owner == self.owner)[taken, None]
+        self.image[taken] = np.where(same, colours, self.image[taken])
 
     def reserve(self, region: Region, margin: float = 0) -> None:
         """Keep later objects out of a region and `margin` pixels around it."""
@@ -333,3 +348,9 @@ def smooth(field: np.ndarray, sigma: float) -> np.ndarray:
     height, width = field.shape
     small = Image.fromarray(field).resize((-(-width // step), -(-height // step)), Image.Resampling.BOX)
     return _resize(gaussian_filter(np.asarray(small), sigma / step, mode="nearest", truncate=3.0), width, height)
+
+
+def largest_part(mask: Mask) -> Mask:
+    """Return the largest connected part of a (height, width) bool mask."""
+    parts, count = label(mask)
+    return mask if count < 2 else parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))

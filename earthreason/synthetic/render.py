@@ -21,6 +21,8 @@ SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.5
 """Share of inland scenes with several targets to which a river is added, so that one target is nearest to water."""
 _TRIES = 12
+_SPOTS = 4
+"""Number of spots at which an object is tried."""
 _VISIBLE = 16.0
 """Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
 _LOOK_ALIKE_SHARE = 0.6
@@ -80,10 +82,12 @@ def render_scene(
         _lay_ground(canvas, palette, setting)
         _lay_water_and_main(canvas, palette, feature, setting, count, unwanted, metres)
         _add_companions(canvas, palette, feature, setting, unwanted)
-        _furnish(canvas, palette, setting, crossings=category != _CROSSING)
+        with canvas.kept():
+            _furnish(canvas, palette, setting, crossings=category != _CROSSING)
         scene = RenderedScene(_expose(canvas), scale, setting, canvas.objects())
         kinds = {item.kind for item in scene.objects}
-        if (category in kinds) == include and not kinds & unwanted:
+        plain_crossing = category == _CROSSING and terrain.CROSSING in kinds
+        if (category in kinds) == include and not kinds & unwanted and not plain_crossing:
             return scene
     raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
 
@@ -133,20 +137,23 @@ def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -
         # The first has the requested size; the others differ, so that one of them is the largest.
         radius = c.px(metres) / 2 * (1.0 if k == 0 else float(c.rng.uniform(0.6, 1.05)))
         radius = min(radius, 0.5 * feature.share[1] * c.side)
-        if feature.water in ("beach", "sea"):
-            spot = c.find_spot(1, angle=turn) or c.find_spot(0)
-        elif radius >= 0.45 * c.side:  # it extends beyond the image, so only its centre needs room
-            spot = c.find_spot(0.3 * c.side)
-        else:
-            spot = c.find_spot(radius, angle=turn + c.rng.normal(0, 0.06) if c.rng.random() < 0.75 else None)
-        if spot is None:
-            continue
         before = len(c.kinds)
-        plot = c.lay_out(replace(spot, radius=radius), feature.footprint)
-        if feature.footprint is None or c.claim(feature.category, plot.region):
-            paint(c, p, plot)
-        if len(c.kinds) > before:
-            c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
+        for _ in range(_SPOTS):
+            if feature.water in ("beach", "sea"):
+                spot = c.find_spot(1, angle=turn) or c.find_spot(0)
+            elif radius >= 0.45 * c.side:  # it extends beyond the image, so only its centre needs room
+                spot = c.find_spot(0.3 * c.side)
+            else:
+                spot = c.find_spot(radius, angle=turn + c.rng.normal(0, 0.06) if c.rng.random() < 0.75 else None)
+            if spot is None:
+                break
+            plot = c.lay_out(replace(spot, radius=radius), feature.footprint)
+            with c.kept():
+                if feature.footprint is None or c.claim(feature.category, plot.region):
+                    paint(c, p, plot)
+            if feature.category in c.kinds[before:]:
+                c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
+                break
 
 
 def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
@@ -191,7 +198,7 @@ def _furnish(c: Canvas, p: Palette, setting: str, crossings: bool) -> None:
         terrain.lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
     elif setting == "industrial":
         terrain.paint_roads(c, [terrain.straight_path(c), terrain.straight_path(c)], 9)
-        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
+        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 18, 45, 7, angle)
         terrain.lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
     else:
         for _ in range(int(c.rng.integers(1, 3)) if crossings else int(roads)):
