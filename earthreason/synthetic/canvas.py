@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter, label, maximum_filter
 
 from earthreason.synthetic.categories import FEATURES, Footprint
 from earthreason.synthetic.colours import Colour
@@ -176,16 +177,16 @@ class Canvas:
         return self._draw(np.concatenate(lines), paint, thick)
 
     def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: float) -> Region:
-        outline = points.tolist()
-        xs, ys = [x for x, _ in outline], [y for _, y in outline]
-        left, top = max(0, math.floor(min(xs) - margin)), max(0, math.floor(min(ys) - margin))
-        right = min(self.width, math.ceil(max(xs) + margin) + 1)
-        bottom = min(self.height, math.ceil(max(ys) + margin) + 1)
+        (least_x, least_y), (most_x, most_y) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        left, top = max(0, math.floor(least_x - margin)), max(0, math.floor(least_y - margin))
+        right = min(self.width, math.ceil(most_x + margin) + 1)
+        bottom = min(self.height, math.ceil(most_y + margin) + 1)
         if right <= left or bottom <= top:
             return NOWHERE
         local = Image.new("L", (right - left, bottom - top))
-        paint(ImageDraw.Draw(local), [(x - left, y - top) for x, y in outline])
-        return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
+        paint(ImageDraw.Draw(local), list(map(tuple, (points - (left, top)).tolist())))
+        drawn = np.frombuffer(local.tobytes(), bool).reshape(bottom - top, right - left)
+        return Region(slice(top, bottom), slice(left, right), drawn)
 
     def mask_of(self, *regions: Region) -> Mask:
         """Return the union of regions as a (height, width) bool mask."""
@@ -243,7 +244,9 @@ class Canvas:
         self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
-        """Record a region as an object of a kind; return False if it is in `FEATURES` and too small."""
+        """Record a region as an object of a kind; return False if it is in `FEATURES` and too small or not free."""
+        if kind in FEATURES and self.is_blocked(region):
+            return False
         region = replace(region, mask=region.mask & ~self.taken(region))
         if kind in FEATURES and region.area < MIN_VISIBLE:
             return False
@@ -261,6 +264,19 @@ class Canvas:
         lookup = np.array([kind in FEATURES for kind in self.kinds] + [False])  # -1, for none, is the last entry
         taken: np.ndarray = lookup[owner]
         return taken
+
+    def is_blocked(self, region: Region) -> bool:
+        """Return whether a region touches reserved ground."""
+        return bool((self.reserved[region.rows, region.columns] & region.mask).any())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Undo what is drawn within over the objects of `FEATURES` that are there before, so that they stay visible."""
+        taken, owner = self.taken(), self.owner.copy()
+        colours = self.image[taken]
+        yield
+        same = (owner == self.owner)[taken, None]
+        self.image[taken] = np.where(same, colours, self.image[taken])
 
     def reserve(self, region: Region, margin: float = 0) -> None:
         """Keep later objects out of a region and `margin` pixels around it."""
@@ -367,3 +383,9 @@ def smooth(field: np.ndarray, sigma: float) -> np.ndarray:
     height, width = field.shape
     small = Image.fromarray(field).resize((-(-width // step), -(-height // step)), Image.Resampling.BOX)
     return _resize(gaussian_filter(np.asarray(small), sigma / step, mode="nearest", truncate=3.0), width, height)
+
+
+def largest_part(mask: Mask) -> Mask:
+    """Return the largest connected part of a (height, width) bool mask."""
+    parts, count = label(mask)
+    return mask if count < 2 else parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))

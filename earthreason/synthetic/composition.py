@@ -18,11 +18,11 @@ VISIBLE = 16.0
 """Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
 CROSSING = "intersection"
 """A scene about it has no other roads that cross, because each crossing would be another one."""
-_PARTNER_SHARE = 0.68
+_PARTNER_SHARE = 0.5
 """Share of scenes that have a partner, if one suits them."""
 _LARGER = 1.3
 """Least ratio of the area of a partner to that of the largest object of the category."""
-_CATEGORY_FIRST = 0.75
+_CATEGORY_FIRST = 0.6
 """Share of scenes whose partner is rather a category than a distractor."""
 _LOOK_ALIKE_SHARE = 0.55
 """Share of scenes that show something that resembles the category, if it suits them, whether it is there or not."""
@@ -128,7 +128,7 @@ def _with_partner(
     if rng.random() < _CATEGORY_FIRST:
         chosen.sort(key=lambda f: f.distractor)
     least = least_extent(main, side)
-    most = max(least * 1.2, 0.75 * main.share[1] * side / asked.count**0.3)
+    most = max(least * 1.2, 0.8 * main.share[1] * side / asked.count**0.3)
     for f in chosen:
         for _ in range(8):
             metres = float(rng.uniform(*main.metres))

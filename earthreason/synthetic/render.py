@@ -24,6 +24,8 @@ _RIVER_BESIDE = 0.5
 _TRIES = 20
 _SHRINK = (1.0, 1.0, 0.9, 0.8, 0.7)
 """Sizes at which a place for an object is sought, one after the other."""
+_ROOM = 1.08
+"""Radius of the free ground that an object needs, as a multiple of its own, because corners and bays reach farther."""
 _SPREAD = (1.14, 1.32)
 """Ratio of the extents of objects that follow each other in size, so that the largest and the smallest stand out."""
 _PAVED_SHARE = {"urban": 0.75, "industrial": 0.75, "suburban": 0.35}
@@ -74,9 +76,11 @@ def render_scene(
         _lay_ground(canvas, palette, plan.setting)
         if not _lay_objects(canvas, palette, plan, unwanted):
             continue
-        _furnish(canvas, palette, plan.setting, crossings=category != CROSSING)
+        with canvas.kept():
+            _furnish(canvas, palette, plan.setting, crossings=category != CROSSING)
         kinds = set(canvas.kinds)
-        if (category in kinds) == include and not kinds & unwanted:
+        plain_crossing = category == CROSSING and terrain.CROSSING in kinds
+        if (category in kinds) == include and not kinds & unwanted and not plain_crossing:
             return RenderedScene(_expose(canvas), plan.gsd, plan.setting, canvas.objects())
     raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
 
@@ -183,7 +187,7 @@ def _find_spot(c: Canvas, feature: Feature, radius: float, turn: float, avoid: n
         spot = c.find_spot(min(radius, 0.3 * c.side))
     else:
         angle = turn + c.rng.normal(0, 0.06) if c.rng.random() < 0.75 else None
-        spot = c.find_spot(radius, angle=angle, avoid=avoid, thorough=True)
+        spot = c.find_spot(_ROOM * radius, angle=angle, avoid=avoid, thorough=True)
     return spot and replace(spot, radius=radius)
 
 
@@ -195,16 +199,11 @@ def _draw_at(
         return False
     before = len(c.kinds)
     plot = c.lay_out(spot, feature.footprint)
-    if feature.footprint is not None:
-        free = c.without(plot.region, c.taken())
-        # An object that lacks a part could not be told by its shape.
-        if free.area < 0.97 * plot.region.area or not c.claim(feature.category, free):
-            return False
-        plot = replace(plot, region=free)
-    paint(c, p, plot)
-    if len(c.kinds) == before:
-        return False
-    c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * spot.radius, 10.0)))
+    with c.kept():
+        if feature.footprint is None or c.claim(feature.category, plot.region):
+            paint(c, p, plot)
+    if len(c.kinds) > before:
+        c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * spot.radius, 10.0)))
     return feature.category in c.kinds[before:]
 
 
@@ -221,7 +220,7 @@ def _furnish(c: Canvas, p: Palette, setting: str, crossings: bool) -> None:
         terrain.lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
     elif setting == "industrial":
         terrain.paint_roads(c, [terrain.straight_path(c), terrain.straight_path(c)], 9)
-        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
+        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 18, 45, 7, angle)
         terrain.lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
     else:
         for _ in range(int(c.rng.integers(1, 3)) if crossings else int(roads)):
