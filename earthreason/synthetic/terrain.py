@@ -160,7 +160,7 @@ def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, fr
         from_start: whether to return the part that begins where the path begins, in place of the longest.
 
     Returns:
-        The part, (m, 2) float64 with about equal steps; (0, 2) if it is too short to be a road.
+        The part, (m, 2) float64 with steps of about 1.5 times the width; (0, 2) if it is too short to be a road.
     """
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     places = np.linspace(0, along[-1], max(2, int(along[-1] / max(1.0, width / 4))))
@@ -178,7 +178,11 @@ def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, fr
     runs = [(first + 1, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
     start, stop = runs[0] if from_start else max(runs, key=lambda run: int(inside[run[0] : run[1]].sum()))
     length = inside[start:stop].sum() * (places[1] - places[0])
-    return fine[start:stop] if length >= max(2 * width, 0.04 * c.side) else fine[:0]
+    if length < max(2 * width, 0.04 * c.side):
+        return fine[:0]
+    # Short segments would leave gaps in a wide stroke.
+    keep = np.linspace(start, stop - 1, max(2, round((stop - start) / 6))).astype(int)
+    return fine[keep]
 
 
 def paint_roads(
@@ -220,10 +224,8 @@ def paint_roads(
     c.claim(CROSSING, c.crop(((layers > 1) & (not from_start) | (layers > 0) & older) & ~closed_to))
     for path in parts if paved else ():
         if width >= 7:
-            step = max(2, round(8 / c.gsd / float(np.hypot(*(path[1] - path[0])))))
-            dashes = [path[k : k + max(2, step // 2)] for k in range(0, len(path) - step, step)]
-            if dashes:
-                c.fill(c.without(c.strokes(dashes, max(1.0, c.px(0.35))), closed_to), WHITE, 0.0, min(0.8, c.px(0.35)))
+            dashes = [np.stack([path[k], (path[k] + path[k + 1]) / 2]) for k in range(len(path) - 1)]
+            c.fill(c.without(c.strokes(dashes, max(1.0, c.px(0.35))), closed_to), WHITE, 0.0, min(0.8, c.px(0.35)))
         if c.gsd < 2:
             _drive(c, path, width)
     c.reserve(region)
