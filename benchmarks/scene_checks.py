@@ -25,6 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import (
+    binary_closing,
     binary_dilation,
     binary_erosion,
     binary_fill_holes,
@@ -159,14 +160,12 @@ def check_objects(view: View) -> Iterator[str]:
     if np.sum([mask for _, mask in view.objects], axis=0).max() > 1:
         yield "objects overlap"
     for kind in sorted({kind for kind, _ in view.objects} - set(CONTEXT)):
-        masks, across = view.masks(kind), view.union(*JOINED.get(kind, ()))
-        if any(count_regions(mask | across) > count_regions(across) + 1 for mask in masks) or (
-            not across.any() and any(count_regions(mask) > 1 for mask in masks)
-        ):
-            yield f"{kind} in pieces"
-        elif across.any() and any(label(mask | across, EIGHT)[1] > 1 and count_regions(mask | across) > 1 for mask in masks):
-            yield f"{kind} in pieces"
-        if not across.any() and sum(map(count_regions, masks)) > count_regions(np.logical_or.reduce(masks)):
+        masks, across = view.masks(kind), view.masks(*JOINED.get(kind, ()))
+        for mask in masks:
+            touching = [other for other in across if (binary_dilation(mask, EIGHT, 2) & other).any()]
+            if count_regions(np.logical_or.reduce([mask, *touching])) > 1:
+                yield f"{kind} in pieces"
+        if label(np.logical_or.reduce(masks), EIGHT)[1] < len(masks):
             yield f"two of {kind} touch"
 
 
@@ -263,6 +262,7 @@ def _foreign_on_water(view: View, water: np.ndarray) -> bool:
 
 def _junctions(roads: np.ndarray, hubs: np.ndarray) -> bool:
     """Return whether three or more roads meet outside the hubs."""
+    roads = binary_closing(np.pad(roads, 3), EIGHT)[3:-3, 3:-3]
     inner = distance_transform_edt(roads)
     hub_distance = distance_transform_edt(~hubs) if hubs.any() else np.full(roads.shape, np.inf)
     half = float(np.percentile(inner[roads], 95)) if roads.any() else 0.0
