@@ -240,7 +240,8 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     thick = max(3.5, c.px(16), 0.075 * length)
     wall = (np.abs(side) < 0.52 * length) & (down >= -crest) & (down < -crest + thick)
     slope = (np.abs(side) < 0.44 * length) & (down >= -crest + thick) & (down < -crest + 2.1 * thick)
-    dam_region = c.crop(wall | slope)
+    spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)
+    dam_region = c.crop(wall | slope | spill)
     if dam_region.area < MIN_VISIBLE:
         return
     valley = np.abs(side) < (0.62 + 0.25 * c.noise(c.side / 4, 2)) * length
@@ -248,11 +249,11 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     c.fill(c.crop(rock), blend(p.soil, p.dry, 0.5), 0.04, 0.75)
     t = np.linspace(0.02, 1, 30)
     stream_path = spot.at(np.stack([t * 3 * length, 0.16 * length * np.sin(2.2 * t + 0.4) * t], axis=1))
-    stream = c.mask_of(c.stroke(stream_path, 0.2 * length)) & (down > -crest + thick) & ~slope
+    stream = c.mask_of(c.stroke(stream_path, 0.2 * length)) & (down >= 0.32 * length)
     paint_water(c, wet, p, max(2.0, 0.1 * length))
     paint_water(c, stream, p, max(2.0, 0.05 * length))
     c.claim("lake", c.crop(wet))
-    c.claim("river", c.crop(stream & ~wall))
+    c.claim("river", c.crop(stream))
     c.claim("dam", dam_region)
     c.fill(c.crop(slope), c.jitter(rgb("a19d93"), 0.02), 0.025)
     for k in np.linspace(-0.4, 0.4, 9):
@@ -261,8 +262,7 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     c.fill(c.crop(wall), c.jitter(rgb("cfccc3"), 0.02), 0.012)
     arc = [(-0.2 * length * (1 - (2 * s) ** 2) + thick * 0.5, s * length) for s in np.linspace(-0.5, 0.5, 24)]
     c.line(spot.at(arc), max(1.5, thick * 0.35), rgb("77756f"), 1.0)
-    spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)
     c.fill(c.crop(spill), rgb("edf3f2"), 0.05, 0.85)
-    c.reserve(c.crop(wet | wall | slope | stream), 3)
-    hills = ~wet & ~rock & ~stream & ~wall & ~slope & ~c.reserved & (c.noise(c.side / 5, 4) > 0.47)
+    c.reserve(c.crop(wet | wall | slope | spill | stream), 3)
+    hills = ~wet & ~rock & ~stream & ~wall & ~slope & ~spill & ~c.reserved & (c.noise(c.side / 5, 4) > 0.47)
     canopy(c, c.crop(hills), p)

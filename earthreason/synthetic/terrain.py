@@ -160,7 +160,7 @@ def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, fr
         from_start: whether to return the part that begins where the path begins, in place of the longest.
 
     Returns:
-        The part, (m, 2) float64 with about equal steps; (0, 2) if it is too short to be a road.
+        The part, (m, 2) float64 with steps of about 1.5 times the width; (0, 2) if it is too short to be a road.
     """
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     places = np.linspace(0, along[-1], max(2, int(along[-1] / max(1.0, width / 4))))
@@ -178,7 +178,27 @@ def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, fr
     runs = [(first + 1, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
     start, stop = runs[0] if from_start else max(runs, key=lambda run: int(inside[run[0] : run[1]].sum()))
     length = inside[start:stop].sum() * (places[1] - places[0])
-    return fine[start:stop] if length >= max(2 * width, 0.04 * c.side) else fine[:0]
+    if length < max(2 * width, 0.04 * c.side):
+        return fine[:0]
+    # Short segments would leave gaps in a wide stroke.
+    keep = np.linspace(start, stop - 1, max(2, round((stop - start) / 6))).astype(int)
+    return fine[keep]
+
+
+def _faces_road(c: Canvas, part: Points, blocked: np.ndarray, roads: np.ndarray, from_start: bool) -> bool:
+    """Return whether another road continues the line of a road behind ground that neither may cross."""
+    ends = ((part[-1], part[-2]),) if from_start else ((part[-1], part[-2]), (part[0], part[1]))
+    for end, before in ends:
+        ahead = (end - before) / np.hypot(*(end - before))
+        side = np.array([-ahead[1], ahead[0]])
+        for aside in np.linspace(-0.03, 0.03, 5) * c.side:
+            x, y = np.floor(end + aside * side + np.arange(0.6 * c.side)[:, None] * ahead).astype(int).T
+            seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
+            stop, road = blocked[y[seen], x[seen]], roads[y[seen], x[seen]]
+            hits = np.flatnonzero(road & (np.cumsum(stop) > 0))
+            if hits.size and road[hits[0] : hits[0] + max(6, int(0.05 * c.side))].mean() > 0.7:
+                return True
+    return False
 
 
 def paint_roads(
@@ -205,25 +225,24 @@ def paint_roads(
     width = max(1.5, c.px(metres))
     older = road_pixels(c)
     closed_to = (c.reserved if blocked is None else blocked) & ~older
-    parts = [clear_stretch(c, path, width, closed_to, from_start) for path in paths]
-    parts = [part for part in parts if len(part) > 1]
+    parts, layers = [], np.zeros(c.owner.shape, np.uint8)
+    for path in paths:
+        part = clear_stretch(c, path, width, closed_to, from_start)
+        if len(part) > 1 and not _faces_road(c, part, closed_to, older | (layers > 0), from_start):
+            strip = c.stroke(part, width)
+            layers[strip.rows, strip.columns] += strip.mask
+            parts.append(part)
     if not parts:
         return
     c.fill(c.without(c.strokes(parts, width * 1.5 + 1), c.reserved), rgb("8b8468"), 0.02, 0.55)
     region = c.without(c.strokes(parts, width), closed_to)
     c.fill(region, c.jitter(ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
     c.claim("road", c.without(region, older))
-    layers = np.zeros(c.owner.shape, np.uint8)
-    for part in parts:
-        strip = c.stroke(part, width)
-        layers[strip.rows, strip.columns] += strip.mask
     c.claim(CROSSING, c.crop(((layers > 1) & (not from_start) | (layers > 0) & older) & ~closed_to))
     for path in parts if paved else ():
         if width >= 7:
-            step = max(2, round(8 / c.gsd / float(np.hypot(*(path[1] - path[0])))))
-            dashes = [path[k : k + max(2, step // 2)] for k in range(0, len(path) - step, step)]
-            if dashes:
-                c.fill(c.without(c.strokes(dashes, max(1.0, c.px(0.35))), closed_to), WHITE, 0.0, min(0.8, c.px(0.35)))
+            dashes = [np.stack([path[k], (path[k] + path[k + 1]) / 2]) for k in range(len(path) - 1)]
+            c.fill(c.without(c.strokes(dashes, max(1.0, c.px(0.35))), closed_to), WHITE, 0.0, min(0.8, c.px(0.35)))
         if c.gsd < 2:
             _drive(c, path, width)
     c.reserve(region)
