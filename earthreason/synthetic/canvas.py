@@ -119,6 +119,11 @@ class Canvas:
         self.grain = rng.standard_normal((height, width), np.float32)
         self.kinds: list[str] = []
         self.side = min(height, width)
+        # Shapes are drawn into one array, because a new image for each of the hundreds in a scene would take longer.
+        self._sketch = np.zeros((height, width), np.uint8)
+        sheet = Image.frombuffer("L", (width, height), self._sketch, "raw", "L", 0, 1)
+        sheet.readonly = 0  # Pillow draws into the array itself, not into a copy
+        self._pencil = ImageDraw.Draw(sheet)
         angle = rng.uniform(0, 2 * np.pi)
         self.sun = (float(np.cos(angle)), float(np.sin(angle)))
         self.shadow_length = float(rng.uniform(0.5, 1.1)) / gsd
@@ -171,8 +176,8 @@ class Canvas:
         ends = np.cumsum([len(points) for points in lines])
 
         def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
-            for start, stop in zip([0, *ends[:-1]], ends, strict=True):
-                draw.line(local[start:stop], fill=1, width=thick, joint="curve")
+            for start, stop, path in zip([0, *ends[:-1]], ends, lines, strict=True):
+                draw.line(local[start:stop], fill=1, width=thick, joint="curve" if _has_gaps(path, thick) else None)
 
         return self._draw(np.concatenate(lines), paint, thick)
 
@@ -183,9 +188,10 @@ class Canvas:
         bottom = min(self.height, math.ceil(most_y + margin) + 1)
         if right <= left or bottom <= top:
             return NOWHERE
-        local = Image.new("L", (right - left, bottom - top))
-        paint(ImageDraw.Draw(local), list(map(tuple, (points - (left, top)).tolist())))
-        drawn = np.frombuffer(local.tobytes(), bool).reshape(bottom - top, right - left)
+        paint(self._pencil, list(map(tuple, points.tolist())))
+        window = self._sketch[top:bottom, left:right]
+        drawn = window.astype(bool)
+        window[:] = 0
         return Region(slice(top, bottom), slice(left, right), drawn)
 
     def mask_of(self, *regions: Region) -> Mask:
@@ -272,11 +278,9 @@ class Canvas:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Undo what is drawn within over the objects of `FEATURES` that are there before, so that they stay visible."""
-        taken, owner = self.taken(), self.owner.copy()
-        colours = self.image[taken]
+        taken, owner, before = self.taken(), self.owner.copy(), self.image.copy()
         yield
-        same = (owner == self.owner)[taken, None]
-        self.image[taken] = np.where(same, colours, self.image[taken])
+        np.copyto(self.image, before, where=(taken & (owner == self.owner))[..., None])
 
     def reserve(self, region: Region, margin: float = 0) -> None:
         """Keep later objects out of a region and `margin` pixels around it."""
@@ -365,6 +369,16 @@ class Canvas:
         else:
             outline = self.blob(spot, footprint.roughness, aspect)
         return Plot(spot.x, spot.y, spot.radius, spot.angle, width, height, outline, self.region(outline))
+
+
+def _has_gaps(path: Points, width: float) -> bool:
+    """Return whether a line of this width in pixels has bends whose outer side needs a joint; joints are slow."""
+    if width <= 4 or len(path) < 3:
+        return False
+    dx, dy = np.diff(path, axis=0).T
+    across = np.abs(dx[:-1] * dy[1:] - dy[:-1] * dx[1:])
+    along = dx[:-1] * dx[1:] + dy[:-1] * dy[1:]
+    return bool((across * width > 1.2 * np.maximum(along, 0)).any())
 
 
 def _resize(

@@ -199,6 +199,8 @@ def _draw_at(
         return False
     before = len(c.kinds)
     plot = c.lay_out(spot, feature.footprint)
+    if c.is_blocked(plot.region):
+        return False
     with c.kept():
         if feature.footprint is None or c.claim(feature.category, plot.region):
             paint(c, p, plot)
