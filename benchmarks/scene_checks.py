@@ -237,7 +237,7 @@ def _reaches(
             if behind > 0.1 * side:
                 return False
             if roads[y, x] and not own[y, x]:
-                further = np.round(start + (distance + np.arange(0.03 * side)[:, None]) * step).astype(int)
+                further = np.round(start + (distance + np.arange(0.08 * side)[:, None]) * step).astype(int)
                 inside = ((further >= 0) & (further < roads.shape)).all(axis=1)
                 return bool(roads[tuple(further[inside].T)].mean() > 0.9)
         elif distance > 0.2 * side:

@@ -196,7 +196,7 @@ def _faces_road(c: Canvas, part: Points, blocked: np.ndarray, roads: np.ndarray,
             seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
             stop, road = blocked[y[seen], x[seen]], roads[y[seen], x[seen]]
             hits = np.flatnonzero(road & (np.cumsum(stop) > 0))
-            if hits.size and road[hits[0] : hits[0] + max(6, int(0.05 * c.side))].mean() > 0.7:
+            if hits.size and road[hits[0] : hits[0] + max(6, int(0.07 * c.side))].mean() > 0.7:
                 return True
     return False
 
