@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from earthreason.synthetic.scene import RenderedScene
 
 EIGHT = np.ones((3, 3), bool)
 SIZE_MARGIN, DISTANCE_MARGIN = 1.2, 1.2
-NUMBERS = {name: k for k, name in enumerate("two three four five six seven eight nine".split(), 2)}
+NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
 LANDMARKS = {
     "water": ("river", "lake", "sea"),
     "the water": ("river", "lake", "sea"),
@@ -137,7 +137,7 @@ def check_target(view: View) -> Iterator[str]:
         yield f"not the one asked for ({view.wording})"
 
 
-def _measure(view: View):
+def _measure(view: View) -> tuple[Callable[[np.ndarray], float], Callable[[float, float], bool]]:
     """Return how to measure an object, and how a target must compare to any other object."""
     if view.wording == "superlative":
         if view.slots["most"] == "largest":
@@ -237,7 +237,7 @@ def _reaches(
             if behind > 0.1 * side:
                 return False
             if roads[y, x] and not own[y, x]:
-                further = np.round(start + (distance + np.arange(0.03 * side)[:, None]) * step).astype(int)
+                further = np.round(start + (distance + np.arange(0.08 * side)[:, None]) * step).astype(int)
                 inside = ((further >= 0) & (further < roads.shape)).all(axis=1)
                 return bool(roads[tuple(further[inside].T)].mean() > 0.9)
         elif distance > 0.2 * side:
@@ -246,7 +246,7 @@ def _reaches(
 
 
 def _foreign_on_water(view: View, water: np.ndarray) -> bool:
-    """Return whether pixels of a river or lake have another colour than the water at the same distance from its bank."""
+    """Return whether pixels of water have another colour than those at the same distance from its bank."""
     others = view.union("bridge", "dam", "pier", "island")
     depth = np.minimum(distance_transform_edt(water), 40).astype(int)
     inner = water & (depth > 2) & ~binary_dilation(others, iterations=max(6, min(water.shape) // 12))
@@ -275,6 +275,7 @@ def _junctions(roads: np.ndarray, hubs: np.ndarray) -> bool:
         if ((ring < 0) | (ring >= roads.shape)).any():
             continue
         seen = roads[tuple(ring.T)]
+        seen = seen | np.roll(seen, 1) | np.roll(seen, -1)  # gaps of a pixel are none
         if (seen & ~np.roll(seen, 1)).sum() >= 3:
             return True
     return False
@@ -294,7 +295,7 @@ def _rings(roads: np.ndarray, roundabouts: np.ndarray) -> bool:
 
 def _ponds(view: View) -> bool:
     """Return whether a patch of plain ground is as blue as a pool."""
-    owned = binary_dilation(np.logical_or.reduce([mask for _, mask in view.objects]), iterations=3)
+    owned = binary_dilation(view.union(*(kind for kind, _ in view.objects)), iterations=3)
     colour = median_filter(view.image, (3, 3, 1)).astype(int)
     ground = ~owned
     usual = np.median(colour[ground], axis=0) if ground.any() else np.zeros(3)

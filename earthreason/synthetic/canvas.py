@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,7 +51,7 @@ class Spot:
 
     def at(self, points: Iterable[Sequence[float]]) -> Points:
         """Convert points in the object's frame (pixels, origin at its centre) to points on the canvas."""
-        local = np.asarray(list(points), np.float64).reshape(-1, 2)
+        local = np.asarray(points if isinstance(points, np.ndarray) else list(points), np.float64).reshape(-1, 2)
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
 
@@ -66,8 +67,7 @@ class Spot:
 
     def ellipse(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0, points: int = 40) -> Points:
         """Return the outline of an ellipse around (dx, dy) in the object's frame."""
-        t = np.linspace(0, 2 * np.pi, points, endpoint=False)
-        return self.at(np.stack([dx + width / 2 * np.cos(t), dy + height / 2 * np.sin(t)], axis=1))
+        return self.at(_circle(points) * (width / 2, height / 2) + (dx, dy))
 
     def oval(self, length: float, width: float) -> Points:
         """Return the outline of a running track: a rectangle with a half circle at each end."""
@@ -86,6 +86,13 @@ class Plot(Spot):
     height: float
     outline: Points
     region: Region
+
+
+@cache
+def _circle(points: int) -> Points:
+    """Return points on the unit circle: (points, 2) float64."""
+    t = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    return np.stack([np.cos(t), np.sin(t)], axis=1)
 
 
 def closed(points: Points) -> Points:
@@ -139,7 +146,7 @@ class Canvas:
     def jitter(self, colour: Colour, amount: float = 0.04) -> Colour:
         """Return the colour with a slightly different lightness and hue."""
         light = self.rng.normal(0, amount)
-        r, g, b = (float(np.clip(v + light + self.rng.normal(0, amount / 3), 0, 1)) for v in colour)
+        r, g, b = (min(max(v + light + self.rng.normal(0, amount / 3), 0.0), 1.0) for v in colour)
         return (r, g, b)
 
     def noise(self, scale: float, octaves: int = 3) -> np.ndarray:

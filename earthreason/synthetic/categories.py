@@ -41,7 +41,7 @@ class Feature:
         painter: module and function that draw it, such as "sport.stadium"; "" if it is drawn with the water.
         footprint: outline; None if the painter computes its own.
         cover: area of its mask as a share of the square of its extent, or if `across`, of the image's shorter side.
-        across: whether it runs on to the edges of the image, so that its area depends little on its extent.
+        across: whether it runs from edge to edge of the image, so that its area depends little on its extent.
         repeat: largest number of objects in a scene.
         water: water that it needs: "" for none, "river", "dam", "sea", "beach" or "open sea".
         own_roads: whether the painter draws roads up to the edges of the image.

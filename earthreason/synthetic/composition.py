@@ -18,9 +18,10 @@ VISIBLE = 16.0
 """Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
 CROSSING = "intersection"
 """A scene about it has no other roads that cross, because each crossing would be another one."""
-_PARTNER_SHARE = 0.5
-"""Share of scenes that have a partner, if one suits them."""
-_LARGER = 1.3
+_PARTNER_SHARES = (0.3, 0.9)
+"""Shares of scenes that have a partner, if one suits them: of categories that are usually tiny in an image, and of
+those that run across it, which few others exceed."""
+_LARGER = 1.2
 """Least ratio of the area of a partner to that of the largest object of the category."""
 _CATEGORY_FIRST = 0.6
 """Share of scenes whose partner is rather a category than a distractor."""
@@ -28,6 +29,10 @@ _LOOK_ALIKE_SHARE = 0.55
 """Share of scenes that show something that resembles the category, if it suits them, whether it is there or not."""
 _LARGEST_EXTENT = 0.72
 """Largest extent of a partner as a share of the image's shorter side."""
+
+
+_WINDING = 1.3
+"""Ratio of the length of a river to the image's shorter side."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ def compose(
     setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
     asked = Group(feature, count, float(rng.uniform(*feature.metres)))
     partner = None
-    if rng.random() < _PARTNER_SHARE and progress < 0.6:
+    few, most = _PARTNER_SHARES
+    if rng.random() < (most if feature.across else few + (most - few) * feature.share[0]) and progress < 0.6:
         asked, partner, scale = _with_partner(rng, asked, setting, side, gsd, unwanted)
     if partner is None:
         share = rng.uniform(0.7 * feature.share[0], feature.share[1])
@@ -108,13 +114,15 @@ def compose(
 
 def least_extent(feature: Feature, side: int) -> float:
     """Return the extent in pixels below which an object of this category is not legible in an image of this size."""
+    if feature.category == "river":
+        return feature.share[0] * side
     return max(VISIBLE, 0.42 * feature.share[0] * min(side, 400))
 
 
 def covered(feature: Feature, extent: float, side: int) -> float:
     """Estimate the area in px² of an object whose extent is given in pixels."""
     if feature.category == "river":
-        return float(np.clip(extent, feature.share[0] * side, feature.share[1] * side)) * side
+        return _WINDING * float(np.clip(extent, feature.share[0] * side, feature.share[1] * side)) * side
     return feature.cover * (side if feature.across else extent) ** 2
 
 
@@ -128,7 +136,7 @@ def _with_partner(
     if rng.random() < _CATEGORY_FIRST:
         chosen.sort(key=lambda f: f.distractor)
     least = least_extent(main, side)
-    most = max(least * 1.2, 0.8 * main.share[1] * side / asked.count**0.3)
+    most = least * 1.2 if main.across else max(least * 1.2, 0.8 * main.share[1] * side / asked.count**0.3)
     for f in chosen:
         for _ in range(8):
             metres = float(rng.uniform(*main.metres))
@@ -138,7 +146,7 @@ def _with_partner(
             ample = covered(f, size / scale, side) > _LARGER * covered(main, metres / scale, side)
             largest = min(_LARGEST_EXTENT, 1.25 * f.share[1]) * side
             fits = f.across or least_extent(f, side) <= size / scale <= largest
-            if ample and fits and metres / scale >= VISIBLE and GSD_RANGE[0] <= scale <= GSD_RANGE[1]:
+            if ample and fits and GSD_RANGE[0] <= scale <= GSD_RANGE[1]:
                 return Group(main, asked.count, metres), Group(f, 1, size), scale
     return asked, None, 0.0
 

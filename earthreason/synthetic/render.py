@@ -154,7 +154,7 @@ def _lay_river(c: Canvas, p: Palette, plan: Composition, unwanted: set[str], inc
 def _is_whole(c: Canvas, number: int) -> bool:
     """Return whether an object is in one piece, or is of a kind that others may cross."""
     kind = c.kinds[number]
-    if FEATURES[kind].across or kind == "river":
+    if FEATURES[kind].across:
         return True
     pieces = label(c.crop(c.owner == number).mask, np.ones((3, 3)))[1]
     return bool(pieces == 1)

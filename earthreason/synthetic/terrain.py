@@ -6,6 +6,7 @@ Drawing changes `Canvas.image` in place. Lengths are in pixels, except for param
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -168,14 +169,14 @@ def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, fr
     reach = int(np.ceil(width / 2)) + 1
     columns, rows = np.floor(fine).astype(int).T
     near = np.zeros(len(fine), bool)
-    for dx, dy in Spot(0, 0, 0, 0).ellipse(2 * reach, 2 * reach, points=12).tolist() + [[0.0, 0.0]]:
-        x, y = np.floor(fine + (dx, dy)).astype(int).T
+    for offset in (np.zeros(2), *Spot(0, 0, 0, 0).ellipse(2 * reach, 2 * reach, points=12)):
+        x, y = np.floor(fine + offset).astype(int).T
         seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
         near[seen] |= blocked[y[seen], x[seen]]
     inside = (columns >= 0) & (columns < c.width) & (rows >= 0) & (rows < c.height)
     stops = np.flatnonzero(near)
     edges = [-1, *stops.tolist(), len(fine)]
-    runs = [(first + 1, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    runs = [(first + 1, last) for first, last in pairwise(edges)]
     start, stop = runs[0] if from_start else max(runs, key=lambda run: int(inside[run[0] : run[1]].sum()))
     length = inside[start:stop].sum() * (places[1] - places[0])
     if length < max(2 * width, 0.04 * c.side):
@@ -196,7 +197,7 @@ def _faces_road(c: Canvas, part: Points, blocked: np.ndarray, roads: np.ndarray,
             seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
             stop, road = blocked[y[seen], x[seen]], roads[y[seen], x[seen]]
             hits = np.flatnonzero(road & (np.cumsum(stop) > 0))
-            if hits.size and road[hits[0] : hits[0] + max(6, int(0.05 * c.side))].mean() > 0.7:
+            if hits.size and road[hits[0] : hits[0] + max(6, int(0.07 * c.side))].mean() > 0.7:
                 return True
     return False
 

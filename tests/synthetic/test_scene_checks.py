@@ -1,0 +1,128 @@
+"""The checks of scenes pass what is generated, and report every fault that is planted in a scene drawn by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import scene_checks
+from benchmarks.scene_checks import View, check
+
+SIDE = 160
+GRASS, WATER, ASPHALT = (90, 130, 70), (50, 80, 110), (93, 93, 94)
+
+
+def box(top, left, bottom, right):
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def disc(row, column, radius):
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    return np.hypot(rows - row, columns - column) <= radius
+
+
+def view_of(*objects, category, wording="function", target=None, **slots):
+    """Draw objects in plain colours; the target is their union unless it is given."""
+    image = np.full((SIDE, SIDE, 3), GRASS, np.uint8)
+    for kind, mask in objects:
+        image[mask] = WATER if kind in ("river", "lake", "sea") else ASPHALT if kind == "road" else (200, 200, 200)
+    own = [mask for kind, mask in objects if kind == category]
+    union = np.logical_or.reduce([box(0, 0, 0, 0), *own])
+    return View(image, tuple(objects), category, wording, slots, union if target is None else target)
+
+
+RIVER = ("river", box(70, 0, 94, SIDE))
+TANKS = tuple(("storage tank", disc(*place)) for place in ((30, 30, 8), (30, 90, 12), (130, 60, 16)))
+
+
+def test_generated_scenes_have_no_fault():
+    assert scene_checks.main(["--n", "28", "--size", "192"]) == 0
+
+
+def test_scenes_drawn_by_hand_have_no_fault():
+    assert check(view_of(RIVER, ("road", box(0, 60, 60, 68)), category="bridge")) == []
+    bridge = box(66, 60, 98, 70)
+    parts = ("river", RIVER[1] & ~bridge), ("bridge", bridge), ("road", box(0, 60, 66, 70) | box(98, 60, SIDE, 70))
+    assert check(view_of(*parts, category="bridge")) == []
+    assert check(view_of(*TANKS, category="storage tank", wording="multi-instance", count="three")) == []
+    largest = view_of(*TANKS, category="storage tank", wording="superlative", target=TANKS[2][1], most="largest")
+    assert check(largest) == []
+    south = view_of(*TANKS, category="storage tank", wording="direction", target=TANKS[2][1], direction="south")
+    assert check(south) == []
+    # The rims of the tanks are 70 - 38 = 32, 28 and 114 - 93 = 21 pixels from the river, and 21 * 1.2 < 28.
+    near = view_of(*TANKS, RIVER, category="storage tank", wording="nearest", target=TANKS[2][1], landmark="water")
+    assert check(near) == []
+
+
+@pytest.mark.parametrize(
+    ("wording", "slots", "target", "fault"),
+    [
+        ("function", {}, TANKS[0][1], "not the union"),
+        ("multi-instance", {"count": "two"}, None, "stated number is not the number of objects or regions"),
+        ("superlative", {"most": "smallest"}, TANKS[1][1], "not the one asked for (superlative)"),
+        ("superlative", {"most": "largest"}, TANKS[1][1], "not the one asked for (superlative)"),
+        ("direction", {"direction": "north"}, TANKS[0][1], "not the one asked for (direction)"),
+        ("nearest", {"landmark": "water"}, TANKS[1][1], "not the one asked for (nearest)"),
+        ("flood", {}, TANKS[0][1], "not the one asked for (flood)"),
+        ("flood", {}, TANKS[0][1] | TANKS[1][1], "not one object of the category"),
+        ("function", {}, box(0, 0, 0, 0), "empty target, but the category is drawn"),
+    ],
+)
+def test_a_wrong_target_is_reported(wording, slots, target, fault):
+    view = view_of(*TANKS, RIVER, category="storage tank", wording=wording, target=target, **slots)
+    assert check(view) == [fault]
+
+
+def test_a_target_without_object_is_reported():
+    assert check(view_of(RIVER, category="bridge", target=box(0, 0, 9, 9))) == [
+        "target, but nothing of the category is drawn"
+    ]
+
+
+def test_a_road_that_goes_on_behind_a_river_is_reported():
+    road = ("road", box(0, 60, 62, 68) | box(102, 60, SIDE, 68))
+    assert check(view_of(RIVER, road, category="bridge")) == ["road on both sides of a river"]
+
+
+def test_a_road_drawn_over_a_river_without_a_label_is_reported():
+    view = view_of(RIVER, category="bridge")
+    view.image[:, 60:68] = ASPHALT
+    assert check(view) == ["something on a river"]
+
+
+def test_a_crossing_is_reported_where_intersections_are_asked_for():
+    roads = ("road", box(0, 60, SIDE, 68) | box(90, 0, 98, SIDE))
+    assert check(view_of(roads, category="intersection")) == ["roads cross, unlabelled"]
+    assert check(view_of(roads, category="lake")) == []
+
+
+def test_a_ring_of_road_is_reported():
+    ring = ("road", disc(80, 80, 40) & ~disc(80, 80, 30))
+    assert check(view_of(ring, category="roundabout")) == ["ring of road, unlabelled"]
+
+
+def test_ponds_and_islands_that_are_no_objects_are_reported():
+    sea = ("sea", box(60, 0, SIDE, SIDE) & ~disc(110, 80, 12))
+    assert check(view_of(sea, category="island")) == ["land in the sea, unlabelled"]
+    pool = view_of(category="swimming pool")
+    pool.image[disc(80, 80, 9)] = (60, 150, 200)
+    assert check(pool) == ["blue ground, unlabelled"]
+
+
+def test_objects_in_pieces_that_touch_or_overlap_are_reported():
+    cut = ("railway", box(40, 0, 48, 70) | box(40, 80, 48, SIDE))
+    assert check(view_of(cut, category="railway")) == ["railway in pieces"]
+    touching = ("lake", box(10, 10, 60, 60)), ("lake", box(10, 60, 60, 99))
+    assert check(view_of(*touching, category="lake")) == ["two of lake touch"]
+    view = view_of(("lake", box(10, 10, 60, 60)), category="lake")
+    overlapping = replace(view, objects=(*view.objects, ("church", box(50, 50, 80, 80))))
+    assert check(overlapping) == ["objects overlap"]
+
+
+def test_faults_make_the_command_fail(monkeypatch, tmp_path):
+    road = ("road", box(0, 60, 62, 68) | box(102, 60, SIDE, 68))
+    monkeypatch.setattr(scene_checks, "compose", lambda *_: view_of(RIVER, road, category="bridge"))
+    assert scene_checks.main(["--n", "1", "--save", str(tmp_path)]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["00000_bridge.png"]
