@@ -129,6 +129,8 @@ class OptimConfig(Part):
         steps: optimizer steps.
         minutes: wall time of the run, including validation; its elapsed share sets the learning rate.
         clip: maximum gradient norm; 0 disables clipping, as in the reference.
+        max_skipped: maximum number of steps in a row that are skipped because loss or gradient is not finite; one more
+            stops the run, as do more than that in all if they are over 5 % of the steps. 0 stops at the first one.
     """
 
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -144,6 +146,7 @@ class OptimConfig(Part):
     steps: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
     clip: float = Field(default=0.0, ge=0)
+    max_skipped: int = Field(default=5, ge=0)
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
