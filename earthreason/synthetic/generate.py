@@ -12,6 +12,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.questions import choose_target, write_answers, write_questions
 from earthreason.synthetic.render import render_scene
+from earthreason.synthetic.scene import RenderedScene
 from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
@@ -43,6 +44,13 @@ def generate_scene(
         UnknownNameError: the split does not exist.
         EarthReasonError: `empty_share` is not between 0 and 1.
     """
+    return generate_drawn(seed, split, index, size, empty_share)[0]
+
+
+def generate_drawn(
+    seed: int, split: str, index: int, size: tuple[int, int] | None, empty_share: float
+) -> tuple[Sample, RenderedScene]:
+    """Generate the sample of `generate_scene`; return it with the scene, which has every object."""
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     if not 0 <= empty_share <= 1:
@@ -58,7 +66,7 @@ def generate_scene(
     shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
     scene = render_scene(rng, category, size=shape, include=not empty, exclude=exclude)
     target = choose_target(rng, scene, category)
-    return Sample(
+    sample = Sample(
         sample_id=f"synthetic_s{seed}_{split}_{index:06d}",
         image=Image.fromarray(scene.image),
         mask=target.mask,
@@ -69,6 +77,7 @@ def generate_scene(
         source="synthetic",
         reasoning_type=target.reasoning_type,
     )
+    return sample, scene
 
 
 def iterate_scenes(

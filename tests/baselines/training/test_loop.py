@@ -17,7 +17,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from baselines.common import modeling
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.training import loop
 from baselines.training.checkpoints import list_states, load_latest, save_state
