@@ -70,6 +70,7 @@ class Learner:
         """
         self.model, self.processor, self.predictor_class = model, processor, predictor
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
+        model.config.task = self.task
         self.collate = Collate(processor, self.task, REPLAY_MULTIPLE if config.model.replay else 1)
         if config.model.freeze_vision:
             for part in model.frozen_with_vision:
