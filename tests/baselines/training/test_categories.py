@@ -182,7 +182,11 @@ def test_a_damaged_map_is_named(scenes, tmp_path):
     for name, values in (("wide", np.zeros((4, 5), np.uint8)), ("high", np.full((4, 4), 3, np.uint8))):
         Image.fromarray(values).save(folder / f"{name}.png")
     (folder / "torn.png").write_bytes(b"\x89PNG")
-    for name, reason in (("wide", "not uint8 4x5"), ("high", "the value 3, but there are 3"), ("torn", "not a readable")):
+    for name, reason in (
+        ("wide", "not uint8 4x5"),
+        ("high", "the value 3, but there are 3"),
+        ("torn", "not a readable"),
+    ):
         with pytest.raises(EarthReasonError, match=f"{name}.png.*{reason}"):
             damaged.read(name, (4, 4), 128)
 

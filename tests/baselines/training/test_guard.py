@@ -8,11 +8,10 @@ import torch
 from baselines.common import modeling
 from baselines.training import loop
 from baselines.training.checkpoints import list_states
-from baselines.training.config import load_config
 from baselines.training.guard import Guard
 from baselines.training.loop import train
 from earthreason.errors import EarthReasonError
-from tests.baselines.training.test_loop import ROOT, config_of, losses
+from tests.baselines.training.test_loop import config_of, losses
 
 NAN, INF = float("nan"), float("inf")
 
@@ -171,11 +170,6 @@ def test_the_count_of_skipped_steps_survives_a_restart(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.TrainingRun, "after", after)
     train(config, tmp_path / "run")
     assert losses(tmp_path / "run", "skipped")[4] == 1
-
-
-def test_the_papers_presets_stop_at_the_first_such_step():
-    for preset in ("earthreason", "rrsis-d", "refsegrs"):
-        assert load_config(ROOT / "configs" / "segearth_r1" / f"{preset}.yaml").optim.max_skipped == 0
 
 
 def test_training_leaves_out_the_attention_of_cudnn_in_forward_and_backward_and_allows_it_again(tmp_path, monkeypatch):
