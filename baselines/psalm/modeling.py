@@ -15,8 +15,8 @@ from baselines.psalm.losses import match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import mean_over
-from baselines.segearth_r1.mask_decoder import MaskDecoder
 from baselines.segearth_r1.losses import MaskLossConfig
+from baselines.segearth_r1.mask_decoder import MaskDecoder
 from baselines.segearth_r1.modeling import ImageFeatures
 from baselines.segearth_r1.pixel_decoder import PixelDecoder
 from baselines.segearth_r1.vision import SwinTransformer

@@ -18,9 +18,9 @@ from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
 from baselines.registry import MODELS, check_learner, load_reference
+from baselines.training.categories import CategoryMaps, TrainItem, on_features
 from baselines.training.config import ModelConfig, TrainConfig
 from earthreason.errors import EarthReasonError
-from baselines.training.categories import CategoryMaps, TrainItem, on_features
 
 Batch = dict[str, Tensor]
 REPLAY_MULTIPLE = 64
