@@ -70,7 +70,8 @@ def dice_loss(logits: Tensor, labels: Tensor, counted: Tensor | None = None) -> 
     """Compute 1 - (2 sum(p y) + 1) / (sum p + sum y + 1), averaged over masks (arXiv 1606.04797, smoothing 1).
 
     Args:
-        logits, labels: (N, P) values at the points of each mask.
+        logits: (N, P) logits at the points of each mask.
+        labels: (N, P) target at the points, from 0 to 1.
         counted: (N,) bool, False for masks whose loss is 0; they count in the mean, so that the weight of a mask does
             not depend on the others. None counts all.
     """
