@@ -98,9 +98,8 @@ def mask_losses(predictions: list[Tensor], masks: Tensor, config: MaskLossConfig
     logits = torch.cat(predictions)  # (steps * B, 1, h, w); all steps in one set of kernels
     points = uncertain_points(logits, config)  # (steps * B, P, 2)
     of_mask = points.view(steps, batch, -1, 2).transpose(0, 1).flatten(1, 2)  # (B, steps * P, 2)
-    labels = (
-        sample_points(target, of_mask, config.padding).view(batch, steps, -1).transpose(0, 1).flatten(0, 1)
-    )  # (steps * B, P)
+    labels = sample_points(target, of_mask, config.padding).view(batch, steps, -1)  # (B, steps, P)
+    labels = labels.transpose(0, 1).flatten(0, 1)  # (steps * B, P)
     sampled = sample_points(logits, points, config.padding)  # (steps * B, P)
     counted = None if config.dice_on_empty else target.flatten(1).any(1).repeat(steps)  # (steps * B,)
     # The mean over all steps times their number is the sum of their means.
