@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ class StepDataset(TorchDataset[Passes]):
         return [(number, self.collate([self._item(int(row), step) for row in rows])) for number, rows in passes]
 
     def _item(self, row: int, step: int) -> TrainItem:
-        item = TrainItem(**self.items[row])
+        item = cast(TrainItem, self.items[row])
         if self.maps is not None:
             item["categories"] = self.maps.read(
                 item["sample_id"], (item["height"], item["width"]), item["mask"].shape[-1]
@@ -168,7 +168,7 @@ def turned(item: TrainItem, symmetry: int) -> TrainItem:
     changed = TrainItem(**item)
     for name in ("image", "mask", "native_mask", "categories"):
         if name in item:
-            rotated = torch.rot90(item[name], quarters, (-2, -1))  # type: ignore[literal-required]
-            changed[name] = rotated.flip(-1) if mirrored else rotated  # type: ignore[literal-required]
+            rotated = torch.rot90(item[name], quarters, (-2, -1))
+            changed[name] = rotated.flip(-1) if mirrored else rotated
     changed["height"], changed["width"] = changed["native_mask"].shape
     return changed

@@ -50,9 +50,17 @@ def synth(
     shape, counts = _parse_size(size), _counts(n, {"train": train, "val": val, "test": test})
     total = sum(counts.values())
     began = time.perf_counter()
-    options = {"size": shape, "empty_share": share, "category_maps": category_maps}
     with tqdm(total=total, unit="scene", desc=str(out), delay=0.2) as bar:  # a refusal shows no bar
-        written = write_release(out, counts, seed, workers=workers, progress=bar.update, **options)
+        written = write_release(
+            out,
+            counts,
+            seed,
+            workers=workers,
+            size=shape,
+            empty_share=share,
+            category_maps=category_maps,
+            progress=bar.update,
+        )
     seconds = time.perf_counter() - began
     splits = ", ".join(f"{split} {count}" for split, count in written.scenes.items())
     empty, speed = sum(written.empty.values()), total / seconds
