@@ -18,6 +18,7 @@ from baselines.registry import (
     convert_checkpoint,
     convertible_models,
     models_with_option,
+    task_named,
     trainable_models,
 )
 from earthreason.cli.app import guard, make_app, stdout
@@ -43,6 +44,23 @@ ThresholdOption = Annotated[
         max=1,
         show_default="the checkpoint's",
         help='No-target score above which the answer is "no target".',
+    ),
+]
+
+
+class TaskName(StrEnum):
+    """Kinds of questions."""
+
+    reasoning = "reasoning"
+    referring = "referring"
+
+
+TaskOption = Annotated[
+    TaskName | None,
+    typer.Option(
+        "--task",
+        show_default="the checkpoint's",
+        help="Kind of question, which sets the wording of the prompt.",
     ),
 ]
 
@@ -79,6 +97,11 @@ def predict(
         typer.Option("--compile", help="Compile the model first: a minute or more, after which batches are faster."),
     ] = False,
     no_target_threshold: ThresholdOption = None,
+    task: TaskOption = None,
+    on_canvas: Annotated[
+        bool,
+        typer.Option("--on-canvas", help="Leave masks on the model's canvas, where the reference scores them."),
+    ] = False,
     vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help=f"{_for('base_url')}OpenAI-compatible server. Default: OpenAI.")
@@ -90,7 +113,18 @@ def predict(
     """
     from baselines.common.run import predict_split
 
-    options = PredictorOptions(checkpoint, device, dtype, batch_size, vlm, base_url, compiled, no_target_threshold)
+    options = PredictorOptions(
+        checkpoint,
+        device,
+        dtype,
+        batch_size,
+        vlm,
+        base_url,
+        compiled,
+        no_target_threshold,
+        None if task is None else task.value,
+        on_canvas,
+    )
     written = predict_split(model, options, config, split, data_dir, questions.value, out)
     if written is not None:
         stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
@@ -117,6 +151,7 @@ def segment(
         str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")
     ] = "float32",
     no_target_threshold: ThresholdOption = None,
+    task: TaskOption = None,
 ) -> None:
     """Answer one question about one image with SegEarth-R1.
 
@@ -126,7 +161,13 @@ def segment(
     from baselines.segearth_r1.single import check_request, segment_picture
 
     check_request(image, question, [out] if mask_out is None else [out, mask_out])
-    predictor = SegEarthR1Predictor.from_pretrained(checkpoint, device, dtype, no_target_threshold=no_target_threshold)
+    predictor = SegEarthR1Predictor.from_pretrained(
+        checkpoint,
+        device,
+        dtype,
+        no_target_threshold=no_target_threshold,
+        task=None if task is None else task.value,
+    )
     segmented = segment_picture(predictor, image, question, out, mask_out, answer=answer, tile=tile)
     console = stdout()
     score = f"no-target score {segmented.no_target_score:.3f}, threshold {predictor.no_target_threshold:.3f}"
@@ -221,6 +262,14 @@ def convert(
         ),
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="Data type of the weights to write.")] = "float32",
+    task: Annotated[
+        TaskName | None,
+        typer.Option(
+            "--task",
+            show_default="referring if the name says RRSIS-D or RefSegRS, else reasoning",
+            help="Kind of question that the model was trained for; saved with the checkpoint.",
+        ),
+    ] = None,
 ) -> None:
     """Convert published weights into a checkpoint for `predict`, `segment` and `train`.
 
@@ -233,8 +282,10 @@ def convert(
     check_converter(model)
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES)
-    report = convert_checkpoint(model, ConversionOptions(source, target, dtype, mask2former, clip, config))
-    stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out", soft_wrap=True)
+    asked = task_named(source) if task is None else task.value
+    options = ConversionOptions(source, target, dtype, mask2former, clip, config, asked)
+    report = convert_checkpoint(model, options)
+    stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out; task: {asked}", soft_wrap=True)
 
 
 @app.command()

@@ -8,6 +8,7 @@ its parts as "module:attribute" and imports none of them, so listing the models 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -17,6 +18,7 @@ from typing import Any
 
 import baselines
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.files import write_json
 from earthreason.types import Predictor, Sample
 
 
@@ -33,6 +35,8 @@ class PredictorOptions:
         base_url: address of the server; None means OpenAI.
         compiled: whether to compile the model with torch.compile.
         no_target_threshold: threshold that replaces the checkpoint's; None keeps the checkpoint's.
+        task: kind of question, which replaces the checkpoint's; None keeps the checkpoint's.
+        on_canvas: whether masks stay on the model's canvas, as the reference scores them.
         train_samples: function that returns the training split, for models fitted to it.
     """
 
@@ -44,6 +48,8 @@ class PredictorOptions:
     base_url: str | None = None
     compiled: bool = False
     no_target_threshold: float | None = None
+    task: str | None = None
+    on_canvas: bool = False
     train_samples: Callable[[], Iterable[Sample]] = field(default=lambda: iter(()))
 
 
@@ -58,6 +64,7 @@ class ConversionOptions:
         mask2former: pickle of Mask2Former to start training from.
         clip: folder or Hub id of the CLIP that the published files leave out; None means the usual one.
         config: configuration file of a model that does not have the published size.
+        task: kind of question that the model was trained for; None takes it from the name of `source`.
     """
 
     source: str
@@ -66,6 +73,7 @@ class ConversionOptions:
     mask2former: Path | None = None
     clip: str | None = None
     config: Path | None = None
+    task: str | None = None
 
 
 @dataclass(frozen=True)
@@ -233,12 +241,30 @@ def convert_checkpoint(name: str, options: ConversionOptions) -> Any:
         EarthReasonError: the published files do not fit.
     """
     check_converter(name)
-    return load_reference(str(MODELS[name].converter))(options)
+    report = load_reference(str(MODELS[name].converter))(options)
+    path, task = options.target / "config.json", options.task or task_named(options.source)
+    if path.is_file():
+        write_json(path, {**json.loads(path.read_text(encoding="utf-8")), "task": task})
+    return report
+
+
+def task_named(source: str) -> str:
+    """Return the task of a published checkpoint by its name: `referring` if that names RRSIS-D or RefSegRS.
+
+    The published configurations do not say what a model was trained on.
+    """
+    name = Path(source).name.lower().replace("-", "").replace("_", "")
+    return "referring" if "rrsisd" in name or "refsegrs" in name else "reasoning"
 
 
 def _refuse_network_options(name: str, options: PredictorOptions, remedy: str) -> None:
     """Refuse options that only trained networks understand, for a model that would ignore them."""
-    asked = {"--no-target-threshold": options.no_target_threshold is not None, "--compile": options.compiled}
+    asked = {
+        "--no-target-threshold": options.no_target_threshold is not None,
+        "--compile": options.compiled,
+        "--task": options.task is not None,
+        "--on-canvas": options.on_canvas,
+    }
     given = [option for option, is_given in asked.items() if is_given]
     if given:
         raise EarthReasonError(f"{given[0]} is not for {name}; leave it out, or {remedy}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,12 +12,37 @@ from torch.nn import functional as F
 
 from baselines.common.prompt import IGNORE
 
+UNMAPPED = 255
+"""Value of a category map where nothing is learned."""
+PointPadding = Literal["zeros", "border"]
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Options of the losses that are in no paper; the defaults are those of the papers' code.
+
+    Attributes:
+        dice_on_empty: whether samples with an empty target have a Dice loss.
+        padding: what bilinear sampling reads outside a map, where losses sample points.
+        category: weight of the loss on predicted categories, for models with a category head.
+    """
+
+    dice_on_empty: bool = True
+    padding: PointPadding = "zeros"
+    category: float = 1.0
+
+
 DICE_SCALE = 1000.0
 """Divisor of both Dice terms in LISA, applied before adding 1e-6."""
 
 
 def dense_losses(
-    logits: Tensor, masks: Tensor, groups: Tensor | None = None, bce: float = 2.0, dice: float = 0.5
+    logits: Tensor,
+    masks: Tensor,
+    groups: Tensor | None = None,
+    bce: float = 2.0,
+    dice: float = 0.5,
+    dice_on_empty: bool = True,
 ) -> dict[str, Tensor]:
     """Compute BCE and Dice over all pixels, weighted as in LISA (arXiv 2308.00692, section 3.2) and PixelLM.
 
@@ -25,6 +52,7 @@ def dense_losses(
         groups: (B,) int64 question or image of each mask; weights the BCE by `contested_weights`.
         bce: weight of the BCE.
         dice: weight of the Dice loss.
+        dice_on_empty: whether empty targets have a Dice loss; without, theirs is 0, and the mean is over all targets.
 
     Returns:
         `mask` and `dice`, weighted scalars.
@@ -37,7 +65,8 @@ def dense_losses(
     p, y = large.sigmoid().flatten(1), target.flatten(1)  # (B, H * W)
     overlap = 2 * (p / DICE_SCALE * y).sum(1)
     share = (overlap + 1e-6) / ((p / DICE_SCALE).sum(1) + (y / DICE_SCALE).sum(1) + 1e-6)
-    return {"mask": bce * cross, "dice": dice * (1 - share).mean()}
+    missed = 1 - share if dice_on_empty else (1 - share) * y.any(1)
+    return {"mask": bce * cross, "dice": dice * missed.mean()}
 
 
 def contested_weights(logits: Tensor, groups: Tensor, alpha: float = 2.0) -> Tensor:
@@ -55,6 +84,16 @@ def contested_weights(logits: Tensor, groups: Tensor, alpha: float = 2.0) -> Ten
     same = (groups[:, None] == groups[None, :]).float()
     claims = torch.einsum("nm,mhw->nhw", same, claimed)
     return torch.where(claims >= 2, alpha, 1.0)
+
+
+def category_loss(logits: Tensor, categories: Tensor) -> Tensor:
+    """Compute the mean cross entropy of logits (B, C, h, w) against maps (B, h, w) of indices, 0 if all are unmapped.
+
+    Pixels with the value `UNMAPPED` count for nothing. Not from a paper.
+    """
+    target = categories.long()
+    total = F.cross_entropy(logits.float(), target, ignore_index=UNMAPPED, reduction="sum")
+    return total / (target != UNMAPPED).sum().clamp(min=1)
 
 
 def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:

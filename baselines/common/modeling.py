@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from baselines.common.devices import cached_constant
-from baselines.common.losses import dense_losses, language_loss, presence_loss
+from baselines.common.losses import LossOptions, category_loss, dense_losses, language_loss, presence_loss
 from baselines.common.prompt import IMAGE_ID
 
 
@@ -45,6 +45,19 @@ class ReasoningModel(PreTrainedModel):
     """Submodules frozen by `model.freeze_vision`."""
     learns_replies = True
     """Whether the model has an `lm_head` and labels add a language loss."""
+    loss_config: LossOptions = LossOptions()
+    category_head: nn.Module | None
+    """Predicts a category for each pixel while training. It is in no configuration and in no saved model."""
+    trained_only = ("category_head",)
+    """Submodules that are left out when the model is saved."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__(config)
+        self.category_head = None
+
+    def category_width(self) -> int | None:
+        """Return the channels of `image.mask_features`, which a category head reads; None if there are none."""
+        return None
 
     def _init_weights(self, module: nn.Module) -> None:
         """Do nothing: each part initialises itself, and transformers would overwrite it with N(0, 0.02)."""
@@ -80,6 +93,7 @@ class ReasoningModel(PreTrainedModel):
         masks: Tensor | None = None,
         labels: Tensor | None = None,
         learned: Tensor | None = None,
+        categories: Tensor | None = None,
         **extra: Any,
     ) -> Any:
         """Answer one question per row.
@@ -93,6 +107,7 @@ class ReasoningModel(PreTrainedModel):
             masks: (B, H, W) target masks on the canvas, for the mask and presence losses.
             labels: (B, L) ids to predict, -100 elsewhere, for the language loss.
             learned: (B, K) positions before a label, from the processor's `pad`; None computes logits everywhere.
+            categories: (B, h, w) uint8 category maps of the size of the mask features, for the category head.
             **extra: arguments of the subclass's `answer`.
 
         Returns:
@@ -112,6 +127,9 @@ class ReasoningModel(PreTrainedModel):
             losses["language"] = language_loss(self.lm_head, states, labels, learned)
         if masks is not None and fields["presence_logits"] is not None:
             losses["presence"] = presence_loss(fields["presence_logits"], masks)
+        if categories is not None and self.category_head is not None:
+            found = self.category_head(image.mask_features)  # (B, C, h, w)
+            losses["category"] = self.loss_config.category * category_loss(found, categories)
         total = torch.stack(list(losses.values())).sum() if losses else None
         return self.output_class(loss=total, losses=losses or None, **fields)
 
@@ -165,7 +183,8 @@ class PromptedModel(ReasoningModel):
         if self.mask_offset is not None:
             logits = logits + self.mask_offset
         fields = {"mask_logits": logits, "presence_logits": self.score_presence(queries.mean(1))}
-        return fields, {} if masks is None else dense_losses(logits, masks, groups)
+        on_empty = self.loss_config.dice_on_empty
+        return fields, {} if masks is None else dense_losses(logits, masks, groups, dice_on_empty=on_empty)
 
 
 def _is_plainly_causal(config: Any) -> bool:

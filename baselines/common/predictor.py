@@ -20,7 +20,7 @@ from baselines.common.devices import DTYPES, find_device
 from baselines.common.modeling import ReasoningModel
 from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
-from baselines.common.prompt import Task
+from baselines.common.prompt import TASKS, Task
 from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
@@ -80,7 +80,7 @@ class MaskPredictor(Generic[M]):
         model: M,
         processor: Processor,
         batch_size: int = 8,
-        task: Task = "reasoning",
+        task: str | None = None,
         on_canvas: bool = False,
         min_area: int = 1,
         compiled: bool = False,
@@ -92,18 +92,19 @@ class MaskPredictor(Generic[M]):
             model: model on its device and in its dtype.
             processor: processor of the model.
             batch_size: questions per batch; halved when the device runs out of memory.
-            task: `reasoning` for implicit questions, `referring` for expressions.
-            on_canvas: return masks on the letterboxed canvas instead of the image's size.
+            task: `reasoning` for implicit questions, `referring` for expressions; None takes the one that the
+                checkpoint was trained for, or `reasoning`.
+            on_canvas: return masks on the letterboxed canvas, padding included, instead of the image's size.
             min_area: masks with fewer pixels become "no target".
             compiled: use torch.compile: the first batch takes a minute or more, later ones less time.
             no_target_threshold: no-target score above which the answer is "no target"; None uses the checkpoint's
                 calibrated threshold, or 0.5.
 
         Raises:
-            EarthReasonError: the threshold is not between 0 and 1.
+            EarthReasonError: the threshold is not between 0 and 1, or the task is unknown.
         """
         self.model: M = model.eval()
-        self.processor, self.task = processor, task
+        self.processor, self.task = processor, known_task(task or getattr(model.config, "task", None) or TASKS[0])
         self.batch_size, self.on_canvas, self.min_area = batch_size, on_canvas, min_area
         calibrated = getattr(model.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         self.no_target_threshold: float = calibrated if no_target_threshold is None else no_target_threshold
@@ -121,6 +122,8 @@ class MaskPredictor(Generic[M]):
         batch_size: int = 8,
         compiled: bool = False,
         no_target_threshold: float | None = None,
+        task: str | None = None,
+        on_canvas: bool = False,
     ) -> Self:
         """Load a checkpoint in our format from a folder or Hub id.
 
@@ -137,7 +140,9 @@ class MaskPredictor(Generic[M]):
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise EarthReasonError(f"{checkpoint}: cannot be loaded: {str(error).splitlines()[0]}") from None
         processor = cls.processor_class.from_pretrained(checkpoint, config)
-        return cls(model, processor, batch_size, compiled=compiled, no_target_threshold=no_target_threshold)
+        return cls(
+            model, processor, batch_size, task, on_canvas, compiled=compiled, no_target_threshold=no_target_threshold
+        )
 
     @classmethod
     def read_config(cls, checkpoint: str | Path) -> PreTrainedConfig:
@@ -175,10 +180,17 @@ class MaskPredictor(Generic[M]):
             options.batch_size,
             options.compiled,
             options.no_target_threshold,
+            options.task,
+            options.on_canvas,
         )
 
+    @property
+    def grid(self) -> str:
+        """Name of the grid that the masks are on, as `info.grid` of a predictions file states it."""
+        return f"letterbox-{self.processor.image_size}" if self.on_canvas else "native"
+
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
-        """Return one mask (height, width) bool per image and question, None for "no target"."""
+        """Return one bool mask per image and question, (height, width) or on the canvas; None for "no target"."""
         return [output.mask for output in self.segment(images, questions)]
 
     def segment(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Segmentation]:
@@ -292,6 +304,17 @@ class MaskPredictor(Generic[M]):
         score = 1 - float((logits.max() if presence is None else presence).sigmoid())
         kept = mask.sum() >= max(1, self.min_area) and score <= self.no_target_threshold
         return Segmentation(mask if kept else None, score)
+
+
+def known_task(name: str) -> Task:
+    """Return the task of a name.
+
+    Raises:
+        UnknownNameError: there is no such task.
+    """
+    if name not in TASKS:
+        raise UnknownNameError("task", name, TASKS)
+    return name
 
 
 def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[tuple[int, int]]:

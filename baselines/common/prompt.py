@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 IMAGE_ID = -200
 """Placeholder for one visual token in `input_ids`; never embedded."""
@@ -12,6 +12,7 @@ IGNORE = -100
 """Label of positions without supervision."""
 NO_TARGET_ANSWER = "There is no target object in the image."
 Task = Literal["reasoning", "referring"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
 class Tokenizer(Protocol):

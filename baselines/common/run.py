@@ -20,6 +20,7 @@ from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
 from earthreason.files import end_last_line, write_json
+from earthreason.masks.grids import Grid
 from earthreason.predictions import write_predictions
 from earthreason.predictions.predict import Questions, predict_samples
 from earthreason.predictions.stream import text_predictions
@@ -132,6 +133,12 @@ def predict_split(
         info["checkpoint"] = options.checkpoint
     if (threshold := getattr(predictor, "no_target_threshold", None)) is not None:
         info["no_target_threshold"] = threshold
+    if (task := getattr(predictor, "task", None)) is not None:
+        info["task"] = task
+    if options.on_canvas:
+        if (grid := getattr(predictor, "grid", None)) is None:
+            raise EarthReasonError(f"--on-canvas is not for {model}, which has no canvas; leave it out")
+        info["grid"] = grid
     return predict_rows(predictor, dataset, questions, out, info, options.batch_size, rank)
 
 
@@ -151,7 +158,7 @@ def predict_rows(
         dataset: complete split.
         questions: `first` or `all` questions of each sample.
         out: predictions file to write.
-        info: settings that identify the run, also written to `out`.
+        info: settings that identify the run, also written to `out`; `grid` is that of the masks.
         batch_size: questions per batch of the predictor.
         rank: rank of this process; None if it is the only one.
 
@@ -169,7 +176,8 @@ def predict_rows(
     # Reading a row decodes its image, so the threads read rows as well.
     samples = prefetch(lambda n: sample_of_row(own[n]), numbers, depth=4 * batch_size, threads=picture_threads())
     # Several batches per call, so that the predictor prepares one while it computes another.
-    journal.write(predict_samples(predictor, samples, questions, 4 * batch_size, skip=done))
+    grid = Grid.parse(str(info.get("grid", "native")))
+    journal.write(predict_samples(predictor, samples, questions, 4 * batch_size, skip=done, grid=grid))
     _wait_for_all(rank)
     if not rank.is_first:
         return None

@@ -40,7 +40,7 @@ def match_losses(
         own = logits[torch.arange(len(logits), device=logits.device), matched].unsqueeze(1)[filled]  # (filled, 1, h, w)
         if len(own):
             points = uncertain_points(own, config)
-            sampled, labels = sample_points(own, points), sample_points(target[filled], points)
+            sampled, labels = (sample_points(maps, points, config.padding) for maps in (own, target[filled]))
             totals["mask"] = totals["mask"] + config.bce * bce_loss(sampled, labels)
             totals["dice"] = totals["dice"] + config.dice * dice_loss(sampled, labels)
         else:  # all processes that exchange gradients need the same graph
@@ -61,8 +61,11 @@ def best_queries(logits: Tensor, scores: Tensor, target: Tensor, config: MaskLos
     batch, queries = scores.shape
     points = torch.rand(batch, config.points, 2, device=logits.device)
     grid = (2 * points - 1).unsqueeze(2)  # (B, P, 1, 2)
-    sampled = F.grid_sample(logits.float(), grid, align_corners=False).squeeze(-1)  # (B, Q, P)
-    labels = F.grid_sample(target, grid, align_corners=False).squeeze(-1).expand(-1, queries, -1)  # (B, Q, P)
+    sampled, labels = (
+        F.grid_sample(maps.float(), grid, padding_mode=config.padding, align_corners=False).squeeze(-1)
+        for maps in (logits, target)
+    )  # (B, Q, P) and (B, 1, P)
+    labels = labels.expand(-1, queries, -1)  # (B, Q, P)
     bce = F.binary_cross_entropy_with_logits(sampled, labels, reduction="none").mean(-1)
     p = sampled.sigmoid()
     dice = 1 - (2 * (p * labels).sum(-1) + 1) / (p.sum(-1) + labels.sum(-1) + 1)

@@ -15,6 +15,7 @@ from baselines.psalm.losses import match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import mean_over
+from baselines.segearth_r1.losses import MaskLossConfig
 from baselines.segearth_r1.mask_decoder import MaskDecoder
 from baselines.segearth_r1.modeling import ImageFeatures
 from baselines.segearth_r1.pixel_decoder import PixelDecoder
@@ -48,6 +49,7 @@ class PsalmModel(ReasoningModel):
     """
 
     config_class = PsalmConfig
+    loss_config: MaskLossConfig
     learns_replies = False
     base_model_prefix = "psalm"
 
@@ -64,6 +66,7 @@ class PsalmModel(ReasoningModel):
         self.mask_decoder = MaskDecoder(config)
         self.score_projector = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
         self.presence = nn.Linear(dim, 1) if config.no_target_head else None
+        self.loss_config = MaskLossConfig()
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
@@ -105,7 +108,11 @@ class PsalmModel(ReasoningModel):
         """Decode the queries and merge the masks that score highest; `extra` has `is_query` (B, L) bool."""
         logits, scores, presence = self.propose(states, question_mask, extra["is_query"], image)
         fields = {"mask_logits": choose(logits[-1], scores[-1]), "presence_logits": presence}
-        return fields, {} if masks is None else match_losses(logits, scores, masks)
+        return fields, {} if masks is None else match_losses(logits, scores, masks, self.loss_config)
+
+    def category_width(self) -> int:
+        """Return the number of channels of the mask features."""
+        return int(self.config.decoder_dim)
 
 
 def choose(logits: Tensor, scores: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from transformers import AutoConfig, PhiConfig, PreTrainedConfig
 
+from baselines.common.prompt import Task
+
 PAD_TOKEN_ID, SEG_TOKEN_ID, END_TOKEN_ID = 50295, 50296, 50256
 VOCABULARY = 50297
 
@@ -47,6 +49,7 @@ class SegEarthR1Config(PreTrainedConfig):
         d_projector: whether the query is refined by attending to the image.
         no_target_head: whether an extra output predicts if there is a target; the published models have none.
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
+        task: kind of question that the model was trained for, which sets the wording of the prompt.
     """
 
     model_type = "segearth_r1"
@@ -77,6 +80,7 @@ class SegEarthR1Config(PreTrainedConfig):
         d_projector: bool = True,
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
+        task: Task = "reasoning",
         **kwargs: Any,
     ) -> None:
         if text_config is None:
@@ -106,6 +110,7 @@ class SegEarthR1Config(PreTrainedConfig):
         self.d_projector = d_projector
         self.no_target_head = no_target_head
         self.no_target_threshold = no_target_threshold
+        self.task = task
         if image_size % 128:
             raise ValueError(f"image_size must be a multiple of 128 (four stages, then two strides), got {image_size}")
         kwargs.setdefault("tie_word_embeddings", False)

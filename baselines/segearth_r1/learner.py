@@ -28,4 +28,4 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
             **parts_of(settings.size, **changes),
         )
 
-    return assemble(config, texts, SegEarthR1Predictor, fixed_texts(), configure)
+    return assemble(config, texts, SegEarthR1Predictor, fixed_texts(config.data.task), configure)

@@ -65,6 +65,7 @@ class SegEarthR1Model(ReasoningModel):
     """
 
     config_class = SegEarthR1Config
+    loss_config: MaskLossConfig
     output_class = SegEarthR1Output
     base_model_prefix = "segearth_r1"
     supports_gradient_checkpointing = True
@@ -123,3 +124,7 @@ class SegEarthR1Model(ReasoningModel):
             "hidden_states": states,
         }
         return fields, {} if masks is None else mask_losses(logits, masks, self.loss_config)
+
+    def category_width(self) -> int:
+        """Return the number of channels of the mask features."""
+        return int(self.config.decoder_dim)

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from baselines.common.languages import Size
+from baselines.common.losses import PointPadding
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError, describe_faults
 
 
@@ -102,6 +103,8 @@ class DataConfig(Part):
         task: kind of question, which sets the wording of the prompt; referring sets have no answers to learn.
         augment: `dihedral` rotates and flips images whose question and answer name no direction.
         empty_share: share of empty targets among the samples drawn; None keeps that of the split.
+        category_maps: whether a head learns the category of each pixel from the maps that
+            `earthreason synth --category-maps` writes; saved models do not have it. For segearth_r1 and psalm.
     """
 
     config: str = "default"
@@ -112,6 +115,7 @@ class DataConfig(Part):
     task: Literal["reasoning", "referring"] = "reasoning"
     augment: Literal["none", "dihedral"] = "none"
     empty_share: float | None = Field(default=None, ge=0, le=1)
+    category_maps: bool = False
 
 
 class OptimConfig(Part):
@@ -129,6 +133,12 @@ class OptimConfig(Part):
         steps: optimizer steps.
         minutes: wall time of the run, including validation; its elapsed share sets the learning rate.
         clip: maximum gradient norm; 0 disables clipping, as in the reference.
+        max_skipped: maximum number of steps in a row that are skipped because loss or gradient is not finite; one more
+            stops the run, as do more than that in all if they are over 5 % of the steps. 0 stops at the first one.
+        dice_on_empty: whether samples with an empty target have a Dice loss; without, theirs is 0. PSALM's never have.
+        point_padding: what sampling of loss points reads outside the mask: `zeros` as in the reference, which makes the
+            outer half pixel look uncertain, or the `border` pixels. For segearth_r1 and psalm.
+        category_weight: weight of the loss of `data.category_maps`.
     """
 
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -144,6 +154,10 @@ class OptimConfig(Part):
     steps: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
     clip: float = Field(default=0.0, ge=0)
+    max_skipped: int = Field(default=5, ge=0)
+    dice_on_empty: bool = True
+    point_padding: PointPadding = "zeros"
+    category_weight: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from baselines.common.processes import prefetch, usable_cores
+from baselines.training.categories import CategoryMaps, TrainItem
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Batch, Collate, Learner
 from baselines.training.order import Order, empty_rows, micro_batches
 from earthreason.errors import EarthReasonError
-from earthreason.torch import Item, PixelReasoningDataset
+from earthreason.torch import PixelReasoningDataset
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -92,9 +93,10 @@ class StepDataset(TorchDataset[Passes]):
             ranks: number of processes.
 
         Raises:
-            EarthReasonError: the global batch cannot be divided among the processes.
+            EarthReasonError: the global batch cannot be divided among the processes, or there are no category maps.
         """
         self.items = PixelReasoningDataset(rows, learner.image_size, config.data.question, config.seed)
+        self.maps = CategoryMaps.of(config.data) if config.data.category_maps else None
         self.collate, self.config, self.order, self.rank, self.ranks = learner.collate, config, order, rank, ranks
         try:
             micro_batches(order.rows(0), config.optim.micro_batch, rank, ranks)
@@ -106,8 +108,12 @@ class StepDataset(TorchDataset[Passes]):
         passes = micro_batches(self.order.rows(step), self.config.optim.micro_batch, self.rank, self.ranks)
         return [(number, self.collate([self._item(int(row), step) for row in rows])) for number, rows in passes]
 
-    def _item(self, row: int, step: int) -> Item:
-        item = self.items[row]
+    def _item(self, row: int, step: int) -> TrainItem:
+        item = cast(TrainItem, self.items[row])
+        if self.maps is not None:
+            item["categories"] = self.maps.read(
+                item["sample_id"], (item["height"], item["width"]), item["mask"].shape[-1]
+            )
         if self.config.data.augment == "none":
             return item
         return turned(item, int(np.random.default_rng([self.config.seed, 3, step, row]).integers(8)))
@@ -149,8 +155,8 @@ def names_direction(texts: Sequence[str | None]) -> bool:
     return any(_DIRECTION.search(text) for text in texts if text)
 
 
-def turned(item: Item, symmetry: int) -> Item:
-    """Rotate and flip image and mask; return items whose texts name a direction unchanged.
+def turned(item: TrainItem, symmetry: int) -> TrainItem:
+    """Rotate and flip image, mask and category map; return items whose texts name a direction unchanged.
 
     Args:
         item: item with a square canvas.
@@ -159,9 +165,10 @@ def turned(item: Item, symmetry: int) -> Item:
     if names_direction([item["question"], item["answer"]]):
         return item
     quarters, mirrored = symmetry % 4, symmetry >= 4
-    image, mask, native = (
-        rotated.flip(-1) if mirrored else rotated
-        for rotated in (torch.rot90(item[name], quarters, (-2, -1)) for name in ("image", "mask", "native_mask"))
-    )
-    height, width = native.shape
-    return Item({**item, "image": image, "mask": mask, "native_mask": native, "height": height, "width": width})
+    changed = TrainItem(**item)
+    for name in ("image", "mask", "native_mask", "categories"):
+        if name in item:
+            rotated = torch.rot90(item[name], quarters, (-2, -1))
+            changed[name] = rotated.flip(-1) if mirrored else rotated
+    changed["height"], changed["width"] = changed["native_mask"].shape
+    return changed

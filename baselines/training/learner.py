@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from baselines.common.languages import TextPart, Texts, make_text
@@ -18,9 +18,9 @@ from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
 from baselines.registry import MODELS, check_learner, load_reference
+from baselines.training.categories import CategoryMaps, TrainItem, on_features
 from baselines.training.config import ModelConfig, TrainConfig
 from earthreason.errors import EarthReasonError
-from earthreason.torch import Item
 
 Batch = dict[str, Tensor]
 REPLAY_MULTIPLE = 64
@@ -41,14 +41,17 @@ class Collate:
     task: Task
     multiple: int = 1
 
-    def __call__(self, items: Sequence[Item]) -> Batch:
-        """Make one batch on the CPU."""
+    def __call__(self, items: Sequence[TrainItem]) -> Batch:
+        """Make one batch on the CPU; `categories` is among it if the items have maps."""
         prompts = [self.processor.prompt(item["question"], self.task, item["answer"], reply=True) for item in items]
-        return {
+        batch = {
             "pixel_values": torch.stack([item["image"] for item in items]),
             "masks": torch.stack([item["mask"] for item in items]),
             **self.processor.pad(prompts, self.multiple),
         }
+        if "categories" in items[0]:
+            batch["categories"] = torch.stack([on_features(item["categories"]) for item in items])
+        return batch
 
 
 class Learner:
@@ -67,10 +70,17 @@ class Learner:
         """
         self.model, self.processor, self.predictor_class = model, processor, predictor
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
+        model.config.task = self.task
         self.collate = Collate(processor, self.task, REPLAY_MULTIPLE if config.model.replay else 1)
         if config.model.freeze_vision:
             for part in model.frozen_with_vision:
                 model.get_submodule(part).requires_grad_(False)
+        model.loss_config = replace(
+            model.loss_config,
+            dice_on_empty=config.optim.dice_on_empty,
+            padding=config.optim.point_padding,
+            category=config.optim.category_weight,
+        )
         language = model.get_submodule("language_model")
         if config.model.freeze_language:
             language.requires_grad_(False)
@@ -83,9 +93,15 @@ class Learner:
         return self.predictor_class(model, self.processor, self.batch_size, self.task)
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
-        """Write a checkpoint for `python -m baselines predict`."""
-        model.save_pretrained(folder)
+        """Write a checkpoint for `python -m baselines predict`, without the parts that only training uses."""
+        model.save_pretrained(folder, state_dict=saved_weights(model))
         self.processor.save_pretrained(folder)
+
+
+def saved_weights(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the weights of a model without its `trained_only` parts."""
+    parts = tuple(f"{part}." for part in getattr(model, "trained_only", ()))
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(parts)}
 
 
 def assemble(
@@ -175,4 +191,20 @@ def build_learner(config: TrainConfig, texts: Texts) -> Learner:
         has = ", ".join(sorted(entry.architecture))
         raise EarthReasonError(f"model.architecture.{lacking[0]}: {name} has no such part (it has: {has})")
     learner: Learner = load_reference(str(entry.learner))(config, texts)
+    if config.data.category_maps:
+        add_category_head(learner.model, len(CategoryMaps.of(config.data).names), config.seed)
     return learner
+
+
+def add_category_head(model: ReasoningModel, categories: int, seed: int) -> None:
+    """Add a 1x1 convolution that predicts one of `categories` for each pixel of the mask features.
+
+    Raises:
+        EarthReasonError: the model has no mask features to predict them from.
+    """
+    width = model.category_width()
+    if width is None:
+        raise EarthReasonError(f"data.category_maps: {type(model).__name__} can have no category head; leave it out")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.category_head = nn.Conv2d(width, categories, kernel_size=1)

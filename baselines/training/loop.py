@@ -19,6 +19,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
@@ -41,6 +42,13 @@ from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 
 logger = logging.getLogger("earthreason.training")
+SOUND_ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
+"""Attention kernels to train with: all but cuDNN's.
+
+With a mask, the backward pass of cuDNN's is NaN on Hopper for finite input if all scores of a row are below about -88
+and the length is not a multiple of 128 (github.com/pytorch/pytorch/issues/196678), or if there is one query, as in the
+mask decoder (github.com/NVIDIA/cudnn-frontend/issues/1072).
+"""
 TEXT_KEYS = frozenset({"input_ids", "attention_mask", "question_mask", "labels", "learned"})
 """Tensors of a batch whose second axis depends on the length of its texts."""
 
@@ -52,7 +60,7 @@ def train(config: TrainConfig, out: Path) -> Path:
 
     Raises:
         EarthReasonError: data or weights are missing, a text is too long, `out` holds another run, or loss or gradient
-            is not finite.
+            of too many steps is not finite.
     """
     check_folder(config, out)
     accelerator = start_accelerator(config, out)
@@ -71,7 +79,8 @@ def train(config: TrainConfig, out: Path) -> Path:
         waited += time.perf_counter() - asked
         losses = run.step(step, passes)
         step += 1
-        run.after(step, {**losses, "rate": run.rate, "wait_share": waited / run.clock.here})
+        extra = {"rate": run.rate, "wait_share": waited / run.clock.here, "skipped": run.guard.skipped}
+        run.after(step, {**losses, **extra})
     del batches  # ends its threads or processes, which frees the cores for the last validation
     return run.finish(step)
 
@@ -139,7 +148,7 @@ class TrainingRun:
         self.calibrated: tuple[int, float | None] = (-1, None)  # last validated step, and the threshold chosen there
         # With fp16, the scaler itself skips steps whose scaled gradient overflows and lowers the scale.
         watched = ("loss",) if accelerator.scaler else ("loss", "gradient")
-        self.guard = Guard(out, accelerator.process_index, watched)
+        self.guard = Guard(out, accelerator.process_index, watched, config.optim.max_skipped)
         self.log: MetricLog | None = None
         self.best = -1.0
 
@@ -183,9 +192,10 @@ class TrainingRun:
 
     def _pass(self, batch: Batch, share: float = 1.0) -> dict[str, Tensor]:
         """Run forward and backward pass of a batch that is `share` of its step; return `loss` and its parts by name."""
-        with self.accelerator.autocast():
-            output = self.wrapped(**batch)
-        self.accelerator.backward(output.loss * share)
+        with sdpa_kernel(list(SOUND_ATTENTION)):
+            with self.accelerator.autocast():
+                output = self.wrapped(**batch)
+            self.accelerator.backward(output.loss * share)
         return {name: value.detach().float() for name, value in {"loss": output.loss, **output.losses}.items()}
 
     @property
@@ -205,6 +215,7 @@ class TrainingRun:
         if checkpoint is not None:
             state, before = checkpoint
             start = int(before["step"])
+            self.guard.skipped = int(before.get("skipped", 0))
             restore_state(state, self.model, self.prepared, self.schedule, self.average)
         self.clock = Clock(self.accelerator, before)
         self.pace.tick(self.clock, self.accelerator)
@@ -220,8 +231,8 @@ class TrainingRun:
         The values are scalars on the device; nothing here waits for it.
 
         Raises:
-            EarthReasonError: loss or gradient of the step before (without `optim.fused`, of this one) is not finite;
-                its batch is saved and the weights are those from before it.
+            EarthReasonError: too many steps were skipped up to the one before (without `optim.fused`, up to this one),
+                as their loss or gradient was not finite; such steps change neither weights nor moments.
         """
         sums: dict[str, Tensor] = {}
         for place, (number, batch) in enumerate(passes):
@@ -240,7 +251,8 @@ class TrainingRun:
         watched = torch.stack([logged["loss"], logged["gradient_norm"]])[: len(self.guard.names)]
         flag = self.guard.watch(step, passes, watched)
         if not self.config.optim.fused:
-            self.guard.check()
+            if self.guard.check():
+                self.prepared.zero_grad()  # AdamW leaves parameters without a gradient alone
         elif not self.accelerator.scaler:
             self.prepared.optimizer.found_inf = flag
         self.prepared.step()
@@ -290,7 +302,7 @@ class TrainingRun:
         if saves:
             state = gather_state(self.model, self.prepared, self.schedule, self.average)
             if self.accelerator.is_main_process:
-                facts = {"identity": self.identity, **self.clock.facts()}
+                facts = {"identity": self.identity, "skipped": self.guard.skipped, **self.clock.facts()}
                 save_state(self.out / "checkpoints", done, state, facts, self.config.keep)
 
     def _look(self, done: int, pictures: bool, scores: bool) -> None:
@@ -368,7 +380,7 @@ class TrainingRun:
         """Write the final model and run.json after `steps` steps; return the model's folder.
 
         Raises:
-            EarthReasonError: loss or gradient of the last step is not finite.
+            EarthReasonError: too many steps were skipped, the last one included.
         """
         self.guard.check()
         with self._kept() as kept:

@@ -117,9 +117,7 @@ def write_card(
     write_json(out / "run.json", card)
 
 
-def save_offender(out: Path, step: int, passes: Passes, rank: int) -> Path:
-    """Save this process's batches of a step whose loss or gradient is not finite; return the folder."""
-    folder = out / "nan"
+def save_offender(folder: Path, step: int, passes: Passes, rank: int) -> None:
+    """Save this process's batches of a step whose loss or gradient is not finite."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(dict(passes), folder / f"step-{step:07d}-rank-{rank}.pt")
-    return folder

@@ -31,6 +31,9 @@ def synth(
     empty_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of empty targets.", show_default="0.12")
     ] = None,
+    category_maps: Annotated[
+        bool, typer.Option("--category-maps", help="Also write what each pixel shows, as {split}/categories.")
+    ] = False,
 ) -> None:
     """Write synthetic scenes with exact masks and implicit questions as {train,val,test}/{images,labels,QAs}.
 
@@ -48,7 +51,16 @@ def synth(
     total = sum(counts.values())
     began = time.perf_counter()
     with tqdm(total=total, unit="scene", desc=str(out), delay=0.2) as bar:  # a refusal shows no bar
-        written = write_release(out, counts, seed, workers=workers, size=shape, empty_share=share, progress=bar.update)
+        written = write_release(
+            out,
+            counts,
+            seed,
+            workers=workers,
+            size=shape,
+            empty_share=share,
+            category_maps=category_maps,
+            progress=bar.update,
+        )
     seconds = time.perf_counter() - began
     splits = ", ".join(f"{split} {count}" for split, count in written.scenes.items())
     empty, speed = sum(written.empty.values()), total / seconds

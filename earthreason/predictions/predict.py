@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 
 from earthreason.errors import EarthReasonError, RLEError
+from earthreason.masks.grids import Grid
 from earthreason.masks.rle import encode_mask
 from earthreason.types import RLE, Prediction, Predictor, Sample
 
+_OWN_SIZE = Grid("native")
 Questions = Literal["first", "all"]
 
 
@@ -21,6 +23,7 @@ def predict_samples(
     questions: Questions = "first",
     batch_size: int = 8,
     skip: Container[tuple[str, int]] = (),
+    grid: Grid = _OWN_SIZE,
 ) -> Iterator[Prediction]:
     """Predict the samples lazily, in order.
 
@@ -30,6 +33,7 @@ def predict_samples(
         questions: questions of each sample to predict.
         batch_size: number of questions in a call of the predictor.
         skip: sample ids and question indices to leave out.
+        grid: grid that the predictor's masks are on; by default that of each image.
 
     Raises:
         EarthReasonError: the predictor returned a wrong number of masks, a mask of another size, or an invalid mask.
@@ -45,10 +49,11 @@ def predict_samples(
         if len(masks) != len(batch):
             raise EarthReasonError(f"the predictor returned {len(masks)} masks for {len(batch)} questions")
         for (sample, index), mask in zip(batch, masks, strict=True):
-            if mask is not None and mask.shape != (sample.height, sample.width):
+            if mask is not None and mask.shape != grid.shape(sample.height, sample.width):
                 raise EarthReasonError(
                     f"the predictor returned a {mask.shape} mask for sample {sample.sample_id!r} of height "
-                    f"{sample.height} and width {sample.width}; masks are (height, width) at the image's size"
+                    f"{sample.height} and width {sample.width}; masks are (height, width) "
+                    f"{'at the image size' if grid.kind == 'native' else f'on the {grid.name} grid'}"
                 )
             yield Prediction(sample.sample_id, _encode(mask, sample.sample_id), question_index=index)
 

@@ -58,6 +58,16 @@ class Composition:
     answers: list[str]
     facts: dict[str, str | float]
 
+    def sample(self) -> Sample:
+        """Return the sample, which has no objects besides the target."""
+        return Sample(
+            image=Image.fromarray(self.scene.image),
+            mask=self.target.mask,
+            questions=self.questions,
+            answers=self.answers,
+            **self.facts,  # type: ignore[arg-type]
+        )
+
 
 def compose_scene(
     seed: int,
@@ -170,14 +180,7 @@ def generate_scene(
 
     Args and errors are those of `compose_scene`.
     """
-    made = compose_scene(seed, split, index, size, empty_share, wording, categories)
-    return Sample(
-        image=Image.fromarray(made.scene.image),
-        mask=made.target.mask,
-        questions=made.questions,
-        answers=made.answers,
-        **made.facts,
-    )
+    return compose_scene(seed, split, index, size, empty_share, wording, categories).sample()
 
 
 def iterate_scenes(

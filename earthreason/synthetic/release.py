@@ -11,7 +11,8 @@ from pathlib import Path
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.masks.png import encode_mask_png
-from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, generate_scene
+from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, compose_scene
+from earthreason.synthetic.maps import start_maps, write_map
 from earthreason.types import OPTIONAL_FACTS
 
 OFFICIAL_COUNTS = {"train": 2371, "val": 1135, "test": 1928}
@@ -49,6 +50,7 @@ def write_release(
     workers: int = 1,
     size: tuple[int, int] | None = (512, 512),
     empty_share: float = EMPTY_SHARE,
+    category_maps: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> WrittenRelease:
     """Write scenes as `out/{train,val,test}/{images,labels,QAs}`; the bytes do not depend on `workers`.
@@ -63,6 +65,8 @@ def write_release(
         workers: number of processes.
         size: height and width in pixels; None draws a size from `VARIED` for each scene.
         empty_share: share of scenes with an empty target.
+        category_maps: whether to write `maps.category_map` of each scene as `categories/STEM.png` too, and the list of
+            kinds as `categories/categories.json`.
         progress: called with the number of scenes just finished.
 
     Raises:
@@ -82,7 +86,7 @@ def write_release(
         raise EarthReasonError("there are no scenes to write; set at least one of train, val and test above 0")
     empty = dict.fromkeys(counts, 0)
     jobs = [
-        (seed, split, range(start, min(start + _CHUNK, count)), size, empty_share)
+        (seed, split, range(start, min(start + _CHUNK, count)), size, empty_share, category_maps)
         for split, count in counts.items()
         for start in range(0, count, _CHUNK)
     ]
@@ -90,6 +94,8 @@ def write_release(
         for split in counts:
             for part in ("images", "labels", "QAs"):
                 (folder / split / part).mkdir(parents=True)
+            if category_maps:
+                start_maps(folder / split)
         with ProcessPoolExecutor(workers) as pool:
             for (_, split, indices, *_), nothing in zip(
                 jobs, pool.map(_write_chunk, [folder] * len(jobs), *zip(*jobs, strict=True)), strict=True
@@ -101,13 +107,22 @@ def write_release(
 
 
 def _write_chunk(
-    folder: Path, seed: int, split: str, indices: range, size: tuple[int, int] | None, empty_share: float
+    folder: Path,
+    seed: int,
+    split: str,
+    indices: range,
+    size: tuple[int, int] | None,
+    empty_share: float,
+    category_maps: bool,
 ) -> int:
     """Generate and write some scenes of a split; return the number of empty targets."""
     nothing = 0
     for index in indices:
-        sample = generate_scene(seed, split, index, size, empty_share)
+        made = compose_scene(seed, split, index, size, empty_share)
+        sample = made.sample()
         stem = sample.sample_id
+        if category_maps:
+            write_map(folder / split, stem, made.scene)
         sample.image.save(folder / split / "images" / f"{stem}.jpg", quality=_QUALITY)
         (folder / split / "labels" / f"{stem}.png").write_bytes(encode_mask_png(sample.mask))
         qa = {"sample_id": stem, "questions": sample.questions, "answer": sample.answers}

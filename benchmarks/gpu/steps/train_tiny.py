@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
+from baselines.training.guard import STOPPED
 from benchmarks.gpu.context import ROOT, Context, read_context
 from earthreason import load_dataset
 from earthreason.metrics.scores import IOU_AND_PRESENCE
@@ -50,6 +51,12 @@ def main(context: Context) -> None:
     reporter.start()
     try:
         if code := _train(context, scenes, out, []):
+            if reason := reason_of_stop(out):
+                # The numbers failed, not the graphs: without them, training would end alike.
+                context.row(error=f"training stopped: {reason}")
+                if (out / "best").is_dir():
+                    bring(out / "best", context)
+                sys.exit(code)
             # Slow training is better than none. The row records the fallback.
             context.row(error=f"training with CUDA graphs stopped (exit code {code}), so it started again without them")
             shutil.rmtree(out, ignore_errors=True)
@@ -61,12 +68,14 @@ def main(context: Context) -> None:
     card = json.loads((out / "run.json").read_text())
     optim, samples = card["config"]["optim"], card["steps"] * card["config"]["optim"]["global_batch"]
     waited = [values["wait_share"] for values in _by_step(out / "metrics.csv").values() if "wait_share" in values]
+    skipped = [values["skipped"] for values in _by_step(out / "metrics.csv").values() if "skipped" in values]
     context.row(
         steps=card["steps"],
         samples=samples,
         seconds=card["seconds"],
         samples_per_s=round(samples / card["seconds"], 1),
         wait_share=round(waited[-1], 4),
+        skipped=round(skipped[-1]),
         parameters=card["parameters"],
         batch=optim["global_batch"],
         precision=card["config"]["precision"],
@@ -76,6 +85,12 @@ def main(context: Context) -> None:
     for name in ("metrics.csv", "run.json"):
         shutil.copy(out / name, context.out / f"{RUN}-{name}")
     bring(out / "final", context)
+
+
+def reason_of_stop(out: Path) -> str | None:
+    """Return why too many steps of a run were skipped, None if it stopped for another reason."""
+    stopped = out / "nan" / STOPPED
+    return stopped.read_text(encoding="utf-8").strip() if stopped.is_file() else None
 
 
 def _train(context: Context, scenes: Path, out: Path, changes: list[str]) -> int:

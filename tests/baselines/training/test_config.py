@@ -27,6 +27,10 @@ def test_presets_have_the_papers_number_of_steps_and_recipe(preset, samples, ste
     assert (optim.learning_rate, optim.weight_decay, optim.warmup_share, optim.clip) == (1e-4, 0, 0.03, 0)
     assert config.model.freeze_vision
     assert config.data.task == ("reasoning" if preset == "earthreason" else "referring")
+    # The authors: a random question. Referring sets have one expression per sample.
+    assert config.data.question == ("random" if preset == "earthreason" else "first")
+    assert (optim.max_skipped, optim.dice_on_empty, optim.point_padding) == (0, True, "zeros")
+    assert not config.data.category_maps
 
 
 def test_overrides_win_and_are_typed():

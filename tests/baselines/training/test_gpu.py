@@ -8,6 +8,8 @@ from functools import cache
 
 import pytest
 import torch
+from torch.nn import functional as F
+from torch.nn.attention import sdpa_kernel
 
 from baselines.segearth_r1 import losses as mask_losses_of
 from baselines.segearth_r1.tiny import make_tiny
@@ -195,3 +197,17 @@ def test_every_replay_draws_other_points(gpu, config_of, tmp_path):
     train(config_of(optim=optim, save_every=0, model=model, data=data), tmp_path / "run")
     found = losses(tmp_path / "run", "mask")
     assert len(set(found.values())) > 1, "the same four samples and weights: only the points differ"
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(192, 192), (704, 704), (1, 128), (1, 1024)])
+def test_attention_of_training_has_finite_gradients_where_that_of_cudnn_has_none(queries, keys, gpu):
+    """The input of github.com/pytorch/pytorch/issues/196678, and one query as in NVIDIA/cudnn-frontend/issues/1072."""
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 1, n, 64, device=gpu, dtype=torch.bfloat16) * 0.1 for n in (queries, keys, keys))
+    q[..., 0], k[..., 0] = 1.0, -120 * 64**0.5  # every score is about -120
+    parts = [part.requires_grad_() for part in (q, k, v)]
+    mask = torch.ones(queries, keys, dtype=torch.bool, device=gpu).tril()[None, None]
+    with sdpa_kernel(list(loop.SOUND_ATTENTION)):
+        output = F.scaled_dot_product_attention(*parts, attn_mask=mask)
+        output.backward(torch.ones_like(output))
+    assert all(part.grad.isfinite().all() for part in parts)
