@@ -91,7 +91,8 @@ class ModelEntry:
         presets: comparison suites that include this model, each with the model's own changes, such as
             `{"tiny": {"optim": {"learning_rate": 3e-4}}}`.
         trained: whether the model is a network with a no-target score that torch can compile.
-        architecture: keys of `model.architecture` that apply to the model.
+        architecture: keys of `model.architecture` that apply to the model, and `vision` if its image encoder can be
+            another one.
         adaptable: keys among these and `image_size` that may differ from the checkpoint that training starts from.
         reference: whether the other models are compared with this one; it is listed first.
     """

@@ -11,9 +11,10 @@ from typing import Any
 from torch import Tensor
 from transformers import AutoConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedTokenizerBase
 
-from baselines.common.conversion import Report, Table, convert_tensors, read_tensors, save_checkpoint, shapes_of
+from baselines.common.conversion import Report, Table, convert_tensors, save_checkpoint, shapes_of
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
+from baselines.common.weights import read_tensors
 from earthreason.errors import EarthReasonError
 
 SAM_ENCODER: Table = (

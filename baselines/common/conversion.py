@@ -1,10 +1,9 @@
-"""Tools for converters of published checkpoints: name tables, a strict report, reading and writing."""
+"""Tools for converters of published checkpoints: name tables, a strict report, pickled arrays, and writing."""
 
 from __future__ import annotations
 
-import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from baselines.common.devices import DTYPES
 from baselines.common.processing import Processor
 from earthreason.data.sources.pickles import load_pickle
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
 
 Table = tuple[tuple[str, str], ...]
@@ -32,16 +31,23 @@ class Report:
         unknown: published names that our model does not have.
         missing: our names that no published tensor filled.
         misshapen: descriptions, "name: found (..), expected (..)".
+        repeated: published names that mean a tensor which an earlier name gave.
     """
 
     dropped: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     misshapen: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
     def check(self, source: str, model: str) -> None:
         """Raise `EarthReasonError`, with the first names of each kind, if the checkpoint does not fit the `model`."""
-        kinds = {"unknown": self.unknown, "missing": self.missing, "with another shape": self.misshapen}
+        kinds = {
+            "unknown": self.unknown,
+            "missing": self.missing,
+            "with another shape": self.misshapen,
+            "given twice": self.repeated,
+        }
         lines = [
             f"  {len(names)} tensors {kind}: {'; '.join(names[:5])}{'; ...' if len(names) > 5 else ''}"
             for kind, names in kinds.items()
@@ -85,6 +91,8 @@ def convert_tensors(
             elif value.shape != expected[ours]:
                 report.misshapen.append(f"{name}: found {tuple(value.shape)}, expected {tuple(expected[ours])}")
                 wrong.add(ours)
+            elif ours in state:
+                report.repeated.append(name)
             else:
                 state[ours] = value
     report.missing = sorted(name for name in expected if name not in state and name not in wrong)
@@ -96,32 +104,6 @@ def shapes_of(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> d
     with torch.device("meta"):
         model = model_class(config)
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
-
-
-def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield names and tensors of all weight files in a folder.
-
-    Raises:
-        EarthReasonError: the folder has no weight files, or one cannot be read.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not folder.is_dir():
-        raise DataNotFoundError(f"there is no folder {folder}")
-    files = sorted(folder.glob("*.safetensors"))
-    try:
-        for path in files:
-            with safe_open(path, framework="pt") as content:
-                for name in content.keys():  # noqa: SIM118 (not a dict)
-                    yield name, content.get_tensor(name)
-        if not files:
-            files = sorted(folder.glob("pytorch_model*.bin"))
-            for path in files:
-                yield from torch.load(path, map_location="cpu", weights_only=True).items()
-    except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise EarthReasonError(f"{folder}: a weight file cannot be read: {str(error).splitlines()[0]}") from None
-    if not files:
-        raise DataNotFoundError(f"{folder} contains no weights (*.safetensors or pytorch_model*.bin)")
 
 
 def save_checkpoint(

@@ -15,9 +15,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Statistics of CLIP's pretraining data on a scale of 0 to 1."""
 
 
-def normalise(pixels: Tensor) -> Tensor:
-    """Normalise (B, 3, H, W) uint8 by ImageNet's statistics to float32."""
-    return (pixels.float() - _by_channel(PIXEL_MEAN, pixels.device)) / _by_channel(PIXEL_STD, pixels.device)
+def normalise(pixels: Tensor, mean: tuple[float, ...] = PIXEL_MEAN, std: tuple[float, ...] = PIXEL_STD) -> Tensor:
+    """Normalise (B, 3, H, W) uint8 to float32 by `mean` and `std`, from 0 to 255; the defaults are ImageNet's."""
+    return (pixels.float() - _by_channel(mean, pixels.device)) / _by_channel(std, pixels.device)
 
 
 def normalise_clip(pixels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces
+from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
 from earthreason.errors import EarthReasonError
 from earthreason.torch import letterbox_image
 
@@ -102,8 +102,8 @@ class Processor(ABC):
         """Write the prompt of a question that has no line breaks; see `prompt`."""
 
     def ids(self, text: str) -> list[int]:
-        """Tokenize a text without special tokens."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Tokenize a text without special tokens; control tokens in it stay text."""
+        return plain_ids(self.tokenizer, text)
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
         """Letterbox images to (B, 3, S, S) uint8."""

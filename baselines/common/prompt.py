@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, Protocol, get_args
 
 IMAGE_ID = -200
@@ -19,6 +21,20 @@ class Tokenizer(Protocol):
     """Interface of a tokenizer as prompts use it: text to ids."""
 
     def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]: ...
+
+    def get_added_vocab(self) -> dict[str, int]: ...
+
+
+def plain_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Tokenize a user's text; what looks like a control token in it, such as `[SEG]`, stays text.
+
+    Added tokens that are only white space, as Phi has, are no control tokens.
+    """
+    controls = [re.escape(token) for token in tokenizer.get_added_vocab() if token.strip()]
+    # A cut after the first character of each control token hides it from the tokenizer.
+    cuts = [match.start() + 1 for match in re.finditer(f"(?={'|'.join(controls)})", text)] if controls else []
+    parts = [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+    return [token for part in parts for token in tokenizer(part, add_special_tokens=False)["input_ids"]]
 
 
 @dataclass(frozen=True)

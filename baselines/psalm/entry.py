@@ -10,7 +10,7 @@ register(
         learner="baselines.psalm.learner:build",
         presets={"smoke": {}, "tiny": {}},
         trained=True,
-        architecture=frozenset({"no_target_head", "drop_path_rate", "connector_strides"}),
+        architecture=frozenset({"vision", "no_target_head", "drop_path_rate", "connector_strides"}),
         adaptable=frozenset({"no_target_head", "drop_path_rate"}),
     )
 )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
 
+from baselines.common.encoders import make_encoder
 from baselines.common.modeling import ReasoningModel
 from baselines.common.pixels import normalise
 from baselines.psalm.losses import match_losses
@@ -56,7 +57,7 @@ class PsalmModel(ReasoningModel):
     def __init__(self, config: PsalmConfig) -> None:
         super().__init__(config)
         text, dim = config.text_config, config.decoder_dim
-        self.vision_tower = SwinTransformer(config)
+        self.vision_tower = SwinTransformer(config) if config.encoder is None else make_encoder(config.encoder)
         self.connector = CompressionConnector(config)
         self.language_model = AutoModel.from_config(text)
         self.seg_query = nn.Parameter(torch.zeros(config.queries, text.hidden_size).normal_(std=0.02))
@@ -71,7 +72,8 @@ class PsalmModel(ReasoningModel):
 
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
         """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels."""
-        features = self.vision_tower(normalise(pixel_values).to(self.dtype))
+        pixels = normalise(pixel_values, self.config.image_mean, self.config.image_std)
+        features = self.vision_tower(pixels.to(self.dtype))
         mask_features, memories = self.pixel_decoder(features)
         return ImageFeatures(features[-1], self.connector(features[-1]), mask_features, memories)
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from transformers import AutoConfig, PhiConfig, PreTrainedConfig
 
+from baselines.common.pixels import PIXEL_MEAN, PIXEL_STD
 from baselines.common.prompt import Task
 
 PAD_TOKEN_ID, SEG_TOKEN_ID, END_TOKEN_ID = 50295, 50296, 50256
@@ -49,6 +50,9 @@ class SegEarthR1Config(PreTrainedConfig):
         d_projector: whether the query is refined by attending to the image.
         no_target_head: whether an extra output predicts if there is a target; the published models have none.
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
+        encoder: image encoder instead of Swin, see `baselines.common.encoders`; the published models have none.
+        encoder_channels: channels of its four feature maps.
+        image_mean, image_std: statistics of the pixels that the image encoder expects, from 0 to 255.
         task: kind of question that the model was trained for, which sets the wording of the prompt.
     """
 
@@ -80,6 +84,10 @@ class SegEarthR1Config(PreTrainedConfig):
         d_projector: bool = True,
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
+        encoder: dict[str, Any] | None = None,
+        encoder_channels: tuple[int, ...] | None = None,
+        image_mean: tuple[float, ...] = PIXEL_MEAN,
+        image_std: tuple[float, ...] = PIXEL_STD,
         task: Task = "reasoning",
         **kwargs: Any,
     ) -> None:
@@ -110,6 +118,9 @@ class SegEarthR1Config(PreTrainedConfig):
         self.d_projector = d_projector
         self.no_target_head = no_target_head
         self.no_target_threshold = no_target_threshold
+        self.encoder = encoder
+        self.encoder_channels = None if encoder_channels is None else tuple(encoder_channels)
+        self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
         self.task = task
         if image_size % 128:
             raise ValueError(f"image_size must be a multiple of 128 (four stages, then two strides), got {image_size}")
@@ -119,6 +130,8 @@ class SegEarthR1Config(PreTrainedConfig):
     @property
     def vision_channels(self) -> tuple[int, ...]:
         """Channels of the four feature maps, fine to coarse."""
+        if self.encoder_channels is not None:
+            return self.encoder_channels
         return tuple(self.vision_dim * 2**stage for stage in range(len(self.vision_depths)))
 
     @property

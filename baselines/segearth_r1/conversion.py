@@ -19,13 +19,13 @@ from baselines.common.conversion import (
     Table,
     convert_tensors,
     read_arrays,
-    read_tensors,
     rename,
     save_checkpoint,
     shapes_of,
 )
 from baselines.common.languages import load_language
 from baselines.common.processing import add_tokens
+from baselines.common.weights import read_tensors
 from baselines.registry import ConversionOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model

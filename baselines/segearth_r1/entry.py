@@ -11,7 +11,9 @@ register(
         converter="baselines.segearth_r1.conversion:convert",
         own_options=("mask2former", "config"),
         trained=True,
-        architecture=frozenset({"no_target_head", "drop_path_rate", "connector_strides", "query", "d_projector"}),
+        architecture=frozenset(
+            {"vision", "no_target_head", "drop_path_rate", "connector_strides", "query", "d_projector"}
+        ),
         adaptable=frozenset({"no_target_head", "drop_path_rate"}),
         reference=True,
     )

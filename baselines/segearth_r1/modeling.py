@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from baselines.common.encoders import make_encoder
 from baselines.common.modeling import MaskOutput, ReasoningModel
 from baselines.common.pixels import normalise
 from baselines.segearth_r1.configuration import SegEarthR1Config
@@ -75,7 +76,7 @@ class SegEarthR1Model(ReasoningModel):
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__(config)
         text = config.text_config
-        self.vision_tower = SwinTransformer(config)
+        self.vision_tower = SwinTransformer(config) if config.encoder is None else make_encoder(config.encoder)
         self.connector = CompressionConnector(config)
         self.language_model = AutoModel.from_config(text)
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
@@ -97,7 +98,8 @@ class SegEarthR1Model(ReasoningModel):
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:
         """Compute everything that does not depend on the question from (B, 3, S, S) pixels, uint8 or normalised."""
         if pixel_values.dtype == torch.uint8:
-            pixel_values = normalise(pixel_values).to(self.dtype)
+            statistics = self.config.image_mean, self.config.image_std
+            pixel_values = normalise(pixel_values, *statistics).to(self.dtype)
         features = self.vision_tower(pixel_values)
         mask_features, memories = self.pixel_decoder(features)
         return ImageFeatures(features[-1], self.connector(features[-1]), mask_features, memories)

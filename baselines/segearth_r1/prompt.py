@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from baselines.common.prompt import IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, Tokenizer, TokenPrompt, join_pieces
+from baselines.common.prompt import (
+    IMAGE_ID,
+    NO_TARGET_ANSWER,
+    Piece,
+    Task,
+    Tokenizer,
+    TokenPrompt,
+    join_pieces,
+    plain_ids,
+)
 
 END = "<|endoftext|>"
 
@@ -54,10 +63,11 @@ def write_prompt(
         Piece(ids(_BEFORE_IMAGE)),
         Piece([IMAGE_ID] * visual_tokens),
         Piece(ids(_INSTRUCTION.format(task=word))),
-        Piece([*ids(f" {question}"), seg_token_id], is_question=True),
+        Piece([*plain_ids(tokenizer, f" {question}"), seg_token_id], is_question=True),
     ]
     if reply:
-        pieces += _reply_pieces(ids, task, answer, seg_token_id)
+        said = [*plain_ids(tokenizer, answer or NO_TARGET_ANSWER), seg_token_id]
+        pieces += _reply_pieces(ids, task, said)
     return join_pieces(pieces)
 
 
@@ -75,10 +85,10 @@ def open_reply(tokenizer: Tokenizer, task: Task = "reasoning") -> list[int]:
     return [token for text in pieces for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
-def _reply_pieces(ids: Callable[[str], list[int]], task: Task, answer: str | None, seg_token_id: int) -> list[Piece]:
+def _reply_pieces(ids: Callable[[str], list[int]], task: Task, said: list[int]) -> list[Piece]:
     opening, between, end = _REPLIES[task]
-    said = [*ids(answer or NO_TARGET_ANSWER), seg_token_id] if task == "reasoning" else []
+    words = said if task == "reasoning" else []
     return [
         Piece(ids(_AFTER_QUESTION)),
-        *(Piece(part, learned=task == "reasoning") for part in (ids(opening), ids(between), said, ids(end))),
+        *(Piece(part, learned=task == "reasoning") for part in (ids(opening), ids(between), words, ids(end))),
     ]

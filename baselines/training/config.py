@@ -62,6 +62,8 @@ class ModelConfig(Part):
         name: name of the model; set by `python -m baselines train NAME`.
         checkpoint: folder or Hub id to start from; None makes a new model.
         size: size of a new model: `mini` for tests, `tiny` with seven million parameters, `small` with more.
+        vision: pretrained image encoder of a new model, instead of a Swin from scratch: `efficientnet_lite0`, or folder
+            or Hub id of a vision model of transformers.
         language_model: folder, Hub id or GGUF file of the pretrained language model of a new model; None starts from
             scratch.
         image_size: side of the canvas in pixels, a multiple of 128. With a checkpoint, the default keeps its size, and
@@ -80,6 +82,7 @@ class ModelConfig(Part):
     name: str = "segearth_r1"
     checkpoint: str | None = None
     size: Size = "tiny"
+    vision: str | None = None
     language_model: str | None = None
     image_size: int = Field(default=256, ge=128, multiple_of=128)
     tokenizer: Literal["bytes", "learned"] = "bytes"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from baselines.common.encoders import load_encoder
 from baselines.common.languages import TextPart, Texts, make_text
 from baselines.common.modeling import ReasoningModel
 from baselines.common.predictor import MaskPredictor
@@ -129,8 +130,14 @@ def assemble(
     tokens = predictor.processor_class.tokens
     text = make_text(settings.size, settings.tokenizer, settings.language_model, tokens, fixed, texts)
     model_config = configure(text)
+    encoder = None if settings.vision is None else load_encoder(settings.vision)
+    if encoder is not None:
+        for key, value in encoder.settings.items():
+            setattr(model_config, key, value)
     model = _new_model(predictor, model_config, config.seed)
     text.load_into(model)
+    if encoder is not None:
+        model.get_submodule("vision_tower").load_state_dict(encoder.weights)
     return Learner(model, predictor.processor_class.for_model(model_config, text.tokenizer), predictor, config)
 
 
@@ -190,6 +197,12 @@ def build_learner(config: TrainConfig, texts: Texts) -> Learner:
     if lacking:
         has = ", ".join(sorted(entry.architecture))
         raise EarthReasonError(f"model.architecture.{lacking[0]}: {name} has no such part (it has: {has})")
+    if config.model.vision is not None and "vision" not in entry.architecture:
+        raise EarthReasonError(f"model.vision: {name} has its own image encoder, which cannot be replaced")
+    if config.model.vision is not None and config.model.checkpoint is not None:
+        raise EarthReasonError(
+            "model.vision: the checkpoint has an image encoder; leave model.vision or model.checkpoint out"
+        )
     learner: Learner = load_reference(str(entry.learner))(config, texts)
     if config.data.category_maps:
         add_category_head(learner.model, len(CategoryMaps.of(config.data).names), config.seed)

@@ -20,8 +20,8 @@ from baselines.training.config import LoraConfig, OptimConfig
 from earthreason.errors import EarthReasonError
 
 _VISION = re.compile(r"vision_tower\.(?P<encoder>(?:clip\.|sam\.)?)(?P<part>.+)")  # LISA has two encoders
-_BLOCK = re.compile(r"(?:encoder\.)?layers\.(\d+)\.(?:blocks\.(\d+)\.)?")
-_FIRST = re.compile(r"patch_embed\b|pos_embed\b|embeddings\b|pre_layrnorm\b")
+_NUMBER = re.compile(r"\b(?:stages|layers?|blocks)\.(\d+)")
+_FIRST = re.compile(r"(?:body\.)?(?:patch_embed\b|pos_embed\b|embeddings\b|embedder\b|pre_layrnorm\b|stem\b)")
 
 
 def make_optimizer(
@@ -51,7 +51,7 @@ def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, ob
 def vision_distances(model: nn.Module) -> dict[str, int]:
     """Return the distance of image encoder parameters from its output: 0 after the last block, one more per block.
 
-    Patch and position embeddings are farthest. Understands the names of our Swin and of CLIP and SAM in transformers.
+    Patch and position embeddings are farthest. Understands the names of our encoders and of those of transformers.
     """
     encoders: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     for name, _ in model.named_parameters():
@@ -66,9 +66,10 @@ def vision_distances(model: nn.Module) -> dict[str, int]:
 
 def _place(part: str) -> tuple[float, float]:
     """Return stage and block of an encoder parameter, which sort from the pixels to the output."""
-    if block := _BLOCK.match(part):
-        return int(block[1]), math.inf if block[2] is None else int(block[2])
-    return (-1, 0) if _FIRST.match(part) else (math.inf, 0)
+    if _FIRST.match(part):
+        return -1, 0
+    stage, block, *_ = [*map(int, _NUMBER.findall(part)), math.inf, math.inf]
+    return stage, block
 
 
 def add_adapters(model: PreTrainedModel, settings: LoraConfig, tokens: Sequence[int] = ()) -> None:

@@ -1,0 +1,171 @@
+"""Checkpoints are read as the libraries that wrote them mean it, or refused."""
+
+import json
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModelForCausalLM, LlamaConfig
+
+from baselines.common.conversion import convert_tensors
+from baselines.common.weights import read_tensors
+from earthreason.errors import EarthReasonError
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2
+    )
+    return AutoModelForCausalLM.from_config(config)
+
+
+def same(found, expected):
+    found = dict(found)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor)
+
+
+def test_shards_written_by_transformers_are_read_by_their_index(model, tmp_path):
+    model.save_pretrained(tmp_path, max_shard_size="4KB")
+    assert len(list(tmp_path.glob("model-*"))) > 1
+    same(read_tensors(tmp_path), model.state_dict())
+
+
+def test_a_stale_single_file_beside_indexed_shards_is_left_out_with_a_warning(model, tmp_path, caplog):
+    model.save_pretrained(tmp_path, max_shard_size="4KB")
+    save_file({name: torch.zeros_like(t) for name, t in model.state_dict().items()}, tmp_path / "model.safetensors")
+    same(read_tensors(tmp_path), model.state_dict())
+    assert "model.safetensors is not in model.safetensors.index.json" in caplog.text
+
+
+def test_a_single_file_beside_shards_without_an_index_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path, max_shard_size="4KB")
+    save_file({name: t.clone() for name, t in model.state_dict().items()}, tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors.index.json").unlink()
+    with pytest.raises(EarthReasonError, match="without model.safetensors.index.json; delete what does not belong"):
+        list(read_tensors(tmp_path))
+
+
+def test_a_missing_shard_is_named(model, tmp_path):
+    model.save_pretrained(tmp_path, max_shard_size="4KB")
+    gone = sorted(tmp_path.glob("model-*"))[1]
+    gone.unlink()
+    with pytest.raises(EarthReasonError, match=gone.name):
+        list(read_tensors(tmp_path))
+    (tmp_path / "model.safetensors.index.json").unlink()
+    with pytest.raises(EarthReasonError, match="not all shards of one checkpoint"):
+        list(read_tensors(tmp_path))
+
+
+def test_a_tensor_that_is_elsewhere_than_the_index_says_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path, max_shard_size="4KB")
+    first, second = sorted(tmp_path.glob("model-*"))[:2]
+    held, other = load_file(first), load_file(second)
+    name = next(iter(other))
+    save_file({**held, name: torch.zeros_like(other[name])}, first)
+    with pytest.raises(EarthReasonError, match=rf"{first.name} contains {name}, but the index says"):
+        list(read_tensors(tmp_path))
+    save_file(dict(list(held.items())[1:]), first)
+    with pytest.raises(EarthReasonError, match=f"lacks {next(iter(held))}"):
+        list(read_tensors(tmp_path))
+
+
+def test_shards_that_repeat_a_tensor_are_refused(tmp_path):
+    for number in (1, 2):
+        save_file({"a": torch.full((2,), number)}, tmp_path / f"model-0000{number}-of-00002.safetensors")
+    with pytest.raises(EarthReasonError, match="two tensors are called a"):
+        list(read_tensors(tmp_path))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused_by_name(tmp_path, value):
+    save_file({"fine": torch.ones(2), "bad.weight": torch.tensor([1.0, value])}, tmp_path / "model.safetensors")
+    with pytest.raises(EarthReasonError, match=r"bad\.weight has values that are not finite"):
+        list(read_tensors(tmp_path))
+
+
+def test_wrappers_of_torch_and_deepspeed_are_removed(model, tmp_path):
+    wrapped = nn.DataParallel(torch.compile(model)).state_dict()
+    assert all(name.startswith("module._orig_mod.") for name in wrapped)
+    torch.save({"module": wrapped, "optimizer": None, "ds_version": "0"}, tmp_path / "mp_rank_00_model_states.pt")
+    same(read_tensors(tmp_path), model.state_dict())
+
+
+def test_a_name_with_and_without_a_wrapper_is_refused(tmp_path):
+    save_file({"a": torch.ones(1), "module.a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(EarthReasonError, match="two tensors are called a"):
+        list(read_tensors(tmp_path))
+
+
+def with_adapters(model, **settings):
+    torch.manual_seed(1)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], **settings}
+    adapted = get_peft_model(model, LoraConfig(**options))
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name or "modules_to_save" in name:
+            nn.init.normal_(parameter, std=0.2)
+    return adapted
+
+
+@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}, {"modules_to_save": ["lm_head"]}], ids=str)
+def test_adapters_saved_with_the_whole_model_are_merged_as_peft_merges_them(model, tmp_path, settings):
+    adapted = with_adapters(model, **settings)
+    state = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
+    adapted.save_pretrained(tmp_path)  # writes adapter_config.json
+    (tmp_path / "adapter_model.safetensors").unlink()
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    same(read_tensors(tmp_path), adapted.merge_and_unload().state_dict())
+
+
+@pytest.mark.parametrize("settings", [{}, {"modules_to_save": ["lm_head"]}], ids=str)
+def test_an_adapter_file_beside_the_base_model_is_merged_as_peft_merges_it(model, tmp_path, settings):
+    model.save_pretrained(tmp_path)
+    adapted = with_adapters(model, **settings)
+    adapted.save_pretrained(tmp_path)
+    same(read_tensors(tmp_path), adapted.merge_and_unload().state_dict())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "adapter_config.json").unlink(), "no adapter_config.json"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "contains no weights"),
+        (lambda folder: (folder / "adapter_config.json").write_text('{"r": 0}'), "does not state r and lora_alpha"),
+    ],
+)
+def test_adapters_that_cannot_be_merged_are_refused_with_what_to_do(model, tmp_path, damage, message):
+    model.save_pretrained(tmp_path)
+    with_adapters(model).save_pretrained(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(EarthReasonError, match=message):
+        list(read_tensors(tmp_path))
+
+
+def test_dora_is_refused_with_what_to_do(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    with_adapters(model, use_dora=True).save_pretrained(tmp_path)
+    with pytest.raises(EarthReasonError, match="merge_and_unload"):
+        list(read_tensors(tmp_path))
+
+
+@pytest.mark.parametrize("content", ["nonsense", "[]", json.dumps({"weight_map": {"a": "../b.safetensors"}})])
+def test_a_broken_index_is_one_clear_line(tmp_path, content):
+    (tmp_path / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(EarthReasonError, match=r"model\.safetensors\.index\.json") as caught:
+        list(read_tensors(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_two_published_names_for_one_tensor_are_reported():
+    import re
+
+    tensors = [("x.a", torch.ones(1)), ("y.a", torch.zeros(1))]
+    _, report = convert_tensors(tensors, {"a": torch.Size([1])}, lambda name, t: {name[2:]: t}, re.compile("never"))
+    assert report.repeated == ["y.a"]
+    with pytest.raises(EarthReasonError, match="1 tensors given twice: y.a"):
+        report.check("source", "model")
