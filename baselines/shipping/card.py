@@ -30,6 +30,31 @@ class Calibration(BaseModel):
     empties: int
 
 
+class _Model(BaseModel, extra="allow"):
+    name: str
+    checkpoint: str | None = None
+    language_model: str | None = None
+    vision: str | None = None
+
+
+class _Data(BaseModel, extra="allow"):
+    config: str
+    data_dir: str | None
+    train: str
+
+
+class _Optim(BaseModel, extra="allow"):
+    global_batch: int
+
+
+class Settings(BaseModel, extra="allow"):
+    """Configuration of a run, of any version of the package."""
+
+    model: _Model
+    data: _Data
+    optim: _Optim
+
+
 class RunRecord(BaseModel):
     """What a card needs from `run.json`; see `baselines.training.records.write_card`."""
 
@@ -44,12 +69,18 @@ class RunRecord(BaseModel):
     torch: str
     transformers: str
     calibration: Calibration | None = None
-    config: dict[str, Any]
+    config: Settings
 
     @property
     def model(self) -> str:
         """Name of the model in `baselines.registry`."""
-        return str(self.config["model"]["name"])
+        return self.config.model.name
+
+    @property
+    def pretrained(self) -> list[str]:
+        """Weights that the training started from."""
+        model = self.config.model
+        return [name for name in (model.checkpoint, model.vision, model.language_model) if name is not None]
 
 
 class Score(BaseModel):
@@ -165,7 +196,7 @@ def write_model_card(
         names=HEADLINE,
         command=shlex.join(command),
         minutes=f"{run.seconds / 60:.1f}",
-        samples=run.steps * int(run.config["optim"]["global_batch"]),
+        samples=run.steps * run.config.optim.global_batch,
         image_size=settings["image_size"],
         licence=LICENCE,
         sha256=sha256,

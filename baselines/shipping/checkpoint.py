@@ -64,7 +64,7 @@ def ship_checkpoint(
         predictor.model.save_pretrained(folder)
         predictor.processor.save_pretrained(folder)
         shutil.copyfile(record, folder / RUN)
-        write_text(folder / TRAINING, yaml.safe_dump(facts.config, sort_keys=False))
+        write_text(folder / TRAINING, yaml.safe_dump(facts.config.model_dump(mode="json"), sort_keys=False))
         hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         write_text(folder / CARD, write_model_card(facts, data, read, settings, hashes))
@@ -89,14 +89,14 @@ def _find_run(run: Path) -> tuple[Path, Path]:
 
 
 def _describe_data(facts: RunRecord, data_dir: Path | None, command: str | None) -> Data:
-    trained = facts.config["data"]
-    place = data_dir or (Path(trained["data_dir"]) if trained["data_dir"] else None)
+    trained = facts.config.data
+    place = data_dir or (Path(trained.data_dir) if trained.data_dir else None)
     if place is not None and not place.exists():
         raise DataNotFoundError(
             f"the training data are not in {place}; give their folder, or a small one made by the same command, with "
             "--data-dir, because the card states their licence"
         )
-    info = load_dataset("earthreason", trained["config"], split=trained["train"], data_dir=place).info
+    info = load_dataset("earthreason", trained.config, split=trained.train, data_dir=place).info
     title, _, origin = info.description.partition("\n")
     return Data(title=title, licence=info.license, origin=origin, command=command)
 
