@@ -50,6 +50,13 @@ ThresholdOption = Annotated[
 ]
 
 
+class WeightType(StrEnum):
+    """Data types of the weights of a small checkpoint."""
+
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+
+
 class Questions(StrEnum):
     """Questions to ask about each sample."""
 
@@ -255,11 +262,14 @@ def ship(
     data_command: Annotated[
         str | None, typer.Option("--data-command", help="Command that made the training data, for the card.")
     ] = None,
+    dtype: Annotated[
+        WeightType, typer.Option("--dtype", help="Data type of the weights; int8 has half the size.")
+    ] = WeightType.bfloat16,
     register: Annotated[
         bool, typer.Option("--register", help="Also enter the folder into the index.json beside it, under its name.")
     ] = False,
 ) -> None:
-    """Write a small checkpoint to publish: bfloat16 weights, every setting, and a model card. At most 15 MB.
+    """Write a small checkpoint to publish: reduced weights, every setting, and a model card. At most 15 MB.
 
     Example: python -m baselines ship runs/tiny --scores sample.json --out tiny
 
@@ -267,7 +277,9 @@ def ship(
     """
     from baselines.shipping.checkpoint import ship_checkpoint
 
-    size = ship_checkpoint(run, out, scores or [], data_dir=data_dir, data_command=data_command, register=register)
+    size = ship_checkpoint(
+        run, out, scores or [], data_dir=data_dir, data_command=data_command, dtype=dtype.value, register=register
+    )
     stdout().print(f"{out}: {size / 1e6:.1f} MB\ncard: {out / 'README.md'}", soft_wrap=True)
 
 

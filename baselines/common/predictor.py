@@ -22,6 +22,7 @@ from baselines.common.modeling import ReasoningModel
 from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
 from baselines.common.prompt import Task
+from baselines.common.quantised import load_quantised
 from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
@@ -134,7 +135,10 @@ class MaskPredictor(Generic[M]):
         checkpoint = locate_checkpoint(checkpoint)
         config = cls.read_config(checkpoint)
         try:
-            model: Any = cls.model_class.from_pretrained(checkpoint, config=config, dtype=DTYPES[dtype])
+            if getattr(config, "row_quantised", False):
+                model: Any = load_quantised(cls.model_class, checkpoint, config, DTYPES[dtype])
+            else:
+                model = cls.model_class.from_pretrained(checkpoint, config=config, dtype=DTYPES[dtype])
             model = model.to(place)
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise EarthReasonError(f"{checkpoint}: cannot be loaded: {str(error).splitlines()[0]}") from None

@@ -165,7 +165,12 @@ def _read(kind: type[R], path: Path, what: str) -> R:
 
 
 def write_model_card(
-    run: RunRecord, data: Data, scores: Sequence[Score], settings: Mapping[str, Any], sha256: Mapping[str, str]
+    run: RunRecord,
+    data: Data,
+    scores: Sequence[Score],
+    settings: Mapping[str, Any],
+    dtype: str,
+    sha256: Mapping[str, str],
 ) -> str:
     """Write a card in Markdown, with front matter for the Hub.
 
@@ -174,6 +179,7 @@ def write_model_card(
         data: training data.
         scores: scores of the checkpoint, one per split.
         settings: `config.json` of the checkpoint.
+        dtype: data type of the weights.
         sha256: SHA-256 of the files, by name.
     """
     from huggingface_hub import ModelCardData
@@ -198,6 +204,7 @@ def write_model_card(
         minutes=f"{run.seconds / 60:.1f}",
         samples=run.steps * run.config.optim.global_batch,
         image_size=settings["image_size"],
+        dtype=dtype,
         licence=LICENCE,
         sha256=sha256,
         training=TRAINING,

@@ -1,4 +1,4 @@
-"""Write the files of a small checkpoint: bfloat16 weights, configuration, tokenizer, records and card."""
+"""Write the files of a small checkpoint: reduced weights, configuration, tokenizer, records and card."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 
 from baselines.checkpoints import CARD, register_checkpoint
+from baselines.common.quantised import save_quantised
 from baselines.registry import PredictorOptions, build_predictor
 from baselines.shipping.card import RUN, TRAINING, Data, RunRecord, read_run, read_scores, write_model_card
 from earthreason.data.checksums import sha256_of
@@ -21,6 +22,7 @@ from earthreason.files import atomic_path, refuse_taken, write_text
 if TYPE_CHECKING:
     from baselines.common.predictor import MaskPredictor
 
+Dtype = Literal["bfloat16", "int8"]
 MAX_BYTES = 15_000_000
 """Largest total size of the files: git hosts and reviewers bear it."""
 
@@ -32,6 +34,7 @@ def ship_checkpoint(
     *,
     data_dir: Path | None = None,
     data_command: str | None = None,
+    dtype: Dtype = "bfloat16",
     register: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> int:
@@ -43,6 +46,7 @@ def ship_checkpoint(
         scores: files of `earthreason-eval --json` with the scores of this checkpoint.
         data_dir: folder of the training data, for their licence; None is the one in the run's record.
         data_command: command that made the training data, for the card.
+        dtype: `bfloat16`, or half its size: `int8` with one scale per row of a weight.
         register: also enter the folder into the index beside it.
         max_bytes: maximum size of all files, in bytes.
 
@@ -56,24 +60,25 @@ def ship_checkpoint(
     source, record = _find_run(run)
     facts = read_run(record)
     data = _describe_data(facts, data_dir, data_command)
-    options = PredictorOptions(checkpoint=str(source.resolve()), dtype="bfloat16")
+    options = PredictorOptions(checkpoint=str(source.resolve()), dtype="bfloat16" if dtype == "bfloat16" else "float32")
     predictor: MaskPredictor = build_predictor(facts.model, options)  # type: ignore[type-arg, assignment]
     threshold = getattr(predictor.model.config, "no_target_threshold", None)
     read = [read_scores(path, facts, threshold) for path in scores]
     with atomic_path(out) as folder:
-        predictor.model.save_pretrained(folder)
+        if dtype == "int8":
+            save_quantised(predictor.model, folder)
+        else:
+            predictor.model.save_pretrained(folder)
         predictor.processor.save_pretrained(folder)
         shutil.copyfile(record, folder / RUN)
         write_text(folder / TRAINING, yaml.safe_dump(facts.config.model_dump(mode="json"), sort_keys=False))
         hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        write_text(folder / CARD, write_model_card(facts, data, read, settings, hashes))
+        write_text(folder / CARD, write_model_card(facts, data, read, settings, dtype, hashes))
         size = sum(path.stat().st_size for path in folder.iterdir())
         if size > max_bytes:
-            raise EarthReasonError(
-                f"{run}: {size:,} bytes in bfloat16 are more than {max_bytes:,}; train a smaller model, or a smaller "
-                "vocabulary"
-            )
+            remedy = "try --dtype int8" if dtype == "bfloat16" else "train a smaller model"
+            raise EarthReasonError(f"{run}: {size:,} bytes in {dtype} are more than {max_bytes:,}; {remedy}")
     if register:
         register_checkpoint(out, facts.model, _summarise(facts, data))
     return size

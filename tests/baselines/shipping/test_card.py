@@ -56,7 +56,7 @@ def run(tmp_path):
 
 def test_the_card_states_training_data_scores_limits_and_hashes(run, tmp_path):
     score = read_scores(write_scores(tmp_path / "s.json"), run, 0.25)
-    card = write_model_card(run, DATA, [score], {"image_size": 256}, {"model.safetensors": "ab12"})
+    card = write_model_card(run, DATA, [score], {"image_size": 256}, "bfloat16", {"model.safetensors": "ab12"})
     front, body = card.split("---\n")[1:3]
     assert yaml.safe_load(front)["license"] == "apache-2.0"
     assert "# harbour\n" in body
@@ -75,14 +75,14 @@ def test_the_card_states_training_data_scores_limits_and_hashes(run, tmp_path):
 
 def test_the_tables_of_the_card_have_no_line_between_their_rows(run, tmp_path):
     scores = [read_scores(write_scores(tmp_path / f"{n}.json", ground_truth=f"split {n}"), run, 0.25) for n in (1, 2)]
-    card = write_model_card(run, DATA, scores, {"image_size": 256}, {"a": "1", "b": "2"})
+    card = write_model_card(run, DATA, scores, {"image_size": 256}, "bfloat16", {"a": "1", "b": "2"})
     table = card.partition("| data |")[2].partition("\n\n")[0].splitlines()
     assert [line.count("|") for line in table[1:]] == [10, 10, 10]
     assert "| `a` | `1` |\n| `b` | `2` |\n" in card
 
 
 def test_a_card_without_scores_says_so(run):
-    assert "Not scored." in write_model_card(run, DATA, [], {"image_size": 256}, {})
+    assert "Not scored." in write_model_card(run, DATA, [], {"image_size": 256}, "bfloat16", {})
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,14 @@ def test_weights_are_rounded_to_bfloat16_and_load_again(run, tmp_path):
     SegEarthR1Predictor.from_pretrained(tmp_path / "out")
 
 
+def test_int8_takes_about_half_the_bytes_and_loads_again(run, tmp_path):
+    half = ship_checkpoint(run, tmp_path / "half")
+    quarter = ship_checkpoint(run, tmp_path / "quarter", dtype="int8")
+    assert quarter < 0.65 * half  # the tokenizer and the small tensors stay as they are
+    assert "in int8." in (tmp_path / "quarter" / "README.md").read_text()
+    SegEarthR1Predictor.from_pretrained(tmp_path / "quarter")
+
+
 def test_the_folder_holds_settings_record_and_a_card_with_the_hashes(run, tmp_path):
     ship_checkpoint(run / "final", tmp_path / "out", data_command="synth")
     files = {path.name: path for path in (tmp_path / "out").iterdir()}
