@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from baselines.checkpoints import shipped_checkpoints
 from baselines.compare import suite_names
 from baselines.registry import (
     MODELS,
@@ -29,6 +30,8 @@ app = make_app("python -m baselines", "Reference models for geospatial pixel rea
 
 _TRAINABLE = ", ".join(trainable_models())
 _CONVERTIBLE = ", ".join(convertible_models())
+_SHIPPED = ", ".join(shipped_checkpoints()) or "none"
+_CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({_SHIPPED})."
 
 
 def _for(option: str) -> str:
@@ -65,6 +68,13 @@ TaskOption = Annotated[
 ]
 
 
+class WeightType(StrEnum):
+    """Data types of the weights of a small checkpoint."""
+
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+
+
 class Questions(StrEnum):
     """Questions to ask about each sample."""
 
@@ -86,7 +96,7 @@ def predict(
     questions: Annotated[
         Questions, typer.Option("--questions", help="Ask each sample's first question, or all of them.")
     ] = Questions.first,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")] = None,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=_CHECKPOINT_HELP)] = None,
     device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
     dtype: Annotated[
         str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")
@@ -135,7 +145,7 @@ def segment(
     image: Annotated[Path, typer.Argument(help="Image file to read.")],
     question: Annotated[str, typer.Argument(help="Question about the image.")],
     out: Annotated[Path, typer.Option("--out", help="PNG to write: the image with the mask drawn over it.")],
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Folder or Hub id of the weights.")],
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help=_CHECKPOINT_HELP)],
     mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG to write: the mask alone.")] = None,
     answer: Annotated[bool, typer.Option("--answer", help="Also print the language model's answer.")] = False,
     tile: Annotated[
@@ -289,8 +299,60 @@ def convert(
 
 
 @app.command()
+def ship(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, its final/, or a folder that `ship` wrote.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option("--scores", help="JSON of `earthreason-eval --json` for the card; repeat it for more splits."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Folder of the training data, for their licence. Default: the run's."),
+    ] = None,
+    data_command: Annotated[
+        str | None, typer.Option("--data-command", help="Command that made the training data, for the card.")
+    ] = None,
+    dtype: Annotated[
+        WeightType, typer.Option("--dtype", help="Data type of the weights; int8 has half the size.")
+    ] = WeightType.bfloat16,
+    register: Annotated[
+        bool, typer.Option("--register", help="Also enter the folder into the index.json beside it, under its name.")
+    ] = False,
+) -> None:
+    """Write a small checkpoint to publish: reduced weights, every setting, and a model card. At most 15 MB.
+
+    Example: python -m baselines ship runs/tiny --scores sample.json --out tiny
+
+    Example: python -m baselines ship runs/tiny --scores sample.json --out baselines/checkpoints/tiny --register
+    """
+    from baselines.shipping.checkpoint import ship_checkpoint
+
+    size = ship_checkpoint(
+        run, out, scores or [], data_dir=data_dir, data_command=data_command, dtype=dtype.value, register=register
+    )
+    stdout().print(f"{out}: {size / 1e6:.1f} MB\ncard: {out / 'README.md'}", soft_wrap=True)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help=f"Checkpoint of this package: {_SHIPPED}.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
+) -> None:
+    """Copy a checkpoint of this package to a folder, after comparing its files with their SHA-256.
+
+    Example: python -m baselines fetch tiny --out tiny
+    """
+    from baselines.checkpoints import fetch_checkpoint
+
+    fetched = fetch_checkpoint(name, out)
+    command = f"python -m baselines predict --model {fetched.model} --checkpoint {out} --out preds.json"
+    stdout().print(f"{name}: {fetched.summary}\nfolder: {out}\npredict: {command}", soft_wrap=True, markup=False)
+
+
+@app.command()
 def models() -> None:
-    """List the models.
+    """List the models and the trained checkpoints of this package.
 
     Example: python -m baselines models
     """
@@ -300,6 +362,8 @@ def models() -> None:
     for model in MODELS.values():
         table.add_row(model.name, model.summary)
     stdout().print(table)
+    for shipped in shipped_checkpoints().values():
+        stdout().print(f"--checkpoint {shipped.name}: {shipped.summary}", soft_wrap=True, markup=False)
 
 
 def run() -> None:

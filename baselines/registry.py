@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import baselines
+from baselines.checkpoints import find_shipped
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import write_json
 from earthreason.types import Predictor, Sample
@@ -27,7 +28,7 @@ class PredictorOptions:
     """Settings to build a predictor with. Each model uses those that apply to it.
 
     Attributes:
-        checkpoint: folder or Hub id of the weights.
+        checkpoint: folder, Hub id or shipped name of the weights.
         device: name of the torch device.
         dtype: name of the torch dtype.
         batch_size: questions per batch.
@@ -229,6 +230,16 @@ def build_predictor(name: str, options: PredictorOptions) -> Predictor:
         _refuse_network_options(name, options, f"choose {others}")
     predictor: Predictor = load_reference(MODELS[name].predictor)(options)
     return predictor
+
+
+def build_shipped(name: str = "tiny") -> Predictor:
+    """Build the model of a shipped checkpoint, even where a folder has the same name.
+
+    Raises:
+        EarthReasonError: there is no such checkpoint, or a file is missing or damaged.
+    """
+    shipped = find_shipped(name)
+    return build_predictor(shipped.model, PredictorOptions(checkpoint=str(shipped.folder)))
 
 
 def convert_checkpoint(name: str, options: ConversionOptions) -> Any:

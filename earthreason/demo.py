@@ -1,14 +1,20 @@
-"""Demonstrate the evaluation loop on the sample data: load, predict with two trivial predictors, score, show."""
+"""Demonstrate the evaluation loop on the sample data: load, predict, score, show.
+
+Besides two trivial predictors, it runs those that installed packages offer as entry points of the group
+`earthreason.demo`: functions without arguments that return a predictor. So the core imports no reference model.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
+from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.formats import format_score
@@ -23,17 +29,45 @@ from earthreason.reports.grid import Answer, save_grid
 from earthreason.reports.page import embed_image, write_page
 from earthreason.types import Predictor, Sample
 
-PREDICTORS: dict[str, Predictor] = {"centre": Centre(), "saliency": Saliency()}
+GROUP = "earthreason.demo"
 
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Files and results of a demo run."""
+    """Files and results of a demo run.
+
+    Attributes:
+        predictions: predictions file of each predictor.
+        picture: grid of scenes and answers.
+        page: the same as HTML, with the scores.
+        results: scores by predictor.
+        notes: why an offered predictor is not shown, one line each.
+    """
 
     predictions: list[Path]
     picture: Path
     page: Path
     results: dict[str, Result]
+    notes: list[str]
+
+
+def find_predictors() -> tuple[dict[str, Predictor], list[str]]:
+    """Build the trivial predictors and those of installed packages.
+
+    Returns:
+        Predictors by name, and a line about each offered one that cannot be built.
+    """
+    predictors: dict[str, Predictor] = {"centre": Centre(), "saliency": Saliency()}
+    notes = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            predictors[entry.name] = entry.load()()
+        except ModuleNotFoundError as error:
+            remedy = "pip install -e '.[baselines]' in the checkout"
+            notes.append(f"{entry.name} is not shown: it needs {error.name}, which is not installed: {remedy}")
+        except (ImportError, EarthReasonError) as error:
+            notes.append(f"{entry.name} is not shown: {str(error).splitlines()[0]}")
+    return predictors, notes
 
 
 def run_demo(out: Path, shown: int = 6) -> DemoFiles:
@@ -43,25 +77,26 @@ def run_demo(out: Path, shown: int = 6) -> DemoFiles:
         out: output folder; files of an earlier demo are replaced.
         shown: number of scenes in the picture and on the page.
     """
+    predictors, notes = find_predictors()
     samples = [sample_of_row(row) for row in load_dataset("earthreason", "sample", split="test")]
     references = References(map(reference_of, samples), source="sample test")
     files: list[Path] = []
     answers: dict[str, Predictions] = {}
-    for name, predictor in PREDICTORS.items():
+    for name, predictor in predictors.items():
         path = out / f"{name}.json"
         info = {"model": name, "config": "sample", "split": "test"}
         write_predictions(path, predict_samples(predictor, samples), info)
         answers[name] = read_predictions(path)
         files.append(path)
     results = {name: evaluate(read, references) for name, read in answers.items()}
-    chosen = _choose(samples, shown)
+    chosen = choose_scenes(samples, shown)
     rows = [(sample, _answers_to(sample, answers, results)) for sample in chosen]
     save_grid(out / "pictures.png", rows)
     _write_page(out / "index.html", rows, results)
-    return DemoFiles(files, out / "pictures.png", out / "index.html", results)
+    return DemoFiles(files, out / "pictures.png", out / "index.html", results, notes)
 
 
-def _choose(samples: list[Sample], count: int) -> list[Sample]:
+def choose_scenes(samples: list[Sample], count: int) -> list[Sample]:
     """Choose scenes of different categories, the last one with an empty target."""
     by_category: dict[str | None, Sample] = {}
     for sample in samples:

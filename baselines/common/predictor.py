@@ -16,11 +16,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig
 
+from baselines.checkpoints import locate_checkpoint, shipped_checkpoints
 from baselines.common.devices import DTYPES, find_device
 from baselines.common.modeling import ReasoningModel
 from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
 from baselines.common.prompt import TASKS, Task
+from baselines.common.quantised import load_quantised
 from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
@@ -125,7 +127,7 @@ class MaskPredictor(Generic[M]):
         task: str | None = None,
         on_canvas: bool = False,
     ) -> Self:
-        """Load a checkpoint in our format from a folder or Hub id.
+        """Load a checkpoint in our format from a folder, from a Hub id, or a shipped one by name.
 
         Raises:
             EarthReasonError: the checkpoint is missing or of another model, or the device is not available.
@@ -133,9 +135,13 @@ class MaskPredictor(Generic[M]):
         if dtype not in DTYPES:
             raise UnknownNameError("dtype", dtype, DTYPES)
         place = find_device(device)
+        checkpoint = locate_checkpoint(checkpoint)
         config = cls.read_config(checkpoint)
         try:
-            model: Any = cls.model_class.from_pretrained(checkpoint, config=config, dtype=DTYPES[dtype])
+            if getattr(config, "row_quantised", False):
+                model: Any = load_quantised(cls.model_class, checkpoint, config, DTYPES[dtype])
+            else:
+                model = cls.model_class.from_pretrained(checkpoint, config=config, dtype=DTYPES[dtype])
             model = model.to(place)
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise EarthReasonError(f"{checkpoint}: cannot be loaded: {str(error).splitlines()[0]}") from None
@@ -171,8 +177,10 @@ class MaskPredictor(Generic[M]):
         """
         if options.checkpoint is None:
             name = cls.model_class.config_class.model_type  # type: ignore[union-attr]
+            shipped = [each.name for each in shipped_checkpoints().values() if each.model == name]
             remedy = "a folder made by `python -m baselines train` or `convert`, or a Hub id"
-            raise EarthReasonError(f"{name} needs --checkpoint: {remedy}")
+            also = f", or a shipped one: {', '.join(shipped)}" if shipped else ""
+            raise EarthReasonError(f"{name} needs --checkpoint: {remedy}{also}")
         return cls.from_pretrained(
             options.checkpoint,
             options.device,
@@ -338,10 +346,11 @@ def find_config(checkpoint: str | Path) -> Path:
     """Find the config.json of a checkpoint.
 
     Raises:
-        DataNotFoundError: the checkpoint or its config.json is missing.
+        EarthReasonError: the checkpoint or its config.json is missing, or a shipped checkpoint is damaged.
     """
     from transformers.utils.hub import cached_file
 
+    checkpoint = locate_checkpoint(checkpoint)
     folder = Path(checkpoint)
     if folder.exists() and not (folder / "config.json").is_file():
         raise DataNotFoundError(f"{checkpoint} has no config.json; give the folder of a checkpoint")

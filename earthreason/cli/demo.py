@@ -30,6 +30,8 @@ def demo(
     for model, result in written.results.items():
         table.add_row(model, *(format_score(result[name]) for name in HEADLINE))
     stdout().print(table)
+    for note in written.notes:
+        typer.echo(note, err=True)
     for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):
         typer.echo(f"{label}: {path.resolve()}")
     typer.echo(f"next: earthreason-eval {written.predictions[0]}")

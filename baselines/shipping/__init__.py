@@ -1,0 +1,1 @@
+"""Make a small checkpoint with a card from a training run."""

@@ -1,0 +1,211 @@
+"""Model card of a checkpoint, written from the records of its training and its scores."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jinja2 import Environment, StrictUndefined
+from pydantic import BaseModel, ValidationError
+
+from earthreason.errors import DataFormatError, DataNotFoundError, describe_validation_error
+from earthreason.metrics.formats import format_interval, format_score
+from earthreason.metrics.scores import HEADLINE
+from earthreason.metrics.statistics import Interval
+
+LICENCE = "Apache-2.0"
+RUN = "run.json"
+TRAINING = "training.yaml"
+R = TypeVar("R", bound=BaseModel)
+_TEMPLATE = Path(__file__).with_name("card.md")
+
+
+class Calibration(BaseModel):
+    """Choice of the no-target threshold."""
+
+    no_target_threshold: float
+    samples: int
+    empties: int
+
+
+class _Model(BaseModel, extra="allow"):
+    name: str
+    checkpoint: str | None = None
+    language_model: str | None = None
+    vision: str | None = None
+
+
+class _Data(BaseModel, extra="allow"):
+    config: str
+    data_dir: str | None
+    train: str
+
+
+class _Optim(BaseModel, extra="allow"):
+    global_batch: int
+
+
+class Settings(BaseModel, extra="allow"):
+    """Configuration of a run, of any version of the package."""
+
+    model: _Model
+    data: _Data
+    optim: _Optim
+
+
+class RunRecord(BaseModel):
+    """What a card needs from `run.json`; see `baselines.training.records.write_card`."""
+
+    name: str
+    steps: int
+    seconds: float
+    device: str
+    processes: int = 1
+    parameters: int
+    commit: str | None = None
+    earthreason: str
+    torch: str
+    transformers: str
+    calibration: Calibration | None = None
+    config: Settings
+
+    @property
+    def model(self) -> str:
+        """Name of the model in `baselines.registry`."""
+        return self.config.model.name
+
+    @property
+    def pretrained(self) -> list[str]:
+        """Weights that the training started from."""
+        model = self.config.model
+        return [name for name in (model.checkpoint, model.vision, model.language_model) if name is not None]
+
+
+class Score(BaseModel):
+    """What a card needs from one of the results in the JSON of `earthreason-eval`."""
+
+    protocol: str
+    ground_truth: str
+    questions: int
+    images: int
+    empty_targets: int
+    scores: dict[str, float | None]
+    intervals: dict[str, tuple[float, float]]
+    provenance: dict[str, Any]
+
+    def cell(self, name: str) -> str:
+        """Return a score and its 95 % interval in per cent."""
+        ends = self.intervals.get(name)
+        interval = f" ({format_interval(Interval(*ends))})" if ends else ""
+        return format_score(self.scores.get(name)) + interval
+
+
+class Scores(BaseModel):
+    """JSON that `earthreason-eval --json` writes; the first result has the protocol that was asked for."""
+
+    results: list[Score]
+    no_target_threshold: float | None = None
+
+
+class Data(BaseModel):
+    """Training data: title, licence and origin, and the command that made it, if known."""
+
+    title: str
+    licence: str
+    origin: str
+    command: str | None = None
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read `run.json`.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataFormatError: it is not the record of a run.
+    """
+    return _read(RunRecord, path, "the record of a training run")
+
+
+def read_scores(path: Path, run: RunRecord, threshold: float | None) -> Score:
+    """Read the scores of a checkpoint.
+
+    Args:
+        path: JSON of `earthreason-eval --json`.
+        run: record of the checkpoint's training.
+        threshold: no-target threshold of the checkpoint.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataFormatError: it holds no scores, no intervals, or those of another model or threshold.
+    """
+    read = _read(Scores, path, "what `earthreason-eval --json` writes")
+    if not read.results or not read.results[0].intervals:
+        raise DataFormatError(f"{path}: has no scores with intervals; run earthreason-eval without --resamples 0")
+    score = read.results[0]
+    if (model := score.provenance.get("model")) != run.model:
+        raise DataFormatError(f"{path}: scores of the model {model}, but the checkpoint is {run.model}")
+    if threshold is not None and read.no_target_threshold != threshold:
+        raise DataFormatError(
+            f"{path}: scores with the no-target threshold {read.no_target_threshold}, but the checkpoint has "
+            f"{threshold}; predict and score with this checkpoint"
+        )
+    return score
+
+
+def _read(kind: type[R], path: Path, what: str) -> R:
+    if not path.is_file():
+        raise DataNotFoundError(f"there is no file {path}")
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        fault = describe_validation_error(error, limit=1)
+        raise DataFormatError(f"{path}: not {what}: {fault}") from None
+
+
+def write_model_card(
+    run: RunRecord,
+    data: Data,
+    scores: Sequence[Score],
+    settings: Mapping[str, Any],
+    dtype: str,
+    sha256: Mapping[str, str],
+) -> str:
+    """Write a card in Markdown, with front matter for the Hub.
+
+    Args:
+        run: record of the training.
+        data: training data.
+        scores: scores of the checkpoint, one per split.
+        settings: `config.json` of the checkpoint.
+        dtype: data type of the weights.
+        sha256: SHA-256 of the files, by name.
+    """
+    from huggingface_hub import ModelCardData
+
+    front = ModelCardData(
+        license=LICENCE.lower(),
+        language="en",
+        pipeline_tag="image-segmentation",
+        tags=["remote-sensing", "reasoning-segmentation"],
+    )
+    command = ["python", "-m", "baselines", "train", run.model, "--config", TRAINING, "--out", f"runs/{run.name}"]
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        front=front.to_yaml(),
+        run=run,
+        data=data,
+        scores=scores,
+        names=HEADLINE,
+        command=shlex.join(command),
+        minutes=f"{run.seconds / 60:.1f}",
+        samples=run.steps * run.config.optim.global_batch,
+        image_size=settings["image_size"],
+        dtype=dtype,
+        licence=LICENCE,
+        sha256=sha256,
+        training=TRAINING,
+    )

@@ -1,0 +1,113 @@
+"""The model card says what the records say; records that do not fit are refused."""
+
+import json
+
+import pytest
+import yaml
+
+from baselines.shipping.card import Data, read_run, read_scores, write_model_card
+from earthreason.errors import DataFormatError, DataNotFoundError
+
+RUN = {
+    "name": "harbour",
+    "steps": 512,
+    "processes": 1,
+    "seconds": 150.0,
+    "device": "NVIDIA H100",
+    "parameters": 1234567,
+    "commit": "c0ffee",
+    "earthreason": "0.1.0",
+    "torch": "2.9.0",
+    "transformers": "5.1.0",
+    "calibration": {"no_target_threshold": 0.25, "samples": 300, "empties": 70},
+    "config": {
+        "seed": 3,
+        "model": {"name": "segearth_r1", "vision": "efficientnet_lite0", "size": "tiny"},
+        "data": {"config": "default", "data_dir": "scenes", "train": "train"},
+        "optim": {"global_batch": 16},
+    },
+}
+RESULT = {
+    "protocol": "segearth-r1",
+    "ground_truth": "sample test",
+    "questions": 100,
+    "images": 100,
+    "empty_targets": 11,
+    "scores": {"gIoU": 0.43218, "cIoU": None, "Pr@0.5": 0.5, "N-acc": 0.25, "T-acc": 1.0},
+    "intervals": {"gIoU": [0.3104, 0.551]},
+    "provenance": {"model": "segearth_r1"},
+}
+DATA = Data(title="Drawn scenes", licence="CC0-1.0", origin="No photographs.", command="draw --n 5")
+
+
+def write(path, value):
+    path.write_text(json.dumps(value))
+    return path
+
+
+def write_scores(path, threshold=0.25, **changes):
+    return write(path, {"results": [{**RESULT, **changes}], "no_target_threshold": threshold})
+
+
+@pytest.fixture
+def run(tmp_path):
+    return read_run(write(tmp_path / "run.json", RUN))
+
+
+def test_the_card_states_training_data_scores_limits_and_hashes(run, tmp_path):
+    score = read_scores(write_scores(tmp_path / "s.json"), run, 0.25)
+    card = write_model_card(run, DATA, [score], {"image_size": 256}, "bfloat16", {"model.safetensors": "ab12"})
+    front, body = card.split("---\n")[1:3]
+    assert yaml.safe_load(front)["license"] == "apache-2.0"
+    assert "# harbour\n" in body
+    assert "with 1,234,567 parameters" in body
+    assert "| sample test | segearth-r1 | 100 | 11 | 43.22 (31.0 to 55.1) | – | 50.00 | 25.00 | 100.00 |\n" in body
+    assert "Drawn scenes. No photographs. Licence: CC0-1.0." in body
+    assert "`draw --n 5`" in body
+    assert "`python -m baselines train segearth_r1 --config training.yaml --out runs/harbour`" in body
+    assert "512 steps, 8,192 samples, 2.5 minutes on NVIDIA H100.\n" in body
+    assert "Commit c0ffee; earthreason 0.1.0, torch 2.9.0, transformers 5.1.0." in body
+    assert "whose own licences apply: `efficientnet_lite0`." in body
+    assert "threshold 0.25 was chosen on 300 validation samples, 70 of them empty" in body
+    assert "256 × 256 px" in body
+    assert "| `model.safetensors` | `ab12` |\n" in body
+
+
+def test_the_tables_of_the_card_have_no_line_between_their_rows(run, tmp_path):
+    scores = [read_scores(write_scores(tmp_path / f"{n}.json", ground_truth=f"split {n}"), run, 0.25) for n in (1, 2)]
+    card = write_model_card(run, DATA, scores, {"image_size": 256}, "bfloat16", {"a": "1", "b": "2"})
+    table = card.partition("| data |")[2].partition("\n\n")[0].splitlines()
+    assert [line.count("|") for line in table[1:]] == [10, 10, 10]
+    assert "| `a` | `1` |\n| `b` | `2` |\n" in card
+
+
+def test_a_card_without_scores_says_so(run):
+    assert "Not scored." in write_model_card(run, DATA, [], {"image_size": 256}, "bfloat16", {})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"provenance": {"model": "lisa"}}, "scores of the model lisa, but the checkpoint is segearth_r1"),
+        ({"threshold": 0.5}, "threshold 0.5, but the checkpoint has 0.25"),
+        ({"intervals": {}}, "no scores with intervals"),
+        ({"scores": "high"}, "not what `earthreason-eval --json` writes: results.0.scores"),
+    ],
+)
+def test_scores_that_do_not_fit_are_refused_in_one_line(run, tmp_path, change, words):
+    with pytest.raises(DataFormatError, match=words) as caught:
+        read_scores(write_scores(tmp_path / "s.json", **change), run, 0.25)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"model": "saliency", "config": "sample"}'])
+def test_a_file_that_is_no_record_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataFormatError, match="not the record of a training run") as caught:
+        read_run(tmp_path / "run.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(run, tmp_path):
+    with pytest.raises(DataNotFoundError, match=r"none\.json"):
+        read_scores(tmp_path / "none.json", run, None)

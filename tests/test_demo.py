@@ -1,0 +1,75 @@
+"""The demo shows predictors that installed packages offer, and says in one line which cannot run."""
+
+import pytest
+
+from earthreason.demo import find_predictors
+from earthreason.errors import EarthReasonError
+
+OFFERS = """
+from earthreason.errors import EarthReasonError
+from earthreason.predictors import Everything
+
+def good():
+    return Everything()
+
+def unlucky():
+    raise EarthReasonError("its weights are damaged\\nand more")
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a package whose entry points are the given lines."""
+
+    def installed(*lines):
+        (tmp_path / "offers_for_the_demo.py").write_text(OFFERS)
+        metadata = tmp_path / "offers-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: offers\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text("\n".join(["[earthreason.demo]", *lines]) + "\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return installed
+
+
+def test_an_offered_predictor_stands_beside_the_trivial_ones(install):
+    install("all = offers_for_the_demo:good")
+    predictors, _ = find_predictors()
+    assert [name for name in predictors if name in ("centre", "saliency", "all")] == ["centre", "saliency", "all"]
+
+
+@pytest.mark.parametrize(
+    ("target", "note"),
+    [
+        ("offers_for_the_demo:unlucky", "mine is not shown: its weights are damaged"),
+        (
+            "no_such_package:build",
+            "mine is not shown: it needs no_such_package, which is not installed: pip install -e '.[baselines]' in the "
+            "checkout",
+        ),
+    ],
+)
+def test_one_that_cannot_run_is_a_note_of_one_line(install, target, note):
+    install(f"mine = {target}")
+    predictors, notes = find_predictors()
+    assert "mine" not in predictors
+    assert note in notes
+
+
+def test_the_shipped_model_is_offered_with_the_package(tmp_path, monkeypatch):
+    tomllib = pytest.importorskip("tomllib")
+    from importlib.metadata import EntryPoint
+    from pathlib import Path
+
+    pytest.importorskip("torch")
+    from tests.baselines.shelf import make_shelf
+
+    offered = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    [(name, value)] = offered["project"]["entry-points"]["earthreason.demo"].items()
+    build = EntryPoint(name, value, "earthreason.demo").load()
+    with monkeypatch.context() as patch:
+        make_shelf(tmp_path, patch)
+        assert type(build()).__name__ == "SegEarthR1Predictor"
+        (tmp_path / "tiny" / "model.safetensors").unlink()
+        with pytest.raises(EarthReasonError, match="is missing"):
+            build()
