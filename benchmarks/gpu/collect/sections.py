@@ -164,6 +164,12 @@ def write_training(page: ResultPage) -> None:
     )
 
 
+def skipped(row: Row) -> str:
+    """Say how many steps were skipped, as their loss or gradient was not finite; "" if none was."""
+    count = row.get("skipped") or 0
+    return f"{number(count)} steps were skipped, as their loss or gradient was not finite. " if count else ""
+
+
 def write_learning(page: ResultPage) -> None:
     """Write the section about training `tiny`, and about the scenes it was trained on."""
     page.section("`tiny`, trained for a fixed time", "train_tiny")
@@ -174,6 +180,7 @@ def write_learning(page: ResultPage) -> None:
                 f"{escape(row.get('precision'))}, {number(row.get('samples'))} samples in all, took "
                 f"{number(row.get('seconds'))} s: {number(row.get('samples_per_s'))} samples per second. "
                 f"Waiting for data took {percent(row.get('wait_share'), 1)} of the time. "
+                f"{skipped(row)}"
                 f"The model has {number(row.get('parameters'))} parameters."
             )
         if row.get("checkpoint"):
