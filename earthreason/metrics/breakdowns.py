@@ -1,4 +1,4 @@
-"""Scores by group: category, target area, image size, GSD, reasoning type, question, empty or not."""
+"""Scores by group: category, reasoning type, unseen in training, target area, image size, GSD, question, empty or not."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def _resolution(reference: Reference, _: int) -> str:
 BREAKDOWNS: tuple[Breakdown, ...] = (
     Breakdown("category", "category", lambda r, _: r.category or _UNKNOWN),
     Breakdown("reasoning_type", "reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
+    Breakdown("unseen", "unseen in training", lambda r, _: r.unseen or _UNKNOWN),
     Breakdown("target", "target", lambda r, _: "empty" if r.is_empty else "present"),
     Breakdown("target_area", "target area", _target_area, _AREAS),
     Breakdown(
