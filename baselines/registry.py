@@ -33,7 +33,8 @@ class PredictorOptions:
         base_url: address of the server; None means OpenAI.
         compiled: whether to compile the model with torch.compile.
         no_target_threshold: threshold that replaces the checkpoint's; None keeps the checkpoint's.
-        train_samples: function that returns the training split, for models fitted to it.
+        train_samples: function that returns the training split, for models fitted to it; None for that of the
+            predicted configuration.
     """
 
     checkpoint: str | None = None
@@ -44,7 +45,7 @@ class PredictorOptions:
     base_url: str | None = None
     compiled: bool = False
     no_target_threshold: float | None = None
-    train_samples: Callable[[], Iterable[Sample]] = field(default=lambda: iter(()))
+    train_samples: Callable[[], Iterable[Sample]] | None = None
 
 
 @dataclass(frozen=True)

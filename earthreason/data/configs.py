@@ -300,6 +300,12 @@ CONFIGS = {config.name: config for config in _CONFIGS}
 DEFAULT_CONFIG = "default"
 
 
+def strata_of(name: str | None) -> tuple[str, ...]:
+    """Return the breakdowns by which a configuration is balanced; none of a name that is no configuration."""
+    config = CONFIGS.get(name or "")
+    return config.strata if isinstance(config, SyntheticConfig) else ()
+
+
 def get_config(name: str | None) -> Config:
     """Look up a configuration; None means the official release.
 
