@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter, label, maximum_filter
 
 from earthreason.synthetic.categories import FEATURES, Footprint
 from earthreason.synthetic.colours import Colour
@@ -118,6 +119,11 @@ class Canvas:
         self.grain = rng.standard_normal((height, width), np.float32)
         self.kinds: list[str] = []
         self.side = min(height, width)
+        # Shapes are drawn into one array, because a new image for each of the hundreds in a scene would take longer.
+        self._sketch = np.zeros((height, width), np.uint8)
+        sheet = Image.frombuffer("L", (width, height), self._sketch, "raw", "L", 0, 1)
+        sheet.readonly = 0  # Pillow draws into the array itself, not into a copy
+        self._pencil = ImageDraw.Draw(sheet)
         angle = rng.uniform(0, 2 * np.pi)
         self.sun = (float(np.cos(angle)), float(np.sin(angle)))
         self.shadow_length = float(rng.uniform(0.5, 1.1)) / gsd
@@ -170,22 +176,23 @@ class Canvas:
         ends = np.cumsum([len(points) for points in lines])
 
         def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
-            for start, stop in zip([0, *ends[:-1]], ends, strict=True):
-                draw.line(local[start:stop], fill=1, width=thick, joint="curve")
+            for start, stop, path in zip([0, *ends[:-1]], ends, lines, strict=True):
+                draw.line(local[start:stop], fill=1, width=thick, joint="curve" if _has_gaps(path, thick) else None)
 
         return self._draw(np.concatenate(lines), paint, thick)
 
     def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: float) -> Region:
-        outline = points.tolist()
-        xs, ys = [x for x, _ in outline], [y for _, y in outline]
-        left, top = max(0, math.floor(min(xs) - margin)), max(0, math.floor(min(ys) - margin))
-        right = min(self.width, math.ceil(max(xs) + margin) + 1)
-        bottom = min(self.height, math.ceil(max(ys) + margin) + 1)
+        (least_x, least_y), (most_x, most_y) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        left, top = max(0, math.floor(least_x - margin)), max(0, math.floor(least_y - margin))
+        right = min(self.width, math.ceil(most_x + margin) + 1)
+        bottom = min(self.height, math.ceil(most_y + margin) + 1)
         if right <= left or bottom <= top:
             return NOWHERE
-        local = Image.new("L", (right - left, bottom - top))
-        paint(ImageDraw.Draw(local), [(x - left, y - top) for x, y in outline])
-        return Region(slice(top, bottom), slice(left, right), np.asarray(local) > 0)
+        paint(self._pencil, list(map(tuple, points.tolist())))
+        window = self._sketch[top:bottom, left:right]
+        drawn = window.astype(bool)
+        window[:] = 0
+        return Region(slice(top, bottom), slice(left, right), drawn)
 
     def mask_of(self, *regions: Region) -> Mask:
         """Return the union of regions as a (height, width) bool mask."""
@@ -243,11 +250,12 @@ class Canvas:
         self.image[region.rows, region.columns][region.mask] *= tint
 
     def claim(self, kind: str, region: Region) -> bool:
-        """Record a region as an object of a kind; return False if it is in `FEATURES` and too small."""
-        if kind in FEATURES:
-            region = replace(region, mask=region.mask & ~self.taken(region))
-            if region.area < MIN_VISIBLE:
-                return False
+        """Record a region as an object of a kind; return False if it is in `FEATURES` and too small or not free."""
+        if kind in FEATURES and self.is_blocked(region):
+            return False
+        region = replace(region, mask=region.mask & ~self.taken(region))
+        if kind in FEATURES and region.area < MIN_VISIBLE:
+            return False
         if region.area:
             if kind in FEATURES or kind not in self.kinds:
                 self.kinds.append(kind)
@@ -263,6 +271,17 @@ class Canvas:
         taken: np.ndarray = lookup[owner]
         return taken
 
+    def is_blocked(self, region: Region) -> bool:
+        """Return whether a region touches reserved ground."""
+        return bool((self.reserved[region.rows, region.columns] & region.mask).any())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Undo what is drawn within over the objects of `FEATURES` that are there before, so that they stay visible."""
+        taken, owner, before = self.taken(), self.owner.copy(), self.image.copy()
+        yield
+        np.copyto(self.image, before, where=(taken & (owner == self.owner))[..., None])
+
     def reserve(self, region: Region, margin: float = 0) -> None:
         """Keep later objects out of a region and `margin` pixels around it."""
         m = math.ceil(margin) if margin >= 1 and region.mask.size else 0
@@ -270,8 +289,24 @@ class Canvas:
         xs = slice(max(0, region.columns.start - m), region.columns.stop + m)
         self.reserved[ys, xs] |= maximum_filter(self.mask_of(region)[ys, xs], 2 * m + 1)
 
-    def find_spot(self, radius: float, tries: int = 40, angle: float | None = None) -> Spot | None:
-        """Find a free spot for a disc of this radius in pixels, mostly inside the image; None if all tries fail."""
+    def find_spot(
+        self,
+        radius: float,
+        tries: int = 40,
+        angle: float | None = None,
+        avoid: Mask | None = None,
+        thorough: bool = False,
+    ) -> Spot | None:
+        """Find a free spot for a disc of this radius in pixels, mostly inside the image; None if there is none.
+
+        Args:
+            radius: radius in pixels.
+            tries: number of places to try at random.
+            angle: direction of the spot in radians; None draws it.
+            avoid: (height, width) bool, other pixels that the disc must not cover.
+            thorough: whether to look everywhere if all tries fail.
+        """
+        blocked = self.reserved if avoid is None else self.reserved | avoid
         r = max(1, int(radius))
         margin = min(r, self.side // 2 - 1)
         for _ in range(tries):
@@ -279,10 +314,29 @@ class Canvas:
             y = self.rng.uniform(margin, self.height - margin)
             ys = slice(max(0, int(y) - r), int(y) + r + 1)
             xs = slice(max(0, int(x) - r), int(x) + r + 1)
-            if not self.reserved[ys, xs].any():
-                turned = self.rng.uniform(0, np.pi) if angle is None else angle
-                return Spot(float(x), float(y), radius, float(turned))
-        return None
+            if not blocked[ys, xs].any():
+                break
+        else:
+            centre = self._free_centre(blocked, r, margin) if thorough else None
+            if centre is None:
+                return None
+            x, y = centre
+        turned = self.rng.uniform(0, np.pi) if angle is None else angle
+        return Spot(float(x), float(y), radius, float(turned))
+
+    def _free_centre(self, blocked: Mask, r: int, margin: int) -> tuple[float, float] | None:
+        """Return a random centre (x, y) of a free square of `2 r + 1` pixels; large images are searched coarsely."""
+        step = max(1, self.side // 256)
+        rows, columns = self.height // step, self.width // step
+        cells = blocked[: rows * step, : columns * step].reshape(rows, step, columns, step).any(axis=(1, 3))
+        free = ~maximum_filter(cells, 2 * math.ceil(r / step) + 1, mode="constant")
+        edge = math.ceil(margin / step)
+        inner = free[edge : rows - edge, edge : columns - edge]
+        places = np.flatnonzero(inner)
+        if not places.size:
+            return None
+        row, column = divmod(int(self.rng.choice(places)), inner.shape[1])
+        return (column + edge + 0.5) * step, (row + edge + 0.5) * step
 
     def objects(self) -> tuple[SceneObject, ...]:
         """Return every recorded object that has visible pixels."""
@@ -317,6 +371,16 @@ class Canvas:
         return Plot(spot.x, spot.y, spot.radius, spot.angle, width, height, outline, self.region(outline))
 
 
+def _has_gaps(path: Points, width: float) -> bool:
+    """Return whether a line of this width in pixels has bends whose outer side needs a joint; joints are slow."""
+    if width <= 4 or len(path) < 3:
+        return False
+    dx, dy = np.diff(path, axis=0).T
+    across = np.abs(dx[:-1] * dy[1:] - dy[:-1] * dx[1:])
+    along = dx[:-1] * dx[1:] + dy[:-1] * dy[1:]
+    return bool((across * width > 1.2 * np.maximum(along, 0)).any())
+
+
 def _resize(
     field: np.ndarray, width: int, height: int, box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
@@ -333,3 +397,9 @@ def smooth(field: np.ndarray, sigma: float) -> np.ndarray:
     height, width = field.shape
     small = Image.fromarray(field).resize((-(-width // step), -(-height // step)), Image.Resampling.BOX)
     return _resize(gaussian_filter(np.asarray(small), sigma / step, mode="nearest", truncate=3.0), width, height)
+
+
+def largest_part(mask: Mask) -> Mask:
+    """Return the largest connected part of a (height, width) bool mask."""
+    parts, count = label(mask)
+    return mask if count < 2 else parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))

@@ -40,11 +40,13 @@ class Feature:
         settings: surroundings in which it occurs, the most usual first.
         painter: module and function that draw it, such as "sport.stadium"; "" if it is drawn with the water.
         footprint: outline; None if the painter computes its own.
+        cover: area of its mask as a share of the square of its extent, or if `across`, of the image's shorter side.
+        across: whether it runs on to the edges of the image, so that its area depends little on its extent.
         repeat: largest number of objects in a scene.
         water: water that it needs: "" for none, "river", "dam", "sea", "beach" or "open sea".
         own_roads: whether the painter draws roads up to the edges of the image.
         brings: categories that are drawn together with it; a scene that must not have them cannot have it either.
-        resembles: what could be mistaken for it; many scenes that lack it show this instead.
+        resembles: what could be mistaken for it; many scenes show this beside it or in its place.
         distractor: whether it is drawn, but never the target of a question.
         held_out: whether training leaves it out; the real dataset, too, has categories that occur only in its test set.
     """
@@ -55,6 +57,8 @@ class Feature:
     settings: tuple[str, ...]
     painter: str = ""
     footprint: Footprint | None = None
+    cover: float = 0.4
+    across: bool = False
     repeat: int = 1
     water: str = ""
     own_roads: bool = False

@@ -72,8 +72,11 @@ def wind_turbine(c: Canvas, p: Palette, spot: Spot) -> None:
     if not c.claim("wind turbine", c.crop(union)):
         return
     c.paint(pad, c.jitter(rgb("c2b291"), 0.02), 0.02)
-    track = np.stack([foot, foot + c.rng.choice((-1, 1)) * np.array([c.width, c.rng.uniform(-0.4, 0.4) * c.height])])
-    c.fill(c.without(c.stroke(track, max(1.5, c.px(5))), c.reserved | union), rgb("b7a582"), 0.02, 0.9)
+    way = c.rng.uniform(0, 2 * np.pi)
+    track = c.stroke(foot + reach * np.array([(0, 0), (np.cos(way), np.sin(way))]), max(1.5, c.px(5)))
+    if not c.is_blocked(track):
+        c.fill(c.without(track, union), rgb("b7a582"), 0.02, 0.9)
+        c.reserve(track)
     offset = np.array(c.sun) * reach * 0.9
     c.fill(c.without(c.stroke(np.stack([foot, foot + offset]), thick), union), (0.12, 0.13, 0.12), 0.0, 0.5)
     for blade in blades:
@@ -179,5 +182,3 @@ def quarry(c: Canvas, p: Palette, plot: Plot) -> None:
         shape = c.blob(heap, 0.2, points=14)
         c.shade(shape, 6, 0.6)
         c.paint(shape, blend(rock, WHITE, 0.3), 0.03)
-    if c.rng.random() < 0.6:
-        c.paint(c.blob(replace(floor, radius=0.16 * plot.radius), 0.2), rgb("5fa39b"), 0.01)

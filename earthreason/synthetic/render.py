@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageFilter
+from scipy.ndimage import label
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import shores, terrain
-from earthreason.synthetic.canvas import Canvas
+from earthreason.synthetic.canvas import Canvas, Plot, Spot
 from earthreason.synthetic.categories import FEATURES, Feature
 from earthreason.synthetic.colours import PALETTES, Palette
+from earthreason.synthetic.composition import CROSSING, VISIBLE, Composition, Group, compose
 from earthreason.synthetic.scene import RenderedScene
 
-GSD_RANGE = (0.5, 30.0)
 SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.5
 """Share of inland scenes with several targets to which a river is added, so that one target is nearest to water."""
-_TRIES = 12
-_VISIBLE = 16.0
-"""Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
-_LOOK_ALIKE_SHARE = 0.6
-"""Share of scenes without their category that show what resembles it, if there is room."""
+_TRIES = 20
+_SHRINK = (1.0, 1.0, 0.9, 0.8, 0.7)
+"""Sizes at which a place for an object is sought, one after the other."""
+_ROOM = 1.08
+"""Radius of the free ground that an object needs, as a multiple of its own, because corners and bays reach farther."""
+_SPREAD = (1.14, 1.32)
+"""Ratio of the extents of objects that follow each other in size, so that the largest and the smallest stand out."""
 _PAVED_SHARE = {"urban": 0.75, "industrial": 0.75, "suburban": 0.35}
+_LITTLE_SEA = (0.2, 0.4)
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
 _TOWNS = {"urban": (110, 9, 18, 55, 14), "suburban": (85, 7, 9, 17, 6)}
 """Dimensions in metres: block length, road width, smallest and largest building width, building height."""
-_CROSSING = "intersection"
-"""A scene about it has no other roads that cross, because each crossing would be another one."""
 
 
 def render_scene(
@@ -68,23 +70,18 @@ def render_scene(
     feature = FEATURES[category]
     unwanted = set(exclude) - {category} if include else {*exclude, category}
     for attempt in range(_TRIES):
-        several = feature.repeat > 1 and rng.random() < 0.8
-        count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
-        metres = rng.uniform(*feature.metres)
-        # Objects shrink at each attempt, so that they fit eventually.
-        extent = max(_VISIBLE, rng.uniform(*feature.share) * min(size) * 0.93**attempt / count**0.4)
-        scale = round(float(np.clip(metres / extent, *GSD_RANGE)), 2) if gsd is None else gsd
-        canvas = Canvas(rng, size[0], size[1], scale)
+        plan = compose(rng, feature, min(size), gsd, instances, unwanted, attempt, _TRIES)
+        canvas = Canvas(rng, size[0], size[1], plan.gsd)
         palette = canvas.pick(PALETTES)
-        setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
-        _lay_ground(canvas, palette, setting)
-        _lay_water_and_main(canvas, palette, feature, setting, count, unwanted, metres)
-        _add_companions(canvas, palette, feature, setting, unwanted)
-        _furnish(canvas, palette, setting, crossings=category != _CROSSING)
-        scene = RenderedScene(_expose(canvas), scale, setting, canvas.objects())
-        kinds = {item.kind for item in scene.objects}
-        if (category in kinds) == include and not kinds & unwanted:
-            return scene
+        _lay_ground(canvas, palette, plan.setting)
+        if not _lay_objects(canvas, palette, plan, unwanted):
+            continue
+        with canvas.kept():
+            _furnish(canvas, palette, plan.setting, crossings=category != CROSSING)
+        kinds = set(canvas.kinds)
+        plain_crossing = category == CROSSING and terrain.CROSSING in kinds
+        if (category in kinds) == include and not kinds & unwanted and not plain_crossing:
+            return RenderedScene(_expose(canvas), plan.gsd, plan.setting, canvas.objects())
     raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
 
 
@@ -97,85 +94,119 @@ def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
         terrain.open_ground(c, p, 0.2 if setting == "airport" else 0.4)
 
 
-def _lay_water_and_main(
-    c: Canvas, p: Palette, feature: Feature, setting: str, count: int, unwanted: set[str], metres: float
-) -> None:
-    """Draw the water and, unless they are unwanted, the objects of the category."""
-    include = feature.category not in unwanted
-    sea = None
-    several_inland = count > 1 and not feature.water and setting != "coast" and feature.category != "river"
-    if several_inland and "river" not in unwanted and c.rng.random() < _RIVER_BESIDE:
-        shores.lay_river(c, p, float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd)
-    if setting == "coast":
-        sea = shores.lay_sea(c, p, c.rng.uniform(*_SEA_SHARE.get(feature.water, (0.2, 0.4))))
-    if feature.water == "river" and "river" not in unwanted:
-        path, width = shores.lay_river(c, p, metres if feature.category == "river" else 0.6 * metres)
-        if feature.category == "bridge" and include:
-            for where in (0.5, 0.28, 0.72)[:count]:
-                shores.lay_bridge(c, p, path, width, where)
-    elif include and feature.painter:
-        if feature.water == "open sea":
-            assert sea is not None
-            c.reserved |= ~sea
-        elif sea is not None and not feature.water:
-            c.reserved |= sea
-        _place(c, p, feature, count, metres)
-    if sea is not None:
+def _lay_objects(c: Canvas, p: Palette, plan: Composition, unwanted: set[str]) -> bool:
+    """Draw the water and all objects; return False, before the rest is drawn, if those of the category do not fit."""
+    asked = plan.asked
+    feature, include = asked.feature, asked.feature.category not in unwanted
+    groups = [*([asked] if include else []), *plan.others]
+    if plan.setting == "coast":
+        waters = {group.feature.water for group in (asked, *plan.others[:1])} - {""}
+        share = max((_SEA_SHARE.get(water, _LITTLE_SEA) for water in waters), default=_LITTLE_SEA)
+        sea = shores.lay_sea(c, p, c.rng.uniform(*share))
+        for group in groups:  # what needs the water comes first; afterwards it is kept free
+            if group.feature.water and not _place(c, p, group, ~sea if group.feature.water == "open sea" else None):
+                if group is asked:
+                    return False
         c.reserved |= sea
+    elif not _lay_river(c, p, plan, unwanted, include):
+        return False
+    ashore = [group for group in groups if group.feature.water in ("", "dam")]
+    first = [group for group in ashore if group in (asked, *plan.others[:1])]
+    for group in [*sorted(first, key=_urgency), *(group for group in ashore if group not in first)]:
+        if _place(c, p, group) < (1 if plan.relaxed else group.count) and group is asked:
+            return False
     if feature.water == "dam" and not include and "lake" not in unwanted:
-        _place(c, p, FEATURES["lake"], 1, 0.5 * c.side * c.gsd)
+        _place(c, p, Group(FEATURES["lake"], 1, 0.5 * c.side * c.gsd))
+    return not include or all(_is_whole(c, number) for number, kind in enumerate(c.kinds) if kind == feature.category)
 
 
-def _place(c: Canvas, p: Palette, feature: Feature, count: int, metres: float) -> None:
+def _urgency(group: Group) -> tuple[bool, bool, bool, float]:
+    """Return a key that sorts what needs much room before what fits into the rest."""
+    f = group.feature
+    return f.water != "dam", not f.across, not f.own_roads, -group.metres
+
+
+def _lay_river(c: Canvas, p: Palette, plan: Composition, unwanted: set[str], include: bool) -> bool:
+    """Draw the river of an inland scene, if it has one, with the bridges; return False if these do not fit."""
+    feature, count = plan.asked.feature, plan.asked.count
+    partner = plan.others[0] if plan.others else None
+    if feature.water == "river" and "river" not in unwanted:
+        metres = plan.asked.metres if feature.category == "river" else 0.6 * plan.asked.metres
+    elif partner and partner.feature.category == "river":
+        metres = partner.metres
+    elif count > 1 and "river" not in unwanted and not feature.water and c.rng.random() < _RIVER_BESIDE:
+        metres = float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd
+    else:
+        return True
+    path, width = shores.lay_river(c, p, metres)
+    if feature.category != "bridge" or not include:
+        return True
+    places: list[float] = []
+    for where in c.rng.permutation(np.linspace(0.16, 0.84, 12)):
+        if len(places) < count and all(abs(where - other) > 0.17 for other in places):
+            before = len(c.kinds)
+            shores.lay_bridge(c, p, path, width, float(where))
+            if "bridge" in c.kinds[before:]:
+                places.append(float(where))
+    return len(places) >= (1 if plan.relaxed else count)
+
+
+def _is_whole(c: Canvas, number: int) -> bool:
+    """Return whether an object is in one piece, or is of a kind that others may cross."""
+    kind = c.kinds[number]
+    if FEATURES[kind].across or kind == "river":
+        return True
+    pieces = label(c.crop(c.owner == number).mask, np.ones((3, 3)))[1]
+    return bool(pieces == 1)
+
+
+def _place(c: Canvas, p: Palette, group: Group, avoid: np.ndarray | None = None) -> int:
+    """Draw the objects of a group where there is room, outside of `avoid`; return how many were drawn."""
+    feature = group.feature
     paint = pkgutil.resolve_name(f"{__package__}.{feature.painter}")
     turn = float(c.rng.uniform(0, np.pi))
-    for k in range(count):
-        # The first has the requested size; the others differ, so that one of them is the largest.
-        radius = c.px(metres) / 2 * (1.0 if k == 0 else float(c.rng.uniform(0.6, 1.05)))
-        radius = min(radius, 0.5 * feature.share[1] * c.side)
-        if feature.water in ("beach", "sea"):
-            spot = c.find_spot(1, angle=turn) or c.find_spot(0)
-        elif radius >= 0.45 * c.side:  # it extends beyond the image, so only its centre needs room
-            spot = c.find_spot(0.3 * c.side)
-        else:
-            spot = c.find_spot(radius, angle=turn + c.rng.normal(0, 0.06) if c.rng.random() < 0.75 else None)
-        if spot is None:
-            continue
-        before = len(c.kinds)
-        plot = c.lay_out(replace(spot, radius=radius), feature.footprint)
+    largest = min(c.px(group.metres) / 2, 0.5 * feature.share[1] * c.side)
+    # The first has the requested size; each other one is clearly smaller, as far as it stays legible.
+    ratio = min(float(c.rng.uniform(*_SPREAD)), 2.2 ** (1 / max(1, group.count - 1)))
+    drawn = 0
+    for k in range(group.count):
+        radius = max(largest / ratio**k, min(largest, VISIBLE / 2))
+        for shrink in _SHRINK:
+            size = max(shrink * radius, min(radius, VISIBLE / 2))
+            if _draw_at(c, p, feature, paint, _find_spot(c, feature, size, turn, avoid)):
+                drawn += 1
+                break
+    return drawn
+
+
+def _find_spot(c: Canvas, feature: Feature, radius: float, turn: float, avoid: np.ndarray | None) -> Spot | None:
+    if feature.water in ("beach", "sea"):
+        spot = c.find_spot(1, angle=turn) or c.find_spot(0)
+    elif radius >= 0.45 * c.side or (feature.across and not feature.water):
+        # It extends beyond the image, so only its centre needs room.
+        spot = c.find_spot(min(radius, 0.3 * c.side))
+    else:
+        angle = turn + c.rng.normal(0, 0.06) if c.rng.random() < 0.75 else None
+        spot = c.find_spot(_ROOM * radius, angle=angle, avoid=avoid, thorough=True)
+    return spot and replace(spot, radius=radius)
+
+
+def _draw_at(
+    c: Canvas, p: Palette, feature: Feature, paint: Callable[[Canvas, Palette, Plot], None], spot: Spot | None
+) -> bool:
+    """Draw an object at a spot, if there is one; return whether it was drawn."""
+    if spot is None:
+        return False
+    before = len(c.kinds)
+    plot = c.lay_out(spot, feature.footprint)
+    if c.is_blocked(plot.region):
+        return False
+    with c.kept():
         if feature.footprint is None or c.claim(feature.category, plot.region):
             paint(c, p, plot)
-        if len(c.kinds) > before:
-            c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * radius, 10.0)))
-
-
-def _add_companions(c: Canvas, p: Palette, main: Feature, setting: str, unwanted: set[str]) -> None:
-    """Add two to four others that suit the setting and are visible at this scale.
-
-    Many scenes without their category show what resembles it, so that a model has to tell the two apart.
-    """
-    absent = main.category in unwanted
-    candidates = [
-        f
-        for f in FEATURES.values()
-        if setting in f.settings
-        and f.category != main.category
-        and not {f.category, *f.brings} & unwanted
-        and not (main.category == _CROSSING and f.own_roads and not (absent and f.category in main.resembles))
-        and f.painter
-        and f.water in ("", "sea")
-        and c.px(f.metres[1]) >= _VISIBLE
-        and c.px(f.metres[0]) <= 0.42 * c.side
-    ]
-    wanted = int(c.rng.integers(2, 5))
-    chosen = [candidates[index] for index in c.rng.permutation(len(candidates))]
-    if absent and c.rng.random() < _LOOK_ALIKE_SHARE:
-        chosen.sort(key=lambda f: f.category not in main.resembles)
-    for f in chosen[:wanted]:
-        low, high = max(f.metres[0], _VISIBLE * c.gsd), min(f.metres[1], 0.42 * c.side * c.gsd)
-        if f.water == "sea" and "sea" not in c.kinds:
-            continue
-        _place(c, p, f, int(c.rng.integers(1, min(f.repeat, 2) + 1)), float(c.rng.uniform(low, max(low, high))))
+    if len(c.kinds) > before:
+        c.reserve(c.crop(c.owner >= before), max(2.0, min(0.1 * spot.radius, 10.0)))
+    return feature.category in c.kinds[before:]
 
 
 def _furnish(c: Canvas, p: Palette, setting: str, crossings: bool) -> None:
@@ -191,7 +222,7 @@ def _furnish(c: Canvas, p: Palette, setting: str, crossings: bool) -> None:
         terrain.lone_trees(c, p, int(np.clip(area * 4000, 20, 160)) if c.gsd < 3 else 0)
     elif setting == "industrial":
         terrain.paint_roads(c, [terrain.straight_path(c), terrain.straight_path(c)], 9)
-        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 35, 110, 11, angle)
+        terrain.scatter_buildings(c, int(np.clip(area * 150, 5, 30)), 18, 45, 7, angle)
         terrain.lone_trees(c, p, int(np.clip(area * 500, 5, 50)) if c.gsd < 3 else 0)
     else:
         for _ in range(int(c.rng.integers(1, 3)) if crossings else int(roads)):

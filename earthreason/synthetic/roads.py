@@ -12,14 +12,12 @@ import numpy as np
 
 from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed
 from earthreason.synthetic.colours import ASPHALT, CARS, CONCRETE, WHITE, Palette, blend, rgb
-from earthreason.synthetic.terrain import canopy, draw_car, paint_roads
+from earthreason.synthetic.terrain import canopy, clear_stretch, draw_car, paint_roads
 
 
 def _lay_arms(c: Canvas, paths: Sequence[Points], metres: float) -> None:
-    """Draw roads that may cross reserved ground, but no object."""
-    reserved, c.reserved = c.reserved, c.taken()
-    paint_roads(c, paths, metres)
-    c.reserved = reserved
+    """Draw roads from one start, each up to the first ground that it must not cross."""
+    paint_roads(c, paths, metres, from_start=True)
 
 
 def _are_blocked(c: Canvas, paths: Sequence[Points], width: float) -> bool:
@@ -42,10 +40,10 @@ def roundabout(c: Canvas, p: Palette, spot: Spot) -> None:
         paths.append(replace(spot, angle=a).at([(0, 0), *np.hstack([t, bend])]))
     if _are_blocked(c, paths, lane):
         return
-    _lay_arms(c, paths, lane * c.gsd * 0.85)
     region = c.region(spot.ellipse(size, size, points=64))
     if not c.claim("roundabout", region):
         return
+    _lay_arms(c, paths, lane * c.gsd * 0.85)
     c.paint(spot.ellipse(size * 1.08, size * 1.08), rgb("a8a294"), 0.02, avoid=c.owner >= 0)
     c.fill(region, c.jitter(ASPHALT, 0.02), 0.012)
     c.line(closed(spot.ellipse(size * 0.77, size * 0.77)), max(0.8, c.px(0.3)), WHITE, 0.6)
@@ -76,14 +74,11 @@ def intersection(c: Canvas, p: Palette, spot: Spot) -> None:
     hub = np.concatenate([arm.at([(corner, -road / 2), (corner, road / 2)]) for arm in arms])
     stubs = [arm.box(size / 2, road, size / 4) for arm in arms]
     region = c.crop(c.mask_of(c.region(hub), *map(c.region, stubs)))
-    free = c.without(region, c.taken())
-    if free.area < 0.9 * region.area:
-        return
-    pavement = c.without(c.strokes(paths, road * 1.3), c.reserved | c.taken())
-    c.fill(pavement, rgb("a8a294"), 0.02)
-    _lay_arms(c, paths, road * c.gsd)
     if not c.claim("intersection", region):
         return
+    parts = [clear_stretch(c, path, road * 1.3, c.reserved, from_start=True) for path in paths]
+    c.fill(c.strokes([part for part in parts if len(part)] or paths, road * 1.3), rgb("a8a294"), 0.02)
+    _lay_arms(c, paths, road * c.gsd)
     c.paint((hub - (spot.x, spot.y)) * 1.12 + (spot.x, spot.y), rgb("a8a294"), 0.02, avoid=c.owner >= 0)
     asphalt = c.jitter(ASPHALT, 0.02)
     c.fill(region, asphalt, 0.015)
@@ -139,22 +134,19 @@ def viaduct(c: Canvas, p: Palette, spot: Spot) -> None:
     for end, before in ((axis[-1], axis[-4]), (axis[0], axis[3])):
         ahead = (end - before) / np.linalg.norm(end - before)
         approaches.append(end + np.linspace(0, reach, 30)[:, None] * ahead)
-    blocked = c.taken()
-    if blocked[deck.rows, deck.columns][deck.mask].any() or _are_blocked(c, approaches, deck_width):
+    if _are_blocked(c, approaches, deck_width) or not c.claim("viaduct", deck):
         return
     _lay_below(c, p, spot, length, bend)
     for road in approaches:
-        bank = c.without(c.stroke(road[:4], deck_width * 2.2), c.reserved | blocked)
+        bank = c.without(c.stroke(road[:4], deck_width * 2.2), c.reserved | c.taken())
         c.fill(bank, blend(p.grass, p.soil, 0.4), 0.03)
     _lay_arms(c, approaches, deck_width * 0.86 * c.gsd)
-    if not c.claim("viaduct", deck):
-        return
     # Near its ends the deck is close to the ground, and so is its shadow.
     lift = (height * np.minimum(1, (1 - np.abs(t)) / 0.22))[:, None] * np.array(c.sun)
     dark = c.mask_of(c.stroke(axis + lift, deck_width * 0.95))
     for k in range(4, 57, max(1, int(60 * c.px(42) / length))):
         dark |= c.mask_of(c.stroke(np.stack([axis[k], axis[k] + lift[k]]), max(1.5, deck_width * 0.2)))
-    shadow = c.crop(dark & (c.owner != len(c.kinds) - 1))
+    shadow = c.crop(dark & ~c.taken())
     c.image[shadow.rows, shadow.columns][shadow.mask] *= np.array([0.5, 0.52, 0.56], np.float32)
     _pave_deck(c, axis, deck, deck_width)
 
@@ -178,9 +170,8 @@ def _lay_below(c: Canvas, p: Palette, spot: Spot, length: float, bend: float) ->
     for k in range(count):
         at = (k + 0.5 - count / 2) / count * 0.7
         middle = replace(spot.moved(at * length, 4 * bend * at**2), angle=turn)
-        s = np.linspace(-1, 1, 40)
-        road = middle.at(np.stack([s * reach, 0 * s], axis=1))
-        _lay_arms(c, [road], float(c.pick((7.0, 9.0, 14.0))))
+        halves = [middle.at([(0, 0), (sign * reach, 0)]) for sign in (-1, 1)]
+        _lay_arms(c, halves, float(c.pick((7.0, 9.0, 14.0))))
 
 
 def _pave_deck(c: Canvas, axis: Points, deck: Region, width: float) -> None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import MIN_VISIBLE, Canvas, Plot, Points, Spot, smooth
+from earthreason.synthetic.canvas import MIN_VISIBLE, Canvas, Plot, Points, Spot, largest_part, smooth
 from earthreason.synthetic.colours import ASPHALT, CONCRETE, WHITE, Palette, blend, rgb
-from earthreason.synthetic.terrain import canopy, draw_car, paint_water
+from earthreason.synthetic.terrain import canopy, draw_car, paint_roads, paint_water
 
 
 def lake(c: Canvas, p: Palette, plot: Plot) -> None:
@@ -29,18 +29,24 @@ def _river_path(c: Canvas) -> Points:
     """Return a meandering line from one edge of the image to the opposite one: (60, 2) float64, rows of (x, y)."""
     t = np.linspace(-0.1, 1.1, 60)
     swing = sum(c.rng.normal(0, 0.16 / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
-    offset = c.rng.uniform(0.3, 0.7)
+    course = c.rng.uniform(0.3, 0.7) + swing
+    # It must not leave the image at its side and come back, for it would look like two rivers.
+    low, high = min(float(course.min()), 0.15), max(float(course.max()), 0.85)
+    course = 0.15 + 0.7 * (course - low) / (high - low) if (low, high) != (0.15, 0.85) else course
     if c.rng.random() < 0.5:
-        return np.stack([t * c.width, (offset + swing) * c.height], axis=1)
-    return np.stack([(offset + swing) * c.width, t * c.height], axis=1)
+        return np.stack([t * c.width, course * c.height], axis=1)
+    return np.stack([course * c.width, t * c.height], axis=1)
 
 
 def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
     """Draw a river across the image; return its centre line, (60, 2) float64 (x, y), and its width in pixels."""
     width = float(np.clip(c.px(metres), 0.05 * c.side, 0.16 * c.side))
     path = _river_path(c)
-    starts = range(len(path) - 2)
-    mask = c.mask_of(*(c.stroke(path[k : k + 3], width * (1 + 0.25 * np.sin(k / 7.0))) for k in starts))
+    places = np.linspace(0, len(path) - 1, 6 * len(path))
+    fine = np.stack([np.interp(places, np.arange(len(path)), path[:, axis]) for axis in (0, 1)], axis=1)
+    wide = width * (1 + 0.25 * np.sin(places / 7.0))
+    discs = [Spot(x, y, 0, 0).ellipse(w, w, points=20) for (x, y), w in zip(fine.tolist(), wide.tolist(), strict=True)]
+    mask = c.mask_of(*map(c.region, discs))
     bank = smooth(mask.astype(np.float32), width * 0.35)
     canopy(c, c.crop(~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)), p)
     paint_water(c, mask, p, width * 0.3)
@@ -56,7 +62,8 @@ def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
     ys, xs = np.mgrid[0 : c.height, 0 : c.width].astype(np.float32)
     ramp = (xs / c.width - 0.5) * np.float32(np.cos(angle)) + (ys / c.height - 0.5) * np.float32(np.sin(angle))
     ramp += 0.22 * (c.noise(c.side / 1.6, 4) - 0.5)
-    mask: np.ndarray = ramp > np.quantile(ramp, 1 - share)
+    wet: np.ndarray = ramp > np.quantile(ramp, 1 - share)
+    mask = ~largest_part(~largest_part(wet))  # no ponds on land, no islands that are not objects
     paint_water(c, mask, p, 0.05 * c.side, clear=True)
     c.claim("sea", c.crop(mask))
     return mask
@@ -65,7 +72,7 @@ def lay_sea(c: Canvas, p: Palette, share: float) -> np.ndarray:
 def beach(c: Canvas, p: Palette, spot: Spot) -> None:
     sea = _sea(c)
     near = smooth(sea.astype(np.float32), max(5.0, 0.075 * c.side))
-    strip = ~sea & (near > 0.16 + 0.1 * (c.noise(c.side / 5, 3) - 0.5)) & ~c.reserved
+    strip = largest_part(~sea & (near > 0.16 + 0.1 * (c.noise(c.side / 5, 3) - 0.5)) & ~c.reserved)
     region = c.crop(strip)
     if not c.claim("beach", region):
         return
@@ -97,7 +104,7 @@ def island(c: Canvas, p: Palette, plot: Plot) -> None:
     mask = c.mask_of(plot.region)
     halo = ~mask & (smooth(mask.astype(np.float32), max(3.0, 0.2 * plot.radius)) > 0.12)
     c.fill(c.without(c.crop(halo), c.owner != c.kinds.index("sea")), rgb("86b8ad"), 0.01, 0.5)
-    c.fill(plot.region, c.jitter(rgb("d9c9a0"), 0.02), 0.02)
+    c.fill(plot.region, c.jitter(rgb("8f8674"), 0.02), 0.05)  # rocks: sand would be a beach
     inner = smooth(mask.astype(np.float32), max(1.5, 0.07 * plot.radius)) > 0.82
     c.fill(c.crop(inner & mask), p.grass, 0.03)
     canopy(c, c.crop(inner & mask & (c.noise(max(8.0, plot.radius / 2), 3) > 0.42)), p, max(2.5, c.px(9)))
@@ -175,23 +182,22 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     middle = path[i]
     if not (0.08 * c.width < middle[0] < 0.92 * c.width and 0.08 * c.height < middle[1] < 0.92 * c.height):
         return
-    half = 0.82 * width
     deck_width = max(5.0, c.px(14), 0.16 * width)
+    on_river = c.owner == c.kinds.index("river")
+    half = next((h for h in np.linspace(0.8, 1.3, 6) * width if _is_dry(c, middle, across * h, deck_width, on_river)), 0)
+    if not half:
+        return
     ends = np.stack([middle - across * half, middle + across * half])
     reach = np.hypot(c.width, c.height)
     deck = c.stroke(ends, deck_width)
     taken = deck.mask & (c.owner[deck.rows, deck.columns] >= 0)
-    if any(c.kinds[n] not in ("river", "road") for n in np.unique(c.owner[deck.rows, deck.columns][taken])):
+    if any(c.kinds[n] != "river" for n in np.unique(c.owner[deck.rows, deck.columns][taken])):
         return
-    on_river = c.owner == c.kinds.index("river")
     for sign in (-1, 1):
         t = np.linspace(0, 1, 12)[:, None]
         bend = c.rng.uniform(-0.12, 0.12) * reach * t**2
-        road = middle + sign * across * (half * 0.9 + t * reach) + bend * along
-        region = c.without(c.stroke(road, deck_width * 0.8), on_river)
-        c.fill(region, c.jitter(ASPHALT, 0.02), 0.015)
-        c.claim("road", c.without(region, c.owner >= 0))
-        c.reserve(region, 1)
+        road = middle + sign * across * (half * 0.98 + t * reach) + bend * along
+        paint_roads(c, [road], deck_width * 0.8 * c.gsd, blocked=c.taken(), from_start=True)
     offset = np.array(c.sun) * max(1.5, c.px(9))
     c.fill(c.without(c.stroke(ends + offset, deck_width), ~on_river), (0.07, 0.11, 0.12), 0.0, 0.6)
     c.owner[deck.rows, deck.columns][deck.mask] = len(c.kinds)
@@ -210,6 +216,16 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
     c.reserve(deck, 2)
 
 
+def _is_dry(c: Canvas, middle: np.ndarray, arm: np.ndarray, width: float, wet: np.ndarray) -> bool:
+    """Return whether a bridge of `width` pixels from `middle` - `arm` to `middle` + `arm` ends on land in the image."""
+    for end in (middle - arm, middle + arm):
+        pad = c.region(Spot(float(end[0]), float(end[1]), 0, 0).ellipse(1.5 * width, 1.5 * width))
+        inside = 0 < end[0] < c.width and 0 < end[1] < c.height
+        if not inside or (wet[pad.rows, pad.columns] & pad.mask).any():
+            return False
+    return True
+
+
 def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     """Draw a curved dam across a valley, with a reservoir above it, and a spillway and a river below."""
     length = 1.5 * spot.radius
@@ -224,7 +240,8 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     thick = max(3.5, c.px(16), 0.075 * length)
     wall = (np.abs(side) < 0.52 * length) & (down >= -crest) & (down < -crest + thick)
     slope = (np.abs(side) < 0.44 * length) & (down >= -crest + thick) & (down < -crest + 2.1 * thick)
-    dam_region = c.crop(wall | slope)
+    spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)
+    dam_region = c.crop(wall | slope | spill)
     if dam_region.area < MIN_VISIBLE:
         return
     valley = np.abs(side) < (0.62 + 0.25 * c.noise(c.side / 4, 2)) * length
@@ -232,11 +249,11 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     c.fill(c.crop(rock), blend(p.soil, p.dry, 0.5), 0.04, 0.75)
     t = np.linspace(0.02, 1, 30)
     stream_path = spot.at(np.stack([t * 3 * length, 0.16 * length * np.sin(2.2 * t + 0.4) * t], axis=1))
-    stream = c.mask_of(c.stroke(stream_path, 0.2 * length)) & (down > -crest + thick) & ~slope
+    stream = c.mask_of(c.stroke(stream_path, 0.2 * length)) & (down >= 0.32 * length)
     paint_water(c, wet, p, max(2.0, 0.1 * length))
     paint_water(c, stream, p, max(2.0, 0.05 * length))
     c.claim("lake", c.crop(wet))
-    c.claim("river", c.crop(stream & ~wall))
+    c.claim("river", c.crop(stream))
     c.claim("dam", dam_region)
     c.fill(c.crop(slope), c.jitter(rgb("a19d93"), 0.02), 0.025)
     for k in np.linspace(-0.4, 0.4, 9):
@@ -245,8 +262,7 @@ def dam(c: Canvas, p: Palette, spot: Spot) -> None:
     c.fill(c.crop(wall), c.jitter(rgb("cfccc3"), 0.02), 0.012)
     arc = [(-0.2 * length * (1 - (2 * s) ** 2) + thick * 0.5, s * length) for s in np.linspace(-0.5, 0.5, 24)]
     c.line(spot.at(arc), max(1.5, thick * 0.35), rgb("77756f"), 1.0)
-    spill = (np.abs(side) < 0.1 * length) & (down > -crest + thick * 0.8) & (down < 0.32 * length)
     c.fill(c.crop(spill), rgb("edf3f2"), 0.05, 0.85)
-    c.reserve(c.crop(wet | wall | slope | stream), 3)
-    hills = ~wet & ~rock & ~stream & ~wall & ~slope & ~c.reserved & (c.noise(c.side / 5, 4) > 0.47)
+    c.reserve(c.crop(wet | wall | slope | spill | stream), 3)
+    hills = ~wet & ~rock & ~stream & ~wall & ~slope & ~spill & ~c.reserved & (c.noise(c.side / 5, 4) > 0.47)
     canopy(c, c.crop(hills), p)

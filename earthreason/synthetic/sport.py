@@ -52,7 +52,7 @@ def stadium(c: Canvas, p: Palette, plot: Plot) -> None:
     roof = c.jitter(c.pick((rgb("c9c9c6"), rgb("9aa0a6"), rgb("bdb6aa"))), 0.03)
     for share, colour in ((1.0, roof), (0.95, blend(roof, (0, 0, 0), 0.12)), (0.9, blend(roof, WHITE, 0.25))):
         c.paint(plot.ellipse(length * share, width * share, points=64), colour, 0.015)
-    seats = c.jitter(c.pick((rgb("7a4a45"), rgb("4c5f86"), rgb("8b8b86"), rgb("a25a3c"))), 0.03)
+    seats = c.jitter(c.pick((rgb("4c5f86"), rgb("8b8b86"), rgb("5d6d58"), rgb("b3a24a"))), 0.03)
     for k, share in enumerate(np.linspace(0.78, 0.6, 7)):
         colour = blend(seats, (0, 0, 0), 0.16 * (k % 2) + 0.02 * k)
         c.paint(plot.ellipse(length * share, width * share, points=64), colour, 0.03)

@@ -32,7 +32,7 @@ def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
 
 
 def farmland(c: Canvas, p: Palette) -> None:
-    """Draw a patchwork of fields with furrows, separated by hedges and tracks."""
+    """Draw a patchwork of fields with furrows, separated by hedges and grass."""
     spacing = float(np.clip(c.px(c.rng.uniform(160, 320)), c.side / 7, c.side / 2.2))
     turn = c.rng.uniform(0, np.pi)
     cells = int(np.hypot(c.width, c.height) / spacing) + 3
@@ -59,7 +59,8 @@ def farmland(c: Canvas, p: Palette) -> None:
     ground = colours[cell] * (1 + furrow + 0.22 * (c.noise(c.side / 8, 4) - 0.5))[..., None]
     hedge = edge < max(1.6, c.px(5))
     tree = np.array(p.tree, np.float32) * 1.25
-    ground[hedge] = np.where(c.noise(24, 2)[hedge][:, None] > 0.45, tree, np.array(p.dry, np.float32))
+    # A dry strip between the bushes would look like a road.
+    ground[hedge] = np.where(c.noise(24, 2)[hedge][:, None] > 0.45, tree, np.array(p.grass, np.float32) * 0.95)
     c.image[:] = ground * (1 + np.float32(0.03) * c.grain)[..., None]
 
 
@@ -126,6 +127,10 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
     c.image[rim] *= 0.86
 
 
+CROSSING = "crossing"
+"""Kind of the ground where two roads cross without signals or zebra crossings, which no question is about."""
+
+
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
     """Return a nearly straight line across the image, for roads and rails: (40, 2) float64, rows of (x, y)."""
     angle = c.rng.uniform(0, np.pi)
@@ -136,24 +141,111 @@ def straight_path(c: Canvas, bend: float = 0.03) -> Points:
     return Spot(x, y, reach, angle).at(np.stack([t * reach, swing], axis=1))
 
 
-def paint_roads(c: Canvas, paths: Sequence[Points], metres: float, paved: bool = True) -> None:
-    """Draw roads of a width in metres along (n, 2) paths on free ground.
+def road_pixels(c: Canvas) -> np.ndarray:
+    """Return the pixels of roads and their plain crossings: (height, width) bool."""
+    numbers = [number for number, kind in enumerate(c.kinds) if kind in ("road", CROSSING)]
+    return np.isin(c.owner, numbers)
 
-    They get verges and, where these are large enough to be visible, markings and cars.
+
+def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, from_start: bool = False) -> Points:
+    """Return the part of a road that stays clear of what it must not cross.
+
+    A road that went on behind a river would look like one with a bridge, so only one part is left.
+
+    Args:
+        c: canvas.
+        path: (n, 2) float64, rows of (x, y) pixels.
+        width: width of the road in pixels.
+        blocked: (height, width) bool, pixels that the road must not touch.
+        from_start: whether to return the part that begins where the path begins, in place of the longest.
+
+    Returns:
+        The part, (m, 2) float64 with steps of about 1.5 times the width; (0, 2) if it is too short to be a road.
+    """
+    along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+    places = np.linspace(0, along[-1], max(2, int(along[-1] / max(1.0, width / 4))))
+    fine = np.stack([np.interp(places, along, path[:, axis]) for axis in (0, 1)], axis=1)
+    reach = int(np.ceil(width / 2)) + 1
+    columns, rows = np.floor(fine).astype(int).T
+    near = np.zeros(len(fine), bool)
+    for dx, dy in Spot(0, 0, 0, 0).ellipse(2 * reach, 2 * reach, points=12).tolist() + [[0.0, 0.0]]:
+        x, y = np.floor(fine + (dx, dy)).astype(int).T
+        seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
+        near[seen] |= blocked[y[seen], x[seen]]
+    inside = (columns >= 0) & (columns < c.width) & (rows >= 0) & (rows < c.height)
+    stops = np.flatnonzero(near)
+    edges = [-1, *stops.tolist(), len(fine)]
+    runs = [(first + 1, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    start, stop = runs[0] if from_start else max(runs, key=lambda run: int(inside[run[0] : run[1]].sum()))
+    length = inside[start:stop].sum() * (places[1] - places[0])
+    if length < max(2 * width, 0.04 * c.side):
+        return fine[:0]
+    # Short segments would leave gaps in a wide stroke.
+    keep = np.linspace(start, stop - 1, max(2, round((stop - start) / 6))).astype(int)
+    return fine[keep]
+
+
+def _faces_road(c: Canvas, part: Points, blocked: np.ndarray, roads: np.ndarray, from_start: bool) -> bool:
+    """Return whether another road continues the line of a road behind ground that neither may cross."""
+    ends = ((part[-1], part[-2]),) if from_start else ((part[-1], part[-2]), (part[0], part[1]))
+    for end, before in ends:
+        ahead = (end - before) / np.hypot(*(end - before))
+        side = np.array([-ahead[1], ahead[0]])
+        for aside in np.linspace(-0.03, 0.03, 5) * c.side:
+            x, y = np.floor(end + aside * side + np.arange(0.6 * c.side)[:, None] * ahead).astype(int).T
+            seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
+            stop, road = blocked[y[seen], x[seen]], roads[y[seen], x[seen]]
+            hits = np.flatnonzero(road & (np.cumsum(stop) > 0))
+            if hits.size and road[hits[0] : hits[0] + max(6, int(0.05 * c.side))].mean() > 0.7:
+                return True
+    return False
+
+
+def paint_roads(
+    c: Canvas,
+    paths: Sequence[Points],
+    metres: float,
+    paved: bool = True,
+    blocked: np.ndarray | None = None,
+    from_start: bool = False,
+) -> None:
+    """Draw roads along (n, 2) paths, with verges and, where these can be seen, markings and cars.
+
+    A road ends where it meets reserved ground other than a road. Where two roads cross, the ground becomes a
+    `CROSSING`, unless the paths come from one start, as the arms of an intersection do.
+
+    Args:
+        c: canvas.
+        paths: (n, 2) float64 each, rows of (x, y) pixels.
+        metres: width of the roads.
+        paved: whether they have asphalt.
+        blocked: (height, width) bool, pixels that they must not touch; None stands for the reserved ones.
+        from_start: whether each road must begin where its path begins.
     """
     width = max(1.5, c.px(metres))
-    c.fill(c.without(c.strokes(paths, width * 1.5 + 1), c.reserved), rgb("8b8468"), 0.02, 0.55)
-    region = c.without(c.strokes(paths, width), c.reserved)
-    c.fill(region, c.jitter(ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
-    c.claim("road", region)
-    if not paved:
-        return
+    older = road_pixels(c)
+    closed_to = (c.reserved if blocked is None else blocked) & ~older
+    parts, layers = [], np.zeros(c.owner.shape, np.uint8)
     for path in paths:
+        part = clear_stretch(c, path, width, closed_to, from_start)
+        if len(part) > 1 and not _faces_road(c, part, closed_to, older | (layers > 0), from_start):
+            strip = c.stroke(part, width)
+            layers[strip.rows, strip.columns] += strip.mask
+            parts.append(part)
+    if not parts:
+        return
+    c.fill(c.without(c.strokes(parts, width * 1.5 + 1), c.reserved), rgb("8b8468"), 0.02, 0.55)
+    region = c.without(c.strokes(parts, width), closed_to)
+    c.fill(region, c.jitter(ASPHALT if paved else rgb("b09c7c"), 0.04), 0.015)
+    c.claim("road", c.without(region, older))
+    c.claim(CROSSING, c.crop(((layers > 1) & (not from_start) | (layers > 0) & older) & ~closed_to))
+    for path in parts if paved else ():
         if width >= 7:
-            dashes = [np.stack([path[k], path[k] * 0.3 + path[k + 1] * 0.7]) for k in range(len(path) - 1)]
-            c.fill(c.without(c.strokes(dashes, max(1.0, c.px(0.35))), c.reserved), WHITE, 0.0, min(0.8, c.px(0.35)))
+            dashes = [np.stack([path[k], (path[k] + path[k + 1]) / 2]) for k in range(len(path) - 1)]
+            c.fill(c.without(c.strokes(dashes, max(1.0, c.px(0.35))), closed_to), WHITE, 0.0, min(0.8, c.px(0.35)))
         if c.gsd < 2:
             _drive(c, path, width)
+    c.reserve(region)
 
 
 def _drive(c: Canvas, path: Points, width: float) -> None:
@@ -211,7 +303,7 @@ def scatter_buildings(c: Canvas, count: int, low: float, high: float, metres: fl
         depth = width * c.rng.uniform(0.5, 0.9)
         if width < 3:
             continue
-        spot = c.find_spot(0.62 * width, tries=6, angle=angle + c.rng.choice((0, np.pi / 2)))
+        spot = c.find_spot(0.68 * width, tries=6, angle=angle + c.rng.choice((0, np.pi / 2)))
         if spot is None:
             continue
         region = draw_building(c, spot, width, depth, metres * c.rng.uniform(0.7, 1.5), flat=high > 30)

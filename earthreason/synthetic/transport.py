@@ -20,7 +20,7 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
     region = c.region(spot.box(length, width))
     if not c.claim("airport runway", region):
         return
-    c.paint(spot.box(length * 1.03, width * 1.45), rgb("8e8b7e"), 0.02, avoid=c.owner >= 0)
+    c.paint(spot.box(length * 1.03, width * 1.45), rgb("8e8b7e"), 0.02, avoid=(c.owner >= 0) | c.reserved)
     surface = c.jitter(rgb("6c6b6a"), 0.03)
     c.fill(region, surface, 0.012)
     c.paint(spot.box(length * 0.94, width * 0.3), blend(surface, (0, 0, 0), 0.16), 0.012, 0.8)
@@ -44,9 +44,11 @@ def airport_runway(c: Canvas, p: Palette, spot: Spot) -> None:
     taxi = spot.at([(-0.45 * length, side), (0.45 * length, side)])
     links = [spot.at([(x * length, side), ((x + b) * length, 0)]) for x, b in ((-0.4, 0), (0.1, 0.08), (0.4, 0))]
     blocked = c.owner >= 0
-    for path in (taxi, *links):
-        c.fill(c.without(c.stroke(path, width * 0.42), blocked), rgb("807e79"), 0.012)
-        c.fill(c.without(c.stroke(path, max(1.0, width * 0.03)), blocked), rgb("c9ad4a"), 0.0, 0.8)
+    if not c.is_blocked(c.strokes([taxi, *links], width * 0.6)):
+        for path in (taxi, *links):
+            c.fill(c.without(c.stroke(path, width * 0.42), blocked), rgb("807e79"), 0.012)
+            c.fill(c.without(c.stroke(path, max(1.0, width * 0.03)), blocked), rgb("c9ad4a"), 0.0, 0.8)
+        c.reserve(c.strokes([taxi, *links], width * 0.6))
 
 
 def _plane(c: Canvas, spot: Spot, metres: float) -> None:
@@ -74,7 +76,8 @@ def airport_apron(c: Canvas, p: Palette, plot: Plot) -> None:
         c.line(plot.at([(-width / 2, y), (width / 2, y)]), 0.7, blend(slab, (0, 0, 0), 0.3), 0.3)
     c.line(plot.at([(-width / 2, 0.3 * height), (width / 2, 0.3 * height)]), max(1.0, c.px(0.8)), rgb("d1ac34"), 0.9)
     hall = plot.moved(0, -0.64 * height)
-    c.claim("building", draw_building(c, hall, width * 0.8, height * 0.22, 14, rgb("c6c5c0"), flat=True))
+    if not c.is_blocked(c.region(hall.box(width * 0.8, height * 0.22))):
+        c.claim("building", draw_building(c, hall, width * 0.8, height * 0.22, 14, rgb("c6c5c0"), flat=True))
     stands = max(2, int(width / max(14.0, c.px(58))))
     for k in range(stands):
         x = (k + 0.5 - stands / 2) * width / stands
@@ -84,8 +87,13 @@ def airport_apron(c: Canvas, p: Palette, plot: Plot) -> None:
             c.line(bridge, max(1.2, c.px(3)), rgb("8d9196"), 1.0)
             place = replace(plot.moved(x, -0.12 * height), angle=plot.angle - np.pi / 2)
             _plane(c, place, min(46.0, 0.85 * c.gsd * width / stands))
-    taxiway = c.stroke(plot.at([(0.36 * width, 0.5 * height), (0.36 * width, 3 * height)]), max(3.0, c.px(24)))
-    c.fill(c.without(taxiway, c.owner >= 0), rgb("807e79"), 0.012)
+    # A short taxiway with its yellow line: a long strip would look like a runway.
+    lane = plot.at([(0.36 * width, 0.5 * height), (0.36 * width, 0.8 * height)])
+    taxiway = c.stroke(lane, max(3.0, c.px(24)))
+    if not c.is_blocked(taxiway):
+        c.fill(c.without(taxiway, c.owner >= 0), rgb("807e79"), 0.012)
+        c.fill(c.without(c.stroke(lane, max(1.0, c.px(0.8))), c.owner >= 0), rgb("d1ac34"), 0.0, 0.9)
+        c.reserve(taxiway)
 
 
 def airport_helipad(c: Canvas, p: Palette, spot: Spot) -> None:
@@ -95,8 +103,10 @@ def airport_helipad(c: Canvas, p: Palette, spot: Spot) -> None:
     region = c.region(outline)
     if not c.claim("airport helipad", region):
         return
-    path = c.stroke(spot.at([(0, 0), (3 * size, 0.4 * size)]), max(2.0, c.px(4)))
-    c.fill(c.without(path, c.reserved | (c.owner >= 0)), rgb("9b968c"), 0.02)
+    path = c.stroke(spot.at([(0, 0), (1.2 * size, 0.2 * size)]), max(2.0, c.px(4)))
+    if not c.is_blocked(path):
+        c.fill(c.without(path, c.owner >= 0), rgb("9b968c"), 0.02)
+        c.reserve(path)
     base = c.jitter(c.pick((rgb("737472"), rgb("5f7d64"), rgb("8d5a4b"), CONCRETE)), 0.02)
     c.fill(region, base, 0.015)
     c.line(closed(outline), max(1.0, 0.03 * size), blend(base, WHITE, 0.7), 0.9)
@@ -123,13 +133,9 @@ def railway(c: Canvas, p: Palette, spot: Spot) -> None:
         return spot.at(np.stack([s * reach, bend * s**2], axis=1) + offset * normal)
 
     bed = c.stroke(track(0), width)
-    blocked = c.reserved | c.taken()
-    if "railway" in c.kinds or blocked[bed.rows, bed.columns][bed.mask].sum() > 0.02 * bed.area:
+    if "railway" in c.kinds or not c.claim("railway", bed):
         return
-    bed = c.without(bed, blocked)
-    if not c.claim("railway", bed):
-        return
-    verge = c.without(c.stroke(track(0), width * 1.25 + c.px(6)), c.owner >= 0)
+    verge = c.without(c.stroke(track(0), width * 1.25 + c.px(6)), (c.owner >= 0) | c.reserved)
     c.fill(verge, blend(p.dry, p.grass, 0.3), 0.03, 0.8)
     ballast = c.jitter(c.pick((rgb("8a8078"), rgb("7d7167"), rgb("958d84"))), 0.02)
     c.fill(bed, ballast, 0.05)
@@ -189,12 +195,14 @@ def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
     hall_size = (length * 0.46, max(6.0, pitch * 2.2))
     middles = [(y + following) / 2 for y, following in zip(rails[::2], rails[1::2], strict=False)]
     decks = [spot.box(length, pitch * 0.62, 0, y) for y in middles]
-    crossing = spot.at([(0.06 * length, -yard / 2), (0.06 * length, yard / 2 + pitch)])
-    footbridge = c.stroke(crossing, max(1.5, c.px(5)))
-    union = c.mask_of(*map(c.region, decks), c.region(hall.box(*hall_size)), footbridge)
-    if not c.claim("train station", c.crop(union)):
+    # A roof over all tracks joins the platforms to the hall; a footbridge would be a bridge.
+    shed = spot.moved(0, 0.5 * pitch)
+    shed_size = (0.22 * length, yard + 2.2 * pitch)
+    union = c.mask_of(*map(c.region, (*decks, hall.box(*hall_size), shed.box(*shed_size))))
+    strip = c.region(spot.box(2 * reach, yard * 1.15))
+    if c.is_blocked(strip) or not c.claim("train station", c.crop(union)):
         return
-    ground = c.without(c.region(spot.box(2 * reach, yard * 1.15)), c.owner >= 0)
+    ground = c.without(strip, c.owner >= 0)
     c.claim("railway", ground)
     c.fill(ground, rgb("837a70"), 0.04)
     for y in rails:
@@ -206,8 +214,11 @@ def train_station(c: Canvas, p: Palette, spot: Spot) -> None:
         c.paint(roof + np.array(c.sun) * c.px(3), (0.2, 0.2, 0.2), 0.0, 0.45)
         c.paint(roof, c.jitter(rgb("cfd2d1"), 0.02), 0.01)
         c.line(spot.at([(-0.36 * length, y), (0.36 * length, y)]), max(0.8, c.px(0.6)), rgb("8f9494"), 0.9)
-    c.line(crossing + np.array(c.sun) * c.px(5), max(1.5, c.px(5)), (0.2, 0.2, 0.2), 0.4)
-    c.fill(footbridge, rgb("dcdcd8"), 0.0)
+    glass = c.jitter(rgb("aebbc0"), 0.02)
+    c.paint(shed.box(*shed_size), glass, 0.012)
+    for x in np.linspace(-0.5, 0.5, 9):
+        rib = shed.at([(x * shed_size[0], -shed_size[1] / 2), (x * shed_size[0], shed_size[1] / 2)])
+        c.line(rib, max(0.8, c.px(0.8)), blend(glass, (0, 0, 0), 0.3), 0.8)
     draw_building(c, hall, *hall_size, 14, c.pick((rgb("9c6a55"), rgb("b3aca0"), rgb("8a8f94"))))
     for _ in range(int(c.rng.integers(1, 3))):
         y = rails[int(c.rng.integers(tracks))]
