@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earthreason.metrics.references import Reference
 from earthreason.errors import UnknownNameError
+from earthreason.metrics.references import Reference
 from earthreason.metrics.scores import (
     BOUNDARY_IOU,
     IOU_AND_PRESENCE,

@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from earthreason.metrics.compare import TIE, Comparison
 from earthreason.metrics.breakdowns import Stratum
+from earthreason.metrics.compare import TIE, Comparison
 from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric

@@ -184,7 +184,9 @@ def lay_bridge(c: Canvas, p: Palette, path: Points, width: float, where: float) 
         return
     deck_width = max(5.0, c.px(14), 0.16 * width)
     on_river = c.owner == c.kinds.index("river")
-    half = next((h for h in np.linspace(0.8, 1.3, 6) * width if _is_dry(c, middle, across * h, deck_width, on_river)), 0)
+    half = next(
+        (h for h in np.linspace(0.8, 1.3, 6) * width if _is_dry(c, middle, across * h, deck_width, on_river)), 0
+    )
     if not half:
         return
     ends = np.stack([middle - across * half, middle + across * half])

@@ -14,7 +14,7 @@ from earthreason.synthetic.diagnostic import plan_diagnostic
 
 FOLDER = Path(synthetic.__file__).parent
 SEED = 2504
-FEW = 12
+FEW = 8
 
 
 @pytest.fixture(scope="module")
