@@ -120,5 +120,6 @@ def _record(task: AnnotationTask, entry: Consensus, picture: Path) -> Record:
         ground_resolution=task.ground_resolution,
         source=task.source,
         reasoning_type=task.reasoning_type,
+        unseen=task.unseen,
         extra=json.dumps(extra, ensure_ascii=False, sort_keys=True),
     )

@@ -44,6 +44,7 @@ class AnnotationTask:
         questions: questions about the target; may be added later.
         answers: answers to the questions.
         reasoning_type: kind of reasoning that the questions need, None if unknown.
+        unseen: what the training data lacks of the questions, None if unknown.
         transform: a, b, c, d, e, f of the pixel-to-world transform, None without georeference.
         crs: coordinate reference system as WKT or EPSG code, None without one.
     """
@@ -59,6 +60,7 @@ class AnnotationTask:
     questions: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     reasoning_type: str | None = None
+    unseen: str | None = None
     transform: list[float] | None = None
     crs: str | None = None
 
@@ -110,7 +112,7 @@ class Server:
     projects: dict[str, int]
 
 
-_TOGETHER = (("questions", "answers", "reasoning_type"), ("category",), ("source",))
+_TOGETHER = (("questions", "answers", "reasoning_type", "unseen"), ("category",), ("source",))
 _OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
 """Groups of facts, each known if its first fact is. The later ones depend on the size of the image."""
 

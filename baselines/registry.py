@@ -38,7 +38,8 @@ class PredictorOptions:
         no_target_threshold: threshold that replaces the checkpoint's; None keeps the checkpoint's.
         task: kind of question, which replaces the checkpoint's; None keeps the checkpoint's.
         on_canvas: whether masks stay on the model's canvas, as the reference scores them.
-        train_samples: function that returns the training split, for models fitted to it.
+        train_samples: function that returns the training split, for models fitted to it; None for that of the
+            predicted configuration.
     """
 
     checkpoint: str | None = None
@@ -51,7 +52,7 @@ class PredictorOptions:
     no_target_threshold: float | None = None
     task: str | None = None
     on_canvas: bool = False
-    train_samples: Callable[[], Iterable[Sample]] = field(default=lambda: iter(()))
+    train_samples: Callable[[], Iterable[Sample]] | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ class OptionalFacts:
     ground_resolution: float | None = _fact("ground sampling distance (GSD) in metres per pixel", numeric=True)
     source: str | None = _fact("origin of the image")
     reasoning_type: str | None = _fact("kind of reasoning that the questions need")
+    unseen: str | None = _fact(
+        "what the training data lacks of the questions: nothing, wording, category, or wording and category"
+    )
 
     def optional_facts(self) -> dict[str, Any]:
         """Return the optional facts by name."""

@@ -127,7 +127,8 @@ def predict_split(
         return map(sample_of_row, load_dataset("earthreason", config, split="train", data_dir=data_dir))
 
     device = f"cuda:{rank.local}" if options.device == "cuda" else options.device
-    predictor = build_predictor(model, replace(options, device=device, train_samples=train_samples))
+    fitted_to = options.train_samples or train_samples
+    predictor = build_predictor(model, replace(options, device=device, train_samples=fitted_to))
     info: dict[str, Any] = {"model": model, "config": config, "split": split, "questions": questions}
     if options.checkpoint is not None:
         info["checkpoint"] = options.checkpoint

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from baselines.compare.scores import ScoreRow
+from baselines.compare.scores import GROUPINGS, ScoreRow
 from baselines.compare.suite import Suite
 from earthreason.files import write_text
+from earthreason.metrics.breakdowns import TITLES
 from earthreason.metrics.formats import format_interval
 from earthreason.metrics.scores import IOU_AND_PRESENCE
 from earthreason.reports.svg import save_figure
@@ -48,8 +49,7 @@ def write_page(path: Path, suite: Suite, rows: Sequence[ScoreRow], command: str,
         _table(rows),
         [f"![gIoU during training]({where}/curves.svg)"],
         [f"![gIoU by speed]({where}/speed.svg)"],
-        ["## By reasoning type"],
-        _types(rows),
+        *(part for fact in GROUPINGS for part in ([f"## By {TITLES[fact]}"], _groups(rows, fact))),
         ["## Cost"],
         _costs(rows),
     ]
@@ -101,12 +101,15 @@ def _table(rows: Sequence[ScoreRow]) -> list[str]:
     return lines
 
 
-def _types(rows: Sequence[ScoreRow]) -> list[str]:
-    kinds = sorted({kind for row in rows for kind in row.by_type})
+def _groups(rows: Sequence[ScoreRow], fact: str) -> list[str]:
+    kinds = sorted({kind for row in rows for kind in row.by_group[fact]})
     lines = [f"| model | {' | '.join(kinds)} |", f"|---|{'---:|' * len(kinds)}"]
     return [
         *lines,
-        *(f"| {row.entry.name} | {' | '.join(_percent(row.by_type.get(kind)) for kind in kinds)} |" for row in rows),
+        *(
+            f"| {row.entry.name} | {' | '.join(_percent(row.by_group[fact].get(kind)) for kind in kinds)} |"
+            for row in rows
+        ),
     ]
 
 

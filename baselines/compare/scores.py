@@ -16,6 +16,9 @@ from earthreason.metrics.scores import IOU_AND_PRESENCE, Terms, terms_of
 from earthreason.metrics.statistics import Difference, Interval, confidence_intervals, paired_differences
 from earthreason.metrics.truth import references_of
 
+GROUPINGS = ("reasoning_type", "unseen")
+"""Facts by which a comparison also states gIoU."""
+
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -27,7 +30,7 @@ class ScoreRow:
         scores: scores by metric over the questions of all seeds, fractions; None where undefined.
         spread: largest minus smallest gIoU over the seeds.
         intervals: 95 % intervals by metric, of those with enough images; all seeds of an image are one case.
-        by_type: gIoU by reasoning type.
+        by_group: gIoU by group, by column of the facts: reasoning type, and what training lacks.
         against_first: difference in gIoU from the suite's first model, paired by image; None for that model.
     """
 
@@ -36,7 +39,7 @@ class ScoreRow:
     scores: dict[str, float | None]
     spread: float
     intervals: dict[str, Interval]
-    by_type: dict[str, float]
+    by_group: dict[str, dict[str, float]]
     against_first: Difference | None = field(default=None)
 
 
@@ -62,7 +65,7 @@ def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
             scores={name: terms[name].ratio() for name in IOU_AND_PRESENCE},
             spread=max(giou) - min(giou),
             intervals=confidence_intervals(terms, images),
-            by_type=_by_type(results),
+            by_group={fact: _by_group(results, fact) for fact in GROUPINGS},
             against_first=paired_differences(reference, own, images)["gIoU"] if table else None,
         )
         table.append(row)
@@ -84,7 +87,7 @@ def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarra
     return pooled, np.concatenate([np.asarray(result.counts.sample_id) for result in results])
 
 
-def _by_type(results: Sequence[Result]) -> dict[str, float]:
+def _by_group(results: Sequence[Result], fact: str) -> dict[str, float]:
     frame = pd.concat([result.per_sample for result in results])
-    means = frame.groupby(frame["reasoning_type"].fillna("unknown"))["iou"].mean()
+    means = frame.groupby(frame[fact].fillna("unknown"))["iou"].mean()
     return {str(kind): float(value) for kind, value in means.items()}

@@ -217,7 +217,7 @@ def _run_trained(suite: Suite, variant: Variant, out: Path) -> SuiteEntry:
 
 
 def _run_trivial(suite: Suite, model: str, out: Path) -> SuiteEntry:
-    options = PredictorOptions(train_samples=lambda: map(sample_of_row, _rows(suite, "train")))
+    options = PredictorOptions(train_samples=lambda: map(sample_of_row, _training_rows(suite)))
     file = _predict(suite, model, options, out / model / "predictions.json")
     return SuiteEntry(model, (file,), **_measure(suite, model, options, out / f"{model}.json"))
 
@@ -230,8 +230,9 @@ def _predict(suite: Suite, model: str, options: PredictorOptions, path: Path) ->
     return path
 
 
-def _rows(suite: Suite, split: str) -> Any:
-    return load_dataset("earthreason", suite.test_config, split=split, data_dir=suite.test_data_dir)
+def _training_rows(suite: Suite) -> Any:
+    data = suite.train.data
+    return load_dataset("earthreason", data.config, split=data.train, data_dir=data.data_dir)
 
 
 def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) -> dict[str, Any]:
@@ -240,7 +241,7 @@ def _measure(suite: Suite, model: str, options: PredictorOptions, path: Path) ->
         kept: dict[str, Any] = json.loads(path.read_text())
         return kept
     predictor = build_predictor(model, options)
-    rows = _rows(suite, suite.test_split)
+    rows = load_dataset("earthreason", suite.test_config, split=suite.test_split, data_dir=suite.test_data_dir)
     samples = [sample_of_row(row) for row in rows.select(range(min(TIMED, len(rows))))]
     images, questions = [s.image for s in samples], [s.questions[0] for s in samples]
     predictor.predict(images, questions)

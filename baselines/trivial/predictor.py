@@ -20,7 +20,8 @@ def build_centre(options: PredictorOptions) -> Centre:
 
 
 def build_constant(options: PredictorOptions) -> BestConstant:
-    return BestConstant.fit(sample.mask for sample in options.train_samples())
+    samples = options.train_samples() if options.train_samples is not None else ()
+    return BestConstant.fit(sample.mask for sample in samples)
 
 
 def build_saliency(options: PredictorOptions) -> Saliency:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +45,14 @@ InstancesOption = Annotated[
 ]
 ResamplesOption = Annotated[int, typer.Option(min=0, help="Bootstrap resamples of the images; 0 omits the intervals.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed for the resamples and for questions drawn at random.")]
+ByOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Also print scores with intervals by group: category, reasoning_type, unseen, target, target_area, "
+        "image_size, gsd or question_index; may be repeated.",
+        show_default="those of the configuration; none except for diagnostic",
+    ),
+]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Number of threads.", show_default="all cores")]
 
 
@@ -56,6 +65,7 @@ def evaluate(
     protocol: ProtocolOption = "segearth-r1",
     missing: MissingOption = Missing.error,
     instances: InstancesOption = InstancesRule.error,
+    by: ByOption = None,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also compute Boundary IoU (slower).")] = False,
     resamples: ResamplesOption = 10_000,
     seed: SeedOption = 0,
@@ -75,16 +85,20 @@ def evaluate(
 
     Example: earthreason-eval preds.json --protocol all --report report/
     """
+    from earthreason.data.configs import strata_of
     from earthreason.data.omissions import Tolerance
     from earthreason.files import write_text
+    from earthreason.metrics.breakdowns import TITLES, check_breakdown, stratify
     from earthreason.metrics.evaluate import evaluate_protocols
     from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
     from earthreason.metrics.result import Result
     from earthreason.predictions.reader import open_predictions
-    from earthreason.reports.table import describe_threshold, print_protocols, print_results
+    from earthreason.reports.table import describe_threshold, print_protocols, print_results, print_strata
 
     if verbose or quiet:
         set_verbosity(verbose, quiet)
+    for name in by or ():
+        check_breakdown(name)
     headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
     opened = open_predictions(predictions, instances.value)
     with stderr().status("reading the ground truth"):
@@ -105,6 +119,9 @@ def evaluate(
             boundary=boundary,
         )
     scored = [result for result in results if isinstance(result, Result)]
+    first = scored[0]
+    groupings = by or strata_of(references.config)
+    strata = {name: stratify(first.scored, references, name, resamples, seed) for name in groupings}
     threshold = describe_threshold(opened.info)
     if csv is not None:
         write_text(csv, scored[0].per_sample.to_csv(index=False))
@@ -117,6 +134,8 @@ def evaluate(
     content: dict[str, Any] = {}
     if json_out is not None:  # breakdowns take time
         content["results"] = [result.to_dict() for result in scored]
+        if strata:
+            content["strata"] = {name: [asdict(stratum) for stratum in groups] for name, groups in strata.items()}
         if threshold is not None:
             content["no_target_threshold"] = opened.info["no_target_threshold"]
     if report_json(json_out, content):
@@ -124,6 +143,8 @@ def evaluate(
             print_protocols(results, stdout())
         else:
             print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
+        for name, groups in strata.items():
+            print_strata(TITLES[name], groups, stdout())
         if threshold is not None:
             typer.echo(threshold)
     for label, path in (("page", report and report / "index.html"), ("per question", csv)):

@@ -10,7 +10,7 @@ import typer
 
 CORES = os.cpu_count() or 1
 CONFIG_HELP = (
-    "Dataset configuration: 'default' is the official release, 'sample' the built-in synthetic scenes; others, "
+    "Dataset configuration: 'default' is the official release, 'sample' and 'diagnostic' the built-in scenes; others, "
     "such as 'rrsis-d', are read from --data-dir; `earthreason datasets` lists all."
 )
 ConfigOption = Annotated[str | None, typer.Option(help=CONFIG_HELP, show_default="the predictions', else default")]

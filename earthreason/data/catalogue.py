@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.data.about import SYNTHETIC, About
-from earthreason.data.configs import CONFIGS, DATA_VARIABLE, DEFAULT_CONFIG, SampleConfig, prepared_root
+from earthreason.data.configs import CONFIGS, DATA_VARIABLE, DEFAULT_CONFIG, SyntheticConfig, prepared_root
 from earthreason.data.layout import SPLIT_WORDS
 from earthreason.data.omissions import LEFT_OUT, Omissions
 from earthreason.data.sources import FORMATS, find_format
-from earthreason.data.sources.base import FROM_DISK, SourceFormat
+from earthreason.data.sources.base import SourceFormat
 from earthreason.errors import UnknownNameError
 
 _RELEASE = "release"
@@ -74,7 +74,7 @@ def list_sets() -> list[DataSet]:
     others = sorted((f for f in FORMATS.values() if f.config is not None), key=lambda f: str(f.config))
     return [
         _set_of(release, DEFAULT_CONFIG, found, prepared.get(_RELEASE, [])),
-        _scenes(prepared),
+        *(_scenes(config, prepared) for config in CONFIGS.values() if isinstance(config, SyntheticConfig)),
         *(_set_of(f, str(f.config), found, _of_configs(prepared, f.configurations())) for f in others),
     ]
 
@@ -91,11 +91,10 @@ def get_set(name: str) -> DataSet:
     return sets[name]
 
 
-def _scenes(prepared: dict[str, list[Prepared]]) -> DataSet:
-    config = SampleConfig()
-    splits = {FROM_DISK[name]: count for name, count in config.counts}
-    form = "made on first use, in a few seconds"
-    return DataSet(config.name, (), form, splits, SYNTHETIC, None, None, None, None, tuple(prepared.get("sample", ())))
+def _scenes(config: SyntheticConfig, prepared: dict[str, list[Prepared]]) -> DataSet:
+    form = f"made on first use, in {config.duration}"
+    at_hand = tuple(prepared.get(config.name, ()))
+    return DataSet(config.name, (), form, config.scenes, SYNTHETIC, None, None, None, None, at_hand)
 
 
 def _set_of(form: SourceFormat, config: str, found: dict[str, str], prepared: Iterable[Prepared]) -> DataSet:

@@ -1,6 +1,7 @@
 """Configurations of `load_dataset("earthreason", CONFIG)`; each makes its prepared folder.
 
-`default` is the official release, `sample` the built-in scenes; every registered source with a `config` adds one.
+`default` is the official release, `sample` and `diagnostic` the built-in scenes; every registered source with a
+`config` adds one.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import hashlib
 import logging
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from earthreason.data.about import OFFICIAL, OWN_DATA, SYNTHETIC, About
 from earthreason.data.cache import datasets_cache, unpacked_root
@@ -23,7 +25,7 @@ from earthreason.data.origin import about_of_folder, about_of_source
 from earthreason.data.prepared import DATASET, versions_key, write_prepared
 from earthreason.data.schema import Record
 from earthreason.data.sources import FORMATS, Source, SourceFormat, find_format
-from earthreason.data.sources.base import SampleSource, omissions_of
+from earthreason.data.sources.base import FROM_DISK, SampleSource, omissions_of
 from earthreason.data.sources.release import HUB_ID, Release
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import fingerprint_files, remove_unfinished
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 DATA_VARIABLE = "EARTHREASON_DATA"
+EDITION = 5
+"""Increase it whenever the generator draws other scenes from the same seed, so that cached scenes are ignored."""
 DEFAULTS = LoadOptions()
 _log = logging.getLogger(__name__)
 
@@ -97,45 +101,88 @@ def _counted(records: Iterable[Record], bar: tqdm[Any]) -> Iterator[Record]:
         bar.update()
 
 
-@dataclass(frozen=True)
-class SampleConfig:
-    """Synthetic scenes, made on first use in a few seconds and without network.
+class SyntheticConfig(ABC):
+    """Synthetic scenes, made on first use and without network.
 
-    Increase `edition` whenever the generator draws other scenes from the same seed, so that cached scenes are ignored.
+    The scenes are kept by the `repr` of the configuration, so every field takes part in naming them.
+
+    Attributes:
+        name: name of the configuration.
+        duration: how long the scenes take to draw, for listings.
+        strata: breakdowns by which `earthreason-eval` prints scores.
+        scenes: number of scenes by split.
     """
+
+    name: str
+    duration: ClassVar[str]
+    strata: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def scenes(self) -> dict[str, int]: ...
+
+    @abstractmethod
+    def _records(self) -> tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]: ...
+
+    def prepare(self, data_dir: Path | None, options: LoadOptions = DEFAULTS) -> Path:
+        """Return the prepared folder; see `ReleaseConfig.prepare`."""
+        made = f"the config {self.name!r} is made by this package and"
+        if data_dir is not None:
+            raise DataNotFoundError(f"{made} takes no data_dir (--data-dir); leave it out")
+        if options.revision is not None:
+            raise DataNotFoundError(f"{made} has no revision {options.revision!r}; leave it out")
+        key = hashlib.sha256(f"{self!r}{EDITION}".encode()).hexdigest()[:12]
+        records = lambda: (*self._records(), Omissions())  # noqa: E731
+        return _prepare_once(self.name, self.name, key, records, "synthetic scenes", SYNTHETIC, options)
+
+    def is_available(self) -> bool:
+        """Return whether `prepare(None)` succeeds without network."""
+        return True
+
+
+@dataclass(frozen=True)
+class SampleConfig(SyntheticConfig):
+    """A few hundred synthetic scenes."""
 
     name: str = "sample"
     seed: int = 7
     size: tuple[int, int] = (256, 256)
     counts: tuple[tuple[str, int], ...] = (("train", 160), ("val", 60), ("test", 100))
-    edition: int = 4
+    duration: ClassVar[str] = "a few seconds"
 
-    def prepare(self, data_dir: Path | None, options: LoadOptions = DEFAULTS) -> Path:
-        """Return the prepared folder; see `ReleaseConfig.prepare`."""
+    @property
+    def scenes(self) -> dict[str, int]:
+        return {FROM_DISK[name]: count for name, count in self.counts}
+
+    def _records(self) -> tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]:
         from earthreason.data.sources.sample import sample_records
 
-        if data_dir is not None:
-            raise DataNotFoundError(
-                "the config 'sample' is made by this package and takes no data_dir (--data-dir); leave it out"
-            )
-        if options.revision is not None:
-            raise DataNotFoundError(
-                f"the config 'sample' is made by this package and has no revision {options.revision!r}; leave it out"
-            )
-        key = hashlib.sha256(f"{self!r}".encode()).hexdigest()[:12]
-        return _prepare_once(
-            self.name,
-            "sample",
-            key,
-            lambda: (*sample_records(self.seed, dict(self.counts), self.size), Omissions()),
-            "synthetic scenes",
-            SYNTHETIC,
-            options,
-        )
+        return sample_records(self.seed, dict(self.counts), self.size)
 
-    def is_available(self) -> bool:
-        """Return whether `prepare(None)` succeeds without network."""
-        return True
+
+@dataclass(frozen=True)
+class DiagnosticConfig(SyntheticConfig):
+    """A test split of 1,000 synthetic scenes of many sizes, balanced by what it tests; never for training.
+
+    Attributes:
+        seed: unlike that of every other set in this repository.
+        count: number of scenes, the first of 1,000.
+    """
+
+    name: str = "diagnostic"
+    seed: int = 2504
+    count: int = 1000
+    duration: ClassVar[str] = "a few minutes"
+    strata: ClassVar[tuple[str, ...]] = ("unseen", "reasoning_type")
+
+    @property
+    def scenes(self) -> dict[str, int]:
+        return {"test": self.count}
+
+    def _records(self) -> tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]:
+        from earthreason.data.sources.sample import diagnostic_records
+
+        return diagnostic_records(self.seed, self.count)
 
 
 @dataclass(frozen=True)
@@ -242,14 +289,21 @@ def _prepare_folder(
     )
 
 
-Config = ReleaseConfig | SampleConfig | FolderConfig
+Config = ReleaseConfig | SyntheticConfig | FolderConfig
 _CONFIGS: tuple[Config, ...] = (
     ReleaseConfig(),
     SampleConfig(),
+    DiagnosticConfig(),
     *(FolderConfig(name, chosen) for f in FORMATS.values() for name, chosen in f.configurations().items()),
 )
 CONFIGS = {config.name: config for config in _CONFIGS}
 DEFAULT_CONFIG = "default"
+
+
+def strata_of(name: str | None) -> tuple[str, ...]:
+    """Return the breakdowns by which a configuration is balanced; none of a name that is no configuration."""
+    config = CONFIGS.get(name or "")
+    return config.strata if isinstance(config, SyntheticConfig) else ()
 
 
 def get_config(name: str | None) -> Config:

@@ -93,7 +93,8 @@ def load_dataset(
 
     Args:
         path: "earthreason"; other names are passed to `datasets.load_dataset` unchanged.
-        name: configuration; `default` is the official release, `sample` the built-in synthetic scenes.
+        name: configuration; `default` is the official release, `sample` and `diagnostic` are built-in
+            synthetic scenes.
         split: `train`, `validation` (or `val`), `test`, or a slice such as `test[:10]`; None returns a dict of all.
         data_dir: folder of the release; EARTHREASON_DATA by default, then the Hub.
         streaming: whether to iterate without building the Arrow cache.

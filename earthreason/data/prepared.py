@@ -24,7 +24,7 @@ from earthreason.files import atomic_path, write_json
 
 DATASET = "earthreason"
 """Name of every prepared folder, because `datasets` takes the last component of a path as the name of the dataset."""
-FORMAT = 4
+FORMAT = 5
 """Version of columns and reading rules; increase it whenever they change, so that older copies are not used."""
 _LIBRARIES = ("pillow", "opencv-python-headless", "pyarrow")
 """Libraries that decide bytes of prepared files: they encode pictures, draw polygons and write tables."""

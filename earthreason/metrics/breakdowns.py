@@ -1,4 +1,4 @@
-"""Scores by group: category, target area, image size, GSD, reasoning type, question, empty or not."""
+"""Scores by group, such as category, reasoning type, target area or image size."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from earthreason.errors import UnknownNameError
 from earthreason.metrics.references import Reference
-from earthreason.metrics.scores import BOUNDARY_IOU, OVERLAP, T_ACC, Scored, metrics_of
+from earthreason.metrics.scores import (
+    BOUNDARY_IOU,
+    IOU_AND_PRESENCE,
+    OVERLAP,
+    T_ACC,
+    Scored,
+    compute_scores,
+    metrics_of,
+    terms_of,
+)
+from earthreason.metrics.statistics import RESAMPLES, Interval, confidence_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +72,7 @@ def _resolution(reference: Reference, _: int) -> str:
 BREAKDOWNS: tuple[Breakdown, ...] = (
     Breakdown("category", "category", lambda r, _: r.category or _UNKNOWN),
     Breakdown("reasoning_type", "reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
+    Breakdown("unseen", "unseen in training", lambda r, _: r.unseen or _UNKNOWN),
     Breakdown("target", "target", lambda r, _: "empty" if r.is_empty else "present"),
     Breakdown("target_area", "target area", _target_area, _AREAS),
     Breakdown(
@@ -73,6 +85,16 @@ BREAKDOWNS: tuple[Breakdown, ...] = (
     Breakdown("question_index", "question index", lambda _, index: str(index)),
 )
 TITLES = {breakdown.name: breakdown.title for breakdown in BREAKDOWNS}
+
+
+def check_breakdown(name: str) -> None:
+    """Refuse a name that is no breakdown.
+
+    Raises:
+        UnknownNameError: there is no such breakdown; names the nearest.
+    """
+    if name not in TITLES:
+        raise UnknownNameError("breakdown", name, TITLES)
 
 
 def score_groups(scored: Scored, references: Mapping[str, Reference]) -> dict[str, list[dict[str, Any]]]:
@@ -105,6 +127,50 @@ def groups_of(
         names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
         if len(names) > 1:
             yield from ((breakdown, name, labels == name) for name in names)
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Scores of a group, with intervals.
+
+    Attributes:
+        group: name of the group.
+        n: number of questions, or of masks where the protocol scores masks.
+        scores: gIoU, cIoU, N-acc and T-acc as fractions, as far as the protocol defines them; None where undefined.
+        intervals: 95 % intervals by score, of those with enough images.
+    """
+
+    group: str
+    n: int
+    scores: dict[str, float | None]
+    intervals: dict[str, Interval]
+
+
+def stratify(
+    scored: Scored, references: Mapping[str, Reference], by: str, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Stratum]:
+    """Score every group of a breakdown, with intervals; [] if there is only one group.
+
+    Args:
+        scored: counts and rules of the questions.
+        references: ground truth by sample id.
+        by: name of the breakdown, such as "reasoning_type".
+        resamples: number of bootstrap resamples; 0 gives no intervals.
+        seed: seed of the resamples.
+
+    Raises:
+        UnknownNameError: there is no such breakdown.
+    """
+    check_breakdown(by)
+    strata = []
+    for breakdown, group, rows in groups_of(scored.counts.keys(), references):
+        if breakdown.name != by:
+            continue
+        part = replace(scored, counts=scored.counts.select(rows), boundary=None)
+        terms = {name: term for name, term in terms_of(part).items() if name in IOU_AND_PRESENCE}
+        intervals = confidence_intervals(terms, part.counts.sample_id, resamples, seed)
+        strata.append(Stratum(group, len(part.counts), compute_scores(terms), intervals))
+    return strata
 
 
 def labels_of(keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]) -> dict[str, np.ndarray]:

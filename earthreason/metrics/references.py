@@ -41,7 +41,7 @@ _REMEDIES = REMEDIES | {
     **dict.fromkeys(("height", "width"), "a whole number of pixels; leave it out if the mask states it"),
     "ignore": "a mask of pixels that count nowhere, or leave it out",
     "ground_resolution": "metres for one pixel; leave it out if it is unknown",
-    **dict.fromkeys(("category", "source", "reasoning_type"), "text; leave it out if there is none"),
+    **dict.fromkeys(("category", "source", "reasoning_type", "unseen"), "text; leave it out if there is none"),
     "question_count": "the number of questions about the sample; leave it out if there is one",
 }
 
@@ -207,6 +207,7 @@ class _Record(NamesSample):
     ground_resolution: FiniteFloat | None = None
     source: str | None = None
     reasoning_type: str | None = None
+    unseen: str | None = None
 
     def to_reference(self) -> Reference:
         facts = self.model_dump(exclude={"segmentation", "ignore", "height", "width"})

@@ -30,13 +30,14 @@ class _Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     ground_resolution: float | UnsetType | None = UNSET
     source: str | UnsetType | None = UNSET
     reasoning_type: str | UnsetType | None = UNSET
+    unseen: str | UnsetType | None = UNSET
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     samples: list[_Sample]
 
 
-_TEXTS = ("sample_id", "category", "source", "reasoning_type")
+_TEXTS = ("sample_id", "category", "source", "reasoning_type", "unseen")
 _DECODER = msgspec.json.Decoder(_File)
 
 

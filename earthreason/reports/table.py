@@ -9,8 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from earthreason.metrics.breakdowns import Stratum
 from earthreason.metrics.compare import TIE, Comparison
-from earthreason.metrics.formats import format_score
+from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
 from earthreason.metrics.statistics import FEW_IMAGES
@@ -34,6 +35,25 @@ def print_results(results: Sequence[Result], console: Console) -> None:
         table.add_row(get_metric(name).title, format_score(first.scores[name]), *interval, *others)
     console.print(table)
     console.print(describe_size(first))
+
+
+def print_strata(title: str, strata: Sequence[Stratum], console: Console) -> None:
+    """Print one row per group, with intervals; a line if there are no groups to compare."""
+    if not strata:
+        console.print(f"by {title}: all questions are in one group")
+        return
+    names = list(strata[0].scores)
+    table = Table(box=box.SIMPLE_HEAD, title=f"by {title}, %", title_justify="left")
+    table.add_column(title)
+    for heading in ("n", *names):
+        table.add_column(heading, justify="right")
+    for stratum in strata:
+        cells = []
+        for name in names:
+            interval = format_interval(stratum.intervals.get(name))
+            cells.append(format_score(stratum.scores[name]) + (f" ({interval})" if interval else ""))
+        table.add_row(stratum.group, str(stratum.n), *cells)
+    console.print(table)
 
 
 def describe_size(result: Result) -> str:

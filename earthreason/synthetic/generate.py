@@ -13,6 +13,7 @@ from PIL import Image
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic.categories import CATEGORIES, FEATURES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.questions import (
+    WORDINGS,
     Target,
     choose_target,
     draw_wordings,
@@ -47,8 +48,8 @@ class Composition:
         category: category that they ask about, whether or not the scene has it.
         questions: six questions.
         answers: three answers; none if the target is empty.
-        facts: other values of the sample by name: `sample_id`, `category`, `ground_resolution`, `source` and
-            `reasoning_type`.
+        facts: other values of the sample by name: `sample_id`, `category`, `ground_resolution`, `source`,
+            `reasoning_type` and `unseen`.
     """
 
     scene: RenderedScene
@@ -77,6 +78,7 @@ def compose_scene(
     empty_share: float = EMPTY_SHARE,
     wording: str | None = None,
     categories: Collection[str] | None = None,
+    reasoning_type: str | None = None,
 ) -> Composition:
     """Draw a scene and write its questions; the same arguments always give the same result.
 
@@ -92,6 +94,7 @@ def compose_scene(
         wording: split whose wording the questions and answers have; None for that of `split`. It does not affect the
             scene.
         categories: categories to ask about, in turn; None for all those of the split.
+        reasoning_type: type of the questions, if category and scene allow it; None draws one.
 
     Raises:
         UnknownNameError: the split, the wording or a category does not exist.
@@ -113,7 +116,7 @@ def compose_scene(
     rng = np.random.default_rng([*stream, index])
     empty = bool(rng.random() < empty_share)
     shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
-    scene, target = _draw_with(rng, category, shape, exclude)
+    scene, target = _draw_with(rng, category, shape, exclude, reasoning_type)
     if empty:
         target = target.without_objects()
         scene = _draw_without(rng, category, shape, exclude, target)
@@ -123,6 +126,7 @@ def compose_scene(
         "ground_resolution": scene.gsd,
         "source": "synthetic",
         "reasoning_type": target.reasoning_type,
+        "unseen": _unseen(words, category),
     }
     rng = np.random.default_rng([*stream, index, 1])
     questions, answers = (write(rng, target, category, words) for write in (write_questions, write_answers))
@@ -138,11 +142,21 @@ def _in_order(categories: Collection[str]) -> list[str]:
     return sorted(set(categories))
 
 
+def _unseen(words: str, category: str) -> str:
+    """Name what the training data lacks of questions with the wording of a split, about a category."""
+    lacking = {"wording": words != "train", "category": category in HELD_OUT_CATEGORIES}
+    return " and ".join(name for name, absent in lacking.items() if absent) or "nothing"
+
+
 def _draw_with(
-    rng: np.random.Generator, category: str, size: tuple[int, int], exclude: Collection[str]
+    rng: np.random.Generator,
+    category: str,
+    size: tuple[int, int],
+    exclude: Collection[str],
+    reasoning_type: str | None,
 ) -> tuple[RenderedScene, Target]:
     """Draw scenes with the category until a kind of question, drawn beforehand, fits one."""
-    wordings = draw_wordings(rng, category)
+    wordings = sorted(draw_wordings(rng, category), key=lambda name: WORDINGS[name] != reasoning_type)
     several = wordings[0] != "function"
     for attempt in range(_TRIES):
         instances = int(rng.integers(2, FEATURES[category].repeat + 1)) if several else None
@@ -175,12 +189,13 @@ def generate_scene(
     empty_share: float = EMPTY_SHARE,
     wording: str | None = None,
     categories: Collection[str] | None = None,
+    reasoning_type: str | None = None,
 ) -> Sample:
     """Generate a sample; the same arguments always give the same bytes.
 
     Args and errors are those of `compose_scene`.
     """
-    return compose_scene(seed, split, index, size, empty_share, wording, categories).sample()
+    return compose_scene(seed, split, index, size, empty_share, wording, categories, reasoning_type).sample()
 
 
 def iterate_scenes(

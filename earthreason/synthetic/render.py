@@ -104,9 +104,9 @@ def _lay_objects(c: Canvas, p: Palette, plan: Composition, unwanted: set[str]) -
         share = max((_SEA_SHARE.get(water, _LITTLE_SEA) for water in waters), default=_LITTLE_SEA)
         sea = shores.lay_sea(c, p, c.rng.uniform(*share))
         for group in groups:  # what needs the water comes first; afterwards it is kept free
-            if group.feature.water and not _place(c, p, group, ~sea if group.feature.water == "open sea" else None):
-                if group is asked:
-                    return False
+            needed = ~sea if group.feature.water == "open sea" else None
+            if group.feature.water and not _place(c, p, group, needed) and group is asked:
+                return False
         c.reserved |= sea
     elif not _lay_river(c, p, plan, unwanted, include):
         return False

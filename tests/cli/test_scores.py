@@ -92,3 +92,22 @@ def test_a_comparison_needs_resamples(files):
     result = run(files, "compare", "right.json", "none.json", resamples=0)
     assert result.exit_code != 0
     assert "resamples" in str(result.exception)
+
+
+def test_eval_prints_the_scores_of_the_groups_that_are_asked_for(files):
+    result = run(files, "eval", "right.json", by="reasoning_type", resamples=50)
+    rows = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
+    assert "by reasoning type" in result.stdout
+    assert "2" in rows["relation"].split()
+    assert "12" in rows["spot"].split()
+    content = json.loads(run(files, "eval", "right.json", by="reasoning_type", json="-", resamples=50).stdout)
+    relation, spot = content["strata"]["reasoning_type"]
+    assert (relation["group"], relation["scores"]["N-acc"], relation["scores"]["T-acc"]) == ("relation", 1.0, None)
+    # scipy: binomtest(12, 12).proportion_ci(method="wilson") is 0.7575064 to 1.
+    assert list(spot["intervals"]["T-acc"].values()) == pytest.approx([0.7575064, 1])
+
+
+def test_eval_says_that_a_group_is_alone_and_refuses_unknown_ones(files):
+    assert "all questions are in one group" in run(files, "eval", "right.json", by="unseen", resamples=50).stdout
+    refused = run(files, "eval", "right.json", by="categori")
+    assert "unknown breakdown 'categori'; did you mean 'category'" in str(refused.exception)

@@ -131,7 +131,15 @@ def test_the_texts_of_an_export_begin_with_the_id(release, tmp_path):
     export(open_source(release), "coco", tmp_path / "out")
     image = json.loads((tmp_path / "out" / "annotations" / "test.json").read_text())["images"][0]
     first = ["sample_id", "height", "width", "is_empty", "questions", "answers"]
-    assert list(image["earthreason"]) == [*first, "category", "ground_resolution", "source", "reasoning_type", "extra"]
+    assert list(image["earthreason"]) == [
+        *first,
+        "category",
+        "ground_resolution",
+        "source",
+        "reasoning_type",
+        "unseen",
+        "extra",
+    ]
 
 
 def test_exports_refuse_what_they_cannot_do(tmp_path):

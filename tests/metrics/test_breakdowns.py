@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from earthreason import evaluate
+from earthreason.errors import UnknownNameError
 from earthreason.masks.rle import encode_mask
-from earthreason.metrics.breakdowns import BREAKDOWNS, score_groups
+from earthreason.metrics.breakdowns import BREAKDOWNS, score_groups, stratify
 from earthreason.metrics.references import Reference, References
 from earthreason.types import Prediction
 
@@ -126,3 +127,47 @@ def test_groups_have_their_own_boundary_iou_where_it_was_computed():
     answers = {"near": np.roll(near, 1, axis=1), "large": large}
     table = evaluate(answers, truth, "native", resamples=0, boundary=True).breakdowns["target_area"]
     assert table["Boundary IoU"].to_dict() == {"5 to 20 %": 18 / 54, "20 % and more": 1}
+
+
+def two_strata():
+    """40 targets of which every fourth is half right, and 20 empties of which 15 are found, in words of training.
+
+    In other words, 20 targets are all missed, and 20 empties are all found.
+    """
+    whole = np.arange(64).reshape(8, 8) < 32
+    half, nothing = whole & (np.arange(8) < 4), whole & False
+    truth, answers = [], []
+    cases = [("nothing", whole, [half if k % 4 == 0 else whole for k in range(40)])]
+    cases += [("nothing", nothing, [nothing] * 15 + [half] * 5)]
+    cases += [("wording", whole, [nothing] * 20), ("wording", nothing, [nothing] * 20)]
+    for unseen, mask, predicted in cases:
+        for prediction in predicted:
+            name = f"s{len(truth):03d}"
+            truth.append(Reference(name, encode_mask(mask), unseen=unseen))
+            answers.append(Prediction(name, encode_mask(prediction) if prediction.any() else None))
+    return evaluate(answers, References(truth, "truth"), "native", resamples=0)
+
+
+def test_strata_have_scores_and_intervals_of_their_own():
+    result = two_strata()
+    seen, other = stratify(result.scored, result.references, "unseen", resamples=2_000)
+    assert [(stratum.group, stratum.n) for stratum in (seen, other)] == [("nothing", 60), ("wording", 40)]
+    # By hand: 30 of 40 targets with IoU 1 and 10 with 1/2, 15 of 20 empties with 1; then 0 of 20 and 20 of 20.
+    assert seen.scores["gIoU"] == pytest.approx((30 + 10 / 2 + 15) / 60)
+    assert (seen.scores["N-acc"], seen.scores["T-acc"]) == (15 / 20, 1.0)
+    assert [other.scores[name] for name in ("gIoU", "N-acc", "T-acc")] == [0.5, 1.0, 0.0]
+    # scipy: binomtest(15, 20).proportion_ci(method="wilson"), and binomtest(0, 20) the same way.
+    assert [seen.intervals["N-acc"].low, seen.intervals["N-acc"].high] == pytest.approx([0.531299, 0.888138], abs=1e-6)
+    assert [other.intervals["T-acc"].low, other.intervals["T-acc"].high] == pytest.approx([0, 0.161125], abs=1e-6)
+    # Twice 1.96 standard errors of the mean of 60 IoUs.
+    ious = np.array([1.0] * 45 + [0.5] * 10 + [0.0] * 5)
+    expected = 2 * 1.96 * ious.std() / np.sqrt(60)
+    assert seen.intervals["gIoU"].width == pytest.approx(expected, rel=0.1)
+
+
+def test_strata_without_resamples_have_no_intervals_and_unknown_ones_are_refused():
+    result = two_strata()
+    assert [stratum.intervals for stratum in stratify(result.scored, result.references, "unseen", 0)] == [{}, {}]
+    assert stratify(result.scored, result.references, "category") == []  # all are in the group "unknown"
+    with pytest.raises(UnknownNameError, match="did you mean 'reasoning_type'"):
+        stratify(result.scored, result.references, "reasoning_typ")

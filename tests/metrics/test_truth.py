@@ -18,7 +18,13 @@ from earthreason.metrics import truth
 from earthreason.metrics.truth import load_references, references_of
 from earthreason.types import OPTIONAL_FACTS
 
-FACTS = {"category": "lake", "ground_resolution": 0.5, "source": "drone", "reasoning_type": "spatial"}
+FACTS = {
+    "category": "lake",
+    "ground_resolution": 0.5,
+    "source": "drone",
+    "reasoning_type": "spatial",
+    "unseen": "wording",
+}
 
 
 @pytest.fixture

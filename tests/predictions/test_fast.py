@@ -18,7 +18,7 @@ from earthreason.predictions import open_predictions
 from earthreason.predictions.fast import decode_fast, decode_lines
 from earthreason.predictions.schema import read_record
 from earthreason.predictions.stream import jsonl_values, text_predictions, text_values
-from earthreason.types import Prediction
+from earthreason.types import OPTIONAL_FACTS, Prediction
 
 MASK = {"size": [2, 2], "counts": "22"}
 odd = st.sampled_from(
@@ -43,7 +43,7 @@ predictions_files = st.one_of(
     ),
     odd,
 )
-sample_facts = ("question_count", "height", "width", "category", "ground_resolution", "source", "reasoning_type", "new")
+sample_facts = ("question_count", "height", "width", *OPTIONAL_FACTS, "new")
 samples = st.fixed_dictionaries(
     {"sample_id": st.one_of(st.just("s1"), odd), "segmentation": masks}, optional=dict.fromkeys(sample_facts, odd)
 )
@@ -206,5 +206,5 @@ def test_a_sample_with_one_key_more_is_read_fast(extra):
     kept = {key: value for key, value in extra.items() if key not in ("height", "width")}  # the mask says these
     columns = decode_samples(json.dumps({"samples": [record | extra]}).encode())
     assert columns is not None
-    facts = dict.fromkeys(("category", "ground_resolution", "source", "reasoning_type"))
+    facts = dict.fromkeys(OPTIONAL_FACTS)
     assert columns == {name: [value] for name, value in ({"question_count": 1} | facts | record | kept).items()}
