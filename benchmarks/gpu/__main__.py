@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device", choices=["cuda", "cpu"], help="device (default: cuda, or cpu in a rehearsal)")
     run.add_argument("--only", default="", metavar="STEP,STEP", help=f"steps to run, from {', '.join(step_names())}")
     run.add_argument(
-        "--scenes", type=Path, metavar="DIR", help="folder with scenes drawn earlier: large, evaluation, training"
+        "--scenes", type=Path, metavar="DIR", help="folder to keep the scenes in, and to take those drawn earlier from"
     )
     collect = commands.add_parser("collect", help="write docs/gpu.md from the results")
     collect.add_argument(

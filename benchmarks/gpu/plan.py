@@ -34,24 +34,30 @@ class PlannedStep:
     module: str | None = None
 
 
+SCENES = "scenes"
+"""Folder with all sets of scenes."""
+
+
 def _drawing_step(purpose: str, title: str, seconds: float, least: float) -> PlannedStep:
     """Plan to draw a set of scenes in the background."""
-    name, folder = f"{purpose}_scenes", f"scenes/{purpose}"
+    name, folder = f"{purpose}_scenes", f"{SCENES}/{purpose}"
     return PlannedStep(name, title, seconds, least, rehearsal=60, makes=folder, gpu=False, module="synth")
 
 
 PLAN = (
     _drawing_step("large", "Draw scenes of 1,200 px", 60, 10),
     _drawing_step("evaluation", "Draw scenes for evaluation", 60, 10),
-    _drawing_step("training", "Draw scenes for training", 240, 20),
+    _drawing_step("variant", "Draw scenes to compare variants of training", 60, 20),
+    _drawing_step("training", "Draw scenes for training", 300, 20),
     PlannedStep("environment", "Record card and versions, and measure ceilings", 40, 10, 40, gpu=False),
     PlannedStep("gpu_tests", "Run the tests that need a GPU", 110, 40, 120),
     PlannedStep("inference", "Time inference at full size", 80, 45, 60),
     PlannedStep("training_step", "Time a training step at full size", 75, 45, 60),
-    PlannedStep("end_to_end", "Predict from files to masks", 60, 40, 60, needs="scenes/large", quiet=True),
+    PlannedStep("end_to_end", "Predict from files to masks", 60, 40, 60, needs=f"{SCENES}/large", quiet=True),
     PlannedStep("compiled", "Time compiled inference at full size", 90, 50, 60),
-    PlannedStep("train_tiny", "Train SegEarth-R1 tiny for a fixed time", 330, 120, 100, needs="scenes/training"),
-    PlannedStep("scores", "Score SegEarth-R1 tiny", 60, 40, 60, needs="scenes/evaluation"),
+    PlannedStep("variants", "Compare variants of training SegEarth-R1 tiny", 220, 60, 120, needs=f"{SCENES}/variant"),
+    PlannedStep("train_tiny", "Train SegEarth-R1 tiny for a fixed time", 330, 120, 100, needs=f"{SCENES}/training"),
+    PlannedStep("scores", "Score SegEarth-R1 tiny", 60, 40, 60, needs=f"{SCENES}/evaluation"),
 )
 
 

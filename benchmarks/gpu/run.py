@@ -18,7 +18,7 @@ from benchmarks.gpu.carried import packed_commit
 from benchmarks.gpu.context import DESCRIBE, ROOT
 from benchmarks.gpu.errors import KitError
 from benchmarks.gpu.outcomes import RunResults
-from benchmarks.gpu.plan import PlannedStep, choose_steps, step_names
+from benchmarks.gpu.plan import SCENES, PlannedStep, choose_steps, step_names
 from benchmarks.gpu.processes import STOP_SIGNALS, InterruptedRunError, interrupt, read_end
 from benchmarks.gpu.runner import Runner
 
@@ -34,21 +34,21 @@ def run(
         rehearse: run every step at toy size, on the CPU unless `device` says otherwise.
         only: names of the steps to run; all if empty.
         device: `cuda` or `cpu`; None is `cpu` in a rehearsal, else `cuda`.
-        scenes: folder with sets of scenes drawn earlier; those are not drawn again.
+        scenes: folder that keeps the sets of scenes; those in it are not drawn again.
 
     Raises:
-        KitError: a step is unknown, `scenes` does not exist, or `out` cannot be written.
+        KitError: a step is unknown, or `scenes` or `out` cannot be written.
     """
     steps = _choose(only)
-    if scenes is not None and not scenes.is_dir():
-        raise KitError(f"--scenes {scenes}: there is no such folder")
     device = device or ("cpu" if rehearse else "cuda")
     try:
+        if scenes is not None:
+            scenes.mkdir(parents=True, exist_ok=True)
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.part").touch()
         (out / "results.json").unlink(missing_ok=True)
     except OSError as error:
-        raise KitError(f"--out {out}: {error.strerror or error}; choose a writable folder") from None
+        raise KitError(f"{error.filename}: {error.strerror or error}; choose a writable folder") from None
     work = Path(tempfile.mkdtemp(prefix="earthreason-gpu-"))
     results = RunResults(out, _facts(minutes, rehearse, device), steps)
     if scenes is not None:
@@ -86,13 +86,11 @@ def _choose(only: list[str]) -> list[PlannedStep]:
 
 
 def _link_scenes(scenes: Path, work: Path, results: RunResults) -> None:
-    """Use the sets of scenes that were drawn earlier, and skip the steps that would draw them."""
+    """Keep the sets of scenes in a folder, and skip the steps that would draw those it has."""
+    (work / SCENES).symlink_to(scenes.resolve(), target_is_directory=True)
     for outcome in results.outcomes:
-        given = scenes / Path(outcome.step.makes).name if outcome.step.makes else None
-        if given is not None and given.is_dir():
-            (work / "scenes").mkdir(exist_ok=True)
-            (work / str(outcome.step.makes)).symlink_to(given.resolve(), target_is_directory=True)
-            outcome.status, outcome.reason = "skipped", f"drawn earlier, in {given}"
+        if outcome.step.makes and (work / outcome.step.makes).is_dir():
+            outcome.status, outcome.reason = "skipped", f"drawn earlier, in {scenes / Path(outcome.step.makes).name}"
 
 
 def _facts(minutes: float, rehearse: bool, device: str) -> dict[str, Any]:

@@ -285,9 +285,12 @@ class Canvas:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Undo what is drawn within over the objects of `FEATURES` that are there before, so that they stay visible."""
-        taken, owner, before = self.taken(), self.owner.copy(), self.image.copy()
+        region = self.crop(self.taken())
+        window = self.image[region.rows, region.columns]
+        colours, owner = window.copy(), self.owner[region.rows, region.columns].copy()
         yield
-        np.copyto(self.image, before, where=(taken & (owner == self.owner))[..., None])
+        same = region.mask & (owner == self.owner[region.rows, region.columns])
+        np.copyto(window, colours, where=same[..., None])
 
     def reserve(self, region: Region, margin: float = 0) -> None:
         """Keep later objects out of a region and `margin` pixels around it."""

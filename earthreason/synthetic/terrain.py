@@ -246,7 +246,7 @@ def paint_roads(
             c.fill(c.without(c.strokes(dashes, max(1.0, c.px(0.35))), closed_to), WHITE, 0.0, min(0.8, c.px(0.35)))
         if c.gsd < 2:
             _drive(c, path, width)
-    c.reserve(region)
+    c.reserved[region.rows, region.columns] |= region.mask
 
 
 def _drive(c: Canvas, path: Points, width: float) -> None:

@@ -20,23 +20,27 @@ class SceneSet:
         side: width and height in pixels.
         seed: seed of the set; it differs from that of the sample and of every other set.
         empty_share: share of scenes with an empty target.
+        category_maps: whether to write the category of each pixel too.
     """
 
     counts: dict[str, int]
     side: int
     seed: int
     empty_share: float
+    category_maps: bool = False
 
 
 FULL = {
     "large_scenes": SceneSet({"test": 96}, 1200, 76, 0.12),
     "evaluation_scenes": SceneSet({"train": 500, "test": 500}, 256, 77, 0.3),
-    "training_scenes": SceneSet({"train": 20_000, "val": 400}, 256, 1, 0.25),
+    "variant_scenes": SceneSet({"train": 2_500, "val": 200}, 256, 2, 0.25, category_maps=True),
+    "training_scenes": SceneSet({"train": 12_000, "val": 400}, 256, 1, 0.25, category_maps=True),
 }
 TOY = {
     "large_scenes": SceneSet({"test": 6}, 256, 76, 0.12),
     "evaluation_scenes": SceneSet({"train": 8, "test": 8}, 128, 77, 0.3),
-    "training_scenes": SceneSet({"train": 48, "val": 12}, 128, 1, 0.25),
+    "variant_scenes": SceneSet({"train": 32, "val": 8}, 128, 2, 0.25, category_maps=True),
+    "training_scenes": SceneSet({"train": 48, "val": 12}, 128, 1, 0.25, category_maps=True),
 }
 _SPARED = 4
 """Number of cores left for the steps that run at the same time."""
@@ -58,6 +62,7 @@ def main(context: Context) -> None:
         workers=max(1, usable_cores() - _SPARED),
         size=(scenes.side, scenes.side),
         empty_share=scenes.empty_share,
+        category_maps=scenes.category_maps,
     )
     if context.name == "evaluation_scenes":
         load_dataset("earthreason", "sample", split="test")  # drawn on first use

@@ -35,6 +35,7 @@ _TOY = [
     "optim.global_batch=4",
     "optim.micro_batch=4",
     "model.image_size=128",
+    "model.vision=null",
     "workers=1",
     "validation_samples=4",
     "log_every=1",
@@ -67,8 +68,8 @@ def main(context: Context) -> None:
         reporter.join()
     card = json.loads((out / "run.json").read_text())
     optim, samples = card["config"]["optim"], card["steps"] * card["config"]["optim"]["global_batch"]
-    waited = [values["wait_share"] for values in _by_step(out / "metrics.csv").values() if "wait_share" in values]
-    skipped = [values["skipped"] for values in _by_step(out / "metrics.csv").values() if "skipped" in values]
+    waited = [values["wait_share"] for values in by_step(out / "metrics.csv").values() if "wait_share" in values]
+    skipped = [values["skipped"] for values in by_step(out / "metrics.csv").values() if "skipped" in values]
     context.row(
         steps=card["steps"],
         samples=samples,
@@ -94,8 +95,11 @@ def reason_of_stop(out: Path) -> str | None:
 
 
 def _train(context: Context, scenes: Path, out: Path, changes: list[str]) -> int:
-    """Run the training command as users do; return its exit code."""
-    minutes = max(0.05, (context.left - _RESERVE) / 60)
+    return train(context, scenes, out, max(0.05, (context.left - _RESERVE) / 60), changes)
+
+
+def train(context: Context, scenes: Path, out: Path, minutes: float, changes: list[str]) -> int:
+    """Run the training command as users do, with changes to its configuration; return its exit code."""
     changes = [f"data.data_dir={scenes}", f"optim.minutes={minutes:.4f}", *changes]
     changes += _TOY if context.toy else []
     config = ROOT / "configs" / "segearth_r1" / "tiny-gpu.yaml"
@@ -122,14 +126,14 @@ def _report(context: Context, metrics: Path, done: threading.Event) -> None:
 
 
 def _write_validations(context: Context, metrics: Path, written: set[int]) -> None:
-    for step, values in _by_step(metrics).items():
+    for step, values in by_step(metrics).items():
         if "validation_gIoU" in values and step not in written:
             written.add(step)
             scores: dict[str, Any] = {short: values[name] for name, short in _NAMES.items() if name in values}
             context.row(minute=round(values.get("minutes", 0.0), 2), step=step, **scores)
 
 
-def _by_step(metrics: Path) -> dict[int, dict[str, float]]:
+def by_step(metrics: Path) -> dict[int, dict[str, float]]:
     """Read the values by step and name, without a line that is still being written."""
     if not metrics.is_file():
         return {}
