@@ -108,7 +108,7 @@ class SampleConfig:
     seed: int = 7
     size: tuple[int, int] = (256, 256)
     counts: tuple[tuple[str, int], ...] = (("train", 160), ("val", 60), ("test", 100))
-    edition: int = 4
+    edition: int = 5
 
     def prepare(self, data_dir: Path | None, options: LoadOptions = DEFAULTS) -> Path:
         """Return the prepared folder; see `ReleaseConfig.prepare`."""
