@@ -101,7 +101,7 @@ def test_counts_that_make_no_set_are_refused(counts, words, tmp_path):
 @pytest.mark.parametrize(("count", "share", "least", "most"), [(12, 0.0, 0, 0), (12, 1.0, 12, 12), (60, 0.3, 4, 36)])
 def test_the_share_of_empty_targets_is_the_requested_one(count, share, least, most):
     scenes = iterate_scenes(9, {"train": count}, size=(128, 128), empty_share=share)
-    assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: one seed in 50,000 falls outside)
+    assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: one seed in 500,000 falls outside)
 
 
 def test_wordings_and_categories_of_training_are_only_in_train(tmp_path):

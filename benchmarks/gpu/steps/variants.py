@@ -14,7 +14,10 @@ VARIANTS: tuple[tuple[str, list[str]], ...] = (
     ("Swin from scratch", ["model.vision=null", "optim.layer_decay=1.0"]),
     ("without category maps", ["data.category_maps=false"]),
     ("4 visual tokens", ["model.architecture.connector_strides=[2,2]"]),
-    ("Swin from scratch, without category maps", ["model.vision=null", "optim.layer_decay=1.0", "data.category_maps=false"]),
+    (
+        "Swin from scratch, without category maps",
+        ["model.vision=null", "optim.layer_decay=1.0", "data.category_maps=false"],
+    ),
 )
 """Names of the variants and their changes to tiny-gpu.yaml, the most wanted first."""
 _SECONDS = 30.0
