@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter, label, maximum_filter
 
 from earthreason.synthetic.categories import FEATURES, Footprint
 from earthreason.synthetic.colours import Colour
+from earthreason.synthetic.geometry import free_centre, has_gaps
 from earthreason.synthetic.scene import SceneObject
 
 _T = TypeVar("_T")
@@ -184,7 +185,7 @@ class Canvas:
 
         def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
             for start, stop, path in zip([0, *ends[:-1]], ends, lines, strict=True):
-                draw.line(local[start:stop], fill=1, width=thick, joint="curve" if _has_gaps(path, thick) else None)
+                draw.line(local[start:stop], fill=1, width=thick, joint="curve" if has_gaps(path, thick) else None)
 
         return self._draw(np.concatenate(lines), paint, thick)
 
@@ -327,26 +328,12 @@ class Canvas:
             if not blocked[ys, xs].any():
                 break
         else:
-            centre = self._free_centre(blocked, r, margin) if thorough else None
+            centre = free_centre(self.rng, blocked, r, margin) if thorough else None
             if centre is None:
                 return None
             x, y = centre
         turned = self.rng.uniform(0, np.pi) if angle is None else angle
         return Spot(float(x), float(y), radius, float(turned))
-
-    def _free_centre(self, blocked: Mask, r: int, margin: int) -> tuple[float, float] | None:
-        """Return a random centre (x, y) of a free square of `2 r + 1` pixels; large images are searched coarsely."""
-        step = max(1, self.side // 256)
-        rows, columns = self.height // step, self.width // step
-        cells = blocked[: rows * step, : columns * step].reshape(rows, step, columns, step).any(axis=(1, 3))
-        free = ~maximum_filter(cells, 2 * math.ceil(r / step) + 1, mode="constant")
-        edge = math.ceil(margin / step)
-        inner = free[edge : rows - edge, edge : columns - edge]
-        places = np.flatnonzero(inner)
-        if not places.size:
-            return None
-        row, column = divmod(int(self.rng.choice(places)), inner.shape[1])
-        return (column + edge + 0.5) * step, (row + edge + 0.5) * step
 
     def objects(self) -> tuple[SceneObject, ...]:
         """Return every recorded object that has visible pixels."""
@@ -379,16 +366,6 @@ class Canvas:
         else:
             outline = self.blob(spot, footprint.roughness, aspect)
         return Plot(spot.x, spot.y, spot.radius, spot.angle, width, height, outline, self.region(outline))
-
-
-def _has_gaps(path: Points, width: float) -> bool:
-    """Return whether a line of this width in pixels has bends whose outer side needs a joint; joints are slow."""
-    if width <= 4 or len(path) < 3:
-        return False
-    dx, dy = np.diff(path, axis=0).T
-    across = np.abs(dx[:-1] * dy[1:] - dy[:-1] * dx[1:])
-    along = dx[:-1] * dx[1:] + dy[:-1] * dy[1:]
-    return bool((across * width > 1.2 * np.maximum(along, 0)).any())
 
 
 def _resize(

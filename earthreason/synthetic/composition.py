@@ -155,11 +155,7 @@ def _goes_with(f: Feature, main: Feature, setting: str, unwanted: Collection[str
     """Return whether a category may be drawn in a scene about another one."""
     if f.category == main.category or setting not in f.settings or {f.category, *f.brings} & {*unwanted}:
         return False
-    if (
-        main.category in f.brings
-        or f.category in main.brings
-        or (f.water in ("dam", "river") and f.category != "river")
-    ):
+    if main.category in f.brings or f.category in main.brings or f.category in ("dam", "bridge"):
         return False
     if f.category == "river" and (setting == "coast" or main.water):
         return False

@@ -99,13 +99,14 @@ def _lay_objects(c: Canvas, p: Palette, plan: Composition, unwanted: set[str]) -
     asked = plan.asked
     feature, include = asked.feature, asked.feature.category not in unwanted
     groups = [*([asked] if include else []), *plan.others]
+    enough = 1 if plan.relaxed else asked.count
     if plan.setting == "coast":
         waters = {group.feature.water for group in (asked, *plan.others[:1])} - {""}
         share = max((_SEA_SHARE.get(water, _LITTLE_SEA) for water in waters), default=_LITTLE_SEA)
         sea = shores.lay_sea(c, p, c.rng.uniform(*share))
         for group in groups:  # what needs the water comes first; afterwards it is kept free
-            needed = ~sea if group.feature.water == "open sea" else None
-            if group.feature.water and not _place(c, p, group, needed) and group is asked:
+            avoid = ~sea if group.feature.water == "open sea" else None
+            if group.feature.water and _place(c, p, group, avoid) < enough and group is asked:
                 return False
         c.reserved |= sea
     elif not _lay_river(c, p, plan, unwanted, include):
@@ -113,7 +114,7 @@ def _lay_objects(c: Canvas, p: Palette, plan: Composition, unwanted: set[str]) -
     ashore = [group for group in groups if group.feature.water in ("", "dam")]
     first = [group for group in ashore if group in (asked, *plan.others[:1])]
     for group in [*sorted(first, key=_urgency), *(group for group in ashore if group not in first)]:
-        if _place(c, p, group) < (1 if plan.relaxed else group.count) and group is asked:
+        if _place(c, p, group) < enough and group is asked:
             return False
     if feature.water == "dam" and not include and "lake" not in unwanted:
         _place(c, p, Group(FEATURES["lake"], 1, 0.5 * c.side * c.gsd))

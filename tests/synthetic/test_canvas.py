@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from earthreason.synthetic.canvas import Canvas, Spot, largest_part
 
@@ -44,3 +45,29 @@ def test_the_largest_part_is_kept():
     assert np.argwhere(largest_part(mask)).min(axis=0).tolist() == [1, 5]
     assert largest_part(mask).sum() == 9
     assert not largest_part(mask & False).any()
+
+
+def test_shapes_have_the_pixels_that_pillow_draws(canvas):
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        corners = rng.uniform(-20, 100, (5, 2))
+        for width in (0, 1, 5, 12):
+            drawn = canvas.strokes([corners], width) if width else canvas.region(corners)
+            expected = Image.new("1", (80, 60))
+            points = [tuple(corner) for corner in corners.tolist()]
+            if width:
+                ImageDraw.Draw(expected).line(points, fill=1, width=width, joint="curve")
+            else:
+                ImageDraw.Draw(expected).polygon(points, fill=1)
+            assert np.array_equal(canvas.mask_of(drawn), np.asarray(expected))
+
+
+def test_the_only_free_place_is_found(canvas):
+    canvas.reserved[:] = True
+    canvas.reserved[30:51, 40:61] = False  # room for one disc of radius 10, around row 40 and column 50
+    assert canvas.find_spot(11, thorough=True) is None
+    spot = canvas.find_spot(10, tries=0, thorough=True)
+    assert (int(spot.x), int(spot.y)) == (50, 40)
+    avoid = np.zeros((60, 80), bool)
+    avoid[40, 50] = True
+    assert canvas.find_spot(10, avoid=avoid, thorough=True) is None

@@ -39,7 +39,7 @@ def test_what_a_category_resembles_or_brings_exists():
 
 
 def test_distractors_appear_beside_categories():
-    shown = {thing.kind for seed in range(12) for thing in draw("stadium", seed, size=(128, 128)).objects}
+    shown = {thing.kind for seed in range(24) for thing in draw("stadium", seed, size=(128, 128)).objects}
     assert shown & set(DISTRACTORS)
 
 
@@ -117,9 +117,52 @@ def test_the_same_seed_gives_the_same_bytes(category):
     assert not np.array_equal(first.image, draw(category, seed=1, size=(200, 140)).image)
 
 
-def test_several_objects_can_be_requested():
-    scenes = [draw("swimming pool", seed, size=(256, 256), instances=4) for seed in range(5)]
-    assert np.mean([len(scene.of_kind("swimming pool")) for scene in scenes]) > 3
+@pytest.mark.parametrize(
+    ("category", "count"),
+    [("swimming pool", 6), ("tennis court", 5), ("storage tank", 4), ("lake", 3), ("island", 3), ("bridge", 2)],
+)
+def test_as_many_objects_as_requested_stand_apart_and_whole(category, count):
+    for seed in range(4):
+        things = draw(category, seed, size=(256, 256), instances=count).of_kind(category)
+        assert len(things) == count
+        assert all(label(thing.mask, np.ones((3, 3)))[1] == 1 for thing in things)
+
+
+@pytest.mark.parametrize("category", ["tennis court", "factory", "lake", "wind turbine"])
+def test_the_largest_of_several_is_clearly_larger_than_the_smallest(category):
+    for seed in range(4):
+        areas = [thing.area for thing in draw(category, seed, size=(256, 256), instances=3).of_kind(category)]
+        assert max(areas) >= 1.2 * min(areas)
+
+
+def test_the_category_is_seldom_the_largest_object_of_its_scene():
+    largest = []
+    for seed in range(4):
+        for category in CATEGORIES:
+            scene = draw(category, seed, size=(128, 128))
+            areas = {}
+            for thing in scene.objects:
+                if thing.kind in CATEGORIES:
+                    areas[thing.kind] = max(areas.get(thing.kind, 0), thing.mask.sum())
+            if len(areas) > 1:
+                largest.append(max(areas, key=areas.get) == category)
+    assert len(largest) > 100
+    assert 0.05 < np.mean(largest) <= 0.35
+
+
+def test_what_resembles_the_category_stands_beside_it_as_well_as_in_its_place():
+    for include in (True, False):
+        scenes = [draw("tennis court", seed, size=(128, 128), include=include) for seed in range(20)]
+        shown = [bool({"basketball court", "parking lot"} & {thing.kind for thing in s.objects}) for s in scenes]
+        assert 8 <= sum(shown) <= 20
+
+
+@pytest.mark.parametrize("size", [(96, 96), (96, 288), (369, 123)])
+def test_a_scene_of_any_category_comes_out_at_small_and_long_sizes(size):
+    for number, category in enumerate(CATEGORIES):
+        include = number % 5 != 0
+        scene = draw(category, 7, size=size, include=include, instances=(None, 1, 5)[number % 3])
+        assert bool(scene.of_kind(category)) == include
 
 
 def test_others_can_be_kept_out():
