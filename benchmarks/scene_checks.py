@@ -36,7 +36,8 @@ from scipy.ndimage import (
 from scipy.spatial import cKDTree
 
 from earthreason.synthetic import CATEGORIES, generate
-from earthreason.synthetic.questions import Target
+from earthreason.synthetic.questions import Target, choose_target
+from earthreason.synthetic.render import render_scene
 from earthreason.synthetic.scene import RenderedScene
 
 EIGHT = np.ones((3, 3), bool)
@@ -90,8 +91,8 @@ def compose(seed: int, split: str, index: int, size: tuple[int, int], empty_shar
     else:
         rng = np.random.default_rng([seed, generate.SPLITS.index(split), index])
         category = CATEGORIES[index % len(CATEGORIES)]
-        scene = generate.render_scene(rng, category, size=size, include=rng.random() >= empty_share)
-        target = generate.choose_target(rng, scene, category)
+        scene = render_scene(rng, category, size=size, include=rng.random() >= empty_share)
+        target = choose_target(rng, scene, category)
     return view_of(scene, category, target)
 
 
@@ -318,7 +319,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=generate.SPLITS, default="test")
     parser.add_argument("--save", type=Path, help="folder for the images of the scenes with faults")
     a = parser.parse_args(arguments)
-    console, faults, wrong = Console(width=120), Counter(), 0
+    console, wrong = Console(width=120), 0
+    faults: Counter[str] = Counter()
     for index in range(a.n):
         view = compose(a.seed, a.split, index, (a.size, a.size), a.empty_share)
         found = check(view)

@@ -29,7 +29,7 @@ def _river_path(c: Canvas) -> Points:
     """Return a meandering line from one edge of the image to the opposite one: (60, 2) float64, rows of (x, y)."""
     t = np.linspace(-0.1, 1.1, 60)
     swing = sum(c.rng.normal(0, 0.16 / k) * np.sin(2 * np.pi * k * t + c.rng.uniform(0, 6.3)) for k in (1, 2, 3))
-    course = c.rng.uniform(0.3, 0.7) + swing
+    course = np.asarray(c.rng.uniform(0.3, 0.7) + swing)
     # It must not leave the image at its side and come back, for it would look like two rivers.
     low, high = min(float(course.min()), 0.15), max(float(course.max()), 0.85)
     course = 0.15 + 0.7 * (course - low) / (high - low) if (low, high) != (0.15, 0.85) else course
