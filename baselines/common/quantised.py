@@ -69,6 +69,6 @@ def load_quantised(
     """
     state = restore_state(load_file(str(cached_file(str(checkpoint), FILE))))
     del config.row_quantised  # the restored model is saved like any other
-    model = model_class(config)
+    model: Any = model_class(config)  # transformers types `to` wrongly
     model.load_state_dict(state)
     return model.to(dtype)

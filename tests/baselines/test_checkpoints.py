@@ -9,12 +9,21 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from baselines.checkpoints import FOLDER, fetch_checkpoint, find_shipped, locate_checkpoint, shipped_checkpoints
+from baselines.checkpoints import (
+    FOLDER,
+    fetch_checkpoint,
+    find_shipped,
+    locate_checkpoint,
+    register_checkpoint,
+    shipped_checkpoints,
+)
 from baselines.cli import app
 from baselines.registry import MODELS, PredictorOptions, build_predictor, build_shipped
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.tiny import make_tiny
 from baselines.shipping.checkpoint import MAX_BYTES
+from baselines.training.config import TrainConfig
+from baselines.training.learner import build_learner
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.types import Predictor
 from tests.baselines.shelf import make_shelf
@@ -39,8 +48,6 @@ def test_the_index_holds_the_sha256_of_every_file_but_the_card(tiny):
 
 
 def test_registering_again_replaces_the_entry_and_keeps_the_others(tiny):
-    from baselines.checkpoints import register_checkpoint
-
     (tiny.parent / "other").mkdir()
     (tiny.parent / "other" / "config.json").write_text("{}")
     register_checkpoint(tiny.parent / "other", "lisa", "first")
@@ -57,6 +64,7 @@ def test_registering_again_replaces_the_entry_and_keeps_the_others(tiny):
         SegEarthR1Predictor.from_pretrained,
         lambda name: build_predictor("segearth_r1", PredictorOptions(checkpoint=name)),
         build_shipped,
+        lambda name: build_learner(TrainConfig.model_validate({"model": {"checkpoint": name}}), list),
     ],
 )
 def test_a_bare_name_loads_the_shipped_weights(tiny, load):
