@@ -3,8 +3,8 @@
     python benchmarks/shortcuts.py [--n 2000] [--seed 1] [--split train] [--size 256]
 
 Prints every measure with its bar, and exits with 1 if one fails. "Largest object" marks the largest labelled object of
-the scene, whatever the question. Emptiness is predicted by a naive Bayes classifier from the words of the questions, and
-from pairs of neighbouring words, with five-fold cross-validation over scenes; an AUC of 0.5 is chance.
+the scene, whatever the question. Emptiness is predicted by a naive Bayes classifier from the words of the questions,
+and from pairs of neighbouring words, with five-fold cross-validation over scenes; an AUC of 0.5 is chance.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +34,14 @@ EMPTY_SHARE = 0.12
 """That of the generator, because an empty target counts 0 for the largest object."""
 _FOLDS = 5
 _LABELLED = {*CATEGORIES, *DISTRACTORS}
-_COMMON_WORDS = set(
-    """a about above after again all along an and another any anyone are as at be because been before being below but by
-    can could did do does each every everyone few find for from had has have having here how if in into is it its just
-    let like look main make mark may me might more most must need needs never no nor not nothing of off on once one only
-    or other others our out over please show should since so some somebody someone something still such than that the
-    their them then there they this those through to too two under until up very was we what whatever when where which
-    whichever while who whom whose why will with without would you your""".split()
-)
+_COMMON_WORDS = """
+a about above after again all along an and another any anyone are as at be because been before being below but by
+can could did do does each every everyone few find for from had has have having here how if in into is it its just
+let like look main make mark may me might more most must need needs never no nor not nothing of off on once one only
+or other others our out over please show should since so some somebody someone something still such than that the
+their them then there they this those through to too two under until up very was we what whatever when where which
+whichever while who whom whose why will with without would you your
+"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def words(text: str) -> list[str]:
 
 def word_pairs(text: str) -> list[str]:
     found = words(text)
-    return [f"{first} {second}" for first, second in zip(found, found[1:], strict=False)]
+    return [f"{first} {second}" for first, second in pairwise(found)]
 
 
 def emptiness_auc(scenes: Sequence[Facts], tokens: Callable[[str], list[str]]) -> float:
@@ -150,7 +151,7 @@ def most_common_share(texts: Iterable[str], parts: Callable[[str], Iterable[str]
 
 
 def content_words(text: str) -> list[str]:
-    return [word for word in words(text) if word not in _COMMON_WORDS]
+    return [word for word in words(text) if word not in _COMMON_WORDS.split()]
 
 
 def opening(text: str) -> list[str]:

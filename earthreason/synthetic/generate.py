@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -57,7 +58,7 @@ class Composition:
     category: str
     questions: list[str]
     answers: list[str]
-    facts: dict[str, str | float]
+    facts: dict[str, Any]
 
 
 def compose_scene(
@@ -110,7 +111,7 @@ def compose_scene(
     if empty:
         target = target.without_objects()
         scene = _draw_without(rng, category, shape, exclude, target)
-    facts = {
+    facts: dict[str, Any] = {
         "sample_id": f"synthetic_s{seed}_{split}_{index:06d}",
         "category": category,
         "ground_resolution": scene.gsd,

@@ -27,7 +27,7 @@ WORDINGS = {
 """Reasoning type of each wording, which is a kind of question with templates of its own."""
 _WEIGHTS = dict(zip(WORDINGS, (0.15, 0.2, 0.2, 0.15, 0.14, 0.08, 0.08), strict=True))
 """How often each wording is asked, if the category can have it."""
-_STORY_SHARE, _OPENER_SHARE = 0.2, 0.4
+_STORY_SHARE, _OPENER_SHARE = 0.14, 0.3
 _WATER = ("river", "lake", "sea")
 _LANDMARKS = {"water": _WATER, "trees": ("woodland",)}
 _OF_WATER = frozenset((*_WATER, "beach", "pier", "bridge", "island", "dam"))

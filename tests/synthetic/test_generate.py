@@ -8,7 +8,7 @@ from earthreason.data.load import load_dataset
 from earthreason.data.sources.release import Release
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import HELD_OUT_CATEGORIES, iterate_scenes, write_release
-from earthreason.synthetic.generate import SPLITS, generate_scene
+from earthreason.synthetic.generate import SPLITS, compose_scene, generate_scene
 from earthreason.synthetic.phrases import load_phrases
 from earthreason.synthetic.release import split_counts
 
@@ -98,25 +98,66 @@ def test_counts_that_make_no_set_are_refused(counts, words, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("count", "share", "least", "most"), [(40, 0.0, 0, 0), (40, 1.0, 40, 40), (200, 0.3, 28, 92)])
+@pytest.mark.parametrize(("count", "share", "least", "most"), [(12, 0.0, 0, 0), (12, 1.0, 12, 12), (60, 0.3, 4, 36)])
 def test_the_share_of_empty_targets_is_the_requested_one(count, share, least, most):
     scenes = iterate_scenes(9, {"train": count}, size=(128, 128), empty_share=share)
-    assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: one seed in a million falls outside)
+    assert least <= sum(scene.is_empty for scene in scenes) <= most  # (0.3: one seed in 500,000 falls outside)
 
 
 def test_wordings_and_categories_of_training_are_only_in_train(tmp_path):
-    write_release(tmp_path / "set", {"train": 30, "val": 30}, seed=5, size=(128, 128), empty_share=0.3)
+    write_release(tmp_path / "set", {"train": 28, "val": 28}, seed=5, size=(128, 128), empty_share=0.3)
     splits, _ = release_records(tmp_path / "set")
     train, val = list(splits["train"]), list(splits["validation"])
-    assert (len(train), len(val)) == (30, 30)
+    assert (len(train), len(val)) == (28, 28)
     assert not {record.category for record in train} & HELD_OUT_CATEGORIES
     assert {record.category for record in val} >= HELD_OUT_CATEGORIES
-    for records, own, other in ((train, "train", "evaluation"), (val, "evaluation", "train")):
+    for records, own, other in ((train, "train", "val"), (val, "val", "train")):
         for record in records:
-            phrases = load_phrases(record.category)
             for question in record.questions:
-                assert any(clause in question for clause in phrases.clauses(own)), question
-                assert not any(clause in question for clause in phrases.clauses(other)), question
+                assert any(text in question for text in texts_of(record.category, own)), question
+                assert not any(text in question for text in texts_of(record.category, other)), question
+
+
+def texts_of(category, split):
+    phrases = load_phrases(category)
+    return (*phrases.clauses(split), *phrases.stories(split))
+
+
+def test_another_wording_changes_the_questions_and_not_the_scene():
+    plain, other = (compose_scene(4, "test", 2, (128, 128), wording=wording) for wording in (None, "train"))
+    assert np.array_equal(plain.scene.image, other.scene.image)
+    assert np.array_equal(plain.target.mask, other.target.mask)
+    assert all(any(text in question for text in texts_of(other.category, "train")) for question in other.questions)
+    assert not set(plain.questions) & set(other.questions)
+    with pytest.raises(UnknownNameError, match="unknown wording 'tests'; did you mean 'test'"):
+        compose_scene(4, "test", 0, wording="tests")
+
+
+def test_only_chosen_categories_are_asked_about():
+    made = [compose_scene(4, "test", index, (128, 128), categories={"pier", "dam"}).category for index in range(4)]
+    assert sorted(made) == ["dam", "dam", "pier", "pier"]
+    with pytest.raises(UnknownNameError, match="did you mean 'pier'"):
+        compose_scene(4, "test", 0, categories={"peer"})
+    with pytest.raises(EarthReasonError, match="name at least one"):
+        compose_scene(4, "test", 0, categories=())
+
+
+def test_a_composition_has_every_object_and_the_facts_of_its_sample():
+    for index in range(10):
+        made, sample = compose_scene(6, "val", index, (128, 128), 0.5), generate_scene(6, "val", index, (128, 128), 0.5)
+        assert sample.is_empty != bool(made.scene.of_kind(made.category))
+        assert np.array_equal(sample.mask, made.target.mask)
+        assert (sample.category, sample.reasoning_type) == (made.category, made.target.reasoning_type)
+        assert (sample.questions, sample.answers) == (made.questions, made.answers)
+
+
+def test_questions_about_a_landmark_have_it_in_the_scene_even_for_empty_targets():
+    kinds = {"water": {"river", "lake", "sea"}, "trees": {"woodland"}}
+    made = [compose_scene(8, "test", index, (128, 128), 1.0, categories={"factory"}) for index in range(12)]
+    asked = [one for one in made if one.target.landmark]
+    assert asked
+    for one in asked:
+        assert {item.kind for item in one.scene.objects} & kinds[one.target.landmark]
 
 
 def test_a_release_of_train_alone_loads(tmp_path):

@@ -50,19 +50,21 @@ def question_grams(split):
     starts, ends = {text[:3] for text in clauses}, {text[-3:] for text in clauses}
     openers = [words(text)[-3:] for text in wording.openers]
     found = set().union(*map(grams, [*clauses, *stories, *map(words, wording.openers)]))
+    # Of the words around a clause or after a story, only the nearest three can share a group with it.
+    tails, nexts, follow = set(), set(), set()
     for template in itertools.chain(*wording.frames.values()):
         for before, after in filled(template, split):
             heads = [before, *(opener + before for opener in openers)] if template[0].islower() else [before]
-            # Of a long beginning, only the last three words can share a group with the clause.
             found |= set().union(*map(grams, heads), grams(after))
-            tails = {head[-3:] for head in heads}
-            found |= set().union(*(grams(tail + start) for tail in tails for start in starts))
-            found |= set().union(*(grams(end + after[:3]) for end in ends)) if after else set()
+            tails |= {head[-3:] for head in heads}
+            nexts.add(after[:3])
     for template in itertools.chain(*wording.requests.values()):
         for request, _ in filled(template, split):
-            middles = [request[:6], *(words(opener) + request[:3] for opener in wording.openers)]
-            found |= set().union(grams(request), *map(grams, middles))
-            found |= set().union(*(grams(story[-3:] + middle[:3]) for story in stories for middle in middles))
+            heads = [request, *(words(opener) + request for opener in wording.openers)]
+            found |= set().union(*map(grams, heads))
+            follow |= {head[:3] for head in heads}
+    for befores, afters in ((tails, starts), (ends, nexts), ({story[-3:] for story in stories}, follow)):
+        found |= {gram for before in befores for after in afters for gram in grams(before + after)}
     return found
 
 
