@@ -23,7 +23,7 @@ SCENES = sum(functions + len(_OTHERS) * others for *_, functions, others in _STR
 _EMPTIES_OF_TEN = 3
 _SHORTEST, _LONGEST, _MOST_ASPECT = 123, 2048, 3.0
 """Limits of the sides in pixels; the shortest is that of EarthReason, whose longest is 7,617 px."""
-_SIDES = ((128, 724, 0.85), (724, _LONGEST, 0.15))
+_SIDES = ((128, 724, 0.88), (724, _LONGEST, 0.12))
 """Ranges of the root of the area, drawn evenly by logarithm, and their shares: large scenes take seconds to draw."""
 _SQUARE_SHARE = 0.4
 _EXTREMES = ((123, 123), (2048, 2048), (123, 369), (369, 123), (2048, 683), (683, 2048))

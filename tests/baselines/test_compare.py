@@ -68,6 +68,16 @@ def test_a_finished_suite_trains_and_predicts_nothing_again(finished, monkeypatc
     assert rows[0].entry.gflops > 0.01
 
 
+@pytest.mark.parametrize("name", ["tiny", "ablations"])
+def test_suites_are_scored_on_the_diagnostic_set_but_fitted_to_their_training_data(name, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(suite_module, "load_dataset", lambda *names, **options: loaded.append((names, options)))
+    suite = load_suite(name)
+    assert (suite.test_config, suite.test_split) == ("diagnostic", "test")
+    suite_module._training_rows(suite)
+    assert loaded == [(("earthreason", "default"), {"split": "train", "data_dir": "scenes"})]
+
+
 def test_models_of_different_size_are_refused(finished):
     smoke = load_suite("smoke").model_copy(update={"allowed_spread": 0.01})
     with pytest.raises(EarthReasonError, match="sizes differ too much"):
