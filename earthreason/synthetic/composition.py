@@ -14,6 +14,7 @@ import numpy as np
 from earthreason.synthetic.categories import FEATURES, Feature
 
 GSD_RANGE = (0.5, 30.0)
+WOODLAND = FEATURES["woodland"]
 VISIBLE = 16.0
 """Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
 CROSSING = "intersection"
@@ -60,6 +61,7 @@ class Composition:
         asked: the objects of the category.
         others: what else stands in the scene, the partner first.
         relaxed: whether fewer objects of the category than planned will do.
+        landmark: what must be there to measure distances from: "water", "trees", or "" for nothing.
     """
 
     setting: str
@@ -67,6 +69,7 @@ class Composition:
     asked: Group
     others: tuple[Group, ...]
     relaxed: bool
+    landmark: str = ""
 
 
 def compose(
@@ -78,6 +81,7 @@ def compose(
     unwanted: Collection[str],
     attempt: int,
     attempts: int,
+    landmark: str = "",
 ) -> Composition:
     """Plan a scene about a category; later attempts ask for less, so that one of them fits.
 
@@ -90,13 +94,16 @@ def compose(
         unwanted: categories that must not appear.
         attempt: number of plans for this scene that failed.
         attempts: number of plans that will be tried.
+        landmark: "water" or "trees" that should be there too, if the surroundings can have them; "" for neither.
     """
     progress = attempt / attempts
     several = feature.repeat > 1 and rng.random() < 0.8
     count = min(instances or int(rng.integers(2 if several else 1, feature.repeat + 1)), feature.repeat)
     if progress > 0.6:
         count = max(1, round(count * (1 - progress)))
-    setting = feature.settings[0] if rng.random() < 0.5 else str(rng.choice(feature.settings))
+    settings = [name for name in feature.settings if landmark != "trees" or name in WOODLAND.settings]
+    settings = settings or list(feature.settings)
+    setting = settings[0] if rng.random() < 0.5 else str(rng.choice(settings))
     asked = Group(feature, count, float(rng.uniform(*feature.metres)))
     partner = None
     few, most = _PARTNER_SHARES
@@ -108,8 +115,8 @@ def compose(
         scale = gsd or round(float(np.clip(asked.metres / extent, *GSD_RANGE)), 2)
     others = [partner] if partner else []
     if progress < 0.85:
-        others += _companions(rng, asked, partner, setting, side, scale, unwanted)
-    return Composition(setting, scale, asked, tuple(others), progress > 0.35)
+        others += _companions(rng, asked, partner, setting, side, scale, unwanted, landmark)
+    return Composition(setting, scale, asked, tuple(others), progress > 0.35, landmark)
 
 
 def least_extent(feature: Feature, side: int) -> float:
@@ -173,6 +180,7 @@ def _companions(
     side: int,
     gsd: float,
     unwanted: Collection[str],
+    landmark: str,
 ) -> list[Group]:
     """Choose two to four others that suit the setting and are visible at this scale."""
     main, absent = asked.feature, asked.feature.category in unwanted
@@ -188,6 +196,8 @@ def _companions(
     chosen = [candidates[number] for number in rng.permutation(len(candidates))]
     if rng.random() < _LOOK_ALIKE_SHARE:
         chosen.sort(key=lambda f: f.category not in main.resembles)
+    if landmark == "trees":
+        chosen.sort(key=lambda f: f is not WOODLAND)
     groups: list[Group] = []
     for f in chosen[: int(rng.integers(2, 5)) + absent]:
         least = max(f.metres[0], least_extent(f, side) * gsd)

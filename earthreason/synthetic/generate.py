@@ -17,12 +17,13 @@ from earthreason.synthetic.questions import (
     WORDINGS,
     Target,
     choose_target,
+    draw_landmark,
     draw_wordings,
     landmark_mask,
     write_answers,
     write_questions,
 )
-from earthreason.synthetic.render import render_scene
+from earthreason.synthetic.render import Draft, draft_scenes
 from earthreason.synthetic.scene import RenderedScene
 from earthreason.types import Sample
 
@@ -67,7 +68,7 @@ class Composition:
             mask=self.target.mask,
             questions=self.questions,
             answers=self.answers,
-            **self.facts,  # type: ignore[arg-type]
+            **self.facts,
         )
 
 
@@ -83,8 +84,8 @@ def compose_scene(
 ) -> Composition:
     """Draw a scene and write its questions; the same arguments always give the same result.
 
-    An empty target has the questions of a scene that was drawn with the category and set aside. The words of a question
-    are thus as likely with an empty target as with any other.
+    An empty target has the questions of a scene that was drafted with the category and set aside. The words of a
+    question are thus as likely with an empty target as with any other.
 
     Args:
         seed: seed of the dataset.
@@ -117,10 +118,8 @@ def compose_scene(
     rng = np.random.default_rng([*stream, index])
     empty = bool(rng.random() < empty_share)
     shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
-    scene, target = _draw_with(rng, category, shape, exclude, reasoning_type)
-    if empty:
-        target = target.without_objects()
-        scene = _draw_without(rng, category, shape, exclude, target)
+    draw = _draw_without if empty else _draw_with
+    scene, target = draw(rng, category, shape, exclude, reasoning_type)
     facts: dict[str, Any] = {
         "sample_id": f"synthetic_s{seed}_{split}_{index:06d}",
         "category": category,
@@ -149,6 +148,31 @@ def _unseen(words: str, category: str) -> str:
     return " and ".join(name for name, absent in lacking.items() if absent) or "nothing"
 
 
+def _drafts_to_ask(
+    rng: np.random.Generator,
+    category: str,
+    size: tuple[int, int],
+    exclude: Collection[str],
+    reasoning_type: str | None,
+) -> Iterator[tuple[Draft, Target]]:
+    """Yield drafts with the category that a kind of question, drawn beforehand, fits, and their targets."""
+    wordings = sorted(draw_wordings(rng, category), key=lambda name: WORDINGS[name] != reasoning_type)
+    instances, landmark = _needs(rng, category, wordings[0])
+    drafts = draft_scenes(rng, category, size=size, instances=instances, exclude=exclude, landmark=landmark)
+    for attempt, draft in enumerate(drafts, start=1):
+        # Every draft has the category, and the order ends with a kind that always fits.
+        target = choose_target(rng, draft, category, wordings if attempt >= _TRIES else wordings[:1])
+        if target is not None:
+            yield draft, target
+
+
+def _needs(rng: np.random.Generator, category: str, wording: str) -> tuple[int | None, str]:
+    """Return the number of objects and the landmark that a kind of question needs."""
+    several = wording != "function"
+    instances = int(rng.integers(2, FEATURES[category].repeat + 1)) if several else None
+    return instances, draw_landmark(rng, category, wording)
+
+
 def _draw_with(
     rng: np.random.Generator,
     category: str,
@@ -156,30 +180,29 @@ def _draw_with(
     exclude: Collection[str],
     reasoning_type: str | None,
 ) -> tuple[RenderedScene, Target]:
-    """Draw scenes with the category until a kind of question, drawn beforehand, fits one."""
-    wordings = sorted(draw_wordings(rng, category), key=lambda name: WORDINGS[name] != reasoning_type)
-    several = wordings[0] != "function"
-    for attempt in range(_TRIES):
-        instances = int(rng.integers(2, FEATURES[category].repeat + 1)) if several else None
-        scene = render_scene(rng, category, size=size, instances=instances, exclude=exclude)
-        target = choose_target(rng, scene, category, wordings if attempt == _TRIES - 1 else wordings[:1])
-        if target is not None:
-            break
-    # Every scene has the category and its order ends with whichever fits, so the last attempt always has a target.
-    assert target is not None
-    return scene, target
+    """Draw a scene with the category and choose its target."""
+    drafts = _drafts_to_ask(rng, category, size, exclude, reasoning_type)
+    return next((scene, target) for draft, target in drafts if (scene := draft.finish()) is not None)
 
 
 def _draw_without(
-    rng: np.random.Generator, category: str, size: tuple[int, int], exclude: Collection[str], target: Target
-) -> RenderedScene:
-    """Draw the surroundings of a category until they have the landmark of the questions."""
-    several = int(rng.integers(2, FEATURES[category].repeat + 1)) if target.wording != "function" else None
-    for _ in range(_LANDMARK_TRIES):
-        scene = render_scene(rng, category, size=size, instances=several, include=False, exclude=exclude)
-        if not target.landmark or landmark_mask(scene, target.landmark) is not None:
-            break
-    return scene
+    rng: np.random.Generator,
+    category: str,
+    size: tuple[int, int],
+    exclude: Collection[str],
+    reasoning_type: str | None,
+) -> tuple[RenderedScene, Target]:
+    """Draw the surroundings of a category, with the landmark that the questions of a scene with it refer to."""
+    _, target = next(_drafts_to_ask(rng, category, size, exclude, reasoning_type))
+    instances, _ = _needs(rng, category, target.wording)
+    drafts = draft_scenes(
+        rng, category, size=size, instances=instances, include=False, exclude=exclude, landmark=target.landmark
+    )
+    for attempt, draft in enumerate(drafts, start=1):
+        shown = not target.landmark or landmark_mask(draft, target.landmark) is not None
+        if (shown or attempt >= _LANDMARK_TRIES) and (scene := draft.finish()) is not None:
+            return scene, target.without_objects()
+    raise AssertionError("drafts do not end")
 
 
 def generate_scene(

@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt, label
 
 from earthreason.synthetic.categories import FEATURES
 from earthreason.synthetic.phrases import load_phrases, load_templates
-from earthreason.synthetic.scene import RenderedScene, SceneObject
+from earthreason.synthetic.scene import SceneContent, SceneObject
 
 QUESTIONS = 6
 MARGIN = 1.2
@@ -86,8 +86,19 @@ def draw_wordings(rng: np.random.Generator, category: str) -> list[str]:
     return [str(name) for name in rng.choice(names, len(names), replace=False, p=weights / weights.sum())]
 
 
+def draw_landmark(rng: np.random.Generator, category: str, wording: str) -> str:
+    """Return the landmark that a kind of question needs, "water" or "trees", or "" if it needs none."""
+    if wording == "nearest":
+        return str(rng.choice(_usable_landmarks(category)))
+    return _CONDITIONS.get(wording, "")
+
+
+def _usable_landmarks(category: str) -> list[str]:
+    return [name for name in _LANDMARKS if name != "water" or category not in _OF_WATER]
+
+
 def choose_target(
-    rng: np.random.Generator, scene: RenderedScene, category: str, wordings: Sequence[str] | None = None
+    rng: np.random.Generator, scene: SceneContent, category: str, wordings: Sequence[str] | None = None
 ) -> Target | None:
     """Choose a target that a kind of question identifies unambiguously.
 
@@ -115,7 +126,7 @@ def choose_target(
     return None
 
 
-def landmark_mask(scene: RenderedScene, landmark: str) -> np.ndarray | None:
+def landmark_mask(scene: SceneContent, landmark: str) -> np.ndarray | None:
     """Return the pixels of the landmark "water" or "trees", (height, width) bool; None if the scene has none."""
     parts = [item for item in scene.objects if item.kind in _LANDMARKS[landmark]]
     return _union(parts) if parts else None
@@ -142,16 +153,14 @@ def _all(candidates: list[SceneObject], wording: str, slots: dict[str, str] | No
     return Target(_union(candidates), WORDINGS[wording], wording, slots or {}, count=len(candidates))
 
 
-def _multi(
-    rng: np.random.Generator, scene: RenderedScene, candidates: list[SceneObject], wording: str
-) -> Target | None:
+def _multi(rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str) -> Target | None:
     if len(candidates) not in _NUMBERS or not all(map(_whole, candidates)):
         return None
     return _all(candidates, wording, {"count": _NUMBERS[len(candidates)]})
 
 
 def _superlative(
-    rng: np.random.Generator, scene: RenderedScene, candidates: list[SceneObject], wording: str
+    rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str
 ) -> Target | None:
     most = "largest" if rng.random() < 0.5 else "smallest"
     first, second = sorted(candidates, key=lambda item: item.area, reverse=most == "largest")[:2]
@@ -164,21 +173,23 @@ def _superlative(
 
 
 def _direction(
-    rng: np.random.Generator, scene: RenderedScene, candidates: list[SceneObject], wording: str
+    rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str
 ) -> Target | None:
     direction = str(rng.choice(("north", "south", "east", "west")))
     axis, sign = {"north": (0, 1), "south": (0, -1), "west": (1, 1), "east": (1, -1)}[direction]
     ranked = sorted((sign * item.centre[axis], number) for number, item in enumerate(candidates))
-    if ranked[1][0] - ranked[0][0] < 0.12 * scene.image.shape[axis]:
+    if ranked[1][0] - ranked[0][0] < 0.12 * scene.shape[axis]:
         return None
     mask, reason = candidates[ranked[0][1]].mask, f"farthest to the {direction}"
     return Target(mask, WORDINGS[wording], wording, {"direction": direction}, reason)
 
 
 def _nearest(
-    rng: np.random.Generator, scene: RenderedScene, candidates: list[SceneObject], wording: str
+    rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str
 ) -> Target | None:
-    names = [name for name in _LANDMARKS if name != "water" or candidates[0].kind not in _OF_WATER]
+    names = [name for name in _usable_landmarks(candidates[0].kind) if landmark_mask(scene, name) is not None]
+    if not names:
+        return None
     name = str(rng.choice(names))
     item = _beside(landmark_mask(scene, name), candidates)
     if item is None:
@@ -187,7 +198,7 @@ def _nearest(
 
 
 def _condition(
-    rng: np.random.Generator, scene: RenderedScene, candidates: list[SceneObject], wording: str
+    rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str
 ) -> Target | None:
     item = _beside(landmark_mask(scene, _CONDITIONS[wording]), candidates)
     if item is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -16,7 +16,7 @@ from earthreason.synthetic.canvas import Canvas, Plot, Spot
 from earthreason.synthetic.categories import FEATURES, Feature
 from earthreason.synthetic.colours import PALETTES, Palette
 from earthreason.synthetic.composition import CROSSING, VISIBLE, Composition, Group, compose
-from earthreason.synthetic.scene import RenderedScene
+from earthreason.synthetic.scene import RenderedScene, SceneContent, SceneObject
 
 SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.5
@@ -33,6 +33,74 @@ _LITTLE_SEA = (0.2, 0.4)
 _SEA_SHARE = {"beach": (0.3, 0.5), "sea": (0.4, 0.6), "open sea": (0.78, 0.95)}
 _TOWNS = {"urban": (110, 9, 18, 55, 14), "suburban": (85, 7, 9, 17, 6)}
 """Dimensions in metres: block length, road width, smallest and largest building width, building height."""
+
+
+@dataclass(frozen=True)
+class Draft(SceneContent):
+    """A scene with the water and all objects that a question may be about, before its surroundings are drawn.
+
+    Attributes:
+        objects: these objects; what is drawn later takes none of their pixels.
+    """
+
+    objects: tuple[SceneObject, ...]
+    _canvas: Canvas
+    _palette: Palette
+    _setting: str
+    _crossings: bool
+    _unwanted: frozenset[str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._canvas.height, self._canvas.width
+
+    def finish(self) -> RenderedScene | None:
+        """Draw the rest; return None if it shows what the scene must not."""
+        canvas = self._canvas
+        with canvas.kept():
+            _furnish(canvas, self._palette, self._setting, self._crossings)
+        kinds = set(canvas.kinds)
+        if kinds & self._unwanted or (terrain.CROSSING in kinds and not self._crossings):
+            return None
+        return RenderedScene(_expose(canvas), canvas.gsd, self._setting, canvas.objects())
+
+
+def draft_scenes(
+    rng: np.random.Generator,
+    category: str,
+    *,
+    size: tuple[int, int] = (512, 512),
+    gsd: float | None = None,
+    instances: int | None = None,
+    include: bool = True,
+    exclude: Collection[str] = (),
+    landmark: str = "",
+) -> Iterator[Draft]:
+    """Draft scenes as `render_scene` draws them, without end, for callers that need one with certain objects.
+
+    `landmark` is "water" or "trees" that should be there too, if the surroundings can have them, or "".
+
+    Raises:
+        UnknownNameError: the category does not exist.
+        EarthReasonError: a side is out of bounds, or the category does not fit.
+    """
+    if category not in FEATURES:
+        raise UnknownNameError("category", category, FEATURES)
+    if not all(SIDE_RANGE[0] <= side <= SIDE_RANGE[1] for side in size):
+        raise EarthReasonError(f"a scene has sides from {SIDE_RANGE[0]} to {SIDE_RANGE[1]} px, not {size[0]}x{size[1]}")
+    feature = FEATURES[category]
+    unwanted = frozenset(exclude) - {category} if include else frozenset((*exclude, category))
+    failed = 0
+    while failed < _TRIES:
+        plan = compose(rng, feature, min(size), gsd, instances, unwanted, failed, _TRIES, landmark)
+        canvas = Canvas(rng, size[0], size[1], plan.gsd)
+        palette = canvas.pick(PALETTES)
+        _lay_ground(canvas, palette, plan.setting)
+        failed += 1
+        if _lay_objects(canvas, palette, plan, unwanted) and (category in canvas.kinds) == include:
+            yield Draft(canvas.objects(), canvas, palette, plan.setting, category != CROSSING, unwanted)
+            failed = 0
+    raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
 
 
 def render_scene(
@@ -63,26 +131,8 @@ def render_scene(
         UnknownNameError: the category does not exist.
         EarthReasonError: a side is out of bounds, or the category does not fit.
     """
-    if category not in FEATURES:
-        raise UnknownNameError("category", category, FEATURES)
-    if not all(SIDE_RANGE[0] <= side <= SIDE_RANGE[1] for side in size):
-        raise EarthReasonError(f"a scene has sides from {SIDE_RANGE[0]} to {SIDE_RANGE[1]} px, not {size[0]}x{size[1]}")
-    feature = FEATURES[category]
-    unwanted = set(exclude) - {category} if include else {*exclude, category}
-    for attempt in range(_TRIES):
-        plan = compose(rng, feature, min(size), gsd, instances, unwanted, attempt, _TRIES)
-        canvas = Canvas(rng, size[0], size[1], plan.gsd)
-        palette = canvas.pick(PALETTES)
-        _lay_ground(canvas, palette, plan.setting)
-        if not _lay_objects(canvas, palette, plan, unwanted):
-            continue
-        with canvas.kept():
-            _furnish(canvas, palette, plan.setting, crossings=category != CROSSING)
-        kinds = set(canvas.kinds)
-        plain_crossing = category == CROSSING and terrain.CROSSING in kinds
-        if (category in kinds) == include and not kinds & unwanted and not plain_crossing:
-            return RenderedScene(_expose(canvas), plan.gsd, plan.setting, canvas.objects())
-    raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
+    drafts = draft_scenes(rng, category, size=size, gsd=gsd, instances=instances, include=include, exclude=exclude)
+    return next(scene for draft in drafts if (scene := draft.finish()) is not None)
 
 
 def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
@@ -94,7 +144,7 @@ def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
         terrain.open_ground(c, p, 0.2 if setting == "airport" else 0.4)
 
 
-def _lay_objects(c: Canvas, p: Palette, plan: Composition, unwanted: set[str]) -> bool:
+def _lay_objects(c: Canvas, p: Palette, plan: Composition, unwanted: Collection[str]) -> bool:
     """Draw the water and all objects; return False, before the rest is drawn, if those of the category do not fit."""
     asked = plan.asked
     feature, include = asked.feature, asked.feature.category not in unwanted
@@ -127,7 +177,7 @@ def _urgency(group: Group) -> tuple[bool, bool, bool, float]:
     return f.water != "dam", not f.across, not f.own_roads, -group.metres
 
 
-def _lay_river(c: Canvas, p: Palette, plan: Composition, unwanted: set[str], include: bool) -> bool:
+def _lay_river(c: Canvas, p: Palette, plan: Composition, unwanted: Collection[str], include: bool) -> bool:
     """Draw the river of an inland scene, if it has one, with the bridges; return False if these do not fit."""
     feature, count = plan.asked.feature, plan.asked.count
     partner = plan.others[0] if plan.others else None
@@ -135,7 +185,12 @@ def _lay_river(c: Canvas, p: Palette, plan: Composition, unwanted: set[str], inc
         metres = plan.asked.metres if feature.category == "river" else 0.6 * plan.asked.metres
     elif partner and partner.feature.category == "river":
         metres = partner.metres
-    elif count > 1 and "river" not in unwanted and not feature.water and c.rng.random() < _RIVER_BESIDE:
+    elif (
+        count > 1
+        and "river" not in unwanted
+        and not feature.water
+        and (plan.landmark == "water" or c.rng.random() < _RIVER_BESIDE)
+    ):
         metres = float(c.rng.uniform(0.05, 0.1)) * c.side * c.gsd
     else:
         return True

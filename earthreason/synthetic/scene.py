@@ -30,8 +30,22 @@ class SceneObject:
         return float(rows.mean()), float(columns.mean())
 
 
+class SceneContent:
+    """What questions are chosen from: the objects of a scene, drawn or drafted."""
+
+    objects: tuple[SceneObject, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+        raise NotImplementedError
+
+    def of_kind(self, kind: str) -> list[SceneObject]:
+        return [item for item in self.objects if item.kind == kind]
+
+
 @dataclass(frozen=True)
-class RenderedScene:
+class RenderedScene(SceneContent):
     """A rendered scene.
 
     Attributes:
@@ -46,5 +60,7 @@ class RenderedScene:
     setting: str
     objects: tuple[SceneObject, ...]
 
-    def of_kind(self, kind: str) -> list[SceneObject]:
-        return [item for item in self.objects if item.kind == kind]
+    @property
+    def shape(self) -> tuple[int, int]:
+        height, width = self.image.shape[:2]
+        return height, width
