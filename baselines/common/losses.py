@@ -24,11 +24,13 @@ class LossOptions:
     Attributes:
         dice_on_empty: whether samples with an empty target have a Dice loss.
         padding: what bilinear sampling reads outside a map, where losses sample points.
+        points: number of points sampled per mask; the papers' suits canvases of 1,024 px.
         category: weight of the loss on predicted categories, for models with a category head.
     """
 
     dice_on_empty: bool = True
     padding: PointPadding = "zeros"
+    points: int = 12_544
     category: float = 1.0
 
 

@@ -17,14 +17,12 @@ class MaskLossConfig(LossOptions):
 
     Attributes:
         bce, dice: weights of the losses.
-        points: number of points sampled per mask.
         oversampling: candidates drawn per sampled point.
         uncertain_share: share of the points taken where the prediction is least certain.
     """
 
     bce: float = 5.0
     dice: float = 5.0
-    points: int = 12_544
     oversampling: float = 3.0
     uncertain_share: float = 0.75
 

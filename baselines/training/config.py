@@ -141,6 +141,7 @@ class OptimConfig(Part):
         dice_on_empty: whether samples with an empty target have a Dice loss; without, theirs is 0. PSALM's never have.
         point_padding: what sampling of loss points reads outside the mask: `zeros` as in the reference, which makes the
             outer half pixel look uncertain, or the `border` pixels. For segearth_r1 and psalm.
+        points: points sampled per mask by the losses of segearth_r1 and psalm.
         category_weight: weight of the loss of `data.category_maps`.
     """
 
@@ -160,6 +161,7 @@ class OptimConfig(Part):
     max_skipped: int = Field(default=5, ge=0)
     dice_on_empty: bool = True
     point_padding: PointPadding = "zeros"
+    points: int = Field(default=12_544, ge=16)
     category_weight: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")

@@ -80,6 +80,7 @@ class Learner:
             model.loss_config,
             dice_on_empty=config.optim.dice_on_empty,
             padding=config.optim.point_padding,
+            points=config.optim.points,
             category=config.optim.category_weight,
         )
         language = model.get_submodule("language_model")

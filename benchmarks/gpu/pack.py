@@ -68,7 +68,7 @@ class Machine:
         return canonicalize_name(requirement.name) not in self.packages
 
 
-EXTRAS = ("baselines", "lite0")
+EXTRAS = ("baselines",)
 """Extras of EarthReason that the steps use."""
 TESTS = ("pytest", "hypothesis")
 """Packages of the extra `dev` that the GPU tests need."""

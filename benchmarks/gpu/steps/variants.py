@@ -11,13 +11,9 @@ from earthreason.metrics.scores import IOU_AND_PRESENCE
 
 VARIANTS: tuple[tuple[str, list[str]], ...] = (
     ("as configured", []),
-    ("Swin from scratch", ["model.vision=null", "optim.layer_decay=1.0"]),
     ("without category maps", ["data.category_maps=false"]),
     ("4 visual tokens", ["model.architecture.connector_strides=[2,2]"]),
-    (
-        "Swin from scratch, without category maps",
-        ["model.vision=null", "optim.layer_decay=1.0", "data.category_maps=false"],
-    ),
+    ("12,544 points", ["optim.points=12544"]),
 )
 """Names of the variants and their changes to tiny-gpu.yaml, the most wanted first."""
 _SECONDS = 30.0
