@@ -51,7 +51,7 @@ def print_strata(title: str, strata: Sequence[Stratum], console: Console) -> Non
         cells = []
         for name in names:
             interval = format_interval(stratum.intervals.get(name))
-            cells.append(format_score(stratum.scores[name]) + (f" ({interval})" if interval else ""))
+            cells.append(format_score(stratum.scores[name]) + (f"\n{interval}" if interval else ""))
         table.add_row(stratum.group, str(stratum.n), *cells)
     console.print(table)
 

@@ -17,7 +17,7 @@ _OTHERS = ("multi-instance", "superlative", "spatial relation", "condition")
 _STRATA = (("train", False, 90, 65), ("test", False, 100, 75), ("test", True, 90, 40))
 """Split of the wording, whether the categories are held out, and scenes about a function and of each other type.
 
-Half of the categories, among them two of the four held out, can only be asked for by their function.
+13 of the 28 categories, among them two of the four held out, can only be asked for by their function.
 """
 SCENES = sum(functions + len(_OTHERS) * others for *_, functions, others in _STRATA)
 _EMPTIES_OF_TEN = 3
