@@ -106,6 +106,7 @@ class DataConfig(Part):
         task: kind of question, which sets the wording of the prompt; referring sets have no answers to learn.
         augment: `dihedral` rotates and flips images whose question and answer name no direction.
         empty_share: share of empty targets among the samples drawn; None keeps that of the split.
+        word_dropout: share of the words of each question that training leaves out, at random.
         category_maps: whether a head learns the category of each pixel from the maps that
             `earthreason synth --category-maps` writes; saved models do not have it. For segearth_r1 and psalm.
     """
@@ -118,6 +119,7 @@ class DataConfig(Part):
     task: Literal["reasoning", "referring"] = "reasoning"
     augment: Literal["none", "dihedral"] = "none"
     empty_share: float | None = Field(default=None, ge=0, le=1)
+    word_dropout: float = Field(default=0.0, ge=0, lt=1)
     category_maps: bool = False
 
 

@@ -114,9 +114,12 @@ class StepDataset(TorchDataset[Passes]):
             item["categories"] = self.maps.read(
                 item["sample_id"], (item["height"], item["width"]), item["mask"].shape[-1]
             )
-        if self.config.data.augment == "none":
-            return item
-        return turned(item, int(np.random.default_rng([self.config.seed, 3, step, row]).integers(8)))
+        if self.config.data.augment == "dihedral":
+            item = turned(item, int(np.random.default_rng([self.config.seed, 3, step, row]).integers(8)))
+        if share := self.config.data.word_dropout:  # after turning, which depends on the words
+            chance = np.random.default_rng([self.config.seed, 4, step, row])
+            item["question"] = without_words(item["question"], share, chance)
+        return item
 
     def iterate(self, start: int, steps: int) -> Iterator[Passes]:
         """Yield the passes of each step from `start` on, prepared by worker processes or a thread."""
@@ -148,6 +151,13 @@ def _context() -> BaseContext:
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
+
+
+def without_words(text: str, share: float, chance: np.random.Generator) -> str:
+    """Leave out each word of a text with probability `share`, but never all of them."""
+    words = text.split()
+    kept = [word for word, drawn in zip(words, chance.random(len(words)), strict=True) if drawn >= share]
+    return " ".join(kept or words)
 
 
 def names_direction(texts: Sequence[str | None]) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from baselines.training import data
 from baselines.training.config import TrainConfig
-from baselines.training.data import StepDataset, check_texts, names_direction, order_of, turned
+from baselines.training.data import StepDataset, check_texts, names_direction, order_of, turned, without_words
 from baselines.training.learner import build_learner
 from baselines.training.order import Order, epoch_rows
 from earthreason import load_dataset
@@ -191,3 +191,15 @@ def test_beside_a_gpu_all_cores_but_one_load_data(asked, cores, gpu, workers, mo
     monkeypatch.setattr(data, "usable_cores", lambda: cores)
     monkeypatch.setattr(data.torch.cuda, "is_available", lambda: gpu)
     assert data.count_workers(asked) == workers
+
+
+def test_a_share_of_the_words_is_left_out_in_their_order():
+    text = " ".join(str(number) for number in range(10_000))
+    kept = [int(word) for word in without_words(text, 0.3, np.random.default_rng(0)).split()]
+    assert kept == sorted(kept)
+    assert 6_850 < len(kept) < 7_150  # three standard deviations around 7,000
+
+
+def test_a_question_never_loses_all_its_words():
+    assert without_words("Where?", 0.999, np.random.default_rng(0)) == "Where?"
+    assert without_words("Where is it?", 0.0, np.random.default_rng(0)) == "Where is it?"
