@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from baselines.checkpoints import shipped_checkpoints
+from baselines.checkpoints import names_for_help, shipped_checkpoints
 from baselines.compare import suite_names
 from baselines.registry import (
     MODELS,
@@ -30,7 +30,7 @@ app = make_app("python -m baselines", "Reference models for geospatial pixel rea
 
 _TRAINABLE = ", ".join(trainable_models())
 _CONVERTIBLE = ", ".join(convertible_models())
-_SHIPPED = ", ".join(shipped_checkpoints()) or "none"
+_SHIPPED = names_for_help()
 _CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({_SHIPPED})."
 
 

@@ -23,5 +23,5 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _end_at_interrupts() -> None:
-    # A terminal interrupts the workers too. As an exception, that could leave a lock held for which others wait forever.
+    # A terminal interrupts the workers too. As an exception, that can leave a lock held forever.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -76,9 +76,36 @@ def shipped_checkpoints(shelf: Path | None = None) -> dict[str, ShippedCheckpoin
         return {}
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        return {name: ShippedCheckpoint(name=name, folder=shelf / name, **entry) for name, entry in entries.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        found = {name: ShippedCheckpoint(name=name, folder=shelf / name, **entry) for name, entry in entries.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DataFormatError(f"{path}: not an index of checkpoints: {error}") from None
+    for entry in found.values():
+        if not _is_sound(entry):
+            raise DataFormatError(
+                f"{path}: the entry {entry.name!r} needs a plain folder name, texts as model and summary, and the "
+                "SHA-256 of each file by its plain name"
+            )
+    return found
+
+
+def _is_sound(entry: ShippedCheckpoint) -> bool:
+    hashes = entry.sha256
+    return (
+        isinstance(entry.model, str)
+        and isinstance(entry.summary, str)
+        and isinstance(hashes, dict)
+        and bool(hashes)
+        and all(isinstance(sha256, str) for sha256 in hashes.values())
+        and all(Path(name).name == name not in ("", "..") for name in (entry.name, *hashes))
+    )
+
+
+def names_for_help() -> str:
+    """List the names in the index for help texts, where a damaged index is no reason to fail."""
+    try:
+        return ", ".join(shipped_checkpoints()) or "none"
+    except DataFormatError:
+        return "the index is damaged"
 
 
 def register_checkpoint(folder: Path, model: str, summary: str) -> ShippedCheckpoint:

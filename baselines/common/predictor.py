@@ -163,6 +163,8 @@ class MaskPredictor(Generic[M]):
             kind = json.loads(path.read_text()).get("model_type")
         except ValueError as error:
             raise DataNotFoundError(f"{path}: not JSON: {error}") from None
+        if kind is None and (Path(checkpoint) / "final" / "config.json").is_file():
+            raise EarthReasonError(f"{checkpoint} is the folder of a run; give the model in it: {checkpoint}/final")
         if kind != expected.model_type:
             raise EarthReasonError(f"{checkpoint} contains a {kind} model, not {expected.model_type}")
         config: PreTrainedConfig = expected.from_pretrained(path.parent)

@@ -126,6 +126,8 @@ class Processor(ABC):
         text = " ".join(question.split())
         if not text:
             raise EarthReasonError("the question is empty; ask something")
+        if any("\ud800" <= character <= "\udfff" for character in question):
+            raise EarthReasonError(f"the question {question!r} is not Unicode text; write it in UTF-8")
         prompt = self.write(text, task, answer, reply)
         if len(prompt) > self.max_length:
             fits = len(self.write(text, task, None, reply=False)) <= self.max_length

@@ -229,7 +229,9 @@ class _Adapters:
             if rank < 1 or not math.isfinite(float(settings["lora_alpha"])):
                 raise ValueError
         except (ValueError, KeyError, TypeError, OverflowError):
-            raise DataFormatError(f"{path} does not state r and lora_alpha as a positive integer and a number") from None
+            raise DataFormatError(
+                f"{path} does not state r and lora_alpha as a positive integer and a number"
+            ) from None
         if settings.get("use_dora") or settings.get("rank_pattern") or settings.get("alpha_pattern"):
             raise EarthReasonError(f"{path}: adapters with own ranks, or DoRA, are not merged here; {_HOW}")
         for target, parts in pairs.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import yaml
 
-from baselines.checkpoints import CARD, register_checkpoint
+from baselines.checkpoints import CARD, register_checkpoint, shipped_checkpoints
 from baselines.common.quantised import save_quantised
 from baselines.registry import PredictorOptions, build_predictor
 from baselines.shipping.card import RUN, TRAINING, Data, RunRecord, read_run, read_scores, write_model_card
@@ -57,6 +57,8 @@ def ship_checkpoint(
         EarthReasonError: a file is missing or does not fit, the folder is taken, or the files are too large.
     """
     refuse_taken(out)
+    if register:
+        shipped_checkpoints(out.resolve().parent)  # a damaged index is refused before anything is written
     source, record = _find_run(run)
     facts = read_run(record)
     data = _describe_data(facts, data_dir, data_command)

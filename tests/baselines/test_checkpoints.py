@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from baselines import checkpoints
 from baselines.checkpoints import (
     FOLDER,
     fetch_checkpoint,
@@ -171,3 +172,35 @@ def test_a_checkpoint_of_the_package_is_whole_small_and_answers(name):
     assert all(sha256 in card for sha256 in shipped.sha256.values())
     [mask] = build_shipped(name).predict([PICTURE], ["Where could a ship tie up?"])
     assert mask is None or mask.shape == (60, 80)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"sha256": None},
+        {"sha256": ["config.json"]},
+        {"sha256": {"config.json": 5}},
+        {"sha256": {}},  # would make every file count as checked
+        {"sha256": {"../../secret": "00"}},
+        {"model": ["lisa"]},
+    ],
+)
+def test_an_unsound_entry_is_named_in_one_line(tiny, entry):
+    index = tiny.parent / "index.json"
+    sound = json.loads(index.read_text())["tiny"]
+    index.write_text(json.dumps({"tiny": sound | entry}))
+    with pytest.raises(DataFormatError, match=r"index\.json: the entry 'tiny' needs"):
+        checkpoints.find_shipped("tiny")
+
+
+@pytest.mark.parametrize("name", ["../tiny", "a/b", "..", ""])
+def test_an_entry_with_a_path_as_its_name_is_refused(tiny, name):
+    index = tiny.parent / "index.json"
+    index.write_text(json.dumps({name: json.loads(index.read_text())["tiny"]}))
+    with pytest.raises(DataFormatError, match="needs a plain folder name"):
+        checkpoints.shipped_checkpoints()
+
+
+def test_a_damaged_index_does_not_stop_commands_that_need_none(tiny):
+    (tiny.parent / "index.json").write_text("[]")
+    assert checkpoints.names_for_help() == "the index is damaged"

@@ -202,7 +202,9 @@ def test_of_one_adapter_in_two_formats_the_safetensors_are_merged(tmp_path):
     assert torch.equal(dict(read_tensors(tmp_path))["q.weight"], torch.full((4, 3), 1 + 4 / 2 * 2.0))
 
 
-@pytest.mark.parametrize("content", [b"", b"junk" * 50, b"PK\x03\x04junk", b"version https://git-lfs.github.com/spec/v1\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"junk" * 50, b"PK\x03\x04junk", b"version https://git-lfs.github.com/spec/v1\n"]
+)
 def test_a_file_that_torch_cannot_load_is_one_line_with_its_name(tmp_path, content):
     (tmp_path / "pytorch_model.bin").write_bytes(content)
     with pytest.raises(EarthReasonError, match=r"pytorch_model\.bin is not a file of weights: .") as caught:

@@ -171,6 +171,7 @@ def test_one_image_too_large_for_memory_is_an_error(predictor, monkeypatch):
         (Image.new("RGB", (8, 8)), "", "question is empty"),
         (Image.new("RGB", (8, 8)), " \n ", "question is empty"),
         (Image.new("RGB", (8, 8)), "word " * 2000, "shorten it"),
+        (Image.new("RGB", (8, 8)), b"o\xf9 atterrir ?".decode(errors="surrogateescape"), "not Unicode"),
         (Image.new("RGB", (0, 8)), "where?", "0 x 8 pixels"),
         (Image.new("I;16", (8, 8)), "where?", "8 bits a channel"),
         (Image.new("F", (8, 8)), "where?", "8 bits a channel"),
@@ -212,6 +213,14 @@ def test_bfloat16_stays_close_to_float32(checkpoint, predictor):
         (lambda f: (f / "config.json").write_text('{"model_type": "llava_phi"}'), "baselines convert"),
         (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "contains a bert model"),
         (lambda f: (f / "config.json").write_text("{"), "not JSON"),
+        (
+            lambda f: (
+                (f / "final").mkdir(),
+                (f / "config.json").rename(f / "final" / "config.json"),
+                (f / "config.json").write_text('{"name": "a run"}'),
+            ),
+            "a run; give the model in it: .*final",
+        ),
         (lambda f: (f / "model.safetensors").unlink(), "cannot be loaded"),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "cannot be loaded"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer|has no"),

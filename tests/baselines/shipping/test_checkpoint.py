@@ -13,7 +13,7 @@ from baselines.cli import app
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.tiny import make_tiny
 from baselines.shipping.checkpoint import ship_checkpoint
-from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from tests.baselines.shipping.test_card import RUN, write, write_scores
 from tests.baselines.tiny import save_tiny
 from tests.conftest import write_sample
@@ -117,3 +117,10 @@ def test_a_folder_without_a_record_is_refused(run, tmp_path):
     (run / "run.json").unlink()
     with pytest.raises(DataNotFoundError, match=r"run\.json"):
         ship_checkpoint(run, tmp_path / "out")
+
+
+def test_a_damaged_index_is_refused_before_anything_is_written(run, tmp_path):
+    (tmp_path / "index.json").write_text("[]")
+    with pytest.raises(DataFormatError, match="not an index of checkpoints"):
+        ship_checkpoint(run, tmp_path / "small", register=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]

@@ -122,3 +122,10 @@ def test_the_command_says_how_to_predict_with_the_model_it_trained(tmp_path, mon
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
     assert f"predict --model psalm --checkpoint {tmp_path / 'final'}" in result.output
+
+
+@pytest.mark.parametrize("key", ["optim.learning_rate", "optim.clip", "optim.category_weight", "optim.weight_decay"])
+@pytest.mark.parametrize("value", [".inf", ".nan"])
+def test_settings_that_are_not_finite_are_refused(key, value):
+    with pytest.raises(EarthReasonError, match=f"{key}: "):
+        load_config(CONFIGS / "tiny.yaml", [f"{key}={value}"])
