@@ -35,9 +35,8 @@ from scipy.ndimage import (
 )
 from scipy.spatial import cKDTree
 
-from earthreason.synthetic import CATEGORIES, generate
-from earthreason.synthetic.questions import Target, choose_target
-from earthreason.synthetic.render import render_scene
+from earthreason.synthetic.generate import SPLITS, compose_scene
+from earthreason.synthetic.questions import Target
 from earthreason.synthetic.scene import RenderedScene
 
 EIGHT = np.ones((3, 3), bool)
@@ -85,15 +84,8 @@ class View:
 
 def compose(seed: int, split: str, index: int, size: tuple[int, int], empty_share: float) -> View:
     """Draw a scene with its target."""
-    if hasattr(generate, "compose_scene"):
-        made = generate.compose_scene(seed, split, index, size, empty_share)
-        scene, target, category = made.scene, made.target, made.category
-    else:
-        rng = np.random.default_rng([seed, generate.SPLITS.index(split), index])
-        category = CATEGORIES[index % len(CATEGORIES)]
-        scene = render_scene(rng, category, size=size, include=rng.random() >= empty_share)
-        target = choose_target(rng, scene, category)
-    return view_of(scene, category, target)
+    made = compose_scene(seed, split, index, size, empty_share)
+    return view_of(made.scene, made.category, made.target)
 
 
 def view_of(scene: RenderedScene, category: str, target: Target) -> View:
@@ -316,7 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=256, help="side of the scenes in pixels")
     parser.add_argument("--empty-share", type=float, default=0.3)
-    parser.add_argument("--split", choices=generate.SPLITS, default="test")
+    parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--save", type=Path, help="folder for the images of the scenes with faults")
     a = parser.parse_args(arguments)
     console, wrong = Console(width=120), 0
