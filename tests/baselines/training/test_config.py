@@ -34,7 +34,7 @@ def test_presets_have_the_papers_number_of_steps_and_recipe(preset, samples, ste
 
 
 def test_overrides_win_and_are_typed():
-    config = load_config(CONFIGS / "tiny.yaml", ["optim.learning_rate=3e-5", "optim.steps=7", "data.question=first"])
+    config = load_config(CONFIGS / "small.yaml", ["optim.learning_rate=3e-5", "optim.steps=7", "data.question=first"])
     assert (config.optim.learning_rate, config.optim.steps, config.data.question) == (3e-5, 7, "first")
 
 
@@ -55,18 +55,18 @@ def test_overrides_win_and_are_typed():
 )
 def test_a_wrong_override_is_named(override, words):
     with pytest.raises(EarthReasonError, match=words):
-        load_config(CONFIGS / "tiny.yaml", [override])
+        load_config(CONFIGS / "small.yaml", [override])
 
 
 def test_a_run_by_the_clock_takes_the_steps_of_a_preset_away():
-    config = load_config(CONFIGS / "tiny.yaml", ["optim.steps=null", "optim.minutes=3", "validate_minutes=1"])
+    config = load_config(CONFIGS / "small.yaml", ["optim.steps=null", "optim.minutes=3", "validate_minutes=1"])
     assert (config.optim.steps, config.optim.minutes) == (None, 3)
 
 
 def test_replayed_steps_are_one_pass_without_a_scaler():
     for overrides in (["optim.micro_batch=4"], ["precision=fp16"]):
         with pytest.raises(EarthReasonError, match="model.replay needs optim.micro_batch=optim.global_batch"):
-            load_config(CONFIGS / "tiny.yaml", ["model.replay=true", *overrides])
+            load_config(CONFIGS / "small.yaml", ["model.replay=true", *overrides])
 
 
 def test_a_file_that_is_no_configuration_is_named(tmp_path):
@@ -118,7 +118,7 @@ def test_the_rate_warms_up_and_falls_to_nothing():
 
 def test_the_command_says_how_to_predict_with_the_model_it_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "train", lambda settings, out: out / "final")
-    arguments = ["train", "psalm", "--config", str(CONFIGS / "tiny.yaml"), "--out", str(tmp_path)]
+    arguments = ["train", "psalm", "--config", str(CONFIGS / "small.yaml"), "--out", str(tmp_path)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
     assert f"predict --model psalm --checkpoint {tmp_path / 'final'}" in result.output
