@@ -118,7 +118,7 @@ def test_the_rate_warms_up_and_falls_to_nothing():
 
 def test_the_command_says_how_to_predict_with_the_model_it_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "train", lambda settings, out: out / "final")
-    arguments = ["train", "psalm", "--config", str(CONFIGS / "small.yaml"), "--out", str(tmp_path)]
+    arguments = ["train", "psalm", "--config", str(CONFIGS / "tiny.yaml"), "--out", str(tmp_path)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
     assert f"predict --model psalm --checkpoint {tmp_path / 'final'}" in result.output
