@@ -1,3 +1,4 @@
+import shlex
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from baselines.cli import app
 from baselines.training import loop
 from baselines.training.config import load_config
+from baselines.training.learner import build_learner
 from baselines.training.order import Order, micro_batches, pass_seed
 from baselines.training.pace import rate_at
 from earthreason.errors import DataNotFoundError, EarthReasonError
@@ -56,6 +58,15 @@ def test_overrides_win_and_are_typed():
 def test_a_wrong_override_is_named(override, words):
     with pytest.raises(EarthReasonError, match=words):
         load_config(CONFIGS / "small.yaml", [override])
+
+
+@pytest.mark.parametrize("model", ["lisa", "pixellm", "psalm"])
+def test_the_tiny_preset_suits_every_model_as_the_page_says(model):
+    page = (CONFIGS.parents[1] / "docs" / "baselines.md").read_text()
+    changes = shlex.split(page.partition("--out runs/lisa \\\n")[2].partition("\n```")[0])
+    assert len(changes) == 2
+    config = load_config(CONFIGS / "tiny.yaml", [f"model.name={model}", "model.tokenizer=bytes", *changes])
+    assert type(build_learner(config, list).model).__name__.lower() == f"{model}model"
 
 
 def test_a_run_by_the_clock_takes_the_steps_of_a_preset_away():
