@@ -35,18 +35,16 @@ from scipy.ndimage import (
 )
 from scipy.spatial import cKDTree
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from earthreason.synthetic.generate import SPLITS, compose_scene
-from earthreason.synthetic.questions import Target
-from earthreason.synthetic.scene import RenderedScene
 
 EIGHT = np.ones((3, 3), bool)
 SIZE_MARGIN, DISTANCE_MARGIN = 1.2, 1.2
 NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
 LANDMARKS = {
     "water": ("river", "lake", "sea"),
-    "the water": ("river", "lake", "sea"),
     "trees": ("woodland",),
-    "the dense trees": ("woodland",),
 }
 DIRECTIONS = {"north": (0, -1), "south": (0, 1), "west": (1, -1), "east": (1, 1)}
 JOINED = {"river": ("bridge", "dam"), "lake": ("dam",), "railway": ("train station",)}
@@ -85,13 +83,9 @@ class View:
 def compose(seed: int, split: str, index: int, size: tuple[int, int], empty_share: float) -> View:
     """Draw a scene with its target."""
     made = compose_scene(seed, split, index, size, empty_share)
-    return view_of(made.scene, made.category, made.target)
-
-
-def view_of(scene: RenderedScene, category: str, target: Target) -> View:
-    """Return a scene and the target of its questions as plain arrays."""
-    objects = tuple((item.kind, item.mask) for item in scene.objects)
-    return View(scene.image, objects, category, target.wording, dict(target.slots), target.mask)
+    objects = tuple((item.kind, item.mask) for item in made.scene.objects)
+    target = made.target
+    return View(made.scene.image, objects, made.category, target.wording, dict(target.slots), target.mask)
 
 
 def count_regions(mask: np.ndarray) -> int:

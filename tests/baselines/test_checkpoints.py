@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from baselines import cli
 from baselines.checkpoints import (
     FOLDER,
     fetch_checkpoint,
@@ -171,3 +172,9 @@ def test_a_checkpoint_of_the_package_is_whole_small_and_answers(name):
     assert all(sha256 in card for sha256 in shipped.sha256.values())
     [mask] = build_shipped(name).predict([PICTURE], ["Where could a ship tie up?"])
     assert mask is None or mask.shape == (60, 80)
+
+
+def test_a_broken_index_leaves_the_help_readable(tiny):
+    (tiny.parent / "index.json").write_text("{")
+    assert cli._shipped_names() == "their index is broken"
+    assert isinstance(invoke("models").exception, DataFormatError)
