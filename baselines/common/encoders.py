@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import pickle
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from transformers import AutoBackbone, AutoConfig, AutoModel, BaseImageProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from baselines.common.efficientnet import EfficientNetLite0
+from baselines.common.weights import load_pickled
 from earthreason.errors import EarthReasonError
 
 logger = logging.getLogger("earthreason.baselines")
@@ -49,6 +50,8 @@ class TransformersEncoder(nn.Module):
             self.channels = tuple(self.body.channels)
         else:
             self.body = AutoModel.from_config(config)
+            if getattr(self.body, "main_input_name", None) != "pixel_values":
+                raise ValueError(f"a model of the type {config.model_type} does not take images")
             self.channels = (config.hidden_size,) * len(STRIDES)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
@@ -115,8 +118,15 @@ def load_encoder(source: str) -> PretrainedEncoder:
     except (OSError, ValueError, RuntimeError, ImportError, AttributeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise EarthReasonError(f"model.vision={source}: no image encoder can be loaded: {reason}") from None
+    _check_finite(source, encoder)
     settings = {"encoder": {**config.to_dict(), "model_type": config.model_type}, "encoder_channels": encoder.channels}
     return PretrainedEncoder({**settings, **_pixel_statistics(source)}, encoder.state_dict())
+
+
+def _check_finite(source: str | Path, encoder: nn.Module) -> None:
+    for name, tensor in encoder.state_dict().items():
+        if not tensor.isfinite().all():
+            raise EarthReasonError(f"model.vision={source}: {name} has values that are not finite")
 
 
 def _pixel_statistics(source: str) -> dict[str, tuple[float, ...]]:
@@ -128,7 +138,19 @@ def _pixel_statistics(source: str) -> dict[str, tuple[float, ...]]:
             "%s has no preprocessor_config.json, so its pixels are normalised by ImageNet's statistics", source
         )
         return {}
-    return {key: tuple(255 * v for v in described[key]) for key in ("image_mean", "image_std") if described.get(key)}
+    found = {key: described[key] for key in ("image_mean", "image_std") if described.get(key)}
+    for key, values in found.items():
+        if not _are_statistics(values, positive=key == "image_std"):
+            raise EarthReasonError(f"model.vision={source}: preprocessor_config.json has the {key} {values!r}")
+    return {key: tuple(255 * float(value) for value in values) for key, values in found.items()}
+
+
+def _are_statistics(values: Any, positive: bool) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == 3
+        and all(isinstance(v, int | float) and math.isfinite(v) and (v > 0 or not positive) for v in values)
+    )
 
 
 def _lite0_file() -> Path:
@@ -150,9 +172,10 @@ def _lite0_file() -> Path:
 def _load_lite0(path: Path) -> PretrainedEncoder:
     encoder = EfficientNetLite0()
     try:
-        encoder.load_published(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, ValueError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        encoder.load_published(load_pickled(path))
+    except (OSError, ValueError, RuntimeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise EarthReasonError(f"model.vision={path}: not the weights of EfficientNet-Lite0: {reason}") from None
+    _check_finite(path, encoder)
     settings = {"encoder": {"model_type": LITE0}, "encoder_channels": encoder.channels}
     return PretrainedEncoder(settings, encoder.state_dict())

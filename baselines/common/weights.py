@@ -25,6 +25,18 @@ _SETS = (
     ("", "mp_rank_00_model_states.pt", ""),
 )
 """Index, single file and shards of each format, the preferred first; the last is DeepSpeed's."""
+_UNPICKLING = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Errors of `torch.load` for damaged files."""
 _ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|_fsdp_wrapped_module\.|base_model\.model\.)+")
 _NESTED = ("module", "state_dict", "model")
@@ -59,9 +71,29 @@ def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
                 if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                     raise DataFormatError(f"{folder}: {name} has values that are not finite")
                 yield ours, tensor
-        except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise EarthReasonError(f"{folder}: a weight file cannot be read: {reason}") from None
+        except EarthReasonError:  # some are OSErrors too
+            raise
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise EarthReasonError(f"{folder}: a weight file cannot be read: {_reason(error)}") from None
+
+
+def load_pickled(path: Path) -> Any:
+    """Load a file that `torch.save` wrote, on the CPU and without running code in it.
+
+    Raises:
+        DataFormatError: it is not such a file, or holds objects besides tensors and plain values.
+        OSError: the file cannot be opened.
+    """
+    with path.open("rb") as stream:
+        try:
+            return torch.load(stream, map_location="cpu", weights_only=True)
+        except _UNPICKLING as error:
+            raise DataFormatError(f"{path} is not a file of weights: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    text = "" if isinstance(error, KeyError) else str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 class _Tensors:
@@ -70,7 +102,8 @@ class _Tensors:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.places: dict[str, tuple[Any, str]] = {}
         files, index = _weight_files(folder)
-        for path in [*files, *(folder / name for name in _ADAPTERS if (folder / name).is_file())]:
+        adapters = [folder / name for name in _ADAPTERS if (folder / name).is_file()]
+        for path in [*files, *adapters[:1]]:
             content = _opened(path, stack)
             for raw in content.keys():  # noqa: SIM118 (safetensors' reader is not a mapping)
                 if index.get(raw, path.name) != path.name:
@@ -120,6 +153,8 @@ def _read_index(path: Path) -> dict[str, str]:
         names = {str(name): str(file) for name, file in table.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataFormatError(f"{path} is not an index of weights") from None
+    if not names:
+        raise DataFormatError(f"{path} names no tensors; restore it, or delete it if the weights are in one file")
     for file in dict.fromkeys(names.values()):
         if Path(file).name != file:
             raise DataFormatError(f"{path} names {file}, which is not in the same folder")
@@ -146,13 +181,15 @@ def _opened(path: Path, stack: ExitStack) -> Any:
     """
     if path.suffix == ".safetensors":
         return stack.enter_context(safe_open(path, framework="pt"))
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = load_pickled(path)
     while isinstance(content, dict):
         inner = next((content[key] for key in _NESTED if isinstance(content.get(key), dict)), None)
         if inner is None:
             break
         content = inner
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
         raise DataFormatError(f"{path} contains no table of tensors")
     return content
 
@@ -188,9 +225,11 @@ class _Adapters:
             )
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
-            float(settings["lora_alpha"]) / int(settings["r"])
-        except (ValueError, KeyError, TypeError, ZeroDivisionError):
-            raise DataFormatError(f"{path} does not state r and lora_alpha") from None
+            rank = int(settings["r"])
+            if rank < 1 or not math.isfinite(float(settings["lora_alpha"])):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise DataFormatError(f"{path} does not state r and lora_alpha as a positive integer and a number") from None
         if settings.get("use_dora") or settings.get("rank_pattern") or settings.get("alpha_pattern"):
             raise EarthReasonError(f"{path}: adapters with own ranks, or DoRA, are not merged here; {_HOW}")
         for target, parts in pairs.items():
@@ -198,6 +237,12 @@ class _Adapters:
                 raise DataFormatError(f"{folder}: {target} has only one of lora_A and lora_B")
             if f"{target}.weight" not in tensors.places and f"{target}.base_layer.weight" not in tensors.places:
                 raise DataFormatError(f"{folder}: there is an adapter for {target}, but not its weight; {_HOW}")
+            down, up = (tuple(tensors[parts[part]].shape) for part in "AB")
+            if len(down) != 2 or len(up) != 2 or down[0] != rank or up[1] != rank:
+                raise DataFormatError(
+                    f"{folder}: the adapter of {target} has the shapes {down} and {up}, which are not of rank {rank} "
+                    f"as {path.name} states"
+                )
         return cls(tensors, pairs, settings)
 
     def __call__(self, name: str) -> tuple[str, Tensor]:
@@ -214,5 +259,9 @@ class _Adapters:
             change = (up @ down) * scale
             if self.settings.get("fan_in_fan_out"):
                 change = change.T
+            if change.shape != tensor.shape:
+                raise DataFormatError(
+                    f"the adapter of {target} makes a weight of shape {tuple(change.shape)}, not {tuple(tensor.shape)}"
+                )
             tensor = (tensor.float() + change).to(tensor.dtype)
         return name, tensor

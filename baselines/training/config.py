@@ -15,9 +15,9 @@ from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameE
 
 
 class Part(BaseModel):
-    """Base of all parts; refuses unknown keys."""
+    """Base of all parts; refuses unknown keys, and numbers that are not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ArchitectureConfig(Part):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.processes import process_pool
 from earthreason.synthetic.categories import CATEGORIES, FEATURES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.questions import (
     WORDINGS,
@@ -255,5 +255,5 @@ def iterate_scenes(
     if workers == 1:
         yield from (generate(*job) for job in jobs)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with process_pool(workers) as pool:
         yield from pool.map(generate, *zip(*jobs, strict=True), chunksize=8)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.masks.png import encode_mask_png
+from earthreason.processes import process_pool
 from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, compose_scene
 from earthreason.synthetic.maps import start_maps, write_map
 from earthreason.types import OPTIONAL_FACTS
@@ -96,7 +96,7 @@ def write_release(
                 (folder / split / part).mkdir(parents=True)
             if category_maps:
                 start_maps(folder / split)
-        with ProcessPoolExecutor(workers) as pool:
+        with process_pool(workers) as pool:
             for (_, split, indices, *_), nothing in zip(
                 jobs, pool.map(_write_chunk, [folder] * len(jobs), *zip(*jobs, strict=True)), strict=True
             ):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from earthreason.data.pairing import group_by_stem
 from earthreason.data.schema import SPLITS
 from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY
 from earthreason.files import end_last_line, file_stamp
+from earthreason.processes import process_pool
 
 _JOURNAL_FORM = 4
 """Version of the facts; increase it whenever they change, so that journals with other facts are ignored."""
@@ -164,7 +164,7 @@ def _look_at_all(jobs: dict[str, Job], workers: int, journal: Path | None) -> It
             journal.parent.mkdir(parents=True, exist_ok=True)
             end_last_line(journal)
             sink = stack.enter_context(journal.open("a", encoding="utf-8"))
-        pool = stack.enter_context(ProcessPoolExecutor(workers)) if workers > 1 else None
+        pool = stack.enter_context(process_pool(workers)) if workers > 1 else None
         results = pool.map(look_at, jobs.values(), chunksize=8) if pool else map(look_at, jobs.values())
         for key, facts in zip(jobs, results, strict=True):
             if sink is not None:

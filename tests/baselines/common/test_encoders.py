@@ -201,3 +201,35 @@ def test_models_with_encoders_of_their_own_refuse_another(name):
     config = TrainConfig.model_validate({"model": {"name": name, "size": "mini", "vision": LITE0}})
     with pytest.raises(EarthReasonError, match="has its own image encoder"):
         build_learner(config, list)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 50])
+def test_an_empty_or_foreign_weight_file_is_one_clear_line(tmp_path, content):
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(EarthReasonError, match=r"weights\.pth is not a file of weights"):
+        load_encoder(str(tmp_path / "weights.pth"))
+
+
+def test_lite0_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    weights = EfficientNetLite0().state_dict()
+    weights["stem.0.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(weights, tmp_path / "weights.pth")
+    with pytest.raises(EarthReasonError, match=r"stem\.0\.weight has values that are not finite"):
+        load_encoder(str(tmp_path / "weights.pth"))
+
+
+def test_a_text_model_with_weights_is_no_image_encoder(tmp_path):
+    config = AutoConfig.for_model("gpt2", n_layer=1, n_embd=16, n_head=2, vocab_size=50, bos_token_id=0, eos_token_id=0)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(EarthReasonError, match="gpt2 does not take images"):
+        load_encoder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "statistics", ['"image_std": [0, 0, 0]', '"image_std": "x"', '"image_mean": [0.5]', '"image_mean": [NaN, 0, 0]']
+)
+def test_pixel_statistics_that_cannot_normalise_are_refused(tmp_path, statistics):
+    AutoModel.from_config(siglip()).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(f"{{{statistics}}}")
+    with pytest.raises(EarthReasonError, match="preprocessor_config.json has the image_"):
+        load_encoder(str(tmp_path))

@@ -169,3 +169,61 @@ def test_two_published_names_for_one_tensor_are_reported():
     assert report.repeated == ["y.a"]
     with pytest.raises(EarthReasonError, match="1 tensors given twice: y.a"):
         report.check("source", "model")
+
+
+def write_adapter(folder, settings, down, up):
+    weights = {"q.weight": torch.ones(4, 3), "q.lora_A.weight": torch.ones(down), "q.lora_B.weight": torch.ones(up)}
+    save_file(weights, folder / "model.safetensors")
+    (folder / "adapter_config.json").write_text(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "down", "up", "message"),
+    [
+        ('{"r": 8, "lora_alpha": 4}', (2, 3), (4, 2), "not of rank 8"),  # would merge with a quarter of the change
+        ('{"r": 2, "lora_alpha": 4}', (2, 3), (1, 2), r"\(1, 3\), not \(4, 3\)"),  # would broadcast
+        ('{"r": -2, "lora_alpha": 4, "use_rslora": true}', (2, 3), (4, 2), "does not state r"),
+        ('{"r": Infinity, "lora_alpha": 4}', (2, 3), (4, 2), "does not state r"),
+        ('{"r": 2, "lora_alpha": NaN}', (2, 3), (4, 2), "does not state r"),
+        ('{"r": 2, "lora_alpha": 1' + "0" * 400 + "}", (2, 3), (4, 2), "does not state r"),
+    ],
+)
+def test_adapters_that_contradict_their_settings_or_weight_are_refused(tmp_path, settings, down, up, message):
+    write_adapter(tmp_path, settings, down, up)
+    with pytest.raises(EarthReasonError, match=message):
+        list(read_tensors(tmp_path))
+
+
+def test_of_one_adapter_in_two_formats_the_safetensors_are_merged(tmp_path):
+    write_adapter(tmp_path, '{"r": 2, "lora_alpha": 4}', (2, 3), (4, 2))
+    (tmp_path / "model.safetensors").rename(tmp_path / "adapter_model.safetensors")
+    save_file({"q.weight": torch.ones(4, 3)}, tmp_path / "model.safetensors")
+    torch.save({"q.lora_A.weight": torch.full((2, 3), 9.0)}, tmp_path / "adapter_model.bin")
+    assert torch.equal(dict(read_tensors(tmp_path))["q.weight"], torch.full((4, 3), 1 + 4 / 2 * 2.0))
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 50, b"PK\x03\x04junk", b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_file_that_torch_cannot_load_is_one_line_with_its_name(tmp_path, content):
+    (tmp_path / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(EarthReasonError, match=r"pytorch_model\.bin is not a file of weights: .") as caught:
+        list(read_tensors(tmp_path))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_numbered_tensors_are_no_table(tmp_path):
+    torch.save({0: torch.ones(2)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(EarthReasonError, match="no table of tensors"):
+        list(read_tensors(tmp_path))
+
+
+def test_an_index_of_nothing_does_not_hide_the_single_file(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    with pytest.raises(EarthReasonError, match="names no tensors"):
+        list(read_tensors(tmp_path))
+
+
+def test_a_folder_without_weights_is_not_called_unreadable(tmp_path):
+    with pytest.raises(EarthReasonError, match="contains no weights") as caught:
+        list(read_tensors(tmp_path))
+    assert "cannot be read" not in str(caught.value)
