@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from baselines.checkpoints import names_for_help, shipped_checkpoints
+from baselines.checkpoints import shipped_checkpoints
 from baselines.compare import suite_names
 from baselines.registry import (
     MODELS,
@@ -24,13 +24,23 @@ from baselines.registry import (
 )
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
-from earthreason.errors import UnknownNameError
+from earthreason.errors import DataFormatError, UnknownNameError
 
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
 
 _TRAINABLE = ", ".join(trainable_models())
 _CONVERTIBLE = ", ".join(convertible_models())
-_SHIPPED = names_for_help()
+
+
+def _shipped_names() -> str:
+    """List the shipped checkpoints for the help, which must not fail: what uses a broken index reports it."""
+    try:
+        return ", ".join(shipped_checkpoints()) or "none"
+    except DataFormatError:
+        return "their index is broken"
+
+
+_SHIPPED = _shipped_names()
 _CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({_SHIPPED})."
 
 

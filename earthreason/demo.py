@@ -66,7 +66,8 @@ def find_predictors() -> tuple[dict[str, Predictor], list[str]]:
             remedy = "pip install -e '.[baselines]' in the checkout"
             notes.append(f"{entry.name} is not shown: it needs {error.name}, which is not installed: {remedy}")
         except (ImportError, EarthReasonError) as error:
-            notes.append(f"{entry.name} is not shown: {str(error).splitlines()[0]}")
+            reason = str(error).partition("\n")[0]
+            notes.append(f"{entry.name} is not shown: {reason}")
     return predictors, notes
 
 

@@ -100,14 +100,6 @@ def _is_sound(entry: ShippedCheckpoint) -> bool:
     )
 
 
-def names_for_help() -> str:
-    """List the names in the index for help texts, where a damaged index is no reason to fail."""
-    try:
-        return ", ".join(shipped_checkpoints()) or "none"
-    except DataFormatError:
-        return "the index is damaged"
-
-
 def register_checkpoint(folder: Path, model: str, summary: str) -> ShippedCheckpoint:
     """Enter a folder into the index beside it, under its own name; an entry with this name is replaced.
 

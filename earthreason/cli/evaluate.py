@@ -119,9 +119,8 @@ def evaluate(
             boundary=boundary,
         )
     scored = [result for result in results if isinstance(result, Result)]
-    first = scored[0]
     groupings = by or strata_of(references.config)
-    strata = {name: stratify(first.scored, references, name, resamples, seed) for name in groupings}
+    strata = {name: stratify(scored[0].scored, references, name, resamples, seed) for name in groupings}
     threshold = describe_threshold(opened.info)
     if csv is not None:
         write_text(csv, scored[0].per_sample.to_csv(index=False))
@@ -144,7 +143,7 @@ def evaluate(
         else:
             print_results([result for result in scored if result.protocol in (headline, NATIVE)], stdout())
         for name, groups in strata.items():
-            print_strata(TITLES[name], groups, stdout())
+            print_strata(TITLES[name], groups, scored[0].protocol.name, stdout())
         if threshold is not None:
             typer.echo(threshold)
     for label, path in (("page", report and report / "index.html"), ("per question", csv)):

@@ -132,8 +132,15 @@ class SyntheticConfig(ABC):
         if options.revision is not None:
             raise DataNotFoundError(f"{made} has no revision {options.revision!r}; leave it out")
         key = hashlib.sha256(f"{self!r}{EDITION}".encode()).hexdigest()[:12]
-        records = lambda: (*self._records(), Omissions())  # noqa: E731
-        return _prepare_once(self.name, self.name, key, records, "synthetic scenes", SYNTHETIC, options)
+        return _prepare_once(
+            self.name,
+            self.name,
+            key,
+            lambda: (*self._records(), Omissions()),
+            "synthetic scenes",
+            SYNTHETIC,
+            options,
+        )
 
     def is_available(self) -> bool:
         """Return whether `prepare(None)` succeeds without network."""

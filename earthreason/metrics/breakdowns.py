@@ -72,7 +72,7 @@ def _resolution(reference: Reference, _: int) -> str:
 BREAKDOWNS: tuple[Breakdown, ...] = (
     Breakdown("category", "category", lambda r, _: r.category or _UNKNOWN),
     Breakdown("reasoning_type", "reasoning type", lambda r, _: r.reasoning_type or _UNKNOWN),
-    Breakdown("unseen", "unseen in training", lambda r, _: r.unseen or _UNKNOWN),
+    Breakdown("unseen", "what training lacks", lambda r, _: r.unseen or _UNKNOWN),
     Breakdown("target", "target", lambda r, _: "empty" if r.is_empty else "present"),
     Breakdown("target_area", "target area", _target_area, _AREAS),
     Breakdown(

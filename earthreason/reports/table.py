@@ -37,13 +37,13 @@ def print_results(results: Sequence[Result], console: Console) -> None:
     console.print(describe_size(first))
 
 
-def print_strata(title: str, strata: Sequence[Stratum], console: Console) -> None:
+def print_strata(title: str, strata: Sequence[Stratum], protocol: str, console: Console) -> None:
     """Print one row per group, with intervals; a line if there are no groups to compare."""
     if not strata:
         console.print(f"by {title}: all questions are in one group")
         return
     names = list(strata[0].scores)
-    table = Table(box=box.SIMPLE_HEAD, title=f"by {title}, %", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=f"by {title}, %, protocol {protocol}", title_justify="left")
     table.add_column(title)
     for heading in ("n", *names):
         table.add_column(heading, justify="right")

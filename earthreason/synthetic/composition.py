@@ -17,7 +17,7 @@ GSD_RANGE = (0.5, 30.0)
 WOODLAND = FEATURES["woodland"]
 VISIBLE = 16.0
 """Smallest extent in pixels at which an object is drawn, so that it can be recognized."""
-CROSSING = "intersection"
+INTERSECTION = "intersection"
 """A scene about it has no other roads that cross, because each crossing would be another one."""
 _PARTNER_SHARES = (0.3, 0.9)
 """Shares of scenes that have a partner, if one suits them: of categories that are usually tiny in an image, and of
@@ -30,8 +30,6 @@ _LOOK_ALIKE_SHARE = 0.55
 """Share of scenes that show something that resembles the category, if it suits them, whether it is there or not."""
 _LARGEST_EXTENT = 0.72
 """Largest extent of a partner as a share of the image's shorter side."""
-
-
 _WINDING = 1.3
 """Ratio of the length of a river to the image's shorter side."""
 
@@ -52,7 +50,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Composition:
+class ScenePlan:
     """The plan of a scene.
 
     Attributes:
@@ -69,10 +67,10 @@ class Composition:
     asked: Group
     others: tuple[Group, ...]
     relaxed: bool
-    landmark: str = ""
+    landmark: str
 
 
-def compose(
+def plan_scene(
     rng: np.random.Generator,
     feature: Feature,
     side: int,
@@ -81,8 +79,8 @@ def compose(
     unwanted: Collection[str],
     attempt: int,
     attempts: int,
-    landmark: str = "",
-) -> Composition:
+    landmark: str,
+) -> ScenePlan:
     """Plan a scene about a category; later attempts ask for less, so that one of them fits.
 
     Args:
@@ -116,7 +114,7 @@ def compose(
     others = [partner] if partner else []
     if progress < 0.85:
         others += _companions(rng, asked, partner, setting, side, scale, unwanted, landmark)
-    return Composition(setting, scale, asked, tuple(others), progress > 0.35, landmark)
+    return ScenePlan(setting, scale, asked, tuple(others), progress > 0.35, landmark)
 
 
 def least_extent(feature: Feature, side: int) -> float:
@@ -169,7 +167,7 @@ def _goes_with(f: Feature, main: Feature, setting: str, unwanted: Collection[str
     if {f.water, main.water} == {"beach", "sea"}:  # a pier would cut a beach
         return False
     absent = main.category in unwanted
-    return not (main.category == CROSSING and f.own_roads and not (absent and f.category in main.resembles))
+    return not (main.category == INTERSECTION and f.own_roads and not (absent and f.category in main.resembles))
 
 
 def _companions(

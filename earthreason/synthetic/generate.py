@@ -47,7 +47,6 @@ class Composition:
     Attributes:
         scene: image and objects.
         target: what the questions ask for.
-        category: category that they ask about, whether or not the scene has it.
         questions: six questions.
         answers: three answers; none if the target is empty.
         facts: other values of the sample by name: `sample_id`, `category`, `ground_resolution`, `source`,
@@ -56,10 +55,14 @@ class Composition:
 
     scene: RenderedScene
     target: Target
-    category: str
     questions: list[str]
     answers: list[str]
     facts: dict[str, Any]
+
+    @property
+    def category(self) -> str:
+        """Category that the questions ask about, whether or not the scene has it."""
+        return str(self.facts["category"])
 
     def sample(self) -> Sample:
         """Return the sample, which has no objects besides the target."""
@@ -130,7 +133,7 @@ def compose_scene(
     }
     rng = np.random.default_rng([*stream, index, 1])
     questions, answers = (write(rng, target, category, words) for write in (write_questions, write_answers))
-    return Composition(scene, target, category, questions, answers, facts)
+    return Composition(scene, target, questions, answers, facts)
 
 
 def _in_order(categories: Collection[str]) -> list[str]:

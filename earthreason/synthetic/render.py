@@ -15,7 +15,7 @@ from earthreason.synthetic import shores, terrain
 from earthreason.synthetic.canvas import Canvas, Plot, Spot
 from earthreason.synthetic.categories import FEATURES, Feature
 from earthreason.synthetic.colours import PALETTES, Palette
-from earthreason.synthetic.composition import CROSSING, VISIBLE, Composition, Group, compose
+from earthreason.synthetic.composition import INTERSECTION, VISIBLE, Group, ScenePlan, plan_scene
 from earthreason.synthetic.scene import RenderedScene, SceneContent, SceneObject
 
 SIDE_RANGE = (96, 4096)
@@ -92,15 +92,16 @@ def draft_scenes(
     unwanted = frozenset(exclude) - {category} if include else frozenset((*exclude, category))
     failed = 0
     while failed < _TRIES:
-        plan = compose(rng, feature, min(size), gsd, instances, unwanted, failed, _TRIES, landmark)
+        plan = plan_scene(rng, feature, min(size), gsd, instances, unwanted, failed, _TRIES, landmark)
         canvas = Canvas(rng, size[0], size[1], plan.gsd)
         palette = canvas.pick(PALETTES)
         _lay_ground(canvas, palette, plan.setting)
         failed += 1
         if _lay_objects(canvas, palette, plan, unwanted) and (category in canvas.kinds) == include:
-            yield Draft(canvas.objects(), canvas, palette, plan.setting, category != CROSSING, unwanted)
+            yield Draft(canvas.objects(), canvas, palette, plan.setting, category != INTERSECTION, unwanted)
             failed = 0
-    raise EarthReasonError(f"no room for a {category} in {size[0]}x{size[1]} px at {gsd} m per pixel")
+    scale = "" if gsd is None else f" at {gsd} m per pixel"
+    raise EarthReasonError(f"no room for {category!r} in {size[0]}x{size[1]} px{scale}; choose a larger size or scale")
 
 
 def render_scene(
@@ -144,7 +145,7 @@ def _lay_ground(c: Canvas, p: Palette, setting: str) -> None:
         terrain.open_ground(c, p, 0.2 if setting == "airport" else 0.4)
 
 
-def _lay_objects(c: Canvas, p: Palette, plan: Composition, unwanted: Collection[str]) -> bool:
+def _lay_objects(c: Canvas, p: Palette, plan: ScenePlan, unwanted: Collection[str]) -> bool:
     """Draw the water and all objects; return False, before the rest is drawn, if those of the category do not fit."""
     asked = plan.asked
     feature, include = asked.feature, asked.feature.category not in unwanted
@@ -177,7 +178,7 @@ def _urgency(group: Group) -> tuple[bool, bool, bool, float]:
     return f.water != "dam", not f.across, not f.own_roads, -group.metres
 
 
-def _lay_river(c: Canvas, p: Palette, plan: Composition, unwanted: Collection[str], include: bool) -> bool:
+def _lay_river(c: Canvas, p: Palette, plan: ScenePlan, unwanted: Collection[str], include: bool) -> bool:
     """Draw the river of an inland scene, if it has one, with the bridges; return False if these do not fit."""
     feature, count = plan.asked.feature, plan.asked.count
     partner = plan.others[0] if plan.others else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,15 +31,15 @@ class SceneObject:
         return float(rows.mean()), float(columns.mean())
 
 
-class SceneContent:
+class SceneContent(ABC):
     """What questions are chosen from: the objects of a scene, drawn or drafted."""
 
     objects: tuple[SceneObject, ...]
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Height and width of the image in pixels."""
-        raise NotImplementedError
 
     def of_kind(self, kind: str) -> list[SceneObject]:
         return [item for item in self.objects if item.kind == kind]

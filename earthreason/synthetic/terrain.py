@@ -14,6 +14,9 @@ from scipy.spatial import cKDTree
 from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed, smooth
 from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
 
+CROSSING = "crossing"
+"""Kind of the ground where two roads cross without signals or zebra crossings, which no question is about."""
+
 
 def _mix(a: Colour | np.ndarray, b: Colour | np.ndarray, share: np.ndarray) -> np.ndarray:
     """Mix two colours pixel by pixel: (height, width, 3) float32. `share` (height, width) weights the second colour."""
@@ -126,10 +129,6 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
     c.image[mask] = colour[mask]
     rim = ~mask & (smooth(mask.astype(np.float32), max(0.8, c.px(3))) > 0.12)
     c.image[rim] *= 0.86
-
-
-CROSSING = "crossing"
-"""Kind of the ground where two roads cross without signals or zebra crossings, which no question is about."""
 
 
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:

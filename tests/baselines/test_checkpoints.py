@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from baselines import checkpoints
+from baselines import checkpoints, cli
 from baselines.checkpoints import (
     FOLDER,
     fetch_checkpoint,
@@ -174,6 +174,12 @@ def test_a_checkpoint_of_the_package_is_whole_small_and_answers(name):
     assert mask is None or mask.shape == (60, 80)
 
 
+def test_a_broken_index_leaves_the_help_readable(tiny):
+    (tiny.parent / "index.json").write_text("{")
+    assert cli._shipped_names() == "their index is broken"
+    assert isinstance(invoke("models").exception, DataFormatError)
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -199,8 +205,3 @@ def test_an_entry_with_a_path_as_its_name_is_refused(tiny, name):
     index.write_text(json.dumps({name: json.loads(index.read_text())["tiny"]}))
     with pytest.raises(DataFormatError, match="needs a plain folder name"):
         checkpoints.shipped_checkpoints()
-
-
-def test_a_damaged_index_does_not_stop_commands_that_need_none(tiny):
-    (tiny.parent / "index.json").write_text("[]")
-    assert checkpoints.names_for_help() == "the index is damaged"

@@ -88,8 +88,8 @@ def test_eval_prints_the_strata_of_diagnostic_without_being_asked(few, predictio
     assert list(strata) == ["unseen", "reasoning_type"]
     assert sum(group["n"] for group in strata["unseen"]) == SCENES
     printed = CliRunner().invoke(app, ["eval", str(predictions), "--resamples", "0"]).stdout
-    assert "by unseen in training" in printed
-    assert "by reasoning type" in printed
+    assert "by what training lacks, %, protocol segearth-r1" in printed
+    assert "by reasoning type, %, protocol segearth-r1" in printed
 
 
 def test_protocols_visibly_differ_on_one_file_of_predictions(few, tmp_path):

@@ -53,7 +53,7 @@ def test_every_reasoning_type_has_empty_targets(scenes):
 def composition(mask, *objects):
     items = tuple(SceneObject(kind, item) for kind, item in objects)
     scene = RenderedScene(np.zeros((*mask.shape, 3), np.uint8), 1.0, "wild", items)
-    return Composition(scene, Target(mask, "function", "function"), "lake", [], [], {})
+    return Composition(scene, Target(mask, "function", "function"), [], [], {"category": "lake"})
 
 
 def test_the_oracle_marks_the_largest_labelled_object():

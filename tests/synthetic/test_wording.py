@@ -4,6 +4,7 @@ import itertools
 import re
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -111,8 +112,24 @@ def test_every_category_has_wordings_that_do_not_name_it():
                 assert not re.search(rf"\b{word}", text, re.IGNORECASE), text
 
 
-@pytest.mark.parametrize(("split", "clauses", "stories"), [("train", 32, 6), ("val", 12, 3), ("test", 12, 3)])
-def test_every_category_has_its_number_of_wordings(split, clauses, stories):
+@pytest.mark.parametrize(("split", "texts", "stories"), [("train", 40, 6), ("val", 15, 3), ("test", 15, 3)])
+def test_every_category_has_its_number_of_wordings(split, texts, stories):
     for phrases in map(load_phrases, CATEGORIES):
-        assert len(set(phrases.clauses(split))) >= clauses, phrases.singular
+        assert len({*phrases.clauses(split), *phrases.stories(split)}) >= texts, phrases.singular
         assert len(set(phrases.stories(split))) >= stories, phrases.singular
+
+
+def test_the_examples_of_the_page_are_questions_that_can_be_asked():
+    page = (Path(__file__).parents[2] / "docs" / "synthetic.md").read_text()
+    examples = re.findall(
+        r'^\| (?:function|multi-instance|superlative|spatial relation|condition) .*\| "(.+)" \|$', page, re.M
+    )
+    assert len(examples) == 5
+    wording = load_templates("test")
+    sentences = itertools.chain(*wording.frames.values(), *wording.requests.values())
+    patterns = [re.sub(r"\\{\w+\\}", "(.+)", re.escape(text)) for text in sentences]
+    for example in examples:
+        own = {text for name in CATEGORIES for text in load_phrases(name).clauses("test") if text in example}
+        own |= {text for name in CATEGORIES for text in load_phrases(name).stories("test") if text in example}
+        assert own, example
+        assert any(re.search(f"{pattern}$", example, re.I) for pattern in patterns), example

@@ -120,7 +120,9 @@ def test_a_folder_without_a_record_is_refused(run, tmp_path):
 
 
 def test_a_damaged_index_is_refused_before_anything_is_written(run, tmp_path):
-    (tmp_path / "index.json").write_text("[]")
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    (shelf / "index.json").write_text("[]")
     with pytest.raises(DataFormatError, match="not an index of checkpoints"):
-        ship_checkpoint(run, tmp_path / "small", register=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
+        ship_checkpoint(run, shelf / "small", register=True)
+    assert [path.name for path in shelf.iterdir()] == ["index.json"]

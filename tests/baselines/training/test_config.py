@@ -1,3 +1,4 @@
+import shlex
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from baselines.cli import app
 from baselines.training import loop
 from baselines.training.config import load_config
+from baselines.training.learner import build_learner
 from baselines.training.order import Order, micro_batches, pass_seed
 from baselines.training.pace import rate_at
 from earthreason.errors import DataNotFoundError, EarthReasonError
@@ -34,7 +36,7 @@ def test_presets_have_the_papers_number_of_steps_and_recipe(preset, samples, ste
 
 
 def test_overrides_win_and_are_typed():
-    config = load_config(CONFIGS / "tiny.yaml", ["optim.learning_rate=3e-5", "optim.steps=7", "data.question=first"])
+    config = load_config(CONFIGS / "small.yaml", ["optim.learning_rate=3e-5", "optim.steps=7", "data.question=first"])
     assert (config.optim.learning_rate, config.optim.steps, config.data.question) == (3e-5, 7, "first")
 
 
@@ -55,18 +57,27 @@ def test_overrides_win_and_are_typed():
 )
 def test_a_wrong_override_is_named(override, words):
     with pytest.raises(EarthReasonError, match=words):
-        load_config(CONFIGS / "tiny.yaml", [override])
+        load_config(CONFIGS / "small.yaml", [override])
+
+
+@pytest.mark.parametrize("model", ["lisa", "pixellm", "psalm"])
+def test_the_tiny_preset_suits_every_model_as_the_page_says(model):
+    page = (CONFIGS.parents[1] / "docs" / "baselines.md").read_text()
+    changes = shlex.split(page.partition("--out runs/lisa \\\n")[2].partition("\n```")[0])
+    assert len(changes) == 2
+    config = load_config(CONFIGS / "tiny.yaml", [f"model.name={model}", "model.tokenizer=bytes", *changes])
+    assert type(build_learner(config, list).model).__name__.lower() == f"{model}model"
 
 
 def test_a_run_by_the_clock_takes_the_steps_of_a_preset_away():
-    config = load_config(CONFIGS / "tiny.yaml", ["optim.steps=null", "optim.minutes=3", "validate_minutes=1"])
+    config = load_config(CONFIGS / "small.yaml", ["optim.steps=null", "optim.minutes=3", "validate_minutes=1"])
     assert (config.optim.steps, config.optim.minutes) == (None, 3)
 
 
 def test_replayed_steps_are_one_pass_without_a_scaler():
     for overrides in (["optim.micro_batch=4"], ["precision=fp16"]):
         with pytest.raises(EarthReasonError, match="model.replay needs optim.micro_batch=optim.global_batch"):
-            load_config(CONFIGS / "tiny.yaml", ["model.replay=true", *overrides])
+            load_config(CONFIGS / "small.yaml", ["model.replay=true", *overrides])
 
 
 def test_a_file_that_is_no_configuration_is_named(tmp_path):
