@@ -41,14 +41,17 @@ def run(
     """
     steps = _choose(only)
     device = device or ("cpu" if rehearse else "cuda")
-    try:
-        if scenes is not None:
+    if scenes is not None:
+        try:
             scenes.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise KitError(f"--scenes {scenes}: {error.strerror or error}; choose a writable folder") from None
+    try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.part").touch()
         (out / "results.json").unlink(missing_ok=True)
     except OSError as error:
-        raise KitError(f"{error.filename}: {error.strerror or error}; choose a writable folder") from None
+        raise KitError(f"--out {out}: {error.strerror or error}; choose a writable folder") from None
     work = Path(tempfile.mkdtemp(prefix="earthreason-gpu-"))
     results = RunResults(out, _facts(minutes, rehearse, device), steps)
     if scenes is not None:

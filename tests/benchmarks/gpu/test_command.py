@@ -55,13 +55,15 @@ def test_no_time_at_all_is_refused(refuse, minutes):
     assert refuse("--minutes", minutes).startswith("error: --minutes ")
 
 
-def test_scenes_of_no_folder_are_refused(refuse, tmp_path):
-    assert refuse("--scenes", str(tmp_path / "none")) == f"error: --scenes {tmp_path / 'none'}: there is no such folder"
+def test_scenes_cannot_be_kept_in_a_file(refuse, tmp_path):
+    (tmp_path / "file").touch()
+    assert refuse("--scenes", str(tmp_path / "file")).startswith(f"error: --scenes {tmp_path / 'file'}: File exists;")
 
 
 def test_a_refused_run_leaves_the_earlier_results(refuse, tmp_path, temporary):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "results.json").write_text("{}")
-    refuse("--scenes", str(tmp_path / "none"))
+    (tmp_path / "file").touch()
+    refuse("--scenes", str(tmp_path / "file"))
     assert (tmp_path / "out" / "results.json").read_text() == "{}"
     assert list(temporary.iterdir()) == []
