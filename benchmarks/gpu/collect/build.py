@@ -18,6 +18,7 @@ _AFTER_NOTES = (
     sections.write_kernels,
     sections.write_end_to_end,
     sections.write_training,
+    sections.write_variants,
     sections.write_learning,
     sections.write_scores,
     sections.write_tests,

@@ -170,6 +170,24 @@ def skipped(row: Row) -> str:
     return f"{number(count)} steps were skipped, as their loss or gradient was not finite. " if count else ""
 
 
+def write_variants(page: ResultPage) -> None:
+    """Write the section that compares variants of training `tiny`."""
+    page.section("Variants of training `tiny`", "variants")
+    trained = [row for row in page.rows("variants") if number_at(row, "samples") is not None]
+    if trained:
+        page.say("Each was trained for half a minute on the same scenes.")
+        page.tabulate(
+            trained,
+            (
+                ("variant", lambda row: escape(row.get("variant"))),
+                number_column("samples", "samples"),
+                number_column("samples per second", "samples_per_s", 1),
+                number_column("last loss", "loss", 1),
+                share_column("gIoU, %", "gIoU"),
+            ),
+        )
+
+
 def write_learning(page: ResultPage) -> None:
     """Write the section about training `tiny`, and about the scenes it was trained on."""
     page.section("`tiny`, trained for a fixed time", "train_tiny")

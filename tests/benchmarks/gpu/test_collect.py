@@ -89,6 +89,10 @@ def test_scores_are_in_percent_with_their_interval(page, full):
     assert found[2:] == ["100", "300", "–", "56.0", "50.0 to 60.0", "–", "70.0", "91.0"]
 
 
+def test_variants_of_training_have_their_speed_loss_and_score(page, full):
+    assert "| as configured | 5,760 | 180.0 | 24.6 | 32.5 |" in page(full)
+
+
 def test_tests_are_counted_and_their_messages_kept_on_a_line(page, full):
     text = page(full)
     assert "1 passed, 1 failed, 0 skipped." in text
