@@ -25,7 +25,7 @@ docs: .venv/test.done
 
 # Every step of the GPU kit at toy size on the CPU, and the page of its results.
 gpu-rehearsal: .venv/test.done
-	$(BIN)/python -m benchmarks.gpu run --rehearse --minutes 8 --out build/gpu-rehearsal
+	$(BIN)/python -m benchmarks.gpu run --rehearse --minutes 10 --out build/gpu-rehearsal
 	$(BIN)/python -m benchmarks.gpu collect build/gpu-rehearsal --page build/gpu-rehearsal/page/gpu.md
 
 # Change one module in many small ways and count which changes the tests notice:

@@ -55,7 +55,7 @@ PLAN = (
     PlannedStep("training_step", "Time a training step at full size", 75, 45, 60),
     PlannedStep("end_to_end", "Predict from files to masks", 60, 40, 60, needs=f"{SCENES}/large", quiet=True),
     PlannedStep("compiled", "Time compiled inference at full size", 90, 50, 60),
-    PlannedStep("variants", "Compare variants of training SegEarth-R1 tiny", 220, 60, 120, needs=f"{SCENES}/variant"),
+    PlannedStep("variants", "Compare variants of training SegEarth-R1 tiny", 220, 60, 100, needs=f"{SCENES}/variant"),
     PlannedStep("train_tiny", "Train SegEarth-R1 tiny for a fixed time", 420, 120, 100, needs=f"{SCENES}/training"),
     PlannedStep("scores", "Score SegEarth-R1 tiny", 60, 40, 60, needs=f"{SCENES}/evaluation"),
 )

@@ -25,7 +25,7 @@ _STARTING = 20.0
 def main(context: Context) -> None:
     scenes = context.work / "scenes" / "variant"
     load_dataset("earthreason", split="train", data_dir=scenes)  # prepared before the clock starts
-    for number, (name, changes) in enumerate(VARIANTS):
+    for number, (name, changes) in enumerate(VARIANTS[:2] if context.toy else VARIANTS):
         if not context.toy and context.left < _SECONDS + _STARTING:
             context.row(variant=name, error="no time was left")
             continue
