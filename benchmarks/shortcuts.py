@@ -14,7 +14,6 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -25,6 +24,7 @@ from scipy.stats import rankdata
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from earthreason.processes import process_pool
 from earthreason.synthetic import CATEGORIES, DISTRACTORS
 from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, Composition, compose_scene
 
@@ -90,7 +90,7 @@ def draw(count: int, seed: int, split: str, size: int, empty_share: float, worke
     job = partial(_draw_one, seed, split, size, empty_share)
     if workers == 1:
         return [job(index) for index in range(count)]
-    with ProcessPoolExecutor(workers) as pool:
+    with process_pool(workers) as pool:
         return list(pool.map(job, range(count), chunksize=16))
 
 

@@ -1,5 +1,9 @@
 """The demo shows predictors that installed packages offer, and says in one line which cannot run."""
 
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
 import pytest
 
 from earthreason.demo import find_predictors
@@ -57,10 +61,6 @@ def test_one_that_cannot_run_is_a_note_of_one_line(install, target, note):
 
 
 def test_the_shipped_model_is_offered_with_the_package(tmp_path, monkeypatch):
-    tomllib = pytest.importorskip("tomllib")
-    from importlib.metadata import EntryPoint
-    from pathlib import Path
-
     pytest.importorskip("torch")
     from tests.baselines.shelf import make_shelf
 

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -73,7 +73,7 @@ def ship_checkpoint(
             predictor.model.save_pretrained(folder)
         predictor.processor.save_pretrained(folder)
         shutil.copyfile(record, folder / RUN)
-        write_text(folder / TRAINING, yaml.safe_dump(facts.config.model_dump(mode="json"), sort_keys=False))
+        write_text(folder / TRAINING, yaml.safe_dump(_settings_for_others(facts), sort_keys=False))
         hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         write_text(folder / CARD, write_model_card(facts, data, read, settings, dtype, hashes))
@@ -93,6 +93,14 @@ def _find_run(run: Path) -> tuple[Path, Path]:
         if record.is_file():
             return source, record
     raise DataNotFoundError(f"{run}: neither it nor the folder above has a {RUN}; give the folder of a finished run")
+
+
+def _settings_for_others(facts: RunRecord) -> dict[str, Any]:
+    """Return the settings of a run, with the name of the data's folder instead of its path on the run's machine."""
+    settings = facts.config.model_dump(mode="json")
+    if settings["data"]["data_dir"] is not None:
+        settings["data"]["data_dir"] = Path(settings["data"]["data_dir"]).name
+    return settings
 
 
 def _describe_data(facts: RunRecord, data_dir: Path | None, command: str | None) -> Data:

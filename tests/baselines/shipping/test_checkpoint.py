@@ -73,7 +73,9 @@ def test_the_folder_holds_settings_record_and_a_card_with_the_hashes(run, tmp_pa
     assert {"config.json", "model.safetensors", "tokenizer.json", "run.json", "training.yaml", "README.md"} <= set(
         files
     )
-    assert yaml.safe_load(files["training.yaml"].read_text())["seed"] == 3
+    settings = yaml.safe_load(files["training.yaml"].read_text())
+    assert settings["seed"] == 3
+    assert settings["data"]["data_dir"] == "scenes"  # the run's is a path on its machine, tmp_path / "scenes"
     card = files.pop("README.md").read_text()
     for name, path in files.items():
         assert f"| `{name}` | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |" in card
