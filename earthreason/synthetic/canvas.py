@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, label, maximum_filter
+from scipy.ndimage import gaussian_filter, label
 
 from earthreason.synthetic.categories import FEATURES, Footprint
 from earthreason.synthetic.colours import Colour
-from earthreason.synthetic.geometry import free_centre, has_gaps
+from earthreason.synthetic.geometry import dilate, free_centre, has_gaps
 from earthreason.synthetic.scene import SceneObject
 
 _T = TypeVar("_T")
@@ -52,9 +53,10 @@ class Spot:
 
     def at(self, points: Iterable[Sequence[float]]) -> Points:
         """Convert points in the object's frame (pixels, origin at its centre) to points on the canvas."""
-        local = np.asarray(points if isinstance(points, np.ndarray) else list(points), np.float64).reshape(-1, 2)
-        cos, sin = np.cos(self.angle), np.sin(self.angle)
-        return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        if not isinstance(points, np.ndarray):  # few points: arithmetic of arrays would take longer
+            return np.array([(x * cos - y * sin + self.x, x * sin + y * cos + self.y) for x, y in points], np.float64)
+        return points.reshape(-1, 2) @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
 
     def moved(self, dx: float, dy: float) -> Spot:
         """Return the spot at (dx, dy) in the object's frame, with the same radius and direction."""
@@ -96,6 +98,23 @@ def _circle(points: int) -> Points:
     return np.stack([np.cos(t), np.sin(t)], axis=1)
 
 
+def overlap(region: Region, other: Region) -> Region:
+    """Return the pixels that two regions share."""
+    window = (
+        slice(max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
+        for a, b in ((region.rows, other.rows), (region.columns, other.columns))
+    )
+    rows, columns = window
+    first, second = (
+        part.mask[
+            rows.start - part.rows.start : rows.stop - part.rows.start,
+            columns.start - part.columns.start : columns.stop - part.columns.start,
+        ]
+        for part in (region, other)
+    )
+    return Region(rows, columns, first & second) if first.size and second.size else NOWHERE
+
+
 def closed(points: Points) -> Points:
     """Close a polygon: return a line that ends where it begins."""
     return np.concatenate([points, points[:1]])
@@ -121,7 +140,8 @@ class Canvas:
 
     def __init__(self, rng: np.random.Generator, height: int, width: int, gsd: float) -> None:
         self.rng, self.height, self.width, self.gsd = rng, height, width, gsd
-        self.image = np.zeros((height, width, 3), np.float32)
+        # One plane per colour: numpy is several times slower where the innermost axis has 3 elements.
+        self.image = np.zeros((3, height, width), np.float32).transpose(1, 2, 0)
         self.owner = np.full((height, width), -1, np.int16)
         self.reserved = np.zeros((height, width), bool)
         self.grain = rng.standard_normal((height, width), np.float32)
@@ -174,32 +194,54 @@ class Canvas:
         """Return the pixels inside a polygon."""
         return self._draw(points, lambda draw, local: draw.polygon(local, fill=1), 1)
 
+    def regions(self, outlines: Sequence[Points]) -> Region:
+        """Return the pixels inside any of several polygons; for many, this is faster than one at a time."""
+        ends = np.cumsum([len(outline) for outline in outlines]).tolist()
+
+        def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
+            for start, stop in pairwise([0, *ends]):
+                draw.polygon(local[start:stop], fill=1)
+
+        return self._draw(np.concatenate(outlines), paint, 1) if ends else NOWHERE
+
+    def discs(self, centres: Points, widths: np.ndarray) -> Region:
+        """Return the pixels of discs with these centres, (n, 2), and diameters in pixels, (n,)."""
+        halves = (widths / 2).tolist()
+
+        def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
+            for (x, y), r in zip(local, halves, strict=True):
+                draw.ellipse((x - r, y - r, x + r, y + r), fill=1)
+
+        return self._draw(centres, paint, max(halves) + 1)
+
     def stroke(self, points: Points, width: float) -> Region:
         """Return the pixels within `width` / 2 of a polyline."""
         return self.strokes([points], width)
 
     def strokes(self, lines: Sequence[Points], width: float) -> Region:
         """Return the pixels within `width` / 2 of any of several polylines."""
+        if not len(lines):
+            return NOWHERE
         thick = max(1, round(width))
-        ends = np.cumsum([len(points) for points in lines])
+        ends = np.cumsum([len(points) for points in lines]).tolist()
 
         def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
-            for start, stop, path in zip([0, *ends[:-1]], ends, lines, strict=True):
+            for (start, stop), path in zip(pairwise([0, *ends]), lines, strict=True):
                 draw.line(local[start:stop], fill=1, width=thick, joint="curve" if has_gaps(path, thick) else None)
 
         return self._draw(np.concatenate(lines), paint, thick)
 
     def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: float) -> Region:
-        (least_x, least_y), (most_x, most_y) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        left, top = max(0, math.floor(least_x - margin)), max(0, math.floor(least_y - margin))
-        right = min(self.width, math.ceil(most_x + margin) + 1)
-        bottom = min(self.height, math.ceil(most_y + margin) + 1)
+        xs, ys = points.T.tolist()
+        left, top = max(0, math.floor(min(xs) - margin)), max(0, math.floor(min(ys) - margin))
+        right = min(self.width, math.ceil(max(xs) + margin) + 1)
+        bottom = min(self.height, math.ceil(max(ys) + margin) + 1)
         if right <= left or bottom <= top:
             return NOWHERE
-        paint(self._pencil, list(map(tuple, points.tolist())))
+        paint(self._pencil, list(zip(xs, ys, strict=True)))
         window = self._sketch[top:bottom, left:right]
-        drawn = window.astype(bool)
-        window[:] = 0
+        drawn = window.view(bool).copy()
+        window.fill(0)
         return Region(slice(top, bottom), slice(left, right), drawn)
 
     def mask_of(self, *regions: Region) -> Mask:
@@ -226,20 +268,36 @@ class Canvas:
         window = self.image[region.rows, region.columns]
         paint: np.ndarray = np.array(colour, np.float32)
         if grain:
-            paint = (self.grain[region.rows, region.columns][region.mask] * np.float32(grain))[:, None] + paint
+            paint = self.grain[region.rows, region.columns, None] * np.float32(grain) + paint
         if opacity < 1:
-            paint = window[region.mask] * np.float32(1 - opacity) + paint * np.float32(opacity)
-        window[region.mask] = paint
+            paint = window * np.float32(1 - opacity) + paint * np.float32(opacity)
+        np.copyto(window, paint, where=region.mask[..., None])
+
+    def tint(self, region: Region, factors: Sequence[float]) -> None:
+        """Multiply the red, green and blue of a region by 3 factors."""
+        window = self.image[region.rows, region.columns]
+        np.multiply(window, np.array(factors, np.float32), out=window, where=region.mask[..., None])
 
     def line(
         self, points: Points, width: float, colour: Colour, opacity: float = 1.0, inside: Region | None = None
     ) -> None:
         """Draw a polyline; if its width is below a pixel, it is fainter instead."""
+        self.lines([points], width, colour, opacity, inside)
+
+    def lines(
+        self,
+        paths: Sequence[Points],
+        width: float,
+        colour: Colour,
+        opacity: float = 1.0,
+        inside: Region | None = None,
+    ) -> None:
+        """Draw several polylines in one colour as `line` draws one; where they overlap, they are no stronger."""
         faded = min(1.0, max(width, 0.0)) * opacity
         if faded < 0.08:
             return
-        region = self.stroke(points, width)
-        self.fill(region if inside is None else self.without(region, ~self.mask_of(inside)), colour, 0.0, faded)
+        region = self.strokes(paths, width)
+        self.fill(region if inside is None else overlap(region, inside), colour, 0.0, faded)
 
     def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
         """Darken the ground where an object with this outline and a height in metres casts its shadow."""
@@ -254,8 +312,7 @@ class Canvas:
                 draw.polygon([(x + dx, y + dy) for x, y in local], fill=1)
 
         region = self._draw(points, paint, reach)
-        tint = np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
-        self.image[region.rows, region.columns][region.mask] *= tint
+        self.tint(region, (darkness, darkness * 1.02, darkness * 1.1))
 
     def claim(self, kind: str, region: Region) -> bool:
         """Record a region as an object of a kind; return False if it is in `FEATURES` and too small or not free."""
@@ -298,7 +355,12 @@ class Canvas:
         m = math.ceil(margin) if margin >= 1 and region.mask.size else 0
         ys = slice(max(0, region.rows.start - m), region.rows.stop + m)
         xs = slice(max(0, region.columns.start - m), region.columns.stop + m)
-        self.reserved[ys, xs] |= maximum_filter(self.mask_of(region)[ys, xs], 2 * m + 1)
+        if ys.stop > ys.start and xs.stop > xs.start:
+            top, left = region.rows.start - ys.start, region.columns.start - xs.start
+            window = self.reserved[ys, xs]
+            grown = np.zeros(window.shape, np.uint8)
+            grown[top : top + region.mask.shape[0], left : left + region.mask.shape[1]] = region.mask
+            window |= dilate(grown, m)
 
     def find_spot(
         self,

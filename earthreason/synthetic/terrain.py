@@ -20,8 +20,12 @@ CROSSING = "crossing"
 
 def _mix(a: Colour | np.ndarray, b: Colour | np.ndarray, share: np.ndarray) -> np.ndarray:
     """Mix two colours pixel by pixel: (height, width, 3) float32. `share` (height, width) weights the second colour."""
-    first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
-    return first + (second - first) * share[..., None]
+    first, second = (np.asarray(v, np.float32).transpose(2, 0, 1) if np.ndim(v) > 1 else _plane(v) for v in (a, b))
+    return (first + (second - first) * share).transpose(1, 2, 0)
+
+
+def _plane(colour: Colour | np.ndarray) -> np.ndarray:
+    return np.asarray(colour, np.float32)[:, None, None]
 
 
 def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
