@@ -170,18 +170,23 @@ class Canvas:
         r, g, b = (min(max(v + light + self.rng.normal(0, amount / 3), 0.0), 1.0) for v in colour)
         return (r, g, b)
 
-    def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
-        """Return smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
+    def noise(self, scale: float, octaves: int = 3, shape: tuple[int, int] | None = None) -> np.ndarray:
+        """Return smooth noise from 0 to 1, float32, whose largest blobs are `scale` pixels wide.
+
+        Its shape is `shape`, or that of the canvas, (height, width).
+        """
+        height, width = shape or (self.height, self.width)
         field = np.zeros((1, 1), np.float32)
         for octave in range(octaves):
-            rows, columns = (max(2, int(np.ceil(n / scale)) + 3) for n in (self.height, self.width))
+            rows, columns = (max(2, math.ceil(n / scale) + 3) for n in (height, width))
             # Coarse octaves are enlarged together, so that only the last step works on every pixel.
             field = _resize(field, columns, rows) + 0.5**octave * self.rng.standard_normal((rows, columns), np.float32)
             scale = max(scale / 2, 1.5)
         left, top = self.rng.uniform(0, 1, 2) * (0.05 * columns, 0.05 * rows)
         box = (float(left), float(top), float(left) + 0.94 * columns, float(top) + 0.94 * rows)
-        spread = 2.6 * np.float32(np.sqrt(sum(0.25**octave for octave in range(octaves))))
-        return np.clip(0.5 + _resize(field, self.width, self.height, box) / spread, 0, 1)
+        field /= np.float32(2.6 * math.sqrt(sum(0.25**octave for octave in range(octaves))))
+        field += np.float32(0.5)
+        return np.clip(_resize(field, width, height, box), 0, 1)
 
     def paint(
         self, points: Points, colour: Colour, grain: float = 0.02, opacity: float = 1.0, avoid: Mask | None = None
@@ -344,8 +349,11 @@ class Canvas:
     def kept(self) -> Iterator[None]:
         """Undo what is drawn within over the objects of `FEATURES` that are there before, so that they stay visible."""
         region = self.crop(self.taken())
+        if not region.mask.size:
+            yield
+            return
         window = self.image[region.rows, region.columns]
-        colours, owner = window.copy(), self.owner[region.rows, region.columns].copy()
+        colours, owner = window.copy("K"), self.owner[region.rows, region.columns].copy()
         yield
         same = region.mask & (owner == self.owner[region.rows, region.columns])
         np.copyto(window, colours, where=same[..., None])

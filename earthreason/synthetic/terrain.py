@@ -5,6 +5,7 @@ Drawing changes `Canvas.image` in place. Lengths are in pixels, except for param
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -64,11 +65,13 @@ def farmland(c: Canvas, p: Palette) -> None:
     period = max(2.6, c.px(6.0))
     across = xx * np.sin(angles).astype(np.float32)[cell] + yy * np.cos(angles).astype(np.float32)[cell]
     furrow = np.sin(across * np.float32(2 * np.pi / period)) * strength[cell]
-    ground = colours[cell] * (1 + furrow + 0.22 * (c.noise(c.side / 8, 4) - 0.5))[..., None]
+    ground = colours.T[:, cell].transpose(1, 2, 0) * (1 + furrow + 0.22 * (c.noise(c.side / 8, 4) - 0.5))[..., None]
     hedge = edge < max(1.6, c.px(5))
     tree = np.array(p.tree, np.float32) * 1.25
     # A dry strip between the bushes would look like a road.
-    ground[hedge] = np.where(c.noise(24, 2)[hedge][:, None] > 0.45, tree, np.array(p.grass, np.float32) * 0.95)
+    bushes = c.noise(24, 2) > 0.45
+    for where, colour in ((hedge & bushes, tree), (hedge & ~bushes, np.array(p.grass, np.float32) * 0.95)):
+        np.copyto(ground, colour, where=where[..., None])
     c.image[:] = ground * (1 + np.float32(0.03) * c.grain)[..., None]
 
 
@@ -92,10 +95,9 @@ def canopy(c: Canvas, region: Region, p: Palette, crown: float | None = None) ->
     # The side that faces the sun is bright; shadows fall towards c.sun.
     lit = -(slope_x * c.sun[0] + slope_y * c.sun[1]) * size
     tone = np.clip(0.95 + 0.34 * rough * 0.5 + 0.42 * lit, 0.35, 1.75)
-    variety = c.noise(c.side / 6, 3)[region.rows, region.columns]
+    variety = c.noise(c.side / 6, 3, region.mask.shape)
     base = _mix(p.tree, blend(p.tree, p.grass, 0.6), variety)
-    window = c.image[region.rows, region.columns]
-    window[region.mask] = (base * tone[..., None])[region.mask]
+    np.copyto(c.image[region.rows, region.columns], base * tone[..., None], where=region.mask[..., None])
 
 
 def lone_trees(c: Canvas, p: Palette, count: int) -> None:
@@ -125,14 +127,20 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
         clear: whether shallow water is turquoise, as in a sea.
     """
     shallow = rgb("7fa79b") if clear else blend(p.water, p.soil, 0.25)
-    soft = np.clip(2 * smooth(mask.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
+    water = c.crop(mask)
+    margin = math.ceil(3 * max(shore, c.px(3), 1.0))  # beyond it, the blurred mask is 0
+    rows, columns = (slice(max(0, s.start - margin), s.stop + margin) for s in (water.rows, water.columns))
+    wet = mask[rows, columns]
+    if not wet.size:
+        return
+    soft = np.clip(2 * smooth(wet.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
     share = 1 - (1 - soft) ** 2
     colour = _mix(_mix(shallow, p.water, np.minimum(1, 2.2 * share)), p.deep, np.clip(share * 1.3 - 0.35, 0, 0.85))
-    ripple = (c.noise(7, 2) - 0.5) * 0.05 + (c.noise(c.side / 3, 2) - 0.5) * 0.12
-    colour = colour * (1 + ripple)[..., None] + c.grain[..., None] * 0.006
-    c.image[mask] = colour[mask]
-    rim = ~mask & (smooth(mask.astype(np.float32), max(0.8, c.px(3))) > 0.12)
-    c.image[rim] *= 0.86
+    ripple = (c.noise(7, 2, wet.shape) - 0.5) * 0.05 + (c.noise(c.side / 3, 2, wet.shape) - 0.5) * 0.12
+    colour = colour * (1 + ripple)[..., None] + c.grain[rows, columns, None] * np.float32(0.006)
+    np.copyto(c.image[rows, columns], colour, where=wet[..., None])
+    rim = ~wet & (smooth(wet.astype(np.float32), max(0.8, c.px(3))) > 0.12)
+    c.tint(Region(rows, columns, rim), (0.86, 0.86, 0.86))
 
 
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
@@ -147,8 +155,9 @@ def straight_path(c: Canvas, bend: float = 0.03) -> Points:
 
 def road_pixels(c: Canvas) -> np.ndarray:
     """Return the pixels of roads and their plain crossings: (height, width) bool."""
-    numbers = [number for number, kind in enumerate(c.kinds) if kind in ("road", CROSSING)]
-    return np.isin(c.owner, numbers)
+    lookup = np.array([kind in ("road", CROSSING) for kind in c.kinds] + [False])  # -1, for none, is the last entry
+    pixels: np.ndarray = lookup[c.owner]
+    return pixels
 
 
 def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, from_start: bool = False) -> Points:
@@ -170,13 +179,14 @@ def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, fr
     places = np.linspace(0, along[-1], max(2, int(along[-1] / max(1.0, width / 4))))
     fine = np.stack([np.interp(places, along, path[:, axis]) for axis in (0, 1)], axis=1)
     reach = int(np.ceil(width / 2)) + 1
-    columns, rows = np.floor(fine).astype(int).T
-    near = np.zeros(len(fine), bool)
-    for offset in (np.zeros(2), *Spot(0, 0, 0, 0).ellipse(2 * reach, 2 * reach, points=12)):
-        x, y = np.floor(fine + offset).astype(int).T
-        seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
-        near[seen] |= blocked[y[seen], x[seen]]
-    inside = (columns >= 0) & (columns < c.width) & (rows >= 0) & (rows < c.height)
+    # What lies far outside the image cannot be seen. The start stays, as other roads may meet there.
+    visible = np.flatnonzero(((fine > -2 * reach) & (fine < np.add((c.width, c.height), 2 * reach))).all(axis=1))
+    if not visible.size:
+        return fine[:0]
+    fine = fine[0 if from_start else visible[0] : visible[-1] + 1]
+    around = np.concatenate([np.zeros((1, 2)), Spot(0, 0, 0, 0).ellipse(2 * reach, 2 * reach, points=12)])
+    found, seen = _look_up(blocked, around[:, None] + fine)
+    near, inside = found.any(axis=0), seen[0]
     stops = np.flatnonzero(near)
     edges = [-1, *stops.tolist(), len(fine)]
     runs = [(first + 1, last) for first, last in pairwise(edges)]
@@ -195,14 +205,23 @@ def _faces_road(c: Canvas, part: Points, blocked: np.ndarray, roads: np.ndarray,
     for end, before in ends:
         ahead = (end - before) / np.hypot(*(end - before))
         side = np.array([-ahead[1], ahead[0]])
-        for aside in np.linspace(-0.03, 0.03, 5) * c.side:
-            x, y = np.floor(end + aside * side + np.arange(0.6 * c.side)[:, None] * ahead).astype(int).T
-            seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
-            stop, road = blocked[y[seen], x[seen]], roads[y[seen], x[seen]]
-            hits = np.flatnonzero(road & (np.cumsum(stop) > 0))
-            if hits.size and road[hits[0] : hits[0] + max(6, int(0.07 * c.side))].mean() > 0.7:
+        asides = np.linspace(-0.03, 0.03, 5)[:, None, None] * c.side * side
+        rays = end + asides + np.arange(0.6 * c.side)[:, None] * ahead
+        road = _look_up(roads, rays)[0]
+        behind = road & np.logical_or.accumulate(_look_up(blocked, rays)[0], axis=1)
+        for ray in np.flatnonzero(behind.any(axis=1)):
+            first = int(behind[ray].argmax())
+            if road[ray, first : first + max(6, int(0.07 * c.side))].mean() > 0.7:
                 return True
     return False
+
+
+def _look_up(mask: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a (height, width) bool mask at points (..., 2), False outside, and which are inside."""
+    x, y = np.floor(points).astype(np.int32).transpose(-1, *range(points.ndim - 1))
+    height, width = mask.shape
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return mask[np.where(inside, y, 0), np.where(inside, x, 0)] & inside, inside
 
 
 def paint_roads(
