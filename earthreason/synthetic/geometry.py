@@ -40,6 +40,13 @@ def dilate(mask: np.ndarray, r: int) -> np.ndarray:
     return np.asarray(grown, np.uint8).view(bool)
 
 
+def inner_distance(mask: np.ndarray) -> np.ndarray:
+    """Return the distance of pixels of a (height, width) bool mask from the nearest other one: float32, 0 outside."""
+    if mask.all():
+        return np.full(mask.shape, np.float32(np.hypot(*mask.shape)))
+    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+
+
 def has_gaps(path: np.ndarray, width: float) -> bool:
     """Return whether a line of this width in pixels has bends whose outer side needs a joint; joints are slow."""
     if width <= 4 or len(path) < 3:

@@ -11,9 +11,11 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.special import erf
 
 from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed, smooth
 from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
+from earthreason.synthetic.geometry import inner_distance
 
 CROSSING = "crossing"
 """Kind of the ground where two roads cross without signals or zebra crossings, which no question is about."""
@@ -128,13 +130,13 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
     """
     shallow = rgb("7fa79b") if clear else blend(p.water, p.soil, 0.25)
     water = c.crop(mask)
-    margin = math.ceil(3 * max(shore, c.px(3), 1.0))  # beyond it, the blurred mask is 0
+    margin = math.ceil(3 * max(c.px(3), 1.0))  # beyond it, the blurred mask is 0
     rows, columns = (slice(max(0, s.start - margin), s.stop + margin) for s in (water.rows, water.columns))
     wet = mask[rows, columns]
     if not wet.size:
         return
-    soft = np.clip(2 * smooth(wet.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
-    share = 1 - (1 - soft) ** 2
+    # A blurred mask would be deep at the tip of a spit, which then looks like something on the water.
+    share = 1 - (1 - erf(inner_distance(wet) / (math.sqrt(2) * max(1.0, shore)))) ** 2
     colour = _mix(_mix(shallow, p.water, np.minimum(1, 2.2 * share)), p.deep, np.clip(share * 1.3 - 0.35, 0, 0.85))
     ripple = (c.noise(7, 2, wet.shape) - 0.5) * 0.05 + (c.noise(c.side / 3, 2, wet.shape) - 0.5) * 0.12
     colour = colour * (1 + ripple)[..., None] + c.grain[rows, columns, None] * np.float32(0.006)
@@ -207,11 +209,12 @@ def _faces_road(c: Canvas, part: Points, blocked: np.ndarray, roads: np.ndarray,
         side = np.array([-ahead[1], ahead[0]])
         asides = np.linspace(-0.03, 0.03, 5)[:, None, None] * c.side * side
         rays = end + asides + np.arange(0.6 * c.side)[:, None] * ahead
-        road = _look_up(roads, rays)[0]
+        road, inside = _look_up(roads, rays)
         behind = road & np.logical_or.accumulate(_look_up(blocked, rays)[0], axis=1)
         for ray in np.flatnonzero(behind.any(axis=1)):
             first = int(behind[ray].argmax())
-            if road[ray, first : first + max(6, int(0.07 * c.side))].mean() > 0.7:
+            further = slice(first, first + max(6, int(0.07 * c.side)))
+            if road[ray, further].sum() > 0.7 * inside[ray, further].sum():
                 return True
     return False
 

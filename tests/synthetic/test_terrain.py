@@ -29,7 +29,7 @@ def test_the_longer_part_of_a_road_is_kept_clear_of_what_it_must_not_cross(canva
     part = clear_stretch(canvas, across(), 8.0, band(canvas, 60, 80))
     # It begins half a width and a pixel behind the obstacle at the least.
     assert 85 <= part[:, 0].min() <= 90
-    assert part[:, 0].max() == pytest.approx(220)
+    assert part[:, 0].max() >= 200 + 4  # the edge of the image, and half a width
 
 
 def test_a_road_that_must_begin_where_its_path_begins_ends_at_the_first_obstacle(canvas):
