@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Region, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import CARS, CONCRETE, WHITE, Colour, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Region, Spot, closed
 from earthreason.synthetic.terrain import draw_building
 
 SLATE, TILE, COPPER = rgb("757a83"), rgb("a65f48"), rgb("78a592")

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Spot, closed
 from earthreason.synthetic.terrain import draw_building
 
 

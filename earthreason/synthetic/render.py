@@ -12,11 +12,12 @@ from scipy.ndimage import label
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import shores, terrain
-from earthreason.synthetic.canvas import Canvas, Plot, Spot
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.categories import FEATURES, Feature
 from earthreason.synthetic.colours import PALETTES, Palette
 from earthreason.synthetic.composition import INTERSECTION, VISIBLE, Group, ScenePlan, plan_scene
 from earthreason.synthetic.scene import RenderedScene, SceneContent, SceneObject
+from earthreason.synthetic.shapes import Plot, Spot
 
 SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.5

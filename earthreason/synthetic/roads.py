@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import ASPHALT, CARS, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.shapes import Points, Region, Spot, closed
 from earthreason.synthetic.terrain import canopy, clear_stretch, draw_car, paint_roads
 
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import MIN_VISIBLE, Canvas, Plot, Points, Spot, largest_part, smooth
+from earthreason.synthetic.canvas import MIN_VISIBLE, Canvas, largest_part, smooth
 from earthreason.synthetic.colours import ASPHALT, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Points, Spot
 from earthreason.synthetic.terrain import canopy, draw_car, paint_roads, paint_water
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import erf
 
-from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed, smooth
+from earthreason.synthetic.canvas import Canvas, smooth
 from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
 from earthreason.synthetic.geometry import inner_distance
+from earthreason.synthetic.shapes import Points, Region, Spot, closed
 
 CROSSING = "crossing"
 """Kind of the ground where two roads cross without signals or zebra crossings, which no question is about."""

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from earthreason.synthetic.canvas import Canvas, Spot, largest_part
+from earthreason.synthetic.canvas import Canvas, largest_part
+from earthreason.synthetic.shapes import Spot
 
 
 @pytest.fixture
