@@ -21,6 +21,8 @@ from earthreason.synthetic.shapes import NOWHERE, Plot, Points, Region, Spot, ov
 
 _T = TypeVar("_T")
 Mask = np.ndarray  # (height, width) bool
+_LARGE, _SPARSE = 4000, 0.15
+"""Pixels of a window, and share of them to be painted, from and up to which these are painted one by one."""
 MIN_VISIBLE = 24
 """Smallest number of visible pixels of an object of `FEATURES`; a smaller one could not be recognized."""
 
@@ -175,13 +177,19 @@ class Canvas:
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
         """Paint a region in one colour with fine grain."""
-        window = self.image[region.rows, region.columns]
+        window, mask = self.image[region.rows, region.columns], region.mask
+        # A long slanting line covers little of its window.
+        sparse = mask.size > _LARGE and np.count_nonzero(mask) < _SPARSE * mask.size
+        where: Any = mask.nonzero() if sparse else ...
         paint: np.ndarray = np.array(colour, np.float32)
         if grain:
-            paint = self.grain[region.rows, region.columns, None] * np.float32(grain) + paint
+            paint = self.grain[region.rows, region.columns][where][..., None] * np.float32(grain) + paint
         if opacity < 1:
-            paint = window * np.float32(1 - opacity) + paint * np.float32(opacity)
-        np.copyto(window, paint, where=region.mask[..., None])
+            paint = window[where] * np.float32(1 - opacity) + paint * np.float32(opacity)
+        if sparse:
+            window[where] = paint
+        else:
+            np.copyto(window, paint, where=mask[..., None])
 
     def tint(self, region: Region, factors: Sequence[float]) -> None:
         """Multiply the red, green and blue of a region by 3 factors."""

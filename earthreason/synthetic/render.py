@@ -294,7 +294,8 @@ def _furnish(c: Canvas, p: Palette, setting: str, crossings: bool) -> None:
 def _expose(c: Canvas) -> np.ndarray:
     """Add the haze, colour cast, blur and noise of a sensor; return (height, width, 3) uint8."""
     haze = (float(c.rng.uniform(0.0, 0.16)) * (0.6 + 0.8 * c.noise(c.side / 1.5, 2)))[..., None]
-    image = c.image * (255 * (1 - haze)) + np.array([199, 209, 219], np.float32) * haze
+    image = c.image * (255 * (1 - haze))
+    image += np.array([199, 209, 219], np.float32) * haze
     sharp = Image.fromarray(np.clip(image, 0, 255, out=image).astype(np.uint8, order="C"))
     centre = float(c.rng.uniform(4, 12))
     soft = sharp.filter(ImageFilter.Kernel((3, 3), [0.4, 1, 0.4, 1, centre, 1, 0.4, 1, 0.4]))

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.special import erf
 
 from earthreason.synthetic.canvas import Canvas, smooth
@@ -55,12 +54,17 @@ def farmland(c: Canvas, p: Palette) -> None:
     seeds = seeds[((seeds > -2 * spacing) & (seeds < np.add((c.width, c.height), 2 * spacing))).all(axis=1)]
     # Chebyshev cells of a turned grid are nearly rectangles, as fields are.
     step = 2 if c.side > 300 else 1
-    ys, xs = np.mgrid[0 : c.height : step, 0 : c.width : step]
-    where = np.stack([xs, ys], axis=-1).reshape(-1, 2)
-    distance, nearest = cKDTree(seeds @ turned.T).query(where @ turned.T, k=2, p=np.inf)
+    ys, xs = np.mgrid[0 : c.height : step, 0 : c.width : step].astype(np.float32)
+    along, aside = (xs * np.float32(x) + ys * np.float32(y) for x, y in turned)
+    nearest, next_nearest = (np.full(xs.shape, np.inf, np.float32) for _ in range(2))
+    cell = np.zeros(xs.shape, np.int16)
+    for number, (x, y) in enumerate((seeds @ turned.T).astype(np.float32)):
+        distance = np.maximum(np.abs(along - x), np.abs(aside - y))
+        np.copyto(cell, number, where=distance < nearest)
+        np.minimum(next_nearest, np.maximum(distance, nearest), out=next_nearest)
+        np.minimum(nearest, distance, out=nearest)
     pixels = np.ix_(np.arange(c.height) // step, np.arange(c.width) // step)
-    cell = nearest[:, 0].reshape(ys.shape)[pixels]
-    edge = (distance[:, 1] - distance[:, 0]).reshape(ys.shape).astype(np.float32)[pixels]
+    cell, edge = cell[pixels], (next_nearest - nearest)[pixels]
     colours = np.array([c.jitter(c.pick(p.crops), 0.03) for _ in seeds], np.float32)
     angles = turn + np.where(c.rng.random(len(seeds)) < 0.5, 0, np.pi / 2)
     strength = c.rng.uniform(0.0, 0.07, len(seeds)).astype(np.float32)
