@@ -3,7 +3,8 @@ import pytest
 from scipy.ndimage import label
 
 from earthreason.synthetic.canvas import Canvas
-from earthreason.synthetic.terrain import CROSSING, clear_stretch, paint_roads
+from earthreason.synthetic.colours import PALETTES
+from earthreason.synthetic.terrain import CROSSING, clear_stretch, paint_roads, paint_water
 
 
 @pytest.fixture
@@ -64,3 +65,14 @@ def test_roads_that_cross_leave_a_labelled_crossing(canvas):
 def test_later_objects_keep_off_roads(canvas):
     paint_roads(canvas, [across()], 8)
     assert canvas.reserved[drawn(canvas)].all()
+
+
+def test_water_is_as_shallow_beside_a_thin_spit_as_along_a_shore(canvas):
+    wet = np.ones((canvas.height, canvas.width), bool)
+    wet[:, :40] = wet[59:62, :120] = False  # land on the left, and a spit of 3 pixels
+    canvas.grain[:] = 0
+    paint_water(canvas, wet, PALETTES[0], shore=12.0)
+    beside_shore, beside_spit, deep = (
+        canvas.image[box].mean(axis=(0, 1)) for box in (np.s_[5:30, 40:42], np.s_[62:64, 80:110], np.s_[5:30, 120:160])
+    )
+    assert np.abs(beside_shore - beside_spit).max() < 0.25 * np.abs(beside_shore - deep).max()
