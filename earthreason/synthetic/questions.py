@@ -25,7 +25,7 @@ WORDINGS = {
     "fire": "condition",
 }
 """Reasoning type of each wording, which is a kind of question with templates of its own."""
-_WEIGHTS = dict(zip(WORDINGS, (0.08, 0.14, 0.18, 0.1, 0.08, 0.21, 0.21), strict=True))
+_WEIGHTS = dict(zip(WORDINGS, (0.07, 0.12, 0.16, 0.09, 0.06, 0.25, 0.25), strict=True))
 """How often each wording is tried first, if the category can have it; conditions fit the fewest scenes."""
 _STORY_SHARE, _OPENER_SHARE = 0.14, 0.3
 _WATER = ("river", "lake", "sea")
