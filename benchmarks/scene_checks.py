@@ -226,7 +226,8 @@ def _reaches(
             if roads[y, x] and not own[y, x]:
                 further = np.round(start + (distance + np.arange(0.08 * side)[:, None]) * step).astype(int)
                 inside = ((further >= 0) & (further < roads.shape)).all(axis=1)
-                return bool(roads[tuple(further[inside].T)].mean() > 0.9)
+                # At the edge of the image, a few pixels may belong to a road of any direction.
+                return bool(inside.sum() >= 0.04 * side and roads[tuple(further[inside].T)].mean() > 0.9)
         elif distance > 0.2 * side:
             return False
     return False

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Region, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import CARS, CONCRETE, WHITE, Colour, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Region, Spot, closed
 from earthreason.synthetic.terrain import draw_building
 
 SLATE, TILE, COPPER = rgb("757a83"), rgb("a65f48"), rgb("78a592")
@@ -190,7 +191,7 @@ def _chimney(c: Canvas, spot: Spot, size: float, wind: float) -> None:
     length = min(c.rng.uniform(45, 80) * c.shadow_length, 0.35 * c.side)
     shaft = np.stack([(spot.x, spot.y), (spot.x, spot.y) + np.array(c.sun) * length])
     dark = c.stroke(shaft, size * 0.8)
-    c.image[dark.rows, dark.columns][dark.mask] *= np.array([0.45, 0.46, 0.5], np.float32)
+    c.tint(dark, (0.45, 0.46, 0.5))
     c.paint(spot.ellipse(size * 1.5, size * 1.5), CONCRETE, 0.01)
     c.paint(spot.ellipse(size, size), c.pick((rgb("a4553f"), rgb("cfcac0"))), 0.0)
     c.paint(spot.ellipse(size * 0.55, size * 0.55), rgb("1f1d1c"), 0.0)

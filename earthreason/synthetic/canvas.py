@@ -3,102 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, label, maximum_filter
+from scipy.ndimage import gaussian_filter, label
 
 from earthreason.synthetic.categories import FEATURES, Footprint
 from earthreason.synthetic.colours import Colour
-from earthreason.synthetic.geometry import free_centre, has_gaps
+from earthreason.synthetic.geometry import dilate, free_centre, has_gaps
 from earthreason.synthetic.scene import SceneObject
+from earthreason.synthetic.shapes import NOWHERE, Plot, Points, Region, Spot, overlap
 
 _T = TypeVar("_T")
-Points = np.ndarray  # (n, 2) float64, rows of (x, y) pixels
 Mask = np.ndarray  # (height, width) bool
+_LARGE, _SPARSE = 4000, 0.15
+"""Pixels of a window, and share of them to be painted, from and up to which these are painted one by one."""
 MIN_VISIBLE = 24
 """Smallest number of visible pixels of an object of `FEATURES`; a smaller one could not be recognized."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A set of pixels: a mask, (h, w) bool, within the window `rows` x `columns` of the canvas."""
-
-    rows: slice
-    columns: slice
-    mask: np.ndarray
-
-    @property
-    def area(self) -> int:
-        return int(self.mask.sum())
-
-
-NOWHERE = Region(slice(0, 0), slice(0, 0), np.zeros((0, 0), bool))
-
-
-@dataclass(frozen=True)
-class Spot:
-    """The position of an object: centre and half its longest extent in pixels, and direction in radians."""
-
-    x: float
-    y: float
-    radius: float
-    angle: float
-
-    def at(self, points: Iterable[Sequence[float]]) -> Points:
-        """Convert points in the object's frame (pixels, origin at its centre) to points on the canvas."""
-        local = np.asarray(points if isinstance(points, np.ndarray) else list(points), np.float64).reshape(-1, 2)
-        cos, sin = np.cos(self.angle), np.sin(self.angle)
-        return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
-
-    def moved(self, dx: float, dy: float) -> Spot:
-        """Return the spot at (dx, dy) in the object's frame, with the same radius and direction."""
-        x, y = self.at([(dx, dy)])[0].tolist()
-        return Spot(x, y, self.radius, self.angle)
-
-    def box(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0) -> Points:
-        """Return the 4 corners of a rectangle around (dx, dy) in the object's frame."""
-        w, h = width / 2, height / 2
-        return self.at([(dx - w, dy - h), (dx + w, dy - h), (dx + w, dy + h), (dx - w, dy + h)])
-
-    def ellipse(self, width: float, height: float, dx: float = 0.0, dy: float = 0.0, points: int = 40) -> Points:
-        """Return the outline of an ellipse around (dx, dy) in the object's frame."""
-        return self.at(_circle(points) * (width / 2, height / 2) + (dx, dy))
-
-    def oval(self, length: float, width: float) -> Points:
-        """Return the outline of a running track: a rectangle with a half circle at each end."""
-        r = width / 2
-        straight = max(length / 2 - r, 0.0)
-        t = np.linspace(-np.pi / 2, np.pi / 2, 16)
-        right = np.stack([straight + r * np.cos(t), r * np.sin(t)], axis=1)
-        return self.at(np.concatenate([right, -right]))
-
-
-@dataclass(frozen=True)
-class Plot(Spot):
-    """A spot with the outline of its object; width and height are in pixels."""
-
-    width: float
-    height: float
-    outline: Points
-    region: Region
-
-
-@cache
-def _circle(points: int) -> Points:
-    """Return points on the unit circle: (points, 2) float64."""
-    t = np.linspace(0, 2 * np.pi, points, endpoint=False)
-    return np.stack([np.cos(t), np.sin(t)], axis=1)
-
-
-def closed(points: Points) -> Points:
-    """Close a polygon: return a line that ends where it begins."""
-    return np.concatenate([points, points[:1]])
 
 
 class Canvas:
@@ -121,7 +47,8 @@ class Canvas:
 
     def __init__(self, rng: np.random.Generator, height: int, width: int, gsd: float) -> None:
         self.rng, self.height, self.width, self.gsd = rng, height, width, gsd
-        self.image = np.zeros((height, width, 3), np.float32)
+        # One plane per colour: numpy is several times slower where the innermost axis has 3 elements.
+        self.image = np.zeros((3, height, width), np.float32).transpose(1, 2, 0)
         self.owner = np.full((height, width), -1, np.int16)
         self.reserved = np.zeros((height, width), bool)
         self.grain = rng.standard_normal((height, width), np.float32)
@@ -150,18 +77,23 @@ class Canvas:
         r, g, b = (min(max(v + light + self.rng.normal(0, amount / 3), 0.0), 1.0) for v in colour)
         return (r, g, b)
 
-    def noise(self, scale: float, octaves: int = 3) -> np.ndarray:
-        """Return smooth noise from 0 to 1, (height, width) float32, whose largest blobs are `scale` pixels wide."""
+    def noise(self, scale: float, octaves: int = 3, shape: tuple[int, int] | None = None) -> np.ndarray:
+        """Return smooth noise from 0 to 1, float32, whose largest blobs are `scale` pixels wide.
+
+        Its shape is `shape`, or that of the canvas, (height, width).
+        """
+        height, width = shape or (self.height, self.width)
         field = np.zeros((1, 1), np.float32)
         for octave in range(octaves):
-            rows, columns = (max(2, int(np.ceil(n / scale)) + 3) for n in (self.height, self.width))
+            rows, columns = (max(2, math.ceil(n / scale) + 3) for n in (height, width))
             # Coarse octaves are enlarged together, so that only the last step works on every pixel.
             field = _resize(field, columns, rows) + 0.5**octave * self.rng.standard_normal((rows, columns), np.float32)
             scale = max(scale / 2, 1.5)
         left, top = self.rng.uniform(0, 1, 2) * (0.05 * columns, 0.05 * rows)
         box = (float(left), float(top), float(left) + 0.94 * columns, float(top) + 0.94 * rows)
-        spread = 2.6 * np.float32(np.sqrt(sum(0.25**octave for octave in range(octaves))))
-        return np.clip(0.5 + _resize(field, self.width, self.height, box) / spread, 0, 1)
+        field /= np.float32(2.6 * math.sqrt(sum(0.25**octave for octave in range(octaves))))
+        field += np.float32(0.5)
+        return np.clip(_resize(field, width, height, box), 0, 1)
 
     def paint(
         self, points: Points, colour: Colour, grain: float = 0.02, opacity: float = 1.0, avoid: Mask | None = None
@@ -174,32 +106,54 @@ class Canvas:
         """Return the pixels inside a polygon."""
         return self._draw(points, lambda draw, local: draw.polygon(local, fill=1), 1)
 
+    def regions(self, outlines: Sequence[Points]) -> Region:
+        """Return the pixels inside any of several polygons; for many, this is faster than one at a time."""
+        ends = np.cumsum([len(outline) for outline in outlines]).tolist()
+
+        def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
+            for start, stop in pairwise([0, *ends]):
+                draw.polygon(local[start:stop], fill=1)
+
+        return self._draw(np.concatenate(outlines), paint, 1) if ends else NOWHERE
+
+    def discs(self, centres: Points, widths: np.ndarray) -> Region:
+        """Return the pixels of discs with these centres, (n, 2), and diameters in pixels, (n,)."""
+        halves = (widths / 2).tolist()
+
+        def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
+            for (x, y), r in zip(local, halves, strict=True):
+                draw.ellipse((x - r, y - r, x + r, y + r), fill=1)
+
+        return self._draw(centres, paint, max(halves) + 1)
+
     def stroke(self, points: Points, width: float) -> Region:
         """Return the pixels within `width` / 2 of a polyline."""
         return self.strokes([points], width)
 
     def strokes(self, lines: Sequence[Points], width: float) -> Region:
         """Return the pixels within `width` / 2 of any of several polylines."""
+        if not len(lines):
+            return NOWHERE
         thick = max(1, round(width))
-        ends = np.cumsum([len(points) for points in lines])
+        ends = np.cumsum([len(points) for points in lines]).tolist()
 
         def paint(draw: ImageDraw.ImageDraw, local: list[tuple[float, float]]) -> None:
-            for start, stop, path in zip([0, *ends[:-1]], ends, lines, strict=True):
+            for (start, stop), path in zip(pairwise([0, *ends]), lines, strict=True):
                 draw.line(local[start:stop], fill=1, width=thick, joint="curve" if has_gaps(path, thick) else None)
 
         return self._draw(np.concatenate(lines), paint, thick)
 
     def _draw(self, points: Points, paint: Callable[[ImageDraw.ImageDraw, Any], None], margin: float) -> Region:
-        (least_x, least_y), (most_x, most_y) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        left, top = max(0, math.floor(least_x - margin)), max(0, math.floor(least_y - margin))
-        right = min(self.width, math.ceil(most_x + margin) + 1)
-        bottom = min(self.height, math.ceil(most_y + margin) + 1)
+        xs, ys = points.T.tolist()
+        left, top = max(0, math.floor(min(xs) - margin)), max(0, math.floor(min(ys) - margin))
+        right = min(self.width, math.ceil(max(xs) + margin) + 1)
+        bottom = min(self.height, math.ceil(max(ys) + margin) + 1)
         if right <= left or bottom <= top:
             return NOWHERE
-        paint(self._pencil, list(map(tuple, points.tolist())))
+        paint(self._pencil, list(zip(xs, ys, strict=True)))
         window = self._sketch[top:bottom, left:right]
-        drawn = window.astype(bool)
-        window[:] = 0
+        drawn = window.view(bool).copy()
+        window.fill(0)
         return Region(slice(top, bottom), slice(left, right), drawn)
 
     def mask_of(self, *regions: Region) -> Mask:
@@ -223,23 +177,45 @@ class Canvas:
 
     def fill(self, region: Region, colour: Colour, grain: float = 0.02, opacity: float = 1.0) -> None:
         """Paint a region in one colour with fine grain."""
-        window = self.image[region.rows, region.columns]
+        window, mask = self.image[region.rows, region.columns], region.mask
+        # A long slanting line covers little of its window.
+        sparse = mask.size > _LARGE and np.count_nonzero(mask) < _SPARSE * mask.size
+        where: Any = mask.nonzero() if sparse else ...
         paint: np.ndarray = np.array(colour, np.float32)
         if grain:
-            paint = (self.grain[region.rows, region.columns][region.mask] * np.float32(grain))[:, None] + paint
+            paint = self.grain[region.rows, region.columns][where][..., None] * np.float32(grain) + paint
         if opacity < 1:
-            paint = window[region.mask] * np.float32(1 - opacity) + paint * np.float32(opacity)
-        window[region.mask] = paint
+            paint = window[where] * np.float32(1 - opacity) + paint * np.float32(opacity)
+        if sparse:
+            window[where] = paint
+        else:
+            np.copyto(window, paint, where=mask[..., None])
+
+    def tint(self, region: Region, factors: Sequence[float]) -> None:
+        """Multiply the red, green and blue of a region by 3 factors."""
+        window = self.image[region.rows, region.columns]
+        np.multiply(window, np.array(factors, np.float32), out=window, where=region.mask[..., None])
 
     def line(
         self, points: Points, width: float, colour: Colour, opacity: float = 1.0, inside: Region | None = None
     ) -> None:
         """Draw a polyline; if its width is below a pixel, it is fainter instead."""
+        self.lines([points], width, colour, opacity, inside)
+
+    def lines(
+        self,
+        paths: Sequence[Points],
+        width: float,
+        colour: Colour,
+        opacity: float = 1.0,
+        inside: Region | None = None,
+    ) -> None:
+        """Draw several polylines in one colour as `line` draws one; where they overlap, they are no stronger."""
         faded = min(1.0, max(width, 0.0)) * opacity
         if faded < 0.08:
             return
-        region = self.stroke(points, width)
-        self.fill(region if inside is None else self.without(region, ~self.mask_of(inside)), colour, 0.0, faded)
+        region = self.strokes(paths, width)
+        self.fill(region if inside is None else overlap(region, inside), colour, 0.0, faded)
 
     def shade(self, points: Points, metres: float, darkness: float = 0.5) -> None:
         """Darken the ground where an object with this outline and a height in metres casts its shadow."""
@@ -254,8 +230,7 @@ class Canvas:
                 draw.polygon([(x + dx, y + dy) for x, y in local], fill=1)
 
         region = self._draw(points, paint, reach)
-        tint = np.array([darkness, darkness * 1.02, darkness * 1.1], np.float32)
-        self.image[region.rows, region.columns][region.mask] *= tint
+        self.tint(region, (darkness, darkness * 1.02, darkness * 1.1))
 
     def claim(self, kind: str, region: Region) -> bool:
         """Record a region as an object of a kind; return False if it is in `FEATURES` and too small or not free."""
@@ -287,8 +262,11 @@ class Canvas:
     def kept(self) -> Iterator[None]:
         """Undo what is drawn within over the objects of `FEATURES` that are there before, so that they stay visible."""
         region = self.crop(self.taken())
+        if not region.mask.size:
+            yield
+            return
         window = self.image[region.rows, region.columns]
-        colours, owner = window.copy(), self.owner[region.rows, region.columns].copy()
+        colours, owner = window.copy("K"), self.owner[region.rows, region.columns].copy()
         yield
         same = region.mask & (owner == self.owner[region.rows, region.columns])
         np.copyto(window, colours, where=same[..., None])
@@ -298,7 +276,12 @@ class Canvas:
         m = math.ceil(margin) if margin >= 1 and region.mask.size else 0
         ys = slice(max(0, region.rows.start - m), region.rows.stop + m)
         xs = slice(max(0, region.columns.start - m), region.columns.stop + m)
-        self.reserved[ys, xs] |= maximum_filter(self.mask_of(region)[ys, xs], 2 * m + 1)
+        if ys.stop > ys.start and xs.stop > xs.start:
+            top, left = region.rows.start - ys.start, region.columns.start - xs.start
+            window = self.reserved[ys, xs]
+            grown = np.zeros(window.shape, np.uint8)
+            grown[top : top + region.mask.shape[0], left : left + region.mask.shape[1]] = region.mask
+            window |= dilate(grown, m)
 
     def find_spot(
         self,

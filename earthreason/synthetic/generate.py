@@ -158,13 +158,22 @@ def _drafts_to_ask(
     exclude: Collection[str],
     reasoning_type: str | None,
 ) -> Iterator[tuple[Draft, Target]]:
-    """Yield drafts with the category that a kind of question, drawn beforehand, fits, and their targets."""
+    """Yield drafts with the category that a kind of question fits, and their targets.
+
+    The kind that was drawn first decides what is drafted. If it does not fit, another about one of several objects is
+    asked, as a new draft would take much longer.
+    """
     wordings = sorted(draw_wordings(rng, category), key=lambda name: WORDINGS[name] != reasoning_type)
-    instances, landmark = _needs(rng, category, wordings[0])
+    first = wordings[0]
+    instances, landmark = _needs(rng, category, first)
+    if first == "function" or reasoning_type is not None:
+        preferred = [name for name in wordings if WORDINGS[name] == WORDINGS[first]]
+    else:
+        preferred = [name for name in wordings if name != "function"]
     drafts = draft_scenes(rng, category, size=size, instances=instances, exclude=exclude, landmark=landmark)
     for attempt, draft in enumerate(drafts, start=1):
-        # Every draft has the category, and the order ends with a kind that always fits.
-        target = choose_target(rng, draft, category, wordings if attempt >= _TRIES else wordings[:1])
+        # Every draft has the category, and one of all kinds always fits.
+        target = choose_target(rng, draft, category, wordings if attempt >= _TRIES else preferred)
         if target is not None:
             yield draft, target
 

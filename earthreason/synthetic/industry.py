@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Spot, closed
 from earthreason.synthetic.terrain import draw_building
 
 
@@ -94,14 +95,19 @@ def substation(c: Canvas, p: Palette, plot: Plot) -> None:
     c.fill(plot.region, c.jitter(rgb("b3aea3"), 0.02), 0.045)
     for row in (-0.34, -0.12, 0.32):  # bus bars on gantries, with thin shadows
         y = row * height
-        for k in np.linspace(-0.44, 0.44, 9):
-            post = plot.at([(k * width, y - 0.07 * height), (k * width, y + 0.07 * height)])
-            c.line(post + np.array(c.sun) * c.px(5), max(1.0, c.px(0.9)), (0.2, 0.2, 0.2), 0.6)
-            c.line(post, max(1.0, c.px(0.9)), rgb("d9dadb"), 0.95)
-        for shift in (-0.05, 0, 0.05):
-            bar = plot.at([(-0.45 * width, y + shift * height), (0.45 * width, y + shift * height)])
-            c.line(bar + np.array(c.sun) * c.px(5), c.px(0.5), (0.25, 0.25, 0.25), 0.5)
-            c.line(bar, max(0.7, c.px(0.5)), rgb("e3e4e4"), 0.8)
+        posts = [
+            plot.at([(k * width, y - 0.07 * height), (k * width, y + 0.07 * height)])
+            for k in np.linspace(-0.44, 0.44, 9)
+        ]
+        bars = [
+            plot.at([(-0.45 * width, y + shift * height), (0.45 * width, y + shift * height)])
+            for shift in (-0.05, 0, 0.05)
+        ]
+        fall = np.array(c.sun) * c.px(5)
+        c.lines([post + fall for post in posts], max(1.0, c.px(0.9)), (0.2, 0.2, 0.2), 0.6)
+        c.lines(posts, max(1.0, c.px(0.9)), rgb("d9dadb"), 0.95)
+        c.lines([bar + fall for bar in bars], c.px(0.5), (0.25, 0.25, 0.25), 0.5)
+        c.lines(bars, max(0.7, c.px(0.5)), rgb("e3e4e4"), 0.8)
     for k in np.linspace(-0.33, 0.33, int(c.rng.integers(3, 5))):
         c.paint(plot.box(0.15 * width, 0.17 * height, k * width, 0.1 * height), rgb("8b867b"), 0.02)
         body = plot.box(0.085 * width, 0.1 * height, k * width, 0.1 * height)

@@ -25,8 +25,8 @@ WORDINGS = {
     "fire": "condition",
 }
 """Reasoning type of each wording, which is a kind of question with templates of its own."""
-_WEIGHTS = dict(zip(WORDINGS, (0.15, 0.2, 0.2, 0.15, 0.14, 0.08, 0.08), strict=True))
-"""How often each wording is asked, if the category can have it."""
+_WEIGHTS = dict(zip(WORDINGS, (0.07, 0.12, 0.16, 0.09, 0.06, 0.25, 0.25), strict=True))
+"""How often each wording is tried first, if the category can have it; conditions fit the fewest scenes."""
 _STORY_SHARE, _OPENER_SHARE = 0.14, 0.3
 _WATER = ("river", "lake", "sea")
 _LANDMARKS = {"water": _WATER, "trees": ("woodland",)}
@@ -70,13 +70,21 @@ class Target:
 
 def possible_wordings(category: str) -> tuple[str, ...]:
     """Return the kinds of question that a category can have: those about one of several need one that can repeat."""
-    feature = FEATURES[category]
-    if feature.repeat < 2:
+    if FEATURES[category].repeat < 2:
         return ("function",)
-    settings = FEATURES["woodland"].settings
-    near = {"water": category not in _OF_WATER, "trees": any(setting in settings for setting in feature.settings)}
-    needs = {"nearest": any(near.values()), "flood": near["water"], "fire": near["trees"]}
+    near = usable_landmarks(category)
+    needs = {"nearest": bool(near), **{name: landmark in near for name, landmark in _CONDITIONS.items()}}
     return tuple(name for name in WORDINGS if needs.get(name, True))
+
+
+def usable_landmarks(category: str) -> list[str]:
+    """Return the landmarks from which distances tell objects of a category apart: "water", "trees", both or none."""
+    settings = FEATURES["woodland"].settings
+    usable = {
+        "water": category not in _OF_WATER,
+        "trees": any(setting in settings for setting in FEATURES[category].settings),
+    }
+    return [name for name in _LANDMARKS if usable[name]]
 
 
 def draw_wordings(rng: np.random.Generator, category: str) -> list[str]:
@@ -89,12 +97,8 @@ def draw_wordings(rng: np.random.Generator, category: str) -> list[str]:
 def draw_landmark(rng: np.random.Generator, category: str, wording: str) -> str:
     """Return the landmark that a kind of question needs, "water" or "trees", or "" if it needs none."""
     if wording == "nearest":
-        return str(rng.choice(_usable_landmarks(category)))
+        return str(rng.choice(usable_landmarks(category)))
     return _CONDITIONS.get(wording, "")
-
-
-def _usable_landmarks(category: str) -> list[str]:
-    return [name for name in _LANDMARKS if name != "water" or category not in _OF_WATER]
 
 
 def choose_target(
@@ -162,39 +166,36 @@ def _multi(rng: np.random.Generator, scene: SceneContent, candidates: list[Scene
 def _superlative(
     rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str
 ) -> Target | None:
-    most = "largest" if rng.random() < 0.5 else "smallest"
-    first, second = sorted(candidates, key=lambda item: item.area, reverse=most == "largest")[:2]
-    large, small = max(first.area, second.area), min(first.area, second.area)
-    # What is cut off may be larger than it looks: it cannot be the smallest, nor can anything else be the largest.
-    known = _whole(first) if most == "smallest" else all(map(_whole, candidates))
-    if large < MARGIN * small or not known:
-        return None
-    return Target(first.mask, WORDINGS[wording], wording, {"most": most}, f"with the {most} area of all")
+    for most in _shuffled(rng, ("largest", "smallest")):
+        first, second = sorted(candidates, key=lambda item: item.area, reverse=most == "largest")[:2]
+        large, small = max(first.area, second.area), min(first.area, second.area)
+        # What is cut off may be larger than it looks: it cannot be the smallest, nor can anything else be the largest.
+        known = _whole(first) if most == "smallest" else all(map(_whole, candidates))
+        if large >= MARGIN * small and known:
+            return Target(first.mask, WORDINGS[wording], wording, {"most": most}, f"with the {most} area of all")
+    return None
 
 
 def _direction(
     rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str
 ) -> Target | None:
-    direction = str(rng.choice(("north", "south", "east", "west")))
-    axis, sign = {"north": (0, 1), "south": (0, -1), "west": (1, 1), "east": (1, -1)}[direction]
-    ranked = sorted((sign * item.centre[axis], number) for number, item in enumerate(candidates))
-    if ranked[1][0] - ranked[0][0] < 0.12 * scene.shape[axis]:
-        return None
-    mask, reason = candidates[ranked[0][1]].mask, f"farthest to the {direction}"
-    return Target(mask, WORDINGS[wording], wording, {"direction": direction}, reason)
+    for direction in _shuffled(rng, ("north", "south", "east", "west")):
+        axis, sign = {"north": (0, 1), "south": (0, -1), "west": (1, 1), "east": (1, -1)}[direction]
+        ranked = sorted((sign * item.centre[axis], number) for number, item in enumerate(candidates))
+        if ranked[1][0] - ranked[0][0] >= 0.12 * scene.shape[axis]:
+            mask, reason = candidates[ranked[0][1]].mask, f"farthest to the {direction}"
+            return Target(mask, WORDINGS[wording], wording, {"direction": direction}, reason)
+    return None
 
 
 def _nearest(
     rng: np.random.Generator, scene: SceneContent, candidates: list[SceneObject], wording: str
 ) -> Target | None:
-    names = [name for name in _usable_landmarks(candidates[0].kind) if landmark_mask(scene, name) is not None]
-    if not names:
-        return None
-    name = str(rng.choice(names))
-    item = _beside(landmark_mask(scene, name), candidates)
-    if item is None:
-        return None
-    return Target(item.mask, WORDINGS[wording], wording, {"landmark": name}, "closest to {landmark}")
+    for name in _shuffled(rng, usable_landmarks(candidates[0].kind)):
+        item = _beside(landmark_mask(scene, name), candidates)
+        if item is not None:
+            return Target(item.mask, WORDINGS[wording], wording, {"landmark": name}, "closest to {landmark}")
+    return None
 
 
 def _condition(

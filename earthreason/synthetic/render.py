@@ -12,11 +12,12 @@ from scipy.ndimage import label
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.synthetic import shores, terrain
-from earthreason.synthetic.canvas import Canvas, Plot, Spot
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.categories import FEATURES, Feature
 from earthreason.synthetic.colours import PALETTES, Palette
 from earthreason.synthetic.composition import INTERSECTION, VISIBLE, Group, ScenePlan, plan_scene
 from earthreason.synthetic.scene import RenderedScene, SceneContent, SceneObject
+from earthreason.synthetic.shapes import Plot, Spot
 
 SIDE_RANGE = (96, 4096)
 _RIVER_BESIDE = 0.5
@@ -228,9 +229,13 @@ def _place(c: Canvas, p: Palette, group: Group, avoid: np.ndarray | None = None)
     drawn = 0
     for k in range(group.count):
         radius = max(largest / ratio**k, min(largest, VISIBLE / 2))
+        full = np.inf  # radius for which there is no room
         for shrink in _SHRINK:
             size = max(shrink * radius, min(radius, VISIBLE / 2))
-            if _draw_at(c, p, feature, paint, _find_spot(c, feature, size, turn, avoid)):
+            spot = _find_spot(c, feature, size, turn, avoid) if size < full else None
+            if spot is None:
+                full = size
+            elif _draw_at(c, p, feature, paint, spot):
                 drawn += 1
                 break
     return drawn
@@ -249,11 +254,9 @@ def _find_spot(c: Canvas, feature: Feature, radius: float, turn: float, avoid: n
 
 
 def _draw_at(
-    c: Canvas, p: Palette, feature: Feature, paint: Callable[[Canvas, Palette, Plot], None], spot: Spot | None
+    c: Canvas, p: Palette, feature: Feature, paint: Callable[[Canvas, Palette, Plot], None], spot: Spot
 ) -> bool:
-    """Draw an object at a spot, if there is one; return whether it was drawn."""
-    if spot is None:
-        return False
+    """Draw an object at a spot; return whether it was drawn."""
     before = len(c.kinds)
     plot = c.lay_out(spot, feature.footprint)
     if c.is_blocked(plot.region):
@@ -291,8 +294,9 @@ def _furnish(c: Canvas, p: Palette, setting: str, crossings: bool) -> None:
 def _expose(c: Canvas) -> np.ndarray:
     """Add the haze, colour cast, blur and noise of a sensor; return (height, width, 3) uint8."""
     haze = (float(c.rng.uniform(0.0, 0.16)) * (0.6 + 0.8 * c.noise(c.side / 1.5, 2)))[..., None]
-    image = c.image * (255 * (1 - haze)) + np.array([199, 209, 219], np.float32) * haze
-    sharp = Image.fromarray(np.clip(image, 0, 255, out=image).astype(np.uint8))
+    image = c.image * (255 * (1 - haze))
+    image += np.array([199, 209, 219], np.float32) * haze
+    sharp = Image.fromarray(np.clip(image, 0, 255, out=image).astype(np.uint8, order="C"))
     centre = float(c.rng.uniform(4, 12))
     soft = sharp.filter(ImageFilter.Kernel((3, 3), [0.4, 1, 0.4, 1, centre, 1, 0.4, 1, 0.4]))
     cast = c.rng.normal(1, 0.025, 3)
@@ -301,4 +305,4 @@ def _expose(c: Canvas) -> np.ndarray:
     curves = [np.clip(levels * gain * channel, 0, 1) ** gamma * 255 for channel in cast]
     toned = np.asarray(soft.point(np.concatenate(curves).astype(np.uint8).tolist()))
     noise = c.rng.standard_normal(toned.shape[:2], np.float32) * np.float32(c.rng.uniform(1.0, 4.0))
-    return np.clip(toned + noise.astype(np.int16)[..., None], 0, 255).astype(np.uint8)
+    return np.clip(toned + np.repeat(noise.astype(np.int16)[..., None], 3, axis=2), 0, 255).astype(np.uint8)

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import ASPHALT, CARS, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.shapes import Points, Region, Spot, closed
 from earthreason.synthetic.terrain import canopy, clear_stretch, draw_car, paint_roads
 
 
@@ -147,7 +148,7 @@ def viaduct(c: Canvas, p: Palette, spot: Spot) -> None:
     for k in range(4, 57, max(1, int(60 * c.px(42) / length))):
         dark |= c.mask_of(c.stroke(np.stack([axis[k], axis[k] + lift[k]]), max(1.5, deck_width * 0.2)))
     shadow = c.crop(dark & ~c.taken())
-    c.image[shadow.rows, shadow.columns][shadow.mask] *= np.array([0.5, 0.52, 0.56], np.float32)
+    c.tint(shadow, (0.5, 0.52, 0.56))
     _pave_deck(c, axis, deck, deck_width)
 
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import MIN_VISIBLE, Canvas, Plot, Points, Spot, largest_part, smooth
+from earthreason.synthetic.canvas import MIN_VISIBLE, Canvas, largest_part, smooth
 from earthreason.synthetic.colours import ASPHALT, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Points, Spot
 from earthreason.synthetic.terrain import canopy, draw_car, paint_roads, paint_water
 
 
@@ -45,8 +46,7 @@ def lay_river(c: Canvas, p: Palette, metres: float) -> tuple[Points, float]:
     places = np.linspace(0, len(path) - 1, 6 * len(path))
     fine = np.stack([np.interp(places, np.arange(len(path)), path[:, axis]) for axis in (0, 1)], axis=1)
     wide = width * (1 + 0.25 * np.sin(places / 7.0))
-    discs = [Spot(x, y, 0, 0).ellipse(w, w, points=20) for (x, y), w in zip(fine.tolist(), wide.tolist(), strict=True)]
-    mask = c.mask_of(*map(c.region, discs))
+    mask = c.mask_of(c.discs(fine, wide))
     bank = smooth(mask.astype(np.float32), width * 0.35)
     canopy(c, c.crop(~mask & (bank > 0.08) & (c.noise(width, 3) > 0.42)), p)
     paint_water(c, mask, p, width * 0.3)

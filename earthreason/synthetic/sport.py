@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import COURTS, WHITE, Colour, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Points, Spot, closed
 from earthreason.synthetic.terrain import canopy, draw_building
 
 TURF = rgb("4f8a3f")

@@ -5,14 +5,17 @@ Drawing changes `Canvas.image` in place. Lengths are in pixels, except for param
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.special import erf
 
-from earthreason.synthetic.canvas import Canvas, Points, Region, Spot, closed, smooth
+from earthreason.synthetic.canvas import Canvas, smooth
 from earthreason.synthetic.colours import ASPHALT, CARS, ROOFS, WHITE, Colour, Palette, blend, rgb
+from earthreason.synthetic.geometry import inner_distance
+from earthreason.synthetic.shapes import Points, Region, Spot, closed
 
 CROSSING = "crossing"
 """Kind of the ground where two roads cross without signals or zebra crossings, which no question is about."""
@@ -20,8 +23,12 @@ CROSSING = "crossing"
 
 def _mix(a: Colour | np.ndarray, b: Colour | np.ndarray, share: np.ndarray) -> np.ndarray:
     """Mix two colours pixel by pixel: (height, width, 3) float32. `share` (height, width) weights the second colour."""
-    first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
-    return first + (second - first) * share[..., None]
+    first, second = (np.asarray(v, np.float32).transpose(2, 0, 1) if np.ndim(v) > 1 else _plane(v) for v in (a, b))
+    return (first + (second - first) * share).transpose(1, 2, 0)
+
+
+def _plane(colour: Colour | np.ndarray) -> np.ndarray:
+    return np.asarray(colour, np.float32)[:, None, None]
 
 
 def open_ground(c: Canvas, p: Palette, bare: float = 0.35) -> None:
@@ -47,12 +54,17 @@ def farmland(c: Canvas, p: Palette) -> None:
     seeds = seeds[((seeds > -2 * spacing) & (seeds < np.add((c.width, c.height), 2 * spacing))).all(axis=1)]
     # Chebyshev cells of a turned grid are nearly rectangles, as fields are.
     step = 2 if c.side > 300 else 1
-    ys, xs = np.mgrid[0 : c.height : step, 0 : c.width : step]
-    where = np.stack([xs, ys], axis=-1).reshape(-1, 2)
-    distance, nearest = cKDTree(seeds @ turned.T).query(where @ turned.T, k=2, p=np.inf)
+    ys, xs = np.mgrid[0 : c.height : step, 0 : c.width : step].astype(np.float32)
+    along, aside = (xs * np.float32(x) + ys * np.float32(y) for x, y in turned)
+    nearest, next_nearest = (np.full(xs.shape, np.inf, np.float32) for _ in range(2))
+    cell = np.zeros(xs.shape, np.int16)
+    for number, (x, y) in enumerate((seeds @ turned.T).astype(np.float32)):
+        distance = np.maximum(np.abs(along - x), np.abs(aside - y))
+        np.copyto(cell, number, where=distance < nearest)
+        np.minimum(next_nearest, np.maximum(distance, nearest), out=next_nearest)
+        np.minimum(nearest, distance, out=nearest)
     pixels = np.ix_(np.arange(c.height) // step, np.arange(c.width) // step)
-    cell = nearest[:, 0].reshape(ys.shape)[pixels]
-    edge = (distance[:, 1] - distance[:, 0]).reshape(ys.shape).astype(np.float32)[pixels]
+    cell, edge = cell[pixels], (next_nearest - nearest)[pixels]
     colours = np.array([c.jitter(c.pick(p.crops), 0.03) for _ in seeds], np.float32)
     angles = turn + np.where(c.rng.random(len(seeds)) < 0.5, 0, np.pi / 2)
     strength = c.rng.uniform(0.0, 0.07, len(seeds)).astype(np.float32)
@@ -60,11 +72,13 @@ def farmland(c: Canvas, p: Palette) -> None:
     period = max(2.6, c.px(6.0))
     across = xx * np.sin(angles).astype(np.float32)[cell] + yy * np.cos(angles).astype(np.float32)[cell]
     furrow = np.sin(across * np.float32(2 * np.pi / period)) * strength[cell]
-    ground = colours[cell] * (1 + furrow + 0.22 * (c.noise(c.side / 8, 4) - 0.5))[..., None]
+    ground = colours.T[:, cell].transpose(1, 2, 0) * (1 + furrow + 0.22 * (c.noise(c.side / 8, 4) - 0.5))[..., None]
     hedge = edge < max(1.6, c.px(5))
     tree = np.array(p.tree, np.float32) * 1.25
     # A dry strip between the bushes would look like a road.
-    ground[hedge] = np.where(c.noise(24, 2)[hedge][:, None] > 0.45, tree, np.array(p.grass, np.float32) * 0.95)
+    bushes = c.noise(24, 2) > 0.45
+    for where, colour in ((hedge & bushes, tree), (hedge & ~bushes, np.array(p.grass, np.float32) * 0.95)):
+        np.copyto(ground, colour, where=where[..., None])
     c.image[:] = ground * (1 + np.float32(0.03) * c.grain)[..., None]
 
 
@@ -88,10 +102,9 @@ def canopy(c: Canvas, region: Region, p: Palette, crown: float | None = None) ->
     # The side that faces the sun is bright; shadows fall towards c.sun.
     lit = -(slope_x * c.sun[0] + slope_y * c.sun[1]) * size
     tone = np.clip(0.95 + 0.34 * rough * 0.5 + 0.42 * lit, 0.35, 1.75)
-    variety = c.noise(c.side / 6, 3)[region.rows, region.columns]
+    variety = c.noise(c.side / 6, 3, region.mask.shape)
     base = _mix(p.tree, blend(p.tree, p.grass, 0.6), variety)
-    window = c.image[region.rows, region.columns]
-    window[region.mask] = (base * tone[..., None])[region.mask]
+    np.copyto(c.image[region.rows, region.columns], base * tone[..., None], where=region.mask[..., None])
 
 
 def lone_trees(c: Canvas, p: Palette, count: int) -> None:
@@ -121,14 +134,20 @@ def paint_water(c: Canvas, mask: np.ndarray, p: Palette, shore: float = 10.0, cl
         clear: whether shallow water is turquoise, as in a sea.
     """
     shallow = rgb("7fa79b") if clear else blend(p.water, p.soil, 0.25)
-    soft = np.clip(2 * smooth(mask.astype(np.float32), max(1.0, shore)) - 1, 0, 1)
-    share = 1 - (1 - soft) ** 2
+    water = c.crop(mask)
+    margin = math.ceil(3 * max(c.px(3), 1.0))  # beyond it, the blurred mask is 0
+    rows, columns = (slice(max(0, s.start - margin), s.stop + margin) for s in (water.rows, water.columns))
+    wet = mask[rows, columns]
+    if not wet.size:
+        return
+    # A blurred mask would be deep at the tip of a spit, which then looks like something on the water.
+    share = 1 - (1 - erf(inner_distance(wet) / (math.sqrt(2) * max(1.0, shore)))) ** 2
     colour = _mix(_mix(shallow, p.water, np.minimum(1, 2.2 * share)), p.deep, np.clip(share * 1.3 - 0.35, 0, 0.85))
-    ripple = (c.noise(7, 2) - 0.5) * 0.05 + (c.noise(c.side / 3, 2) - 0.5) * 0.12
-    colour = colour * (1 + ripple)[..., None] + c.grain[..., None] * 0.006
-    c.image[mask] = colour[mask]
-    rim = ~mask & (smooth(mask.astype(np.float32), max(0.8, c.px(3))) > 0.12)
-    c.image[rim] *= 0.86
+    ripple = (c.noise(7, 2, wet.shape) - 0.5) * 0.05 + (c.noise(c.side / 3, 2, wet.shape) - 0.5) * 0.12
+    colour = colour * (1 + ripple)[..., None] + c.grain[rows, columns, None] * np.float32(0.006)
+    np.copyto(c.image[rows, columns], colour, where=wet[..., None])
+    rim = ~wet & (smooth(wet.astype(np.float32), max(0.8, c.px(3))) > 0.12)
+    c.tint(Region(rows, columns, rim), (0.86, 0.86, 0.86))
 
 
 def straight_path(c: Canvas, bend: float = 0.03) -> Points:
@@ -143,8 +162,9 @@ def straight_path(c: Canvas, bend: float = 0.03) -> Points:
 
 def road_pixels(c: Canvas) -> np.ndarray:
     """Return the pixels of roads and their plain crossings: (height, width) bool."""
-    numbers = [number for number, kind in enumerate(c.kinds) if kind in ("road", CROSSING)]
-    return np.isin(c.owner, numbers)
+    lookup = np.array([kind in ("road", CROSSING) for kind in c.kinds] + [False])  # -1, for none, is the last entry
+    pixels: np.ndarray = lookup[c.owner]
+    return pixels
 
 
 def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, from_start: bool = False) -> Points:
@@ -166,13 +186,14 @@ def clear_stretch(c: Canvas, path: Points, width: float, blocked: np.ndarray, fr
     places = np.linspace(0, along[-1], max(2, int(along[-1] / max(1.0, width / 4))))
     fine = np.stack([np.interp(places, along, path[:, axis]) for axis in (0, 1)], axis=1)
     reach = int(np.ceil(width / 2)) + 1
-    columns, rows = np.floor(fine).astype(int).T
-    near = np.zeros(len(fine), bool)
-    for offset in (np.zeros(2), *Spot(0, 0, 0, 0).ellipse(2 * reach, 2 * reach, points=12)):
-        x, y = np.floor(fine + offset).astype(int).T
-        seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
-        near[seen] |= blocked[y[seen], x[seen]]
-    inside = (columns >= 0) & (columns < c.width) & (rows >= 0) & (rows < c.height)
+    # What lies far outside the image cannot be seen. The start stays, as other roads may meet there.
+    visible = np.flatnonzero(((fine > -2 * reach) & (fine < np.add((c.width, c.height), 2 * reach))).all(axis=1))
+    if not visible.size:
+        return fine[:0]
+    fine = fine[0 if from_start else visible[0] : visible[-1] + 1]
+    around = np.concatenate([np.zeros((1, 2)), Spot(0, 0, 0, 0).ellipse(2 * reach, 2 * reach, points=12)])
+    found, seen = _look_up(blocked, around[:, None] + fine)
+    near, inside = found.any(axis=0), seen[0]
     stops = np.flatnonzero(near)
     edges = [-1, *stops.tolist(), len(fine)]
     runs = [(first + 1, last) for first, last in pairwise(edges)]
@@ -191,14 +212,24 @@ def _faces_road(c: Canvas, part: Points, blocked: np.ndarray, roads: np.ndarray,
     for end, before in ends:
         ahead = (end - before) / np.hypot(*(end - before))
         side = np.array([-ahead[1], ahead[0]])
-        for aside in np.linspace(-0.03, 0.03, 5) * c.side:
-            x, y = np.floor(end + aside * side + np.arange(0.6 * c.side)[:, None] * ahead).astype(int).T
-            seen = (x >= 0) & (x < c.width) & (y >= 0) & (y < c.height)
-            stop, road = blocked[y[seen], x[seen]], roads[y[seen], x[seen]]
-            hits = np.flatnonzero(road & (np.cumsum(stop) > 0))
-            if hits.size and road[hits[0] : hits[0] + max(6, int(0.07 * c.side))].mean() > 0.7:
+        asides = np.linspace(-0.03, 0.03, 5)[:, None, None] * c.side * side
+        rays = end + asides + np.arange(0.6 * c.side)[:, None] * ahead
+        road, inside = _look_up(roads, rays)
+        behind = road & np.logical_or.accumulate(_look_up(blocked, rays)[0], axis=1)
+        for ray in np.flatnonzero(behind.any(axis=1)):
+            first = int(behind[ray].argmax())
+            further = slice(first, first + max(6, int(0.07 * c.side)))
+            if road[ray, further].sum() > 0.7 * inside[ray, further].sum():
                 return True
     return False
+
+
+def _look_up(mask: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a (height, width) bool mask at points (..., 2), False outside, and which are inside."""
+    x, y = np.floor(points).astype(np.int32).transpose(-1, *range(points.ndim - 1))
+    height, width = mask.shape
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return mask[np.where(inside, y, 0), np.where(inside, x, 0)] & inside, inside
 
 
 def paint_roads(

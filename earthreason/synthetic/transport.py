@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from earthreason.synthetic.canvas import Canvas, Plot, Points, Spot, closed
+from earthreason.synthetic.canvas import Canvas
 from earthreason.synthetic.colours import CARS, CONCRETE, WHITE, Palette, blend, rgb
+from earthreason.synthetic.shapes import Plot, Points, Spot, closed
 from earthreason.synthetic.terrain import draw_building
 
 
@@ -143,11 +144,16 @@ def railway(c: Canvas, p: Palette, spot: Spot) -> None:
     for y in middles:
         draw_track(c, track(y), pitch)
     steps = max(6, int(2 * reach / max(12.0, c.px(50))))
-    for k in range(steps):  # masts of the overhead line, on either side in turn
-        at = -1 + 2 * (k + 0.5) / steps
-        mast = np.stack([track(side * 0.5 * width, at, at + 1e-4)[0] for side in ((-1, 0.2) if k % 2 else (1, -0.2))])
-        c.line(mast + np.array(c.sun) * c.px(4), max(0.7, c.px(0.3)), (0.15, 0.15, 0.15), 0.45, bed)
-        c.line(mast, max(0.7, c.px(0.3)), rgb("cfd0d0"), 0.8, bed)
+    # Masts of the overhead line stand on either side in turn, each reaching beyond the middle.
+    left, far_left, far_right, right = (track(side * 0.5 * width) for side in (-1, -0.2, 0.2, 1))
+    places = np.round(np.linspace(0, len(left) - 1, 2 * steps + 1)[1::2]).astype(int)
+    masts = [
+        np.stack([foot[i], tip[i]])
+        for k, i in enumerate(places)
+        for foot, tip in [(left, far_right) if k % 2 else (right, far_left)]
+    ]
+    c.lines([mast + np.array(c.sun) * c.px(4) for mast in masts], max(0.7, c.px(0.3)), (0.15, 0.15, 0.15), 0.45, bed)
+    c.lines(masts, max(0.7, c.px(0.3)), rgb("cfd0d0"), 0.8, bed)
     if c.rng.random() < 0.7:
         wagon = 2 * c.px(9) / reach
         start = c.rng.uniform(-0.45, 0.1)
@@ -237,15 +243,20 @@ def parking_lot(c: Canvas, p: Palette, plot: Plot) -> None:
     for r in range(rows):
         y = (r + 0.5 - rows / 2) * height / rows
         c.line(plot.at([(-0.46 * width, y), (0.46 * width, y)]), max(0.7, c.px(0.2)), WHITE, 0.5)
-        for k in range(int(0.92 * width / bay)):
-            x = -0.46 * width + (k + 0.5) * bay
-            c.line(plot.at([(x - bay / 2, y - row * 0.3), (x - bay / 2, y + row * 0.3)]), c.px(0.18), WHITE, 0.8)
-            for side in (-1, 1):
-                if c.rng.random() < full:
-                    car = plot.box(bay * 0.66, row * 0.26, x, y + side * row * 0.16)
-                    if c.px(2) >= 1.6:
-                        c.paint(car + np.array(c.sun) * c.px(1), (0.15, 0.15, 0.16), 0.0, 0.6)
-                    c.paint(car, c.pick(CARS), 0.0)
+        middles = (np.arange(int(0.92 * width / bay)) + 0.5) * bay - 0.46 * width
+        edges = [plot.at([(x - bay / 2, y - row * 0.3), (x - bay / 2, y + row * 0.3)]) for x in middles]
+        c.lines(edges, c.px(0.18), WHITE, 0.8)
+        cars = [
+            plot.box(bay * 0.66, row * 0.26, x, y + side * row * 0.16)
+            for x in middles
+            for side in (-1, 1)
+            if c.rng.random() < full
+        ]
+        if c.px(2) >= 1.6:
+            c.fill(c.regions([car + np.array(c.sun) * c.px(1) for car in cars]), (0.15, 0.15, 0.16), 0.0, 0.6)
+        colours = c.rng.integers(len(CARS), size=len(cars))
+        for number, colour in enumerate(CARS):
+            c.fill(c.regions([car for car, own in zip(cars, colours, strict=True) if own == number]), colour, 0.0)
         if r % 2 == 0:
             for x in np.linspace(-0.4, 0.4, 4):
                 crown = plot.ellipse(max(2.0, c.px(4)), max(2.0, c.px(4)), x * width, y, 8)

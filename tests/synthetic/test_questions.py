@@ -1,5 +1,6 @@
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from earthreason.synthetic.phrases import load_phrases
 from earthreason.synthetic.questions import (
     WORDINGS,
     choose_target,
+    draw_landmark,
     possible_wordings,
     write_answers,
     write_questions,
@@ -58,6 +60,16 @@ def test_categories_that_never_repeat_are_asked_by_function_alone():
     assert {name for name in CATEGORIES if possible_wordings(name) == ("function",)} == single
     assert "flood" not in possible_wordings("island")
     assert "flood" in possible_wordings("tennis court")
+
+
+def test_distances_from_trees_are_asked_only_where_the_surroundings_can_have_trees(monkeypatch):
+    paved = replace(FEATURES["tennis court"], settings=("urban", "industrial"))  # woodland grows in neither
+    monkeypatch.setitem(FEATURES, "tennis court", paved)
+    assert {"nearest", "flood"} <= set(possible_wordings("tennis court"))
+    assert "fire" not in possible_wordings("tennis court")
+    assert {draw_landmark(np.random.default_rng(s), "tennis court", "nearest") for s in range(20)} == {"water"}
+    court = [("tennis court", 10, 10, 14, 14), ("tennis court", 80, 80, 84, 84)]
+    assert chosen(scene_with(*court, ("woodland", 20, 20, 30, 30)), "tennis court", "nearest") == []
 
 
 @pytest.mark.parametrize(

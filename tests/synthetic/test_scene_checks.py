@@ -86,6 +86,15 @@ def test_a_road_that_goes_on_behind_a_river_is_reported():
     assert check(view_of(RIVER, road, category="bridge")) == ["road on both sides of a river"]
 
 
+def test_a_road_in_the_line_of_another_is_told_from_one_across_it_at_the_edge_of_the_image():
+    river, street = ("river", box(110, 0, 140, SIDE)), box(0, 60, 104, 66)
+    # Of the road across, whose width is 6 pixels, the line of the street covers fewer than 0.04 * 160 = 6.4.
+    across = street | box(154, 40, SIDE, 120)
+    assert check(view_of(river, ("road", across), category="river")) == []
+    ahead = street | box(146, 60, SIDE, 66)
+    assert "road on both sides of a river" in check(view_of(river, ("road", ahead), category="river"))
+
+
 def test_a_road_drawn_over_a_river_without_a_label_is_reported():
     view = view_of(RIVER, category="bridge")
     view.image[:, 60:68] = ASPHALT
