@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.decoders import ByteLevel
 from torch import Tensor, nn
 from transformers import (
@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from baselines.common.processing import add_tokens
+from baselines.common.words import load_words
 from earthreason.errors import EarthReasonError
 
 _END = "<|endoftext|>"
@@ -54,8 +55,8 @@ def _of_bytes(model: models.BPE) -> Tokenizer:
     return tokenizer
 
 
-def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END, bos_token=_END, unk_token=_END)
+def _wrapped(tokenizer: Tokenizer, unknown: str = _END) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END, bos_token=_END, unk_token=unknown)
 
 
 Size = Literal["mini", "tiny", "small"]
@@ -63,7 +64,7 @@ Texts = Callable[[], Sequence[str]]
 """Function that returns the questions and answers of the training split, for learned tokenizers."""
 _LAYERS: dict[Size, dict[str, Any]] = {
     "mini": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
-    "tiny": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6},
+    "tiny": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 6},
     "small": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "num_attention_heads": 8},
 }
 FOREGROUND_PRIOR = 0.06
@@ -150,15 +151,21 @@ class TextPart:
         tokenizer: tokenizer including the added tokens.
         token_ids: ids of the added tokens.
         pretrained: pretrained language model; None starts from scratch.
+        embeddings: first embeddings of the tokens of a language model from scratch, (tokens, hidden) for the first ids;
+            None for random ones.
     """
 
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerBase
     token_ids: list[int]
     pretrained: Language | None = None
+    embeddings: Tensor | None = None
 
     def load_into(self, model: Any) -> None:
-        """Copy pretrained weights, if any, into a model's `language_model` and its `lm_head`, if it has one."""
+        """Copy what is pretrained, if anything, into a model's `language_model` and its `lm_head`, if it has one."""
+        if self.embeddings is not None:
+            with torch.no_grad():
+                model.get_input_embeddings().weight[: len(self.embeddings)] = self.embeddings
         if self.pretrained is not None:
             model.language_model.load_state_dict(self.pretrained.base)
             if hasattr(model, "lm_head"):
@@ -167,7 +174,7 @@ class TextPart:
 
 def make_text(
     size: Size,
-    tokenizer: Literal["bytes", "learned"],
+    tokenizer: str,
     language_model: str | None,
     tokens: Sequence[str],
     fixed: Sequence[str],
@@ -177,20 +184,29 @@ def make_text(
 
     Args:
         size: layers and width of a language model from scratch.
-        tokenizer: kind of tokenizer of a language model from scratch.
+        tokenizer: tokenizer of a language model from scratch: `bytes`, `learned`, or a source of `load_words`.
         language_model: pretrained language model to load instead; None starts from scratch.
         tokens: tokens to add to the tokenizer.
-        fixed: texts that occur in every prompt, for a learned tokenizer.
-        texts: questions and answers, for a learned tokenizer.
+        fixed: texts that occur in every prompt, for a vocabulary of the training texts.
+        texts: questions and answers, for the same.
 
     Raises:
-        EarthReasonError: the pretrained model cannot be loaded.
+        EarthReasonError: the pretrained model or sentence encoder cannot be loaded.
     """
     if language_model is not None:
         language = load_language(language_model)
         ids = add_tokens(language.tokenizer, tokens)
         language.resize(len(language.tokenizer))
         return TextPart(language.config, language.tokenizer, ids, language)
-    made = byte_tokenizer() if tokenizer == "bytes" else learned_tokenizer([*fixed, *texts()])
+    embeddings = None
+    if tokenizer == "bytes":
+        made = byte_tokenizer()
+    elif tokenizer == "learned":
+        made = learned_tokenizer([*fixed, *texts()])
+    else:
+        words = load_words(tokenizer, [*fixed, *texts()], _LAYERS[size]["hidden_size"])
+        made, embeddings = _wrapped(words.tokenizer, words.unknown), words.embeddings
+        # Unlike text, the added tokens are not converted to small letters: "[seg]" in a question stays text.
+        made.add_tokens([AddedToken(token, normalized=False) for token in tokens])
     ids = add_tokens(made, tokens)
-    return TextPart(text_config(size, len(made)), made, ids)
+    return TextPart(text_config(size, len(made)), made, ids, embeddings=embeddings)

@@ -25,7 +25,8 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] = (SEG,
     """Add `tokens`, and `[PAD]` if there is no padding token, to a tokenizer; return the ids of `tokens`."""
     if tokenizer.pad_token is None:
         tokenizer.add_special_tokens({"pad_token": PAD})
-    tokenizer.add_tokens(list(tokens))
+    known = tokenizer.get_vocab()
+    tokenizer.add_tokens([token for token in tokens if token not in known])
     return [int(tokenizer.get_vocab()[token]) for token in tokens]
 
 

@@ -69,7 +69,9 @@ class ModelConfig(Part):
             scratch.
         image_size: side of the canvas in pixels, a multiple of 128. With a checkpoint, the default keeps its size, and
             other values must match it, except for PixelLM.
-        tokenizer: tokenizer of a model from scratch: `bytes`, or `learned` (BPE) from the training texts.
+        tokenizer: tokenizer of a language model from scratch: `bytes`; `learned` (BPE) from the training texts;
+            `minilm`, the word pieces of all-MiniLM-L6-v2, each starting with its meaning there; or folder or Hub id of
+            another BERT-like sentence encoder.
         architecture: changes to the architecture.
         lora: adapters to train instead of the language model's weights.
         freeze_vision: whether the image encoder is frozen (its stochastic depth stays on, as in the reference).
@@ -86,7 +88,7 @@ class ModelConfig(Part):
     vision: str | None = None
     language_model: str | None = None
     image_size: int = Field(default=256, ge=128, multiple_of=128)
-    tokenizer: Literal["bytes", "learned"] = "bytes"
+    tokenizer: str = "bytes"
     architecture: ArchitectureConfig = ArchitectureConfig()
     lora: LoraConfig | None = None
     freeze_vision: bool = True

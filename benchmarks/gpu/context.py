@@ -13,6 +13,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PACKED = Path(__file__).resolve().parent / "packed"
 """Folder that `pack` fills; git ignores it."""
+WORDS = "words"
+"""Folder in `PACKED` with the words from which `tiny` starts."""
 DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 """Git command for the commit of a result; `-dirty` means that files differ from it."""
 

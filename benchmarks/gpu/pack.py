@@ -24,8 +24,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from benchmarks.gpu.context import DESCRIBE, ROOT
+from baselines.common.languages import text_config
+from baselines.common.words import MINILM, load_words
+from baselines.segearth_r1.prompt import fixed_texts
+from benchmarks.gpu.context import DESCRIBE, ROOT, WORDS
 from benchmarks.gpu.errors import KitError
+from earthreason.errors import EarthReasonError
+from earthreason.synthetic.categories import CATEGORIES
+from earthreason.synthetic.phrases import load_phrases, load_templates
 
 
 @dataclass(frozen=True)
@@ -133,10 +139,31 @@ def pack(out: Path, limit_mib: float) -> None:
         for wheel in wheels:
             print(f"{wheel.name:20s} {wheel.version!s:>12s} {wheel.size / _MIB:8.2f} MiB")
         print(_copy_goldens(ROOT.parent / _GOLDENS_AT, out / _GOLDENS_AT))
+        print(_write_words(out / WORDS))
         (out / "commit.txt").write_text(f"{_commit(ROOT)}\n", encoding="utf-8")
         check_size(ROOT, out, limit_mib)
     except OSError as error:
         raise KitError(f"{error.filename or out}: {error.strerror or error}; nothing was packed") from None
+    except EarthReasonError as error:
+        raise KitError(str(error)) from None
+
+
+def _write_words(folder: Path) -> str:
+    """Write the words from which `tiny` starts, as the machine does not have their sentence encoder."""
+    words = load_words(MINILM, [*fixed_texts(), *_training_texts()], text_config("tiny", 1).hidden_size)
+    words.save(folder)
+    return f"{len(words.embeddings):,} word pieces with their meanings"
+
+
+def _training_texts() -> Iterator[str]:
+    """Yield the texts from which training questions and answers are made."""
+    templates = load_templates("train")
+    for sentences in (templates.frames, templates.requests, templates.answers):
+        yield from (sentence for group in sentences.values() for sentence in group)
+    yield from (*templates.heads, *templates.openers)
+    for phrases in map(load_phrases, CATEGORIES):
+        yield from (phrases.singular, phrases.plural, phrases.looks)
+        yield from (*phrases.clauses("train"), *phrases.stories("train"))
 
 
 def read_machine(path: Path) -> Machine:

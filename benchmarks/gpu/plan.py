@@ -56,7 +56,7 @@ PLAN = (
     PlannedStep("end_to_end", "Predict from files to masks", 60, 40, 60, needs=f"{SCENES}/large", quiet=True),
     PlannedStep("compiled", "Time compiled inference at full size", 90, 50, 60),
     PlannedStep("variants", "Compare variants of training SegEarth-R1 tiny", 220, 60, 100, needs=f"{SCENES}/variant"),
-    PlannedStep("train_tiny", "Train SegEarth-R1 tiny for a fixed time", 420, 120, 100, needs=f"{SCENES}/training"),
+    PlannedStep("train_tiny", "Train SegEarth-R1 tiny for a fixed time", 480, 120, 100, needs=f"{SCENES}/training"),
     PlannedStep("scores", "Score SegEarth-R1 tiny", 60, 40, 60, needs=f"{SCENES}/evaluation"),
 )
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 DATA_VARIABLE = "EARTHREASON_DATA"
-EDITION = 5
+EDITION = 6
 """Increase it whenever the generator draws other scenes from the same seed, so that cached scenes are ignored."""
 DEFAULTS = LoadOptions()
 _log = logging.getLogger(__name__)

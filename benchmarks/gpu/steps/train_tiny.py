@@ -15,7 +15,7 @@ import torch
 
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.training.guard import STOPPED
-from benchmarks.gpu.context import ROOT, Context, read_context
+from benchmarks.gpu.context import PACKED, ROOT, WORDS, Context, read_context
 from earthreason import load_dataset
 from earthreason.metrics.scores import IOU_AND_PRESENCE
 
@@ -32,6 +32,7 @@ _TOY = [
     "optim.minutes=0.2",
     "validate_minutes=0.1",
     "model.size=mini",
+    "model.tokenizer=learned",
     "optim.global_batch=4",
     "optim.micro_batch=4",
     "model.image_size=128",
@@ -101,6 +102,8 @@ def _train(context: Context, scenes: Path, out: Path, changes: list[str]) -> int
 def train(context: Context, scenes: Path, out: Path, minutes: float, changes: list[str]) -> int:
     """Run the training command as users do, with changes to its configuration; return its exit code."""
     changes = [f"data.data_dir={scenes}", f"optim.minutes={minutes:.4f}", *changes]
+    if (PACKED / WORDS).is_dir():
+        changes.append(f"model.tokenizer={PACKED / WORDS}")
     changes += _TOY if context.toy else []
     config = ROOT / "configs" / "segearth_r1" / "tiny-gpu.yaml"
     command = [sys.executable, "-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]

@@ -11,9 +11,9 @@ from earthreason.metrics.scores import IOU_AND_PRESENCE
 
 VARIANTS: tuple[tuple[str, list[str]], ...] = (
     ("as configured", []),
+    ("words from scratch", ["model.tokenizer=learned"]),
+    ("without word dropout", ["data.word_dropout=0"]),
     ("without category maps", ["data.category_maps=false"]),
-    ("4 visual tokens", ["model.architecture.connector_strides=[2,2]"]),
-    ("12,544 points", ["optim.points=12544"]),
 )
 """Names of the variants and their changes to tiny-gpu.yaml, the most wanted first."""
 _SECONDS = 30.0
