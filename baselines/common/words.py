@@ -137,13 +137,13 @@ def _kept_ids(splitter: Tokenizer, texts: Iterable[str]) -> list[int]:
     named = re.compile(r"\[.+\]")  # control tokens, and places that the encoder left free
     pieces = splitter.get_vocab().items()
     frequent = {number for piece, number in pieces if number < _FREQUENT and not named.fullmatch(piece)}
-    unknown = splitter.token_to_id(splitter.model.unk_token)
-    return sorted(used | frequent | {unknown})
+    return sorted(used | frequent | {splitter.get_vocab()[splitter.model.unk_token]})
 
 
 def _with_vocabulary(splitter: Tokenizer, kept: list[int]) -> Tokenizer:
     """Return a tokenizer that splits text as another one does, but knows only some of its pieces."""
-    vocabulary = {splitter.id_to_token(number): place for place, number in enumerate(kept)}
+    pieces = {number: piece for piece, number in splitter.get_vocab().items()}
+    vocabulary = {pieces[number]: place for place, number in enumerate(kept)}
     model = splitter.model
     made = Tokenizer(
         models.WordPiece(
