@@ -62,7 +62,8 @@ class ModelConfig(Part):
     Attributes:
         name: name of the model; set by `python -m baselines train NAME`.
         checkpoint: folder or Hub id to start from; None makes a new model.
-        size: size of a new model: `mini` for tests, `tiny` with seven million parameters, `small` with more.
+        size: size of a new model: `mini` for tests, `tiny` with six million parameters (ten with the words of
+            `minilm`), `small` with more.
         vision: pretrained image encoder of a new model, instead of a Swin from scratch: `efficientnet_lite0`, or folder
             or Hub id of a vision model of transformers.
         language_model: folder, Hub id or GGUF file of the pretrained language model of a new model; None starts from
