@@ -253,10 +253,16 @@ def _junctions(roads: np.ndarray, hubs: np.ndarray) -> bool:
     roads = binary_closing(np.pad(roads, 3), EIGHT)[3:-3, 3:-3]
     inner = distance_transform_edt(roads)
     hub_distance = distance_transform_edt(~hubs) if hubs.any() else np.full(roads.shape, np.inf)
-    half = float(np.percentile(inner[roads], 95)) if roads.any() else 0.0
-    reach = 2.5 * half + 3
-    places = np.argwhere((inner > 0.9 * half) & (hub_distance >= reach + 4 * half))
-    return any(_arms(roads, place, reach, reach + half + 1) >= 3 for place in places[::3])
+    parts, count = label(roads, EIGHT)
+    for number in range(1, count + 1):  # a narrow road beside a wide one is measured by its own width
+        part = parts == number
+        half = float(np.percentile(inner[part], 95))
+        reach = 2.5 * half + 3
+        beyond = np.hypot(reach, 1.2 * half) + 1.5  # past the corners of an end that is just short of the circle
+        places = np.argwhere(part & (inner > 0.9 * half) & (hub_distance >= reach + 4 * half))
+        if any(_arms(part, place, reach, beyond) >= 3 for place in places[::3]):
+            return True
+    return False
 
 
 def _arms(roads: np.ndarray, place: np.ndarray, reach: float, beyond: float) -> int:

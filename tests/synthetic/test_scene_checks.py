@@ -125,6 +125,15 @@ def test_the_corners_of_the_end_of_a_road_are_no_roads(half, along):
         assert check(view_of(road, category="intersection")) == []
 
 
+def test_a_narrow_crossing_beside_a_wide_road_and_one_with_a_short_arm_are_reported():
+    narrow = strip((80, 5), (80, 75), 1.5) | strip((50, 40), (110, 40), 1.5)
+    wide = strip((5, 120), (155, 120), 7)
+    assert check(view_of(("road", narrow | wide), category="intersection")) == ["roads cross, unlabelled"]
+    # An arm as long as two widths of the road, from the rim of the other.
+    short = strip((5, 60), (155, 60), 4) | strip((80, 60), (80, 80), 4)
+    assert check(view_of(("road", short), category="intersection")) == ["roads cross, unlabelled"]
+
+
 @pytest.mark.parametrize("half", [2.5, 3.5, 5])
 def test_roads_side_by_side_do_not_cross(half):
     roads = strip((10, 60), (150, 60), half) | strip((10, 60 + 4 * half), (150, 60 + 4 * half), half)
