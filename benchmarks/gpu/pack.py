@@ -144,15 +144,16 @@ def pack(out: Path, limit_mib: float) -> None:
         check_size(ROOT, out, limit_mib)
     except OSError as error:
         raise KitError(f"{error.filename or out}: {error.strerror or error}; nothing was packed") from None
-    except EarthReasonError as error:
-        raise KitError(str(error)) from None
 
 
 def _write_words(folder: Path) -> str:
     """Write the words from which `tiny` starts, as the machine does not have their sentence encoder."""
-    words = load_words(MINILM, [*fixed_texts(), *_training_texts()], text_config("tiny", 1).hidden_size)
+    try:
+        words = load_words(MINILM, [*fixed_texts(), *_training_texts()], text_config("tiny", 1).hidden_size)
+    except EarthReasonError as error:
+        return f"no words, so tiny cannot be trained: {error}"
     words.save(folder)
-    return f"{len(words.embeddings):,} word pieces with their meanings"
+    return f"words: {len(words.embeddings):,} pieces"
 
 
 def _training_texts() -> Iterator[str]:

@@ -26,7 +26,10 @@ def synth(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the dataset; the same seed gives the same bytes.")] = 1,
     workers: ProcessesOption = CORES,
     size: Annotated[
-        str, typer.Option(help="Size in pixels: a side such as 512, HEIGHTxWIDTH, or 'varied' (128 to 2048).")
+        str,
+        typer.Option(
+            help="Size in pixels: a side such as 512, HEIGHTxWIDTH, or 'varied' (sides of 123 to 2048, up to 1:3)."
+        ),
     ] = "512",
     empty_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of empty targets.", show_default="0.12")

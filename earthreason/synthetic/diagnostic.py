@@ -10,6 +10,7 @@ import numpy as np
 from earthreason.synthetic.categories import CATEGORIES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.generate import generate_scene
 from earthreason.synthetic.questions import WORDINGS, possible_wordings
+from earthreason.synthetic.sizes import draw_size
 from earthreason.types import Sample
 
 _FUNCTION = "function"
@@ -21,11 +22,6 @@ _STRATA = (("train", False, 90, 65), ("test", False, 100, 75), ("test", True, 90
 """
 SCENES = sum(functions + len(_OTHERS) * others for *_, functions, others in _STRATA)
 _EMPTIES_OF_TEN = 3
-_SHORTEST, _LONGEST, _MOST_ASPECT = 123, 2048, 3.0
-"""Limits of the sides in pixels; the shortest is that of EarthReason, whose longest is 7,617 px."""
-_SIDES = ((128, 724, 0.88), (724, _LONGEST, 0.12))
-"""Ranges of the root of the area, drawn evenly by logarithm, and their shares: large scenes take seconds to draw."""
-_SQUARE_SHARE = 0.4
 _EXTREMES = ((123, 123), (2048, 2048), (123, 369), (369, 123), (2048, 683), (683, 2048))
 """Heights and widths that occur whatever is drawn."""
 
@@ -66,7 +62,7 @@ def plan_diagnostic(seed: int) -> list[Plan]:
     tens = [_EMPTIES_OF_TEN * number // 10 for number in range(len(asked) + 1)]
     rng = np.random.default_rng(seed)
     order = [int(number) for number in rng.permutation(len(asked))]
-    sizes = [_draw_size(rng) for _ in order]
+    sizes = [draw_size(rng) for _ in order]
     for place, size in zip(rng.choice(len(order), len(_EXTREMES), replace=False), _EXTREMES, strict=True):
         sizes[int(place)] = size
     return [
@@ -87,16 +83,6 @@ def _share_out(categories: list[str], counts: dict[str, int]) -> list[tuple[str,
             used[category] += 1
             shared.append((kind, category))
     return sorted(shared)
-
-
-def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
-    """Draw height and width in pixels."""
-    low, high, _ = _SIDES[int(rng.choice(len(_SIDES), p=[share for *_, share in _SIDES]))]
-    side = np.exp(rng.uniform(np.log(low), np.log(high)))
-    aspect = 1.0 if rng.random() < _SQUARE_SHARE else np.exp(rng.uniform(0, np.log(_MOST_ASPECT)))
-    long = min(round(side * aspect**0.5), _LONGEST)
-    short = max(round(long / aspect), _SHORTEST)
-    return (long, short) if rng.random() < 0.5 else (short, long)
 
 
 def draw_planned(seed: int, number: int, plan: Plan) -> Sample:

@@ -25,15 +25,12 @@ from earthreason.synthetic.questions import (
 )
 from earthreason.synthetic.render import Draft, draft_scenes
 from earthreason.synthetic.scene import RenderedScene
+from earthreason.synthetic.sizes import draw_size
 from earthreason.types import Sample
 
 SPLITS = ("train", "val", "test")
 EMPTY_SHARE = 0.12
 """Default share of scenes with an empty target."""
-_SMALL = ((640, 480), (400, 600), (256, 256), (300, 777), (128, 128))
-_LARGE = ((1024, 1024), (768, 1366), (2048, 2048))
-VARIED = (*[(512, 512)] * 4, *_SMALL, *_LARGE)
-"""Heights and widths from which a size is drawn if none is given; a third of the scenes are 512 x 512 px."""
 _TRIES = 10
 """Scenes drawn until the wanted kind of question fits one; after that, whichever fits the last is asked."""
 _LANDMARK_TRIES = 24
@@ -94,7 +91,7 @@ def compose_scene(
         seed: seed of the dataset.
         split: `train`, `val` or `test`. Some categories never appear in `train`.
         index: index within the split, from 0.
-        size: height and width in pixels; None draws a size from `VARIED`.
+        size: height and width in pixels; None draws one by `draw_size`.
         empty_share: share of scenes with an empty target.
         wording: split whose wording the questions and answers have; None for that of `split`. It does not affect the
             scene.
@@ -120,7 +117,7 @@ def compose_scene(
     category = asked[(start + index) % len(asked)]
     rng = np.random.default_rng([*stream, index])
     empty = bool(rng.random() < empty_share)
-    shape = VARIED[int(rng.integers(len(VARIED)))] if size is None else size
+    shape = draw_size(rng) if size is None else size
     draw = _draw_without if empty else _draw_with
     scene, target = draw(rng, category, shape, exclude, reasoning_type)
     facts: dict[str, Any] = {
@@ -249,7 +246,7 @@ def iterate_scenes(
     Args:
         seed: seed of the dataset.
         counts: number of scenes by split.
-        size: height and width in pixels; None draws a size from `VARIED` for each scene.
+        size: height and width in pixels; None draws one for each scene by `draw_size`.
         workers: number of processes.
         empty_share: share of scenes with an empty target.
         wording: split whose wording the questions have; None for that of each scene.

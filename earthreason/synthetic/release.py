@@ -63,7 +63,7 @@ def write_release(
             gets no folder.
         seed: seed of the dataset.
         workers: number of processes.
-        size: height and width in pixels; None draws a size from `VARIED` for each scene.
+        size: height and width in pixels; None draws one for each scene by `draw_size`.
         empty_share: share of scenes with an empty target.
         category_maps: whether to write `maps.category_map` of each scene as `categories/STEM.png` too, and the list of
             kinds as `categories/categories.json`.

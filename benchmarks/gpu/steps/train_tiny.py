@@ -21,7 +21,7 @@ from earthreason.metrics.scores import IOU_AND_PRESENCE
 
 RUN = "tiny"
 """Name of the folders with the run, and of the files that are copied back."""
-_RESERVE = 45
+_RESERVE = 80
 """Seconds reserved for starting, the last validation and the checkpoint."""
 _NAMES = {
     **{f"validation_{name}": name for name in IOU_AND_PRESENCE},

@@ -4,11 +4,16 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 from packaging.requirements import Requirement
+from tokenizers import Tokenizer, models
 
+from baselines.common import words
+from baselines.common.words import Words, load_words
 from benchmarks.gpu import pack as module
 from benchmarks.gpu.errors import KitError
 from benchmarks.gpu.pack import Machine, Wheel, check_size, close, fetch, pack, read_machine, read_roots
+from earthreason.synthetic.phrases import load_phrases, load_templates
 
 ROOT = Path(module.__file__).parents[2]
 
@@ -172,6 +177,7 @@ def checkout(tmp_path, shelf, monkeypatch):
     git(root, "commit", "-q", "-m", "x")
     write_wheel(shelf, "pluggy", metadata.version("pluggy"), padding=3000)
     monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(words, "_MINILM_PACKAGE", "no_such_package")
     return root
 
 
@@ -204,6 +210,28 @@ def test_pack_copies_the_golden_run(checkout):
 def test_pack_says_that_there_is_no_golden_run(checkout, capsys):
     pack(checkout / "packed", 1)
     assert "no golden run: its test will be skipped" in capsys.readouterr().out
+
+
+def test_pack_says_that_there_are_no_words_without_their_encoder(checkout, capsys):
+    pack(checkout / "packed", 1)
+    assert "no words, so tiny cannot be trained: " in capsys.readouterr().out
+    assert not (checkout / "packed" / "words").exists()
+
+
+def test_pack_carries_the_words_of_the_training_texts(checkout, capsys, monkeypatch):
+    asked = {}
+
+    def load(source, texts, width):
+        asked.update(source=source, texts=set(texts), width=width)
+        return Words(Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]")), "[UNK]", torch.ones(1, width))
+
+    monkeypatch.setattr(module, "load_words", load)
+    pack(checkout / "packed", 1)
+    assert "words: 1 pieces" in capsys.readouterr().out
+    assert asked["source"] == "minilm"
+    assert {*load_phrases("lake").stories("train"), *load_templates("train").openers} < asked["texts"]
+    assert not {*load_phrases("lake").clauses("test")} & asked["texts"]
+    assert load_words(str(checkout / "packed" / "words"), [], asked["width"]).unknown == "[UNK]"
 
 
 def test_pack_keeps_the_commit_for_the_results(checkout):
