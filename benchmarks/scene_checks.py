@@ -253,20 +253,50 @@ def _junctions(roads: np.ndarray, hubs: np.ndarray) -> bool:
     roads = binary_closing(np.pad(roads, 3), EIGHT)[3:-3, 3:-3]
     inner = distance_transform_edt(roads)
     hub_distance = distance_transform_edt(~hubs) if hubs.any() else np.full(roads.shape, np.inf)
-    half = float(np.percentile(inner[roads], 95)) if roads.any() else 0.0
-    turns = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-    for y, x in np.argwhere(inner > 0.9 * half)[::3]:
+    parts, count = label(roads, EIGHT)
+    for number in range(1, count + 1):  # a narrow road beside a wide one is measured by its own width
+        part = parts == number
+        half = float(np.percentile(inner[part], 95))
         reach = 2.5 * half + 3
-        if hub_distance[y, x] < reach + 4 * half:
-            continue
-        ring = np.round(np.array([y, x]) + reach * np.stack([np.sin(turns), np.cos(turns)], axis=1)).astype(int)
-        if ((ring < 0) | (ring >= roads.shape)).any():
-            continue
-        seen = roads[tuple(ring.T)]
-        seen = seen | np.roll(seen, 1) | np.roll(seen, -1)  # gaps of a pixel are none
-        if (seen & ~np.roll(seen, 1)).sum() >= 3:
+        beyond = np.hypot(reach, 1.2 * half) + 1.5  # past the corners of an end that is just short of the circle
+        places = np.argwhere(part & (inner > 0.9 * half) & (hub_distance >= reach + 4 * half))
+        if any(_arms(part, place, reach, beyond) >= 3 for place in places[::3]):
             return True
     return False
+
+
+def _arms(roads: np.ndarray, place: np.ndarray, reach: float, beyond: float) -> int:
+    """Count the roads that lead from a place across a circle round it; 0 where the circle leaves the image.
+
+    Two things on the circle are no roads from the place: the corners of the square end of a road, which do not go on
+    to the circle beyond, and a road that passes by.
+    """
+    turns = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    ring, further = (
+        np.round(place + radius * np.stack([np.sin(turns), np.cos(turns)], axis=1)).astype(int)
+        for radius in (reach, beyond)
+    )
+    if ((ring < 0) | (ring >= roads.shape)).any():
+        return 0
+    if _runs(roads[tuple(ring.T)])[1] < 3:  # saves the slower steps below at most places
+        return 0
+    rows, columns = np.ogrid[: roads.shape[0], : roads.shape[1]]
+    parts, _ = label(roads & (np.hypot(rows - place[0], columns - place[1]) <= beyond + 1), EIGHT)
+    joined = parts == parts[tuple(place)]
+    runs, count = _runs(joined[tuple(ring.T)])
+    # A road that leaves the image goes on as it is at the edge.
+    goes_on = joined[tuple(np.clip(further, 0, np.array(roads.shape) - 1).T)]
+    return sum(bool(goes_on[runs == number].any()) for number in range(1, count + 1))
+
+
+def _runs(seen: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the runs of true values round a circle from 1, where gaps of a pixel are none."""
+    seen = seen | np.roll(seen, 1) | np.roll(seen, -1)
+    runs, count = label(seen)
+    if count > 1 and seen[0] and seen[-1]:
+        runs[runs == count] = runs[0]
+        count -= 1
+    return runs, count
 
 
 def _rings(roads: np.ndarray, roundabouts: np.ndarray) -> bool:

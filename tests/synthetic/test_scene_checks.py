@@ -107,6 +107,46 @@ def test_a_crossing_is_reported_where_intersections_are_asked_for():
     assert check(view_of(roads, category="lake")) == []
 
 
+def strip(start, end, half):
+    """Draw a straight road with square ends between two points, each row and column, of a half width in pixels."""
+    rows, columns = np.mgrid[:SIDE, :SIDE] - np.array(start, float)[:, None, None]
+    along = np.subtract(end, start) / np.hypot(*np.subtract(end, start))
+    forward, aside = rows * along[0] + columns * along[1], rows * along[1] - columns * along[0]
+    return (np.abs(aside) <= half) & (forward >= 0) & (forward <= np.hypot(*np.subtract(end, start)))
+
+
+@pytest.mark.parametrize("half", [2.5, 3.5, 5])
+@pytest.mark.parametrize("along", [(0.8, 0.6), (0.6, 0.8), (0.28, 0.96), (0.96, -0.28)])
+def test_the_corners_of_the_end_of_a_road_are_no_roads(half, along):
+    # The circle round a place meets only the corners at some lengths of the road.
+    for length in np.arange(60, 66, 0.5):
+        end = np.array([60, 60]) + length * np.array(along)
+        road = ("road", strip((60, 60), end, half))
+        assert check(view_of(road, category="intersection")) == []
+
+
+def test_a_narrow_crossing_beside_a_wide_road_and_one_with_a_short_arm_are_reported():
+    narrow = strip((80, 5), (80, 75), 1.5) | strip((50, 40), (110, 40), 1.5)
+    wide = strip((5, 120), (155, 120), 7)
+    assert check(view_of(("road", narrow | wide), category="intersection")) == ["roads cross, unlabelled"]
+    # An arm as long as two widths of the road, from the rim of the other.
+    short = strip((5, 60), (155, 60), 4) | strip((80, 60), (80, 80), 4)
+    assert check(view_of(("road", short), category="intersection")) == ["roads cross, unlabelled"]
+
+
+@pytest.mark.parametrize("half", [2.5, 3.5, 5])
+def test_roads_side_by_side_do_not_cross(half):
+    roads = strip((10, 60), (150, 60), half) | strip((10, 60 + 4 * half), (150, 60 + 4 * half), half)
+    assert check(view_of(("road", roads), category="intersection")) == []
+
+
+@pytest.mark.parametrize("half", [2.5, 3.5, 5])
+@pytest.mark.parametrize("end", [(150, 80), (150, 120), (20, 150), (110, 150)])
+def test_a_road_that_branches_off_another_is_reported(half, end):
+    roads = strip((75, 5), (85, 155), half) | strip((80, 80), end, half)
+    assert check(view_of(("road", roads), category="intersection")) == ["roads cross, unlabelled"]
+
+
 def test_a_ring_of_road_is_reported():
     ring = ("road", disc(80, 80, 40) & ~disc(80, 80, 30))
     assert check(view_of(ring, category="roundabout")) == ["ring of road, unlabelled"]
