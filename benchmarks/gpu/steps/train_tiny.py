@@ -23,6 +23,8 @@ RUN = "tiny"
 """Name of the folders with the run, and of the files that are copied back."""
 _RESERVE = 80
 """Seconds reserved for starting, the last validation and the checkpoint."""
+_LARGEST = 15 * 2**20
+"""Largest file that is brought back, in bytes; machines refuse those over 16 MiB."""
 _NAMES = {
     **{f"validation_{name}": name for name in IOU_AND_PRESENCE},
     "validation_no_target_threshold": "threshold",
@@ -116,8 +118,19 @@ def bring(final: Path, context: Context) -> None:
     halved = context.work / f"{RUN}-bf16"
     predictor.model.to(torch.bfloat16).save_pretrained(halved)
     predictor.processor.save_pretrained(halved)
-    archive = Path(shutil.make_archive(str(context.out / RUN), "gztar", halved))
+    archive = Path(shutil.make_archive(str(context.work / RUN), "gztar", halved))
     context.row(checkpoint=archive.name, mib=round(archive.stat().st_size / 2**20, 2))
+    copy_in_parts(archive, context.out)
+
+
+def copy_in_parts(archive: Path, folder: Path, limit: int = _LARGEST) -> list[Path]:
+    """Copy a file, as `NAME.1`, `NAME.2` and so on where it is larger than `limit` bytes; `cat NAME.*` joins these."""
+    whole = archive.read_bytes()
+    parts = [whole[start : start + limit] for start in range(0, len(whole), limit)]
+    paths = [folder / (archive.name if len(parts) == 1 else f"{archive.name}.{n}") for n in range(1, len(parts) + 1)]
+    for path, part in zip(paths, parts, strict=True):
+        path.write_bytes(part)
+    return paths
 
 
 def _report(context: Context, metrics: Path, done: threading.Event) -> None:

@@ -1,5 +1,6 @@
 """The step that trains tells a run with too many skipped steps apart from one whose recorded steps failed."""
 
+import subprocess
 import time
 
 import pytest
@@ -48,3 +49,15 @@ def test_a_failure_of_the_graphs_falls_back_to_training_without_them(context, mo
     code, errors, asked = errors_of(context, monkeypatch, fail)
     assert (code, asked) == (1, [[], ["model.replay=false"]])
     assert errors == ["training with CUDA graphs stopped (exit code 1), so it started again without them"]
+
+
+@pytest.mark.parametrize(("size", "endings"), [(10, [""]), (11, [".1", ".2"]), (25, [".1", ".2", ".3"])])
+def test_files_that_machines_refuse_come_back_in_parts(size, endings, tmp_path):
+    archive = tmp_path / "a.tgz"
+    archive.write_bytes(bytes(range(size)))
+    (tmp_path / "out").mkdir()
+    parts = train_tiny.copy_in_parts(archive, tmp_path / "out", 10)
+    assert [part.name for part in parts] == [f"a.tgz{ending}" for ending in endings]
+    assert max(part.stat().st_size for part in parts) <= 10
+    joined = subprocess.run(["cat", *map(str, sorted((tmp_path / "out").iterdir()))], capture_output=True, check=True)
+    assert joined.stdout == bytes(range(size))
