@@ -24,7 +24,7 @@ from scipy.stats import rankdata
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from earthreason.processes import process_pool
+from earthreason.processes import process_pool, run_in_order
 from earthreason.synthetic import CATEGORIES, DISTRACTORS
 from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, Composition, compose_scene
 
@@ -91,7 +91,7 @@ def draw(count: int, seed: int, split: str, size: int, empty_share: float, worke
     if workers == 1:
         return [job(index) for index in range(count)]
     with process_pool(workers) as pool:
-        return list(pool.map(job, range(count), chunksize=16))
+        return list(run_in_order(pool, job, [(index,) for index in range(count)], chunk=16))
 
 
 def _draw_one(seed: int, split: str, size: int, empty_share: float, index: int) -> Facts:

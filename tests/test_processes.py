@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from earthreason.processes import process_pool
+from earthreason.processes import process_pool, run_in_order
 
 
 def test_an_interrupt_ends_a_worker_at_once_instead_of_raising_in_it() -> None:
     with process_pool(1) as pool, pytest.raises(BrokenProcessPool):
         pool.submit(signal.raise_signal, signal.SIGINT).result(timeout=30)
+
+
+def test_workers_that_die_after_the_results_were_closed_cause_no_error_in_a_thread(monkeypatch) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda given: raised.append(given.exc_value))
+    with process_pool(1) as pool:
+        results = run_in_order(pool, time.sleep, [(0.0,), *[(0.4,)] * 20])
+        assert next(results) is None
+        results.close()
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        with pytest.raises(BrokenProcessPool):  # as soon as the pool has noticed
+            while True:
+                pool.submit(time.sleep, 0.01)
+                time.sleep(0.01)
+        time.sleep(0.2)
+    assert not raised
+
+
+def test_results_come_in_the_order_of_the_jobs() -> None:
+    jobs = [(number, 2) for number in range(11)]
+    with process_pool(2) as pool:
+        assert list(run_in_order(pool, pow, jobs, chunk=3)) == [number**2 for number in range(11)]
 
 
 def test_an_interrupted_synth_with_workers_ends_and_leaves_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.processes import process_pool
+from earthreason.processes import process_pool, run_in_order
 from earthreason.synthetic.categories import CATEGORIES, FEATURES, HELD_OUT_CATEGORIES
 from earthreason.synthetic.questions import (
     WORDINGS,
@@ -262,4 +262,4 @@ def iterate_scenes(
         yield from (generate(*job) for job in jobs)
         return
     with process_pool(workers) as pool:
-        yield from pool.map(generate, *zip(*jobs, strict=True), chunksize=8)
+        yield from run_in_order(pool, generate, jobs, chunk=8)

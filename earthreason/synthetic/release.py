@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.masks.png import encode_mask_png
-from earthreason.processes import process_pool
+from earthreason.processes import process_pool, run_in_order
 from earthreason.synthetic.generate import EMPTY_SHARE, SPLITS, compose_scene
 from earthreason.synthetic.maps import start_maps, write_map
 from earthreason.types import OPTIONAL_FACTS
@@ -97,9 +98,8 @@ def write_release(
             if category_maps:
                 start_maps(folder / split)
         with process_pool(workers) as pool:
-            for (_, split, indices, *_), nothing in zip(
-                jobs, pool.map(_write_chunk, [folder] * len(jobs), *zip(*jobs, strict=True)), strict=True
-            ):
+            written = run_in_order(pool, partial(_write_chunk, folder), jobs)
+            for (_, split, indices, *_), nothing in zip(jobs, written, strict=True):
                 empty[split] += nothing
                 if progress is not None:
                     progress(len(indices))

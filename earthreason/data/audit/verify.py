@@ -21,7 +21,7 @@ from earthreason.data.pairing import group_by_stem
 from earthreason.data.schema import SPLITS
 from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY
 from earthreason.files import end_last_line, file_stamp
-from earthreason.processes import process_pool
+from earthreason.processes import process_pool, run_in_order
 
 _JOURNAL_FORM = 4
 """Version of the facts; increase it whenever they change, so that journals with other facts are ignored."""
@@ -165,7 +165,9 @@ def _look_at_all(jobs: dict[str, Job], workers: int, journal: Path | None) -> It
             end_last_line(journal)
             sink = stack.enter_context(journal.open("a", encoding="utf-8"))
         pool = stack.enter_context(process_pool(workers)) if workers > 1 else None
-        results = pool.map(look_at, jobs.values(), chunksize=8) if pool else map(look_at, jobs.values())
+        results = (
+            run_in_order(pool, look_at, [(job,) for job in jobs.values()], 8) if pool else map(look_at, jobs.values())
+        )
         for key, facts in zip(jobs, results, strict=True):
             if sink is not None:
                 sink.write(json.dumps({"key": key, "facts": asdict(facts)}, ensure_ascii=False) + "\n")
