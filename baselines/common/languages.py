@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from baselines.common.processing import add_tokens
+from baselines.common.weights import reason_of
 from baselines.common.words import load_words
 from earthreason.errors import EarthReasonError
 
@@ -74,6 +75,11 @@ FOREGROUND_PRIOR = 0.06
 def patch_of(image_size: int) -> int:
     """Return the patch side of a new ViT in pixels: 16, or less on canvases under 256 px, whose targets are smaller."""
     return min(16, image_size // 16)
+
+
+def text_width(size: Size) -> int:
+    """Return the width of the hidden states of a language model from scratch."""
+    return int(_LAYERS[size]["hidden_size"])
 
 
 def text_config(size: Size, vocabulary: int) -> LlamaConfig:
@@ -137,8 +143,7 @@ def load_language(source: str | Path) -> Language:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         causal = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise EarthReasonError(f"{source}: no causal language model can be loaded: {reason}") from None
+        raise EarthReasonError(f"{source}: no causal language model can be loaded: {reason_of(error)}") from None
     return Language(causal, tokenizer)
 
 
@@ -204,7 +209,7 @@ def make_text(
     elif tokenizer == "learned":
         made = learned_tokenizer([*fixed, *texts()])
     else:
-        words = load_words(tokenizer, [*fixed, *texts()], _LAYERS[size]["hidden_size"])
+        words = load_words(tokenizer, [*fixed, *texts()], text_width(size))
         made, embeddings = _wrapped(words.tokenizer, words.unknown), words.embeddings
         # Unlike text, the added tokens are not converted to small letters: "[seg]" in a question stays text.
         made.add_tokens([AddedToken(token, normalized=False) for token in tokens])

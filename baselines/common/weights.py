@@ -9,6 +9,7 @@ import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
         except EarthReasonError:  # some are OSErrors too
             raise
         except (SafetensorError, OSError, RuntimeError) as error:
-            raise EarthReasonError(f"{folder}: a weight file cannot be read: {_reason(error)}") from None
+            raise EarthReasonError(f"{folder}: a weight file cannot be read: {reason_of(error)}") from None
 
 
 def load_pickled(path: Path) -> Any:
@@ -88,10 +89,17 @@ def load_pickled(path: Path) -> Any:
         try:
             return torch.load(stream, map_location="cpu", weights_only=True)
         except _UNPICKLING as error:
-            raise DataFormatError(f"{path} is not a file of weights: {_reason(error)}") from None
+            raise DataFormatError(f"{path} is not a file of weights: {reason_of(error)}") from None
 
 
-def _reason(error: Exception) -> str:
+def installed_folder(package: str) -> Path | None:
+    """Return the folder of an installed package, which is not imported; None if it is not installed."""
+    spec = find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
     text = "" if isinstance(error, KeyError) else str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 

