@@ -65,8 +65,8 @@ def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     budget = f"{optim.epochs} epochs" if optim.steps is None else f"{optim.steps:,} steps"
     head = " All of them have a no-target head." if model.architecture.no_target_head else ""
     return [
-        f"Every trained model starts {start}, has the same size (`{model.size}`, {model.image_size} px) and, for each "
-        f"seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
+        f"Every trained model starts {start}, has the same size (`{model.size}`, {model.new_image_size} px) and, for "
+        f"each seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
         f"`{suite.data_command}`, with seeds {seeds}.{_rates(suite)}{head} Scores are in percent, by the official "
         f"protocol on `{suite.test_config}`/`{suite.test_split}` ({questions} questions), with all seeds pooled. "
         "Intervals are 95 % intervals over images. The last column is the difference in gIoU from the first "

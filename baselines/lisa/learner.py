@@ -79,6 +79,6 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
     settings, head = config.model, bool(config.model.architecture.no_target_head)
 
     def configure(text: TextPart) -> LisaConfig:
-        return new_config(settings.size, settings.image_size, text.config, text.token_ids[0], head)
+        return new_config(settings.size, settings.new_image_size, text.config, text.token_ids[0], head)
 
     return assemble(config, texts, LisaPredictor, FIXED_TEXTS, configure)

@@ -54,6 +54,6 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
     settings, head = config.model, bool(config.model.architecture.no_target_head)
 
     def configure(text: TextPart) -> PixelLMConfig:
-        return new_config(settings.size, settings.image_size, text.config, text.token_ids, head)
+        return new_config(settings.size, settings.new_image_size, text.config, text.token_ids, head)
 
     return assemble(config, texts, PixelLMPredictor, FIXED_TEXTS, configure)

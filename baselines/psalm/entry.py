@@ -11,6 +11,6 @@ register(
         presets={"smoke": {}, "tiny": {}},
         trained=True,
         architecture=frozenset({"vision", "no_target_head", "drop_path_rate", "connector_strides"}),
-        adaptable=frozenset({"no_target_head", "drop_path_rate"}),
+        adaptable=frozenset({"no_target_head", "drop_path_rate", "image_size"}),
     )
 )

@@ -29,7 +29,7 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
         return PsalmConfig(
             queries=_QUERIES[settings.size],
             text_config=text.config,
-            image_size=settings.image_size,
+            image_size=settings.new_image_size,
             **parts_of(settings.size, **changes),
         )
 

@@ -14,7 +14,7 @@ register(
         architecture=frozenset(
             {"vision", "no_target_head", "drop_path_rate", "connector_strides", "query", "d_projector"}
         ),
-        adaptable=frozenset({"no_target_head", "drop_path_rate"}),
+        adaptable=frozenset({"no_target_head", "drop_path_rate", "image_size"}),
         reference=True,
     )
 )

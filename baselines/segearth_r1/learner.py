@@ -23,7 +23,7 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
     def configure(text: TextPart) -> SegEarthR1Config:
         return SegEarthR1Config(
             text_config=text.config,
-            image_size=settings.image_size,
+            image_size=settings.new_image_size,
             seg_token_id=text.token_ids[0],
             **parts_of(settings.size, **changes),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,6 @@ from earthreason.metrics.scores import HEADLINE
 from earthreason.metrics.statistics import Interval
 
 LICENCE = "Apache-2.0"
-RUN = "run.json"
 TRAINING = "training.yaml"
 R = TypeVar("R", bound=BaseModel)
 _TEMPLATE = Path(__file__).with_name("card.md")
@@ -70,6 +70,7 @@ class RunRecord(BaseModel):
     transformers: str
     calibration: Calibration | None = None
     config: Settings
+    started_from: RunRecord | None = None
 
     @property
     def model(self) -> str:
@@ -80,7 +81,43 @@ class RunRecord(BaseModel):
     def pretrained(self) -> list[str]:
         """Weights that the training started from."""
         model = self.config.model
-        return [name for name in (model.checkpoint, model.vision, model.language_model) if name is not None]
+        first = [model.checkpoint] if self.started_from is None else self.started_from.pretrained
+        return [name for name in (*first, model.vision, model.language_model) if name is not None]
+
+    @property
+    def samples(self) -> int:
+        """Number of samples drawn, repetitions included."""
+        return self.steps * self.config.optim.global_batch
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of the runs that made a checkpoint, each of which started from the one before.
+
+    Attributes:
+        run: its record.
+        settings: name of the file with its settings.
+        out: folder that its command writes.
+    """
+
+    run: RunRecord
+    settings: str
+    out: str
+
+    @property
+    def command(self) -> str:
+        command = ["python", "-m", "baselines", "train", self.run.model, "--config", self.settings, "--out", self.out]
+        return shlex.join(command)
+
+
+def stages_of(run: RunRecord) -> list[Stage]:
+    """List the runs that made a checkpoint, from the first to `run`."""
+    before = [] if run.started_from is None else stages_of(run.started_from)
+    numbered = [
+        replace(stage, settings=f"training-{number}.yaml", out=f"runs/{stage.run.name}-{number}")
+        for number, stage in enumerate(before, 1)
+    ]
+    return [*numbered, Stage(run, TRAINING, f"runs/{run.name}")]
 
 
 class Score(BaseModel):
@@ -190,7 +227,6 @@ def write_model_card(
         pipeline_tag="image-segmentation",
         tags=["remote-sensing", "reasoning-segmentation"],
     )
-    command = ["python", "-m", "baselines", "train", run.model, "--config", TRAINING, "--out", f"runs/{run.name}"]
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -200,12 +236,9 @@ def write_model_card(
         data=data,
         scores=scores,
         names=HEADLINE,
-        command=shlex.join(command),
-        minutes=f"{run.seconds / 60:.1f}",
-        samples=run.steps * run.config.optim.global_batch,
+        stages=stages_of(run),
         image_size=settings["image_size"],
         dtype=dtype,
         licence=LICENCE,
         sha256=sha256,
-        training=TRAINING,
     )

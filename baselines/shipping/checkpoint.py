@@ -13,7 +13,8 @@ import yaml
 from baselines.checkpoints import CARD, register_checkpoint, shipped_checkpoints
 from baselines.common.quantised import save_quantised
 from baselines.registry import PredictorOptions, build_predictor
-from baselines.shipping.card import RUN, TRAINING, Data, RunRecord, read_run, read_scores, write_model_card
+from baselines.shipping.card import Data, RunRecord, read_run, read_scores, stages_of, write_model_card
+from baselines.training.records import RUN, find_record
 from earthreason.data.checksums import sha256_of
 from earthreason.data.load import load_dataset
 from earthreason.errors import DataNotFoundError, EarthReasonError
@@ -73,10 +74,14 @@ def ship_checkpoint(
             predictor.model.save_pretrained(folder)
         predictor.processor.save_pretrained(folder)
         shutil.copyfile(record, folder / RUN)
-        write_text(folder / TRAINING, yaml.safe_dump(_settings_for_others(facts), sort_keys=False))
+        checkpoint = None
+        for stage in stages_of(facts):
+            settings = _settings_for_others(stage.run, checkpoint)
+            write_text(folder / stage.settings, yaml.safe_dump(settings, sort_keys=False))
+            checkpoint = f"{stage.out}/final"
         hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        write_text(folder / CARD, write_model_card(facts, data, read, settings, dtype, hashes))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        write_text(folder / CARD, write_model_card(facts, data, read, config, dtype, hashes))
         size = sum(path.stat().st_size for path in folder.iterdir())
         if size > max_bytes:
             remedy = "try --dtype int8" if dtype == "bfloat16" else "train a smaller model"
@@ -89,17 +94,29 @@ def ship_checkpoint(
 def _find_run(run: Path) -> tuple[Path, Path]:
     """Return the folder of the weights and the path of the run's record."""
     source = run / "final" if (run / "final").is_dir() else run
-    for record in (source / RUN, source.resolve().parent / RUN):
-        if record.is_file():
-            return source, record
-    raise DataNotFoundError(f"{run}: neither it nor the folder above has a {RUN}; give the folder of a finished run")
+    record = find_record(source)
+    if record is None:
+        raise DataNotFoundError(
+            f"{run}: neither it nor the folder above has a {RUN}; give the folder of a finished run"
+        )
+    return source, record
 
 
-def _settings_for_others(facts: RunRecord) -> dict[str, Any]:
-    """Return the settings of a run, with the name of the data's folder instead of its path on the run's machine."""
+def _settings_for_others(facts: RunRecord, checkpoint: str | None) -> dict[str, Any]:
+    """Return the settings of a run with the names of folders instead of their paths on the run's machine.
+
+    Args:
+        facts: record of the run.
+        checkpoint: folder of the stage that the run started from, if any.
+    """
     settings = facts.config.model_dump(mode="json")
+    if checkpoint is not None:
+        settings["model"]["checkpoint"] = checkpoint
     if settings["data"]["data_dir"] is not None:
         settings["data"]["data_dir"] = Path(settings["data"]["data_dir"]).name
+    for key, value in settings["model"].items():
+        if isinstance(value, str) and Path(value).is_absolute():
+            settings["model"][key] = Path(value).name
     return settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from baselines.common.languages import Size
 from baselines.common.losses import LossOptions, PointPadding
@@ -68,8 +68,8 @@ class ModelConfig(Part):
             or Hub id of a vision model of transformers.
         language_model: folder, Hub id or GGUF file of the pretrained language model of a new model; None starts from
             scratch.
-        image_size: side of the canvas in pixels, a multiple of 128. With a checkpoint, the default keeps its size, and
-            other values must match it, except for PixelLM.
+        image_size: side of the canvas in pixels, a multiple of 128; None keeps the checkpoint's, and is 256 for a new
+            model. LISA's weights fix it.
         tokenizer: tokenizer of a language model from scratch: `bytes`; `learned` (BPE) from the training texts;
             `minilm`, the word pieces of all-MiniLM-L6-v2, each starting with its meaning there; or folder or Hub id of
             another BERT-like sentence encoder.
@@ -88,7 +88,7 @@ class ModelConfig(Part):
     size: Size = "tiny"
     vision: str | None = None
     language_model: str | None = None
-    image_size: int = Field(default=256, ge=128, multiple_of=128)
+    image_size: int | None = Field(default=None, ge=128, multiple_of=128)
     tokenizer: str = "bytes"
     architecture: ArchitectureConfig = ArchitectureConfig()
     lora: LoraConfig | None = None
@@ -97,6 +97,11 @@ class ModelConfig(Part):
     gradient_checkpointing: bool = False
     compile: bool = False
     replay: bool = False
+
+    @property
+    def new_image_size(self) -> int:
+        """Side of the canvas of a new model, in pixels."""
+        return 256 if self.image_size is None else self.image_size
 
 
 class DataConfig(Part):
@@ -217,6 +222,11 @@ class TrainConfig(Part):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: Any) -> Any:
+        return "no" if value is False else value  # how YAML 1.1 reads an unquoted no
 
     @model_validator(mode="after")
     def _clocked(self) -> Self:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from baselines.common.encoders import load_encoder
@@ -157,9 +158,27 @@ def _from_checkpoint(config: TrainConfig, predictor: type[MaskPredictor[Any]], c
             setattr(model_config, key, value)
         weights = model.state_dict()
         model = _new_model(predictor, model_config, config.seed)
+        weights = resized(weights, model.state_dict())
         model.load_state_dict(weights, strict=False, assign=True)  # parts that the checkpoint lacks stay new
         processor = predictor.processor_class.for_model(model_config, processor.tokenizer)
     return Learner(model, processor, predictor, config)
+
+
+def resized(weights: dict[str, Tensor], others: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Resize weights with an axis for each row and column, bilinearly, to the sides they have at another image size.
+
+    Args:
+        weights: weights of a checkpoint.
+        others: weights of the same model at the other size; (C, h, w) where the sides differ.
+    """
+
+    def fit(name: str, tensor: Tensor) -> Tensor:
+        if name not in others or tensor.shape == others[name].shape:
+            return tensor
+        sides = others[name].shape[-2:]
+        return F.interpolate(tensor.unsqueeze(0), size=sides, mode="bilinear", align_corners=False).squeeze(0)
+
+    return {name: fit(name, tensor) for name, tensor in weights.items()}
 
 
 def changes_of(settings: ModelConfig, made: PreTrainedConfig) -> dict[str, Any]:
@@ -169,7 +188,7 @@ def changes_of(settings: ModelConfig, made: PreTrainedConfig) -> dict[str, Any]:
         EarthReasonError: a setting differs that the checkpoint's weights fix.
     """
     wanted = settings.architecture.model_dump(exclude_none=True)
-    if settings.image_size != type(settings).model_fields["image_size"].default:
+    if settings.image_size is not None:
         wanted["image_size"] = settings.image_size
     changes = {key: value for key, value in wanted.items() if value != getattr(made, key)}
     for key, value in changes.items():

@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
+from baselines.common.devices import keep_freed_memory
 from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
 from baselines.training.checkpoints import load_latest, refuse_other, save_state
 from baselines.training.config import TrainConfig
@@ -114,6 +115,8 @@ def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
     for tracker in config.trackers:
         if find_spec(tracker) is None:
             raise EarthReasonError(f"trackers: {tracker} is not installed; pip install {tracker}, or leave it out")
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     AcceleratorState._reset_state()  # accelerate would refuse a precision other than that of an earlier run
     kwargs = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
@@ -144,7 +147,7 @@ class TrainingRun:
         self.replay = self._replay() if config.model.replay else None
         looks = config.validate_every or config.validate_minutes or config.pictures_every
         self.validation = ModelValidation(config) if looks else None
-        self.looked = 0.0
+        self.validated_at = 0.0
         self.calibrated: tuple[int, float | None] = (-1, None)  # last validated step, and the threshold chosen there
         # With fp16, the scaler itself skips steps whose scaled gradient overflows and lowers the scale.
         watched = ("loss",) if accelerator.scaler else ("loss", "gradient")
@@ -291,13 +294,14 @@ class TrainingRun:
         if self.log is not None and due(self.config.log_every):
             self.log.write(done, {name: float(value) for name, value in metrics.items()})
         minutes = self.config.validate_minutes
-        timely = bool(minutes) and (over or self.pace.minutes >= self.looked + minutes)
+        timely = bool(minutes) and (over or self.pace.minutes >= self.validated_at + minutes)
         scores = timely or due(self.config.validate_every)
         pictures, saves = due(self.config.pictures_every), due(self.config.save_every)
         if scores or pictures or saves:
             self.guard.check()
+        if scores:
+            self.validated_at = self.pace.minutes
         if scores or pictures:
-            self.looked = self.pace.minutes
             self._look(done, pictures, scores)
         if saves:
             state = gather_state(self.model, self.prepared, self.schedule, self.average)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import os
 import platform
@@ -17,12 +18,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from baselines.checkpoints import locate_checkpoint
 from baselines.training.config import TrainConfig
 from baselines.training.data import Passes
 from earthreason import __version__
 from earthreason.files import write_json, write_text
 
 logger = logging.getLogger("earthreason.training")
+RUN = "run.json"
+"""Name of the record of a run."""
 
 
 class Clock:
@@ -76,6 +80,12 @@ def read_metric(path: Path, name: str) -> dict[int, float]:
         return {int(row["step"]): float(row["value"]) for row in csv.DictReader(file) if row["name"] == name}
 
 
+def find_record(folder: Path) -> Path | None:
+    """Find the record of the run that made the checkpoint in `folder`: there or in the folder above; else None."""
+    places = (folder, folder.resolve().parent) if folder.is_dir() else ()
+    return next((place / RUN for place in places if (place / RUN).is_file()), None)
+
+
 def write_card(
     out: Path,
     config: TrainConfig,
@@ -87,10 +97,13 @@ def write_card(
 ) -> None:
     """Write run.json: configuration, versions and device of the last invocation, and the time of all.
 
-    `calibration` has the no-target threshold, and the numbers of samples and empty targets it was chosen on.
+    `calibration` has the no-target threshold, and the numbers of samples and empty targets it was chosen on. The record
+    of the run that `config.model.checkpoint` is of, if there is one, becomes `started_from`.
     """
     import transformers
 
+    start = config.model.checkpoint
+    before = find_record(Path(locate_checkpoint(start))) if start else None
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     ).stdout.strip()
@@ -113,8 +126,9 @@ def write_card(
         "transformers": transformers.__version__,
         "numpy": np.__version__,
         "config": config.model_dump(mode="json"),
+        **({"started_from": json.loads(before.read_text(encoding="utf-8"))} if before else {}),
     }
-    write_json(out / "run.json", card)
+    write_json(out / RUN, card)
 
 
 def save_offender(folder: Path, step: int, passes: Passes, rank: int) -> None:

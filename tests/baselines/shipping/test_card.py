@@ -73,6 +73,22 @@ def test_the_card_states_training_data_scores_limits_and_hashes(run, tmp_path):
     assert "| `model.safetensors` | `ab12` |\n" in body
 
 
+def test_a_card_states_every_stage_of_training_with_its_own_settings(tmp_path):
+    first = {**RUN, "steps": 100, "device": "x86_64", "commit": "bead"}
+    model = {**RUN["config"]["model"], "checkpoint": "/home/me/first/final", "vision": None}
+    second = {**RUN, "config": {**RUN["config"], "model": model}, "started_from": first}
+    run = read_run(write(tmp_path / "run.json", second))
+    card = write_model_card(run, DATA, [], {"image_size": 256}, "int8", {})
+    training = card.partition("## Training")[2].partition("## Limits")[0]
+    one, two = training.split("- Stage ")[1:]
+    assert one.startswith("1: `python -m baselines train segearth_r1 --config training-1.yaml --out runs/harbour-1`")
+    assert "100 steps, 1,600 samples, 2.5 minutes on x86_64.\n  Commit bead;" in one
+    assert two.startswith("2: `python -m baselines train segearth_r1 --config training.yaml --out runs/harbour`")
+    assert "512 steps, 8,192 samples, 2.5 minutes on NVIDIA H100.\n  Commit c0ffee;" in two
+    assert "own licences apply: `efficientnet_lite0`." in training  # the first stage's; its checkpoint is our own
+    assert "/home/me" not in card
+
+
 def test_the_tables_of_the_card_have_no_line_between_their_rows(run, tmp_path):
     scores = [read_scores(write_scores(tmp_path / f"{n}.json", ground_truth=f"split {n}"), run, 0.25) for n in (1, 2)]
     card = write_model_card(run, DATA, scores, {"image_size": 256}, "bfloat16", {"a": "1", "b": "2"})

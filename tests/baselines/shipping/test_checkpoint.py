@@ -83,6 +83,20 @@ def test_the_folder_holds_settings_record_and_a_card_with_the_hashes(run, tmp_pa
     assert "Licence: Apache-2.0." in card
 
 
+def test_each_stage_of_training_has_a_file_of_settings_that_name_no_path(run, tmp_path):
+    record = json.loads((run / "run.json").read_text())
+    words = {"tokenizer": "/home/me/words"}
+    first = {**record, "config": {**record["config"], "model": {**record["config"]["model"], **words}}}
+    model = {**record["config"]["model"], "checkpoint": "/home/me/first/final"}
+    write(run / "run.json", {**record, "config": {**record["config"], "model": model}, "started_from": first})
+    ship_checkpoint(run, tmp_path / "out")
+    one, two = (yaml.safe_load((tmp_path / "out" / name).read_text()) for name in ("training-1.yaml", "training.yaml"))
+    assert one["model"]["tokenizer"] == "words"
+    assert one["model"]["checkpoint"] is None
+    assert two["model"]["checkpoint"] == "runs/harbour-1/final"
+    assert one["data"]["data_dir"] == two["data"]["data_dir"] == "scenes"
+
+
 def test_a_shipped_folder_can_be_shipped_again_with_its_scores_and_keeps_its_weights(run, tmp_path):
     ship_checkpoint(run, tmp_path / "first")
     scores = write_scores(tmp_path / "s.json", threshold=0.5)  # that of a model without calibration

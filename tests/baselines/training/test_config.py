@@ -69,6 +69,13 @@ def test_the_tiny_preset_suits_every_model_as_the_page_says(model):
     assert type(build_learner(config, list).model).__name__.lower() == f"{model}model"
 
 
+def test_precision_no_needs_no_quotes(tmp_path):
+    assert load_config(CONFIGS / "tiny-gpu.yaml", ["precision=no"]).precision == "no"
+    path = tmp_path / "run.yaml"
+    path.write_text("precision: no\n")
+    assert load_config(path).precision == "no"
+
+
 def test_a_run_by_the_clock_takes_the_steps_of_a_preset_away():
     config = load_config(CONFIGS / "small.yaml", ["optim.steps=null", "optim.minutes=3", "validate_minutes=1"])
     assert (config.optim.steps, config.optim.minutes) == (None, 3)

@@ -39,10 +39,27 @@ def test_stochastic_depth_is_set(tmp_path):
     assert model.vision_tower.layers[-1].blocks[-1].drop == model.config.drop_path_rate == 0.5
 
 
-def test_pixellm_takes_images_of_another_size(tmp_path):
-    checkpoint = save(tmp_path, "pixellm")
-    learner = learner_of("pixellm", checkpoint=checkpoint, image_size=128)
-    assert learner.image_size == learner.model.config.image_size == 128
+@pytest.mark.parametrize("name", ["segearth_r1", "psalm", "pixellm"])
+def test_training_goes_on_with_images_of_another_size(name, tmp_path):
+    checkpoint = save(tmp_path, name, image_size=128)
+    learner = learner_of(name, checkpoint=checkpoint, image_size=256)
+    assert learner.image_size == learner.model.config.image_size == learner.processor.image_size == 256
+    pixels = torch.zeros(1, 3, 256, 256, dtype=torch.uint8)
+    assert torch.isfinite(learner.model.encode_image(pixels).visual_tokens).all()
+    learner.save(learner.model, tmp_path / "larger")
+    assert learner_of(name, checkpoint=str(tmp_path / "larger")).image_size == 256
+
+
+def test_the_norms_of_the_connector_are_resized_bilinearly(tmp_path):
+    small = learner_of(image_size=128, architecture={"connector_strides": [1, 1]})
+    ramp = torch.tensor([0.0, 4.0, 8.0, 12.0]).expand_as(small.model.connector.norm1.weight)  # (64, 4, 4)
+    small.model.connector.norm1.weight.data.copy_(ramp)
+    small.save(small.model, tmp_path)
+    large = learner_of(checkpoint=str(tmp_path), image_size=256).model
+    row = torch.tensor([0.0, 1, 3, 5, 7, 9, 11, 12])  # by hand: each new centre is a quarter from the nearest old one
+    assert torch.equal(large.connector.norm1.weight, row.expand(64, 8, 8))
+    same = {name: tensor for name, tensor in small.model.state_dict().items() if "connector.norm" not in name}
+    assert all(torch.equal(tensor, large.state_dict()[name]) for name, tensor in same.items())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +69,6 @@ def test_pixellm_takes_images_of_another_size(tmp_path):
         ({"architecture": {"connector_strides": [2, 1]}}, "connector_strides=.*was made with .2, 2."),
         ({"architecture": {"d_projector": False}}, "d_projector=False: .*leave the option out"),
         ({"architecture": {"no_target_head": False}}, "no_target_head=False: .* was made with True"),
-        ({"image_size": 512}, "model.image_size=512: .* was made with 128"),
     ],
 )
 def test_what_cannot_be_changed_any_more_is_refused(changes, words, tmp_path):
@@ -61,9 +77,16 @@ def test_what_cannot_be_changed_any_more_is_refused(changes, words, tmp_path):
         learner_of(checkpoint=checkpoint, **changes)
 
 
+def test_lisa_keeps_the_image_size_of_its_checkpoint(tmp_path):
+    checkpoint = save(tmp_path, "lisa", image_size=128)
+    with pytest.raises(EarthReasonError, match="model.image_size=256: .* was made with 128"):
+        learner_of("lisa", checkpoint=checkpoint, image_size=256)
+    assert learner_of("lisa", checkpoint=checkpoint).image_size == 128
+
+
 def test_options_that_agree_and_defaults_change_nothing(tmp_path):
     checkpoint = save(tmp_path, image_size=128, architecture={"no_target_head": True, "drop_path_rate": 0.0})
-    for image_size in (128, 256):  # 256 is the default
+    for image_size in (128, None):
         learner = learner_of(
             checkpoint=checkpoint,
             image_size=image_size,

@@ -1,12 +1,14 @@
 """What a run leaves behind."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from baselines.training import records
-from baselines.training.records import Clock, save_offender
+from baselines.training.config import TrainConfig
+from baselines.training.records import Clock, save_offender, write_card
 
 
 @pytest.mark.parametrize(("kind", "hours"), [("cuda", 8.0), ("cpu", 5.0)])
@@ -16,6 +18,24 @@ def test_time_adds_up_over_invocations_on_other_numbers_of_devices(kind, hours, 
     accelerator = SimpleNamespace(num_processes=3, device=torch.device(kind))
     clock = Clock(accelerator, {"step": 4, "seconds": 900.0, "gpu_hours": 5.0})
     assert clock.facts() == {"seconds": 4500.0, "gpu_hours": hours}
+
+
+def test_a_run_records_the_run_of_the_checkpoint_it_started_from(tmp_path):
+    accelerator = SimpleNamespace(num_processes=1, device=torch.device("cpu"))
+    clock, model = Clock(accelerator, {}), torch.nn.Linear(2, 1)
+    for number in (1, 2, 3):
+        before = None if number == 1 else str(tmp_path / str(number - 1) / "final")
+        config = TrainConfig.model_validate({"name": f"stage {number}", "model": {"checkpoint": before}})
+        out = tmp_path / str(number)
+        (out / "final").mkdir(parents=True)
+        write_card(out, config, model, number, clock, accelerator, {})
+    last = json.loads((tmp_path / "3" / "run.json").read_text())
+    assert [last["name"], last["started_from"]["name"], last["started_from"]["started_from"]["name"]] == [
+        "stage 3",
+        "stage 2",
+        "stage 1",
+    ]
+    assert "started_from" not in last["started_from"]["started_from"]
 
 
 def test_the_batches_of_every_process_are_kept(tmp_path):
