@@ -212,7 +212,7 @@ def train(
 ) -> None:
     """Train a model on one process or several (torchrun, `accelerate launch`). A stopped run can be resumed exactly.
 
-    Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/tiny optim.minutes=9
+    Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/a optim.minutes=9
     """
     from baselines.training.config import load_config
 

@@ -62,6 +62,8 @@ class RunRecord(BaseModel):
     steps: int
     seconds: float
     device: str
+    cpus: int | None = None
+    gpu_hours: float = 0.0
     processes: int = 1
     parameters: int
     commit: str | None = None
@@ -76,6 +78,11 @@ class RunRecord(BaseModel):
     def model(self) -> str:
         """Name of the model in `baselines.registry`."""
         return self.config.model.name
+
+    @property
+    def machine(self) -> str:
+        """Name of the device, or the number of CPU cores where no GPU took part."""
+        return self.device if self.gpu_hours or not self.cpus else f"{self.cpus} CPU cores"
 
     @property
     def pretrained(self) -> list[str]:

@@ -29,8 +29,19 @@ RUN = "run.json"
 """Name of the record of a run."""
 
 
+def current_commit() -> str | None:
+    """Read the commit of the checkout that this code is in; None outside a checkout."""
+    command = ["git", "rev-parse", "HEAD"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    return run.stdout.strip() or None
+
+
 class Clock:
-    """Time of a run, including earlier invocations up to the checkpoint that this one resumes from."""
+    """Time of a run, including earlier invocations up to the checkpoint that this one resumes from.
+
+    Attributes:
+        commit: commit of the code when this invocation started; others may follow while it runs.
+    """
 
     def __init__(self, accelerator: Accelerator, before: Mapping[str, Any]) -> None:
         """Start the clock.
@@ -41,6 +52,7 @@ class Clock:
         """
         self.devices = accelerator.num_processes if accelerator.device.type == "cuda" else 0
         self.before, self.began = before, time.perf_counter()
+        self.commit = current_commit()
 
     @property
     def here(self) -> float:
@@ -104,9 +116,6 @@ def write_card(
 
     start = config.model.checkpoint
     before = find_record(Path(locate_checkpoint(start))) if start else None
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    ).stdout.strip()
     cuda, spent = accelerator.device.type == "cuda", clock.facts()
     card: dict[str, Any] = {
         "name": config.name,
@@ -118,7 +127,7 @@ def write_card(
         "cpus": os.cpu_count(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "commit": commit or None,
+        "commit": clock.commit,
         "earthreason": __version__,
         "python": platform.python_version(),
         **({"calibration": dict(calibration)} if calibration else {}),

@@ -74,7 +74,7 @@ def test_the_card_states_training_data_scores_limits_and_hashes(run, tmp_path):
 
 
 def test_a_card_states_every_stage_of_training_with_its_own_settings(tmp_path):
-    first = {**RUN, "steps": 100, "device": "x86_64", "commit": "bead"}
+    first = {**RUN, "steps": 100, "device": "cpu", "cpus": 2, "gpu_hours": 0.0, "commit": "bead"}
     model = {**RUN["config"]["model"], "checkpoint": "/home/me/first/final", "vision": None}
     second = {**RUN, "config": {**RUN["config"], "model": model}, "started_from": first}
     run = read_run(write(tmp_path / "run.json", second))
@@ -82,7 +82,7 @@ def test_a_card_states_every_stage_of_training_with_its_own_settings(tmp_path):
     training = card.partition("## Training")[2].partition("## Limits")[0]
     one, two = training.split("- Stage ")[1:]
     assert one.startswith("1: `python -m baselines train segearth_r1 --config training-1.yaml --out runs/harbour-1`")
-    assert "100 steps, 1,600 samples, 2.5 minutes on x86_64.\n  Commit bead;" in one
+    assert "100 steps, 1,600 samples, 2.5 minutes on 2 CPU cores.\n  Commit bead;" in one
     assert two.startswith("2: `python -m baselines train segearth_r1 --config training.yaml --out runs/harbour`")
     assert "512 steps, 8,192 samples, 2.5 minutes on NVIDIA H100.\n  Commit c0ffee;" in two
     assert "own licences apply: `efficientnet_lite0`." in training  # the first stage's; its checkpoint is our own
