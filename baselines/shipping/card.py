@@ -19,6 +19,7 @@ from earthreason.metrics.statistics import Interval
 LICENCE = "Apache-2.0"
 TRAINING = "training.yaml"
 R = TypeVar("R", bound=BaseModel)
+_WORDS = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 _TEMPLATE = Path(__file__).with_name("card.md")
 
 
@@ -35,6 +36,14 @@ class _Model(BaseModel, extra="allow"):
     checkpoint: str | None = None
     language_model: str | None = None
     vision: str | None = None
+    tokenizer: str = "bytes"
+
+    @property
+    def words(self) -> str | None:
+        """Sentence encoder whose words a new language model started with."""
+        if self.checkpoint or self.language_model or self.tokenizer in ("bytes", "learned"):
+            return None
+        return _WORDS.get(self.tokenizer, self.tokenizer)
 
 
 class _Data(BaseModel, extra="allow"):
@@ -89,7 +98,7 @@ class RunRecord(BaseModel):
         """Weights that the training started from."""
         model = self.config.model
         first = [model.checkpoint] if self.started_from is None else self.started_from.pretrained
-        return [name for name in (*first, model.vision, model.language_model) if name is not None]
+        return [name for name in (*first, model.vision, model.language_model, model.words) if name is not None]
 
     @property
     def samples(self) -> int:

@@ -74,8 +74,9 @@ def test_the_card_states_training_data_scores_limits_and_hashes(run, tmp_path):
 
 
 def test_a_card_states_every_stage_of_training_with_its_own_settings(tmp_path):
-    first = {**RUN, "steps": 100, "device": "cpu", "cpus": 2, "gpu_hours": 0.0, "commit": "bead"}
-    model = {**RUN["config"]["model"], "checkpoint": "/home/me/first/final", "vision": None}
+    words = {**RUN["config"], "model": {**RUN["config"]["model"], "tokenizer": "minilm"}}
+    first = {**RUN, "steps": 100, "device": "cpu", "cpus": 2, "gpu_hours": 0.0, "commit": "bead", "config": words}
+    model = {**words["model"], "checkpoint": "/home/me/first/final", "vision": None}
     second = {**RUN, "config": {**RUN["config"], "model": model}, "started_from": first}
     run = read_run(write(tmp_path / "run.json", second))
     card = write_model_card(run, DATA, [], {"image_size": 256}, "int8", {})
@@ -85,7 +86,8 @@ def test_a_card_states_every_stage_of_training_with_its_own_settings(tmp_path):
     assert "100 steps, 1,600 samples, 2.5 minutes on 2 CPU cores.\n  Commit bead;" in one
     assert two.startswith("2: `python -m baselines train segearth_r1 --config training.yaml --out runs/harbour`")
     assert "512 steps, 8,192 samples, 2.5 minutes on NVIDIA H100.\n  Commit c0ffee;" in two
-    assert "own licences apply: `efficientnet_lite0`." in training  # the first stage's; its checkpoint is our own
+    # Those of the first stage: the checkpoint of the second is its result.
+    assert "own licences apply: `efficientnet_lite0`, `sentence-transformers/all-MiniLM-L6-v2`." in training
     assert "/home/me" not in card
 
 
