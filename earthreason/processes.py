@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -17,12 +20,41 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
     Args:
         workers: number of processes.
+
+    Raises:
+        KeyboardInterrupt: this process was interrupted, also where Python dropped the exception and only the workers,
+            which a terminal interrupts too, have ended.
     """
     pool = ProcessPoolExecutor(workers, initializer=_end_at_interrupts)
     try:
-        yield pool
+        with _noted_interrupts() as noted:
+            yield pool
+    except BrokenProcessPool:
+        if noted:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """List the interrupts of the main thread. Python drops the exception of one that comes in a finaliser."""
+    noted: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield noted
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def run_in_order(

@@ -22,6 +22,22 @@ def test_an_interrupt_ends_a_worker_at_once_instead_of_raising_in_it() -> None:
         pool.submit(signal.raise_signal, signal.SIGINT).result(timeout=30)
 
 
+class Fragile:
+    """Interrupts this process when it is deleted, where Python drops the exception."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_in_a_finaliser_is_not_taken_for_dead_workers() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), process_pool(1) as pool:
+        Fragile()
+        pool.submit(signal.raise_signal, signal.SIGINT).result(timeout=30)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_workers_that_die_after_the_results_were_closed_cause_no_error_in_a_thread(monkeypatch) -> None:
     raised: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda given: raised.append(given.exc_value))
@@ -57,6 +73,6 @@ def test_an_interrupted_synth_with_workers_ends_and_leaves_nothing(tmp_path: Pat
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors.decode()
     assert b"Traceback" not in errors
     assert not list(tmp_path.iterdir())
