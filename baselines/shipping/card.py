@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment, StrictUndefined
 from pydantic import BaseModel, ValidationError
 
+from baselines.common.words import encoder_of
 from earthreason.errors import DataFormatError, DataNotFoundError, describe_validation_error
 from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.scores import HEADLINE
@@ -19,7 +20,6 @@ from earthreason.metrics.statistics import Interval
 LICENCE = "Apache-2.0"
 TRAINING = "training.yaml"
 R = TypeVar("R", bound=BaseModel)
-_WORDS = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 _TEMPLATE = Path(__file__).with_name("card.md")
 
 
@@ -41,9 +41,7 @@ class _Model(BaseModel, extra="allow"):
     @property
     def words(self) -> str | None:
         """Sentence encoder whose words a new language model started with."""
-        if self.checkpoint or self.language_model or self.tokenizer in ("bytes", "learned"):
-            return None
-        return _WORDS.get(self.tokenizer, self.tokenizer)
+        return None if self.checkpoint or self.language_model else encoder_of(self.tokenizer)
 
 
 class _Data(BaseModel, extra="allow"):

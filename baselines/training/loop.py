@@ -63,15 +63,7 @@ def train(config: TrainConfig, out: Path) -> Path:
         EarthReasonError: data or weights are missing, a text is too long, `out` holds another run, or loss or gradient
             of too many steps is not finite.
     """
-    check_folder(config, out)
-    accelerator = start_accelerator(config, out)
-    torch.manual_seed(config.seed)
-    rows = load_dataset("earthreason", config.data.config, split=config.data.train, data_dir=config.data.data_dir)
-    order = order_of(rows, config)
-    learner = build_learner(config, lambda: [text for key in ("questions", "answers") for t in rows[key] for text in t])
-    check_texts(rows, config, learner.collate)
-    data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
-    run = TrainingRun(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch))
+    run, data = open_run(config, out)
     step, waited = run.resume(), 0.0
     batches = data.iterate(step, run.pace.steps)
     while not run.pace.over(step):
@@ -84,6 +76,23 @@ def train(config: TrainConfig, out: Path) -> Path:
         run.after(step, {**losses, **extra})
     del batches  # ends its threads or processes, which frees the cores for the last validation
     return run.finish(step)
+
+
+def open_run(config: TrainConfig, out: Path) -> tuple[TrainingRun, StepDataset]:
+    """Load data and model of a run; return it before its first step or `resume`, and its batches.
+
+    Raises:
+        EarthReasonError: as for `train`.
+    """
+    check_folder(config, out)
+    accelerator = start_accelerator(config, out)
+    torch.manual_seed(config.seed)
+    rows = load_dataset("earthreason", config.data.config, split=config.data.train, data_dir=config.data.data_dir)
+    order = order_of(rows, config)
+    learner = build_learner(config, lambda: [text for key in ("questions", "answers") for t in rows[key] for text in t])
+    check_texts(rows, config, learner.collate)
+    data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
+    return TrainingRun(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch)), data
 
 
 def identity_of(config: TrainConfig) -> dict[str, Any]:
