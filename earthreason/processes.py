@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -20,41 +17,12 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
     Args:
         workers: number of processes.
-
-    Raises:
-        KeyboardInterrupt: this process was interrupted, also where Python dropped the exception and only the workers,
-            which a terminal interrupts too, have ended.
     """
     pool = ProcessPoolExecutor(workers, initializer=_end_at_interrupts)
     try:
-        with _noted_interrupts() as noted:
-            yield pool
-    except BrokenProcessPool:
-        if noted:
-            raise KeyboardInterrupt from None
-        raise
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _noted_interrupts() -> Iterator[list[int]]:
-    """List the interrupts of the main thread. Python drops the exception of one that comes in a finaliser."""
-    noted: list[int] = []
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield noted
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        noted.append(number)
-        handler(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def run_in_order(
@@ -82,5 +50,7 @@ def _run_each(function: Callable[..., R], jobs: Sequence[Sequence[Any]]) -> list
 
 
 def _end_at_interrupts() -> None:
-    # A terminal interrupts the workers too. As an exception, that can leave a lock held forever.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A terminal interrupts the workers too. As an exception, that can leave a lock held forever. In the background of a
+    # script, shells start commands that ignore interrupts; their workers then do, too.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

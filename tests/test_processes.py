@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,25 +19,26 @@ import pytest
 from earthreason.processes import process_pool, run_in_order
 
 
+@contextmanager
+def handled_by(handler: signal.Handlers | Callable[..., object]) -> Iterator[None]:
+    """Set what an interrupt does here and in programs that are started; as a background job, tests ignore it."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    with handled_by(signal.default_int_handler):
+        yield
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_worker_at_once_instead_of_raising_in_it() -> None:
     with process_pool(1) as pool, pytest.raises(BrokenProcessPool):
         pool.submit(signal.raise_signal, signal.SIGINT).result(timeout=30)
-
-
-class Fragile:
-    """Interrupts this process when it is deleted, where Python drops the exception."""
-
-    def __del__(self) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_in_a_finaliser_is_not_taken_for_dead_workers() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), process_pool(1) as pool:
-        Fragile()
-        pool.submit(signal.raise_signal, signal.SIGINT).result(timeout=30)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_workers_that_die_after_the_results_were_closed_cause_no_error_in_a_thread(monkeypatch) -> None:
@@ -59,20 +62,34 @@ def test_results_come_in_the_order_of_the_jobs() -> None:
         assert list(run_in_order(pool, pow, jobs, chunk=3)) == [number**2 for number in range(11)]
 
 
-def test_an_interrupted_synth_with_workers_ends_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "earthreason", "synth", "--workers", "2", "--size", "96", "--n", "20000"]
+def interrupt_synth(folder: Path, scenes: int) -> tuple[int, str]:
+    """Interrupt a synth with two workers after its first picture; return its exit code and what it printed."""
+    command = [sys.executable, "-m", "earthreason", "synth", "--workers", "2", "--size", "96", "--n", str(scenes)]
     process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "scenes")], stderr=subprocess.PIPE, start_new_session=True
+        [*command, "--out", str(folder / "scenes")], stderr=subprocess.PIPE, start_new_session=True
     )
     try:
         deadline = time.monotonic() + 60
-        while not any(tmp_path.rglob("*.png")) and time.monotonic() < deadline:
+        while not any(folder.rglob("*.png")) and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
         _, errors = process.communicate(timeout=60)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130, errors.decode()
-    assert b"Traceback" not in errors
+    return process.returncode, errors.decode()
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupted_synth_with_workers_ends_and_leaves_nothing(tmp_path: Path) -> None:
+    code, errors = interrupt_synth(tmp_path, scenes=20_000)
+    assert code == 130, errors
+    assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+def test_a_synth_that_ignores_interrupts_as_a_background_job_finishes(tmp_path: Path) -> None:
+    with handled_by(signal.SIG_IGN):
+        code, errors = interrupt_synth(tmp_path, scenes=600)
+    assert code == 0, errors
+    assert len(list((tmp_path / "scenes").rglob("images/*"))) == 600
