@@ -14,7 +14,7 @@ from baselines.common.devices import keep_freed_memory
 if sys.argv[1:]:
     keep_freed_memory()
 torch.set_num_threads(1)
-for step in range(20):
+for step in range(60):
     if step == 10:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(5_000_000)  # 20 MB
@@ -31,5 +31,6 @@ def pages_cleared(*arguments):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the setting")
 def test_memory_of_freed_tensors_is_not_cleared_again():
-    assert pages_cleared() > 1_000  # 200 MB are 48,828 pages of 4 KiB; larger pages are fewer
-    assert pages_cleared("keep") < 100
+    # 50 tensors of 20 MB are 244,140 pages of 4 KiB; larger pages are fewer. Where the heap is fragmented, a few
+    # tensors still take new memory: in one of many runs two did.
+    assert pages_cleared("keep") < pages_cleared() / 10
