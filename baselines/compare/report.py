@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from baselines.compare.scores import GROUPINGS, ScoreRow
+from baselines.common.words import encoder_of
+from baselines.compare.scores import GroupScore, ScoreRow
 from baselines.compare.suite import Suite
 from earthreason.files import write_text
 from earthreason.metrics.breakdowns import TITLES
@@ -49,7 +50,7 @@ def write_page(path: Path, suite: Suite, rows: Sequence[ScoreRow], command: str,
         _table(rows),
         [f"![gIoU during training]({where}/curves.svg)"],
         [f"![gIoU by speed]({where}/speed.svg)"],
-        *(part for fact in GROUPINGS for part in ([f"## By {TITLES[fact]}"], _groups(rows, fact))),
+        *(part for name in rows[0].by_group for part in ([f"## gIoU by {TITLES[name]}"], _groups(rows, name))),
         ["## Cost"],
         _costs(rows),
     ]
@@ -64,9 +65,11 @@ def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     start = "from scratch" if model.language_model is None else f"around {Path(model.language_model).name}"
     budget = f"{optim.epochs} epochs" if optim.steps is None else f"{optim.steps:,} steps"
     head = " All of them have a no-target head." if model.architecture.no_target_head else ""
+    encoder = encoder_of(model.tokenizer)
+    words = "" if encoder is None else f", but with words that start with their meaning in {encoder},"
     return [
-        f"Every trained model starts {start}, has the same size (`{model.size}`, {model.new_image_size} px) and, for "
-        f"each seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
+        f"Every trained model starts {start}{words} at the same size (`{model.size}`, {model.new_image_size} px) and, "
+        f"for each seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
         f"`{suite.data_command}`, with seeds {seeds}.{_rates(suite)}{head} Scores are in percent, by the official "
         f"protocol on `{suite.test_config}`/`{suite.test_split}` ({questions} questions), with all seeds pooled. "
         "Intervals are 95 % intervals over images. The last column is the difference in gIoU from the first "
@@ -101,16 +104,16 @@ def _table(rows: Sequence[ScoreRow]) -> list[str]:
     return lines
 
 
-def _groups(rows: Sequence[ScoreRow], fact: str) -> list[str]:
-    kinds = sorted({kind for row in rows for kind in row.by_group[fact]})
-    lines = [f"| model | {' | '.join(kinds)} |", f"|---|{'---:|' * len(kinds)}"]
-    return [
-        *lines,
-        *(
-            f"| {row.entry.name} | {' | '.join(_percent(row.by_group[fact].get(kind)) for kind in kinds)} |"
-            for row in rows
-        ),
-    ]
+def _groups(rows: Sequence[ScoreRow], breakdown: str) -> list[str]:
+    groups = list(rows[0].by_group[breakdown])
+    lines = [f"| model | {' | '.join(groups)} |", f"|---|{'---:|' * len(groups)}"]
+    cells = ([_group_cell(row.by_group[breakdown][group]) for group in groups] for row in rows)
+    return [*lines, *(f"| {row.entry.name} | {' | '.join(own)} |" for row, own in zip(rows, cells, strict=True))]
+
+
+def _group_cell(score: GroupScore) -> str:
+    interval = format_interval(score.interval)
+    return _percent(score.giou) + (f" ({interval})" if interval else "")
 
 
 def _costs(rows: Sequence[ScoreRow]) -> list[str]:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
-import pandas as pd
 
 from baselines.compare.suite import Suite, SuiteEntry
 from earthreason.data.load import load_dataset
+from earthreason.metrics.breakdowns import groups_of
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.result import Result
 from earthreason.metrics.scores import IOU_AND_PRESENCE, Terms, terms_of
 from earthreason.metrics.statistics import Difference, Interval, confidence_intervals, paired_differences
 from earthreason.metrics.truth import references_of
 
-GROUPINGS = ("reasoning_type", "unseen")
-"""Facts by which a comparison also states gIoU."""
+GROUPINGS = ("reasoning_type", "unseen", "target_area")
+"""Breakdowns by which a comparison also states gIoU."""
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """Score of a group of questions over all seeds.
+
+    Attributes:
+        giou: gIoU, a fraction.
+        interval: its 95 % interval; None if the group has few images.
+    """
+
+    giou: float
+    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class ScoreRow:
         scores: scores by metric over the questions of all seeds, fractions; None where undefined.
         spread: largest minus smallest gIoU over the seeds.
         intervals: 95 % intervals by metric, of those with enough images; all seeds of an image are one case.
-        by_group: gIoU by group, by column of the facts: reasoning type, and what training lacks.
+        by_group: gIoU by group, in the order of tables, by breakdown; without breakdowns that have a single group.
         against_first: difference in gIoU from the suite's first model, paired by image; None for that model.
     """
 
@@ -39,7 +53,7 @@ class ScoreRow:
     scores: dict[str, float | None]
     spread: float
     intervals: dict[str, Interval]
-    by_group: dict[str, dict[str, float]]
+    by_group: dict[str, dict[str, GroupScore]]
     against_first: Difference | None = field(default=None)
 
 
@@ -65,7 +79,7 @@ def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
             scores={name: terms[name].ratio() for name in IOU_AND_PRESENCE},
             spread=max(giou) - min(giou),
             intervals=confidence_intervals(terms, images),
-            by_group={fact: _by_group(results, fact) for fact in GROUPINGS},
+            by_group=_by_group(repeated, terms["gIoU"], images),
             against_first=paired_differences(reference, own, images)["gIoU"] if table else None,
         )
         table.append(row)
@@ -87,7 +101,12 @@ def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarra
     return pooled, np.concatenate([np.asarray(result.counts.sample_id) for result in results])
 
 
-def _by_group(results: Sequence[Result], fact: str) -> dict[str, float]:
-    frame = pd.concat([result.per_sample for result in results])
-    means = frame.groupby(frame[fact].fillna("unknown"))["iou"].mean()
-    return {str(kind): float(value) for kind, value in means.items()}
+def _by_group(results: Sequence[Result], terms: Terms, images: np.ndarray) -> dict[str, dict[str, GroupScore]]:
+    keys = list(chain.from_iterable(result.counts.keys() for result in results))
+    groups: dict[str, dict[str, GroupScore]] = {}
+    for breakdown, name, rows in groups_of(keys, results[0].references):
+        if breakdown.name in GROUPINGS:
+            part = replace(terms, numerator=terms.numerator[rows], denominator=terms.denominator[rows])
+            interval = confidence_intervals({"gIoU": part}, images[rows]).get("gIoU")
+            groups.setdefault(breakdown.name, {})[name] = GroupScore(part.ratio() or 0.0, interval)
+    return groups
