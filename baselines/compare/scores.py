@@ -13,10 +13,12 @@ from earthreason.data.load import load_dataset
 from earthreason.metrics.breakdowns import groups_of
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.result import Result
-from earthreason.metrics.scores import IOU_AND_PRESENCE, Terms, terms_of
+from earthreason.metrics.scores import IOU_AND_PRESENCE, TARGETS_GIOU, Terms, terms_of
 from earthreason.metrics.statistics import Difference, Interval, confidence_intervals, paired_differences
 from earthreason.metrics.truth import references_of
 
+SCORES = (*IOU_AND_PRESENCE, TARGETS_GIOU.name)
+"""Scores of a comparison. Where many targets are empty, a model that never answers has a gIoU above 0."""
 GROUPINGS = ("reasoning_type", "unseen", "target_area")
 """Breakdowns by which a comparison also states gIoU."""
 
@@ -76,7 +78,7 @@ def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
         row = ScoreRow(
             entry=entry,
             results=results,
-            scores={name: terms[name].ratio() for name in IOU_AND_PRESENCE},
+            scores={name: terms[name].ratio() for name in SCORES},
             spread=max(giou) - min(giou),
             intervals=confidence_intervals(terms, images),
             by_group=_by_group(repeated, terms["gIoU"], images),
@@ -96,7 +98,7 @@ def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarra
             parts[0][name].epsilon,
             parts[0][name].proportion,
         )
-        for name in IOU_AND_PRESENCE
+        for name in SCORES
     }
     return pooled, np.concatenate([np.asarray(result.counts.sample_id) for result in results])
 

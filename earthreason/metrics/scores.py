@@ -187,13 +187,14 @@ GIOU = Metric("gIoU", "gIoU (mean per-sample IoU)", _giou, ("mIoU",))
 CIOU = Metric("cIoU", "cIoU (cumulative IoU)", _ciou, ("oIoU",))
 N_ACC = Metric("N-acc", "N-acc (empty targets predicted empty)", _n_acc)
 T_ACC = Metric("T-acc", "T-acc (targets not predicted empty)", _t_acc)
+TARGETS_GIOU = Metric("gIoU targets", "gIoU, targets only", _giou_of_targets)
 DICE = Metric("Dice", "Dice (mean per-sample)", _dice, ("F1",))
 BOUNDARY_IOU = Metric("Boundary IoU", "Boundary IoU (mean, native size)", _boundary_iou, ("BIoU",), optional=True)
 _FIRST = (GIOU, CIOU)
 _LAST = (
     N_ACC,
     T_ACC,
-    Metric("gIoU targets", "gIoU, targets only", _giou_of_targets),
+    TARGETS_GIOU,
     Metric("cIoU targets", "cIoU, targets only", _ciou_of_targets),
     DICE,
     Metric("precision", "precision (over all predicted pixels)", _precision),
