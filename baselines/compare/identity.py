@@ -71,7 +71,13 @@ def _feed(digest: Any, value: Any) -> None:
 
 
 def hash_folder(folder: Path) -> str:
-    """Hash names and content of the files directly in a folder; SHA-256 in hexadecimal digits."""
+    """Hash names and content of the files directly in the folder of a model; SHA-256 in hexadecimal digits.
+
+    Raises:
+        EarthReasonError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise EarthReasonError(f"there is no model in {folder}; remove {folder.parent} to train it again")
     files = sorted(path for path in folder.iterdir() if path.is_file())
     listed = [f"{path.name} {sha256_of(path)}\n" for path in files]
     return hashlib.sha256("".join(listed).encode()).hexdigest()

@@ -55,7 +55,7 @@ def count_parameters(config: TrainConfig, checkpoint: Path, rows: Dataset) -> di
     Returns:
         `parameters`, those that the pass gives a gradient other than zero, and `all_parameters`.
     """
-    start = config.model.model_copy(update={"checkpoint": str(checkpoint)})
+    start = config.model.model_copy(update={"checkpoint": str(checkpoint), "vision": None})
     config = config.model_copy(update={"model": start})
     learner = build_learner(config, list)
     model = learner.model.train()

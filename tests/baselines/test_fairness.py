@@ -76,10 +76,12 @@ def test_weights_of_mask_losses_multiply_them(name, rows):
 
 
 def test_weights_of_psalms_losses_multiply_those_of_the_matched_query():
-    logits, scores, masks = torch.full((1, 1, 8, 8), 0.5), torch.zeros(1, 1), torch.ones(1, 8, 8)
+    logits = torch.stack([torch.full((8, 8), 0.5), torch.full((8, 8), -20.0)])[None]  # the first of two is matched
     base, found = (
-        match_losses([logits], [scores], masks, PsalmLossConfig(points=16, bce=bce, dice=dice, score=score))
-        for bce, dice, score in ((1, 1, 1), (2, 3, 4))
+        match_losses(
+            [logits], [torch.zeros(1, 2)], torch.ones(1, 8, 8), PsalmLossConfig(points=16, padding="border", **w)
+        )
+        for w in ({"bce": 1, "dice": 1, "score": 1}, {"bce": 2, "dice": 3, "score": 4})
     )
     assert {key: (found[key] / base[key]).item() for key in found} == pytest.approx({"score": 4, "mask": 2, "dice": 3})
 
