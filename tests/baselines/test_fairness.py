@@ -25,7 +25,13 @@ def config_of(name, **optim):
     return TrainConfig.model_validate(
         {
             "seed": 3,
-            "model": {"name": name, "size": "mini", "image_size": 128, "architecture": {"no_target_head": True}},
+            "model": {
+                "name": name,
+                "size": "mini",
+                "image_size": 128,
+                "freeze_vision": False,
+                "architecture": {"no_target_head": True},
+            },
             "data": {"config": "sample", "question": "random", "augment": "dihedral", "word_dropout": 0.4},
             "optim": {"global_batch": 8, "micro_batch": 4, "points": 64, **optim},
         }

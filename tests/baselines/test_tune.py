@@ -103,7 +103,7 @@ def test_a_record_that_was_edited_is_refused(searched, tmp_path):
 
 def test_settings_searched_on_other_data_are_refused(searched, tmp_path):
     record = yaml.safe_load((searched.parent / "tuned/small.yaml").read_text())
-    suite = copied(searched, tmp_path, lambda text: text.replace(record["training_data"], "0" * 64))
+    suite = copied(searched, tmp_path, lambda text: text.replace(record["training_data"], "f" * 64))
     with pytest.raises(EarthReasonError, match="searched on other data; run python -m baselines tune"):
         runs_module.run_suite(load_suite(str(suite)), tmp_path / "runs")
 
