@@ -74,9 +74,8 @@ class Learner:
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
         model.config.task = self.task
         self.collate = Collate(processor, self.task, REPLAY_MULTIPLE if config.model.replay else 1)
-        if config.model.freeze_vision:
-            for part in model.frozen_with_vision:
-                model.get_submodule(part).requires_grad_(False)
+        for part in (*model.never_trained, *(model.frozen_with_vision if config.model.freeze_vision else ())):
+            model.get_submodule(part).requires_grad_(False)
         model.loss_config = replace(
             model.loss_config,
             dice_on_empty=config.optim.dice_on_empty,
