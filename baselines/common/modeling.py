@@ -44,7 +44,7 @@ class ReasoningModel(PreTrainedModel):
     frozen_with_vision: tuple[str, ...] = ("vision_tower",)
     """Submodules frozen by `model.freeze_vision`."""
     never_trained: tuple[str, ...] = ()
-    """Submodules that are always frozen; the learner does it, as loading a checkpoint makes all parameters trainable."""
+    """Submodules that the learner always freezes, as loading a checkpoint makes all parameters trainable."""
     learns_replies = True
     """Whether the model has an `lm_head` and labels add a language loss."""
     loss_config: LossOptions = LossOptions()
