@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from baselines.checkpoints import shipped_checkpoints
-from baselines.compare import suite_names
+from baselines.compare.commands import compare, tune
 from baselines.registry import (
     MODELS,
     ConversionOptions,
@@ -226,37 +226,8 @@ def train(
     stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True)
 
 
-@app.command()
-def compare(
-    suite: Annotated[
-        str, typer.Option("--suite", help=f"Comparison to run: {', '.join(suite_names())}, or a YAML file.")
-    ] = "tiny",
-    out: Annotated[Path, typer.Option("--out", help="Folder of the runs; unfinished runs are resumed.")] = Path(
-        "runs/compare"
-    ),
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Markdown page to write. Default: comparison.md in --out.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Folder of the training data. Default: the suite's.")
-    ] = None,
-) -> None:
-    """Train models on the same data and budget, score them, and write a table and two figures.
-
-    Example: python -m baselines compare --suite smoke --out runs/smoke
-    """
-    from baselines.compare.report import draw_figures, write_page
-    from baselines.compare.scores import score_suite
-    from baselines.compare.suite import load_suite, run_suite
-
-    settings = load_suite(suite, {} if data_dir is None else {"data_dir": str(data_dir)})
-    rows = score_suite(settings, run_suite(settings, out))
-    page = report or out / "comparison.md"
-    figures = page.parent / "images" / page.stem
-    page.parent.mkdir(parents=True, exist_ok=True)
-    draw_figures(rows, figures)
-    write_page(page, settings, rows, f"python -m baselines compare --suite {suite}", figures)
-    stdout().print(f"table: {page}\nfigures: {figures}", soft_wrap=True)
+app.command()(compare)
+app.command()(tune)
 
 
 @app.command()

@@ -19,15 +19,22 @@ PointPadding = Literal["zeros", "border"]
 
 @dataclass(frozen=True)
 class LossOptions:
-    """Options of the losses that are in no paper; the defaults are those of the papers' code.
+    """Weights and options of the losses; the defaults are those of the papers' code, and LISA's for the masks.
 
     Attributes:
+        bce, dice: weights of the mask losses.
+        language: weight of the next-token loss.
+        presence: weight of the loss of a no-target head, which is in no paper.
         dice_on_empty: whether samples with an empty target have a Dice loss.
         padding: what bilinear sampling reads outside a map, where losses sample points.
         points: number of points sampled per mask; the papers' suits canvases of 1,024 px.
         category: weight of the loss on predicted categories, for models with a category head.
     """
 
+    bce: float = 2.0
+    dice: float = 0.5
+    language: float = 1.0
+    presence: float = 1.0
     dice_on_empty: bool = True
     padding: PointPadding = "zeros"
     points: int = 12_544
@@ -42,23 +49,21 @@ def dense_losses(
     logits: Tensor,
     masks: Tensor,
     groups: Tensor | None = None,
-    bce: float = 2.0,
-    dice: float = 0.5,
-    dice_on_empty: bool = True,
+    options: LossOptions | None = None,
 ) -> dict[str, Tensor]:
-    """Compute BCE and Dice over all pixels, weighted as in LISA (arXiv 2308.00692, section 3.2) and PixelLM.
+    """Compute BCE and Dice over all pixels, as in LISA (arXiv 2308.00692, section 3.2) and PixelLM.
 
     Args:
         logits: (B, h, w) logits; resized bilinearly to the masks.
         masks: (B, H, W) targets; any non-zero value is target.
         groups: (B,) int64 question or image of each mask; weights the BCE by `contested_weights`.
-        bce: weight of the BCE.
-        dice: weight of the Dice loss.
-        dice_on_empty: whether empty targets have a Dice loss; without, theirs is 0, and the mean is over all targets.
+        options: weights, and whether empty targets have a Dice loss; without, theirs is 0, and the mean is over all
+            targets.
 
     Returns:
         `mask` and `dice`, weighted scalars.
     """
+    options = options or LossOptions()
     target = (masks != 0).float()
     large = F.interpolate(logits.float().unsqueeze(1), size=target.shape[-2:], mode="bilinear", align_corners=False)
     large = large.squeeze(1)  # (B, H, W)
@@ -67,8 +72,8 @@ def dense_losses(
     p, y = large.sigmoid().flatten(1), target.flatten(1)  # (B, H * W)
     overlap = 2 * (p / DICE_SCALE * y).sum(1)
     share = (overlap + 1e-6) / ((p / DICE_SCALE).sum(1) + (y / DICE_SCALE).sum(1) + 1e-6)
-    missed = 1 - share if dice_on_empty else (1 - share) * y.any(1)
-    return {"mask": bce * cross, "dice": dice * missed.mean()}
+    missed = 1 - share if options.dice_on_empty else (1 - share) * y.any(1)
+    return {"mask": options.bce * cross, "dice": options.dice * missed.mean()}
 
 
 def contested_weights(logits: Tensor, groups: Tensor, alpha: float = 2.0) -> Tensor:

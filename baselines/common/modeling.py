@@ -43,9 +43,13 @@ class ReasoningModel(PreTrainedModel):
     output_class: type[MaskOutput] = MaskOutput
     frozen_with_vision: tuple[str, ...] = ("vision_tower",)
     """Submodules frozen by `model.freeze_vision`."""
+    never_trained: tuple[str, ...] = ()
+    """Submodules that the learner always freezes, as loading a checkpoint makes all parameters trainable."""
     learns_replies = True
     """Whether the model has an `lm_head` and labels add a language loss."""
     loss_config: LossOptions = LossOptions()
+    mask_weights: tuple[str, ...] = ("bce", "dice")
+    """Weights of `loss_config` that the losses of `answer` have."""
     category_head: nn.Module | None
     """Predicts a category for each pixel while training. It is in no configuration and in no saved model."""
     trained_only = ("category_head",)
@@ -124,9 +128,10 @@ class ReasoningModel(PreTrainedModel):
         fields, losses = self.answer(states, question_mask, image, masks, **extra)
         has_words = learned is None or learned.shape[1] > 0  # referring samples have none to learn
         if labels is not None and has_words and self.learns_replies:
-            losses["language"] = language_loss(self.lm_head, states, labels, learned)
+            language = language_loss(self.lm_head, states, labels, learned)
+            losses["language"] = self.loss_config.language * language
         if masks is not None and fields["presence_logits"] is not None:
-            losses["presence"] = presence_loss(fields["presence_logits"], masks)
+            losses["presence"] = self.loss_config.presence * presence_loss(fields["presence_logits"], masks)
         if categories is not None and self.category_head is not None:
             found = self.category_head(image.mask_features)  # (B, C, h, w)
             losses["category"] = self.loss_config.category * category_loss(found, categories)
@@ -183,8 +188,7 @@ class PromptedModel(ReasoningModel):
         if self.mask_offset is not None:
             logits = logits + self.mask_offset
         fields = {"mask_logits": logits, "presence_logits": self.score_presence(queries.mean(1))}
-        on_empty = self.loss_config.dice_on_empty
-        return fields, {} if masks is None else dense_losses(logits, masks, groups, dice_on_empty=on_empty)
+        return fields, {} if masks is None else dense_losses(logits, masks, groups, self.loss_config)
 
 
 def _is_plainly_causal(config: Any) -> bool:

@@ -1,28 +1,22 @@
-"""Write a comparison as a Markdown page and two figures."""
+"""Write a comparison as a Markdown page."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from baselines.common.words import encoder_of
-from baselines.compare.scores import GroupScore, ScoreRow
+from baselines.compare.scores import GroupScore, ScoreRow, what_is_lacking
 from baselines.compare.suite import Suite
 from earthreason.files import write_text
 from earthreason.metrics.breakdowns import TITLES
 from earthreason.metrics.formats import format_interval
 from earthreason.metrics.scores import CIOU, GIOU, N_ACC, T_ACC, TARGETS_GIOU
-from earthreason.reports.svg import save_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe-Ito colours, distinguishable with any colour vision."""
 PUBLISHED = (
     ("LISA", "CLIP-L + SAM", "Vicuna-7B", 60.88, 59.10),
     ("PixelLM", "CLIP-L", "Vicuna-7B", 60.01, 59.22),
@@ -70,20 +64,41 @@ def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     return [
         f"Every trained model starts {start}{words} at the same size (`{model.size}`, {model.new_image_size} px) and, "
         f"for each seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
-        f"`{suite.data_command}`, with seeds {seeds}.{_rates(suite)}{head} Scores are in percent, by the official "
-        f"protocol on `{suite.test_config}`/`{suite.test_split}` ({questions} questions), with all seeds pooled; "
-        '"targets only" is the gIoU of questions with a target. Intervals are 95 % intervals over images. The last '
-        "column is the difference in gIoU from the first row, with its paired permutation p-value. Models of a few "
-        "million parameters trained for minutes show which idea learns faster here, not which is better at full size.",
+        f"`{suite.data_command}`, with seeds {seeds}. {_rates(suite)}{head}",
+        "",
+        f"Scores are in percent, by the official protocol on `{suite.test_config}`/`{suite.test_split}` ({questions} "
+        'questions), with all seeds pooled; "targets only" is the gIoU of questions with a target. '
+        f"{_statistics(suite, questions, len(rows) - 1)} Models of a few million parameters trained for minutes show "
+        "which idea learns faster here, not which is better at full size.",
     ]
 
 
+def _statistics(suite: Suite, scenes: int, comparisons: int) -> str:
+    """Say what intervals and p-values are over, and why there are none."""
+    over = "over seeds and images" if len(suite.seeds) > 1 else "over images; with one seed, for that training only"
+    text = f"Intervals are 95 % intervals {over}. The last column is the difference in gIoU from the first row"
+    lacking = what_is_lacking(len(suite.seeds), scenes)
+    if lacking:
+        return f"{text}. There are no p-values, as there are {lacking}: the differences are no verdict."
+    return f"{text}, with its p-value, corrected by Holm for {comparisons} comparisons."
+
+
 def _rates(suite: Suite) -> str:
-    """Name the models that have optimizer settings of their own."""
-    own = [f"{x} for {v.name} (`{k}`)" for v in suite.trained for k, x in v.optim.items()]
-    return (
-        f" The learning rate is {suite.train.optim.learning_rate:g}; other settings: {', '.join(own)}." if own else ""
-    )
+    """Say how each model got its learning rate and loss weights."""
+    if suite.tuning is not None:
+        trials = len(suite.trials())
+        found = "; ".join(f"{name}: {_named(chosen)}" for name, chosen in suite.tuning.chosen.items())
+        return f"Settings were searched on validation scenes, {trials} trials for each model: {found}."
+    own = "".join(f"; {v.name}: {_named(v.optim)}" for v in suite.trained if v.optim)
+    rate = f"learning_rate {suite.train.optim.learning_rate:g}"
+    return f"Learning rates and loss weights were not searched, but set by hand: {rate}{own}."
+
+
+def _named(settings: Mapping[str, Any]) -> str:
+    """List settings, those of a group one by one."""
+    flat = {key: value for key, value in settings.items() if not isinstance(value, dict)}
+    grouped = {k: v for value in settings.values() if isinstance(value, dict) for k, v in value.items()}
+    return ", ".join(f"{key} {value}" for key, value in (flat | grouped).items())
 
 
 def _table(rows: Sequence[ScoreRow]) -> list[str]:
@@ -93,14 +108,22 @@ def _table(rows: Sequence[ScoreRow]) -> list[str]:
     ]
     for row in rows:
         others = " | ".join(_percent(row.scores[metric.name]) for metric in (TARGETS_GIOU, CIOU, N_ACC, T_ACC))
-        interval = format_interval(row.intervals.get("gIoU"))
+        interval = format_interval(row.interval)
         spread = "" if len(row.results) == 1 else f"{100 * row.spread:.1f}"
-        d = row.against_first
-        against = "" if d is None else f"{100 * d.value:+.1f}, p {_p(d.p_value)}"
         lines.append(
-            f"| {row.entry.name} | {_percent(row.scores[GIOU.name])} | {interval} | {spread} | {others} | {against} |"
+            f"| {row.entry.name} | {_percent(row.scores[GIOU.name])} | {interval} | {spread} | {others} | "
+            f"{_against_first(row)} |"
         )
     return lines
+
+
+def _against_first(row: ScoreRow) -> str:
+    difference = row.against_first
+    if difference is None:
+        return ""
+    interval = format_interval(difference.interval)
+    p_value = "" if row.corrected_p is None else f", p {_p(row.corrected_p)}"
+    return f"{100 * difference.value:+.1f}" + (f" ({interval})" if interval else "") + p_value
 
 
 def _groups(rows: Sequence[ScoreRow], breakdown: str) -> list[str]:
@@ -119,18 +142,21 @@ def _costs(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
         f"Prediction speed was measured on {platform.processor() or platform.machine()} with "
         f"{torch.get_num_threads()} threads and PyTorch {torch.__version__}. FLOPs are those of one forward pass for "
-        "one question about one image, from PyTorch's counter. Training minutes are wall time, whatever else the "
-        "machine was doing.",
+        "one question about one image, from PyTorch's counter. Parameters are those that a backward pass gives a "
+        "gradient; the others are in the checkpoint without effect on training. Training minutes are wall time, "
+        "whatever else the machine was doing.",
         "",
-        "| model | parameters | GFLOPs | samples per second | training minutes per seed |",
-        "|---|---:|---:|---:|---:|",
+        "| model | parameters | without gradient | GFLOPs | samples per second | training minutes per seed |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for e in (row.entry for row in rows):
-        if e.parameters is None or e.gflops is None:
+        if e.parameters is None or e.all_parameters is None or e.gflops is None:
             continue
+        idle = (e.all_parameters - e.parameters) / 1e6
         minutes = e.seconds / 60 / len(e.predictions)
         lines.append(
-            f"| {e.name} | {e.parameters / 1e6:.2f} M | {e.gflops:.2f} | {e.samples_per_second:.1f} | {minutes:.1f} |"
+            f"| {e.name} | {e.parameters / 1e6:.2f} M | {idle:.2f} M | {e.gflops:.2f} | {e.samples_per_second:.1f} | "
+            f"{minutes:.1f} |"
         )
     return lines
 
@@ -159,68 +185,3 @@ def _percent(value: float | None) -> str:
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def draw_figures(rows: Sequence[ScoreRow], folder: Path) -> list[Path]:
-    """Draw learning curves and gIoU by speed as SVG and PDF; return the files."""
-    from matplotlib.figure import Figure
-
-    folder.mkdir(parents=True, exist_ok=True)
-    curves, speed = Figure(figsize=(5.2, 3.4), layout="constrained"), Figure(figsize=(5.2, 3.4), layout="constrained")
-    _draw_curves(curves, rows)
-    _draw_speed(speed, rows)
-    figures = {"curves": curves, "speed": speed}
-    return [_save(figure, folder / f"{name}.{form}") for name, figure in figures.items() for form in ("svg", "pdf")]
-
-
-def _draw_curves(figure: Figure, rows: Sequence[ScoreRow]) -> None:
-    axis = figure.subplots()
-    for colour, row in zip(_COLOURS, rows, strict=False):
-        if not row.entry.curves:
-            continue
-        steps = sorted(set.intersection(*(set(curve) for curve in row.entry.curves)))
-        values = [[100 * curve[step] for curve in row.entry.curves] for step in steps]
-        axis.plot(
-            steps, [sum(v) / len(v) for v in values], color=colour, marker="o", markersize=3, label=row.entry.name
-        )
-        axis.fill_between(
-            steps, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.15, linewidth=0
-        )
-    axis.set_xlabel("step")
-    axis.set_ylabel("gIoU on validation scenes, %")
-    _finish(figure)
-
-
-def _draw_speed(figure: Figure, rows: Sequence[ScoreRow]) -> None:
-    axis = figure.subplots()
-    shown = [row for row in rows if row.entry.parameters]
-    for colour, row in zip(_COLOURS, shown, strict=False):
-        interval, giou = row.intervals.get("gIoU"), row.scores["gIoU"] or 0.0
-        error = None if interval is None else [[100 * (giou - interval.low)], [100 * (interval.high - giou)]]
-        axis.errorbar(
-            row.entry.samples_per_second,
-            100 * giou,
-            yerr=error,
-            color=colour,
-            marker="o",
-            capsize=3,
-            linestyle="none",
-            label=row.entry.name,
-        )
-    axis.set_xlabel("samples a second")
-    axis.set_ylabel("gIoU, %")
-    axis.set_xlim(0, 1.1 * max(row.entry.samples_per_second for row in shown))
-    _finish(figure)
-
-
-def _finish(figure: Figure) -> None:
-    for axis in figure.axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.25)
-        axis.set_ylim(bottom=0)
-        axis.legend(frameon=False)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    save_figure(figure, path)
-    return path

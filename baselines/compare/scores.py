@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from baselines.compare.suite import Suite, SuiteEntry
+from baselines.compare.runs import SuiteEntry
+from baselines.compare.suite import Suite
 from earthreason.data.load import load_dataset
 from earthreason.metrics.breakdowns import groups_of
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.result import Result
-from earthreason.metrics.scores import IOU_AND_PRESENCE, TARGETS_GIOU, Terms, terms_of
-from earthreason.metrics.statistics import Difference, Interval, confidence_intervals, paired_differences
+from earthreason.metrics.scores import IOU_AND_PRESENCE, TARGETS_GIOU, compute_scores, terms_of
+from earthreason.metrics.seeds import holm, seeded_difference, seeded_interval
+from earthreason.metrics.statistics import Difference, Interval
 from earthreason.metrics.truth import references_of
 
 SCORES = (*IOU_AND_PRESENCE, TARGETS_GIOU.name)
 """Scores of a comparison. Where many targets are empty, a model that never answers has a gIoU above 0."""
 GROUPINGS = ("reasoning_type", "unseen", "target_area")
 """Breakdowns by which a comparison also states gIoU."""
+MIN_SEEDS = 5
+"""Least number of seeds for a p-value."""
+MIN_SCENES = 1_000
+"""Least number of scenes for a p-value."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class GroupScore:
 
     Attributes:
         giou: gIoU, a fraction.
-        interval: its 95 % interval; None if the group has few images.
+        interval: its 95 % interval over seeds and images; None if the group has few images.
     """
 
     giou: float
@@ -45,70 +50,83 @@ class ScoreRow:
         results: one result per seed.
         scores: scores by metric over the questions of all seeds, fractions; None where undefined.
         spread: largest minus smallest gIoU over the seeds.
-        intervals: 95 % intervals by metric, of those with enough images; all seeds of an image are one case.
+        interval: 95 % interval of gIoU over seeds and images; None if there are few images.
         by_group: gIoU by group, in the order of tables, by breakdown; without breakdowns that have a single group.
-        against_first: difference in gIoU from the suite's first model, paired by image; None for that model.
+        against_first: difference in gIoU from the suite's first model, over seeds and images; None for that model.
+        corrected_p: p-value of that difference, corrected for the number of comparisons on the page; None for the first
+            model and with fewer than `MIN_SEEDS` seeds or `MIN_SCENES` scenes.
     """
 
     entry: SuiteEntry
     results: tuple[Result, ...]
     scores: dict[str, float | None]
     spread: float
-    intervals: dict[str, Interval]
+    interval: Interval | None
     by_group: dict[str, dict[str, GroupScore]]
-    against_first: Difference | None = field(default=None)
+    against_first: Difference | None = None
+    corrected_p: float | None = None
 
 
 def score_suite(suite: Suite, entries: Sequence[SuiteEntry]) -> list[ScoreRow]:
-    """Score all models with the official protocol.
-
-    The one file of a trivial model is counted once per seed, so that images have the same weight for all models.
-    """
+    """Score all models with the official protocol, and compare all with the first."""
     rows = load_dataset("earthreason", suite.test_config, split=suite.test_split, data_dir=suite.test_data_dir)
     truth = references_of(rows, suite.test_split)
     table: list[ScoreRow] = []
-    first: tuple[dict[str, Terms], np.ndarray] | None = None
+    first: np.ndarray | None = None
     for entry in entries:
         results = tuple(evaluate(path, truth, resamples=0) for path in entry.predictions)
-        repeated = results * (len(suite.seeds) // len(results))
-        terms, images = pooled_terms(repeated)
-        first = first or (terms, images)
-        giou = [result["gIoU"] or 0.0 for result in results]
-        reference, own = {"gIoU": first[0]["gIoU"]}, {"gIoU": terms["gIoU"]}
-        row = ScoreRow(
-            entry=entry,
-            results=results,
-            scores={name: terms[name].ratio() for name in SCORES},
-            spread=max(giou) - min(giou),
-            intervals=confidence_intervals(terms, images),
-            by_group=_by_group(repeated, terms["gIoU"], images),
-            against_first=paired_differences(reference, own, images)["gIoU"] if table else None,
+        iou = np.stack([result.scored.iou for result in results])  # (seeds, images)
+        giou = iou.mean(1)
+        table.append(
+            ScoreRow(
+                entry=entry,
+                results=results,
+                scores=_pooled_scores(results),
+                spread=float(giou.max() - giou.min()),
+                interval=seeded_interval(iou),
+                by_group=_by_group(results[0], iou),
+                against_first=None if first is None else seeded_difference(first, iou),
+            )
         )
-        table.append(row)
-    return table
+        first = iou if first is None else first
+    return table if what_is_lacking(len(suite.seeds), len(rows)) else _with_corrected_p(table)
 
 
-def pooled_terms(results: Sequence[Result]) -> tuple[dict[str, Terms], np.ndarray]:
-    """Concatenate the terms of all seeds; return them by metric, and the sample id of each."""
+def what_is_lacking(seeds: int, scenes: int) -> str | None:
+    """Say why a comparison has no p-values; None if it has enough seeds and scenes."""
+    lacking = [
+        f"{count:,} {what}, fewer than {least:,}"
+        for count, what, least in ((seeds, "seeds", MIN_SEEDS), (scenes, "scenes", MIN_SCENES))
+        if count < least
+    ]
+    return " and ".join(lacking) or None
+
+
+def _with_corrected_p(table: Sequence[ScoreRow]) -> list[ScoreRow]:
+    differences = [row.against_first for row in table[1:] if row.against_first is not None]
+    corrected = holm([difference.p_value for difference in differences])
+    return [table[0], *(replace(row, corrected_p=p) for row, p in zip(table[1:], corrected, strict=True))]
+
+
+def _pooled_scores(results: Sequence[Result]) -> dict[str, float | None]:
+    """Compute each score over the questions of all seeds."""
     parts = [terms_of(result.scored) for result in results]
     pooled = {
-        name: Terms(
-            np.concatenate([part[name].numerator for part in parts]),
-            np.concatenate([part[name].denominator for part in parts]),
-            parts[0][name].epsilon,
-            parts[0][name].proportion,
+        name: replace(
+            parts[0][name],
+            numerator=np.concatenate([part[name].numerator for part in parts]),
+            denominator=np.concatenate([part[name].denominator for part in parts]),
         )
         for name in SCORES
     }
-    return pooled, np.concatenate([np.asarray(result.counts.sample_id) for result in results])
+    return compute_scores(pooled)
 
 
-def _by_group(results: Sequence[Result], terms: Terms, images: np.ndarray) -> dict[str, dict[str, GroupScore]]:
-    keys = list(chain.from_iterable(result.counts.keys() for result in results))
+def _by_group(result: Result, iou: np.ndarray) -> dict[str, dict[str, GroupScore]]:
+    """Score the groups of the questions of a result; all seeds have the same: iou is (seeds, images)."""
     groups: dict[str, dict[str, GroupScore]] = {}
-    for breakdown, name, rows in groups_of(keys, results[0].references):
+    for breakdown, name, rows in groups_of(list(result.counts.keys()), result.references):
         if breakdown.name in GROUPINGS:
-            part = replace(terms, numerator=terms.numerator[rows], denominator=terms.denominator[rows])
-            interval = confidence_intervals({"gIoU": part}, images[rows]).get("gIoU")
-            groups.setdefault(breakdown.name, {})[name] = GroupScore(part.ratio() or 0.0, interval)
+            own = iou[:, rows]
+            groups.setdefault(breakdown.name, {})[name] = GroupScore(float(own.mean()), seeded_interval(own))
     return groups

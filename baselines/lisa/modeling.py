@@ -125,6 +125,7 @@ class LisaModel(PromptedModel):
     config_class = LisaConfig
     base_model_prefix = "lisa"
     frozen_with_vision = ("vision_tower", "projector", "no_mask")
+    never_trained = ("positions",)  # random frequencies, a constant of SAM
 
     def __init__(self, config: LisaConfig) -> None:
         super().__init__(config)
@@ -135,7 +136,7 @@ class LisaModel(PromptedModel):
         self.language_model = AutoModel.from_config(text)
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.query = query_head(text.hidden_size, decoder.hidden_size)
-        self.positions = SamPositionalEmbedding(config.sam_config.vision_config).requires_grad_(False)
+        self.positions = SamPositionalEmbedding(config.sam_config.vision_config)
         self.no_mask = nn.Embedding(1, decoder.hidden_size)
         self.mask_decoder = SamMaskDecoder(decoder)
         self.mask_decoder.iou_prediction_head.requires_grad_(False)  # its output is not used

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,11 +11,22 @@ from torch.nn import functional as F
 from baselines.segearth_r1.losses import MaskLossConfig, bce_loss, dice_loss, sample_points, uncertain_points
 
 SCORE = 2.0
-"""Weight of the score in loss and matching cost."""
+"""Weight of the score in the matching cost, and of its loss if no other is set."""
+
+
+@dataclass(frozen=True)
+class PsalmLossConfig(MaskLossConfig):
+    """Weights and sampling of the losses.
+
+    Attributes:
+        score: weight of the loss of the scores.
+    """
+
+    score: float = SCORE
 
 
 def match_losses(
-    predictions: list[Tensor], scores: list[Tensor], masks: Tensor, config: MaskLossConfig | None = None
+    predictions: list[Tensor], scores: list[Tensor], masks: Tensor, config: PsalmLossConfig | None = None
 ) -> dict[str, Tensor]:
     """Compute the weighted losses, summed over all decoder steps.
 
@@ -24,19 +37,19 @@ def match_losses(
         predictions: mask logits (B, Q, h, w) of each step.
         scores: score logits (B, Q) of each step.
         masks: (B, H, W) targets; any non-zero value is target.
-        config: weights and sampling of the mask losses.
+        config: weights and sampling of the losses; the weights of the mask losses are also those of the matching cost.
 
     Returns:
         `score`, `mask` and `dice`, weighted scalars.
     """
-    config = config or MaskLossConfig()
+    config = config or PsalmLossConfig()
     target = (masks != 0).unsqueeze(1).float()  # (B, 1, H, W)
     filled = target.flatten(1).any(1)  # (B,)
     totals = {name: torch.zeros((), device=masks.device) for name in ("score", "mask", "dice")}
     for logits, score in zip(predictions, scores, strict=True):
         matched = best_queries(logits.detach(), score.detach(), target, config)
         chosen = F.one_hot(matched, score.shape[1]).float() * filled[:, None]
-        totals["score"] = totals["score"] + SCORE * score_loss(score, chosen)
+        totals["score"] = totals["score"] + config.score * score_loss(score, chosen)
         own = logits[torch.arange(len(logits), device=logits.device), matched].unsqueeze(1)[filled]  # (filled, 1, h, w)
         if len(own):
             points = uncertain_points(own, config)

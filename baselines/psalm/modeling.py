@@ -12,11 +12,10 @@ from transformers import AutoModel
 from baselines.common.encoders import make_encoder
 from baselines.common.modeling import ReasoningModel
 from baselines.common.pixels import normalise
-from baselines.psalm.losses import match_losses
+from baselines.psalm.losses import PsalmLossConfig, match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import mean_over
-from baselines.segearth_r1.losses import MaskLossConfig
 from baselines.segearth_r1.mask_decoder import MaskDecoder
 from baselines.segearth_r1.modeling import ImageFeatures
 from baselines.segearth_r1.pixel_decoder import PixelDecoder
@@ -50,7 +49,8 @@ class PsalmModel(ReasoningModel):
     """
 
     config_class = PsalmConfig
-    loss_config: MaskLossConfig
+    loss_config: PsalmLossConfig
+    mask_weights = ("bce", "dice", "score")
     learns_replies = False
     base_model_prefix = "psalm"
 
@@ -67,7 +67,7 @@ class PsalmModel(ReasoningModel):
         self.mask_decoder = MaskDecoder(config)
         self.score_projector = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
         self.presence = nn.Linear(dim, 1) if config.no_target_head else None
-        self.loss_config = MaskLossConfig()
+        self.loss_config = PsalmLossConfig()
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> ImageFeatures:

@@ -132,6 +132,23 @@ class DataConfig(Part):
     category_maps: bool = False
 
 
+class LossWeights(Part):
+    """Weights of the losses; None keeps the model's own.
+
+    Attributes:
+        bce, dice: weights of the mask losses; 5 and 5 in segearth_r1 and psalm, 2 and 0.5 in lisa and pixellm.
+        score: weight of the score of psalm's queries, 2.
+        language: weight of the next-token loss, 1; psalm has none.
+        presence: weight of the loss of the no-target head, 1.
+    """
+
+    bce: float | None = Field(default=None, ge=0)
+    dice: float | None = Field(default=None, ge=0)
+    score: float | None = Field(default=None, ge=0)
+    language: float | None = Field(default=None, ge=0)
+    presence: float | None = Field(default=None, ge=0)
+
+
 class OptimConfig(Part):
     """Optimizer and training budget.
 
@@ -154,6 +171,7 @@ class OptimConfig(Part):
             outer half pixel look uncertain, or the `border` pixels. For segearth_r1 and psalm.
         points: points sampled per mask by the losses of segearth_r1 and psalm.
         category_weight: weight of the loss of `data.category_maps`.
+        loss_weights: weights of the other losses.
     """
 
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -174,6 +192,7 @@ class OptimConfig(Part):
     point_padding: PointPadding = LossOptions.padding
     points: int = Field(default=LossOptions.points, ge=16)
     category_weight: float = Field(default=LossOptions.category, ge=0)
+    loss_weights: LossWeights = LossWeights()
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:

@@ -74,15 +74,15 @@ class Learner:
         self.task, self.batch_size, self.image_size = config.data.task, config.optim.micro_batch, processor.image_size
         model.config.task = self.task
         self.collate = Collate(processor, self.task, REPLAY_MULTIPLE if config.model.replay else 1)
-        if config.model.freeze_vision:
-            for part in model.frozen_with_vision:
-                model.get_submodule(part).requires_grad_(False)
+        for part in (*model.never_trained, *(model.frozen_with_vision if config.model.freeze_vision else ())):
+            model.get_submodule(part).requires_grad_(False)
         model.loss_config = replace(
             model.loss_config,
             dice_on_empty=config.optim.dice_on_empty,
             padding=config.optim.point_padding,
             points=config.optim.points,
             category=config.optim.category_weight,
+            **chosen_weights(model, config),
         )
         language = model.get_submodule("language_model")
         if config.model.freeze_language:
@@ -99,6 +99,22 @@ class Learner:
         """Write a checkpoint for `python -m baselines predict`, without the parts that only training uses."""
         model.save_pretrained(folder, state_dict=saved_weights(model))
         self.processor.save_pretrained(folder)
+
+
+def chosen_weights(model: ReasoningModel, config: TrainConfig) -> dict[str, float]:
+    """List the loss weights of a configuration that replace the model's own.
+
+    Raises:
+        EarthReasonError: the model has no such loss.
+    """
+    given: dict[str, float] = config.optim.loss_weights.model_dump(exclude_none=True)
+    has = [*model.mask_weights, *["language"] * model.learns_replies, *["presence"] * (model.presence is not None)]
+    if lacking := sorted(given.keys() - set(has)):
+        name = config.model.name
+        raise EarthReasonError(
+            f"optim.loss_weights.{lacking[0]}: {name} has no such loss here (it has: {', '.join(has)})"
+        )
+    return given
 
 
 def saved_weights(model: PreTrainedModel) -> dict[str, Tensor]:

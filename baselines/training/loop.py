@@ -136,7 +136,7 @@ def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
         project_dir=str(out),
     )
     if config.trackers:
-        flat = {"name": config.name, "seed": config.seed, **config.optim.model_dump(exclude={"betas"})}
+        flat = {"name": config.name, "seed": config.seed, **config.optim.model_dump(exclude={"betas", "loss_weights"})}
         accelerator.init_trackers(config.name, {key: value for key, value in flat.items() if value is not None})
     return accelerator
 

@@ -18,7 +18,8 @@ MIN_IMAGES = 10
 """Least number of images with a question that counts, for an interval; fewer cannot support one."""
 FEW_IMAGES = f"fewer than {MIN_IMAGES} images"
 """Reason for the absence of an interval, in tables and JSON."""
-_NARROWEST = 1e-3  # a bootstrap that spans less has seen hardly any variation between the images
+NARROWEST = 1e-3
+"""Width of an interval that has seen hardly any variation between the images."""
 _BLOCK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
 
 
@@ -71,7 +72,7 @@ def confidence_intervals(
             counts = term.denominator > 0
             cases = effective_cases(term.numerator[counts], group[counts], (0, 1))
             intervals[name] = Interval(*wilson_interval(ratio, cases))
-        elif resampled[name].width < _NARROWEST and 0 <= ratio <= 1:
+        elif resampled[name].width < NARROWEST and 0 <= ratio <= 1:
             cases = _effective_images(np.bincount(group, term.denominator, minlength=len(images)))
             intervals[name] = Interval(*wilson_interval(ratio, cases))
         else:
@@ -163,8 +164,8 @@ class Difference:
     Attributes:
         value: score of B minus score of A, as a fraction.
         interval: 95 % interval of the difference; None if it counts fewer than `MIN_IMAGES` images.
-        p_value: two-sided permutation p-value: share of random swaps of the models' answers, image by image, whose
-            difference is at least as large. The observed difference is counted (Phipson and Smyth 2010).
+        p_value: two-sided p-value. That of `paired_differences` is the share of random swaps of the models' answers,
+            image by image, whose difference is at least as large, the observed one counted (Phipson and Smyth 2010).
     """
 
     value: float
@@ -222,7 +223,7 @@ def paired_differences(
             interval = Interval(*map(float, np.nanpercentile(drawn[:, column], [2.5, 97.5])))
             if a[name].proportion and np.array_equal(a[name].denominator, b[name].denominator):
                 interval = _proportion_difference(a[name], b[name], group)
-            elif interval.width < _NARROWEST:
+            elif interval.width < NARROWEST:
                 cases = _effective_images(den_a[:, column] + den_b[:, column])
                 interval = Interval(*adjusted_difference_interval(max(value, 0), max(-value, 0), cases))
         differences[name] = Difference(value, interval, float(extreme[column] / (resamples + 1)))

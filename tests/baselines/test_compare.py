@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,17 @@ from pycocotools import mask as mask_utils
 from typer.testing import CliRunner
 
 from baselines.cli import app
-from baselines.compare import suite as suite_module
+from baselines.compare import runs as runs_module
+from baselines.compare import scores as scores_module
+from baselines.compare.figures import draw_curves, draw_speed
 from baselines.compare.report import write_page
-from baselines.compare.scores import score_suite
-from baselines.compare.suite import Suite, load_suite, run_suite
+from baselines.compare.runs import SuiteEntry, run_suite
+from baselines.compare.scores import ScoreRow, score_suite, what_is_lacking
+from baselines.compare.suite import Suite, load_suite
 from earthreason import load_dataset
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.metrics.evaluate import evaluate
+from earthreason.metrics.statistics import Interval
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,9 +90,9 @@ def test_a_finished_suite_trains_and_predicts_nothing_again(finished, monkeypatc
     def again(*_):
         raise AssertionError("done twice")
 
-    monkeypatch.setattr(suite_module, "train", again)
-    monkeypatch.setattr(suite_module, "predict_split", again)
-    monkeypatch.setattr(suite_module, "build_predictor", again)
+    monkeypatch.setattr(runs_module, "train", again)
+    monkeypatch.setattr(runs_module, "predict_split", again)
+    monkeypatch.setattr(runs_module, "build_predictor", again)
     rows = score_suite(load_suite("smoke"), run_suite(load_suite("smoke"), finished))
     assert rows[0].against_first is None
     assert all(row.against_first is not None for row in rows[1:])
@@ -95,13 +100,148 @@ def test_a_finished_suite_trains_and_predicts_nothing_again(finished, monkeypatc
     assert rows[0].entry.gflops > 0.01
 
 
+def copied_run(finished, out, name="segearth_r1"):
+    """Copy the runs of one model into another folder; return a suite of that model alone."""
+    for seed in (1, 2):
+        shutil.copytree(finished / f"{name}-seed{seed}", out / f"{name}-seed{seed}")
+    shutil.copy(finished / f"{name}.json", out)
+    smoke = load_suite("smoke")
+    variant = next(variant for variant in smoke.trained if variant.name == name)
+    return smoke.model_copy(update={"trained": (variant,), "trivial": ()})
+
+
+def changed(suite, part, **values):
+    train = suite.train.model_copy(update={part: getattr(suite.train, part).model_copy(update=values)})
+    return suite.model_copy(update={"train": train})
+
+
+def test_runs_of_other_settings_are_refused_before_anything_is_trained(finished, tmp_path, monkeypatch):
+    suite = copied_run(finished, tmp_path)
+    monkeypatch.setattr(runs_module, "train", lambda *_: pytest.fail("trained"))
+    remedy = r"; use another --out, or remove that folder$"
+    for other, words in (
+        (changed(suite, "optim", steps=40), r"segearth_r1-seed1 is another run: it has optim.steps 2 instead of 40"),
+        (changed(suite, "optim", learning_rate=1e-2), r"optim.learning_rate 0.001 instead of 0.01"),
+        (
+            changed(suite, "data", train="train[:50]"),
+            r"data.train \"train\" instead of \"train\[:50\]\", training_data",
+        ),
+        (
+            suite.model_copy(update={"test_split": "test[:10]"}),
+            r'test "sample/test\[:20\]" instead of "sample/test\[:10\]"',
+        ),
+    ):
+        with pytest.raises(EarthReasonError, match=words + r".*" + remedy):
+            run_suite(other, tmp_path)
+
+
+def test_a_model_under_the_name_of_another_is_refused(finished, tmp_path):
+    suite = copied_run(finished, tmp_path, "psalm")
+    swapped = suite.trained[0].model_copy(update={"model": "segearth_r1"})
+    with pytest.raises(EarthReasonError, match='model.name "psalm" instead of "segearth_r1"'):
+        run_suite(suite.model_copy(update={"trained": (swapped,)}), tmp_path)
+
+
+def test_a_run_of_unknown_origin_is_refused(finished, tmp_path):
+    suite = copied_run(finished, tmp_path)
+    (tmp_path / "segearth_r1-seed2" / "identity.json").unlink()
+    with pytest.raises(
+        EarthReasonError, match=r"segearth_r1-seed2 has no identity.json .*; use another --out, or remove"
+    ):
+        run_suite(suite, tmp_path)
+
+
+def test_what_changes_no_score_and_the_place_of_the_data_may_change(finished, tmp_path, monkeypatch):
+    suite = copied_run(finished, tmp_path)
+    monkeypatch.setattr(runs_module, "train", lambda *_: pytest.fail("trained"))
+    train = suite.train.model_copy(update={"workers": 1, "log_every": 7, "save_every": 9})
+    run_suite(suite.model_copy(update={"train": train}), tmp_path)
+
+
+def test_a_model_that_was_trained_again_is_predicted_and_measured_again(finished, tmp_path, monkeypatch):
+    suite = copied_run(finished, tmp_path)
+    run = tmp_path / "segearth_r1-seed2"
+    settings = json.loads((run / "final/config.json").read_text())
+    (run / "final/config.json").write_text(json.dumps({**settings, "no_target_threshold": 0.125}))
+    (run / "predictions.json.partial").mkdir()
+    (run / "predictions.json.partial/run.json").write_text("{}")  # of the weights before: to resume it would fail
+    predicted, before = [], json.loads((tmp_path / "segearth_r1.json").read_text())
+
+    def predict(*arguments):
+        predicted.append(arguments[-1])
+        return runs_predict(*arguments)
+
+    runs_predict = runs_module.predict_split
+    monkeypatch.setattr(runs_module, "predict_split", predict)
+    run_suite(suite, tmp_path)
+    assert predicted == [run / "predictions.json"]
+    assert json.loads((run / "predictions.json").read_text())["info"]["no_target_threshold"] == 0.125
+    after = json.loads((tmp_path / "segearth_r1.json").read_text())
+    assert after["of"] != before["of"]
+    run_suite(suite, tmp_path)
+    assert len(predicted) == 1
+
+
+def test_the_page_has_the_command_that_ran(finished):
+    assert f"`python -m baselines compare --suite smoke --out {finished}`" in (finished / "comparison.md").read_text()
+
+
+def test_few_seeds_or_scenes_give_no_p_values_and_the_page_says_so(finished):
+    page = " ".join((finished / "comparison.md").read_text().split())
+    assert "There are no p-values, as there are 2 seeds, fewer than 5 and 20 scenes, fewer than 1,000" in page
+    assert ", p " not in page
+    assert what_is_lacking(5, 1000) is None
+    assert what_is_lacking(4, 1000) == "4 seeds, fewer than 5"
+    assert what_is_lacking(5, 999) == "999 scenes, fewer than 1,000"
+
+
+def test_enough_seeds_and_scenes_give_p_values_corrected_for_all_comparisons(finished, monkeypatch, tmp_path):
+    monkeypatch.setattr(scores_module, "MIN_SEEDS", 2)
+    monkeypatch.setattr(scores_module, "MIN_SCENES", 20)
+    suite = load_suite("smoke")
+    rows = score_suite(suite, run_suite(suite, finished))
+    found = np.array([row.corrected_p for row in rows[1:]])
+    plain = np.array([row.against_first.p_value for row in rows[1:]])
+    order = np.argsort(plain, kind="stable")
+    expected = np.minimum(1, np.maximum.accumulate(plain[order] * np.arange(len(plain), 0, -1)))  # Holm 1979
+    assert found[order] == pytest.approx(expected)
+    assert rows[0].corrected_p is None
+    write_page(tmp_path / "a.md", suite, rows, "command", tmp_path)
+    page = (tmp_path / "a.md").read_text()
+    assert f"corrected by Holm for {len(rows) - 1} comparisons" in page
+    assert page.count(", p ") == len(rows) - 1
+
+
+def test_figures_draw_every_model_in_a_look_of_its_own():
+    from matplotlib.figure import Figure
+
+    rows = [
+        ScoreRow(
+            SuiteEntry(f"m{k}", (), 10.0**k, curves=({1: 0.1, 2: 0.2},) if k < 10 else ()),
+            (),
+            {"gIoU": 0.3},
+            0.0,
+            Interval(0.2, 0.4),
+            {},
+        )
+        for k in range(16)
+    ]
+    for draw, shown in ((draw_curves, 10), (draw_speed, 16)):
+        axis = Figure().subplots()
+        draw(axis, rows)
+        handles, labels = axis.get_legend_handles_labels()
+        assert labels == [f"m{k}" for k in range(shown)]
+        lines = [handle if draw is draw_curves else handle.lines[0] for handle in handles]
+        assert len({(line.get_color(), line.get_marker()) for line in lines}) == shown
+
+
 @pytest.mark.parametrize("name", ["tiny", "ablations"])
 def test_suites_are_scored_on_the_diagnostic_set_but_fitted_to_their_training_data(name, monkeypatch):
     loaded = []
-    monkeypatch.setattr(suite_module, "load_dataset", lambda *names, **options: loaded.append((names, options)))
+    monkeypatch.setattr(runs_module, "load_dataset", lambda *names, **options: loaded.append((names, options)))
     suite = load_suite(name)
     assert (suite.test_config, suite.test_split) == ("diagnostic", "test")
-    suite_module._training_rows(suite)
+    runs_module._rows_of(suite.train, suite.train.data.train)
     assert loaded == [(("earthreason", "default"), {"split": "train", "data_dir": "scenes"})]
 
 

@@ -1,0 +1,82 @@
+"""Search the optimizer settings of each model of a suite on its validation scenes, with equal numbers of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from baselines.compare.identity import Identity, refuse_other_run, settings_of
+from baselines.compare.runs import hash_training_data, train_once
+from baselines.compare.suite import Suite, Variant
+from baselines.compare.tuning import Trial, Tuning, best_of, shared_settings
+from baselines.training.config import TrainConfig
+from baselines.training.guard import STOPPED
+from baselines.training.records import read_metric
+from earthreason.errors import EarthReasonError
+
+
+def tune_suite(suite: Suite, out: Path, command: str) -> Tuning:
+    """Train every model with every combination of the suite's grid; finished trials are kept, others resumed.
+
+    Args:
+        suite: suite with a grid.
+        out: folder of the trials.
+        command: command to name in the record.
+
+    Raises:
+        EarthReasonError: the suite has no grid or no validation, `out` holds other runs, or a training fails otherwise
+            than by diverging.
+    """
+    if not suite.grid:
+        raise EarthReasonError(f"{suite.name} has no grid to search; name settings of optim and their values there")
+    if not suite.train.validate_every:
+        raise EarthReasonError(f"{suite.name}: a search needs validation scores; set train.validate_every")
+    training_data, validation_data = hash_training_data(suite.train)
+    data = {"training_data": training_data, "validation_data": validation_data}
+    for variant in suite.trained:
+        for _, folder, config in _runs(suite, variant, out):
+            refuse_other_run(folder, {**settings_of(config), **data})
+    trials = {variant.name: _try_all(suite, variant, out, data) for variant in suite.trained}
+    return Tuning(
+        command=command,
+        grid=suite.grid,
+        training=shared_settings(suite.train, suite.grid),
+        training_data=training_data,
+        validation_data=validation_data,
+        chosen={name: best_of(found).settings for name, found in trials.items()},
+        trials=trials,
+    )
+
+
+def _runs(suite: Suite, variant: Variant, out: Path) -> Iterator[tuple[dict[str, Any], Path, TrainConfig]]:
+    """Yield the settings, the folder and the configuration of each trial of a model."""
+    for number, settings in enumerate(suite.trials()):
+        folder = out / f"{variant.stem}-trial{number}"
+        yield settings, folder, suite.configure_trial(variant, settings, folder.name)
+
+
+def _try_all(suite: Suite, variant: Variant, out: Path, data: Identity) -> tuple[Trial, ...]:
+    runs = _runs(suite, variant, out)
+    trials = tuple(
+        Trial(settings=settings, giou=_try(folder, config, {**settings_of(config), **data}))
+        for settings, folder, config in runs
+    )
+    if best_of(trials).giou is None:
+        raise EarthReasonError(f"every trial of {variant.name} diverged; put lower learning rates into the grid")
+    return trials
+
+
+def _try(folder: Path, config: TrainConfig, identity: Identity) -> float | None:
+    """Train, and return the validation gIoU after the last step; None if loss or gradient was too often not finite."""
+    stopped = folder / "nan" / STOPPED
+    if not stopped.is_file():
+        try:
+            train_once(folder, config, identity)
+        except EarthReasonError:
+            if not stopped.is_file():
+                raise
+    if stopped.is_file():
+        return None
+    curve = read_metric(folder / "metrics.csv", "validation_gIoU")
+    return curve[max(curve)]

@@ -1,0 +1,164 @@
+"""A search tries the same settings for every model, goes on where it stopped, and comparisons use what it found."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from baselines.cli import app
+from baselines.compare import runs as runs_module
+from baselines.compare.suite import load_suite
+from baselines.compare.tune import tune_suite
+from baselines.training.config import OptimConfig
+from baselines.training.records import read_metric
+from earthreason.errors import EarthReasonError
+
+ROOT = Path(__file__).resolve().parents[2]
+RATES = [3e-4, 1e-3]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Search two settings of two models with the smoke suite's two steps; return the suite's file."""
+    folder = tmp_path_factory.mktemp("tune")
+    values = yaml.safe_load((ROOT / "configs/suites/smoke.yaml").read_text())
+    values |= {"registered": False, "trained": ["segearth_r1", "psalm"]}
+    values["grid"] = {"learning_rate": RATES, "loss_weights": [{"bce": 5.0, "dice": 5.0}]}
+    suite = folder / "small.yaml"
+    suite.write_text(yaml.safe_dump(values))
+    run_again(suite)
+    return suite
+
+
+def run_again(suite):
+    done = CliRunner().invoke(app, ["tune", "--suite", str(suite), "--out", str(suite.parent / "runs")])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_record_holds_all_trials_of_all_models_with_their_validation_scores(searched):
+    record = yaml.safe_load((searched.parent / "tuned/small.yaml").read_text())
+    assert record["trials"].keys() == record["chosen"].keys() == {"segearth_r1", "psalm"}
+    for name, trials in record["trials"].items():
+        assert [trial["settings"]["learning_rate"] for trial in trials] == RATES
+        runs = [searched.parent / f"runs/{name}-trial{k}/metrics.csv" for k in range(2)]
+        assert [trial["giou"] for trial in trials] == [read_metric(run, "validation_gIoU")[2] for run in runs]
+        best = max(trials, key=lambda trial: trial["giou"])
+        assert record["chosen"][name] == best["settings"]
+    assert record["command"] == f"python -m baselines tune --suite {searched} --out {searched.parent / 'runs'}"
+
+
+def test_a_comparison_trains_with_what_was_found(searched):
+    suite = load_suite(str(searched))
+    for variant in suite.trained:
+        optim, chosen = suite.configure(variant, 1, "run").optim, suite.tuning.chosen[variant.name]
+        assert optim.learning_rate == chosen["learning_rate"]
+        assert (optim.loss_weights.bce, optim.loss_weights.dice) == (5, 5)
+        assert optim.steps == 2
+
+
+def test_a_finished_search_trains_nothing_again(searched, monkeypatch):
+    before = (searched.parent / "tuned/small.yaml").read_text()
+    monkeypatch.setattr(runs_module, "train", lambda *_: pytest.fail("trained again"))
+    assert "record:" in run_again(searched)
+    assert (searched.parent / "tuned/small.yaml").read_text() == before
+
+
+def copied(searched, tmp_path, change=lambda text: text):
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "small.yaml").write_text(searched.read_text())
+    (tmp_path / "tuned/small.yaml").write_text(change((searched.parent / "tuned/small.yaml").read_text()))
+    return tmp_path / "small.yaml"
+
+
+def test_the_record_of_another_search_is_refused(searched, tmp_path):
+    suite = copied(searched, tmp_path)
+    values = yaml.safe_load(suite.read_text())
+    for change, words in (
+        ({"grid": {"learning_rate": [1e-3]}}, "search with another grid"),
+        ({"trained": ["segearth_r1", "lisa"]}, "search with another models"),
+        ({"train": values["train"] | {"precision": "bf16"}}, "search with another precision; remove it and run"),
+    ):
+        suite.write_text(yaml.safe_dump(values | change))
+        with pytest.raises(EarthReasonError, match=words):
+            load_suite(str(suite))
+
+
+def test_a_record_that_was_edited_is_refused(searched, tmp_path):
+    suite = copied(searched, tmp_path, lambda text: text.replace("giou: 0", "giou: 3", 1))
+    with pytest.raises(EarthReasonError, match="giou"):
+        load_suite(str(suite))
+    record = suite.parent / "tuned/small.yaml"
+    values = yaml.safe_load((searched.parent / "tuned/small.yaml").read_text())
+    values["chosen"]["psalm"] = {"learning_rate": 0.5}
+    record.write_text(yaml.safe_dump(values))
+    with pytest.raises(EarthReasonError, match="not those of the best trials"):
+        load_suite(str(suite))
+    values["trials"]["psalm"] = values["trials"]["psalm"][:1]
+    record.write_text(yaml.safe_dump(values))
+    with pytest.raises(EarthReasonError, match="different numbers of trials"):
+        load_suite(str(suite))
+
+
+def test_settings_searched_on_other_data_are_refused(searched, tmp_path):
+    record = yaml.safe_load((searched.parent / "tuned/small.yaml").read_text())
+    suite = copied(searched, tmp_path, lambda text: text.replace(record["training_data"], "f" * 64))
+    with pytest.raises(EarthReasonError, match="searched on other data; run python -m baselines tune"):
+        runs_module.run_suite(load_suite(str(suite)), tmp_path / "runs")
+
+
+def test_a_trial_that_diverges_has_no_score_and_counts(searched, tmp_path, monkeypatch):
+    suite = load_suite(str(searched), searched=False)
+
+    def train(config, folder):
+        if config.optim.learning_rate == RATES[1]:
+            (folder / "nan").mkdir()
+            (folder / "nan/stopped.txt").write_text("the loss of step 1 is nan")
+            raise EarthReasonError("the loss of step 1 is nan")
+        (folder / "run.json").write_text("{}")
+        (folder / "metrics.csv").write_text("step,name,value\n1,validation_gIoU,0.9\n2,validation_gIoU,0.25\n")
+
+    monkeypatch.setattr(runs_module, "train", train)
+    tuning = tune_suite(suite, tmp_path, "command")
+    assert {name: [trial.giou for trial in trials] for name, trials in tuning.trials.items()} == {
+        "segearth_r1": [0.25, None],
+        "psalm": [0.25, None],
+    }
+    assert tuning.chosen["psalm"]["learning_rate"] == RATES[0]
+    monkeypatch.setattr(runs_module, "train", lambda *_: pytest.fail("tried again"))
+    assert tune_suite(suite, tmp_path, "command") == tuning
+
+
+def test_other_errors_of_a_training_end_the_search(searched, tmp_path, monkeypatch):
+    def train(*_):
+        raise EarthReasonError("no space left")
+
+    monkeypatch.setattr(runs_module, "train", train)
+    with pytest.raises(EarthReasonError, match="no space left"):
+        tune_suite(load_suite(str(searched), searched=False), tmp_path, "command")
+
+
+def test_every_model_of_a_suite_can_take_every_setting_of_its_grid():
+    for name in ("smoke", "tiny"):
+        suite = load_suite(name, searched=False)
+        assert len(suite.trials()) >= 4
+        for variant in suite.trained:
+            for settings in suite.trials():
+                config = suite.configure_trial(variant, settings, "trial")
+                assert config.seed not in suite.seeds
+                assert config.optim.learning_rate == settings["learning_rate"]
+                assert isinstance(config.optim, OptimConfig)
+
+
+def test_a_grid_changes_no_budget_and_its_seed_is_in_no_run(tmp_path):
+    text = (ROOT / "configs/suites/smoke.yaml").read_text()
+    for old, new, words in (
+        ("  learning_rate: [3.0e-4, 1.0e-3]\n", "  steps: [2, 4]\n", "changes steps"),
+        ("seeds: [1, 2]", "seeds: [0, 1]", "seed 0 is that of the search"),
+        ("learning_rate: [3.0e-4", "learning_rate: [-1", "learning_rate"),
+    ):
+        assert old in text
+        (tmp_path / "a.yaml").write_text(text.replace(old, new))
+        with pytest.raises(EarthReasonError, match=words):
+            load_suite(str(tmp_path / "a.yaml"))
