@@ -19,6 +19,7 @@ class Widths:
     depths: tuple[int, ...] = (2, 2, 18, 2)
     heads: tuple[int, ...] = (4, 8, 16, 32)
     window: int = 12
+    connector: int = 2048
     dim: int = 256
     samples: int = 96  # 8 heads, 3 levels, 4 points
     pixel_layers: int = 6
@@ -90,15 +91,15 @@ def _swin(w: Widths) -> Shapes:
 
 
 def _connector(w: Widths) -> Shapes:
-    channels, block = 8 * w.vision, "model.mm_projector.layer1.0"
+    channels, width, block = 8 * w.vision, w.connector, "model.mm_projector.layer1.0"
     return {
-        f"{block}.conv1.weight": (2 * channels, channels, 3, 3),
-        **batch_norm(f"{block}.bn1", 2 * channels),
-        f"{block}.conv2.weight": (2 * channels, 2 * channels, 3, 3),
-        **batch_norm(f"{block}.bn2", 2 * channels),
-        f"{block}.downsample.0.weight": (2 * channels, channels, 1, 1),
-        **batch_norm(f"{block}.downsample.1", 2 * channels),
-        **affine("model.mm_projector.fc", w.hidden, 2 * channels),
+        f"{block}.conv1.weight": (width, channels, 3, 3),
+        **batch_norm(f"{block}.bn1", width),
+        f"{block}.conv2.weight": (width, width, 3, 3),
+        **batch_norm(f"{block}.bn2", width),
+        f"{block}.downsample.0.weight": (width, channels, 1, 1),
+        **batch_norm(f"{block}.downsample.1", width),
+        **affine("model.mm_projector.fc", w.hidden, width),
     }
 
 

@@ -1,4 +1,4 @@
-"""PSALM's parts: decoders against transformers' Mask2Former, the rest worked by hand or from the public code's rules."""
+"""PSALM's parts: decoders against transformers' Mask2Former, the rest by hand or from the public code's rules."""
 
 import math
 
@@ -21,7 +21,7 @@ from tests.baselines.psalm.reference import CHANNELS, DIM, QUERIES, SIDES, Mask2
 def small_config(**changes):
     tokenizer = byte_tokenizer()
     add_tokens(tokenizer)
-    settings = {"image_size": 128, "queries": QUERIES, **parts_of("mini"), **changes}
+    settings = {"image_size": 128, "queries": QUERIES, "connector_dim": 64, **parts_of("mini"), **changes}
     return PsalmConfig(text_config=text_config("mini", len(tokenizer)), **settings)
 
 
@@ -150,16 +150,14 @@ def test_the_language_model_sees_the_coarsest_features():
 @torch.no_grad()
 def test_the_connector_runs_its_second_convolution_twice_beside_a_shortcut():
     """One channel, centred kernels: 1 and 2, times 3 twice, plus a shortcut of 10 and 20: 19 and 38 times the input."""
-    config = small_config(vision_dim=1, vision_depths=(1,), vision_heads=(1,))
-    connector = ResidualConnector(config).eval()
+    connector = ResidualConnector(channels=1, width=2, hidden=2, stride=2).eval()
     for convolution, diagonal in ((connector.conv1, (1.0, 2.0)), (connector.conv2, (3.0, 3.0))):
         convolution.weight.zero_()
         for out, value in enumerate(diagonal):
             convolution.weight[out, min(out, convolution.in_channels - 1), 1, 1] = value
     connector.shortcut[0].weight.copy_(torch.tensor([10.0, 20.0]).view(2, 1, 1, 1))
-    connector.fc.weight.zero_()
+    connector.fc.weight.copy_(torch.eye(2))
     connector.fc.bias.zero_()
-    connector.fc.weight[0, 0] = connector.fc.weight[1, 1] = 1.0
     tokens = connector(torch.arange(16.0).view(1, 1, 4, 4))
     every_second = torch.tensor([0.0, 2.0, 8.0, 10.0])
     assert torch.allclose(tokens[0, :, 0], 19 * every_second, rtol=1e-4)
