@@ -44,8 +44,8 @@ class Mask2Former(nn.Module):
             nn.init.normal_(parameter, std=0.3)
         self.eval()
 
-    def forward(self, features: tuple[Tensor, ...], queries: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return mask features, mask logits (B, Q, h, w) and normalised queries (B, Q, D) of each step.
+    def forward(self, features: tuple[Tensor, ...], queries: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return mask features, and mask logits (B, Q, h, w) of each step.
 
         Args:
             features: four maps, fine to coarse.
@@ -54,8 +54,7 @@ class Mask2Former(nn.Module):
         self.transformer.queries_features.weight.data = queries
         pixels = self.pixel_decoder(list(features), return_dict=True)
         decoded = self.transformer(list(pixels.multi_scale_features), pixels.mask_features)
-        refined = [step.transpose(0, 1) for step in decoded.intermediate_hidden_states]
-        return pixels.mask_features, list(decoded.masks_queries_logits), refined
+        return pixels.mask_features, decoded.masks_queries_logits
 
     def our_weights(self) -> dict[str, Tensor]:
         """Return the weights under the names of `PsalmModel`."""

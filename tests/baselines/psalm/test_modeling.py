@@ -42,7 +42,7 @@ def image_of(batch=1):
 
 
 @torch.no_grad()
-def test_both_decoders_are_those_of_mask2former_with_learned_query_positions():
+def test_masks_are_those_of_mask2former_with_learned_query_positions():
     torch.manual_seed(1)
     reference, model = Mask2Former(), small_model()
     weights = reference.our_weights()
@@ -51,15 +51,17 @@ def test_both_decoders_are_those_of_mask2former_with_learned_query_positions():
     assert decoders == weights.keys()
     features = tuple(torch.randn(2, c, *side) for c, side in zip(CHANNELS, SIDES, strict=True))
     queries = torch.randn(QUERIES, DIM)
-    mask_features, logits, refined = reference(features, queries)
-    found_features, memories = model.pixel_decoder(features)
-    found_logits, found_refined = model.mask_decoder(
-        queries.expand(2, -1, -1), found_features, memories, model.query_positions
-    )
-    assert torch.allclose(found_features, mask_features, atol=1e-4)
-    assert len(found_logits) == len(logits) == 4
-    for found, expected in zip([*found_logits, *found_refined], [*logits, *refined], strict=True):
-        assert torch.allclose(found, expected, atol=1e-3)
+    mask_features, expected = reference(features, queries)
+    image = ImageFeatures(features[-1], torch.empty(2, 0, 64), *model.pixel_decoder(features))
+    assert torch.allclose(image.mask_features, mask_features, atol=1e-4)
+    model.query_projector.weight.copy_(torch.eye(DIM))
+    model.query_projector.bias.zero_()
+    states = torch.cat([torch.randn(2, 3, DIM), queries.expand(2, -1, -1)], dim=1)
+    is_query = (torch.arange(3 + QUERIES) >= 3).expand(2, -1)
+    logits, _, _ = model.propose(states, ~is_query, is_query, image)
+    assert len(logits) == len(expected) == 4
+    for found, step in zip(logits, expected, strict=True):
+        assert torch.allclose(found, step, atol=1e-3)
 
 
 @torch.no_grad()
