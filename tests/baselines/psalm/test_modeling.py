@@ -151,12 +151,17 @@ def test_the_language_model_sees_the_coarsest_features():
 
 @torch.no_grad()
 def test_the_connector_runs_its_second_convolution_twice_beside_a_shortcut():
-    """One channel, centred kernels: 1 and 2, times 3 twice, plus a shortcut of 10 and 20: 19 and 38 times the input."""
+    """One channel, centred kernels: 1 and 2, times 3 twice, plus a shortcut of 10 and 20: 19 and 38 times the input.
+
+    The first norm halves, the second one doubles.
+    """
     connector = ResidualConnector(channels=1, width=2, hidden=2, stride=2).eval()
     for convolution, diagonal in ((connector.conv1, (1.0, 2.0)), (connector.conv2, (3.0, 3.0))):
         convolution.weight.zero_()
         for out, value in enumerate(diagonal):
             convolution.weight[out, min(out, convolution.in_channels - 1), 1, 1] = value
+    connector.norm1.running_var.fill_(4.0)
+    connector.norm2.running_var.fill_(0.25)
     connector.shortcut[0].weight.copy_(torch.tensor([10.0, 20.0]).view(2, 1, 1, 1))
     connector.fc.weight.copy_(torch.eye(2))
     connector.fc.bias.zero_()
