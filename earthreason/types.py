@@ -132,6 +132,6 @@ class Predictor(Protocol):
 class FalliblePredictor(Predictor, Protocol):
     """Predictor that tells "no target" from a failure to answer."""
 
-    def answer(self, images: list[Image.Image], questions: list[str]) -> list[Answer]:
+    def attempt(self, images: list[Image.Image], questions: list[str]) -> list[Answer]:
         """Return the answer or failure for each `questions[i]` on `images[i]`."""
         ...

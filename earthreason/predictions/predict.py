@@ -68,7 +68,7 @@ def predict_samples(
 
 def _ask(predictor: Predictor, images: list[Image.Image], questions: list[str]) -> list[Answer]:
     if isinstance(predictor, FalliblePredictor):
-        return predictor.answer(images, questions)
+        return predictor.attempt(images, questions)
     return [Answer(mask) for mask in predictor.predict(images, questions)]
 
 
