@@ -21,7 +21,7 @@ from baselines.registry import PredictorOptions, build_predictor, check_model
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
-from earthreason.files import atomic_path, end_last_line, write_json
+from earthreason.files import end_last_line, write_json, write_text
 from earthreason.masks.grids import Grid
 from earthreason.predictions import write_predictions
 from earthreason.predictions.predict import Questions, predict_samples
@@ -117,15 +117,19 @@ class Journal:
         return written
 
     def _join_transcripts(self) -> None:
-        lines = [
-            line
-            for path in sorted(self.folder.glob("transcripts-*.jsonl"))
-            for line in path.read_text("utf-8").split("\n")
-        ]
-        # A stopped process may have cut a line off, or kept the transcript of a question that was asked again.
-        if any(lines):
-            with atomic_path(transcripts_of(self.out)) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in lines if line.endswith("}")), encoding="utf-8")
+        paths = sorted(self.folder.glob("transcripts-*.jsonl"))
+        if paths:
+            lines = [line for path in paths for line in path.read_text(encoding="utf-8").split("\n") if _is_json(line)]
+            write_text(transcripts_of(self.out), "".join(f"{line}\n" for line in lines))
+
+
+def _is_json(line: str) -> bool:
+    """Tell whether a line is whole; a crash may have cut it off."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def transcripts_of(out: Path) -> Path:
@@ -191,7 +195,7 @@ def predict_split(
     info: dict[str, Any] = {"model": model, "config": config, "split": split, "questions": questions}
     if options.checkpoint is not None:
         info["checkpoint"] = options.checkpoint
-    info |= getattr(predictor, "info", {})
+    info |= getattr(predictor, "prediction_info", {})
     if (threshold := getattr(predictor, "no_target_threshold", None)) is not None:
         info["no_target_threshold"] = threshold
     if (task := getattr(predictor, "task", None)) is not None:

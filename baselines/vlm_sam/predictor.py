@@ -28,14 +28,14 @@ class VlmSamPredictor:
     """Asks a vision-language model where the answer is, and makes masks of its boxes and points.
 
     Attributes:
-        info: settings that identify the model, for the predictions file.
+        prediction_info: settings that identify the model, for the `info` of predictions.
     """
 
     def __init__(self, locator: Locator, masks: MaskMaker) -> None:
         """Combine a vision-language model and what makes its masks. The first call asks about a test image."""
         self.locator, self.masks = locator, masks
         self._checked = False
-        self.info: dict[str, Any] = {
+        self.prediction_info: dict[str, Any] = {
             "vlm": {
                 "model": locator.model,
                 "base_url": public_address(locator.config.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI),

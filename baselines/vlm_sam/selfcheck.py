@@ -46,10 +46,8 @@ def check_profile(locator: Locator) -> None:
             f"{fitting[0].name}; give --coordinates {fitting[0].name}"
         )
     else:
-        logger.warning(
-            "%s did not find the test image's red rectangle under any profile, so %s is not confirmed; it wrote %r",
-            *(locator.model, chosen.name, written[:120]),
-        )
+        told = "%s did not find the test image's red rectangle under any profile, so %s is not confirmed; it wrote %r"
+        logger.warning(told, locator.model, chosen.name, written[:120])
 
 
 def fits(text: str, profile: Profile) -> bool:

@@ -116,9 +116,9 @@ def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 def unwrap(text: str) -> str:
     """Remove thoughts up to </think>, and everything but the last fenced block if there is one."""
-    bare = _THOUGHTS.sub("", text)
-    blocks = _FENCE.findall(bare)
-    return (blocks[-1] if blocks else bare).strip()
+    bare = _THOUGHTS.sub("", text).strip()
+    blocks = [] if bare.startswith(("{", "[")) else _FENCE.findall(bare)  # fences within JSON belong to its texts
+    return blocks[-1].strip() if blocks else bare
 
 
 def parse(

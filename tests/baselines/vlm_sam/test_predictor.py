@@ -242,7 +242,13 @@ def test_an_unfinished_run_of_another_model_is_not_gone_on_with(serve, tmp_path)
 
     server.script = found(9)
     predictor.attempt = stop
-    info = {"model": "vlm_sam", "config": "sample", "split": "test[:4]", "questions": "first", **predictor.info}
+    info = {
+        "model": "vlm_sam",
+        "config": "sample",
+        "split": "test[:4]",
+        "questions": "first",
+        **predictor.prediction_info,
+    }
     with pytest.raises(KeyboardInterrupt):
         predict_rows(predictor, rows, "first", out, info)
     asked = len(server.bodies)
