@@ -40,6 +40,9 @@ class PredictorOptions:
         on_canvas: whether masks stay on the model's canvas, as the reference scores them.
         train_samples: function that returns the training split, for models fitted to it; None for that of the
             predicted configuration.
+        coordinates: how the vision-language model gives coordinates; None takes it from the model's name.
+        temperature: its sampling temperature; None leaves it to the server.
+        max_tokens: largest length of its answers; None leaves it to the server.
     """
 
     checkpoint: str | None = None
@@ -53,6 +56,9 @@ class PredictorOptions:
     task: str | None = None
     on_canvas: bool = False
     train_samples: Callable[[], Iterable[Sample]] | None = None
+    coordinates: str | None = None
+    temperature: float | None = 0.0
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True)
