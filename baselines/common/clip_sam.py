@@ -69,7 +69,9 @@ class ClipParts:
             tower = CLIPVisionModel.from_pretrained(clip)
         except (OSError, ValueError) as error:
             raise EarthReasonError(f"{source} or {clip} cannot be loaded: {str(error).splitlines()[0]}") from None
-        return cls(source, text, tower, Processor.load_tokenizer(source))
+        tokenizer = Processor.load_tokenizer(source)
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.unk_token  # as the public code does after loading it
+        return cls(source, text, tower, tokenizer)
 
     def ids(self, tokens: tuple[str, ...]) -> list[int]:
         """Return the ids of added tokens; -1 for a missing token, which the processor reports later."""

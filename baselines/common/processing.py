@@ -30,6 +30,25 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] = (SEG,
     return [int(tokenizer.get_vocab()[token]) for token in tokens]
 
 
+def require_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], model: str) -> None:
+    """Raise `EarthReasonError` if a tokenizer lacks a token that the prompts of `model` use."""
+    vocabulary = tokenizer.get_vocab()
+    if lacking := [token for token in tokens if token not in vocabulary]:
+        raise EarthReasonError(f"the tokenizer has no {lacking[0]} token; is it that of a {model} checkpoint?")
+
+
+def start_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return what the tokenizer puts before a text: its start token for LLaMA, nothing for GPT-2 and Phi."""
+    start = tokenizer.bos_token_id
+    return [] if start is None else [token for token in tokenizer("")["input_ids"][:1] if token == start]
+
+
+def _started(prompt: TokenPrompt, start: Sequence[int]) -> TokenPrompt:
+    return TokenPrompt(
+        [*start, *prompt.input_ids], [*[False for _ in start], *prompt.question], [*[IGNORE for _ in start], *prompt.labels]
+    )
+
+
 class Processor(ABC):
     """Letterboxes images and tokenizes prompts. Saved and loaded with its tokenizer, as in transformers."""
 
@@ -50,15 +69,13 @@ class Processor(ABC):
         Raises:
             EarthReasonError: the tokenizer lacks one of `tokens`, or a padding token.
         """
-        lacking = [token for token in self.tokens if token not in tokenizer.get_vocab()]
-        if lacking:
-            kind = type(self).__name__.removesuffix("Processor")
-            raise EarthReasonError(f"the tokenizer has no {lacking[0]} token; is it that of a {kind} checkpoint?")
+        require_tokens(tokenizer, self.tokens, type(self).__name__.removesuffix("Processor"))
         if tokenizer.pad_token_id is None:
             raise EarthReasonError("the tokenizer has no padding token")
         self.tokenizer = tokenizer
         self.image_size, self.visual_tokens, self.max_length = image_size, visual_tokens, max_length
         self.token_ids = [int(tokenizer.get_vocab()[token]) for token in self.tokens]
+        self.start = start_ids(tokenizer)
 
     @classmethod
     def for_model(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> Self:
@@ -100,7 +117,7 @@ class Processor(ABC):
 
     @abstractmethod
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
-        """Write the prompt of a question that has no line breaks; see `prompt`."""
+        """Write the prompt of a question that has no line breaks, without `start`; see `prompt`."""
 
     def ids(self, text: str) -> list[int]:
         """Tokenize a text without special tokens; control tokens in it stay text."""
@@ -129,9 +146,9 @@ class Processor(ABC):
             raise EarthReasonError("the question is empty; ask something")
         if any("\ud800" <= character <= "\udfff" for character in question):
             raise EarthReasonError(f"the question {question!r} is not Unicode text; write it in UTF-8")
-        prompt = self.write(text, task, answer, reply)
+        prompt = _started(self.write(text, task, answer, reply), self.start)
         if len(prompt) > self.max_length:
-            fits = len(self.write(text, task, None, reply=False)) <= self.max_length
+            fits = len(self.start) + len(self.write(text, task, None, reply=False)) <= self.max_length
             what, long = ("answer", answer) if reply and answer and fits else ("question", text)
             raise EarthReasonError(
                 f"the {what} has {len(self.ids(long))} tokens, {len(prompt) - self.max_length} more than fit beside "

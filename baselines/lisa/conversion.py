@@ -63,6 +63,7 @@ def convert_published(
     config = config or LisaConfig(
         text_config=parts.text, clip_config=parts.tower.config, seg_token_id=parts.ids(LisaProcessor.tokens)[0]
     )
+    config.wording = "published"
     given = parts.tower_weights("vision_tower.clip")
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:

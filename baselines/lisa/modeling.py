@@ -20,6 +20,7 @@ from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEm
 
 from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
 from baselines.common.pixels import normalise, normalise_clip
+from baselines.lisa.prompt import Wording
 
 PUBLISHED_CLIP = {
     "hidden_size": 1024,
@@ -49,6 +50,7 @@ class LisaConfig(PreTrainedConfig):
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
         foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
             published checkpoints.
+        wording: conversation that the model was trained with, and is asked in.
     """
 
     model_type = "earthreason_lisa"
@@ -63,6 +65,7 @@ class LisaConfig(PreTrainedConfig):
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
         foreground_prior: float | None = None,
+        wording: Wording = "own",
         **kwargs: Any,
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32003} if text_config is None else text_config
@@ -72,7 +75,7 @@ class LisaConfig(PreTrainedConfig):
         sam = {"vision_config": PUBLISHED_SAM_ENCODER} if sam_config is None else sam_config
         self.sam_config: Any = SamConfig(**sam) if isinstance(sam, dict) else sam
         self.seg_token_id, self.no_target_head, self.foreground_prior = seg_token_id, no_target_head, foreground_prior
-        self.no_target_threshold = no_target_threshold
+        self.no_target_threshold, self.wording = no_target_threshold, wording
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 

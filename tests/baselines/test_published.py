@@ -97,7 +97,7 @@ def tensors(shapes, seed=1):
 
 
 def write_lisa(folder, clip_folder):
-    config_text, (seg,), text = text_parts(folder, ("[SEG]",))
+    config_text, (seg, *_), text = text_parts(folder, ("[SEG]", "<im_start>", "<im_end>"))
     config = new_lisa("mini", 256, config_text, seg, False)
     config.foreground_prior = None  # the published files have no such tensor
     clip = config.clip_config
@@ -223,6 +223,16 @@ def test_published_files_become_a_working_checkpoint(kind, tmp_path):
     row = load_dataset("earthreason", "sample", split="test[:1]")[0]
     ((logits, _),) = predictor.logits([row["image"]], row["questions"][:1])
     assert torch.isfinite(logits).all()
+
+
+def test_a_converted_lisa_is_asked_in_its_own_wording(tmp_path):
+    source, clip = tmp_path / "source", tmp_path / "clip"
+    source.mkdir()
+    config, _ = write_lisa(source, clip)
+    lisa_conversion.convert_published(source, clip, tmp_path / "ours", config=config)
+    processor = LisaPredictor.from_pretrained(tmp_path / "ours").processor
+    words = processor.tokenizer.decode([i for i in processor.prompt("Where is it?").input_ids if i >= 0])
+    assert "USER:<im_start><im_end>Where is it? Please output segmentation mask. ASSISTANT:[SEG]" in words
 
 
 def test_pixellm_keeps_the_constants_of_the_released_code(tmp_path):
