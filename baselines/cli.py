@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from baselines.checkpoints import shipped_checkpoints
+from baselines.cli_assembly import assemble
 from baselines.compare import suite_names
 from baselines.registry import (
     MODELS,
@@ -306,6 +307,9 @@ def convert(
     options = ConversionOptions(source, target, dtype, mask2former, clip, config, asked)
     report = convert_checkpoint(model, options)
     stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out; task: {asked}", soft_wrap=True)
+
+
+app.command()(assemble)
 
 
 @app.command()

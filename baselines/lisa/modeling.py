@@ -49,6 +49,7 @@ class LisaConfig(PreTrainedConfig):
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
         foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
             published checkpoints.
+        trains_projector: whether the projector learns although the encoders are frozen, as one that starts new has to.
     """
 
     model_type = "earthreason_lisa"
@@ -63,6 +64,7 @@ class LisaConfig(PreTrainedConfig):
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
         foreground_prior: float | None = None,
+        trains_projector: bool = False,
         **kwargs: Any,
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32003} if text_config is None else text_config
@@ -72,7 +74,7 @@ class LisaConfig(PreTrainedConfig):
         sam = {"vision_config": PUBLISHED_SAM_ENCODER} if sam_config is None else sam_config
         self.sam_config: Any = SamConfig(**sam) if isinstance(sam, dict) else sam
         self.seg_token_id, self.no_target_head, self.foreground_prior = seg_token_id, no_target_head, foreground_prior
-        self.no_target_threshold = no_target_threshold
+        self.no_target_threshold, self.trains_projector = no_target_threshold, trains_projector
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -128,6 +130,8 @@ class LisaModel(PromptedModel):
 
     def __init__(self, config: LisaConfig) -> None:
         super().__init__(config)
+        if config.trains_projector:
+            self.frozen_with_vision = tuple(part for part in self.frozen_with_vision if part != "projector")
         text, decoder = config.text_config, config.sam_config.mask_decoder_config
         decoder._attn_implementation = "sdpa"
         self.vision_tower = LisaVision(config)

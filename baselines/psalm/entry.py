@@ -8,6 +8,8 @@ register(
         summary="scored mask queries; needs --checkpoint",
         predictor="baselines.psalm.predictor:PsalmPredictor.build",
         learner="baselines.psalm.learner:build",
+        assembler="baselines.psalm.assembly:assemble",
+        parts=("llm", "mask2former"),
         presets={"smoke": {}, "tiny": {}},
         trained=True,
         architecture=frozenset({"vision", "no_target_head", "drop_path_rate", "connector_strides"}),
