@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from baselines.common.conversion import (
     Report,
@@ -24,7 +25,7 @@ from baselines.common.conversion import (
     shapes_of,
 )
 from baselines.common.languages import load_language
-from baselines.common.processing import add_tokens
+from baselines.common.processing import Processor, add_tokens
 from baselines.common.weights import read_tensors
 from baselines.registry import ConversionOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
@@ -75,9 +76,9 @@ UNUSED = re.compile(
 _FUSED = re.compile(r"(.*\.self_attn\.)query_key_value\.(weight|bias)")
 
 
-def our_name(published: str) -> str:
+def our_name(published: str, table: Table = RENAMES) -> str:
     """Return our name of a published tensor."""
-    return rename(published, RENAMES)
+    return rename(published, table)
 
 
 def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,7 +89,11 @@ def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def convert_state(
-    published: Iterable[tuple[str, Tensor]], expected: Mapping[str, torch.Size], config: SegEarthR1Config
+    published: Iterable[tuple[str, Tensor]],
+    expected: Mapping[str, torch.Size],
+    config: SegEarthR1Config,
+    table: Table = RENAMES,
+    unused: re.Pattern[str] = UNUSED,
 ) -> tuple[dict[str, Tensor], Report]:
     """Rename and split the tensors of a published checkpoint.
 
@@ -96,17 +101,20 @@ def convert_state(
         published: published names and tensors.
         expected: our names and shapes.
         config: configuration of the model.
+        table: published names and ours; those of SegEarth-R1 by default.
+        unused: pattern of published names that nothing uses.
     """
     heads = config.text_config.num_attention_heads
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:
-        fused = _FUSED.fullmatch(our_name(name))
+        ours = our_name(name, table)
+        fused = _FUSED.fullmatch(ours)
         if not fused or tensor.shape[0] % (3 * heads):
-            return {our_name(name): tensor}
+            return {ours: tensor}
         parts = zip(("q_proj", "k_proj", "v_proj"), split_fused(tensor, heads), strict=True)
         return {f"{fused[1]}{part}.{fused[2]}": value for part, value in parts}
 
-    return convert_tensors(published, expected, translate, UNUSED)
+    return convert_tensors(published, expected, translate, unused)
 
 
 def convert_published(
@@ -124,13 +132,32 @@ def convert_published(
         EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
     """
     config = config or SegEarthR1Config()
-    state, report = convert_state(read_tensors(source), shapes_of(SegEarthR1Model, config), config)
-    report.check(str(source), "SegEarth-R1")
-    processor = SegEarthR1Processor.from_pretrained(source, config)
+    return convert_folder("SegEarth-R1", SegEarthR1Model, SegEarthR1Processor, config, source, target, dtype)
+
+
+def convert_folder(
+    name: str,
+    model: type[PreTrainedModel],
+    processor_class: type[Processor],
+    config: SegEarthR1Config,
+    source: Path,
+    target: Path,
+    dtype: str,
+    table: Table = RENAMES,
+    unused: re.Pattern[str] = UNUSED,
+) -> Report:
+    """Convert the folder of a `model` on Phi; `table` and `unused` as in `convert_state`.
+
+    Raises:
+        EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
+    """
+    state, report = convert_state(read_tensors(source), shapes_of(model, config), config, table, unused)
+    report.check(str(source), name)
+    processor = processor_class.from_pretrained(source, config)
     tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
     if tokens > rows:
         raise EarthReasonError(f"{source}: the tokenizer has {tokens} tokens, the model {rows}")
-    save_checkpoint(SegEarthR1Model, config, state, processor, target, dtype)
+    save_checkpoint(model, config, state, processor, target, dtype)
     return report
 
 
