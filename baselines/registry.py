@@ -60,10 +60,9 @@ class ConversionOptions:
     """Settings of `python -m baselines convert`. Each converter uses those that apply to it.
 
     Attributes:
-        source: published checkpoint, or with `mask2former` a language model.
+        source: published checkpoint.
         target: folder to write.
         dtype: name of the dtype of the weights to write.
-        mask2former: pickle of Mask2Former to start training from.
         clip: folder or Hub id of the CLIP that the published files leave out; None means the usual one.
         config: configuration file of a model that does not have the published size.
         task: kind of question that the model was trained for; None takes it from the name of `source`.
@@ -72,7 +71,6 @@ class ConversionOptions:
     source: str
     target: Path
     dtype: str = "float32"
-    mask2former: Path | None = None
     clip: str | None = None
     config: Path | None = None
     task: str | None = None

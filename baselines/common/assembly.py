@@ -65,7 +65,9 @@ class Assembly:
 
     def lines(self) -> list[str]:
         """Describe every part, and whatever starts new, in one line each."""
-        found = [f"{part.name} {part.source}: {len(part.tensors)} tensors{_listed(part.left_out)}" for part in self.parts]
+        found = [
+            f"{part.name} {part.source}: {len(part.tensors)} tensors{_listed(part.left_out)}" for part in self.parts
+        ]
         tokens = ", ".join(f"{token} {number}" for token, number in self.tokens.items())
         sizes = Counter[str]()
         for name, count in self.new.items():

@@ -127,9 +127,7 @@ def _from_detectron2(name: str) -> str:
     return our_name(rename(name, _DETECTRON2))
 
 
-def translate(
-    given: Iterable[tuple[str, Tensor]], rule: Callable[[str], str]
-) -> tuple[dict[str, Tensor], list[str]]:
+def translate(given: Iterable[tuple[str, Tensor]], rule: Callable[[str], str]) -> tuple[dict[str, Tensor], list[str]]:
     """Rename tensors, and join the query, key and value that transformers keeps apart.
 
     Returns:
