@@ -107,8 +107,13 @@ class Processor(ABC):
         return plain_ids(self.tokenizer, text)
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
-        """Letterbox images to (B, 3, S, S) uint8."""
-        return torch.stack([letterbox_image(image, self.image_size) for image in images])
+        """Letterbox images to (B, 3, S, S) uint8, with a fourth channel if the model's padding is marked."""
+        side = self.image_size
+        return torch.stack([self.mark_padding(letterbox_image(i, side), i.height, i.width) for i in images])
+
+    def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
+        """Return the canvas (3, S, S) of a (height, width) image, as it is or with a channel that marks its padding."""
+        return canvas
 
     def prompt(
         self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False
