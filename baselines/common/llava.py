@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from baselines.common.clip_sam import IMAGE_MARKS
 from baselines.common.prompt import IMAGE_ID, Piece, TokenPrompt, join_pieces, plain_ids
 
-IMAGE_START, IMAGE_END = "<im_start>", "<im_end>"
-"""Added tokens around the image."""
 _SYSTEM = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, "
     "and polite answers to the human's questions. USER: "
@@ -42,17 +41,17 @@ def write_conversation(
     """Write a question about an image and its answer, without the token for the start of a text.
 
     Args:
-        tokenizer: tokenizer with `IMAGE_START` and `IMAGE_END`.
+        tokenizer: tokenizer with `IMAGE_MARKS`.
         visual_tokens: number of visual tokens of the image.
         message: what the user writes after the image.
         opening: answer before the mask tokens.
         mask_tokens: ids of the mask tokens, which are marked as the question.
         closing: answer after the mask tokens, which ends the text; None stops at the mask tokens, for prediction.
     """
-    vocabulary = tokenizer.get_vocab()
+    start, end = (tokenizer.get_vocab()[mark] for mark in IMAGE_MARKS)
     pieces = [
         Piece(segment_ids(tokenizer, _SYSTEM)),
-        Piece([vocabulary[IMAGE_START], *[IMAGE_ID] * visual_tokens, vocabulary[IMAGE_END]]),
+        Piece([start, *[IMAGE_ID] * visual_tokens, end]),
         Piece(segment_ids(tokenizer, message + _TURN)),
         Piece(segment_ids(tokenizer, opening), learned=True),
         Piece(mask_tokens, is_question=True, learned=True),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
 from earthreason.errors import EarthReasonError
+from earthreason.masks.grids import Grid
 from earthreason.torch import letterbox_image
 
 if TYPE_CHECKING:
@@ -124,8 +125,13 @@ class Processor(ABC):
         return plain_ids(self.tokenizer, text)
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
-        """Letterbox images to (B, 3, S, S) uint8."""
-        return torch.stack([letterbox_image(image, self.image_size) for image in images])
+        """Letterbox images to (B, 3, S, S) uint8, with a fourth channel if the model's padding is marked."""
+        side = self.image_size
+        return torch.stack([self.mark_padding(letterbox_image(i, side), i.height, i.width) for i in images])
+
+    def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
+        """Return the canvas (3, S, S) of a (height, width) image, as it is or with a channel that marks its padding."""
+        return canvas
 
     def prompt(
         self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False
@@ -204,8 +210,18 @@ class DialogueProcessor(Processor):
     """Writes a conversation that ends in the mask tokens; with `reply`, the answer in words follows.
 
     The mask is made from the states that predict the mask tokens, one position before each. As in the papers' own
-    evaluation, the tokens are part of the prompt, so every question gets a mask.
+    evaluation, the tokens are part of the prompt, so every question gets a mask. Both papers pad after normalisation,
+    so the padding of each canvas is marked.
     """
+
+    def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
+        """Add a channel to the canvas (3, S, S) of a (height, width) image: 255 on the image, 0 on its padding."""
+        grid = Grid("letterbox", self.image_size)
+        rows, columns = (max(1, length) for length in grid.resized_shape(height, width))
+        top, left = grid.padding(height, width)
+        picture = torch.zeros_like(canvas[:1])
+        picture[:, top : top + rows, left : left + columns] = 255
+        return torch.cat([canvas, picture])  # (4, S, S)
 
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
         pieces = [

@@ -7,6 +7,7 @@ import logging
 import math
 import pickle
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -49,8 +50,8 @@ _HOW = "merge them with peft's merge_and_unload() and save the model, then conve
 _LORA = re.compile(r"(.*)\.lora_(A|B|embedding_A|embedding_B|magnitude_vector)(?:\.(\w+?))?(?:\.weight)?")
 
 
-def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield names and tensors of a checkpoint.
+def read_tensors(folder: Path, wanted: re.Pattern[str] | None = None) -> Iterator[tuple[str, Tensor]]:
+    """Yield names and tensors of a checkpoint, or only those whose name is `wanted`.
 
     The index, if there is one, names the files. Names lose the prefixes of wrappers such as `module.`. Low-rank
     adapters are merged by the settings in `adapter_config.json`.
@@ -66,7 +67,7 @@ def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
             tensors = _Tensors(folder, stack)
             merge = _Adapters.of(folder, tensors)
             for name in tensors.places:
-                if _LORA.fullmatch(name) or _ORIGINAL.fullmatch(name):
+                if _LORA.fullmatch(name) or _ORIGINAL.fullmatch(name) or (wanted and not wanted.fullmatch(name)):
                     continue
                 ours, tensor = merge(name)
                 if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -86,8 +87,10 @@ def load_pickled(path: Path) -> Any:
         OSError: the file cannot be opened.
     """
     with path.open("rb") as stream:
+        mapped = zipfile.is_zipfile(stream)  # else of an old format, whose tensors cannot be read one by one
+        stream.seek(0)
         try:
-            return torch.load(stream, map_location="cpu", weights_only=True)
+            return torch.load(path if mapped else stream, map_location="cpu", weights_only=True, mmap=mapped)
         except _UNPICKLING as error:
             raise DataFormatError(f"{path} is not a file of weights: {reason_of(error)}") from None
 

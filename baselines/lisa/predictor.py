@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from transformers import PreTrainedTokenizerBase
 
-from baselines.common.llava import IMAGE_END, IMAGE_START, write_conversation
+from baselines.common.clip_sam import IMAGE_MARKS
+from baselines.common.llava import write_conversation
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import DialogueProcessor, require_tokens, shifted
 from baselines.common.prompt import Task, TokenPrompt
@@ -24,7 +25,7 @@ class LisaProcessor(DialogueProcessor):
         processor = super().for_model(config, tokenizer)
         processor.wording = config.wording
         if processor.wording == "published":
-            require_tokens(tokenizer, (IMAGE_START, IMAGE_END, tokenizer.bos_token or "start"), "LISA")
+            require_tokens(tokenizer, (*IMAGE_MARKS, tokenizer.bos_token or "start"), "LISA")
             processor.start = [int(tokenizer.bos_token_id)]
         return processor
 

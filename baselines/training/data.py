@@ -111,6 +111,7 @@ class StepDataset(TorchDataset[Passes]):
 
     def _item(self, row: int, step: int) -> TrainItem:
         item = cast(TrainItem, self.items[row])
+        item["image"] = self.collate.processor.mark_padding(item["image"], item["height"], item["width"])
         if self.maps is not None:
             item["categories"] = self.maps.read(
                 item["sample_id"], (item["height"], item["width"]), item["mask"].shape[-1]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from baselines.common.languages import byte_tokenizer
-from baselines.common.llava import IMAGE_END, IMAGE_START, write_conversation
+from baselines.common.languages import byte_tokenizer, text_config
+from baselines.common.llava import write_conversation
 from baselines.common.processing import add_tokens, shifted, start_ids
 from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER
 from baselines.lisa import prompt as lisa_prompt
@@ -35,8 +35,6 @@ def processor(tokenizer):
 
 
 def processor_of(tokenizer, wording):
-    from baselines.common.languages import text_config
-
     config = new_config("mini", 256, text_config("mini", len(tokenizer)), SEG, False)
     config.wording = wording
     return LisaProcessor.for_model(config, tokenizer)
@@ -109,8 +107,8 @@ def test_the_image_stands_between_its_two_tokens(tokenizer, processor):
     first = ids.index(IMAGE_ID)
     last = first + processor.visual_tokens
     added = tokenizer.get_added_vocab()
-    assert ids[first - 1] == added[IMAGE_START]
-    assert ids[last] == added[IMAGE_END]
+    assert ids[first - 1] == added["<im_start>"]
+    assert ids[last] == added["<im_end>"]
     assert set(ids[first:last]) == {IMAGE_ID}
 
 
