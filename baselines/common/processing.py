@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
+from baselines.common.weights import tokenizer_reason
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
 from earthreason.torch import letterbox_image
@@ -46,7 +47,9 @@ def start_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 def _started(prompt: TokenPrompt, start: Sequence[int]) -> TokenPrompt:
     return TokenPrompt(
-        [*start, *prompt.input_ids], [*[False for _ in start], *prompt.question], [*[IGNORE for _ in start], *prompt.labels]
+        [*start, *prompt.input_ids],
+        [*[False for _ in start], *prompt.question],
+        [*[IGNORE for _ in start], *prompt.labels],
     )
 
 
@@ -76,6 +79,7 @@ class Processor(ABC):
         self.tokenizer = tokenizer
         self.image_size, self.visual_tokens, self.max_length = image_size, visual_tokens, max_length
         self.token_ids = [int(tokenizer.get_vocab()[token]) for token in self.tokens]
+        self.added_ids = self.token_ids  # of all tokens whose embeddings are not pretrained
         self.start = start_ids(tokenizer)
 
     @classmethod
@@ -108,8 +112,8 @@ class Processor(ABC):
 
         try:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, config=config)
-        except (OSError, ValueError) as error:
-            raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
+        except (OSError, ValueError, ImportError) as error:
+            raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {tokenizer_reason(error)}") from None
         return tokenizer
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -27,6 +27,7 @@ class LisaProcessor(DialogueProcessor):
         if processor.wording == "published":
             require_tokens(tokenizer, (*IMAGE_MARKS, tokenizer.bos_token or "start"), "LISA")
             processor.start = [int(tokenizer.bos_token_id)]
+            processor.added_ids = [*processor.token_ids, *(int(tokenizer.get_vocab()[mark]) for mark in IMAGE_MARKS)]
         return processor
 
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:

@@ -223,7 +223,10 @@ class PixelLMModel(PromptedModel):
         patches = F.max_pool2d(picture.float(), patch)  # (B, 1, side, side)
         visible = F.adaptive_max_pool2d(patches, language_size).flatten(1) > 0  # (B, language_side^2)
         deep, shallow = self.vision_tower(
-            (normalise(pixels) * picture).to(self.dtype), patches.flatten(1) > 0, self.config.feature_layers, self.config.as_released
+            (normalise(pixels) * picture).to(self.dtype),
+            patches.flatten(1) > 0,
+            self.config.feature_layers,
+            self.config.as_released,
         )
         side = patches.shape[-1]
         deep_map = deep.transpose(1, 2).unflatten(2, (side, side))  # (B, C, side, side)

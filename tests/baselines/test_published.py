@@ -257,9 +257,17 @@ def test_a_file_that_does_not_fit_is_refused_and_nothing_is_written(kind, change
 
 
 def test_a_folder_without_clip_is_an_error(tmp_path):
-    (tmp_path / "source").mkdir()
+    source = tmp_path / "source"
+    source.mkdir()
+    write_lisa(source, tmp_path / "clip")
     with pytest.raises(EarthReasonError, match="cannot be loaded"):
-        lisa_conversion.convert_published(tmp_path / "source", tmp_path / "none", tmp_path / "ours")
+        lisa_conversion.convert_published(source, tmp_path / "none", tmp_path / "ours")
+
+
+def test_a_folder_that_training_left_says_what_to_do_with_it(tmp_path):
+    (tmp_path / "latest").write_text("global_step500")
+    with pytest.raises(EarthReasonError, match="zero_to_fp32"):
+        lisa_conversion.convert_published(tmp_path, tmp_path / "none", tmp_path / "ours")
 
 
 def test_full_size_configurations_have_the_published_shapes():

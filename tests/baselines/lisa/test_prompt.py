@@ -128,7 +128,9 @@ def test_every_published_question_and_answer_is_taught_about_as_often_as_another
     assert all("expla" in turn.message for turn in explained)
     assert all("expla" not in turn.message and turn.closing == "." for turn in turns if turn not in explained)
     named = {turn.message.rpartition("? ")[2] for turn in turns}
-    assert named == {text.partition("} ")[2] for text in (*lisa_prompt.SENTENCE_QUESTIONS, *lisa_prompt.EXPLANATION_REQUESTS)}
+    assert named == {
+        text.partition("} ")[2] for text in (*lisa_prompt.SENTENCE_QUESTIONS, *lisa_prompt.EXPLANATION_REQUESTS)
+    }
 
 
 def test_expressions_are_taught_in_small_letters_and_without_words(processor):
@@ -154,3 +156,9 @@ def test_a_tokenizer_without_the_image_tokens_is_no_published_one():
     add_tokens(tokenizer)
     with pytest.raises(EarthReasonError, match="no <im_start> token; is it that of a LISA checkpoint"):
         processor_of(tokenizer, "published")
+
+
+def test_beside_adapters_the_embeddings_of_all_new_tokens_are_trained(tokenizer, processor):
+    added = tokenizer.get_added_vocab()
+    assert processor.added_ids == [added[token] for token in ("[SEG]", "<im_start>", "<im_end>")]
+    assert processor_of(tokenizer, "own").added_ids == [SEG]
