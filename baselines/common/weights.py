@@ -299,8 +299,8 @@ class _Adapters:
                 raise DataFormatError(f"{folder}: {target} has only one of lora_A and lora_B")
             if f"{target}.weight" not in tensors.places and f"{target}.base_layer.weight" not in tensors.places:
                 raise DataFormatError(
-                    f"{folder}: there is an adapter for {target}, but not its weight; if the weights are merged, delete "
-                    f"the adapter, else {_HOW}"
+                    f"{folder}: there is an adapter for {target}, but not its weight; if the weights are merged, "
+                    f"delete the adapter, else {_HOW}"
                 )
             down, up = (tuple(tensors[parts[part]].shape) for part in "AB")
             if len(down) != 2 or len(up) != 2 or down[0] != rank or up[1] != rank:

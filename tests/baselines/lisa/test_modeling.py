@@ -1,5 +1,6 @@
-"""LISA's parts against those of transformers' CLIP, SAM and LLaMA, and against the public code's rules worked by hand."""
+"""LISA's parts against transformers' CLIP, SAM and LLaMA, and against the public code's rules worked by hand."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from baselines.common.languages import byte_tokenizer, text_config
 from baselines.common.processing import add_tokens
 from baselines.lisa.learner import new_config
-from baselines.lisa.modeling import LisaModel
+from baselines.lisa.modeling import LisaModel, image_positions
 from baselines.lisa.predictor import LisaProcessor
 from baselines.training.config import load_config
 from baselines.training.optimizer import add_adapters
@@ -60,8 +61,8 @@ def test_each_encoder_sees_pixels_normalised_as_its_own_processor_does(parts):
     picture = picture_of(SIDE, SIDE)
     clip, sam, *_ = encoder_inputs(model, processor.pixels([picture]))
     assert torch.allclose(sam[0], normalised(picture, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD), atol=1e-5)
-    small = picture.resize((SIDE // 2, SIDE // 2), Image.Resampling.BILINEAR)  # rounds to whole numbers
-    assert torch.allclose(clip[0], normalised(small, OPENAI_CLIP_MEAN, OPENAI_CLIP_STD), atol=0.6 / 255 / 0.26)
+    small = picture.resize((SIDE // 2, SIDE // 2), Image.Resampling.BILINEAR)  # rounds twice to whole numbers
+    assert torch.allclose(clip[0], normalised(small, OPENAI_CLIP_MEAN, OPENAI_CLIP_STD), atol=1.5 / 255 / 0.26)
 
 
 def test_padding_is_zero_after_normalisation(parts):
@@ -135,8 +136,6 @@ def first_mask(decoder, embeddings, positions, query, dense):
 
 
 def test_positions_have_x_before_y(parts, sam):
-    from baselines.lisa.modeling import image_positions
-
     model, _ = parts
     side = SIDE // 16
     found = image_positions(model.positions, side, side)
@@ -196,8 +195,6 @@ def test_the_papers_preset_is_its_recipe():
 
 
 def test_adapters_are_in_the_language_model_alone(parts):
-    import copy
-
     model = copy.deepcopy(parts[0])
     add_adapters(model, load_config(PAPER).model.lora, [model.config.seg_token_id])
     adapted = {name.split(".lora_")[0] for name, _ in model.named_parameters() if ".lora_" in name}

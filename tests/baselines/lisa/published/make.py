@@ -1,8 +1,8 @@
 """Record the ids and labels of LISA's conversations in the environment that it pins.
 
-Needs `pip install transformers==4.31.0 sentencepiece`: python make.py. The rules are those of `tokenizer_image_token` and
-`collate_fn` in github.com/dvlab-research/LISA (3cb2d430), written anew; the vocabulary is a small one of the same kind,
-as LLaMA's may not be passed on.
+Run with `pip install transformers==4.31.0 sentencepiece`. The rules are those of `tokenizer_image_token` and `collate_fn`
+in github.com/dvlab-research/LISA (3cb2d430), written anew; the vocabulary is a small one of the same kind, as LLaMA's
+may not be passed on.
 """
 
 import json
@@ -19,8 +19,10 @@ SYSTEM = (
 )
 TEXTS = [
     SYSTEM + " USER: ASSISTANT: ",
-    "Please output segmentation mask. What is the ship in this image? It is there. Sure, the segmentation result is this.",
-    "Where could a boat moor? which of these burns first, and why would it do so? Can you segment the camera in this image?",
+    "Please output segmentation mask. What is the ship in this image? It is there. "
+    "Sure, the segmentation result is this.",
+    "Where could a boat moor? which of these burns first, and why would it do so? "
+    "Can you segment the camera in this image?",
 ] * 20
 TURNS = {  # what the user writes, and the answer
     "sentence": ("<image>\n Where could a boat moor? Please output segmentation mask.", "[SEG]."),
