@@ -1,8 +1,8 @@
 """Record the ids and labels of LISA's conversations in the environment that it pins.
 
-Run with `pip install transformers==4.31.0 sentencepiece`. The rules are those of `tokenizer_image_token` and `collate_fn`
-in github.com/dvlab-research/LISA (3cb2d430), written anew; the vocabulary is a small one of the same kind, as LLaMA's
-may not be passed on.
+Run with `pip install transformers==4.31.0 sentencepiece`. The rules are those of `tokenizer_image_token` and
+`collate_fn` in github.com/dvlab-research/LISA (3cb2d430), written anew; the vocabulary is a small one of the same kind,
+as LLaMA's may not be passed on.
 """
 
 import json
