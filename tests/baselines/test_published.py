@@ -145,20 +145,28 @@ def write_pixellm(folder, clip_folder):
     config_text, ids, text = text_parts(folder, tuple(f"[SEG{n}]" for n in range(6)))
     config = new_pixellm("mini", 256, config_text, ids, False)
     config.foreground_prior, config.as_released = None, True
-    clip, out, between = config.clip_config, config.decoder_dim, config.projector_dim
+    clip = config.clip_config
     CLIPVisionModel(clip).save_pretrained(clip_folder)
+    out = config.decoder_dim
+    made = {**text, **tensors(pixellm_shapes(clip.hidden_size, H, out, config.decoder_ffn, config.projector_dim))}
+    save_file({name: tensor.contiguous() for name, tensor in made.items()}, folder / "model.safetensors")
+    return config, made
+
+
+def pixellm_shapes(clip, text, out, ffn, between):
+    """Names and shapes from the widths of CLIP, language model, decoder, its MLPs and the projectors."""
     decoder = "model.mask_decoder"
     shapes = {
-        **spelled("model.mm_projector.0", linear(between, clip.hidden_size)),
-        **spelled("model.mm_projector.2", linear(H, between)),
-        **spelled("model.out_mm_projector.0", linear(between, clip.hidden_size)),
-        **spelled("model.out_mm_projector.2", linear(H, between)),
-        "model.image_feature_neck.0.weight": (out, H, 1, 1),
+        **spelled("model.mm_projector.0", linear(between, clip)),
+        **spelled("model.mm_projector.2", linear(text, between)),
+        **spelled("model.out_mm_projector.0", linear(between, clip)),
+        **spelled("model.out_mm_projector.2", linear(text, between)),
+        "model.image_feature_neck.0.weight": (out, text, 1, 1),
         "model.image_feature_neck.2.weight": (out, out, 3, 3),
         **spelled("model.image_feature_neck.1", norm(out)),
         **spelled("model.image_feature_neck.3", norm(out)),
-        **spelled("model.text_hidden_fcs.0.0", linear(H, H)),
-        **spelled("model.text_hidden_fcs.0.2", linear(out, H)),
+        **spelled("model.text_hidden_fcs.0.0", linear(text, text)),
+        **spelled("model.text_hidden_fcs.0.2", linear(out, text)),
         **prompt_encoder("model.prompt_encoder", out),
         f"{decoder}.iou_token.weight": (1, out),
         f"{decoder}.mask_tokens.weight": (4, out),
@@ -170,15 +178,13 @@ def write_pixellm(folder, clip_folder):
         f"{decoder}.upsample_2x.0.weight": (out, out, 2, 2),
         f"{decoder}.upsample_2x.0.bias": (out,),
         **spelled(f"{decoder}.upsample_2x.1", norm(out)),
-        **two_way(f"{decoder}.transformer.0", out, 2 * out),
-        **two_way(f"{decoder}.transformer.1", out, 2 * out),
+        **two_way(f"{decoder}.transformer.0", out, ffn),
+        **two_way(f"{decoder}.transformer.1", out, ffn),
         **mlp(f"{decoder}.iou_prediction_head", out, out, out, 4),
     }
     for n in range(4):
         shapes |= mlp(f"{decoder}.output_hypernetworks_mlps.{n}", out, out, out, out // 8)
-    made = {**text, **tensors(shapes)}
-    save_file({name: tensor.contiguous() for name, tensor in made.items()}, folder / "model.safetensors")
-    return config, made
+    return shapes
 
 
 KINDS = {
