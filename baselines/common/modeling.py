@@ -71,7 +71,7 @@ class ReasoningModel(PreTrainedModel):
         return embeddings
 
     def encode_image(self, pixel_values: Tensor) -> Any:
-        """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels.
+        """Compute everything that does not depend on the question from uint8 pixels of the processor, (B, 3, S, S).
 
         The result has `visual_tokens` (B, N, hidden) and a method `select`.
         """
@@ -124,7 +124,8 @@ class ReasoningModel(PreTrainedModel):
             if pixel_values is None:
                 raise ValueError("give pixel_values, or image from encode_image")
             image = self.encode_image(pixel_values)
-        states = self.read(self.embed(input_ids, image.visual_tokens), attention_mask)
+        seen = self.attended(attention_mask, input_ids, image)
+        states = self.read(self.embed(input_ids, image.visual_tokens), seen)
         fields, losses = self.answer(states, question_mask, image, masks, **extra)
         has_words = learned is None or learned.shape[1] > 0  # referring samples have none to learn
         if labels is not None and has_words and self.learns_replies:
@@ -146,6 +147,10 @@ class ReasoningModel(PreTrainedModel):
     def embed(self, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:
         """Embed ids (B, L) and insert visual tokens (B, N, hidden) at `IMAGE_ID`: (B, L, hidden)."""
         return splice(self.get_input_embeddings(), input_ids, visual_tokens)
+
+    def attended(self, attention_mask: Tensor, input_ids: Tensor, image: Any) -> Tensor:
+        """Return a mask (B, L) of the positions that the language model attends to."""
+        return attention_mask
 
     def read(self, embedded: Tensor, attention_mask: Tensor) -> Tensor:
         """Compute language states (B, L, hidden) from embeddings (B, L, hidden)."""
@@ -208,8 +213,13 @@ def splice(embeddings: nn.Module, input_ids: Tensor, visual_tokens: Tensor) -> T
     """Embed token ids (B, L) and insert visual tokens (B, N, D), in order, where the id is `IMAGE_ID`: (B, L, D)."""
     is_image = input_ids == IMAGE_ID
     words = embeddings(input_ids.clamp(min=0))
-    number = (is_image.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, visual_tokens.shape[-1])  # (B, L, D)
+    number = visual_numbers(input_ids).unsqueeze(-1).expand(-1, -1, visual_tokens.shape[-1])  # (B, L, D)
     return torch.where(is_image.unsqueeze(-1), visual_tokens.gather(1, number).to(words.dtype), words)  # (B, L, D)
+
+
+def visual_numbers(input_ids: Tensor) -> Tensor:
+    """Return (B, L) int64: which visual token stands at each `IMAGE_ID`; any other position has a valid number."""
+    return ((input_ids == IMAGE_ID).cumsum(1) - 1).clamp(min=0)
 
 
 def states_at(states: Tensor, selected: Tensor, count: int) -> Tensor:

@@ -11,8 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from baselines.common.llava import IMAGE_MARKS, write_conversation
 from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
+from baselines.common.weights import tokenizer_reason
+from baselines.common.wording import Wording, ask, teach
 from earthreason.errors import EarthReasonError
+from earthreason.masks.grids import Grid
 from earthreason.torch import letterbox_image
 
 if TYPE_CHECKING:
@@ -28,6 +32,27 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] = (SEG,
     known = tokenizer.get_vocab()
     tokenizer.add_tokens([token for token in tokens if token not in known])
     return [int(tokenizer.get_vocab()[token]) for token in tokens]
+
+
+def require_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], model: str) -> None:
+    """Raise `EarthReasonError` if a tokenizer lacks a token that the prompts of `model` use."""
+    vocabulary = tokenizer.get_vocab()
+    if lacking := [token for token in tokens if token not in vocabulary]:
+        raise EarthReasonError(f"the tokenizer has no {lacking[0]} token; is it that of a {model} checkpoint?")
+
+
+def start_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return what the tokenizer puts before a text: its start token for LLaMA, nothing for GPT-2 and Phi."""
+    start = tokenizer.bos_token_id
+    return [] if start is None else [token for token in tokenizer("")["input_ids"][:1] if token == start]
+
+
+def _started(prompt: TokenPrompt, start: Sequence[int]) -> TokenPrompt:
+    return TokenPrompt(
+        [*start, *prompt.input_ids],
+        [*[False for _ in start], *prompt.question],
+        [*[IGNORE for _ in start], *prompt.labels],
+    )
 
 
 class Processor(ABC):
@@ -50,15 +75,14 @@ class Processor(ABC):
         Raises:
             EarthReasonError: the tokenizer lacks one of `tokens`, or a padding token.
         """
-        lacking = [token for token in self.tokens if token not in tokenizer.get_vocab()]
-        if lacking:
-            kind = type(self).__name__.removesuffix("Processor")
-            raise EarthReasonError(f"the tokenizer has no {lacking[0]} token; is it that of a {kind} checkpoint?")
+        require_tokens(tokenizer, self.tokens, type(self).__name__.removesuffix("Processor"))
         if tokenizer.pad_token_id is None:
             raise EarthReasonError("the tokenizer has no padding token")
         self.tokenizer = tokenizer
         self.image_size, self.visual_tokens, self.max_length = image_size, visual_tokens, max_length
         self.token_ids = [int(tokenizer.get_vocab()[token]) for token in self.tokens]
+        self.added_ids = self.token_ids  # of all tokens whose embeddings are not pretrained
+        self.start = start_ids(tokenizer)
 
     @classmethod
     def for_model(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> Self:
@@ -90,8 +114,8 @@ class Processor(ABC):
 
         try:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, config=config)
-        except (OSError, ValueError) as error:
-            raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
+        except (OSError, ValueError, ImportError) as error:
+            raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {tokenizer_reason(error)}") from None
         return tokenizer
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -100,15 +124,20 @@ class Processor(ABC):
 
     @abstractmethod
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
-        """Write the prompt of a question that has no line breaks; see `prompt`."""
+        """Write the prompt of a question that has no line breaks, without `start`; see `prompt`."""
 
     def ids(self, text: str) -> list[int]:
         """Tokenize a text without special tokens; control tokens in it stay text."""
         return plain_ids(self.tokenizer, text)
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
-        """Letterbox images to (B, 3, S, S) uint8."""
-        return torch.stack([letterbox_image(image, self.image_size) for image in images])
+        """Letterbox images to (B, 3, S, S) uint8, with a fourth channel if the model's padding is marked."""
+        side = self.image_size
+        return torch.stack([self.mark_padding(letterbox_image(i, side), i.height, i.width) for i in images])
+
+    def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
+        """Return the canvas (3, S, S) of a (height, width) image, as it is or with a channel that marks its padding."""
+        return canvas
 
     def prompt(
         self, question: str, task: Task = "reasoning", answer: str | None = None, reply: bool = False
@@ -129,9 +158,9 @@ class Processor(ABC):
             raise EarthReasonError("the question is empty; ask something")
         if any("\ud800" <= character <= "\udfff" for character in question):
             raise EarthReasonError(f"the question {question!r} is not Unicode text; write it in UTF-8")
-        prompt = self.write(text, task, answer, reply)
+        prompt = _started(self.write(text, task, answer, reply), self.start)
         if len(prompt) > self.max_length:
-            fits = len(self.write(text, task, None, reply=False)) <= self.max_length
+            fits = len(self.start) + len(self.write(text, task, None, reply=False)) <= self.max_length
             what, long = ("answer", answer) if reply and answer and fits else ("question", text)
             raise EarthReasonError(
                 f"the {what} has {len(self.ids(long))} tokens, {len(prompt) - self.max_length} more than fit beside "
@@ -187,10 +216,44 @@ class DialogueProcessor(Processor):
     """Writes a conversation that ends in the mask tokens; with `reply`, the answer in words follows.
 
     The mask is made from the states that predict the mask tokens, one position before each. As in the papers' own
-    evaluation, the tokens are part of the prompt, so every question gets a mask.
+    evaluation, the tokens are part of the prompt, so every question gets a mask. Both papers pad after normalisation,
+    so the padding of each canvas is marked.
+
+    Attributes:
+        wording: conversation that the model was trained with.
     """
 
+    wording: Wording = "own"
+
+    @classmethod
+    def for_model(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> Self:
+        processor = super().for_model(config, tokenizer)
+        processor.wording = config.wording
+        if processor.wording == "published":
+            kind = cls.__name__.removesuffix("Processor")
+            require_tokens(tokenizer, (*IMAGE_MARKS, tokenizer.bos_token or "start"), kind)
+            known = tokenizer.get_vocab()
+            processor.start = [int(tokenizer.bos_token_id)]
+            processor.added_ids = [*processor.token_ids, *(int(known[mark]) for mark in IMAGE_MARKS)]
+        return processor
+
+    def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
+        """Add a channel to the canvas (3, S, S) of a (height, width) image: 255 on the image, 0 on its padding."""
+        grid = Grid("letterbox", self.image_size)
+        rows, columns = (max(1, length) for length in grid.resized_shape(height, width))
+        top, left = grid.padding(height, width)
+        picture = torch.zeros_like(canvas[:1])
+        picture[:, top : top + rows, left : left + columns] = 255
+        return torch.cat([canvas, picture])  # (4, S, S)
+
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
+        if self.wording == "published":
+            turn = teach(question, task, answer) if reply else ask(question, task)
+            return shifted(
+                write_conversation(
+                    self.tokenizer, self.visual_tokens, turn.message, turn.opening, self.token_ids, turn.closing
+                )
+            )
         pieces = [
             Piece(self.ids(_SYSTEM)),
             Piece([IMAGE_ID] * self.visual_tokens),

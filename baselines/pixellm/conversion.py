@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.common.clip_sam import SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
 from baselines.common.conversion import Report, Table, rename
-from baselines.pixellm.modeling import SCALES, PixelLMConfig
+from baselines.pixellm.modeling import PixelLMConfig
 from baselines.pixellm.predictor import PixelLMPredictor, PixelLMProcessor
 from baselines.registry import ConversionOptions
 
@@ -33,9 +33,6 @@ RENAMES: Table = (
     (rf"{_DECODER}level_embed\.weight", "pixel_decoder.level_embed"),
 )
 _TOKENS = ("model.mask_decoder.iou_token.weight", "model.mask_decoder.mask_tokens.weight")
-TOKEN_WEIGHT, SCALE_WEIGHT = 1 / 6, 1 / 2
-"""Constants of the released code, in which they should have been learned."""
-
 USUAL_CLIP = "openai/clip-vit-large-patch14-336"
 """CLIP of the published models."""
 
@@ -66,14 +63,14 @@ def convert_published(
     """
     parts = ClipParts.load(source, clip)
     config = config or PixelLMConfig(
-        text_config=parts.text, clip_config=parts.tower.config, seg_token_ids=tuple(parts.ids(PixelLMProcessor.tokens))
+        text_config=parts.text,
+        clip_config=parts.tower.config,
+        projector_dim=2 * parts.text["hidden_size"],
+        seg_token_ids=tuple(parts.ids(PixelLMProcessor.tokens)),
+        as_released=True,
     )
-    count = config.tokens_per_scale
-    constants = {
-        "token_weights": torch.full((SCALES, count), TOKEN_WEIGHT),
-        "pixel_decoder.scale_weights": torch.full((SCALES,), SCALE_WEIGHT),
-    }
-    given = {**constants, **parts.tower_weights("vision_tower")}
+    config.wording = "published"
+    given = parts.tower_weights("vision_tower")
     tokens: dict[str, Tensor] = {}
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:

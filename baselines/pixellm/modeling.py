@@ -8,18 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    CLIPVisionConfig,
-    CLIPVisionModel,
-    PreTrainedConfig,
-    SamMaskDecoderConfig,
-)
+from transformers import AutoConfig, AutoModel, CLIPVisionConfig, PreTrainedConfig, SamMaskDecoderConfig
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, SamTwoWayTransformer
 
-from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
-from baselines.common.pixels import normalise
+from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at, visual_numbers
+from baselines.common.pixels import normalise, split_padding
+from baselines.common.prompt import IMAGE_ID
+from baselines.common.wording import Wording
+from baselines.pixellm.vision import PaddedClip
 
 SCALES = 2
 MASK_TOKENS = 4
@@ -49,10 +45,14 @@ class PixelLMConfig(PreTrainedConfig):
         decoder_dim, decoder_ffn, decoder_heads: width, MLP width and attention heads of the pixel decoder.
         tokens_per_scale: codebook tokens per scale.
         seg_token_ids: ids of the codebook tokens, scale by scale.
+        as_released: whether to repeat what the released code does by mistake, and the published weights were trained
+            with: positions shifted by one (`resized_positions`), and constants for the weights of tokens (1/6) and
+            scales (1/2).
         no_target_head: whether an extra output predicts if there is a target; the published PixelLM has none.
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
         foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
             published checkpoints.
+        wording: conversation that the model was trained with, and is asked in.
     """
 
     model_type = "earthreason_pixellm"
@@ -71,9 +71,11 @@ class PixelLMConfig(PreTrainedConfig):
         decoder_heads: int = 8,
         tokens_per_scale: int = 3,
         seg_token_ids: tuple[int, ...] = (32000, 32001, 32002, 32003, 32004, 32005),
+        as_released: bool = False,
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
         foreground_prior: float | None = None,
+        wording: Wording = "own",
         **kwargs: Any,
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32006} if text_config is None else text_config
@@ -83,9 +85,9 @@ class PixelLMConfig(PreTrainedConfig):
         self.image_size, self.feature_layers, self.language_side = image_size, tuple(feature_layers), language_side
         self.projector_dim, self.decoder_dim, self.decoder_ffn = projector_dim, decoder_dim, decoder_ffn
         self.decoder_heads, self.tokens_per_scale = decoder_heads, tokens_per_scale
-        self.seg_token_ids, self.no_target_head = tuple(seg_token_ids), no_target_head
+        self.seg_token_ids, self.as_released, self.no_target_head = tuple(seg_token_ids), as_released, no_target_head
         self.foreground_prior = foreground_prior
-        self.no_target_threshold = no_target_threshold
+        self.no_target_threshold, self.wording = no_target_threshold, wording
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -97,15 +99,19 @@ class PixelLMConfig(PreTrainedConfig):
 
 @dataclass(frozen=True)
 class PixelLMFeatures:
-    """Image features: `visual_tokens` (B, N, hidden) and one map (B, D, h, w) per scale."""
+    """Image features: `visual_tokens` (B, N, hidden), whether they show the picture, and one map (B, D, h, w) per scale.
+
+    `visible` (B, N) is False for tokens that show padding only.
+    """
 
     visual_tokens: Tensor
+    visible: Tensor
     maps: tuple[Tensor, Tensor]
 
     def select(self, rows: Tensor) -> PixelLMFeatures:
         """Return the features of the images `rows` (questions,) int64, which may repeat."""
         deep, shallow = self.maps
-        return PixelLMFeatures(self.visual_tokens[rows], (deep[rows], shallow[rows]))
+        return PixelLMFeatures(self.visual_tokens[rows], self.visible[rows], (deep[rows], shallow[rows]))
 
 
 class FourierPositions(nn.Module):
@@ -148,7 +154,7 @@ class CodebookDecoder(nn.Module):
             nn.GELU(),
         )
         self.hypernetwork = SamFeedForward(dim, dim, dim // UPSCALED, 3)
-        self.scale_weights = nn.Parameter(torch.full((SCALES,), 1 / SCALES))
+        self.scale_weights = None if config.as_released else nn.Parameter(torch.full((SCALES,), 1 / SCALES))
 
     def forward(self, queries: Tensor, maps: tuple[Tensor, Tensor]) -> Tensor:
         """Turn queries (B, 2, D) and the deep and shallow maps (B, D, h, w) into logits (B, 4 h, 4 w)."""
@@ -158,7 +164,9 @@ class CodebookDecoder(nn.Module):
         guided = large * (1 + guide.sigmoid()) + self.no_mask[:, None, None]
         second = self._mask(1, queries[:, 1:], guided)
         coarse = F.interpolate(first, size=second.shape[-2:], mode="bilinear", align_corners=False)
-        return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)  # (B, 4 h, 4 w)
+        if self.scale_weights is None:
+            return (coarse + second).squeeze(1) / SCALES  # (B, 4 h, 4 w)
+        return (self.scale_weights[0] * coarse + self.scale_weights[1] * second).squeeze(1)
 
     def _mask(self, scale: int, query: Tensor, image: Tensor) -> Tensor:
         batch, _, height, width = image.shape
@@ -187,7 +195,7 @@ class PixelLMModel(PromptedModel):
     def __init__(self, config: PixelLMConfig) -> None:
         super().__init__(config)
         text, clip, dim = config.text_config, config.clip_config, config.decoder_dim
-        self.vision_tower = CLIPVisionModel(clip)
+        self.vision_tower = PaddedClip(clip)
         self.projector = _projector(clip.hidden_size, config.projector_dim, text.hidden_size)
         self.mask_projector = _projector(clip.hidden_size, config.projector_dim, text.hidden_size)
         self.neck = nn.Sequential(
@@ -199,21 +207,32 @@ class PixelLMModel(PromptedModel):
         self.language_model = AutoModel.from_config(text)
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.query = query_head(text.hidden_size, dim)
-        self.token_weights = nn.Parameter(torch.full((SCALES, config.tokens_per_scale), 1 / config.tokens_per_scale))
+        weights = torch.full((SCALES, config.tokens_per_scale), 1 / config.tokens_per_scale)
+        self.token_weights = None if config.as_released else nn.Parameter(weights)
         self.pixel_decoder = CodebookDecoder(config)
         self.presence = nn.Linear(dim, 1) if config.no_target_head else None
         self.mask_offset = mask_offset(config.foreground_prior)
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> PixelLMFeatures:
-        """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels."""
-        side = self.config.image_size // self.config.clip_config.patch_size
-        seen = self.vision_tower(
-            normalise(pixel_values).to(self.dtype), output_hidden_states=True, interpolate_pos_encoding=True
-        ).hidden_states
-        deep, shallow = (seen[layer][:, 1:] for layer in self.config.feature_layers)
+        """Compute everything that does not depend on the question.
+
+        Args:
+            pixel_values: (B, 4, S, S) uint8, the fourth channel 0 on padding; (B, 3, S, S) has no padding.
+        """
+        patch, language_size = self.config.clip_config.patch_size, (self.config.language_side,) * 2
+        pixels, picture = split_padding(pixel_values)
+        # A patch or token is visible if any of its pixels is.
+        patches = F.max_pool2d(picture.float(), patch)  # (B, 1, side, side)
+        visible = F.adaptive_max_pool2d(patches, language_size).flatten(1) > 0  # (B, language_side^2)
+        deep, shallow = self.vision_tower(
+            (normalise(pixels) * picture).to(self.dtype),
+            patches.flatten(1) > 0,
+            self.config.feature_layers,
+            self.config.as_released,
+        )
+        side = patches.shape[-1]
         deep_map = deep.transpose(1, 2).unflatten(2, (side, side))  # (B, C, side, side)
-        language_size = (self.config.language_side,) * 2
         small = F.interpolate(deep_map.float(), size=language_size, mode="bilinear", align_corners=False)
         tokens = small.to(deep.dtype).flatten(2).transpose(1, 2)  # (B, language_side^2, C)
 
@@ -221,13 +240,20 @@ class PixelLMModel(PromptedModel):
             projected = self.mask_projector(patches).transpose(1, 2)  # (B, hidden, side^2)
             return self.neck(projected.unflatten(2, (side, side)))  # (B, D, side, side)
 
-        return PixelLMFeatures(self.projector(tokens), (to_map(deep), to_map(shallow)))
+        return PixelLMFeatures(self.projector(tokens), visible, (to_map(deep), to_map(shallow)))
+
+    def attended(self, attention_mask: Tensor, input_ids: Tensor, image: PixelLMFeatures) -> Tensor:
+        """Leave out the visual tokens that show padding only."""
+        visible = image.visible.gather(1, visual_numbers(input_ids))  # (B, L)
+        return attention_mask * torch.where(input_ids == IMAGE_ID, visible, True)
 
     def make_queries(self, states: Tensor, question_mask: Tensor) -> Tensor:
         """Turn language states (B, L, hidden) into one query per scale: (B, 2, D)."""
-        count = self.token_weights.numel()
-        tokens = self.query(states_at(states, question_mask, count))  # (B, 2 * tokens per scale, D)
-        tokens = tokens.unflatten(1, self.token_weights.shape)  # (B, 2, tokens per scale, D)
+        count = self.config.tokens_per_scale
+        tokens = self.query(states_at(states, question_mask, SCALES * count))  # (B, 2 * tokens per scale, D)
+        tokens = tokens.unflatten(1, (SCALES, count))  # (B, 2, tokens per scale, D)
+        if self.token_weights is None:
+            return tokens.sum(2) / (SCALES * count)  # one weight per token of both scales, so half the mean of a scale
         return torch.einsum("bstd,st->bsd", tokens, self.token_weights)
 
     def decode(self, queries: Tensor, image: PixelLMFeatures) -> Tensor:

@@ -13,9 +13,6 @@ from torch.nn import functional as F
 
 from baselines.segearth_r1.losses import MaskLossConfig, bce_loss, dice_loss, sample_points, uncertain_points
 
-SCORE = 2.0
-"""Weight of the loss of the scores, if no other is set."""
-
 
 @dataclass(frozen=True)
 class PsalmLossConfig(MaskLossConfig):
@@ -25,7 +22,7 @@ class PsalmLossConfig(MaskLossConfig):
         score: weight of the loss of the scores.
     """
 
-    score: float = SCORE
+    score: float = 2.0
 
 
 def match_losses(

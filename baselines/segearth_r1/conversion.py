@@ -1,4 +1,4 @@
-"""Convert published checkpoints, and the weights that training starts from.
+"""Convert published checkpoints.
 
 The published files have 935 tensors. Each is renamed, split (the fused attention of Phi) or known to be unused. A file
 with any other tensor, or with one of another shape, is refused.
@@ -19,13 +19,11 @@ from baselines.common.conversion import (
     Report,
     Table,
     convert_tensors,
-    read_arrays,
     rename,
     save_checkpoint,
     shapes_of,
 )
-from baselines.common.languages import load_language
-from baselines.common.processing import Processor, add_tokens
+from baselines.common.processing import Processor
 from baselines.common.weights import read_tensors
 from baselines.registry import ConversionOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
@@ -176,60 +174,7 @@ def read_settings(path: Path) -> SegEarthR1Config:
         raise EarthReasonError(f"{path}: not a configuration of SegEarth-R1 ({error})") from None
 
 
-def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtype: str = "float32") -> Report:
-    """Write a checkpoint to train from: a language model, Mask2Former's Swin-B, and freshly initialised parts.
-
-    Args:
-        language: folder or Hub id of Phi-1.5, or of any causal language model of transformers.
-        mask2former: detectron2 pickle of the COCO panoptic model (`model_final_54b88a.pkl`).
-        target: folder to write; must not exist, or be empty.
-        dtype: name of the dtype to write.
-
-    Returns:
-        Report on the tensors of the pickle; some `unknown` and `missing` names are expected.
-
-    Raises:
-        EarthReasonError: the pickle lacks the image encoder, or holds anything but arrays.
-    """
-    arrays = read_arrays(mask2former)
-    loaded = load_language(language)
-    tokenizer = loaded.tokenizer
-    [seg] = add_tokens(tokenizer)
-    loaded.resize(len(tokenizer))
-    config = SegEarthR1Config(text_config=loaded.config, seg_token_id=seg)
-    model = SegEarthR1Model(config)
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    published = ((mask2former_name(name), torch.from_numpy(array)) for name, array in arrays.items())
-    state, report = convert_state(published, expected, config)
-    lacking = [name for name in report.missing if name.startswith("vision_tower.")]
-    if lacking or report.misshapen:
-        Report(missing=lacking, misshapen=report.misshapen).check(str(mask2former), "Mask2Former")
-    base = {f"language_model.{name}": tensor for name, tensor in loaded.base.items()}
-    model.load_state_dict({**model.state_dict(), **state, **base, "lm_head.weight": loaded.head})
-    save_checkpoint(
-        SegEarthR1Model, config, model.state_dict(), SegEarthR1Processor.for_model(config, tokenizer), target, dtype
-    )
-    return report
-
-
-_MASK2FORMER = (
-    (r"backbone\.", "model.vision_tower."),
-    (r"sem_seg_head\.pixel_decoder\.(adapter_1|layer_1)\.norm\.", r"pixel_decoder.\1.1."),
-    (r"sem_seg_head\.pixel_decoder\.(adapter_1|layer_1)\.", r"pixel_decoder.\1.0."),
-    (r"sem_seg_head\.pixel_decoder\.", "pixel_decoder."),
-    (r"sem_seg_head\.predictor\.static_query", "predictor.query_feat"),
-    (r"sem_seg_head\.predictor\.", "predictor."),
-)
-
-
-def mask2former_name(name: str) -> str:
-    """Return the published SegEarth-R1 name of a Mask2Former tensor."""
-    return rename(name, _MASK2FORMER)
-
-
 def convert(options: ConversionOptions) -> Report:
-    """Convert a published checkpoint, or with `mask2former` the parts to train from."""
-    if options.mask2former is not None:
-        return start_from_parts(options.source, options.mask2former, options.target, options.dtype)
+    """Convert a published checkpoint for the model registry."""
     config = None if options.config is None else read_settings(options.config)
     return convert_published(Path(options.source), options.target, options.dtype, config)

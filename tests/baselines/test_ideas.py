@@ -88,6 +88,8 @@ def test_a_new_encoder_tells_images_apart(name):
         features = learner.model.encode_image(learner.processor.pixels(images))
     for value in (*vars(features).values(),):
         for part in (value,) if isinstance(value, torch.Tensor) else value:
+            if part.dtype is torch.bool:  # whether a token shows the image; here all do
+                continue
             assert part.std(0).mean() > 0.05 * part.std()
 
 
