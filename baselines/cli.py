@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from baselines.checkpoints import shipped_checkpoints
+from baselines.cli_assembly import assemble
 from baselines.compare import suite_names
 from baselines.registry import (
     MODELS,
@@ -262,15 +263,8 @@ def compare(
 @app.command()
 def convert(
     model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
-    source: Annotated[str, typer.Argument(help="Published checkpoint; with --mask2former, a language model.")],
+    source: Annotated[str, typer.Argument(help="Published checkpoint.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; it must not exist, or be empty.")],
-    mask2former: Annotated[
-        Path | None,
-        typer.Option(
-            "--mask2former",
-            help=f"{_for('mask2former')}pickle of the Mask2Former Swin-B from which training starts.",
-        ),
-    ] = None,
     clip: Annotated[
         str | None,
         typer.Option("--clip", help=f"{_for('clip')}folder or Hub id of CLIP, which the published files leave out."),
@@ -294,8 +288,6 @@ def convert(
     """Convert published weights into a checkpoint for `predict`, `segment` and `train`.
 
     Example: python -m baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
-
-    Example: python -m baselines convert segearth_r1 phi-1_5/ start/ --mask2former model_final_54b88a.pkl
     """
     from baselines.common.devices import DTYPES
 
@@ -303,9 +295,12 @@ def convert(
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES)
     asked = task_named(source) if task is None else task.value
-    options = ConversionOptions(source, target, dtype, mask2former, clip, config, asked)
+    options = ConversionOptions(source, target, dtype, clip, config, asked)
     report = convert_checkpoint(model, options)
     stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out; task: {asked}", soft_wrap=True)
+
+
+app.command()(assemble)
 
 
 @app.command()

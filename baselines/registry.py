@@ -60,10 +60,9 @@ class ConversionOptions:
     """Settings of `python -m baselines convert`. Each converter uses those that apply to it.
 
     Attributes:
-        source: published checkpoint, or with `mask2former` a language model.
+        source: published checkpoint.
         target: folder to write.
         dtype: name of the dtype of the weights to write.
-        mask2former: pickle of Mask2Former to start training from.
         clip: folder or Hub id of the CLIP that the published files leave out; None means the usual one.
         config: configuration file of a model that does not have the published size.
         task: kind of question that the model was trained for; None takes it from the name of `source`.
@@ -72,10 +71,34 @@ class ConversionOptions:
     source: str
     target: Path
     dtype: str = "float32"
-    mask2former: Path | None = None
     clip: str | None = None
     config: Path | None = None
     task: str | None = None
+
+
+@dataclass(frozen=True)
+class AssemblyOptions:
+    """Settings of `python -m baselines assemble`. Each model takes the parts that its entry names.
+
+    Attributes:
+        target: folder to write.
+        dtype: name of the dtype of the weights to write.
+        llm: folder or Hub id of a language model, or of a LLaVA.
+        clip: folder or Hub id of CLIP.
+        sam: folder or Hub id of SAM in the format of transformers, or its original `.pth` file.
+        mask2former: folder or Hub id of a Mask2Former with Swin in the format of transformers, or detectron2's pickle.
+    """
+
+    target: Path
+    dtype: str = "float32"
+    llm: str | None = None
+    clip: str | None = None
+    sam: str | None = None
+    mask2former: str | None = None
+
+
+PARTS = ("llm", "clip", "sam", "mask2former")
+"""Names of the parts among `AssemblyOptions`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +111,8 @@ class ModelEntry:
         predictor: reference to a function that takes `PredictorOptions` and returns a predictor.
         learner: reference to a function that takes a `TrainConfig` and the training texts and returns a `Learner`.
         converter: reference to a function that takes `ConversionOptions` and returns a `Report`.
+        assembler: reference to a function that takes `AssemblyOptions` and returns an `Assembly`.
+        parts: names of the `AssemblyOptions` that the assembler needs.
         own_options: names of rarely used `PredictorOptions` and `ConversionOptions` that this model uses; their
             help on the command line names the model.
         presets: comparison suites that include this model, each with the model's own changes, such as
@@ -104,6 +129,8 @@ class ModelEntry:
     predictor: str
     learner: str | None = None
     converter: str | None = None
+    assembler: str | None = None
+    parts: tuple[str, ...] = ()
     own_options: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     trained: bool = False
@@ -165,6 +192,11 @@ def trainable_models() -> list[str]:
 def convertible_models() -> list[str]:
     """List the names of the models that have a converter."""
     return [name for name, entry in MODELS.items() if entry.converter is not None]
+
+
+def assembled_models(part: str | None = None) -> list[str]:
+    """List the names of the models that can be assembled, or of those that have a part such as `clip`."""
+    return [name for name, e in MODELS.items() if e.assembler is not None and (part is None or part in e.parts)]
 
 
 def models_with_option(option: str) -> list[str]:
@@ -259,6 +291,30 @@ def convert_checkpoint(name: str, options: ConversionOptions) -> Any:
     if path.is_file():
         write_json(path, {**json.loads(path.read_text(encoding="utf-8")), "task": task})
     return report
+
+
+def assemble_checkpoint(name: str, options: AssemblyOptions) -> Any:
+    """Build an untrained checkpoint of this package from pretrained parts.
+
+    Returns:
+        `baselines.common.assembly.Assembly`, which says what was made of what.
+
+    Raises:
+        UnknownNameError: no model of this name can be assembled; the message names the nearest.
+        EarthReasonError: a part is missing, is not one of this model, or does not fit.
+    """
+    known = assembled_models()
+    if name not in known:
+        raise UnknownNameError("model", name, known)
+    needed = MODELS[name].parts
+    given = [part for part in PARTS if getattr(options, part) is not None]
+    if lacking := [part for part in needed if part not in given]:
+        raise EarthReasonError(f"{name} needs --{lacking[0]}; its parts: {', '.join(f'--{part}' for part in needed)}")
+    if foreign := [part for part in given if part not in needed]:
+        raise EarthReasonError(
+            f"--{foreign[0]}: {name} has no such part (its parts: {', '.join(f'--{part}' for part in needed)})"
+        )
+    return load_reference(str(MODELS[name].assembler))(options)
 
 
 def task_named(source: str) -> str:

@@ -123,7 +123,9 @@ def save_checkpoint(
     with torch.device("meta"):
         model = model_class(config)
     wanted = DTYPES[dtype]
-    model.load_state_dict({name: tensor.to(wanted) for name, tensor in state.items()}, strict=True, assign=True)
+    # Counters, such as the batches that a BatchNorm has seen, stay integers.
+    cast = {name: tensor.to(wanted) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    model.load_state_dict(cast, strict=True, assign=True)
     with atomic_path(target) as folder:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)

@@ -107,6 +107,7 @@ class MaskPredictor(Generic[M]):
         """
         self.model: M = model.eval()
         self.processor, self.task = processor, known_task(task or getattr(model.config, "task", None) or TASKS[0])
+        model.config.task = self.task  # PSALM merges masks by it
         self.batch_size, self.on_canvas, self.min_area = batch_size, on_canvas, min_area
         calibrated = getattr(model.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         self.no_target_threshold: float = calibrated if no_target_threshold is None else no_target_threshold

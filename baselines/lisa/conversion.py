@@ -13,17 +13,18 @@ from baselines.lisa.modeling import LisaConfig
 from baselines.lisa.predictor import LisaPredictor, LisaProcessor
 from baselines.registry import ConversionOptions
 
-_SAM = "model.visual_model."
-UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}")
+SAM = "model.visual_model."
+UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}|model\.vision_tower\..*")
+"""Published names that nothing uses; weights straight from training include the frozen CLIP."""
 RENAMES: Table = (
     (r"model\.(embed_tokens|layers|norm)\.", r"language_model.\1."),
     (r"model\.mm_projector\.", "projector."),
     (r"model\.text_hidden_fcs\.0\.", "query."),
-    (rf"{_SAM}prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix", "positions.positional_embedding"),
-    (rf"{_SAM}prompt_encoder\.no_mask_embed\.", "no_mask."),
-    (rf"{_SAM}mask_decoder\.output_upscaling\.0\.", "mask_decoder.upscale_conv1."),
-    (rf"{_SAM}mask_decoder\.output_upscaling\.1\.", "mask_decoder.upscale_layer_norm."),
-    (rf"{_SAM}mask_decoder\.output_upscaling\.3\.", "mask_decoder.upscale_conv2."),
+    (rf"{SAM}prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix", "positions.positional_embedding"),
+    (rf"{SAM}prompt_encoder\.no_mask_embed\.", "no_mask."),
+    (rf"{SAM}mask_decoder\.output_upscaling\.0\.", "mask_decoder.upscale_conv1."),
+    (rf"{SAM}mask_decoder\.output_upscaling\.1\.", "mask_decoder.upscale_layer_norm."),
+    (rf"{SAM}mask_decoder\.output_upscaling\.3\.", "mask_decoder.upscale_conv2."),
 )
 
 USUAL_CLIP = "openai/clip-vit-large-patch14"
@@ -32,8 +33,8 @@ USUAL_CLIP = "openai/clip-vit-large-patch14"
 
 def our_name(published: str) -> str:
     """Return our name of a published tensor."""
-    encoder, transformer = f"{_SAM}image_encoder.", f"{_SAM}mask_decoder.transformer."
-    mlp = re.fullmatch(rf"{_SAM}mask_decoder\.(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.(.*)", published)
+    encoder, transformer = f"{SAM}image_encoder.", f"{SAM}mask_decoder.transformer."
+    mlp = re.fullmatch(rf"{SAM}mask_decoder\.(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.(.*)", published)
     if mlp:
         return f"mask_decoder.{mlp[1]}.{rename(mlp[2], SAM_MLP)}"
     if published.startswith(encoder):
@@ -41,7 +42,7 @@ def our_name(published: str) -> str:
     if published.startswith(transformer):
         return "mask_decoder.transformer." + rename(published.removeprefix(transformer), SAM_TRANSFORMER)
     renamed = rename(published, RENAMES)
-    return renamed.replace(_SAM, "", 1) if renamed.startswith(_SAM) else renamed
+    return renamed.replace(SAM, "", 1) if renamed.startswith(SAM) else renamed
 
 
 def convert_published(
@@ -63,6 +64,7 @@ def convert_published(
     config = config or LisaConfig(
         text_config=parts.text, clip_config=parts.tower.config, seg_token_id=parts.ids(LisaProcessor.tokens)[0]
     )
+    config.wording = "published"
     given = parts.tower_weights("vision_tower.clip")
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:

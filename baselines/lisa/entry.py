@@ -9,6 +9,8 @@ register(
         predictor="baselines.lisa.predictor:LisaPredictor.build",
         learner="baselines.lisa.learner:build",
         converter="baselines.lisa.conversion:convert",
+        assembler="baselines.lisa.assembly:assemble",
+        parts=("llm", "clip", "sam"),
         own_options=("clip",),
         presets={"smoke": {}, "tiny": {"optim": {"learning_rate": 3e-4}}},
         trained=True,

@@ -9,6 +9,8 @@ register(
         predictor="baselines.pixellm.predictor:PixelLMPredictor.build",
         learner="baselines.pixellm.learner:build",
         converter="baselines.pixellm.conversion:convert",
+        assembler="baselines.pixellm.assembly:assemble",
+        parts=("llm", "clip"),
         own_options=("clip",),
         presets={"smoke": {}, "tiny": {"optim": {"learning_rate": 3e-4}}},
         trained=True,

@@ -1,4 +1,4 @@
-"""Register PSALM. It has no converter, as its published decoder differs and no conversion could be checked."""
+"""Register PSALM."""
 
 from baselines.registry import ModelEntry, register
 
@@ -8,6 +8,9 @@ register(
         summary="scored mask queries; needs --checkpoint",
         predictor="baselines.psalm.predictor:PsalmPredictor.build",
         learner="baselines.psalm.learner:build",
+        converter="baselines.psalm.conversion:convert",
+        assembler="baselines.psalm.assembly:assemble",
+        parts=("llm", "mask2former"),
         presets={"smoke": {}, "tiny": {}},
         trained=True,
         architecture=frozenset({"vision", "no_target_head", "drop_path_rate", "connector_strides"}),

@@ -30,6 +30,7 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
             queries=_QUERIES[settings.size],
             text_config=text.config,
             image_size=settings.new_image_size,
+            seg_token_id=text.token_ids[0],
             **parts_of(settings.size, **changes),
         )
 

@@ -1,4 +1,7 @@
-"""PSALM's losses (arXiv 2403.14598, section 3): all queries learn a score, the best match learns the mask."""
+"""PSALM's losses (arXiv 2403.14598, section 3): all queries learn a score, the best match learns the mask.
+
+As in the published code, whose match compares masks alone: the cost of the score is commented out there.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from torch.nn import functional as F
 from baselines.segearth_r1.losses import MaskLossConfig, bce_loss, dice_loss, sample_points, uncertain_points
 
 SCORE = 2.0
-"""Weight of the score in loss and matching cost."""
+"""Weight of the score in the loss."""
 
 
 def match_losses(
@@ -17,8 +20,8 @@ def match_losses(
 ) -> dict[str, Tensor]:
     """Compute the weighted losses, summed over all decoder steps.
 
-    With one target per question, the paper's Hungarian match is the query of lowest cost. An empty target has no match,
-    and all its scores learn to be low.
+    Every step is matched on its own. With one target per question, the Hungarian match is the query of lowest cost. An
+    empty target has no match, and all its scores learn to be low; the published code has no empty targets.
 
     Args:
         predictions: mask logits (B, Q, h, w) of each step.
@@ -34,7 +37,7 @@ def match_losses(
     filled = target.flatten(1).any(1)  # (B,)
     totals = {name: torch.zeros((), device=masks.device) for name in ("score", "mask", "dice")}
     for logits, score in zip(predictions, scores, strict=True):
-        matched = best_queries(logits.detach(), score.detach(), target, config)
+        matched = best_queries(logits.detach(), target, config)
         chosen = F.one_hot(matched, score.shape[1]).float() * filled[:, None]
         totals["score"] = totals["score"] + SCORE * score_loss(score, chosen)
         own = logits[torch.arange(len(logits), device=logits.device), matched].unsqueeze(1)[filled]  # (filled, 1, h, w)
@@ -56,17 +59,16 @@ def score_loss(scores: Tensor, chosen: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def best_queries(logits: Tensor, scores: Tensor, target: Tensor, config: MaskLossConfig) -> Tensor:
+def best_queries(logits: Tensor, target: Tensor, config: MaskLossConfig) -> Tensor:
     """Return the query of lowest cost per row (B,) int64 from logits (B, Q, h, w) and targets (B, 1, H, W)."""
-    batch, queries = scores.shape
-    points = torch.rand(batch, config.points, 2, device=logits.device)
+    points = torch.rand(len(logits), config.points, 2, device=logits.device)
     grid = (2 * points - 1).unsqueeze(2)  # (B, P, 1, 2)
     sampled, labels = (
         F.grid_sample(maps.float(), grid, padding_mode=config.padding, align_corners=False).squeeze(-1)
         for maps in (logits, target)
     )  # (B, Q, P) and (B, 1, P)
-    labels = labels.expand(-1, queries, -1)  # (B, Q, P)
+    labels = labels.expand_as(sampled)  # (B, Q, P)
     bce = F.binary_cross_entropy_with_logits(sampled, labels, reduction="none").mean(-1)
     p = sampled.sigmoid()
     dice = 1 - (2 * (p * labels).sum(-1) + 1) / (p.sum(-1) + labels.sum(-1) + 1)
-    return (config.bce * bce + config.dice * dice - SCORE * scores.float().sigmoid()).argmin(1)
+    return (config.bce * bce + config.dice * dice).argmin(1)

@@ -12,20 +12,23 @@ from transformers import AutoModel
 from baselines.common.encoders import make_encoder
 from baselines.common.modeling import ReasoningModel
 from baselines.common.pixels import normalise
+from baselines.psalm.connector import ResidualConnector
 from baselines.psalm.losses import match_losses
 from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.connector import CompressionConnector
 from baselines.segearth_r1.description import mean_over
 from baselines.segearth_r1.losses import MaskLossConfig
 from baselines.segearth_r1.mask_decoder import MaskDecoder
 from baselines.segearth_r1.modeling import ImageFeatures
 from baselines.segearth_r1.pixel_decoder import PixelDecoder
 from baselines.segearth_r1.vision import SwinTransformer
+from earthreason.errors import EarthReasonError
 
 QUERY_ID = -201
 """Placeholder for one mask query in `input_ids`."""
 UNION_ABOVE = 0.6
-"""Score above which the masks of several queries are merged (the published code's rule for several targets)."""
+"""Score above which the masks of several queries are merged (the published evaluation on gRefCOCO)."""
+_TINY = 1e-6
+"""Addend of an area before division by it, as in the published code."""
 
 
 class PsalmConfig(SegEarthR1Config):
@@ -33,14 +36,24 @@ class PsalmConfig(SegEarthR1Config):
 
     Args:
         queries: number of masks proposed per question.
-        **kwargs: arguments of `SegEarthR1Config`.
+        connector_strides: strides of the connector's two convolutions, the second of which is always 1. On a 1024 px
+            canvas, (2, 1) gives 256 visual tokens.
+        **kwargs: other arguments of `SegEarthR1Config`.
+
+    Raises:
+        EarthReasonError: the second stride is not 1.
     """
 
     model_type = "earthreason_psalm"
 
-    def __init__(self, queries: int = 100, **kwargs: Any) -> None:
+    def __init__(self, queries: int = 100, connector_strides: tuple[int, int] = (2, 1), **kwargs: Any) -> None:
+        if connector_strides[1] != 1:
+            raise EarthReasonError(
+                f"model.architecture.connector_strides={list(connector_strides)}: only the first convolution of PSALM "
+                "can have a stride; the second must be 1, as in [2, 1]"
+            )
         self.queries = queries
-        super().__init__(**kwargs)
+        super().__init__(connector_strides=connector_strides, **kwargs)
 
 
 class PsalmModel(ReasoningModel):
@@ -58,9 +71,11 @@ class PsalmModel(ReasoningModel):
         super().__init__(config)
         text, dim = config.text_config, config.decoder_dim
         self.vision_tower = SwinTransformer(config) if config.encoder is None else make_encoder(config.encoder)
-        self.connector = CompressionConnector(config)
+        self.connector = ResidualConnector(config)
         self.language_model = AutoModel.from_config(text)
-        self.seg_query = nn.Parameter(torch.zeros(config.queries, text.hidden_size).normal_(std=0.02))
+        self.seg_query = nn.Parameter(torch.zeros(config.queries, text.hidden_size))
+        # The queries start equal; these tell them apart.
+        self.query_positions = nn.Parameter(torch.empty(config.queries, dim).normal_())
         self.query_projector = nn.Linear(text.hidden_size, dim)
         self.condition_projector = nn.Linear(text.hidden_size, dim)
         self.pixel_decoder = PixelDecoder(config)
@@ -92,9 +107,10 @@ class PsalmModel(ReasoningModel):
         read = states[is_query].view(len(states), -1, states.shape[-1])  # (B, Q, hidden)
         queries = self.query_projector(read)
         condition = self.condition_projector(mean_over(states, question_mask))  # (B, D)
-        logits, refined = self.mask_decoder(queries, image.mask_features, image.memories)
-        scale = condition.shape[-1] ** -0.5
-        scores = [torch.einsum("bqd,bd->bq", self.score_projector(q), condition) * scale for q in refined]
+        positions = self.query_positions.to(queries.dtype)
+        logits, refined = self.mask_decoder(queries, image.mask_features, image.memories, positions)
+        # No scale: the published code has temperatures of 0.07, but never uses them.
+        scores = [torch.einsum("bqd,bd->bq", self.score_projector(q), condition) for q in refined]
         if self.presence is None:
             return logits, scores, None
         shares = scores[-1].softmax(1).unsqueeze(-1)  # (B, Q, 1)
@@ -107,8 +123,9 @@ class PsalmModel(ReasoningModel):
     def answer(
         self, states: Tensor, question_mask: Tensor, image: ImageFeatures, masks: Tensor | None, **extra: Any
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Decode the queries and merge the masks that score highest; `extra` has `is_query` (B, L) bool."""
+        """Decode the queries and choose among their masks by the task; `extra` has `is_query` (B, L) bool."""
         logits, scores, presence = self.propose(states, question_mask, extra["is_query"], image)
+        choose = best_mask if self.config.task == "referring" else merged_masks
         fields = {"mask_logits": choose(logits[-1], scores[-1]), "presence_logits": presence}
         return fields, {} if masks is None else match_losses(logits, scores, masks, self.loss_config)
 
@@ -117,8 +134,22 @@ class PsalmModel(ReasoningModel):
         return int(self.config.decoder_dim)
 
 
-def choose(logits: Tensor, scores: Tensor) -> Tensor:
-    """Merge the masks scored above `UNION_ABOVE`, or take the best: logits (B, Q, h, w), scores (B, Q) to (B, h, w)."""
-    best = F.one_hot(scores.argmax(1), scores.shape[1]).bool()
-    shown = (scores.sigmoid() > UNION_ABOVE) | best
+def rank(logits: Tensor, scores: Tensor) -> Tensor:
+    """Weigh each score by how certain the mask is inside: logits (B, Q, h, w), scores (B, Q) to (B, Q) from 0 to 1."""
+    maps = logits.float().flatten(2)  # (B, Q, h * w)
+    inside = (maps > 0).float()
+    certainty = (maps.sigmoid() * inside).sum(2) / (inside.sum(2) + _TINY)
+    return scores.float().sigmoid() * certainty
+
+
+def best_mask(logits: Tensor, scores: Tensor) -> Tensor:
+    """Take the mask of highest rank: logits (B, Q, h, w), scores (B, Q) to (B, h, w)."""
+    return logits[torch.arange(len(logits), device=logits.device), rank(logits, scores).argmax(1)]
+
+
+def merged_masks(logits: Tensor, scores: Tensor) -> Tensor:
+    """Merge the masks ranked above `UNION_ABOVE`, or take the best: logits (B, Q, h, w), scores (B, Q) to (B, h, w)."""
+    ranks = rank(logits, scores)
+    best = F.one_hot(ranks.argmax(1), ranks.shape[1]).bool()
+    shown = (ranks > UNION_ABOVE) | best
     return logits.masked_fill(~shown[:, :, None, None], -torch.inf).amax(1)

@@ -10,15 +10,19 @@ from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
 from baselines.common.prompt import IMAGE_ID, Piece, Task, TokenPrompt, join_pieces
 from baselines.psalm.modeling import QUERY_ID, PsalmModel
+from baselines.segearth_r1.prompt import BEFORE_IMAGE, INSTRUCTION
 
-_BEFORE, _TASK, _AFTER = "Image: ", "\nMark what answers the question: ", "\nMasks: "
-FIXED_TEXTS = (_BEFORE, _TASK, _AFTER)
+_BEFORE_QUESTION = INSTRUCTION.format(task="Referring")
+_REPLY = " [/INST] \nSure, the segmentation result is "
+FIXED_TEXTS = (BEFORE_IMAGE, _BEFORE_QUESTION, _REPLY)
 
 
 class PsalmProcessor(Processor):
-    """Writes image, question and mask queries, and no reply."""
+    """Writes the published prompt for referring expressions, up to the mask queries, after which nothing is read.
 
-    tokens = ()
+    The condition is the question and the `[SEG]` that ends it.
+    """
+
     queries = 100
 
     @classmethod
@@ -29,12 +33,13 @@ class PsalmProcessor(Processor):
         return processor
 
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
+        stop = "" if question[-1] in ".?!" else "."  # the published code ends every expression with a full stop
         pieces = [
-            Piece(self.ids(_BEFORE)),
+            Piece(self.ids(BEFORE_IMAGE)),
             Piece([IMAGE_ID] * self.visual_tokens),
-            Piece(self.ids(_TASK)),
-            Piece(self.ids(question), is_question=True),
-            Piece(self.ids(_AFTER)),
+            Piece(self.ids(_BEFORE_QUESTION)),
+            Piece([*self.ids(f" {question}{stop}"), *self.token_ids], is_question=True),
+            Piece(self.ids(_REPLY)),
             Piece([QUERY_ID] * self.queries),
         ]
         return join_pieces(pieces)

@@ -1,4 +1,4 @@
-"""Convert published checkpoints, and the weights that training starts from.
+"""Convert published checkpoints.
 
 The published files have 935 tensors. Each is renamed, split (the fused attention of Phi) or known to be unused. A file
 with any other tensor, or with one of another shape, is refused.
@@ -13,18 +13,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from baselines.common.conversion import (
     Report,
     Table,
     convert_tensors,
-    read_arrays,
     rename,
     save_checkpoint,
     shapes_of,
 )
-from baselines.common.languages import load_language
-from baselines.common.processing import add_tokens
+from baselines.common.processing import Processor
 from baselines.common.weights import read_tensors
 from baselines.registry import ConversionOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
@@ -75,9 +74,9 @@ UNUSED = re.compile(
 _FUSED = re.compile(r"(.*\.self_attn\.)query_key_value\.(weight|bias)")
 
 
-def our_name(published: str) -> str:
+def our_name(published: str, table: Table = RENAMES) -> str:
     """Return our name of a published tensor."""
-    return rename(published, RENAMES)
+    return rename(published, table)
 
 
 def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,7 +87,11 @@ def split_fused(tensor: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def convert_state(
-    published: Iterable[tuple[str, Tensor]], expected: Mapping[str, torch.Size], config: SegEarthR1Config
+    published: Iterable[tuple[str, Tensor]],
+    expected: Mapping[str, torch.Size],
+    config: SegEarthR1Config,
+    table: Table = RENAMES,
+    unused: re.Pattern[str] = UNUSED,
 ) -> tuple[dict[str, Tensor], Report]:
     """Rename and split the tensors of a published checkpoint.
 
@@ -96,17 +99,20 @@ def convert_state(
         published: published names and tensors.
         expected: our names and shapes.
         config: configuration of the model.
+        table: published names and ours; those of SegEarth-R1 by default.
+        unused: pattern of published names that nothing uses.
     """
     heads = config.text_config.num_attention_heads
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:
-        fused = _FUSED.fullmatch(our_name(name))
+        ours = our_name(name, table)
+        fused = _FUSED.fullmatch(ours)
         if not fused or tensor.shape[0] % (3 * heads):
-            return {our_name(name): tensor}
+            return {ours: tensor}
         parts = zip(("q_proj", "k_proj", "v_proj"), split_fused(tensor, heads), strict=True)
         return {f"{fused[1]}{part}.{fused[2]}": value for part, value in parts}
 
-    return convert_tensors(published, expected, translate, UNUSED)
+    return convert_tensors(published, expected, translate, unused)
 
 
 def convert_published(
@@ -124,13 +130,32 @@ def convert_published(
         EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
     """
     config = config or SegEarthR1Config()
-    state, report = convert_state(read_tensors(source), shapes_of(SegEarthR1Model, config), config)
-    report.check(str(source), "SegEarth-R1")
-    processor = SegEarthR1Processor.from_pretrained(source, config)
+    return convert_folder("SegEarth-R1", SegEarthR1Model, SegEarthR1Processor, config, source, target, dtype)
+
+
+def convert_folder(
+    name: str,
+    model: type[PreTrainedModel],
+    processor_class: type[Processor],
+    config: SegEarthR1Config,
+    source: Path,
+    target: Path,
+    dtype: str,
+    table: Table = RENAMES,
+    unused: re.Pattern[str] = UNUSED,
+) -> Report:
+    """Convert the folder of a `model` on Phi; `table` and `unused` as in `convert_state`.
+
+    Raises:
+        EarthReasonError: names or shapes are not as expected (all listed), or a file is missing.
+    """
+    state, report = convert_state(read_tensors(source), shapes_of(model, config), config, table, unused)
+    report.check(str(source), name)
+    processor = processor_class.from_pretrained(source, config)
     tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
     if tokens > rows:
         raise EarthReasonError(f"{source}: the tokenizer has {tokens} tokens, the model {rows}")
-    save_checkpoint(SegEarthR1Model, config, state, processor, target, dtype)
+    save_checkpoint(model, config, state, processor, target, dtype)
     return report
 
 
@@ -149,60 +174,7 @@ def read_settings(path: Path) -> SegEarthR1Config:
         raise EarthReasonError(f"{path}: not a configuration of SegEarth-R1 ({error})") from None
 
 
-def start_from_parts(language: str | Path, mask2former: Path, target: Path, dtype: str = "float32") -> Report:
-    """Write a checkpoint to train from: a language model, Mask2Former's Swin-B, and freshly initialised parts.
-
-    Args:
-        language: folder or Hub id of Phi-1.5, or of any causal language model of transformers.
-        mask2former: detectron2 pickle of the COCO panoptic model (`model_final_54b88a.pkl`).
-        target: folder to write; must not exist, or be empty.
-        dtype: name of the dtype to write.
-
-    Returns:
-        Report on the tensors of the pickle; some `unknown` and `missing` names are expected.
-
-    Raises:
-        EarthReasonError: the pickle lacks the image encoder, or holds anything but arrays.
-    """
-    arrays = read_arrays(mask2former)
-    loaded = load_language(language)
-    tokenizer = loaded.tokenizer
-    [seg] = add_tokens(tokenizer)
-    loaded.resize(len(tokenizer))
-    config = SegEarthR1Config(text_config=loaded.config, seg_token_id=seg)
-    model = SegEarthR1Model(config)
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    published = ((mask2former_name(name), torch.from_numpy(array)) for name, array in arrays.items())
-    state, report = convert_state(published, expected, config)
-    lacking = [name for name in report.missing if name.startswith("vision_tower.")]
-    if lacking or report.misshapen:
-        Report(missing=lacking, misshapen=report.misshapen).check(str(mask2former), "Mask2Former")
-    base = {f"language_model.{name}": tensor for name, tensor in loaded.base.items()}
-    model.load_state_dict({**model.state_dict(), **state, **base, "lm_head.weight": loaded.head})
-    save_checkpoint(
-        SegEarthR1Model, config, model.state_dict(), SegEarthR1Processor.for_model(config, tokenizer), target, dtype
-    )
-    return report
-
-
-_MASK2FORMER = (
-    (r"backbone\.", "model.vision_tower."),
-    (r"sem_seg_head\.pixel_decoder\.(adapter_1|layer_1)\.norm\.", r"pixel_decoder.\1.1."),
-    (r"sem_seg_head\.pixel_decoder\.(adapter_1|layer_1)\.", r"pixel_decoder.\1.0."),
-    (r"sem_seg_head\.pixel_decoder\.", "pixel_decoder."),
-    (r"sem_seg_head\.predictor\.static_query", "predictor.query_feat"),
-    (r"sem_seg_head\.predictor\.", "predictor."),
-)
-
-
-def mask2former_name(name: str) -> str:
-    """Return the published SegEarth-R1 name of a Mask2Former tensor."""
-    return rename(name, _MASK2FORMER)
-
-
 def convert(options: ConversionOptions) -> Report:
-    """Convert a published checkpoint, or with `mask2former` the parts to train from."""
-    if options.mask2former is not None:
-        return start_from_parts(options.source, options.mask2former, options.target, options.dtype)
+    """Convert a published checkpoint for the model registry."""
     config = None if options.config is None else read_settings(options.config)
     return convert_published(Path(options.source), options.target, options.dtype, config)

@@ -9,7 +9,9 @@ register(
         predictor="baselines.segearth_r1.predictor:SegEarthR1Predictor.build",
         learner="baselines.segearth_r1.learner:build",
         converter="baselines.segearth_r1.conversion:convert",
-        own_options=("mask2former", "config"),
+        assembler="baselines.segearth_r1.assembly:assemble",
+        parts=("llm", "mask2former"),
+        own_options=("config",),
         trained=True,
         architecture=frozenset(
             {"vision", "no_target_head", "drop_path_rate", "connector_strides", "query", "d_projector"}

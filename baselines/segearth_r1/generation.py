@@ -1,23 +1,25 @@
-"""Greedy decoding of the answer in words, which the reference code lacks."""
+"""The answer in words of SegEarth-R1, which the reference code does not decode."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from baselines.common.prompt import IMAGE_ID, Task, TokenPrompt
+from baselines.common.generation import MOST, write_reply
+from baselines.common.prompt import Task, TokenPrompt
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.prompt import open_reply
 
 
+@torch.inference_mode()
 def generate_reply(
     model: SegEarthR1Model,
     tokenizer: PreTrainedTokenizerBase,
     prompt: TokenPrompt,
     pixel_values: Tensor,
     task: Task,
-    max_new_tokens: int = 64,
+    max_new_tokens: int = MOST,
 ) -> str:
     """Generate the answer up to `[SEG]`, the end token or `max_new_tokens`.
 
@@ -29,18 +31,9 @@ def generate_reply(
         task: task of the prompt.
         max_new_tokens: maximum number of tokens to generate.
     """
-    ids = torch.tensor([[*prompt.input_ids, *open_reply(tokenizer, task)]], device=pixel_values.device)
-    visual = model.encode_image(pixel_values).visual_tokens
-    embed = model.get_input_embeddings()
-    embeddings = embed(ids.masked_fill(ids == IMAGE_ID, 0))
-    embeddings[ids == IMAGE_ID] = visual[0].to(embeddings.dtype)
     ends = {model.config.seg_token_id, tokenizer.eos_token_id}
-    cache, said = DynamicCache(), []
-    for _ in range(max_new_tokens):
-        states = model.language_model(inputs_embeds=embeddings, cache=cache, use_cache=True).last_hidden_state
-        token = int(model.lm_head(states[:, -1]).argmax())
-        if token in ends:
-            break
-        said.append(token)
-        embeddings = embed(torch.tensor([[token]], device=ids.device))
+    visual = model.encode_image(pixel_values).visual_tokens
+    ids = [*prompt.input_ids, *open_reply(tokenizer, task)]
+    reply = write_reply(model, ids, visual, lambda said: bool(said) and said[-1] in ends, max_new_tokens)
+    said = [token for token in reply.ids if token not in ends]
     return str(tokenizer.decode(said, skip_special_tokens=True)).strip()

@@ -1,4 +1,4 @@
-"""Masked-attention decoder of Mask2Former (arXiv 2112.01527) with a single query and no class head."""
+"""Masked-attention decoder of Mask2Former (arXiv 2112.01527) without a class head."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ class DecoderLayer(nn.Module):
         self.linear2 = nn.Linear(ffn, dim)
         self.ffn_norm = nn.LayerNorm(dim)
 
-    def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor) -> Tensor:
-        """Refine queries (B, Q, D) by keys and values (B, N, D) that are not blocked (B * heads, Q, N): (B, Q, D)."""
-        attended, _ = self.cross_attention(query, keys, values, attn_mask=blocked, need_weights=False)
+    def forward(
+        self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor, positions: Tensor | None = None
+    ) -> Tensor:
+        """Refine queries (B, Q, D) by keys and values (B, N, D) that are not blocked (B * heads, Q, N): (B, Q, D).
+
+        `positions` (Q, D) are added to the queries, and to the keys of the self-attention, but to no values.
+        """
+        placed = query if positions is None else query + positions
+        attended, _ = self.cross_attention(placed, keys, values, attn_mask=blocked, need_weights=False)
         query = self.cross_norm(query + attended)
+        placed = query if positions is None else query + positions
         # A single query attends only to itself, but value and output projection still change it.
-        attended, _ = self.self_attention(query, query, query, need_weights=False)
+        attended, _ = self.self_attention(placed, placed, query, need_weights=False)
         query = self.self_norm(query + attended)
         return self.ffn_norm(query + self.linear2(F.relu(self.linear1(query))))
 
@@ -50,9 +57,15 @@ class MaskDecoder(nn.Module):
         )
 
     def forward(
-        self, query: Tensor, mask_features: Tensor, memories: list[Tensor]
+        self, query: Tensor, mask_features: Tensor, memories: list[Tensor], positions: Tensor | None = None
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Decode queries (B, Q, D) with mask features (B, D, h, w) and memories (B, D, h, w), coarse to fine.
+
+        Args:
+            query: queries before the first layer.
+            mask_features: features that each query is compared with.
+            memories: image features that the layers attend to.
+            positions: (Q, D) learned positions of the queries; None for SegEarth-R1, whose query has none.
 
         Returns:
             Mask logits (B, Q, h, w) and normalised queries (B, Q, D) of each step.
@@ -69,7 +82,7 @@ class MaskDecoder(nn.Module):
         for number, layer in enumerate(self.layers):
             level = number % LEVELS
             blocked = self._blocked(logits[-1], memories[level].shape[-2:])
-            query = layer(query, keys[level], values[level], blocked)
+            query = layer(query, keys[level], values[level], blocked, positions)
             queries.append(self.norm(query))
             logits.append(self._predict(queries[-1], mask_features))
         return logits, queries

@@ -24,8 +24,8 @@ _SYSTEM = (
     "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
     "provides, and assist the user with a variety of tasks using natural language."
 )
-_BEFORE_IMAGE = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\nThis is an image "
-_INSTRUCTION = ", Please doing {task} Segmentation according to the following instruction:\n"
+BEFORE_IMAGE = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\nThis is an image "
+INSTRUCTION = ", Please doing {task} Segmentation according to the following instruction:\n"
 _AFTER_QUESTION = " [/INST]"
 _REPLIES: dict[Task, tuple[str, str, str]] = {
     "reasoning": (" Sure, It is ", ". \n", f". {END}"),
@@ -60,9 +60,9 @@ def write_prompt(
 
     word = "Reasoning" if task == "reasoning" else "Referring"
     pieces = [
-        Piece(ids(_BEFORE_IMAGE)),
+        Piece(ids(BEFORE_IMAGE)),
         Piece([IMAGE_ID] * visual_tokens),
-        Piece(ids(_INSTRUCTION.format(task=word))),
+        Piece(ids(INSTRUCTION.format(task=word))),
         Piece([*plain_ids(tokenizer, f" {question}"), seg_token_id], is_question=True),
     ]
     if reply:
@@ -75,7 +75,7 @@ def fixed_texts(task: Task = "reasoning") -> list[str]:
     """Return the texts that occur in every prompt, for learned tokenizers."""
     opening, between, end = _REPLIES[task]
     word = "Reasoning" if task == "reasoning" else "Referring"
-    return [_BEFORE_IMAGE, _INSTRUCTION.format(task=word), _AFTER_QUESTION + opening, between + end, NO_TARGET_ANSWER]
+    return [BEFORE_IMAGE, INSTRUCTION.format(task=word), _AFTER_QUESTION + opening, between + end, NO_TARGET_ANSWER]
 
 
 def open_reply(tokenizer: Tokenizer, task: Task = "reasoning") -> list[int]:
