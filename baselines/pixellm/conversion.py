@@ -69,6 +69,7 @@ def convert_published(
         seg_token_ids=tuple(parts.ids(PixelLMProcessor.tokens)),
         as_released=True,
     )
+    config.wording = "published"
     given = parts.tower_weights("vision_tower")
     tokens: dict[str, Tensor] = {}
 

@@ -142,8 +142,9 @@ def write_lisa(folder, clip_folder):
 
 
 def write_pixellm(folder, clip_folder):
-    config_text, ids, text = text_parts(folder, tuple(f"[SEG{n}]" for n in range(6)))
-    config = new_pixellm("mini", 256, config_text, ids, False)
+    codebook = tuple(f"[SEG{n}]" for n in range(6))
+    config_text, ids, text = text_parts(folder, (*codebook, "<im_start>", "<im_end>"))
+    config = new_pixellm("mini", 256, config_text, ids[:6], False)
     config.foreground_prior, config.as_released = None, True
     clip = config.clip_config
     CLIPVisionModel(clip).save_pretrained(clip_folder)
@@ -231,14 +232,16 @@ def test_published_files_become_a_working_checkpoint(kind, tmp_path):
     assert torch.isfinite(logits).all()
 
 
-def test_a_converted_lisa_is_asked_in_its_own_wording(tmp_path):
+@pytest.mark.parametrize(("kind", "tokens"), [("lisa", "[SEG]"), ("pixellm", "[SEG0][SEG1][SEG2][SEG3][SEG4][SEG5]")])
+def test_a_converted_model_is_asked_in_its_own_wording(kind, tokens, tmp_path):
+    write, conversion, predictor_class = KINDS[kind]
     source, clip = tmp_path / "source", tmp_path / "clip"
     source.mkdir()
-    config, _ = write_lisa(source, clip)
-    lisa_conversion.convert_published(source, clip, tmp_path / "ours", config=config)
-    processor = LisaPredictor.from_pretrained(tmp_path / "ours").processor
+    config, _ = write(source, clip)
+    conversion.convert_published(source, clip, tmp_path / "ours", config=config)
+    processor = predictor_class.from_pretrained(tmp_path / "ours").processor
     words = processor.tokenizer.decode([i for i in processor.prompt("Where is it?").input_ids if i >= 0])
-    assert "USER:<im_start><im_end>Where is it? Please output segmentation mask. ASSISTANT:[SEG]" in words
+    assert words.endswith(f"USER:<im_start><im_end>Where is it? Please output segmentation mask. ASSISTANT:{tokens}")
 
 
 @pytest.mark.parametrize("kind", KINDS)

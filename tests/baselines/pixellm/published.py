@@ -103,9 +103,7 @@ def decode(tensors, queries, maps, ffn, heads):
         attended, image = two_way(tensors, level, width, ffn, heads)(
             point_embeddings=tokens[None, None],
             image_embeddings=image,
-            image_positional_embeddings=positions(
-                tensors[f"{codes[level]}.positional_encoding_gaussian_matrix"], n
-            ),
+            image_positional_embeddings=positions(tensors[f"{codes[level]}.positional_encoding_gaussian_matrix"], n),
             attention_similarity=None,
         )
         large = upsampled(image[:, 0].transpose(1, 2).reshape(1, width, n, n), tensors, f"{DECODER}.output_upscaling")

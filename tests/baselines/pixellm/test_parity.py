@@ -33,7 +33,7 @@ def spread(shapes, seed=1):
 
 def write(folder, clip_folder, width, ffn):
     """Write published files and return their tensors, CLIP (12 layers on 84 px) and LLaMA."""
-    config, _, text = text_parts(folder, CODEBOOK)
+    config, _, text = text_parts(folder, (*CODEBOOK, "<im_start>", "<im_end>"))
     torch.manual_seed(0)
     widths = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 12, "num_attention_heads": 4}
     clip = CLIPVisionModel(CLIPVisionConfig(image_size=84, patch_size=14, **widths)).eval()
