@@ -1,6 +1,8 @@
 """Parts of PixelLM against figures worked out by hand, and against the classes of transformers."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
-from transformers import CLIPVisionConfig, CLIPVisionModel, SamConfig, SamModel
+from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModel, SamConfig, SamModel
 
 from baselines.common.languages import byte_tokenizer
 from baselines.common.processing import add_tokens
@@ -23,6 +25,7 @@ from earthreason import load_dataset
 
 TEXT = {"model_type": "llama", "vocab_size": 40, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
 CLIP = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 12, "num_attention_heads": 2}
+LISA = Path(__file__).parent.parent / "lisa/published"
 LOGIT = math.log(3)  # a probability of 3/4
 
 
@@ -54,6 +57,19 @@ def test_the_mask_is_made_one_position_before_each_codebook_token(processor):
     chosen = [n for n, made in enumerate(prompt.question) if made]
     vocabulary = processor.tokenizer.get_vocab()
     assert [prompt.input_ids[n + 1] for n in chosen] == [vocabulary[f"[SEG{k}]"] for k in range(6)]
+
+
+def test_a_published_model_is_asked_as_lisa_with_six_tokens_for_one():
+    recorded = json.loads((LISA / "conversations.json").read_text())
+    tokenizer = AutoTokenizer.from_pretrained(LISA)
+    tokenizer.pad_token = tokenizer.unk_token
+    codebook = add_tokens(tokenizer, PixelLMProcessor.tokens)
+    asked = PixelLMProcessor.for_model(PixelLMConfig(wording="published"), tokenizer)
+    ids = asked.prompt("Where could a boat moor?").input_ids
+    kept = [token for token, before in zip(ids, [None, *ids], strict=False) if (token, before) != (-200, -200)]
+    expected = recorded["sentence"]["ids"]
+    assert kept == [*expected[: expected.index(recorded["added"]["[SEG]"])], *codebook]
+    assert ids.count(-200) == 256
 
 
 def test_a_position_table_is_resized_bilinearly_and_keeps_the_class_token_first():
@@ -193,9 +209,7 @@ def test_losses_are_weighted_as_published(processor):
     model = PixelLMModel(config).eval()
     logits = torch.tensor([[[LOGIT, LOGIT], [-LOGIT, -LOGIT]]])
     model.decode = lambda queries, image: logits - model.mask_offset
-    image = PixelLMFeatures(
-        torch.zeros(1, 4, 16), torch.ones(1, 4, dtype=torch.bool), (torch.empty(1), torch.empty(1))
-    )
+    image = PixelLMFeatures(torch.zeros(1, 4, 16), torch.ones(1, 4, dtype=torch.bool), (torch.empty(1), torch.empty(1)))
     ids = torch.tensor([[1, -200, -200, -200, -200, 34, 35, 36, 37, 38, 39, 2]])
     labels = torch.full_like(ids, -100)
     labels[0, 5:] = ids[0, 5:]
