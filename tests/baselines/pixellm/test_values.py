@@ -18,7 +18,7 @@ from baselines.pixellm.learner import new_config
 from baselines.pixellm.modeling import FourierPositions, PixelLMConfig, PixelLMFeatures, PixelLMModel
 from baselines.pixellm.predictor import PixelLMProcessor
 from baselines.pixellm.vision import PaddedClip, resized_positions
-from baselines.training.config import TrainConfig
+from baselines.training.config import TrainConfig, load_config
 from baselines.training.data import StepDataset, order_of
 from baselines.training.learner import build_learner
 from earthreason import load_dataset
@@ -26,6 +26,7 @@ from earthreason import load_dataset
 TEXT = {"model_type": "llama", "vocab_size": 40, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
 CLIP = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 12, "num_attention_heads": 2}
 LISA = Path(__file__).parent.parent / "lisa/published"
+PAPER = Path(__file__).resolve().parents[3] / "configs/pixellm/paper.yaml"
 LOGIT = math.log(3)  # a probability of 3/4
 
 
@@ -266,3 +267,11 @@ def test_training_marks_the_padding_and_turns_it_with_the_image():
     assert pixels.shape == (8, 4, 128, 128)
     assert torch.equal(pixels[:, 3], pixels[:, 0])  # white where the image is, also after turns and flips
     assert len({tuple(canvas[3].any(0).tolist()) for canvas in pixels}) > 1  # some lie, some stand
+
+
+def test_the_recipe_is_that_of_the_public_code():
+    optim, model = load_config(PAPER).optim, load_config(PAPER).model
+    assert (optim.learning_rate, optim.betas, optim.weight_decay, optim.clip) == (3e-4, (0.9, 0.95), 0, 1)
+    assert (optim.schedule, optim.steps, round(optim.warmup_share * optim.steps)) == ("linear", 10 * 500, 100)
+    assert (optim.micro_batch, optim.global_batch) == (2, 2 * 10 * 8)
+    assert (model.lora.rank, model.lora.alpha, model.lora.dropout) == (8, 16, 0.05)
