@@ -160,7 +160,7 @@ def test_the_same_texts_are_taught_alike_each_time(processor):
 def test_a_tokenizer_without_the_image_tokens_is_no_published_one():
     tokenizer = byte_tokenizer()
     add_tokens(tokenizer)
-    with pytest.raises(EarthReasonError, match="no <im_start> token; is it that of a LISA checkpoint"):
+    with pytest.raises(EarthReasonError, match="no <im_start> token; is it that of a Lisa checkpoint"):
         processor_of(tokenizer, "published")
 
 
