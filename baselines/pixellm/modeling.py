@@ -99,9 +99,9 @@ class PixelLMConfig(PreTrainedConfig):
 
 @dataclass(frozen=True)
 class PixelLMFeatures:
-    """Image features: `visual_tokens` (B, N, hidden), whether they show the picture, and one map (B, D, h, w) per scale.
+    """Image features: `visual_tokens` (B, N, hidden), `visible` (B, N) and one map (B, D, h, w) per scale.
 
-    `visible` (B, N) is False for tokens that show padding only.
+    `visible` is False for visual tokens that show padding only.
     """
 
     visual_tokens: Tensor

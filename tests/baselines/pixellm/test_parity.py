@@ -102,5 +102,6 @@ def test_the_configuration_follows_from_the_published_files(tmp_path):
     assert made.projector_dim == 2 * H
     assert made.as_released
     assert made.foreground_prior is None
+    assert made.wording == "published"
     published_tokens = [tensors[f"model.mask_decoder.{name}.weight"] for name in ("iou_token", "mask_tokens")]
     assert torch.equal(model.pixel_decoder.tokens, torch.cat(published_tokens))
