@@ -79,6 +79,13 @@ TaskOption = Annotated[
 ]
 
 
+class ReplyMode(StrEnum):
+    """Who writes the mask tokens of a reply."""
+
+    forced = "forced"
+    generated = "generated"
+
+
 class WeightType(StrEnum):
     """Data types of the weights of a small checkpoint."""
 
@@ -123,6 +130,13 @@ def predict(
         bool,
         typer.Option("--on-canvas", help="Leave masks on the model's canvas, where the reference scores them."),
     ] = False,
+    reply: Annotated[
+        ReplyMode,
+        typer.Option(
+            "--reply",
+            help=f"{_for('reply')}put the mask tokens into the prompt, as the papers do, or let the model write them.",
+        ),
+    ] = ReplyMode.forced,
     vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help=f"{_for('base_url')}OpenAI-compatible server. Default: OpenAI.")
@@ -145,6 +159,7 @@ def predict(
         no_target_threshold,
         None if task is None else task.value,
         on_canvas,
+        reply.value,
     )
     written = predict_split(model, options, config, split, data_dir, questions.value, out)
     if written is not None:

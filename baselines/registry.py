@@ -38,6 +38,7 @@ class PredictorOptions:
         no_target_threshold: threshold that replaces the checkpoint's; None keeps the checkpoint's.
         task: kind of question, which replaces the checkpoint's; None keeps the checkpoint's.
         on_canvas: whether masks stay on the model's canvas, as the reference scores them.
+        reply: whether the mask tokens are `forced` into the prompt, or the reply is `generated` by the model.
         train_samples: function that returns the training split, for models fitted to it; None for that of the
             predicted configuration.
     """
@@ -52,6 +53,7 @@ class PredictorOptions:
     no_target_threshold: float | None = None
     task: str | None = None
     on_canvas: bool = False
+    reply: str = "forced"
     train_samples: Callable[[], Iterable[Sample]] | None = None
 
 
@@ -333,6 +335,7 @@ def _refuse_network_options(name: str, options: PredictorOptions, remedy: str) -
         "--compile": options.compiled,
         "--task": options.task is not None,
         "--on-canvas": options.on_canvas,
+        "--reply": options.reply != "forced",
     }
     given = [option for option, is_given in asked.items() if is_given]
     if given:

@@ -102,10 +102,32 @@ class Prediction:
     targets: tuple[RLE, ...] = ()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a model gave for one question.
+
+    Attributes:
+        mask: (height, width) bool mask; None for "no target".
+        text: text that the model wrote; None if it wrote none.
+    """
+
+    mask: np.ndarray | None
+    text: str | None = None
+
+
 @runtime_checkable
 class Predictor(Protocol):
     """Interface of every model that predicts masks."""
 
     def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
         """Return for each `questions[i]` on `images[i]` a (height, width) bool mask, or None for "no target"."""
+        ...
+
+
+@runtime_checkable
+class WritingPredictor(Predictor, Protocol):
+    """Predictor that may also write a text."""
+
+    def answers(self, images: list[Image.Image], questions: list[str]) -> list[Answer]:
+        """Return the mask and the text for each `questions[i]` on `images[i]`."""
         ...

@@ -82,8 +82,8 @@ class Assembly:
 
 
 def _listed(names: list[str]) -> str:
-    """Say which names are left out, by what precedes the first number in each."""
-    groups = Counter(re.split(r"\.\d", name)[0] for name in names)
+    """Say which names are left out, by their first two parts."""
+    groups = Counter(".".join(name.split(".")[:2]) for name in names)
     return f"; left out: {', '.join(f'{group} ({count})' for group, count in groups.items())}" if groups else ""
 
 

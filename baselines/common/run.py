@@ -6,8 +6,9 @@ Each process appends its predictions to its own file in `OUT.partial/`; `OUT` is
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from earthreason.predictions.stream import text_predictions
 from earthreason.predictions.writer import check_name, prediction_record
 from earthreason.types import Prediction, Predictor, Sample
 
+logger = logging.getLogger("earthreason.baselines")
 Key = tuple[str, int]
 
 
@@ -84,14 +86,34 @@ class Journal:
                 written += 1
         return written
 
-    def finish(self, order: Iterable[str]) -> int:
-        """Write the predictions file, sorted by the given sample ids, and remove the folder; return their number."""
+    def finish(self, order: Iterable[str], mask_tokens: Sequence[str] = ()) -> int:
+        """Write the predictions file and remove the folder; return the number of predictions.
+
+        Args:
+            order: sample ids in the order to write.
+            mask_tokens: tokens that the model had to write for a mask; how many replies lack them is reported.
+        """
         place = {sample_id: number for number, sample_id in enumerate(order)}
         answered = {(p.sample_id, p.question_index): p for p in self.read()}
         ordered = sorted(answered, key=lambda key: (place.get(key[0], len(place)), key[1]))
-        written = write_predictions(self.out, (answered[key] for key in ordered), self.info)
+        found = count_silent(answered.values(), mask_tokens) if mask_tokens else {}
+        written = write_predictions(self.out, (answered[key] for key in ordered), {**self.info, **found})
         shutil.rmtree(self.folder)
         return written
+
+
+def count_silent(predictions: Collection[Prediction], mask_tokens: Sequence[str]) -> dict[str, Any]:
+    """Count the replies without all mask tokens, which mean "no target"; log it, and return it for the file's info."""
+    silent = sum(not all(token in (p.answer or "") for token in mask_tokens) for p in predictions)
+    share = silent / max(1, len(predictions))
+    logger.warning(
+        '%d of %d replies (%.1f %%) have no %s, which counts as "no target"',
+        silent,
+        len(predictions),
+        100 * share,
+        mask_tokens[0],
+    )
+    return {"missing_mask_token": {"replies": silent, "of": len(predictions), "share": round(share, 4)}}
 
 
 if TYPE_CHECKING:
@@ -136,6 +158,8 @@ def predict_split(
         info["no_target_threshold"] = threshold
     if (task := getattr(predictor, "task", None)) is not None:
         info["task"] = task
+    if getattr(predictor, "reply", None) == "generated":
+        info["reply"] = "generated"
     if options.on_canvas:
         if (grid := getattr(predictor, "grid", None)) is None:
             raise EarthReasonError(f"--on-canvas is not for {model}, which has no canvas; leave it out")
@@ -182,7 +206,8 @@ def predict_rows(
     _wait_for_all(rank)
     if not rank.is_first:
         return None
-    return journal.finish(dataset["sample_id"])
+    written = info.get("reply") == "generated"
+    return journal.finish(dataset["sample_id"], predictor.processor.tokens if written else ())  # type: ignore[attr-defined]
 
 
 def _wait_for_all(rank: Rank) -> None:

@@ -7,11 +7,12 @@ from itertools import islice
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from earthreason.errors import EarthReasonError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.rle import encode_mask
-from earthreason.types import RLE, Prediction, Predictor, Sample
+from earthreason.types import RLE, Answer, Prediction, Predictor, Sample, WritingPredictor
 
 _OWN_SIZE = Grid("native")
 Questions = Literal["first", "all"]
@@ -45,17 +46,25 @@ def predict_samples(
         if (sample.sample_id, index) not in skip
     )
     while batch := list(islice(pairs, batch_size)):
-        masks = predictor.predict([s.image for s, _ in batch], [s.questions[i] for s, i in batch])
-        if len(masks) != len(batch):
-            raise EarthReasonError(f"the predictor returned {len(masks)} masks for {len(batch)} questions")
-        for (sample, index), mask in zip(batch, masks, strict=True):
+        answers = _ask(predictor, [s.image for s, _ in batch], [s.questions[i] for s, i in batch])
+        if len(answers) != len(batch):
+            raise EarthReasonError(f"the predictor returned {len(answers)} masks for {len(batch)} questions")
+        for (sample, index), answer in zip(batch, answers, strict=True):
+            mask = answer.mask
             if mask is not None and mask.shape != grid.shape(sample.height, sample.width):
                 raise EarthReasonError(
                     f"the predictor returned a {mask.shape} mask for sample {sample.sample_id!r} of height "
                     f"{sample.height} and width {sample.width}; masks are (height, width) "
                     f"{'at the image size' if grid.kind == 'native' else f'on the {grid.name} grid'}"
                 )
-            yield Prediction(sample.sample_id, _encode(mask, sample.sample_id), question_index=index)
+            encoded = _encode(mask, sample.sample_id)
+            yield Prediction(sample.sample_id, encoded, question_index=index, answer=answer.text)
+
+
+def _ask(predictor: Predictor, images: list[Image.Image], questions: list[str]) -> list[Answer]:
+    if isinstance(predictor, WritingPredictor):
+        return predictor.answers(images, questions)
+    return [Answer(mask) for mask in predictor.predict(images, questions)]
 
 
 def _encode(mask: np.ndarray | None, sample_id: str) -> RLE | None:
