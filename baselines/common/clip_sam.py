@@ -14,7 +14,7 @@ from transformers import AutoConfig, CLIPVisionModel, PreTrainedConfig, PreTrain
 from baselines.common.conversion import Report, Table, convert_tensors, save_checkpoint, shapes_of
 from baselines.common.predictor import MaskPredictor
 from baselines.common.processing import Processor
-from baselines.common.weights import read_tensors
+from baselines.common.weights import find_weights, read_tensors
 from earthreason.errors import EarthReasonError
 
 SAM_ENCODER: Table = (
@@ -68,12 +68,15 @@ class ClipParts:
         Raises:
             EarthReasonError: one of them cannot be loaded.
         """
+        find_weights(source)  # a folder that training left has no config.json either, but needs another remedy
         try:
             text = {**AutoConfig.from_pretrained(source).to_dict(), "model_type": "llama"}
             tower = CLIPVisionModel.from_pretrained(clip)
         except (OSError, ValueError) as error:
             raise EarthReasonError(f"{source} or {clip} cannot be loaded: {str(error).splitlines()[0]}") from None
-        return cls(source, text, tower, Processor.load_tokenizer(source))
+        tokenizer = Processor.load_tokenizer(source)
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.unk_token  # as the public code does after loading it
+        return cls(source, text, tower, tokenizer)
 
     def ids(self, tokens: tuple[str, ...]) -> list[int]:
         """Return the ids of added tokens; -1 for a missing token, which the processor reports later."""

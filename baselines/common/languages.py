@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from baselines.common.processing import add_tokens
-from baselines.common.weights import reason_of
+from baselines.common.weights import tokenizer_reason
 from baselines.common.words import load_words
 from earthreason.errors import EarthReasonError
 
@@ -143,7 +143,7 @@ def load_language(source: str | Path) -> Language:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         causal = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise EarthReasonError(f"{source}: no causal language model can be loaded: {reason_of(error)}") from None
+        raise EarthReasonError(f"{source}: no causal language model can be loaded: {tokenizer_reason(error)}") from None
     return Language(causal, tokenizer)
 
 

@@ -25,6 +25,15 @@ def normalise_clip(pixels: Tensor) -> Tensor:
     return (pixels.float() / 255 - _by_channel(CLIP_MEAN, pixels.device)) / _by_channel(CLIP_STD, pixels.device)
 
 
+def split_padding(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Split uint8 pixels of a processor into (B, 3, S, S), and (B, 1, S, S) bool, False on padding.
+
+    The padding is where their fourth channel is 0; (B, 3, S, S) has none.
+    """
+    marked = pixels.shape[1] > 3
+    return pixels[:, :3], pixels[:, 3:] != 0 if marked else torch.ones_like(pixels[:, :1], dtype=torch.bool)
+
+
 @cached_constant
 def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, device=device).view(-1, 1, 1)  # (3, 1, 1)

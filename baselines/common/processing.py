@@ -12,7 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
+from baselines.common.weights import tokenizer_reason
 from earthreason.errors import EarthReasonError
+from earthreason.masks.grids import Grid
 from earthreason.torch import letterbox_image
 
 if TYPE_CHECKING:
@@ -28,6 +30,27 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str] = (SEG,
     known = tokenizer.get_vocab()
     tokenizer.add_tokens([token for token in tokens if token not in known])
     return [int(tokenizer.get_vocab()[token]) for token in tokens]
+
+
+def require_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], model: str) -> None:
+    """Raise `EarthReasonError` if a tokenizer lacks a token that the prompts of `model` use."""
+    vocabulary = tokenizer.get_vocab()
+    if lacking := [token for token in tokens if token not in vocabulary]:
+        raise EarthReasonError(f"the tokenizer has no {lacking[0]} token; is it that of a {model} checkpoint?")
+
+
+def start_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return what the tokenizer puts before a text: its start token for LLaMA, nothing for GPT-2 and Phi."""
+    start = tokenizer.bos_token_id
+    return [] if start is None else [token for token in tokenizer("")["input_ids"][:1] if token == start]
+
+
+def _started(prompt: TokenPrompt, start: Sequence[int]) -> TokenPrompt:
+    return TokenPrompt(
+        [*start, *prompt.input_ids],
+        [*[False for _ in start], *prompt.question],
+        [*[IGNORE for _ in start], *prompt.labels],
+    )
 
 
 class Processor(ABC):
@@ -50,15 +73,14 @@ class Processor(ABC):
         Raises:
             EarthReasonError: the tokenizer lacks one of `tokens`, or a padding token.
         """
-        lacking = [token for token in self.tokens if token not in tokenizer.get_vocab()]
-        if lacking:
-            kind = type(self).__name__.removesuffix("Processor")
-            raise EarthReasonError(f"the tokenizer has no {lacking[0]} token; is it that of a {kind} checkpoint?")
+        require_tokens(tokenizer, self.tokens, type(self).__name__.removesuffix("Processor"))
         if tokenizer.pad_token_id is None:
             raise EarthReasonError("the tokenizer has no padding token")
         self.tokenizer = tokenizer
         self.image_size, self.visual_tokens, self.max_length = image_size, visual_tokens, max_length
         self.token_ids = [int(tokenizer.get_vocab()[token]) for token in self.tokens]
+        self.added_ids = self.token_ids  # of all tokens whose embeddings are not pretrained
+        self.start = start_ids(tokenizer)
 
     @classmethod
     def for_model(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> Self:
@@ -90,8 +112,8 @@ class Processor(ABC):
 
         try:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, config=config)
-        except (OSError, ValueError) as error:
-            raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {str(error).splitlines()[0]}") from None
+        except (OSError, ValueError, ImportError) as error:
+            raise EarthReasonError(f"{folder}: no tokenizer can be loaded: {tokenizer_reason(error)}") from None
         return tokenizer
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -100,7 +122,7 @@ class Processor(ABC):
 
     @abstractmethod
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
-        """Write the prompt of a question that has no line breaks; see `prompt`."""
+        """Write the prompt of a question that has no line breaks, without `start`; see `prompt`."""
 
     def ids(self, text: str) -> list[int]:
         """Tokenize a text without special tokens; control tokens in it stay text."""
@@ -134,9 +156,9 @@ class Processor(ABC):
             raise EarthReasonError("the question is empty; ask something")
         if any("\ud800" <= character <= "\udfff" for character in question):
             raise EarthReasonError(f"the question {question!r} is not Unicode text; write it in UTF-8")
-        prompt = self.write(text, task, answer, reply)
+        prompt = _started(self.write(text, task, answer, reply), self.start)
         if len(prompt) > self.max_length:
-            fits = len(self.write(text, task, None, reply=False)) <= self.max_length
+            fits = len(self.start) + len(self.write(text, task, None, reply=False)) <= self.max_length
             what, long = ("answer", answer) if reply and answer and fits else ("question", text)
             raise EarthReasonError(
                 f"the {what} has {len(self.ids(long))} tokens, {len(prompt) - self.max_length} more than fit beside "
@@ -192,8 +214,18 @@ class DialogueProcessor(Processor):
     """Writes a conversation that ends in the mask tokens; with `reply`, the answer in words follows.
 
     The mask is made from the states that predict the mask tokens, one position before each. As in the papers' own
-    evaluation, the tokens are part of the prompt, so every question gets a mask.
+    evaluation, the tokens are part of the prompt, so every question gets a mask. Both papers pad after normalisation,
+    so the padding of each canvas is marked.
     """
+
+    def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
+        """Add a channel to the canvas (3, S, S) of a (height, width) image: 255 on the image, 0 on its padding."""
+        grid = Grid("letterbox", self.image_size)
+        rows, columns = (max(1, length) for length in grid.resized_shape(height, width))
+        top, left = grid.padding(height, width)
+        picture = torch.zeros_like(canvas[:1])
+        picture[:, top : top + rows, left : left + columns] = 255
+        return torch.cat([canvas, picture])  # (4, S, S)
 
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
         pieces = [

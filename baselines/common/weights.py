@@ -39,6 +39,7 @@ _UNPICKLING = (
     ValueError,
 )
 """Errors of `torch.load` for damaged files."""
+_SETTINGS = "adapter_config.json"
 _ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|_fsdp_wrapped_module\.|base_model\.model\.)+")
 _NESTED = ("module", "state_dict", "model")
@@ -46,6 +47,8 @@ _SHARD = re.compile(r".*-(\d+)-of-(\d+)\.\w+")
 _BASE = re.compile(r"(.*)\.base_layer\.(weight|bias)")
 _SAVED = re.compile(r"(.*)\.modules_to_save\.(?:\w+\.)?(weight|bias)")
 _ORIGINAL = re.compile(r".*\.original_module\..*")
+_FOR_SLOW_TOKENIZERS = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
+"""Packages that read a `tokenizer.model`, and their modules."""
 _HOW = "merge them with peft's merge_and_unload() and save the model, then convert that"
 _LORA = re.compile(r"(.*)\.lora_(A|B|embedding_A|embedding_B|magnitude_vector)(?:\.(\w+?))?(?:\.weight)?")
 
@@ -60,8 +63,6 @@ def read_tensors(folder: Path, wanted: re.Pattern[str] | None = None) -> Iterato
         EarthReasonError: there are no weights, a file is missing or cannot be read, two tensors have the same name, a
             value is not finite, or adapters cannot be merged.
     """
-    if not folder.is_dir():
-        raise DataNotFoundError(f"there is no folder {folder}")
     with ExitStack() as stack:
         try:
             tensors = _Tensors(folder, stack)
@@ -107,14 +108,33 @@ def reason_of(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
+def tokenizer_reason(error: Exception) -> str:
+    """Return why a tokenizer cannot be loaded, with what to do about a `tokenizer.model`.
+
+    Where transformers cannot read such a file, it takes it for one of tiktoken and advises to install that.
+    """
+    if not re.search("tiktoken|sentencepiece|protobuf", str(error), re.IGNORECASE):
+        return reason_of(error)
+    lacking = [package for package, module in _FOR_SLOW_TOKENIZERS.items() if not _is_installed(module)]
+    if lacking:
+        return f"reading its tokenizer.model needs: pip install {' '.join(lacking)}"
+    return "its tokenizer.model is no file of sentencepiece; download it again, or give a folder with a tokenizer.json"
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
+
+
 class _Tensors:
     """Tensors of a folder by their names without wrappers; those of safetensors are read when they are used."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.places: dict[str, tuple[Any, str]] = {}
-        files, index = _weight_files(folder)
-        adapters = [folder / name for name in _ADAPTERS if (folder / name).is_file()]
-        for path in [*files, *adapters[:1]]:
+        files, index = find_weights(folder)
+        for path in [*files, *_adapter_files(folder)]:
             content = _opened(path, stack)
             for raw in content.keys():  # noqa: SIM118 (safetensors' reader is not a mapping)
                 if index.get(raw, path.name) != path.name:
@@ -133,12 +153,26 @@ class _Tensors:
         return tensor
 
 
-def _weight_files(folder: Path) -> tuple[list[Path], dict[str, str]]:
+def _adapter_files(folder: Path) -> list[Path]:
+    """Return the file of an adapter beside other weights, unless it is a leftover, without settings."""
+    found = [folder / name for name in _ADAPTERS if (folder / name).is_file()]
+    if not found:
+        return []
+    if not (folder / _SETTINGS).is_file():
+        logger.warning("%s has no %s beside it and is left out", found[0], _SETTINGS)
+        return []
+    logger.warning("%s is merged into the weights beside it; delete it if they are merged already", found[0])
+    return found[:1]
+
+
+def find_weights(folder: Path) -> tuple[list[Path], dict[str, str]]:
     """Return the files with weights, and the index from tensors to file names, empty without one.
 
     Raises:
         EarthReasonError: there are none, one is missing, or it is unclear which are the right ones.
     """
+    if not folder.is_dir():
+        raise DataNotFoundError(f"there is no folder {folder}")
     for index, single, shards in _SETS:
         if index and (folder / index).is_file():
             table = _read_index(folder / index)
@@ -155,7 +189,21 @@ def _weight_files(folder: Path) -> tuple[list[Path], dict[str, str]]:
         if (folder / single).is_file():
             return [folder / single], {}
     wanted = ", ".join(single for _, single, _ in _SETS)
-    raise DataNotFoundError(f"{folder} contains no weights ({wanted}, or shards of them)")
+    raise DataNotFoundError(f"{folder} contains no weights ({wanted}, or shards of them){_remedy(folder)}")
+
+
+def _remedy(folder: Path) -> str:
+    """Say what to do with a folder that training left and that contains no whole weights."""
+    if any((folder / name).is_file() for name in _ADAPTERS):
+        return f", but adapters alone: put the weights of their base model beside them, or {_HOW}"
+    if nested := [path for path in sorted(folder.glob("pytorch_model*")) if path.is_dir()]:
+        return f"; those of DeepSpeed's zero_to_fp32.py are in {nested[0]}: give that, with config.json and tokenizer"
+    if (folder / "latest").is_file() or any(folder.glob("*zero_pp_rank_*")) or any(folder.glob("global_step*")):
+        return (
+            ", but what DeepSpeed keeps to resume from: run python zero_to_fp32.py . merged/ in the folder that "
+            "contains zero_to_fp32.py, put config.json and tokenizer into merged/, and give that"
+        )
+    return ""
 
 
 def _read_index(path: Path) -> dict[str, str]:
@@ -229,10 +277,11 @@ class _Adapters:
                 parts[match[2]] = name
         if not pairs:
             return cls(tensors, {}, {})
-        path = folder / "adapter_config.json"
+        path = folder / _SETTINGS
         if not path.is_file():
             raise EarthReasonError(
-                f"{folder} contains adapters but no adapter_config.json, which has their scale; {_HOW}"
+                f"{folder} contains adapters but no {_SETTINGS}, which has their scale; write it with the r and "
+                f'lora_alpha of the training (LISA: {{"r": 8, "lora_alpha": 16}}), or {_HOW}'
             )
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
@@ -249,7 +298,10 @@ class _Adapters:
             if len(parts) < 2:
                 raise DataFormatError(f"{folder}: {target} has only one of lora_A and lora_B")
             if f"{target}.weight" not in tensors.places and f"{target}.base_layer.weight" not in tensors.places:
-                raise DataFormatError(f"{folder}: there is an adapter for {target}, but not its weight; {_HOW}")
+                raise DataFormatError(
+                    f"{folder}: there is an adapter for {target}, but not its weight; if the weights are merged, "
+                    f"delete the adapter, else {_HOW}"
+                )
             down, up = (tuple(tensors[parts[part]].shape) for part in "AB")
             if len(down) != 2 or len(up) != 2 or down[0] != rank or up[1] != rank:
                 raise DataFormatError(

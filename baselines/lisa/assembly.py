@@ -59,6 +59,7 @@ def assemble(options: AssemblyOptions) -> Assembly:
         clip_config=clip.config,
         sam_config=sam_config,
         seg_token_id=language.tokenizer.get_vocab()[tokens[0]],
+        wording="published",
         trains_projector=not connects,
     )
     return assemble_model(

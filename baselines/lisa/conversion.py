@@ -14,7 +14,8 @@ from baselines.lisa.predictor import LisaPredictor, LisaProcessor
 from baselines.registry import ConversionOptions
 
 SAM = "model.visual_model."
-UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}")
+UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}|model\.vision_tower\..*")
+"""Published names that nothing uses; weights straight from training include the frozen CLIP."""
 RENAMES: Table = (
     (r"model\.(embed_tokens|layers|norm)\.", r"language_model.\1."),
     (r"model\.mm_projector\.", "projector."),
@@ -63,6 +64,7 @@ def convert_published(
     config = config or LisaConfig(
         text_config=parts.text, clip_config=parts.tower.config, seg_token_id=parts.ids(LisaProcessor.tokens)[0]
     )
+    config.wording = "published"
     given = parts.tower_weights("vision_tower.clip")
 
     def translate(name: str, tensor: Tensor) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ from transformers import (
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamVisionEncoder
 
 from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
-from baselines.common.pixels import normalise, normalise_clip
+from baselines.common.pixels import normalise, normalise_clip, split_padding
+from baselines.lisa.prompt import Wording
 
 PUBLISHED_CLIP = {
     "hidden_size": 1024,
@@ -49,6 +50,7 @@ class LisaConfig(PreTrainedConfig):
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
         foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
             published checkpoints.
+        wording: conversation that the model was trained with, and is asked in.
         trains_projector: whether the projector learns although the encoders are frozen, as one that starts new has to.
     """
 
@@ -64,6 +66,7 @@ class LisaConfig(PreTrainedConfig):
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
         foreground_prior: float | None = None,
+        wording: Wording = "own",
         trains_projector: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -74,7 +77,8 @@ class LisaConfig(PreTrainedConfig):
         sam = {"vision_config": PUBLISHED_SAM_ENCODER} if sam_config is None else sam_config
         self.sam_config: Any = SamConfig(**sam) if isinstance(sam, dict) else sam
         self.seg_token_id, self.no_target_head, self.foreground_prior = seg_token_id, no_target_head, foreground_prior
-        self.no_target_threshold, self.trains_projector = no_target_threshold, trains_projector
+        self.no_target_threshold = no_target_threshold
+        self.wording, self.trains_projector = wording, trains_projector
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -110,12 +114,15 @@ class LisaVision(nn.Module):
         self.sam = SamVisionEncoder(config.sam_config.vision_config)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return CLIP's second-to-last patch states (B, N, C) and SAM's embeddings (B, C, h, w)."""
-        side = cast(int, self.clip.config.image_size)
-        small = F.interpolate(pixel_values.float(), size=(side, side), mode="bilinear", antialias=True)
-        dtype = self.clip.dtype
-        patches = self.clip(normalise_clip(small).to(dtype), output_hidden_states=True).hidden_states[-2][:, 1:]
-        return patches, self.sam(normalise(pixel_values).to(dtype)).last_hidden_state
+        """Return CLIP's second-to-last patch states (B, N, C) and SAM's embeddings (B, C, h, w).
+
+        Padding is 0 after normalisation, as in SAM's own preprocessing.
+        """
+        pixels, picture = split_padding(pixel_values)
+        side, dtype = cast(int, self.clip.config.image_size), self.clip.dtype
+        small = F.interpolate(normalise_clip(pixels) * picture, size=(side, side), mode="bilinear", antialias=True)
+        patches = self.clip(small.to(dtype), output_hidden_states=True).hidden_states[-2][:, 1:]
+        return patches, self.sam((normalise(pixels) * picture).to(dtype)).last_hidden_state
 
 
 class LisaModel(PromptedModel):
@@ -148,7 +155,7 @@ class LisaModel(PromptedModel):
         self.post_init()
 
     def encode_image(self, pixel_values: Tensor) -> LisaFeatures:
-        """Compute everything that does not depend on the question from (B, 3, S, S) uint8 pixels."""
+        """Compute everything that does not depend on the question from uint8 pixels of the processor, (B, 4, S, S)."""
         patches, embeddings = self.vision_tower(pixel_values)
         return LisaFeatures(self.projector(patches), embeddings)
 

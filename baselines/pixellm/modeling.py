@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, CLIPVisionConfig, PreTrainedConf
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, SamTwoWayTransformer
 
 from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at, visual_numbers
-from baselines.common.pixels import normalise
+from baselines.common.pixels import normalise, split_padding
 from baselines.common.prompt import IMAGE_ID
 from baselines.pixellm.vision import PaddedClip
 
@@ -218,13 +218,15 @@ class PixelLMModel(PromptedModel):
             pixel_values: (B, 4, S, S) uint8, the fourth channel 0 on padding; (B, 3, S, S) has no padding.
         """
         patch, language_size = self.config.clip_config.patch_size, (self.config.language_side,) * 2
-        picture = pixel_values[:, 3:] != 0 if pixel_values.shape[1] > 3 else torch.ones_like(pixel_values[:, :1])
+        pixels, picture = split_padding(pixel_values)
         # A patch or token is visible if any of its pixels is.
         patches = F.max_pool2d(picture.float(), patch)  # (B, 1, side, side)
         visible = F.adaptive_max_pool2d(patches, language_size).flatten(1) > 0  # (B, language_side^2)
-        pixels = (normalise(pixel_values[:, :3]) * picture).to(self.dtype)
         deep, shallow = self.vision_tower(
-            pixels, patches.flatten(1) > 0, self.config.feature_layers, self.config.as_released
+            (normalise(pixels) * picture).to(self.dtype),
+            patches.flatten(1) > 0,
+            self.config.feature_layers,
+            self.config.as_released,
         )
         side = patches.shape[-1]
         deep_map = deep.transpose(1, 2).unflatten(2, (side, side))  # (B, C, side, side)

@@ -132,6 +132,9 @@ class DataConfig(Part):
     category_maps: bool = False
 
 
+Schedule = Literal["cosine", "linear"]
+
+
 class OptimConfig(Part):
     """Optimizer and training budget.
 
@@ -140,7 +143,8 @@ class OptimConfig(Part):
         layer_decay: factor of the learning rate from each block of the image encoder to the block before it.
         ema: decay of a running average of the weights, which is validated and saved instead of them; 0 disables it.
         fused: whether AdamW runs as one kernel; affects speed only.
-        warmup_share: share of the run with a linear warm-up; the rest is a cosine to 0.
+        warmup_share: share of the run with a linear warm-up.
+        schedule: fall of the learning rate to 0 after the warm-up: `cosine`, or `linear` as LISA and PixelLM train.
         global_batch: samples per step over all processes.
         micro_batch: samples per forward pass.
         epochs: passes over the training split, without its last incomplete batch; ignored with `steps` or `minutes`.
@@ -163,6 +167,7 @@ class OptimConfig(Part):
     ema: float = Field(default=0.0, ge=0, lt=1)
     fused: bool = True
     warmup_share: float = Field(default=0.03, ge=0, le=1)
+    schedule: Schedule = "cosine"
     global_batch: int = Field(default=16, ge=1)
     micro_batch: int = Field(default=1, ge=1)
     epochs: int = Field(default=15, ge=1)

@@ -148,7 +148,7 @@ class TrainingRun:
         self.config, self.out, self.learner, self.accelerator, self.pace = config, out, learner, accelerator, pace
         self.model: PreTrainedModel = learner.model.train()
         if config.model.lora is not None:
-            add_adapters(self.model, config.model.lora, learner.processor.token_ids)
+            add_adapters(self.model, config.model.lora, learner.processor.added_ids)
         self.plain = self._shard()
         self.average: AveragedModel | None = average_of(self.model, config.optim.ema) if config.optim.ema else None
         self.optimizer, self.schedule = make_optimizer(self.model, config.optim, pace.rate)

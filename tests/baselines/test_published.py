@@ -97,7 +97,7 @@ def tensors(shapes, seed=1):
 
 
 def write_lisa(folder, clip_folder):
-    config_text, (seg,), text = text_parts(folder, ("[SEG]",))
+    config_text, (seg, *_), text = text_parts(folder, ("[SEG]", "<im_start>", "<im_end>"))
     config = new_lisa("mini", 256, config_text, seg, False)
     config.foreground_prior = None  # the published files have no such tensor
     clip = config.clip_config
@@ -225,6 +225,16 @@ def test_published_files_become_a_working_checkpoint(kind, tmp_path):
     assert torch.isfinite(logits).all()
 
 
+def test_a_converted_lisa_is_asked_in_its_own_wording(tmp_path):
+    source, clip = tmp_path / "source", tmp_path / "clip"
+    source.mkdir()
+    config, _ = write_lisa(source, clip)
+    lisa_conversion.convert_published(source, clip, tmp_path / "ours", config=config)
+    processor = LisaPredictor.from_pretrained(tmp_path / "ours").processor
+    words = processor.tokenizer.decode([i for i in processor.prompt("Where is it?").input_ids if i >= 0])
+    assert "USER:<im_start><im_end>Where is it? Please output segmentation mask. ASSISTANT:[SEG]" in words
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("change", "words"),
@@ -247,9 +257,17 @@ def test_a_file_that_does_not_fit_is_refused_and_nothing_is_written(kind, change
 
 
 def test_a_folder_without_clip_is_an_error(tmp_path):
-    (tmp_path / "source").mkdir()
+    source = tmp_path / "source"
+    source.mkdir()
+    write_lisa(source, tmp_path / "clip")
     with pytest.raises(EarthReasonError, match="cannot be loaded"):
-        lisa_conversion.convert_published(tmp_path / "source", tmp_path / "none", tmp_path / "ours")
+        lisa_conversion.convert_published(source, tmp_path / "none", tmp_path / "ours")
+
+
+def test_a_folder_that_training_left_says_what_to_do_with_it(tmp_path):
+    (tmp_path / "latest").write_text("global_step500")
+    with pytest.raises(EarthReasonError, match="zero_to_fp32"):
+        lisa_conversion.convert_published(tmp_path, tmp_path / "none", tmp_path / "ours")
 
 
 def test_full_size_configurations_have_the_published_shapes():

@@ -20,6 +20,13 @@ def test_cross_entropy_and_dice_of_four_pixels():
     assert found["dice"].item() == pytest.approx(0.5 * (1 - 2 * overlap / sizes), rel=1e-3)
 
 
+def test_dice_divides_both_terms_by_a_thousand_before_it_adds_a_millionth():
+    logits = torch.full((1, 2, 2), math.log(1e-3 / (1 - 1e-3)))  # four probabilities of a thousandth, and no target
+    share = 1e-6 / (4 * 1e-3 / 1000 + 1e-6)
+    found = dense_losses(logits, torch.zeros(1, 2, 2))["dice"].item()
+    assert found == pytest.approx(0.5 * (1 - share), rel=1e-4) == pytest.approx(0.4, rel=1e-3)
+
+
 def test_every_sample_weighs_alike_in_dice():
     logits = torch.full((2, 2, 2), 20.0)
     masks = torch.stack([torch.ones(2, 2), torch.tensor([[1.0, 0.0], [0.0, 0.0]])])

@@ -1,6 +1,7 @@
 """Checkpoints are read as the libraries that wrote them mean it, or refused."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -133,8 +134,10 @@ def test_an_adapter_file_beside_the_base_model_is_merged_as_peft_merges_it(model
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "adapter_config.json").unlink(), "no adapter_config.json"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "contains no weights"),
+        (
+            lambda folder: (folder / "model.safetensors").unlink(),
+            "contains no weights .*but adapters alone: put the weights of their base model beside them, or merge",
+        ),
         (lambda folder: (folder / "adapter_config.json").write_text('{"r": 0}'), "does not state r and lora_alpha"),
     ],
 )
@@ -143,6 +146,65 @@ def test_adapters_that_cannot_be_merged_are_refused_with_what_to_do(model, tmp_p
     with_adapters(model).save_pretrained(tmp_path)
     damage(tmp_path)
     with pytest.raises(EarthReasonError, match=message):
+        list(read_tensors(tmp_path))
+
+
+def test_a_stray_adapter_does_not_hide_good_weights(model, tmp_path, caplog):
+    model.save_pretrained(tmp_path)
+    expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with_adapters(model, modules_to_save=["lm_head"]).save_pretrained(tmp_path)
+    (tmp_path / "adapter_config.json").unlink()
+    same(read_tensors(tmp_path), expected)
+    assert "adapter_model.safetensors has no adapter_config.json beside it and is left out" in caplog.text
+
+
+def test_a_damaged_stray_adapter_is_not_even_opened(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    same(read_tensors(tmp_path), model.state_dict())
+
+
+def test_an_adapter_with_settings_is_merged_with_a_warning(model, tmp_path, caplog):
+    model.save_pretrained(tmp_path)
+    with_adapters(model).save_pretrained(tmp_path)
+    list(read_tensors(tmp_path))
+    assert "is merged into the weights beside it; delete it if they are merged already" in caplog.text
+
+
+def test_unmerged_weights_of_a_whole_run_say_how_to_merge_them_and_then_do(model, tmp_path):
+    adapted = with_adapters(model, lora_alpha=16, r=8)  # what zero_to_fp32.py writes for LISA has no settings
+    torch.save({name: tensor.clone() for name, tensor in adapted.state_dict().items()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(EarthReasonError, match="no adapter_config.json") as caught:
+        list(read_tensors(tmp_path))
+    (advised,) = re.findall(r"\{.*\}", str(caught.value))
+    (tmp_path / "adapter_config.json").write_text(advised)
+    same(read_tensors(tmp_path), adapted.merge_and_unload().state_dict())
+
+
+def save_as_deepspeed(folder, state):
+    """What `save_checkpoint` of a ZeRO-2 run leaves."""
+    step = folder / "global_step500"
+    step.mkdir()
+    (folder / "latest").write_text("global_step500")
+    (folder / "zero_to_fp32.py").write_text("")
+    torch.save({"module": state, "ds_version": "0.14.4"}, step / "mp_rank_00_model_states.pt")
+    torch.save({"optimizer_state_dict": {}}, step / "bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt")
+    return step
+
+
+def test_a_folder_of_deepspeed_says_how_to_gather_its_weights(model, tmp_path):
+    step = save_as_deepspeed(tmp_path, model.state_dict())
+    with pytest.raises(EarthReasonError, match=r"run python zero_to_fp32\.py \. merged/"):
+        list(read_tensors(tmp_path))
+    same(read_tensors(step), model.state_dict())  # ZeRO-2 keeps the weights whole
+    (step / "mp_rank_00_model_states.pt").rename(step / "zero_pp_rank_0_mp_rank_00_model_states.pt")  # as ZeRO-3
+    with pytest.raises(EarthReasonError, match=r"run python zero_to_fp32\.py \. merged/"):
+        list(read_tensors(step))
+
+
+def test_the_folder_that_newer_zero_to_fp32_makes_of_a_file_name_is_named(model, tmp_path):
+    model.save_pretrained(tmp_path / "pytorch_model.bin")
+    with pytest.raises(EarthReasonError, match=r"are in \S+pytorch_model\.bin: give that"):
         list(read_tensors(tmp_path))
 
 
@@ -162,8 +224,6 @@ def test_a_broken_index_is_one_clear_line(tmp_path, content):
 
 
 def test_two_published_names_for_one_tensor_are_reported():
-    import re
-
     tensors = [("x.a", torch.ones(1)), ("y.a", torch.zeros(1))]
     _, report = convert_tensors(tensors, {"a": torch.Size([1])}, lambda name, t: {name[2:]: t}, re.compile("never"))
     assert report.repeated == ["y.a"]
