@@ -5,16 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.segearth_r1.configuration import SegEarthR1Config
-
 
 class ResidualConnector(nn.Module):
     """A residual block of ResNet (arXiv 1512.03385) with a strided first convolution, and a linear layer."""
 
-    def __init__(self, config: SegEarthR1Config) -> None:
+    def __init__(self, channels: int, width: int, hidden: int, stride: int) -> None:
         super().__init__()
-        channels = config.vision_channels[-1]
-        width, stride = 2 * channels, config.connector_strides[0]
         self.conv1 = nn.Conv2d(channels, width, kernel_size=3, stride=stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
@@ -22,7 +18,7 @@ class ResidualConnector(nn.Module):
         self.shortcut = nn.Sequential(
             nn.Conv2d(channels, width, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(width)
         )
-        self.fc = nn.Linear(width, config.text_config.hidden_size)
+        self.fc = nn.Linear(width, hidden)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -11,9 +11,12 @@ from baselines.segearth_r1.tiny import parts_of
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
 
-_DEEPER: dict[Size, dict[str, Any]] = {"mini": {}, "tiny": {"vision_depths": (2, 2, 6, 2)}, "small": {}}
-"""Changes to the image encoder; at `tiny` they replace the size of the output layer, which PSALM lacks."""
-_QUERIES: dict[Size, int] = {"mini": 8, "tiny": 16, "small": 32}
+_PARTS: dict[Size, dict[str, Any]] = {
+    "mini": {"queries": 8, "connector_dim": 64},
+    "tiny": {"queries": 16, "connector_dim": 448},
+    "small": {"queries": 32, "connector_dim": 256},
+}
+"""Settings besides those of SegEarth-R1; the connector makes up for the output layer of words, which PSALM lacks."""
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:
@@ -23,11 +26,10 @@ def build(config: TrainConfig, texts: Texts) -> Learner:
         EarthReasonError: the checkpoint or language model cannot be loaded.
     """
     settings = config.model
-    changes = {**_DEEPER[settings.size], **settings.architecture.model_dump(exclude_none=True)}
+    changes = {**_PARTS[settings.size], **settings.architecture.model_dump(exclude_none=True)}
 
     def configure(text: TextPart) -> PsalmConfig:
         return PsalmConfig(
-            queries=_QUERIES[settings.size],
             text_config=text.config,
             image_size=settings.new_image_size,
             seg_token_id=text.token_ids[0],

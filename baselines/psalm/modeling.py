@@ -36,6 +36,7 @@ class PsalmConfig(SegEarthR1Config):
 
     Args:
         queries: number of masks proposed per question.
+        connector_dim: channels inside the connector.
         connector_strides: strides of the connector's two convolutions, the second of which is always 1. On a 1024 px
             canvas, (2, 1) gives 256 visual tokens.
         **kwargs: other arguments of `SegEarthR1Config`.
@@ -46,13 +47,19 @@ class PsalmConfig(SegEarthR1Config):
 
     model_type = "earthreason_psalm"
 
-    def __init__(self, queries: int = 100, connector_strides: tuple[int, int] = (2, 1), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        queries: int = 100,
+        connector_dim: int = 2048,
+        connector_strides: tuple[int, int] = (2, 1),
+        **kwargs: Any,
+    ) -> None:
         if connector_strides[1] != 1:
             raise EarthReasonError(
                 f"model.architecture.connector_strides={list(connector_strides)}: only the first convolution of PSALM "
                 "can have a stride; the second must be 1, as in [2, 1]"
             )
-        self.queries = queries
+        self.queries, self.connector_dim = queries, connector_dim
         super().__init__(connector_strides=connector_strides, **kwargs)
 
 
@@ -71,7 +78,9 @@ class PsalmModel(ReasoningModel):
         super().__init__(config)
         text, dim = config.text_config, config.decoder_dim
         self.vision_tower = SwinTransformer(config) if config.encoder is None else make_encoder(config.encoder)
-        self.connector = ResidualConnector(config)
+        self.connector = ResidualConnector(
+            config.vision_channels[-1], config.connector_dim, text.hidden_size, config.connector_strides[0]
+        )
         self.language_model = AutoModel.from_config(text)
         self.seg_query = nn.Parameter(torch.zeros(config.queries, text.hidden_size))
         # The queries start equal; these tell them apart.

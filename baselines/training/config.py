@@ -26,7 +26,8 @@ class ArchitectureConfig(Part):
     With a checkpoint, a no-target head can be added and `drop_path_rate` changed; other values must match it.
 
     Attributes:
-        connector_strides: strides of the connector; (2, 2) reduces the visual tokens 16-fold, (2, 1) 4-fold.
+        connector_strides: strides of the connector; (2, 2) reduces the visual tokens 16-fold, (2, 1) 4-fold. PSALM's
+            second one is 1.
         query: source of the mask decoder's query: the mean over the `description`, or the state of the `seg` token.
         d_projector: whether the query is refined by attending to the image.
         no_target_head: whether an extra output predicts if there is a target; not in the paper.
