@@ -141,6 +141,21 @@ def predict(
     base_url: Annotated[
         str | None, typer.Option("--base-url", help=f"{_for('base_url')}OpenAI-compatible server. Default: OpenAI.")
     ] = None,
+    coordinates: Annotated[
+        str | None,
+        typer.Option(
+            "--coordinates", help=f"{_for('coordinates')}pixels, thousand, thousand-yx, fraction or internvl."
+        ),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0, help=f"{_for('temperature')}sampling temperature.")
+    ] = 0.0,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens", min=1, show_default="the server's", help=f"{_for('max_tokens')}largest length of an answer."
+        ),
+    ] = None,
 ) -> None:
     """Predict a split with a model and write a predictions file.
 
@@ -160,6 +175,9 @@ def predict(
         None if task is None else task.value,
         on_canvas,
         reply.value,
+        coordinates=coordinates,
+        temperature=temperature,
+        max_tokens=max_tokens,
     )
     written = predict_split(model, options, config, split, data_dir, questions.value, out)
     if written is not None:

@@ -41,6 +41,9 @@ class PredictorOptions:
         reply: whether the mask tokens are `forced` into the prompt, or the reply is `generated` by the model.
         train_samples: function that returns the training split, for models fitted to it; None for that of the
             predicted configuration.
+        coordinates: how the vision-language model gives coordinates; None takes it from the model's name.
+        temperature: its sampling temperature; None leaves it to the server.
+        max_tokens: largest length of its answers; None leaves it to the server.
     """
 
     checkpoint: str | None = None
@@ -55,6 +58,9 @@ class PredictorOptions:
     on_canvas: bool = False
     reply: str = "forced"
     train_samples: Callable[[], Iterable[Sample]] | None = None
+    coordinates: str | None = None
+    temperature: float | None = 0.0
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True)

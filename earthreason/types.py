@@ -92,6 +92,7 @@ class Prediction:
         score: confidence.
         answer: text that the model wrote.
         targets: masks of the separate targets, in the order of the answer; empty if the model predicts one mask.
+        failure: reason why the model gave no readable answer, which scores as wrong; None for an answer.
     """
 
     sample_id: str
@@ -100,18 +101,23 @@ class Prediction:
     score: float | None = None
     answer: str | None = None
     targets: tuple[RLE, ...] = ()
+    failure: str | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model gave for one question.
+    """What a model gave for one question, where it may fail to give an answer.
 
     Attributes:
-        mask: (height, width) bool mask; None for "no target".
-        text: text that the model wrote; None if it wrote none.
+        mask: (height, width) bool; None for "no target", and where it failed.
+        failure: reason why there is no readable answer; None for an answer.
+        transcript: what was asked and written, as JSON values, to keep beside the predictions.
+        text: text that the model wrote, for the predictions themselves; None if it wrote none.
     """
 
     mask: np.ndarray | None
+    failure: str | None = None
+    transcript: dict[str, Any] = field(default_factory=dict)
     text: str | None = None
 
 
@@ -125,9 +131,9 @@ class Predictor(Protocol):
 
 
 @runtime_checkable
-class WritingPredictor(Predictor, Protocol):
-    """Predictor that may also write a text."""
+class FalliblePredictor(Predictor, Protocol):
+    """Predictor that tells "no target" from a failure to answer, or also gives the text that it wrote."""
 
-    def answers(self, images: list[Image.Image], questions: list[str]) -> list[Answer]:
-        """Return the mask and the text for each `questions[i]` on `images[i]`."""
+    def attempt(self, images: list[Image.Image], questions: list[str]) -> list[Answer]:
+        """Return the answer or failure for each `questions[i]` on `images[i]`."""
         ...

@@ -3,37 +3,30 @@
     OPENAI_API_KEY=... python examples/vision_api.py --model gpt-4o --n 20
     python examples/vision_api.py --model qwen2.5-vl --base-url http://localhost:8000/v1    # needs no key
 
-To turn the boxes into masks with SAM, use `python -m baselines predict --model vlm_sam ...`.
+To turn the boxes into masks with SAM, use `python -m baselines predict --model vlm_sam --checkpoint SAM ...`.
 """
 
 import argparse
 
-import numpy as np
-
-from baselines.vlm_sam.grounding import SCALE, ask_where
+from baselines.registry import PredictorOptions, build_predictor
 from earthreason import evaluate, load_dataset
-from earthreason.questions.client import ClientConfig
+from earthreason.data.schema import sample_of_row
+from earthreason.predictions.predict import predict_samples
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--base-url")
+    parser.add_argument("--coordinates", help="how the model gives them, if its name does not say so")
     parser.add_argument("--n", type=int, default=20, help="number of test samples")
     options = parser.parse_args()
     rows = load_dataset("earthreason", "sample", split=f"test[:{options.n}]")
-    first_questions = [questions[0] for questions in rows["questions"]]
-    answers = ask_where(rows["image"], first_questions, options.model, ClientConfig(base_url=options.base_url))
-    predictions = {}
-    for row, answer in zip(rows, answers, strict=True):
-        mask = None
-        if answer is not None and answer.found and answer.box is not None:
-            left, top, right, bottom = np.array(answer.box) / SCALE * np.tile([row["width"], row["height"]], 2)
-            mask = np.zeros((row["height"], row["width"]), bool)
-            mask[round(top) : round(bottom), round(left) : round(right)] = True
-        predictions[row["sample_id"]] = mask
-    result = evaluate(predictions, rows)
+    asked = PredictorOptions(vlm=options.model, base_url=options.base_url, coordinates=options.coordinates)
+    predictor = build_predictor("vlm_sam", asked)
+    result = evaluate(list(predict_samples(predictor, map(sample_of_row, rows))), rows)
     print(f"gIoU {result['gIoU']:.3f}, N-acc {result['N-acc']}, T-acc {result['T-acc']:.3f} on {len(rows)} samples")
+    print(f"{result.failed} answers could not be read and score as wrong")
 
 
 if __name__ == "__main__":

@@ -47,5 +47,5 @@ def test_a_vision_model_over_http_is_scored():
     server = Server()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    assert "on 5 samples" in run("vision_api.py", "--model", "any", "--base-url", address, "--n", "5")
+    assert "on 5 samples" in run("vision_api.py", "--model", "gpt-4o", "--base-url", address, "--n", "5")
     server.shutdown()

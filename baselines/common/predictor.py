@@ -222,9 +222,9 @@ class MaskPredictor(Generic[M]):
         """Return one bool mask per image and question, (height, width) or on the canvas; None for "no target"."""
         return [output.mask for output in self.segment(images, questions)]
 
-    def answers(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Answer]:
+    def attempt(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Answer]:
         """Return the mask of `predict` for each question, and the reply that the model wrote, if it did."""
-        return [Answer(output.mask, output.answer) for output in self.segment(images, questions)]
+        return [Answer(output.mask, text=output.answer) for output in self.segment(images, questions)]
 
     def segment(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Segmentation]:
         """Predict masks and no-target scores."""

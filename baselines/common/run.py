@@ -1,6 +1,7 @@
 """Predict a split, in one process or several. A stopped run can be resumed.
 
-Each process appends its predictions to its own file in `OUT.partial/`; `OUT` is written at the end, atomically.
+Each process appends its predictions to its own file in `OUT.partial/`; `OUT` is written at the end, atomically. The
+transcripts of models that have them are kept likewise, and end beside `OUT`, named `.transcripts.jsonl`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from baselines.registry import PredictorOptions, build_predictor, check_model
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
-from earthreason.files import end_last_line, write_json
+from earthreason.files import end_last_line, write_json, write_text
 from earthreason.masks.grids import Grid
 from earthreason.predictions import write_predictions
 from earthreason.predictions.predict import Questions, predict_samples
 from earthreason.predictions.stream import text_predictions
 from earthreason.predictions.writer import check_name, prediction_record
-from earthreason.types import Prediction, Predictor, Sample
+from earthreason.types import Answer, Prediction, Predictor, Sample
 
 logger = logging.getLogger("earthreason.baselines")
 Key = tuple[str, int]
+MOST_FAILURES = 0.05
+"""Share of failures to answer above which a run ends with an error."""
 
 
 class Journal:
@@ -78,6 +81,7 @@ class Journal:
         """Append predictions as they arrive; return their number."""
         path = self.folder / f"rank-{self.rank}.jsonl"
         end_last_line(path)
+        end_last_line(self._transcripts)
         written = 0
         with path.open("a", encoding="utf-8") as file:
             for prediction in predictions:
@@ -86,20 +90,76 @@ class Journal:
                 written += 1
         return written
 
+    @property
+    def _transcripts(self) -> Path:
+        return self.folder / f"transcripts-{self.rank}.jsonl"
+
+    def keep_transcript(self, sample_id: str, question_index: int, answer: Answer) -> None:
+        """Append the transcript of an answer, if it has one."""
+        if answer.transcript:
+            record = {"sample_id": sample_id, "question_index": question_index, **answer.transcript}
+            with self._transcripts.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
     def finish(self, order: Iterable[str], mask_tokens: Sequence[str] = ()) -> int:
         """Write the predictions file and remove the folder; return the number of predictions.
 
         Args:
             order: sample ids in the order to write.
             mask_tokens: tokens that the model had to write for a mask; how many replies lack them is reported.
+
+        Raises:
+            EarthReasonError: over `MOST_FAILURES` of the predictions, which are written, are failures to answer.
         """
         place = {sample_id: number for number, sample_id in enumerate(order)}
         answered = {(p.sample_id, p.question_index): p for p in self.read()}
         ordered = sorted(answered, key=lambda key: (place.get(key[0], len(place)), key[1]))
         found = count_silent(answered.values(), mask_tokens) if mask_tokens else {}
         written = write_predictions(self.out, (answered[key] for key in ordered), {**self.info, **found})
+        self._join_transcripts()
         shutil.rmtree(self.folder)
+        report_failures(self.out, [p for p in answered.values() if p.failure is not None], written)
         return written
+
+    def _join_transcripts(self) -> None:
+        paths = sorted(self.folder.glob("transcripts-*.jsonl"))
+        if paths:
+            lines = [line for path in paths for line in path.read_text(encoding="utf-8").split("\n") if _is_json(line)]
+            write_text(transcripts_of(self.out), "".join(f"{line}\n" for line in lines))
+
+
+def _is_json(line: str) -> bool:
+    """Tell whether a line is whole; a crash may have cut it off."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def transcripts_of(out: Path) -> Path:
+    """Return the file beside predictions that has their transcripts."""
+    return out.with_suffix(".transcripts.jsonl")
+
+
+def report_failures(out: Path, failures: Sequence[Prediction], count: int) -> None:
+    """Log how many of `count` answers in `out` are failures.
+
+    Raises:
+        EarthReasonError: there are more than `MOST_FAILURES`.
+    """
+    if not failures:
+        return
+    first = failures[0]
+    told = (
+        f"{out}: {len(failures)} of {count} answers could not be read and score as wrong, such as {first.sample_id!r}: "
+        f"{first.failure}; {transcripts_of(out)} has every answer"
+    )
+    if len(failures) > MOST_FAILURES * count:
+        raise EarthReasonError(
+            f"{told}; over {MOST_FAILURES:.0%} is too many to cite, so check model and --coordinates"
+        )
+    logger.warning("%s", told)
 
 
 def count_silent(predictions: Collection[Prediction], mask_tokens: Sequence[str]) -> dict[str, Any]:
@@ -137,8 +197,8 @@ def predict_split(
         Number of predictions in `out`, or None in the processes that do not write it.
 
     Raises:
-        EarthReasonError: the model is unknown, `out` is not a valid name, data is missing, or `out` has an unfinished
-            run with other settings.
+        EarthReasonError: the model is unknown, `out` is not a valid name, data is missing, `out` has an unfinished run
+            with other settings, or too many answers could not be read.
     """
     check_model(model)
     check_name(out)
@@ -154,6 +214,7 @@ def predict_split(
     info: dict[str, Any] = {"model": model, "config": config, "split": split, "questions": questions}
     if options.checkpoint is not None:
         info["checkpoint"] = options.checkpoint
+    info |= getattr(predictor, "prediction_info", {})
     if (threshold := getattr(predictor, "no_target_threshold", None)) is not None:
         info["no_target_threshold"] = threshold
     if (task := getattr(predictor, "task", None)) is not None:
@@ -191,7 +252,7 @@ def predict_rows(
         Number of predictions in `out`, or None in the processes that do not write it.
 
     Raises:
-        EarthReasonError: `out` has an unfinished run with other settings.
+        EarthReasonError: `out` has an unfinished run with other settings, or too many answers could not be read.
     """
     rank = rank or Rank(0, 1, 0)
     journal = Journal(out, info, rank.number)
@@ -202,7 +263,9 @@ def predict_rows(
     samples = prefetch(lambda n: sample_of_row(own[n]), numbers, depth=4 * batch_size, threads=picture_threads())
     # Several batches per call, so that the predictor prepares one while it computes another.
     grid = Grid.parse(str(info.get("grid", "native")))
-    journal.write(predict_samples(predictor, samples, questions, 4 * batch_size, skip=done, grid=grid))
+    journal.write(
+        predict_samples(predictor, samples, questions, 4 * batch_size, done, grid, keep=journal.keep_transcript)
+    )
     _wait_for_all(rank)
     if not rank.is_first:
         return None

@@ -4,78 +4,125 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Sequence
-from itertools import chain
+from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image
-from pydantic import BaseModel, Field, model_validator
 
+from baselines.vlm_sam.answers import Grounding, Target, place, read_answer
+from baselines.vlm_sam.profiles import Profile
 from earthreason.questions.client import ClientConfig, ModelClient, Request, UnusableAnswerError
 from earthreason.questions.pricing import load_prices
 from earthreason.reports.page import embed_image
 
-logger = logging.getLogger("earthreason.baselines")
-SCALE = 1000
-"""Maximum coordinate, at the right and bottom side of the image."""
-PROMPT = f"""You see an image taken from above. A question about it follows; find the region that answers it.
-
-Question: {{question}}
-
-If something in the image answers it, set "found" to true, give the tight "box" [left, top, right, bottom] around all
-of it, and one to three "points" [x, y] that lie on it. If nothing there answers it, set "found" to false, "box" to
-null and "points" to []. Coordinates are integers from 0 to {SCALE}, x to the right, y downwards, of the image."""
+PROMPT_VERSION = 2
+"""Version of the wording below; change it with the wording."""
 
 
-class Grounding(BaseModel):
-    """Location of the answer, as given by the model."""
+@dataclass(frozen=True)
+class Located:
+    """What a model wrote about one question.
 
-    found: bool
-    box: list[int] | None = Field(description="left, top, right, bottom")
-    points: list[list[int]]
-
-    @model_validator(mode="after")
-    def _in_the_image(self) -> Grounding:
-        if self.found and self.box is None and not self.points:
-            raise ValueError("found needs a box or points")
-        if self.box is not None and (len(self.box) != 4 or self.box[0] >= self.box[2] or self.box[1] >= self.box[3]):
-            raise ValueError("a box is [left, top, right, bottom] with left < right and top < bottom")
-        if any(len(point) != 2 for point in self.points):
-            raise ValueError("a point is [x, y]")
-        if any(not 0 <= value <= SCALE for value in chain(self.box or [], *self.points)):
-            raise ValueError(f"coordinates must be between 0 and {SCALE}")
-        return self
-
-
-def ask_where(
-    images: Sequence[Image.Image], questions: Sequence[str], model: str, config: ClientConfig
-) -> list[Grounding | None]:
-    """Locate the answer to each question; None, with a warning, after two unusable answers.
-
-    Args:
-        images: one image per question.
-        questions: questions of the user.
-        model: name of the model on the server.
-        config: settings of the connection.
-
-    Raises:
-        EarthReasonError: the server refuses the requests, or stays unreachable.
+    Attributes:
+        targets: regions in fractions of the image; empty for "no target", and for a failure.
+        failure: reason why the answer cannot be read; None if it can.
+        transcript: prompt, sent size and replies, as JSON values.
     """
 
-    async def one(client: ModelClient, image: Image.Image, question: str) -> Grounding | None:
-        url = embed_image(image)
-        request = Request(PROMPT.format(question=question), ("image",), Grounding, model, {"temperature": 0})
+    targets: list[Target]
+    failure: str | None
+    transcript: dict[str, Any]
+
+
+@dataclass
+class Locator:
+    """A vision-language model on a server, with its settings.
+
+    Attributes:
+        model: name of the model on the server.
+        profile: how it gives coordinates.
+        config: settings of the connection.
+        temperature: sampling temperature; None leaves it to the server.
+        max_tokens: largest length of an answer, thoughts included; None leaves it to the server.
+        refused: names of parameters that the server was found to refuse.
+    """
+
+    model: str
+    profile: Profile
+    config: ClientConfig
+    temperature: float | None = 0.0
+    max_tokens: int | None = None
+    refused: set[str] = field(default_factory=set)
+
+    def locate(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Located]:
+        """Locate the answer to each question. After an unreadable answer, a question is asked once more.
+
+        Args:
+            images: one image per question.
+            questions: questions of the user.
+
+        Raises:
+            EarthReasonError: the server refuses the requests, or stays unreachable.
+        """
+
+        async def everything() -> list[Located]:
+            async with ModelClient(self.config, load_prices(), self.refused) as client:
+                pairs = zip(images, questions, strict=True)
+                return await asyncio.gather(*(self._ask(client, *pair) for pair in pairs))
+
+        return asyncio.run(everything())
+
+    async def _ask(self, client: ModelClient, image: Image.Image, question: str) -> Located:
+        size = self.profile.sent_size(image.width, image.height)
+        sent = image if size == image.size else image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+
+        def read(text: str) -> Grounding:
+            return Grounding(targets=place(read_answer(text), self.profile, *size))
+
+        url, text = embed_image(sent), write_prompt(question, self.profile, *size)
+        given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        parameters = {name: value for name, value in given.items() if value is not None}
+        request = Request(
+            text, ("image",), Grounding, self.model, parameters, read=read, structured=not self.profile.tagged
+        )
         key = hashlib.sha256(f"{request.identity()}{url}".encode()).hexdigest()
+        heard: list[dict[str, Any]] = []
+        targets, failure = [], None
         try:
-            answer, _ = await client.ask(request, [url], key)
+            answer, _ = await client.ask(request, [url], key, heard)
+            targets = answer.targets
         except UnusableAnswerError as error:
-            logger.warning("%r: counted as 'no target': %s", question[:60], error)
-            return None
-        assert isinstance(answer, Grounding)
-        return answer
+            failure = str(error)
+        return Located(targets, failure, self._transcript(text, size, heard))
 
-    async def everything() -> list[Grounding | None]:
-        async with ModelClient(config, load_prices()) as client:
-            return await asyncio.gather(*(one(client, *pair) for pair in zip(images, questions, strict=True)))
+    def _transcript(self, prompt: str, size: tuple[int, int], heard: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "prompt": prompt,
+            "sent_size": list(size),
+            "refused_parameters": sorted(self.refused),
+            "replies": [{name: completion.get(name) for name in ("model", "choices", "usage")} for completion in heard],
+        }
 
-    return asyncio.run(everything())
+
+def write_prompt(question: str, profile: Profile, width: int, height: int) -> str:
+    """Write the prompt for an image that is sent with this width and height, pixels."""
+    point, box = (
+        ("[y, x]", "[top, left, bottom, right]") if profile.y_first else ("[x, y]", "[left, top, right, bottom]")
+    )
+    if profile.tagged:
+        form = f"<box>[{box}, ...]</box>, with the tight box of each separate region that belongs to the answer"
+        nothing = "answer []"
+    else:
+        form = (
+            f'JSON alone: {{"targets": [{{"box": {box}, "points": [{point}, ...]}}, ...]}}. Each separate region that '
+            "belongs to the answer is one target, with its tight box and one to three points that lie on it"
+        )
+        nothing = "the list of targets is empty"
+    unit = profile.unit.format(width=width, height=height)
+    return (
+        "You see an image taken from above. A question about it follows; find what answers it.\n\n"
+        f"Question: {question}\n\n"
+        f"Answer with {form}. If nothing in the image answers the question, {nothing}. Coordinates are {unit}; x goes "
+        "to the right and y downwards."
+    )

@@ -2,81 +2,102 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
-import torch
 from PIL import Image
-from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
-from baselines.common.devices import DTYPES, find_device
 from baselines.registry import PredictorOptions
-from baselines.vlm_sam.grounding import SCALE, Grounding, ask_where
+from baselines.vlm_sam.grounding import PROMPT_VERSION, Located, Locator
+from baselines.vlm_sam.masks import Boxes, MaskMaker, load_mask_maker
+from baselines.vlm_sam.profiles import choose_profile
+from baselines.vlm_sam.selfcheck import check_profile
 from earthreason.errors import EarthReasonError
 from earthreason.questions.client import ClientConfig
+from earthreason.types import Answer
 
-DEFAULT_SAM = "facebook/sam-vit-base"
+logger = logging.getLogger("earthreason.baselines")
+_OPENAI = "https://api.openai.com/v1"
 
 
 class VlmSamPredictor:
-    """Asks a vision-language model where the answer is, and SAM for its mask."""
+    """Asks a vision-language model where the answer is, and makes masks of its boxes and points.
 
-    def __init__(self, sam: SamModel, processor: SamProcessor, vlm: str, config: ClientConfig) -> None:
-        """Wrap a SAM.
+    Attributes:
+        prediction_info: settings that identify the model, for the `info` of predictions.
+    """
 
-        Args:
-            sam: SAM on its device.
-            processor: processor of SAM.
-            vlm: name of the vision-language model on the server.
-            config: settings of the connection.
+    def __init__(self, locator: Locator, masks: MaskMaker) -> None:
+        """Combine a vision-language model and what makes its masks. The first call asks about a test image."""
+        self.locator, self.masks = locator, masks
+        self._checked = False
+        self.prediction_info: dict[str, Any] = {
+            "vlm": {
+                "model": locator.model,
+                "base_url": public_address(locator.config.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI),
+                "coordinates": locator.profile.name,
+                "prompt": PROMPT_VERSION,
+                "temperature": locator.temperature,
+                "max_tokens": locator.max_tokens,
+                "masks": masks.name,
+            }
+        }
+
+    def attempt(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Answer]:
+        """Return a mask, "no target" or a failure, with the transcript, for each `questions[i]` on `images[i]`.
+
+        Raises:
+            EarthReasonError: the model gives coordinates in another way, or the server refuses the requests.
         """
-        self.sam, self.processor, self.vlm, self.config = sam.eval(), processor, vlm, config
+        if not self._checked:
+            check_profile(self.locator)
+            self._checked = True
+        located = self.locator.locate(images, questions)
+        return [self._draw(*pair) for pair in zip(images, located, strict=True)]
 
     def predict(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[np.ndarray | None]:
-        """Return one mask (height, width) bool per question, None if nothing is found or the answer is unusable."""
-        replies = ask_where(images, questions, self.vlm, self.config)
-        return [
-            None if where is None or not where.found else self.draw(image, where)
-            for image, where in zip(images, replies, strict=True)
-        ]
+        """Return one mask (height, width) bool per question; None for "no target".
 
-    @torch.inference_mode()
-    def draw(self, image: Image.Image, where: Grounding) -> np.ndarray:
-        """Return SAM's best mask for a box and points: (height, width) bool."""
-        scale = np.array([image.width, image.height]) / SCALE
-        prompts: dict[str, Any] = {}
-        if where.box is not None:
-            prompts["input_boxes"] = [[(np.array(where.box) * np.tile(scale, 2)).tolist()]]
-        if where.points:
-            prompts["input_points"] = [[(np.array(point) * scale).tolist() for point in where.points]]
-        inputs = self.processor(image.convert("RGB"), return_tensors="pt", **prompts)
-        sizes = inputs.pop("original_sizes"), inputs.pop("reshaped_input_sizes")
-        tensors = {
-            name: tensor.to(self.sam.device, self.sam.dtype if tensor.is_floating_point() else None)
-            for name, tensor in inputs.items()
-        }
-        output = self.sam(**tensors, multimask_output=True)
-        best = int(output.iou_scores[0, 0].argmax())
-        masks = self.processor.image_processor.post_process_masks(output.pred_masks.float().cpu(), *sizes)
-        mask: np.ndarray = masks[0][0, best].numpy().astype(bool)
-        return mask
+        Raises:
+            EarthReasonError: an answer cannot be read, or as `attempt`.
+        """
+        answers = self.attempt(images, questions)
+        for question, answer in zip(questions, answers, strict=True):
+            if answer.failure is not None:
+                raise EarthReasonError(f"{question[:60]!r}: {answer.failure}; `attempt` returns such failures")
+        return [answer.mask for answer in answers]
+
+    def _draw(self, image: Image.Image, located: Located) -> Answer:
+        transcript = {**located.transcript, "failure": located.failure}
+        if located.failure is not None or not located.targets:
+            return Answer(None, located.failure, transcript)
+        try:
+            return Answer(self.masks.draw(image, located.targets), None, transcript)
+        except ValueError as error:
+            return Answer(None, str(error), {**transcript, "failure": str(error)})
+
+
+def public_address(address: str) -> str:
+    """Return an address without user, password, query and fragment, which may hold keys."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def build(options: PredictorOptions) -> VlmSamPredictor:
     """Build the predictor for the model registry.
 
     Raises:
-        EarthReasonError: `vlm` is not set, SAM cannot be loaded, or the device is not available.
+        EarthReasonError: `vlm` is not set, its profile is unknown, SAM cannot be loaded, or the device is absent.
     """
     if options.vlm is None:
         raise EarthReasonError("vlm_sam needs --vlm: the name of a vision model at --base-url (default: OpenAI)")
-    checkpoint, device = options.checkpoint or DEFAULT_SAM, find_device(options.device)
-    try:
-        sam = SamModel.from_pretrained(checkpoint, dtype=DTYPES[options.dtype])
-        processor = SamProcessor(SamImageProcessorPil.from_pretrained(checkpoint))
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise EarthReasonError(f"{checkpoint}: no SAM can be loaded: {reason}; give a folder as --checkpoint") from None
+    profile = choose_profile(options.vlm, options.coordinates)
+    masks = load_mask_maker(options.checkpoint, options.device, options.dtype)
+    if isinstance(masks, Boxes):
+        logger.warning("vlm_sam: no --checkpoint of SAM, so the masks are the boxes themselves")
     config = ClientConfig(base_url=options.base_url, concurrency=options.batch_size)
-    return VlmSamPredictor(sam.to(device), processor, options.vlm, config)  # type: ignore[arg-type]
+    return VlmSamPredictor(Locator(options.vlm, profile, config, options.temperature, options.max_tokens), masks)

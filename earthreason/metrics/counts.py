@@ -33,6 +33,7 @@ class RegionCounts:
         truth_empty: whether the target has no pixel at its own size, bool.
         prediction_empty: whether the prediction is null or has no pixel at its own size that counts, bool.
         answered: whether there is a prediction, bool; missing ones are scored as empty.
+        failed: whether the prediction is a failure to answer, bool, which is wrong whatever the target is.
     """
 
     sample_id: np.ndarray
@@ -47,6 +48,7 @@ class RegionCounts:
     truth_empty: np.ndarray
     prediction_empty: np.ndarray
     answered: np.ndarray
+    failed: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -82,7 +84,9 @@ class RegionCounts:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> RegionCounts:
-        """Make a table of columns in any type that converts to the declared one; `target_index` is 0 by default.
+        """Make a table of columns in any type that converts to the declared one.
+
+        By default, `target_index` is 0 and `failed` false.
 
         Args:
             columns: (n,) arrays or lists by name; all have the same n.
@@ -91,7 +95,8 @@ class RegionCounts:
             DataFormatError: a column is missing or does not convert, or the lengths differ.
         """
         try:
-            columns = {"target_index": np.zeros(len(columns["sample_id"]), np.int64), **columns}
+            zeros = np.zeros(len(columns["sample_id"]), np.int64)
+            columns = {"target_index": zeros, "failed": zeros, **columns}
             table = cls(**{column.name: _as_column(column.name, columns[column.name]) for column in fields(cls)})
         except KeyError as error:
             raise DataFormatError(f"a table of counts needs the column {error}") from None
@@ -116,7 +121,7 @@ def _as_column(name: str, values: Any) -> np.ndarray:
         column[:] = values
         return column
     given = np.asarray(values)
-    flag = name in ("truth_empty", "prediction_empty", "answered")
+    flag = name in ("truth_empty", "prediction_empty", "answered", "failed")
     if given.ndim != 1 or (
         given.size and (given.dtype.kind not in "biu" or given.min() < 0 or (flag and given.max() > 1))
     ):

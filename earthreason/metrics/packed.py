@@ -31,6 +31,7 @@ class Answers:
         masks: mask of each; None is "no target".
         targets: masks of the separate targets of each; empty if it has one mask.
         numbers: number of each sample in the order of the references.
+        failed: whether each is a failure to answer; empty if none is.
     """
 
     sample_ids: Sequence[str]
@@ -38,6 +39,7 @@ class Answers:
     masks: Sequence[RLE | None]
     targets: Sequence[tuple[RLE, ...]]
     numbers: Sequence[int]
+    failed: Sequence[bool] = ()
 
     @classmethod
     def of(cls, predictions: Sequence[Prediction], numbers: Sequence[int]) -> Answers:
@@ -48,6 +50,7 @@ class Answers:
             [p.segmentation for p in predictions],
             [p.targets for p in predictions],
             numbers,
+            [p.failure is not None for p in predictions],
         )
 
     def __len__(self) -> int:
@@ -212,6 +215,7 @@ class _PackedUnit:
             "box_union": counted.boxes[:, 1],
             "truth_empty": ~counted.truth_drawn,
             "answered": np.full(len(masks), answered),
+            "failed": np.array(answers.failed or [False] * len(answers), bool)[answer_of],
         }
         return {view: self._table(view, masks, truth_of, counted, ignored, shared, threads) for view in self._views}
 

@@ -29,6 +29,7 @@ _COUNTS = (
     "truth_empty",
     "prediction_empty",
     "answered",
+    "failed",
 )
 _FACTS = ("height", "width", *OPTIONAL_FACTS)
 _WHEN_ABSENT = (
@@ -134,6 +135,11 @@ class Result(Mapping[str, "float | None"]):
         return int((~self.counts.answered & (self.counts.target_index == 0)).sum())
 
     @property
+    def failed(self) -> int:
+        """Number of questions that the model failed to answer, scored as wrong."""
+        return int((self.counts.failed & (self.counts.target_index == 0)).sum())
+
+    @property
     def empty_targets(self) -> int:
         """Number of questions without a target; of several targets, all are empty."""
         targets = self.counts.select(~self.counts.truth_empty)
@@ -193,6 +199,7 @@ class Result(Mapping[str, "float | None"]):
             "images": self.images,
             "empty_targets": self.empty_targets,
             "missing": self.missing,
+            "failed": self.failed,
             "scores": self.scores,
             **intervals_as_json(self.intervals, self.no_interval),
             "breakdowns": score_groups(self.scored, self.references),

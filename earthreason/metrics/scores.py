@@ -73,7 +73,8 @@ def sample_iou(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
     """Compute the IoU of every row: (n,) float64.
 
     The IoU is I / (U + epsilon) in the evaluator's floating-point type. If the union is empty, it is `both_empty_iou`,
-    or 0 if the evaluator gives that only to empty answers and the answer has pixels at its own size.
+    or 0 if the evaluator gives that only to empty answers and the answer has pixels at its own size. A failure to
+    answer scores 0.
     Source: eval.py of SegEarth-R1, arXiv 2504.09644; docs/scoring.md states what differs in the other evaluators.
     """
     width = np.dtype(protocol.float_type)
@@ -86,7 +87,7 @@ def sample_iou(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
 def _iou_of_nothing(counts: RegionCounts, protocol: Protocol) -> np.ndarray:
     """Return the IoU of every row if its union is empty: (n,) float64."""
     earned = counts.prediction_empty if protocol.empty_answer_needed else True
-    return np.where(earned, protocol.both_empty_iou, np.zeros(len(counts)))
+    return np.where(earned & ~counts.failed, protocol.both_empty_iou, np.zeros(len(counts)))
 
 
 def _giou(s: Scored) -> Terms:
@@ -116,7 +117,7 @@ def _precision_at(s: Scored, threshold: float) -> Terms:
 
 def _n_acc(s: Scored) -> Terms:
     empty = s.counts.truth_empty
-    correct = s.counts.prediction_empty & empty
+    correct = s.counts.prediction_empty & empty & ~s.counts.failed
     return Terms(correct.astype(np.float64), empty.astype(np.float64), proportion=True)
 
 

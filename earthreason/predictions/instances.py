@@ -31,8 +31,9 @@ def check_reading(instances: Any, names: Any = None) -> None:
 def merge_instances(predictions: Iterable[Prediction], faults: list[str]) -> Iterator[Prediction]:
     """Merge the predictions of each question, in the order of their first ones.
 
-    The mask becomes the union, the score the highest, the answer the first. The masks are not kept as `targets`,
-    because instances have no order that answers a question. All predictions are in memory.
+    The mask becomes the union, the score the highest, the answer the first. One failure makes the question a failure.
+    The masks are not kept as `targets`, because instances have no order that answers a question. All predictions are
+    in memory.
 
     Args:
         predictions: predictions to merge.
@@ -44,6 +45,9 @@ def merge_instances(predictions: Iterable[Prediction], faults: list[str]) -> Ite
     for (sample_id, index), parts in groups.items():
         if len(parts) == 1:
             yield parts[0]
+            continue
+        if failed := next((part for part in parts if part.failure is not None), None):
+            yield failed
             continue
         masks = [part.segmentation for part in parts if part.segmentation is not None]
         try:

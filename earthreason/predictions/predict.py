@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from typing import Literal
 
@@ -12,7 +12,8 @@ from PIL import Image
 from earthreason.errors import EarthReasonError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.rle import encode_mask
-from earthreason.types import RLE, Answer, Prediction, Predictor, Sample, WritingPredictor
+from earthreason.predictions.schema import MAX_FAILURE
+from earthreason.types import RLE, Answer, FalliblePredictor, Prediction, Predictor, Sample
 
 _OWN_SIZE = Grid("native")
 Questions = Literal["first", "all"]
@@ -25,6 +26,7 @@ def predict_samples(
     batch_size: int = 8,
     skip: Container[tuple[str, int]] = (),
     grid: Grid = _OWN_SIZE,
+    keep: Callable[[str, int, Answer], None] | None = None,
 ) -> Iterator[Prediction]:
     """Predict the samples lazily, in order.
 
@@ -35,6 +37,7 @@ def predict_samples(
         batch_size: number of questions in a call of the predictor.
         skip: sample ids and question indices to leave out.
         grid: grid that the predictor's masks are on; by default that of each image.
+        keep: function that gets the sample id, the question index and the answer before its prediction is yielded.
 
     Raises:
         EarthReasonError: the predictor returned a wrong number of masks, a mask of another size, or an invalid mask.
@@ -50,20 +53,23 @@ def predict_samples(
         if len(answers) != len(batch):
             raise EarthReasonError(f"the predictor returned {len(answers)} masks for {len(batch)} questions")
         for (sample, index), answer in zip(batch, answers, strict=True):
-            mask = answer.mask
+            mask, failure = answer.mask, answer.failure
             if mask is not None and mask.shape != grid.shape(sample.height, sample.width):
                 raise EarthReasonError(
                     f"the predictor returned a {mask.shape} mask for sample {sample.sample_id!r} of height "
                     f"{sample.height} and width {sample.width}; masks are (height, width) "
                     f"{'at the image size' if grid.kind == 'native' else f'on the {grid.name} grid'}"
                 )
+            if keep is not None:
+                keep(sample.sample_id, index, answer)
+            reason = None if failure is None else failure[:MAX_FAILURE]
             encoded = _encode(mask, sample.sample_id)
-            yield Prediction(sample.sample_id, encoded, question_index=index, answer=answer.text)
+            yield Prediction(sample.sample_id, encoded, index, answer=answer.text, failure=reason)
 
 
 def _ask(predictor: Predictor, images: list[Image.Image], questions: list[str]) -> list[Answer]:
-    if isinstance(predictor, WritingPredictor):
-        return predictor.answers(images, questions)
+    if isinstance(predictor, FalliblePredictor):
+        return predictor.attempt(images, questions)
     return [Answer(mask) for mask in predictor.predict(images, questions)]
 
 

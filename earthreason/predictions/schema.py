@@ -28,8 +28,8 @@ from earthreason.predictions.segmentation import SizeOf, rle_of_polygons, rle_of
 from earthreason.types import RLE, Prediction
 
 MAX_QUESTION_INDEX = 10_000
-MAX_ID, MAX_ANSWER = 512, 20_000
-"""Longest sample id and answer in characters."""
+MAX_ID, MAX_ANSWER, MAX_FAILURE = 512, 20_000, 2_000
+"""Longest sample id, answer and failure in characters."""
 _SIZE = "size is [height, width] in pixels, two whole numbers"
 _ID = 'every entry names its sample by one text or whole number, as "sample_id" or COCO\'s "image_id"'
 REMEDIES = MASK_REMEDIES | {
@@ -42,6 +42,7 @@ REMEDIES = MASK_REMEDIES | {
     "question_index": f"a whole number from 0 to {MAX_QUESTION_INDEX}; leave it out for the first question",
     "score": "a finite number; leave it out if there is none",
     "answer": "text; leave it out if there is none",
+    "failure": "text that says why there is no readable answer; leave it out if there is one",
 }
 """Correction for each faulty key; for `describe_faults`."""
 
@@ -142,17 +143,25 @@ class PredictionRecord(NamesSample):
     question_index: int = Field(default=0, ge=0, le=MAX_QUESTION_INDEX)
     score: FiniteFloat | None = None
     answer: str | None = Field(default=None, max_length=MAX_ANSWER)
+    failure: str | None = Field(default=None, min_length=1, max_length=MAX_FAILURE)
 
     @field_validator("sample_id")
     @classmethod
     def _in_known_form(cls, sample_id: str, info: ValidationInfo) -> str:
         return known_name(sample_id, (info.context or {}).get("size_of"))
 
+    @field_validator("failure")
+    @classmethod
+    def _without_mask(cls, failure: str | None, info: ValidationInfo) -> str | None:
+        if failure is not None and info.data.get("segmentation") is not None:
+            raise ValueError("a failure has no mask; write null as its segmentation")
+        return failure
+
     def to_prediction(self) -> Prediction:
         """Convert the entry."""
         masks = self.segmentation
         rle, targets = (None, ()) if masks is None else (masks.union, masks.targets)
-        return Prediction(self.sample_id, rle, self.question_index, self.score, self.answer, targets)
+        return Prediction(self.sample_id, rle, self.question_index, self.score, self.answer, targets, self.failure)
 
 
 def _as_text(value: Any) -> Any:

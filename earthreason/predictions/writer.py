@@ -19,7 +19,7 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
         "question_index": prediction.question_index,
         "segmentation": list(prediction.targets) or prediction.segmentation,
     }
-    for key in ("score", "answer"):
+    for key in ("score", "answer", "failure"):
         if getattr(prediction, key) is not None:
             record[key] = getattr(prediction, key)
     return record

@@ -6,7 +6,8 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +23,10 @@ _LONGEST_PAUSE = 8.0
 """Longest pause after an unreadable reply, seconds."""
 _NO_KEY = "none"
 """Placeholder for servers that need no key; the `openai` client insists on one."""
+_SAMPLING = ("temperature", "top_p", "seed")
+"""Sampling parameters that reasoning models refuse."""
+_THOUGHTS = re.compile(r"(?s)^.*</think>")
+_FENCE = re.compile(r"(?s)```[a-zA-Z]*\s(.*?)```")
 _RETRIED = (408, 409, 429)
 """Error statuses below 500 that the `openai` client retries; it also retries all from 500 up."""
 
@@ -55,7 +60,9 @@ class Request(Generic[Answer]):
         pictures: kinds of the pictures sent along: `image`, `overlay`.
         reply: type that the answer must have.
         model: name of the model on the server.
-        parameters: sampling parameters, such as temperature and seed.
+        parameters: sampling parameters, such as temperature and seed, and `max_tokens`.
+        read: function that reads the text of an answer, and raises ValueError if it cannot; None reads JSON of `reply`.
+        structured: whether the server is asked to hold the model to the schema of `reply`.
     """
 
     text: str
@@ -63,6 +70,8 @@ class Request(Generic[Answer]):
     reply: type[Answer]
     model: str
     parameters: dict[str, Any]
+    read: Callable[[str], Answer] | None = None
+    structured: bool = True
 
     def identity(self) -> str:
         """Return as text everything, except the pictures, that the answer depends on."""
@@ -73,10 +82,12 @@ class Request(Generic[Answer]):
         """Build the body for the chat completions endpoint, with data URLs of the pictures and the reply's schema."""
         images = [{"type": "image_url", "image_url": {"url": url, "detail": "high"}} for url in urls]
         content: Any = [{"type": "text", "text": self.text}, *images] if images else self.text
-        schema = {"name": self.reply.__name__.lower(), "schema": strict_schema(self.reply), "strict": True}
-        form = {"type": "json_schema", "json_schema": schema}
         messages = [{"role": "user", "content": content}]
-        return {"model": self.model, "messages": messages, "response_format": form, **self.parameters}
+        body = {"model": self.model, "messages": messages, **self.parameters}
+        if self.structured:
+            schema = {"name": self.reply.__name__.lower(), "schema": strict_schema(self.reply), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
 
 
 class UnusableAnswerError(ValueError):
@@ -103,8 +114,17 @@ def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
     return dict(tidy(model.model_json_schema()))
 
 
-def parse(reply: type[Answer], completion: dict[str, Any]) -> tuple[Answer | None, str]:
-    """Return the typed answer of a completion, or None and the reason why there is none."""
+def unwrap(text: str) -> str:
+    """Remove thoughts up to </think>, and everything but the last fenced block if there is one."""
+    bare = _THOUGHTS.sub("", text).strip()
+    blocks = [] if bare.startswith(("{", "[")) else _FENCE.findall(bare)  # fences within JSON belong to its texts
+    return blocks[-1].strip() if blocks else bare
+
+
+def parse(
+    reply: type[Answer], completion: dict[str, Any], read: Callable[[str], Answer] | None = None
+) -> tuple[Answer | None, str]:
+    """Return the typed answer of a completion, or None and the reason why not; `read` is that of `Request`."""
     if not completion.get("choices"):
         return None, "the answer has no choices"
     choice = completion["choices"][0]
@@ -113,17 +133,66 @@ def parse(reply: type[Answer], completion: dict[str, Any]) -> tuple[Answer | Non
         return None, f"the model refused: {message['refusal']}"
     if choice.get("finish_reason") == "length":
         return None, "the answer was cut off at the token limit"
+    content = message.get("content") or ""
     try:
-        return reply.model_validate_json(message.get("content") or ""), ""
+        return (reply.model_validate_json(unwrap(content)) if read is None else read(content)), ""
     except ValidationError as error:
         return None, f"the answer does not have the requested form: {describe_validation_error(error, limit=1)}"
+    except ValueError as error:
+        return None, f"the answer does not have the requested form: {error}"
+
+
+class _RefusedParameterError(Exception):
+    """The server refuses one parameter of the request, and may take the request without it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def refused_parameter(body: dict[str, Any], message: str) -> str | None:
+    """Return the parameter of a request body that an error message refuses and `adapt` can replace; None for others."""
+    if "max_tokens" in body and "max_completion_tokens" in message:
+        return "max_tokens"
+    if "response_format" in body and ("response_format" in message or "json_schema" in message):
+        return "response_format"
+    unsupported = re.search(r"unsupported|not support", message, re.IGNORECASE)
+    return next((name for name in _SAMPLING if unsupported and name in body and name in message), None)
+
+
+def adapt(body: dict[str, Any], refused: Collection[str]) -> dict[str, Any]:
+    """Return a request body for a server that refuses some parameters.
+
+    Args:
+        body: request body.
+        refused: names of parameters. `max_tokens` is renamed as reasoning models want it, the schema of
+            `response_format` moves into the prompt, and others are left out.
+    """
+    adapted = {name: value for name, value in body.items() if name not in refused}
+    if "max_tokens" in body and "max_tokens" in refused:
+        adapted["max_completion_tokens"] = body["max_tokens"]
+    if "response_format" in body and "response_format" in refused:
+        schema = json.dumps(body["response_format"]["json_schema"]["schema"])
+        note = f"\n\nAnswer with JSON alone, of this schema: {schema}"
+        (first, *others), content = body["messages"], body["messages"][0]["content"]
+        if isinstance(content, str):
+            content += note
+        else:
+            content = [{**content[0], "text": content[0]["text"] + note}, *content[1:]]
+        adapted["messages"] = [{**first, "content": content}, *others]
+    return adapted
 
 
 class ModelClient:
     """Sends requests to a model server, retries failures and counts tokens and cost."""
 
-    def __init__(self, config: ClientConfig, prices: Prices) -> None:
+    def __init__(self, config: ClientConfig, prices: Prices, refused: set[str] | None = None) -> None:
         """Set up the connection.
+
+        Args:
+            config: settings of the connection.
+            prices: prices of models.
+            refused: names of parameters that the server is known to refuse; extended by those that it refuses.
 
         Raises:
             EarthReasonError: there is neither a key nor a `base_url`.
@@ -131,6 +200,7 @@ class ModelClient:
         from openai import AsyncOpenAI, OpenAIError
 
         self.config, self.prices = config, prices
+        self.refused: set[str] = set() if refused is None else refused
         self._warned = False
         self._slots = asyncio.Semaphore(config.concurrency)
         key = config.api_key or os.environ.get("OPENAI_API_KEY") or (_NO_KEY if config.base_url else None)
@@ -153,13 +223,16 @@ class ModelClient:
     async def __aexit__(self, *_: object) -> None:
         await self.openai.close()
 
-    async def ask(self, request: Request[Answer], urls: Sequence[str], key: str) -> tuple[Answer, Usage]:
+    async def ask(
+        self, request: Request[Answer], urls: Sequence[str], key: str, heard: list[dict[str, Any]] | None = None
+    ) -> tuple[Answer, Usage]:
         """Return the typed answer and its usage. After an invalid answer, send the request once more with the fault.
 
         Args:
             request: request to send.
             urls: data URLs of its pictures.
             key: value of the Idempotency-Key header; a server that honours it does not charge a repeated request.
+            heard: list to extend by every completion.
 
         Raises:
             UnusableAnswerError: the second answer is invalid too.
@@ -169,8 +242,10 @@ class ModelClient:
         body = first
         for attempt in range(2):
             completion = await self._complete(body, f"{key}-{attempt}")
+            if heard is not None:
+                heard.append(completion)
             spent += self.prices.usage(request.model, completion)
-            answer, reason = parse(request.reply, completion)
+            answer, reason = parse(request.reply, completion, request.read)
             if answer is not None:
                 return answer, spent
             said = (completion["choices"][0]["message"].get("content") or "") if completion.get("choices") else ""
@@ -180,9 +255,24 @@ class ModelClient:
         raise UnusableAnswerError(reason, spent)
 
     async def _complete(self, body: dict[str, Any], key: str) -> dict[str, Any]:
+        """Send a request, again without each parameter that the server refuses.
+
+        Raises:
+            EarthReasonError: the server refuses the request, or no attempt succeeded.
+        """
+        while True:
+            try:
+                return await self._send(adapt(body, self.refused), key)
+            except _RefusedParameterError as error:
+                if error.name not in self.refused:
+                    logger.warning("%s refuses %s; asking without it", self.openai.base_url, error.name)
+                    self.refused.add(error.name)
+
+    async def _send(self, body: dict[str, Any], key: str) -> dict[str, Any]:
         """Send a request, again after a reply that is not JSON; the `openai` client retries all other failures.
 
         Raises:
+            _RefusedParameterError: the server refuses a parameter that `adapt` can replace.
             EarthReasonError: the server refuses the request, or no attempt succeeded.
         """
         import openai
@@ -195,6 +285,8 @@ class ModelClient:
                     headers = {"Idempotency-Key": key}
                     completion = await self.openai.chat.completions.create(**body, extra_headers=headers)
             except openai.APIStatusError as error:
+                if error.status_code in (400, 422) and (name := refused_parameter(body, str(error.message))):
+                    raise _RefusedParameterError(name) from None
                 if error.status_code not in _RETRIED and error.status_code < 500:
                     raise EarthReasonError(_refused(error)) from None
                 reason = f"status {error.status_code}"

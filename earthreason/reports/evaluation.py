@@ -258,6 +258,8 @@ def _protocol_row(result: Result | NotScored, first: Protocol) -> dict[str, Any]
     if isinstance(result, Result):
         if result.missing:
             row["rules"] += f"; {result.missing} of {result.questions} questions unanswered and scored as empty"
+        if result.failed:
+            row["rules"] += f"; {result.failed} of {result.questions} answers unreadable and scored as wrong"
         row["scores"] = [format_score(result.scores.get(name)) for name in OVERLAP]
     return row
 
@@ -289,15 +291,17 @@ def _rows(result: Result) -> list[Mapping[str, Any]]:
             "index": f"{row.question_index}, target {row.target_index}" if several else row.question_index,
             "iou": f"{row.iou:.3f}",
             "category": row.category or "",
-            "verdict": _verdict(bool(row.truth_empty), bool(row.prediction_empty), bool(row.answered)),
+            "verdict": _verdict(row),
         }
         for row in frame.itertuples()
     ]
 
 
-def _verdict(truth_empty: bool, prediction_empty: bool, answered: bool) -> str:
-    if not answered:
+def _verdict(row: Any) -> str:
+    if not row.answered:
         return "unanswered"
-    if truth_empty:
-        return "rightly empty" if prediction_empty else "false positive"
-    return "false negative" if prediction_empty else "overlap"
+    if row.failed:
+        return "unreadable"
+    if row.truth_empty:
+        return "rightly empty" if row.prediction_empty else "false positive"
+    return "false negative" if row.prediction_empty else "overlap"

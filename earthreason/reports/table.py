@@ -64,6 +64,8 @@ def describe_size(result: Result) -> str:
         parts.append(f"{_count(len(result.counts), 'target')} scored one by one")
     if result.missing:
         parts.append(f"{_count(result.missing, 'question')} unanswered and scored as empty")
+    if result.failed:
+        parts.append(f"{_count(result.failed, 'answer')} unreadable and scored as wrong")
     return ", ".join(parts)
 
 
@@ -100,8 +102,9 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
     console.print("rules:")
     for result in scored:
         unanswered = f"; {result.missing} unanswered scored as empty" if result.missing else ""
+        failed = f"; {result.failed} unreadable scored as wrong" if result.failed else ""
         rules = describe_rules(result.protocol, scored[0].protocol)
-        console.print(f"  {result.protocol.name}: {rules}{unanswered}", soft_wrap=True)
+        console.print(f"  {result.protocol.name}: {rules}{unanswered}{failed}", soft_wrap=True)
     presence = f"{' and '.join(PRESENCE)} depend on the questions and on ignored pixels, not on the grid"
     console.print(f"{presence}; `earthreason protocols` explains each protocol")
 

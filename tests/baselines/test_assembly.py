@@ -487,7 +487,7 @@ def test_no_pretrained_weight_is_held_twice(dtype, parts, tmp_path, monkeypatch)
 def test_an_assembled_model_takes_one_step_is_saved_and_predicts(name, checkpoints, tmp_path):
     config = tmp_path / "preset.yaml"
     config.write_text(
-        "precision: fp32\nsave_every: 1\nvalidate_every: 1\nvalidation_samples: 1\n"
+        "precision: no\nsave_every: 1\nvalidate_every: 1\nvalidation_samples: 1\n"
         "data: {config: sample, train: 'train[:2]', validation: 'validation[:1]'}\n"
         "model: {checkpoint: start, freeze_vision: true}\n"
         "optim: {learning_rate: 3.0e-4, betas: [0.9, 0.95], global_batch: 2, micro_batch: 2, steps: 1, clip: 1.0}\n"

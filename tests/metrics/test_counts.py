@@ -23,7 +23,7 @@ COLUMNS = {
 def test_columns_become_arrays_of_the_declared_types():
     table = RegionCounts.from_columns(COLUMNS)
     kinds = {name: column.dtype for name, column in table.columns().items()}
-    truths = ("truth_empty", "prediction_empty", "answered")
+    truths = ("truth_empty", "prediction_empty", "answered", "failed")
     assert {name: kinds.pop(name) for name in truths} == dict.fromkeys(truths, np.dtype(bool))
     assert kinds.pop("sample_id") == np.dtype(object)
     assert set(kinds.values()) == {np.dtype(np.int64)}

@@ -1,0 +1,245 @@
+"""Read boxes and points from what a vision-language model wrote.
+
+Models wrap answers in prose, fences and thoughts, and each family has its own keys and tags. Whatever has one meaning
+is read; everything else is an error, which is not "no target".
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from pydantic import BaseModel
+
+from baselines.vlm_sam.profiles import Profile
+from earthreason.questions.client import unwrap
+
+_BOXES = {"box", "boxes", "bbox", "bboxes", "box_2d", "bbox_2d", "boxes_2d", "bboxes_2d", "bounding_box"}
+_POINTS = {"point", "points", "point_2d", "points_2d"}
+_REGIONS = {"targets", "objects", "detections", "regions", "results", "result", "answers", "answer"}
+_TAGGED = re.compile(r"(?s)<box>(.*?)</box>|<\|box_start\|>(.*?)<\|box_end\|>")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_OPENING = re.compile(r"[\[{]")
+_PYTHON = {"null": "None", "true": "True", "false": "False"}
+_MARGIN = 0.02
+"""Share of a side by which a coordinate may lie outside the image; it is moved to the side."""
+
+
+class Target(BaseModel):
+    """One region, in the coordinates of the answer or as fractions of the image.
+
+    Attributes:
+        box: four numbers, such as left, top, right, bottom.
+        points: two numbers each, such as x, y.
+    """
+
+    box: list[float] | None
+    points: list[list[float]]
+
+
+class Grounding(BaseModel):
+    """Regions that answer a question; empty if nothing does."""
+
+    targets: list[Target]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Text that is no literal."""
+
+
+_UNREADABLE = Unreadable()
+
+
+def read_answer(text: str) -> Grounding:
+    """Read the regions of an answer, with its own coordinates.
+
+    Raises:
+        ValueError: the text has no region and does not say that there is none, or a region is malformed.
+    """
+    bare = unwrap(text)
+    if tagged := _TAGGED.findall(bare):
+        numbers = [list(map(float, _NUMBER.findall("".join(groups)))) for groups in tagged]
+        return Grounding(targets=list(chain.from_iterable(map(_of_tag, numbers))))
+    if bare.strip(" .").lower() in ("null", "none"):
+        return Grounding(targets=[])
+    bare_lists, named = [], []
+    for value in _values(bare):
+        if (found := _targets_of(value)) is not None:
+            (named if _has_names(value) else bare_lists).append(found)
+    if not named and not bare_lists:
+        raise ValueError("there is no box or point in it, and no empty list")
+    # Beside regions with names, a list of numbers is part of the prose.
+    return Grounding(targets=list(chain.from_iterable(named or bare_lists)))
+
+
+def place(answer: Grounding, profile: Profile, width: int, height: int) -> list[Target]:
+    """Convert regions to fractions of the image: x before y, left before right, top before bottom.
+
+    A box without area is left out if its region has points, or if another region is good.
+
+    Args:
+        answer: regions in the coordinates of the answer.
+        profile: how the model gives coordinates.
+        width: width of the image that was sent, pixels.
+        height: height of that image, pixels.
+
+    Raises:
+        ValueError: a coordinate is outside the image, or no region has an area or a point.
+    """
+    across, down = (width, height) if profile.scale is None else (profile.scale, profile.scale)
+
+    def convert(pair: Sequence[float]) -> list[float]:
+        x, y = reversed(pair) if profile.y_first else pair
+        for value, full in ((x, across), (y, down)):
+            if not -_MARGIN * full <= value <= (1 + _MARGIN) * full:
+                raise ValueError(f"coordinate {value:g} is outside the image, where {full:g} is the side")
+        return [min(max(x / across, 0.0), 1.0), min(max(y / down, 0.0), 1.0)]
+
+    placed = []
+    for target in answer.targets:
+        box = None
+        if target.box is not None:
+            corners = convert(target.box[:2]), convert(target.box[2:])
+            (left, right), (top, bottom) = (sorted(values) for values in zip(*corners, strict=True))
+            box = [left, top, right, bottom] if left < right and top < bottom else None
+        if box is not None or target.points:
+            placed.append(Target(box=box, points=[convert(point) for point in target.points]))
+    if answer.targets and not placed:
+        raise ValueError("its boxes have no area, and there is no point")
+    return placed
+
+
+def _of_tag(numbers: list[float]) -> Iterator[Target]:
+    size = 2 if len(numbers) == 2 else 4
+    if not numbers or len(numbers) % size:
+        raise ValueError(f"a box has four numbers, but {len(numbers)} are between its tags")
+    for at in range(0, len(numbers), size):
+        part = numbers[at : at + size]
+        yield Target(box=part, points=[]) if size == 4 else Target(box=None, points=[part])
+
+
+def _values(text: str) -> Iterator[Any]:
+    """Yield the outermost JSON or Python literals of a text."""
+    at = 0
+    while opening := _OPENING.search(text, at):
+        start = opening.start()
+        end = _end_of(text, start)
+        value = _UNREADABLE if end is None else _literal(text[start:end])
+        if value is _UNREADABLE:
+            at = start + 1
+        else:
+            yield value
+            at = end or len(text)
+
+
+def _end_of(text: str, start: int) -> int | None:
+    """Return where the bracket at `start` is closed, past it; None if it is not."""
+    depth, quote, escaped = 0, "", False
+    for at in range(start, len(text)):
+        character = text[at]
+        if quote:
+            quote = "" if character == quote and not escaped else quote
+            escaped = character == "\\" and not escaped
+        elif character in "\"'":
+            quote = character
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+            if depth == 0:
+                return at + 1
+    return None
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:  # single quotes, trailing commas and None, as Python writes them
+        return ast.literal_eval(re.sub(r"\b(null|true|false)\b", lambda match: _PYTHON[match[0]], text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return _UNREADABLE
+
+
+def _has_names(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list | tuple) and any(map(_has_names, value)))
+
+
+def _is_numbers(value: Any, count: int) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == count
+        and all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in value)
+    )
+
+
+def _targets_of(value: Any) -> list[Target] | None:
+    """Return the regions of a value; an empty list if it says that there is none; None if it is about neither."""
+    if isinstance(value, dict):
+        return _targets_of_object({str(key).lower(): part for key, part in value.items()})
+    if not isinstance(value, list | tuple):
+        return None
+    if not value:
+        return []
+    if _is_numbers(value, 4):
+        return [Target(box=list(value), points=[])]
+    if _is_numbers(value, 2):
+        return [Target(box=None, points=[list(value)])]
+    parts = [part for part in map(_targets_of, value) if part is not None]
+    return list(chain.from_iterable(parts)) if parts else None
+
+
+def _targets_of_object(value: dict[str, Any]) -> list[Target] | None:
+    if value.get("found") is False:
+        return []
+    if not value.keys() & (_BOXES | _POINTS):
+        # Under other names, lists without names are something else, such as scores.
+        inner = [each for key, each in value.items() if key in _REGIONS or _has_names(each)]
+        parts = [part for part in map(_targets_of, inner) if part is not None]
+        return list(chain.from_iterable(parts)) if parts else None
+    boxes = list(chain.from_iterable(_lists_of(value[key], 4, "box") for key in value.keys() & _BOXES))
+    points = list(chain.from_iterable(_lists_of(value[key], 2, "point") for key in value.keys() & _POINTS))
+    if not boxes and not points:
+        if value.get("found") is True:
+            raise ValueError("it says that something was found, but gives neither box nor point")
+        return []
+    return _join(boxes, points)
+
+
+def _lists_of(value: Any, count: int, name: str) -> list[list[float]]:
+    """Return one or several lists of `count` numbers; a box may also be two corners."""
+    if value is None or value in ([], ()):
+        return []
+    if _is_numbers(value, count):
+        return [list(value)]
+    if isinstance(value, list | tuple):
+        if count == 4 and len(value) == 2 and all(_is_numbers(corner, 2) for corner in value):
+            return [[*value[0], *value[1]]]
+        if all(_is_numbers(each, count) for each in value):
+            return [list(each) for each in value]
+    raise ValueError(f"a {name} is {count} numbers, not {str(value)[:60]}")
+
+
+def _join(boxes: list[list[float]], points: list[list[float]]) -> list[Target]:
+    """Join points to a single box, or each to the first box around it; the rest are a region of their own."""
+    if len(boxes) <= 1:
+        return [Target(box=boxes[0] if boxes else None, points=points)]
+    targets = [Target(box=box, points=[]) for box in boxes]
+    rest = []
+    for point in points:
+        inside = (n for n, box in enumerate(boxes) if all(_between(point[k], box[k], box[k + 2]) for k in (0, 1)))
+        number = next(inside, None)
+        (rest if number is None else targets[number].points).append(point)
+    return [*targets, Target(box=None, points=rest)] if rest else targets
+
+
+def _between(value: float, one: float, other: float) -> bool:
+    return min(one, other) <= value <= max(one, other)
