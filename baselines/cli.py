@@ -9,28 +9,22 @@ from typing import Annotated
 import typer
 
 from baselines.checkpoints import shipped_checkpoints
-from baselines.cli_assembly import assemble
+from baselines.cli_weights import TaskName, assemble, convert
 from baselines.compare import suite_names
 from baselines.registry import (
     MODELS,
-    ConversionOptions,
     PredictorOptions,
-    check_converter,
     check_learner,
-    convert_checkpoint,
-    convertible_models,
     models_with_option,
-    task_named,
     trainable_models,
 )
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
-from earthreason.errors import DataFormatError, UnknownNameError
+from earthreason.errors import DataFormatError
 
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
 
 _TRAINABLE = ", ".join(trainable_models())
-_CONVERTIBLE = ", ".join(convertible_models())
 
 
 def _shipped_names() -> str:
@@ -60,13 +54,6 @@ ThresholdOption = Annotated[
         help='No-target score above which the answer is "no target".',
     ),
 ]
-
-
-class TaskName(StrEnum):
-    """Kinds of questions."""
-
-    reasoning = "reasoning"
-    referring = "referring"
 
 
 TaskOption = Annotated[
@@ -293,46 +280,7 @@ def compare(
     stdout().print(f"table: {page}\nfigures: {figures}", soft_wrap=True)
 
 
-@app.command()
-def convert(
-    model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
-    source: Annotated[str, typer.Argument(help="Published checkpoint.")],
-    target: Annotated[Path, typer.Argument(help="Folder to write; it must not exist, or be empty.")],
-    clip: Annotated[
-        str | None,
-        typer.Option("--clip", help=f"{_for('clip')}folder or Hub id of CLIP, which the published files leave out."),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", help=f"{_for('config')}config.json of a model of another size than the published one."
-        ),
-    ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="Data type of the weights to write.")] = "float32",
-    task: Annotated[
-        TaskName | None,
-        typer.Option(
-            "--task",
-            show_default="referring if the name says RRSIS-D or RefSegRS, else reasoning",
-            help="Kind of question that the model was trained for; saved with the checkpoint.",
-        ),
-    ] = None,
-) -> None:
-    """Convert published weights into a checkpoint for `predict`, `segment` and `train`.
-
-    Example: python -m baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
-    """
-    from baselines.common.devices import DTYPES
-
-    check_converter(model)
-    if dtype not in DTYPES:
-        raise UnknownNameError("dtype", dtype, DTYPES)
-    asked = task_named(source) if task is None else task.value
-    options = ConversionOptions(source, target, dtype, clip, config, asked)
-    report = convert_checkpoint(model, options)
-    stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out; task: {asked}", soft_wrap=True)
-
-
+app.command()(convert)
 app.command()(assemble)
 
 
