@@ -101,7 +101,7 @@ def assemble(
         str | None,
         typer.Option(
             "--mask2former",
-            help=f"{_for(assembled_models('mask2former'))}folder or Hub id of a Mask2Former with Swin, or detectron2's .pkl file.",
+            help=f"{_for(assembled_models('mask2former'))}folder or Hub id of a Mask2Former with Swin, or a .pkl file.",
         ),
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="Data type of the weights to write.")] = "float32",

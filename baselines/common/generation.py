@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -120,4 +120,4 @@ def known_reply(name: str, model: ReasoningModel, compiled: bool) -> ReplyMode:
         raise EarthReasonError(f"--reply generated: the masks of {kind} do not depend on its reply; leave it out")
     if name == "generated" and compiled:
         raise EarthReasonError("--compile is not for --reply generated; leave one of them out")
-    return cast(ReplyMode, name)
+    return name

@@ -133,7 +133,7 @@ class LisaModel(PromptedModel):
 
     config_class = LisaConfig
     base_model_prefix = "lisa"
-    frozen_with_vision = ("vision_tower", "projector", "no_mask")
+    frozen_with_vision: tuple[str, ...] = ("vision_tower", "projector", "no_mask")
 
     def __init__(self, config: LisaConfig) -> None:
         super().__init__(config)
