@@ -19,7 +19,7 @@ from typing import Any
 import baselines
 from baselines.checkpoints import find_shipped
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.files import write_json
+from earthreason.files import refuse_taken, write_json
 from earthreason.types import Predictor, Sample
 
 
@@ -309,7 +309,7 @@ def assemble_checkpoint(name: str, options: AssemblyOptions) -> Any:
 
     Raises:
         UnknownNameError: no model of this name can be assembled; the message names the nearest.
-        EarthReasonError: a part is missing, is not one of this model, or does not fit.
+        EarthReasonError: a part is missing, is not one of this model, or does not fit; or the folder is not empty.
     """
     known = assembled_models()
     if name not in known:
@@ -322,6 +322,7 @@ def assemble_checkpoint(name: str, options: AssemblyOptions) -> Any:
         raise EarthReasonError(
             f"--{foreign[0]}: {name} has no such part (its parts: {', '.join(f'--{part}' for part in needed)})"
         )
+    refuse_taken(options.target)
     return load_reference(str(MODELS[name].assembler))(options)
 
 
