@@ -20,7 +20,7 @@ from baselines.segearth_r1.conversion import (
 )
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.segearth_r1.tiny import make_tiny, tiny_config
+from baselines.segearth_r1.tiny import tiny_config
 from earthreason.errors import EarthReasonError
 from tests.conftest import SHARED, Bomb
 
