@@ -1,6 +1,7 @@
 """A model that writes its own reply: the states of its mask tokens, and what it means if it writes none."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -165,6 +166,7 @@ def test_the_share_of_replies_without_mask_token_is_in_the_file_and_printed(
     silence(learner.model, tokenizer.eos_token_id if token == "eos" else learner.processor.token_ids[0])
     predictor = learner.predictor_class(learner.model, learner.processor, reply="generated")
     monkeypatch.setattr("baselines.common.run.build_predictor", lambda *_: predictor)
+    monkeypatch.setattr(logging.getLogger("earthreason"), "propagate", True)
     out = tmp_path / "p.json"
     options = ["--model", "lisa", "--config", "sample", "--split", "test[:3]", "--reply", "generated"]
     done = CliRunner().invoke(app, ["predict", *options, "--out", str(out)])
