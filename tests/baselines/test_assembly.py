@@ -495,7 +495,7 @@ def test_an_assembled_model_takes_one_step_is_saved_and_predicts(name, checkpoin
         "precision: no\nsave_every: 1\nvalidate_every: 1\nvalidation_samples: 1\n"
         "data: {config: sample, train: 'train[:2]', validation: 'validation[:1]'}\n"
         "model: {checkpoint: start, freeze_vision: true}\n"
-        "optim: {learning_rate: 3.0e-4, betas: [0.9, 0.95], global_batch: 2, micro_batch: 2, steps: 1, clip: 1.0, warmup_share: 0}\n"
+        "optim: {learning_rate: 3.0e-4, global_batch: 2, micro_batch: 2, steps: 1, clip: 1.0, warmup_share: 0}\n"
     )
     overrides = [f"model.checkpoint={checkpoints / name}"]
     overrides += ["model.image_size=128"] if name == "psalm" else ["model.lora={targets: [q_proj, v_proj]}"]

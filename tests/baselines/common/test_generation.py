@@ -158,9 +158,7 @@ def test_replies_of_one_batch_are_told_apart(monkeypatch):
 
 
 @pytest.mark.parametrize(("token", "share"), [("eos", 1.0), ("[SEG]", 0.0)])
-def test_the_share_of_replies_without_mask_token_is_in_the_file_and_printed(
-    token, share, tmp_path, monkeypatch, caplog
-):
+def test_the_share_of_silent_replies_is_in_the_file_and_printed(token, share, tmp_path, monkeypatch, caplog):
     learner = learner_of("lisa")
     tokenizer = learner.processor.tokenizer
     silence(learner.model, tokenizer.eos_token_id if token == "eos" else learner.processor.token_ids[0])
