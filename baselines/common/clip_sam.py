@@ -41,8 +41,6 @@ UNUSED_PROMPTS = r"prompt_encoder\.(point_embeddings|not_a_point_embed|mask_down
 UNUSED_BUFFERS = r".*rotary_emb\.inv_freq"
 CLIP_WORDS = re.compile(r"text_model\..*|text_projection\..*|visual_projection\..*|logit_scale|.*position_ids")
 """Parts of a CLIP's files besides the image encoder."""
-IMAGE_MARKS = ("<im_start>", "<im_end>")
-"""Control tokens around the image, which both papers add after their mask tokens."""
 
 
 @dataclass(frozen=True)

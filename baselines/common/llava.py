@@ -7,12 +7,15 @@ github.com/dvlab-research/LISA (commit 3cb2d430).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
-
-from baselines.common.clip_sam import IMAGE_MARKS
 from baselines.common.prompt import IMAGE_ID, Piece, TokenPrompt, join_pieces, plain_ids
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IMAGE_MARKS = ("<im_start>", "<im_end>")
+"""Control tokens around the image, which both papers add after their mask tokens."""
 _SYSTEM = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, "
     "and polite answers to the human's questions. USER: "

@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from baselines.common.llava import IMAGE_MARKS, write_conversation
 from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
 from baselines.common.weights import tokenizer_reason
+from baselines.common.wording import Wording, ask, teach
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
 from earthreason.torch import letterbox_image
@@ -216,7 +218,24 @@ class DialogueProcessor(Processor):
     The mask is made from the states that predict the mask tokens, one position before each. As in the papers' own
     evaluation, the tokens are part of the prompt, so every question gets a mask. Both papers pad after normalisation,
     so the padding of each canvas is marked.
+
+    Attributes:
+        wording: conversation that the model was trained with.
     """
+
+    wording: Wording = "own"
+
+    @classmethod
+    def for_model(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> Self:
+        processor = super().for_model(config, tokenizer)
+        processor.wording = config.wording
+        if processor.wording == "published":
+            kind = cls.__name__.removesuffix("Processor")
+            require_tokens(tokenizer, (*IMAGE_MARKS, tokenizer.bos_token or "start"), kind)
+            known = tokenizer.get_vocab()
+            processor.start = [int(tokenizer.bos_token_id)]
+            processor.added_ids = [*processor.token_ids, *(int(known[mark]) for mark in IMAGE_MARKS)]
+        return processor
 
     def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
         """Add a channel to the canvas (3, S, S) of a (height, width) image: 255 on the image, 0 on its padding."""
@@ -228,6 +247,13 @@ class DialogueProcessor(Processor):
         return torch.cat([canvas, picture])  # (4, S, S)
 
     def write(self, question: str, task: Task, answer: str | None, reply: bool) -> TokenPrompt:
+        if self.wording == "published":
+            turn = teach(question, task, answer) if reply else ask(question, task)
+            return shifted(
+                write_conversation(
+                    self.tokenizer, self.visual_tokens, turn.message, turn.opening, self.token_ids, turn.closing
+                )
+            )
         pieces = [
             Piece(self.ids(_SYSTEM)),
             Piece([IMAGE_ID] * self.visual_tokens),

@@ -11,9 +11,10 @@ from torch import Tensor
 from transformers import CLIPVisionModel, SamConfig, SamModel
 
 from baselines.common.assembly import Assembly, Part, assemble_model, load_strictly
-from baselines.common.clip_sam import CLIP_WORDS, IMAGE_MARKS
+from baselines.common.clip_sam import CLIP_WORDS
 from baselines.common.devices import DTYPES
 from baselines.common.language_parts import load_language_part
+from baselines.common.llava import IMAGE_MARKS
 from baselines.common.weights import load_pickled
 from baselines.lisa.conversion import SAM, UNUSED, our_name
 from baselines.lisa.modeling import LisaConfig

@@ -20,7 +20,7 @@ from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEm
 
 from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
 from baselines.common.pixels import normalise, normalise_clip, split_padding
-from baselines.lisa.prompt import Wording
+from baselines.common.wording import Wording
 
 PUBLISHED_CLIP = {
     "hidden_size": 1024,

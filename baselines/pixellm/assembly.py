@@ -7,8 +7,9 @@ import re
 from transformers import CLIPVisionModel
 
 from baselines.common.assembly import Assembly, Part, assemble_model, load_strictly
-from baselines.common.clip_sam import CLIP_WORDS, IMAGE_MARKS
+from baselines.common.clip_sam import CLIP_WORDS
 from baselines.common.language_parts import load_language_part
+from baselines.common.llava import IMAGE_MARKS
 from baselines.pixellm.modeling import PixelLMConfig
 from baselines.pixellm.predictor import PixelLMPredictor, PixelLMProcessor
 from baselines.registry import AssemblyOptions
@@ -35,6 +36,7 @@ def assemble(options: AssemblyOptions) -> Assembly:
         clip_config=clip.config,
         projector_dim=2 * language.config.hidden_size,
         seg_token_ids=tuple(vocabulary[token] for token in tokens),
+        wording="published",
     )
     parts = [language.part, tower]
     return assemble_model(

@@ -17,8 +17,10 @@ from baselines.registry import ConversionOptions
 _DECODER = r"model\.mask_decoder\."
 UNUSED = re.compile(
     rf"model\.{UNUSED_PROMPTS}|{_DECODER}(iou_prediction_head|output_hypernetworks_mlps\.[123])\..*|{UNUSED_BUFFERS}"
+    r"|model\.vision_tower\..*"
 )
-"""Published names that nothing uses, such as those for further masks of SAM's decoder."""
+"""Published names that nothing uses, such as those for further masks of SAM's decoder; weights straight from training
+include the frozen CLIP."""
 RENAMES: Table = (
     (r"model\.(embed_tokens|layers|norm)\.", r"language_model.\1."),
     (r"model\.mm_projector\.", "projector."),
@@ -69,6 +71,7 @@ def convert_published(
         seg_token_ids=tuple(parts.ids(PixelLMProcessor.tokens)),
         as_released=True,
     )
+    config.wording = "published"
     given = parts.tower_weights("vision_tower")
     tokens: dict[str, Tensor] = {}
 

@@ -14,6 +14,7 @@ from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, S
 from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at, visual_numbers
 from baselines.common.pixels import normalise, split_padding
 from baselines.common.prompt import IMAGE_ID
+from baselines.common.wording import Wording
 from baselines.pixellm.vision import PaddedClip
 
 SCALES = 2
@@ -51,6 +52,7 @@ class PixelLMConfig(PreTrainedConfig):
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
         foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
             published checkpoints.
+        wording: conversation that the model was trained with, and is asked in.
     """
 
     model_type = "earthreason_pixellm"
@@ -73,6 +75,7 @@ class PixelLMConfig(PreTrainedConfig):
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
         foreground_prior: float | None = None,
+        wording: Wording = "own",
         **kwargs: Any,
     ) -> None:
         text = {"model_type": "llama", "vocab_size": 32006} if text_config is None else text_config
@@ -84,7 +87,7 @@ class PixelLMConfig(PreTrainedConfig):
         self.decoder_heads, self.tokens_per_scale = decoder_heads, tokens_per_scale
         self.seg_token_ids, self.as_released, self.no_target_head = tuple(seg_token_ids), as_released, no_target_head
         self.foreground_prior = foreground_prior
-        self.no_target_threshold = no_target_threshold
+        self.no_target_threshold, self.wording = no_target_threshold, wording
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 
@@ -96,9 +99,9 @@ class PixelLMConfig(PreTrainedConfig):
 
 @dataclass(frozen=True)
 class PixelLMFeatures:
-    """Image features: `visual_tokens` (B, N, hidden), whether they show the picture, and one map (B, D, h, w) per scale.
+    """Image features: `visual_tokens` (B, N, hidden), `visible` (B, N) and one map (B, D, h, w) per scale.
 
-    `visible` (B, N) is False for tokens that show padding only.
+    `visible` is False for visual tokens that show padding only.
     """
 
     visual_tokens: Tensor

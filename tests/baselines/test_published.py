@@ -142,23 +142,32 @@ def write_lisa(folder, clip_folder):
 
 
 def write_pixellm(folder, clip_folder):
-    config_text, ids, text = text_parts(folder, tuple(f"[SEG{n}]" for n in range(6)))
-    config = new_pixellm("mini", 256, config_text, ids, False)
+    codebook = tuple(f"[SEG{n}]" for n in range(6))
+    config_text, ids, text = text_parts(folder, (*codebook, "<im_start>", "<im_end>"))
+    config = new_pixellm("mini", 256, config_text, ids[:6], False)
     config.foreground_prior, config.as_released = None, True
-    clip, out, between = config.clip_config, config.decoder_dim, config.projector_dim
+    clip = config.clip_config
     CLIPVisionModel(clip).save_pretrained(clip_folder)
+    out = config.decoder_dim
+    made = {**text, **tensors(pixellm_shapes(clip.hidden_size, H, out, config.decoder_ffn, config.projector_dim))}
+    save_file({name: tensor.contiguous() for name, tensor in made.items()}, folder / "model.safetensors")
+    return config, made
+
+
+def pixellm_shapes(clip, text, out, ffn, between):
+    """Names and shapes from the widths of CLIP, language model, decoder, its MLPs and the projectors."""
     decoder = "model.mask_decoder"
     shapes = {
-        **spelled("model.mm_projector.0", linear(between, clip.hidden_size)),
-        **spelled("model.mm_projector.2", linear(H, between)),
-        **spelled("model.out_mm_projector.0", linear(between, clip.hidden_size)),
-        **spelled("model.out_mm_projector.2", linear(H, between)),
-        "model.image_feature_neck.0.weight": (out, H, 1, 1),
+        **spelled("model.mm_projector.0", linear(between, clip)),
+        **spelled("model.mm_projector.2", linear(text, between)),
+        **spelled("model.out_mm_projector.0", linear(between, clip)),
+        **spelled("model.out_mm_projector.2", linear(text, between)),
+        "model.image_feature_neck.0.weight": (out, text, 1, 1),
         "model.image_feature_neck.2.weight": (out, out, 3, 3),
         **spelled("model.image_feature_neck.1", norm(out)),
         **spelled("model.image_feature_neck.3", norm(out)),
-        **spelled("model.text_hidden_fcs.0.0", linear(H, H)),
-        **spelled("model.text_hidden_fcs.0.2", linear(out, H)),
+        **spelled("model.text_hidden_fcs.0.0", linear(text, text)),
+        **spelled("model.text_hidden_fcs.0.2", linear(out, text)),
         **prompt_encoder("model.prompt_encoder", out),
         f"{decoder}.iou_token.weight": (1, out),
         f"{decoder}.mask_tokens.weight": (4, out),
@@ -170,15 +179,13 @@ def write_pixellm(folder, clip_folder):
         f"{decoder}.upsample_2x.0.weight": (out, out, 2, 2),
         f"{decoder}.upsample_2x.0.bias": (out,),
         **spelled(f"{decoder}.upsample_2x.1", norm(out)),
-        **two_way(f"{decoder}.transformer.0", out, 2 * out),
-        **two_way(f"{decoder}.transformer.1", out, 2 * out),
+        **two_way(f"{decoder}.transformer.0", out, ffn),
+        **two_way(f"{decoder}.transformer.1", out, ffn),
         **mlp(f"{decoder}.iou_prediction_head", out, out, out, 4),
     }
     for n in range(4):
         shapes |= mlp(f"{decoder}.output_hypernetworks_mlps.{n}", out, out, out, out // 8)
-    made = {**text, **tensors(shapes)}
-    save_file({name: tensor.contiguous() for name, tensor in made.items()}, folder / "model.safetensors")
-    return config, made
+    return shapes
 
 
 KINDS = {
@@ -225,14 +232,16 @@ def test_published_files_become_a_working_checkpoint(kind, tmp_path):
     assert torch.isfinite(logits).all()
 
 
-def test_a_converted_lisa_is_asked_in_its_own_wording(tmp_path):
+@pytest.mark.parametrize(("kind", "tokens"), [("lisa", "[SEG]"), ("pixellm", "[SEG0][SEG1][SEG2][SEG3][SEG4][SEG5]")])
+def test_a_converted_model_is_asked_in_its_own_wording(kind, tokens, tmp_path):
+    write, conversion, predictor_class = KINDS[kind]
     source, clip = tmp_path / "source", tmp_path / "clip"
     source.mkdir()
-    config, _ = write_lisa(source, clip)
-    lisa_conversion.convert_published(source, clip, tmp_path / "ours", config=config)
-    processor = LisaPredictor.from_pretrained(tmp_path / "ours").processor
+    config, _ = write(source, clip)
+    conversion.convert_published(source, clip, tmp_path / "ours", config=config)
+    processor = predictor_class.from_pretrained(tmp_path / "ours").processor
     words = processor.tokenizer.decode([i for i in processor.prompt("Where is it?").input_ids if i >= 0])
-    assert "USER:<im_start><im_end>Where is it? Please output segmentation mask. ASSISTANT:[SEG]" in words
+    assert words.endswith(f"USER:<im_start><im_end>Where is it? Please output segmentation mask. ASSISTANT:{tokens}")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from baselines.common import wording
 from baselines.common.languages import byte_tokenizer, text_config
 from baselines.common.llava import write_conversation
 from baselines.common.processing import add_tokens, shifted, start_ids
 from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER
-from baselines.lisa import prompt as lisa_prompt
 from baselines.lisa.learner import new_config
 from baselines.lisa.predictor import LisaProcessor
 from earthreason.errors import EarthReasonError
@@ -34,9 +34,9 @@ def processor(tokenizer):
     return processor_of(tokenizer, "published")
 
 
-def processor_of(tokenizer, wording):
+def processor_of(tokenizer, kind):
     config = new_config("mini", 256, text_config("mini", len(tokenizer)), SEG, False)
-    config.wording = wording
+    config.wording = kind
     return LisaProcessor.for_model(config, tokenizer)
 
 
@@ -77,6 +77,14 @@ def test_an_answer_has_the_ids_and_labels_of_the_public_code(tokenizer, name, re
     assert [IGNORE, *prompt.labels] == RECORDED[name]["labels"]
 
 
+def test_the_spaces_between_pixellms_tokens_change_no_id(tokenizer):
+    codebook = [RECORDED["added"][f"[SEG{n}]"] for n in range(2)]
+    message = f"\nWhere could a boat moor? {SEGMENT}"
+    prompt = write_conversation(tokenizer, 1, message, "", codebook, ".")
+    assert [tokenizer.bos_token_id, *prompt.input_ids] == RECORDED["codebook"]["ids"]
+    assert [IGNORE, *prompt.labels] == RECORDED["codebook"]["labels"]
+
+
 def test_the_recorded_ids_start_with_the_start_token_and_so_do_both_wordings(tokenizer, processor):
     assert {RECORDED[name]["ids"][0] for name in ("sentence", "phrase", "opening", "explained")} == {1}
     own = processor_of(tokenizer, "own").prompt("where?")
@@ -114,27 +122,25 @@ def test_the_image_stands_between_its_two_tokens(tokenizer, processor):
 
 def replies_of(processor, task, answer, count=200):
     """The taught texts before and after the mask token, for many questions."""
-    return [lisa_prompt.teach(f"where is number {n}?", task, answer) for n in range(count)]
+    return [wording.teach(f"where is number {n}?", task, answer) for n in range(count)]
 
 
 def test_every_published_question_and_answer_is_taught_about_as_often_as_another(processor):
     turns = replies_of(processor, "reasoning", "There.")
     openings = [turn.opening for turn in turns]
-    assert {opening: openings.count(opening) > 20 for opening in lisa_prompt.OPENINGS} == dict.fromkeys(
-        lisa_prompt.OPENINGS, True
+    assert {opening: openings.count(opening) > 20 for opening in wording.OPENINGS} == dict.fromkeys(
+        wording.OPENINGS, True
     )
     explained = [turn for turn in turns if turn.closing == ". There."]
     assert 70 < len(explained) < 130
     assert all("expla" in turn.message for turn in explained)
     assert all("expla" not in turn.message and turn.closing == "." for turn in turns if turn not in explained)
     named = {turn.message.rpartition("? ")[2] for turn in turns}
-    assert named == {
-        text.partition("} ")[2] for text in (*lisa_prompt.SENTENCE_QUESTIONS, *lisa_prompt.EXPLANATION_REQUESTS)
-    }
+    assert named == {text.partition("} ")[2] for text in (*wording.SENTENCE_QUESTIONS, *wording.EXPLANATION_REQUESTS)}
 
 
 def test_expressions_are_taught_in_small_letters_and_without_words(processor):
-    turns = [lisa_prompt.teach(f"The Ship {n}", "referring", None) for n in range(100)]
+    turns = [wording.teach(f"The Ship {n}", "referring", None) for n in range(100)]
     assert {turn.closing for turn in turns} == {"."}
     assert all(f"ship {n}" in turn.message and "Ship" not in turn.message for n, turn in enumerate(turns))
     assert len({turn.message.replace(f"the ship {n}", "") for n, turn in enumerate(turns)}) == 4
@@ -154,7 +160,7 @@ def test_the_same_texts_are_taught_alike_each_time(processor):
 def test_a_tokenizer_without_the_image_tokens_is_no_published_one():
     tokenizer = byte_tokenizer()
     add_tokens(tokenizer)
-    with pytest.raises(EarthReasonError, match="no <im_start> token; is it that of a LISA checkpoint"):
+    with pytest.raises(EarthReasonError, match="no <im_start> token; is it that of a Lisa checkpoint"):
         processor_of(tokenizer, "published")
 
 

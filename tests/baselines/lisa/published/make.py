@@ -1,4 +1,4 @@
-"""Record the ids and labels of LISA's conversations in the environment that it pins.
+"""Record the ids and labels of LISA's and PixelLM's conversations in the environment that both pin.
 
 Run with `pip install transformers==4.31.0 sentencepiece`. The rules are those of `tokenizer_image_token` and
 `collate_fn` in github.com/dvlab-research/LISA (3cb2d430), written anew; the vocabulary is a small one of the same kind,
@@ -32,6 +32,7 @@ TURNS = {  # what the user writes, and the answer
         "<image>\nWhere could a boat moor? Please output segmentation mask and explain why.",
         "Sure, the segmentation result is [SEG]. The ship is there.",
     ),
+    "codebook": ("<image>\n Where could a boat moor? Please output segmentation mask.", "[SEG0] [SEG1]."),
 }
 IMAGE, IGNORE = -200, -100
 
@@ -60,6 +61,7 @@ def load_as_published(folder: Path):
     tokenizer.pad_token = tokenizer.unk_token
     tokenizer.add_tokens("[SEG]")
     tokenizer.add_tokens(["<im_start>", "<im_end>"], special_tokens=True)
+    tokenizer.add_tokens(["[SEG0]", "[SEG1]"])  # two of PixelLM's tokens, in place of LISA's one
     return tokenizer
 
 

@@ -1,6 +1,7 @@
-"""Questions and answers that the published LISA models were trained with; their grammar stays as it is.
+"""Questions and answers that the published LISA and PixelLM models were trained with; their grammar stays as it is.
 
-Source: utils/utils.py, utils/dataset.py and utils/reason_seg_dataset.py of github.com/dvlab-research/LISA (3cb2d430).
+Source: utils/utils.py, utils/dataset.py and utils/reason_seg_dataset.py of github.com/dvlab-research/LISA (3cb2d430),
+which github.com/MaverickRen/PixelLM (ebf07922) has too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ VALIDATION_QUESTIONS: dict[Task, str] = {
     "reasoning": "\n {question} Please output segmentation mask.",
     "referring": "\n What is {question} in this image? Please output segmentation mask.",
 }
-"""Questions of the published scores; the answer starts with `[SEG]`. The training questions have no space."""
+"""Questions of the published scores; the answer starts with the mask tokens. The training questions have no space."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Turn:
 
     Attributes:
         message: what the user writes after the image.
-        opening: answer before `[SEG]`.
-        closing: answer after `[SEG]`; None for prediction, where it is not needed.
+        opening: answer before the mask tokens.
+        closing: answer after the mask tokens; None for prediction, where it is not needed.
     """
 
     message: str
