@@ -69,7 +69,8 @@ def read_answer(text: str) -> Grounding:
         return Grounding(targets=list(chain.from_iterable(map(_of_tag, numbers))))
     if bare.strip(" .").lower() in ("null", "none"):
         return Grounding(targets=[])
-    bare_lists, named = [], []
+    bare_lists: list[list[Target]] = []
+    named: list[list[Target]] = []
     for value in _values(bare):
         if (found := _targets_of(value)) is not None:
             (named if _has_names(value) else bare_lists).append(found)
@@ -233,7 +234,7 @@ def _join(boxes: list[list[float]], points: list[list[float]]) -> list[Target]:
     if len(boxes) <= 1:
         return [Target(box=boxes[0] if boxes else None, points=points)]
     targets = [Target(box=box, points=[]) for box in boxes]
-    rest = []
+    rest: list[list[float]] = []
     for point in points:
         inside = (n for n, box in enumerate(boxes) if all(_between(point[k], box[k], box[k + 2]) for k in (0, 1)))
         number = next(inside, None)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoConfig, Sam2Model, SamImageProcessorPil, SamModel
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from baselines.common.devices import DTYPES, find_device
 from baselines.vlm_sam.answers import Target
@@ -90,7 +90,8 @@ class Sam2:
     def __init__(self, model: Sam2Model) -> None:
         """Wrap a model on its device."""
         self.model = model.eval()
-        self.side = int(model.config.prompt_encoder_config.image_size)
+        config: Any = model.config.prompt_encoder_config
+        self.side = int(config.image_size)
 
     @torch.inference_mode()
     def draw(self, image: Image.Image, targets: Sequence[Target]) -> np.ndarray:

@@ -57,7 +57,7 @@ def sam2(tmp_path_factory):
                 "model_type": "sam2_hiera_det_model",
                 "hidden_size": 8,
                 "image_size": [128, 128],
-                "blocks_per_stage": [1, 1, 1, 1],
+                "blocks_per_stage": [1, 1, 2, 1],
                 "embed_dim_per_stage": [8, 16, 32, 64],
                 "num_attention_heads_per_stage": [1, 1, 1, 1],
                 "window_size_per_stage": [4, 4, 4, 4],

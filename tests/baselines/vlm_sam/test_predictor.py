@@ -225,7 +225,7 @@ def test_few_failures_are_counted_and_the_run_succeeds(serve, tmp_path, heard):
 
 def test_a_run_in_which_every_answer_fails_is_an_error_of_one_line(serve, tmp_path):
     server, out = serve(gpt5), tmp_path / "p.json"
-    server.style = lambda *_: "no"
+    server.script = ["no"] * 8  # two calls each for the test image and three questions
     arguments = ["predict", "--model", "vlm_sam", "--vlm", "gpt-4o", "--base-url", server.address, "--config", "sample"]
     result = CliRunner().invoke(app, [*arguments, "--split", "test[:3]", "--out", str(out)])
     assert isinstance(result.exception, EarthReasonError)
