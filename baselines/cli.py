@@ -9,28 +9,22 @@ from typing import Annotated
 import typer
 
 from baselines.checkpoints import shipped_checkpoints
-from baselines.cli_assembly import assemble
+from baselines.cli_weights import TaskName, assemble, convert
 from baselines.compare.commands import compare, tune
 from baselines.registry import (
     MODELS,
-    ConversionOptions,
     PredictorOptions,
-    check_converter,
     check_learner,
-    convert_checkpoint,
-    convertible_models,
     models_with_option,
-    task_named,
     trainable_models,
 )
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
-from earthreason.errors import DataFormatError, UnknownNameError
+from earthreason.errors import DataFormatError
 
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
 
 _TRAINABLE = ", ".join(trainable_models())
-_CONVERTIBLE = ", ".join(convertible_models())
 
 
 def _shipped_names() -> str:
@@ -62,13 +56,6 @@ ThresholdOption = Annotated[
 ]
 
 
-class TaskName(StrEnum):
-    """Kinds of questions."""
-
-    reasoning = "reasoning"
-    referring = "referring"
-
-
 TaskOption = Annotated[
     TaskName | None,
     typer.Option(
@@ -77,6 +64,13 @@ TaskOption = Annotated[
         help="Kind of question, which sets the wording of the prompt.",
     ),
 ]
+
+
+class ReplyMode(StrEnum):
+    """Who writes the mask tokens of a reply."""
+
+    forced = "forced"
+    generated = "generated"
 
 
 class WeightType(StrEnum):
@@ -123,6 +117,13 @@ def predict(
         bool,
         typer.Option("--on-canvas", help="Leave masks on the model's canvas, where the reference scores them."),
     ] = False,
+    reply: Annotated[
+        ReplyMode,
+        typer.Option(
+            "--reply",
+            help=f"{_for('reply')}put the mask tokens into the prompt, as the papers do, or let the model write them.",
+        ),
+    ] = ReplyMode.forced,
     vlm: Annotated[str | None, typer.Option("--vlm", help=f"{_for('vlm')}vision-language model on the server.")] = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help=f"{_for('base_url')}OpenAI-compatible server. Default: OpenAI.")
@@ -160,6 +161,7 @@ def predict(
         no_target_threshold,
         None if task is None else task.value,
         on_canvas,
+        reply.value,
         coordinates=coordinates,
         temperature=temperature,
         max_tokens=max_tokens,
@@ -249,46 +251,7 @@ app.command()(compare)
 app.command()(tune)
 
 
-@app.command()
-def convert(
-    model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
-    source: Annotated[str, typer.Argument(help="Published checkpoint.")],
-    target: Annotated[Path, typer.Argument(help="Folder to write; it must not exist, or be empty.")],
-    clip: Annotated[
-        str | None,
-        typer.Option("--clip", help=f"{_for('clip')}folder or Hub id of CLIP, which the published files leave out."),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", help=f"{_for('config')}config.json of a model of another size than the published one."
-        ),
-    ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="Data type of the weights to write.")] = "float32",
-    task: Annotated[
-        TaskName | None,
-        typer.Option(
-            "--task",
-            show_default="referring if the name says RRSIS-D or RefSegRS, else reasoning",
-            help="Kind of question that the model was trained for; saved with the checkpoint.",
-        ),
-    ] = None,
-) -> None:
-    """Convert published weights into a checkpoint for `predict`, `segment` and `train`.
-
-    Example: python -m baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
-    """
-    from baselines.common.devices import DTYPES
-
-    check_converter(model)
-    if dtype not in DTYPES:
-        raise UnknownNameError("dtype", dtype, DTYPES)
-    asked = task_named(source) if task is None else task.value
-    options = ConversionOptions(source, target, dtype, clip, config, asked)
-    report = convert_checkpoint(model, options)
-    stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out; task: {asked}", soft_wrap=True)
-
-
+app.command()(convert)
 app.command()(assemble)
 
 

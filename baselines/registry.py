@@ -19,7 +19,7 @@ from typing import Any
 import baselines
 from baselines.checkpoints import find_shipped
 from earthreason.errors import EarthReasonError, UnknownNameError
-from earthreason.files import write_json
+from earthreason.files import refuse_taken, write_json
 from earthreason.types import Predictor, Sample
 
 
@@ -38,6 +38,7 @@ class PredictorOptions:
         no_target_threshold: threshold that replaces the checkpoint's; None keeps the checkpoint's.
         task: kind of question, which replaces the checkpoint's; None keeps the checkpoint's.
         on_canvas: whether masks stay on the model's canvas, as the reference scores them.
+        reply: whether the mask tokens are `forced` into the prompt, or the reply is `generated` by the model.
         train_samples: function that returns the training split, for models fitted to it; None for that of the
             predicted configuration.
         coordinates: how the vision-language model gives coordinates; None takes it from the model's name.
@@ -55,6 +56,7 @@ class PredictorOptions:
     no_target_threshold: float | None = None
     task: str | None = None
     on_canvas: bool = False
+    reply: str = "forced"
     train_samples: Callable[[], Iterable[Sample]] | None = None
     coordinates: str | None = None
     temperature: float | None = 0.0
@@ -307,7 +309,7 @@ def assemble_checkpoint(name: str, options: AssemblyOptions) -> Any:
 
     Raises:
         UnknownNameError: no model of this name can be assembled; the message names the nearest.
-        EarthReasonError: a part is missing, is not one of this model, or does not fit.
+        EarthReasonError: a part is missing, is not one of this model, or does not fit; or the folder is not empty.
     """
     known = assembled_models()
     if name not in known:
@@ -320,6 +322,7 @@ def assemble_checkpoint(name: str, options: AssemblyOptions) -> Any:
         raise EarthReasonError(
             f"--{foreign[0]}: {name} has no such part (its parts: {', '.join(f'--{part}' for part in needed)})"
         )
+    refuse_taken(options.target)
     return load_reference(str(MODELS[name].assembler))(options)
 
 
@@ -339,6 +342,7 @@ def _refuse_network_options(name: str, options: PredictorOptions, remedy: str) -
         "--compile": options.compiled,
         "--task": options.task is not None,
         "--on-canvas": options.on_canvas,
+        "--reply": options.reply != "forced",
     }
     given = [option for option, is_given in asked.items() if is_given]
     if given:

@@ -112,11 +112,13 @@ class Answer:
         mask: (height, width) bool; None for "no target", and where it failed.
         failure: reason why there is no readable answer; None for an answer.
         transcript: what was asked and written, as JSON values, to keep beside the predictions.
+        text: text that the model wrote, for the predictions themselves; None if it wrote none.
     """
 
     mask: np.ndarray | None
     failure: str | None = None
     transcript: dict[str, Any] = field(default_factory=dict)
+    text: str | None = None
 
 
 @runtime_checkable
@@ -130,7 +132,7 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class FalliblePredictor(Predictor, Protocol):
-    """Predictor that tells "no target" from a failure to answer."""
+    """Predictor that tells "no target" from a failure to answer, or also gives the text that it wrote."""
 
     def attempt(self, images: list[Image.Image], questions: list[str]) -> list[Answer]:
         """Return the answer or failure for each `questions[i]` on `images[i]`."""

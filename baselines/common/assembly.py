@@ -22,7 +22,7 @@ from baselines.common.devices import DTYPES
 from baselines.common.predictor import MaskPredictor
 from baselines.common.weights import reason_of
 from earthreason.errors import EarthReasonError
-from earthreason.files import refuse_taken, write_json
+from earthreason.files import write_json
 
 RECORD = "assembly.json"
 """File in the checkpoint that says which part each weight came from."""
@@ -82,8 +82,8 @@ class Assembly:
 
 
 def _listed(names: list[str]) -> str:
-    """Say which names are left out, by what precedes the first number in each."""
-    groups = Counter(re.split(r"\.\d", name)[0] for name in names)
+    """Say which names are left out, by their first two parts."""
+    groups = Counter(".".join(name.split(".")[:2]) for name in names)
     return f"; left out: {', '.join(f'{group} ({count})' for group, count in groups.items())}" if groups else ""
 
 
@@ -110,9 +110,8 @@ def assemble_model(
         dtype: name of the dtype to write.
 
     Raises:
-        EarthReasonError: names or shapes of the parts are not as expected (all listed), or the folder is not empty.
+        EarthReasonError: names or shapes of the parts are not as expected (all listed), or a value is not finite.
     """
-    refuse_taken(target)
     expected = shapes_of(predictor.model_class, config)
     given = chain.from_iterable(part.tensors.items() for part in parts)
     state, report = convert_tensors(given, expected, lambda name, tensor: {name: tensor}, _NOTHING)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from baselines.common.prompt import IGNORE, TokenPrompt
+from baselines.common.modeling import PromptedModel, ReasoningModel
+from baselines.common.processing import Processor
+from baselines.common.prompt import IGNORE
+from earthreason.errors import EarthReasonError, UnknownNameError
 
+ReplyMode = Literal["forced", "generated"]
+REPLY_MODES: tuple[ReplyMode, ...] = get_args(ReplyMode)
+"""Whether the mask tokens are put into the prompt, as the papers' evaluations do, or written by the model."""
 MOST = 64
-"""Tokens after which a reply is cut off, if it has no end."""
+"""Tokens after which a reply without end is cut off."""
+NOWHERE = -1e4
+"""Logit of every pixel, and of presence, where the model wrote no mask token; finite in float16 too."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +43,81 @@ class Reply:
         return self.states[[self.ids.index(token) for token in tokens]]  # (tokens, hidden)
 
 
-def opened(prompt: TokenPrompt) -> list[int]:
-    """Return the ids of a prompt up to the first one that the model learns to write."""
-    return [token for token, label in zip(prompt.input_ids, prompt.labels, strict=True) if label == IGNORE]
-
-
 @torch.inference_mode()
-def write_reply(
-    model: Any, ids: Sequence[int], visual_tokens: Tensor, stops: Callable[[list[int]], bool], most: int = MOST
-) -> Reply:
-    """Write the reply to one prompt, always with the likeliest token, keeping the keys and values of earlier ones.
+def write_reply(model: Any, ids: Tensor, image: Any, stops: Callable[[list[int]], bool], most: int = MOST) -> Reply:
+    """Write the reply to one prompt, always with the likeliest token. Keys and values of earlier tokens are kept.
 
     Args:
         model: a `ReasoningModel` with an `lm_head`.
-        ids: ids of the prompt, `IMAGE_ID` for each visual token.
-        visual_tokens: (1, N, hidden) visual tokens of the image.
+        ids: (L,) int64 ids of the prompt, `IMAGE_ID` for each visual token.
+        image: features of one image from the model's `encode_image`.
         stops: function of the ids written so far that tells whether the reply ends.
         most: maximum number of tokens.
     """
-    embedded = model.embed(torch.tensor([list(ids)], device=visual_tokens.device), visual_tokens)
+    ids = ids.unsqueeze(0).to(model.device)  # (1, L)
+    embedded = model.embed(ids, image.visual_tokens)
+    attended = model.attended(torch.ones_like(ids), ids, image)
     cache, said, states = DynamicCache(), list[int](), list[Tensor]()
     while len(said) < most and not stops(said):
-        read = model.language_model(inputs_embeds=embedded, cache=cache, use_cache=True).last_hidden_state
-        states.append(read[0, -1])
+        read = model.language_model(inputs_embeds=embedded, attention_mask=attended, cache=cache, use_cache=True)
+        states.append(read.last_hidden_state[0, -1])
         said.append(int(model.lm_head(states[-1]).argmax()))
-        embedded = model.get_input_embeddings()(torch.tensor([[said[-1]]], device=visual_tokens.device))
-    return Reply(said, torch.stack(states) if states else visual_tokens.new_zeros(0, visual_tokens.shape[-1]))
+        embedded = model.get_input_embeddings()(ids.new_tensor([said[-1:]]))
+        attended = torch.cat([attended, attended.new_ones(1, 1)], dim=1)
+    return Reply(said, torch.stack(states))
+
+
+@torch.inference_mode()
+def write_masks(
+    model: PromptedModel, processor: Processor, pixels: Tensor, rows: Tensor, text: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor | None, list[str]]:
+    """Let a model write its replies, one after another, and make the masks from the mask tokens in them.
+
+    Args:
+        model: model on its device.
+        processor: processor of the model.
+        pixels: (images, 3, S, S) uint8 pixels, each image once.
+        rows: (questions,) int64, index of each question's image.
+        text: result of the processor's `pad`, with forced replies, which are taken out again.
+
+    Returns:
+        Mask logits (questions, h, w) and presence logits (questions,), or None without a no-target head; both are
+        `NOWHERE` where a mask token is missing. And the replies.
+    """
+    image = model.encode_image(pixels.to(model.device)).select(rows.to(model.device))
+    ends, wanted = {processor.tokenizer.eos_token_id}, set(processor.token_ids)
+    replies = []
+    for row in range(len(rows)):
+        given = text["attention_mask"][row].bool() & (
+            text["labels"][row] == IGNORE
+        )  # not what the model learns to write
+        own = image.select(torch.tensor([row], device=model.device))
+        ids = text["input_ids"][row][given]
+        replies.append(write_reply(model, ids, own, lambda said: wanted <= set(said) or not ends.isdisjoint(said)))
+    found = [reply.states_of(processor.token_ids) for reply in replies]
+    blank = replies[0].states.new_zeros(len(processor.token_ids), replies[0].states.shape[1])
+    states = torch.stack([blank if each is None else each for each in found])  # (B, tokens, hidden)
+    fields, _ = model.answer(states, torch.ones_like(states[..., 0], dtype=torch.bool), image, None)
+    silent = torch.tensor([each is None for each in found], device=model.device)
+    presence = fields["presence_logits"]
+    return (
+        fields["mask_logits"].masked_fill(silent[:, None, None], NOWHERE),
+        None if presence is None else presence.masked_fill(silent, NOWHERE),
+        [str(processor.tokenizer.decode(reply.ids)) for reply in replies],
+    )
+
+
+def known_reply(name: str, model: ReasoningModel, compiled: bool) -> ReplyMode:
+    """Return the kind of reply of a name.
+
+    Raises:
+        EarthReasonError: there is no such kind, or the model does not write its mask tokens.
+    """
+    if name not in REPLY_MODES:
+        raise UnknownNameError("reply", name, REPLY_MODES)
+    if name == "generated" and not isinstance(model, PromptedModel):
+        kind = type(model).__name__.removesuffix("Model")
+        raise EarthReasonError(f"--reply generated: the masks of {kind} do not depend on its reply; leave it out")
+    if name == "generated" and compiled:
+        raise EarthReasonError("--compile is not for --reply generated; leave one of them out")
+    return name

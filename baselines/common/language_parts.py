@@ -65,33 +65,38 @@ def load_language_part(source: str, tokens: Sequence[str], dtype: str, marks: Se
     Raises:
         EarthReasonError: there is no such model, or its files do not fit it.
     """
-    settings = _read_settings(source)
-    nested = settings.get("model_type") == "llava" and "text_config" in settings
-    original = settings.get("model_type") == "llava" and not nested
-    if nested:
-        whole, extra = load_strictly(LlavaForConditionalGeneration, source, dtype, _BESIDE_WORDS)
-    elif original:
-        own = {key: value for key, value in settings.items() if key not in ("model_type", "architectures")}
-        whole, extra = load_strictly(LlamaForCausalLM, source, dtype, _BESIDE_WORDS, config=LlamaConfig(**own))
-    else:
-        whole, extra = load_strictly(AutoModelForCausalLM, source, dtype, _BESIDE_WORDS)
+    whole, words, extra = _load(source, dtype)
     tokenizer = Processor.load_tokenizer(source)
     before = set(tokenizer.get_vocab())
     _add(tokenizer, tokens, marks)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         whole.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    base = whole.model.language_model if nested else whole.base_model
-    tensors = {f"language_model.{name}": tensor for name, tensor in base.state_dict().items()}
-    tensors["lm_head.weight"] = _head_of(whole)
+    head: Tensor = whole.get_output_embeddings().weight
+    used = {id(parameter) for parameter in (*words.parameters(), head)}
+    unused = [name for name, parameter in whole.named_parameters() if id(parameter) not in used]
     connector = _connector_of(source) if any(name.startswith(_CONNECTOR) for name in extra) else {}
-    taken = {id(parameter) for parameter in (*base.parameters(), *_heads(whole))}
-    beside = [name for name, parameter in whole.named_parameters() if id(parameter) not in taken]
-    left_out = [name for name in (*extra, *beside) if not name.endswith("inv_freq")]
-    left_out = [name for name in left_out if name.removeprefix(_CONNECTOR) not in connector]
-    added = {token: number for token, number in tokenizer.get_vocab().items() if token not in before}
-    added = dict(sorted(added.items(), key=lambda item: item[1]))
-    return LanguagePart(Part("llm", source, tensors, left_out), base.config, tokenizer, added, connector)
+    left_out = [name for name in (*extra, *unused) if name.removeprefix(_CONNECTOR) not in connector]
+    tensors = {f"language_model.{name}": tensor for name, tensor in words.state_dict().items()}
+    is_table = head is whole.get_input_embeddings().weight
+    tensors["lm_head.weight"] = head.detach().clone() if is_table else head.detach()
+    new = sorted((number, token) for token, number in tokenizer.get_vocab().items() if token not in before)
+    added = {token: number for number, token in new}
+    return LanguagePart(Part("llm", source, tensors, left_out), words.config, tokenizer, added, connector)
+
+
+def _load(source: str, dtype: str) -> tuple[Any, Any, list[str]]:
+    """Return the model in a folder, the language model in it without output layer, and the names that it lacks."""
+    settings = _read_settings(source)
+    if settings.get("model_type") != "llava":
+        whole, extra = load_strictly(AutoModelForCausalLM, source, dtype, _BESIDE_WORDS)
+        return whole, whole.base_model, extra
+    if "text_config" in settings:
+        whole, extra = load_strictly(LlavaForConditionalGeneration, source, dtype, _BESIDE_WORDS)
+        return whole, whole.model.language_model, extra
+    own = {key: value for key, value in settings.items() if key not in ("model_type", "architectures")}
+    whole, extra = load_strictly(LlamaForCausalLM, source, dtype, _BESIDE_WORDS, config=LlamaConfig(**own))
+    return whole, whole.base_model, extra
 
 
 def _read_settings(source: str) -> dict[str, Any]:
@@ -108,16 +113,6 @@ def _add(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], marks: Seque
     add_tokens(tokenizer, tokens)
     known = tokenizer.get_vocab()
     tokenizer.add_tokens([mark for mark in marks if mark not in known], special_tokens=True)
-
-
-def _heads(whole: Any) -> list[Tensor]:
-    return [whole.get_output_embeddings().weight]
-
-
-def _head_of(whole: Any) -> Tensor:
-    """Return the weight of the output layer, as a copy where it is also the table of embeddings."""
-    weight: Tensor = whole.get_output_embeddings().weight.detach()
-    return weight.clone() if weight.data_ptr() == whole.get_input_embeddings().weight.data_ptr() else weight
 
 
 def _connector_of(source: str) -> dict[str, Tensor]:

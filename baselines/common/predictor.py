@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
@@ -18,6 +18,7 @@ from transformers import PreTrainedConfig
 
 from baselines.checkpoints import locate_checkpoint, shipped_checkpoints
 from baselines.common.devices import DTYPES, find_device
+from baselines.common.generation import REPLY_MODES, known_reply, write_masks
 from baselines.common.modeling import ReasoningModel
 from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
@@ -26,10 +27,13 @@ from baselines.common.quantised import load_quantised
 from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.torch import canvas_logits, restore_logits
+from earthreason.types import Answer
 
 logger = logging.getLogger("earthreason.baselines")
 NO_TARGET_THRESHOLD = 0.5
 """Threshold of models without a calibrated one."""
+Output = tuple[Tensor, Tensor | None, str | None]
+"""Mask logits (S/4, S/4), presence logit, and reply of one question."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class MaskPredictor(Generic[M]):
         min_area: int = 1,
         compiled: bool = False,
         no_target_threshold: float | None = None,
+        reply: str = REPLY_MODES[0],
     ) -> None:
         """Wrap a model.
 
@@ -101,9 +106,12 @@ class MaskPredictor(Generic[M]):
             compiled: use torch.compile: the first batch takes a minute or more, later ones less time.
             no_target_threshold: no-target score above which the answer is "no target"; None uses the checkpoint's
                 calibrated threshold, or 0.5.
+            reply: `forced` puts the mask tokens into the prompt, so there is always a mask; `generated` lets the model
+                write its reply, and a reply without them means "no target". For LISA and PixelLM.
 
         Raises:
-            EarthReasonError: the threshold is not between 0 and 1, or the task is unknown.
+            EarthReasonError: the threshold is not between 0 and 1, the task or kind of reply is unknown, or the model
+                writes no mask tokens.
         """
         self.model: M = model.eval()
         self.processor, self.task = processor, known_task(task or getattr(model.config, "task", None) or TASKS[0])
@@ -113,6 +121,7 @@ class MaskPredictor(Generic[M]):
         self.no_target_threshold: float = calibrated if no_target_threshold is None else no_target_threshold
         if not 0 <= self.no_target_threshold <= 1:
             raise EarthReasonError(f"no-target threshold {self.no_target_threshold}: must be between 0 and 1")
+        self.reply = known_reply(reply, model, compiled)
         self.compiled = compiled
         self._ask = torch.compile(self._ask_plainly) if compiled else self._ask_plainly
 
@@ -127,6 +136,7 @@ class MaskPredictor(Generic[M]):
         no_target_threshold: float | None = None,
         task: str | None = None,
         on_canvas: bool = False,
+        reply: str = REPLY_MODES[0],
     ) -> Self:
         """Load a checkpoint in our format from a folder, from a Hub id, or a shipped one by name.
 
@@ -148,7 +158,14 @@ class MaskPredictor(Generic[M]):
             raise EarthReasonError(f"{checkpoint}: cannot be loaded: {str(error).splitlines()[0]}") from None
         processor = cls.processor_class.from_pretrained(checkpoint, config)
         return cls(
-            model, processor, batch_size, task, on_canvas, compiled=compiled, no_target_threshold=no_target_threshold
+            model,
+            processor,
+            batch_size,
+            task,
+            on_canvas,
+            compiled=compiled,
+            no_target_threshold=no_target_threshold,
+            reply=reply,
         )
 
     @classmethod
@@ -193,6 +210,7 @@ class MaskPredictor(Generic[M]):
             options.no_target_threshold,
             options.task,
             options.on_canvas,
+            options.reply,
         )
 
     @property
@@ -204,10 +222,17 @@ class MaskPredictor(Generic[M]):
         """Return one bool mask per image and question, (height, width) or on the canvas; None for "no target"."""
         return [output.mask for output in self.segment(images, questions)]
 
+    def attempt(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Answer]:
+        """Return the mask of `predict` for each question, and the reply that the model wrote, if it did."""
+        return [Answer(output.mask, text=output.answer) for output in self.segment(images, questions)]
+
     def segment(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Segmentation]:
         """Predict masks and no-target scores."""
-        output = self.logits(images, questions)
-        return [self._finish(logits, presence, image) for (logits, presence), image in zip(output, images, strict=True)]
+        output = self._outputs(images, questions)
+        return [
+            replace(self._finish(logits, presence, image), answer=text)
+            for (logits, presence, text), image in zip(output, images, strict=True)
+        ]
 
     def logits(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield mask logits (S/4, S/4) and presence logit of each image and question, on the model's device.
@@ -215,13 +240,16 @@ class MaskPredictor(Generic[M]):
         Raises:
             EarthReasonError: the numbers differ, a question or image is unusable, or a single image exceeds memory.
         """
+        return ((logits, presence) for logits, presence, _ in self._outputs(images, questions))
+
+    def _outputs(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[Output]:
         if len(images) != len(questions):
             raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one question per image")
         size = self.batch_size
         parts = [slice(start, start + size) for start in range(0, len(images), size)]
         threads = picture_threads()
         prepared = prefetch(lambda part: self._prepare(images[part], questions[part]), parts, 2 * threads, threads)
-        before: list[tuple[Tensor, Tensor | None]] = []
+        before: list[Output] = []
         for part, batch in zip(parts, prepared, strict=True):
             # The device computes this batch while the caller turns the previous logits into masks.
             output = self._forward_or_halve(images[part], questions[part], batch)
@@ -264,14 +292,12 @@ class MaskPredictor(Generic[M]):
             pixels = pixels.pin_memory()
         return Batch(pixels, torch.tensor([row_of[id(image)] for image in images]), self.processor.pad(prompts))
 
-    def _forward_or_halve(
-        self, images: Sequence[Image.Image], questions: Sequence[str], batch: Batch
-    ) -> list[tuple[Tensor, Tensor | None]]:
+    def _forward_or_halve(self, images: Sequence[Image.Image], questions: Sequence[str], batch: Batch) -> list[Output]:
         if len(images) > self.batch_size:  # an earlier batch of this call ran out of memory
-            return list(self.logits(images, questions))
+            return list(self._outputs(images, questions))
         try:
-            logits, presence = self._forward(batch)
-            return list(zip(logits, [None] * len(logits) if presence is None else presence, strict=True))
+            logits, presence, texts = self._forward(batch)
+            return list(zip(logits, [None] * len(logits) if presence is None else presence, texts, strict=True))
         except torch.OutOfMemoryError:
             if len(images) == 1:
                 remedy = "try --dtype bfloat16, or another --device"
@@ -280,10 +306,12 @@ class MaskPredictor(Generic[M]):
             logger.warning("out of memory; continuing with batches of %d", self.batch_size)
         # Outside the handler, whose traceback holds the tensors of the failed batch.
         torch.cuda.empty_cache()
-        return list(self.logits(images, questions))
+        return list(self._outputs(images, questions))
 
     @torch.inference_mode()
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Sequence[str | None]]:
+        if self.reply == "generated":
+            return write_masks(cast(Any, self.model), self.processor, batch.pixels, batch.rows, batch.text)
         device = self.model.device
         rows = batch.rows.to(device) if len(batch.pixels) < len(batch.rows) else None
         names = ("input_ids", "attention_mask", "question_mask")
@@ -291,7 +319,8 @@ class MaskPredictor(Generic[M]):
         if self.compiled:
             for tensor in text.values():
                 torch._dynamo.maybe_mark_dynamic(tensor, 1)  # compile once for texts of any length
-        return self._ask(batch.pixels.to(device, non_blocking=True), rows, text)
+        logits, presence = self._ask(batch.pixels.to(device, non_blocking=True), rows, text)
+        return logits, presence, [None] * len(logits)
 
     def _ask_plainly(
         self, pixels: Tensor, rows: Tensor | None, text: dict[str, Tensor]

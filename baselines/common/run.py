@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,8 +101,12 @@ class Journal:
             with self._transcripts.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
-    def finish(self, order: Iterable[str]) -> int:
-        """Write the predictions file, sorted by the given sample ids, and remove the folder; return their number.
+    def finish(self, order: Iterable[str], mask_tokens: Sequence[str] = ()) -> int:
+        """Write the predictions file and remove the folder; return the number of predictions.
+
+        Args:
+            order: sample ids in the order to write.
+            mask_tokens: tokens that the model had to write for a mask; how many replies lack them is reported.
 
         Raises:
             EarthReasonError: over `MOST_FAILURES` of the predictions, which are written, are failures to answer.
@@ -110,7 +114,8 @@ class Journal:
         place = {sample_id: number for number, sample_id in enumerate(order)}
         answered = {(p.sample_id, p.question_index): p for p in self.read()}
         ordered = sorted(answered, key=lambda key: (place.get(key[0], len(place)), key[1]))
-        written = write_predictions(self.out, (answered[key] for key in ordered), self.info)
+        found = count_silent(answered.values(), mask_tokens) if mask_tokens else {}
+        written = write_predictions(self.out, (answered[key] for key in ordered), {**self.info, **found})
         self._join_transcripts()
         shutil.rmtree(self.folder)
         report_failures(self.out, [p for p in answered.values() if p.failure is not None], written)
@@ -157,6 +162,20 @@ def report_failures(out: Path, failures: Sequence[Prediction], count: int) -> No
     logger.warning("%s", told)
 
 
+def count_silent(predictions: Collection[Prediction], mask_tokens: Sequence[str]) -> dict[str, Any]:
+    """Count the replies without all mask tokens, which mean "no target"; log it, and return it for the file's info."""
+    silent = sum(not all(token in (p.answer or "") for token in mask_tokens) for p in predictions)
+    share = silent / max(1, len(predictions))
+    logger.warning(
+        '%d of %d replies (%.1f %%) have no %s, which counts as "no target"',
+        silent,
+        len(predictions),
+        100 * share,
+        mask_tokens[0],
+    )
+    return {"missing_mask_token": {"replies": silent, "of": len(predictions), "share": round(share, 4)}}
+
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -200,6 +219,8 @@ def predict_split(
         info["no_target_threshold"] = threshold
     if (task := getattr(predictor, "task", None)) is not None:
         info["task"] = task
+    if getattr(predictor, "reply", None) == "generated":
+        info["reply"] = "generated"
     if options.on_canvas:
         if (grid := getattr(predictor, "grid", None)) is None:
             raise EarthReasonError(f"--on-canvas is not for {model}, which has no canvas; leave it out")
@@ -248,7 +269,8 @@ def predict_rows(
     _wait_for_all(rank)
     if not rank.is_first:
         return None
-    return journal.finish(dataset["sample_id"])
+    written = info.get("reply") == "generated"
+    return journal.finish(dataset["sample_id"], predictor.processor.tokens if written else ())  # type: ignore[attr-defined]
 
 
 def _wait_for_all(rank: Rank) -> None:

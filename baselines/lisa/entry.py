@@ -11,7 +11,7 @@ register(
         converter="baselines.lisa.conversion:convert",
         assembler="baselines.lisa.assembly:assemble",
         parts=("llm", "clip", "sam"),
-        own_options=("clip",),
+        own_options=("clip", "reply"),
         presets={"smoke": {}, "tiny": {"optim": {"learning_rate": 3e-4}}},
         trained=True,
         architecture=frozenset({"no_target_head"}),

@@ -1,4 +1,4 @@
-"""Build PixelLM from a language model and CLIP, as the paper does before training; its decoder starts new."""
+"""Build PixelLM from a language model and CLIP, as the paper does before training; all the rest starts new."""
 
 from __future__ import annotations
 

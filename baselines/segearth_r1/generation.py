@@ -32,8 +32,8 @@ def generate_reply(
         max_new_tokens: maximum number of tokens to generate.
     """
     ends = {model.config.seg_token_id, tokenizer.eos_token_id}
-    visual = model.encode_image(pixel_values).visual_tokens
-    ids = [*prompt.input_ids, *open_reply(tokenizer, task)]
-    reply = write_reply(model, ids, visual, lambda said: bool(said) and said[-1] in ends, max_new_tokens)
+    ids = torch.tensor([*prompt.input_ids, *open_reply(tokenizer, task)])
+    image = model.encode_image(pixel_values)
+    reply = write_reply(model, ids, image, lambda said: not ends.isdisjoint(said), max_new_tokens)
     said = [token for token in reply.ids if token not in ends]
     return str(tokenizer.decode(said, skip_special_tokens=True)).strip()

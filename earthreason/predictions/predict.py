@@ -63,7 +63,8 @@ def predict_samples(
             if keep is not None:
                 keep(sample.sample_id, index, answer)
             reason = None if failure is None else failure[:MAX_FAILURE]
-            yield Prediction(sample.sample_id, _encode(mask, sample.sample_id), question_index=index, failure=reason)
+            encoded = _encode(mask, sample.sample_id)
+            yield Prediction(sample.sample_id, encoded, index, answer=answer.text, failure=reason)
 
 
 def _ask(predictor: Predictor, images: list[Image.Image], questions: list[str]) -> list[Answer]:

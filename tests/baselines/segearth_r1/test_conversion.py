@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaForCausalLM, PhiConfig
+from transformers import PhiConfig
 
 from baselines.common.conversion import read_arrays
 from baselines.common.languages import byte_tokenizer
@@ -17,11 +17,10 @@ from baselines.segearth_r1.conversion import (
     convert_state,
     our_name,
     split_fused,
-    start_from_parts,
 )
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.segearth_r1.tiny import make_tiny, tiny_config
+from baselines.segearth_r1.tiny import tiny_config
 from earthreason.errors import EarthReasonError
 from tests.conftest import SHARED, Bomb
 
@@ -202,59 +201,6 @@ def test_names_round_trip():
     for name in phi_model().state_dict():
         assert our_name(published_name(name)) == name
         assert not UNUSED.fullmatch(published_name(name))
-
-
-def mask2former_arrays(model):
-    """Arrays under detectron2's names, as in the pickle of the model zoo: without biases of the FPN convolutions."""
-    arrays = {}
-    for name, tensor in model.state_dict().items():
-        theirs = published_name(name)
-        if name.startswith("vision_tower."):
-            arrays[theirs.replace("model.vision_tower.", "backbone.")] = tensor.numpy()
-        elif name.startswith("pixel_decoder."):
-            if theirs.split(".")[1] in ("adapter_1", "layer_1"):
-                if theirs.endswith("0.bias"):
-                    continue
-                theirs = theirs.replace("_1.0.", "_1.").replace("_1.1.", "_1.norm.")
-            arrays[f"sem_seg_head.{theirs}"] = tensor.numpy()
-        elif name.startswith("mask_decoder."):
-            arrays[f"sem_seg_head.{theirs}"] = tensor.numpy()
-    arrays["sem_seg_head.predictor.class_embed.weight"] = np.zeros((3, 4), np.float32)
-    return arrays
-
-
-def test_training_starts_from_a_language_model_and_mask2former(tmp_path, monkeypatch):
-    tokenizer = byte_tokenizer()
-    text = tiny_config(len(tokenizer), 0).text_config
-    language = LlamaForCausalLM(text)
-    language.save_pretrained(tmp_path / "language")
-    tokenizer.save_pretrained(tmp_path / "language")
-    donor, _ = make_tiny(seed=3)
-    with (tmp_path / "mask2former.pkl").open("wb") as file:
-        pickle.dump({"model": mask2former_arrays(donor)}, file)
-    monkeypatch.setattr(
-        "baselines.segearth_r1.conversion.SegEarthR1Config",
-        lambda text_config, seg_token_id: tiny_of(text_config, seg_token_id),
-    )
-    start_from_parts(tmp_path / "language", tmp_path / "mask2former.pkl", tmp_path / "start")
-    model = SegEarthR1Predictor.from_pretrained(tmp_path / "start").model
-    state, expected = model.state_dict(), donor.state_dict()
-    for name in (
-        "vision_tower.layers.0.blocks.0.attn.qkv.weight",
-        "pixel_decoder.lateral.0.weight",
-        "pixel_decoder.output.1.weight",
-        "mask_decoder.layers.2.cross_attention.in_proj_weight",
-    ):
-        assert torch.equal(state[name], expected[name]), name
-    words = language.get_input_embeddings().weight
-    assert torch.equal(state["language_model.embed_tokens.weight"][: len(words)], words)
-    assert model.config.text_config.vocab_size == len(words) + 2
-
-
-def tiny_of(text_config, seg_token_id):
-    config = tiny_config(text_config.vocab_size, seg_token_id)
-    config.text_config = text_config
-    return config
 
 
 @pytest.mark.parametrize("content", ["bomb", [1, 2], {"model": {"a": "text"}}, b"not a pickle"])
