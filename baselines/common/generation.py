@@ -88,9 +88,8 @@ def write_masks(
     ends, wanted = {processor.tokenizer.eos_token_id}, set(processor.token_ids)
     replies = []
     for row in range(len(rows)):
-        given = text["attention_mask"][row].bool() & (
-            text["labels"][row] == IGNORE
-        )  # not what the model learns to write
+        # What the model learns to write is left out.
+        given = text["attention_mask"][row].bool() & (text["labels"][row] == IGNORE)
         own = image.select(torch.tensor([row], device=model.device))
         ids = text["input_ids"][row][given]
         replies.append(write_reply(model, ids, own, lambda said: wanted <= set(said) or not ends.isdisjoint(said)))

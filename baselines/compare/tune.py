@@ -14,6 +14,7 @@ from baselines.training.config import TrainConfig
 from baselines.training.guard import STOPPED
 from baselines.training.records import read_metric
 from earthreason.errors import EarthReasonError
+from earthreason.metrics.scores import TARGETS_GIOU
 
 
 def tune_suite(suite: Suite, out: Path, command: str) -> Tuning:
@@ -59,16 +60,16 @@ def _runs(suite: Suite, variant: Variant, out: Path) -> Iterator[tuple[dict[str,
 def _try_all(suite: Suite, variant: Variant, out: Path, data: Identity) -> tuple[Trial, ...]:
     runs = _runs(suite, variant, out)
     trials = tuple(
-        Trial(settings=settings, giou=_try(folder, config, {**settings_of(config), **data}))
+        Trial(settings=settings, targets_giou=_try(folder, config, {**settings_of(config), **data}))
         for settings, folder, config in runs
     )
-    if best_of(trials).giou is None:
+    if best_of(trials).targets_giou is None:
         raise EarthReasonError(f"every trial of {variant.name} diverged; put lower learning rates into the grid")
     return trials
 
 
 def _try(folder: Path, config: TrainConfig, identity: Identity) -> float | None:
-    """Train, and return the validation gIoU after the last step; None if loss or gradient was too often not finite."""
+    """Train, and return the score of the last validation; None if loss or gradient was too often not finite."""
     stopped = folder / "nan" / STOPPED
     if not stopped.is_file():
         try:
@@ -78,5 +79,5 @@ def _try(folder: Path, config: TrainConfig, identity: Identity) -> float | None:
                 raise
     if stopped.is_file():
         return None
-    curve = read_metric(folder / "metrics.csv", "validation_gIoU")
+    curve = read_metric(folder / "metrics.csv", f"validation_{TARGETS_GIOU.name}")
     return curve[max(curve)]

@@ -20,12 +20,13 @@ class Trial(BaseModel):
 
     Attributes:
         settings: changes to the optimizer.
-        giou: gIoU on the validation scenes after the last step, a fraction; None if the training diverged.
+        targets_giou: gIoU of the validation questions with a target after the last step, a fraction; None if the
+            training diverged. That of all questions would reward a model that answers none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     settings: dict[str, Any]
-    giou: float | None = Field(ge=0, le=1)
+    targets_giou: float | None = Field(ge=0, le=1)
 
 
 class Tuning(BaseModel):
@@ -36,7 +37,7 @@ class Tuning(BaseModel):
         grid: values of each setting; every model tried all combinations.
         training: settings of the trainings without those of the models and of the grid, by dotted key.
         training_data, validation_data: SHA-256 of the content.
-        chosen: settings with the highest gIoU, by model; the first of equal ones.
+        chosen: settings with the highest score, by model; the first of equal ones.
         trials: all trials, by model.
     """
 
@@ -59,8 +60,8 @@ class Tuning(BaseModel):
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the highest gIoU, the first of equal ones."""
-    return max(trials, key=lambda trial: -1.0 if trial.giou is None else trial.giou)
+    """Return the trial with the highest score, the first of equal ones."""
+    return max(trials, key=lambda trial: -1.0 if trial.targets_giou is None else trial.targets_giou)
 
 
 def tuning_path(suite: Path) -> Path:

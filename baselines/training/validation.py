@@ -15,7 +15,7 @@ from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
-from earthreason.metrics.scores import IOU_AND_PRESENCE
+from earthreason.metrics.scores import IOU_AND_PRESENCE, TARGETS_GIOU
 from earthreason.metrics.truth import references_of
 from earthreason.predictions.predict import predict_samples
 from earthreason.reports.grid import Answer, save_grid
@@ -33,7 +33,7 @@ class Look:
     """Result of a validation.
 
     Attributes:
-        scores: gIoU, cIoU, N-acc and T-acc of the official protocol.
+        scores: gIoU, cIoU, N-acc and T-acc of the official protocol, and gIoU of the questions with a target.
         threshold: chosen no-target threshold; None if the model has no no-target head or none can be chosen.
     """
 
@@ -77,7 +77,7 @@ class ModelValidation:
                 for prediction, score in zip(predictions, recorder.scores, strict=True)
             ]
         result = evaluate(predictions, self.references, resamples=0)
-        return Look({name: result[name] for name in IOU_AND_PRESENCE}, threshold)
+        return Look({name: result[name] for name in (*IOU_AND_PRESENCE, TARGETS_GIOU.name)}, threshold)
 
     @property
     def facts(self) -> dict[str, int]:

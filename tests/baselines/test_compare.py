@@ -18,6 +18,7 @@ from baselines.compare.report import write_page
 from baselines.compare.runs import SuiteEntry, run_suite
 from baselines.compare.scores import ScoreRow, score_suite, what_is_lacking
 from baselines.compare.suite import Suite, load_suite
+from baselines.compare.tuning import Tuning
 from earthreason import load_dataset
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.metrics.evaluate import evaluate
@@ -212,6 +213,29 @@ def test_enough_seeds_and_scenes_give_p_values_corrected_for_all_comparisons(fin
     assert page.count(", p ") == len(rows) - 1
 
 
+def test_the_page_states_the_search_that_chose_the_settings(finished, tmp_path):
+    smoke = load_suite("smoke")
+    rows = score_suite(smoke, run_suite(smoke, finished))
+    names = [variant.name for variant in smoke.trained]
+    trials = [{"settings": settings, "targets_giou": 0.1} for settings in smoke.trials()]
+    best = {"settings": smoke.trials()[2], "targets_giou": 0.2}
+    tuning = Tuning(
+        command="python -m baselines tune --suite smoke",
+        grid=smoke.grid,
+        training={},
+        training_data="",
+        validation_data="",
+        chosen=dict.fromkeys(names, smoke.trials()[2]),
+        trials={name: [*trials[:2], best, trials[3]] for name in names},
+    )
+    write_page(tmp_path / "a.md", smoke.model_copy(update={"tuning": tuning}), rows, "command", tmp_path)
+    assert (
+        "`python -m baselines tune --suite smoke` searched settings, 4 trials for each model: all combinations of "
+        "learning_rate 0.0003, 0.001; loss_weights (bce 2.0, dice 0.5), (bce 5.0, dice 5.0). The highest gIoU of "
+        "validation questions with a target won. Found for segearth_r1: learning_rate 0.001, bce 2.0, dice 0.5; "
+    ) in (tmp_path / "a.md").read_text()
+
+
 def test_figures_draw_every_model_in_a_look_of_its_own():
     from matplotlib.figure import Figure
 
@@ -273,7 +297,7 @@ def test_a_variant_changes_what_it_names_and_keeps_the_rest():
 
 
 def test_a_variant_has_a_learning_rate_of_its_own_and_the_budget_of_all(tmp_path):
-    suite = load_suite("tiny")
+    suite = load_suite("tiny", searched=False)
     rates = {v.name: suite.configure(v, 1, "run").optim.learning_rate for v in suite.trained}
     assert rates == {"segearth_r1": 1e-3, "lisa": 3e-4, "pixellm": 3e-4, "psalm": 1e-3}
     text = (ROOT / "configs/suites/smoke.yaml").read_text()

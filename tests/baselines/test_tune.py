@@ -43,8 +43,9 @@ def test_the_record_holds_all_trials_of_all_models_with_their_validation_scores(
     for name, trials in record["trials"].items():
         assert [trial["settings"]["learning_rate"] for trial in trials] == RATES
         runs = [searched.parent / f"runs/{name}-trial{k}/metrics.csv" for k in range(2)]
-        assert [trial["giou"] for trial in trials] == [read_metric(run, "validation_gIoU")[2] for run in runs]
-        best = max(trials, key=lambda trial: trial["giou"])
+        scores = [read_metric(run, "validation_gIoU targets")[2] for run in runs]
+        assert [trial["targets_giou"] for trial in trials] == scores
+        best = max(trials, key=lambda trial: trial["targets_giou"])
         assert record["chosen"][name] == best["settings"]
     assert record["command"] == f"python -m baselines tune --suite {searched} --out {searched.parent / 'runs'}"
 
@@ -86,8 +87,8 @@ def test_the_record_of_another_search_is_refused(searched, tmp_path):
 
 
 def test_a_record_that_was_edited_is_refused(searched, tmp_path):
-    suite = copied(searched, tmp_path, lambda text: text.replace("giou: 0", "giou: 3", 1))
-    with pytest.raises(EarthReasonError, match="giou"):
+    suite = copied(searched, tmp_path, lambda text: text.replace("targets_giou: 0", "targets_giou: 3", 1))
+    with pytest.raises(EarthReasonError, match="targets_giou"):
         load_suite(str(suite))
     record = suite.parent / "tuned/small.yaml"
     values = yaml.safe_load((searched.parent / "tuned/small.yaml").read_text())
@@ -117,11 +118,12 @@ def test_a_trial_that_diverges_has_no_score_and_counts(searched, tmp_path, monke
             (folder / "nan/stopped.txt").write_text("the loss of step 1 is nan")
             raise EarthReasonError("the loss of step 1 is nan")
         (folder / "run.json").write_text("{}")
-        (folder / "metrics.csv").write_text("step,name,value\n1,validation_gIoU,0.9\n2,validation_gIoU,0.25\n")
+        scores = {"1,validation_gIoU targets": 0.9, "2,validation_gIoU targets": 0.25, "2,validation_gIoU": 0.7}
+        (folder / "metrics.csv").write_text("step,name,value\n" + "".join(f"{k},{v}\n" for k, v in scores.items()))
 
     monkeypatch.setattr(runs_module, "train", train)
     tuning = tune_suite(suite, tmp_path, "command")
-    assert {name: [trial.giou for trial in trials] for name, trials in tuning.trials.items()} == {
+    assert {name: [trial.targets_giou for trial in trials] for name, trials in tuning.trials.items()} == {
         "segearth_r1": [0.25, None],
         "psalm": [0.25, None],
     }
