@@ -37,6 +37,7 @@ def measure_predictor(predictor: Predictor, samples: Sequence[Sample]) -> dict[s
         times.append(time.perf_counter() - began)
     measured = {"samples_per_second": len(images) / sorted(times)[1]}
     if isinstance(predictor, MaskPredictor):
+        predictor.model.requires_grad_(False)  # the counter fails on parameters that are passed between modules
         # the counter sees attention on every device only if it is computed as matrix products
         with FlopCounterMode(display=False) as counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
             predictor.predict(images[:1], questions[:1])

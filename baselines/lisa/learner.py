@@ -13,7 +13,7 @@ from baselines.training.learner import Learner, assemble
 
 _WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
     "mini": (32, 2, 48, 2, 48),
-    "tiny": (96, 4, 192, 10, 128),
+    "tiny": (96, 4, 192, 11, 128),
     "small": (128, 6, 256, 8, 192),
 }
 """Width and layers of CLIP, width and layers of SAM's encoder, width of its decoder."""

@@ -13,7 +13,7 @@ from baselines.pixellm.predictor import PixelLMPredictor
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Learner, assemble
 
-_WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 9, 128), "small": (256, 8, 192)}
+_WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 10, 128), "small": (256, 8, 192)}
 """Width and layers of CLIP, width of the decoder."""
 
 

@@ -19,7 +19,7 @@ from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 
 EXTRAS = {
-    "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "yaml"),
+    "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "sentencepiece", "google", "yaml"),
     "leaderboard": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
     "annotation": (
         "fastapi",

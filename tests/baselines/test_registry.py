@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from baselines.registry import MODELS, ModelEntry, ModelRegistry, convertible_models, trainable_models
+from baselines.registry import MODELS, ModelEntry, ModelRegistry, assembled_models, convertible_models, trainable_models
 from earthreason import load_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +129,8 @@ def test_the_models_of_the_package_are_all_found():
     assert set(MODELS) == {"segearth_r1", "lisa", "pixellm", "psalm", "vlm_sam", *trivial}
     assert next(iter(MODELS)) == "segearth_r1"
     assert set(trainable_models()) == {"segearth_r1", "lisa", "pixellm", "psalm"}
-    assert set(convertible_models()) == {"segearth_r1", "lisa", "pixellm"}
+    assert set(convertible_models()) == {"segearth_r1", "lisa", "pixellm", "psalm"}
+    assert set(assembled_models()) == set(convertible_models())
 
 
 @pytest.mark.parametrize("name", trainable_models())

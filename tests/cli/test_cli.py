@@ -227,6 +227,7 @@ def test_what_an_extra_brings_is_asked_for_by_the_extras_name(capsys, monkeypatc
 def test_the_extras_of_the_error_are_those_of_the_project():
     modules = {
         "pyyaml": "yaml",
+        "protobuf": "google",
         "psycopg[binary]": "psycopg",
         "python-multipart": "python_multipart",
         "scikit-learn": "sklearn",

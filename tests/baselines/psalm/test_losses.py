@@ -9,11 +9,10 @@ from scipy.optimize import linear_sum_assignment
 from transformers import Mask2FormerConfig
 from transformers.models.mask2former.modeling_mask2former import Mask2FormerHungarianMatcher, Mask2FormerLoss
 
-from baselines.psalm.losses import best_queries, match_losses, score_loss
-from baselines.segearth_r1.losses import MaskLossConfig
+from baselines.psalm.losses import PsalmLossConfig, best_queries, match_losses, score_loss
 
-CONFIG = MaskLossConfig()
-FLAT = MaskLossConfig(padding="border", points=100)
+CONFIG = PsalmLossConfig()
+FLAT = PsalmLossConfig(padding="border", points=100)
 """Where the masks are flat, every point of a map has the same value."""
 LEFT = torch.zeros(1, 1, 8, 8)
 LEFT[..., :4] = 1
