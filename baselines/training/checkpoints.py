@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from baselines.training.config import TrainConfig
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path
 
@@ -34,6 +35,26 @@ def list_states(folder: Path) -> list[Path]:
     """List the complete checkpoints, oldest first."""
     folders = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / "facts.json").is_file()]
     return sorted(folders)
+
+
+def identity_of(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that must not change during a run, as JSON values."""
+    return config.model_dump(mode="json", include={"seed", "model", "data", "optim"})
+
+
+def check_folder(config: TrainConfig, out: Path) -> None:
+    """Refuse a folder with a run of other settings, even if that has no checkpoint.
+
+    Raises:
+        EarthReasonError: settings differ (the message names them), or config.json is not JSON.
+    """
+    path = out / "config.json"
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError:
+            raise EarthReasonError(f"{path} is not JSON; use another --out") from None
+        refuse_other(path, before, identity_of(config))
 
 
 def refuse_other(path: Path, before: dict[str, Any], identity: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ from transformers import PreTrainedModel
 
 from baselines.common.devices import keep_freed_memory
 from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
-from baselines.training.checkpoints import load_latest, refuse_other, save_state
+from baselines.training.checkpoints import check_folder, identity_of, load_latest, save_state
 from baselines.training.config import TrainConfig
 from baselines.training.data import Passes, StepDataset, check_texts, order_of
 from baselines.training.guard import Guard
@@ -93,26 +92,6 @@ def open_run(config: TrainConfig, out: Path) -> tuple[TrainingRun, StepDataset]:
     check_texts(rows, config, learner.collate)
     data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
     return TrainingRun(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch)), data
-
-
-def identity_of(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that must not change during a run, as JSON values."""
-    return config.model_dump(mode="json", include={"seed", "model", "data", "optim"})
-
-
-def check_folder(config: TrainConfig, out: Path) -> None:
-    """Refuse a folder with a run of other settings, even if that has no checkpoint.
-
-    Raises:
-        EarthReasonError: settings differ (the message names them), or config.json is not JSON.
-    """
-    path = out / "config.json"
-    if path.is_file():
-        try:
-            before = json.loads(path.read_text())
-        except ValueError:
-            raise EarthReasonError(f"{path} is not JSON; use another --out") from None
-        refuse_other(path, before, identity_of(config))
 
 
 def start_accelerator(config: TrainConfig, out: Path) -> Accelerator:
