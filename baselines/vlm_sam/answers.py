@@ -26,6 +26,16 @@ _REGIONS = {"targets", "objects", "detections", "regions", "results", "result", 
 _TAGGED = re.compile(r"(?s)<box>(.*?)</box>|<\|box_start\|>(.*?)<\|box_end\|>")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _OPENING = re.compile(r"[\[{]")
+_NUMBER_OR_LIST = re.compile(r"\s*(-?\d+(\.\d+)?|\[.*\])\s*", re.DOTALL)
+_CORNERS = (
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+)
+_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
+_NAMED = (*_CORNERS, *_SIDES, ("x", "y"))
+"""Names by which coordinates are given instead of by their order."""
 _PYTHON = {"null": "None", "true": "True", "false": "False"}
 _MARGIN = 0.02
 """Share of a side by which a coordinate may lie outside the image; it is moved to the side."""
@@ -57,13 +67,19 @@ class Unreadable:
 _UNREADABLE = Unreadable()
 
 
-def read_answer(text: str) -> Grounding:
+def read_answer(text: str, y_first: bool = False) -> Grounding:
     """Read the regions of an answer, with its own coordinates.
+
+    Args:
+        text: answer of the model.
+        y_first: order in which to return coordinates that have names.
 
     Raises:
         ValueError: the text has no region and does not say that there is none, or a region is malformed.
     """
     bare = unwrap(text)
+    if "<think>" in bare:
+        raise ValueError("it ends within its thoughts")
     if tagged := _TAGGED.findall(bare):
         numbers = [list(map(float, _NUMBER.findall("".join(groups)))) for groups in tagged]
         return Grounding(targets=list(chain.from_iterable(map(_of_tag, numbers))))
@@ -71,7 +87,8 @@ def read_answer(text: str) -> Grounding:
         return Grounding(targets=[])
     bare_lists: list[list[Target]] = []
     named: list[list[Target]] = []
-    for value in _values(bare):
+    for written in _values(bare):
+        value = _in_order(written, y_first)
         if (found := _targets_of(value)) is not None:
             (named if _has_names(value) else bare_lists).append(found)
     if not named and not bare_lists:
@@ -170,6 +187,29 @@ def _literal(text: str) -> Any:
         return _UNREADABLE
 
 
+def _in_order(value: Any, y_first: bool) -> Any:
+    """Replace coordinates with names by lists, and numbers and lists written as text by themselves."""
+    if isinstance(value, str) and _NUMBER_OR_LIST.fullmatch(value):
+        literal = _literal(value)
+        return value if literal is _UNREADABLE else literal
+    if isinstance(value, list | tuple):
+        return [_in_order(part, y_first) for part in value]
+    if not isinstance(value, dict):
+        return value
+    parts = {str(key).lower(): _in_order(part, y_first) for key, part in value.items()}
+    for names in _NAMED:
+        numbers: list[Any] = [parts.get(name) for name in names]
+        if not _is_numbers(numbers, len(names)):
+            continue
+        if names in _SIDES:
+            numbers[2:] = [numbers[0] + numbers[2], numbers[1] + numbers[3]]
+        if y_first:
+            numbers = [numbers[k ^ 1] for k in range(len(numbers))]  # y before x in each pair
+        rest = {key: part for key, part in parts.items() if key not in names}
+        return {**rest, "point" if len(names) == 2 else "box": numbers} if rest else numbers
+    return parts
+
+
 def _has_names(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list | tuple) and any(map(_has_names, value)))
 
@@ -185,7 +225,7 @@ def _is_numbers(value: Any, count: int) -> bool:
 def _targets_of(value: Any) -> list[Target] | None:
     """Return the regions of a value; an empty list if it says that there is none; None if it is about neither."""
     if isinstance(value, dict):
-        return _targets_of_object({str(key).lower(): part for key, part in value.items()})
+        return _targets_of_object(value)
     if not isinstance(value, list | tuple):
         return None
     if not value:

@@ -78,7 +78,7 @@ class Locator:
         sent = image if size == image.size else image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
 
         def read(text: str) -> Grounding:
-            return Grounding(targets=place(read_answer(text), self.profile, *size))
+            return Grounding(targets=place(read_answer(text, self.profile.y_first), self.profile, *size))
 
         url, text = embed_image(sent), write_prompt(question, self.profile, *size)
         given = {"temperature": self.temperature, "max_tokens": self.max_tokens}

@@ -53,7 +53,7 @@ def check_profile(locator: Locator) -> None:
 def fits(text: str, profile: Profile) -> bool:
     """Return whether an answer about the test image, read by a profile, is its rectangle."""
     try:
-        targets = place(read_answer(text), profile, *SIZE)
+        targets = place(read_answer(text, profile.y_first), profile, *SIZE)
     except ValueError:
         return False
     return len(targets) == 1 and targets[0].box is not None and _iou(targets[0].box) >= _FITS

@@ -42,6 +42,15 @@ def regions(text):
         ('{"boxes": [[100, 200, 300, 400], [1, 2, 3, 4]], "points": [[2, 3], [150, 250], [900, 900]]}',
          [(BOX, [[150, 250]]), ([1, 2, 3, 4], [[2, 3]]), (None, [[900, 900]])]),
         ('{"box": [0.1, 0.2, 0.3, 0.4]}', [([0.1, 0.2, 0.3, 0.4], [])]),
+        ("<think>A pier.</think><answer><|begin_of_box|>[[100,200,300,400]]<|end_of_box|></answer>", [(BOX, [])]),
+        ("<|ref|>pier<|/ref|><|det|>[[100, 200, 300, 400]]<|/det|>", [(BOX, [])]),
+        ('{"targets": [{"box": ["100", "200", "300", "400"], "points": [["1", "2"]]}]}', [(BOX, [[1, 2]])]),
+        ('{"box": "[100, 200, 300, 400]", "label": "[A]"}', [(BOX, [])]),
+        ('The pier: {"x1": 100, "y1": 200, "x2": 300, "y2": 400}', [(BOX, [])]),
+        ('[{"label": "pier", "xmin": 100, "ymin": 200, "xmax": 300, "ymax": 400}]', [(BOX, [])]),
+        ('{"bbox": {"x": 100, "y": 200, "width": 200, "height": 200}}', [(BOX, [])]),
+        ('{"targets": [{"box": {"left": 100, "top": 200, "right": 300, "bottom": 400}}]}', [(BOX, [])]),
+        ('{"point": {"x": 1, "y": 2}}', [(None, [[1, 2]])]),
     ],
 )  # fmt: skip
 def test_an_answer_is_read(text, expected):
@@ -82,6 +91,8 @@ def test_an_answer_that_says_there_is_nothing_is_no_target(text):
         ('{"found": true, "box": null, "points": []}', "neither box nor point"),
         ("<box>[[1, 2, 3, 4, 5]]</box>", "four numbers"),
         ("<box></box>", "four numbers"),
+        ("<think>The pier may be at [1, 2, 3, 4], or", "within its thoughts"),
+        ('{"box": {"x1": 1, "y1": 2}}', "a box is 4 numbers"),
     ],
 )
 def test_what_has_no_single_meaning_is_an_error_and_not_no_target(text, reason):
@@ -103,6 +114,14 @@ def test_what_has_no_single_meaning_is_an_error_and_not_no_target(text, reason):
 def test_every_profile_places_the_same_region(profile, box, point):
     answer = Grounding(targets=[Target(box=box, points=[point])])
     (target,) = place(answer, PROFILES[profile], 400, 200)
+    assert target.box == pytest.approx([0.25, 0.5, 0.5, 0.75])
+    assert target.points[0] == pytest.approx([0.375, 0.6])
+
+
+@pytest.mark.parametrize("profile", ["thousand", "thousand-yx"])
+def test_coordinates_with_names_need_no_order(profile):
+    text = '{"x1": 250, "y1": 500, "x2": 500, "y2": 750, "point": {"x": 375, "y": 600}}'
+    (target,) = place(read_answer(text, PROFILES[profile].y_first), PROFILES[profile], 400, 200)
     assert target.box == pytest.approx([0.25, 0.5, 0.5, 0.75])
     assert target.points[0] == pytest.approx([0.375, 0.6])
 
