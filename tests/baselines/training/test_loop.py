@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from baselines.training.config import TrainConfig, load_config
 from baselines.training.learner import build_learner
 from baselines.training.loop import train
 from baselines.training.pace import Pace
+from baselines.training.records import Clock
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
 from tests.baselines.tiny import save_tiny
@@ -280,14 +282,15 @@ def test_a_folder_of_another_run_without_a_checkpoint_is_refused_and_left_alone(
     assert (tmp_path / "run" / "config.json").read_bytes() == before
 
 
-def test_a_run_by_the_clock_ends_in_time_at_a_rate_of_almost_nothing(tmp_path):
+def test_a_run_by_the_clock_ends_in_time_at_a_rate_of_almost_nothing(tmp_path, monkeypatch):
+    readings = count()
+    monkeypatch.setattr(Clock, "here", property(lambda _: 0.5 * next(readings)))  # however busy the machine is
     optim = {"steps": None, "minutes": 0.1, "micro_batch": 4}
     config = config_of(optim=optim, save_every=0, validate_minutes=0.04, validation_samples=2, pictures_every=2)
-    began = time.perf_counter()
     train(config, tmp_path / "run")
     card = json.loads((tmp_path / "run" / "run.json").read_text())
     rates = losses(tmp_path / "run", "rate")
-    assert 6 <= card["seconds"] <= time.perf_counter() - began
+    assert 6 <= card["seconds"] <= 9
     assert card["steps"] == len(rates) == max(rates)
     assert max(rates.values()) > 5 * rates[card["steps"]]
     assert len(losses(tmp_path / "run", "validation_gIoU")) >= 2  # pictures, drawn more often, do not put them off
