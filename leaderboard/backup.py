@@ -16,7 +16,7 @@ from sqlalchemy import LargeBinary, Table, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.files import atomic_path
+from earthreason.files import private_path
 from leaderboard.database import Database
 from leaderboard.tables import Base, Submission
 
@@ -28,10 +28,9 @@ _AT_ONCE = 20
 def write_backup(database: Database, target: Path) -> dict[str, int]:
     """Write a consistent snapshot of all tables to a file that only its owner can read; return row counts by table."""
     counts = {}
-    with atomic_path(target) as temporary, database.read() as session:
+    with private_path(target) as temporary, database.read() as session:
         if not database.is_sqlite:
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        temporary.touch(mode=0o600)
         with gzip.open(temporary, "wt", encoding="utf-8", compresslevel=1) as file:
             file.write(json.dumps({"format": FORMAT}) + "\n")
             for table in _tables():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from earthreason.errors import EarthReasonError, describe_validation_error
 from earthreason.metrics.statistics import Interval
@@ -131,8 +131,21 @@ class ResultRecord(BaseModel):
     subsets: list[Subset]
     protocols: dict[str, ProtocolScores]
     not_scored: dict[str, str]
-    curve: Annotated[list[Fraction], Field(min_length=len(CURVE), max_length=len(CURVE))]
-    """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol."""
+    curve: Annotated[list[Fraction], Field(max_length=len(CURVE))]
+    """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol; empty if the labels are hidden."""
+    decimals: Annotated[int, Field(ge=0, le=15)] | None = None
+    """Decimals to which every score is rounded because the labels are hidden; None if the result is complete."""
+
+    @model_validator(mode="after")
+    def _curve_is_complete(self) -> ResultRecord:
+        if len(self.curve) != len(CURVE) and not (self.hides_labels and not self.curve):
+            raise ValueError(f"the curve must have {len(CURVE)} values")
+        return self
+
+    @property
+    def hides_labels(self) -> bool:
+        """Whether the result is reduced to what a split with hidden labels shows."""
+        return self.decimals is not None
 
     def estimate(self, protocol: str, subset: str, metric: str) -> ScoreEstimate | None:
         """Return a score, or None if it was not computed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ from leaderboard.records import (
     parse_record,
     parse_result,
 )
-from leaderboard.scoring import hide_labels, score_predictions
+from leaderboard.scoring import score_predictions
 
 REVISION = 12
 _FILES = ("meta.json", "result.json")
@@ -260,20 +260,18 @@ def rescore(root: Path, predictions: Path, references: References) -> list[str]:
             references,
             config=stated.config,
             split=stated.split,
-            hidden=False,
+            hidden=stated.hides_labels,
             resamples=stated.resamples,
             seed=stated.seed,
         )
-        faults += [f"{folder}: {difference}" for difference in _differences_of(stated, scoring.record)]
+        faults += [f"{folder}: {difference}" for difference in _differences_of(stated, (scoring.record, scoring.final))]
     return faults
 
 
-def _differences_of(entry: ResultRecord, again: ResultRecord) -> list[str]:
-    """List where a stated result differs from a new one, or from what a hidden split would show of it."""
-    stated, *forms = (
-        record.model_dump(mode="json", exclude={"earthreason"}) for record in (entry, again, hide_labels(again))
-    )
-    return min((list(_differences("", stated, form)) for form in forms), key=len)[:MOST_DIFFERENCES]
+def _differences_of(entry: ResultRecord, forms: Sequence[ResultRecord]) -> list[str]:
+    """List where a stated result differs from the form of a new one that is nearest to it."""
+    stated, *others = (record.model_dump(mode="json", exclude={"earthreason"}) for record in (entry, *forms))
+    return min((list(_differences("", stated, other)) for other in others), key=len)[:MOST_DIFFERENCES]
 
 
 def _differences(place: str, stated: Any, actual: Any) -> Iterator[str]:

@@ -233,7 +233,7 @@ def _score(folder: Path, task: SandboxTask) -> None:
         hidden=task.hidden,
         resamples=task.resamples,
     )
-    outcome: dict[str, Any] = {"record": scoring.record.model_dump(mode="json"), "gallery": [], "pictures": []}
+    outcome: dict[str, Any] = {"record": scoring.final.model_dump(mode="json"), "gallery": [], "pictures": []}
     (folder / "counts.npz").write_bytes(scoring.details())
     if not task.hidden:
         first = scoring.results[SEGEARTH_R1.name]

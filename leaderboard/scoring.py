@@ -19,15 +19,9 @@ from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, Terms, terms_of
 from earthreason.metrics.statistics import RESAMPLES, confidence_intervals
 from earthreason.predictions.reader import PredictionsFile
+from leaderboard.hidden import FIGURES, hide_labels
 from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
-HIDDEN_DECIMALS = 4
-"""Scores of a hidden split are rounded, so that single pixels cannot be probed."""
-HIDDEN_GROUP = 30
-"""Smallest group that a hidden split shows, and step to which its curve is rounded, in questions: one correct pixel
-would lift an IoU above 0."""
-HIDDEN_SCORES = ("precision",)
-"""Scores withheld on a hidden split: the precision of a file that marks one pixel would reveal its label."""
 DETAILED = (SEGEARTH_R1, NATIVE)
 """Protocols with scores by subset and stored counts by question, for comparisons."""
 ScoreKey = tuple[str, str, str]
@@ -40,10 +34,12 @@ class Scoring:
 
     Attributes:
         record: the part that may be shown.
+        final: the part that may be shown if the submission is the final one of its team; of open labels, the same.
         results: full results by protocol, for pictures and per-question tables of open splits.
     """
 
     record: ResultRecord
+    final: ResultRecord
     results: dict[str, Result]
 
     def details(self) -> bytes:
@@ -78,7 +74,7 @@ def score_predictions(
         references: the truth of the split.
         config: the split's config.
         split: the split's name.
-        hidden: whether the labels are secret; scores are then rounded and small groups left out.
+        hidden: whether the labels are secret; the result is then reduced by `hide_labels`.
         resamples: bootstrap resamples over images.
         seed: seed of the resamples and of random questions.
 
@@ -88,7 +84,9 @@ def score_predictions(
     """
     # With ignored pixels, one pixel decides whether an answer is empty, so T-acc would show the label of that pixel.
     secret = hidden and any(reference.ignore for reference in references.values())
-    protocols = [protocol for protocol in PROTOCOLS.values() if not (secret and protocol.ignore)]
+    wanted = [PROTOCOLS[name] for name in FIGURES] if hidden else PROTOCOLS.values()
+    protocols = [protocol for protocol in wanted if not (secret and protocol.ignore)]
+    resamples = 0 if hidden else resamples  # intervals of hidden splits come from the rounded scores
     scored = evaluate_protocols(predictions, references, protocols, resamples=0, seed=seed)
     results = {result.protocol.name: result for result in scored if isinstance(result, Result)}
     first = results[SEGEARTH_R1.name]
@@ -114,34 +112,9 @@ def score_predictions(
         not_scored={r.protocol.name: _reason(r.reason, predictions) for r in scored if isinstance(r, NotScored)},
         curve=[float((first.scored.iou > edge).mean()) for edge in CURVE],
     )
-    return Scoring(hide_labels(record) if hidden else record, results)
-
-
-def hide_labels(record: ResultRecord) -> ResultRecord:
-    """Reduce a result to what a hidden split may show: rounded scores of large groups and a coarse curve."""
-    subsets = [subset for subset in record.subsets if subset.key == ALL or subset.questions >= HIDDEN_GROUP]
-    shown = {subset.key for subset in subsets}
-    protocols = {
-        name: scores.model_copy(
-            update={"scores": {key: _rounded(cells) for key, cells in scores.scores.items() if key in shown}}
-        )
-        for name, scores in record.protocols.items()
-    }
-    step = HIDDEN_GROUP / record.questions
-    curve = [min(1.0, round(round(share / step) * step, HIDDEN_DECIMALS)) for share in record.curve]
-    return record.model_copy(update={"subsets": subsets, "protocols": protocols, "curve": curve})
-
-
-def _rounded(cells: Mapping[str, ScoreEstimate]) -> dict[str, ScoreEstimate]:
-    return {
-        metric: ScoreEstimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
-        for metric, cell in cells.items()
-        if metric not in HIDDEN_SCORES
-    }
-
-
-def _rounded_end(end: float | None) -> float | None:
-    return None if end is None else round(end, HIDDEN_DECIMALS)
+    if hidden:
+        return Scoring(hide_labels(record), hide_labels(record, final=True), results)
+    return Scoring(record, record, results)
 
 
 def _reason(message: str, predictions: PredictionsFile) -> str:

@@ -29,6 +29,7 @@ class Settings(BaseModel):
         base_url: public URL, for links in answers and for the origin check; None uses that of the request.
         max_upload_mib: size limit of predictions files, MiB.
         daily_limit: submissions allowed per team and day (UTC) to a hidden split.
+        phase_limit: submissions allowed per team to a hidden split in all.
         open_daily_limit: submissions allowed per team and day to a split with open labels.
         failed_limit: failed files allowed per team, split and day.
         time_limit: limit of wall time, and of processor time, for scoring a file, seconds.
@@ -52,6 +53,7 @@ class Settings(BaseModel):
     base_url: str | None = None
     max_upload_mib: Positive = 128
     daily_limit: Positive = 3
+    phase_limit: Positive = 30
     open_daily_limit: Positive = 50
     failed_limit: Positive = 20
     time_limit: Positive = 60

@@ -77,7 +77,7 @@ def write_site(entries: Sequence[BoardEntry], out: Path, title: str = "EarthReas
         def put(name: str, template: str, **values: Any) -> None:
             _write_new(folder / name, draw(template, links, title, **values))
 
-        choices = [SplitChoice(split, hidden=False) for split in by_split]
+        choices = [SplitChoice(split, rows[0].record.hides_labels) for split, rows in by_split.items()]
         for rows in by_split.values():
             _write_tables(folder, put, links, rows, choices)
             _write_models(folder, put, links, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,9 @@ from PIL import Image, ImageDraw
 import earthreason
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.references import References, write_references
+from leaderboard.engines.scoring import PhaseFacts
+from leaderboard.hidden import DECIMALS
+from leaderboard.settings import Settings
 
 IMAGE = "python:3.11-slim"
 """A public image that contains only Python; the scoring program installs missing packages."""
@@ -27,10 +30,13 @@ REQUIREMENTS = {
     "msgspec": "msgspec",
 }
 """Distributions that the judge needs, by the name of the module they install."""
+SUBMISSIONS: int = Settings.model_fields["phase_limit"].default
+"""Submissions per participant in a phase, as on the server."""
 _ROOT = Path(__file__).parents[2]
 _LEADERBOARD_MODULES = (
     "__init__.py",
     "accepted.py",
+    "hidden.py",
     "records.py",
     "scoring.py",
     "engines/__init__.py",
@@ -50,22 +56,44 @@ class Phase:
     start: datetime
     end: datetime | None
     a_day: int
+    in_all: int
+    hidden: bool = True
+
+    @property
+    def facts(self) -> PhaseFacts:
+        return PhaseFacts(self.split, self.hidden)
 
 
-def phases_of(references: Mapping[str, References], start: datetime, val_days: int, a_day: int) -> list[Phase]:
+def phases_of(
+    references: Mapping[str, References],
+    start: datetime,
+    val_days: int,
+    a_day: int,
+    in_all: int = SUBMISSIONS,
+    open_splits: Collection[str] = (),
+) -> list[Phase]:
     """Plan the phases: validation first, then test without an end.
+
+    Args:
+        references: the truth by split.
+        start: start of the first phase.
+        val_days: length of the validation phase, days.
+        a_day: submissions per participant and day.
+        in_all: submissions per participant in a phase.
+        open_splits: splits whose labels are public; the others are hidden.
 
     Raises:
         EarthReasonError: there is no split, or one that is neither val nor test.
     """
     titles = {"val": "Validation", "test": "Test"}
-    if not references or set(references) - set(titles):
+    if not references or {*references, *open_splits} - set(titles):
         raise EarthReasonError("a competition has the splits val and test")
     phases = []
     splits = [split for split in titles if split in references]
     for split in splits:
         end = None if split == splits[-1] else start + timedelta(days=val_days)
-        phases.append(Phase(split, titles[split], references[split], start, end, a_day))
+        hidden = split not in open_splits
+        phases.append(Phase(split, titles[split], references[split], start, end, a_day, in_all, hidden))
         start = end or start
     return phases
 
@@ -120,10 +148,16 @@ def pages_of(phases: list[Phase], upload: str) -> dict[str, str]:
         "evaluation": f"# Evaluation\n\nScored by earthreason {earthreason.__version__}, the same code as "
         "`earthreason-eval`, under the official protocol (letterbox 1024, first question) and at native size. gIoU is "
         "the mean IoU over questions; an empty answer to an empty target counts as 1. cIoU is the sum of all "
-        "intersections divided by the sum of all unions. Scores are fractions.\n",
+        "intersections divided by the sum of all unions. Scores are fractions"
+        f"{_rounding(phases)}.\n",
         "terms": "# Terms\n\nState what your model was trained on. The images are subject to the terms of Million-AID "
         "and fMoW. The organisers may remove results that were made with labels of the scored split.\n",
     }
+
+
+def _rounding(phases: list[Phase]) -> str:
+    hidden = " and ".join(phase.split for phase in phases if phase.hidden)
+    return f", rounded to {DECIMALS} decimals for {hidden}, because the labels are hidden" if hidden else ""
 
 
 def logo() -> bytes:

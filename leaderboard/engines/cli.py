@@ -10,7 +10,7 @@ import typer
 
 from earthreason.cli.app import stdout
 from earthreason.cli.options import DataDirOption
-from leaderboard.engines.bundles import IMAGE, Phase, now, phases_of
+from leaderboard.engines.bundles import IMAGE, SUBMISSIONS, Phase, now, phases_of
 
 OutOption = Annotated[Path, typer.Option("--out", help="Zip to write.")]
 ConfigOption = Annotated[
@@ -23,6 +23,11 @@ StartOption = Annotated[
 ]
 ValDaysOption = Annotated[int, typer.Option("--val-days", min=1, help="Length of the validation phase in days.")]
 PerDayOption = Annotated[int, typer.Option("--per-day", min=1, help="Submissions per participant per day.")]
+InAllOption = Annotated[int, typer.Option("--in-all", min=1, help="Submissions per participant in a phase.")]
+OpenOption = Annotated[
+    list[str],
+    typer.Option("--open", help="Split whose labels are public; its scores are complete. Repeat the option for both."),
+]
 TitleOption = Annotated[str, typer.Option("--title", help="Title of the competition.")]
 
 
@@ -41,6 +46,8 @@ def codabench(
     start: StartOption = None,
     val_days: ValDaysOption = 60,
     a_day: PerDayOption = 3,
+    in_all: InAllOption = SUBMISSIONS,
+    open_splits: OpenOption = [],  # noqa: B006
     title: TitleOption = "EarthReason",
 ) -> None:
     """Write a Codabench competition bundle: phases, columns, pages, and the judge as its scoring program.
@@ -49,7 +56,7 @@ def codabench(
     """
     from leaderboard.engines.codabench import write_codabench
 
-    phases = _plan(config, split, data_dir, start, val_days, a_day)
+    phases = _plan(config, split, data_dir, start, val_days, a_day, in_all, open_splits)
     write_codabench(out, phases, image, title)
     schedule = ", ".join(f"{phase.title} from {phase.start:%Y-%m-%d}" for phase in phases)
     stdout().print(f"{out}: {schedule}. It contains labels: upload it to Codabench only", soft_wrap=True)
@@ -63,6 +70,8 @@ def evalai(
     start: StartOption = None,
     val_days: ValDaysOption = 60,
     a_day: PerDayOption = 3,
+    in_all: InAllOption = SUBMISSIONS,
+    open_splits: OpenOption = [],  # noqa: B006
     title: TitleOption = "EarthReason",
 ) -> None:
     """Write an EvalAI challenge: configuration, annotations, and the judge as its evaluation script.
@@ -71,18 +80,25 @@ def evalai(
     """
     from leaderboard.engines.evalai import write_evalai
 
-    write_evalai(out, _plan(config, split, data_dir, start, val_days, a_day), title)
+    write_evalai(out, _plan(config, split, data_dir, start, val_days, a_day, in_all, open_splits), title)
     stdout().print(f"{out}: it contains labels: upload it to EvalAI only", soft_wrap=True)
 
 
 def _plan(
-    config: str, splits: list[str], data_dir: Path | None, start: datetime | None, val_days: int, a_day: int
+    config: str,
+    splits: list[str],
+    data_dir: Path | None,
+    start: datetime | None,
+    val_days: int,
+    a_day: int,
+    in_all: int,
+    open_splits: list[str],
 ) -> list[Phase]:
     """Load the splits and plan the phases."""
     from earthreason.metrics.truth import load_references
 
     references = {name: load_references(config, name, data_dir) for name in splits}
-    return phases_of(references, start or now(), val_days, a_day)
+    return phases_of(references, start or now(), val_days, a_day, in_all, open_splits)
 
 
 def register(app: typer.Typer) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from earthreason.files import atomic_path
+from earthreason.files import private_path
 from leaderboard.accepted import DESCRIPTION
 from leaderboard.engines.bundles import IMAGE, REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
 from leaderboard.engines.scoring import COLUMNS
+from leaderboard.hidden import DECIMALS
 
 _SCORE_PROGRAM = f"""import subprocess
 import sys
@@ -39,7 +41,7 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
         image: Docker image that scores; `docker/Dockerfile` in the bundle builds one with everything installed.
         title: title of the competition.
     """
-    with atomic_path(target) as temporary, Bundle(temporary) as bundle:
+    with private_path(target) as temporary, Bundle(temporary) as bundle:
         bundle.put("competition.yaml", yaml.safe_dump(_competition(phases, image, title), sort_keys=False))
         bundle.put("logo.png", logo())
         upload = f"Upload a zip that holds one predictions file or the masks themselves. Forms: {DESCRIPTION}."
@@ -64,12 +66,13 @@ def _scoring_program() -> bytes:
 def _reference_data(phase: Phase) -> bytes:
     buffer = io.BytesIO()
     with Bundle(buffer) as archive:
-        archive.put("split.json", json.dumps({"split": phase.split}))
+        archive.put("split.json", json.dumps(asdict(phase.facts)))
         archive.put("truth.json", truth_bytes(phase.references))
     return buffer.getvalue()
 
 
 def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
+    decimals = DECIMALS if all(phase.facts.hidden for phase in phases) else 4
     return {
         "version": 2,
         "title": title,
@@ -79,7 +82,7 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
         "registration_auto_approve": True,
         "docker_image": image,
         "make_programs_available": True,
-        "enable_detailed_results": True,
+        "enable_detailed_results": not any(phase.facts.hidden for phase in phases),
         "pages": [{"title": name.capitalize(), "file": f"pages/{name}.md"} for name in ("overview", "evaluation")],
         "fact_sheet": _fact_sheet(),
         "tasks": [_task(index, phase) for index, phase in enumerate(phases)],
@@ -90,7 +93,7 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
                 "key": "main",
                 "submission_rule": "Force_Best",
                 "columns": [
-                    {"title": heading, "key": key, "index": index, "sorting": "desc", "precision": 4}
+                    {"title": heading, "key": key, "index": index, "sorting": "desc", "precision": decimals}
                     for index, (key, (_, _, heading)) in enumerate(COLUMNS.items())
                 ],
             }
@@ -135,10 +138,11 @@ def _phase(index: int, phase: Phase) -> dict[str, Any]:
         "description": f"Predictions for the first question about each of {len(phase.references)} images.",
         "start": phase.start.strftime("%Y-%m-%d %H:%M:%S"),
         "max_submissions_per_day": phase.a_day,
+        "max_submissions": phase.in_all,
         "execution_time_limit": 600,
         "accepts_only_result_submissions": True,
-        "hide_output": phase.split == "test",
-        "hide_score_output": phase.split == "test",
+        "hide_output": phase.facts.hidden,
+        "hide_score_output": phase.facts.hidden,
         "tasks": [index],
     }
     if phase.end is not None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
@@ -28,11 +31,11 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "giou_native": (NATIVE.name, GIOU.name, f"{GIOU.name}, native size"),
     "ciou_native": (NATIVE.name, CIOU.name, f"{CIOU.name}, native size"),
 }
-"""Columns of a host's board by key: protocol, score, title."""
+"""Columns of a host's board by key: protocol, score, title. A hidden split shows these figures and no others."""
 
 
-def score_file(truth: Path, predictions: Path, split: str) -> ResultRecord:
-    """Score a file against a ground-truth file; the numbers are those of `earthreason-eval`.
+def score_file(truth: Path, predictions: Path, split: str, *, hidden: bool) -> ResultRecord:
+    """Score a file against a ground-truth file; the numbers are those of `earthreason-eval`, rounded if hidden.
 
     Raises:
         EarthReasonError: the file has faults.
@@ -40,7 +43,38 @@ def score_file(truth: Path, predictions: Path, split: str) -> ResultRecord:
     references = read_references(truth)
     references.source = split
     opened = open_predictions(predictions)
-    return score_predictions(opened, references, config="default", split=split, hidden=False).record
+    return score_predictions(opened, references, config="default", split=split, hidden=hidden).record
+
+
+@dataclass(frozen=True)
+class PhaseFacts:
+    """A phase as its scoring program knows it: the split, and whether its labels are secret."""
+
+    split: str
+    hidden: bool = True
+
+
+class ScoringFailedError(EarthReasonError, RuntimeError):
+    """The judge failed on a submission to a hidden split."""
+
+
+@contextmanager
+def quiet_errors(phase: PhaseFacts) -> Iterator[None]:
+    """Replace an unexpected error on a hidden split by one that names its place in the code but quotes no value.
+
+    Raises:
+        ScoringFailedError: the block raised an error other than ours.
+    """
+    try:
+        yield
+    except EarthReasonError:
+        raise
+    except Exception as error:
+        if not phase.hidden:
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        name = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        raise ScoringFailedError(f"scoring failed ({name}); report this to the organisers") from None
 
 
 def columns_of(record: ResultRecord) -> dict[str, float]:
@@ -69,18 +103,24 @@ def find_predictions(folder: Path) -> Path:
 
 
 def run_codabench(arguments: list[str]) -> int:
-    """Score as Codabench asks: read INPUT/ref and INPUT/res, write OUTPUT/scores.json; return the exit code."""
+    """Score as Codabench asks: read INPUT/ref and INPUT/res, write OUTPUT/scores.json; return the exit code.
+
+    Participants may read what a scoring program writes. So of a hidden split it writes no page of details, and no
+    message of an unexpected error, which could quote values.
+    """
     source, target = Path(arguments[1]), Path(arguments[2])
     target.mkdir(parents=True, exist_ok=True)
+    phase = PhaseFacts(**json.loads((source / "ref" / "split.json").read_text()))
     try:
-        settings: dict[str, Any] = json.loads((source / "ref" / "split.json").read_text())
         predictions = find_predictions(source / "res")
-        record = score_file(source / "ref" / "truth.json", predictions, settings["split"])
+        with quiet_errors(phase):
+            record = score_file(source / "ref" / "truth.json", predictions, phase.split, hidden=phase.hidden)
     except EarthReasonError as error:
         sys.stderr.write(f"{str(error).replace(str(source), '')}\n")
         return 2
     (target / "scores.json").write_text(json.dumps(columns_of(record)))
-    (target / "detailed_results.html").write_text(detailed_page(record))
+    if not phase.hidden:
+        (target / "detailed_results.html").write_text(detailed_page(record))
     return 0
 
 

@@ -12,7 +12,7 @@ from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
 from earthreason.reports.rules import describe_rules
 from leaderboard.board import BoardEntry, BoardQuery, build_table
-from leaderboard.comparisons import PublicComparison, compare_details
+from leaderboard.comparisons import PublicComparison, compare_details, subtract_shown
 from leaderboard.published import GRADES, columns_of, load_published
 from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
 from leaderboard.scoring import DETAILED, read_details
@@ -95,7 +95,7 @@ def entry_view(entry: BoardEntry) -> dict[str, Any]:
         "entry": entry,
         "split": f"{entry.record.config}/{entry.record.split}",
         "visibility": PUBLIC,
-        "hidden": False,
+        "hidden": entry.record.hides_labels,
         "gallery": [],
         "own": False,
         "others": [],
@@ -107,7 +107,6 @@ def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[
     return {
         **entry_view(entry_of(submission, result)),
         "visibility": submission.visibility,
-        "hidden": submission.split.hidden,
         "gallery": [] if submission.split.hidden else result.gallery,
         "own": own,
     }
@@ -126,7 +125,8 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
     scored = [result for result in results if result is not None]
     entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]
     hidden = submissions[0].split.hidden
-    return {**comparison(entries, protocol, _pairs(scored, protocol, hidden)), "hidden": hidden}
+    pairs = _shown_pairs(entries, protocol) if hidden else _pairs(scored, protocol)
+    return comparison(entries, protocol, pairs)
 
 
 def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dic
             )
     return {
         "models": entries,
-        "hidden": False,
+        "hidden": any(record.hides_labels for record in records),
         "rows": rows,
         "protocol": get_protocol(protocol),
         "protocols": PROTOCOLS.values(),
@@ -168,12 +168,23 @@ def _best_of(estimates: Sequence[ScoreEstimate | None]) -> float | None:
     return max(values) if values else None
 
 
-def _pairs(scored: Sequence[ScoredResult], protocol: str, hidden: bool) -> list[dict[str, Any]]:
+def _shown_pairs(entries: Sequence[BoardEntry], protocol: str) -> list[dict[str, Any]]:
+    """Compare the figures that the rows of a hidden split show."""
+    first, *others = (entry.record for entry in entries)
+    compared = (subtract_shown(first, other, protocol) for other in others)
+    return [
+        {"index": index, "tests": None, "rows": _difference_rows(each)}
+        for index, each in enumerate(compared, start=1)
+        if each.differences
+    ]
+
+
+def _pairs(scored: Sequence[ScoredResult], protocol: str) -> list[dict[str, Any]]:
     kept = [read_details(result.counts, protocol) for result in scored]
     first = kept[0]
     pairs = []
     for index, other in enumerate(kept[1:], start=1):
-        compared = None if first is None or other is None else compare_details(first, other, hidden=hidden)
+        compared = None if first is None or other is None else compare_details(first, other)
         if compared is not None:
             pairs.append({"index": index, "tests": compared.tests, "rows": _difference_rows(compared)})
     return pairs
