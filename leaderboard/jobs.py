@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from leaderboard.history import SCORED_AGAIN, SCORING, differences, note_change
 from leaderboard.settings import Settings
 from leaderboard.tables import (
+    DELETED,
     FAILED,
     PUBLIC,
     QUEUED,
@@ -25,6 +27,7 @@ from leaderboard.tables import (
 from leaderboard.versions import count_change
 
 ASK_AGAIN = "submit the same file again in ten minutes; the organisers can find the cause in the log"
+_SCORED_WITH = ("earthreason", "dataset_sha256")
 GAVE_UP = f"scoring stopped {{attempts}} times without a result, through no fault of the file; {ASK_AGAIN}"
 
 
@@ -105,7 +108,7 @@ def queue_again(session: Session, which: ColumnElement[bool]) -> int:
     """
     again = (
         update(Submission)
-        .where(which, Submission.state != UPLOADING)
+        .where(which, Submission.state != UPLOADING, Submission.visibility != DELETED)
         .values(
             state=QUEUED,
             generation=Submission.generation + 1,
@@ -138,6 +141,7 @@ def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
     )
     session.add(result)
     session.flush()
+    _note_rescoring(session, job, outcome.record)
     old = select(ScoredResult.id).where(
         ScoredResult.submission_id == job.submission_id, ScoredResult.generation < job.generation
     )
@@ -148,6 +152,20 @@ def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
     if session.scalar(select(Submission.visibility).where(Submission.id == job.submission_id)) == PUBLIC:
         count_change(session)
     return True
+
+
+def _note_rescoring(session: Session, job: ScoringJob, record: dict[str, Any]) -> None:
+    """Note in the history of a row that was ever public that it has a new result, and what it was scored with."""
+    earlier = session.scalar(
+        select(ScoredResult.record)
+        .where(ScoredResult.submission_id == job.submission_id, ScoredResult.generation < job.generation)
+        .order_by(ScoredResult.generation.desc())
+        .limit(1)
+    )
+    submission = session.get_one(Submission, job.submission_id)
+    if earlier is not None and submission.published is not None:
+        former, new = ({name: each.get(name) for name in _SCORED_WITH} for each in (earlier, record))
+        note_change(session, submission, SCORED_AGAIN, SCORING, differences(former, new))
 
 
 def fail_job(session: Session, job: ScoringJob, reason: str, *, host_fault: bool = False) -> bool:

@@ -7,17 +7,30 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
+from leaderboard.hidden import hide_labels
+from leaderboard.history import (
+    FLAGGED,
+    MADE_PRIVATE,
+    ORGANISERS,
+    PUBLISHED,
+    RESTORED,
+    differences,
+    forget_entries,
+    note_change,
+)
+from leaderboard.history import WITHDRAWN as WITHDREW
 from leaderboard.jobs import queue_again
-from leaderboard.records import Metadata, check_reason
+from leaderboard.records import Metadata, ResultRecord, check_reason, parse_result
 from leaderboard.settings import Settings
 from leaderboard.tables import (
+    DELETED,
     FAILED,
     PRIVATE,
     PUBLIC,
@@ -35,6 +48,7 @@ from leaderboard.tokens import Caller
 from leaderboard.versions import count_change
 
 DAY = 86_400
+_ACTIONS = {PUBLIC: PUBLISHED, PRIVATE: MADE_PRIVATE, WITHDRAWN: WITHDREW}
 UPLOAD_WAIT = 3600
 """Seconds after which an announced submission without a file is deleted."""
 RETRY_WAIT = 600
@@ -66,10 +80,16 @@ class Announcement:
     card: dict[str, Any] | None
 
 
-def announce(
-    session: Session, caller: Caller, split: Split, given: Announcement, settings: Settings
-) -> tuple[Submission, bool]:
-    """Find the team's submission of this file to this split or create it; return it and whether it is new.
+class Announced(NamedTuple):
+    """The submission of an announced file, whether it is new, and what a repeated announcement has done."""
+
+    submission: Submission
+    new: bool
+    notice: str | None
+
+
+def announce(session: Session, caller: Caller, split: Split, given: Announcement, settings: Settings) -> Announced:
+    """Find the team's submission of this file to this split or create it.
 
     Raises:
         RefusedError: the split is closed, the file too large, or the team has used up its submissions.
@@ -88,8 +108,7 @@ def announce(
     if split.closed and (earlier is None or earlier.state == UPLOADING):
         raise _closed(split)
     if earlier is not None:
-        _take_again(session, earlier, given, now)
-        return earlier, False
+        return Announced(earlier, False, _take_again(session, earlier, given, now, caller.team))
     if given.size > settings.max_upload_bytes:
         raise RefusedError(f"the file is over {settings.max_upload_mib} MiB", status=413)
     _check_limits(session, caller.team_id, split, settings, now)
@@ -105,16 +124,37 @@ def announce(
     )
     session.add(submission)
     session.flush()
-    return submission, True
+    return Announced(submission, True, None)
 
 
-def _take_again(session: Session, earlier: Submission, given: Announcement, now: float) -> None:
-    """Apply a repeated announcement: restore a withdrawn submission, queue one that failed on the server."""
+def _take_again(session: Session, earlier: Submission, given: Announcement, now: float, team: str) -> str:
+    """Apply a repeated announcement: restore a withdrawn submission, queue one that failed on the server.
+
+    Returns:
+        What was done, and what became of the words that were sent along.
+    """
+    words = {**given.metadata.model_dump(mode="json"), "card": given.card}
+    other = differences({**earlier.details, "card": earlier.card}, words)
+    listed = ", ".join(other)
+    done = []
     if earlier.visibility == WITHDRAWN or earlier.state == UPLOADING:
+        back = earlier.visibility == WITHDRAWN
         earlier.visibility = PRIVATE
         earlier.details, earlier.card = given.metadata.model_dump(mode="json"), given.card
+        if back:
+            note_change(session, earlier, RESTORED, team, other)
+            done.append("it was withdrawn and is now private")
+        if other:
+            done.append(f"its description was replaced ({listed})")
+    elif other:
+        done.append(
+            f"its description stays as it was, which differs from what you sent ({listed}); "
+            "edit it under My submissions, or PATCH the submission"
+        )
     if earlier.host_fault and (earlier.queued_at or 0.0) < now - RETRY_WAIT:
         queue_again(session, Submission.id == earlier.id)
+        done.append("it is queued again")
+    return f"your team submitted this file before: {'; '.join(done) or 'nothing was changed'}"
 
 
 def _closed(split: Split) -> RefusedError:
@@ -122,11 +162,13 @@ def _closed(split: Split) -> RefusedError:
 
 
 def _forget_overdue(session: Session, team_id: int, now: float) -> None:
-    session.execute(
-        delete(Submission).where(
+    overdue = session.scalars(
+        select(Submission.id).where(
             Submission.team_id == team_id, Submission.state == UPLOADING, Submission.created < now - UPLOAD_WAIT
         )
-    )
+    ).all()
+    forget_entries(session, overdue)
+    session.execute(delete(Submission).where(Submission.id.in_(overdue)))
 
 
 def check_awaited(submission: Submission, began: float) -> None:
@@ -144,7 +186,16 @@ def check_awaited(submission: Submission, began: float) -> None:
 
 
 def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
-    """Enforce the daily limits. Counting in the database survives restarts and covers every web process."""
+    """Enforce the limits. Counting in the database survives restarts and covers every web process."""
+    if split.hidden:
+        told = or_(Submission.state != FAILED, exists().where(ScoredResult.submission_id == Submission.id))
+        in_all = select(func.count()).where(Submission.team_id == team_id, Submission.split_id == split.id, told)
+        if (session.scalar(in_all) or 0) >= settings.phase_limit:
+            raise RefusedError(
+                f"your team has used all of its {settings.phase_limit} submissions to {split.key}, whose labels are "
+                "hidden; deleted ones count",
+                status=429,
+            )
     today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     rows = session.execute(
         select(Submission.state, func.count())
@@ -216,8 +267,12 @@ def is_public(submission: Submission) -> bool:
 
 
 def is_owner(submission: Submission, caller: Caller | None) -> bool:
-    """Tell whether the caller may change a submission: its team and administrators may."""
-    return caller is not None and (caller.is_admin or caller.team_id == submission.team_id)
+    """Tell whether the caller may change a submission: its team and administrators may, until it is deleted."""
+    return (
+        caller is not None
+        and submission.visibility != DELETED
+        and (caller.is_admin or caller.team_id == submission.team_id)
+    )
 
 
 def own_submission(session: Session, submission_id: str, caller: Caller) -> Submission:
@@ -232,7 +287,7 @@ def own_submission(session: Session, submission_id: str, caller: Caller) -> Subm
     return submission
 
 
-def set_visibility(session: Session, submission: Submission, visibility: str) -> None:
+def set_visibility(session: Session, submission: Submission, visibility: str, author: str) -> None:
     """Publish, hide or withdraw a submission.
 
     Raises:
@@ -247,16 +302,19 @@ def set_visibility(session: Session, submission: Submission, visibility: str) ->
     submission.visibility = visibility
     if visibility == PUBLIC:
         submission.published = submission.published or time.time()
+    note_change(session, submission, _ACTIONS[visibility], author)
     count_change(session)
 
 
-def set_flag(session: Session, submission: Submission, reason: str | None) -> None:
+def set_flag(session: Session, submission: Submission, reason: str | None, author: str = ORGANISERS) -> None:
     """Flag a submission as doubtful, or remove the flag if `reason` is None.
 
     Raises:
         RecordError: the reason is too long or not plain text.
     """
-    submission.flag = check_reason(reason)
+    before, submission.flag = submission.flag, check_reason(reason)
+    if before != submission.flag:
+        note_change(session, submission, FLAGGED, author, {"flag": [before, submission.flag]})
     count_change(session)
 
 
@@ -270,9 +328,16 @@ def latest_result(session: Session, submission: Submission) -> ScoredResult | No
     )
 
 
+def shown_record(submission: Submission, result: ScoredResult) -> ResultRecord:
+    """Return what may leave the board of a result. Whatever shows a result has to take it from here."""
+    record = parse_result(result.record)
+    return hide_labels(record, final=submission.final_at is not None) if submission.split.hidden else record
+
+
 def list_of_team(session: Session, team_id: int | None, limit: int = 200) -> Sequence[Submission]:
     """List a team's submissions, newest first; list those of all teams if `team_id` is None."""
-    chosen = select(Submission) if team_id is None else select(Submission).where(Submission.team_id == team_id)
+    chosen = select(Submission).where(Submission.visibility != DELETED)
+    chosen = chosen if team_id is None else chosen.where(Submission.team_id == team_id)
     return session.scalars(chosen.order_by(Submission.created.desc()).limit(limit)).all()
 
 

@@ -17,8 +17,8 @@ NAMES = {
 
 # States of a submission: uploading -> queued -> running -> scored or failed.
 UPLOADING, QUEUED, RUNNING, SCORED, FAILED = "uploading", "queued", "running", "scored", "failed"
-# Visibility of a scored submission.
-PRIVATE, PUBLIC, WITHDRAWN = "private", "public", "withdrawn"
+# Visibility of a submission.
+PRIVATE, PUBLIC, WITHDRAWN, DELETED = "private", "public", "withdrawn", "deleted"
 
 
 class Base(DeclarativeBase):
@@ -98,6 +98,7 @@ class Submission(Base):
 
     `generation` counts scoring requests; it increases when the truth changes. `claim` is the worker's secret for the
     current attempt: a worker that has lost its lease cannot write. `host_fault` marks a failure that is the server's.
+    `final_at` is when its team declared it final. A deleted one stays as a row without file, words and results.
     """
 
     __tablename__ = "submissions"
@@ -120,6 +121,7 @@ class Submission(Base):
     uploaded: Mapped[float | None]
     queued_at: Mapped[float | None]
     published: Mapped[float | None]
+    final_at: Mapped[float | None]
     state: Mapped[str] = mapped_column(String(16), default=UPLOADING)
     generation: Mapped[int] = mapped_column(default=1)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -156,6 +158,21 @@ class GalleryPicture(Base):
     result_id: Mapped[int] = mapped_column(ForeignKey("results.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Change(Base):
+    """An entry in the history of a submission; `details` holds former and new value by field."""
+
+    __tablename__ = "changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id"), index=True)
+    at: Mapped[float]
+    author: Mapped[str] = mapped_column(String(120))
+    action: Mapped[str] = mapped_column(String(20))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    public: Mapped[bool]
+    submission: Mapped[Submission] = relationship(lazy="joined")
 
 
 class Version(Base):

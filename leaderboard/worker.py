@@ -96,10 +96,12 @@ class Worker:
             say("scoring crashed", logging.ERROR, submission=job.submission_id)
         return how, self._in_transaction(lambda session: fail_job(session, job, reason, host_fault=host_fault))
 
-    def _prepare(self, session: Session, job: ScoringJob, folder: Path) -> SandboxTask:
-        """Write the job's files. Truth and scenes are kept between jobs."""
+    def _prepare(self, session: Session, job: ScoringJob, folder: Path) -> SandboxTask | None:
+        """Write the job's files; return None if its submission is gone. Truth and scenes are kept between jobs."""
         split = session.get_one(Split, job.split_id)
-        content = session.scalars(select(Upload.content).where(Upload.sha256 == job.sha256)).one()
+        content = session.scalar(select(Upload.content).where(Upload.sha256 == job.sha256))
+        if content is None:  # the submission was deleted meanwhile
+            return None
         (folder / "predictions").write_bytes(content)
         truth = self._keep(f"{split.truth_sha256}.truth", lambda: split.truth)
         scenes = None

@@ -26,8 +26,6 @@ def evaluate(test_annotation_file: str, user_submission_file: str, phase_codenam
     phases = json.loads((Path(__file__).parents[2] / PHASES).read_text())
     phase = PhaseFacts(**phases[phase_codename])
     with quiet_errors(phase):
-        record = score_file(
-            Path(test_annotation_file), Path(user_submission_file), phase_codename, hidden=phase.hidden
-        )
+        record = score_file(Path(test_annotation_file), Path(user_submission_file), phase_codename, hidden=phase.hidden)
     scores = {COLUMNS[key][2]: value for key, value in columns_of(record).items()}
     return {"result": [{f"{phase_codename}_split": scores}], "submission_result": scores}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from leaderboard.accepted import DESCRIPTION
 from leaderboard.board import SORTS, BoardQuery, build_table, check_query, table_csv, table_values
 from leaderboard.published import load_published
-from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
+from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Training, check_card
 from leaderboard.splits import NAME_PATTERN, get_split, list_splits
 from leaderboard.submissions import (
     Announcement,
@@ -25,9 +25,7 @@ from leaderboard.submissions import (
     is_owner,
     latest_result,
     list_of_team,
-    own_submission,
-    set_flag,
-    set_visibility,
+    shown_record,
 )
 from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller
@@ -41,13 +39,13 @@ class ErrorBody(BaseModel):
     error: str
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 }
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 _BINARY = {"type": "string", "format": "binary"}
-router = APIRouter(prefix="/api", responses=_ERRORS)
-_JSON_BYTES = 256 << 10
+router = APIRouter(prefix="/api", responses=ERRORS)
+JSON_BYTES = 256 << 10
 """Limit of a body that is read before its sender is known; most of it is for a card."""
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
@@ -104,24 +102,10 @@ class SubmissionBody(BaseModel):
     metadata: dict[str, JsonValue]
     card: dict[str, JsonValue] | None
     result: ResultRecord | None
+    final: bool = Field(description="Whether its team has declared it final on this split.")
+    notice: str | None = Field(description="What a repeated announcement has done; null otherwise.")
     url: str
     upload: str | None = Field(description="URL to PUT the file to; null once it has been uploaded.")
-
-
-class ChangeBody(BaseModel):
-    """Who may see a submission."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    visibility: Literal["private", "public", "withdrawn"]
-
-
-class FlagBody(BaseModel):
-    """The reason for a flag; null removes the flag."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Text | None
 
 
 def _address(request: Request, state: Shared) -> str:
@@ -131,7 +115,9 @@ def _address(request: Request, state: Shared) -> str:
 Address = Annotated[str, Depends(_address)]
 
 
-def describe(submission: Submission, result: ScoredResult | None, address: str, own: bool) -> SubmissionBody:
+def describe(
+    submission: Submission, result: ScoredResult | None, address: str, own: bool, notice: str | None = None
+) -> SubmissionBody:
     """Describe a submission as its owner, or the public, may see it."""
     waiting = submission.state == "uploading"
     return SubmissionBody.model_validate(
@@ -147,8 +133,10 @@ def describe(submission: Submission, result: ScoredResult | None, address: str, 
             "sha256": submission.sha256,
             "metadata": submission.details if own else public_metadata(submission.details),
             "card": submission.card,
-            "result": result and result.record,
+            "result": result and shown_record(submission, result),
             "url": f"{address}/models/{submission.id}",
+            "final": submission.final_at is not None,
+            "notice": notice,
             "upload": f"{address}/api/submissions/{submission.id}/predictions" if waiting else None,
         }
     )
@@ -251,7 +239,7 @@ async def get_published() -> list[dict[str, JsonValue]]:
     "/submissions",
     summary="Announce a predictions file",
     status_code=201,
-    max_body_size=_JSON_BYTES,
+    max_body_size=JSON_BYTES,
     responses={200: {"model": SubmissionBody, "description": "The file was submitted before."}},
 )
 async def post_submission(
@@ -261,10 +249,10 @@ async def post_submission(
     given = Announcement(body.sha256, body.size, body.metadata, check_card(body.card))
 
     def run(session: Session) -> tuple[SubmissionBody, bool]:
-        submission, new = announce(session, caller, get_split(session, body.split), given, state.settings)
+        submission, new, notice = announce(session, caller, get_split(session, body.split), given, state.settings)
         session.flush()
         session.refresh(submission)
-        return describe(submission, latest_result(session, submission), address, own=True), new
+        return describe(submission, latest_result(session, submission), address, True, notice), new
 
     described, new = await state.write(run)
     response.status_code = 201 if new else 200
@@ -317,22 +305,6 @@ async def get_submission(
     return await state.read(run)
 
 
-@router.patch(
-    "/submissions/{submission_id}", summary="Publish, hide or withdraw a submission", max_body_size=_JSON_BYTES
-)
-async def patch_submission(
-    state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: ChangeBody, address: Address
-) -> SubmissionBody:
-    """Only scored submissions can be published. To restore a withdrawn one, submit its file again."""
-
-    def run(session: Session) -> SubmissionBody:
-        submission = own_submission(session, submission_id, caller)
-        set_visibility(session, submission, body.visibility)
-        return describe(submission, latest_result(session, submission), address, own=True)
-
-    return await state.write(run)
-
-
 @router.get(
     "/submissions/{submission_id}/samples.csv",
     summary="Get the results by question (open splits only)",
@@ -354,21 +326,3 @@ async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: Subm
         return result.table
 
     return Response(await state.read(run), media_type="text/csv")
-
-
-@router.put(
-    "/submissions/{submission_id}/flag", summary="Flag a submission (administrators)", max_body_size=_JSON_BYTES
-)
-async def put_flag(
-    state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: FlagBody, address: Address
-) -> SubmissionBody:
-    """The reason is shown beside the row."""
-    if not caller.is_admin:
-        raise RefusedError("only administrators may flag submissions", status=403)
-
-    def run(session: Session) -> SubmissionBody:
-        submission = own_submission(session, submission_id, caller)
-        set_flag(session, submission, body.reason)
-        return describe(submission, None, address, own=True)
-
-    return await state.write(run)

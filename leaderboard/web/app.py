@@ -23,7 +23,7 @@ from leaderboard.logs import say
 from leaderboard.records import RecordError
 from leaderboard.settings import Settings
 from leaderboard.submissions import RefusedError
-from leaderboard.web import api, health, pages
+from leaderboard.web import api, edit_api, edit_pages, health, pages
 from leaderboard.web.guard import Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
 from leaderboard.web.rendering import render_error
 from leaderboard.web.state import Board, State
@@ -56,8 +56,10 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     )
     app.state.board = State(database, settings, Board(database), Guesses(settings.guesses_per_minute))
     app.include_router(api.router)
+    app.include_router(edit_api.router)
     app.include_router(health.router)
     app.include_router(pages.router, include_in_schema=False)
+    app.include_router(edit_pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(ImpatientWithBodies, grace=settings.upload_seconds, rate=settings.min_upload_rate)
     app.add_middleware(RequestLog, broken=_broken)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import anyio
-from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
 from earthreason.metrics.scores import GIOU
 from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.records import ALL, check_card, parse_metadata
+from leaderboard.hidden import DECIMALS
+from leaderboard.records import ALL
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import (
     Announcement,
@@ -30,32 +29,28 @@ from leaderboard.submissions import (
     set_visibility,
 )
 from leaderboard.tables import GalleryPicture, Submission
-from leaderboard.tokens import Caller, form_key, sign_in, sign_out
-from leaderboard.web.api import ID_PATTERN, Resolved
+from leaderboard.tokens import sign_in, sign_out
+from leaderboard.web.api import Resolved
+from leaderboard.web.edit_pages import show_submission
 from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
-from leaderboard.web.rendering import ServerLinks, draw
-from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
+from leaderboard.web.personal import (
+    LINKS,
+    NOT_KEPT,
+    Described,
+    FormKey,
+    ShownId,
+    check_id,
+    key_of_forms,
+    personal,
+    signed_in,
+)
+from leaderboard.web.rendering import draw
+from leaderboard.web.state import COOKIE, Browser, Shared, check_token
 from leaderboard.web.uploads import pieces_of, spool, store
 from leaderboard.web.views import SplitChoice, api_view, board_view, compare_view, model_view, published_view
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
-LINKS = ServerLinks()
 HTML = "text/html"
-_NOT_KEPT = {"Cache-Control": "no-store"}
-
-
-def check_id(submission_id: str) -> str:
-    """Check a submission ID from a URL.
-
-    Raises:
-        NotThereError: no submission can have this ID, so the database need not be queried.
-    """
-    if not re.fullmatch(ID_PATTERN, submission_id):
-        raise NotThereError
-    return submission_id
-
-
-ShownId = Annotated[str, Depends(check_id)]
 
 
 @router.get("/")
@@ -84,7 +79,7 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
 
     if caller is None:
         return await state.board.respond(request, submission_id, HTML, show)
-    return HTMLResponse(await anyio.to_thread.run_sync(show), headers=_NOT_KEPT)
+    return HTMLResponse(await anyio.to_thread.run_sync(show), headers=NOT_KEPT)
 
 
 @router.get("/pictures/{submission_id}/{name}.jpg")
@@ -152,7 +147,7 @@ async def get_api(request: Request, state: Shared) -> Response:
 
 @router.get(SIGN_IN)
 async def get_sign_in(state: Shared) -> Response:
-    return _personal(state, "sign_in.html")
+    return personal(state, "sign_in.html")
 
 
 @router.post(SIGN_IN, max_body_size=SMALL_FORM)
@@ -168,7 +163,7 @@ async def post_sign_in(request: Request, state: Shared, token: Annotated[str, Fo
 
 
 @router.post("/sign-out", max_body_size=SMALL_FORM)
-async def post_sign_out(request: Request, state: Shared, key: Annotated[str, Form(max_length=100)]) -> Response:
+async def post_sign_out(request: Request, state: Shared, key: FormKey) -> Response:
     secret = check_key(request, key)
     await state.write(lambda session: sign_out(session, secret))
     answer = RedirectResponse("/", status_code=303)
@@ -181,9 +176,9 @@ async def get_submit(request: Request, state: Shared, caller: Browser) -> Respon
     if caller is None:
         return RedirectResponse(SIGN_IN, status_code=303)
     splits = [split for split in await state.read(list_splits) if not split.closed]
-    values = {"splits": splits, "key": _form_key(request), "settings": state.settings}
+    values = {"splits": splits, "key": key_of_forms(request), "settings": state.settings}
     values |= {"endings": ",".join(ENDINGS), "accepted": DESCRIPTION}
-    return _personal(state, "submit.html", caller=caller, **values)
+    return personal(state, "submit.html", caller=caller, **values)
 
 
 @router.post("/submit")
@@ -192,45 +187,25 @@ async def post_submit(
     state: Shared,
     caller: Browser,
     predictions: UploadFile,
-    key: Annotated[str, Form(max_length=100)],
+    key: FormKey,
     split: Annotated[str, Form(max_length=81)],
-    model: Annotated[str, Form(max_length=200)],
-    training: Annotated[str, Form(max_length=20)],
-    paper: Annotated[str, Form(max_length=400)] = "",
-    code: Annotated[str, Form(max_length=400)] = "",
-    checkpoint: Annotated[str, Form(max_length=400)] = "",
-    parameters: Annotated[str, Form(max_length=20)] = "",
-    backbone: Annotated[str, Form(max_length=200)] = "",
-    extra_data: Annotated[str, Form(max_length=200)] = "",
-    description: Annotated[str, Form(max_length=2000)] = "",
-    contact: Annotated[str, Form(max_length=200)] = "",
-    card: Annotated[str, Form(max_length=40_000)] = "",
+    words: Described,
 ) -> Response:
     """Take metadata and file in one request; the API takes them in two."""
-    caller = _signed_in(request, caller, key)
-    given = {
-        "model": model,
-        "training": training,
-        "paper": paper or None,
-        "code": code or None,
-        "checkpoint": checkpoint or None,
-        "parameters_millions": _number(parameters),
-        "backbone": backbone,
-        "extra_data": extra_data,
-        "description": description.replace("\r\n", "\n"),
-        "contact": contact,
-    }
-    metadata, ride_along = parse_metadata(given), check_card(_read_card(card))
+    caller = signed_in(request, caller, key)
     file, sha256, size = await spool(pieces_of(predictions.file), state.settings.max_upload_bytes)
     if size == 0:
         raise RefusedError("choose a predictions file to upload", status=400)
 
-    def run(session: Session) -> str:
-        announcement = Announcement(sha256, size, metadata, ride_along)
-        return announce(session, caller, get_split(session, split), announcement, state.settings)[0].id
+    def run(session: Session) -> tuple[str, str | None]:
+        announcement = Announcement(sha256, size, words.metadata, words.card)
+        announced = announce(session, caller, get_split(session, split), announcement, state.settings)
+        return announced.submission.id, announced.notice
 
-    submission_id = await state.write(run)
+    submission_id, notice = await state.write(run)
     await store(state, caller, submission_id, file, sha256, time.time())
+    if notice is not None:
+        return await show_submission(request, state, caller, submission_id, notice)
     return RedirectResponse(f"/mine#{submission_id}", status_code=303)
 
 
@@ -245,12 +220,15 @@ async def get_mine(request: Request, state: Shared, caller: Browser) -> Response
 
     rows = await state.read(read)
     busy = any(row.state in ("queued", "running") for row, _ in rows)
-    return _personal(state, "mine.html", caller=caller, rows=rows, busy=busy, key=_form_key(request))
+    return personal(state, "mine.html", caller=caller, rows=rows, busy=busy, key=key_of_forms(request))
 
 
 def _headline(session: Session, submission: Submission) -> float | None:
     result = latest_result(session, submission) if submission.state == "scored" else None
-    return None if result is None else result.record["protocols"][SEGEARTH_R1.name]["scores"][ALL][GIOU.name][0]
+    if result is None:
+        return None
+    value: float = result.record["protocols"][SEGEARTH_R1.name]["scores"][ALL][GIOU.name][0]
+    return round(value, DECIMALS) if submission.split.hidden else value
 
 
 @router.post("/mine/{submission_id}", max_body_size=SMALL_FORM)
@@ -259,52 +237,13 @@ async def post_mine(
     state: Shared,
     caller: Browser,
     submission_id: ShownId,
-    key: Annotated[str, Form(max_length=100)],
+    key: FormKey,
     visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
 ) -> Response:
-    caller = _signed_in(request, caller, key)
+    caller = signed_in(request, caller, key)
 
     def run(session: Session) -> None:
-        set_visibility(session, own_submission(session, submission_id, caller), visibility)
+        set_visibility(session, own_submission(session, submission_id, caller), visibility, caller.team)
 
     await state.write(run)
     return RedirectResponse(f"/mine#{submission_id}", status_code=303)
-
-
-def _personal(state: State, template: str, **values: Any) -> Response:
-    """Render a page for one reader, not to be cached."""
-    return HTMLResponse(draw(template, LINKS, state.settings.title, **values), headers=_NOT_KEPT)
-
-
-def _form_key(request: Request) -> str:
-    return form_key(request.cookies[COOKIE])
-
-
-def _signed_in(request: Request, caller: Caller | None, key: str) -> Caller:
-    """Find who sent a form.
-
-    Raises:
-        RefusedError: the form is not ours, or the sign-in has just expired.
-    """
-    check_key(request, key)
-    if caller is None:
-        raise RefusedError("your sign-in has expired; sign in again", status=403)
-    return caller
-
-
-def _number(text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise RefusedError(f"parameters: {text!r} is not a number of millions", status=422) from None
-
-
-def _read_card(text: str) -> Any:
-    if not text.strip():
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise RefusedError("card: not JSON", status=422) from None

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
 from leaderboard.board import BoardQuery
-from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
+from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate
 
 
 class Links(Protocol):
@@ -77,6 +77,11 @@ def percent(value: float | None, decimals: int = 2) -> str:
     return "–" if value is None else f"{100 * value:.{decimals}f}"
 
 
+def digits(record: ResultRecord) -> int:
+    """Return how many decimals of a per cent a result's scores have on the pages."""
+    return 2 if record.decimals is None else max(0, record.decimals - 2)
+
+
 def span(estimate: ScoreEstimate) -> str:
     """Format an interval in per cent."""
     return "" if estimate.low is None else f"{percent(estimate.low, 1)} – {percent(estimate.high, 1)}"
@@ -120,6 +125,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "percent": percent,
+        "digits": digits,
         "span": span,
         "millions": millions,
         "place": place,

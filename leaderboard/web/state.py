@@ -16,10 +16,9 @@ from starlette.responses import Response
 
 from leaderboard.board import BoardEntry
 from leaderboard.database import Database
-from leaderboard.records import parse_result
 from leaderboard.settings import Settings
 from leaderboard.splits import default_split, get_split
-from leaderboard.submissions import RefusedError, public_results
+from leaderboard.submissions import RefusedError, public_results, shown_record
 from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller, find_caller, find_signed_in
 from leaderboard.versions import board_version
@@ -142,7 +141,7 @@ def entry_of(submission: Submission, result: ScoredResult) -> BoardEntry:
         id=submission.id,
         team=submission.team.name,
         metadata=public_metadata(submission.details),
-        record=parse_result(result.record),
+        record=shown_record(submission, result),
         published=submission.published or submission.created,
         flag=submission.flag,
         card=submission.card,

@@ -63,7 +63,14 @@ def run_program(program, *arguments):
 # --- Codabench -------------------------------------------------------------------------------------------------------
 
 
-def test_the_codabench_scorer_gives_the_numbers_of_earthreason_eval(tmp_path, phases, predictions, expected):
+@pytest.mark.parametrize("is_open", [False, True])
+def test_the_codabench_scorer_gives_the_numbers_of_earthreason_eval(
+    tmp_path, references, predictions, expected, is_open
+):
+    """In full for open labels, in whole per cent and without a page of details for hidden ones."""
+    phases = phases_of(
+        {"val": references, "test": references}, START, 30, 5, open_splits=("val", "test") if is_open else ()
+    )
     write_codabench(tmp_path / "bundle.zip", phases, "me/scorer", "EarthReason")
     bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
     app = tmp_path / "app"
@@ -74,14 +81,20 @@ def test_the_codabench_scorer_gives_the_numbers_of_earthreason_eval(tmp_path, ph
     done = run_program(app / "program" / "score.py", app / "input", app / "output")
     assert done.returncode == 0, done.stderr
     scores = json.loads((app / "output" / "scores.json").read_text())
-    native = evaluate(predictions, phases[1].references, "native")
-    assert scores["giou"] == expected["gIoU"]
-    assert scores["ciou"] == expected["cIoU"]
-    assert scores["n_acc"] == expected["N-acc"]
-    assert scores["giou_native"] == native["gIoU"]
-    assert "gIoU" in (app / "output" / "detailed_results.html").read_text()
-    columns = yaml.safe_load((bundle / "competition.yaml").read_text())["leaderboards"][0]["columns"]
+    native = evaluate(predictions, references, "native")
+    of_eval = {"giou": expected["gIoU"], "ciou": expected["cIoU"], "n_acc": expected["N-acc"]}
+    of_eval["giou_native"] = native["gIoU"]
+    assert {key: scores[key] for key in of_eval} == {
+        key: value if is_open else round(value, 2) for key, value in of_eval.items()
+    }
+    detailed = app / "output" / "detailed_results.html"
+    assert detailed.exists() == is_open
+    assert not is_open or "gIoU" in detailed.read_text()
+    competition = yaml.safe_load((bundle / "competition.yaml").read_text())
+    assert competition["enable_detailed_results"] == is_open
+    columns = competition["leaderboards"][0]["columns"]
     assert {column["key"] for column in columns} == scores.keys()
+    assert {column["precision"] for column in columns} == {4 if is_open else 2}
 
 
 def test_the_bundle_brings_its_own_judge(tmp_path, phases):
@@ -124,6 +137,7 @@ def test_the_competition_refers_only_to_files_that_are_there(tmp_path, phases):
     assert first["end"] == second["start"]
     assert "end" not in second
     assert second["hide_score_output"]
+    assert (second["max_submissions_per_day"], second["max_submissions"]) == (5, 30)
     for key, question in competition["fact_sheet"].items():
         assert question["key"] == key
 
@@ -203,7 +217,7 @@ def test_the_masks_of_a_submission_are_found_in_the_folder_that_holds_them_all(t
 def test_scores_of_few_images_have_no_interval_on_the_detailed_page(tmp_path, references):
     write_references(tmp_path / "truth.json", references)
     (tmp_path / "preds.json").write_bytes(make_predictions(references))
-    page = detailed_page(score_file(tmp_path / "truth.json", tmp_path / "preds.json", "val"))
+    page = detailed_page(score_file(tmp_path / "truth.json", tmp_path / "preds.json", "val", hidden=False))
     assert "<td>N-acc<td>0.00<td>fewer than 10 images</tr>" in page  # every tenth of 40 images has no target
     assert "- to -" not in page
 
@@ -222,7 +236,8 @@ def test_evalai_evaluate_gives_the_numbers_of_earthreason_eval(tmp_path, phases,
     done = run_program(challenge / "call.py", challenge, challenge / "annotations" / "test.json", predictions)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["result"][0]["test_split"]["gIoU"] == expected["gIoU"]
+    assert answer["result"][0]["test_split"]["gIoU"] == round(expected["gIoU"], 2)
+    assert answer["submission_result"] == answer["result"][0]["test_split"]
     config = yaml.safe_load((challenge / "challenge_config.yaml").read_text())
     assert set(config["leaderboard"][0]["schema"]["labels"]) == answer["submission_result"].keys()
     assert all((challenge / phase["test_annotation_file"]).is_file() for phase in config["challenge_phases"])
