@@ -44,7 +44,9 @@ def _settings() -> Settings:
 def _database() -> Database:
     """Open the board's database and bring its tables up to date."""
     from leaderboard.database import Database
+    from leaderboard.private_files import write_privately
 
+    write_privately()
     database = Database(_settings().database_url)
     database.wait(5)
     database.migrate()
@@ -82,24 +84,27 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     import uvicorn
 
     from leaderboard.logs import set_up_logs
+    from leaderboard.private_files import write_privately
     from leaderboard.processes import close_to_others
     from leaderboard.web.app import create_app
-    from leaderboard.web.guard import ImpatientProtocol
+    from leaderboard.web.connections import PatientWithFew, allow_connections
 
     close_to_others()
+    write_privately()
     check_free(host, port)
     set_up_logs()
     settings = _settings()
-    ImpatientProtocol.head_seconds = settings.head_seconds
+    most = allow_connections()
+    PatientWithFew.head_seconds, PatientWithFew.most_connections = settings.head_seconds, most
     uvicorn.run(
         create_app(settings),
         host=host,
         port=port,
         log_config=None,
         access_log=False,
-        http=ImpatientProtocol,
+        http=PatientWithFew,
         timeout_keep_alive=10,
-        limit_concurrency=1000,
+        limit_concurrency=most + 1,
         server_header=False,
     )
 
@@ -109,10 +114,12 @@ def worker() -> None:
     """Score submissions. Run as many workers as you like, on any machine that reaches the database."""
     from leaderboard.database import Database
     from leaderboard.logs import set_up_logs
+    from leaderboard.private_files import write_privately
     from leaderboard.processes import close_to_others
     from leaderboard.worker import Worker
 
     close_to_others()
+    write_privately()
     set_up_logs()
     settings = _settings()
     database = Database(settings.database_url)
@@ -172,17 +179,26 @@ def add_split(
 
 @splits.command("list")
 def list_all_splits(json_out: JsonOption = None) -> None:
-    """List the splits with their sizes."""
+    """List the splits with their sizes, and what a submission can tell of hidden labels."""
+    from leaderboard.hidden import bits_of_totals
     from leaderboard.splits import list_splits
 
     with _database().read() as session:
         rows = [
-            {"split": split.key, "questions": split.questions, "hidden": split.hidden, "closed": split.closed}
+            {
+                "split": split.key,
+                "questions": split.questions,
+                "hidden": split.hidden,
+                "closed": split.closed,
+                "bits_per_submission": bits_of_totals(split.questions, split.empty_targets) if split.hidden else None,
+            }
             for split in list_splits(session)
         ]
     if report_json(json_out, rows):
         for split in rows:
-            facts = f"{split['questions']} questions, labels {'hidden' if split['hidden'] else 'open'}"
+            bits = split["bits_per_submission"]
+            hidden = "" if bits is None else f" (a submission tells at most {bits:.1f} bits of them)"
+            facts = f"{split['questions']} questions, labels {'open' if bits is None else 'hidden'}{hidden}"
             stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}")
 
 

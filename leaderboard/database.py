@@ -12,19 +12,28 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, create_engine, event, insert, text, update
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
+from leaderboard.availability import naming_the_cause
+from leaderboard.private_files import keep_private
+from leaderboard.tables import Upload, Version
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_NO_FILE = "0" * 64
+LOCK_SECONDS = 20
+"""Longest wait for another process that writes to a SQLite file."""
 _MIGRATION_LOCK = 7_351_004_961  # any number that no other program locks
 
 
 class Database:
-    """A SQLite or PostgreSQL database.
+    """A SQLite or PostgreSQL database. The files of SQLite, which hold labels, are made readable by their owner only.
+
+    Attributes:
+        file: file of a SQLite database; None for one in memory, and for PostgreSQL.
 
     Raises:
         EarthReasonError: the URL is invalid, or the kind of database is not supported.
@@ -39,6 +48,9 @@ class Database:
             self.url = self.url.set(drivername="postgresql+psycopg")
         if self.url.drivername not in ("sqlite", "postgresql+psycopg"):
             raise EarthReasonError(f"DATABASE_URL: {self.url.drivername} is not supported; use sqlite or postgresql")
+        self.file = _file_of(self.url)
+        if self.file is not None:
+            keep_private(self.file)
         self.engine = _open_engine(self.url.render_as_string(hide_password=False))
 
     @property
@@ -47,15 +59,23 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a transaction that only reads."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        """Open a transaction that only reads.
+
+        Raises:
+            UnavailableError: the database cannot be read at the moment.
+        """
+        with naming_the_cause(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Open a transaction that commits when the block succeeds and rolls back otherwise."""
+        """Open a transaction that commits when the block succeeds and rolls back otherwise.
+
+        Raises:
+            UnavailableError: the database cannot be written at the moment.
+        """
         engine = self.engine.execution_options(writes=True)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with naming_the_cause(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def migrate(self, revision: str = "head") -> None:
@@ -69,18 +89,43 @@ class Database:
         """
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
+        with naming_the_cause():
+            self._upgrade(config, revision)
+
+    def _upgrade(self, config: Config, revision: str) -> None:
+        scripts = ScriptDirectory.from_config(config)
+        with self.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            if revision == "head" and current == scripts.get_current_head():
+                return  # nothing to write, so a board that can only be read serves its pages
         engine = self.engine.execution_options(writes=True)
         with engine.begin() as connection:
             if not self.is_sqlite:  # SQLite's write transaction is exclusive already
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             current = MigrationContext.configure(connection).get_current_revision()
-            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            known = {script.revision for script in scripts.walk_revisions()}
             if current is not None and current not in known:
                 raise EarthReasonError(
                     f"a newer version of earthreason made this database ({current}); update earthreason"
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+
+    def check_writable(self, size: int = 0) -> None:
+        """Write and roll back, to find out whether writing works.
+
+        Args:
+            size: bytes of a file to try; enough of them find a full disk, which a small change may still fit on.
+
+        Raises:
+            UnavailableError: the database cannot be written at the moment.
+        """
+        engine = self.engine.execution_options(writes=True)
+        with naming_the_cause(), engine.connect() as connection, connection.begin() as transaction:
+            connection.execute(update(Version).values(number=Version.number))
+            if size:
+                connection.execute(insert(Upload).values(sha256=_NO_FILE, content=bytes(size)))
+            transaction.rollback()
 
     def wait(self, seconds: float) -> None:
         """Wait for a database to start.
@@ -102,10 +147,17 @@ class Database:
                 return
 
 
+def _file_of(url: URL) -> Path | None:
+    name = url.database or ""
+    if not url.drivername.startswith("sqlite") or name in ("", ":memory:") or name.startswith("file:"):
+        return None
+    return Path(name)
+
+
 def _open_engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-    engine = create_engine(url, connect_args={"timeout": 60}, pool_size=10, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS}, pool_size=10, max_overflow=20)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: object) -> None:

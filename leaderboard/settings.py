@@ -41,7 +41,8 @@ class Settings(BaseModel):
         upload_seconds: time before an upload must reach `min_upload_rate`, seconds.
         head_seconds: time limit for sending the head of a request, seconds.
         min_upload_rate: lowest rate of an upload, bytes per second.
-        guesses_per_minute: number of wrong tokens after which an address has to wait.
+        guesses_per_minute: number of wrong tokens per minute after which an address gets no other answer to them.
+        hash_addresses: whether logs show a keyed hash of each client address instead; its key changes at every start.
         session_hours: duration of a sign-in, hours.
         secure_cookies: whether cookies are sent over https only; set this whenever the board is served over https.
     """
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     head_seconds: Annotated[float, Field(gt=0)] = 15.0
     min_upload_rate: Positive = 16_384
     guesses_per_minute: Positive = 20
+    hash_addresses: bool = False
     session_hours: Positive = 12
     secure_cookies: bool = False
 

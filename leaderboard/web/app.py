@@ -11,13 +11,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 import earthreason
 from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
+from leaderboard.availability import UnavailableError, cause_of
 from leaderboard.database import Database
 from leaderboard.logs import say
 from leaderboard.records import RecordError
@@ -29,6 +28,7 @@ from leaderboard.web.rendering import render_error
 from leaderboard.web.state import Board, State
 
 STATIC = Path(__file__).parent.parent / "static"
+RETRY = {"Retry-After": "2"}
 _FORM_BYTES = 1 << 20
 """Bytes that a body may have beyond the largest predictions file."""
 
@@ -62,7 +62,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.include_router(edit_pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(ImpatientWithBodies, grace=settings.upload_seconds, rate=settings.min_upload_rate)
-    app.add_middleware(RequestLog, broken=_broken)
+    app.add_middleware(RequestLog, broken=_broken, hash_addresses=settings.hash_addresses)
     app.add_middleware(SafeHeaders)
     _add_fault_handlers(app)
     return app
@@ -84,11 +84,18 @@ def _add_fault_handlers(app: FastAPI) -> None:
             headers["Allow"] = ", ".join(_methods(app, request.url.path)) or headers.get("Allow", "GET")
         return tell(request, error.status_code, str(error.detail), headers)
 
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(PoolTimeoutError)
-    async def unavailable(request: Request, error: Exception) -> Response:
-        say("database unavailable", logging.WARNING, path=request.url.path, reason=type(error).__name__)
-        return tell(request, 503, "the database does not answer; try again in a moment", {"Retry-After": "2"})
+    @app.exception_handler(UnavailableError)
+    @app.exception_handler(OSError)
+    async def unavailable(request: Request, error: OSError) -> Response:
+        cause = cause_of(error)
+        if cause is None:
+            raise error
+        reason = error.reason if isinstance(error, UnavailableError) else str(error.strerror)
+        say("database unavailable", logging.ERROR, path=request.url.path, cause=cause.value, reason=reason)
+        message = f"{cause.sentence}, so nothing was changed; try again later"
+        if request.url.path == health.PATH:
+            return JSONResponse({"status": cause.value, "error": cause.sentence}, 503, RETRY)
+        return tell(request, 503, message, RETRY)
 
 
 def _broken(request: Request) -> Response:

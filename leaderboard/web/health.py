@@ -10,11 +10,15 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from leaderboard.availability import Cause
 from leaderboard.tables import QUEUED, RUNNING, ScoredResult, Submission
 from leaderboard.web.state import Shared
 
 router = APIRouter()
+PATH = "/health"
 LATE_SECONDS = 300
+_TRIED_BYTES = 4 << 20
+"""Size of the file that is tried after a disk was full."""
 
 
 class Health(BaseModel):
@@ -25,6 +29,13 @@ class Health(BaseModel):
     oldest_seconds: float
 
 
+class Fault(BaseModel):
+    """Why the board cannot take submissions; its pages may still be read."""
+
+    status: Cause
+    error: str
+
+
 def _queue(session: Session) -> tuple[int, float]:
     number, oldest = session.execute(
         select(func.count(), func.min(Submission.queued_at)).where(Submission.state.in_((QUEUED, RUNNING)))
@@ -32,10 +43,11 @@ def _queue(session: Session) -> tuple[int, float]:
     return number, 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
 
-@router.get("/health", summary="Check the board's health")
+@router.get(PATH, summary="Check the board's health", responses={503: {"model": Fault}})
 async def get_health(state: Shared) -> Health:
-    """`late` if a file has been queued for five minutes, a sign that no worker runs; 503 without a database."""
+    """`late` if a file has been queued for five minutes, a sign that no worker runs; 503 if it cannot be written."""
     number, oldest = await state.read(_queue)
+    await state.check_writable(_TRIED_BYTES)
     return Health(status="late" if oldest > LATE_SECONDS else "ok", queued=number, oldest_seconds=round(oldest, 1))
 
 
@@ -61,7 +73,7 @@ async def get_metrics(state: Shared) -> Response:
             f"board_queue_oldest_seconds {oldest:.1f}",
             "# TYPE board_scoring_seconds summary",
             f"board_scoring_seconds_count {number}",
-            f"board_scoring_seconds_sum {seconds or 0:.3f}",
+            f"board_scoring_seconds_sum {seconds or 0:.0f}",
             "# TYPE board_uptime_seconds gauge",
             f"board_uptime_seconds {time.time() - state.started:.0f}",
         ]
