@@ -64,7 +64,7 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
         ended = False
         for number, line in enumerate(_lines(source), start=2):
             if "end" in line:
-                ended = line["end"] == {name: count for name, count in counts.items() if name in line["end"]}
+                ended = {**dict.fromkeys(tables, 0), **line["end"]} == counts  # older versions had fewer tables
                 break
             with _naming_the_line(source, number):
                 table = _table_of(line, tables)
@@ -132,7 +132,7 @@ def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     values = {column.name: row[column.name] for column in table.columns if column.name in row}
     for name in _binary_columns(table):
         if values.get(name) is not None:
-            values[name] = base64.b64decode(values[name])
+            values[name] = base64.b64decode(values[name], validate=True)
     return values
 
 

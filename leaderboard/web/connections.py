@@ -9,7 +9,9 @@ from collections import Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 1000
-_OTHER_FILES = 200
+CLOSING = 100
+"""Connections above the most that uvicorn may still see, because those that make room take a moment to end."""
+_OTHER_FILES = 200 + CLOSING
 """Files that a web process opens beside its connections."""
 _MOST_FILES = 65_536
 
