@@ -87,7 +87,7 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     from leaderboard.private_files import write_privately
     from leaderboard.processes import close_to_others
     from leaderboard.web.app import create_app
-    from leaderboard.web.connections import CLOSING, PatientWithFew, allow_connections
+    from leaderboard.web.connections import PatientWithFew, allow_connections
 
     close_to_others()
     write_privately()
@@ -104,7 +104,6 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
         access_log=False,
         http=PatientWithFew,
         timeout_keep_alive=10,
-        limit_concurrency=most + CLOSING,
         server_header=False,
     )
 

@@ -154,7 +154,7 @@ def _take_again(session: Session, earlier: Submission, given: Announcement, now:
     if earlier.host_fault and (earlier.queued_at or 0.0) < now - RETRY_WAIT:
         queue_again(session, Submission.id == earlier.id)
         done.append("it is queued again")
-    return f"your team submitted this file before: {'; '.join(done) or 'nothing was changed'}"
+    return f"this file was submitted before: {'; '.join(done) or 'nothing was changed'}"
 
 
 def _closed(split: Split) -> RefusedError:

@@ -107,7 +107,9 @@ def submit(
         if asked:
             _remember(client.server, client.token)
         if submission["upload"] is None:
-            typer.echo("this file was submitted before; its earlier submission is shown", err=True)
+            typer.echo(
+                submission.get("notice") or "this file was submitted before; its earlier submission is shown", err=True
+            )
         else:
             _upload(client, submission["id"], file)
     with stderr().status("waiting for the score"):

@@ -9,9 +9,7 @@ from collections import Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 1000
-CLOSING = 100
-"""Connections above the most that uvicorn may still see, because those that make room take a moment to end."""
-_OTHER_FILES = 200 + CLOSING
+_OTHER_FILES = 200
 """Files that a web process opens beside its connections."""
 _MOST_FILES = 65_536
 
@@ -79,7 +77,8 @@ class PatientWithFew(H11Protocol):
     def _make_room(self) -> None:
         others = [each for each in self.connections if each is not self and isinstance(each, PatientWithFew)]
         waiting = [each for each in others if each.waits_for_client]
-        if not waiting:  # all are being answered; uvicorn answers 503
+        if not waiting:  # all are being answered
+            self.limit_concurrency = 1  # so uvicorn answers 503 to this one
             return
         held = Counter(each.address for each in others)
         longest = max(waiting, key=lambda each: (held[each.address], -each.waits_since))

@@ -20,7 +20,7 @@ def web(database_url, tmp_path):
     made = Programs(database_url, tmp_path / "log")
     made.environment["EARTHREASON_BOARD_HEAD_SECONDS"] = "120"
     made.web()
-    made.wait()
+    made.wait(120)
     yield made
     made.end()
 
@@ -42,7 +42,7 @@ def test_1100_idle_connections_of_one_client_keep_nobody_out(web, begun):
             if begun:
                 held[-1].sendall(begun)
         for _ in range(20):
-            with urllib.request.urlopen(f"{web.address}/health", timeout=60) as answer:
+            with urllib.request.urlopen(f"{web.address}/health", timeout=240) as answer:
                 assert answer.status == 200
     finally:
         for connection in held:
@@ -69,7 +69,7 @@ def test_the_log_has_the_address_that_a_trusted_proxy_names(database_url, tmp_pa
     made.environment["FORWARDED_ALLOW_IPS"] = trusted
     try:
         made.web()
-        made.wait()
+        made.wait(120)
         ask(made.address)
         ask(made.address, "203.0.113.7")
     finally:
@@ -81,7 +81,7 @@ def test_addresses_are_hashed_on_request(database_url, tmp_path):
     made = Programs(database_url, tmp_path / "log", hash_addresses="true")
     try:
         made.web()
-        made.wait()
+        made.wait(120)
         ask(made.address, "203.0.113.7")
         ask(made.address, "203.0.113.8")
         ask(made.address, "203.0.113.7")
