@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from earthreason.metrics.references import Reference
+from leaderboard.jobs import JobOutcome, claim_job, finish_job
 from leaderboard.splits import SplitContent, put_split
 from leaderboard.tables import DELETED, GalleryPicture, ScoredResult, Submission, Upload
 from leaderboard.tokens import form_key
@@ -134,21 +135,15 @@ def test_deleting_removes_file_scores_and_words_and_keeps_the_trace(hand, refere
     assert (again.status_code, again.json()["id"] != submission_id) == (201, True)
 
 
-def test_a_submission_that_is_deleted_while_it_is_scored_stays_deleted(hand, references, database, monkeypatch):
+def test_a_submission_that_is_deleted_while_it_is_scored_stays_deleted(hand, references, database, settings, tmp_path):
     submission_id = hand.submit(make_predictions(references))
-    real = hand.worker._prepare
-
-    def deleting(session, job, folder):
-        task = real(session, job, folder)
-        session.commit()
-        session.begin()
-        assert hand.client.delete(f"/api/submissions/{submission_id}", headers=hand.headers()).status_code == 204
-        return task
-
-    monkeypatch.setattr(hand.worker, "_prepare", deleting)
-    if database.is_sqlite:
-        pytest.skip("one transaction writes at a time there")
-    assert hand.score() == 1
+    with database.write() as session:
+        job = claim_job(session, settings)
+    assert hand.client.delete(f"/api/submissions/{submission_id}", headers=hand.headers()).status_code == 204
+    with database.write() as session:
+        assert hand.worker._prepare(session, job, tmp_path) is None  # its file is gone
+        assert finish_job(session, job, JobOutcome({}, b"", None, [], {}, 0.0)) is False
+    assert hand.score() == 0
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(ScoredResult)) == 0
         assert session.get(Submission, submission_id).visibility == DELETED
