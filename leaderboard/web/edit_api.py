@@ -32,7 +32,7 @@ router = APIRouter(prefix="/api", responses=ERRORS)
 class EditBody(BaseModel):
     """What to change of a submission; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
     visibility: Literal["private", "public", "withdrawn"] | None = None
     metadata: Metadata | None = Field(default=None, description="Replaces all metadata.")
