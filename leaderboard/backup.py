@@ -18,10 +18,12 @@ from sqlalchemy.orm import Session
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path
 from leaderboard.database import Database
-from leaderboard.tables import Base, Submission
+from leaderboard.listing import reconcile
+from leaderboard.tables import LISTING, Base, Change, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
-_NOT_KEPT = ("sign_ins",)  # browsers sign in again
+_NOT_KEPT = ("sign_ins", Change.__tablename__, *(table.__tablename__ for table in LISTING))
+"""Browsers sign in again; what is derived is derived again."""
 _AT_ONCE = 20
 
 
@@ -70,6 +72,7 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
             raise DataFormatError(f"{source}: the backup is truncated; nothing was restored")
         waited = update(Submission).where(Submission.queued_at.is_(None)).values(queued_at=Submission.uploaded)
         session.execute(waited)
+        reconcile(session)
         if not database.is_sqlite:
             _continue_numbers(session, list(tables.values()))
     return counts

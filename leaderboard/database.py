@@ -18,8 +18,10 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
+from leaderboard.listing import bring_up_to_date
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "head"
 _MIGRATION_LOCK = 7_351_004_961  # any number that no other program locks
 
 
@@ -58,7 +60,7 @@ class Database:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def migrate(self, revision: str = "head") -> None:
+    def migrate(self, revision: str = HEAD) -> None:
         """Create the tables or bring them up to date. Several processes may call this at once.
 
         Args:
@@ -81,6 +83,10 @@ class Database:
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+            if revision == HEAD:
+                with Session(connection) as session:
+                    bring_up_to_date(session)
+                    session.flush()
 
     def wait(self, seconds: float) -> None:
         """Wait for a database to start.

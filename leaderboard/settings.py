@@ -41,6 +41,9 @@ class Settings(BaseModel):
         head_seconds: time limit for sending the head of a request, seconds.
         min_upload_rate: lowest rate of an upload, bytes per second.
         guesses_per_minute: number of wrong tokens after which an address has to wait.
+        drawing_seconds: processor time that an address may use at once for drawing pages that nobody has read, seconds.
+        drawing_share: share of a processor that an address may use for this in the long run.
+        changes_per_minute: changes of visibility that a team may make per minute, after 50 at once.
         session_hours: duration of a sign-in, hours.
         secure_cookies: whether cookies are sent over https only; set this whenever the board is served over https.
     """
@@ -64,6 +67,9 @@ class Settings(BaseModel):
     head_seconds: Annotated[float, Field(gt=0)] = 15.0
     min_upload_rate: Positive = 16_384
     guesses_per_minute: Positive = 20
+    drawing_seconds: Annotated[float, Field(gt=0)] = 3.0
+    drawing_share: Annotated[float, Field(gt=0)] = 0.1
+    changes_per_minute: Positive = 10
     session_hours: Positive = 12
     secure_cookies: bool = False
 

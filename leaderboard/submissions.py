@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -247,7 +247,7 @@ def set_visibility(session: Session, submission: Submission, visibility: str) ->
     submission.visibility = visibility
     if visibility == PUBLIC:
         submission.published = submission.published or time.time()
-    count_change(session)
+    count_change(session, submission.id)
 
 
 def set_flag(session: Session, submission: Submission, reason: str | None) -> None:
@@ -257,7 +257,7 @@ def set_flag(session: Session, submission: Submission, reason: str | None) -> No
         RecordError: the reason is too long or not plain text.
     """
     submission.flag = check_reason(reason)
-    count_change(session)
+    count_change(session, submission.id)
 
 
 def latest_result(session: Session, submission: Submission) -> ScoredResult | None:
@@ -270,14 +270,18 @@ def latest_result(session: Session, submission: Submission) -> ScoredResult | No
     )
 
 
-def list_of_team(session: Session, team_id: int | None, limit: int = 200) -> Sequence[Submission]:
-    """List a team's submissions, newest first; list those of all teams if `team_id` is None."""
+def list_of_team(
+    session: Session, team_id: int | None, limit: int, offset: int = 0
+) -> tuple[Sequence[Submission], int]:
+    """List a part of a team's submissions, newest first, and count all; those of all teams if `team_id` is None."""
     chosen = select(Submission) if team_id is None else select(Submission).where(Submission.team_id == team_id)
-    return session.scalars(chosen.order_by(Submission.created.desc()).limit(limit)).all()
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    newest = chosen.order_by(Submission.created.desc(), Submission.id)
+    return session.scalars(newest.limit(limit).offset(offset)).all(), total
 
 
-def public_results(session: Session, split: Split) -> list[tuple[Submission, ScoredResult]]:
-    """List every public submission of a split with its newest result."""
+def public_results(session: Session, split: Split) -> Iterator[tuple[Submission, ScoredResult]]:
+    """Yield every public submission of a split with its newest result, reading few at a time."""
     rows = session.execute(
         select(Submission, ScoredResult)
         .join(ScoredResult, ScoredResult.submission_id == Submission.id)
@@ -287,5 +291,9 @@ def public_results(session: Session, split: Split) -> list[tuple[Submission, Sco
             Submission.state == SCORED,
             ScoredResult.generation == Submission.generation,
         )
+        .order_by(Submission.id)
+        .execution_options(yield_per=20)
     )
-    return [(submission, result) for submission, result in rows]
+    for submission, result in rows:
+        yield submission, result
+        session.expunge(result)

@@ -11,15 +11,17 @@ from sqlalchemy.orm import Session
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
 from earthreason.reports.rules import describe_rules
-from leaderboard.board import BoardEntry, BoardQuery, build_table
+from leaderboard.board import DATE, MODEL, PAGE_ROWS, SIZE, BoardEntry, BoardQuery, BoardTable
 from leaderboard.comparisons import PublicComparison, compare_details
+from leaderboard.entries import entry_of
+from leaderboard.exports import FORMATS
 from leaderboard.published import GRADES, columns_of, load_published
 from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
 from leaderboard.scoring import DETAILED, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
 from leaderboard.tables import PUBLIC, ScoredResult, Submission
-from leaderboard.web.state import entry_of
 
+_OTHER_SORTS = {DATE: "Published", MODEL: "Model", SIZE: "Size"}
 COMPARE_COLUMNS = (*OVERLAP, "Pr@0.7", "Pr@0.9", *PRESENCE, DICE.name)
 
 
@@ -31,9 +33,8 @@ class SplitChoice:
     hidden: bool
 
 
-def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
-    """Collect the values of the board page."""
-    table = build_table(entries, query)
+def board_view(table: BoardTable, query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
+    """Collect the values of a page of the board. `query` is what the reader asked for."""
     groups: dict[str, list[Subset]] = {}
     for subset in table.subsets:
         groups.setdefault(subset.breakdown, []).append(subset)
@@ -41,12 +42,17 @@ def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequenc
     return {
         "table": table,
         "query": query,
+        "page": 1 + table.start // PAGE_ROWS,
+        "pages": max(1, -(-table.total // PAGE_ROWS)),
         "splits": splits,
         "protocols": PROTOCOLS.values(),
         "rules": describe_rules(get_protocol(query.protocol)),
         "subset_groups": groups,
         "chosen": chosen,
-        "titles": {column: METRICS[column].title for column in table.columns},
+        "titles": {metric: METRICS[metric].title for metric in (*table.columns, *table.metrics)},
+        "sorts": [*((name, name) for name in table.metrics), *_OTHER_SORTS.items()],
+        "sortable": table.total == len(table.rows),
+        "formats": FORMATS,
         "printed": _printed(query),
     }
 
