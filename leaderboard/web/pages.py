@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -106,7 +107,8 @@ async def get_comparison(
 
     def show() -> str:
         with state.database.read() as session:
-            return draw("compare.html", LINKS, state.settings.title, **compare_view(session, chosen, protocol))
+            values = compare_view(session, chosen, protocol, partial(state.board.keep, session))
+            return draw("compare.html", LINKS, state.settings.title, **values)
 
     return await state.board.respond(request, (chosen, protocol), chosen, HTML, show)
 

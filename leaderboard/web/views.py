@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
+from earthreason.metrics.statistics import Interval
 from earthreason.reports.rules import describe_rules
 from leaderboard.board import DATE, MODEL, PAGE_ROWS, SIZE, BoardEntry, BoardQuery, BoardTable
 from leaderboard.comparisons import PublicComparison, compare_details
@@ -23,6 +24,8 @@ from leaderboard.tables import PUBLIC, ScoredResult, Submission
 
 _OTHER_SORTS = {DATE: "Published", MODEL: "Model", SIZE: "Size"}
 COMPARE_COLUMNS = (*OVERLAP, "Pr@0.7", "Pr@0.9", *PRESENCE, DICE.name)
+Keep = Callable[[Hashable, Sequence[str], Callable[[], Any]], Any]
+"""Function that returns what it remembers of a key, or what the third argument makes; the second is what it shows."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,10 @@ def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[
     }
 
 
-def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[str, Any]:
+def compare_view(session: Session, ids: Sequence[str], protocol: str, keep: Keep) -> dict[str, Any]:
     """Collect the values of a comparison; where counts are stored, add paired tests against the first model.
+
+    `keep` remembers the tests of two models, which take most of the time.
 
     Raises:
         RefusedError: the models belong to different splits.
@@ -132,7 +137,47 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
     scored = [result for result in results if result is not None]
     entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]
     hidden = submissions[0].split.hidden
-    return {**comparison(entries, protocol, _pairs(scored, protocol, hidden)), "hidden": hidden}
+    pairs = []
+    for index, other in enumerate(scored[1:], start=1):
+        pair = _pair(scored[0], other, protocol, hidden, keep)
+        if pair is not None:
+            pairs.append({"index": index, **pair})
+    return {**comparison(entries, protocol, pairs), "hidden": hidden}
+
+
+def _pair(first: ScoredResult, other: ScoredResult, protocol: str, hidden: bool, keep: Keep) -> dict[str, Any] | None:
+    """Compare two models. Either order gives the same figures with the other sign, so that one of them is computed."""
+    turned = other.submission_id < first.submission_id
+    one, two = (other, first) if turned else (first, other)
+    ids = (one.submission_id, two.submission_id)
+    pair = keep((*ids, protocol), ids, lambda: _compare(one, two, protocol, hidden))
+    return _turn(pair) if turned and pair is not None else pair
+
+
+def _compare(first: ScoredResult, other: ScoredResult, protocol: str, hidden: bool) -> dict[str, Any] | None:
+    kept = [read_details(result.counts, protocol) for result in (first, other)]
+    if kept[0] is None or kept[1] is None:
+        return None
+    compared = compare_details(kept[0], kept[1], hidden=hidden)
+    if compared is None:
+        return None
+    tests = compared.tests
+    wins = None if tests is None else {"wins": tests.wins, "ties": tests.ties, "losses": tests.losses}
+    return {"tests": wins, "rows": _difference_rows(compared)}
+
+
+def _turn(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """Exchange the two models of a comparison."""
+    rows = [
+        {
+            **row,
+            "value": -row["value"] + 0.0,  # adding 0 takes the sign off -0.0
+            "interval": row["interval"] and Interval(-row["interval"].high + 0.0, -row["interval"].low + 0.0),
+        }
+        for row in pair["rows"]
+    ]
+    tests = pair["tests"]
+    return {"tests": tests and {**tests, "wins": tests["losses"], "losses": tests["wins"]}, "rows": rows}
 
 
 def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -172,17 +217,6 @@ def _scale_of(estimates: Sequence[ScoreEstimate | None]) -> tuple[float, float]:
 def _best_of(estimates: Sequence[ScoreEstimate | None]) -> float | None:
     values = [estimate.value for estimate in estimates if estimate]
     return max(values) if values else None
-
-
-def _pairs(scored: Sequence[ScoredResult], protocol: str, hidden: bool) -> list[dict[str, Any]]:
-    kept = [read_details(result.counts, protocol) for result in scored]
-    first = kept[0]
-    pairs = []
-    for index, other in enumerate(kept[1:], start=1):
-        compared = None if first is None or other is None else compare_details(first, other, hidden=hidden)
-        if compared is not None:
-            pairs.append({"index": index, "tests": compared.tests, "rows": _difference_rows(compared)})
-    return pairs
 
 
 def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:
