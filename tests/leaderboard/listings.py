@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from leaderboard.board import BoardEntry, check_query
 from leaderboard.listing import Lister
-from leaderboard.records import ALL, ProtocolScores, ResultRecord, ScoreEstimate, Subset
+from leaderboard.records import ALL, ProtocolScores, ResultRecord, ScoreEstimate, Subset, parse_metadata
 from leaderboard.selection import canonical, read_table, select_rows
 from leaderboard.tables import Base
 
@@ -32,8 +32,8 @@ def entry(name, giou, half=0.02, published=0.0, training="trained", team="Team",
         not_scored={},
         curve=[0.5] * 20,
     )
-    metadata = {"model": name, "training": training, "parameters_millions": size}
-    return BoardEntry(name, team, metadata, record, published)
+    facts = parse_metadata({"model": "any", "training": training, "parameters_millions": size}).public()
+    return BoardEntry(name, team, {**facts, "model": name}, record, published)
 
 
 def build_table(entries, query, start=0, stop=None):

@@ -3,19 +3,16 @@
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from leaderboard.records import parse_metadata
 from leaderboard.static_site import write_site
 from tests.leaderboard.listings import entry
 from tests.leaderboard.test_server import ROOT, Programs
 from tests.leaderboard.toys import CHROMIUM, make_predictions
 
 SCORES = {"Bbb": 0.3, "Ccc": 0.7, "Aaa": 0.5}
-FACTS = parse_metadata({"model": "m", "training": "trained"}).public()
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
 
@@ -209,7 +206,7 @@ def test_own_submissions_and_the_api_fit_a_phone_with_nothing_to_scroll_sideways
 
 
 def test_the_columns_of_a_static_site_sort_names_from_a_and_scores_from_the_best(browser, tmp_path):
-    rows = [replace(entry(name, giou), metadata={**FACTS, "model": name}) for name, giou in SCORES.items()]
+    rows = [entry(name, giou) for name, giou in SCORES.items()]
     write_site(rows, tmp_path / "site")
     page = browser.new_page()
     page.goto((tmp_path / "site" / "index.html").as_uri())

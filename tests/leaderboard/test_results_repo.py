@@ -21,16 +21,6 @@ from leaderboard.static_site import write_site
 from tests.leaderboard.listings import entry
 from tests.leaderboard.toys import make_predictions
 
-FACTS = {
-    "model": "",
-    "training": "trained",
-    "parameters_millions": None,
-    "paper": None,
-    "code": None,
-    "checkpoint": None,
-}
-FACTS |= {"backbone": "", "extra_data": "", "description": ""}
-
 
 @pytest.fixture
 def repository(tmp_path, references):
@@ -289,7 +279,7 @@ def test_the_static_site_is_whole_links_hold_and_text_is_escaped(repository, tmp
 
 
 def test_a_large_site_has_pages_of_fifty_rows_and_links_between_them(tmp_path):
-    rows = (replace(entry(f"row-{n:03d}", 0.9 - n / 1000), metadata=FACTS | {"model": f"Row {n}"}) for n in range(120))
+    rows = (entry(f"row-{n:03d}", 0.9 - n / 1000) for n in range(120))
     write_site(rows, tmp_path / "site")  # a generator: the rows are never in memory together
     names = ["", "-page-2", "-page-3"]
     pages = [(tmp_path / "site" / f"table-toy-test-segearth-r1{name}.html").read_text() for name in names]
