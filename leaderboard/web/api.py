@@ -169,9 +169,9 @@ async def get_splits(state: Shared) -> list[SplitBody]:
     summary="List the samples of a split, without labels",
     response_model=list[SampleBody],
 )
-async def get_samples(state: Shared, config: Config, split: SplitName) -> Response:
+async def get_samples(request: Request, state: Shared, config: Config, split: SplitName) -> Response:
     """IDs and sizes, to check a file against before uploading it."""
-    samples = await state.read(lambda session: get_split(session, f"{config}/{split}").samples)
+    samples = await state.read_for(request, lambda session: get_split(session, f"{config}/{split}").samples)
     return Response(samples, media_type="application/json")
 
 
@@ -241,7 +241,7 @@ async def get_submissions(
 
 @router.get("/submissions/{submission_id}", summary="Get a submission")
 async def get_submission(
-    state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
+    request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
     """Everyone may get a public submission; only its team may get a private one."""
 
@@ -250,7 +250,7 @@ async def get_submission(
         own = is_owner(submission, caller)
         return describe(submission, latest_result(session, submission), address, own)
 
-    return await state.read(run)
+    return await (state.read_for(request, run) if caller is None else state.read(run))
 
 
 @router.patch(
@@ -276,7 +276,7 @@ async def patch_submission(
     response_class=Response,
     responses=_CSV,
 )
-async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
+async def get_sample_table(request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
     """One row per question: IoU, the counts behind it and the facts of its sample."""
 
     def run(session: Session) -> bytes:
@@ -290,7 +290,8 @@ async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: Subm
             raise NotThereError
         return result.table
 
-    return Response(await state.read(run), media_type="text/csv")
+    table = await (state.read_for(request, run) if caller is None else state.read(run))
+    return Response(table, media_type="text/csv")
 
 
 @router.put(

@@ -55,7 +55,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         version=earthreason.__version__,
         docs_url=None,  # its page loads scripts from another site; ours is rendered from the same description
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # kept like a page, by board_api
         lifespan=lifespan,
         max_body_size=settings.max_upload_bytes + _FORM_BYTES,
     )

@@ -24,6 +24,8 @@ from leaderboard.web.queries import Limit, Offset, Resolved
 from leaderboard.web.state import Shared, State
 
 router = APIRouter(prefix="/api", responses=ERRORS)
+DESCRIPTION_PATH = "/openapi.json"
+JSON = "application/json"
 _ROWS_AT_ONCE = 200
 
 
@@ -40,7 +42,7 @@ async def get_board(
             return json.dumps(table_values(read_table(session, selection, offset, offset + limit), limit))
 
     key = (query, limit, offset)
-    return await state.board.respond(request, key, (query.split,), "application/json", draw)  # type: ignore[return-value]
+    return await state.board.respond(request, key, (query.split,), JSON, draw)  # type: ignore[return-value]
 
 
 def _add_export(form: ExportFormat) -> None:
@@ -64,9 +66,18 @@ for _form in FORMATS:
 
 
 @router.get("/published", summary="List results reported in papers")
-async def get_published() -> list[dict[str, JsonValue]]:
+async def get_published(request: Request, state: Shared) -> list[dict[str, JsonValue]]:
     """These results were not recomputed here. Each has its source, protocol and grade of evidence."""
-    return [result.model_dump(mode="json") for result in load_published().results]
+
+    def draw() -> str:
+        return json.dumps([result.model_dump(mode="json") for result in load_published().results])
+
+    return await state.board.respond(request, "", (), JSON, draw)  # type: ignore[return-value]
+
+
+@router.get(DESCRIPTION_PATH, include_in_schema=False)
+async def get_description(request: Request, state: Shared) -> Response:
+    return await state.board.respond(request, "", (), JSON, lambda: json.dumps(request.app.openapi()))
 
 
 async def _export(request: Request, state: State, query: BoardQuery, form: ExportFormat) -> Response:

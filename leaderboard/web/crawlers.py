@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -33,16 +33,18 @@ async def get_robots(address: Address) -> Response:
 
 
 @router.get("/sitemap.xml")
-async def get_sitemaps(state: Shared, address: Address) -> Response:
+async def get_sitemaps(request: Request, state: Shared, address: Address) -> Response:
     def count(session: Session) -> int:
         return session.scalar(select(func.count()).select_from(ListedRow)) or 0
 
-    parts = 1 + -(-await state.read(count) // _MODELS)
+    parts = 1 + -(-await state.read_for(request, count) // _MODELS)
     return _xml("sitemapindex", "sitemap", [(f"{address}/sitemaps/{number}.xml", "") for number in range(parts)])
 
 
 @router.get("/sitemaps/{number}.xml")
-async def get_sitemap(state: Shared, address: Address, number: Annotated[int, Path(ge=0, le=50_000)]) -> Response:
+async def get_sitemap(
+    request: Request, state: Shared, address: Address, number: Annotated[int, Path(ge=0, le=50_000)]
+) -> Response:
     """Sitemap 0 lists the other pages, each later one a thousand models."""
 
     def read_pages(session: Session) -> list[tuple[str, str]]:
@@ -54,7 +56,7 @@ async def get_sitemap(state: Shared, address: Address, number: Annotated[int, Pa
         chosen = select(ListedRow.entry_id, ListedRow.day).order_by(ListedRow.id).limit(_MODELS).offset(first)
         return [(f"{address}{_LINKS.model(entry)}", day) for entry, day in session.execute(chosen)]
 
-    pages = await state.read(read_models if number else read_pages)
+    pages = await state.read_for(request, read_models if number else read_pages)
     if not pages:
         raise NotThereError
     return _xml("urlset", "url", pages)

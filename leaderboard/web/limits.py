@@ -69,7 +69,7 @@ class Drawing:
     A client that has used up its time is refused, after a pause, so that asking again at once gains nothing.
     """
 
-    def __init__(self, most: float, share: float, *, threads: int = 2, waiting: int = 16, pause: float = 1.0) -> None:
+    def __init__(self, most: float, share: float, *, threads: int = 2, waiting: int = 64, pause: float = 1.0) -> None:
         self.budgets = Budgets(most, share)
         self._waiting, self._pause = waiting, pause
         self._threads = anyio.CapacityLimiter(threads)

@@ -76,6 +76,7 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
 
 @router.get("/pictures/{submission_id}/{name}.jpg")
 async def get_picture(
+    request: Request,
     state: Shared,
     submission_id: ShownId,
     name: str,
@@ -89,7 +90,9 @@ async def get_picture(
             raise NotThereError
         return picture.content
 
-    return Response(await state.read(read), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+    return Response(
+        await state.read_for(request, read), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"}
+    )
 
 
 @router.get("/compare")

@@ -17,7 +17,7 @@ from leaderboard.submissions import RefusedError
 from leaderboard.tokens import Caller, find_caller, find_signed_in
 from leaderboard.web.cache import Board
 from leaderboard.web.guard import Guesses
-from leaderboard.web.limits import Budgets, Drawing
+from leaderboard.web.limits import Budgets, Drawing, client_of
 
 COOKIE = "earthreason_board"
 Returned = TypeVar("Returned")
@@ -65,6 +65,19 @@ class State:
                 return action(session)
 
         return await anyio.to_thread.run_sync(run)
+
+    async def read_for(self, request: Request, action: Callable[[Session], Returned]) -> Returned:
+        """Run `action` in a reading transaction, in the share of whoever asks.
+
+        Raises:
+            TooManyError: the client has used up its share.
+        """
+
+        def run() -> Returned:
+            with self.database.read() as session:
+                return action(session)
+
+        return await self.drawing.run(client_of(request), run)
 
 
 def get_state(request: Request) -> State:

@@ -103,7 +103,8 @@ def test_a_change_of_one_row_leaves_the_pages_of_others_as_they_are(hand, refere
         hand.client.get(path)
     assert drawn == []
     assert hand.client.get(f"/models/{ids[0]}").status_code == 404
-    assert models(hand.client.get("/?split=toy/open")) == ["M1", "M2"] or drawn == ["board.html"]
+    assert set(models(hand.client.get("/?split=toy/open"))) == {"M1", "M2"}
+    assert drawn == ["board.html"]
 
 
 def test_either_order_of_two_models_is_one_computation(hand, ids, monkeypatch):
@@ -141,11 +142,12 @@ def test_many_different_pages_are_refused_and_kept_pages_are_not(settings, datab
 
 
 def test_hiding_and_publishing_without_end_is_refused(hand, ids):
+    hand.client.app.state.board.visibility_changes.rate = 1e-6  # however slow this machine is
     answers = [hand.set(ids[0], ("private", "public")[n % 2]).status_code for n in range(60)]
     assert answers.count(200) == 50 - 3  # the three were published before
     assert set(answers[48:]) == {429}
     refused = hand.set(ids[0], "private")
-    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert int(refused.headers["retry-after"]) >= 1
     cookie = sign_in(hand)
     key = form_key(cookie.partition("=")[2])
     form = {"key": key, "visibility": "private"}
