@@ -68,14 +68,14 @@ class Seen:
             self._everything = changes.number
         for number, (split, entry_id) in changes.rows.items():
             for name in (split, entry_id):
-                self._numbers[name] = number
+                self._numbers[name] = max(number, self._numbers.get(name, -1))  # an older reading may come later
                 self._numbers.move_to_end(name)
         while len(self._numbers) > _CHANGES:
             self._everything = max(self._everything, self._numbers.popitem(last=False)[1])
 
     def is_valid(self, made: int, shows: Collection[str]) -> bool:
-        """Tell whether what was made at a change still holds."""
-        return made >= self._everything and all(made >= self._numbers.get(name, -1) for name in shows)
+        """Tell whether what was made at a change still holds. A later change than the last is of another database."""
+        return self._everything <= made <= self.number and all(made >= self._numbers.get(name, -1) for name in shows)
 
 
 class Board:
