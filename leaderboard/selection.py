@@ -32,9 +32,10 @@ _NARROW = 0.02
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What the marks in a column depend on: its best score, and the ends of its intervals."""
+    """What the marks in a column depend on: how many rows have a score, the best one, and the ends of the intervals."""
 
     number: int
+    rows: int
     best: ScoreEstimate
     scale: tuple[float, float]
 
@@ -68,9 +69,11 @@ def canonical(session: Session, query: BoardQuery) -> BoardQuery:
 def select_rows(session: Session, query: BoardQuery) -> Selection:
     """Choose and order the rows of a query."""
     numbers = _numbers(session, query)
-    ranked = _ranked(session, query, numbers)
-    rows = array("l", (number for number, _ in ranked))
-    with_score = sum(has for _, has in ranked)
+    rows = array("l", session.scalars(_by_score(query, numbers)))
+    shown = [metric for metric in dict.fromkeys((*COLUMNS, query.ranking)) if metric in numbers]
+    columns = _columns(session, query, {metric: numbers[metric] for metric in shown})
+    # The statements may see rows come and go between them, so that no count is taken for granted.
+    with_score = min(len(rows), columns[query.ranking].rows) if query.ranking in columns else 0
     places = array("l", range(1, with_score + 1)) + array("l", [0]) * (len(rows) - with_score)
     if query.sort not in METRICS:
         by_row = dict(zip(rows, places, strict=True))
@@ -79,8 +82,6 @@ def select_rows(session: Session, query: BoardQuery) -> Selection:
     elif query.ascending:  # rows without the score stay at the end
         rows = rows[:with_score][::-1] + rows[with_score:]
         places = places[:with_score][::-1] + places[with_score:]
-    shown = [metric for metric in dict.fromkeys((*COLUMNS, query.ranking)) if metric in numbers]
-    columns = _columns(session, query, {metric: numbers[metric] for metric in shown})
     metrics = [metric for metric in METRICS if metric in numbers]
     return Selection(query, rows, places, columns, _subsets(session, query), metrics)
 
@@ -124,20 +125,19 @@ def _numbers(session: Session, query: BoardQuery) -> dict[str, int]:
     return dict(session.execute(found).all())
 
 
-def _ranked(session: Session, query: BoardQuery, numbers: Mapping[str, int]) -> list[tuple[int, bool]]:
-    """List the rows that have any score in the table, from best to worst, and whether they have the ranking score."""
+def _by_score(query: BoardQuery, numbers: Mapping[str, int]) -> Select[int]:
+    """Order the rows that have any score in the table from best to worst; those without the ranking score come last."""
     other = aliased(ListedScore)
     has_any = select(1).where(other.row_id == ListedRow.id, other.column_id.in_(numbers.values())).exists()
     column = numbers.get(query.ranking, -1)
     score = ListedScore.value
     first = score if METRICS[query.ranking].lower_is_better else score.desc()
-    chosen = (
-        select(ListedRow.id, score.is_not(None))
+    return (
+        select(ListedRow.id)
         .outerjoin(ListedScore, and_(ListedScore.column_id == column, ListedScore.row_id == ListedRow.id))
         .where(ListedRow.split == query.split, score.is_not(None) | has_any, *_filters(query))
         .order_by(first.nulls_last(), ListedRow.published, ListedRow.entry_id)
     )
-    return [(number, bool(has)) for number, has in session.execute(chosen)]
 
 
 def _by_fact(query: BoardQuery) -> Select[int]:
@@ -152,6 +152,7 @@ def _columns(session: Session, query: BoardQuery, numbers: Mapping[str, int]) ->
     value, low, high = ListedScore.value, ListedScore.low, ListedScore.high
     ends = select(
         ListedScore.column_id,
+        func.count(ListedScore.row_id),
         func.min(value),
         func.max(value),
         func.min(func.coalesce(low, value)),
@@ -159,18 +160,20 @@ def _columns(session: Session, query: BoardQuery, numbers: Mapping[str, int]) ->
     ).where(ListedScore.column_id.in_(numbers.values()))
     if query.filtered:
         ends = ends.join(ListedRow, ListedRow.id == ListedScore.row_id).where(*_filters(query))
-    found = {number: rest for number, *rest in session.execute(ends.group_by(ListedScore.column_id))}
+    found = {facts[0]: facts for facts in session.execute(ends.group_by(ListedScore.column_id))}
     columns = {}
     for metric, number in numbers.items():
         if number in found:
-            least, most, lowest, highest = found[number]
+            _, rows, least, most, lowest, highest = found[number]
             best = _best(session, query, number, least if METRICS[metric].lower_is_better else most)
-            columns[metric] = ColumnFacts(number, best, _scale(min(least, lowest), max(most, highest)))
+            if best is not None:
+                scale = _scale(min(least, lowest), max(most, highest))
+                columns[metric] = ColumnFacts(number, rows, best, scale)
     return columns
 
 
-def _best(session: Session, query: BoardQuery, column: int, value: float) -> ScoreEstimate:
-    """Return the best score of a column with its interval; of equal ones, that of the row that ranks first."""
+def _best(session: Session, query: BoardQuery, column: int, value: float) -> ScoreEstimate | None:
+    """Find the best score of a column with its interval; of equal ones, that of the row that ranks first."""
     chosen = (
         select(ListedScore.value, ListedScore.low, ListedScore.high)
         .join(ListedRow, ListedRow.id == ListedScore.row_id)
@@ -178,7 +181,8 @@ def _best(session: Session, query: BoardQuery, column: int, value: float) -> Sco
         .order_by(ListedRow.published, ListedRow.entry_id)
         .limit(1)
     )
-    return ScoreEstimate(*session.execute(chosen).one())
+    found = session.execute(chosen).first()
+    return None if found is None else ScoreEstimate(*found)
 
 
 def _scale(low: float, high: float) -> tuple[float, float]:

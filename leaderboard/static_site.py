@@ -125,19 +125,27 @@ def _write_new(path: Path, text: str) -> None:
         EarthReasonError: the name is taken.
     """
     if path.exists():
-        raise EarthReasonError(f"two pages of the site would be called {path.name}; rename one model, split or group")
+        raise _same_name(path.name)
     path.write_text(text, encoding="utf-8")
+
+
+def _same_name(name: str) -> EarthReasonError:
+    return EarthReasonError(f"two pages of the site would be called {name}; rename one model, split or group")
 
 
 def _write_models(entries: Iterable[BoardEntry], session: Session, folder: Path, put: Put, links: StaticLinks) -> None:
     """Write the page of every row and list it. Those of a split wait until it is too large to compare all."""
     lister = Lister(session)
     waiting: dict[str, list[BoardEntry]] = {}
+    names: set[str] = set()
 
     def write(entry: BoardEntry, others: Sequence[BoardEntry] = ()) -> None:
         put(links.model(entry.id), "model.html", **{**entry_view(entry), "others": others})
 
     for entry in entries:
+        if links.model(entry.id) in names:  # it may not have been written yet
+            raise _same_name(links.model(entry.id))
+        names.add(links.model(entry.id))
         _write_new(folder / links.record(entry.id), entry.record.model_dump_json(indent=1))
         lister.add(entry.facts, entry.record.model_dump(mode="json"))
         small = waiting.setdefault(f"{entry.record.config}/{entry.record.split}", [])

@@ -214,10 +214,16 @@ class ListedColumn(Base):
 
 
 class ListedRow(Base):
-    """The facts of a public row. `name` and `searched` are folded for sorting and searching."""
+    """The facts of a public row. `name` and `searched` are folded for sorting and searching.
+
+    The index of the order has all that most queries need, so that they do not read the rows with their metadata.
+    """
 
     __tablename__ = "listed_rows"
-    __table_args__ = (Index("ix_listed_rows_day", "split", "day"),)
+    __table_args__ = (
+        Index("ix_listed_rows_day", "split", "day"),
+        Index("ix_listed_rows_order", "split", "published", "entry_id", "training", "day", "parameters"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     entry_id: Mapped[str] = mapped_column(ORDERED, unique=True)

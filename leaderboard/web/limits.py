@@ -52,15 +52,15 @@ class Budgets:
         while len(self._left) > _CLIENTS:
             self._left.popitem(last=False)
 
-    def check(self, client: str, message: str) -> None:
-        """Check that a client has something left.
+    def check(self, client: str, message: str, needed: float = 0.0) -> None:
+        """Check that a client has something left, and as much as is needed.
 
         Raises:
             TooManyError: it has not.
         """
         left = self.left(client)
-        if left <= 0:
-            raise TooManyError(message, -left / self.rate)
+        if left <= 0 or left < needed:
+            raise TooManyError(message, (needed - left) / self.rate)
 
 
 class Drawing:

@@ -54,7 +54,7 @@ class State:
             TooManyError: the team has made too many of them.
         """
         who = f"token {caller.token_id}" if caller.team_id is None else f"team {caller.team_id}"
-        self.visibility_changes.check(who, "your team has changed the visibility of rows too often; wait a moment")
+        self.visibility_changes.check(who, "your team has changed the visibility of rows too often; wait a moment", 1)
         self.visibility_changes.use(who, 1)
 
     async def read(self, action: Callable[[Session], Returned]) -> Returned:
