@@ -260,7 +260,7 @@ async def patch_submission(
     state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: ChangeBody, address: Address
 ) -> SubmissionBody:
     """Only scored submissions can be published. To restore a withdrawn one, submit its file again."""
-    state.check_visibility_changes(caller)
+    await state.check_visibility_changes(caller)
 
     def run(session: Session) -> SubmissionBody:
         submission = own_submission(session, submission_id, caller)

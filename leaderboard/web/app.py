@@ -35,7 +35,7 @@ STATIC = Path(__file__).parent.parent / "static"
 _FORM_BYTES = 1 << 20
 """Bytes that a body may have beyond the largest predictions file."""
 _SMALLEST_PACKED, _GZIP_LEVEL = 1000, 5
-_CHANGES_AT_ONCE = 50
+_CHANGES_AT_ONCE = 30
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:

@@ -99,7 +99,10 @@ class Drawing:
                 self.budgets.check(client, message)
                 async with lock:
                     self.budgets.check(client, message)
+                    began = time.monotonic()
                     yield
+                    if self._turns[client][1] > 1:  # many at once leave the others half of the time
+                        await anyio.sleep(min(self._pause, time.monotonic() - began))
             except TooManyError:
                 await anyio.sleep(self._pause)
                 raise

@@ -17,9 +17,11 @@ from leaderboard.submissions import RefusedError
 from leaderboard.tokens import Caller, find_caller, find_signed_in
 from leaderboard.web.cache import Board
 from leaderboard.web.guard import Guesses
-from leaderboard.web.limits import Budgets, Drawing, client_of
+from leaderboard.web.limits import Budgets, Drawing, TooManyError, client_of
 
 COOKIE = "earthreason_board"
+_TOO_OFTEN = "your team has changed the visibility of rows too often; wait a moment"
+_REFUSAL_SECONDS = 1.0
 Returned = TypeVar("Returned")
 
 
@@ -47,14 +49,18 @@ class State:
         self.board.changed()
         return answer
 
-    def check_visibility_changes(self, caller: Caller) -> None:
-        """Count a change of visibility, which makes pages of all readers be drawn again.
+    async def check_visibility_changes(self, caller: Caller) -> None:
+        """Count a change of visibility, which makes pages of all readers be drawn again. A refusal comes late.
 
         Raises:
             TooManyError: the team has made too many of them.
         """
         who = f"token {caller.token_id}" if caller.team_id is None else f"team {caller.team_id}"
-        self.visibility_changes.check(who, "your team has changed the visibility of rows too often; wait a moment", 1)
+        try:
+            self.visibility_changes.check(who, _TOO_OFTEN, 1)
+        except TooManyError:
+            await anyio.sleep(_REFUSAL_SECONDS)
+            raise
         self.visibility_changes.use(who, 1)
 
     async def read(self, action: Callable[[Session], Returned]) -> Returned:

@@ -201,7 +201,7 @@ async def post_mine(
     page: PageNumber = 1,
 ) -> Response:
     caller = _signed_in(request, caller, key)
-    state.check_visibility_changes(caller)
+    await state.check_visibility_changes(caller)
 
     def run(session: Session) -> None:
         set_visibility(session, own_submission(session, submission_id, caller), visibility)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 
 import anyio
 import pytest
@@ -58,6 +59,27 @@ def test_a_client_draws_one_page_at_a_time_and_another_need_not_wait():
             release.set()
         assert order == ["visitor", "slow", 0, 1, 2]
         assert not drawing._turns
+
+    anyio.run(main)
+
+
+def test_a_client_with_more_waiting_leaves_half_of_the_time_to_others():
+    async def main():
+        drawing, moments = Drawing(10.0, 1.0), []
+
+        def slow():
+            began = time.monotonic()
+            time.sleep(0.2)
+            moments.append((began, time.monotonic()))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(drawing.run, "flood", slow)
+        gaps = [after[0] - before[1] for before, after in pairwise(moments)]
+        assert all(gap >= 0.19 for gap in gaps)
+        began = time.monotonic()
+        await drawing.run("visitor", lambda: None)
+        assert time.monotonic() - began < 0.15  # one alone does not wait
 
     anyio.run(main)
 

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi.testclient import TestClient
@@ -141,14 +142,17 @@ def test_many_different_pages_are_refused_and_kept_pages_are_not(settings, datab
         assert client.get("/?split=toy/open&search=y").status_code == 200
 
 
-def test_hiding_and_publishing_without_end_is_refused(hand, ids):
+def test_hiding_and_publishing_without_end_is_refused(hand, ids, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("leaderboard.web.state.anyio.sleep", AsyncMock(side_effect=pauses.append))
     budgets = hand.client.app.state.board.visibility_changes
     budgets.rate = 1e-6  # however slow this machine is
     budgets._left.clear()
-    answers = [hand.set(ids[0], ("private", "public")[n % 2]).status_code for n in range(60)]
-    assert answers == [200] * 50 + [429] * 10
+    answers = [hand.set(ids[0], ("private", "public")[n % 2]).status_code for n in range(35)]
+    assert answers == [200] * 30 + [429] * 5
     refused = hand.set(ids[0], "private")
     assert int(refused.headers["retry-after"]) >= 1
+    assert pauses == [1.0] * 6
     cookie = sign_in(hand)
     key = form_key(cookie.partition("=")[2])
     form = {"key": key, "visibility": "private"}
