@@ -27,7 +27,7 @@ from leaderboard.web.packing import choose_packing, pack
 Returned = TypeVar("Returned")
 _FRESH_SECONDS = 0.25
 _PAGE_BYTES = 48 << 20
-_VALUES = 200
+_VALUES = 100
 """Most kept values; a selection of 10,000 rows has 160 kB."""
 _CHANGES = 20_000
 
