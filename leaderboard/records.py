@@ -68,7 +68,7 @@ def _refuse_unseen(value: Any) -> Any:
     raise PydanticCustomError("unseen", "contains {code} ({name}), which shows nothing; leave it out", facts)
 
 
-Printed = BeforeValidator(_refuse_unseen, json_schema_input_type=str)
+Printed = BeforeValidator(_refuse_unseen)
 Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), Printed]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME), Printed]
 Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), Printed]

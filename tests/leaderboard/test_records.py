@@ -68,3 +68,12 @@ def test_the_ranges_are_those_of_the_properties():
             refused = True  # the last two of each plane are nothing
         assert line(character) is not refused, hex(code)
         assert text(character) is (not refused or character == "\n"), hex(code)
+
+
+def test_the_schema_states_the_whole_rule():
+    """Programs that read only the schema make names that are accepted."""
+    schema = TypeAdapter(Name).json_schema()
+    assert (schema["minLength"], schema["maxLength"]) == (1, 80)
+    stated = accepts(Annotated[str, Field(pattern=schema["pattern"])])
+    for code in (*UNSEEN, 0x41, 0x20, 0x4E00, 0xE000, 0x0A):
+        assert stated(chr(code)) is accepts(Name)(chr(code))
