@@ -22,10 +22,12 @@ from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import private_path
 from leaderboard.availability import cause_of
 from leaderboard.database import Database
-from leaderboard.tables import Base, Submission
+from leaderboard.listing import reconcile
+from leaderboard.tables import LISTING, Base, BoardChange, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
-_NOT_KEPT = ("sign_ins",)  # browsers sign in again
+_NOT_KEPT = ("sign_ins", BoardChange.__tablename__, *(table.__tablename__ for table in LISTING))
+"""Browsers sign in again; what is derived is derived again."""
 _AT_ONCE = 20
 
 
@@ -74,6 +76,7 @@ def restore_backup(database: Database, source: Path) -> dict[str, int]:
             raise DataFormatError(f"{source}: the backup is truncated; nothing was restored")
         waited = update(Submission).where(Submission.queued_at.is_(None)).values(queued_at=Submission.uploaded)
         session.execute(waited)
+        reconcile(session)
         if not database.is_sqlite:
             _continue_numbers(session, list(tables.values()))
     return counts

@@ -19,10 +19,12 @@ from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
 from leaderboard.availability import naming_the_cause
+from leaderboard.listing import bring_up_to_date, is_up_to_date
 from leaderboard.private_files import keep_private
 from leaderboard.tables import Upload, Version
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "head"
 _NO_FILE = "0" * 64
 LOCK_SECONDS = 20
 """Longest wait for another process that writes to a SQLite file."""
@@ -78,7 +80,7 @@ class Database:
         with naming_the_cause(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def migrate(self, revision: str = "head") -> None:
+    def migrate(self, revision: str = HEAD) -> None:
         """Create the tables or bring them up to date. Several processes may call this at once.
 
         Args:
@@ -96,8 +98,10 @@ class Database:
         scripts = ScriptDirectory.from_config(config)
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-            if revision == "head" and current == scripts.get_current_head():
-                return  # nothing to write, so a board that can only be read serves its pages
+            if revision == HEAD and current == scripts.get_current_head():
+                with Session(connection) as session:
+                    if is_up_to_date(session):
+                        return  # nothing to write, so a board that can only be read serves its pages
         engine = self.engine.execution_options(writes=True)
         with engine.begin() as connection:
             if not self.is_sqlite:  # SQLite's write transaction is exclusive already
@@ -110,6 +114,10 @@ class Database:
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+            if revision == HEAD:
+                with Session(connection) as session:
+                    bring_up_to_date(session)
+                    session.flush()
 
     def check_writable(self, size: int = 0) -> None:
         """Write and roll back, to find out whether writing works.

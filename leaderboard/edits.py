@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from leaderboard.history import DELETED as DELETED_ACTION
 from leaderboard.history import EDITED, MADE_FINAL, differences, forget_words, note_change
 from leaderboard.records import Metadata
-from leaderboard.submissions import RefusedError
+from leaderboard.submissions import RefusedError, is_public
 from leaderboard.tables import (
     DELETED,
     FAILED,
@@ -44,7 +44,7 @@ def edit(session: Session, submission: Submission, given: Description, author: s
     changed = differences(before, {**submission.details, "card": given.card})
     if changed:
         note_change(session, submission, EDITED, author, changed)
-        count_change(session)
+        _show(session, submission)
 
 
 def declare_final(session: Session, submission: Submission, author: str) -> None:
@@ -70,7 +70,7 @@ def declare_final(session: Session, submission: Submission, author: str) -> None
         raise RefusedError(f"your team has declared another submission to {submission.split.key} final: {other}")
     submission.final_at = time.time()
     note_change(session, submission, MADE_FINAL, author)
-    count_change(session)
+    _show(session, submission)
 
 
 def delete_submission(session: Session, submission: Submission, author: str) -> None:
@@ -82,6 +82,7 @@ def delete_submission(session: Session, submission: Submission, author: str) -> 
     results = session.scalars(select(ScoredResult.id).where(ScoredResult.submission_id == submission.id)).all()
     session.execute(delete(GalleryPicture).where(GalleryPicture.result_id.in_(results)))
     session.execute(delete(ScoredResult).where(ScoredResult.submission_id == submission.id))
+    was_public = is_public(submission)
     file, submission.sha256 = submission.sha256, hashlib.sha256(submission.id.encode()).hexdigest()
     submission.visibility, submission.details, submission.card, submission.flag = DELETED, {}, None, None
     submission.claim = submission.lease_until = submission.error = None  # a worker that holds it stores nothing
@@ -91,4 +92,11 @@ def delete_submission(session: Session, submission: Submission, author: str) -> 
         session.execute(delete(Upload).where(Upload.sha256 == file))
     forget_words(session, submission)
     note_change(session, submission, DELETED_ACTION, author)
-    count_change(session)
+    if was_public:
+        count_change(session, submission.id)
+
+
+def _show(session: Session, submission: Submission) -> None:
+    """List a changed row anew and have its pages drawn again; a private one is on none."""
+    if is_public(submission):
+        count_change(session, submission.id)

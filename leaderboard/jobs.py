@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.history import SCORED_AGAIN, SCORING, differences, note_change
+from leaderboard.listing import unlist
 from leaderboard.settings import Settings
 from leaderboard.tables import (
     DELETED,
@@ -121,8 +122,9 @@ def queue_again(session: Session, which: ColumnElement[bool]) -> int:
         )
         .returning(Submission.id)
     )
-    count_change(session)
-    return len(session.scalars(again).all())
+    ids = list(session.scalars(again).all())
+    unlist(session, ids)
+    return len(ids)
 
 
 def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
@@ -150,7 +152,7 @@ def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
         GalleryPicture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
     )
     if session.scalar(select(Submission.visibility).where(Submission.id == job.submission_id)) == PUBLIC:
-        count_change(session)
+        count_change(session, job.submission_id)
     return True
 
 

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from earthreason.errors import EarthReasonError, describe_validation_error
 from earthreason.metrics.statistics import Interval
@@ -16,6 +29,8 @@ CURVE = tuple(round(0.05 * step, 2) for step in range(20))
 """IoU thresholds of the curve: a result states the share of questions above each."""
 MAX_RESAMPLES = 100_000
 """Most resamples of a result, so that a submitted file cannot cause hours of work."""
+MAX_PARAMETERS = 10_000_000
+"""Most parameters of a model, in millions."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
@@ -30,19 +45,43 @@ class RecordError(EarthReasonError, ValueError):
     """Invalid metadata, card or result; the message has one fault per line."""
 
 
-# Control, private-use and direction-changing characters can make text look different from what it is. The patterns are
-# the complete check, so the API's schema states all of it.
-_UNPRINTED = (
-    r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff\ufeff\ufff9-\ufffb"
-    r"\U000e0000-\U000e007f\U000f0000-\U0010ffff"
+# Characters that show nothing, or turn or hide others, by the properties of Unicode; a test compares the ranges with
+# the properties. The API's schema states the patterns, so they are written in what every engine for patterns reads.
+_IGNORABLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    r"\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-_LINE = rf"^[^{_UNPRINTED}]*$"
-_NAME = rf"^[^{_UNPRINTED}]*[^{_UNPRINTED}\s][^{_UNPRINTED}]*$"
-_TEXT = _LINE.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f")
+"""Default_Ignorable_Code_Point."""
+_FORMAT = r"\ufff9-\ufffb\U00013430-\U0001343f"
+"""General category Cf, other than _IGNORABLE and the visible Prepended_Concatenation_Mark."""
+_BLANK = r"\u2800\u2d7f\U0001107f\U00013440\U00016fe4\U0001d159"
+"""No property tells these from letters and symbols: the blank Braille pattern, joiners, fillers, the null notehead."""
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_UNSEEN = rf"\u2028\u2029\ue000-\uf8ff\U000f0000-\U0010ffff{_IGNORABLE}{_FORMAT}{_BLANK}"
+"""With the separators of lines and paragraphs, and private use."""
+PRINTED_LINE = rf"^[^{_CONTROL}{_UNSEEN}]*$"
+_NAME = rf"^[^{_CONTROL}{_UNSEEN}]*[^{_CONTROL}{_UNSEEN}\s][^{_CONTROL}{_UNSEEN}]*$"
+_TEXT = rf"^[^{_CONTROL.replace('x1f', 'x09')}\x0b-\x1f{_UNSEEN}]*$"
 _LINK = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!#-&(-;=?-\[\]_a-z~]*)?$"
-Line = Annotated[str, Field(max_length=120, pattern=_LINE)]
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME)]
-Text = Annotated[str, Field(max_length=1000, pattern=_TEXT)]
+
+
+def _refuse_unseen(value: Any) -> Any:
+    """Name the first character that shows nothing. The patterns refuse it too, but less clearly.
+
+    Raises:
+        PydanticCustomError: there is one.
+    """
+    found = re.search(f"[{_UNSEEN}]", value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    facts = {"code": f"U+{ord(found[0]):04X}", "name": unicodedata.name(found[0], "no name")}
+    raise PydanticCustomError("unseen", "contains {code} ({name}), which shows nothing; leave it out", facts)
+
+
+Printed = BeforeValidator(_refuse_unseen)
+Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), Printed]
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME), Printed]
+Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), Printed]
 Link = Annotated[str, Field(max_length=300, pattern=_LINK)]
 
 
@@ -56,7 +95,7 @@ class Metadata(BaseModel):
     paper: Link | None = None
     code: Link | None = None
     checkpoint: Link | None = None
-    parameters_millions: Annotated[FiniteFloat, Field(gt=0, le=10_000_000)] | None = None
+    parameters_millions: Annotated[FiniteFloat, Field(gt=0, le=MAX_PARAMETERS)] | None = None
     backbone: Line = ""
     extra_data: Line = ""
     description: Text = ""

@@ -137,19 +137,21 @@ def static(
 def export(out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")]) -> None:
     """Write the server's public rows into a results repository."""
     from leaderboard.database import Database
+    from leaderboard.entries import entry_of
     from leaderboard.results_repo import write_entry
     from leaderboard.settings import settings_from
     from leaderboard.splits import list_splits
     from leaderboard.submissions import public_results
-    from leaderboard.web.state import entry_of
 
     database = Database(settings_from(os.environ).database_url)
     database.migrate()
+    rows = 0
     with database.read() as session:
-        entries = [entry_of(*pair) for split in list_splits(session) for pair in public_results(session, split)]
-    for entry in entries:
-        write_entry(out, entry)
-    stdout().print(f"{out}: {len(entries)} rows", soft_wrap=True)
+        for split in list_splits(session):
+            for submission, scored in public_results(session, split):
+                write_entry(out, entry_of(submission, scored))
+                rows += 1
+    stdout().print(f"{out}: {rows} rows", soft_wrap=True)
 
 
 def hub(

@@ -153,13 +153,13 @@ def entry_folders(root: Path) -> Iterator[Path]:
             yield from (folder for folder in sorted(group.iterdir()) if folder.is_dir())
 
 
-def read_repository(root: Path) -> list[BoardEntry]:
-    """Read all rows.
+def read_repository(root: Path) -> Iterator[BoardEntry]:
+    """Read all rows, one at a time.
 
     Raises:
         EarthReasonError: a row has faults; `validate` lists those of all rows.
     """
-    return [read_entry(folder) for folder in entry_folders(root)]
+    return map(read_entry, entry_folders(root))
 
 
 def validate(root: Path) -> list[str]:

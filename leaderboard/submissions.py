@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.hidden import hide_labels
 from leaderboard.history import (
     FLAGGED,
     MADE_PRIVATE,
@@ -27,7 +26,7 @@ from leaderboard.history import (
 )
 from leaderboard.history import WITHDRAWN as WITHDREW
 from leaderboard.jobs import queue_again
-from leaderboard.records import Metadata, ResultRecord, check_reason, parse_result
+from leaderboard.records import Metadata, check_reason
 from leaderboard.settings import Settings
 from leaderboard.tables import (
     DELETED,
@@ -303,7 +302,7 @@ def set_visibility(session: Session, submission: Submission, visibility: str, au
     if visibility == PUBLIC:
         submission.published = submission.published or time.time()
     note_change(session, submission, _ACTIONS[visibility], author)
-    count_change(session)
+    count_change(session, submission.id)
 
 
 def set_flag(session: Session, submission: Submission, reason: str | None, author: str = ORGANISERS) -> None:
@@ -315,7 +314,7 @@ def set_flag(session: Session, submission: Submission, reason: str | None, autho
     before, submission.flag = submission.flag, check_reason(reason)
     if before != submission.flag:
         note_change(session, submission, FLAGGED, author, {"flag": [before, submission.flag]})
-    count_change(session)
+        count_change(session, submission.id)
 
 
 def latest_result(session: Session, submission: Submission) -> ScoredResult | None:
@@ -328,21 +327,19 @@ def latest_result(session: Session, submission: Submission) -> ScoredResult | No
     )
 
 
-def shown_record(submission: Submission, result: ScoredResult) -> ResultRecord:
-    """Return what may leave the board of a result. Whatever shows a result has to take it from here."""
-    record = parse_result(result.record)
-    return hide_labels(record, final=submission.final_at is not None) if submission.split.hidden else record
-
-
-def list_of_team(session: Session, team_id: int | None, limit: int = 200) -> Sequence[Submission]:
-    """List a team's submissions, newest first; list those of all teams if `team_id` is None."""
+def list_of_team(
+    session: Session, team_id: int | None, limit: int, offset: int = 0
+) -> tuple[Sequence[Submission], int]:
+    """List a part of a team's submissions, newest first, and count all; those of all teams if `team_id` is None."""
     chosen = select(Submission).where(Submission.visibility != DELETED)
     chosen = chosen if team_id is None else chosen.where(Submission.team_id == team_id)
-    return session.scalars(chosen.order_by(Submission.created.desc()).limit(limit)).all()
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    newest = chosen.order_by(Submission.created.desc(), Submission.id)
+    return session.scalars(newest.limit(limit).offset(offset)).all(), total
 
 
-def public_results(session: Session, split: Split) -> list[tuple[Submission, ScoredResult]]:
-    """List every public submission of a split with its newest result."""
+def public_results(session: Session, split: Split) -> Iterator[tuple[Submission, ScoredResult]]:
+    """Yield every public submission of a split with its newest result, reading few at a time."""
     rows = session.execute(
         select(Submission, ScoredResult)
         .join(ScoredResult, ScoredResult.submission_id == Submission.id)
@@ -352,5 +349,9 @@ def public_results(session: Session, split: Split) -> list[tuple[Submission, Sco
             Submission.state == SCORED,
             ScoredResult.generation == Submission.generation,
         )
+        .order_by(Submission.id)
+        .execution_options(yield_per=20)
     )
-    return [(submission, result) for submission, result in rows]
+    for submission, result in rows:
+        yield submission, result
+        session.expunge(result)

@@ -21,6 +21,10 @@ UPLOADING, QUEUED, RUNNING, SCORED, FAILED = "uploading", "queued", "running", "
 PRIVATE, PUBLIC, WITHDRAWN, DELETED = "private", "public", "withdrawn", "deleted"
 
 
+ORDERED = String(255).with_variant(String(255, collation="C"), "postgresql")
+"""Text that every database sorts by code points, so that the public order is the same on each."""
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
 
@@ -176,9 +180,102 @@ class Change(Base):
 
 
 class Version(Base):
-    """A single row that counts changes of public content; pages are drawn again when it changes."""
+    """A single row: how often public content has changed, and the form of the listing (see `listing.FORM`)."""
 
     __tablename__ = "board_version"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int]
+    listing_form: Mapped[int] = mapped_column(default=0)
+
+
+class BoardChange(Base):
+    """The recent changes of public content by their number: of one row, or of everything if `entry_id` is null."""
+
+    __tablename__ = "board_changes"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    split: Mapped[str | None] = mapped_column(String(81))
+    entry_id: Mapped[str | None] = mapped_column(String(200))
+
+
+# The listing repeats the public rows in a form that the database can filter and sort. It is derived from submissions
+# and results, and refers to neither, so that a static site can be written from a listing alone.
+
+
+class ListedTable(Base):
+    """The table of a protocol and a subset of the questions of a split."""
+
+    __tablename__ = "listed_tables"
+    __table_args__ = (UniqueConstraint("split", "protocol", "subset"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    split: Mapped[str] = mapped_column(String(81))
+    protocol: Mapped[str] = mapped_column(String(40))
+    subset: Mapped[str] = mapped_column(String(200))
+    breakdown: Mapped[str] = mapped_column(String(80))
+    group: Mapped[str] = mapped_column("group_name", String(120))
+    questions: Mapped[int]
+    position: Mapped[int]
+
+
+class ListedColumn(Base):
+    """A score in a table."""
+
+    __tablename__ = "listed_columns"
+    __table_args__ = (UniqueConstraint("table_id", "metric"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    table_id: Mapped[int] = mapped_column(ForeignKey("listed_tables.id"))
+    metric: Mapped[str] = mapped_column(String(40))
+
+
+class ListedRow(Base):
+    """The facts of a public row. `name` and `searched` are folded for sorting and searching.
+
+    `decimals` is the number of decimals to which its scores are rounded; None if they are complete.
+
+    The index of the order has all that most queries need, so that they do not read the rows with their metadata.
+    """
+
+    __tablename__ = "listed_rows"
+    __table_args__ = (
+        Index("ix_listed_rows_day", "split", "day"),
+        Index("ix_listed_rows_order", "split", "published", "entry_id", "training", "day", "parameters"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(ORDERED, unique=True)
+    split: Mapped[str] = mapped_column(String(81))
+    team: Mapped[str] = mapped_column(String(120))
+    name: Mapped[str] = mapped_column(ORDERED)
+    searched: Mapped[str] = mapped_column(Text)
+    training: Mapped[str] = mapped_column(String(16))
+    parameters: Mapped[float | None]
+    day: Mapped[str] = mapped_column(String(10))
+    published: Mapped[float]
+    flag: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    earthreason: Mapped[str] = mapped_column(String(40))
+    dataset_sha256: Mapped[str] = mapped_column(String(64))
+    predictions_sha256: Mapped[str] = mapped_column(String(64))
+    resamples: Mapped[int]
+    decimals: Mapped[int | None]
+    fingerprint: Mapped[str] = mapped_column(String(32))
+
+
+class ListedScore(Base):
+    """A score of a row with the ends of its interval. SQLite stores a column's scores side by side."""
+
+    __tablename__ = "listed_scores"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    column_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    row_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    value: Mapped[float]
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+
+
+LISTING = (ListedScore, ListedColumn, ListedTable, ListedRow)
+"""The tables of the listing, in an order in which none refers to a later one's rows when they are emptied."""

@@ -1,8 +1,11 @@
 "use strict";
 // The pages work without this file; it saves clicks.
 for (const form of document.querySelectorAll("form[data-auto]")) {
-  form.querySelector("[data-go]").hidden = true;
-  form.addEventListener("change", () => form.requestSubmit());
+  // Choosing with the mouse asks for the page at once; with the keyboard each arrow key is a choice, so the button does.
+  let keyed = false;
+  form.addEventListener("keydown", event => { keyed ||= event.key !== "Tab"; });
+  form.addEventListener("pointerdown", () => { keyed = false; });
+  form.addEventListener("change", event => { if (!keyed && event.target.matches("select")) form.requestSubmit(); });
 }
 for (const form of document.querySelectorAll("form[data-compare]")) {
   const boxes = [...form.querySelectorAll("input[name=ids]")], go = form.querySelector("[data-go]");

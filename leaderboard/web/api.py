@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.orm import Session
 
 from leaderboard.accepted import DESCRIPTION
-from leaderboard.board import SORTS, BoardQuery, build_table, check_query, table_csv, table_values
-from leaderboard.published import load_published
-from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Training, check_card
+from leaderboard.entries import public_metadata, shown_record
+from leaderboard.records import Metadata, ResultRecord, Sha256, check_card
 from leaderboard.splits import NAME_PATTERN, get_split, list_splits
 from leaderboard.submissions import (
     Announcement,
@@ -25,26 +23,18 @@ from leaderboard.submissions import (
     is_owner,
     latest_result,
     list_of_team,
-    shown_record,
 )
 from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller
-from leaderboard.web.state import AnyCaller, Shared, SomeCaller, public_metadata
+from leaderboard.web.errors import ERRORS
+from leaderboard.web.queries import Limit, Offset
+from leaderboard.web.state import AnyCaller, Shared, SomeCaller
 from leaderboard.web.uploads import spool, store
 
-
-class ErrorBody(BaseModel):
-    """What went wrong and what to do about it."""
-
-    error: str
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
-}
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 _BINARY = {"type": "string", "format": "binary"}
 router = APIRouter(prefix="/api", responses=ERRORS)
+_LISTED = 200
 JSON_BYTES = 256 << 10
 """Limit of a body that is read before its sender is known; most of it is for a card."""
 
@@ -133,7 +123,7 @@ def describe(
             "sha256": submission.sha256,
             "metadata": submission.details if own else public_metadata(submission.details),
             "card": submission.card,
-            "result": result and shown_record(submission, result),
+            "result": result and shown_record(submission, result.record),
             "url": f"{address}/models/{submission.id}",
             "final": submission.final_at is not None,
             "notice": notice,
@@ -166,73 +156,10 @@ async def get_splits(state: Shared) -> list[SplitBody]:
     summary="List the samples of a split, without labels",
     response_model=list[SampleBody],
 )
-async def get_samples(state: Shared, config: Config, split: SplitName) -> Response:
+async def get_samples(request: Request, state: Shared, config: Config, split: SplitName) -> Response:
     """IDs and sizes, to check a file against before uploading it."""
-    samples = await state.read(lambda session: get_split(session, f"{config}/{split}").samples)
+    samples = await state.read_for(request, lambda session: get_split(session, f"{config}/{split}").samples)
     return Response(samples, media_type="application/json")
-
-
-class _BoardParameters(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    split: str = Field(
-        default="",
-        max_length=81,
-        description="Split name from `/api/splits`; default: the one that the board opens with.",
-    )
-    protocol: str = Field(default="segearth-r1", max_length=40)
-    subset: str = Field(default=ALL, max_length=200)
-    training: Literal[""] | Training = ""
-    since: str = Field(
-        default="", pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", description="Only rows published on this day or later."
-    )
-    sort: Literal["gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "date", "model"] = "gIoU"
-    ascending: bool = False
-
-
-BoardParameters = Annotated[_BoardParameters, Query()]
-assert set(SORTS) == set(_BoardParameters.model_fields["sort"].annotation.__args__)  # type: ignore[union-attr]
-
-
-async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
-    """Turn the parameters into a query.
-
-    Raises:
-        UnknownNameError: the split, protocol or column does not exist.
-    """
-    split = given.split or await state.board.default_split()
-    return check_query(BoardQuery(**{**given.model_dump(), "split": split}))
-
-
-Resolved = Annotated[BoardQuery, Depends(resolve)]
-
-
-@router.get("/board", summary="Get the board")
-async def get_board(request: Request, state: Shared, query: Resolved) -> dict[str, JsonValue]:
-    """Public rows; each score is [value, low, high], as fractions."""
-
-    def draw() -> str:
-        with state.database.read() as session:
-            return json.dumps(table_values(build_table(state.board.entries(session, query.split), query)))
-
-    return await state.board.respond(request, query, "application/json", draw)  # type: ignore[return-value]
-
-
-@router.get("/board.csv", summary="Get the board as CSV", response_class=Response, responses=_CSV)
-async def get_board_csv(request: Request, state: Shared, query: Resolved) -> Response:
-    """The same rows as the JSON board."""
-
-    def draw() -> str:
-        with state.database.read() as session:
-            return table_csv(build_table(state.board.entries(session, query.split), query))
-
-    return await state.board.respond(request, query, "text/csv", draw)
-
-
-@router.get("/published", summary="List results reported in papers")
-async def get_published() -> list[dict[str, JsonValue]]:
-    """These results were not recomputed here. Each has its source, protocol and grade of evidence."""
-    return [result.model_dump(mode="json") for result in load_published().results]
 
 
 @router.post(
@@ -284,16 +211,24 @@ def _require_awaited(session: Session, submission_id: str, caller: Caller, began
 
 
 @router.get("/submissions", summary="List the submissions of the token's team")
-async def get_submissions(state: Shared, caller: SomeCaller, address: Address) -> list[SubmissionBody]:
-    """At most 200, newest first, without results. Administrators see those of all teams."""
+async def get_submissions(
+    state: Shared,
+    caller: SomeCaller,
+    address: Address,
+    response: Response,
+    limit: Limit = _LISTED,
+    offset: Offset = 0,
+) -> list[SubmissionBody]:
+    """Newest first, without results; `X-Total-Count` tells how many there are. Administrators see all teams'."""
     team_id = None if caller.is_admin else caller.team_id
-    submissions = await state.read(lambda session: list_of_team(session, team_id))
+    submissions, total = await state.read(lambda session: list_of_team(session, team_id, limit, offset))
+    response.headers["X-Total-Count"] = str(total)
     return [describe(submission, None, address, own=True) for submission in submissions]
 
 
 @router.get("/submissions/{submission_id}", summary="Get a submission")
 async def get_submission(
-    state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
+    request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
     """Everyone may get a public submission; only its team may get a private one."""
 
@@ -302,7 +237,7 @@ async def get_submission(
         own = is_owner(submission, caller)
         return describe(submission, latest_result(session, submission), address, own)
 
-    return await state.read(run)
+    return await (state.read_for(request, run) if caller is None else state.read(run))
 
 
 @router.get(
@@ -311,7 +246,7 @@ async def get_submission(
     response_class=Response,
     responses=_CSV,
 )
-async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
+async def get_sample_table(request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
     """One row per question: IoU, the counts behind it and the facts of its sample."""
 
     def run(session: Session) -> bytes:
@@ -325,4 +260,5 @@ async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: Subm
             raise NotThereError
         return result.table
 
-    return Response(await state.read(run), media_type="text/csv")
+    table = await (state.read_for(request, run) if caller is None else state.read(run))
+    return Response(table, media_type="text/csv")

@@ -12,25 +12,30 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import compile_path
 
 import earthreason
-from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
+from earthreason.errors import EarthReasonError, describe_validation_error
 from leaderboard.availability import UnavailableError, cause_of
 from leaderboard.database import Database
 from leaderboard.logs import say
-from leaderboard.records import RecordError
 from leaderboard.settings import Settings
-from leaderboard.submissions import RefusedError
-from leaderboard.web import api, edit_api, edit_pages, health, pages
+from leaderboard.web import api, board_api, crawlers, edit_api, edit_pages, health, pages, team_pages
+from leaderboard.web.cache import Board
+from leaderboard.web.errors import status_of
 from leaderboard.web.guard import Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
+from leaderboard.web.limits import Budgets, Drawing, TooManyError
+from leaderboard.web.methods import HeadLikeGet, OpenToScripts
 from leaderboard.web.rendering import render_error
-from leaderboard.web.state import Board, State
+from leaderboard.web.state import State
 
 STATIC = Path(__file__).parent.parent / "static"
 RETRY = {"Retry-After": "2"}
 _FORM_BYTES = 1 << 20
 """Bytes that a body may have beyond the largest predictions file."""
+_SMALLEST_PACKED, _GZIP_LEVEL = 1000, 5
+_CHANGES_AT_ONCE = 30
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
@@ -50,28 +55,37 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         version=earthreason.__version__,
         docs_url=None,  # its page loads scripts from another site; ours is rendered from the same description
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # kept like a page, by board_api
         lifespan=lifespan,
         max_body_size=settings.max_upload_bytes + _FORM_BYTES,
     )
-    app.state.board = State(database, settings, Board(database), Guesses(settings.guesses_per_minute))
-    app.include_router(api.router)
-    app.include_router(edit_api.router)
-    app.include_router(health.router)
-    app.include_router(pages.router, include_in_schema=False)
-    app.include_router(edit_pages.router, include_in_schema=False)
+    app.state.board = _make_state(settings, database)
+    for described in (api.router, edit_api.router, board_api.router, health.router):
+        app.include_router(described)
+    for page in (pages.router, team_pages.router, edit_pages.router, crawlers.router):
+        app.include_router(page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_PACKED, compresslevel=_GZIP_LEVEL)
     app.add_middleware(ImpatientWithBodies, grace=settings.upload_seconds, rate=settings.min_upload_rate)
+    app.add_middleware(OpenToScripts)
+    app.add_middleware(HeadLikeGet)
     app.add_middleware(RequestLog, broken=_broken, hash_addresses=settings.hash_addresses)
     app.add_middleware(SafeHeaders)
     _add_fault_handlers(app)
     return app
 
 
+def _make_state(settings: Settings, database: Database) -> State:
+    drawing = Drawing(settings.drawing_seconds, settings.drawing_share)
+    changes = Budgets(_CHANGES_AT_ONCE, settings.changes_per_minute / 60)
+    return State(database, settings, Board(database, drawing), drawing, changes, Guesses(settings.guesses_per_minute))
+
+
 def _add_fault_handlers(app: FastAPI) -> None:
     @app.exception_handler(EarthReasonError)
     async def refused(request: Request, error: EarthReasonError) -> Response:
-        return tell(request, _status_of(error), str(error))
+        headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyError) else None
+        return tell(request, status_of(error), str(error), headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -105,15 +119,8 @@ def _broken(request: Request) -> Response:
 def _methods(app: FastAPI, path: str) -> list[str]:
     """List the methods that the API has at a path."""
     described = app.openapi()["paths"].items()
-    return [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
-
-
-def _status_of(error: EarthReasonError) -> int:
-    if isinstance(error, RefusedError):
-        return error.status
-    if isinstance(error, UnknownNameError):
-        return 404
-    return 422 if isinstance(error, RecordError) else 400
+    found = [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
+    return [*found, "HEAD"] if "GET" in found else found
 
 
 def tell(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from sqlalchemy.orm import Session
 
@@ -23,7 +23,8 @@ from leaderboard.submissions import (
 )
 from leaderboard.tables import Change, Submission
 from leaderboard.tokens import Caller
-from leaderboard.web.api import ERRORS, JSON_BYTES, Address, SubmissionBody, SubmissionId, describe
+from leaderboard.web.api import JSON_BYTES, Address, SubmissionBody, SubmissionId, describe
+from leaderboard.web.errors import ERRORS
 from leaderboard.web.state import AnyCaller, Shared, SomeCaller
 
 router = APIRouter(prefix="/api", responses=ERRORS)
@@ -103,6 +104,7 @@ async def patch_submission(
     """Only scored submissions can be published or final. To restore a withdrawn one, submit its file again."""
     given = body.model_fields_set
     card: dict[str, Any] | None = check_card(body.card)
+    await state.check_row_changes(caller)
 
     def run(session: Session) -> SubmissionBody:
         submission = own_submission(session, submission_id, caller)
@@ -127,6 +129,7 @@ async def patch_submission(
 )
 async def remove_submission(state: Shared, caller: SomeCaller, submission_id: SubmissionId) -> Response:
     """File, scores and metadata are removed for good; it still counts towards the limits."""
+    await state.check_row_changes(caller)
     await state.write(
         lambda session: delete_submission(session, own_submission(session, submission_id, caller), caller.team)
     )
@@ -150,23 +153,27 @@ async def put_flag(
 
 
 @router.get("/submissions/{submission_id}/history", summary="List the changes of a submission")
-async def get_history(state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> list[ChangeBody]:
+async def get_history(
+    request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId
+) -> list[ChangeBody]:
     """Newest first, at most 200. The history of a row stays public when the row is withdrawn or deleted."""
 
     def run(session: Session) -> list[ChangeBody]:
         submission, own = find_history(session, submission_id, caller)
         return [describe_change(change) for change in changes_of(session, submission, own)]
 
-    return await state.read(run)
+    return await (state.read_for(request, run) if caller is None else state.read(run))
 
 
 @router.get("/history", summary="List the changes of the public rows of a split")
 async def get_split_history(
-    state: Shared, split: Annotated[str, Query(max_length=81, description="Split name from `/api/splits`.")]
+    request: Request,
+    state: Shared,
+    split: Annotated[str, Query(max_length=81, description="Split name from `/api/splits`.")],
 ) -> list[ChangeBody]:
     """Newest first, at most 200, including those of rows that are gone."""
 
     def run(session: Session) -> list[ChangeBody]:
         return [describe_change(change) for change in public_changes(session, get_split(session, split))]
 
-    return await state.read(run)
+    return await state.read_for(request, run)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
+from earthreason.errors import EarthReasonError
 from leaderboard.edits import declare_final, delete_submission, edit
 from leaderboard.history import changes_of, public_changes
+from leaderboard.records import RecordError
 from leaderboard.splits import get_split
 from leaderboard.submissions import NotThereError, find_submission, is_owner, own_submission
-from leaderboard.tables import Change
+from leaderboard.tables import Change, Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.edit_api import find_history
-from leaderboard.web.forms import SIGN_IN, FormRoute
-from leaderboard.web.personal import Described, FormKey, ShownId, key_of_forms, personal, signed_in
+from leaderboard.web.errors import status_of
+from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute
+from leaderboard.web.personal import DescriptionForm, FormKey, ShownId, fill_in, key_of_forms, personal, signed_in
 from leaderboard.web.state import Browser, Shared, State
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
@@ -25,7 +29,7 @@ _FORM = 128 << 10
 """Largest form with a description and a card, in bytes."""
 
 
-def _entries(changes: list[Change]) -> list[dict[str, Any]]:
+def _entries(changes: Sequence[Change]) -> list[dict[str, Any]]:
     return [
         {
             "submission": change.submission_id,
@@ -39,18 +43,45 @@ def _entries(changes: list[Change]) -> list[dict[str, Any]]:
 
 
 async def show_submission(
-    request: Request, state: State, caller: Caller, submission_id: str, notice: str | None = None
+    request: Request,
+    state: State,
+    caller: Caller,
+    submission_id: str,
+    notice: str | None = None,
+    given: DescriptionForm | None = None,
+    fault: EarthReasonError | None = None,
 ) -> Response:
-    """Render a team's page of one submission, with the forms that change it and its history."""
+    """Render a team's page of one submission, with the forms that change it and its history.
+
+    Args:
+        request: the request, for the key of the forms.
+        state: the shared state.
+        caller: the reader.
+        submission_id: a submission of the reader.
+        notice: what has been done, if there is something to say.
+        given: the form as it was filled in; by default it has what is stored.
+        fault: why the form was not taken.
+    """
 
     def read(session: Session) -> dict[str, Any]:
         submission = find_submission(session, submission_id, caller)
         if not is_owner(submission, caller):
             raise NotThereError
-        return {"row": submission, "entries": _entries(list(changes_of(session, submission, own=True)))}
+        return {"row": submission, "entries": _entries(changes_of(session, submission, own=True))}
 
     values = await state.read(read)
-    return personal(state, "submission.html", caller=caller, key=key_of_forms(request), notice=notice, **values)
+    row = values["row"]
+    return personal(
+        state,
+        "submission.html",
+        200 if fault is None else status_of(fault),
+        caller=caller,
+        key=key_of_forms(request),
+        notice=notice,
+        given=given or fill_in(row.details, row.card),
+        fault=None if fault is None else str(fault),
+        **values,
+    )
 
 
 @router.get("/mine/{submission_id}")
@@ -62,44 +93,57 @@ async def get_submission_page(request: Request, state: Shared, caller: Browser, 
 
 @router.post("/mine/{submission_id}/edit", max_body_size=_FORM)
 async def post_edit(
-    request: Request, state: Shared, caller: Browser, submission_id: ShownId, key: FormKey, words: Described
+    request: Request, state: Shared, caller: Browser, submission_id: ShownId, form: Annotated[DescriptionForm, Form()]
 ) -> Response:
-    known = signed_in(request, caller, key)
-    await state.write(lambda session: edit(session, own_submission(session, submission_id, known), words, known.team))
-    return RedirectResponse(f"/mine/{submission_id}", status_code=303)
+    """After a fault the form keeps its fields."""
+    known = signed_in(request, caller, form.key)
+    try:
+        words = form.read()
+    except RecordError as error:
+        return await show_submission(request, state, known, submission_id, given=form, fault=error)
+    return await _change(state, known, submission_id, lambda session, row: edit(session, row, words, known.team))
 
 
-@router.post("/mine/{submission_id}/final", max_body_size=_FORM)
+@router.post("/mine/{submission_id}/final", max_body_size=SMALL_FORM)
 async def post_final(
     request: Request, state: Shared, caller: Browser, submission_id: ShownId, key: FormKey
 ) -> Response:
     known = signed_in(request, caller, key)
-    await state.write(lambda session: declare_final(session, own_submission(session, submission_id, known), known.team))
-    return RedirectResponse(f"/mine/{submission_id}", status_code=303)
+    return await _change(state, known, submission_id, lambda session, row: declare_final(session, row, known.team))
 
 
-@router.post("/mine/{submission_id}/delete", max_body_size=_FORM)
+@router.post("/mine/{submission_id}/delete", max_body_size=SMALL_FORM)
 async def post_delete(
     request: Request, state: Shared, caller: Browser, submission_id: ShownId, key: FormKey
 ) -> Response:
     known = signed_in(request, caller, key)
-    await state.write(
-        lambda session: delete_submission(session, own_submission(session, submission_id, known), known.team)
-    )
+    await _change(state, known, submission_id, lambda session, row: delete_submission(session, row, known.team))
     return RedirectResponse("/mine", status_code=303)
 
 
+async def _change(
+    state: State, caller: Caller, submission_id: str, change: Callable[[Session, Submission], None]
+) -> Response:
+    """Change a submission of the caller, and show its page."""
+    await state.check_row_changes(caller)
+    await state.write(lambda session: change(session, own_submission(session, submission_id, caller)))
+    return RedirectResponse(f"/mine/{submission_id}", status_code=303)
+
+
 @router.get("/history")
-async def get_changes(state: Shared, split: Annotated[str, Query(max_length=81)]) -> Response:
-    entries = await state.read(lambda session: _entries(list(public_changes(session, get_split(session, split)))))
+async def get_changes(request: Request, state: Shared, split: Annotated[str, Query(max_length=81)]) -> Response:
+    def read(session: Session) -> list[dict[str, Any]]:
+        return _entries(public_changes(session, get_split(session, split)))
+
+    entries = await state.read_for(request, read)
     return personal(state, "history.html", heading=split, entries=entries, whole_split=True)
 
 
 @router.get("/models/{submission_id}/history")
-async def get_model_changes(state: Shared, caller: Browser, submission_id: ShownId) -> Response:
+async def get_model_changes(request: Request, state: Shared, caller: Browser, submission_id: ShownId) -> Response:
     def read(session: Session) -> list[dict[str, Any]]:
         submission, own = find_history(session, submission_id, caller)
-        return _entries(list(changes_of(session, submission, own)))
+        return _entries(changes_of(session, submission, own))
 
-    entries = await state.read(read)
+    entries = await (state.read_for(request, read) if caller is None else state.read(read))
     return personal(state, "history.html", heading=submission_id, entries=entries, whole_split=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -57,7 +57,7 @@ async def get_health(state: Shared) -> Health:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-async def get_metrics(state: Shared) -> Response:
+async def get_metrics(request: Request, state: Shared) -> Response:
     """Submissions by state, queue length, scoring time. Totals only, nothing about a team."""
 
     def run(session: Session) -> list[str]:
@@ -78,5 +78,5 @@ async def get_metrics(state: Shared) -> Response:
             f"board_uptime_seconds {time.time() - state.started:.0f}",
         ]
 
-    lines = await state.read(run)
+    lines = await state.read_for(request, run)
     return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

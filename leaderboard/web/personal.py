@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 
 from leaderboard.edits import Description
-from leaderboard.records import check_card, parse_metadata
+from leaderboard.records import RecordError, check_card, parse_metadata
 from leaderboard.submissions import NotThereError, RefusedError
 from leaderboard.tokens import Caller, form_key
 from leaderboard.web.api import ID_PATTERN
 from leaderboard.web.forms import check_key
-from leaderboard.web.rendering import ServerLinks, draw
+from leaderboard.web.rendering import LINKS, NOT_KEPT, draw, pretty_json
 from leaderboard.web.state import COOKIE, State
-
-LINKS = ServerLinks()
-NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def check_id(submission_id: str) -> str:
@@ -37,9 +36,9 @@ ShownId = Annotated[str, Depends(check_id)]
 FormKey = Annotated[str, Form(max_length=100)]
 
 
-def personal(state: State, template: str, **values: Any) -> HTMLResponse:
+def personal(state: State, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a page for one reader, not to be cached."""
-    return HTMLResponse(draw(template, LINKS, state.settings.title, **values), headers=NOT_KEPT)
+    return HTMLResponse(draw(template, LINKS, state.settings.title, **values), status, NOT_KEPT)
 
 
 def key_of_forms(request: Request) -> str:
@@ -59,41 +58,50 @@ def signed_in(request: Request, caller: Caller | None, key: str) -> Caller:
     return caller
 
 
-def read_description(
-    model: Annotated[str, Form(max_length=200)],
-    training: Annotated[str, Form(max_length=20)],
-    paper: Annotated[str, Form(max_length=400)] = "",
-    code: Annotated[str, Form(max_length=400)] = "",
-    checkpoint: Annotated[str, Form(max_length=400)] = "",
-    parameters: Annotated[str, Form(max_length=20)] = "",
-    backbone: Annotated[str, Form(max_length=200)] = "",
-    extra_data: Annotated[str, Form(max_length=200)] = "",
-    description: Annotated[str, Form(max_length=2000)] = "",
-    contact: Annotated[str, Form(max_length=200)] = "",
-    card: Annotated[str, Form(max_length=40_000)] = "",
-) -> Description:
-    """Read what a form says of a model.
+class DescriptionForm(BaseModel):
+    """What a form says of a model, as it was filled in. `read` checks it, so that a fault loses none of the fields."""
 
-    Raises:
-        RecordError: a field is invalid.
-        RefusedError: the parameters are no number, or the card is not JSON.
-    """
-    given = {
-        "model": model,
-        "training": training,
-        "paper": paper or None,
-        "code": code or None,
-        "checkpoint": checkpoint or None,
-        "parameters_millions": _number(parameters),
-        "backbone": backbone,
-        "extra_data": extra_data,
-        "description": description.replace("\r\n", "\n"),
-        "contact": contact,
-    }
-    return Description(parse_metadata(given), check_card(_read_card(card)))
+    key: str = ""
+    model: str = ""
+    training: str = ""
+    paper: str = ""
+    code: str = ""
+    checkpoint: str = ""
+    parameters: str = ""
+    backbone: str = ""
+    extra_data: str = ""
+    description: str = ""
+    contact: str = ""
+    card: str = ""
+
+    def read(self) -> Description:
+        """Check the fields.
+
+        Raises:
+            RecordError: one of them is invalid.
+        """
+        given = {
+            "model": self.model,
+            "training": self.training,
+            "paper": self.paper or None,
+            "code": self.code or None,
+            "checkpoint": self.checkpoint or None,
+            "parameters_millions": _number(self.parameters),
+            "backbone": self.backbone,
+            "extra_data": self.extra_data,
+            "description": self.description.replace("\r\n", "\n"),
+            "contact": self.contact,
+        }
+        return Description(parse_metadata(given), check_card(_read_card(self.card)))
 
 
-Described = Annotated[Description, Depends(read_description)]
+def fill_in(details: Mapping[str, Any], card: dict[str, Any] | None) -> DescriptionForm:
+    """Fill in a form with stored words."""
+    size = details.get("parameters_millions")
+    texts = {field: details.get(field) or "" for field in DescriptionForm.model_fields}
+    return DescriptionForm(
+        **{**texts, "parameters": "" if size is None else f"{size:.12g}", "card": pretty_json(card) if card else ""}
+    )
 
 
 def _number(text: str) -> float | None:
@@ -102,7 +110,7 @@ def _number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        raise RefusedError(f"parameters: {text!r} is not a number of millions", status=422) from None
+        raise RecordError(f"parameters: {text!r} is not a number of millions") from None
 
 
 def _read_card(text: str) -> Any:
@@ -111,4 +119,4 @@ def _read_card(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise RefusedError("card: not JSON", status=422) from None
+        raise RecordError("card: not JSON") from None

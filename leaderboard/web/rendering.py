@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
-from leaderboard.board import BoardQuery
-from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate
+from leaderboard.board import BoardQuery, digits
+from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
 
 
 class Links(Protocol):
@@ -26,7 +26,7 @@ class Links(Protocol):
     """Whether there is a server, which takes submissions, sorts and compares."""
 
     def home(self) -> str: ...
-    def board(self, query: BoardQuery) -> str: ...
+    def board(self, query: BoardQuery, page: int = 1) -> str: ...
     def model(self, entry_id: str) -> str: ...
     def page(self, name: str) -> str: ...
     def file(self, name: str) -> str: ...
@@ -43,8 +43,8 @@ class ServerLinks:
     def home(self) -> str:
         return "/"
 
-    def board(self, query: BoardQuery) -> str:
-        return f"/?{_parameters(query)}"
+    def board(self, query: BoardQuery, page: int = 1) -> str:
+        return f"/?{_parameters(query)}{f'&page={page}' if page > 1 else ''}"
 
     def model(self, entry_id: str) -> str:
         return f"/models/{quote(entry_id)}"
@@ -56,7 +56,7 @@ class ServerLinks:
         return f"/static/{name}"
 
     def data(self, query: BoardQuery, form: str) -> str:
-        return f"/api/board{'.csv' if form == 'csv' else ''}?{_parameters(query)}"
+        return f"/api/board{'' if form == 'json' else f'.{form}'}?{_parameters(query)}"
 
     def record(self, entry_id: str) -> str:
         return f"/api/submissions/{quote(entry_id)}"
@@ -65,21 +65,22 @@ class ServerLinks:
         return f"/compare?{urlencode([('ids', one) for one in ids])}"
 
 
+LINKS = ServerLinks()
+NOT_KEPT = {"Cache-Control": "no-store"}
+"""Headers of a page for one reader."""
+
+
 def _parameters(query: BoardQuery) -> str:
     """Encode what differs from the default query as a query string."""
     plain = asdict(BoardQuery(query.split))
     given = {key: value for key, value in asdict(query).items() if key == "split" or value != plain[key]}
-    return urlencode({key: str(value).lower() if isinstance(value, bool) else value for key, value in given.items()})
+    texts = {bool: lambda value: str(value).lower(), float: "{:g}".format}
+    return urlencode({key: texts.get(type(value), str)(value) for key, value in given.items()})
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
     """Format a fraction in per cent."""
     return "–" if value is None else f"{100 * value:.{decimals}f}"
-
-
-def digits(record: ResultRecord) -> int:
-    """Return how many decimals of a per cent a result's scores have on the pages."""
-    return 2 if record.decimals is None else max(0, record.decimals - 2)
 
 
 def span(estimate: ScoreEstimate) -> str:
@@ -145,4 +146,4 @@ def draw(template: str, links: Links, title: str, **values: Any) -> str:
 def render_error(request: Request, status: int, message: str, headers: dict[str, str]) -> HTMLResponse:
     """Render an error as a page."""
     title = request.app.state.board.settings.title
-    return HTMLResponse(draw("error.html", ServerLinks(), title, status=status, message=message), status, headers)
+    return HTMLResponse(draw("error.html", LINKS, title, status=status, message=message), status, headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,23 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
+from earthreason.metrics.statistics import Interval
 from earthreason.reports.rules import describe_rules
-from leaderboard.board import BoardEntry, BoardQuery, build_table
+from leaderboard.board import DATE, MODEL, PAGE_ROWS, SIZE, BoardEntry, BoardQuery, BoardTable
 from leaderboard.comparisons import PublicComparison, compare_details, subtract_shown
+from leaderboard.entries import entry_of
+from leaderboard.exports import FORMATS
 from leaderboard.published import GRADES, columns_of, load_published
 from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
 from leaderboard.scoring import DETAILED, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
 from leaderboard.tables import PUBLIC, ScoredResult, Submission
-from leaderboard.web.state import entry_of
 
+_OTHER_SORTS = {DATE: "Published", MODEL: "Model", SIZE: "Size"}
+_FACTS = {DATE: "date of publication", MODEL: "name", SIZE: "number of parameters"}
 COMPARE_COLUMNS = (*OVERLAP, "Pr@0.7", "Pr@0.9", *PRESENCE, DICE.name)
+Keep = Callable[[Hashable, Sequence[str], Callable[[], Any]], Any]
+"""Function that returns what it remembers of a key, or what the third argument makes; the second is what it shows."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,8 @@ class SplitChoice:
     hidden: bool
 
 
-def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
-    """Collect the values of the board page."""
-    table = build_table(entries, query)
+def board_view(table: BoardTable, query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
+    """Collect the values of a page of the board. `query` is what the reader asked for."""
     groups: dict[str, list[Subset]] = {}
     for subset in table.subsets:
         groups.setdefault(subset.breakdown, []).append(subset)
@@ -41,14 +46,27 @@ def board_view(entries: Sequence[BoardEntry], query: BoardQuery, splits: Sequenc
     return {
         "table": table,
         "query": query,
+        "page": 1 + table.start // PAGE_ROWS,
+        "pages": max(1, -(-table.total // PAGE_ROWS)),
         "splits": splits,
         "protocols": PROTOCOLS.values(),
         "rules": describe_rules(get_protocol(query.protocol)),
         "subset_groups": groups,
         "chosen": chosen,
-        "titles": {column: METRICS[column].title for column in table.columns},
+        "titles": {metric: METRICS[metric].title for metric in (*table.columns, *table.metrics)},
+        "sorts": [*((name, name) for name in table.metrics), *_OTHER_SORTS.items()],
+        "sorted_by": _name_sort(query),
+        "sortable": table.total == len(table.rows),
+        "formats": FORMATS,
         "printed": _printed(query),
     }
+
+
+def _name_sort(query: BoardQuery) -> str:
+    """Name the order of the rows; it may be by a score that none of them has."""
+    if query.sort not in METRICS:
+        return _FACTS[query.sort]
+    return f"{METRICS[query.sort].title}{', reversed' if query.ascending else ''}"
 
 
 def _printed(query: BoardQuery) -> list[dict[str, Any]]:
@@ -112,8 +130,10 @@ def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[
     }
 
 
-def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[str, Any]:
+def compare_view(session: Session, ids: Sequence[str], protocol: str, keep: Keep) -> dict[str, Any]:
     """Collect the values of a comparison; where counts are stored, add paired tests against the first model.
+
+    `keep` remembers the tests of two models, which take most of the time.
 
     Raises:
         RefusedError: the models belong to different splits.
@@ -124,9 +144,53 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str) -> dict[st
     results = [latest_result(session, submission) for submission in submissions]
     scored = [result for result in results if result is not None]
     entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]
-    hidden = submissions[0].split.hidden
-    pairs = _shown_pairs(entries, protocol) if hidden else _pairs(scored, protocol)
-    return comparison(entries, protocol, pairs)
+    if submissions[0].split.hidden:
+        pairs = _shown_pairs([entry.record for entry in entries], protocol)
+    else:
+        pairs = [_pair(scored[0], other, protocol, keep) for other in scored[1:]]
+    numbered = [{"index": index, **pair} for index, pair in enumerate(pairs, start=1) if pair is not None]
+    return comparison(entries, protocol, numbered)
+
+
+def _shown_pairs(records: Sequence[ResultRecord], protocol: str) -> list[dict[str, Any] | None]:
+    """Compare the figures that the rows of a hidden split show."""
+    compared = [subtract_shown(records[0], other, protocol) for other in records[1:]]
+    return [{"tests": None, "rows": _difference_rows(each)} if each.differences else None for each in compared]
+
+
+def _pair(first: ScoredResult, other: ScoredResult, protocol: str, keep: Keep) -> dict[str, Any] | None:
+    """Compare two models. Either order gives the same figures with the other sign, so that one of them is computed."""
+    turned = other.submission_id < first.submission_id
+    one, two = (other, first) if turned else (first, other)
+    ids = (one.submission_id, two.submission_id)
+    pair = keep((*ids, protocol), ids, lambda: _compare(one, two, protocol))
+    return _turn(pair) if turned and pair is not None else pair
+
+
+def _compare(first: ScoredResult, other: ScoredResult, protocol: str) -> dict[str, Any] | None:
+    kept = [read_details(result.counts, protocol) for result in (first, other)]
+    if kept[0] is None or kept[1] is None:
+        return None
+    compared = compare_details(kept[0], kept[1])
+    if compared is None:
+        return None
+    tests = compared.tests
+    wins = None if tests is None else {"wins": tests.wins, "ties": tests.ties, "losses": tests.losses}
+    return {"tests": wins, "rows": _difference_rows(compared)}
+
+
+def _turn(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """Exchange the two models of a comparison."""
+    rows = [
+        {
+            **row,
+            "value": -row["value"] + 0.0,  # adding 0 takes the sign off -0.0
+            "interval": row["interval"] and Interval(-row["interval"].high + 0.0, -row["interval"].low + 0.0),
+        }
+        for row in pair["rows"]
+    ]
+    tests = pair["tests"]
+    return {"tests": tests and {**tests, "wins": tests["losses"], "losses": tests["wins"]}, "rows": rows}
 
 
 def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -166,28 +230,6 @@ def _scale_of(estimates: Sequence[ScoreEstimate | None]) -> tuple[float, float]:
 def _best_of(estimates: Sequence[ScoreEstimate | None]) -> float | None:
     values = [estimate.value for estimate in estimates if estimate]
     return max(values) if values else None
-
-
-def _shown_pairs(entries: Sequence[BoardEntry], protocol: str) -> list[dict[str, Any]]:
-    """Compare the figures that the rows of a hidden split show."""
-    first, *others = (entry.record for entry in entries)
-    compared = (subtract_shown(first, other, protocol) for other in others)
-    return [
-        {"index": index, "tests": None, "rows": _difference_rows(each)}
-        for index, each in enumerate(compared, start=1)
-        if each.differences
-    ]
-
-
-def _pairs(scored: Sequence[ScoredResult], protocol: str) -> list[dict[str, Any]]:
-    kept = [read_details(result.counts, protocol) for result in scored]
-    first = kept[0]
-    pairs = []
-    for index, other in enumerate(kept[1:], start=1):
-        compared = None if first is None or other is None else compare_details(first, other)
-        if compared is not None:
-            pairs.append({"index": index, "tests": compared.tests, "rows": _difference_rows(compared)})
-    return pairs
 
 
 def _difference_rows(compared: PublicComparison) -> list[dict[str, Any]]:

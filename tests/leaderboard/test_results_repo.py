@@ -18,6 +18,7 @@ from leaderboard.records import parse_metadata, parse_result
 from leaderboard.results_repo import read_repository, rescore, slug, validate, write_entry
 from leaderboard.scoring import hide_labels, score_predictions
 from leaderboard.static_site import write_site
+from tests.leaderboard.listings import entry
 from tests.leaderboard.toys import make_predictions
 
 
@@ -277,6 +278,21 @@ def test_the_static_site_is_whole_links_hold_and_text_is_escaped(repository, tmp
     assert "<form" not in index
 
 
+def test_a_large_site_has_pages_of_fifty_rows_and_links_between_them(tmp_path):
+    rows = (entry(f"row-{n:03d}", 0.9 - n / 1000) for n in range(120))
+    write_site(rows, tmp_path / "site")  # a generator: the rows are never in memory together
+    names = ["", "-page-2", "-page-3"]
+    pages = [(tmp_path / "site" / f"table-toy-test-segearth-r1{name}.html").read_text() for name in names]
+    shown = [re.findall(r'<a href="model-row-(\d+)\.html">', page) for page in pages]
+    assert [len(page) for page in shown] == [50, 50, 20]
+    assert [int(number) for page in shown for number in page] == list(range(120))
+    assert 'href="table-toy-test-segearth-r1-page-3.html" rel="next"' in pages[1]
+    assert "data-sort" not in pages[0]  # one page cannot sort the whole table
+    told = json.loads((tmp_path / "site" / "table-toy-test-segearth-r1.json").read_text())
+    assert (told["total"], len(told["rows"])) == (120, 120)
+    assert len((tmp_path / "site" / "table-toy-test-segearth-r1.csv").read_text().splitlines()) == 121
+
+
 def test_a_site_is_not_written_over_another(repository, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "x").touch()
@@ -290,9 +306,9 @@ def test_a_site_is_not_written_over_another(repository, tmp_path):
 
 
 def test_the_hub_yaml_has_its_required_keys_and_our_scores(repository):
-    entry = read_repository(repository)[0]
-    told = yaml.safe_load(eval_results_yaml([(entry.record, entry.date)], "https://board.example", "some/dataset"))
-    giou = entry.record.estimate("segearth-r1", "all", "gIoU").value
+    row = next(read_repository(repository))
+    told = yaml.safe_load(eval_results_yaml([(row.record, row.date)], "https://board.example", "some/dataset"))
+    giou = row.record.estimate("segearth-r1", "all", "gIoU").value
     assert told[0]["dataset"] == {"id": "some/dataset", "task_id": "test_giou"}
     assert told[0]["value"] == round(100 * giou, 2)
     assert told[0]["source"]["url"] == "https://board.example"

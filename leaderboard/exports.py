@@ -1,0 +1,132 @@
+"""The table as CSV, LaTeX and Markdown, piece by piece, so that a long one need not be in memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.board import BoardQuery, BoardRow, digits
+from leaderboard.records import ALL
+
+_ENDS = ("", " low", " high")
+_FACTS = ("training", "backbone", "parameters_millions", "paper", "code", "checkpoint")
+_HEADS = ("#", "Model", "Team", "Parameters, M")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    **{character: f"\\{character}" for character in "&%$#_"},
+}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A form in which the table can be fetched.
+
+    Attributes:
+        ending: ending of the file.
+        write: function from the query, its columns and rows to pieces of text.
+    """
+
+    ending: str
+    title: str
+    media_type: str
+    write: Callable[[BoardQuery, Sequence[str], Iterable[BoardRow]], Iterator[str]]
+
+
+def write_csv(query: BoardQuery, columns: Sequence[str], rows: Iterable[BoardRow]) -> Iterator[str]:
+    """Write CSV with scores as fractions. Cells that a spreadsheet would run as a formula get an apostrophe first."""
+    scores = [f"{column}{end}" for column in columns for end in _ENDS]
+    yield _csv_line(["place", "model", "team", *_FACTS, "published", "tied_with_best", "flag", *scores, "id"])
+    for row in rows:
+        numbers: list[float | None] = []
+        for column in columns:
+            numbers += row.cells[column].estimate if column in row.cells else (None, None, None)
+        facts = row.facts
+        texts = [facts.model, facts.team, *(facts.metadata.get(fact) for fact in _FACTS)]
+        after = [facts.date, row.tied, facts.flag or "", *numbers, facts.id]
+        yield _csv_line([row.place, *map(_harmless, texts), *map(_harmless, after)])
+
+
+def _csv_line(cells: Iterable[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    text = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return f"'{value}" if text else value
+
+
+def write_markdown(query: BoardQuery, columns: Sequence[str], rows: Iterable[BoardRow]) -> Iterator[str]:
+    """Write a Markdown table with scores in per cent, the best in bold."""
+
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(cells)} |\n"
+
+    yield f"{_escape_markdown(_caption(query))}\n\n"
+    yield line(map(_escape_markdown, (*_HEADS, *columns)))
+    yield line(("---:", "---", "---", "---:", *("---:" for _ in columns)))
+    for row in rows:
+        yield line(_cells(row, columns, _escape_markdown, "**{}**"))
+
+
+def write_latex(query: BoardQuery, columns: Sequence[str], rows: Iterable[BoardRow]) -> Iterator[str]:
+    """Write a LaTeX longtable with scores in per cent, the best in bold. It needs longtable and booktabs."""
+
+    def line(cells: Iterable[str]) -> str:
+        return f"{' & '.join(cells)} \\\\\n"
+
+    yield "% \\usepackage{booktabs,longtable}\n"
+    yield f"\\begin{{longtable}}{{rllr{'r' * len(columns)}}}\n"
+    yield f"\\caption{{{_escape_latex(_caption(query))}}} \\\\\n\\toprule\n"
+    yield line(map(_escape_latex, (*_HEADS, *columns)))
+    yield "\\midrule\n\\endhead\n"
+    for row in rows:
+        yield line(_cells(row, columns, _escape_latex, "\\textbf{{{}}}"))
+    yield "\\bottomrule\n\\end{longtable}\n"
+
+
+def _caption(query: BoardQuery) -> str:
+    subset = "" if query.subset == ALL else f", {query.subset}"
+    return f"{query.split}, protocol {query.protocol}{subset}. Scores in per cent."
+
+
+def _cells(row: BoardRow, columns: Sequence[str], escape: Callable[[str], str], bold: str) -> Iterator[str]:
+    facts = row.facts
+    size = facts.metadata.get("parameters_millions")
+    yield str(row.place or "–")
+    yield escape(facts.model)
+    yield escape(facts.team)
+    yield "" if size is None else f"{size:g}"
+    for column in columns:
+        cell = row.cells.get(column)
+        text = "–" if cell is None else f"{100 * cell.estimate.value:.{digits(row)}f}"
+        yield bold.format(text) if cell is not None and cell.best else text
+
+
+def _escape_markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+FORMATS = (
+    ExportFormat("csv", "CSV", "text/csv", write_csv),
+    ExportFormat("tex", "LaTeX", "application/x-tex", write_latex),
+    ExportFormat("md", "Markdown", "text/markdown", write_markdown),
+)

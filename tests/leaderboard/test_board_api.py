@@ -1,0 +1,223 @@
+"""The table for programs: parts, filters, files, other sites, HEAD, and what search engines ask for."""
+
+import csv
+import gzip
+import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import brotli
+import pytest
+
+from leaderboard.listing import Lister
+from tests.leaderboard.listings import entry
+from tests.leaderboard.toys import make_predictions
+
+ROWS = 120
+
+
+@pytest.fixture
+def many(client, database):
+    """Rows of the hidden split, best first by their names."""
+    with database.write() as session:
+        lister = Lister(session)
+        for n in range(ROWS):
+            training = ("trained", "zero-shot")[n % 2]
+            one = entry(f"model-{n:014d}xx", 0.9 - n / 1000, published=n * 86_400.0, training=training, size=n + 1.0)
+            lister.add(one.facts, one.record.model_dump(mode="json"))
+    return [f"model-{n:014d}xx" for n in range(ROWS)]
+
+
+def board(client, query=""):
+    answer = client.get(f"/api/board?split=toy/test{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids_of(told):
+    return [row["id"] for row in told["rows"]]
+
+
+def test_the_board_comes_in_parts_with_its_total(client, many):
+    first = board(client)
+    assert (first["total"], first["limit"], first["offset"], ids_of(first)) == (ROWS, 50, 0, many[:50])
+    assert ids_of(board(client, "&limit=7&offset=117")) == many[117:]
+    assert board(client, "&offset=5000")["rows"] == []
+    assert board(client, "&training=zero-shot&limit=1")["total"] == ROWS // 2
+    assert ids_of(board(client, "&sort=size&limit=3")) == many[:-4:-1]
+    assert ids_of(board(client, "&largest=2&ascending=true")) == many[1::-1]
+    assert ids_of(board(client, "&search=11XX")) == [many[11], many[111]]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["limit=0", "limit=501", "offset=-1", "sort=x", "largest=-1", "largest=nan", "search=a%00", "since=x"]
+)
+def test_wrong_parameters_are_refused(client, many, wrong):
+    assert client.get(f"/api/board?split=toy/test&{wrong}").status_code == 422
+
+
+def test_the_page_shows_fifty_rows_and_leads_to_the_others(client, many):
+    seen = []
+    address = "/?split=toy/test"
+    while address:
+        page = client.get(address).text
+        seen += re.findall(r'href="/models/([^"]+)">', page)
+        found = re.search(r'<a href="([^"]+)" rel="next">', page)
+        address = found and found[1].replace("&amp;", "&")
+        assert len(page) < 150_000
+    assert seen == many
+    beyond = client.get("/?split=toy/test&page=1000").text
+    assert re.findall(r'href="/models/([^"]+)">', beyond) == many[100:]
+
+
+def test_filters_and_orders_are_kept_from_page_to_page(client, many):
+    page = client.get("/?split=toy/test&training=zero-shot&sort=size&search=model").text
+    following = re.search(r'<a href="([^"]+)" rel="next">', page)[1].replace("&amp;", "&")
+    assert re.findall(r'href="/models/([^"]+)">', client.get(following).text) == many[1::2][::-1][50:]
+
+
+def test_files_have_all_chosen_rows_in_the_order_of_the_board(client, many):
+    told = client.get("/api/board.csv?split=toy/test&training=trained&sort=date")
+    rows = list(csv.DictReader(io.StringIO(told.text)))
+    assert [row["id"] for row in rows] == many[::2][::-1]
+    markdown = client.get("/api/board.md?split=toy/test&largest=3").text.splitlines()
+    assert len(markdown) == 2 + 2 + 3
+    assert markdown[4] == r"| 1 | model\-00000000000000xx | Team | 1 | **90.00** |"
+    latex = client.get("/api/board.tex?split=toy/test").text
+    assert latex.count(r"\\") == 2 + ROWS
+    assert r"1 & model-00000000000000xx & Team & 1 & \textbf{90.00} \\" in latex
+
+
+def test_names_are_text_in_every_file(client, database):
+    evil = r"\input{x} | <b>&%$#_^~ `*[a](b)` {"
+    with database.write() as session:
+        one = entry("e" * 22, 0.5, team="=1+1")
+        one.metadata["model"] = evil
+        Lister(session).add(one.facts, one.record.model_dump(mode="json"))
+    latex = client.get("/api/board.tex?split=toy/test").text
+    assert (
+        r"\textbackslash{}input\{x\} \textbar{} \textless{}b\textgreater{}\&\%\$\#\_\textasciicircum{}"
+        r"\textasciitilde{} `*[a](b)` \{" in latex
+    )
+    row = client.get("/api/board.md?split=toy/test").text.splitlines()[-1]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6  # those between the cells
+    assert not re.search(r"(?<!\\)[<`*\[]", row.replace("**50.00**", ""))
+    assert "'=1+1" in client.get("/api/board.csv?split=toy/test").text
+
+
+@pytest.mark.parametrize("path", ["/?split=toy/test", "/api/board?split=toy/test", "/scoring"])
+def test_pages_are_packed_as_the_browser_asks(client, many, path):
+    plain = client.get(path, headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    for name, unpack in (("gzip", gzip.decompress), ("br", brotli.decompress)):
+        with client.stream("GET", path, headers={"accept-encoding": name}) as answer:
+            body = b"".join(answer.iter_raw())
+        assert answer.headers["content-encoding"] == name
+        assert "Accept-Encoding" in answer.headers["vary"]
+        assert answer.headers["etag"] == plain.headers["etag"]
+        assert len(body) < len(plain.content) / 2
+        assert unpack(body) == plain.content
+
+
+@pytest.mark.parametrize("path", ["/?split=toy/test", "/api/board?split=toy/test", "/api/board.csv?split=toy/test"])
+def test_what_the_browser_has_is_not_sent_again_until_it_changes(hand, references, path):
+    hand.published(make_predictions(references))
+    tag = hand.client.get(path).headers["etag"]
+    for named in (tag, f'"x", {tag}', tag.removeprefix("W/"), "*"):
+        again = hand.client.get(path, headers={"if-none-match": named})
+        assert (again.status_code, again.content) == (304, b"")
+    hand.published(make_predictions(references, 1))
+    assert hand.client.get(path, headers={"if-none-match": tag}).status_code == 200
+
+
+def test_head_tells_what_get_would_everywhere(hand, references):
+    submission_id = hand.published(make_predictions(references), split="toy/open")
+    for path in (
+        "/",
+        f"/models/{submission_id}",
+        f"/pictures/{submission_id}/0-truth.jpg",
+        "/compare",
+        "/scoring",
+        "/published",
+        "/api",
+        "/sign-in",
+        "/submit",
+        "/robots.txt",
+        "/sitemap.xml",
+        "/sitemaps/0.xml",
+        "/static/board.css",
+        "/health",
+        "/metrics",
+        "/nowhere",
+        "/api/openapi.json",
+        "/api/splits",
+        "/api/splits/toy/open/samples",
+        "/api/board",
+        "/api/board.csv",
+        "/api/board.tex",
+        "/api/board.md",
+        "/api/published",
+        "/api/submissions",
+        f"/api/submissions/{submission_id}",
+        f"/api/submissions/{submission_id}/samples.csv",
+    ):
+        got, head = (hand.client.request(method, path, follow_redirects=False) for method in ("GET", "HEAD"))
+        assert head.status_code == got.status_code, path
+        assert head.content == b"", path
+        for name in ("content-type", "content-length", "etag", "location", "content-encoding"):
+            assert head.headers.get(name) == got.headers.get(name) or path == "/metrics", (path, name)
+    refused = hand.client.post("/api/board")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_other_sites_may_read_what_is_public_and_nothing_else(hand, references):
+    submission_id = hand.published(make_predictions(references), split="toy/open")
+    elsewhere = {"origin": "https://other.example"}
+    for path in ("/api/board", "/api/board.csv", "/api/splits", "/api/published", f"/api/submissions/{submission_id}"):
+        answer = hand.client.get(path, headers=elsewhere)
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in answer.headers
+    for path in ("/", "/mine", "/sign-in", f"/models/{submission_id}", "/health"):
+        assert "access-control-allow-origin" not in hand.client.get(path, headers=elsewhere).headers
+
+    def preflight(method, headers=""):
+        asked = {**elsewhere, "access-control-request-method": method, "access-control-request-headers": headers}
+        return hand.client.options("/api/board", headers=asked).status_code
+
+    assert preflight("GET", "if-none-match") == 200
+    assert preflight("GET", "authorization") == 400
+    assert preflight("PATCH") == 400
+    assert preflight("PUT") == 400
+
+
+def test_sitemaps_are_bounded_and_name_every_model(client, many, monkeypatch):
+    monkeypatch.setattr("leaderboard.web.crawlers._MODELS", 50)
+    index = ElementTree.fromstring(client.get("/sitemap.xml").text)
+    addresses = [one.text for one in index.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+    assert addresses == [f"http://testserver/sitemaps/{n}.xml" for n in range(4)]
+    found = []
+    for address in addresses[1:]:
+        part = ElementTree.fromstring(client.get(address.removeprefix("http://testserver")).text)
+        models = [one.text for one in part.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+        assert len(models) <= 50
+        found += models
+    assert sorted(found) == [f"http://testserver/models/{one}" for one in many]
+    assert client.get("/sitemaps/4.xml").status_code == 404
+    assert "<loc>http://testserver/?split=toy%2Ftest</loc>" in client.get("/sitemaps/0.xml").text
+    robots = client.get("/robots.txt").text
+    assert "Disallow: /api/\n" in robots
+    assert robots.endswith("Sitemap: http://testserver/sitemap.xml\n")
+
+
+def test_a_team_lists_all_its_submissions_part_by_part(hand, references):
+    made = [hand.submit(make_predictions(references, seed), split="toy/open") for seed in range(3)]
+    first = hand.client.get("/api/submissions?limit=2", headers=hand.headers())
+    rest = hand.client.get("/api/submissions?limit=2&offset=2", headers=hand.headers())
+    assert first.headers["x-total-count"] == rest.headers["x-total-count"] == "3"
+    assert [one["id"] for one in [*first.json(), *rest.json()]] == made[::-1]
+
+
+def test_json_of_a_part_says_what_was_asked(client, many):
+    told = json.loads(client.get("/api/board?split=toy/test&sort=size&ascending=true&limit=1").text)
+    assert (told["sort"], told["ascending"], told["rows"][0]["place"]) == ("size", True, 1)
