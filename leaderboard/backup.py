@@ -26,8 +26,8 @@ from leaderboard.listing import reconcile
 from leaderboard.tables import LISTING, Base, BoardChange, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
-_NOT_KEPT = ("sign_ins", BoardChange.__tablename__, *(table.__tablename__ for table in LISTING))
-"""Browsers sign in again; what is derived is derived again."""
+_NOT_KEPT = ("sign_ins", "links", "outgoing", BoardChange.__tablename__, *(table.__tablename__ for table in LISTING))
+"""Browsers sign in again, links are asked for again, and no message is sent twice; what is derived is derived again."""
 _AT_ONCE = 20
 
 

@@ -16,7 +16,7 @@ from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
-from leaderboard import results_cli
+from leaderboard import people_cli, results_cli
 from leaderboard.engines import cli as engines_cli
 from leaderboard.settings import Settings, settings_from
 
@@ -76,7 +76,7 @@ def serve(
     _database()  # fail here, once, rather than in every process
     stderr().print(f"leaderboard: http://{host}:{port}", soft_wrap=True)
     web = ["web", "--host", host, "--port", str(port)]
-    code = Supervisor([web, *[["worker"]] * workers]).run()
+    code = Supervisor([web, ["notify"], *[["worker"]] * workers]).run()
     if code:
         raise typer.Exit(code)
 
@@ -330,3 +330,4 @@ def run() -> None:
 
 engines_cli.register(app)
 results_cli.register(app)
+people_cli.register(app)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from leaderboard.history import SCORED_AGAIN, SCORING, differences, note_change
 from leaderboard.listing import unlist
+from leaderboard.outgoing import FAILED_EVENT, SCORED_EVENT, tell_team
 from leaderboard.settings import Settings
 from leaderboard.tables import (
     DELETED,
@@ -88,7 +89,7 @@ def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
 
 
 def _give_up(session: Session, settings: Settings, now: float) -> None:
-    session.execute(
+    given_up = session.scalars(
         update(Submission)
         .where(Submission.state == RUNNING, Submission.lease_until < now, Submission.attempts >= settings.attempts)
         .values(
@@ -98,7 +99,10 @@ def _give_up(session: Session, settings: Settings, now: float) -> None:
             error=GAVE_UP.format(attempts=settings.attempts),
             host_fault=True,
         )
-    )
+        .returning(Submission.id)
+    ).all()
+    for submission_id in given_up:
+        tell_team(session, session.get_one(Submission, submission_id), FAILED_EVENT)
 
 
 def queue_again(session: Session, which: ColumnElement[bool]) -> int:
@@ -151,6 +155,7 @@ def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
     session.add_all(
         GalleryPicture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
     )
+    tell_team(session, session.get_one(Submission, job.submission_id), SCORED_EVENT)
     if session.scalar(select(Submission.visibility).where(Submission.id == job.submission_id)) == PUBLIC:
         count_change(session, job.submission_id)
     return True
@@ -172,7 +177,10 @@ def _note_rescoring(session: Session, job: ScoringJob, record: dict[str, Any]) -
 
 def fail_job(session: Session, job: ScoringJob, reason: str, *, host_fault: bool = False) -> bool:
     """Record why a file could not be scored. Return False if the worker has lost its claim."""
-    return _release(session, job, FAILED, reason, host_fault)
+    if not _release(session, job, FAILED, reason, host_fault):
+        return False
+    tell_team(session, session.get_one(Submission, job.submission_id), FAILED_EVENT)
+    return True
 
 
 def return_job(session: Session, job: ScoringJob) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
 from earthreason.metrics.statistics import RESAMPLES
@@ -49,6 +49,21 @@ class Settings(BaseModel):
         changes_per_minute: changes of its rows that a team may make per minute, after 30 at once.
         session_hours: duration of a sign-in, hours.
         secure_cookies: whether cookies are sent over https only; set this whenever the board is served over https.
+        open_sign_up: whether anyone with an e-mail address or account may create a team, without an invitation.
+        smtp_host: mail server, for links by e-mail; None sends none.
+        smtp_port: its port.
+        smtp_user: name to log in with; None sends without a login.
+        smtp_password: password to log in with.
+        smtp_security: how the connection is encrypted: from a plain one, from its start, or not at all.
+        mail_from: sender of e-mails.
+        github_client_id: ID of an OAuth app of GitHub, to offer signing in with it; None does not.
+        github_client_secret: its secret.
+        github_url: address of GitHub or GitHub Enterprise.
+        github_api_url: address of its API.
+        huggingface_client_id: ID of an OAuth app of the Hugging Face Hub; None does not offer it.
+        huggingface_client_secret: its secret.
+        huggingface_url: address of the Hub, or the issuer of any other OpenID provider.
+        private_webhooks: whether webhooks may be sent to private addresses and without https.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_variable, populate_by_name=True)
@@ -77,6 +92,21 @@ class Settings(BaseModel):
     changes_per_minute: Positive = 6
     session_hours: Positive = 12
     secure_cookies: bool = False
+    open_sign_up: bool = False
+    smtp_host: str | None = None
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    mail_from: str | None = None
+    github_client_id: str | None = None
+    github_client_secret: SecretStr | None = None
+    github_url: str = "https://github.com"
+    github_api_url: str = "https://api.github.com"
+    huggingface_client_id: str | None = None
+    huggingface_client_secret: SecretStr | None = None
+    huggingface_url: str = "https://huggingface.co"
+    private_webhooks: bool = False
 
     @model_validator(mode="after")
     def _lease_outlasts_scoring(self) -> Settings:
@@ -85,6 +115,21 @@ class Settings(BaseModel):
                 f"{_variable('lease_seconds')} must be longer than {_variable('time_limit')}, "
                 f"but {self.lease_seconds:g} s is not longer than {self.time_limit} s"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _links_have_an_address(self) -> Settings:
+        """Require what sign-ins need. Links never take their host from a request, which its sender chooses."""
+        needs = {
+            "smtp_host": ("mail_from", "base_url"),
+            "github_client_id": ("github_client_secret", "base_url"),
+            "huggingface_client_id": ("huggingface_client_secret", "base_url"),
+            "smtp_user": ("smtp_password",),
+        }
+        for setting, others in needs.items():
+            missing = [_variable(other) for other in others if getattr(self, other) is None]
+            if getattr(self, setting) is not None and missing:
+                raise ValueError(f"{_variable(setting)} needs {' and '.join(missing)}")
         return self
 
     @property

@@ -26,6 +26,7 @@ from leaderboard.history import (
 )
 from leaderboard.history import WITHDRAWN as WITHDREW
 from leaderboard.jobs import queue_again
+from leaderboard.outgoing import FLAGGED_EVENT, tell_team
 from leaderboard.records import Metadata, check_reason
 from leaderboard.settings import Settings
 from leaderboard.tables import (
@@ -314,6 +315,7 @@ def set_flag(session: Session, submission: Submission, reason: str | None, autho
     before, submission.flag = submission.flag, check_reason(reason)
     if before != submission.flag:
         note_change(session, submission, FLAGGED, author, {"flag": [before, submission.flag]})
+        tell_team(session, submission, FLAGGED_EVENT)
         count_change(session, submission.id)
 
 

@@ -39,8 +39,78 @@ class Team(Base):
     created: Mapped[float]
 
 
+class Member(Base):
+    """A person in a team. `email` has been proved by a link; `issuer` and `subject` are those of an OAuth account."""
+
+    __tablename__ = "members"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int] = mapped_column(ForeignKey("teams.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str | None] = mapped_column(String(254), unique=True)
+    issuer: Mapped[str | None] = mapped_column(String(200))
+    subject: Mapped[str | None] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+    created: Mapped[float]
+    team: Mapped[Team] = relationship(lazy="joined")
+
+
+class Link(Base):
+    """A link or flow that works once: an invitation, a link sent by e-mail, or an OAuth sign-in that has begun.
+
+    Only its hash is stored. `details` holds what it is for; `browser` is the hash of a cookie that must come with it.
+    """
+
+    __tablename__ = "links"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    team_id: Mapped[int | None] = mapped_column(ForeignKey("teams.id"), index=True)
+    email: Mapped[str | None] = mapped_column(String(254), index=True)
+    browser: Mapped[str | None] = mapped_column(String(64))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created: Mapped[float]
+    expires: Mapped[float]
+    used: Mapped[float | None]
+    team: Mapped[Team | None] = relationship(lazy="joined")
+
+
+class Webhook(Base):
+    """An address that is told of a team's events. `secret` signs what is sent, so it is stored as it is."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int] = mapped_column(ForeignKey("teams.id"), index=True)
+    url: Mapped[str] = mapped_column(String(300))
+    secret: Mapped[str] = mapped_column(String(80))
+    created: Mapped[float]
+
+
+class Outgoing(Base):
+    """A message that waits to be sent, or was: an e-mail, or an event for a webhook. `body` is emptied afterwards."""
+
+    __tablename__ = "outgoing"
+    __table_args__ = (Index("ix_outgoing_due", "state", "due"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    webhook_id: Mapped[int | None] = mapped_column(ForeignKey("webhooks.id"), index=True)
+    address: Mapped[str] = mapped_column(String(300))
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created: Mapped[float]
+    due: Mapped[float]
+    attempts: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str | None] = mapped_column(String(200))
+
+
 class Token(Base):
-    """A secret that authenticates a team or an administrator; only its hash is stored."""
+    """A secret that authenticates a team or an administrator; only its hash is stored.
+
+    `member_id` is who made it; a token without one was given by the organisers and may do what an owner may.
+    """
 
     __tablename__ = "tokens"
 
@@ -48,20 +118,25 @@ class Token(Base):
     team_id: Mapped[int | None] = mapped_column(ForeignKey("teams.id"), index=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     scope: Mapped[str] = mapped_column(String(16))
+    label: Mapped[str] = mapped_column(String(80), default="")
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
     created: Mapped[float]
     revoked: Mapped[float | None]
     team: Mapped[Team | None] = relationship(lazy="joined")
+    member: Mapped[Member | None] = relationship(lazy="joined")
 
 
 class SignIn(Base):
-    """A signed-in browser."""
+    """A signed-in browser, by a token or as a member."""
 
     __tablename__ = "sign_ins"
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    token_id: Mapped[int] = mapped_column(ForeignKey("tokens.id"), index=True)
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("tokens.id"), index=True)
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
     expires: Mapped[float]
-    token: Mapped[Token] = relationship(lazy="joined")
+    token: Mapped[Token | None] = relationship(lazy="joined")
+    member: Mapped[Member | None] = relationship(lazy="joined")
 
 
 class Split(Base):

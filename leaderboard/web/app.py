@@ -21,7 +21,19 @@ from leaderboard.availability import UnavailableError, cause_of
 from leaderboard.database import Database
 from leaderboard.logs import say
 from leaderboard.settings import Settings
-from leaderboard.web import api, board_api, crawlers, edit_api, edit_pages, health, pages, team_pages
+from leaderboard.web import (
+    admin_pages,
+    api,
+    board_api,
+    crawlers,
+    edit_api,
+    edit_pages,
+    health,
+    joining,
+    member_pages,
+    pages,
+    team_pages,
+)
 from leaderboard.web.cache import Board
 from leaderboard.web.errors import status_of
 from leaderboard.web.guard import Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
@@ -36,6 +48,7 @@ _FORM_BYTES = 1 << 20
 """Bytes that a body may have beyond the largest predictions file."""
 _SMALLEST_PACKED, _GZIP_LEVEL = 1000, 5
 _CHANGES_AT_ONCE = 30
+_MAILS_AT_ONCE = 10
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
@@ -62,7 +75,8 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.board = _make_state(settings, database)
     for described in (api.router, edit_api.router, board_api.router, health.router):
         app.include_router(described)
-    for page in (pages.router, team_pages.router, edit_pages.router, crawlers.router):
+    own = (team_pages.router, edit_pages.router, joining.router, member_pages.router, admin_pages.router)
+    for page in (pages.router, *own, crawlers.router):
         app.include_router(page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_PACKED, compresslevel=_GZIP_LEVEL)
@@ -78,7 +92,8 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
 def _make_state(settings: Settings, database: Database) -> State:
     drawing = Drawing(settings.drawing_seconds, settings.drawing_share)
     changes = Budgets(_CHANGES_AT_ONCE, settings.changes_per_minute / 60)
-    return State(database, settings, Board(database, drawing), drawing, changes, Guesses(settings.guesses_per_minute))
+    mails, guesses = Budgets(_MAILS_AT_ONCE, _MAILS_AT_ONCE / 3600), Guesses(settings.guesses_per_minute)
+    return State(database, settings, Board(database, drawing), drawing, changes, mails, guesses)
 
 
 def _add_fault_handlers(app: FastAPI) -> None:

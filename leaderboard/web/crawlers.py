@@ -20,7 +20,20 @@ from leaderboard.web.state import Shared
 router = APIRouter()
 _MODELS = 1000
 """Models of one sitemap."""
-_CLOSED = ("/api/", "/compare", "/history", "/models/*/history", "/mine", "/submit", "/sign-in", "/*&", "/*?page=")
+_CLOSED = (
+    "/api/",
+    "/compare",
+    "/history",
+    "/models/*/history",
+    "/mine",
+    "/submit",
+    "/sign-in",
+    "/join",
+    "/team",
+    "/admin",
+    "/*&",
+    "/*?page=",
+)
 """Filters, orders and pages of the table have endless addresses; the sitemaps list every model."""
 _LINKS = ServerLinks()
 _SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"

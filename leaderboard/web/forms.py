@@ -13,9 +13,10 @@ from leaderboard.submissions import RefusedError
 from leaderboard.tokens import form_key
 from leaderboard.web.state import COOKIE, browser_caller, get_state
 
-SIGN_IN = "/sign-in"
+SIGN_IN, E_MAIL_FORM, JOIN = "/sign-in", "/sign-in/email", "/join"
 SMALL_FORM = 16 << 10
 """Largest form without a file, in bytes."""
+_FOR_EVERYONE = (SIGN_IN, E_MAIL_FORM, JOIN)
 
 
 class FormRoute(APIRoute):
@@ -36,14 +37,14 @@ async def _check_sender(request: Request) -> None:
     """Check the head of a request.
 
     Raises:
-        RefusedError: another site sent it, or nobody is signed in (required for all forms but the sign-in).
+        RefusedError: another site sent it, or nobody is signed in (required for all forms but those that sign in).
     """
     state = get_state(request)
     origin = request.headers.get("origin")
     own = (state.settings.base_url or str(request.base_url)).rstrip("/")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or origin not in (None, own):
         raise RefusedError("this form was sent by another site", status=403)
-    if request.url.path != SIGN_IN and await browser_caller(request, state) is None:
+    if request.url.path not in _FOR_EVERYONE and await browser_caller(request, state) is None:
         raise RefusedError("your sign-in has expired; sign in again", status=403)
 
 

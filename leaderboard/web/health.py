@@ -36,7 +36,8 @@ class Fault(BaseModel):
     error: str
 
 
-def _queue(session: Session) -> tuple[int, float]:
+def read_queue(session: Session) -> tuple[int, float]:
+    """Count the files that wait or are being scored; return also how long the oldest has waited, seconds."""
     number, oldest = session.execute(
         select(func.count(), func.min(Submission.queued_at)).where(Submission.state.in_((QUEUED, RUNNING)))
     ).one()
@@ -46,7 +47,7 @@ def _queue(session: Session) -> tuple[int, float]:
 @router.get(PATH, summary="Check the board's health", responses={503: {"model": Fault}})
 async def get_health(state: Shared) -> Health:
     """`late` if a file has been queued for five minutes, a sign that no worker runs; 503 if it cannot be written."""
-    number, oldest = await state.read(_queue)
+    number, oldest = await state.read(read_queue)
     await state.check_writable(_TRIED_BYTES)
     return Health(status="late" if oldest > LATE_SECONDS else "ok", queued=number, oldest_seconds=round(oldest, 1))
 
@@ -63,7 +64,7 @@ async def get_metrics(request: Request, state: Shared) -> Response:
     def run(session: Session) -> list[str]:
         states = session.execute(select(Submission.state, func.count()).group_by(Submission.state)).all()
         number, seconds = session.execute(select(func.count(), func.sum(ScoredResult.seconds))).one()
-        queued, oldest = _queue(session)
+        queued, oldest = read_queue(session)
         return [
             "# TYPE board_submissions gauge",
             *(f'board_submissions{{state="{name}"}} {count}' for name, count in states),

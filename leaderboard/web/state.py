@@ -37,6 +37,8 @@ class State:
     board: Board
     drawing: Drawing
     row_changes: Budgets
+    mails: Budgets
+    """Links by e-mail, and sign-ins with a provider, that each client may ask for."""
     guesses: Guesses
     started: float = field(default_factory=time.time)
     tried_writing: float = 0.0

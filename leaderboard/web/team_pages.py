@@ -21,10 +21,11 @@ from leaderboard.records import ALL
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import Announcement, RefusedError, announce, list_of_team, own_submission, set_visibility
 from leaderboard.tables import SCORED, ScoredResult, Submission
-from leaderboard.tokens import Caller, sign_in, sign_out
+from leaderboard.tokens import Caller, sign_out
 from leaderboard.web.edit_pages import show_submission
 from leaderboard.web.errors import status_of
 from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
+from leaderboard.web.joining import set_cookie, sign_in_anew, ways_to_sign_in
 from leaderboard.web.personal import DescriptionForm, FormKey, ShownId, key_of_forms, personal, signed_in
 from leaderboard.web.queries import PageNumber
 from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
@@ -44,7 +45,7 @@ class SubmissionForm(DescriptionForm):
 
 @router.get(SIGN_IN)
 async def get_sign_in(state: Shared) -> Response:
-    return personal(state, "sign_in.html", fault="")
+    return personal(state, "sign_in.html", fault="", **ways_to_sign_in(state.settings))
 
 
 @router.post(SIGN_IN, max_body_size=SMALL_FORM)
@@ -52,13 +53,11 @@ async def post_sign_in(request: Request, state: Shared, token: Annotated[str, Fo
     try:
         caller = await check_token(request, state, token.strip())
     except RefusedError as error:  # the token is not sent back
-        return personal(state, "sign_in.html", error.status, fault=str(error))
+        return personal(state, "sign_in.html", error.status, fault=str(error), **ways_to_sign_in(state.settings))
     hours = state.settings.session_hours
-    secret = await state.write(lambda session: sign_in(session, caller, hours))
+    secret = await state.write(lambda session: sign_in_anew(session, request, caller, hours))
     answer = RedirectResponse("/submit" if caller.team_id else "/mine", status_code=303)
-    answer.set_cookie(
-        COOKIE, secret, max_age=3600 * hours, httponly=True, samesite="strict", secure=state.settings.secure_cookies
-    )
+    set_cookie(answer, state, secret)
     return answer
 
 
