@@ -197,7 +197,11 @@ def test_links_are_in_no_log(mailed, caplog):
     app, send, box = mailed
     with caplog.at_level("DEBUG"):
         sign_up(app, send, box)
-    logged = "".join(f"{record.getMessage()} {getattr(record, 'facts', '')}" for record in caplog.records if record.name == "leaderboard")
+    logged = "".join(
+        f"{record.getMessage()} {getattr(record, 'facts', '')}"
+        for record in caplog.records
+        if record.name == "leaderboard"
+    )
     assert "/join" in logged
     assert box.link() not in logged
 
