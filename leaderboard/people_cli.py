@@ -29,6 +29,7 @@ def invite(
     from leaderboard.members import create_team
     from leaderboard.settings import settings_from
     from leaderboard.tables import Team
+    from leaderboard.tokens import OWNER
     from leaderboard.web.joining import join_url
 
     settings = settings_from(os.environ)
@@ -40,7 +41,7 @@ def invite(
         found = None if team is None else session.scalar(select(Team).where(Team.name == team.strip()))
         if team is not None and found is None:
             found = create_team(session, team)
-        details = {"role": "owner", "by": "the organisers"}
+        details = {"role": OWNER}
         secret = create_link(session, INVITATION, team_id=None if found is None else found.id, details=details)
     stderr().print(f"invitation to {team or 'a new team'}; it will not be shown again:")
     stdout().print(join_url(settings, secret), soft_wrap=True)

@@ -18,7 +18,7 @@ from leaderboard.outgoing import GIVEN_UP, WAITING
 from leaderboard.splits import close_split, list_splits
 from leaderboard.submissions import RefusedError, own_submission, set_flag
 from leaderboard.tables import Member, Outgoing, Submission, Team, Token
-from leaderboard.tokens import Caller, create_token, revoke_token, rotate_token
+from leaderboard.tokens import OWNER, Caller, create_token, revoke_token, rotate_token
 from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute
 from leaderboard.web.health import read_queue
 from leaderboard.web.joining import join_url
@@ -143,7 +143,7 @@ async def post_invitation(
         team = session.get(Team, int(team_id)) if team_id else None
         if team_id and team is None:
             raise RefusedError("there is no such team", status=404)
-        details = {"role": "owner", "by": "the organisers"}
+        details = {"role": OWNER}
         return create_link(session, INVITATION, team_id=None if team is None else team.id, details=details)
 
     base = state.settings.base_url or str(request.base_url)

@@ -106,7 +106,7 @@ async def post_invitation(
     def run(session: Session) -> str:
         if len(_open_invitations(session, team_id)) >= _MOST_INVITATIONS:
             raise RefusedError(f"a team has at most {_MOST_INVITATIONS} open invitations; withdraw one first")
-        details = {"role": role, "by": known.team}
+        details = {"role": role}
         secret = create_link(session, INVITATION, team_id=team_id, email=address, details=details)
         if address is not None:
             title, link = state.settings.title, join_url(state.settings, secret)

@@ -73,7 +73,7 @@ def test_an_owner_invites_by_mail_and_by_link_and_members_cannot(mailed):
     send()
     assert box.envelopes[-1].rcpt_tos == ["bob@lab.example"]
     bob = Browser(app)
-    assert "invites you to the team <strong>Ada&#39;s Lab</strong>" in bob.get(f"/join?link={box.link()}").text
+    assert "invited to the team <strong>Ada&#39;s Lab</strong>" in bob.get(f"/join?link={box.link()}").text
     assert bob.post("/join", {"link": box.link(), "name": "Bob"}).headers["location"] == "/team"
     assert bob.post("/team/invitations", {}).status_code == 403
     assert bob.post("/team/webhooks", {"url": "https://example.org/"}).status_code == 403
