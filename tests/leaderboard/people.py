@@ -58,7 +58,7 @@ class Mailbox:
 
     def link(self, number=-1):
         text = self.envelopes[number].content.decode()
-        return re.search(r"\?link=3D([\w=\r\n-]+)|\?link=([\w-]+)", text)[2] or ""
+        return re.search(r"\?link=([\w-]+)", text)[1]
 
 
 @contextmanager

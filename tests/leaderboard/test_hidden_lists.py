@@ -190,7 +190,7 @@ def test_a_private_row_is_changed_without_drawing_a_page_again(hand, references,
     assert hand.client.get("/?split=toy/test").headers["etag"] == page
     with hand.worker.database.read() as session:
         assert last_change(session) == version
-        noted = session.scalars(select(Change).where(Change.id > before)).all()
+        noted = session.scalars(select(Change).where(Change.id > before).order_by(Change.id)).all()
         assert [(change.action, change.public) for change in noted] == [("edited", False), ("deleted", False)]
 
 
