@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -31,6 +31,7 @@ _PIECE_BYTES = 1 << 18
 _ATTEMPTS = 8
 _MOST_REDIRECTS = 5
 _TIMEOUT_SECONDS = 120
+_ROWS = 500
 
 
 class ServerError(EarthReasonError, OSError):
@@ -124,6 +125,25 @@ class BoardClient:
                 "split", split, known, f"--config and --split must select one of the splits of {self.server}"
             )
         return blank_references(self._ask("GET", f"/api/splits/{quote(split)}/samples"), split)
+
+    def rows(self, **query: str | float | bool) -> Iterator[dict[str, Any]]:
+        """Yield the public rows that a query chooses, in its order; scores are `[value, low, high]`, as fractions.
+
+        Args:
+            **query: parameters of `/api/board`, such as `split`, `protocol`, `sort`, `search` or `training`.
+        """
+        texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items()}
+        seen: set[str] = set()
+        offset = 0
+        while True:
+            part = self._ask("GET", f"/api/board?{urlencode({**texts, 'limit': _ROWS, 'offset': offset})}")
+            for row in part["rows"]:
+                if row["id"] not in seen:  # a row may move down while the parts are fetched
+                    seen.add(row["id"])
+                    yield dict(row)
+            offset += _ROWS
+            if offset >= part["total"]:
+                return
 
     def announce(
         self, split: str, file: Path, metadata: Mapping[str, Any], card: dict[str, Any] | None

@@ -203,6 +203,7 @@ def row_values(row: BoardRow) -> dict[str, Any]:
         "published": row.facts.date,
         "flag": row.facts.flag,
         "scores": {column: list(cell.estimate) for column, cell in row.cells.items()},
+        "decimals": row.decimals,
         "earthreason": row.earthreason,
         "dataset_sha256": row.dataset_sha256,
         "predictions_sha256": row.predictions_sha256,

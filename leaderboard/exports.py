@@ -91,11 +91,11 @@ def write_latex(query: BoardQuery, columns: Sequence[str], rows: Iterable[BoardR
 
     yield "% \\usepackage{booktabs,longtable}\n"
     yield f"\\begin{{longtable}}{{rllr{'r' * len(columns)}}}\n"
-    yield f"\\caption{{{_escape_latex(_caption(query))}}} \\\\\n\\toprule\n"
-    yield line(map(_escape_latex, (*_HEADS, *columns)))
+    yield f"\\caption{{{escape_latex(_caption(query))}}} \\\\\n\\toprule\n"
+    yield line(map(escape_latex, (*_HEADS, *columns)))
     yield "\\midrule\n\\endhead\n"
     for row in rows:
-        yield line(_cells(row, columns, _escape_latex, "\\textbf{{{}}}"))
+        yield line(_cells(row, columns, escape_latex, "\\textbf{{{}}}"))
     yield "\\bottomrule\n\\end{longtable}\n"
 
 
@@ -121,7 +121,8 @@ def _escape_markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
-def _escape_latex(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Escape every character that LaTeX gives a meaning."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 

@@ -25,6 +25,8 @@ _CLOSED = (
     "/compare",
     "/history",
     "/models/*/history",
+    "/models/*/cite.bib",
+    "/models/*/badge.svg",
     "/mine",
     "/submit",
     "/sign-in",

@@ -1,0 +1,152 @@
+"""What other places show of a row: a badge, a citation, a feed of new rows."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from xml.sax.saxutils import escape, quoteattr
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
+from earthreason.metrics.scores import GIOU
+from leaderboard.board import digits
+from leaderboard.entries import entry_of
+from leaderboard.exports import escape_latex
+from leaderboard.records import ALL
+from leaderboard.splits import get_split
+from leaderboard.submissions import NotThereError, find_submission, latest_result
+from leaderboard.tables import ListedRow
+from leaderboard.web.api import Address
+from leaderboard.web.personal import ShownId
+from leaderboard.web.rendering import LINKS, percent
+from leaderboard.web.state import Shared
+
+router = APIRouter()
+_FEED_ROWS = 50
+_ATOM = "http://www.w3.org/2005/Atom"
+_CHARACTER_WIDTH = 6.7
+_OF_ALL = {"Cross-Origin-Resource-Policy": "cross-origin"}
+"""Badges and feeds are shown by other sites."""
+
+
+@router.get("/feed.xml")
+async def get_feed(
+    request: Request, state: Shared, address: Address, split: Annotated[str, Query(max_length=81)] = ""
+) -> Response:
+    """The newest rows of a split as an Atom feed."""
+    chosen = split or await state.board.default_split()
+
+    def draw() -> str:
+        with state.database.read() as session:
+            get_split(session, chosen)
+            newest = select(ListedRow).where(ListedRow.split == chosen).order_by(ListedRow.published.desc())
+            rows = session.scalars(newest.order_by(ListedRow.entry_id).limit(_FEED_ROWS)).all()
+            return _atom(address, f"{state.settings.title} leaderboard, {chosen}", chosen, rows)
+
+    answer = await state.board.respond(request, (address, chosen), (chosen,), "application/atom+xml", draw)
+    answer.headers.update(_OF_ALL)
+    return answer
+
+
+def _atom(address: str, title: str, split: str, rows: Any) -> str:
+    here = f"{address}/feed.xml?split={split}"
+    newest = max((row.published for row in rows), default=0.0)
+    entries = "".join(
+        f"<entry><id>{escape(f'{address}{LINKS.model(row.entry_id)}')}</id>"
+        f"<title>{escape(str(row.details['model']))}</title><author><name>{escape(row.team)}</name></author>"
+        f"<link href={quoteattr(f'{address}{LINKS.model(row.entry_id)}')}/>"
+        f"<published>{_moment(row.published)}</published><updated>{_moment(row.published)}</updated>"
+        f"<summary>{escape(str(row.details.get('description') or row.details['training']))}</summary></entry>\n"
+        for row in rows
+    )
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="{_ATOM}"><id>{escape(here)}</id>'
+        f"<title>{escape(title)}</title><updated>{_moment(newest)}</updated>"
+        f'<link rel="self" href={quoteattr(here)}/><link href={quoteattr(f"{address}/?split={split}")}/>\n'
+        f"{entries}</feed>\n"
+    )
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@router.get("/models/{submission_id}/badge.svg")
+async def get_badge(request: Request, state: Shared, submission_id: ShownId) -> Response:
+    """A picture with the official gIoU of a row, for a README."""
+
+    def draw() -> str:
+        with state.database.read() as session:
+            record = _entry(session, submission_id).record
+            estimate = record.estimate(DEFAULT_PROTOCOL, ALL, GIOU.name)
+            value = percent(None if estimate is None else estimate.value, digits(record))
+            return draw_badge(f"EarthReason {record.split}", f"gIoU {value}")
+
+    answer = await state.board.respond(request, submission_id, (submission_id,), "image/svg+xml", draw)
+    answer.headers.update(_OF_ALL)
+    return answer
+
+
+def draw_badge(label: str, value: str) -> str:
+    """Draw a badge: a label on grey and a value on green."""
+    left, right = (round(_CHARACTER_WIDTH * len(text) + 14) for text in (label, value))
+    texts = "".join(
+        f'<text x="{x}" y="14" text-anchor="middle">{escape(text)}</text>'
+        for x, text in ((left / 2, label), (left + right / 2, value))
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
+        f"aria-label={quoteattr(f'{label}: {value}')}>"
+        f'<rect width="{left}" height="20" fill="#444b54"/>'
+        f'<rect x="{left}" width="{right}" height="20" fill="#00745a"/>'
+        f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">{texts}</g></svg>\n'
+    )
+
+
+@router.get("/models/{submission_id}/cite.bib")
+async def get_citation(request: Request, state: Shared, address: Address, submission_id: ShownId) -> Response:
+    """A BibTeX entry for a row."""
+
+    def draw() -> str:
+        with state.database.read() as session:
+            entry = _entry(session, submission_id)
+            split = f"{entry.record.config}/{entry.record.split}"
+            return cite(entry.model, entry.team, split, entry.date, f"{address}{LINKS.model(entry.id)}")
+
+    return await state.board.respond(request, (address, submission_id), (submission_id,), "application/x-bibtex", draw)
+
+
+def cite(model: str, team: str, split: str, day: str, url: str) -> str:
+    """Write a BibTeX entry; names are escaped, so that none of them is a command."""
+    key = re.sub(r"[^a-z0-9]+", "", f"{model}{day[:4]}".lower()) or "row"
+    facts = {
+        "title": f"{{{_escape_bibtex(model)}}} on {_escape_bibtex(split)}, EarthReason leaderboard",
+        "author": f"{{{_escape_bibtex(team)}}}",
+        "year": day[:4],
+        "note": f"Published {day}",
+        "url": url,
+    }
+    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in facts.items())
+    return f"@misc{{{key},\n{lines}\n}}\n"
+
+
+def _escape_bibtex(text: str) -> str:
+    """Escape as for LaTeX. BibTeX counts braces whether a backslash is before them or not, so they get names."""
+    return escape_latex(text).replace(r"\{", r"\textbraceleft{}").replace(r"\}", r"\textbraceright{}")
+
+
+def _entry(session: Session, submission_id: str) -> Any:
+    """Find a public row.
+
+    Raises:
+        NotThereError: there is none.
+    """
+    submission = find_submission(session, submission_id, None)
+    result = latest_result(session, submission)
+    if result is None:
+        raise NotThereError
+    return entry_of(submission, result)
