@@ -168,7 +168,12 @@ class Rounded(Protocol):
 
 def digits(rounded: Rounded) -> int:
     """Return how many decimals its scores have in per cent."""
-    return 2 if rounded.decimals is None else max(0, rounded.decimals - 2)
+    return percent_digits(rounded.decimals)
+
+
+def percent_digits(decimals: int | None) -> int:
+    """Return how many decimals fractions of so many decimals have in per cent; None stands for all of them."""
+    return 2 if decimals is None else max(0, decimals - 2)
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,7 @@ def select_rows(session: Session, query: BoardQuery) -> Selection:
     elif query.ascending:  # rows without the score stay at the end
         rows = rows[:with_score][::-1] + rows[with_score:]
         places = places[:with_score][::-1] + places[with_score:]
-    metrics = [metric for metric in METRICS if metric in numbers]
-    return Selection(query, rows, places, columns, _subsets(session, query), metrics)
+    return Selection(query, rows, places, columns, _subsets(session, query), list_metrics(session, query))
 
 
 def read_table(session: Session, selection: Selection, start: int = 0, stop: int | None = None) -> BoardTable:
@@ -187,6 +186,12 @@ def _best(session: Session, query: BoardQuery, column: int, value: float) -> Sco
 
 def _scale(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high - low > _NARROW else (low - _NARROW / 2, high + _NARROW / 2)
+
+
+def list_metrics(session: Session, query: BoardQuery) -> list[str]:
+    """List the scores by which a table can be sorted."""
+    numbers = _numbers(session, query)
+    return [metric for metric in METRICS if metric in numbers]
 
 
 def _subsets(session: Session, query: BoardQuery) -> list[Subset]:

@@ -23,6 +23,7 @@ _MODELS = 1000
 _CLOSED = (
     "/api/",
     "/compare",
+    "/progress",
     "/history",
     "/models/*/history",
     "/models/*/cite.bib",

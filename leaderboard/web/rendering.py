@@ -58,6 +58,9 @@ class ServerLinks:
     def data(self, query: BoardQuery, form: str) -> str:
         return f"/api/board{'' if form == 'json' else f'.{form}'}?{_parameters(query)}"
 
+    def progress(self, query: BoardQuery) -> str:
+        return f"/progress?{_parameters(BoardQuery(query.split, query.protocol, sort=query.ranking))}"
+
     def record(self, entry_id: str) -> str:
         return f"/api/submissions/{quote(entry_id)}"
 

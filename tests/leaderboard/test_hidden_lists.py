@@ -80,7 +80,8 @@ def told(client, ids):
         for p in ("segearth-r1", "native")
         for one, other in (ids, ids[::-1])
     ]
-    paths += ["/sitemaps/1.xml"]
+    paths += ["/sitemaps/1.xml", "/feed.xml?split=toy/test", "/progress?split=toy/test"]
+    paths += [f"/models/{one}/{name}" for one in ids for name in ("badge.svg", "cite.bib")]
     client.app.state.board.drawing.budgets.rate = 1e9
     answers = {path: client.get(path) for path in paths}
     assert {answer.status_code for answer in answers.values()} == {200}

@@ -12,7 +12,7 @@ from tests.leaderboard.toys import make_predictions
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
-PAGES = ("/sign-in", "/team", "/admin", "/mine", "/submit")
+PAGES = ("/progress?split=toy/test", "/sign-in", "/team", "/admin", "/mine", "/submit")
 
 
 @pytest.fixture
