@@ -307,3 +307,22 @@ PUBLIC = ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "64:ff9b::101:101"
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_public(address):
     assert is_public(ipaddress.ip_address(address))
+
+
+PRIVATE = [
+    "10.0.0.8",
+    "127.0.0.1",
+    "100.64.0.1",
+    "169.254.169.254",
+    "224.0.0.1",
+    "0.0.0.0",
+    "::1",
+    "fd00::1",
+    "ff02::1",
+]
+PRIVATE += ["::ffff:10.0.0.8", "64:ff9b::a00:8", "2002:a00:8::", "2001:0:a00:8:0:0:f5ff:fff7"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_private_addresses_are_private_in_every_notation(address):
+    assert not is_public(ipaddress.ip_address(address))
