@@ -42,7 +42,7 @@ def answer(schema, prompt):
     lines = [line for line in prompt.splitlines() if line[:1].isdigit()]
     return {
         "verdicts": [
-            {"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": ""}
+            {"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": "it fits"}
             for n in range(1, len(lines) + 1)
         ]
     }
@@ -60,6 +60,8 @@ class Server(ThreadingHTTPServer):
         self.seen = {}
         self.files, self.batches = {}, {}
         self.script = []  # faults to play in order, before the random ones
+        self.served_model = None  # model named in answers, if not the one asked for
+        self.cut_below = 0  # token limit below which answers are cut off
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -147,6 +149,7 @@ class Handler(BaseHTTPRequestHandler):
             message["content"] = '{"questions": 3}'
         if fault == "always junk":
             message["content"] = "{"
+        cut = request.get("max_tokens", 10**6) < self.server.cut_below
         key = self.headers.get("Idempotency-Key", "")
         with self.server.lock:
             self.server.served.append((time.time(), key, prompt[:80]))
@@ -156,8 +159,8 @@ class Handler(BaseHTTPRequestHandler):
                 "id": "x",
                 "object": "chat.completion",
                 "created": 1,
-                "model": request["model"],
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "model": self.server.served_model or request["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "length" if cut else "stop"}],
                 "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
             },
         )

@@ -11,9 +11,9 @@ from earthreason.questions.stages import StageConfig
 
 
 def config_of(model="gpt-4o", **changes):
-    stages = StageConfig(
-        model, model, model, load_prompts(), **{k: changes.pop(k) for k in ("images",) if k in changes}
-    )
+    chosen = {k: changes.pop(k) for k in ("images",) if k in changes}
+    parameters = {k: changes.pop(k) for k in ("max_tokens", "temperature") if k in changes}
+    stages = StageConfig(model, model, model, load_prompts(), parameters=parameters, **chosen)
     return RunConfig(stages, **changes)
 
 

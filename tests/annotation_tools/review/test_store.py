@@ -208,7 +208,7 @@ def test_two_reviewers_on_one_item_are_both_kept(tmp_path, monkeypatch):
     store.judge(verdict(store, "anna", 0, "accept"))
     store.judge(verdict(store, "ben", 0, "reject"))
     assert [(v["reviewer"], v["verdict"]) for v in store.verdicts()] == [("anna", "accept"), ("ben", "reject")]
-    assert settle_reviews(store)["s000"].outcome == "disputed"
+    assert settle_reviews(store)["test", "s000"].outcome == "disputed"
 
 
 def test_an_edit_that_another_person_accepts_is_kept(tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def test_an_edit_that_another_person_accepts_is_kept(tmp_path, monkeypatch):
     assert store.item("anna").item == store.item("ben").item
     store.judge(verdict(store, "anna", 0, "edit", text="Where would one moor?"))
     store.judge(verdict(store, "ben", 0, "accept"))
-    assert settle_reviews(store)["s000"].texts == ["Where would one moor?", "Where would one do thing 0-1?"]
+    assert settle_reviews(store)["test", "s000"].texts == ["Where would one moor?", "Where would one do thing 0-1?"]
 
 
 def test_samples_are_settled_by_first_looks_only(tmp_path):
@@ -225,7 +225,7 @@ def test_samples_are_settled_by_first_looks_only(tmp_path):
     store.judge(verdict(store, "anna", 0, "reject"))
     assert store.item("anna", 1).round == 2
     store.judge(verdict(store, "anna", 1, "accept"))
-    assert settle_reviews(store)["s000"].outcome == "rejected"
+    assert settle_reviews(store)["test", "s000"].outcome == "rejected"
 
 
 def test_sending_the_same_verdict_again_counts_once(tmp_path):
