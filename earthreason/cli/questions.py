@@ -46,6 +46,11 @@ def generate(
     timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request in seconds.")] = 120.0,
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature of every request.")] = None,
     max_tokens: Annotated[int, typer.Option(min=50, help="Maximum number of tokens in an answer.")] = 2000,
+    param: Annotated[
+        list[str] | None, typer.Option(help="Further parameter of every request, as KEY=VALUE; repeat for several.")
+    ] = None,
+    rpm: Annotated[float | None, typer.Option(min=0.01, help="Maximum number of requests a minute.")] = None,
+    tpm: Annotated[float | None, typer.Option(min=1, help="Maximum number of tokens a minute.")] = None,
     empty_share: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Share of samples with an absent target.", show_default="200 in 5,434"),
@@ -60,7 +65,14 @@ def generate(
         bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")
     ] = False,
     prompt_dir: Annotated[Path | None, typer.Option(help="Folder with your own prompts.")] = None,
+    retry_batches: Annotated[
+        bool, typer.Option("--retry-batches", help="Submit again after three batches failed in a row.")
+    ] = False,
     prices: Annotated[Path | None, typer.Option(help="JSON file with your own prices.")] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(help="Price as IN,OUT or MODEL=IN,OUT: US dollars per million tokens; repeat for several models."),
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; no answer is paid for twice.
@@ -71,6 +83,7 @@ def generate(
     """
     from earthreason.data.reader import open_source
     from earthreason.questions.ledger import Ledger
+    from earthreason.questions.parameters import merge_parameters
     from earthreason.questions.pipeline import EMPTY_SHARE, RunConfig
     from earthreason.questions.pricing import load_prices
     from earthreason.questions.prompts import load_prompts
@@ -78,11 +91,13 @@ def generate(
 
     judge = None if no_judge else judge_model or model
     parameters = {"max_tokens": max_tokens, **({} if temperature is None else {"temperature": temperature})}
+    parameters = merge_parameters(parameters, param or [])
     stages = StageConfig(
         model, rewrite_model or model, judge, load_prompts(prompt_dir), images=not no_images, parameters=parameters
     )
     share = EMPTY_SHARE if empty_share is None else empty_share
-    config, table = RunConfig(stages, share, seed, max_usd, limit), load_prices(prices)
+    config = RunConfig(stages, share, seed, max_usd, limit)
+    table = load_prices(prices, price or [], [name for name in (model, rewrite_model, judge_model) if name])
     opened = open_source(source)
     total = min(sum(opened.counts.values()), limit or 10**12)
     if dry_run:
@@ -94,19 +109,25 @@ def generate(
 
     ledger = Ledger(out / "ledger.sqlite")
     ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
-    client = ModelClient(ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout), table)
-    stopped = asyncio.run((_advance if batch else _generate)(opened, config, ledger, client, total))
+    settings = ClientConfig(
+        base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
+    )
+    client = ModelClient(settings, table)
+    work = _advance(opened, config, ledger, client, total, retry_batches) if batch else None
+    stopped = asyncio.run(work or _generate(opened, config, ledger, client, total))
     if stopped:
         typer.echo(stopped, err=True)
     if report_json(json_out, ledger.summary()):
         print_summary(ledger)
 
 
-async def _advance(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> str:
+async def _advance(
+    opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int, retry: bool
+) -> str:
     from earthreason.questions.batch import advance
 
     async with client:
-        step = await advance(opened, config, ledger, client)
+        step = await advance(opened, config, ledger, client, retry)
     states = "; ".join(f"{name} {state}" for name, state in step.running.items()) or "none running"
     typer.echo(
         f"{step.collected} answers collected, {step.submitted} requests submitted; batches: {states}; "
@@ -139,6 +160,7 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: in
     from tqdm import tqdm
 
     from earthreason.questions.estimate import estimate
+    from earthreason.questions.pricing import describe_unpriced
 
     with tqdm(total=total, unit="image", desc="estimating") as bar:
         stages = estimate(opened, config, prices, bar.update)
@@ -152,7 +174,7 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: in
     stdout().print(table)
     unpriced = sorted({stage.model for stage in stages if stage.usd is None})
     if unpriced:
-        money = f"total: unknown, there is no price for {', '.join(unpriced)}"
+        money = f"total: unknown, {'; '.join(map(describe_unpriced, unpriced))}"
     else:
         money = f"about ${sum(stage.usd or 0 for stage in stages):.2f} (half with --batch)"
     typer.echo(f"{money}; prices as of {prices.as_of}: check them, or give --prices")

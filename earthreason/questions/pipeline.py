@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -19,9 +19,10 @@ from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
 from earthreason.questions import stages
 from earthreason.questions.checks import QuestionSet, passing
-from earthreason.questions.client import Answer, ModelClient, Request, UnusableAnswerError
+from earthreason.questions.client import ModelClient, Request, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
-from earthreason.questions.pricing import Prices, image_tokens, text_tokens
+from earthreason.questions.pricing import Prices, describe_unpriced, image_tokens
+from earthreason.questions.replies import Answer
 from earthreason.questions.types import ANSWERS, QUESTIONS, Absence, Generated, Hints
 
 _NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
@@ -58,10 +59,8 @@ class RunConfig:
         models = (self.stages.propose, self.stages.rewrite, self.stages.judge)
         unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
         if self.max_usd is not None and unpriced:
-            raise EarthReasonError(
-                f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. Give its price in --prices (0 "
-                "for your own server), or leave out --max-usd"
-            )
+            remedies = "; ".join(map(describe_unpriced, unpriced))
+            raise EarthReasonError(f"--max-usd cannot be kept: {remedies}; or leave out --max-usd")
 
 
 def hints_of(record: Record, config: RunConfig) -> Hints:
@@ -127,13 +126,13 @@ class GenerationRun:
         config: settings.
         ledger: record of the answers.
         client: client of the model server; None in batch mode.
-        queued: requests without an answer by key, in batch mode.
+        queue: takes the key and the request of a missing answer, in batch mode.
     """
 
     config: RunConfig
     ledger: Ledger
     client: ModelClient | None
-    queued: dict[str, Queued] = field(default_factory=dict)
+    queue: Callable[[str, Queued], Awaitable[None]] | None = None
     _reserved: float = 0.0
 
     async def generate(self, source: Source, progress: Callable[[RunOutcome], object] = lambda _: None) -> RunOutcome:
@@ -214,7 +213,8 @@ class GenerationRun:
         key = hashlib.sha256(identity.encode()).hexdigest()
         call = self.ledger.find(key)
         if call is None and self.client is None:
-            self.queued[key] = Queued(trail.record, stage, prompt, request)
+            if self.queue is not None:
+                await self.queue(key, Queued(trail.record, stage, prompt, request))
             raise PendingAnswerError
         if call is None:
             call = await self._pay(key, stage, prompt, trail.record, request)
@@ -234,6 +234,8 @@ class GenerationRun:
             answer, usage = await self.client.ask(request, stages.picture_urls(record, request.pictures), key)
             status, content = "ok", answer.model_dump()
         except UnusableAnswerError as error:
+            if not error.lasting:
+                raise
             status, content, usage = "quarantined", str(error), error.usage
         finally:
             self._reserved -= expected
@@ -256,5 +258,4 @@ def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: in
     if price is None:
         return 0.0
     pictures = len(request.pictures) * image_tokens(price, record.height, record.width)
-    longest = int(request.parameters.get("max_tokens", 1000))
-    return attempts * prices.usd(request.model, text_tokens(request.text) + pictures, longest)
+    return sum(request.most(prices, pictures, attempt).usd for attempt in range(attempts))
