@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from earthreason.errors import EarthReasonError
@@ -152,7 +152,7 @@ class Collection:
         status = response.get("status_code")
         status = status if isinstance(status, int) and status >= 400 else 500
         refused = refused_parameter(_ALL_PARAMETERS, json.dumps(error)) if status in (400, 422) else None
-        if refused is not None and self._note_refusal(about["model"], refused):
+        if refused is not None and self._note_refusal(about["model"], refused, about.get("refused", ())):
             return
         fault = classify(status, error)
         logger.warning("a request about %s failed: %s", about["sample_id"], fault.words)
@@ -185,17 +185,21 @@ class Collection:
         faults["failed"] += 1
         return faults["failed"]
 
-    def _note_refusal(self, model: str, parameter: str) -> bool:
-        """Note that a model refuses a parameter; return False if that was known: asking without did not help."""
+    def _note_refusal(self, model: str, parameter: str, known: Sequence[str]) -> bool:
+        """Note that a model refuses a parameter.
+
+        Returns:
+            Whether asking without it is worth a try: False if it is in `known`, so that the request already lacked it.
+        """
+        if parameter == "json_schema" and parameter in known:
+            parameter = "response_format"
+        if parameter in known:
+            return False
         refused = self._ledger.setting(REFUSED) or {}
         names = refused.setdefault(model, [])
-        if parameter == "json_schema" and parameter in names:
-            parameter = "response_format"
-        if parameter in names:
-            return False
-        logger.warning("%s refuses %s; asking without it in the next batch", model, parameter)
-        names.append(parameter)
-        self._ledger.remember(REFUSED, refused)
+        if parameter not in names:
+            logger.warning("%s refuses %s; asking without it in the next batch", model, parameter)
+            self._ledger.remember(REFUSED, refused | {model: [*names, parameter]})
         return True
 
 

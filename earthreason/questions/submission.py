@@ -85,7 +85,9 @@ class Submission:
             self.over_budget = self.over_budget or (self._max_usd is not None and self._cost + cost > self._max_usd)
             if self.over_budget or self._room < 1:
                 return
-            line = self._line(key, queued, larger)
+            model = queued.request.model
+            refused = known_refusals(model) | self._refused.get(model, set())
+            line = _line_of(key, queued, larger, refused)
             if self._described and (self._size + len(line) > MAX_BYTES or len(self._described) == MAX_REQUESTS):
                 await self._submit()
             self._file.write(line)
@@ -97,17 +99,12 @@ class Submission:
                 "sample_id": queued.record.sample_id,
                 "stage": queued.stage,
                 "prompt": queued.prompt,
-                "model": queued.request.model,
+                "model": model,
                 "reply": queued.request.reply.__name__,
                 "max_cost": cost,
                 "max_tokens": [most.input_tokens, most.output_tokens * larger],
+                "refused": sorted(refused),
             }
-
-    def _line(self, key: str, queued: Queued, larger: int) -> bytes:
-        request = queued.request
-        body = enlarge(request.body(picture_urls(queued.record, request.pictures)), larger)
-        body = adapt(body, known_refusals(request.model) | self._refused.get(request.model, set()))
-        return json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}).encode() + b"\n"
 
     async def finish(self) -> None:
         """Submit what was added."""
@@ -157,6 +154,12 @@ class Submission:
             if attempt == _CREATIONS - 1:
                 raise fault
         raise AssertionError("unreachable")
+
+
+def _line_of(key: str, queued: Queued, larger: int, refused: set[str]) -> bytes:
+    urls = picture_urls(queued.record, queued.request.pictures)
+    body = adapt(enlarge(queued.request.body(urls), larger), refused)
+    return json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}).encode() + b"\n"
 
 
 def most_usage(queued: Queued, prices: Prices) -> Usage:

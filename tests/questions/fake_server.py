@@ -61,6 +61,7 @@ def schema_of(request):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    no_batches = False
 
     def __init__(self, port=0, faults=0.0, delay=0.0, seed=0):
         super().__init__(("127.0.0.1", port), Handler)
@@ -198,6 +199,8 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def batch(self, request):
+        if self.server.no_batches:
+            return self.reply(503, {"error": {"message": "try later"}})
         lines = []
         for line in self.server.files["file-in"].splitlines():
             entry = json.loads(line)
@@ -234,7 +237,7 @@ class Handler(BaseHTTPRequestHandler):
         batch |= {name: value for name, value in fault.items() if name != "late"}
         if "late" in fault:
             time.sleep(fault["late"])
-        self.reply(200, {**batch, "status": "validating"})
+        return self.reply(200, {**batch, "status": "validating"})
 
 
 if __name__ == "__main__":

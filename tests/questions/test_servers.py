@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import email.utils
 import io
 import json
@@ -77,7 +78,7 @@ def fails(server, kind, *replies, **options):
         "\ufeff" + ANSWER,
         f"```json\n{ANSWER}\n```",
         f"Sure! Here it is:\n\n{ANSWER}\n\nLet me know if {{you}} need more.",
-        f"<think>Perhaps {{\"questions\": []}}?</think>\n{ANSWER}",
+        f'<think>Perhaps {{"questions": []}}?</think>\n{ANSWER}',
         f"<thinking>hm</thinking>{ANSWER}",
         [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": ANSWER}],
         [{"type": "text", "text": ANSWER[:9]}, {"type": "text", "text": ANSWER[9:]}],
@@ -104,7 +105,7 @@ def test_the_arguments_of_a_tool_call_are_an_answer(server):
         (completion(3), "the answer is empty"),
         (completion("<think>so many"), "ends within its thoughts"),
         (completion("[1, 2"), "does not have the requested form"),
-        (completion('{"questions": 3}'), "questions: .*valid list"),
+        (completion('{"questions": 3}'), "questions: input should be a valid array"),
         (completion("{" * 5000), "does not have the requested form"),
         (completion(finish_reason="content_filter"), "content filter"),
         (completion(message={"refusal": "I\nwould rather not"}), "refused: I would rather not"),
@@ -336,10 +337,8 @@ def test_a_parameter_that_is_refused_for_every_request_stops_the_run_in_the_end(
     async def go():
         async with client_of(server) as client:
             for _ in range(5):
-                try:
+                with contextlib.suppress(UnusableAnswerError):
                     await client.ask(request_of(topk=1), [], "key")
-                except UnusableAnswerError:
-                    pass
 
     with pytest.raises(ServerError, match="topk.*check the model's name and parameters"):
         asyncio.run(go())
@@ -350,9 +349,13 @@ def test_a_parameter_that_is_refused_for_every_request_stops_the_run_in_the_end(
 
 def refuse_as_reasoning_model(body):
     if "max_tokens" in body:
-        return "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        return (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        )
     if "temperature" in body:
-        return "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) is supported."
+        return (
+            "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) is supported."
+        )
     return None
 
 
