@@ -49,6 +49,11 @@ def generate(
         int,
         typer.Option(min=50, help="Maximum number of tokens in an answer; a higher one asks again what was cut off."),
     ] = 2000,
+    param: Annotated[
+        list[str] | None, typer.Option(help="Further parameter of every request, as KEY=VALUE; repeat for several.")
+    ] = None,
+    rpm: Annotated[float | None, typer.Option(min=0.01, help="Maximum number of requests a minute.")] = None,
+    tpm: Annotated[float | None, typer.Option(min=1, help="Maximum number of tokens a minute.")] = None,
     empty_share: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Share of samples with an absent target.", show_default="200 in 5,434"),
@@ -63,7 +68,14 @@ def generate(
         bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")
     ] = False,
     prompt_dir: Annotated[Path | None, typer.Option(help="Folder with your own prompts.")] = None,
+    retry_batches: Annotated[
+        bool, typer.Option("--retry-batches", help="Submit again after three batches failed in a row.")
+    ] = False,
     prices: Annotated[Path | None, typer.Option(help="JSON file with your own prices.")] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(help="Price as IN,OUT or MODEL=IN,OUT: US dollars per million tokens; repeat for several models."),
+    ] = None,
     recipe: RecipeOption = None,
     json_out: JsonOption = None,
 ) -> None:
@@ -78,6 +90,7 @@ def generate(
     from earthreason.data.reader import open_source
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.migration import MAIN
+    from earthreason.questions.parameters import merge_parameters
     from earthreason.questions.pipeline import EMPTY_SHARE, RunConfig, RunOutcome
     from earthreason.questions.pricing import load_prices
     from earthreason.questions.prompts import load_prompts
@@ -86,11 +99,13 @@ def generate(
 
     judge = None if no_judge else judge_model or model
     parameters = {"max_tokens": max_tokens, **({} if temperature is None else {"temperature": temperature})}
+    parameters = merge_parameters(parameters, param or [])
     stages = StageConfig(
         model, rewrite_model or model, judge, load_prompts(prompt_dir), images=not no_images, parameters=parameters
     )
     share = EMPTY_SHARE if empty_share is None else empty_share
-    config, table = RunConfig(stages, share, seed, max_usd, limit, base_url), load_prices(prices)
+    config = RunConfig(stages, share, seed, max_usd, limit, base_url)
+    table = load_prices(prices, price or [], [name for name in (model, rewrite_model, judge_model) if name])
     opened = open_source(source)
     total = min(sum(opened.counts.values()), limit or 10**12)
     if dry_run:
@@ -101,11 +116,15 @@ def generate(
 
     ledger = Ledger(out / "ledger.sqlite", recipe or MAIN)
     with ledger.locked():
-        client = ModelClient(ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout), table)
+        settings = ClientConfig(
+            base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
+        )
+        client = ModelClient(settings, table)
         keep_recipe(ledger, recipe_of(config, base_url))
         ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
         try:
-            outcome = asyncio.run((_advance if batch else _generate)(opened, config, ledger, client, total))
+            work = _advance(opened, config, ledger, client, total, retry_batches) if batch else None
+            outcome = asyncio.run(work or _generate(opened, config, ledger, client, total))
         except asyncio.CancelledError:
             outcome = RunOutcome(stopped=_INTERRUPTED, interrupted=True)
     if report_json(json_out, ledger.summary()):
@@ -134,11 +153,13 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
         raise typer.Exit(LEFT)
 
 
-async def _advance(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> RunOutcome:
+async def _advance(
+    opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int, retry: bool
+) -> RunOutcome:
     from earthreason.questions.batch import advance
 
     async with client:
-        step = await advance(opened, config, ledger, client)
+        step = await advance(opened, config, ledger, client, retry)
     states = "; ".join(f"{name} {state}" for name, state in step.running.items()) or "none running"
     typer.echo(
         f"{step.collected} answers collected, {step.submitted} requests submitted; batches: {states}; "
@@ -220,6 +241,7 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: in
     from tqdm import tqdm
 
     from earthreason.questions.estimate import estimate
+    from earthreason.questions.pricing import describe_unpriced
 
     with tqdm(total=total, unit="image", desc="estimating") as bar:
         stages = estimate(opened, config, prices, bar.update)
@@ -233,7 +255,7 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: in
     stdout().print(table)
     unpriced = sorted({stage.model for stage in stages if stage.usd is None})
     if unpriced:
-        money = f"total: unknown, there is no price for {', '.join(unpriced)}"
+        money = f"total: unknown, {'; '.join(map(describe_unpriced, unpriced))}"
     else:
         money = f"about ${sum(stage.usd or 0 for stage in stages):.2f} (half with --batch)"
     typer.echo(f"{money}; prices as of {prices.as_of}: check them, or give --prices")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from earthreason.data.schema import Record
-from earthreason.errors import EarthReasonError
 from earthreason.questions import stages
 from earthreason.questions.budget import Budget, max_cost
-from earthreason.questions.client import Answer, ModelClient, Request, UnusableAnswerError
+from earthreason.questions.client import ModelClient, Request, ServerError, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
-from earthreason.questions.recipe import LIMIT
+from earthreason.questions.pricing import Spending
+from earthreason.questions.recipe import LIMITS
+from earthreason.questions.replies import Answer
 from earthreason.questions.settings import RunConfig
 from earthreason.questions.trail import Trail
 
 _FIRST_LIMIT = 2000
 """Token limit that nearly all answers from before 2026-11-28 have in their keys: the default of that time."""
 _CUT_OFF = "cut off at the token limit"
-"""Words of `client.parse` about an answer that is."""
+"""Words of `replies.parse` about an answer that is."""
 
 
 class PendingAnswerError(LookupError):
@@ -35,38 +37,65 @@ class StoppedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Queued:
-    """A request that waits for a batch."""
+    """A request that waits for a batch.
+
+    Attributes:
+        record, split: the sample.
+        stage, prompt: stage, and identity of its prompt.
+        request: the request.
+        base_url: address of the model server; None means OpenAI.
+        encode: returns the data URLs of its pictures; None encodes them anew.
+    """
 
     record: Record
     stage: str
     prompt: str
     request: Request[Any]
+    split: str = ""
+    base_url: str | None = None
+    encode: Callable[[], Awaitable[list[str]]] | None = None
+
+    async def urls(self) -> list[str]:
+        """Return the data URLs of its pictures.
+
+        Raises:
+            UnusableSampleError: the sample's pictures are unreadable.
+        """
+        if self.encode is None:
+            return stages.picture_urls(self.record, self.request.pictures)
+        return await self.encode()
+
+
+Queue = Callable[[str, Queued], Awaitable[None]]
+"""Function that takes the key and the request of a missing answer."""
 
 
 class Asker:
     """Gets the answers of a run.
 
     Attributes:
-        queued: requests without an answer by key, in batch mode.
         in_flight: number of requests sent and not yet answered.
         stopping: whether no request may be sent any more.
     """
 
-    def __init__(self, config: RunConfig, ledger: Ledger, client: ModelClient | None, adopts: bool) -> None:
+    def __init__(
+        self, config: RunConfig, ledger: Ledger, client: ModelClient | None, queue: Queue | None, adopts: bool
+    ) -> None:
         """Prepare for a run.
 
         Args:
             config: settings.
             ledger: record of the answers.
             client: client of the model server; None in batch mode.
+            queue: takes the requests without an answer, in batch mode.
             adopts: whether answers in the ledger may have keys from before recipes were kept.
         """
-        self._config, self._ledger, self._client, self._adopts = config, ledger, client, adopts
+        self._config, self._ledger, self._client = config, ledger, client
+        self._queue, self._adopts = queue, adopts
         self._base_url = config.base_url if client is None else client.config.base_url or config.base_url
         self._budget = Budget(config.max_usd, ledger)
         self._submitted = {key for requests in ledger.open_batches().values() for key in requests} if adopts else set()
         self._asking: dict[str, asyncio.Task[Call]] = {}
-        self.queued: dict[str, Queued] = {}
         self.in_flight = 0
         self.stopping = False
 
@@ -88,7 +117,10 @@ class Asker:
         call = self._stored(key, older, request)
         if call is None and self._client is None:
             key = next((old for old in older if old in self._submitted), key)
-            self.queued[key] = Queued(trail.record, stage, prompt, request)
+            if self._queue is not None:
+                encode = partial(trail.pictures, request.pictures, pool)
+                queued = Queued(trail.record, stage, prompt, request, trail.split, self._base_url, encode)
+                await self._queue(key, queued)
             raise PendingAnswerError
         if call is None:
             call = await self._share(key, stage, prompt, trail, request, pool)
@@ -100,13 +132,13 @@ class Asker:
     def _keys(self, stage: str, prompt: str, trail: Trail, request: Request[Any]) -> tuple[str, dict[str, int | None]]:
         """Return the key of a request, and those it had before recipes were kept, with the token limit in them."""
         before = f"{trail.pixels}\n{stage}\n{prompt}\n{vars(trail.hints)}\n"
-        unlimited = {name: value for name, value in request.parameters.items() if name != LIMIT}
+        unlimited = {name: value for name, value in request.parameters.items() if name not in LIMITS}
         identity = f"{before}{replace(request, parameters=unlimited).identity()}\n{self._base_url or ''}"
         older: dict[str, int | None] = {}
         if self._adopts:
-            limit = request.parameters.get(LIMIT)
+            limit = request.parameters.get("max_tokens")
             for used in dict.fromkeys((limit, None if limit is None else _FIRST_LIMIT)):
-                parameters = request.parameters if used is None else {**request.parameters, LIMIT: used}
+                parameters = request.parameters if used is None else {**request.parameters, "max_tokens": used}
                 older[_digest(before + replace(request, parameters=parameters).identity())] = used
         return _digest(identity), older
 
@@ -116,12 +148,12 @@ class Asker:
         if call is None:
             for old, limit in older.items():
                 if self._ledger.find(old) is not None:
-                    self._ledger.rename(old, key, {} if limit is None else {"parameters": {LIMIT: limit}})
+                    self._ledger.rename(old, key, {} if limit is None else {"parameters": {"max_tokens": limit}})
                     call = self._ledger.find(key)
                     break
         if call is not None and call.status == "quarantined" and _CUT_OFF in str(call.content):
-            limit = (call.details.get("parameters") or {}).get(LIMIT)
-            if limit is not None and request.parameters.get(LIMIT, limit) > limit:
+            limit, used = _limit(request.parameters), _limit(call.details.get("parameters") or {})
+            if used is not None and (limit is None or limit > used):
                 self._ledger.set_aside([key])
                 return None
         return call
@@ -153,23 +185,25 @@ class Asker:
         times = self._ledger.times_set_aside(key)
         number = self._ledger.send(key, trail.sample, stage, request.model, expected)
         heard: list[dict[str, Any]] = []
+        spending = Spending()
         with self._budget.in_flight():
             self.in_flight += 1
             try:
                 # A server that honours Idempotency-Key would answer a repetition of what was set aside as before.
-                answer, usage = await self._client.ask(request, urls, f"{key}.{times}" if times else key, heard)
+                name = f"{key}.{times}" if times else key
+                answer, _ = await self._client.ask(request, urls, name, heard, spending)
                 status, content = "ok", answer.model_dump()
             except UnusableAnswerError as error:
-                if not getattr(error, "lasting", True):
+                if not error.lasting:
                     self._ledger.settle(number, error.usage.usd)
                     raise
-                status, content, usage = "quarantined", str(error), error.usage
-            except EarthReasonError as error:
-                if (used := getattr(error, "usage", None)) is not None:
-                    self._ledger.settle(number, used.usd)
+                status, content = "quarantined", str(error)
+            except ServerError as error:
+                self._ledger.settle(number, error.usage.usd)
                 raise
             finally:
                 self.in_flight -= 1
+            lost = sum(usage.usd for usage in spending.uncertain)
             about = {"parameters": request.parameters, "base_url": self._base_url}
             details = {"served_model": _served_model(heard), **about}
             call = Call(
@@ -179,14 +213,18 @@ class Asker:
                 model=request.model,
                 prompt=prompt,
                 created=now(),
-                usage=usage,
+                usage=spending.known,
                 status=status,
                 content=content,
                 split=trail.split,
                 details=details,
             )
-            self._ledger.record(call, number)
+            self._ledger.record(call, number, lost)
         return call
+
+
+def _limit(parameters: Mapping[str, Any]) -> int | None:
+    return next((parameters[name] for name in LIMITS if isinstance(parameters.get(name), int)), None)
 
 
 def _served_model(heard: Iterable[dict[str, Any]]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from earthreason.data.schema import Record
 from earthreason.questions.client import Request
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.pricing import Prices, image_tokens, text_tokens
+from earthreason.questions.pricing import Prices, image_tokens
 
 
 class OverBudgetError(RuntimeError):
@@ -62,5 +62,4 @@ def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: in
     if price is None:
         return 0.0
     pictures = len(request.pictures) * image_tokens(price, record.height, record.width)
-    longest = int(request.parameters.get("max_tokens", 1000))
-    return attempts * prices.usd(request.model, text_tokens(request.text) + pictures, longest)
+    return sum(request.most(prices, pictures, attempt).usd for attempt in range(attempts))

@@ -163,10 +163,14 @@ class Ledger:
         """Note what a request without an answer may have cost; with 0 it was not paid for, and is forgotten."""
         if usd > 0:
             self._write("UPDATE requests SET max_usd = ? WHERE number = ?", (usd, number))
-            self._open[number] = usd
         else:
             self._write("DELETE FROM requests WHERE number = ?", (number,))
-            self._open.pop(number, None)
+        self._note(number, usd)
+
+    def _note(self, number: int, usd: float) -> None:
+        self._open[number] = usd
+        if usd <= 0:
+            del self._open[number]
 
     def find(self, key: str) -> Call | None:
         """Return the call with this key, or None if the request was never answered."""
@@ -177,10 +181,13 @@ class Ledger:
         usage = Usage(input_tokens, output_tokens, usd)
         return Call._make((*head, usage, status, json.loads(content), split, json.loads(details)))
 
-    def record(self, call: Call, request: int | None = None) -> None:
-        """Save an answer, which settles the request of that number.
+    def record(self, call: Call, request: int | None = None, lost_usd: float = 0.0) -> None:
+        """Save an answer. If its key was saved before, nothing changes and nothing is added to the cost.
 
-        If its key was saved before, nothing changes and nothing is added to the cost.
+        Args:
+            call: the answer.
+            request: number of the request, which is settled by it.
+            lost_usd: what earlier attempts of the request, which got no answer, may have cost.
         """
         *head, usage, status, content, split, details = call
         told, known = (json.dumps(value, ensure_ascii=False) for value in (content, dict(details)))
@@ -188,10 +195,13 @@ class Ledger:
         with self._transaction() as database:
             places = ", ".join("?" * len(row))
             done = database.execute(f"INSERT OR IGNORE INTO calls ({_CALL}) VALUES ({places})", row)
-            database.execute("DELETE FROM requests WHERE number = ?", (request,))
+            if lost_usd > 0:
+                database.execute("UPDATE requests SET max_usd = ? WHERE number = ?", (lost_usd, request))
+            else:
+                database.execute("DELETE FROM requests WHERE number = ?", (request,))
             self._spent += usage.usd * done.rowcount
         if request is not None:
-            self._open.pop(request, None)
+            self._note(request, lost_usd)
 
     def set_aside(self, keys: Iterable[str]) -> int:
         """Rename calls, so that their requests are sent again while their cost is kept; return their number."""

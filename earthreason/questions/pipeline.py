@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.questions import stages
-from earthreason.questions.asking import Asker, PendingAnswerError, Queued, StoppedError
+from earthreason.questions.asking import Asker, PendingAnswerError, Queue, Queued, StoppedError
 from earthreason.questions.budget import OverBudgetError, max_cost, over_budget
 from earthreason.questions.checks import QuestionSet, passing
 from earthreason.questions.client import ModelClient, UnusableAnswerError
@@ -75,13 +75,13 @@ class GenerationRun:
         config: settings.
         ledger: record of the answers.
         client: client of the model server; None in batch mode.
-        queued: requests without an answer by key, in batch mode.
+        queue: takes the key and the request of a missing answer, in batch mode.
     """
 
     config: RunConfig
     ledger: Ledger
     client: ModelClient | None
-    queued: dict[str, Queued] = field(default_factory=dict)
+    queue: Queue | None = None
     _stopping: str = ""
     _asker: Asker | None = None
 
@@ -116,9 +116,8 @@ class GenerationRun:
         with self.ledger.locked():
             base_url = self.config.base_url if self.client is None else self.client.config.base_url
             adopts = keep_recipe(self.ledger, recipe_of(self.config, base_url))
-            self._asker = Asker(self.config, self.ledger, self.client, adopts)
+            self._asker = Asker(self.config, self.ledger, self.client, self.queue, adopts)
             self._asker.stopping = bool(self._stopping)
-            self.queued = self._asker.queued
             return await _Crew(self, self._asker, progress).work(islice(read_all(source), self.config.limit))
 
     async def finish(self, trail: Trail, asker: Asker, pool: ThreadPoolExecutor) -> Generated:

@@ -10,8 +10,8 @@ from earthreason.questions.ledger import Ledger
 from earthreason.questions.migration import ADOPTABLE, MAIN
 from earthreason.questions.settings import RunConfig
 
-LIMIT = "max_tokens"
-"""Parameter that belongs to no recipe: it changes no answer, except those that it cuts off."""
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""Parameters that belong to no recipe: they change no answer, except those that they cut off."""
 _ADOPTED = "adopted"
 """Mark of a recipe that continues a ledger from before recipes were kept, and so may use its answers."""
 
@@ -24,7 +24,7 @@ def recipe_of(config: RunConfig, base_url: str | None) -> dict[str, Any]:
         **{f"model of {stage}": model for stage, model in models.items()},
         **{f"prompt {name}": prompt.identity for name, prompt in sorted(stages.prompts.items())},
         "base URL": base_url or config.base_url,
-        "parameters": {name: value for name, value in stages.parameters.items() if name != LIMIT},
+        "parameters": {name: value for name, value in stages.parameters.items() if name not in LIMITS},
         "images": stages.images,
         "candidates": stages.candidates,
         "empty share": config.empty_share,

@@ -10,7 +10,7 @@ import numpy as np
 
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
-from earthreason.questions.pricing import Prices
+from earthreason.questions.pricing import Prices, describe_unpriced
 from earthreason.questions.stages import StageConfig
 from earthreason.questions.types import Hints
 
@@ -48,10 +48,8 @@ class RunConfig:
         models = (self.stages.propose, self.stages.rewrite, self.stages.judge)
         unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
         if self.max_usd is not None and unpriced:
-            raise EarthReasonError(
-                f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. Give its price in --prices (0 "
-                "for your own server), or leave out --max-usd"
-            )
+            remedies = "; ".join(map(describe_unpriced, unpriced))
+            raise EarthReasonError(f"--max-usd cannot be kept: {remedies}; or leave out --max-usd")
 
 
 def hints_of(record: Record, config: RunConfig) -> Hints:

@@ -1,21 +1,23 @@
 """The ledger keeps exactly what was paid, once, in order, over restarts; budgets hold to the cent."""
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
 from earthreason.questions import ledger as ledger_module
-from earthreason.questions.batch import _affordable
 from earthreason.questions.client import Request
 from earthreason.questions.ledger import Call, Ledger
 from earthreason.questions.pipeline import Queued
 from earthreason.questions.pricing import ModelPrice, Prices
+from earthreason.questions.submission import Submission
 from earthreason.questions.types import Generated, Proposal, Usage
 
 
@@ -227,5 +229,13 @@ def waiting(count):
     ("max_usd", "spent", "sent"),
     [(None, 9.0, 3), (1.5, 0.0, 3), (1.49, 0.0, 2), (1.5, 0.5, 2), (1.5, 1.0, 1), (1.5, 1.01, 0), (0.0, 0.0, 0)],
 )
-def test_a_batch_may_reach_the_budget_and_not_exceed_it(max_usd, spent, sent):
-    assert list(_affordable(waiting(3), max_usd, spent, PRICES)) == [f"k{number}" for number in range(sent)]
+def test_a_batch_may_reach_the_budget_and_not_exceed_it(ledger, max_usd, spent, sent):
+    ledger.record(call("before", spent))
+
+    async def add():
+        with Submission(ledger, SimpleNamespace(prices=PRICES), max_usd) as submission:
+            for key, queued in waiting(3).items():
+                await submission.add(key, queued)
+            return list(submission._described)
+
+    assert asyncio.run(add()) == [f"k{number}" for number in range(sent)]

@@ -157,7 +157,7 @@ def first_key(record, config, max_tokens):
 
 @pytest.mark.parametrize(("paid", "now"), [(2000, 2000), (3000, 3000), (2000, 4000)])
 def test_answers_of_an_old_ledger_are_not_paid_for_again(path, server, source, paid, now):
-    config = config_of("m", limit=1, empty_share=0, max_tokens=now)
+    config = config_of("m", limit=1, empty_share=0, parameters={"max_tokens": now})
     record = next(source.read("train"))
     key, prompt = first_key(record, config, paid)
     questions = [f"Where could number {n} of the crew rest before going on?" for n in range(10)]

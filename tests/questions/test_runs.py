@@ -86,8 +86,9 @@ def test_identical_samples_are_paid_for_once_and_counted(server, ledger):
 
 
 def test_every_question_says_who_wrote_it_of_which_and_who_judged_it(server, ledger, source):
-    server.served_model = "gpt-4o-2024-08-06"
-    generate(source, config_of(limit=3, empty_share=0, temperature=0.5, max_tokens=900), ledger, server)
+    server.wrap = lambda completion: completion | {"model": "gpt-4o-2024-08-06"}
+    config = config_of(limit=3, empty_share=0, parameters={"temperature": 0.5, "max_tokens": 900})
+    generate(source, config, ledger, server)
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     stages = set()
     for _, result in ledger.results():
@@ -114,7 +115,7 @@ def test_every_question_says_who_wrote_it_of_which_and_who_judged_it(server, led
     ("change", "words"),
     [
         ({"model": "gpt-4o-mini"}, "model of propose was gpt-4o and is now gpt-4o-mini"),
-        ({"temperature": 0.7}, "parameters was {} and is now {'temperature': 0.7}"),
+        ({"parameters": {"temperature": 0.7}}, "parameters was {} and is now {'temperature': 0.7}"),
         ({"empty_share": 0.5}, "empty share was 0 and is now 0.5"),
         ({"images": False}, "images was True and is now False"),
     ],
@@ -158,21 +159,23 @@ def test_a_recipe_may_change_while_nothing_was_asked(server, ledger, source):
 
 
 def test_a_higher_token_limit_asks_again_only_what_was_cut_off(server, ledger, source):
-    server.cut_below = 500
-    config = {"limit": 4, "empty_share": 0}
-    first = generate(source, config_of(max_tokens=400, **config), ledger, server, concurrency=1)
-    assert (first.done, first.quarantined) == (0, 4)
+
+    def config(limit, samples):
+        return config_of(limit=samples, empty_share=0, parameters={"max_tokens": limit})
+
+    assert generate(source, config(400, 2), ledger, server).done == 2
+    server.wrap = lambda completion: completion | {"choices": [completion["choices"][0] | {"finish_reason": "length"}]}
+    first = generate(source, config(400, 4), ledger, server)
+    assert (first.done, first.quarantined, first.calls) == (2, 2, 2)
     assert "cut off at the token limit" in list_quarantine(ledger)[0].reason
     paid = ledger.spent()
-    assert generate(source, config_of(max_tokens=400, **config), ledger, server).calls == 0
-    server.cut_below = 0
-    ((_, lucky),) = [next(iter(ledger.results()))]
-    more = generate(source, config_of(max_tokens=600, **config), ledger, server)
-    assert (more.done, more.calls) == (4, 12)
-    assert ledger.spent() == pytest.approx(paid + 12 * CALL)
+    assert generate(source, config(400, 4), ledger, server).calls == 0
+    server.wrap = lambda completion: completion
+    more = generate(source, config(600, 4), ledger, server)
+    assert (more.done, more.calls) == (4, 6)
+    assert ledger.spent() == pytest.approx(paid + 6 * CALL)
     for limit in (400, 5000):
-        assert generate(source, config_of(max_tokens=limit, **config), ledger, server).calls == 0
-    assert lucky.status == "quarantined"
+        assert generate(source, config(limit, 4), ledger, server).calls == 0
 
 
 def test_the_budget_is_used_up_although_many_requests_are_reserved(server, ledger, source):
