@@ -201,6 +201,9 @@ class Asker:
             except ServerError as error:
                 self._ledger.settle(number, error.usage.usd)
                 raise
+            except asyncio.CancelledError:
+                self._ledger.settle(number, spending.usage.usd)
+                raise
             finally:
                 self.in_flight -= 1
             lost = sum(usage.usd for usage in spending.uncertain)

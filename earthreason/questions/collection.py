@@ -170,8 +170,8 @@ class Collection:
                 self._faults[key]["larger"] = LARGER
             self._record(f"{key}~1", about, usage, "replaced", reason)  # paid, and asked again
             return
-        told = ("ok", answer.model_dump()) if answer else ("quarantined", reason)
-        self._record(key, about, usage, *told, served=completion.get("model"))
+        status, content = ("ok", answer.model_dump()) if answer else ("quarantined", reason)
+        self._record(key, about, usage, status, content, completion.get("model"))
 
     def _record(
         self, key: str, about: Mapping[str, Any], usage: Usage, status: str, content: Any, served: str | None = None

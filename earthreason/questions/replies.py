@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,6 +19,7 @@ _FENCE = re.compile(r"(?s)```[a-zA-Z]*\s(.*?)```")
 _LONGEST_REASON = 300
 
 
+@cache  # every request needs it twice, and pydantic takes a millisecond
 def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
     """Build the JSON schema for strict structured output: all keys required, and no bounds, which `parse` checks."""
 
