@@ -428,6 +428,21 @@ def test_a_server_without_schemas_is_asked_for_json_and_then_for_text(server, re
     assert '"questions"' in server.bodies[-1]["messages"][0]["content"].rpartition("schema:")[2]
 
 
+def test_a_server_that_ignores_the_schema_gets_it_in_the_prompt_from_then_on(server, caplog):
+    # transformers serve 5.24.0 takes any response_format and does not keep to it
+    reply = (200, completion('{"items": ["Where?"]}'))
+    ask(server, reply, (200, completion()), (200, completion()), times=2)
+    texts = [body["messages"][0]["content"] for body in server.bodies]
+    assert ["schema:" in text for text in texts] == [False, True, True]
+    assert "does not keep to json_schema" in caplog.text
+
+
+@pytest.mark.parametrize("content", ['{"questions": []}', "", "<think>"])
+def test_an_answer_out_of_bounds_says_nothing_of_the_schema(server, content):
+    ask(server, (200, completion(content)))
+    assert server.bodies[-1]["response_format"]["type"] == "json_schema"
+
+
 def test_a_schema_that_is_refused_with_status_500_is_not_asked_for_twelve_times(server):
     # llama-cpp-python 0.3.36
     fault = (500, error("[{'type': 'literal_error', 'loc': ('body', 'response_format', 'type')}]"))
