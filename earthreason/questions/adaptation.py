@@ -37,6 +37,13 @@ def refused_parameter(body: dict[str, Any], message: str) -> str | None:
     return next((name for name in _SAMPLING if refused and name in body and name in message), None)
 
 
+def refused_extra(body: dict[str, Any], message: str) -> str | None:
+    """Return the user's own parameter that an error message refuses; None for others."""
+    own = (name for name in body if name not in ("model", "messages", "max_tokens", "response_format"))
+    refused = _REFUSAL.search(message)
+    return next((name for name in own if refused and re.search(rf"\b{re.escape(name)}\b", message)), None)
+
+
 def adapt(body: dict[str, Any], refused: Collection[str]) -> dict[str, Any]:
     """Return a request body for a server that refuses some parameters.
 

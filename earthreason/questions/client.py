@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
-from earthreason.questions.adaptation import adapt, enlarge, refused_parameter
+from earthreason.questions.adaptation import adapt, enlarge, refused_extra, refused_parameter
 from earthreason.questions.faults import Fault, classify, describe_body
 from earthreason.questions.pace import Pace
 from earthreason.questions.pricing import ModelPrice, Prices, Spending, image_tokens, text_tokens
-from earthreason.questions.replies import Answer, parse, strict_schema, text_of, was_cut_off
+from earthreason.questions.replies import Answer, breaks_schema, parse, strict_schema, text_of, was_cut_off
 from earthreason.questions.types import Usage
 
 logger = logging.getLogger("earthreason.questions")
@@ -244,6 +244,8 @@ class ModelClient:
             if answer is not None:
                 return answer, spending.usage
             body = _second_body(request.body(urls), completion, reason)
+            if "response_format" in body and request.read is None and breaks_schema(request.reply, completion):
+                self._note_refusal(request.model, "json_schema", "does not keep to")
         raise UnusableAnswerError(reason, spending.usage)
 
     def _failed(self, fault: Fault, usage: Usage, earlier: str) -> UnusableAnswerError | ServerError:
@@ -273,9 +275,8 @@ class ModelClient:
             except openai.APIStatusError as error:
                 name = refused_parameter(adapt(body, refused), _text_of_error(error))
                 if name is None or not (error.status_code in (400, 404, 422) or error.status_code >= 500):
-                    raise _FaultError(self._fault(error)) from None
-                logger.warning("%s (%s) refuses %s; asking without it", self.openai.base_url, body["model"], name)
-                refused.add(name)
+                    raise _FaultError(self._fault(error, refused_extra(body, _text_of_error(error)))) from None
+                self._note_refusal(body["model"], name, "refuses")
 
     async def _send(self, body: dict[str, Any], key: str, spending: Spending) -> dict[str, Any]:
         """Send a request; the `openai` client retries failures, and `connection` makes them recognisable.
@@ -310,10 +311,18 @@ class ModelClient:
             raise _FaultError(Fault("run" if unreached else "doubtful", words)) from None
         return dict(completion)
 
-    def _fault(self, error: Any) -> Fault:
-        """Put an error response into words; errors that were retried say so."""
+    def _note_refusal(self, model: str, name: str, verb: str) -> None:
+        refused = self.refused_by(model)
+        if name not in refused:
+            logger.warning("%s (%s) %s %s; asking without it", self.openai.base_url, model, verb, name)
+            refused.add(name)
+
+    def _fault(self, error: Any, extra: str | None) -> Fault:
+        """Put an error response into words; errors that were retried say so. `extra` is a parameter that is refused."""
         body = error.body if error.body is not None else error.response.text
         fault = classify(error.status_code, body)
+        if fault.scope == "doubtful" and extra is not None and error.status_code < 500:
+            return Fault("run", f"{fault.words.partition('; check')[0]}; leave out --param {extra}")
         if fault.scope == "doubtful" and error.status_code not in (400, 422):
             return Fault("doubtful", self._exhausted(f"status {error.status_code} ({describe_body(body)})"))
         return fault

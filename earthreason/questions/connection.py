@@ -78,8 +78,8 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
             if response.status_code not in _LATE and response.extensions.get("paid") is None:
                 spending.cancel()
             await response.aread()
-            self._prepare_retry(request, response)
-            if response.status_code in RETRIED or response.status_code >= 500:
+            retried = response.status_code in RETRIED or response.status_code >= 500
+            if self._prepare_retry(request, response) and retried:
                 self._warn(f"status {response.status_code}")
         self._pace.learn(response.headers, tokens)
         return response
@@ -107,8 +107,11 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
         response.status_code = 502
         response.extensions["paid"] = "perhaps"
 
-    def _prepare_retry(self, request: Any, response: Any) -> None:
+    def _prepare_retry(self, request: Any, response: Any) -> bool:
         """Tell the `openai` client not to retry what stays refused, and wait here if it would not wait long enough.
+
+        Returns:
+            Whether it may retry.
 
         Raises:
             HopelessError: the server asks to wait for hours.
@@ -120,9 +123,9 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
         text = json.dumps(body)
         if is_quota(body) or (response.status_code >= 500 and (lacks_images(body) or _refuses(request, text))):
             response.headers["x-should-retry"] = "false"
-            return
+            return False
         if response.status_code not in (429, 503, 529):
-            return
+            return True
         seconds = retry_after(response.headers, text) or 0.0
         if seconds > _LONGEST_WAIT:
             raise HopelessError(
@@ -134,6 +137,7 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
             logger.warning("%s asks to wait %.0f seconds", request.url, seconds)
             for name in ("retry-after", "retry-after-ms"):
                 response.headers.pop(name, None)
+        return True
 
 
 def _refuses(request: Any, text: str) -> bool:

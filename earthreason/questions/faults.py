@@ -18,7 +18,8 @@ _FILTERED = re.compile(
     r"|data_inspection_failed|usage polic"
 )
 _TOO_LONG = re.compile(
-    r"context_length|context length|maximum context|context window|prompt is too long|too many tokens"
+    r"context_length|context length|context size|maximum context|context window|contextwindow|prompt is too long"
+    r"|too many tokens"
 )
 _NO_IMAGES = re.compile(
     r"(?:image|vision|multimodal)\w* (?:input|content)?s? ?(?:is|are) not supported"
@@ -30,7 +31,7 @@ _BAD_IMAGE = re.compile(
     r"|(?:process|parse|load|identify|decode)\w* (?:the )?image|image.{0,20}too (?:large|small|big)"
 )
 _NO_MODEL = re.compile(
-    r"model_not_found|invalid model|model.{0,80}(?:not found|does not exist|not exist)|unknown model"
+    r"model_not_found|invalid model|model.{0,80}(?:not found|does not exist|not exist)|unknown model|server is pinned to"
 )
 _REMEDIES = {
     401: "check OPENAI_API_KEY",
@@ -76,6 +77,8 @@ def classify(status: int, body: object) -> Fault:
             return Fault("sample", f"{said}; the server cannot read the image")
     if _NO_MODEL.search(every) and status < 500:
         return Fault("run", f"{said}; check --model and --base-url")
+    if "no_db_connection" in every:  # what LiteLLM's proxy says to a wrong key if it has no database
+        return Fault("run", f"{said}; {_REMEDIES[401]}")
     if status in _REMEDIES:
         return Fault("run", f"{said}; {_REMEDIES[status]}")
     if status in (400, 422):

@@ -16,6 +16,8 @@ Answer = TypeVar("Answer", bound=BaseModel)
 _THOUGHTS = re.compile(r"(?s)^.*</think(?:ing)?>")
 _UNFINISHED_THOUGHTS = re.compile(r"^\s*<think(?:ing)?>")
 _FENCE = re.compile(r"(?s)```[a-zA-Z]*\s(.*?)```")
+_FORM = ("json_invalid", "missing", "extra_forbidden")
+"""Kinds of faults that a schema rules out."""
 _LONGEST_REASON = 300
 
 
@@ -71,6 +73,24 @@ def parse(
         return None, shorten(_malformed(describe_validation_error(error, limit=1)))
     except (ValueError, RecursionError) as error:
         return None, shorten(_malformed(error))
+
+
+def breaks_schema(reply: type[BaseModel], completion: dict[str, Any]) -> bool:
+    """Tell whether an answer lacks the form that a server which holds models to `reply` would have given it.
+
+    Bounds, which `strict_schema` leaves out, do not count; nor do answers that were refused, cut off or empty.
+    """
+    choice, message = _first_choice(completion)
+    text = text_of(completion)
+    if choice is None or message.get("refusal") or was_cut_off(completion) or not text.strip():
+        return False
+    try:
+        _read_json(reply, text)
+    except ValidationError as error:
+        return any(fault["type"] in _FORM or fault["type"].endswith("_type") for fault in error.errors())
+    except (ValueError, RecursionError):
+        pass
+    return False
 
 
 def text_of(completion: dict[str, Any]) -> str:

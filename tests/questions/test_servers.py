@@ -265,6 +265,9 @@ def test_an_interrupted_request_counts_as_perhaps_paid(server):
             ),
         ),
         (400, error("This model's maximum context length is 8192 tokens.", code="context_length_exceeded")),
+        # llama.cpp by xllamacpp 2026.10.11549; LiteLLM 1.108.7
+        (400, error("request (6031 tokens) exceeds the available context size (4096 tokens), try increasing it")),
+        (400, error("litellm.ContextWindowExceededError: litellm.BadRequestError: ...", code="400")),
         (400, error("You uploaded an unsupported image.", code="invalid_image_format")),
         (413, b"<html><head><title>413 Request Entity Too Large</title></head></html>"),
         # github.com/SWE-agent/mini-swe-agent/pull/902: an error within a 200
@@ -281,6 +284,8 @@ def test_a_request_that_is_refused_for_its_content_concerns_its_sample(server, s
     ("status", "body", "words"),
     [
         (401, error("Incorrect API key provided: x."), "Incorrect API key.*OPENAI_API_KEY"),
+        # LiteLLM 1.108.7 without a database
+        (400, error("No connected db.", type="no_db_connection", code="400"), "No connected db.*OPENAI_API_KEY"),
         (404, error("The model `gpt-9` does not exist", code="model_not_found"), "gpt-9.*--model"),
         (404, b"<html><title>404 Not Found</title></html>", r"a web page \(404 Not Found\); check --base-url"),
         (400, error("/chat/completions: Invalid model name passed in model=gpt-9."), "Invalid model name.*--model"),
@@ -331,8 +336,24 @@ def test_a_fault_of_the_server_concerns_one_sample_until_it_comes_again_and_agai
     assert [failure.lasting for failure in asyncio.run(go())] == [False] * 4
 
 
-def test_a_parameter_that_is_refused_for_every_request_stops_the_run_in_the_end(server):
-    server.refuse = lambda body: "unexpected keyword 'topk'"
+@pytest.mark.parametrize(
+    "message",
+    [
+        # LiteLLM 1.108.7
+        "litellm.UnsupportedParamsError: openai does not support parameters: ['reasoning_effort'], for model=gpt-4o.",
+        "Unrecognized request argument supplied: reasoning_effort",
+        "[{'type': 'extra_forbidden', 'loc': ('body', 'reasoning_effort'), 'msg': 'Extra inputs are not permitted'}]",
+    ],
+)
+def test_a_parameter_of_the_user_that_the_model_lacks_is_named_at_once(server, message):
+    server.refuse = lambda body: message
+    request = request_of(reasoning_effort="low")
+    fails(server, ServerError, request=request).match("reasoning_effort.*leave out --param reasoning_effort")
+    assert len(server.bodies) == 1
+
+
+def test_a_value_that_is_refused_for_every_request_stops_the_run_in_the_end(server):
+    server.refuse = lambda body: "topk must be positive"
 
     async def go():
         async with client_of(server) as client:
@@ -405,6 +426,21 @@ def test_a_server_without_schemas_is_asked_for_json_and_then_for_text(server, re
     assert len(answer.questions) == 10
     assert [body.get("response_format", {}).get("type") for body in server.bodies] == forms
     assert '"questions"' in server.bodies[-1]["messages"][0]["content"].rpartition("schema:")[2]
+
+
+def test_a_server_that_ignores_the_schema_gets_it_in_the_prompt_from_then_on(server, caplog):
+    # transformers serve 5.24.0 takes any response_format and does not keep to it
+    reply = (200, completion('{"items": ["Where?"]}'))
+    ask(server, reply, (200, completion()), (200, completion()), times=2)
+    texts = [body["messages"][0]["content"] for body in server.bodies]
+    assert ["schema:" in text for text in texts] == [False, True, True]
+    assert "does not keep to json_schema" in caplog.text
+
+
+@pytest.mark.parametrize("content", ['{"questions": []}', "", "<think>"])
+def test_an_answer_out_of_bounds_says_nothing_of_the_schema(server, content):
+    ask(server, (200, completion(content)))
+    assert server.bodies[-1]["response_format"]["type"] == "json_schema"
 
 
 def test_a_schema_that_is_refused_with_status_500_is_not_asked_for_twelve_times(server):
