@@ -77,8 +77,8 @@ def _state(source: str) -> str:
     digest, path = hashlib.sha256(), Path(source)
     if is_run(source):
         ledger = Ledger(path / LEDGER)
-        for split, result in ledger.results():
-            digest.update(repr((split, result.sample_id, result.status, result.questions, result.answers)).encode())
+        for _, result in sorted(ledger.results(), key=lambda entry: (entry[1].sample_id, entry[0])):
+            digest.update(repr((result.sample_id, result.status, result.questions, result.answers)).encode())
         ledger.close()
         return digest.hexdigest()[:16]
     if is_workspace(path):

@@ -270,7 +270,9 @@ def test_a_review_that_leaves_no_question_is_an_error(with_questions, tmp_path):
 
 def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
     with pytest.raises(EarthReasonError, match="has none of these samples"):
-        export_workspace(with_questions, "release", tmp_path / "out", reviews=ReviewOutcome({}, frozenset([("test", "z")])))
+        export_workspace(
+            with_questions, "release", tmp_path / "out", reviews=ReviewOutcome({}, frozenset([("test", "z")]))
+        )
 
 
 def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):

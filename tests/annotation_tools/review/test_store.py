@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,8 +21,11 @@ from annotation_tools.review.database import ConflictError
 from annotation_tools.review.model import Plan, ReviewJudgement, ReviewSample
 from annotation_tools.review.schema import build_store
 from annotation_tools.review.store import GAP, ReviewStore
-from annotation_tools.review.verdicts import settle_reviews
+from annotation_tools.review.verdicts import settle_reviews, write_verdicts
 from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.questions.ledger import Ledger
+from earthreason.questions.reviews import read_review
+from earthreason.questions.types import Generated
 
 from ..conftest import free_port
 
@@ -255,6 +259,26 @@ def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
 def test_half_verdicts_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         ReviewJudgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
+
+
+def test_samples_of_two_splits_with_one_id_are_reviewed_and_settled_apart(tmp_path):
+    twins = [
+        replace(sample(1, questions=1), split=split, questions=[f"Where in {split}?"]) for split in ("train", "test")
+    ]
+    build_store(tmp_path / "review.sqlite", twins, ALONE, {"source": "x", "run": True})
+    store = ReviewStore(tmp_path / "review.sqlite")
+    for place, kind in enumerate(("accept", "reject")):
+        assert store.item("anna").place == place
+        store.judge(verdict(store, "anna", place, kind))
+    said = {(entry["split"], entry["question"]): entry["verdict"] for entry in store.verdicts()}
+    settled = {split: sample.outcome for (split, _), sample in settle_reviews(store).items()}
+    assert sorted(settled.values()) == ["kept", "rejected"]
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    for split in ("train", "test"):
+        ledger.finish(split, Generated("s001", "done", [f"Where in {split}?", "Where else?"]))
+    write_verdicts(store, tmp_path / "verdicts.jsonl")
+    assert read_review(ledger, tmp_path / "verdicts.jsonl") == ({"accept": 1, "reject": 1}, 0)
+    assert {(review.split, review.question): review.verdict for review in ledger.reviews()} == said
 
 
 def test_a_sample_that_stands_twice_is_an_error(tmp_path):
