@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from pydantic import ValidationError
+
 from earthreason.data.schema import Record
+from earthreason.errors import describe_validation_error
 from earthreason.questions import stages
 from earthreason.questions.budget import Budget, max_cost
 from earthreason.questions.client import ModelClient, Request, ServerError, UnusableAnswerError
@@ -127,7 +130,11 @@ class Asker:
         trail.calls.append(call)
         if call.status != "ok":
             raise UnusableAnswerError(f"{stage}: {call.content}", call.usage)
-        return request.reply.model_validate(call.content), call
+        try:
+            return request.reply.model_validate(call.content), call
+        except ValidationError as error:  # an older version stored it
+            fault = describe_validation_error(error, limit=1)
+            raise UnusableAnswerError(f"{stage}: the stored answer has another form: {fault}", call.usage) from None
 
     def _keys(self, stage: str, prompt: str, trail: Trail, request: Request[Any]) -> tuple[str, dict[str, int | None]]:
         """Return the key of a request, and those it had before recipes were kept, with the token limit in them."""

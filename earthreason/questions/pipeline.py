@@ -21,6 +21,7 @@ from earthreason.questions.checks import QuestionSet, passing
 from earthreason.questions.client import ModelClient, UnusableAnswerError
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.provenance import facts_of_call, judged, origin_of, parents_of
+from earthreason.questions.quarantine import describe_too_few
 from earthreason.questions.recipe import keep_recipe, recipe_of
 from earthreason.questions.settings import EMPTY_SHARE, RunConfig, hints_of
 from earthreason.questions.trail import Trail, UnusableSampleError, digest_pixels, encoding_pool
@@ -159,8 +160,7 @@ class GenerationRun:
         chosen = stages.select_diverse(passed)
         result = Generated(record.sample_id, "done", chosen, answers[:ANSWERS], concept)
         if len(chosen) < QUESTIONS:
-            reason = f"only {len(chosen)} of {len(origins)} questions passed the checks, {QUESTIONS} are needed"
-            result = replace(result, status="quarantined", reason=reason)
+            result = replace(result, status="quarantined", reason=describe_too_few(len(chosen), len(origins)))
         return replace(result, origins=[origins[question] for question in chosen])
 
 
@@ -175,11 +175,14 @@ class _Crew:
     async def work(self, samples: Iterator[tuple[str, Record]]) -> RunOutcome:
         client, run, outcome = self._run.client, self._run, self._outcome
         workers = client.config.concurrency if client else 1
-        with encoding_pool() as pool:
+        pool = encoding_pool()
+        try:
             await asyncio.gather(*(self._work(samples, pool) for _ in range(workers)))
+        finally:
+            pool.shutdown(cancel_futures=True)
         if self._failure is not None:
             raise self._failure
-        if run.is_stopping and not outcome.stopped:
+        if run.is_stopping:
             outcome.stopped, outcome.interrupted = run._stopping, True
         return outcome
 

@@ -220,6 +220,37 @@ def test_quarantined_samples_are_asked_about_again_on_request_only(server, ledge
     assert len({key for _, key, _ in server.served}) == len(server.served)  # else a server could repeat its answer
 
 
+def test_a_sample_with_too_few_good_questions_is_asked_about_anew(server, ledger, source):
+    reject = '"answerable": false'
+    server.wrap = lambda completion: json.loads(
+        json.dumps(completion).replace('\\"answerable\\": true', reject.replace('"', '\\"'))
+    )
+    config = config_of(limit=2, empty_share=0)
+    assert generate(source, config, ledger, server).quarantined == 2
+    assert [entry.reason[:5] for entry in list_quarantine(ledger)] == ["only ", "only "]
+    server.wrap = lambda completion: completion
+    assert set_aside_quarantined(ledger) == (2, 6)
+    again = generate(source, config, ledger, server)
+    assert (again.done, again.calls) == (2, 6)
+
+
+def test_answers_that_came_are_kept_when_the_server_fails_for_a_sample(server, ledger, source):
+    config = config_of(limit=1, empty_share=0)
+    server.script = ["none", (400, {"error": {"message": "request is odd"}})]
+    assert generate(source, config, ledger, server).quarantined == 1
+    assert set_aside_quarantined(ledger) == (1, 0)
+    assert generate(source, config, ledger, server).calls == 2
+
+
+def test_a_stored_answer_of_another_form_quarantines_its_sample(server, ledger, source):
+    config = config_of(limit=1, empty_share=0)
+    generate(source, config, ledger, server)
+    with ledger._db:
+        ledger._db.execute("UPDATE calls SET content = '{\"old\": 1}' WHERE stage = 'rewrite'")
+    assert generate(source, config, ledger, server).quarantined == 1
+    assert "rewrite: the stored answer has another form" in list_quarantine(ledger)[0].reason
+
+
 def run_command(server, out, *more):
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     return ["questions", "generate", "sample", "--out", str(out), "--base-url", url, "--empty-share", "0", *more]
