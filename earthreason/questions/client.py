@@ -20,7 +20,7 @@ from earthreason.questions.adaptation import adapt, enlarge, refused_extra, refu
 from earthreason.questions.faults import Fault, classify, describe_body
 from earthreason.questions.pace import Pace
 from earthreason.questions.pricing import ModelPrice, Prices, Spending, image_tokens, text_tokens
-from earthreason.questions.replies import Answer, breaks_schema, parse, strict_schema, text_of, was_cut_off
+from earthreason.questions.replies import Answer, breaks_schema, parse, shorten, strict_schema, text_of, was_cut_off
 from earthreason.questions.types import Usage
 
 logger = logging.getLogger("earthreason.questions")
@@ -287,7 +287,7 @@ class ModelClient:
         """
         import openai
 
-        from earthreason.questions.connection import HopelessError, counting
+        from earthreason.questions.connection import UNREACHED, HopelessError, counting
 
         others = {name: value for name, value in body.items() if name not in ("model", "messages")}
         tokens = spending.most.input_tokens + spending.most.output_tokens
@@ -306,8 +306,9 @@ class ModelClient:
         except openai.APIConnectionError as error:  # includes timeouts and lost connections
             if isinstance(error.__cause__, HopelessError):
                 raise _FaultError(Fault("run", str(error.__cause__))) from None
-            unreached = type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
-            words = self._exhausted(type(error).__name__)
+            unreached = type(error.__cause__).__name__ in UNREACHED
+            cause = shorten(error.__cause__) if str(error.__cause__ or "") else "no details"
+            words = self._exhausted(f"{type(error).__name__} ({cause})")
             raise _FaultError(Fault("run" if unreached else "doubtful", words)) from None
         return dict(completion)
 

@@ -57,8 +57,13 @@ class Collection:
         """
         if retry:
             self._ledger.remember(FAILED, {})
+        seen: set[str] = set()
         for batch_id, requests in self._ledger.open_batches().items():
             batch = await self._find(batch_id)
+            if batch is not None and batch.id in seen:  # a process was killed between its two notes of one batch
+                self._ledger.record_batch(batch_id, "confirmed", {})
+                continue
+            seen.update([batch.id] if batch is not None else [])
             if batch is None:
                 logger.warning("batch %s is not at the provider (any more); its requests are sent again", batch_id)
                 self._ledger.record_batch(batch_id, "lost", {})

@@ -19,7 +19,7 @@ from earthreason.questions.pricing import Spending
 
 RETRIED = (408, 409, 429)
 """Error statuses below 500 that the `openai` client retries; it also retries all from 500 up."""
-_UNPAID = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError")
+UNREACHED = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError")
 """Exceptions before a request reaches the server."""
 _LATE = (408, 504, 524)
 """Statuses of a proxy that stopped waiting; the model behind it may go on, and be paid for."""
@@ -67,13 +67,13 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
         try:
             response = await super().send(request, **options)
         except Exception as error:
-            if type(error).__name__ in _UNPAID:
+            if type(error).__name__ in UNREACHED:
                 spending.cancel()
             _raise_if_hopeless(error)
             self._warn(type(error).__name__)
             raise
-        if counted is not None and response.status_code == 200:
-            self._unmask(request, response)
+        if counted is not None and response.is_success:
+            self._unmask(request, response, spending)
         if response.status_code >= 400:
             if response.status_code not in _LATE and response.extensions.get("paid") is None:
                 spending.cancel()
@@ -84,8 +84,8 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
         self._pace.learn(response.headers, tokens)
         return response
 
-    def _unmask(self, request: Any, response: Any) -> None:
-        """Give a fault that came with status 200 the status it deserves.
+    def _unmask(self, request: Any, response: Any, spending: Spending) -> None:
+        """Give a fault that came with a status of success the status it deserves.
 
         Raises:
             HopelessError: the address is that of a web page.
@@ -100,6 +100,7 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
                 response.status_code = fault[0]
             return
         if is_page(response.text) and not self._answered:
+            spending.cancel()
             raise HopelessError(
                 f"{request.url} answers with {describe_body(response.text)}, not with JSON; check --base-url (most "
                 "servers want /v1 at its end)"

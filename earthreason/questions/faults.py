@@ -31,7 +31,8 @@ _BAD_IMAGE = re.compile(
     r"|(?:process|parse|load|identify|decode)\w* (?:the )?image|image.{0,20}too (?:large|small|big)"
 )
 _NO_MODEL = re.compile(
-    r"model_not_found|invalid model|model.{0,80}(?:not found|does not exist|not exist)|unknown model|server is pinned to"
+    r"model_not_found|invalid model|model.{0,80}(?:not found|does not exist|not exist)|unknown model"
+    r"|server is pinned to"
 )
 _REMEDIES = {
     401: "check OPENAI_API_KEY",

@@ -1,5 +1,6 @@
 """Batches that fail, expire, vanish or come late: what is done is kept, what is not is asked again, in bounds."""
 
+import io
 import json
 import subprocess
 import sys
@@ -217,6 +218,13 @@ def test_usage_that_a_batch_does_not_report_costs_the_most_it_may(server, source
     advance_once(server, source, config_of(limit=2), ledger)
     assert most > 0
     assert ledger.spent() == pytest.approx(most)
+
+
+def test_a_full_disk_is_told_by_its_name(server, source, ledger, monkeypatch):
+    monkeypatch.setattr(submission_module.tempfile, "TemporaryFile", lambda **_: io.FileIO("/dev/full", "w"))
+    with pytest.raises(OSError, match="No space left on device"):  # the command line prints it in one line
+        advance_once(server, source, config_of(limit=1), ledger)
+    assert server.batches == {}
 
 
 SUBMIT = """

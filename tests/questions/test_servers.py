@@ -308,7 +308,9 @@ def test_a_request_that_is_refused_for_its_content_concerns_its_sample(server, s
 def test_an_error_that_concerns_every_sample_is_told_at_once_with_a_remedy(server, status, body, words):
     headers = [("Retry-After", "0.01")]
     start = time.monotonic()
-    fails(server, ServerError, *[(status, body, headers)] * 3).match(words)
+    failure = fails(server, ServerError, *[(status, body, headers)] * 3)
+    failure.match(words)
+    assert failure.value.usage == Usage()
     assert time.monotonic() - start < 1.5
     assert len(server.bodies) == (3 if "rate_limit" in json.dumps(str(body)) else 1)
 
@@ -462,6 +464,8 @@ def test_a_schema_that_is_refused_with_status_500_is_not_asked_for_twelve_times(
         (200, {"id": None, "choices": None}),
         (200, b'{"id": "x", "choi'),
         (200, b"null"),
+        (202, b"accepted"),
+        (204, b""),
         (502, PAGE),
         "cut",
     ],
@@ -585,7 +589,11 @@ def test_an_address_where_nobody_listens_concerns_every_sample():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    fails_at(f"http://127.0.0.1:{port}/v1", "failed 2 times, last with APIConnectionError; run again", attempts=2)
+    fails_at(
+        f"http://127.0.0.1:{port}/v1",
+        r"failed 2 times, last with APIConnectionError \(.*connect.*\); run again",
+        attempts=2,
+    )
 
 
 def fails_at(address, words, attempts=12):
