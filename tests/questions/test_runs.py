@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from earthreason.cli.main import app
-from earthreason.data.reader import read_all
+from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import HiddenLabel, Record
 from earthreason.errors import EarthReasonError
 from earthreason.masks.png import encode_mask_png
@@ -73,6 +73,36 @@ def test_samples_of_two_splits_with_one_id_get_their_own_questions(server, ledge
     assert len(results) == len({tuple(questions) for questions in results.values()}) == 6
     exported = {(split, sample.sample_id): sample.questions for split, sample in read_all(Regenerated(source, ledger))}
     assert exported == results
+
+
+def test_a_coco_folder_whose_splits_number_their_images_alike_is_regenerated(server, tmp_path):
+    folder = tmp_path / "coco"
+    (folder / "annotations").mkdir(parents=True)
+    for offset, split in enumerate(("train", "val")):
+        (folder / "images" / split).mkdir(parents=True)
+        images, annotations = [], []
+        for number in (1, 2, 3):
+            picture = folder / "images" / split / f"{number}.png"
+            picture.write_bytes(record("", shade=100 * offset + number).image)
+            images.append({"id": number, "file_name": f"{split}/{number}.png", "height": 32, "width": 32})
+            corners = [4, 4, 20, 4, 20, 18, 4, 18]
+            box = {"bbox": [4, 4, 16, 14], "area": 224, "iscrowd": 0}
+            annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": [corners], **box})
+        table = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "pier"}]}
+        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(table))
+    invoke, run = CliRunner().invoke, tmp_path / "run"
+    command = run_command(server, run)
+    command[2] = str(folder)
+    done = invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "done 6" in done.output
+    arguments = ["questions", "export", str(run), "--format", "parquet", "--out", str(tmp_path / "out")]
+    assert "6 samples" in invoke(app, arguments).output
+    rows = [(split, sample) for split, sample in read_all(open_source(tmp_path / "out"))]
+    assert [(split, sample.sample_id) for split, sample in rows] == [
+        (split, str(number)) for split in ("train", "validation") for number in (1, 2, 3)
+    ]
+    assert len({tuple(sample.questions) for _, sample in rows}) == 6
 
 
 def test_identical_samples_are_paid_for_once_and_counted(server, ledger):
