@@ -401,6 +401,17 @@ def test_a_reasoning_model_is_asked_as_it_wants_and_others_as_before(server):
     assert len(server.bodies) == 5
 
 
+def test_requests_in_flight_learn_what_is_refused_all_the_same(server):
+    server.refuse = refuse_as_reasoning_model
+
+    async def go():
+        async with client_of(server) as client:
+            asking = (client.ask(request_of(temperature=0.2, text=f"{n}"), [], f"{n}") for n in range(8))
+            return await asyncio.gather(*asking)
+
+    assert len(asyncio.run(go())) == 8
+
+
 @pytest.mark.parametrize(
     ("refusals", "forms"),
     [
