@@ -57,7 +57,7 @@ def hash_rows(rows: Dataset) -> str:
 
 
 def _feed(digest: Any, value: Any) -> None:
-    """Feed a nested value to a hash, each part behind its kind and length."""
+    """Feed a nested value to a hash, each part behind its length; each column holds a single kind."""
     if isinstance(value, dict):
         value = [part for item in sorted(value.items()) for part in item]
     if isinstance(value, list):

@@ -270,10 +270,11 @@ class ModelClient:
 
         refused = self.refused_by(body["model"])
         while True:
+            adapted = adapt(body, refused)  # kept: another request may extend `refused` meanwhile
             try:
-                return await self._send(adapt(body, refused), key, spending)
+                return await self._send(adapted, key, spending)
             except openai.APIStatusError as error:
-                name = refused_parameter(adapt(body, refused), _text_of_error(error))
+                name = refused_parameter(adapted, _text_of_error(error))
                 if name is None or not (error.status_code in (400, 404, 422) or error.status_code >= 500):
                     raise _FaultError(self._fault(error, refused_extra(body, _text_of_error(error)))) from None
                 self._note_refusal(body["model"], name, "refuses")

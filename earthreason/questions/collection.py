@@ -14,7 +14,7 @@ from earthreason.questions.client import LARGER, ModelClient
 from earthreason.questions.faults import classify
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.replies import parse, shorten, was_cut_off
-from earthreason.questions.submission import CREATING, FAULTS, REFUSED, ROOM, find_batch
+from earthreason.questions.submission import CREATING, FAULTS, REFUSED, ROOM, find_batch, marked
 from earthreason.questions.types import Absence, JudgeReply, Proposal, Rewriting, Usage
 
 logger = logging.getLogger("earthreason.questions")
@@ -87,11 +87,14 @@ class Collection:
         import openai
 
         if batch_id.startswith(CREATING):
-            return await find_batch(self._client, batch_id.removeprefix(CREATING))
+            return await find_batch(self._client, marked(batch_id.removeprefix(CREATING)))
         try:
             return await self._client.openai.batches.retrieve(batch_id)
         except openai.NotFoundError:
             return None
+        except openai.InternalServerError:
+            # LiteLLM's proxy (1.108.7) answers so about a batch that the provider has not; the list tells.
+            return await find_batch(self._client, lambda batch: batch.id == batch_id)
 
     def _confirm(self, batch_id: str, batch: Any, requests: Mapping[str, Any]) -> None:
         """Note the id of a batch that was found by its mark."""

@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
@@ -152,7 +152,7 @@ class Submission:
             except openai.APIConnectionError as error:
                 fault = error
             await asyncio.sleep(_PAUSE)
-            if (found := await find_batch(self._client, mark)) is not None:
+            if (found := await find_batch(self._client, marked(mark))) is not None:
                 return found
             if attempt == _CREATIONS - 1:
                 raise fault
@@ -171,14 +171,19 @@ def most_usage(queued: Queued, prices: Prices) -> Usage:
     return queued.request.most(prices, len(queued.request.pictures) * picture, batch=True)
 
 
-async def find_batch(client: ModelClient, mark: str) -> Any | None:
-    """Return the batch with that mark at the provider, or None if there is none among the newest."""
+def marked(mark: str) -> Callable[[Any], bool]:
+    """Return the condition that a batch has this mark."""
+    return lambda batch: (batch.metadata or {}).get(MARK) == mark
+
+
+async def find_batch(client: ModelClient, wanted: Callable[[Any], bool]) -> Any | None:
+    """Return the newest batch at the provider that is wanted, or None if there is none among the newest."""
     import openai
 
     searched = 0
     try:
         async for batch in client.openai.batches.list(limit=100):
-            if (batch.metadata or {}).get(MARK) == mark:
+            if wanted(batch):
                 return batch
             searched += 1
             if searched >= _SEARCHED:

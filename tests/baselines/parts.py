@@ -79,7 +79,7 @@ def sam_config():
             "global_attn_indexes": [2],
         },
         prompt_encoder_config={"hidden_size": 16, "image_size": 128, "image_embedding_size": 8},
-        mask_decoder_config={"hidden_size": 16, "mlp_dim": 40, "num_attention_heads": 8, "iou_head_hidden_dim": 16},
+        mask_decoder_config={"hidden_size": 16, "mlp_dim": 40, "num_attention_heads": 8, "iou_head_hidden_dim": 24},
     )
 
 

@@ -62,6 +62,22 @@ def test_the_table_says_what_the_judge_says(finished):
     assert float(line.split("|")[4]) == pytest.approx(100 * abs(giou[0] - giou[1]), abs=0.051)
 
 
+def test_every_model_is_compared_with_the_first_and_has_the_training_time_of_all_seeds(finished):
+    truth = load_dataset("earthreason", "sample", split="test[:20]")
+
+    def giou(name):
+        files = [finished / f"{name}-seed{seed}/predictions.json" for seed in (1, 2)]
+        return np.mean([evaluate(file, truth, resamples=0)["gIoU"] for file in files])
+
+    rows = score_suite(load_suite("smoke"), run_suite(load_suite("smoke"), finished))
+    first, *others = [row.entry.name for row in rows if row.entry.curves]
+    for name, row in zip(others, rows[1:], strict=False):
+        assert row.against_first.value == pytest.approx(giou(name) - giou(first))
+        runs = [json.loads((finished / f"{name}-seed{seed}/run.json").read_text()) for seed in (1, 2)]
+        assert row.entry.seconds == pytest.approx(sum(run["seconds"] for run in runs))
+    assert len(others) == 3
+
+
 def test_the_score_of_a_group_is_the_mean_iou_of_its_questions_over_the_seeds(finished):
     rows = load_dataset("earthreason", "sample", split="test[:20]")
     truth = {row["sample_id"]: np.asarray(row["mask"]) > 0 for row in rows if row["reasoning_type"] == "function"}

@@ -75,6 +75,14 @@ def test_the_variance_is_that_of_statsmodels_mean_squares():
     assert difference.p_value == pytest.approx(0.06394715683, abs=1e-10)
 
 
+def test_seeds_with_equal_means_add_no_variance_and_take_none_away():
+    means = np.linspace(0.2, 0.6, 20)
+    swing = np.resize([0.1, -0.1], 20)  # sums to 0: the seeds differ on every image, but not in their mean
+    interval = seeded_interval(np.stack([means + swing, means - swing]))
+    low, high = stats.ttest_1samp(means, 0).confidence_interval()
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+
+
 def test_the_difference_is_of_the_second_from_the_first_model_and_as_likely_the_other_way():
     there, back = seeded_difference(THREE_SEEDS, FOUR_SEEDS), seeded_difference(FOUR_SEEDS, THREE_SEEDS)
     assert there.value == -back.value

@@ -62,6 +62,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     no_batches = False
+    hides_batches = False  # whether it answers with status 500 about a batch that it has not
 
     def __init__(self, port=0, faults=0.0, delay=0.0, seed=0):
         super().__init__(("127.0.0.1", port), Handler)
@@ -111,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
             name = self.path.rsplit("/", 1)[1]
             if name in self.server.batches:
                 return self.reply(200, self.server.batches[name])
+            if self.server.hides_batches:
+                return self.reply(500, b"Internal Server Error")
         if self.path.endswith("/content") and self.path.split("/")[3] in self.server.files:
             return self.reply(200, self.server.files[self.path.split("/")[3]])
         return self.reply(404, {"error": {"message": "no such thing"}})

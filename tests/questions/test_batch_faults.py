@@ -98,6 +98,16 @@ def test_a_deleted_batch_and_a_deleted_file_are_sent_again(server, source, ledge
     assert advance_once(server, source, config, ledger).collected == 2
 
 
+def test_a_batch_about_which_a_proxy_says_nothing_is_looked_up_in_the_list(server, source, ledger):
+    # LiteLLM 1.108.7 in front of a provider without the batch
+    config = config_of(limit=2)
+    advance_once(server, source, config, ledger)
+    server.hides_batches = True
+    (batch,) = server.batches.values()
+    server.batches = {"other": {**batch, "id": "other"}}
+    assert advance_once(server, source, config, ledger, attempts=1).submitted == 2
+
+
 def test_torn_and_foreign_lines_do_not_hide_the_others(server, source, ledger, caplog):
     config = config_of(limit=3)
     advance_once(server, source, config, ledger)

@@ -9,7 +9,7 @@ from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
 
 from baselines.cli import app
-from baselines.common.generation import NOWHERE, write_reply
+from baselines.common.generation import NOWHERE, Reply, write_reply
 from baselines.common.prompt import IGNORE
 from baselines.registry import MODELS, PredictorOptions, build_predictor
 from baselines.training.config import TrainConfig
@@ -126,6 +126,12 @@ def test_the_reply_is_the_one_that_transformers_generates(taught):
     assert (reply.states - theirs).abs().max() < 1e-5
 
 
+def test_of_a_mask_token_that_is_written_twice_the_first_counts():
+    reply = Reply([7, 8, 7, 9], torch.arange(4.0)[:, None])
+    assert reply.states_of([7, 9]).tolist() == [[0], [3]]
+    assert reply.states_of([7, 6]) is None
+
+
 @pytest.mark.parametrize("head", [False, True])
 def test_a_model_that_writes_no_mask_token_says_no_target(head):
     learner, image = learner_of("lisa", head), picture()
@@ -134,7 +140,7 @@ def test_a_model_that_writes_no_mask_token_says_no_target(head):
     [output] = predictor.segment([image], [QUESTION])
     assert output.mask is None
     assert output.no_target_score == 1
-    assert learner.processor.tokens[0] not in output.answer
+    assert output.answer == learner.processor.tokenizer.eos_token  # it stopped there
     [(logits, presence)] = predictor.logits([image], [QUESTION])
     assert (logits == NOWHERE).all()
     assert presence is None or float(presence) == NOWHERE
@@ -154,6 +160,24 @@ def test_replies_of_one_batch_are_told_apart(monkeypatch):
         assert output.answer == single.answer
         assert (output.mask is None) == (single.mask is None)
         assert output.mask is None or np.array_equal(output.mask, single.mask)
+
+
+def test_each_reply_of_a_batch_is_about_its_own_image(monkeypatch):
+    learner, images = learner_of("lisa"), load_dataset("earthreason", "sample", split="test[:2]")["image"]
+    silence(learner.model, learner.processor.tokenizer.eos_token_id)
+    seen = []
+
+    def write(model, ids, image, stops):
+        seen.append(image.visual_tokens)
+        return write_reply(model, ids, image, stops)
+
+    monkeypatch.setattr("baselines.common.generation.write_reply", write)
+    learner.predictor_class(learner.model, learner.processor, reply="generated").segment(images, [QUESTION] * 2)
+    for image, tokens in zip(images, seen, strict=True):
+        with torch.no_grad():
+            own = learner.model.encode_image(learner.processor.pixels([image])).visual_tokens
+        assert torch.allclose(tokens, own, atol=1e-5)
+    assert not torch.allclose(*seen, atol=1e-3)
 
 
 @pytest.mark.parametrize(("token", "share"), [("eos", 1.0), ("[SEG]", 0.0)])

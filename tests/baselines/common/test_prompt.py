@@ -4,7 +4,8 @@ import pytest
 
 from baselines.common.languages import byte_tokenizer, learned_tokenizer
 from baselines.common.processing import add_tokens
-from baselines.common.prompt import plain_ids
+from baselines.common.prompt import IGNORE, plain_ids
+from baselines.lisa.predictor import LisaProcessor
 from baselines.segearth_r1.prompt import write_prompt
 
 
@@ -38,3 +39,18 @@ def test_texts_without_control_tokens_are_tokenized_as_before():
     tokenizer.add_tokens(["   "])  # Phi has added tokens for runs of spaces, which are not control tokens
     for text in ("Where could a plane land?", "a   b", " \0 "):
         assert plain_ids(tokenizer, text) == tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "words"),
+    [
+        ("reasoning", "At the pier.", ". At the pier."),
+        ("reasoning", None, ". There is no target object in the image."),
+        ("referring", "At the pier.", "."),
+    ],
+)
+def test_our_own_wording_teaches_the_opening_the_mask_token_the_answer_and_the_end(tokenizer, task, answer, words):
+    prompt = LisaProcessor(tokenizer, 256, 4).prompt("where?", task, answer, reply=True)
+    taught = [label for label in prompt.labels if label != IGNORE]
+    assert tokenizer.decode(taught) == f"It is[SEG]{words}<|endoftext|>"
+    assert prompt.input_ids[-len(taught) :] == taught

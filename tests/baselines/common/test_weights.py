@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from baselines.common.conversion import convert_tensors
 from baselines.common.weights import read_tensors
@@ -118,6 +118,16 @@ def test_adapters_saved_with_the_whole_model_are_merged_as_peft_merges_them(mode
     adapted = with_adapters(model, **settings)
     state = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
     adapted.save_pretrained(tmp_path)  # writes adapter_config.json
+    (tmp_path / "adapter_model.safetensors").unlink()
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    same(read_tensors(tmp_path), adapted.merge_and_unload().state_dict())
+
+
+def test_adapters_of_transposed_weights_are_merged_as_peft_merges_them(tmp_path):
+    gpt2 = AutoModelForCausalLM.from_config(GPT2Config(vocab_size=40, n_embd=16, n_layer=1, n_head=2))
+    adapted = with_adapters(gpt2, target_modules=["attn.c_proj"], fan_in_fan_out=True)  # a square weight
+    state = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
+    adapted.save_pretrained(tmp_path)
     (tmp_path / "adapter_model.safetensors").unlink()
     torch.save(state, tmp_path / "pytorch_model.bin")
     same(read_tensors(tmp_path), adapted.merge_and_unload().state_dict())
@@ -244,6 +254,8 @@ def write_adapter(folder, settings, down, up):
         ('{"r": 2, "lora_alpha": 4}', (2, 3), (1, 2), r"\(1, 3\), not \(4, 3\)"),  # would broadcast
         ('{"r": -2, "lora_alpha": 4, "use_rslora": true}', (2, 3), (4, 2), "does not state r"),
         ('{"r": Infinity, "lora_alpha": 4}', (2, 3), (4, 2), "does not state r"),
+        ('{"r": 2, "lora_alpha": 4, "rank_pattern": {"k": 8}}', (2, 3), (4, 2), "adapters with own ranks"),
+        ('{"r": 2, "lora_alpha": 4, "alpha_pattern": {"q": 8}}', (2, 3), (4, 2), "adapters with own ranks"),
         ('{"r": 2, "lora_alpha": NaN}', (2, 3), (4, 2), "does not state r"),
         ('{"r": 2, "lora_alpha": 1' + "0" * 400 + "}", (2, 3), (4, 2), "does not state r"),
     ],
@@ -252,6 +264,28 @@ def test_adapters_that_contradict_their_settings_or_weight_are_refused(tmp_path,
     write_adapter(tmp_path, settings, down, up)
     with pytest.raises(EarthReasonError, match=message):
         list(read_tensors(tmp_path))
+
+
+def test_two_adapters_of_one_weight_are_refused(model, tmp_path):
+    adapted = with_adapters(model)
+    adapted.add_adapter("other", LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"]))
+    adapted.save_pretrained(tmp_path)
+    torch.save(adapted.state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "adapter_model.safetensors").unlink()
+    with pytest.raises(EarthReasonError, match=r"layers\.0\.self_attn\.q_proj has several adapters; merge them"):
+        list(read_tensors(tmp_path))
+
+
+def test_a_change_is_added_before_the_weight_is_rounded(tmp_path):
+    """From 1 on, bfloat16 has steps of 2^-7: 2^-8 is half a step and rounds down, 2^-17 more rounds up."""
+    write_adapter(tmp_path, '{"r": 2, "lora_alpha": 2}', (2, 3), (4, 2))
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["q.weight"] = weights["q.weight"].bfloat16()
+    weights["q.lora_A.weight"] = torch.tensor([[2.0**-8] * 3, [2.0**-17] * 3])
+    save_file(weights, tmp_path / "model.safetensors")
+    merged = dict(read_tensors(tmp_path))["q.weight"]
+    assert merged.dtype == torch.bfloat16
+    assert merged.unique().tolist() == [1 + 2.0**-7]
 
 
 def test_of_one_adapter_in_two_formats_the_safetensors_are_merged(tmp_path):

@@ -183,6 +183,16 @@ def test_the_loss_of_words_is_that_of_transformers_and_all_three_are_added_with_
     assert output.loss.item() == pytest.approx(1.0 * words + 2.0 * cross + 0.5 * dice, rel=1e-4)
 
 
+def test_every_parameter_of_sams_decoder_that_is_trained_gets_a_gradient(parts):
+    """Torch's DistributedDataParallel waits for the gradient of each; no loss reads the quality that SAM predicts."""
+    model, processor = copy.deepcopy(parts[0]), parts[1]
+    batch = processor([picture_of(SIDE, SIDE)], ["where could a boat moor?"], answers=["At the pier."])
+    model(**batch, masks=torch.ones(1, SIDE, SIDE)).loss.backward()
+    decoder = model.mask_decoder.named_parameters()
+    idle = {name.split(".")[0] for name, parameter in decoder if parameter.requires_grad and parameter.grad is None}
+    assert idle == set()
+
+
 def test_the_papers_preset_is_its_recipe():
     config = load_config(PAPER)
     optim, lora = config.optim, config.model.lora

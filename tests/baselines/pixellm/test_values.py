@@ -192,6 +192,21 @@ def test_the_scales_count_half_each_and_the_first_mask_raises_the_second_map():
 
 
 @torch.no_grad()
+def test_each_learned_weight_is_that_of_its_own_token_or_scale():
+    model = model_of()
+    model.query = nn.Identity()
+    model.token_weights.copy_(torch.tensor([[1.0, 0.0, 0.5], [0.0, 2.0, 0.1]]))
+    tokens = torch.tensor([1.0, 2, 3, 10, 20, 30])[None, :, None].expand(1, 6, 16)
+    found = model.make_queries(tokens, torch.ones(1, 6, dtype=torch.bool))
+    assert found[0, :, 0].tolist() == pytest.approx([1 + 0.5 * 3, 2 * 20 + 0.1 * 30])
+    decoder = model.pixel_decoder
+    decoder.scale_weights.copy_(torch.tensor([0.25, 2.0]))
+    decoder._mask = lambda scale, *_: torch.full((1, 1, 8 * (scale + 1), 8 * (scale + 1)), [4.0, 10.0][scale])
+    image = torch.zeros(1, 16, 4, 4)
+    assert decoder(found, (image, image)).unique().tolist() == [0.25 * 4 + 2 * 10]
+
+
+@torch.no_grad()
 def test_positions_are_those_of_sam():
     sam = SamModel(
         SamConfig(

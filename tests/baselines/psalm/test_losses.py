@@ -78,11 +78,13 @@ def test_each_row_is_matched_as_scipy_assigns_it():
     assert best_queries(torch.cat([flat(*row) for row in levels]), target, FLAT).tolist() == expected
 
 
-def test_dice_counts_in_the_match():
+@pytest.mark.parametrize(("bce", "dice", "fits"), [(5.0, 5.0, 1), (5.0, 1.0, 0), (1.0, 5.0, 1), (1.0, 0.0, 0)])
+def test_bce_and_dice_count_in_the_match_by_the_weights_of_their_losses(bce, dice, fits):
     """Of eight columns one is target. All at -2: BCE 0.38, Dice 0.87. Two at 4, the rest at -4: BCE 0.52, Dice 0.36."""
     target, wide = torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), -4.0)
     target[..., :1], wide[..., :2] = 1.0, 4.0
-    assert best_queries(torch.cat([flat(-2.0), wide], dim=1), target, CONFIG).tolist() == [1]
+    config = PsalmLossConfig(bce=bce, dice=dice)
+    assert best_queries(torch.cat([flat(-2.0), wide], dim=1), target, config).tolist() == [fits]
 
 
 @pytest.mark.parametrize(("side", "fits"), [(LEFT, 1), (1 - LEFT, 2)])
@@ -93,7 +95,7 @@ def test_the_query_that_fits_is_matched(side, fits):
 @pytest.mark.parametrize("scores", [[-20.0, 20.0], [20.0, -20.0], [0.0, 0.0]])
 def test_the_score_does_not_count_in_the_match(scores):
     """The public code comments its cost out: a hardly better mask wins against any score."""
-    logits = flat(3.0, 2.9).requires_grad_()
+    logits = flat(3.0, 2.999).requires_grad_()
     found = match_losses([logits], [torch.tensor([scores])], torch.ones(1, 8, 8), FLAT)
     found["mask"].backward()
     assert [bool(query.abs().sum() > 0) for query in logits.grad[0]] == [True, False]

@@ -114,6 +114,25 @@ def test_the_question_alone_is_the_condition():
     assert torch.equal(first, second)
 
 
+@torch.no_grad()
+def test_the_last_step_answers_and_queries_count_for_presence_by_their_scores():
+    """Scores of ln 3 / 2 and 3 ln 3 / 2 are shares of 1/4 and 3/4, of queries whose first number is 1 and 3."""
+    model = small_model(no_target_head=True)
+    refined = torch.zeros(1, 2, DIM)
+    refined[0, :, 0] = torch.tensor([1.0, 3.0])
+    model.mask_decoder.forward = lambda *_: ([torch.full((1, 2, 4, 4), n) for n in (-9.0, 9.0)], [0 * refined, refined])
+    model.score_projector = torch.nn.Identity()
+    for layer, first in ((model.condition_projector, "bias"), (model.presence, "weight")):
+        layer.weight.zero_()
+        layer.bias.zero_()
+        getattr(layer, first)[..., 0] = 1.0
+    model.condition_projector.bias *= math.log(3) / 2
+    is_query = torch.tensor([[False, True, True]])
+    fields, _ = model.answer(torch.zeros(1, 3, 64), ~is_query, image_of(), None, is_query=is_query)
+    assert fields["mask_logits"].unique().tolist() == [9]
+    assert fields["presence_logits"].item() == pytest.approx(1 / 4 * 1 + 3 / 4 * 3)
+
+
 def test_the_mask_queries_start_at_zero_and_are_inserted_in_order():
     model = small_model()
     assert model.seg_query.shape == (QUERIES, 64)

@@ -77,14 +77,15 @@ def refuse_as_gpt5(body):
 class FamilyServer(ThreadingHTTPServer):
     """Server with the style of one family.
 
-    `bodies` are the requests it got, `script` the answers to give first; `refuse` makes a message of a body it refuses.
+    `bodies` are the requests it got, `keys` their Idempotency-Keys, `script` the answers to give first; `refuse` makes
+    a message of a body it refuses.
     """
 
     daemon_threads = True
 
     def __init__(self, style):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.style, self.bodies, self.script, self.refuse = style, [], [], lambda body: None
+        self.style, self.bodies, self.keys, self.script, self.refuse = style, [], [], [], lambda body: None
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -101,6 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         if message := self.server.refuse(body):
             return self.reply(400, {"error": {"message": message, "type": "invalid_request_error"}})
         self.server.bodies.append(body)
+        self.server.keys.append(self.headers["Idempotency-Key"])
         text = self.server.script.pop(0) if self.server.script else self.answer(body)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}

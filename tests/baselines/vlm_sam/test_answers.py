@@ -41,6 +41,9 @@ def regions(text):
         ('{"box": [[100, 200], [300, 400]]}', [(BOX, [])]),
         ('{"boxes": [[100, 200, 300, 400], [1, 2, 3, 4]], "points": [[2, 3], [150, 250], [900, 900]]}',
          [(BOX, [[150, 250]]), ([1, 2, 3, 4], [[2, 3]]), (None, [[900, 900]])]),
+        ('{"boxes": [[0, 0, 9, 9], [5, 5, 20, 20]], "points": [[7, 7]]}',
+         [([0, 0, 9, 9], [[7, 7]]), ([5, 5, 20, 20], [])]),
+        (r'{"why": "the \"]}", "box": [100, 200, 300, 400], "points": [[1, 2]]}', [(BOX, [[1, 2]])]),
         ('{"box": [0.1, 0.2, 0.3, 0.4]}', [([0.1, 0.2, 0.3, 0.4], [])]),
         ("<think>A pier.</think><answer><|begin_of_box|>[[100,200,300,400]]<|end_of_box|></answer>", [(BOX, [])]),
         ("<|ref|>pier<|/ref|><|det|>[[100, 200, 300, 400]]<|/det|>", [(BOX, [])]),
@@ -149,9 +152,10 @@ def test_boxes_without_area_alone_are_an_error():
 
 
 def test_a_coordinate_just_outside_moves_to_the_side_and_one_far_outside_is_an_error():
-    assert placed(([-3, 0, 1010, 1000], [])) == [([0, 0, 1, 1], [])]
-    with pytest.raises(ValueError, match="1400 is outside the image"):
-        placed(([0, 0, 1400, 1000], []))
+    assert placed(([-20, 0, 1020, 1000], [])) == [([0, 0, 1, 1], [])]  # 2 % on either side
+    for box, value in (([-21, 0, 1000, 1000], -21), ([0, 0, 1000, 1021], 1021), ([0, 0, 1400, 1000], 1400)):
+        with pytest.raises(ValueError, match=f"coordinate {value} is outside the image"):
+            placed((box, []))
 
 
 def test_the_schema_is_strict():

@@ -125,6 +125,15 @@ def test_sam_2_sees_a_square_with_the_mean_and_std_of_imagenet(sam2):
     assert torch.allclose(pixels, torch.tensor(by_hand)[:, None, None].expand(3, 128, 128), atol=1e-5)
 
 
+def test_sam_2_sees_every_pixel_of_a_larger_image(sam2):
+    """At half the size, a pixel is 3/8 of two neighbours and 1/8 of the next two, so narrow stripes become grey."""
+    stripes = np.resize([0, 255], (256, 256)).astype(np.uint8)
+    maker = load_mask_maker(str(sam2), "cpu", "float32")
+    pixels = maker.pixels(Image.fromarray(stripes).convert("RGB"))[0, :, 4:-4, 4:-4]
+    grey = torch.tensor([(0.5 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.5 - 0.406) / 0.225])
+    assert torch.allclose(pixels, grey[:, None, None].expand_as(pixels), atol=0.01)
+
+
 def test_sam_2_gets_prompts_in_pixels_of_that_square(sam2, monkeypatch):
     maker, seen = load_mask_maker(str(sam2), "cpu", "float32"), {}
     original = Sam2Model.forward

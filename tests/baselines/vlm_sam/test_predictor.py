@@ -85,6 +85,34 @@ def test_every_family_is_read_to_the_place_that_it_means(serve, model):
     assert len(server.bodies) == 1 + len(SCENES)  # the test image and one paid call a question
 
 
+@pytest.mark.parametrize(
+    ("model", "form"),
+    [
+        ("qwen2.5-vl-7b", "whole pixels of this image, which is 644 wide and 476 high"),  # 23 and 17 patches of 28
+        ("gemini-2.5-flash", '"box": [top, left, bottom, right], "points": [[y, x], ...]'),
+        ("gpt-5", '"box": [left, top, right, bottom], "points": [[x, y], ...]'),
+        ("internvl3-8b", "<box>[[left, top, right, bottom], ...]</box>"),
+    ],
+)
+def test_a_family_is_asked_the_question_in_its_own_form(serve, model, form):
+    server = serve(STYLES[model])
+    predictor_of(server, model).predict([SCENES[0][0]], [QUESTION])
+    text = server.bodies[-1]["messages"][0]["content"][0]["text"]
+    assert f"Question: {QUESTION}\n" in text
+    assert form in text
+    assert ("response_format" in server.bodies[-1]) == (model != "internvl3-8b")  # a schema would forbid its tags
+
+
+def test_no_two_paid_calls_have_the_same_key(serve):
+    """A server that honours Idempotency-Key gives the answer about one image for another with the same key."""
+    server = serve(gpt5)
+    predictor = predictor_of(server, "gpt-5")
+    predictor.predict([image for image, _ in SCENES], [QUESTION] * 3)
+    server.script = ["I would rather not."]
+    predictor.predict([SCENES[0][0]], ["What burns?"])
+    assert len(server.keys) == len(set(server.keys)) == 1 + 3 + 2
+
+
 def test_an_empty_list_is_no_target_after_one_call(serve):
     server = serve(gpt5)
     predictor = predictor_of(server, "gpt-5")
@@ -144,6 +172,13 @@ def test_the_test_image_tells_a_wrong_profile_and_the_right_one(serve, style, ch
     predictor = predictor_of(server, "some-model", coordinates=chosen)
     with pytest.raises(EarthReasonError, match=f"not give coordinates as {chosen}: .* --coordinates {fitting}$"):
         predictor.predict([SCENES[0][0]], [QUESTION])
+
+
+def test_of_two_answers_about_the_test_image_the_second_counts(serve):
+    server = serve(qwen25)
+    server.script = ["I would rather not."]
+    with pytest.raises(EarthReasonError, match="fits pixels; give --coordinates pixels"):
+        predictor_of(server, "some-model", coordinates="thousand").predict([SCENES[0][0]], [QUESTION])
 
 
 def test_no_two_profiles_read_the_test_image_alike():

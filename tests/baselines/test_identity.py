@@ -1,0 +1,54 @@
+"""What tells one run's data and weights from another's, and what a comparison measures."""
+
+from types import SimpleNamespace
+
+import pytest
+from datasets import Dataset
+
+from baselines.compare import measure
+from baselines.compare.identity import hash_folder, hash_rows
+
+
+def hash_of(*rows):
+    return hash_rows(Dataset.from_list(list(rows)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "other"),
+    [
+        ([{"a": "x", "b": "yz"}], [{"a": "xy", "b": "z"}]),
+        ([{"a": ["x", "y"]}], [{"a": ["xy"]}]),
+        ([{"a": [b"x", b"yz"]}], [{"a": [b"xy", b"z"]}]),
+        ([{"a": [["x"], ["y"]]}], [{"a": [["x", "y"], []]}]),
+        ([{"a": "x"}, {"a": "y"}], [{"a": "y"}, {"a": "x"}]),
+        ([{"a": 1}], [{"a": "1"}]),
+        ([{"a": 1}], [{"b": 1}]),
+        ([{"a": None}], [{"a": ""}]),
+    ],
+)
+def test_rows_of_other_content_have_another_hash(rows, other):
+    assert hash_of(*rows) != hash_of(*other)
+
+
+def test_the_order_of_the_columns_does_not_count():
+    assert hash_of({"a": 1, "b": ["x"]}) == hash_of({"b": ["x"], "a": 1})
+
+
+def test_the_hash_of_a_model_depends_on_the_names_and_the_content_of_its_files(tmp_path):
+    (tmp_path / "a").write_text("1")
+    found = [hash_folder(tmp_path)]
+    (tmp_path / "a").rename(tmp_path / "b")
+    found.append(hash_folder(tmp_path))
+    (tmp_path / "b").write_text("2")
+    found.append(hash_folder(tmp_path))
+    assert len(set(found)) == 3
+
+
+def test_speed_is_the_median_of_three_rounds_after_one_that_does_not_count(monkeypatch):
+    rounds = []
+    clock = iter([0.0, 10.0, 20.0, 21.0, 30.0, 34.0])  # 10, 1 and 4 seconds
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    predictor = SimpleNamespace(predict=lambda images, questions: rounds.append(questions))
+    samples = [SimpleNamespace(image=None, questions=[f"{n}?", "other?"]) for n in range(8)]
+    assert measure.measure_predictor(predictor, samples) == {"samples_per_second": 8 / 4}
+    assert rounds == [[f"{n}?" for n in range(8)]] * 4
