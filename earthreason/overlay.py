@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from PIL import Image
-from skimage.morphology import dilation, footprint_rectangle
 
 TRUTH_COLOUR = (0, 158, 115)
 PREDICTION_COLOUR = (230, 85, 13)
@@ -28,14 +28,21 @@ def draw_overlay(
     if mask is None or not mask.any():
         return small
     region = np.asarray(Image.fromarray(mask).resize(small.size, Image.Resampling.NEAREST))
-    pixels = np.asarray(small).astype(np.float32)
-    pixels[region] = pixels[region] * (1 - opacity) + np.array(colour, np.float32) * opacity
-    return outline_mask(Image.fromarray(pixels.astype(np.uint8)), region, colour)
+    pixels = np.array(small)
+    levels = np.arange(256, dtype=np.float32)[:, None] * (1 - opacity) + np.array(colour, np.float32) * opacity
+    tinted = cv2.LUT(pixels, levels.astype(np.uint8)[None])  # (H, W, 3); a table is faster than arithmetic on pixels
+    pixels = cv2.copyTo(tinted, region.astype(np.uint8), pixels)
+    _outline(pixels, region, colour)
+    return Image.fromarray(pixels)
 
 
 def outline_mask(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
     """Draw a line around `mask`, (height, width) bool at the size of the image, on a copy of `image`."""
     pixels = np.array(image.convert("RGB"))
-    square = footprint_rectangle((3, 3))
-    pixels[dilation(mask, square) & ~mask] = colour
+    _outline(pixels, mask, colour)
     return Image.fromarray(pixels)
+
+
+def _outline(pixels: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:
+    inside = mask.astype(np.uint8)
+    pixels[cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside] = colour

@@ -23,6 +23,7 @@ from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, file_stamp, refuse_taken
 from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger
+from earthreason.questions.results import require_same_pixels
 
 LEDGER = "ledger.sqlite"
 Progress = Callable[[int], object]
@@ -76,7 +77,7 @@ def _state(source: str) -> str:
     digest, path = hashlib.sha256(), Path(source)
     if is_run(source):
         ledger = Ledger(path / LEDGER)
-        for _, result in ledger.results():
+        for _, result in sorted(ledger.results(), key=lambda entry: (entry[1].sample_id, entry[0])):
             digest.update(repr((result.sample_id, result.status, result.questions, result.answers)).encode())
         ledger.close()
         return digest.hexdigest()[:16]
@@ -154,14 +155,15 @@ def _of_run(folder: Path) -> Iterator[Entry]:
     """Yield the finished samples of a run with all generated questions."""
     ledger = Ledger(folder / LEDGER)
     source = ledger.setting("source")
-    done = {result.sample_id: result for _, result in ledger.results() if result.status == "done"}
+    done = {(split, result.sample_id): result for split, result in ledger.results() if result.status == "done"}
     ledger.close()
     if source is None or not done:
         raise EarthReasonError(f"{folder}: no sample is finished; see `earthreason questions status {folder}`")
     for split, record, path in _entries(source):
-        result = done.get(record.sample_id)
+        result = done.get((split, record.sample_id))
         if result is None:
             continue
+        require_same_pixels(split, record, result)
         changed = replace(record, questions=result.questions, answers=result.answers)
         if result.concept is not None:
             nothing = encode_mask_png(np.zeros((record.height, record.width), bool))

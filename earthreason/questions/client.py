@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import logging
 import os
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from PIL import Image
 
-from earthreason.errors import EarthReasonError, describe_validation_error
-from earthreason.questions.pricing import Prices
+from earthreason.errors import EarthReasonError
+from earthreason.questions.adaptation import adapt, enlarge, refused_extra, refused_parameter
+from earthreason.questions.faults import Fault, classify, describe_body
+from earthreason.questions.pace import Pace
+from earthreason.questions.pricing import ModelPrice, Prices, Spending, image_tokens, text_tokens
+from earthreason.questions.replies import Answer, breaks_schema, parse, shorten, strict_schema, text_of, was_cut_off
 from earthreason.questions.types import Usage
 
-Answer = TypeVar("Answer", bound=BaseModel)
 logger = logging.getLogger("earthreason.questions")
-_LONGEST_PAUSE = 8.0
-"""Longest pause after an unreadable reply, seconds."""
 _NO_KEY = "none"
 """Placeholder for servers that need no key; the `openai` client insists on one."""
-_SAMPLING = ("temperature", "top_p", "seed")
-"""Sampling parameters that reasoning models refuse."""
-_THOUGHTS = re.compile(r"(?s)^.*</think>")
-_FENCE = re.compile(r"(?s)```[a-zA-Z]*\s(.*?)```")
-_RETRIED = (408, 409, 429)
-"""Error statuses below 500 that the `openai` client retries; it also retries all from 500 up."""
+LARGER = 2
+"""Factor of the token limit after an answer was cut off at it."""
+_MANY_FAILURES = 5
+"""Number of doubtful failures in a row, with no answer between, that concern more than one sample."""
+_QUOTED = 4000
+"""Characters of an invalid answer that are sent back."""
+_UNPRICED = ModelPrice(input=0, output=0)
+"""Stands for a model without a price; its rule for the tokens of a picture is OpenAI's older one."""
+_PICTURE_SIZE = 1024, 1024
+"""Height and width, pixels, assumed for a picture whose size cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class ClientConfig:
         timeout: time limit of a request, seconds.
         attempts: number of times a request is sent before a rate limit, a server error or a lost connection is final.
             The `openai` client chooses the pauses.
+        requests_a_minute, tokens_a_minute: limits to keep to; None leaves them to the server's headers.
     """
 
     base_url: str | None = None
@@ -49,6 +57,8 @@ class ClientConfig:
     concurrency: int = 8
     timeout: float = 120.0
     attempts: int = 12
+    requests_a_minute: float | None = None
+    tokens_a_minute: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,128 +99,93 @@ class Request(Generic[Answer]):
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
+    def longest(self) -> int:
+        """Return the token limit of the answer; 1,000 if the request has none."""
+        limits = [self.parameters.get(name) for name in ("max_tokens", "max_completion_tokens")]
+        return next((int(limit) for limit in limits if isinstance(limit, int | float)), 1000)
+
+    def most(self, prices: Prices, picture_tokens: int, attempt: int = 0, batch: bool = False) -> Usage:
+        """Estimate the most that one attempt uses: text, pictures and the longest answer.
+
+        Args:
+            prices: prices of models; one without a price costs 0.
+            picture_tokens: tokens of all pictures.
+            attempt: 0, or 1 for the second one, which quotes the first answer or may have a longer one.
+            batch: whether the request goes into a batch.
+        """
+        quoted = attempt * (text_tokens("x" * _QUOTED) + 100)
+        read, written = text_tokens(self.text) + picture_tokens + quoted, self.longest() * LARGER**attempt
+        cost = prices.usd(self.model, read, written)
+        price = prices.of(self.model)
+        return Usage(read, written, cost * (price.batch if price and batch else 1.0))
+
 
 class UnusableAnswerError(ValueError):
-    """The model refused or answered invalidly, twice. `usage` is what both attempts used."""
+    """A sample gets no answer: the model refused or answered invalidly twice, or the server rejects this request.
 
-    def __init__(self, reason: str, usage: Usage) -> None:
+    Attributes:
+        usage: what all attempts used or may have used.
+        lasting: whether the same request would fail again; if not, it is worth asking in a later run.
+    """
+
+    def __init__(self, reason: str, usage: Usage, lasting: bool = True) -> None:
         super().__init__(reason)
+        self.usage, self.lasting = usage, lasting
+
+
+class ServerError(EarthReasonError):
+    """The server answers no request: the key, model, quota or address is wrong, or it stays unreachable.
+
+    Attributes:
+        usage: what the attempts may have used.
+    """
+
+    def __init__(self, message: str, usage: Usage) -> None:
+        super().__init__(message)
         self.usage = usage
 
 
-def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Build the JSON schema for strict structured output: all keys required, and no bounds, which `parse` checks."""
+class _FaultError(Exception):
+    """An error response, or none at all."""
 
-    def tidy(node: Any) -> Any:
-        if isinstance(node, dict):
-            dropped = ("title", "default", "minLength", "maxLength", "minItems", "maxItems", "minimum")
-            tidied = {key: tidy(value) for key, value in node.items() if key not in dropped}
-            if "properties" in tidied:
-                tidied["required"] = list(tidied["properties"])
-                tidied["additionalProperties"] = False
-            return tidied
-        return [tidy(item) for item in node] if isinstance(node, list) else node
-
-    return dict(tidy(model.model_json_schema()))
-
-
-def unwrap(text: str) -> str:
-    """Remove thoughts up to </think>, and everything but the last fenced block if there is one."""
-    bare = _THOUGHTS.sub("", text).strip()
-    blocks = [] if bare.startswith(("{", "[")) else _FENCE.findall(bare)  # fences within JSON belong to its texts
-    return blocks[-1].strip() if blocks else bare
-
-
-def parse(
-    reply: type[Answer], completion: dict[str, Any], read: Callable[[str], Answer] | None = None
-) -> tuple[Answer | None, str]:
-    """Return the typed answer of a completion, or None and the reason why not; `read` is that of `Request`."""
-    if not completion.get("choices"):
-        return None, "the answer has no choices"
-    choice = completion["choices"][0]
-    message = choice["message"]
-    if message.get("refusal"):
-        return None, f"the model refused: {message['refusal']}"
-    if choice.get("finish_reason") == "length":
-        return None, "the answer was cut off at the token limit"
-    content = message.get("content") or ""
-    try:
-        return (reply.model_validate_json(unwrap(content)) if read is None else read(content)), ""
-    except ValidationError as error:
-        return None, f"the answer does not have the requested form: {describe_validation_error(error, limit=1)}"
-    except ValueError as error:
-        return None, f"the answer does not have the requested form: {error}"
-
-
-class _RefusedParameterError(Exception):
-    """The server refuses one parameter of the request, and may take the request without it."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-def refused_parameter(body: dict[str, Any], message: str) -> str | None:
-    """Return the parameter of a request body that an error message refuses and `adapt` can replace; None for others."""
-    if "max_tokens" in body and "max_completion_tokens" in message:
-        return "max_tokens"
-    if "response_format" in body and ("response_format" in message or "json_schema" in message):
-        return "response_format"
-    unsupported = re.search(r"unsupported|not support", message, re.IGNORECASE)
-    return next((name for name in _SAMPLING if unsupported and name in body and name in message), None)
-
-
-def adapt(body: dict[str, Any], refused: Collection[str]) -> dict[str, Any]:
-    """Return a request body for a server that refuses some parameters.
-
-    Args:
-        body: request body.
-        refused: names of parameters. `max_tokens` is renamed as reasoning models want it, the schema of
-            `response_format` moves into the prompt, and others are left out.
-    """
-    adapted = {name: value for name, value in body.items() if name not in refused}
-    if "max_tokens" in body and "max_tokens" in refused:
-        adapted["max_completion_tokens"] = body["max_tokens"]
-    if "response_format" in body and "response_format" in refused:
-        schema = json.dumps(body["response_format"]["json_schema"]["schema"])
-        note = f"\n\nAnswer with JSON alone, of this schema: {schema}"
-        (first, *others), content = body["messages"], body["messages"][0]["content"]
-        if isinstance(content, str):
-            content += note
-        else:
-            content = [{**content[0], "text": content[0]["text"] + note}, *content[1:]]
-        adapted["messages"] = [{**first, "content": content}, *others]
-    return adapted
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.words)
+        self.fault = fault
 
 
 class ModelClient:
     """Sends requests to a model server, retries failures and counts tokens and cost."""
 
-    def __init__(self, config: ClientConfig, prices: Prices, refused: set[str] | None = None) -> None:
+    def __init__(self, config: ClientConfig, prices: Prices, refused: dict[str, set[str]] | None = None) -> None:
         """Set up the connection.
 
         Args:
             config: settings of the connection.
             prices: prices of models.
-            refused: names of parameters that the server is known to refuse; extended by those that it refuses.
+            refused: names of parameters that the server is known to refuse, by model; it is extended.
 
         Raises:
-            EarthReasonError: there is neither a key nor a `base_url`.
+            EarthReasonError: there is neither a key nor a `base_url`, or it is no address.
         """
         from openai import AsyncOpenAI, OpenAIError
 
+        from earthreason.questions.connection import WatchedClient
+
         self.config, self.prices = config, prices
-        self.refused: set[str] = set() if refused is None else refused
+        self.refused: dict[str, set[str]] = {} if refused is None else refused
         self._warned = False
+        self._failures = 0
         self._slots = asyncio.Semaphore(config.concurrency)
         key = config.api_key or os.environ.get("OPENAI_API_KEY") or (_NO_KEY if config.base_url else None)
+        _check_address(config.base_url)
+        pace = Pace(config.requests_a_minute, config.tokens_a_minute)
         try:
             self.openai = AsyncOpenAI(
                 base_url=config.base_url,
                 api_key=key,
                 timeout=config.timeout,
                 max_retries=config.attempts - 1,
-                http_client=_watched_client(self._warn, config.timeout),
+                http_client=WatchedClient(self._warn, pace, config.timeout),
             )
         except OpenAIError:
             raise EarthReasonError(
@@ -223,87 +198,140 @@ class ModelClient:
     async def __aexit__(self, *_: object) -> None:
         await self.openai.close()
 
+    def refused_by(self, model: str) -> set[str]:
+        """Return the parameters that the server refuses for a model, as far as known."""
+        return self.refused.setdefault(model, set())
+
     async def ask(
-        self, request: Request[Answer], urls: Sequence[str], key: str, heard: list[dict[str, Any]] | None = None
+        self,
+        request: Request[Answer],
+        urls: Sequence[str],
+        key: str,
+        heard: list[dict[str, Any]] | None = None,
+        spending: Spending | None = None,
     ) -> tuple[Answer, Usage]:
-        """Return the typed answer and its usage. After an invalid answer, send the request once more with the fault.
+        """Return the typed answer and its usage.
+
+        After an invalid answer, the request is sent once more with the fault; after one that was cut off, with a larger
+        token limit. An attempt whose usage the server does not report counts with the most that it may use.
 
         Args:
             request: request to send.
             urls: data URLs of its pictures.
             key: value of the Idempotency-Key header; a server that honours it does not charge a repeated request.
             heard: list to extend by every completion.
+            spending: keeps the cost so far, also when the call is cancelled.
 
         Raises:
-            UnusableAnswerError: the second answer is invalid too.
-            EarthReasonError: the server refuses the key, model or address, or stays unreachable.
+            UnusableAnswerError: there is no usable answer for this request.
+            ServerError: the server refuses the key, model or address, or stays unreachable.
         """
-        first, spent, reason = request.body(urls), Usage(), ""
-        body = first
+        spending = Spending() if spending is None else spending
+        price = self.prices.of(request.model) or _UNPRICED
+        pictures = sum(image_tokens(price, *_picture_size(url)) for url in urls)
+        body, reason = request.body(urls), ""
         for attempt in range(2):
-            completion = await self._complete(body, f"{key}-{attempt}")
+            spending.most = request.most(self.prices, pictures, attempt)
+            try:
+                completion = await self._complete(body, f"{key}-{attempt}", spending)
+            except _FaultError as error:
+                raise self._failed(error.fault, spending.usage, reason) from None
+            self._failures = 0
             if heard is not None:
                 heard.append(completion)
-            spent += self.prices.usage(request.model, completion)
+            spending.settle(self.prices.usage(request.model, completion, spending.most))
             answer, reason = parse(request.reply, completion, request.read)
             if answer is not None:
-                return answer, spent
-            said = (completion["choices"][0]["message"].get("content") or "") if completion.get("choices") else ""
-            invalid = {"role": "assistant", "content": said[:4000]}
-            correction = {"role": "user", "content": f"That was no valid answer: {reason}. Answer again."}
-            body = {**first, "messages": [*first["messages"], invalid, correction]}
-        raise UnusableAnswerError(reason, spent)
+                return answer, spending.usage
+            body = _second_body(request.body(urls), completion, reason)
+            if "response_format" in body and request.read is None and breaks_schema(request.reply, completion):
+                self._note_refusal(request.model, "json_schema", "does not keep to")
+        raise UnusableAnswerError(reason, spending.usage)
 
-    async def _complete(self, body: dict[str, Any], key: str) -> dict[str, Any]:
+    def _failed(self, fault: Fault, usage: Usage, earlier: str) -> UnusableAnswerError | ServerError:
+        """Return the error for a fault. Doubtful faults become the server's after several in a row."""
+        if fault.scope == "doubtful" and earlier:  # the second request was refused: for its length, its limit, ...
+            return UnusableAnswerError(f"{earlier}; then {fault.words}", usage)
+        if fault.scope == "doubtful":
+            self._failures += 1
+            if self._failures < _MANY_FAILURES:
+                return UnusableAnswerError(fault.words, usage, lasting=False)
+        if fault.scope == "sample":
+            return UnusableAnswerError(fault.words, usage)
+        return ServerError(fault.words, usage)
+
+    async def _complete(self, body: dict[str, Any], key: str, spending: Spending) -> dict[str, Any]:
         """Send a request, again without each parameter that the server refuses.
 
         Raises:
-            EarthReasonError: the server refuses the request, or no attempt succeeded.
-        """
-        while True:
-            try:
-                return await self._send(adapt(body, self.refused), key)
-            except _RefusedParameterError as error:
-                if error.name not in self.refused:
-                    logger.warning("%s refuses %s; asking without it", self.openai.base_url, error.name)
-                    self.refused.add(error.name)
-
-    async def _send(self, body: dict[str, Any], key: str) -> dict[str, Any]:
-        """Send a request, again after a reply that is not JSON; the `openai` client retries all other failures.
-
-        Raises:
-            _RefusedParameterError: the server refuses a parameter that `adapt` can replace.
-            EarthReasonError: the server refuses the request, or no attempt succeeded.
+            _FaultError: the server refuses the request, or no attempt succeeded.
         """
         import openai
-        from openai.types.chat import ChatCompletion
 
-        address, attempts, reason = self.openai.base_url, self.config.attempts, ""
-        for attempt in range(attempts):
+        refused = self.refused_by(body["model"])
+        while True:
+            adapted = adapt(body, refused)  # kept: another request may extend `refused` meanwhile
             try:
-                async with self._slots:
-                    headers = {"Idempotency-Key": key}
-                    completion = await self.openai.chat.completions.create(**body, extra_headers=headers)
+                return await self._send(adapted, key, spending)
             except openai.APIStatusError as error:
-                if error.status_code in (400, 422) and (name := refused_parameter(body, str(error.message))):
-                    raise _RefusedParameterError(name) from None
-                if error.status_code not in _RETRIED and error.status_code < 500:
-                    raise EarthReasonError(_refused(error)) from None
-                reason = f"status {error.status_code}"
-                break
-            except openai.APIConnectionError as error:  # includes timeouts and truncated replies
-                reason = type(error).__name__
-                break
-            except (ValueError, TypeError) as error:
-                reason = f"unreadable reply ({type(error).__name__})"
-            else:
-                if isinstance(completion, ChatCompletion):
-                    return completion.model_dump()
-                reason = f"unreadable reply ({type(completion).__name__})"
-            self._warn(reason)
-            if attempt < attempts - 1:
-                await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2**attempt))
-        raise EarthReasonError(f"{address} failed {attempts} times, last with {reason}; run again to continue")
+                name = refused_parameter(adapted, _text_of_error(error))
+                if name is None or not (error.status_code in (400, 404, 422) or error.status_code >= 500):
+                    raise _FaultError(self._fault(error, refused_extra(body, _text_of_error(error)))) from None
+                self._note_refusal(body["model"], name, "refuses")
+
+    async def _send(self, body: dict[str, Any], key: str, spending: Spending) -> dict[str, Any]:
+        """Send a request; the `openai` client retries failures, and `connection` makes them recognisable.
+
+        Raises:
+            APIStatusError: the server refuses the request.
+            _FaultError: no attempt got an answer.
+        """
+        import openai
+
+        from earthreason.questions.connection import UNREACHED, HopelessError, counting
+
+        others = {name: value for name, value in body.items() if name not in ("model", "messages")}
+        tokens = spending.most.input_tokens + spending.most.output_tokens
+        try:
+            async with self._slots:
+                with counting(spending, tokens):
+                    raw = await self.openai.chat.completions.with_raw_response.create(
+                        model=body["model"],
+                        messages=body["messages"],
+                        extra_body=others,
+                        extra_headers={"Idempotency-Key": key},
+                    )
+            completion = json.loads(raw.http_response.content)
+        except HopelessError as error:
+            raise _FaultError(Fault("run", str(error))) from None
+        except openai.APIConnectionError as error:  # includes timeouts and lost connections
+            if isinstance(error.__cause__, HopelessError):
+                raise _FaultError(Fault("run", str(error.__cause__))) from None
+            unreached = type(error.__cause__).__name__ in UNREACHED
+            cause = shorten(error.__cause__) if str(error.__cause__ or "") else "no details"
+            words = self._exhausted(f"{type(error).__name__} ({cause})")
+            raise _FaultError(Fault("run" if unreached else "doubtful", words)) from None
+        return dict(completion)
+
+    def _note_refusal(self, model: str, name: str, verb: str) -> None:
+        refused = self.refused_by(model)
+        if name not in refused:
+            logger.warning("%s (%s) %s %s; asking without it", self.openai.base_url, model, verb, name)
+            refused.add(name)
+
+    def _fault(self, error: Any, extra: str | None) -> Fault:
+        """Put an error response into words; errors that were retried say so. `extra` is a parameter that is refused."""
+        body = error.body if error.body is not None else error.response.text
+        fault = classify(error.status_code, body)
+        if fault.scope == "doubtful" and extra is not None and error.status_code < 500:
+            return Fault("run", f"{fault.words.partition('; check')[0]}; leave out --param {extra}")
+        if fault.scope == "doubtful" and error.status_code not in (400, 422):
+            return Fault("doubtful", self._exhausted(f"status {error.status_code} ({describe_body(body)})"))
+        return fault
+
+    def _exhausted(self, reason: str) -> str:
+        address, attempts = self.openai.base_url, self.config.attempts
+        return f"{address} failed {attempts} times, last with {reason}; run again to continue"
 
     def _warn(self, reason: str) -> None:
         """Log the first failure as a warning, so that waiting is not silent; log the rest for -v only."""
@@ -312,29 +340,35 @@ class ModelClient:
         self._warned = True
 
 
-def _watched_client(warn: Callable[[str], object], timeout: float) -> Any:
-    """Make an HTTP client that reports every failed attempt; the `openai` client retries silently."""
-    from openai import DefaultAsyncHttpxClient
-
-    class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, unused-ignore]
-        async def send(self, request: Any, **options: Any) -> Any:
-            try:
-                response = await super().send(request, **options)
-            except Exception as error:
-                warn(type(error).__name__)
-                raise
-            if response.status_code in _RETRIED or response.status_code >= 500:
-                warn(f"status {response.status_code}")
-            return response
-
-    return WatchedClient(timeout=timeout)
+def _check_address(base_url: str | None) -> None:
+    if base_url is None:
+        return
+    try:
+        parts = urlsplit(base_url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise EarthReasonError(f"--base-url {base_url}: not an address; write one such as http://localhost:8000/v1")
 
 
-def _refused(error: Any) -> str:
-    remedy = {
-        401: "check OPENAI_API_KEY",
-        403: "the key is not allowed to use this model",
-        404: "check --base-url and the model's name",
-    }.get(error.status_code, "check the model's name and parameters")
-    message = str(error.message).splitlines()[0][:200]
-    return f"the model server refused (status {error.status_code}): {message}; {remedy}"
+def _picture_size(url: str) -> tuple[int, int]:
+    """Return the height and width of the picture in a data URL, pixels."""
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as picture:  # reads the header only
+            return picture.height, picture.width
+    except (OSError, ValueError):
+        return _PICTURE_SIZE
+
+
+def _second_body(first: dict[str, Any], completion: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Return the body after an invalid answer: with a larger limit if it was cut off, else with the fault."""
+    if was_cut_off(completion) and enlarge(first, LARGER) != first:
+        return enlarge(first, LARGER)
+    invalid = {"role": "assistant", "content": text_of(completion)[:_QUOTED]}
+    correction = {"role": "user", "content": f"That was no valid answer: {reason}. Answer again."}
+    return {**first, "messages": [*first["messages"], invalid, correction]}
+
+
+def _text_of_error(error: Any) -> str:
+    return f"{error.message} {json.dumps(error.body, default=str)}"

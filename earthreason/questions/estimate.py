@@ -10,8 +10,8 @@ from typing import Any
 from earthreason.data.reader import read_all
 from earthreason.data.sources import Source
 from earthreason.questions.client import Request
-from earthreason.questions.pipeline import RunConfig, hints_of
 from earthreason.questions.pricing import Prices, image_tokens, text_tokens
+from earthreason.questions.settings import RunConfig, hints_of
 from earthreason.questions.stages import judge_request, propose_request, rewrite_request
 
 OUTPUT_TOKENS = {"propose": 600, "rewrite": 350, "judge": 700}

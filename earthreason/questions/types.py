@@ -108,7 +108,9 @@ class Generated:
         questions, answers: selected texts; no answers if the target is empty.
         concept: absent concept that the questions are about; None if there is a target.
         reason: why the sample is quarantined.
-        provenance: stage, model, prompt version, date and ledger key of every call.
+        provenance: model, prompt, parameters, server, time, cost and ledger key of every call, by stage.
+        origins: where each question comes from, see `provenance.origin_of`; empty in runs before 2026-11-28.
+        pixels: digests of image and mask, see `trail.digest_pixels`; empty in runs before 2026-11-28.
     """
 
     sample_id: str
@@ -118,3 +120,5 @@ class Generated:
     concept: str | None = None
     reason: str = ""
     provenance: list[dict[str, Any]] = field(default_factory=list)
+    origins: list[dict[str, Any]] = field(default_factory=list)
+    pixels: str = ""

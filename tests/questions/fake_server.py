@@ -42,15 +42,27 @@ def answer(schema, prompt):
     lines = [line for line in prompt.splitlines() if line[:1].isdigit()]
     return {
         "verdicts": [
-            {"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": ""}
+            {"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": "it fits"}
             for n in range(1, len(lines) + 1)
         ]
     }
 
 
+def schema_of(request):
+    if "json_schema" in request.get("response_format", {}):
+        return request["response_format"]["json_schema"]["name"]
+    content = request["messages"][0]["content"]
+    text = content if isinstance(content, str) else content[0]["text"]
+    asked = text.rpartition("schema:")[2]
+    keys = {'"verdicts"': "judgereply", '"concept"': "absence", '"answers"': "proposal"}
+    return next((name for key, name in keys.items() if key in asked), "rewriting")
+
+
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    no_batches = False
+    hides_batches = False  # whether it answers with status 500 about a batch that it has not
 
     def __init__(self, port=0, faults=0.0, delay=0.0, seed=0):
         super().__init__(("127.0.0.1", port), Handler)
@@ -59,7 +71,13 @@ class Server(ThreadingHTTPServer):
         self.served = []  # (time, key, prompt) of every completed answer
         self.seen = {}
         self.files, self.batches = {}, {}
-        self.script = []  # faults to play in order, before the random ones
+        # Faults to play in order, before the random ones: their names, or (status, content, headers) sent as they are.
+        self.script = []
+        self.bodies = []  # every request for a completion
+        self.refuse = lambda body: None  # makes an error message of a request body that is refused
+        self.wrap = lambda completion: completion  # changes good completions
+        self.headers = []  # headers of good completions
+        self.batch_script = []  # changes to the objects of the next batches
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -79,12 +97,24 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
+        path, _, query = self.path.partition("?")
+        if path == "/v1/batches":
+            listed = list(reversed(self.server.batches.values()))
+            after = query.partition("after=")[2].partition("&")[0]
+            start = [batch["id"] for batch in listed].index(after) + 1 if after else 0
+            page = listed[start : start + 2]
+            more = start + 2 < len(listed)
+            return self.reply(200, {"object": "list", "data": page, "has_more": more})
         if self.path == "/log":
             with self.server.lock:
                 return self.reply(200, self.server.served)
         if self.path.startswith("/v1/batches/"):
-            return self.reply(200, self.server.batches[self.path.rsplit("/", 1)[1]])
-        if self.path.endswith("/content"):
+            name = self.path.rsplit("/", 1)[1]
+            if name in self.server.batches:
+                return self.reply(200, self.server.batches[name])
+            if self.server.hides_batches:
+                return self.reply(500, b"Internal Server Error")
+        if self.path.endswith("/content") and self.path.split("/")[3] in self.server.files:
             return self.reply(200, self.server.files[self.path.split("/")[3]])
         return self.reply(404, {"error": {"message": "no such thing"}})
 
@@ -109,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
                     },
                 )
             elif self.path == "/v1/batches":
-                self.batch()
+                self.batch(json.loads(body))
         except (BrokenPipeError, ConnectionResetError):
             pass
 
@@ -121,7 +151,17 @@ class Handler(BaseHTTPRequestHandler):
             return self.server.random.choice(kinds) if self.server.random.random() < self.server.faults else "none"
 
     def complete(self, request):
+        with self.server.lock:
+            self.server.bodies.append(request)
+        if message := self.server.refuse(request):
+            return self.reply(400, {"error": {"message": message, "type": "invalid_request_error"}})
         fault = self.fault()
+        if isinstance(fault, tuple):
+            status, content, *headers = fault
+            return self.reply(status, content, *headers)
+        if fault == "silence":
+            time.sleep(1.5)
+            return None
         if fault == "429":
             return self.reply(429, {"error": {"message": "slow down"}}, [("Retry-After", "0.05")])
         if fault in ("500", "401", "404"):
@@ -136,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.delay + (0.3 if fault == "slow" else 0))
         content = request["messages"][0]["content"]
         prompt = content if isinstance(content, str) else content[0]["text"] + content[1]["image_url"]["url"][-400:]
-        schema = request["response_format"]["json_schema"]["name"]
+        schema = schema_of(request)
         message = {"role": "assistant", "content": json.dumps(answer(schema, prompt)), "refusal": None}
         corrected = len(request["messages"]) > 1
         if fault == "refusal" and not corrected:
@@ -150,32 +190,37 @@ class Handler(BaseHTTPRequestHandler):
         key = self.headers.get("Idempotency-Key", "")
         with self.server.lock:
             self.server.served.append((time.time(), key, prompt[:80]))
-        self.reply(
-            200,
-            {
-                "id": "x",
-                "object": "chat.completion",
-                "created": 1,
-                "model": request["model"],
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
-            },
-        )
+        completion = {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 1,
+            "model": request["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
+        }
+        self.reply(200, self.server.wrap(completion), self.server.headers)
         return None
 
-    def batch(self):
+    def batch(self, request):
+        if self.server.no_batches:
+            return self.reply(503, {"error": {"message": "try later"}})
         lines = []
         for line in self.server.files["file-in"].splitlines():
             entry = json.loads(line)
             content = entry["body"]["messages"][0]["content"]
             prompt = content if isinstance(content, str) else content[0]["text"]
-            schema = entry["body"]["response_format"]["json_schema"]["name"]
+            schema = schema_of(entry["body"])
             message = {"role": "assistant", "content": json.dumps(answer(schema, prompt + entry["custom_id"]))}
             body = {
                 "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                 "usage": {"prompt_tokens": 1000, "completion_tokens": 200},
             }
-            lines.append(json.dumps({"custom_id": entry["custom_id"], "response": {"status_code": 200, "body": body}}))
+            if message := self.server.refuse(entry["body"]):
+                error = {"error": {"message": message, "type": "invalid_request_error"}}
+                response = {"status_code": 400, "body": error}
+            else:
+                response = {"status_code": 200, "body": self.server.wrap(body)}
+            lines.append(json.dumps({"custom_id": entry["custom_id"], "response": response}))
         name = f"file-out-{len(self.server.batches)}"
         self.server.files[name] = "\n".join(lines).encode()
         batch = {
@@ -188,9 +233,14 @@ class Handler(BaseHTTPRequestHandler):
             "created_at": 1,
             "output_file_id": name,
             "error_file_id": None,
+            "metadata": request.get("metadata"),
         }
         self.server.batches[batch["id"]] = batch
-        self.reply(200, {**batch, "status": "validating"})
+        fault = self.server.batch_script.pop(0) if self.server.batch_script else {}
+        batch |= {name: value for name, value in fault.items() if name != "late"}
+        if "late" in fault:
+            time.sleep(fault["late"])
+        return self.reply(200, {**batch, "status": "validating"})
 
 
 if __name__ == "__main__":

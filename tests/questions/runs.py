@@ -11,9 +11,8 @@ from earthreason.questions.stages import StageConfig
 
 
 def config_of(model="gpt-4o", **changes):
-    stages = StageConfig(
-        model, model, model, load_prompts(), **{k: changes.pop(k) for k in ("images",) if k in changes}
-    )
+    chosen = {k: changes.pop(k) for k in ("images", "parameters") if k in changes}
+    stages = StageConfig(model, model, model, load_prompts(), **chosen)
     return RunConfig(stages, **changes)
 
 
@@ -30,9 +29,9 @@ def generate(source, config, ledger, server, **changes):
     return asyncio.run(go())
 
 
-def advance_once(server, source, config, ledger):
+def advance_once(server, source, config, ledger, retry=False, **changes):
     async def go():
-        async with client_of(server) as client:
-            return await advance(source, config, ledger, client)
+        async with client_of(server, **changes) as client:
+            return await advance(source, config, ledger, client, retry)
 
     return asyncio.run(go())

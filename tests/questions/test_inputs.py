@@ -5,10 +5,10 @@ from typer.testing import CliRunner
 
 from earthreason.cli.main import app
 from earthreason.errors import DataFormatError, DataNotFoundError
-from earthreason.questions.client import strict_schema
 from earthreason.questions.estimate import estimate
 from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
 from earthreason.questions.prompts import load_prompts
+from earthreason.questions.replies import strict_schema
 from earthreason.questions.stages import select_diverse
 from earthreason.questions.types import Absence, JudgeReply, Proposal, Rewriting
 from tests.questions.runs import config_of
@@ -30,7 +30,7 @@ def test_the_estimate_of_a_model_without_a_price_is_unknown_not_nothing(tmp_path
             "--dry-run",
         ],
     )
-    assert "unknown, there is no price for foo" in result.output
+    assert "unknown, no price is known for foo: give --price IN,OUT" in result.output
     assert "$0.00" not in result.output
 
 
