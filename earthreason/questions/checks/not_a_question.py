@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 
-from earthreason.questions.checks.base import Check, each_question, words_of
+from earthreason.questions.checks.base import REQUESTS, Check, each_question, words_of
 
 _ASKING = "where what which who whose how why when"
 _HELPING = "is are was were do does did can could would will should has have may might"
-_ORDERING = """
-find show mark point identify locate select outline name tell indicate pick give choose circle spot trace protect
-consider compare look search please list determine help let imagine suppose describe draw recommend suggest
-"""
-_INTERROGATIVES, _REQUESTS = frozenset(_ASKING.split()), frozenset(_ORDERING.split())
+_INTERROGATIVES = frozenset(_ASKING.split())
 _INDIRECT = re.compile(
-    r"\b(?:asks?|asked|wonders?|wondering|needs? to know|wants? to know)\b.*\b(?:which|where|what|who)\b"
+    r"\b(?:asks?|asked|wonders?|wondering|curious|(?:need|want|like|love|wish)s? to (?:know|find|see|learn))\b.*\b(?:which|where|what|who)\b"
 )
 
 
@@ -29,7 +25,7 @@ def _objection(question: str) -> str | None:
         return None
     clauses = re.split(r"[,:;.!]", question.lower())
     openings = [words_of(clause)[:2] for clause in clauses]
-    if any(_REQUESTS & set(opening) for opening in openings):
+    if any(REQUESTS & set(opening) for opening in openings):
         return None
     return "neither a question nor a request"
 
