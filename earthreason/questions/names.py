@@ -69,19 +69,21 @@ class Names:
     def find_all(self, doc: Doc) -> Iterator[tuple[Token, str]]:
         """Yield the last word of every name of the category in a text, and the name as it stands there."""
         words = [token for token in doc if token.is_alpha]
-        for start, token in enumerate(words):
-            if (token.pos_ in _CONTENT and all_lemmas(token) & self.own) or (
-                token.pos_ in _NOMINAL and noun_lemmas(token) & self.other
-            ):
-                yield token, token.text
-                continue
-            for run in (words[start:end] for end in range(start + 2, start + _LONGEST_NAME + 1)):
-                if not _is_compound(run):
-                    continue
-                first = "".join(word.lower_ for word in run[:-1])
-                if {first + last for last in noun_lemmas(run[-1])} & (self.own | self.other):
+        for start in range(len(words)):
+            for end in range(min(start + _LONGEST_NAME, len(words)), start, -1):
+                run = words[start:end]
+                if self._is_named_by(run):
                     yield run[-1], doc[run[0].i : run[-1].i + 1].text
                     break
+
+    def _is_named_by(self, run: list[Token]) -> bool:
+        *first, last = run
+        if first:
+            start = "".join(word.lower_ for word in first)
+            return _is_compound(run) and any(start + noun in self.own | self.other for noun in noun_lemmas(last))
+        if last.pos_ in _CONTENT and all_lemmas(last) & self.own:
+            return True
+        return last.pos_ in _NOMINAL and bool(noun_lemmas(last) & self.other)
 
 
 def _is_compound(run: list[Token]) -> bool:

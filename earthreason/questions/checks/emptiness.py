@@ -18,16 +18,15 @@ _ANYTHING = frozenset(
 )
 """What stands for the target where it is not named."""
 _BEING = frozenset(
-    """appear be contain detect discern exist feature find give have hold identify include locate make observe occur
-    offer recognize recognise see show spot""".split()
+    """appear be build construct contain detect discern exist feature find give have hold identify include locate make
+    observe occur offer recognize recognise see seem show spot""".split()
 )
-_FITTING = frozenset("answer correspond exist fit match meet qualify satisfy serve suit".split())
+_FITTING = frozenset("answer correspond exist fit look match meet qualify resemble satisfy serve suit".split())
 _PRESENT = frozenset("available here present there visible".split())
 _LACKING = frozenset(("absent", "missing", "nonexistent"))
 _EMPTY = frozenset(("bare", "devoid", "empty", "free"))
-_EXCEPT = frozenset(("but", "except", "other", "besides"))
+_EXCEPT = frozenset(("besides", "but", "else", "except", "other"))
 _ASIDE = frozenset(("advcl", "relcl", "acl"))
-_ARGUMENTS = ("dobj", "nsubj", "nsubjpass", "attr", "oprd")
 
 
 def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
@@ -45,14 +44,20 @@ def _says_nothing(doc: Doc, names: Names | None) -> bool:
     named = {token.i for token, _ in names.find_all(doc)} if names else set()
 
     def is_target(token: Token) -> bool:
-        nouns = [token, *token.conjuncts]
-        if any(child.lower_ in _EXCEPT for noun in nouns for child in noun.children):
+        if any(child.lower_ in _EXCEPT for child in token.children):
             return False
+        nouns = [token, *(word for word in token.conjuncts if word.pos_ in ("NOUN", "PROPN"))]
         if any(noun.i in named or (names and noun_lemmas(noun) & names.heads) for noun in nouns):
             return True
-        return _is_aside(token) is False and bool({token.lower_, token.lemma_.lower()} & _ANYTHING)
+        return bool({token.lower_, token.lemma_.lower()} & _ANYTHING) and _denies_all(token)
 
-    return any(is_target(token) for token in _denied(doc))
+    return any(is_target(_antecedent(token)) for token in _denied(doc))
+
+
+def _antecedent(token: Token) -> Token:
+    """Return the noun that a relative pronoun stands for, or the word itself."""
+    clause = next((word for word in token.ancestors if word.dep_ == "relcl"), None)
+    return clause.head if token.tag_ in ("WDT", "WP") and clause is not None else token
 
 
 def _is_aside(token: Token) -> bool:
@@ -64,37 +69,54 @@ def _denied(doc: Doc) -> Iterator[Token]:
     """Yield the nouns whose presence a text denies."""
     for token in doc:
         word, head = token.lower_, token.head
-        if word in ("no", "neither", "nor") and token.dep_ in ("det", "preconj", "neg", "cc"):
-            yield head
-        elif word in ("nothing", "none") and _denies_all(token):
-            yield from _standing_for(token)
-        elif word == "without":
-            yield from (child for child in token.children if child.dep_ == "pobj")
-        elif word == "nowhere":
+        before = token.nbor(-1).lower_ if token.i else ""
+        if word in ("nobody", "nowhere") or (word == "one" and before == "no"):
             yield from _arguments(head)
+        elif word in ("no", "neither", "nor") and token.dep_ in ("det", "preconj", "neg", "cc") and head.lower_ != "one":
+            yield head
+        elif word in ("nothing", "none"):
+            yield from _standing_for(token)
+        elif word == "unable" or token.lemma_ in ("exclude", "fail") or (word == "out" and head.lemma_ == "rule"):
+            yield from _arguments(head if word == "out" else token)
+        elif word == "without" or (word in ("of", "than") and before in ("instead", "rather")):
+            yield from (child for child in token.children if child.dep_ in ("pobj", "pcomp") and not _is_known(child))
         elif token.lemma_ == "lack" and token.pos_ == "VERB":
             yield from (child for child in token.children if child.dep_ == "dobj")
-        elif token.lemma_ == "lack":
+        elif word == "vain":
+            yield from (word for word in doc if word.dep_ in ("dobj", "pobj"))
+        elif word == "too" and token.dep_ == "advmod":
+            yield from (noun for verb in head.children if verb.lemma_ in _BEING for noun in _arguments(verb))
+        elif token.lemma_ == "lack" or word in _EMPTY:
             yield from _after_of(token)
         elif word in _LACKING:
             yield from _arguments(token if token.pos_ == "VERB" else head)
-        elif word in _EMPTY:
-            yield from _after_of(token)
         elif word in ("not", "n't", "never"):
             yield from _denied_by_not(token)
 
 
+def _is_known(noun: Token) -> bool:
+    """Tell whether a noun means something that is there: the pier, its roof."""
+    return any(child.lower_ == "the" or child.dep_ == "poss" for child in noun.children)
+
+
 def _denies_all(token: Token) -> bool:
+    """Tell whether `nothing` or `no place` is what can be seen or what fits, and not what happens to something else."""
     if any(word.lower_ in _EXCEPT for word in token.subtree) or _is_aside(token):
         return False
     verb = next((word for word in token.ancestors if word.pos_ in ("VERB", "AUX")), None)
-    return verb is None or verb.lemma_ in _BEING | _FITTING
+    if verb is None:
+        return True
+    states = [child.lower_ for child in verb.children if child.dep_ == "acomp"]
+    exists = verb.lemma_ in _BEING | _FITTING or verb.lower_ in _LACKING
+    return exists and set(states) <= _PRESENT | _LACKING
 
 
 def _standing_for(token: Token) -> Iterator[Token]:
-    """Yield the word of `_ANYTHING` that `nothing` or `none` means, which is itself."""
-    yield from (word for word in token.subtree if word.dep_ == "pobj")
+    """Yield `nothing` or `none`, and the nouns of which it is said: none of the ships, nothing is a ship."""
     yield token
+    if _denies_all(token):
+        yield from (word for word in token.subtree if word.dep_ == "pobj")
+        yield from (child for child in token.head.children if child.dep_ == "attr")
 
 
 def _denied_by_not(token: Token) -> Iterator[Token]:
@@ -104,22 +126,28 @@ def _denied_by_not(token: Token) -> Iterator[Token]:
         return
     if verb.pos_ == "AUX" and verb.dep_ in ("aux", "auxpass"):
         verb = verb.head
+    able = next((child for child in verb.children if child.lower_ in ("able", "possible")), None)
+    if able is not None:
+        yield from _arguments(able)
+        return
     if verb.lemma_ not in _BEING | _FITTING:
         return
     if verb.lemma_ == "be":
         states = [child for child in verb.children if child.dep_ in ("acomp", "advmod") and child.lower_ in _PRESENT]
         exists = any(child.dep_ == "expl" for child in verb.children)
-        among = any(child.dep_ == "prep" for child in verb.children) and not any(
-            child.dep_ in ("acomp", "attr") for child in verb.children
-        )
-        if not (states or exists or among):
+        among = {child.dep_ for child in verb.children} & {"prep", "acomp", "attr"} == {"prep"}
+        known = any(_is_known(child) for child in verb.children if child.dep_ == "nsubj")
+        if not (states or exists or (among and not known)):
             return
     yield from _arguments(verb)
 
 
 def _arguments(verb: Token) -> Iterator[Token]:
-    verb = verb if verb.pos_ in ("VERB", "AUX") else verb.head
-    yield from (child for child in verb.children if child.dep_ in _ARGUMENTS)
+    """Yield what a verb says to be seen or had, or else to be: its objects, or else its subjects."""
+    verb = verb if verb.pos_ in ("VERB", "AUX", "ADJ") else verb.head
+    verbs = [verb, *(child for child in verb.children if child.dep_ == "xcomp")]
+    objects = [child for word in verbs for child in word.children if child.dep_ in ("dobj", "attr", "oprd")]
+    yield from objects or (child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass"))
 
 
 def _after_of(token: Token) -> Iterator[Token]:

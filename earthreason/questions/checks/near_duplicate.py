@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 from earthreason.questions.language import embed
 
-ALIKE = 0.85
+ALIKE = 0.79
 """Cosine of the sentence vectors from which two questions count as the same."""
 
 

@@ -10,12 +10,12 @@ from earthreason.questions.language import parse
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
-_ASKING = frozenset("where what which who whom whose why when how".split())
+_ASKING = frozenset("where what which who whom whose why when how whether".split())
 _ADDING = frozenset(("and", "or", "also", "then", "but", "plus", "alternatively", "additionally", ";", ".", "?", "!"))
 _PAUSES = frozenset((",", ":", "-", "–", "—"))
 """After these a question may still be the one that a request announced: tell me, where ..."""
 _PREPOSITIONS = frozenset("at by for from in of on to with".split())
-_EXPLAINING = frozenset("describe estimate explain give justify provide say state".split())
+_EXPLAINING = frozenset("count describe estimate explain give justify measure provide say state".split())
 _SUPPOSING = frozenset("compare consider imagine let look please suppose".split())
 """Requests that only prepare a question."""
 _ASIDE = frozenset(("relcl", "acl", "advcl"))
@@ -71,18 +71,23 @@ def _opens_question(token: Token) -> bool:
         inflected = token.pos_ == "AUX" and token.tag_ in ("VBZ", "VBP", "VBD", "MD")
         return inflected and _has_later_subject(token)
     after = token.nbor() if token.i + 1 < len(token.doc) else None
-    if after is None or after.is_punct or (after.pos_ == "AUX" and _has_later_subject(after)):
+    if after is None or after.text in ("?", ".") or (after.pos_ == "AUX" and _has_later_subject(after)):
         return True  # ... and why?
-    verb = _verb_of(token)
-    while verb.dep_ == "conj":
-        verb = verb.head
-    return verb.dep_ not in _ASIDE and token.dep_ not in _ASIDE
+    if token.i and token.nbor(-1).text == ";":
+        return True  # no relative clause follows it
+    return not any(
+        word.dep_ in _ASIDE or (word.dep_ == "ccomp" and word.head.lemma_.lower() not in REQUESTS)
+        for word in (token, *token.ancestors)
+    )
 
 
 def _has_later_subject(auxiliary: Token) -> bool:
     """Tell whether the subject follows its auxiliary at once, as in questions."""
-    subjects = [child for child in _verb_of(auxiliary).children if child.dep_ in _SUBJECTS or child.dep_ == "attr"]
-    return any(subject.left_edge.i == auxiliary.i + 1 for subject in subjects)
+    verbs = {auxiliary, _verb_of(auxiliary)}
+    if any(child.dep_ in _SUBJECTS and child.i < auxiliary.i for verb in verbs for child in verb.children):
+        return False
+    later = (word for word in auxiliary.doc[auxiliary.i + 1 :] if word.left_edge.i == auxiliary.i + 1)
+    return any(word.dep_ in (*_SUBJECTS, "attr") for word in later)
 
 
 def _opens_request(token: Token) -> bool:
