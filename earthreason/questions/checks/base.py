@@ -9,9 +9,9 @@ from dataclasses import dataclass
 PICTURES = ("image", "imagery", "photo", "photograph", "picture", "screenshot", "snapshot")
 """Words for the image that a question is about."""
 REQUESTS = frozenset(
-    """circle choose compare consider describe determine draw find give help identify imagine indicate let list locate
-    look mark name outline pick please point protect recommend search select show spot suggest suppose tell
-    trace""".split()
+    """circle choose compare consider describe determine draw find give help highlight identify imagine indicate let list
+    locate look mark name outline pick pinpoint please point protect rank recommend search segment select shade show spot
+    suggest suppose tell trace""".split()
 )
 """Verbs that ask for something."""
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")

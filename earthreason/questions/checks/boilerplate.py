@@ -16,7 +16,7 @@ _LABEL = re.compile(r"^\W*(?:[\w-]+\s){0,3}(?:questions?|q|prompt|query|rewordin
 _TALK = re.compile(
     r"\b(?:as an ai|language model|i (?:cannot|can't|can not) (?:help|assist|provide|answer|see)|i'?m sorry|i apologi[sz]e"
     r"|here(?:'s| is| are) (?:a|an|the|one|some|another|your|my)\b|here (?:you|it|we) goe?s?\b|hope (?:this|that|it) helps"
-    r"|let(?: me|'s) (?:see|think|try|know)|(?:happy|glad) to help|step[\s-]by[\s-]step|note that|i would ask|feel free)\b"
+    r"|let's see\b|let me (?:think|try|see[:,])|(?:happy|glad) to help|step[\s-]by[\s-]step|note that|i would ask|feel free)\b"
 )
 _CHATTY = frozenset(
     """absolutely alright certainly course definitely fine good gladly great idea nice no of ok okay one perfect please
@@ -48,7 +48,7 @@ def _objection(question: str) -> str | None:
 def _is_the_picture(token: Token) -> bool:
     """Tell whether a word means the image that the question is about, not one that somebody takes."""
     lemma = token.lemma_.lower()
-    if lemma not in (*PICTURES, *_VIEWS) or token.head.lemma_ in _MAKING:
+    if token.pos_ not in ("NOUN", "PROPN") or lemma not in (*PICTURES, *_VIEWS) or token.head.lemma_ in _MAKING:
         return False
     before = {word.lower_ for word in _phrase(token)}
     if before & _SHOWN:

@@ -79,7 +79,8 @@ def _denied(doc: Doc) -> Iterator[Token]:
         elif word == "unable" or token.lemma_ in ("exclude", "fail") or (word == "out" and head.lemma_ == "rule"):
             yield from _arguments(head if word == "out" else token)
         elif word == "without" or (word in ("of", "than") and before in ("instead", "rather")):
-            yield from (child for child in token.children if child.dep_ in ("pobj", "pcomp") and not _is_known(child))
+            nouns = (child for child in token.children if child.dep_ in ("pobj", "pcomp"))
+            yield from (noun for noun in nouns if noun.tag_ != "WDT" and not _is_known(noun))
         elif token.lemma_ == "lack" and token.pos_ == "VERB":
             yield from (child for child in token.children if child.dep_ == "dobj")
         elif word == "vain":

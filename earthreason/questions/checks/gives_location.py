@@ -16,6 +16,7 @@ _PART = (
     r"(?:corner|half|part|portion|quadrant|quarter|section|sector|side|edge|third|border|margin|boundary|region|area|end"
     r"|cent(?:re|er))"
 )
+_LOOSE = "(?:part|portion|section|sector|area|region|end)"
 _COUNTED = r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next|\d+(?:st|nd|rd|th))"
 _NEAR = r"(?:on|to|at|in|towards?|near|along|by|from|of|below|above|beneath|around|beside)"
 _PLACED = r"(?:on|to|at|in|towards?|near|along)"
@@ -25,7 +26,7 @@ _ALWAYS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"\b{_VERTICAL}[\s-]{_HORIZONTAL}\b",
-        rf"\b(?:{_COMPASS}|left|right|top|bottom|upper|lower)most\b",
+        r"\b(?:left|right|top|bottom|upper|lower)[\s-]?most\b",
         rf"\b{_COUNTED}(?:\s\w+){{0,3}}\s(?:from|on) the {_VERY}(?:left|right|top|bottom|{_COMPASS})\b",
         r"\b(?:counted|counting|reading|going) from the \w+\b|\bfrom (?:left to right|right to left|top to bottom)\b",
         r"\b(?:coordinates?|x ?= ?\d+|y ?= ?\d+)\b",
@@ -36,26 +37,29 @@ _ALWAYS = tuple(
 _BY_SEQUEL = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\b{_SIDE}[\s-]{_PART}s?\b",
+        rf"\b(?!right\s{_LOOSE}){_SIDE}[\s-]{_PART}s?\b",
+        rf"\b{_PLACED} the {_VERY}right {_LOOSE}\b",  # but: find the right part
         rf"\b{_PLACED} the {_VERY}(?:{_HORIZONTAL}|{_VERTICAL})\b|\b(?:in|at) the {_VERY}{_COMPASS}\b",
         rf"(?:^|,\s?|\b(?:right|just|exactly|directly|close|somewhere)\s){_NEAR}(?:\sto)? the {_VERY}{_CENTRE}\b",
         rf"\b{_NEAR} the {_VERY}{_CENTRE} of (?:the|this)\b",
         r"\b(?:edge|corner|border|margin)s? of (?:the|this)\b",
     )
 )
+_ORIENTATION = re.compile(rf"\b(?:the )?{_SIDE} (?:edge|side)(?: of the \w+)? (?:faces|is|points)(?: to)?(?: the)? (?:north|south)")
+"""How the map lies, and not where the target is."""
 _PICTURE_PART = re.compile(rf"\b(?:{'|'.join(sorted(_PICTURES))})'s\s(?:\w+[\s-]){{0,2}}(?:{_PART}|left|right|top|bottom)\b")
 
 
 def _objection(question: str) -> str | None:
-    text = question.lower().replace("’", "'")
+    text = _ORIENTATION.sub("", question.lower().replace("’", "'"))
     match = next((hit for pattern in (*_ALWAYS, _PICTURE_PART) if (hit := pattern.search(text))), None)
-    match = match or next(_of_the_picture(question, text), None)
+    match = match or next(_of_the_picture(text), None)
     return f"says where in the image to look: {match[0].strip(' ,')!r}" if match else None
 
 
-def _of_the_picture(question: str, text: str) -> Iterator[re.Match[str]]:
+def _of_the_picture(text: str) -> Iterator[re.Match[str]]:
     """Yield parts of the picture, and none of an object."""
-    doc = parse(question)
+    doc = parse(text)
     for pattern in _BY_SEQUEL:
         for match in pattern.finditer(text):
             after = [token for token in doc if token.idx >= match.end()]

@@ -18,7 +18,11 @@ _PREPOSITIONS = frozenset("at by for from in of on to with".split())
 _EXPLAINING = frozenset("count describe estimate explain give justify measure provide say state".split())
 _SUPPOSING = frozenset("compare consider imagine let look please suppose".split())
 """Requests that only prepare a question."""
-_ASIDE = frozenset(("relcl", "acl", "advcl"))
+_WEIGHING = frozenset("determine estimate judge measure rank".split())
+"""Requests before the one that matters: rank the candidates and mark the first."""
+_CHOOSING = frozenset("draw highlight ignore pick rank segment shade take trace".split())
+_ASIDE = frozenset(("relcl", "acl", "advcl", "pcomp"))
+_REPORTED = frozenset(("ccomp", "xcomp"))
 _SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
 
 
@@ -43,9 +47,11 @@ def _second(doc: Doc) -> str | None:
         still_first = token.pos_ == "AUX" and asked is not None and _verb_of(token) == _verb_of(asked)
         if asked is not None and opens and not still_first:
             joint = _joint_before(token)
+            if request and _narrows(token):
+                continue
             if joint in _ADDING or (joint in _PAUSES and not announced):
                 return doc[token.i : token.i + 4].text
-        if asked is None and (opens or token.lower_ in _ASKING):
+        if asked is None and opens and not (request and _only_prepares(token)):
             asked, announced = token, request
     return None
 
@@ -69,14 +75,27 @@ def _opens_question(token: Token) -> bool:
     """Tell whether a word opens a question: a question word of the main clause, or a verb before its subject."""
     if token.lower_ not in _ASKING:
         inflected = token.pos_ == "AUX" and token.tag_ in ("VBZ", "VBP", "VBD", "MD")
-        return inflected and _has_later_subject(token)
-    after = token.nbor() if token.i + 1 < len(token.doc) else None
-    if after is None or after.text in ("?", ".") or (after.pos_ == "AUX" and _has_later_subject(after)):
+        asks = token.sent.text.rstrip().endswith("?")  # should there be several, take ...: a condition
+        return inflected and asks and _has_later_subject(token)
+    after = [*token.doc[token.i + 1 : token.i + 4]]
+    if not after or after[0].text in ("?", "."):
         return True  # ... and why?
+    if any(word.pos_ == "AUX" and _has_later_subject(word) for word in after):
+        return True
+    if token.i == 0 and (token.lower_ not in ("when", "where") or after[0].pos_ == "AUX"):
+        return True
     if token.i and token.nbor(-1).text == ";":
         return True  # no relative clause follows it
-    return not any(
-        word.dep_ in _ASIDE or (word.dep_ == "ccomp" and word.head.lemma_.lower() not in REQUESTS)
+    if token.is_sent_start and not token.sent.text.rstrip().endswith("?"):
+        return False  # where there are several, take ...
+    follows_noun = token.i > 1 and token.nbor(-1).pos_ == "ADP" and token.nbor(-2).pos_ in ("NOUN", "PRON")
+    return not follows_noun and not _is_aside(token)
+
+
+def _is_aside(token: Token) -> bool:
+    """Tell whether a word stands in a clause that asks nothing: where relative, or in how somebody learns to do it."""
+    return any(
+        word.dep_ in _ASIDE or (word.dep_ in _REPORTED and word.head.lemma_.lower() not in REQUESTS)
         for word in (token, *token.ancestors)
     )
 
@@ -95,7 +114,32 @@ def _opens_request(token: Token) -> bool:
         return False
     if token.i and token.nbor(-1).is_alpha and token.nbor(-1).lower_ not in _ADDING | {"please"}:
         return False
+    if _is_aside(token):
+        return False
     return not any(child.dep_ in (*_SUBJECTS, "aux", "mark", "det") and child.i < token.i for child in token.children)
+
+
+def _only_prepares(request: Token) -> bool:
+    """Tell whether a request asks for nothing yet: choose by size and mark ..."""
+    has_object = any(child.dep_ in ("dobj", "ccomp", "dative") for child in request.children)
+    return request.lower_ in _WEIGHING or (request.lower_ in ("choose", "pick") and not has_object)
+
+
+def _narrows(request: Token) -> bool:
+    """Tell whether a request only chooses from what is asked for already: take the smallest, mark only that one."""
+    if request.lemma_.lower() not in REQUESTS | _CHOOSING:
+        return False
+    rest = request.doc[request.i + 1 :]
+    end = next((word.i for word in rest if word.is_punct), len(request.doc))
+    after = [word for word in request.doc[request.i + 1 : min(end, request.i + 7)] if word.lower_ not in ("me", "us")]
+    noun = next((word for word in after if word.pos_ in ("NOUN", "PROPN")), None)
+    before = after[: after.index(noun)] if noun is not None else after
+    return (
+        (noun is None and any(word.tag_ == "JJS" or word.lower_.endswith("most") for word in after))
+        or any(word.lower_ in ("one", "ones", "whichever", "it", "them", "rest", "others") for word in before)
+        or (noun is not None and any(word.lower_ in ("such", "that", "this", "same") for word in before))
+        or any(word.lower_ in ("kind", "sort") for word in after)
+    )
 
 
 def _asks_for_both(token: Token) -> bool:
