@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earthreason.questions.language import all_lemmas, noun_lemmas, parse
+from earthreason.questions.language import all_lemmas, embed, noun_lemmas, parse
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
@@ -128,6 +128,13 @@ def meaning_of(category: str) -> str:
     text = " ".join(category.replace("_", " ").lower().split())
     nouns = (text, *sorted(names_of(category).heads))
     return next((entry["meaning"] for noun in nouns if "meaning" in (entry := _wordnet().get(noun, {}))), text)
+
+
+def describes(text: str, category: str) -> float:
+    """Return how alike a text is to a category or to its definition: 1 is the same meaning."""
+    meaning = meaning_of(category)
+    vector, *targets = embed([text, category, meaning, f"{category}: {meaning}"])
+    return max(float(vector @ target) for target in targets)
 
 
 def _is_modifier(token: Token) -> bool:

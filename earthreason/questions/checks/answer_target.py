@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet, words_of
-from earthreason.questions.language import embed, noun_lemmas, parse
-from earthreason.questions.names import meaning_of, names_of
+from earthreason.questions.language import noun_lemmas, parse
+from earthreason.questions.names import describes, names_of
 
 _FEWEST_WORDS = 4
 _LEAST_ALIKE = 0.21
@@ -25,9 +25,7 @@ def _mentions(answer: str, category: str) -> bool:
     names, doc = names_of(category), parse(answer)
     if names.find(doc) or any(noun_lemmas(token) & names.heads for token in doc):
         return True
-    meaning = meaning_of(category)
-    vector, *targets = embed([answer, category, meaning, f"{category}: {meaning}"])
-    return max(float(vector @ target) for target in targets) >= _LEAST_ALIKE
+    return describes(answer, category) >= _LEAST_ALIKE
 
 
 CHECK = Check(

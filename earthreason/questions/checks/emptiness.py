@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 from earthreason.questions.language import noun_lemmas, parse
-from earthreason.questions.names import Names, names_of
+from earthreason.questions.names import describes, names_of
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
@@ -25,23 +25,25 @@ _FITTING = frozenset("answer correspond exist fit look match meet qualify resemb
 _PRESENT = frozenset("available here present there visible".split())
 _LACKING = frozenset(("absent", "missing", "nonexistent"))
 _EMPTY = frozenset(("bare", "devoid", "empty", "free"))
+_LEAST_ALIKE = 0.36
+"""Similarity to the category's definition from which a denied phrase describes it: no strip for planes to land on."""
 _EXCEPT = frozenset(("besides", "but", "else", "except", "other"))
 _ASIDE = frozenset(("advcl", "relcl", "acl"))
 
 
 def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
-    names = names_of(asked.category) if asked.category else None
     for answer in asked.answers:
-        says_nothing = _says_nothing(parse(answer), names)
+        says_nothing = _says_nothing(parse(answer), asked.category)
         if asked.is_empty and not says_nothing:
             yield CheckFinding(CHECK.name, asked.sample_id, answer, "names a target, but the target is empty")
         elif not asked.is_empty and says_nothing:
             yield CheckFinding(CHECK.name, asked.sample_id, answer, "says that nothing is there, but there is a target")
 
 
-def _says_nothing(doc: Doc, names: Names | None) -> bool:
+def _says_nothing(doc: Doc, category: str | None) -> bool:
     """Tell whether a text denies that the target is there; what it denies of the surroundings does not count."""
-    named = {token.i for token, _ in names.find_all(doc)} if names else set()
+    names = names_of(category) if category else None
+    named = {token.i for token, _ in names.find_all(doc)} if names else set[int]()
 
     def is_target(token: Token) -> bool:
         if any(child.lower_ in _EXCEPT for child in token.children):
@@ -49,9 +51,20 @@ def _says_nothing(doc: Doc, names: Names | None) -> bool:
         nouns = [token, *(word for word in token.conjuncts if word.pos_ in ("NOUN", "PROPN"))]
         if any(noun.i in named or (names and noun_lemmas(noun) & names.heads) for noun in nouns):
             return True
-        return bool({token.lower_, token.lemma_.lower()} & _ANYTHING) and _denies_all(token)
+        if not _denies_all(token):
+            return False
+        # A text that names the target elsewhere speaks of something else here: the bridge, as there is no ferry.
+        elsewhere = named - {word.i for word in token.subtree}
+        if category and not elsewhere and token.pos_ in ("NOUN", "PROPN"):
+            if describes(_phrase(token), category) >= _LEAST_ALIKE:
+                return True
+        return bool({token.lower_, token.lemma_.lower()} & _ANYTHING)
 
     return any(is_target(_antecedent(token)) for token in _denied(doc))
+
+
+def _phrase(noun: Token) -> str:
+    return " ".join(word.text for word in noun.subtree if word.is_alpha and word.lower_ not in ("a", "any", "no", "the"))
 
 
 def _antecedent(token: Token) -> Token:
