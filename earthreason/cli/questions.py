@@ -91,7 +91,9 @@ def generate(
     import asyncio
 
     from earthreason.questions.client import ClientConfig, ModelClient
+    from earthreason.questions.language import require_language
 
+    require_language()
     ledger = Ledger(out / "ledger.sqlite")
     ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
     client = ModelClient(ClientConfig(base_url=base_url, concurrency=concurrency, timeout=timeout), table)

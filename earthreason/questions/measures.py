@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ MOST_COMPARED = 5000
 """Questions whose nearest neighbours are looked for."""
 _OPENING, _SHOWN_OPENINGS = 3, 10
 _NEAREST_BINS = 40
+_EMPTINESS = ("with target", "empty")
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,14 @@ def measure_set(
         vendi_score(vectors),
         spread(texts.category for texts in sets),
         spread(reasoning_types),
-        spread("empty" if texts.is_empty else "with target" for texts in sets),
+        spread(_EMPTINESS[texts.is_empty] for texts in sets),
         _shortcuts(asked),
     )
 
 
 def _shortcuts(asked: list[tuple[str, QuestionSet]]) -> list[Shortcut]:
-    facts = {
-        "emptiness": lambda texts: "empty" if texts.is_empty else "with target",
+    facts: dict[str, Callable[[QuestionSet], str | None]] = {
+        "emptiness": lambda texts: _EMPTINESS[texts.is_empty],
         "category": lambda texts: texts.category,
     }
     guessed = []

@@ -10,24 +10,28 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earthreason.questions.language import all_lemmas, embed, noun_lemmas, parse
+from earthreason.questions.language import all_lemmas, embed, noun_lemmas, parse, word_set
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 _FOLDER = Path(__file__).parent / "checks"
-_GENERIC = frozenset(
-    """area block building center centre complex course court facility feature field ground house installation land
-    line lot object park path place plant region site space spot station street strip structure surface terrain track
-    tract water way work yard zone""".split()
+_GENERIC = word_set(
+    """
+    area block building center centre complex course court facility feature field ground house installation land
+    line lot object park path place plant region site space spot station street strip structure surface terrain
+    track tract water way work yard zone
+    """
 )
 """Heads of names that fit many categories."""
-_QUANTITIES = frozenset(
-    """array bunch cluster collection couple expanse group grove line number pair part patch piece range row section
-    sequence series set stretch strip""".split()
+_QUANTITIES = word_set(
+    """
+    array bunch cluster collection couple expanse group grove line number pair part patch piece range row
+    section sequence series set stretch strip
+    """
 )
 """What `of` may follow without being the thing itself: a group of tanks."""
-_CARRIERS = frozenset("air bus car energy fuel gas ground oil power sea train transport utility water wind".split())
+_CARRIERS = word_set("air bus car energy fuel gas ground oil power sea train transport utility water wind")
 """First words of names that many questions about other things need."""
 _NOMINAL = ("NOUN", "PROPN", "ADJ")
 _CONTENT = ("NOUN", "PROPN", "ADJ", "VERB", "ADV")
@@ -89,7 +93,7 @@ class Names:
 def _is_compound(run: list[Token]) -> bool:
     """Tell whether words can be one name: long words of content, with nothing but hyphens between them."""
     return all(len(word) >= _SHORTEST_PART and word.pos_ in _CONTENT for word in run) and all(
-        not between.is_alpha and between.text in "-–/" or between in run for between in run[0].doc[run[0].i : run[-1].i]
+        between in run or between.text in "-–/" for between in run[0].doc[run[0].i : run[-1].i]
     )
 
 

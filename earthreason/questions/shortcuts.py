@@ -47,8 +47,8 @@ def guess_from_words(
 ) -> Shortcut | None:
     """Guess a fact from the words of each question, with a classifier that has not seen its image.
 
-    A linear classifier on words and pairs of words (TF-IDF) is cross-validated over images. Facts that are true of fewer
-    than `FEWEST_IMAGES` images are left out.
+    A linear classifier on words and pairs of words (TF-IDF) is cross-validated over images. Facts that are true of
+    fewer than `FEWEST_IMAGES` images are left out.
 
     Args:
         fact: name of the fact.
@@ -101,4 +101,6 @@ def _telling_words(fitted: Pipeline, classes: list[str]) -> dict[str, list[str]]
     words = fitted[0].get_feature_names_out()
     weights = fitted[-1].coef_  # (classes, words), or (1, words) for two classes
     rows = np.concatenate([-weights, weights]) if len(classes) == 2 else weights
-    return {name: [str(words[k]) for k in row.argsort()[::-1][:_TELLING]] for name, row in zip(classes, rows, strict=True)}
+    return {
+        name: [str(words[k]) for k in row.argsort()[::-1][:_TELLING]] for name, row in zip(classes, rows, strict=True)
+    }

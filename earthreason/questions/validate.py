@@ -13,7 +13,7 @@ from earthreason.data.sources import Source
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS
 from earthreason.errors import UnknownNameError
 from earthreason.questions.checks import CHECKS, SET_CHECKS, CheckFinding, QuestionSet, check_many
-from earthreason.questions.language import WIDTH, embed
+from earthreason.questions.language import WIDTH, embed, require_language
 from earthreason.questions.measures import SetMeasures, measure_set
 
 _TOGETHER = 500
@@ -55,6 +55,7 @@ class QuestionValidation:
 
 def validate(source: Source, progress: Callable[[int], object] = lambda _: None) -> QuestionValidation:
     """Run every check on the texts of a dataset, and measure its questions as a set."""
+    require_language()
     sets: list[QuestionSet] = []
     types: list[str | None] = []
     for _, record in read_all(source):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.questions.checks import CHECKS, SET_CHECKS
-from earthreason.questions.measures import SetMeasures, Shares
+from earthreason.questions.measures import Shares
 from earthreason.questions.validate import QuestionValidation
 from earthreason.reports.page import write_page
 from earthreason.reports.question_figures import draw_measures
@@ -19,6 +19,7 @@ SHOWN = 50
 def print_validation(validation: QuestionValidation, console: Console, examples: int = 2) -> None:
     """Print a row for every check, its first findings, and the measures of the set."""
     rules = all_rules()
+    console.print(f"{validation.samples} samples, {validation.questions} questions, {validation.answers} answers")
     table = Table("check", "found", "rule")
     for name, findings in validation.by_check().items():
         table.add_row(name, str(len(findings)), rules[name])
@@ -28,22 +29,17 @@ def print_validation(validation: QuestionValidation, console: Console, examples:
             console.print(
                 f"{name}: {finding.sample_id}: {finding.reason}: {finding.text}", soft_wrap=True, markup=False
             )
-    card = validation.card
-    console.print(
-        f"{validation.samples} samples, {validation.questions} questions of {card['question_words']} words (paper: "
-        f"{card['question_words_paper']}), {validation.answers} answers of {card['answer_words']} (paper: "
-        f"{card['answer_words_paper']})",
-        soft_wrap=True,
-        markup=False,
-    )
-    for name, value in summarise(validation.measures):
+    for name, value in summarise(validation):
         console.print(f"{name}: {value}", soft_wrap=True, markup=False)
 
 
-def summarise(measures: SetMeasures) -> list[tuple[str, str]]:
+def summarise(validation: QuestionValidation) -> list[tuple[str, str]]:
     """Return names and values of the measures of a set, as text."""
+    card, measures = validation.card, validation.measures
     opening, share = measures.openings[0] if measures.openings else ("", None)
     lines = [
+        ("words of a question", f"{card['question_words']} (paper: {card['question_words_paper']})"),
+        ("words of an answer", f"{card['answer_words']} (paper: {card['answer_words_paper']})"),
         ("distinct-1, -2, -3", ", ".join(_number(value) for value in measures.distinct)),
         ("different openings of three words", str(measures.different_openings)),
         ("commonest opening", f"{opening!r}, {_percent(share)} of the questions"),
@@ -80,7 +76,7 @@ def write_validation(folder: Path, validation: QuestionValidation) -> Path:
     rules = all_rules()
     rows = [(name, rules[name], findings) for name, findings in validation.by_check().items()]
     page = folder / "index.html"
-    lines, figures = summarise(validation.measures), draw_measures(validation.measures)
+    lines, figures = summarise(validation), draw_measures(validation.measures)
     write_page(page, "questions.html", found=validation, rows=rows, shown=SHOWN, lines=lines, figures=figures)
     return page
 

@@ -22,7 +22,17 @@ if len({check.name for check in _ALL}) < len(_ALL):
 CHECKS: Mapping[str, Check] = {check.name: check for check in _ALL if isinstance(check, Check)}
 SET_CHECKS: Mapping[str, SetCheck] = {check.name: check for check in _ALL if isinstance(check, SetCheck)}
 
-__all__ = ["CHECKS", "SET_CHECKS", "Check", "CheckFinding", "QuestionSet", "SetCheck", "check_all", "check_many", "passing"]
+__all__ = [
+    "CHECKS",
+    "SET_CHECKS",
+    "Check",
+    "CheckFinding",
+    "QuestionSet",
+    "SetCheck",
+    "check_all",
+    "check_many",
+    "passing",
+]
 
 
 def check_all(asked: QuestionSet, checks: Iterable[Check] | None = None) -> list[CheckFinding]:

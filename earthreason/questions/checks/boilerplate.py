@@ -6,29 +6,37 @@ import re
 from typing import TYPE_CHECKING
 
 from earthreason.questions.checks.base import PICTURES, Check, each_question
-from earthreason.questions.language import parse
+from earthreason.questions.language import parse, word_set
 
 if TYPE_CHECKING:
     from spacy.tokens import Span, Token
 
 _NUMBERED = re.compile(r"^\W*(?:\d{1,2}|[a-h]|[ivx]{1,4})[.):]\s|^\s*[-*•–—#>]+\s|\*\*|^\W*\w?\d+\.\s")
-_LABEL = re.compile(r"^\W*(?:[\w-]+\s){0,3}(?:questions?|q|prompt|query|rewording|rewrite|example|option)\s?\d*\s?[:.–—-]\s")
+_LABEL = re.compile(
+    r"^\W*(?:[\w-]+\s){0,3}(?:questions?|q|prompt|query|rewording|rewrite|example|option)\s?\d*\s?[:.–—-]\s"
+)
 _TALK = re.compile(
-    r"\b(?:as an ai|language model|i (?:cannot|can't|can not) (?:help|assist|provide|answer|see)|i'?m sorry|i apologi[sz]e"
-    r"|here(?:'s| is| are) (?:a|an|the|one|some|another|your|my)\b|here (?:you|it|we) goe?s?\b|hope (?:this|that|it) helps"
-    r"|let's see\b|let me (?:think|try|see[:,])|(?:happy|glad) to help|step[\s-]by[\s-]step|note that|i would ask|feel free)\b"
+    r"\b(?:as an ai|language model|i (?:cannot|can't|can not) (?:help|assist|provide|answer|see)|i'?m sorry"
+    r"|i apologi[sz]e|here(?:'s| is| are) (?:a|an|the|one|some|another|your|my)\b|here (?:you|it|we) goe?s?\b"
+    r"|hope (?:this|that|it) helps|let's see\b|let me (?:think|try|see[:,])|(?:happy|glad) to help"
+    r"|step[\s-]by[\s-]step|note that|i would ask|feel free)\b"
 )
-_CHATTY = frozenset(
-    """absolutely alright certainly course definitely fine good gladly great idea nice no of ok okay one perfect please
-    problem question right sure thank thanks thing understood well yes you""".split()
+_CHATTY = word_set(
+    """
+    absolutely alright certainly course definitely fine good gladly great idea nice no of ok okay one perfect
+    please problem question right sure thank thanks thing understood well yes you
+    """
 )
-_NODS = _CHATTY - frozenset("course fine good idea nice no of one please question right thing well you".split())
-_SHOWN = frozenset(
-    "above aerial attached below displayed given input overhead provided remote satellite sensed sensing shown uploaded".split()
+_NODS = _CHATTY - word_set("course fine good idea nice no of one please question right thing well you")
+_SHOWN = word_set(
+    """
+    above aerial attached below displayed given input overhead provided remote satellite sensed sensing shown
+    uploaded
+    """
 )
 _VIEWS = ("perspective", "scene", "view")
 """Words for the image if something says so: the aerial view."""
-_MAKING = frozenset("draw frame hang make paint print sell shoot snap take".split())
+_MAKING = word_set("draw frame hang make paint print sell shoot snap take")
 
 
 def _objection(question: str) -> str | None:

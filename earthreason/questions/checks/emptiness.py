@@ -6,23 +6,27 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
-from earthreason.questions.language import noun_lemmas, parse
+from earthreason.questions.language import noun_lemmas, parse, word_set
 from earthreason.questions.names import describes, names_of
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
-_ANYTHING = frozenset(
-    """answer anything area building candidate example facility feature instance kind location match object one part
-    none nothing place region sign site spot structure target thing""".split()
+_ANYTHING = word_set(
+    """
+    answer anything area building candidate example facility feature instance kind location match object one
+    part none nothing place region sign site spot structure target thing
+    """
 )
 """What stands for the target where it is not named."""
-_BEING = frozenset(
-    """appear be build construct contain detect discern exist feature find give have hold identify include locate make
-    observe occur offer recognize recognise see seem show spot""".split()
+_BEING = word_set(
+    """
+    appear be build construct contain detect discern exist feature find give have hold identify include locate
+    make observe occur offer recognize recognise see seem show spot
+    """
 )
-_FITTING = frozenset("answer correspond exist fit look match meet qualify resemble satisfy serve suit".split())
-_PRESENT = frozenset("available here present there visible".split())
+_FITTING = word_set("answer correspond exist fit look match meet qualify resemble satisfy serve suit")
+_PRESENT = word_set("available here present there visible")
 _LACKING = frozenset(("absent", "missing", "nonexistent"))
 _EMPTY = frozenset(("bare", "devoid", "empty", "free"))
 _LEAST_ALIKE = 0.36
@@ -53,18 +57,21 @@ def _says_nothing(doc: Doc, category: str | None) -> bool:
             return True
         if not _denies_all(token):
             return False
-        # A text that names the target elsewhere speaks of something else here: the bridge, as there is no ferry.
-        elsewhere = named - {word.i for word in token.subtree}
-        if category and not elsewhere and token.pos_ in ("NOUN", "PROPN"):
-            if describes(_phrase(token), category) >= _LEAST_ALIKE:
-                return True
+        # A text that names the target as there speaks of something else here: no waves in the harbour.
+        phrase = {word.i for word in token.subtree}
+        there = any(place not in phrase or _is_known(doc[place]) for place in named)
+        noun = token.pos_ in ("NOUN", "PROPN")
+        if category and noun and not there and describes(_phrase(token), category) >= _LEAST_ALIKE:
+            return True
         return bool({token.lower_, token.lemma_.lower()} & _ANYTHING)
 
     return any(is_target(_antecedent(token)) for token in _denied(doc))
 
 
 def _phrase(noun: Token) -> str:
-    return " ".join(word.text for word in noun.subtree if word.is_alpha and word.lower_ not in ("a", "any", "no", "the"))
+    return " ".join(
+        word.text for word in noun.subtree if word.is_alpha and word.lower_ not in ("a", "any", "no", "the")
+    )
 
 
 def _antecedent(token: Token) -> Token:
@@ -85,7 +92,9 @@ def _denied(doc: Doc) -> Iterator[Token]:
         before = token.nbor(-1).lower_ if token.i else ""
         if word in ("nobody", "nowhere") or (word == "one" and before == "no"):
             yield from _arguments(head)
-        elif word in ("no", "neither", "nor") and token.dep_ in ("det", "preconj", "neg", "cc") and head.lower_ != "one":
+        elif (
+            word in ("no", "neither", "nor") and token.dep_ in ("det", "preconj", "neg", "cc") and head.lower_ != "one"
+        ):
             yield head
         elif word in ("nothing", "none"):
             yield from _standing_for(token)

@@ -45,9 +45,13 @@ _BY_SEQUEL = tuple(
         r"\b(?:edge|corner|border|margin)s? of (?:the|this)\b",
     )
 )
-_ORIENTATION = re.compile(rf"\b(?:the )?{_SIDE} (?:edge|side)(?: of the \w+)? (?:faces|is|points)(?: to)?(?: the)? (?:north|south)")
+_ORIENTATION = re.compile(
+    rf"\b(?:the )?{_SIDE} (?:edge|side)(?: of the \w+)? (?:faces|is|points)(?: to)?(?: the)? (?:north|south)"
+)
 """How the map lies, and not where the target is."""
-_PICTURE_PART = re.compile(rf"\b(?:{'|'.join(sorted(_PICTURES))})'s\s(?:\w+[\s-]){{0,2}}(?:{_PART}|left|right|top|bottom)\b")
+_PICTURE_PART = re.compile(
+    rf"\b(?:{'|'.join(sorted(_PICTURES))})'s\s(?:\w+[\s-]){{0,2}}(?:{_PART}|left|right|top|bottom)\b"
+)
 
 
 def _objection(question: str) -> str | None:
@@ -81,6 +85,9 @@ CHECK = Check(
     "gives location",
     "A question does not say where in the image the target is; relations between objects are allowed.",
     bad=("What is kept cool in the top left corner?", "Which ship, the third from the right, is leaving?"),
-    good=("Which of the places used for this lies nearest to the water?", "What stands on the right bank of the river?"),
+    good=(
+        "Which of the places used for this lies nearest to the water?",
+        "What stands on the right bank of the river?",
+    ),
     run=each_question("gives location", _objection),
 )

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from earthreason.questions.checks.base import REQUESTS, Check, each_question, words_of
-from earthreason.questions.language import parse
+from earthreason.questions.language import parse, word_set
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
-_ASKING = frozenset("where what which who whom whose how why when".split())
-_HELPING = frozenset("is are was were do does did can could would will should has have may might".split())
-_WISHES = frozenset("ask care curious interested know learn like look love need try want wish wonder".split())
+_ASKING = word_set("where what which who whom whose how why when")
+_HELPING = word_set("is are was were do does did can could would will should has have may might")
+_WISHES = word_set("ask care curious interested know learn like look love need try want wish wonder")
 _SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from earthreason.questions.checks.base import REQUESTS, Check, each_question
-from earthreason.questions.language import parse
+from earthreason.questions.language import parse, word_set
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
-_ASKING = frozenset("where what which who whom whose why when how whether".split())
+_ASKING = word_set("where what which who whom whose why when how whether")
 _ADDING = frozenset(("and", "or", "also", "then", "but", "plus", "alternatively", "additionally", ";", ".", "?", "!"))
 _PAUSES = frozenset((",", ":", "-", "–", "—"))
 """After these a question may still be the one that a request announced: tell me, where ..."""
-_PREPOSITIONS = frozenset("at by for from in of on to with".split())
-_EXPLAINING = frozenset("count describe estimate explain give justify measure provide say state".split())
-_SUPPOSING = frozenset("compare consider imagine let look please suppose".split())
+_PREPOSITIONS = word_set("at by for from in of on to with")
+_EXPLAINING = word_set("count describe estimate explain give justify measure provide say state")
+_SUPPOSING = word_set("compare consider imagine let look please suppose")
 """Requests that only prepare a question."""
-_WEIGHING = frozenset("determine estimate judge measure rank".split())
+_WEIGHING = word_set("determine estimate judge measure rank")
 """Requests before the one that matters: rank the candidates and mark the first."""
-_CHOOSING = frozenset("draw highlight ignore pick rank segment shade take trace".split())
+_CHOOSING = word_set("draw highlight ignore pick rank segment shade take trace")
 _ASIDE = frozenset(("relcl", "acl", "advcl", "pcomp"))
 _REPORTED = frozenset(("ccomp", "xcomp"))
 _SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
@@ -110,7 +110,12 @@ def _has_later_subject(auxiliary: Token) -> bool:
 
 
 def _opens_request(token: Token) -> bool:
-    if token.lemma_.lower() not in (REQUESTS | _EXPLAINING) - _SUPPOSING or token.tag_ not in ("VB", "VBP", "NN", "NNP"):
+    if token.lemma_.lower() not in (REQUESTS | _EXPLAINING) - _SUPPOSING or token.tag_ not in (
+        "VB",
+        "VBP",
+        "NN",
+        "NNP",
+    ):
         return False
     if token.i and token.nbor(-1).is_alpha and token.nbor(-1).lower_ not in _ADDING | {"please"}:
         return False

@@ -11,8 +11,8 @@ _DRAWN = r"(?:marked|outlined|shaded|coloured|colored|tinted|highlighted|circled
 _REGION = r"(?:area|areas|region|regions|zone|zones|object|objects|part|parts|shape|shapes|section|sections)"
 _WORDS = re.compile(
     r"\b(?:masks?|masked|masking|pixels?|pixelated|segment(?:s|ed|ing|ation)?|bounding[\s-]?box(?:es)?|polygons?"
-    r"|annotat\w+|ground[\s-]truth|(?:class|category) (?:label|name|id)s?|labell?(?:ed|ing|s)?|overlay(?:s|ed)?|overlaid"
-    rf"|highlighted|tinted|tints?|delineat\w+|heat[\s-]?maps?|{_DRAWN} {_REGION}|{_DRAWN} in {_COLOUR}"
+    r"|annotat\w+|ground[\s-]truth|(?:class|category) (?:label|name|id)s?|labell?(?:ed|ing|s)?|overlay(?:s|ed)?"
+    rf"|overlaid|highlighted|tinted|tints?|delineat\w+|heat[\s-]?maps?|{_DRAWN} {_REGION}|{_DRAWN} in {_COLOUR}"
     rf"|{_REGION} {_DRAWN}(?: (?:in|by|with))?|{_COLOUR} (?:box|boxes|overlay|outline|contour|tint|shading))\b"
 )
 
