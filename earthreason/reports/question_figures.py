@@ -33,17 +33,17 @@ def draw_measures(measures: SetMeasures) -> list[tuple[str, str]]:
             f"questions about one image count as the same from {ALIKE:g} (dashed)"
         )
         figures.append((caption, _draw(8, lambda axis: _nearest(axis, measures.nearest_counts))))
-    for name, shares in (("category", measures.categories), ("type of reasoning", measures.reasoning_types)):
-        if shares.counts:
-            more = len(shares.counts) - _MOST_BARS
-            caption = f"Images by {name}" + (f"; {more} rarer ones are left out" if more > 0 else "")
-            figures.append((caption, _draw(min(len(shares.counts), _MOST_BARS), _counted(shares))))
     if measures.shortcuts:
         caption = (
             "How often words alone tell a fact about the image: mean over the classes of the share guessed right, with "
             "its 95 % interval; a grey line marks chance"
         )
         figures.append((caption, _draw(2 * len(measures.shortcuts), lambda axis: _shortcuts(axis, measures))))
+    for name, shares in (("type of reasoning", measures.reasoning_types), ("category", measures.categories)):
+        if shares.counts:
+            more = len(shares.counts) - _MOST_BARS
+            caption = f"Images by {name}" + (f"; {more} rarer ones are left out" if more > 0 else "")
+            figures.append((caption, _draw(min(len(shares.counts), _MOST_BARS), _counted(shares))))
     return figures
 
 
