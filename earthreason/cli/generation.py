@@ -113,7 +113,9 @@ def generate(
         return
 
     from earthreason.questions.client import ClientConfig, ModelClient
+    from earthreason.questions.language import require_language
 
+    require_language()
     ledger = Ledger(out / "ledger.sqlite", recipe or MAIN)
     with ledger.locked():
         settings = ClientConfig(

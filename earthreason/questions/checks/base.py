@@ -6,6 +6,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from earthreason.questions.language import word_set
+
+PICTURES = ("image", "imagery", "photo", "photograph", "picture", "screenshot", "snapshot")
+"""Words for the image that a question is about."""
+REQUESTS = word_set(
+    """
+    circle choose compare consider describe determine draw find give help highlight identify imagine indicate
+    let list locate look mark name outline pick pinpoint please point protect rank recommend search segment
+    select shade show spot suggest suppose tell trace
+    """
+)
+"""Verbs that ask for something."""
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 
 

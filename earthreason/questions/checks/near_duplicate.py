@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
+from earthreason.questions.language import embed
 
-ALIKE = 90.0
-"""rapidfuzz token-sort ratio from which two questions count as the same."""
+ALIKE = 0.79
+"""Cosine of the sentence vectors from which two questions count as the same."""
 
 
 def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
-    from rapidfuzz.fuzz import token_sort_ratio
-
-    for number, question in enumerate(asked.questions):
-        for other in asked.questions[:number]:
-            score = token_sort_ratio(question.lower(), other.lower())
-            if score >= ALIKE:
-                yield CheckFinding(CHECK.name, asked.sample_id, question, f"{score:.0f} % like {other!r}")
-                break
+    vectors = embed(asked.questions)  # (questions, width)
+    alike = vectors @ vectors.T  # (questions, questions)
+    for number, question in enumerate(asked.questions[1:], start=1):
+        other = int(alike[number, :number].argmax())
+        score = alike[number, other]
+        if score >= ALIKE:
+            yield CheckFinding(CHECK.name, asked.sample_id, question, f"{score:.0%} like {asked.questions[other]!r}")
 
 
 CHECK = Check(
     "near duplicate",
-    f"No two questions about an image are {ALIKE:g} % alike (words sorted).",
+    f"No question means the same as another one about the image: their vectors are less than {ALIKE:.0%} alike.",
     bad=("Where could ships unload? Where could the ships unload?",),
     good=("Where could ships unload? Which place smells of fish in the morning?",),
     run=_run,

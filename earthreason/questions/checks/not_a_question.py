@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from earthreason.questions.checks.base import Check, each_question, words_of
+from earthreason.questions.checks.base import REQUESTS, Check, each_question, words_of
+from earthreason.questions.language import parse, word_set
 
-_ASKING = "where what which who whose how why when"
-_HELPING = "is are was were do does did can could would will should has have may might"
-_ORDERING = """
-find show mark point identify locate select outline name tell indicate pick give choose circle spot trace protect
-consider compare look search please list determine help let imagine suppose describe draw recommend suggest
-"""
-_INTERROGATIVES, _REQUESTS = frozenset(_ASKING.split()), frozenset(_ORDERING.split())
-_INDIRECT = re.compile(
-    r"\b(?:asks?|asked|wonders?|wondering|needs? to know|wants? to know)\b.*\b(?:which|where|what|who)\b"
-)
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+_ASKING = word_set("where what which who whom whose how why when")
+_HELPING = word_set("is are was were do does did can could would will should has have may might")
+_WISHES = word_set("ask care curious interested know learn like look love need try want wish wonder")
+_SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
 
 
 def _objection(question: str) -> str | None:
@@ -23,21 +22,40 @@ def _objection(question: str) -> str | None:
     if not words:
         return "no words"
     if question.rstrip().endswith("?"):
-        asks = _INTERROGATIVES.union(_HELPING.split())
-        return None if asks & set(words) else "ends with a question mark but asks nothing"
-    if _INDIRECT.search(question.lower()):
+        return None if (_ASKING | _HELPING) & set(words) else "ends with a question mark but asks nothing"
+    if "?" in question or any(_orders(token) or _wishes(token) for token in parse(question)):
         return None
     clauses = re.split(r"[,:;.!]", question.lower())
     openings = [words_of(clause)[:2] for clause in clauses]
-    if any(_REQUESTS & set(opening) for opening in openings):
+    if any(REQUESTS & set(opening) for opening in openings):
         return None
     return "neither a question nor a request"
+
+
+def _orders(token: Token) -> bool:
+    """Tell whether a word is a main verb in the imperative: no subject, no auxiliary, no `to`."""
+    if token.tag_ != "VB" or token.dep_ not in ("ROOT", "conj", "ccomp"):
+        return False
+    return not any(child.dep_ in (*_SUBJECTS, "aux", "mark") for child in (*token.children, *token.head.children))
+
+
+def _wishes(token: Token) -> bool:
+    """Tell whether somebody wishes to be shown or told something: I want to know where, we need the outline of."""
+    if token.lemma_.lower() not in _WISHES:
+        return False
+    verb = token if token.pos_ == "VERB" else token.head
+    if verb.tag_ == "VBG" and verb.lemma_ in ("look", "search", "seek"):
+        return True
+    speaks = any(child.lower_ in ("i", "we") for child in verb.children if child.dep_ in _SUBJECTS)
+    asks = any(word.lower_ in _ASKING and word.i > token.i for word in token.doc)
+    wanted = {word.lemma_.lower() for word in token.doc[token.i + 1 :]}
+    return asks if not speaks else asks or bool(wanted & (REQUESTS | {"map", "see", "know"}))
 
 
 CHECK = Check(
     "not a question",
     "A question asks something, or requests to find or mark something.",
     bad=("The area where ships unload.",),
-    good=("Show me where ships could unload.",),
+    good=("Show me where ships could unload.", "I want to know where ships unload."),
     run=each_question("not a question", _objection),
 )

@@ -6,10 +6,14 @@ import re
 
 from earthreason.questions.checks.base import Check, each_question, phrase
 
+_COLOUR = r"(?:red|green|blue|yellow|orange|pink|purple|magenta|cyan|white|black)"
+_DRAWN = r"(?:marked|outlined|shaded|coloured|colored|tinted|highlighted|circled|boxed|shown|drawn|delimited|encircled)"
+_REGION = r"(?:area|areas|region|regions|zone|zones|object|objects|part|parts|shape|shapes|section|sections)"
 _WORDS = re.compile(
-    r"\b(?:masks?|masked|pixels?|pixelated|segment(?:s|ed|ing|ation)?|bounding[\s-]?box(?:es)?|polygons?|annotat\w+"
-    r"|ground[\s-]truth|labell?(?:ed|ing|s)?|overlay(?:s|ed)?|highlighted|tinted|shaded region|coloured region"
-    r"|colored region|delineat\w+)\b"
+    r"\b(?:masks?|masked|masking|pixels?|pixelated|segment(?:s|ed|ing|ation)?|bounding[\s-]?box(?:es)?|polygons?"
+    r"|annotat\w+|ground[\s-]truth|(?:class|category) (?:label|name|id)s?|labell?(?:ed|ing|s)?|overlay(?:s|ed)?"
+    rf"|overlaid|highlighted|tinted|tints?|delineat\w+|heat[\s-]?maps?|{_DRAWN} {_REGION}|{_DRAWN} in {_COLOUR}"
+    rf"|{_REGION} {_DRAWN}(?: (?:in|by|with))?|{_COLOUR} (?:box|boxes|overlay|outline|contour|tint|shading))\b"
 )
 
 CHECK = Check(
