@@ -13,13 +13,11 @@ from earthreason.data.load import load_dataset
 from earthreason.metrics.breakdowns import groups_of
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.result import Result
-from earthreason.metrics.scores import IOU_AND_PRESENCE, TARGETS_GIOU, compute_scores, terms_of
+from earthreason.metrics.scores import WITH_TARGETS, compute_scores, terms_of
 from earthreason.metrics.seeds import holm, seeded_difference, seeded_interval
 from earthreason.metrics.statistics import Difference, Interval
 from earthreason.metrics.truth import references_of
 
-SCORES = (*IOU_AND_PRESENCE, TARGETS_GIOU.name)
-"""Scores of a comparison. Where many targets are empty, a model that never answers has a gIoU above 0."""
 GROUPINGS = ("reasoning_type", "unseen", "target_area")
 """Breakdowns by which a comparison also states gIoU."""
 MIN_SEEDS = 5
@@ -117,7 +115,7 @@ def _pooled_scores(results: Sequence[Result]) -> dict[str, float | None]:
             numerator=np.concatenate([part[name].numerator for part in parts]),
             denominator=np.concatenate([part[name].denominator for part in parts]),
         )
-        for name in SCORES
+        for name in WITH_TARGETS
     }
     return compute_scores(pooled)
 

@@ -13,7 +13,7 @@ from baselines.training.learner import Learner, assemble
 
 _PARTS: dict[Size, dict[str, Any]] = {
     "mini": {"queries": 8, "connector_dim": 64},
-    "tiny": {"queries": 16, "connector_dim": 416},
+    "tiny": {"queries": 16, "connector_dim": 448},
     "small": {"queries": 32, "connector_dim": 256},
 }
 """Settings besides those of SegEarth-R1; the connector makes up for the output layer of words, which PSALM lacks."""

@@ -15,7 +15,7 @@ from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
-from earthreason.metrics.scores import IOU_AND_PRESENCE, TARGETS_GIOU
+from earthreason.metrics.scores import WITH_TARGETS
 from earthreason.metrics.truth import references_of
 from earthreason.predictions.predict import predict_samples
 from earthreason.reports.grid import Answer, save_grid
@@ -77,7 +77,7 @@ class ModelValidation:
                 for prediction, score in zip(predictions, recorder.scores, strict=True)
             ]
         result = evaluate(predictions, self.references, resamples=0)
-        return Look({name: result[name] for name in (*IOU_AND_PRESENCE, TARGETS_GIOU.name)}, threshold)
+        return Look({name: result[name] for name in WITH_TARGETS}, threshold)
 
     @property
     def facts(self) -> dict[str, int]:

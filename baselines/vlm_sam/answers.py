@@ -26,7 +26,6 @@ _REGIONS = {"targets", "objects", "detections", "regions", "results", "result", 
 _TAGGED = re.compile(r"(?s)<box>(.*?)</box>|<\|box_start\|>(.*?)<\|box_end\|>")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _OPENING = re.compile(r"[\[{]")
-_NUMBER_OR_LIST = re.compile(r"\s*(-?\d+(\.\d+)?|\[.*\])\s*", re.DOTALL)
 _CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("xmin", "ymin", "xmax", "ymax"),
@@ -189,8 +188,8 @@ def _literal(text: str) -> Any:
 
 def _in_order(value: Any, y_first: bool) -> Any:
     """Replace coordinates with names by lists, and numbers and lists written as text by themselves."""
-    if isinstance(value, str) and _NUMBER_OR_LIST.fullmatch(value):
-        literal = _literal(value)
+    if isinstance(value, str) and (_NUMBER.fullmatch(value.strip()) or value.lstrip().startswith("[")):
+        literal = _literal(value.strip())
         return value if literal is _UNREADABLE else literal
     if isinstance(value, list | tuple):
         return [_in_order(part, y_first) for part in value]

@@ -223,6 +223,8 @@ HEADLINE = (*OVERLAP, *PRESENCE)
 """Scores in tables with few columns."""
 IOU_AND_PRESENCE = (GIOU.name, CIOU.name, *PRESENCE)
 """Scores in comparisons of models."""
+WITH_TARGETS = (*IOU_AND_PRESENCE, TARGETS_GIOU.name)
+"""The same where many targets are empty, so that a model that never answers has a gIoU above 0."""
 
 
 def get_metric(name: str) -> Metric:
