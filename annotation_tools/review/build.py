@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from annotation_tools.release import AgreedSamples
 from annotation_tools.review.model import Plan, ReviewSample
 from annotation_tools.review.schema import STORE, build_store
@@ -21,9 +19,8 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.release import Release
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, file_stamp, refuse_taken
-from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.results import require_same_pixels
+from earthreason.questions.results import emptied, require_same_pixels
 
 LEDGER = "ledger.sqlite"
 Progress = Callable[[int], object]
@@ -164,8 +161,8 @@ def _of_run(folder: Path) -> Iterator[Entry]:
         if result is None:
             continue
         require_same_pixels(split, record, result)
-        changed = replace(record, questions=result.questions, answers=result.answers)
-        if result.concept is not None:
-            nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
-            changed = replace(changed, answers=[], mask=nothing, is_empty=True, category=result.concept)
-        yield split, changed, path
+        if result.concept is None:
+            changed = replace(record, answers=result.answers)
+        else:
+            changed = replace(emptied(record), category=result.concept)  # reviewers are told what is absent
+        yield split, replace(changed, questions=result.questions), path

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ import typer
 
 from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import JsonOption, SourceArgument
-from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
+from earthreason.cli.runs import RecipeOption, RunArgument, describe_plan, open_run, print_summary
 from earthreason.errors import EarthReasonError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LEFT = 3
 """Exit code of a run that leaves samples without questions."""
 _INTERRUPTED = "interrupted"
+_CONCEPTS = "concepts"
+"""Setting of a run: what may be absent, as found at its beginning."""
 
 
 def generate(
@@ -56,9 +58,31 @@ def generate(
     tpm: Annotated[float | None, typer.Option(min=1, help="Maximum number of tokens a minute.")] = None,
     empty_share: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Share of samples with an absent target.", show_default="200 in 5,434"),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of samples asked about something absent.",
+            show_default="200 in 5,434; 0 with --no-images",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed for choosing the samples of --empty-share.")] = 0,
+    unseen_empties: Annotated[
+        bool,
+        typer.Option("--unseen-empties", help="With --no-images, ask about something absent that nobody looks for."),
+    ] = False,
+    concepts: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with what may be absent, one concept per line.",
+            show_default="the 28 official categories and those of SRC",
+        ),
+    ] = None,
+    language: Annotated[
+        str, typer.Option(help="Language of questions and answers: name, ISO 639-1 code, or NAME/CODE.")
+    ] = "English",
+    votes: Annotated[int, typer.Option(min=1, help="Number of times that the judge is asked; most votes decide.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed for choosing the samples of --empty-share, and what may be absent.")
+    ] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of samples.")] = None,
     max_usd: Annotated[
         float | None, typer.Option(min=0, help="Budget in US dollars; the run stops before exceeding it.")
@@ -67,7 +91,9 @@ def generate(
     batch: Annotated[
         bool, typer.Option("--batch", help="Use the Batch API: collect finished answers, submit the other requests.")
     ] = False,
-    prompt_dir: Annotated[Path | None, typer.Option(help="Folder with your own prompts.")] = None,
+    prompt_dir: Annotated[
+        Path | None, typer.Option(help="Folder with your own prompts, see `earthreason questions prompts`.")
+    ] = None,
     retry_batches: Annotated[
         bool, typer.Option("--retry-batches", help="Submit again after three batches failed in a row.")
     ] = False,
@@ -91,8 +117,10 @@ def generate(
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.migration import MAIN
     from earthreason.questions.parameters import merge_parameters
-    from earthreason.questions.pipeline import EMPTY_SHARE, RunConfig, RunOutcome
+    from earthreason.questions.pipeline import RunConfig, RunOutcome
     from earthreason.questions.pricing import load_prices
+    from earthreason.questions.prompting.concepts import OFFICIAL, read_concepts
+    from earthreason.questions.prompting.languages import parse_language
     from earthreason.questions.prompts import load_prompts
     from earthreason.questions.recipe import keep_recipe, recipe_of
     from earthreason.questions.stages import StageConfig
@@ -101,13 +129,22 @@ def generate(
     parameters = {"max_tokens": max_tokens, **({} if temperature is None else {"temperature": temperature})}
     parameters = merge_parameters(parameters, param or [])
     stages = StageConfig(
-        model, rewrite_model or model, judge, load_prompts(prompt_dir), images=not no_images, parameters=parameters
+        model,
+        rewrite_model or model,
+        judge,
+        load_prompts(prompt_dir),
+        images=not no_images,
+        votes=votes,
+        language=parse_language(language),
+        parameters=parameters,
     )
-    share = EMPTY_SHARE if empty_share is None else empty_share
-    config = RunConfig(stages, share, seed, max_usd, limit, base_url)
+    known = OFFICIAL if concepts is None else read_concepts(concepts)
+    config = RunConfig(stages, empty_share, unseen_empties, known, seed, max_usd, limit, base_url)
     table = load_prices(prices, price or [], [name for name in (model, rewrite_model, judge_model) if name])
     opened = open_source(source)
     total = min(sum(opened.counts.values()), limit or 10**12)
+    for line in describe_plan(config):
+        typer.echo(line, err=True)
     if dry_run:
         _print_estimate(opened, config, table, total, json_out)
         return
@@ -122,6 +159,8 @@ def generate(
             base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
         )
         client = ModelClient(settings, table)
+        if concepts is None and config.can_be_absent:
+            config = replace(config, concepts=_known_concepts(opened, ledger))
         keep_recipe(ledger, recipe_of(config, base_url))
         ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
         try:
@@ -132,6 +171,20 @@ def generate(
     if report_json(json_out, ledger.summary()):
         print_summary(ledger)
     _say_what_is_left(ledger, outcome, out, total)
+
+
+def _known_concepts(opened: Source, ledger: Ledger) -> tuple[str, ...]:
+    """Return what may be absent from images of a source; it is read through for its categories once a run."""
+    from tqdm import tqdm
+
+    from earthreason.questions.prompting.concepts import pool_of
+
+    known = ledger.setting(_CONCEPTS)
+    if known is None:
+        with tqdm(total=sum(opened.counts.values()), unit="image", desc="categories") as bar:
+            known = pool_of(opened, bar.update)
+        ledger.remember(_CONCEPTS, known)
+    return tuple(known)
 
 
 def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int) -> None:

@@ -1,4 +1,4 @@
-"""`earthreason questions`: generate, retry, status, export, validate, review-out, review-in."""
+"""`earthreason questions`: generate, retry, status, export, validate, review-out, review-in, prompts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli import generation
+from earthreason.cli import generation, prompts
 from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import JsonOption, ReportOption, SourceArgument
 from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
@@ -22,6 +22,7 @@ app = typer.Typer(help="Generate, validate and review implicit questions.", no_a
 _LISTED = 5
 app.command()(generation.generate)
 app.command()(generation.retry)
+app.add_typer(prompts.app, name="prompts")
 
 
 @app.command()
@@ -35,13 +36,16 @@ def status(
 
     Example: earthreason questions status run --quarantine
     """
+    from earthreason.questions.checks import not_applied
     from earthreason.questions.quarantine import list_quarantine
     from earthreason.questions.reviews import acceptance
 
     ledger = open_run(run, recipe)
     samples = list_quarantine(ledger) if quarantine else []
     listed = {"quarantine": [sample._asdict() for sample in samples]} if quarantine else {}
-    if report_json(json_out, {**ledger.summary(), "acceptance": acceptance(ledger), **listed}):
+    language = str((ledger.stored_recipe() or {}).get("language", "English/en"))
+    told = {"language": language, "checks_not_applied": not_applied(language.partition("/")[2])}
+    if report_json(json_out, {**ledger.summary(), **told, "acceptance": acceptance(ledger), **listed}):
         print_summary(ledger)
         for sample in samples:
             typer.echo(f"{sample.split} {sample.sample_id}: {sample.reason}")

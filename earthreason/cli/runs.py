@@ -12,6 +12,7 @@ from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameE
 
 if TYPE_CHECKING:
     from earthreason.questions.ledger import Ledger
+    from earthreason.questions.settings import RunConfig
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of `questions generate`.")]
 RecipeOption = Annotated[
@@ -51,6 +52,31 @@ def open_run(folder: Path, recipe: str | None = None) -> Ledger:
     return ledger
 
 
+def describe_plan(config: RunConfig) -> list[str]:
+    """Say what a run leaves undone because of its settings, one line each."""
+    stages = config.stages
+    lines = [describe_language(stages.language.name, stages.language.code)]
+    if not config.can_be_absent:
+        lines.append(
+            "no images are sent, so nobody can look what is absent: no sample is asked about something absent, and "
+            "samples with an empty mask are quarantined"
+        )
+    elif config.unseen_empties:
+        lines.append("no images are sent: what is asked about as absent may be there, as nobody looks")
+    elif stages.judge is None:
+        lines.append("there is no judge: what is asked about as absent is looked for by one model only")
+    return [line for line in lines if line]
+
+
+def describe_language(name: str, code: str) -> str:
+    """Name the checks that are not applied to a language; empty if all are."""
+    from earthreason.questions.checks import not_applied
+
+    checks = not_applied(code)
+    understood = f"{name}: not checked, as only English is understood: {', '.join(checks)}; the judge sees to naming"
+    return understood if checks else ""
+
+
 def print_summary(ledger: Ledger) -> None:
     """Print samples, calls, tokens and cost of a run."""
     from rich.table import Table
@@ -65,6 +91,10 @@ def print_summary(ledger: Ledger) -> None:
     identical = f", {summary['identical']} of them identical to others" if summary["identical"] else ""
     others = ", ".join(name for name in ledger.recipes() if name != ledger.recipe)
     typer.echo(f"{samples}{identical}; ${summary['usd']:.4f} spent{f'; other recipes: {others}' if others else ''}")
+    name, _, code = str((ledger.stored_recipe() or {}).get("language", "")).partition("/")
+    unchecked = describe_language(name, code) if code else ""
+    if unchecked:
+        typer.echo(unchecked)
     lost = summary["perhaps_paid"]
     if lost["requests"]:
         typer.echo(

@@ -19,13 +19,12 @@ from earthreason.questions.budget import Budget, max_cost
 from earthreason.questions.client import ModelClient, Request, ServerError, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.pricing import Spending
+from earthreason.questions.prompting.pictures import picture_urls
 from earthreason.questions.recipe import LIMITS
 from earthreason.questions.replies import Answer
 from earthreason.questions.settings import RunConfig
 from earthreason.questions.trail import Trail
 
-_FIRST_LIMIT = 2000
-"""Token limit that nearly all answers from before 2026-11-28 have in their keys: the default of that time."""
 _CUT_OFF = "cut off at the token limit"
 """Words of `replies.parse` about an answer that is."""
 
@@ -65,7 +64,7 @@ class Queued:
             UnusableSampleError: the sample's pictures are unreadable.
         """
         if self.encode is None:
-            return stages.picture_urls(self.record, self.request.pictures)
+            return picture_urls(self.record, self.request.pictures)
         return await self.encode()
 
 
@@ -81,9 +80,7 @@ class Asker:
         stopping: whether no request may be sent any more.
     """
 
-    def __init__(
-        self, config: RunConfig, ledger: Ledger, client: ModelClient | None, queue: Queue | None, adopts: bool
-    ) -> None:
+    def __init__(self, config: RunConfig, ledger: Ledger, client: ModelClient | None, queue: Queue | None) -> None:
         """Prepare for a run.
 
         Args:
@@ -91,13 +88,11 @@ class Asker:
             ledger: record of the answers.
             client: client of the model server; None in batch mode.
             queue: takes the requests without an answer, in batch mode.
-            adopts: whether answers in the ledger may have keys from before recipes were kept.
         """
         self._config, self._ledger, self._client = config, ledger, client
-        self._queue, self._adopts = queue, adopts
+        self._queue = queue
         self._base_url = config.base_url if client is None else client.config.base_url or config.base_url
         self._budget = Budget(config.max_usd, ledger)
-        self._submitted = {key for requests in ledger.open_batches().values() for key in requests} if adopts else set()
         self._asking: dict[str, asyncio.Task[Call]] = {}
         self.in_flight = 0
         self.stopping = False
@@ -116,10 +111,9 @@ class Asker:
             EarthReasonError: the server refuses the request, or stays unreachable.
         """
         prompt = stages.prompt_of(stage, trail.hints, self._config.stages).identity
-        key, older = self._keys(stage, prompt, trail, request)
-        call = self._stored(key, older, request)
+        key = self._key(stage, prompt, trail, request)
+        call = self._stored(key, request)
         if call is None and self._client is None:
-            key = next((old for old in older if old in self._submitted), key)
             if self._queue is not None:
                 encode = partial(trail.pictures, request.pictures, pool)
                 queued = Queued(trail.record, stage, prompt, request, trail.split, self._base_url, encode)
@@ -136,28 +130,16 @@ class Asker:
             fault = describe_validation_error(error, limit=1)
             raise UnusableAnswerError(f"{stage}: the stored answer has another form: {fault}", call.usage) from None
 
-    def _keys(self, stage: str, prompt: str, trail: Trail, request: Request[Any]) -> tuple[str, dict[str, int | None]]:
-        """Return the key of a request, and those it had before recipes were kept, with the token limit in them."""
-        before = f"{trail.pixels}\n{stage}\n{prompt}\n{vars(trail.hints)}\n"
+    def _key(self, stage: str, prompt: str, trail: Trail, request: Request[Any]) -> str:
+        """Return the key of a request."""
         unlimited = {name: value for name, value in request.parameters.items() if name not in LIMITS}
-        identity = f"{before}{replace(request, parameters=unlimited).identity()}\n{self._base_url or ''}"
-        older: dict[str, int | None] = {}
-        if self._adopts:
-            limit = request.parameters.get("max_tokens")
-            for used in dict.fromkeys((limit, None if limit is None else _FIRST_LIMIT)):
-                parameters = request.parameters if used is None else {**request.parameters, "max_tokens": used}
-                older[_digest(before + replace(request, parameters=parameters).identity())] = used
-        return _digest(identity), older
+        identity = replace(request, parameters=unlimited).identity()
+        parts = (trail.pixels, stage, prompt, str(vars(trail.hints)), identity, self._base_url or "")
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _stored(self, key: str, older: dict[str, int | None], request: Request[Any]) -> Call | None:
+    def _stored(self, key: str, request: Request[Any]) -> Call | None:
         """Return the call that answers a request; None if there is none, or its answer was cut off at a lower limit."""
         call = self._ledger.find(key)
-        if call is None:
-            for old, limit in older.items():
-                if self._ledger.find(old) is not None:
-                    self._ledger.rename(old, key, {} if limit is None else {"parameters": {"max_tokens": limit}})
-                    call = self._ledger.find(key)
-                    break
         if call is not None and call.status == "quarantined" and _CUT_OFF in str(call.content):
             limit, used = _limit(request.parameters), _limit(call.details.get("parameters") or {})
             if used is not None and (limit is None or limit > used):
@@ -240,7 +222,3 @@ def _limit(parameters: Mapping[str, Any]) -> int | None:
 def _served_model(heard: Iterable[dict[str, Any]]) -> str | None:
     names = [str(completion["model"]) for completion in heard if completion.get("model")]
     return names[-1] if names else None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,7 @@ from earthreason.data.schema import Record
 from earthreason.questions.client import Request
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pricing import Prices, image_tokens
+from earthreason.questions.prompting.pictures import size_sent
 
 
 class OverBudgetError(RuntimeError):
@@ -58,8 +59,13 @@ def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: in
 
     A model without a price costs 0; `RunConfig.check_budget` refuses it if there is a budget.
     """
+    pictures = picture_tokens(request, record, prices)
+    return sum(request.most(prices, pictures, attempt).usd for attempt in range(attempts))
+
+
+def picture_tokens(request: Request[Any], record: Record, prices: Prices) -> int:
+    """Estimate the tokens of the pictures of a request as they are sent; 0 for a model without a price."""
     price = prices.of(request.model)
     if price is None:
-        return 0.0
-    pictures = len(request.pictures) * image_tokens(price, record.height, record.width)
-    return sum(request.most(prices, pictures, attempt).usd for attempt in range(attempts))
+        return 0
+    return sum(image_tokens(price, *size_sent(kind, record.height, record.width)) for kind in request.pictures)

@@ -8,8 +8,8 @@ import io
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ from earthreason.questions.faults import Fault, classify, describe_body
 from earthreason.questions.pace import Pace
 from earthreason.questions.pricing import ModelPrice, Prices, Spending, image_tokens, text_tokens
 from earthreason.questions.replies import Answer, breaks_schema, parse, shorten, strict_schema, text_of, was_cut_off
-from earthreason.questions.types import Usage
+from earthreason.questions.types import Reply, Usage
 
 logger = logging.getLogger("earthreason.questions")
 _NO_KEY = "none"
@@ -66,13 +66,17 @@ class Request(Generic[Answer]):
     """A request to a model. Its pictures are added when it is sent.
 
     Attributes:
-        text: prompt.
-        pictures: kinds of the pictures sent along: `image`, `overlay`.
+        text: message of the user, beside the pictures.
+        pictures: kinds of the pictures sent along, see `prompting.pictures`.
         reply: type that the answer must have.
         model: name of the model on the server.
         parameters: sampling parameters, such as temperature and seed, and `max_tokens`.
         read: function that reads the text of an answer, and raises ValueError if it cannot; None reads JSON of `reply`.
         structured: whether the server is asked to hold the model to the schema of `reply`.
+        system: system message; none is sent if it is empty.
+        examples: turns of user and assistant before the message of the user, texts only.
+        given: what the prompt gave that the answer is checked against, JSON values; see `Reply.fault`.
+        vote: number of earlier requests that are the same, so that a repetition is another request.
     """
 
     text: str
@@ -82,17 +86,32 @@ class Request(Generic[Answer]):
     parameters: dict[str, Any]
     read: Callable[[str], Answer] | None = None
     structured: bool = True
+    system: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    vote: int = 0
 
     def identity(self) -> str:
         """Return as text everything, except the pictures, that the answer depends on."""
-        parts = [self.text, self.pictures, self.model, self.parameters, strict_schema(self.reply)]
-        return json.dumps(parts, sort_keys=True)
+        asked = [self.system, self.examples, self.text, self.pictures, self.model, self.parameters]
+        return json.dumps([*asked, strict_schema(self.reply), dict(self.given), self.vote], sort_keys=True)
+
+    def words(self) -> str:
+        """Return the texts of all messages."""
+        return "\n".join((self.system, *(text for turn in self.examples for text in turn), self.text)).strip("\n")
+
+    def fault_of(self, answer: Answer) -> str:
+        """Return what rule of the prompt an answer breaks that its schema cannot state; empty if it breaks none."""
+        return answer.fault(self.given) if isinstance(answer, Reply) else ""
 
     def body(self, urls: Sequence[str]) -> dict[str, Any]:
         """Build the body for the chat completions endpoint, with data URLs of the pictures and the reply's schema."""
         images = [{"type": "image_url", "image_url": {"url": url, "detail": "high"}} for url in urls]
         content: Any = [{"type": "text", "text": self.text}, *images] if images else self.text
-        messages = [{"role": "user", "content": content}]
+        messages: list[dict[str, Any]] = [{"role": "system", "content": self.system}] if self.system else []
+        for asked, answered in self.examples:
+            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+        messages.append({"role": "user", "content": content})
         body = {"model": self.model, "messages": messages, **self.parameters}
         if self.structured:
             schema = {"name": self.reply.__name__.lower(), "schema": strict_schema(self.reply), "strict": True}
@@ -114,7 +133,7 @@ class Request(Generic[Answer]):
             batch: whether the request goes into a batch.
         """
         quoted = attempt * (text_tokens("x" * _QUOTED) + 100)
-        read, written = text_tokens(self.text) + picture_tokens + quoted, self.longest() * LARGER**attempt
+        read, written = text_tokens(self.words()) + picture_tokens + quoted, self.longest() * LARGER**attempt
         cost = prices.usd(self.model, read, written)
         price = prices.of(self.model)
         return Usage(read, written, cost * (price.batch if price and batch else 1.0))
@@ -241,7 +260,8 @@ class ModelClient:
                 heard.append(completion)
             spending.settle(self.prices.usage(request.model, completion, spending.most))
             answer, reason = parse(request.reply, completion, request.read)
-            if answer is not None:
+            reason = reason if answer is None else request.fault_of(answer)
+            if answer is not None and not reason:
                 return answer, spending.usage
             body = _second_body(request.body(urls), completion, reason)
             if "response_format" in body and request.read is None and breaks_schema(request.reply, completion):

@@ -15,20 +15,25 @@ from earthreason.questions.faults import classify
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.replies import parse, shorten, was_cut_off
 from earthreason.questions.submission import CREATING, FAULTS, REFUSED, ROOM, find_batch, marked
-from earthreason.questions.types import Absence, JudgeReply, Proposal, Rewriting, Usage
+from earthreason.questions.types import REPLIES, Usage
 
 logger = logging.getLogger("earthreason.questions")
 FAILED = "failed_batches"
 """Setting of the ledger: the number of batches that failed in a row, and why the last one did."""
-_REPLIES = {reply.__name__: reply for reply in (Proposal, Absence, Rewriting, JudgeReply)}
-_REPLIES["Judgement"] = JudgeReply  # its name in batches submitted before it was renamed
 _ENDED = ("completed", "expired", "cancelled", "failed")
 _MANY_FAILURES = 3
 """Number of batches that fail in a row before nothing more is submitted."""
 _ATTEMPTS = 3
 """Number of batches in which a request may fail before its sample is quarantined."""
 _QUEUE_FULL = "token_limit_exceeded"
-_ALL_PARAMETERS = {"max_tokens": 1, "response_format": {"type": "json_schema"}, "temperature": 0, "top_p": 0, "seed": 0}
+_ALL_PARAMETERS = {
+    "messages": [{"role": "system", "content": ""}],
+    "max_tokens": 1,
+    "response_format": {"type": "json_schema"},
+    "temperature": 0,
+    "top_p": 0,
+    "seed": 0,
+}
 
 
 class Collection:
@@ -171,7 +176,10 @@ class Collection:
         read, written = about.get("max_tokens") or (0, 0)
         most = Usage(read, written, about.get("max_cost", 0.0))
         usage = self._client.prices.usage(about["model"], completion, most, batch=True)
-        answer, reason = parse(_REPLIES[about["reply"]], completion)
+        reply = REPLIES.get(about["reply"])
+        answer, reason = parse(reply, completion) if reply else (None, "an older version of earthreason asked for it")
+        if answer is not None and (reason := answer.fault(about.get("given") or {})):
+            answer = None
         if answer is None and self._fail(key) == 1:
             logger.warning("an answer about %s is sent for again: %s", about["sample_id"], reason)
             if was_cut_off(completion):

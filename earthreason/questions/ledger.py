@@ -221,10 +221,6 @@ class Ledger:
         statement = "SELECT COUNT(*) FROM calls WHERE key > ? AND key < ?"
         return int(self._db.execute(statement, (f"{key}~", f"{key}~~")).fetchone()[0])
 
-    def rename(self, old: str, new: str, details: Mapping[str, Any]) -> None:
-        """Give a call another key and other details."""
-        self._write("UPDATE OR IGNORE calls SET key = ?, details = ? WHERE key = ?", (new, json.dumps(details), old))
-
     def spent(self) -> float:
         """Return the cost of all calls in US dollars."""
         return self._spent
@@ -302,6 +298,12 @@ class Ledger:
         """Save the settings of the recipe; they replace earlier ones."""
         content = json.dumps(settings, ensure_ascii=False, sort_keys=True)
         self._write("INSERT OR REPLACE INTO recipes VALUES (?, ?, ?)", (self.recipe, now(), content))
+
+    def is_before_recipes(self) -> bool:
+        """Tell whether the recipe's results, or all calls, are from before recipes were kept."""
+        results = self._rows("SELECT 1 FROM results WHERE recipe = ? LIMIT 1", (self.recipe,))
+        kept = self._rows("SELECT 1 FROM recipes LIMIT 1")
+        return self.stored_recipe() is None and (bool(results) or not (kept or self.is_unused()))
 
     def is_unused(self) -> bool:
         """Tell whether nothing was ever asked."""

@@ -18,8 +18,6 @@ from earthreason.questions.settlement import parse_time
 VERSION = 2
 MAIN = "main"
 """Name of the recipe of a run for which none is given."""
-ADOPTABLE = "before recipes"
-"""Setting of a ledger whose first answers have keys of schema 1 and no recipe."""
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS calls (
         key TEXT PRIMARY KEY, sample_id TEXT NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
@@ -88,8 +86,6 @@ def _change(database: sqlite3.Connection) -> None:
         database.execute(f"DROP TABLE {_OLD_RESULTS}")
     if "reviews" in old:
         _change_reviews(database)
-    if "calls" in old:
-        database.execute("INSERT OR REPLACE INTO settings VALUES (?, 'true')", (ADOPTABLE,))
     database.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -1,31 +1,29 @@
-"""A generation run: each sample is proposed, rewritten, checked, judged and selected; a ledger keeps every answer."""
+"""A generation run: its samples go through the stages side by side; a ledger keeps every answer."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 
 from earthreason.data.reader import read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.questions import stages
 from earthreason.questions.asking import Asker, PendingAnswerError, Queue, Queued, StoppedError
 from earthreason.questions.budget import OverBudgetError, max_cost, over_budget
-from earthreason.questions.checks import QuestionSet, passing
 from earthreason.questions.client import ModelClient, UnusableAnswerError
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.provenance import facts_of_call, judged, origin_of, parents_of
-from earthreason.questions.quarantine import describe_too_few
+from earthreason.questions.prompting.concepts import shortlist
+from earthreason.questions.provenance import facts_of_call
+from earthreason.questions.quarantine import EMPTY_UNSEEN
 from earthreason.questions.recipe import keep_recipe, recipe_of
 from earthreason.questions.settings import EMPTY_SHARE, RunConfig, hints_of
-from earthreason.questions.trail import Trail, UnusableSampleError, digest_pixels, encoding_pool
-from earthreason.questions.types import ANSWERS, QUESTIONS, Absence, Generated
+from earthreason.questions.trail import Trail, UnusableSampleError, encoding_pool, look
+from earthreason.questions.types import Generated
+from earthreason.questions.writing import write_texts
 
 __all__ = [
     "EMPTY_SHARE",
@@ -37,8 +35,6 @@ __all__ = [
     "max_cost",
     "over_budget",
 ]
-_NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
-"""Models number their lists even if each question is a list item of its own."""
 
 
 @dataclass
@@ -116,8 +112,8 @@ class GenerationRun:
             self.config.check_budget(self.client.prices)
         with self.ledger.locked():
             base_url = self.config.base_url if self.client is None else self.client.config.base_url
-            adopts = keep_recipe(self.ledger, recipe_of(self.config, base_url))
-            self._asker = Asker(self.config, self.ledger, self.client, self.queue, adopts)
+            keep_recipe(self.ledger, recipe_of(self.config, base_url))
+            self._asker = Asker(self.config, self.ledger, self.client, self.queue)
             self._asker.stopping = bool(self._stopping)
             return await _Crew(self, self._asker, progress).work(islice(read_all(source), self.config.limit))
 
@@ -129,39 +125,12 @@ class GenerationRun:
             EarthReasonError, PendingAnswerError, OverBudgetError, StoppedError: see `Asker.ask`.
         """
         try:
-            result = await self._generate(trail, asker, pool)
+            result = await write_texts(trail, asker, self.config.stages, pool)
         except UnusableAnswerError as error:
             result = Generated(trail.record.sample_id, "quarantined", reason=str(error))
         result = replace(result, provenance=[facts_of_call(call) for call in trail.calls], pixels=trail.pixels)
         self.ledger.finish(trail.split, result)
         return result
-
-    async def _generate(self, trail: Trail, asker: Asker, pool: ThreadPoolExecutor) -> Generated:
-        config, record, hints = self.config.stages, trail.record, trail.hints
-        proposed, writer = await asker.ask("propose", trail, stages.propose_request(hints, config), pool)
-        concept, answers = (proposed.concept, []) if isinstance(proposed, Absence) else (None, proposed.answers)
-        forbidden = concept or record.category
-        request = stages.rewrite_request(proposed.questions, forbidden, config)
-        rewritten, rewriter = await asker.ask("rewrite", trail, request, pool)
-        first, second = _cleaned(proposed.questions), _cleaned(rewritten.questions)
-        origins: dict[str, dict[str, Any]] = {}
-        for question in first:
-            origins.setdefault(question, origin_of(question, None, writer, len(first)))
-        for question, parent in zip(second, parents_of(first, second), strict=True):
-            origins.setdefault(question, origin_of(question, parent, rewriter, len(second)))
-        passed = passing(QuestionSet(record.sample_id, tuple(origins), tuple(answers), forbidden, hints.absent))
-        if config.judge is not None and passed:
-            reply, judge = await asker.ask("judge", trail, stages.judge_request(passed, hints, concept, config), pool)
-            verdicts = {verdict.number: verdict for verdict in reply.verdicts if verdict.passed}
-            good = {question: verdicts[n] for n, question in enumerate(passed, start=1) if n in verdicts}
-            for question, verdict in good.items():
-                origins[question] = judged(origins[question], judge, verdict.reason, len(passed))
-            passed = list(good)
-        chosen = stages.select_diverse(passed)
-        result = Generated(record.sample_id, "done", chosen, answers[:ANSWERS], concept)
-        if len(chosen) < QUESTIONS:
-            result = replace(result, status="quarantined", reason=describe_too_few(len(chosen), len(origins)))
-        return replace(result, origins=[origins[question] for question in chosen])
 
 
 class _Crew:
@@ -200,10 +169,7 @@ class _Crew:
     async def _finish(self, split: str, record: Record, pool: ThreadPoolExecutor) -> None:
         outcome = self._outcome
         try:
-            try:
-                trail = Trail(split, record, hints_of(record, self._run.config), digest_pixels(record))
-            except DataFormatError as error:
-                raise UnusableSampleError(str(error)) from None
+            trail = await self._begin(split, record, pool)
             result = await self._run.finish(trail, self._asker, pool)
         except UnusableSampleError as error:
             self._quarantine(split, record, str(error))
@@ -222,11 +188,28 @@ class _Crew:
             outcome.quarantined += result.status != "done"
             self._progress(outcome)
 
+    async def _begin(self, split: str, record: Record, pool: ThreadPoolExecutor) -> Trail:
+        """Decide what is asked about a sample, and how it is shown.
+
+        Raises:
+            UnusableSampleError: nothing can be asked about it.
+        """
+        config = self._run.config
+        try:
+            hints = hints_of(record, config)
+        except DataFormatError as error:
+            raise UnusableSampleError(str(error)) from None
+        if hints.absent and not config.can_be_absent:
+            raise UnusableSampleError(EMPTY_UNSEEN)
+        pixels, view = await look(record, hints.absent, pool)
+        if not hints.absent:
+            return Trail(split, record, replace(hints, regions=view.regions), pixels, view)
+        concepts = shortlist(config.concepts, config.seed, (split, record.sample_id), hints.category)
+        if not concepts:
+            raise UnusableSampleError(f"every concept that could be absent is related to its category {hints.category}")
+        return Trail(split, record, replace(hints, concepts=concepts), pixels, view)
+
     def _quarantine(self, split: str, record: Record, reason: str) -> None:
         self._run.ledger.finish(split, Generated(record.sample_id, "quarantined", reason=reason))
         self._outcome.quarantined += 1
         self._progress(self._outcome)
-
-
-def _cleaned(questions: Sequence[str]) -> list[str]:
-    return [_NUMBERING.sub("", question).strip() for question in questions]

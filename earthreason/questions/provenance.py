@@ -1,11 +1,28 @@
-"""Where questions come from: the facts of calls, and of each question."""
+"""Where questions and answers come from: the facts of calls, and of each text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from earthreason.questions.ledger import Call
+from earthreason.questions.types import AskedQuestion, Rewording
+
+_NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
+"""Models number their lists even if each text is a list item of its own."""
+Origins = dict[str, dict[str, Any]]
+"""Origin of each text, by the text."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What a judge said of one text in one call."""
+
+    passed: bool
+    reason: str
+    call: Call
 
 
 def facts_of_call(call: Call) -> dict[str, Any]:
@@ -15,36 +32,72 @@ def facts_of_call(call: Call) -> dict[str, Any]:
     return named | about | vars(call.usage)
 
 
-def origin_of(question: str, parent: str | None, writer: Call, written: int) -> dict[str, Any]:
-    """Describe where a question comes from.
+def clean(text: str) -> str:
+    """Remove the number that a model wrote before a text."""
+    return _NUMBERING.sub("", text).strip()
+
+
+def origins_of_questions(proposed: Sequence[AskedQuestion], writer: Call) -> Origins:
+    """Describe where proposed questions come from; the cost of the call is shared among them.
+
+    Each origin has the question, the stage, its kind of reasoning and difficulty, the question that it rewords
+    (`parent`, none here), and the facts of the call.
+    """
+    origins: Origins = {}
+    for asked in proposed:
+        kind = {"reasoning_type": asked.reasoning_type, "difficulty": asked.difficulty}
+        origins.setdefault(clean(asked.text), _origin(asked.text, None, kind, writer, len(proposed)))
+    return origins
+
+
+def origins_of_rewordings(parents: Origins, reworded: Sequence[Rewording], writer: Call) -> Origins:
+    """Describe where rewordings come from. They keep the kind of reasoning and the difficulty of their parent.
 
     Args:
-        question: the question.
-        parent: question that it rewords; None if it rewords none, or an unknown one.
-        writer: call that returned it.
-        written: number of questions that the call returned, which share its cost.
+        parents: origins of the questions that were to be reworded, in the order of their numbers.
+        reworded: rewordings; those with the number of no question, or with an earlier one's, are left out.
+        writer: call that returned them.
     """
-    return {"question": question, "stage": writer.stage, "parent": parent, **_facts(writer, written)}
+    questions = list(parents)
+    origins: Origins = {}
+    numbers: set[int] = set()
+    for rewording in reworded:
+        if rewording.number in numbers or not 1 <= rewording.number <= len(questions):
+            continue
+        numbers.add(rewording.number)
+        parent = questions[rewording.number - 1]
+        kind = {name: parents[parent][name] for name in ("reasoning_type", "difficulty")}
+        origins.setdefault(clean(rewording.text), _origin(rewording.text, parent, kind, writer, len(reworded)))
+    return origins
 
 
-def judged(origin: Mapping[str, Any], judge: Call, reason: str, count: int) -> dict[str, Any]:
-    """Add the judge of a question to its origin: the reason, and the call that judged `count` questions."""
-    return {**origin, "judge": {"reason": reason, **_facts(judge, count)}}
+def origins_of_answers(answers: Sequence[str], writer: Call) -> Origins:
+    """Describe where proposed answers come from."""
+    facts = _facts([writer], len(answers))
+    return {clean(answer): {"answer": clean(answer), "stage": writer.stage, **facts} for answer in answers}
 
 
-def _facts(call: Call, sharing: int) -> dict[str, Any]:
-    facts = facts_of_call(call)
+def judged(origin: Mapping[str, Any], votes: Sequence[Vote], count: int) -> dict[str, Any]:
+    """Add to the origin of a text the votes on it, and the calls of the judge, which judged `count` texts."""
+    calls = [vote.call for vote in votes]
+    reason = next((vote.reason for vote in votes if vote.passed), votes[0].reason)
+    told = [{"passed": vote.passed, "reason": vote.reason, "key": vote.call.key} for vote in votes]
+    return {**origin, "judge": {"reason": reason, **_facts(calls, count), "votes": told}}
+
+
+def _origin(text: str, parent: str | None, kind: Mapping[str, Any], writer: Call, written: int) -> dict[str, Any]:
+    return {"question": clean(text), "stage": writer.stage, "parent": parent, **kind, **_facts([writer], written)}
+
+
+def _facts(calls: Sequence[Call], sharing: int) -> dict[str, Any]:
+    """Describe the first of several equal calls, with the cost of all."""
+    facts = facts_of_call(calls[0])
     return {
-        "model": facts["served_model"] or call.model,
-        "prompt": call.prompt,
+        "model": facts["served_model"] or calls[0].model,
+        "prompt": calls[0].prompt,
         "parameters": facts["parameters"],
         "base_url": facts["base_url"],
-        "time": call.created,
-        "usd": call.usage.usd / max(1, sharing),
-        "key": call.key,
+        "time": calls[0].created,
+        "usd": sum(call.usage.usd for call in calls) / max(1, sharing),
+        "key": calls[0].key,
     }
-
-
-def parents_of(proposed: Sequence[str], rewritten: Sequence[str]) -> list[str | None]:
-    """Return the question that each rewording is of; None for all if their numbers differ, as any may be missing."""
-    return list(proposed) if len(proposed) == len(rewritten) else [None] * len(rewritten)

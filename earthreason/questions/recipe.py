@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from earthreason.errors import EarthReasonError
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.migration import ADOPTABLE, MAIN
 from earthreason.questions.settings import RunConfig
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 """Parameters that belong to no recipe: they change no answer, except those that they cut off."""
-_ADOPTED = "adopted"
-"""Mark of a recipe that continues a ledger from before recipes were kept, and so may use its answers."""
 
 
 def recipe_of(config: RunConfig, base_url: str | None) -> dict[str, Any]:
     """List the settings that the questions depend on; `base_url` is that of the client."""
     stages = config.stages
     models = {"propose": stages.propose, "rewrite": stages.rewrite, "judge": stages.judge}
+    names = hashlib.sha256("\n".join(config.concepts).encode()).hexdigest()[:8]
     return {
         **{f"model of {stage}": model for stage, model in models.items()},
         **{f"prompt {name}": prompt.identity for name, prompt in sorted(stages.prompts.items())},
@@ -27,56 +26,37 @@ def recipe_of(config: RunConfig, base_url: str | None) -> dict[str, Any]:
         "parameters": {name: value for name, value in stages.parameters.items() if name not in LIMITS},
         "images": stages.images,
         "candidates": stages.candidates,
-        "empty share": config.empty_share,
+        "answers": stages.answers,
+        "votes": stages.votes,
+        "language": f"{stages.language.name}/{stages.language.code}",
+        "empty share": config.share,
+        "unseen empties": config.unseen_empties,
+        "concepts": f"{len(config.concepts)} ({names})",
         "seed": config.seed,
     }
 
 
-def keep_recipe(ledger: Ledger, recipe: Mapping[str, Any]) -> bool:
+def keep_recipe(ledger: Ledger, recipe: Mapping[str, Any]) -> None:
     """Save the recipe of a run, or check that it is the one the run was begun with.
 
-    Returns:
-        Whether the run was begun before recipes were kept, so that its answers have keys of that time.
-
     Raises:
-        EarthReasonError: the run has another recipe of this name.
+        EarthReasonError: the run has another recipe of this name, or was begun before recipes were kept.
     """
     stored = ledger.stored_recipe()
     if stored is None:
-        adopts = ledger.recipe == MAIN and bool(ledger.setting(ADOPTABLE))
-        if adopts:
-            _check_calls(ledger, recipe)
-        ledger.store_recipe({**recipe, _ADOPTED: adopts})
-        return adopts
+        if ledger.is_before_recipes():
+            raise _refusal(ledger, ["the run was begun before recipes were kept, with version 1 of the prompts"])
+        ledger.store_recipe(recipe)
+        return
     changed = [
         f"{name} was {_shown(stored.get(name))} and is now {_shown(value)}"
         for name, value in recipe.items()
         if stored.get(name) != value
     ]
-    if changed and ledger.is_unused():
-        ledger.store_recipe({**recipe, _ADOPTED: False})
-        return False
-    if changed:
+    if changed and not ledger.is_unused():
         raise _refusal(ledger, changed)
-    return bool(stored.get(_ADOPTED))
-
-
-def _check_calls(ledger: Ledger, recipe: Mapping[str, Any]) -> None:
-    """Compare a recipe with the calls of a ledger that keeps none.
-
-    Raises:
-        EarthReasonError: a stage was asked of other models, or with other prompts.
-    """
-    used = {(row["stage"], row["model"], row["prompt"]) for row in ledger.summary()["stages"]}
-    changed = []
-    for stage in ("propose", "rewrite", "judge"):
-        prompts = {recipe[f"prompt {name}"] for name in ({"propose", "absent"} if stage == "propose" else {stage})}
-        calls = {(model, prompt) for name, model, prompt in used if name == stage}
-        if calls and not any(model == recipe[f"model of {stage}"] and prompt in prompts for model, prompt in calls):
-            model, prompt = min(calls)
-            changed.append(f"{stage} was asked of {model} with prompt {prompt}")
     if changed:
-        raise _refusal(ledger, changed)
+        ledger.store_recipe(recipe)
 
 
 def _refusal(ledger: Ledger, changed: list[str]) -> EarthReasonError:

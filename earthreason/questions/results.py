@@ -21,6 +21,8 @@ from earthreason.questions.settlement import PersonVerdict, SettledSample, left_
 from earthreason.questions.trail import digest_pixels
 from earthreason.questions.types import ANSWERS, Generated
 
+_OF_THE_IMAGE = ("place",)
+"""Keys of `extra` that are about the image and not about its target."""
 Verdicts = dict[SampleKey, dict[str, list[PersonVerdict]]]
 """Verdicts by sample and the text of the question that they judged."""
 
@@ -42,6 +44,8 @@ class Regenerated:
             EarthReasonError: no sample is finished, or reviewers left no question to export.
         """
         self._source, self._recipe = source, ledger.recipe
+        settings = ledger.stored_recipe() or {}
+        self._language, self._looked = settings.get("language", "English/en"), bool(settings.get("images", True))
         done, settled = settled_results(ledger)
         self.left_out = left_out(settled)
         self._results = {(split, result.sample_id): result for split, result in done}
@@ -63,19 +67,56 @@ class Regenerated:
             if result is None:
                 continue
             require_same_pixels(split, record, result)
-            extra = json.loads(record.extra) if record.extra else {}
-            extra["generated"] = {
-                "recipe": self._recipe,
-                "questions": result.origins,
-                "calls": result.provenance,
-            }
-            answers = result.answers[:ANSWERS]
-            if result.concept is not None:
-                extra["absent_concept"], answers = result.concept, []
-                nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
-                record = replace(record, mask=nothing, is_empty=True, category=None)
-            texts = json.dumps(extra, sort_keys=True)
-            yield replace(record, questions=result.questions, answers=answers, extra=texts)
+            yield self._regenerate(record, result)
+
+    def _regenerate(self, record: Record, result: Generated) -> Record:
+        generated = {
+            "recipe": self._recipe,
+            "language": self._language,
+            "target": result.target or None,
+            "questions": result.origins,
+            "answers": result.answer_origins,
+            "calls": result.provenance,
+        }
+        if result.concept is not None:
+            record = emptied(record)
+            generated |= {"absent_concept_was_looked_for": self._looked}
+        extra = {**(json.loads(record.extra) if record.extra else {}), "generated": generated}
+        if result.concept is not None:
+            extra["absent_concept"] = result.concept
+        return replace(
+            record,
+            questions=result.questions,
+            answers=[] if record.is_empty else result.answers[:ANSWERS],
+            reasoning_type=None if record.is_empty else _common_type(result.origins),
+            unseen=None,  # it was about the former questions
+            extra=json.dumps(extra, sort_keys=True),
+        )
+
+
+def emptied(record: Record) -> Record:
+    """Return a record without its target and all that its source says of it; of `extra`, only the place stays."""
+    nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
+    extra = json.loads(record.extra) if record.extra else {}
+    kept = {name: extra[name] for name in _OF_THE_IMAGE if name in extra}
+    return replace(
+        record,
+        mask=nothing,
+        is_empty=True,
+        answers=[],
+        category=None,
+        reasoning_type=None,
+        unseen=None,
+        ignore=None,
+        targets=None,
+        extra=json.dumps(kept, sort_keys=True) if kept else None,
+    )
+
+
+def _common_type(origins: Iterable[dict[str, Any]]) -> str | None:
+    """Return the kind of reasoning that all questions need; None if they differ, or runs of version 1 do not say."""
+    types = {origin.get("reasoning_type") for origin in origins}
+    return types.pop() if len(types) == 1 else None
 
 
 def require_same_pixels(split: str, record: Record, result: Generated) -> None:

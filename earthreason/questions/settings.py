@@ -11,6 +11,7 @@ import numpy as np
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
 from earthreason.questions.pricing import Prices, describe_unpriced
+from earthreason.questions.prompting.concepts import OFFICIAL
 from earthreason.questions.stages import StageConfig
 from earthreason.questions.types import Hints
 
@@ -24,8 +25,11 @@ class RunConfig:
 
     Attributes:
         stages: models and prompts of the stages.
-        empty_share: share of samples with a target that get questions about something absent instead. Samples with an
-            empty mask always do.
+        empty_share: share of samples with a target that get questions about something absent instead; None means that
+            of the official release, or 0 if no images are sent. Samples with an empty mask always get such questions.
+        unseen_empties: whether such questions are asked although no images are sent, so that nobody looks whether the
+            thing is absent.
+        concepts: what may be absent.
         seed: seed for the choice of those samples.
         max_usd: budget in US dollars; no request is sent that could exceed it.
         limit: largest number of samples.
@@ -33,11 +37,39 @@ class RunConfig:
     """
 
     stages: StageConfig
-    empty_share: float = EMPTY_SHARE
+    empty_share: float | None = None
+    unseen_empties: bool = False
+    concepts: tuple[str, ...] = OFFICIAL
     seed: int = 0
     max_usd: float | None = None
     limit: int | None = None
     base_url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other.
+
+        Raises:
+            EarthReasonError: empty targets without images are asked for, but not by name.
+        """
+        if self.unseen_empties and self.stages.images:
+            raise EarthReasonError("--unseen-empties is only for --no-images: with images, absence is looked for")
+        if self.empty_share and not self.can_be_absent:
+            raise EarthReasonError(
+                f"--empty-share {self.empty_share:g} with --no-images: nobody would look whether what is asked is "
+                "absent; leave it out, or add --unseen-empties"
+            )
+
+    @property
+    def can_be_absent(self) -> bool:
+        """Whether questions about something absent are asked at all."""
+        return self.stages.images or self.unseen_empties
+
+    @property
+    def share(self) -> float:
+        """Share of samples with a target that get questions about something absent."""
+        if self.empty_share is not None:
+            return self.empty_share
+        return EMPTY_SHARE if self.can_be_absent else 0.0
 
     def check_budget(self, prices: Prices) -> None:
         """Refuse a budget that cannot be kept.
@@ -53,9 +85,13 @@ class RunConfig:
 
 
 def hints_of(record: Record, config: RunConfig) -> Hints:
-    """Collect the hints about a sample, and decide whether its questions are about something absent."""
+    """Collect the hints about a sample, and decide whether its questions are about something absent.
+
+    The regions of its target, and what may be absent, are left to be filled in.
+    """
     number = int.from_bytes(hashlib.sha256(record.sample_id.encode()).digest()[:4], "big")
-    drawn = np.random.default_rng([config.seed, number]).random() < config.empty_share
+    drawn = np.random.default_rng([config.seed, number]).random() < config.share
     extra = json.loads(record.extra) if record.extra else {}
     place = extra.get("place") if isinstance(extra.get("place"), str) else None
-    return Hints(record.category, record.ground_resolution, place, absent=record.is_empty or bool(drawn))
+    category = None if record.is_empty else record.category  # of an empty target it would be what is absent
+    return Hints(category, record.ground_resolution, place, absent=record.is_empty or bool(drawn))

@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Any, Literal
 
 from earthreason.questions.adaptation import adapt, enlarge, known_refusals
+from earthreason.questions.budget import picture_tokens
 from earthreason.questions.client import ModelClient
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import Queued
-from earthreason.questions.pricing import Prices, image_tokens
+from earthreason.questions.pricing import Prices
 from earthreason.questions.types import Usage
 
 logger = logging.getLogger("earthreason.questions")
@@ -104,6 +105,7 @@ class Submission:
                 "prompt": queued.prompt,
                 "model": model,
                 "reply": queued.request.reply.__name__,
+                "given": dict(queued.request.given),
                 "max_cost": cost,
                 "max_tokens": [most.input_tokens, most.output_tokens * larger],
                 "refused": sorted(refused),
@@ -166,9 +168,8 @@ def _line_of(key: str, queued: Queued, urls: Sequence[str], larger: int, refused
 
 def most_usage(queued: Queued, prices: Prices) -> Usage:
     """Estimate the most that a request uses in a batch, where it is sent once and at a discount."""
-    price, record = prices.of(queued.request.model), queued.record
-    picture = image_tokens(price, record.height, record.width) if price else 0
-    return queued.request.most(prices, len(queued.request.pictures) * picture, batch=True)
+    tokens = picture_tokens(queued.request, queued.record, prices)
+    return queued.request.most(prices, tokens, batch=True)
 
 
 def marked(mark: str) -> Callable[[Any], bool]:

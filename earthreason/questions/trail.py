@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from earthreason.data.schema import Record
 from earthreason.questions.ledger import Call, SampleKey
-from earthreason.questions.stages import picture_urls
+from earthreason.questions.prompting.pictures import TargetView, picture_urls, view_record
 from earthreason.questions.types import Hints
 
 
@@ -26,6 +26,7 @@ class Trail:
     Attributes:
         split, record, hints: the sample.
         pixels: digests of image and mask, as they are part of the keys of calls.
+        view: how the target is shown.
         calls: the calls by which the sample came this far.
         paid: number of them paid for in this run.
         shared: number of them that another sample of this run asked for.
@@ -35,6 +36,7 @@ class Trail:
     record: Record
     hints: Hints
     pixels: str
+    view: TargetView
     calls: list[Call] = field(default_factory=list)
     paid: int = 0
     shared: int = 0
@@ -55,7 +57,8 @@ class Trail:
             return []
         if self._encoding is None:
             loop = asyncio.get_running_loop()
-            self._encoding = loop.run_in_executor(pool, _encode, self.record, self.hints.absent)
+            kinds_of_all = ("image",) if self.hints.absent else self.view.kinds
+            self._encoding = loop.run_in_executor(pool, _encode, self.record, kinds_of_all, self.view)
         urls = await self._encoding
         return [urls[kind] for kind in kinds]
 
@@ -74,9 +77,24 @@ def digest_pixels(record: Record) -> str:
     return "".join(hashlib.sha256(encoded).hexdigest() for encoded in (record.image, record.mask))
 
 
-def _encode(record: Record, absent: bool) -> dict[str, str]:
-    kinds = ("image",) if absent else ("image", "overlay")
+async def look(record: Record, absent: bool, pool: ThreadPoolExecutor) -> tuple[str, TargetView]:
+    """Return the digests of a sample's pixels, and how its target is shown.
+
+    Raises:
+        UnusableSampleError: the mask is unreadable or hidden.
+    """
+
+    def work() -> tuple[str, TargetView]:
+        return digest_pixels(record), TargetView() if absent else view_record(record)
+
     try:
-        return dict(zip(kinds, picture_urls(record, kinds), strict=True))
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
     except Exception as error:  # Pillow has no common class for what may be wrong with a file
+        raise UnusableSampleError(f"its mask cannot be used ({error})") from error
+
+
+def _encode(record: Record, kinds: Sequence[str], view: TargetView) -> dict[str, str]:
+    try:
+        return dict(zip(kinds, picture_urls(record, kinds, view), strict=True))
+    except Exception as error:
         raise UnusableSampleError(f"its image or mask cannot be used ({error})") from error

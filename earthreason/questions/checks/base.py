@@ -28,6 +28,8 @@ class QuestionSet:
     Attributes:
         category: class of the target, or the absent concept; None if unknown.
         is_empty: whether nothing in the image answers the questions.
+        target: name of the target besides its category, such as that of a proposal; None if there is none.
+        language: ISO 639-1 code of the language that the texts are to have.
     """
 
     sample_id: str
@@ -35,6 +37,13 @@ class QuestionSet:
     answers: tuple[str, ...] = ()
     category: str | None = None
     is_empty: bool = False
+    target: str | None = None
+    language: str = "en"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of what the texts are about."""
+        return tuple(dict.fromkeys(name for name in (self.category, self.target) if name))
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Check:
         rule: rule in one sentence.
         bad, good: examples of texts that break the rule and of texts that keep it.
         run: yields the findings.
+        any_language: whether it understands other languages than English.
     """
 
     name: str
@@ -70,6 +80,7 @@ class Check:
     bad: tuple[str, ...]
     good: tuple[str, ...]
     run: Callable[[QuestionSet], Iterator[CheckFinding]]
+    any_language: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,13 +108,25 @@ def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]
     return objection
 
 
-def each_question(name: str, objection: Callable[[str], str | None]) -> Callable[[QuestionSet], Iterator[CheckFinding]]:
-    """Make the `run` of a check on single questions; `objection` returns the fault of a question, or None."""
+Objection = Callable[[str], str | None]
+"""Function that returns the fault of a text, or None."""
+
+
+def each_question(name: str, objection: Objection) -> Callable[[QuestionSet], Iterator[CheckFinding]]:
+    """Make the `run` of a check on single questions."""
+    return each_text(name, objection, lambda _: None)
+
+
+def each_text(
+    name: str, of_question: Objection, of_answer: Objection
+) -> Callable[[QuestionSet], Iterator[CheckFinding]]:
+    """Make the `run` of a check on single questions and answers."""
 
     def run(asked: QuestionSet) -> Iterator[CheckFinding]:
-        for question in asked.questions:
-            reason = objection(question)
-            if reason:
-                yield CheckFinding(name, asked.sample_id, question, reason)
+        for texts, objection in ((asked.questions, of_question), (asked.answers, of_answer)):
+            for text in texts:
+                reason = objection(text)
+                if reason:
+                    yield CheckFinding(name, asked.sample_id, text, reason)
 
     return run

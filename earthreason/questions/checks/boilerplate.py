@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from earthreason.questions.checks.base import PICTURES, Check, each_question
+from earthreason.questions.checks.base import PICTURES, Check, each_text
 from earthreason.questions.language import parse, word_set
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ _MAKING = word_set("draw frame hang make paint print sell shoot snap take")
 
 
 def _objection(question: str) -> str | None:
-    text = question.lower().replace("’", "'")
+    talk = _objection_to_talk(question)
+    picture = None if talk else next((token for token in parse(question) if _is_the_picture(token)), None)
+    return f"boilerplate: speaks of the {picture.text}" if picture is not None else talk
+
+
+def _objection_to_talk(text: str) -> str | None:
+    text = text.lower().replace("’", "'")
     for pattern in (_NUMBERED, _LABEL, _TALK):
         match = pattern.search(text)
         if match:
@@ -49,8 +55,7 @@ def _objection(question: str) -> str | None:
     words = re.findall(r"[a-z']+", opening)
     if rest.strip() and words and set(words) <= _CHATTY and _NODS.union(("course",)) & set(words):
         return f"boilerplate: {opening + mark!r}"
-    picture = next((token for token in parse(question) if _is_the_picture(token)), None)
-    return f"boilerplate: speaks of the {picture.text}" if picture is not None else None
+    return None
 
 
 def _is_the_picture(token: Token) -> bool:
@@ -74,8 +79,9 @@ def _phrase(token: Token) -> Span:
 
 CHECK = Check(
     "boilerplate",
-    "A question has no list number, chatty opening or other stock phrase, and does not speak of the image it is about.",
+    "A question or answer has no list number, chatty opening or other stock phrase, and a question does not speak of "
+    "the image it is about.",
     bad=("In this image, where could ships unload?", "Sure! Where could ships unload?", "2. Where could ships unload?"),
     good=("Where could ships unload?", "Where would tourists take a picture of ships?"),
-    run=each_question("boilerplate", _objection),
+    run=each_text("boilerplate", _objection, _objection_to_talk),
 )

@@ -37,7 +37,7 @@ _ASIDE = frozenset(("advcl", "relcl", "acl"))
 
 def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
     for answer in asked.answers:
-        says_nothing = _says_nothing(parse(answer), asked.category)
+        says_nothing = any(_says_nothing(parse(answer), name) for name in asked.names or (None,))
         if asked.is_empty and not says_nothing:
             yield CheckFinding(CHECK.name, asked.sample_id, answer, "names a target, but the target is empty")
         elif not asked.is_empty and says_nothing:

@@ -1,8 +1,10 @@
-"""Flag questions that are not in English, the language of the benchmark."""
+"""Flag texts that are not in the language that was asked for, which is English by default."""
 
 from __future__ import annotations
 
-from earthreason.questions.checks.base import Check, each_question
+from collections.abc import Iterator
+
+from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 from earthreason.questions.language import languages_of, parse
 
 _LEAST_SHARE = 0.25
@@ -10,22 +12,37 @@ _FEWEST_WORDS = 4
 """Shorter texts are left to the check of length."""
 
 
-def _objection(question: str) -> str | None:
-    doc = parse(question)
-    if sum(token.is_alpha for token in doc) < _FEWEST_WORDS and question.isascii():
+def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
+    for text in (*asked.questions, *asked.answers):
+        reason = _objection_to_english(text) if asked.language == "en" else _objection_to_letters(text, asked.language)
+        if reason:
+            yield CheckFinding(CHECK.name, asked.sample_id, text, reason)
+
+
+def _objection_to_english(text: str) -> str | None:
+    doc = parse(text)
+    if sum(token.is_alpha for token in doc) < _FEWEST_WORDS and text.isascii():
         return None
-    guesses = languages_of(question)
-    share = guesses.get("en", 0.0)
-    if share < _LEAST_SHARE:
-        return f"not in English: {max(guesses, key=lambda code: guesses[code], default='unknown')} by its letters"
+    reason = _objection_to_letters(text, "en")
+    if reason:
+        return reason
     # An identifier names a language for any letters; what no sentence of four words lacks is a word such as `the`.
     return None if any(token.is_stop for token in doc) else "not in English: no common word"
 
 
+def _objection_to_letters(text: str, language: str) -> str | None:
+    guesses = languages_of(text)
+    if guesses.get(language, 0.0) >= _LEAST_SHARE:
+        return None
+    likeliest = max(guesses, key=lambda code: guesses[code], default="unknown")
+    return f"not in {'English' if language == 'en' else language}: {likeliest} by its letters"
+
+
 CHECK = Check(
     "language",
-    "A question is in English; rare words are fine.",
+    "A question or answer is in the language of the set, which is English by default; rare words are fine.",
     bad=("Wo könnte hier ein Flugzeug im Notfall landen?", "Flurb zanter quist mopple drund vexing?"),
     good=("Where could an aircraft put down in an emergency?", "Where might avocets and bitterns wade at ebb tide?"),
-    run=each_question("language", _objection),
+    run=_run,
+    any_language=True,
 )

@@ -10,18 +10,16 @@ from earthreason.questions.names import names_of
 
 
 def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
-    if not asked.category:
-        return
-    names = names_of(asked.category)
     for question in asked.questions:
-        named = names.find(parse(question))
+        found = ((name, names_of(name).find(parse(question))) for name in asked.names)
+        name, named = next(((name, named) for name, named in found if named), ("", None))
         if named:
-            yield CheckFinding(CHECK.name, asked.sample_id, question, f"names the {asked.category}: {named!r}")
+            yield CheckFinding(CHECK.name, asked.sample_id, question, f"names the {name}: {named!r}")
 
 
 CHECK = Check(
     "names category",
-    "A question never names the category, a synonym, a kind of it, or a word made from its name.",
+    "A question never names the target or its category, a synonym, a kind of it, or a word made from its name.",
     bad=("Where is the runway on which planes land?", "Which of the runways is longest?"),
     good=("Where could an aircraft put down in an emergency?",),
     run=_run,
