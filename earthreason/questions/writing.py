@@ -33,6 +33,7 @@ from earthreason.questions.types import (
     Generated,
     JudgeReply,
     Verdict,
+    same_name,
 )
 
 Judgement = JudgeReply | AbsenceReview
@@ -75,7 +76,7 @@ async def write_texts(trail: Trail, asker: Asker, config: StageConfig, pool: Thr
     texts = _Candidates(target, origins_of_questions(proposed.questions, writer), {})
     if not isinstance(proposed, Absence):
         texts.answers = origins_of_answers(proposed.answers, writer)
-    rewriting = stages.rewrite_request(list(texts.questions), target, config)
+    rewriting = stages.rewrite_request(list(texts.questions), _told(trail, target), config)
     rewritten, rewriter = await asker.ask("rewrite", trail, rewriting, pool)
     reworded = origins_of_rewordings(texts.questions, rewritten.questions, rewriter)
     texts.questions = texts.questions | {
@@ -101,6 +102,13 @@ async def write_texts(trail: Trail, asker: Asker, config: StageConfig, pool: Thr
     )
 
 
+def _told(trail: Trail, target: str) -> str:
+    """Return the name of a target as rewriter and judge are told it, with its category if that is another name."""
+    category = None if trail.hints.absent else trail.hints.category
+    differs = category is not None and same_name(category) != same_name(target)
+    return f"{target} (its category: {category})" if differs else target
+
+
 def _question_set(trail: Trail, texts: _Candidates, config: StageConfig) -> QuestionSet:
     record, hints = trail.record, trail.hints
     return QuestionSet(
@@ -123,7 +131,7 @@ async def _judge(trail: Trail, asker: Asker, texts: _Candidates, config: StageCo
     """
     questions, answers = texts.left
     requests = [
-        stages.judge_request(questions, answers, texts.target, trail.hints, config, trail.view, vote)
+        stages.judge_request(questions, answers, _told(trail, texts.target), trail.hints, config, trail.view, vote)
         for vote in range(config.votes)
     ]
     before = len(trail.calls)

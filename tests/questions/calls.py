@@ -8,12 +8,18 @@ import pytest
 from PIL import Image
 
 from earthreason.questions.client import Request
-from earthreason.questions.types import Rewriting
+from earthreason.questions.types import Reply
 from tests.questions.runs import client_of
 
 ANSWER = '{"questions": ["Where?"]}'
 PAGE = b"<!DOCTYPE html><html><head><title>Open WebUI</title></head><body></body></html>"
 IN, OUT = 2.5e-6, 10e-6  # gpt-4o, US dollars a token
+
+
+class Texts(Reply):
+    """Some texts."""
+
+    questions: list[str]
 
 
 def picture():
@@ -23,7 +29,7 @@ def picture():
 
 
 def request_of(model="gpt-4o", text="Ask", **parameters):
-    return Request(text, (), Rewriting, model, {"max_tokens": 100, **parameters})
+    return Request(text, (), Texts, model, {"max_tokens": 100, **parameters})
 
 
 def completion(content=ANSWER, usage=True, **choice):

@@ -1,7 +1,9 @@
 """A server that speaks the chat completions protocol over HTTP, with the faults of real ones. Run as a program."""
 
+import base64
 import hashlib
 import json
+import math
 import random
 import sys
 import threading
@@ -20,31 +22,123 @@ STEMS = [
     "Where might birds {n} gather before they leave in autumn?",
     "Which spot {n} would a geologist sample before lunch?",
 ]
+GERMAN = [
+    "Wo könnte ein Reisender {n} eine Stunde lang ausruhen, bevor er weitergeht?",
+    "Welcher Boden {n} stünde nach einem schweren Unwetter sofort unter Wasser?",
+    "Was würde eine Planerin {n} zuerst vor dem Lärm der Straße schützen?",
+    "Zeige den Teil {n}, zu dem ein Kind am Nachmittag gleich laufen würde.",
+    "Welche Fläche {n} wählte ein Maler wegen ihrer ruhigen Farbe?",
+    "Wo ginge eine Wächterin {n} jeden Abend ihre Runde zu Fuß?",
+    "Womit könnte man {n} hundert Menschen durch den Winter bringen?",
+    "Welches Bauwerk {n} besuchte der Versicherer nach dem Hagel zuerst?",
+    "Wo sammelten sich die Vögel {n}, bevor sie im Herbst aufbrechen?",
+    "Von welcher Stelle {n} nähme ein Geologe vor dem Essen eine Probe?",
+]
+TARGET = "walled yard"
+ANSWERS = [
+    "It is the walled yard, because its four sides keep {n} out of the wind.",
+    "The walled yard fits best: carts stand inside, and {n} marks the gate.",
+    "Only a yard with walls could be meant, since nothing else here is closed by {n}.",
+    "That is the yard behind the wall, where people wait and {n} leads in.",
+    "One sees the walled yard at once, as the road to {n} ends before its door.",
+]
+KINDS = ["function", "condition", "superlative", "spatial relation", "multi-instance"]
+
+
+def asked_of(request):
+    """The message that was asked: the last one that is no correction."""
+    messages = request["messages"]
+    corrects = "no valid answer" in str(messages[-1]["content"])[:60]
+    content = messages[-3 if corrects else -1]["content"]
+    return (
+        (content, "", corrects)
+        if isinstance(content, str)
+        else (content[0]["text"], content[-1]["image_url"]["url"], corrects)
+    )
+
+
+def listed(prompt, heading):
+    """Number of lines in the numbered list below a heading."""
+    lines = iter(prompt.splitlines())
+    for line in lines:
+        if line.startswith(heading):
+            break
+    count = 0
+    for line in lines:
+        if not line[:1].isdigit():
+            break
+        count += 1
+    return count
+
+
+def usage_of(request, answered):
+    """Tokens by the rules of OpenAI: four characters of text each, and tiles of 512 px of pictures."""
+    texts, pictures = [], 0
+    for message in request["messages"]:
+        parts = message["content"] if isinstance(message["content"], list) else [{"text": message["content"]}]
+        for part in parts:
+            if "text" in part:
+                texts.append(part["text"])
+            else:
+                width, height = jpeg_size(base64.b64decode(part["image_url"]["url"].partition(",")[2]))
+                scale = min(1, 768 / min(width, height))
+                pictures += 85 + 170 * math.ceil(width * scale / 512) * math.ceil(height * scale / 512)
+    schema = request.get("response_format", {}).get("json_schema", {}).get("schema")
+    texts.append(json.dumps(schema) if schema else "")
+    read = sum(math.ceil(len(text) / 4) for text in texts) + 3 * len(request["messages"]) + pictures
+    written = math.ceil(len(answered) / 4)
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def jpeg_size(content):
+    at = 2
+    while content[at + 1] not in (0xC0, 0xC1, 0xC2):
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
 
 
 def answer(schema, prompt):
     digest = hashlib.sha256(prompt.encode()).hexdigest()
     words = [f"number {int(digest[k : k + 4], 16)}" for k in range(0, 40, 4)]
-    questions = [stem.format(n=word) for stem, word in zip(STEMS, words, strict=True)]
+    stems = GERMAN if "German" in prompt else STEMS
+    if stems is GERMAN:
+        words = [word.replace("number", "Nummer") for word in words]
+    questions = [stem.format(n=word) for stem, word in zip(stems, words, strict=True)]
+    asked = [
+        {"text": text, "reasoning_type": KINDS[k % 5], "difficulty": ("easy", "medium", "hard")[k % 3]}
+        for k, text in enumerate(questions)
+    ]
+    answers = [text.format(n=word) for text, word in zip(ANSWERS, words, strict=False)]
+    if stems is GERMAN:
+        answers = [
+            f"Es ist der Hof mit der Mauer, denn {question[:-1].lower()} gibt es hier sonst nirgends."
+            for question in questions[:5]
+        ]
+    if schema == "texts":
+        return {"questions": [question.replace("Where", "Tell me where") for question in questions]}
     if schema == "proposal":
-        return {
-            "questions": questions,
-            "answers": [f"It is the target, because of reason {word}." for word in words[:4]],
-        }
+        return {"target": TARGET, "questions": asked, "answers": answers}
     if schema == "grounding":
         if "unicorn" in prompt:
             return {"found": False, "box": None, "points": []}
         return {"found": True, "box": [250, 250, 750, 500], "points": [[500, 400]]}
     if schema == "absence":
-        return {"concept": "lighthouse", "questions": questions}
+        offered = prompt.partition("Concepts, in order: ")[2].splitlines()[0].split("; ")
+        return {"seen": "grass", "present": offered[1:2], "concept": offered[0], "questions": asked}
     if schema == "rewriting":
-        return {"questions": [question.replace("Where", "Tell me where") for question in questions]}
-    lines = [line for line in prompt.splitlines() if line[:1].isdigit()]
+        reworded = [question.replace("Where", "Tell me where") for question in questions]
+        return {"questions": [{"number": n, "text": text} for n, text in enumerate(reworded, start=1)]}
+    numbers = range(1, listed(prompt, "Questions:") + 1)
+    if schema == "absencereview":
+        fits = {"nothing_fits": True, "implicit": True, "plausible": True, "reason": "it fits"}
+        return {"candidates": [], "absent": True, "verdicts": [{"number": n, **fits} for n in numbers]}
+    fits = {"answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": "it fits"}
+    good = {"true_of_region": True, "names_target": True, "says_why": True, "reason": "it is seen"}
     return {
-        "verdicts": [
-            {"number": n, "answerable": True, "implicit": True, "unique": True, "mask_fits": True, "reason": "it fits"}
-            for n in range(1, len(lines) + 1)
-        ]
+        "region": "a yard",
+        "target_fits": True,
+        "verdicts": [{"number": n, **fits} for n in numbers],
+        "answers": [{"number": n, **good} for n in range(1, listed(prompt, "Answers:") + 1)],
     }
 
 
@@ -54,8 +148,14 @@ def schema_of(request):
     content = request["messages"][0]["content"]
     text = content if isinstance(content, str) else content[0]["text"]
     asked = text.rpartition("schema:")[2]
-    keys = {'"verdicts"': "judgereply", '"concept"': "absence", '"answers"': "proposal"}
-    return next((name for key, name in keys.items() if key in asked), "rewriting")
+    keys = {
+        '"candidates"': "absencereview",
+        '"verdicts"': "judgereply",
+        '"concept"': "absence",
+        '"answers"': "proposal",
+        '"number"': "rewriting",
+    }
+    return next((name for key, name in keys.items() if key in asked), "texts")
 
 
 class Server(ThreadingHTTPServer):
@@ -77,6 +177,8 @@ class Server(ThreadingHTTPServer):
         self.refuse = lambda body: None  # makes an error message of a request body that is refused
         self.wrap = lambda completion: completion  # changes good completions
         self.headers = []  # headers of good completions
+        self.counts = False  # whether usage is counted, instead of 1,000 and 200 tokens for everything
+        self.change = lambda schema, prompt, answer: answer  # changes the answers themselves
         self.batch_script = []  # changes to the objects of the next batches
 
 
@@ -174,11 +276,11 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         time.sleep(self.server.delay + (0.3 if fault == "slow" else 0))
-        content = request["messages"][0]["content"]
-        prompt = content if isinstance(content, str) else content[0]["text"] + content[1]["image_url"]["url"][-400:]
+        text, picture, corrected = asked_of(request)
         schema = schema_of(request)
-        message = {"role": "assistant", "content": json.dumps(answer(schema, prompt)), "refusal": None}
-        corrected = len(request["messages"]) > 1
+        # Without the end of a picture, images with one prompt would get the same questions.
+        told = self.server.change(schema, text, answer(schema, text + ("\n" + picture[-400:] if picture else "")))
+        message = {"role": "assistant", "content": json.dumps(told), "refusal": None}
         if fault == "refusal" and not corrected:
             message = {"role": "assistant", "content": None, "refusal": "I would rather not"}
         if fault == "junk" and not corrected:
@@ -189,7 +291,7 @@ class Handler(BaseHTTPRequestHandler):
             message["content"] = "{"
         key = self.headers.get("Idempotency-Key", "")
         with self.server.lock:
-            self.server.served.append((time.time(), key, prompt[:80]))
+            self.server.served.append((time.time(), key, text[:80]))
         completion = {
             "id": "x",
             "object": "chat.completion",
@@ -198,6 +300,8 @@ class Handler(BaseHTTPRequestHandler):
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
         }
+        if self.server.counts:
+            completion["usage"] = usage_of(request, message["content"] or "")
         self.reply(200, self.server.wrap(completion), self.server.headers)
         return None
 
@@ -207,10 +311,10 @@ class Handler(BaseHTTPRequestHandler):
         lines = []
         for line in self.server.files["file-in"].splitlines():
             entry = json.loads(line)
-            content = entry["body"]["messages"][0]["content"]
-            prompt = content if isinstance(content, str) else content[0]["text"]
+            text, _, _ = asked_of(entry["body"])
             schema = schema_of(entry["body"])
-            message = {"role": "assistant", "content": json.dumps(answer(schema, prompt + entry["custom_id"]))}
+            told = self.server.change(schema, text, answer(schema, f"{text}\n{entry['custom_id']}"))
+            message = {"role": "assistant", "content": json.dumps(told)}
             body = {
                 "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                 "usage": {"prompt_tokens": 1000, "completion_tokens": 200},
