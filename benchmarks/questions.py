@@ -43,21 +43,32 @@ from earthreason.questions.stages import StageConfig
 SERVER = Path(__file__).resolve().parent.parent / "tests/questions/fake_server.py"
 
 
-def print_cost(images: int = 5434, side: int = 1024) -> None:
+def print_cost(images: int = 5434, side: int = 1024, small: int = 3) -> None:
+    """Print the estimated cost of images of which every third has a target so small that it is also shown enlarged."""
+
     class Official:
         name, counts = "official", {"train": images}
 
         def read(self, split: str) -> Iterator[Record]:
+            masks = [encode_mask_png(_square(side, extent)) for extent in (side // 10, side // 3)]
             for number in range(images):
+                mask = masks[0] if number % small == 0 else masks[1]
                 yield Record(
-                    f"s{number}", b"", b"", side, side, False, ["?"], category="storage tank", ground_resolution=2.5
+                    f"s{number}", b"", mask, side, side, False, ["?"], category="storage tank", ground_resolution=2.5
                 )
 
-    for propose, others in (("gpt-4o", "gpt-4o"), ("gpt-4o", "gpt-4o-mini")):
-        stages = StageConfig(propose, others, others, load_prompts())
+    for propose, others, votes in (("gpt-4o", "gpt-4o", 1), ("gpt-4o", "gpt-4o-mini", 1), ("gpt-4o", "gpt-4o-mini", 3)):
+        stages = StageConfig(propose, others, others, load_prompts(), votes=votes)
         estimates = estimate(Official(), RunConfig(stages), load_prices())
         parts = ", ".join(f"{entry.stage} ${entry.usd:.2f}" for entry in estimates)
-        print(f"{propose}, then {others}: {parts}; together ${sum(entry.usd or 0 for entry in estimates):.0f}")
+        total = sum(entry.usd or 0 for entry in estimates)
+        print(f"{propose}, then {others}, {votes} votes: {parts}; together ${total:.0f}")
+
+
+def _square(side: int, extent: int) -> np.ndarray:
+    mask = np.zeros((side, side), bool)
+    mask[:extent, :extent] = True
+    return mask
 
 
 class Many:

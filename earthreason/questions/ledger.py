@@ -300,10 +300,12 @@ class Ledger:
         self._write("INSERT OR REPLACE INTO recipes VALUES (?, ?, ?)", (self.recipe, now(), content))
 
     def is_before_recipes(self) -> bool:
-        """Tell whether the recipe's results, or all calls, are from before recipes were kept."""
+        """Tell whether the recipe was begun before recipes were kept, as the nameless one then was."""
+        if self.stored_recipe() is not None:
+            return False
         results = self._rows("SELECT 1 FROM results WHERE recipe = ? LIMIT 1", (self.recipe,))
         kept = self._rows("SELECT 1 FROM recipes LIMIT 1")
-        return self.stored_recipe() is None and (bool(results) or not (kept or self.is_unused()))
+        return bool(results) or (self.recipe == MAIN and not kept and not self.is_unused())
 
     def is_unused(self) -> bool:
         """Tell whether nothing was ever asked."""

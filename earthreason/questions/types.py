@@ -19,8 +19,9 @@ DIFFICULTIES: tuple[str, ...] = get_args(Difficulty)
 LONGEST_NAME = 80
 """Characters of the name of a target or concept."""
 _NAMELESS = re.compile(
-    r"(?:(?:all|an?|answer|area|feature|here|in|marked|object|orange|outlined|part|place|region|shape|shown|site|some|spot"
-    r"|something|structure|target|the|thing|tinted|zone)s?\b\W*)*"
+    r"(?:(?:all|an?|answer|area|feature|here|highlighted|image|in|marked|mask|object|of|orange|outlined?|part|picture"
+    r"|place|polygon|region|shape|shown|site|some|something|spot|structure|target|that|the|these|thing|this|tint|tinted"
+    r"|zone)s?\b\W*)*"
 )
 """Words that alone do not say what a target is."""
 
@@ -63,7 +64,7 @@ class Proposal(Reply):
 
 
 class Absence(Reply):
-    """What an image holds, which of the listed concepts, and questions about one that it certainly does not hold."""
+    """What an image holds, and questions about a listed concept that it certainly does not hold."""
 
     seen: str
     present: list[str]
@@ -125,7 +126,7 @@ class AnswerVerdict(Reply):
 
 
 class JudgeReply(Reply):
-    """What the marked region is, whether it is what it is said to be, and verdicts on all questions and answers."""
+    """What the marked region is, whether its name fits, and verdicts on all questions and answers."""
 
     region: str
     target_fits: bool

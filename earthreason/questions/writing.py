@@ -69,9 +69,13 @@ async def write_texts(trail: Trail, asker: Asker, config: StageConfig, pool: Thr
     hints, sample_id = trail.hints, trail.record.sample_id
     request = stages.propose_request(hints, config, trail.view)
     proposed, writer = await asker.ask("propose", trail, request, pool)
-    target = proposed.concept if isinstance(proposed, Absence) else proposed.target
-    if target is None:
-        return Generated(sample_id, "quarantined", reason=describe_no_concept(len(hints.concepts)))
+    if isinstance(proposed, Absence):
+        if proposed.concept is None:
+            return Generated(sample_id, "quarantined", reason=describe_no_concept(len(hints.concepts)))
+        chosen = same_name(proposed.concept)
+        target = next(name for name in hints.concepts if same_name(name) == chosen)  # as it is written in the list
+    else:
+        target = proposed.target
     concept = target if hints.absent else None
     texts = _Candidates(target, origins_of_questions(proposed.questions, writer), {})
     if not isinstance(proposed, Absence):

@@ -11,7 +11,7 @@ from earthreason.questions.stages import StageConfig
 
 
 def config_of(model="gpt-4o", **changes):
-    chosen = {k: changes.pop(k) for k in ("images", "parameters") if k in changes}
+    chosen = {k: changes.pop(k) for k in ("images", "parameters", "votes", "language") if k in changes}
     stages = StageConfig(model, model, model, load_prompts(), **chosen)
     return RunConfig(stages, **changes)
 

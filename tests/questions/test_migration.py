@@ -1,6 +1,5 @@
 """Ledgers of the first schema, written by hand as the first version did, open without loss."""
 
-import hashlib
 import json
 import sqlite3
 
@@ -10,10 +9,7 @@ from typer.testing import CliRunner
 from earthreason.cli.main import app
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.questions.ledger import KeptReview, Ledger
-from earthreason.questions.pipeline import hints_of
-from earthreason.questions.prompts import load_prompts
 from earthreason.questions.results import settled_results
-from earthreason.questions.stages import propose_request
 from earthreason.questions.types import Usage
 from tests.questions.runs import config_of, generate
 
@@ -142,39 +138,21 @@ def test_the_status_of_an_old_run_is_told(path):
     assert "done 2; $0.2500 spent" in done.output
 
 
-def first_key(record, config, max_tokens):
-    """The key of a proposal as the first version made it: sha256 of pixels, stage, prompt, hints and the request."""
-    hints = hints_of(record, config)
-    request = propose_request(hints, config.stages)
-    prompt = load_prompts()["absent" if hints.absent else "propose"].identity
-    pixels = "".join(hashlib.sha256(content).hexdigest() for content in (record.image, record.mask))
-    identity = json.loads(request.identity())
-    identity[3] = {"max_tokens": max_tokens}
-    return hashlib.sha256(
-        f"{pixels}\npropose\n{prompt}\n{vars(hints)}\n{json.dumps(identity, sort_keys=True)}".encode()
-    ).hexdigest(), prompt
+def test_a_run_of_the_first_version_is_refused_as_another_recipe_and_stays_readable(path, server, source):
+    config = config_of(limit=1, empty_share=0)
+    with pytest.raises(EarthReasonError, match="begun before recipes were kept.*--recipe NAME"):
+        generate(source, config, Ledger(path), server)
+    assert server.served == []
+    assert generate(source, config, Ledger(path, "second"), server).calls == 3
+    with pytest.raises(EarthReasonError, match="begun before recipes were kept"):
+        generate(source, config, Ledger(path), server)
+    assert [result.questions for _, result in settled_results(Ledger(path))[0]] == [["New?", "Q1?"], ["Q2?"]]
 
 
-@pytest.mark.parametrize(("paid", "now"), [(2000, 2000), (3000, 3000), (2000, 4000)])
-def test_answers_of_an_old_ledger_are_not_paid_for_again(path, server, source, paid, now):
-    config = config_of("m", limit=1, empty_share=0, parameters={"max_tokens": now})
-    record = next(source.read("train"))
-    key, prompt = first_key(record, config, paid)
-    questions = [f"Where could number {n} of the crew rest before going on?" for n in range(10)]
+def test_calls_of_the_first_version_without_a_result_are_of_another_recipe_too(path, server, source):
     with sqlite3.connect(path) as old:
-        old.execute("DELETE FROM calls")
-        content = json.dumps({"questions": questions, "answers": ["It is the target, as it is made for that."] * 3})
-        old.execute(
-            "INSERT INTO calls VALUES (?, 'x', 'propose', 'm', ?, '', 1, 1, 0.5, 'ok', ?)", (key, prompt, content)
-        )
+        old.execute("DELETE FROM results")
     old.close()
-    ledger = Ledger(path)
-    assert generate(source, config, ledger, server).calls == 2
-    assert [row["calls"] for row in ledger.summary()["stages"] if row["stage"] == "propose"] == [1]
-    assert generate(source, config, ledger, server).calls == 0
-
-
-def test_another_model_is_refused_in_an_old_ledger_too(path, server, source):
-    with pytest.raises(EarthReasonError, match="propose was asked of m with prompt 1-x.*--recipe NAME"):
-        generate(source, config_of("other", limit=1), Ledger(path), server)
+    with pytest.raises(EarthReasonError, match="begun before recipes were kept"):
+        generate(source, config_of(limit=1), Ledger(path), server)
     assert server.served == []

@@ -38,7 +38,7 @@ def test_every_image_gets_six_questions_and_three_answers(server, source, tmp_pa
         assert len(result.questions) == 6
         assert len(result.answers) == (0 if result.concept else 3)
         assert [call["stage"] for call in result.provenance] == ["propose", "rewrite", "judge"]
-        assert all(call["prompt"].startswith("1-") and call["input_tokens"] == 1000 for call in result.provenance)
+        assert all(call["prompt"].startswith("2-") and call["input_tokens"] == 1000 for call in result.provenance)
     assert ledger.spent() == pytest.approx(36 * (1000 * 2.5 + 200 * 10) / 1e6)
 
 
@@ -86,16 +86,16 @@ def test_changing_a_prompt_asks_again_only_what_depends_on_it(server, source, tm
     own = tmp_path / "prompts"
     own.mkdir()
     judge = (ROOT / "earthreason" / "questions" / "templates" / "judge.md").read_text()
-    (own / "judge.md").write_text(judge.replace("version: 1", "version: 2"))
+    (own / "judge.md").write_text(judge.replace("version: 2", "version: 3"))
     stages = StageConfig("gpt-4o", "gpt-4o", "gpt-4o", load_prompts(own))
     other = RunConfig(stages, limit=5, empty_share=0)
-    with pytest.raises(EarthReasonError, match="prompt judge was 1-[0-9a-f]{8} and is now 2-.*--recipe NAME"):
+    with pytest.raises(EarthReasonError, match="prompt judge was 2-[0-9a-f]{8} and is now 3-.*--recipe NAME"):
         generate(source, other, ledger, server)
     ledger.recipe = "second judge"
     outcome = generate(source, other, ledger, server)
     assert outcome.calls == 5
     rows = {(row["stage"], row["prompt"][:1]): row["calls"] for row in ledger.summary()["stages"]}
-    assert rows[("judge", "1")] == rows[("judge", "2")] == 5
+    assert rows[("judge", "2")] == rows[("judge", "3")] == 5
 
 
 def test_the_budget_stops_the_run_before_it_is_exceeded(server, source, tmp_path):

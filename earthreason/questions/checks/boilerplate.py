@@ -11,7 +11,7 @@ from earthreason.questions.language import parse, word_set
 if TYPE_CHECKING:
     from spacy.tokens import Span, Token
 
-_NUMBERED = re.compile(r"^\W*(?:\d{1,2}|[a-h]|[ivx]{1,4})[.):]\s|^\s*[-*•–—#>]+\s|\*\*|^\W*\w?\d+\.\s")
+_NUMBERED = re.compile(r"^\W*(?:\d{1,2}|[a-h]|[ivx]{1,4})[.):]\s|^\s*[-*•–—#>]+\s|\*\*|^\W*\w?\d+\.\s", re.M)
 _LABEL = re.compile(
     r"^\W*(?:[\w-]+\s){0,3}(?:questions?|q|prompt|query|rewording|rewrite|example|option)\s?\d*\s?[:.–—-]\s"
 )
