@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from earthreason.questions.client import Request
+from earthreason.questions.prompting.concepts import SEPARATOR
 from earthreason.questions.prompting.languages import ENGLISH, Language
 from earthreason.questions.prompting.pictures import TargetView, describe_pictures
 from earthreason.questions.prompts import PromptTemplate
@@ -56,7 +57,7 @@ def propose_request(hints: Hints, config: StageConfig, view: TargetView = NOTHIN
     """Request questions about the target, or about something absent."""
     counts = {"count": config.candidates, "answers": config.answers}
     if hints.absent:
-        values = {**counts, "concepts": "; ".join(hints.concepts)}
+        values = {**counts, "concepts": f"{SEPARATOR} ".join(hints.concepts)}
         return _request("absent", Absence, hints, config, view, values, {"concepts": list(hints.concepts)})
     return _request("propose", Proposal, hints, config, view, counts)
 

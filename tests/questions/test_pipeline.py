@@ -93,9 +93,9 @@ def test_changing_a_prompt_asks_again_only_what_depends_on_it(server, source, tm
         generate(source, other, ledger, server)
     ledger.recipe = "second judge"
     outcome = generate(source, other, ledger, server)
-    assert outcome.calls == 5
+    assert outcome.calls == 4  # one of the five has an empty mask, whose judge has another prompt
     rows = {(row["stage"], row["prompt"][:1]): row["calls"] for row in ledger.summary()["stages"]}
-    assert rows[("judge", "2")] == rows[("judge", "3")] == 5
+    assert (rows[("judge", "2")], rows[("judge", "3")]) == (5, 4)
 
 
 def test_the_budget_stops_the_run_before_it_is_exceeded(server, source, tmp_path):

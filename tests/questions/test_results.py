@@ -182,6 +182,9 @@ def test_every_export_says_where_each_question_comes_from(ledger, tmp_path, form
     generated = json.loads(record.extra)["generated"]
     assert generated == {
         "recipe": "main",
+        "language": "English/en",
+        "target": None,
+        "answers": [],
         "questions": [
             {"question": "Q1?", "edited": "New?", "key": "k1", "judge": {"key": "k2", "reason": "R1"}},
             {"question": "Q2?", "key": "k1", "judge": {"key": "k2", "reason": "R2"}},

@@ -24,6 +24,7 @@ from earthreason.errors import EarthReasonError
 from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import GenerationRun
+from earthreason.questions.prompting.languages import parse_language
 from earthreason.questions.quarantine import list_quarantine, set_aside_quarantined
 from earthreason.questions.results import Regenerated
 from tests.questions.runs import client_of, config_of, generate
@@ -148,6 +149,9 @@ def test_every_question_says_who_wrote_it_of_which_and_who_judged_it(server, led
         ({"parameters": {"temperature": 0.7}}, "parameters was {} and is now {'temperature': 0.7}"),
         ({"empty_share": 0.5}, "empty share was 0 and is now 0.5"),
         ({"images": False}, "images was True and is now False"),
+        ({"votes": 3}, "votes was 1 and is now 3"),
+        ({"language": parse_language("de")}, "language was English/en and is now German/de"),
+        ({"concepts": ("mosque", "mill")}, "concepts was 28 ("),
     ],
 )
 def test_a_run_is_one_recipe_and_another_needs_a_name(server, ledger, source, change, words):

@@ -16,6 +16,8 @@ OFFICIAL = CATEGORIES
 """The 28 categories of the official set, which the synthetic scenes have too."""
 SHORTLIST = 8
 """Concepts that a sample is offered."""
+SEPARATOR = ";"
+"""Mark between concepts in a prompt."""
 _FEWEST = 2
 
 
@@ -37,10 +39,10 @@ def read_concepts(path: Path) -> tuple[str, ...]:
         name = " ".join(line.split())
         if not name or name.startswith("#"):
             continue
-        if len(name) > LONGEST_NAME or not same_name(name):
+        if len(name) > LONGEST_NAME or not same_name(name) or SEPARATOR in name:
             raise DataFormatError(
-                f"{path} line {number}: {name[:40]!r} is no name of at most {LONGEST_NAME} characters; "
-                "write one concept per line"
+                f"{path} line {number}: {name[:40]!r} is no name of at most {LONGEST_NAME} characters without "
+                f"{SEPARATOR!r}; write one concept per line"
             )
         concepts.append(name)
     found = _distinct(concepts)
@@ -54,7 +56,7 @@ def pool_of(source: Source, progress: Callable[[int], object] = lambda _: None) 
     found = set()
     for _, record in read_all(source):
         if record.category and len(record.category) <= LONGEST_NAME and same_name(record.category):
-            found.add(" ".join(record.category.replace("_", " ").split()))
+            found.add(" ".join(record.category.replace("_", " ").replace(SEPARATOR, ",").split()))
         progress(1)
     return _distinct([*OFFICIAL, *sorted(found)])
 

@@ -79,6 +79,7 @@ def test_a_file_of_concepts_has_one_a_line(tmp_path):
         (b"pier\nPIER\n", "1 concepts"),
         (b"pier\n" + b"x" * 81, "line 2"),
         (b"pier\n---\n", "line 2"),
+        (b"pier; lake\nriver\n", "line 1"),
         (b"pier\n\xff\xfe\n", "not UTF-8 text"),
     ],
 )
