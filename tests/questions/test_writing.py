@@ -69,6 +69,16 @@ def test_an_answer_that_is_none_leaves_the_sample_too_few(server, ledger, bad):
     assert len(server.served) == 2  # no judge could help
 
 
+def test_an_answer_that_begins_with_an_order_and_then_states_something_is_fine(server, ledger):
+    pointing = "Look for four walls around a flat square of ground: this is the walled yard, where carts can stand."
+
+    def change(schema, answer):
+        if schema == "proposal":
+            answer["answers"] = [*answer["answers"][:2], pointing]
+
+    assert pointing in run(server, ledger, change).answers
+
+
 def test_an_answer_that_repeats_a_question_or_another_answer_is_none(server, ledger):
     def change(schema, answer):
         if schema == "proposal":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from earthreason.questions.checks.base import REQUESTS, Check, CheckFinding, QuestionSet, words_of
@@ -9,6 +10,8 @@ from earthreason.questions.language import noun_lemmas, parse
 from earthreason.questions.names import describes, names_of
 
 _FEWEST_WORDS = 4
+_STATING = re.compile(r"\b(?:this|these|that|those|it|they) (?:is|are)\b|\b(?:it|that)['’]s\b")
+"""What states something after an order: look for the long deck, this is the pier."""
 _LEAST_ALIKE = 0.21
 """Similarity to the category's definition from which an answer describes it: `the span over the river`."""
 
@@ -26,7 +29,7 @@ def _objection(answer: str, asked: QuestionSet) -> str | None:
         return "too short to explain anything"
     if answer.rstrip().endswith("?"):
         return "asks instead of answering"
-    if words[0] in REQUESTS:
+    if words[0] in REQUESTS and not _STATING.search(answer.lower()):
         return f"gives an order instead of answering: {words[0]!r}"
     if asked.names and not asked.is_empty and not any(_mentions(answer, name) for name in asked.names):
         return f"does not mention the {' or '.join(asked.names)}"

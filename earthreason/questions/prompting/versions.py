@@ -62,8 +62,8 @@ def diff_prompts(names: tuple[str, ...], old: str | None = None, new: str | None
     before = versions()[-2] if old is None else old
     for name in names:
         first, second = (text_at(name, place).splitlines() for place in (before, new))
-        labels = (f"{_label(place)}/{name}.md" for place in (before, new))
-        yield from difflib.unified_diff(first, second, *labels, lineterm="")
+        old_label, new_label = (f"{_label(place)}/{name}.md" for place in (before, new))
+        yield from difflib.unified_diff(first, second, old_label, new_label, lineterm="")
 
 
 def export_prompts(folder: Path, place: str | None = None) -> list[Path]:
