@@ -15,7 +15,7 @@ from annotation_tools.review.pictures import PREVIEW
 from annotation_tools.review.store import ReviewStore
 from annotation_tools.review.verdicts import write_verdicts
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.results import read_review
+from earthreason.questions.reviews import read_review
 from earthreason.questions.types import Generated
 
 
