@@ -10,6 +10,7 @@ from baselines.cli import app
 from baselines.compare import runs as runs_module
 from baselines.compare.suite import load_suite
 from baselines.compare.tune import tune_suite
+from baselines.psalm import learner
 from baselines.training.config import OptimConfig
 from baselines.training.records import read_metric
 from earthreason.errors import EarthReasonError
@@ -107,6 +108,13 @@ def test_settings_searched_on_other_data_are_refused(searched, tmp_path):
     suite = copied(searched, tmp_path, lambda text: text.replace(record["training_data"], "f" * 64))
     with pytest.raises(EarthReasonError, match="searched on other data; run python -m baselines tune"):
         runs_module.run_suite(load_suite(str(suite)), tmp_path / "runs")
+
+
+def test_settings_searched_for_models_of_other_sizes_are_refused(searched, tmp_path, monkeypatch):
+    assert load_suite(str(copied(searched, tmp_path))).tuning.models.keys() == {"segearth_r1", "psalm"}
+    monkeypatch.setitem(learner._PARTS, "mini", learner._PARTS["mini"] | {"queries": 9})
+    with pytest.raises(EarthReasonError, match="searched on other models; run python -m baselines tune"):
+        runs_module.run_suite(load_suite(str(tmp_path / "small.yaml")), tmp_path / "runs")
 
 
 def test_a_trial_that_diverges_has_no_score_and_counts(searched, tmp_path, monkeypatch):
