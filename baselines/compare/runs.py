@@ -121,7 +121,7 @@ class Plan:
             refuse_other_run(self.out / model, self.trivial_identity(model))
         if tuning := self.suite.tuning:
             same_data = (tuning.training_data, tuning.validation_data) == (self.training_data, self.validation_data)
-            if not same_data or tuning.models != self.models:
+            if not same_data or any(tuning.models.get(name, model) != model for name, model in self.models.items()):
                 what = "models" if same_data else "data"
                 raise EarthReasonError(
                     f"the settings of {self.suite.name} were searched on other {what}; run python -m baselines tune"

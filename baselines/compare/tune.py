@@ -26,9 +26,11 @@ def tune_suite(suite: Suite, out: Path, command: str) -> Tuning:
         command: command to name in the record.
 
     Raises:
-        EarthReasonError: the suite has no grid or no validation, `out` holds other runs, or a training fails otherwise
-            than by diverging.
+        EarthReasonError: the suite has no grid of its own or no validation, `out` holds other runs, or a training
+            fails otherwise than by diverging.
     """
+    if suite.extends is not None:
+        raise EarthReasonError(f"{suite.name} uses what is found for {suite.extends}; run tune --suite {suite.extends}")
     if not suite.grid:
         raise EarthReasonError(f"{suite.name} has no grid to search; name settings of optim and their values there")
     if not suite.train.validate_every:

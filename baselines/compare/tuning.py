@@ -52,6 +52,10 @@ class Tuning(BaseModel):
     chosen: dict[str, dict[str, Any]]
     trials: dict[str, tuple[Trial, ...]]
 
+    def settings_of(self, variant: str, model: str) -> dict[str, Any]:
+        """Return what was found for a variant, or else for the model that it is a variant of."""
+        return self.chosen.get(variant) or self.chosen[model]
+
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
         if len({len(trials) for trials in self.trials.values()}) > 1:

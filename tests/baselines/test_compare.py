@@ -260,6 +260,12 @@ def test_the_page_states_the_search_that_chose_the_settings(finished, tmp_path):
         "learning_rate 0.0003, 0.001; loss_weights (bce 2.0, dice 0.5), (bce 5.0, dice 5.0). The highest gIoU of "
         "validation questions with a target won. Found for segearth_r1: learning_rate 0.001, bce 2.0, dice 0.5; "
     ) in (tmp_path / "a.md").read_text()
+    assert "Variants of a model" not in (tmp_path / "a.md").read_text()
+    alone = smoke.model_copy(update={"tuning": tuning, "trained": smoke.trained[:1], "extends": "smoke"})
+    write_page(tmp_path / "c.md", alone, rows, "command", tmp_path)
+    found = "Found for segearth_r1: learning_rate 0.001, bce 2.0, dice 0.5. The learning_rate found for segearth_r1 is"
+    assert found in (tmp_path / "c.md").read_text()
+    assert "Variants of a model use what was found for it." in (tmp_path / "c.md").read_text()
     wider = tuning.model_copy(update={"grid": {**smoke.grid, "learning_rate": [3e-4, 1e-3, 3e-3]}})
     end = "is at the end of the grid"
     assert f"The learning_rate found for {', '.join(names)} {end}" in (tmp_path / "a.md").read_text()
