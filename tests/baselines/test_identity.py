@@ -3,10 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from datasets import Dataset
 
 from baselines.compare import measure
-from baselines.compare.identity import hash_folder, hash_rows
+from baselines.compare.identity import hash_folder, hash_rows, identify_model
+from baselines.training.config import ModelConfig, TrainConfig
+from baselines.training.learner import build_learner
 
 
 def hash_of(*rows):
@@ -42,6 +45,25 @@ def test_the_hash_of_a_model_depends_on_the_names_and_the_content_of_its_files(t
     (tmp_path / "b").write_text("2")
     found.append(hash_folder(tmp_path))
     assert len(set(found)) == 3
+
+
+def test_a_model_is_identified_by_its_configuration_its_shapes_and_the_files_it_starts_from(tmp_path):
+    def identify(**settings):
+        return identify_model(TrainConfig(model=ModelConfig(size="mini", image_size=128, **settings)), list)
+
+    first = identify()
+    assert first == identify()
+    assert first != identify(architecture={"no_target_head": True})
+    learner = build_learner(TrainConfig(model=ModelConfig(size="mini", image_size=128)), list)
+    learner.save(learner.model, tmp_path)
+    started = identify(checkpoint=str(tmp_path))
+    assert started.keys() - first.keys() == {"files of model.checkpoint"}
+    with torch.no_grad():
+        next(learner.model.parameters()).add_(1)
+    learner.save(learner.model, tmp_path)
+    again = identify(checkpoint=str(tmp_path))
+    assert started["architecture"] == again["architecture"]
+    assert started["files of model.checkpoint"] != again["files of model.checkpoint"]
 
 
 def test_speed_is_the_median_of_three_rounds_after_one_that_does_not_count(monkeypatch):
