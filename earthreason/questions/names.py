@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ _LONGEST_NAME, _SHORTEST_PART = 4, 3
 @lru_cache(maxsize=1)
 def _wordnet() -> dict[str, dict[str, Any]]:
     """Names and forms of nouns (benchmarks/wordnet.py makes the file)."""
-    found: dict[str, dict[str, Any]] = json.loads((_FOLDER / "wordnet.json").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = json.loads(gzip.decompress((_FOLDER / "wordnet.json.gz").read_bytes()))
     return found
 
 
