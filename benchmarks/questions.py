@@ -40,6 +40,15 @@ from earthreason.questions.pricing import load_prices
 from earthreason.questions.prompts import load_prompts
 from earthreason.questions.stages import StageConfig
 
+PAID_MODELS = (
+    ("gpt-4o", "gpt-4o", 1),
+    ("gpt-6-sol", "gpt-6-sol", 1),
+    ("anthropic/claude-sonnet-5-5", "anthropic/claude-sonnet-5-5", 1),
+    ("gemini/gemini-3.8-flash", "gemini/gemini-3.8-flash", 1),
+    ("gpt-6-sol", "gpt-6-luna", 1),
+    ("gpt-6-sol", "gpt-6-luna", 3),
+)
+"""The model that proposes, the one that rewrites and judges, and the number of votes."""
 SERVER = Path(__file__).resolve().parent.parent / "tests/questions/fake_server.py"
 
 
@@ -57,12 +66,14 @@ def print_cost(images: int = 5434, side: int = 1024, small: int = 3) -> None:
                     f"s{number}", b"", mask, side, side, False, ["?"], category="storage tank", ground_resolution=2.5
                 )
 
-    for propose, others, votes in (("gpt-4o", "gpt-4o", 1), ("gpt-4o", "gpt-4o-mini", 1), ("gpt-4o", "gpt-4o-mini", 3)):
+    prices = load_prices()
+    for propose, others, votes in PAID_MODELS:
         stages = StageConfig(propose, others, others, load_prompts(), votes=votes)
-        estimates = estimate(Official(), RunConfig(stages), load_prices())
+        estimates = estimate(Official(), RunConfig(stages), prices)
         parts = ", ".join(f"{entry.stage} ${entry.usd:.2f}" for entry in estimates)
         total = sum(entry.usd or 0 for entry in estimates)
-        print(f"{propose}, then {others}, {votes} votes: {parts}; together ${total:.0f}")
+        batch = total * prices.of(propose).batch
+        print(f"{propose}, then {others}, {votes} votes: {parts}; together ${total:.0f}, in batches ${batch:.0f}")
 
 
 def _square(side: int, extent: int) -> np.ndarray:
