@@ -32,12 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from earthreason.data.schema import Record
 from earthreason.masks.png import encode_mask_png
-from earthreason.questions.client import ClientConfig, ModelClient, Request
 from earthreason.questions.estimate import estimate
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import GenerationRun, RunConfig
-from earthreason.questions.pricing import load_prices
-from earthreason.questions.prompts import load_prompts
+from earthreason.questions.prompting.prompts import load_prompts
+from earthreason.questions.servers.client import ClientConfig, ModelClient, Request
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.stages import StageConfig
 
 PAID_MODELS = (

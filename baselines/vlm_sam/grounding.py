@@ -13,8 +13,8 @@ from PIL import Image
 from baselines.vlm_sam.answers import Grounding, Target, place, read_answer
 from baselines.vlm_sam.profiles import Profile
 from earthreason.errors import EarthReasonError
-from earthreason.questions.client import ClientConfig, ModelClient, Request, UnusableAnswerError
-from earthreason.questions.pricing import load_prices
+from earthreason.questions.servers.client import ClientConfig, ModelClient, Request, UnusableAnswerError
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.reports.page import embed_image
 
 PROMPT_VERSION = 2

@@ -19,10 +19,10 @@ from earthreason.errors import EarthReasonError
 
 if TYPE_CHECKING:
     from earthreason.data.sources import Source
-    from earthreason.questions.client import ModelClient
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.pipeline import GenerationRun, RunConfig, RunOutcome
-    from earthreason.questions.pricing import Prices
+    from earthreason.questions.servers.client import ModelClient
+    from earthreason.questions.servers.pricing import Prices
 
 LEFT = 3
 """Exit code of a run that leaves samples without questions."""
@@ -116,13 +116,13 @@ def generate(
     from earthreason.data.reader import open_source
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.migration import MAIN
-    from earthreason.questions.parameters import merge_parameters
     from earthreason.questions.pipeline import RunConfig, RunOutcome
-    from earthreason.questions.pricing import load_prices
     from earthreason.questions.prompting.concepts import OFFICIAL, read_concepts
     from earthreason.questions.prompting.languages import parse_language
-    from earthreason.questions.prompts import load_prompts
+    from earthreason.questions.prompting.prompts import load_prompts
     from earthreason.questions.recipe import keep_recipe, recipe_of
+    from earthreason.questions.servers.parameters import merge_parameters
+    from earthreason.questions.servers.pricing import load_prices
     from earthreason.questions.stages import StageConfig
 
     judge = None if no_judge else judge_model or model
@@ -149,8 +149,8 @@ def generate(
         _print_estimate(opened, config, table, total, json_out)
         return
 
-    from earthreason.questions.client import ClientConfig, ModelClient
     from earthreason.questions.language import require_language
+    from earthreason.questions.servers.client import ClientConfig, ModelClient
 
     require_language()
     ledger = Ledger(out / "ledger.sqlite", recipe or MAIN)
@@ -211,7 +211,7 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
 async def _advance(
     opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int, retry: bool
 ) -> RunOutcome:
-    from earthreason.questions.batch import advance
+    from earthreason.questions.batches.batch import advance
 
     async with client:
         step = await advance(opened, config, ledger, client, retry)
@@ -296,7 +296,7 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: in
     from tqdm import tqdm
 
     from earthreason.questions.estimate import estimate
-    from earthreason.questions.pricing import describe_unpriced
+    from earthreason.questions.servers.pricing import describe_unpriced
 
     with tqdm(total=total, unit="image", desc="estimating") as bar:
         stages = estimate(opened, config, prices, bar.update)

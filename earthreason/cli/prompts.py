@@ -26,8 +26,8 @@ def list_prompts() -> None:
     """
     from rich.table import Table
 
+    from earthreason.questions.prompting.prompts import load_prompts
     from earthreason.questions.prompting.versions import versions
-    from earthreason.questions.prompts import load_prompts
 
     table = Table("prompt", "version", "examples", "characters")
     for prompt in load_prompts().values():
@@ -83,8 +83,8 @@ def diff(
 
     Example: earthreason questions prompts diff --from 2 --to my-prompts
     """
+    from earthreason.questions.prompting.prompts import NAMES
     from earthreason.questions.prompting.versions import check_name, diff_prompts
-    from earthreason.questions.prompts import NAMES
 
     names = NAMES if name is None else (check_name(name),)
     for line in diff_prompts(names, old, new):

@@ -16,12 +16,12 @@ from earthreason.data.schema import Record
 from earthreason.errors import describe_validation_error
 from earthreason.questions import stages
 from earthreason.questions.budget import Budget, max_cost
-from earthreason.questions.client import ModelClient, Request, ServerError, UnusableAnswerError
 from earthreason.questions.ledger import Call, Ledger, now
-from earthreason.questions.pricing import Spending
 from earthreason.questions.prompting.pictures import picture_urls
 from earthreason.questions.recipe import LIMITS
-from earthreason.questions.replies import Answer
+from earthreason.questions.servers.client import ModelClient, Request, ServerError, UnusableAnswerError
+from earthreason.questions.servers.pricing import Spending
+from earthreason.questions.servers.replies import Answer
 from earthreason.questions.settings import RunConfig
 from earthreason.questions.trail import Trail
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from earthreason.data.reader import read_all
 from earthreason.data.sources import Source
 from earthreason.questions.budget import picture_tokens
-from earthreason.questions.client import Request
-from earthreason.questions.pricing import Prices, text_tokens
 from earthreason.questions.prompting.concepts import SHORTLIST
 from earthreason.questions.prompting.pictures import TargetView, view_record
-from earthreason.questions.replies import strict_schema
+from earthreason.questions.servers.client import Request
+from earthreason.questions.servers.pricing import Prices, text_tokens
+from earthreason.questions.servers.replies import strict_schema
 from earthreason.questions.settings import RunConfig, hints_of
 from earthreason.questions.stages import StageConfig, judge_request, propose_request, rewrite_request
 from earthreason.questions.types import Absence, AskedQuestion, Hints, Proposal, Reply, Rewording, Rewriting
@@ -47,8 +47,8 @@ def estimate(
     stages = config.stages
     models = {"propose": stages.propose, "rewrite": stages.rewrite, "judge": stages.judge}
     entries = {stage: CostEstimate(stage, model) for stage, model in models.items() if model is not None}
-    for _, record in islice(read_all(source), config.limit):
-        hints = hints_of(record, config)
+    for split, record in islice(read_all(source), config.limit):
+        hints = hints_of(split, record, config)
         if hints.absent and not config.can_be_absent:
             continue  # it will be quarantined
         view = TargetView() if hints.absent else view_record(record)

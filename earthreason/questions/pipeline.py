@@ -14,12 +14,12 @@ from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.questions.asking import Asker, PendingAnswerError, Queue, Queued, StoppedError
 from earthreason.questions.budget import OverBudgetError, max_cost, over_budget
-from earthreason.questions.client import ModelClient, UnusableAnswerError
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.prompting.concepts import shortlist
 from earthreason.questions.provenance import facts_of_call
 from earthreason.questions.quarantine import EMPTY_UNSEEN
 from earthreason.questions.recipe import keep_recipe, recipe_of
+from earthreason.questions.servers.client import ModelClient, UnusableAnswerError
 from earthreason.questions.settings import EMPTY_SHARE, RunConfig, hints_of
 from earthreason.questions.trail import Trail, UnusableSampleError, encoding_pool, look
 from earthreason.questions.types import Generated
@@ -196,7 +196,7 @@ class _Crew:
         """
         config = self._run.config
         try:
-            hints = hints_of(record, config)
+            hints = hints_of(split, record, config)
         except DataFormatError as error:
             raise UnusableSampleError(str(error)) from None
         if hints.absent and not config.can_be_absent:

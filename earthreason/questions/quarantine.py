@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.replies import shorten
+from earthreason.questions.servers.replies import shorten
 
 _OF_CONTENT = ("only ", "the model calls none ", "the judge ")
 """Beginnings of reasons for which all that was answered about a sample is to be asked anew."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
-from earthreason.questions.pricing import Prices, describe_unpriced
 from earthreason.questions.prompting.concepts import OFFICIAL
+from earthreason.questions.servers.pricing import Prices, describe_unpriced
 from earthreason.questions.stages import StageConfig
 from earthreason.questions.types import Hints
 
@@ -84,12 +84,12 @@ class RunConfig:
             raise EarthReasonError(f"--max-usd cannot be kept: {remedies}; or leave out --max-usd")
 
 
-def hints_of(record: Record, config: RunConfig) -> Hints:
-    """Collect the hints about a sample, and decide whether its questions are about something absent.
+def hints_of(split: str, record: Record, config: RunConfig) -> Hints:
+    """Collect the hints about a sample of a split, and decide whether its questions are about something absent.
 
     The regions of its target, and what may be absent, are left to be filled in.
     """
-    number = int.from_bytes(hashlib.sha256(record.sample_id.encode()).digest()[:4], "big")
+    number = int.from_bytes(hashlib.sha256(f"{split}\0{record.sample_id}".encode()).digest()[:4], "big")
     drawn = np.random.default_rng([config.seed, number]).random() < config.share
     extra = json.loads(record.extra) if record.extra else {}
     place = extra.get("place") if isinstance(extra.get("place"), str) else None

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from earthreason.questions.client import Request
 from earthreason.questions.prompting.concepts import SEPARATOR
 from earthreason.questions.prompting.languages import ENGLISH, Language
 from earthreason.questions.prompting.pictures import TargetView, describe_pictures
-from earthreason.questions.prompts import PromptTemplate
+from earthreason.questions.prompting.prompts import PromptTemplate
+from earthreason.questions.servers.client import Request
 from earthreason.questions.types import (
     QUESTIONS,
     Absence,

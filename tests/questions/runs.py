@@ -2,11 +2,11 @@
 
 import asyncio
 
-from earthreason.questions.batch import advance
-from earthreason.questions.client import ClientConfig, ModelClient
+from earthreason.questions.batches.batch import advance
 from earthreason.questions.pipeline import GenerationRun, RunConfig
-from earthreason.questions.pricing import load_prices
-from earthreason.questions.prompts import load_prompts
+from earthreason.questions.prompting.prompts import load_prompts
+from earthreason.questions.servers.client import ClientConfig, ModelClient
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.stages import StageConfig
 
 

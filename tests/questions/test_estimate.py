@@ -5,8 +5,8 @@ import pytest
 from earthreason.questions.budget import picture_tokens
 from earthreason.questions.estimate import estimate, input_tokens
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.pricing import load_prices
 from earthreason.questions.prompting.pictures import TargetView, picture_urls, view_record
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.stages import judge_request, propose_request, rewrite_request
 from earthreason.questions.types import Hints
 from tests.questions.fake_server import usage_of

@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 from earthreason.cli.main import app
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.questions.estimate import estimate
-from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
-from earthreason.questions.prompts import load_prompts
-from earthreason.questions.replies import strict_schema
+from earthreason.questions.prompting.prompts import load_prompts
+from earthreason.questions.servers.pricing import ModelPrice, image_tokens, load_prices
+from earthreason.questions.servers.replies import strict_schema
 from earthreason.questions.stages import select_diverse
 from earthreason.questions.types import Absence, AbsenceReview, JudgeReply, Proposal, Rewriting
 from tests.questions.runs import config_of

@@ -13,11 +13,11 @@ import pytest
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
 from earthreason.questions import ledger as ledger_module
-from earthreason.questions.client import Request
+from earthreason.questions.batches.submission import Submission
 from earthreason.questions.ledger import Call, Ledger
 from earthreason.questions.pipeline import Queued
-from earthreason.questions.pricing import ModelPrice, Prices
-from earthreason.questions.submission import Submission
+from earthreason.questions.servers.client import Request
+from earthreason.questions.servers.pricing import ModelPrice, Prices
 from earthreason.questions.types import Generated, Proposal, Usage
 
 

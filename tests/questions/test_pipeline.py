@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 from earthreason import load_dataset
 from earthreason.cli.main import app
 from earthreason.errors import EarthReasonError
-from earthreason.questions.client import ClientConfig, ModelClient
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import GenerationRun, RunConfig
-from earthreason.questions.pricing import load_prices
-from earthreason.questions.prompts import load_prompts
+from earthreason.questions.prompting.prompts import load_prompts
+from earthreason.questions.servers.client import ClientConfig, ModelClient
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.stages import StageConfig
 from tests.questions.runs import advance_once, config_of, generate
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
-from earthreason.questions.prompts import BUILT_IN, NAMES, version_of
+from earthreason.questions.prompting.prompts import BUILT_IN, NAMES, version_of
 
 CHANGES = BUILT_IN / "CHANGELOG.md"
 

@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from earthreason.cli.main import app
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.questions import prompts
 from earthreason.questions.checks import QuestionSet, check_many
 from earthreason.questions.language import parse
 from earthreason.questions.names import names_of
+from earthreason.questions.prompting import prompts
 from earthreason.questions.prompting.concepts import OFFICIAL
 from earthreason.questions.prompting.pictures import TargetView
+from earthreason.questions.prompting.prompts import NAMES, Messages, load_prompts, read_prompt
 from earthreason.questions.prompting.versions import diff_prompts, text_at, versions
-from earthreason.questions.prompts import NAMES, Messages, load_prompts, read_prompt
 from earthreason.questions.stages import judge_request, propose_request, rewrite_request
 from earthreason.questions.types import DIFFICULTIES, REASONING_TYPES, REPLIES, Absence, Hints, JudgeReply, Proposal
 from earthreason.synthetic.questions import WORDINGS
@@ -242,7 +242,7 @@ def test_what_is_not_there_is_told_in_one_line(arguments, words):
 
 
 def test_the_wheel_has_all_versions_of_the_prompts():
-    root = prompts.BUILT_IN.parents[2]
+    root = prompts.BUILT_IN.parents[3]
     # What setuptools would take, without building the compiled kernels.
     listing = (
         "from setuptools import find_namespace_packages as find; import sys; print(*find(sys.argv[1], "

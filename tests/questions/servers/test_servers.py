@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from earthreason.errors import EarthReasonError
-from earthreason.questions.client import ClientConfig, ModelClient, ServerError
-from earthreason.questions.pricing import load_prices
+from earthreason.questions.servers.client import ClientConfig, ModelClient, ServerError
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.types import Usage
 from tests.questions.calls import ask, completion, error, request_of
 from tests.questions.runs import client_of

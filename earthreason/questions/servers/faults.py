@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from earthreason.questions.replies import shorten
+from earthreason.questions.servers.replies import shorten
 
 Scope = Literal["sample", "doubtful", "run"]
 _QUOTA = re.compile(

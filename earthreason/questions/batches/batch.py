@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
-from earthreason.questions.client import ModelClient
-from earthreason.questions.collection import Collection
+from earthreason.questions.batches.collection import Collection
+from earthreason.questions.batches.submission import Submission
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import GenerationRun, RunConfig, RunOutcome, over_budget
-from earthreason.questions.submission import Submission
+from earthreason.questions.servers.client import ModelClient
 
 
 @dataclass

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from earthreason.errors import EarthReasonError
-from earthreason.questions import submission as submission_module
+from earthreason.questions.batches import submission as submission_module
 from earthreason.questions.ledger import Ledger
 from tests.questions.runs import advance_once, config_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IN, OUT = 0.5 * 2.5e-6, 0.5 * 10e-6  # gpt-4o in a batch, US dollars a token
 
 
@@ -244,11 +244,11 @@ import numpy as np
 from PIL import Image
 from earthreason.data.schema import Record
 from earthreason.masks.png import encode_mask_png
-from earthreason.questions import submission
-from earthreason.questions.batch import advance
-from earthreason.questions.client import ClientConfig, ModelClient
+from earthreason.questions.batches import submission
+from earthreason.questions.batches.batch import advance
+from earthreason.questions.servers.client import ClientConfig, ModelClient
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.pricing import load_prices
+from earthreason.questions.servers.pricing import load_prices
 from tests.questions.runs import config_of
 
 submission.MAX_BYTES = 4_000_000

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
-from earthreason.questions.adaptation import adapt, enlarge, known_refusals
 from earthreason.questions.budget import picture_tokens
-from earthreason.questions.client import ModelClient
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import Queued
-from earthreason.questions.pricing import Prices
+from earthreason.questions.servers.adaptation import adapt, enlarge, known_refusals
+from earthreason.questions.servers.client import ModelClient
+from earthreason.questions.servers.pricing import Prices
 from earthreason.questions.types import Usage
 
 logger = logging.getLogger("earthreason.questions")

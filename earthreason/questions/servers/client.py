@@ -16,11 +16,19 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
-from earthreason.questions.adaptation import adapt, enlarge, refused_extra, refused_parameter
-from earthreason.questions.faults import Fault, classify, describe_body
-from earthreason.questions.pace import Pace
-from earthreason.questions.pricing import ModelPrice, Prices, Spending, image_tokens, text_tokens
-from earthreason.questions.replies import Answer, breaks_schema, parse, shorten, strict_schema, text_of, was_cut_off
+from earthreason.questions.servers.adaptation import adapt, enlarge, refused_extra, refused_parameter
+from earthreason.questions.servers.faults import Fault, classify, describe_body
+from earthreason.questions.servers.pace import Pace
+from earthreason.questions.servers.pricing import ModelPrice, Prices, Spending, image_tokens, text_tokens
+from earthreason.questions.servers.replies import (
+    Answer,
+    breaks_schema,
+    parse,
+    shorten,
+    strict_schema,
+    text_of,
+    was_cut_off,
+)
 from earthreason.questions.types import Reply, Usage
 
 logger = logging.getLogger("earthreason.questions")
@@ -188,7 +196,7 @@ class ModelClient:
         """
         from openai import AsyncOpenAI, OpenAIError
 
-        from earthreason.questions.connection import WatchedClient
+        from earthreason.questions.servers.connection import WatchedClient
 
         self.config, self.prices = config, prices
         self.refused: dict[str, set[str]] = {} if refused is None else refused
@@ -308,7 +316,7 @@ class ModelClient:
         """
         import openai
 
-        from earthreason.questions.connection import UNREACHED, HopelessError, counting
+        from earthreason.questions.servers.connection import UNREACHED, HopelessError, counting
 
         others = {name: value for name, value in body.items() if name not in ("model", "messages")}
         tokens = spending.most.input_tokens + spending.most.output_tokens

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from earthreason.questions.pace import parse_duration, retry_after
-from earthreason.questions.parameters import merge_parameters
+from earthreason.questions.servers.pace import parse_duration, retry_after
+from earthreason.questions.servers.parameters import merge_parameters
 
 
 def test_values_are_json_or_text():

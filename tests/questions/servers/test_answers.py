@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from earthreason.questions.client import UnusableAnswerError
-from earthreason.questions.pricing import Spending
+from earthreason.questions.servers.client import UnusableAnswerError
+from earthreason.questions.servers.pricing import Spending
 from earthreason.questions.types import Usage
 from tests.questions.calls import ANSWER, IN, OUT, ask, completion, error, fails, picture, request_of
 from tests.questions.runs import client_of

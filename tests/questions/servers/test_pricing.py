@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from earthreason.cli.main import app
 from earthreason.errors import EarthReasonError
-from earthreason.questions.pricing import ModelPrice, Prices, Tokens, image_tokens, load_prices
+from earthreason.questions.servers.pricing import ModelPrice, Prices, Tokens, image_tokens, load_prices
 
 TABLE = Prices(
     as_of="2026-01-01",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from earthreason.questions.client import ServerError, UnusableAnswerError
+from earthreason.questions.servers.client import ServerError, UnusableAnswerError
 from earthreason.questions.types import Usage
 from tests.questions.calls import PAGE, ask, completion, error, fails, request_of
 from tests.questions.runs import client_of

@@ -12,10 +12,10 @@ from typing import Any
 
 from openai import DefaultAsyncHttpxClient, OpenAIError
 
-from earthreason.questions.adaptation import refused_parameter
-from earthreason.questions.faults import describe_body, error_within, is_page, is_quota, lacks_images
-from earthreason.questions.pace import Pace, retry_after
-from earthreason.questions.pricing import Spending
+from earthreason.questions.servers.adaptation import refused_parameter
+from earthreason.questions.servers.faults import describe_body, error_within, is_page, is_quota, lacks_images
+from earthreason.questions.servers.pace import Pace, retry_after
+from earthreason.questions.servers.pricing import Spending
 
 RETRIED = (408, 409, 429)
 """Error statuses below 500 that the `openai` client retries; it also retries all from 500 up."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from earthreason.questions.adaptation import adapt, refused_parameter
-from earthreason.questions.replies import unwrap
+from earthreason.questions.servers.adaptation import adapt, refused_parameter
+from earthreason.questions.servers.replies import unwrap
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True}}
 BODY = {
