@@ -249,4 +249,6 @@ def test_the_wheel_has_all_versions_of_the_prompts():
         "include=['earthreason', 'earthreason.*']))"
     )
     done = subprocess.run([sys.executable, "-c", listing, str(root)], capture_output=True, text=True, check=True)
-    assert {"earthreason.questions.templates", "earthreason.questions.templates.1"} <= set(done.stdout.split())
+    assert {"earthreason.questions.prompting.templates", "earthreason.questions.prompting.templates.1"} <= set(
+        done.stdout.split()
+    )
