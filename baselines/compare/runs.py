@@ -50,7 +50,7 @@ class SuiteEntry:
         parameters: number of parameters that a backward pass reaches; None for trivial models.
         all_parameters: number of all parameters.
         gflops: GFLOPs of a forward pass for one question about one image.
-        samples_per_second: speed on this machine for questions about different images, median of three rounds.
+        samples_per_second: speed on this machine for questions about different images, in the fastest round.
         seconds: training time of all seeds together.
         curves: validation gIoU by step, one curve per seed.
     """

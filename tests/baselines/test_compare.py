@@ -1,5 +1,6 @@
 """The smallest suite runs to its end, goes on where it stopped, and its page says what the judge says."""
 
+import itertools
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from baselines.cli import app
 from baselines.compare import runs as runs_module
 from baselines.compare import scores as scores_module
-from baselines.compare.figures import draw_curves, draw_speed
+from baselines.compare.figures import draw_curves, draw_speed, new_figure
 from baselines.compare.report import write_page
 from baselines.compare.runs import SuiteEntry, run_suite
 from baselines.compare.scores import ScoreRow, score_suite, what_is_lacking
@@ -294,6 +295,24 @@ def test_figures_draw_every_model_in_a_look_of_its_own():
         assert labels == [f"m{k}" for k in range(shown)]
         lines = [handle if draw is draw_curves else handle.lines[0] for handle in handles]
         assert len({(line.get_color(), line.get_marker()) for line in lines}) == shown
+
+
+@pytest.mark.parametrize("speeds", [(77.4, 77.9, 78.1, 79.0), (20.0, 150.0), (46.0, 27.0, 5e3, 1e8), (7.0,)])
+def test_the_speeds_on_the_axis_do_not_run_into_each_other(speeds):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = new_figure()
+    axis = figure.subplots()
+    draw_speed(axis, [ScoreRow(SuiteEntry(f"m{s}", (), s), (), {"gIoU": 0.3}, 0.0, None, {}) for s in speeds])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    low, high = axis.get_xlim()
+    labels = [label for label in axis.get_xticklabels(which="both") if label.get_text()]
+    boxes = sorted((label.get_window_extent(canvas.get_renderer()) for label in labels), key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert low < min(speeds)
+    assert max(speeds) < high
 
 
 @pytest.mark.parametrize("name", ["tiny", "ablations"])
