@@ -23,6 +23,8 @@ svg { color-scheme: light dark; }
 }
 </style>"""
 """The colours of base.css. A program that ignores styles for dark mode draws the light figure."""
+_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata that keep the time of writing out of a file, by format."""
 
 
 def follow_dark_mode(svg: str) -> str:
@@ -31,7 +33,7 @@ def follow_dark_mode(svg: str) -> str:
 
 
 def save_figure(figure: Figure, path: Path, form: str | None = None, **options: Any) -> None:
-    """Write a figure atomically.
+    """Write a figure atomically; the same figure gives the same bytes, so that a figure drawn again is no change.
 
     Args:
         figure: figure to write.
@@ -39,11 +41,15 @@ def save_figure(figure: Figure, path: Path, form: str | None = None, **options: 
         form: format; None takes it from the ending of `path`.
         options: further arguments of Matplotlib's `savefig`.
     """
+    import matplotlib as mpl
+
     form = form or path.suffix.lstrip(".").lower() or "png"
-    if form == "svg":
-        text = io.StringIO()
-        figure.savefig(text, format="svg", **options)
-        write_text(path, follow_dark_mode(text.getvalue()))
-    else:
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=form, **options)
+    options.setdefault("metadata", _UNDATED.get(form))
+    with mpl.rc_context({"svg.hashsalt": mpl.rcParams["svg.hashsalt"] or "earthreason"}):
+        if form == "svg":
+            text = io.StringIO()
+            figure.savefig(text, format="svg", **options)
+            write_text(path, follow_dark_mode(text.getvalue()))
+        else:
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=form, **options)
