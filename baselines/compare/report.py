@@ -165,10 +165,11 @@ def _group_cell(score: GroupScore) -> str:
 def _costs(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
         f"Prediction speed was measured on {platform.processor() or platform.machine()} with "
-        f"{torch.get_num_threads()} threads and PyTorch {torch.__version__}, in the fastest round of at "
-        f"least {SECONDS:g} seconds of rounds. FLOPs are those of one forward pass for one question about one image, "
-        "from PyTorch's counter. Parameters are those that a backward pass gives a gradient; the others are in the "
-        "checkpoint without effect on training. Training minutes are wall time, whatever else the machine was doing.",
+        f"{torch.get_num_threads()} threads and PyTorch {torch.__version__}; the same questions "
+        f"were asked again and again for {SECONDS:g} seconds or more, and the fastest round counts. FLOPs are those of "
+        "one forward pass for one question about one image, from PyTorch's counter. Parameters are those that a "
+        "backward pass gives a gradient; the others are in the checkpoint without effect on training. Training minutes "
+        "are wall time, whatever else the machine was doing.",
         "",
         "| model | parameters | without gradient | GFLOPs | samples per second | training minutes per seed |",
         "|---|---:|---:|---:|---:|---:|",

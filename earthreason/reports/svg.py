@@ -24,6 +24,8 @@ svg { color-scheme: light dark; }
 }
 </style>"""
 """The colours of base.css. A program that ignores styles for dark mode draws the light figure."""
+_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata that keep the time of writing out of a file, by format."""
 
 
 def follow_dark_mode(svg: str) -> str:
@@ -32,7 +34,7 @@ def follow_dark_mode(svg: str) -> str:
 
 
 def save_figure(figure: Figure, path: Path, form: str | None = None, **options: Any) -> None:
-    """Write a figure atomically.
+    """Write a figure atomically; the same figure gives the same bytes, so that a figure drawn again is no change.
 
     Args:
         figure: figure to write.
@@ -45,7 +47,7 @@ def save_figure(figure: Figure, path: Path, form: str | None = None, **options: 
         write_text(path, _svg_of(figure, **options))
     else:
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=form, **options)
+            _draw(figure, temporary, form, **options)
 
 
 def embed_figure(figure: Figure) -> str:
@@ -55,5 +57,13 @@ def embed_figure(figure: Figure) -> str:
 
 def _svg_of(figure: Figure, **options: Any) -> str:
     text = io.StringIO()
-    figure.savefig(text, format="svg", **options)
+    _draw(figure, text, "svg", **options)
     return follow_dark_mode(text.getvalue())
+
+
+def _draw(figure: Figure, target: Path | io.StringIO, form: str, **options: Any) -> None:
+    import matplotlib as mpl
+
+    options.setdefault("metadata", _UNDATED.get(form))
+    with mpl.rc_context({"svg.hashsalt": mpl.rcParams["svg.hashsalt"] or "earthreason"}):
+        figure.savefig(target, format=form, **options)
