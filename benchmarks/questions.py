@@ -36,8 +36,9 @@ from earthreason.questions.estimate import estimate
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import GenerationRun, RunConfig
 from earthreason.questions.prompting.prompts import load_prompts
-from earthreason.questions.servers.client import ClientConfig, ModelClient, Request
+from earthreason.questions.servers.client import ClientConfig, ModelClient
 from earthreason.questions.servers.pricing import load_prices
+from earthreason.questions.servers.request import Request
 from earthreason.questions.stages import StageConfig
 
 PAID_MODELS = (

@@ -13,8 +13,9 @@ from PIL import Image
 from baselines.vlm_sam.answers import Grounding, Target, place, read_answer
 from baselines.vlm_sam.profiles import Profile
 from earthreason.errors import EarthReasonError
-from earthreason.questions.servers.client import ClientConfig, ModelClient, Request, UnusableAnswerError
+from earthreason.questions.servers.client import ClientConfig, ModelClient, UnusableAnswerError
 from earthreason.questions.servers.pricing import load_prices
+from earthreason.questions.servers.request import Request
 from earthreason.reports.page import embed_image
 
 PROMPT_VERSION = 2

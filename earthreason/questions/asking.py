@@ -19,9 +19,10 @@ from earthreason.questions.budget import Budget, max_cost
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.prompting.pictures import picture_urls
 from earthreason.questions.recipe import LIMITS
-from earthreason.questions.servers.client import ModelClient, Request, ServerError, UnusableAnswerError
+from earthreason.questions.servers.client import ModelClient, ServerError, UnusableAnswerError
 from earthreason.questions.servers.pricing import Spending
 from earthreason.questions.servers.replies import Answer
+from earthreason.questions.servers.request import Request
 from earthreason.questions.settings import RunConfig
 from earthreason.questions.trail import Trail
 

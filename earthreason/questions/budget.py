@@ -10,8 +10,8 @@ from typing import Any
 from earthreason.data.schema import Record
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.prompting.pictures import size_sent
-from earthreason.questions.servers.client import Request
 from earthreason.questions.servers.pricing import Prices, image_tokens
+from earthreason.questions.servers.request import Request
 
 
 class OverBudgetError(RuntimeError):

@@ -15,9 +15,9 @@ from earthreason.data.sources import Source
 from earthreason.questions.budget import picture_tokens
 from earthreason.questions.prompting.concepts import SHORTLIST
 from earthreason.questions.prompting.pictures import TargetView, view_record
-from earthreason.questions.servers.client import Request
 from earthreason.questions.servers.pricing import Prices, text_tokens
 from earthreason.questions.servers.replies import strict_schema
+from earthreason.questions.servers.request import Request
 from earthreason.questions.settings import RunConfig, hints_of
 from earthreason.questions.stages import StageConfig, judge_request, propose_request, rewrite_request
 from earthreason.questions.types import Absence, AskedQuestion, Hints, Proposal, Reply, Rewording, Rewriting

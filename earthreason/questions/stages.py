@@ -10,7 +10,7 @@ from earthreason.questions.prompting.concepts import SEPARATOR
 from earthreason.questions.prompting.languages import ENGLISH, Language
 from earthreason.questions.prompting.pictures import TargetView, describe_pictures
 from earthreason.questions.prompting.prompts import PromptTemplate
-from earthreason.questions.servers.client import Request
+from earthreason.questions.servers.request import Request
 from earthreason.questions.types import (
     QUESTIONS,
     Absence,

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from earthreason.questions.servers.client import Request
+from earthreason.questions.servers.request import Request
 from earthreason.questions.types import Reply
 from tests.questions.runs import client_of
 

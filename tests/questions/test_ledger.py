@@ -16,8 +16,8 @@ from earthreason.questions import ledger as ledger_module
 from earthreason.questions.batches.submission import Submission
 from earthreason.questions.ledger import Call, Ledger
 from earthreason.questions.pipeline import Queued
-from earthreason.questions.servers.client import Request
 from earthreason.questions.servers.pricing import ModelPrice, Prices
+from earthreason.questions.servers.request import Request
 from earthreason.questions.types import Generated, Proposal, Usage
 
 

@@ -12,9 +12,10 @@ from earthreason.errors import EarthReasonError
 from earthreason.questions.batches.submission import CREATING, FAULTS, REFUSED, ROOM, find_batch, marked
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.servers.adaptation import refused_parameter
-from earthreason.questions.servers.client import LARGER, ModelClient
+from earthreason.questions.servers.client import ModelClient
 from earthreason.questions.servers.faults import classify
 from earthreason.questions.servers.replies import parse, shorten, was_cut_off
+from earthreason.questions.servers.request import LARGER
 from earthreason.questions.types import REPLIES, Usage
 
 logger = logging.getLogger("earthreason.questions")

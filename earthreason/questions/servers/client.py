@@ -8,9 +8,9 @@ import io
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
@@ -19,27 +19,23 @@ from earthreason.errors import EarthReasonError
 from earthreason.questions.servers.adaptation import adapt, enlarge, refused_extra, refused_parameter
 from earthreason.questions.servers.faults import Fault, classify, describe_body
 from earthreason.questions.servers.pace import Pace
-from earthreason.questions.servers.pricing import ModelPrice, Prices, Spending, image_tokens, text_tokens
+from earthreason.questions.servers.pricing import ModelPrice, Prices, Spending, image_tokens
 from earthreason.questions.servers.replies import (
     Answer,
     breaks_schema,
     parse,
     shorten,
-    strict_schema,
     text_of,
     was_cut_off,
 )
-from earthreason.questions.types import Reply, Usage
+from earthreason.questions.servers.request import LARGER, QUOTED, Request
+from earthreason.questions.types import Usage
 
 logger = logging.getLogger("earthreason.questions")
 _NO_KEY = "none"
 """Placeholder for servers that need no key; the `openai` client insists on one."""
-LARGER = 2
-"""Factor of the token limit after an answer was cut off at it."""
 _MANY_FAILURES = 5
 """Number of doubtful failures in a row, with no answer between, that concern more than one sample."""
-_QUOTED = 4000
-"""Characters of an invalid answer that are sent back."""
 _UNPRICED = ModelPrice(input=0, output=0)
 """Stands for a model without a price; its rule for the tokens of a picture is OpenAI's older one."""
 _PICTURE_SIZE = 1024, 1024
@@ -67,84 +63,6 @@ class ClientConfig:
     attempts: int = 12
     requests_a_minute: float | None = None
     tokens_a_minute: float | None = None
-
-
-@dataclass(frozen=True)
-class Request(Generic[Answer]):
-    """A request to a model. Its pictures are added when it is sent.
-
-    Attributes:
-        text: message of the user, beside the pictures.
-        pictures: kinds of the pictures sent along, see `prompting.pictures`.
-        reply: type that the answer must have.
-        model: name of the model on the server.
-        parameters: sampling parameters, such as temperature and seed, and `max_tokens`.
-        read: function that reads the text of an answer, and raises ValueError if it cannot; None reads JSON of `reply`.
-        structured: whether the server is asked to hold the model to the schema of `reply`.
-        system: system message; none is sent if it is empty.
-        examples: turns of user and assistant before the message of the user, texts only.
-        given: what the prompt gave that the answer is checked against, JSON values; see `Reply.fault`.
-        vote: number of earlier requests that are the same, so that a repetition is another request.
-    """
-
-    text: str
-    pictures: tuple[str, ...]
-    reply: type[Answer]
-    model: str
-    parameters: dict[str, Any]
-    read: Callable[[str], Answer] | None = None
-    structured: bool = True
-    system: str = ""
-    examples: tuple[tuple[str, str], ...] = ()
-    given: Mapping[str, Any] = field(default_factory=dict)
-    vote: int = 0
-
-    def identity(self) -> str:
-        """Return as text everything, except the pictures, that the answer depends on."""
-        asked = [self.system, self.examples, self.text, self.pictures, self.model, self.parameters]
-        return json.dumps([*asked, strict_schema(self.reply), dict(self.given), self.vote], sort_keys=True)
-
-    def words(self) -> str:
-        """Return the texts of all messages."""
-        return "\n".join((self.system, *(text for turn in self.examples for text in turn), self.text)).strip("\n")
-
-    def fault_of(self, answer: Answer) -> str:
-        """Return what rule of the prompt an answer breaks that its schema cannot state; empty if it breaks none."""
-        return answer.fault(self.given) if isinstance(answer, Reply) else ""
-
-    def body(self, urls: Sequence[str]) -> dict[str, Any]:
-        """Build the body for the chat completions endpoint, with data URLs of the pictures and the reply's schema."""
-        images = [{"type": "image_url", "image_url": {"url": url, "detail": "high"}} for url in urls]
-        content: Any = [{"type": "text", "text": self.text}, *images] if images else self.text
-        messages: list[dict[str, Any]] = [{"role": "system", "content": self.system}] if self.system else []
-        for asked, answered in self.examples:
-            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-        messages.append({"role": "user", "content": content})
-        body = {"model": self.model, "messages": messages, **self.parameters}
-        if self.structured:
-            schema = {"name": self.reply.__name__.lower(), "schema": strict_schema(self.reply), "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
-
-    def longest(self) -> int:
-        """Return the token limit of the answer; 1,000 if the request has none."""
-        limits = [self.parameters.get(name) for name in ("max_tokens", "max_completion_tokens")]
-        return next((int(limit) for limit in limits if isinstance(limit, int | float)), 1000)
-
-    def most(self, prices: Prices, picture_tokens: int, attempt: int = 0, batch: bool = False) -> Usage:
-        """Estimate the most that one attempt uses: text, pictures and the longest answer.
-
-        Args:
-            prices: prices of models; one without a price costs 0.
-            picture_tokens: tokens of all pictures.
-            attempt: 0, or 1 for the second one, which quotes the first answer or may have a longer one.
-            batch: whether the request goes into a batch.
-        """
-        quoted = attempt * (text_tokens("x" * _QUOTED) + 100)
-        read, written = text_tokens(self.words()) + picture_tokens + quoted, self.longest() * LARGER**attempt
-        cost = prices.usd(self.model, read, written)
-        price = prices.of(self.model)
-        return Usage(read, written, cost * (price.batch if price and batch else 1.0))
 
 
 class UnusableAnswerError(ValueError):
@@ -393,7 +311,7 @@ def _second_body(first: dict[str, Any], completion: dict[str, Any], reason: str)
     """Return the body after an invalid answer: with a larger limit if it was cut off, else with the fault."""
     if was_cut_off(completion) and enlarge(first, LARGER) != first:
         return enlarge(first, LARGER)
-    invalid = {"role": "assistant", "content": text_of(completion)[:_QUOTED]}
+    invalid = {"role": "assistant", "content": text_of(completion)[:QUOTED]}
     correction = {"role": "user", "content": f"That was no valid answer: {reason}. Answer again."}
     return {**first, "messages": [*first["messages"], invalid, correction]}
 
