@@ -86,7 +86,7 @@ def test_changing_a_prompt_asks_again_only_what_depends_on_it(server, source, tm
     generate(source, config_of(limit=5, empty_share=0), ledger, server)
     own = tmp_path / "prompts"
     own.mkdir()
-    judge = (ROOT / "earthreason" / "questions" / "templates" / "judge.md").read_text()
+    judge = (ROOT / "earthreason" / "questions" / "prompting" / "templates" / "judge.md").read_text()
     (own / "judge.md").write_text(judge.replace("version: 2", "version: 3"))
     stages = StageConfig("gpt-4o", "gpt-4o", "gpt-4o", load_prompts(own))
     other = RunConfig(stages, limit=5, empty_share=0)

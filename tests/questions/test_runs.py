@@ -322,8 +322,14 @@ def test_the_commands_know_recipes_by_name(server, tmp_path):
     assert json.loads(lines.read_text())["origins"][0]["model"] == "gpt-4o-mini"
 
 
+def hear_interrupts():
+    """Undo what a shell does to programs in the background, in case the tests run there: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted(server, out, times):
-    process = shell(run_command(server, out, "--limit", "200", "--concurrency", "8"), start_new_session=True)
+    command = run_command(server, out, "--limit", "200", "--concurrency", "8")
+    process = shell(command, start_new_session=True, preexec_fn=hear_interrupts)
     deadline = time.time() + 60
     while len(server.served) < 20 and time.time() < deadline:
         time.sleep(0.02)
