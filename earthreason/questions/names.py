@@ -34,6 +34,15 @@ _QUANTITIES = word_set(
 """What `of` may follow without being the thing itself: a group of tanks."""
 _CARRIERS = word_set("air bus car energy fuel gas ground oil power sea train transport utility water wind")
 """First words of names that many questions about other things need."""
+_ENDINGS = word_set(
+    """
+    bank banks bed beds boat boats borne bound front fronts goer goers head heads house houses keeper keepers man mate
+    mates men path paths shore shores side sides ward wards way ways yard yards
+    """
+)
+"""What makes another word from a name: poolside, beachgoers."""
+_IDIOMS = frozenset((("keep", "track"), ("lose", "track")))
+"""Verbs with an object that means no thing."""
 _NOMINAL = ("NOUN", "PROPN", "ADJ")
 _CONTENT = ("NOUN", "PROPN", "ADJ", "VERB", "ADV")
 _LONGEST_NAME, _SHORTEST_PART = 4, 3
@@ -59,11 +68,13 @@ class Names:
 
     Attributes:
         own: words of the category and made from them, as any part of speech: golf, golfer, to golf.
+        acts: words of the category as verbs only, because the noun is another thing: to park, but not a park.
         other: other names, as nouns only.
         heads: nouns of the category, generic ones too.
     """
 
     own: frozenset[str]
+    acts: frozenset[str]
     other: frozenset[str]
     heads: frozenset[str]
 
@@ -86,9 +97,15 @@ class Names:
         if first:
             start = "".join(word.lower_ for word in first)
             return _is_compound(run) and any(start + noun in self.own | self.other for noun in noun_lemmas(last))
-        if last.pos_ in _CONTENT and all_lemmas(last) & self.own:
+        if last.pos_ in _CONTENT and (all_lemmas(last) & self.own or self._is_made_from_own(last.lower_)):
+            return (last.head.lemma_, last.lemma_) not in _IDIOMS
+        if last.pos_ == "VERB" and all_lemmas(last) & self.acts:
             return True
         return last.pos_ in _NOMINAL and bool(noun_lemmas(last) & self.other)
+
+    def _is_made_from_own(self, word: str) -> bool:
+        ending = next((ending for ending in _ENDINGS if word.endswith(ending)), "")
+        return bool(ending) and word.removesuffix(ending) in self.own
 
 
 def _is_compound(run: list[Token]) -> bool:
@@ -102,7 +119,7 @@ def _is_compound(run: list[Token]) -> bool:
 def names_of(category: str) -> Names:
     """Collect the names of a category, which may be a phrase such as `a marina with moored boats`."""
     text = " ".join(category.replace("_", " ").lower().split())
-    own, other, heads = {_join(text)}, set[str](), set[str]()
+    own, acts, other, heads = {_join(text)}, set[str](), set[str](), set[str]()
     curated = set(_overhead_names().get(text, ()))
     for head in _heads(parse(f"There is {text}.")):
         noun = _singular(head)
@@ -121,10 +138,13 @@ def names_of(category: str) -> Names:
             entry = _wordnet().get(token.lower_, {})
             tells = token.pos_ in ("NOUN", "PROPN") and noun in _GENERIC
             if (tells and token.lower_ not in _CARRIERS) or entry.get("act"):
-                own.update((token.lower_, *entry.get("forms", ())))
+                own.add(token.lower_)
+                for form in entry.get("forms", ()):
+                    is_other_thing = entry.get("act") and "meaning" in _wordnet().get(form, {})
+                    (acts if is_other_thing else own).add(form)
     own.discard("")
     other -= _GENERIC
-    return Names(frozenset(own), frozenset(map(_join, other | curated)) - own, frozenset(heads))
+    return Names(frozenset(own), frozenset(acts), frozenset(map(_join, other | curated)) - own, frozenset(heads))
 
 
 @lru_cache(maxsize=4096)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earthreason.questions.checks.near_duplicate import ALIKE
 from earthreason.questions.measures import SetMeasures, Shares
 from earthreason.reports.svg import embed_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOUR, _ACCENT = "#009e73", "#e6550d"
+_COLOUR = "#009e73"
 _MOST_BARS = 30
 _WIDTH, _BAR, _MARGIN = 6.0, 0.22, 0.9
 """Inches: width of a figure, height of a bar, height of what is not bars."""
@@ -28,10 +27,7 @@ def draw_measures(measures: SetMeasures) -> list[tuple[str, str]]:
         openings = {text: 100 * share for text, share in measures.openings}
         figures.append((caption, _draw(len(openings), lambda axis: _bars(axis, openings, "% of the questions"))))
     if any(measures.nearest_counts):
-        caption = (
-            "Similarity of each question to the one about another image that is most like it; "
-            f"questions about one image count as the same from {ALIKE:g} (dashed)"
-        )
+        caption = "Similarity of each question to the one about another image that is most like it"
         figures.append((caption, _draw(8, lambda axis: _nearest(axis, measures.nearest_counts))))
     if measures.shortcuts:
         caption = (
@@ -73,7 +69,6 @@ def _counted(shares: Shares) -> Callable[[Axes], None]:
 def _nearest(axis: Axes, counts: list[int]) -> None:
     edges = np.linspace(0, 1, len(counts) + 1)
     axis.stairs(counts, edges, fill=True, color=_COLOUR)
-    axis.axvline(ALIKE, color=_ACCENT, linestyle="--")
     axis.set(xlabel="similarity (cosine)", ylabel="questions", xlim=(0, 1))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from earthreason.questions.checks.base import REQUESTS, Check, CheckFinding, QuestionSet, words_of
+from earthreason.questions.checks.base import REQUESTS, Check, CheckFinding, QuestionSet, is_order, words_of
 from earthreason.questions.language import noun_lemmas, parse
 from earthreason.questions.names import describes, names_of
 
@@ -29,7 +29,7 @@ def _objection(answer: str, asked: QuestionSet) -> str | None:
         return "too short to explain anything"
     if answer.rstrip().endswith("?"):
         return "asks instead of answering"
-    if words[0] in REQUESTS and not _STATING.search(answer.lower()):
+    if (words[0] in REQUESTS or is_order(parse(answer)[0])) and not _STATING.search(answer.lower()):
         return f"gives an order instead of answering: {words[0]!r}"
     if asked.names and not asked.is_empty and not any(_mentions(answer, name) for name in asked.names):
         return f"does not mention the {' or '.join(asked.names)}"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from earthreason.questions.language import word_set
+
+if TYPE_CHECKING:
+    from spacy.tokens import Token
 
 PICTURES = ("image", "imagery", "photo", "photograph", "picture", "screenshot", "snapshot")
 """Words for the image that a question is about."""
@@ -18,6 +22,8 @@ REQUESTS = word_set(
     """
 )
 """Verbs that ask for something."""
+SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
+"""Relations of subjects to their verbs."""
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 
 
@@ -97,15 +103,11 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower().replace("’", "'"))
 
 
-def phrase(what: str, *patterns: re.Pattern[str]) -> Callable[[str], str | None]:
-    """Make a function that objects to questions that match a pattern, in lower case with straight apostrophes."""
-
-    def objection(question: str) -> str | None:
-        text = question.lower().replace("’", "'")
-        match = next((hit for pattern in patterns if (hit := pattern.search(text))), None)
-        return f"{what}: {match[0]!r}" if match else None
-
-    return objection
+def is_order(token: Token) -> bool:
+    """Tell whether a word is a main verb in the imperative: no subject, no auxiliary, no `to`."""
+    if token.tag_ != "VB" or token.dep_ not in ("ROOT", "conj", "ccomp"):
+        return False
+    return not any(child.dep_ in (*SUBJECTS, "aux", "mark") for child in (*token.children, *token.head.children))
 
 
 Objection = Callable[[str], str | None]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _NUMBERED = re.compile(r"^\W*(?:\d{1,2}|[a-h]|[ivx]{1,4})[.):]\s|^\s*[-*•–—#>]+\s|\*\*|^\W*\w?\d+\.\s", re.M)
 _LABEL = re.compile(
     r"^\W*(?:[\w-]+\s){0,3}(?:questions?|q|prompt|query|rewording|rewrite|example|option)\s?\d*\s?[:.–—-]\s"
+    r"|^\W*(?:[\w-]+\s){0,3}(?:answers?|reply|response|explanation|reason|reasoning|target)\s?\d*\s?:\s|^\W*a\d*\s?[:.]\s"
 )
 _TALK = re.compile(
     r"\b(?:as an ai|language model|i (?:cannot|can't|can not) (?:help|assist|provide|answer|see)|i'?m sorry"
@@ -63,6 +64,8 @@ def _is_the_picture(token: Token) -> bool:
     lemma = token.lemma_.lower()
     if token.pos_ not in ("NOUN", "PROPN") or lemma not in (*PICTURES, *_VIEWS) or token.head.lemma_ in _MAKING:
         return False
+    if any(child.dep_ == "poss" for child in token.children):
+        return False  # the town's image
     before = {word.lower_ for word in _phrase(token)}
     if before & _SHOWN:
         return True

@@ -85,6 +85,13 @@ def _is_aside(token: Token) -> bool:
     return any(word.dep_ in _ASIDE for word in (token, *token.ancestors))
 
 
+def _is_compared(token: Token) -> bool:
+    """Tell whether what a text denies is only less than something else: no place is better suited than the beach."""
+    later = token.doc[token.i + 1 :]
+    than = next((word.i for word in later if word.lower_ == "than"), 0)
+    return any(word.tag_ in ("JJR", "RBR") for word in later if word.i < than)
+
+
 def _denied(doc: Doc) -> Iterator[Token]:
     """Yield the nouns whose presence a text denies."""
     for token in doc:
@@ -124,7 +131,7 @@ def _is_known(noun: Token) -> bool:
 
 def _denies_all(token: Token) -> bool:
     """Tell whether `nothing` or `no place` is what can be seen or what fits, and not what happens to something else."""
-    if any(word.lower_ in _EXCEPT for word in token.subtree) or _is_aside(token):
+    if any(word.lower_ in _EXCEPT for word in token.subtree) or _is_aside(token) or _is_compared(token):
         return False
     verb = next((word for word in token.ancestors if word.pos_ in ("VERB", "AUX")), None)
     if verb is None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
-from earthreason.questions.language import languages_of, parse
+from earthreason.questions.language import is_foreign, languages_of, lemmas_of_word, parse
 
-_LEAST_SHARE = 0.25
 _FEWEST_WORDS = 4
 """Shorter texts are left to the check of length."""
+_LEAST_KNOWN, _SHORTEST = 0.5, 4
+"""Share of words that a dictionary has, and the length in letters of the words that count."""
 
 
 def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
@@ -27,13 +28,20 @@ def _objection_to_english(text: str) -> str | None:
     if reason:
         return reason
     # An identifier names a language for any letters; what no sentence of four words lacks is a word such as `the`.
-    return None if any(token.is_stop for token in doc) else "not in English: no common word"
+    if not any(token.is_stop for token in doc):
+        return "not in English: no common word"
+    words = [token for token in doc if token.is_alpha and token.text.islower() and not token.is_stop]
+    words = [token for token in words if len(token) >= _SHORTEST]
+    known = sum(bool(lemmas_of_word(token.lower_) or lemmas_of_word(token.lemma_.lower())) for token in words)
+    if len(words) >= _FEWEST_WORDS and known < _LEAST_KNOWN * len(words):
+        return f"not in English: {len(words) - known} of {len(words)} words are in no dictionary"
+    return None
 
 
 def _objection_to_letters(text: str, language: str) -> str | None:
-    guesses = languages_of(text)
-    if guesses.get(language, 0.0) >= _LEAST_SHARE:
+    if not is_foreign(text, language):
         return None
+    guesses = languages_of(text)
     likeliest = max(guesses, key=lambda code: guesses[code], default="unknown")
     return f"not in {'English' if language == 'en' else language}: {likeliest} by its letters"
 

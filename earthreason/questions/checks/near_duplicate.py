@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet, words_of
-from earthreason.questions.language import embed
+from earthreason.questions.language import embed, parse
 
-ALIKE = 0.79
-"""Cosine of the sentence vectors from which two questions count as the same."""
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+_LEAST_ALIKE = 0.72
+"""Likeness, -1 to 1, from which two questions count as the same."""
+_WHOLE, _ONE_SIDED = 0.65, 0.5
+"""Weight of the whole questions in their likeness, and the likeness of the rest if only one has further words."""
 SAME_WORDS = 85.0
 """Similarity of words, 0 to 100, from which an answer repeats a text; all answers about a target mean much the same."""
 
@@ -17,11 +23,34 @@ def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
     vectors = embed(asked.questions)  # (questions, width)
     alike = vectors @ vectors.T  # (questions, questions)
     for number, question in enumerate(asked.questions[1:], start=1):
-        other = int(alike[number, :number].argmax())
-        score = alike[number, other]
-        if score >= ALIKE:
-            yield CheckFinding(CHECK.name, asked.sample_id, question, f"{score:.0%} like {asked.questions[other]!r}")
+        for other, before in enumerate(asked.questions[:number]):
+            whole = float(alike[number, other])
+            if _WHOLE * whole + 1 - _WHOLE < _LEAST_ALIKE:
+                continue  # whatever the rest
+            likeness = _WHOLE * whole + (1 - _WHOLE) * _likeness_of_rest(before, question)
+            if likeness >= _LEAST_ALIKE:
+                yield CheckFinding(CHECK.name, asked.sample_id, question, f"{likeness:.0%} like {before!r}")
+                break
     yield from _repeating_answers(asked)
+
+
+def _likeness_of_rest(one: str, two: str) -> float:
+    """Return how alike the closest words are that only one of two questions has: shade and drinks, cars and autos."""
+    first, second = (
+        {token.lemma_.lower(): token.lower_ for token in parse(text) if _has_content(token)} for text in (one, two)
+    )
+    rests = [
+        [words[lemma] for lemma in words.keys() - others.keys()] for words, others in ((first, second), (second, first))
+    ]
+    if not any(rests):
+        return 1.0
+    if not all(rests):
+        return _ONE_SIDED
+    return float((embed(rests[0]) @ embed(rests[1]).T).max())
+
+
+def _has_content(token: Token) -> bool:
+    return token.is_alpha and not token.is_stop and token.pos_ in ("ADJ", "ADV", "NOUN", "NUM", "PROPN", "VERB")
 
 
 def _repeating_answers(asked: QuestionSet) -> Iterator[CheckFinding]:
@@ -38,8 +67,7 @@ def _repeating_answers(asked: QuestionSet) -> Iterator[CheckFinding]:
 
 CHECK = Check(
     "near duplicate",
-    f"No question means the same as another one about the image: their vectors are less than {ALIKE:.0%} alike; no "
-    "answer repeats the words of a question or of another answer.",
+    "No question means the same as another one about the image; no answer repeats the words of a question or answer.",
     bad=("Where could ships unload? Where could the ships unload?",),
     good=("Where could ships unload? Which place smells of fish in the morning?",),
     run=_run,

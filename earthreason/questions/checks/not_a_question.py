@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from earthreason.questions.checks.base import REQUESTS, Check, each_question, words_of
-from earthreason.questions.language import parse, word_set
+from earthreason.questions.checks.base import REQUESTS, SUBJECTS, Check, each_question, is_order, words_of
+from earthreason.questions.language import is_foreign, parse, word_set
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
 _ASKING = word_set("where what which who whom whose how why when")
 _HELPING = word_set("is are was were do does did can could would will should has have may might")
+_OF_NAMES = ("ADJ", "ADP", "DET", "NOUN", "NUM", "PROPN")
 _WISHES = word_set("ask care curious interested know learn like look love need try want wish wonder")
-_SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
 
 
 def _objection(question: str) -> str | None:
-    words = words_of(question)
-    if not words:
+    if not any(character.isalpha() for character in question):
         return "no words"
     if question.rstrip().endswith("?"):
-        return None if (_ASKING | _HELPING) & set(words) else "ends with a question mark but asks nothing"
-    if "?" in question or any(_orders(token) or _wishes(token) for token in parse(question)):
+        asks = (_ASKING | _HELPING) & set(words_of(question)) or is_foreign(question)
+        return None if asks else "ends with a question mark but asks nothing"
+    if "?" in question or any(is_order(token) or _wishes(token) for token in parse(question)):
         return None
-    clauses = re.split(r"[,:;.!]", question.lower())
-    openings = [words_of(clause)[:2] for clause in clauses]
-    if any(REQUESTS & set(opening) for opening in openings):
+    if any(token.lower_ in REQUESTS and _opens_clause(token) for token in parse(question)):
         return None
     return "neither a question nor a request"
 
 
-def _orders(token: Token) -> bool:
-    """Tell whether a word is a main verb in the imperative: no subject, no auxiliary, no `to`."""
-    if token.tag_ != "VB" or token.dep_ not in ("ROOT", "conj", "ccomp"):
-        return False
-    return not any(child.dep_ in (*_SUBJECTS, "aux", "mark") for child in (*token.children, *token.head.children))
+def _opens_clause(token: Token) -> bool:
+    """Tell whether a word begins a clause, or follows one that does not describe it: please mark, not deep shade."""
+    first = token if _follows_pause(token) else token.nbor(-1)
+    return _follows_pause(first) and (first is token or first.pos_ not in _OF_NAMES)
+
+
+def _follows_pause(token: Token) -> bool:
+    return token.i == 0 or token.nbor(-1).text in (",", ":", ";", ".", "!")
 
 
 def _wishes(token: Token) -> bool:
@@ -46,7 +46,7 @@ def _wishes(token: Token) -> bool:
     verb = token if token.pos_ == "VERB" else token.head
     if verb.tag_ == "VBG" and verb.lemma_ in ("look", "search", "seek"):
         return True
-    speaks = any(child.lower_ in ("i", "we") for child in verb.children if child.dep_ in _SUBJECTS)
+    speaks = any(child.lower_ in ("i", "we") for child in verb.children if child.dep_ in SUBJECTS)
     asks = any(word.lower_ in _ASKING and word.i > token.i for word in token.doc)
     wanted = {word.lemma_.lower() for word in token.doc[token.i + 1 :]}
     return asks if not speaks else asks or bool(wanted & (REQUESTS | {"map", "see", "know"}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from earthreason.questions.checks.base import REQUESTS, Check, each_question
+from earthreason.questions.checks.base import REQUESTS, SUBJECTS, Check, each_question
 from earthreason.questions.language import parse, word_set
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ _WEIGHING = word_set("determine estimate judge measure rank")
 _CHOOSING = word_set("draw highlight ignore pick rank segment shade take trace")
 _ASIDE = frozenset(("relcl", "acl", "advcl", "pcomp"))
 _REPORTED = frozenset(("ccomp", "xcomp"))
-_SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
 
 
 def _objection(question: str) -> str | None:
@@ -103,10 +102,10 @@ def _is_aside(token: Token) -> bool:
 def _has_later_subject(auxiliary: Token) -> bool:
     """Tell whether the subject follows its auxiliary at once, as in questions."""
     verbs = {auxiliary, _verb_of(auxiliary)}
-    if any(child.dep_ in _SUBJECTS and child.i < auxiliary.i for verb in verbs for child in verb.children):
+    if any(child.dep_ in SUBJECTS and child.i < auxiliary.i for verb in verbs for child in verb.children):
         return False
     later = (word for word in auxiliary.doc[auxiliary.i + 1 :] if word.left_edge.i == auxiliary.i + 1)
-    return any(word.dep_ in (*_SUBJECTS, "attr") for word in later)
+    return any(word.dep_ in (*SUBJECTS, "attr") for word in later)
 
 
 def _opens_request(token: Token) -> bool:
@@ -119,9 +118,10 @@ def _opens_request(token: Token) -> bool:
         return False
     if token.i and token.nbor(-1).is_alpha and token.nbor(-1).lower_ not in _ADDING | {"please"}:
         return False
-    if _is_aside(token):
+    told = token.i + 1 < len(token.doc) and token.nbor().lower_ in ("me", "us")
+    if _is_aside(token) and not told:
         return False
-    return not any(child.dep_ in (*_SUBJECTS, "aux", "mark", "det") and child.i < token.i for child in token.children)
+    return not any(child.dep_ in (*SUBJECTS, "aux", "mark", "det") and child.i < token.i for child in token.children)
 
 
 def _only_prepares(request: Token) -> bool:
