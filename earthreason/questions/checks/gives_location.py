@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from earthreason.questions.checks.base import PICTURES, Check, each_question
 from earthreason.questions.language import parse
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 _COMPASS = r"(?:(?:north|south)(?:[\s-]?(?:east|west))?|east|west)(?:ern)?"
 _VERTICAL, _HORIZONTAL = r"(?:top|bottom|upper|lower)", r"(?:left|right)(?:[\s-]hand)?"
@@ -40,14 +44,16 @@ _BY_SEQUEL = tuple(
     for pattern in (
         rf"\b(?!right\s{_LOOSE}){_SIDE}[\s-]{_PART}s?\b",
         rf"\b{_PLACED} the {_VERY}right {_LOOSE}\b",  # but: find the right part
-        rf"\b{_PLACED} the {_VERY}(?:{_HORIZONTAL}|{_VERTICAL})\b|\b(?:in|at) the {_VERY}{_COMPASS}\b",
+        rf"\b{_PLACED} the {_VERY}(?:{_HORIZONTAL}|top|bottom)\b|\b(?:in|at) the {_VERY}{_COMPASS}\b",
         rf"(?:^|,\s?|\b(?:right|just|exactly|directly|close|somewhere)\s){_NEAR}(?:\sto)? the {_VERY}{_CENTRE}\b",
         rf"\b{_NEAR} the {_VERY}{_CENTRE} of (?:the|this)\b",
         r"\b(?:edge|corner|border|margin)s? of (?:the|this)\b",
     )
 )
+_LYING = frozenset(("appear", "find", "lie", "locate", "position", "see", "sit", "situate", "stand", "visible"))
 _ORIENTATION = re.compile(
     rf"\b(?:the )?{_SIDE} (?:edge|side)(?: of the \w+)? (?:faces|is|points)(?: to)?(?: the)? (?:north|south)"
+    r"|\bnorth (?:is )?(?:at|to|towards) the top\b"
 )
 """How the map lies, and not where the target is."""
 _PICTURE_PART = re.compile(
@@ -78,8 +84,17 @@ def _of_the_picture(text: str) -> Iterator[re.Match[str]]:
             if owner:
                 if any(token.lemma_.lower() in _PICTURES for token in [*owner, *owner[0].subtree][:4]):
                     yield match
-            elif not after or after[0].pos_ not in ("NOUN", "PROPN") or after[0].is_punct:
+            elif after and after[0].pos_ in ("NOUN", "PROPN"):
+                continue
+            elif not (match[0].endswith((" top", " bottom")) and _says_how(doc, match)):
                 yield match
+
+
+def _says_how(doc: Doc, match: re.Match[str]) -> bool:
+    """Tell whether a place belongs to what happens and not to where a thing is: headlights glide along the top."""
+    place = next(token for token in doc if token.idx + len(token) > match.start())
+    verb = place.head
+    return verb.pos_ == "VERB" and verb.lemma_ not in _LYING
 
 
 CHECK = Check(

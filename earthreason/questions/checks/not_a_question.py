@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 _ASKING = word_set("where what which who whom whose how why when")
 _HELPING = word_set("is are was were do does did can could would will should has have may might")
 _OF_NAMES = ("ADJ", "ADP", "DET", "NOUN", "NUM", "PROPN")
-_WISHES = word_set("ask care curious interested know learn like look love need try want wish wonder")
+_WISHES = word_set(
+    "ask care curious interested know learn like look love must need search seek should try want wish wonder worry"
+)
+_URGENT = word_set("interested must need should want worry")
+"""Wishes that need no word for finding or marking: we should clear the most exposed place."""
 
 
 def _objection(question: str) -> str | None:
@@ -44,9 +48,14 @@ def _wishes(token: Token) -> bool:
     if token.lemma_.lower() not in _WISHES:
         return False
     verb = token if token.pos_ == "VERB" else token.head
+    verb = verb.head if verb.dep_ in ("acomp", "aux") else verb
     if verb.tag_ == "VBG" and verb.lemma_ in ("look", "search", "seek"):
         return True
-    speaks = any(child.lower_ in ("i", "we") for child in verb.children if child.dep_ in SUBJECTS)
+    subjects = [child for child in verb.children if child.dep_ in SUBJECTS]
+    speakers = [word.lower_ for subject in subjects for word in (subject, *subject.children)]
+    speaks = bool({"i", "we", "my", "our"} & set(speakers))
+    if token.lemma_.lower() in _URGENT and (speaks or any(subject.dep_ == "nsubjpass" for subject in subjects)):
+        return True
     asks = any(word.lower_ in _ASKING and word.i > token.i for word in token.doc)
     wanted = {word.lemma_.lower() for word in token.doc[token.i + 1 :]}
     return asks if not speaks else asks or bool(wanted & (REQUESTS | {"map", "see", "know"}))

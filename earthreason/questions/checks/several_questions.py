@@ -81,6 +81,8 @@ def _opens_question(token: Token) -> bool:
         return True  # ... and why?
     if any(word.pos_ == "AUX" and _has_later_subject(word) for word in after):
         return True
+    if _is_told(token):
+        return False
     if token.i == 0 and (token.lower_ not in ("when", "where") or after[0].pos_ == "AUX"):
         return True
     if token.i and token.nbor(-1).text == ";":
@@ -97,6 +99,14 @@ def _is_aside(token: Token) -> bool:
         word.dep_ in _ASIDE or (word.dep_ in _REPORTED and word.head.lemma_.lower() not in REQUESTS)
         for word in (token, *token.ancestors)
     )
+
+
+def _is_told(token: Token) -> bool:
+    """Tell whether a question word stands in a statement about others: he remembers how, they find out where."""
+    if token.is_sent_start or token.sent.text.rstrip().endswith("?"):
+        return False
+    subjects = [child for child in token.sent.root.children if child.dep_ in SUBJECTS and child.i < token.i]
+    return any(subject.lower_ not in ("i", "we", "you") for subject in subjects)
 
 
 def _has_later_subject(auxiliary: Token) -> bool:
@@ -119,9 +129,19 @@ def _opens_request(token: Token) -> bool:
     if token.i and token.nbor(-1).is_alpha and token.nbor(-1).lower_ not in _ADDING | {"please"}:
         return False
     told = token.i + 1 < len(token.doc) and token.nbor().lower_ in ("me", "us")
-    if _is_aside(token) and not told:
+    if (_is_aside(token) or _is_purpose(token)) and not told:
         return False
+    if token.lower_ == "give" and (token.i + 1 == len(token.doc) or token.nbor().pos_ not in ("DET", "PRON")):
+        return False  # give way
     return not any(child.dep_ in (*SUBJECTS, "aux", "mark", "det") and child.i < token.i for child in token.children)
+
+
+def _is_purpose(token: Token) -> bool:
+    """Tell whether a verb goes on with an infinitive: learn to walk past it, read the labels and find the exit."""
+    first = token
+    while first.dep_ == "conj":
+        first = first.head
+    return first is not token and any(child.lower_ == "to" and child.dep_ == "aux" for child in first.children)
 
 
 def _only_prepares(request: Token) -> bool:
@@ -132,12 +152,15 @@ def _only_prepares(request: Token) -> bool:
 
 def _narrows(request: Token) -> bool:
     """Tell whether a request only chooses from what is asked for already: take the smallest, mark only that one."""
-    if request.lemma_.lower() not in REQUESTS | _CHOOSING:
+    if request.lemma_.lower() not in REQUESTS | _CHOOSING | _WEIGHING:
         return False
     rest = request.doc[request.i + 1 :]
     end = next((word.i for word in rest if word.is_punct), len(request.doc))
     after = [word for word in request.doc[request.i + 1 : min(end, request.i + 7)] if word.lower_ not in ("me", "us")]
-    noun = next((word for word in after if word.pos_ in ("NOUN", "PROPN")), None)
+    if request.lower_ == "measure" and after and after[0].lower_ == "from":
+        return True
+    nouns = (word for word in after if word.pos_ in ("NOUN", "PROPN"))
+    noun = next((word for word in nouns if not word.lower_.endswith(("most", "one", "ones"))), None)
     before = after[: after.index(noun)] if noun is not None else after
     return (
         (noun is None and any(word.tag_ == "JJS" or word.lower_.endswith("most") for word in after))
