@@ -101,7 +101,8 @@ class Names:
             return (last.head.lemma_, last.lemma_) not in _IDIOMS
         if last.pos_ == "VERB" and all_lemmas(last) & self.acts:
             return True
-        return last.pos_ in _NOMINAL and bool(noun_lemmas(last) & self.other)
+        follows_article = last.i > 0 and last.nbor(-1).tag_ in ("DT", "WDT")  # what is taken for a verb is a noun then
+        return (last.pos_ in _NOMINAL or follows_article) and bool(noun_lemmas(last) & self.other)
 
     def _is_made_from_own(self, word: str) -> bool:
         ending = next((ending for ending in _ENDINGS if word.endswith(ending)), "")

@@ -82,7 +82,9 @@ def table():
 
 def test_the_documented_numbers_of_cases_are_those_counted():
     counts = [sum(1 for _ in cases) for cases in (development(), read_cases("held_out.json"))]
-    assert "{} cases to tune them with and {} held-out".format(*counts) in (ROOT / "docs" / "questions.md").read_text()
+    assert (
+        "{:,} cases to tune them with and {:,} held-out".format(*counts) in (ROOT / "docs" / "questions.md").read_text()
+    )
 
 
 def test_the_documented_precision_and_recall_are_those_measured():

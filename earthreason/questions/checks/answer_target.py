@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from earthreason.questions.checks.base import REQUESTS, Check, CheckFinding, QuestionSet, is_order, words_of
-from earthreason.questions.language import noun_lemmas, parse
+from earthreason.questions.language import is_foreign, noun_lemmas, parse
 from earthreason.questions.names import describes, names_of
 
 _FEWEST_WORDS = 4
@@ -29,7 +29,8 @@ def _objection(answer: str, asked: QuestionSet) -> str | None:
         return "too short to explain anything"
     if answer.rstrip().endswith("?"):
         return "asks instead of answering"
-    if (words[0] in REQUESTS or is_order(parse(answer)[0])) and not _STATING.search(answer.lower()):
+    orders = words[0] in REQUESTS or (is_order(parse(answer)[0]) and not is_foreign(answer))
+    if orders and not _STATING.search(answer.lower()):
         return f"gives an order instead of answering: {words[0]!r}"
     if asked.names and not asked.is_empty and not any(_mentions(answer, name) for name in asked.names):
         return f"does not mention the {' or '.join(asked.names)}"

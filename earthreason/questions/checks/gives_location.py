@@ -29,12 +29,12 @@ _PICTURES = frozenset((*PICTURES, "frame", "scene", "view", "map", "tile", "scre
 _ALWAYS = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\b{_VERTICAL}[\s-]{_HORIZONTAL}\b",
+        rf"\b(?:{_VERTICAL}|{_CENTRE})[\s-]{_HORIZONTAL}\b(?! now)",
         r"\b(?:left|right|top|bottom|upper|lower)[\s-]?most\b",
         rf"\b{_COUNTED}(?:\s\w+){{0,3}}\s(?:from|on) the {_VERY}(?:left|right|top|bottom|{_COMPASS})\b",
         r"\b(?:counted|counting|reading|going) from the \w+\b|\bfrom (?:left to right|right to left|top to bottom)\b",
         rf"\b{_NEAR} the {_VERY}(?:{_VERTICAL}|{_HORIZONTAL}) (?:edge|corner|border|margin|quadrant)\b(?! of\b)",
-        r"\b(?:coordinates?|x ?= ?\d+|y ?= ?\d+)\b",
+        r"\b(?:(?:at|image|pixel|the|these|with) coordinates?|x ?= ?\d+|y ?= ?\d+)\b",
         r"\(\s*\d+\s*,\s*\d+\s*\)",
     )
 )

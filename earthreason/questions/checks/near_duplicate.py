@@ -11,9 +11,9 @@ from earthreason.questions.language import embed, parse
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
-_LEAST_ALIKE = 0.72
+_LEAST_ALIKE = 0.705
 """Likeness, -1 to 1, from which two questions count as the same."""
-_WHOLE, _ONE_SIDED = 0.65, 0.5
+_WHOLE, _ONE_SIDED = 0.7, 0.4
 """Weight of the whole questions in their likeness, and the likeness of the rest if only one has further words."""
 SAME_WORDS = 85.0
 """Similarity of words, 0 to 100, from which an answer repeats a text; all answers about a target mean much the same."""

@@ -23,7 +23,7 @@ _URGENT = word_set("interested must need should want worry")
 def _objection(question: str) -> str | None:
     if not any(character.isalpha() for character in question):
         return "no words"
-    if question.rstrip().endswith("?"):
+    if question.rstrip().endswith(("?", "？")):
         asks = (_ASKING | _HELPING) & set(words_of(question)) or is_foreign(question)
         return None if asks else "ends with a question mark but asks nothing"
     if "?" in question or any(is_order(token) or _wishes(token) for token in parse(question)):

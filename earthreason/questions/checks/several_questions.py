@@ -43,7 +43,7 @@ def _second(doc: Doc) -> str | None:
         opens = request or _opens_question(token)
         if asked is not None and _asks_for_both(token):
             return doc[token.i : token.i + 4].text
-        still_first = token.pos_ == "AUX" and asked is not None and _verb_of(token) == _verb_of(asked)
+        still_first = asked is not None and _goes_with(token, asked)
         if asked is not None and opens and not still_first:
             joint = _joint_before(token)
             if request and _narrows(token):
@@ -53,6 +53,15 @@ def _second(doc: Doc) -> str | None:
         if asked is None and opens and not (request and _only_prepares(token)):
             asked, announced = token, request
     return None
+
+
+def _goes_with(auxiliary: Token, asked: Token) -> bool:
+    """Tell whether an auxiliary belongs to a question word: which area, along the road, would ..."""
+    if auxiliary.pos_ != "AUX":
+        return False
+    between = asked.doc[asked.i + 1 : auxiliary.i]
+    is_first = asked.lower_ in _ASKING and not any(word.pos_ in ("AUX", "VERB") for word in between)
+    return is_first or _verb_of(auxiliary) == _verb_of(asked)
 
 
 def _joint_before(token: Token) -> str | None:
@@ -74,6 +83,7 @@ def _opens_question(token: Token) -> bool:
     """Tell whether a word opens a question: a question word of the main clause, or a verb before its subject."""
     if token.lower_ not in _ASKING:
         inflected = token.pos_ == "AUX" and token.tag_ in ("VBZ", "VBP", "VBD", "MD")
+        inflected = inflected and not (token.i and token.nbor(-1).lower_ == "here")  # here is a question
         asks = token.sent.text.rstrip().endswith("?")  # should there be several, take ...: a condition
         return inflected and asks and _has_later_subject(token)
     after = [*token.doc[token.i + 1 : token.i + 4]]

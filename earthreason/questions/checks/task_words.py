@@ -27,6 +27,7 @@ _TASK = word_set(
     """
 ).union(PICTURES)
 """What masks, segments and labels of the task belong to."""
+_WORN = frozenset(("don", "put", "remove", "wear"))
 _GLASS = frozenset(("glass", "lens", "pane", "roof", "screen", "window", "windscreen", "windshield"))
 
 
@@ -55,9 +56,11 @@ def _is_ordinary(token: Token, match: str) -> bool:
         return match.startswith("mask") and any(
             child.dep_ == "nsubj" and child.pos_ in ("NOUN", "PROPN") for child in token.children
         )
+    if token.head.lemma_ in _WORN:
+        return True
     owners = [child for child in token.children if child.dep_ in ("compound", "poss", "amod")]
     owners += [noun for child in token.children if child.lower_ == "of" for noun in child.children]
-    owners = [owner for owner in owners if owner.pos_ in ("NOUN", "PROPN")]
+    owners = [owner for owner in owners if owner.pos_ in ("NOUN", "PROPN") and not re.fullmatch(_COLOUR, owner.lower_)]
     return bool(owners) and not any(owner.lemma_.lower() in _TASK for owner in owners)
 
 
