@@ -1,12 +1,12 @@
 """Compare question generation with a plain loop over the `openai` client, on the same fake server.
 
     python benchmarks/questions.py
-    python benchmarks/questions.py --delay 0.2 --side 256 --items 30000
+    python benchmarks/questions.py --items 5000    memory
     python benchmarks/questions.py --cost    dry run over as many images as in the official set
 
 Both send the same requests, byte for byte, with the same concurrency; those of the loop are ready before it starts,
 while ours encodes pictures, checks and stores answers, counts costs and can be resumed. The server is a process of its
-own and answers in a second, faster than any vision model. Also measures memory over many items.
+own and answers in a second, faster than any vision model.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def print_memory(items: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, help="also measure memory, with this many items in the end")
+    parser.add_argument("--items", type=int, help="print the peak of memory after 1,000, 3,000 and this many samples instead")
     parser.add_argument("--samples", type=int, default=160, help="number of samples in the comparison")
     parser.add_argument("--side", type=int, default=1024, help="side of the images, pixels")
     parser.add_argument("--concurrency", type=int, default=32, help="number of requests at a time")
@@ -208,9 +208,10 @@ def main() -> None:
     if arguments.cost:
         print_cost()
         return
-    compare(arguments)
     if arguments.items:
         print_memory(arguments.items)
+        return
+    compare(arguments)
 
 
 if __name__ == "__main__":
