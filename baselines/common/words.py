@@ -12,13 +12,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer
 
 from baselines.common.weights import installed_folder, reason_of
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -85,24 +86,19 @@ def load_words(source: str, texts: Iterable[str], width: int) -> Words:
         raise UnknownNameError("tokenizer", source, (*WITHOUT_ENCODER, MINILM))
     if (Path(source) / _TABLE).is_file():
         return _read(Path(source), width)
-    with _folder_of(source) as folder:
-        try:
-            pretrained = AutoTokenizer.from_pretrained(folder)
-            encoder = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
-            raise EarthReasonError(
-                f"model.tokenizer={source}: no sentence encoder can be loaded: {reason_of(error)}"
-            ) from None
-    splitter = getattr(pretrained, "backend_tokenizer", None)
+    with _encoder(source) as folder:
+        splitter = getattr(AutoTokenizer.from_pretrained(folder), "backend_tokenizer", None)
     if splitter is None or not isinstance(splitter.model, models.WordPiece):
         raise EarthReasonError(
             f"model.tokenizer={source}: its tokenizer does not split words into pieces as BERT's does"
         )
     kept = _kept_ids(splitter, texts)
-    most = min(encoder.config.hidden_size, len(kept))
-    if width > most:
-        raise EarthReasonError(f"model.tokenizer={source}: gives {most} dimensions, and the language model has {width}")
-    table = reduce_meanings(_meanings(encoder, pretrained, kept), width)
+    states = _meanings(source, tuple(kept))
+    if width > min(states.shape):
+        raise EarthReasonError(
+            f"model.tokenizer={source}: gives {min(states.shape)} dimensions, and the language model has {width}"
+        )
+    table = reduce_meanings(states, width)
     return Words(_with_vocabulary(splitter, kept), splitter.model.unk_token, table)
 
 
@@ -119,6 +115,18 @@ def _read(folder: Path, width: int) -> Words:
             f"word pieces, and the language model has {width} dimensions"
         )
     return Words(tokenizer, tokenizer.model.unk_token, embeddings)
+
+
+@contextlib.contextmanager
+def _encoder(source: str) -> Iterator[str]:
+    """Give the folder or Hub id of a sentence encoder, and name it where it cannot be loaded."""
+    with _folder_of(source) as folder:
+        try:
+            yield folder
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            raise EarthReasonError(
+                f"model.tokenizer={source}: no sentence encoder can be loaded: {reason_of(error)}"
+            ) from None
 
 
 @contextlib.contextmanager
@@ -164,9 +172,13 @@ def _with_vocabulary(splitter: Tokenizer, kept: list[int]) -> Tokenizer:
     return made
 
 
+@lru_cache(maxsize=1)  # the runs of a suite read the same texts
 @torch.inference_mode()
-def _meanings(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pieces: list[int]) -> Tensor:
+def _meanings(source: str, pieces: tuple[int, ...]) -> Tensor:
     """Return the mean state of each word piece between the start and end tokens, (pieces, hidden)."""
+    with _encoder(source) as folder:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        encoder = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     start, end = int(tokenizer.cls_token_id), int(tokenizer.sep_token_id)
     batches = torch.tensor(pieces).split(_BATCH)
     framed = (torch.stack([torch.full_like(ids, start), ids, torch.full_like(ids, end)], 1) for ids in batches)

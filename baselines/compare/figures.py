@@ -18,17 +18,21 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _SHAPES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 """Markers and lines; the next pair is taken when the colours are used up."""
 
+_DECADE = 10.0
+"""Up to this ratio of speeds a logarithmic axis would have only long labels that run into each other."""
+
 
 def draw_figures(rows: Sequence[ScoreRow], folder: Path) -> list[Path]:
     """Draw learning curves and gIoU by speed as SVG and PDF; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {"curves": _new_figure(), "speed": _new_figure()}
+    figures = {"curves": new_figure(), "speed": new_figure()}
     draw_curves(figures["curves"].subplots(), rows)
     draw_speed(figures["speed"].subplots(), rows)
     return [_save(figure, folder / f"{name}.{form}") for name, figure in figures.items() for form in ("svg", "pdf")]
 
 
-def _new_figure() -> Figure:
+def new_figure() -> Figure:
+    """Make an empty figure of the common size."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(6.4, 3.6), layout="constrained")
@@ -60,7 +64,7 @@ def draw_curves(axis: Axes, rows: Sequence[ScoreRow]) -> None:
 
 
 def draw_speed(axis: Axes, rows: Sequence[ScoreRow]) -> None:
-    """Draw the gIoU of all models by speed; the trivial ones are thousands of times faster, so speed is logarithmic."""
+    """Draw the gIoU of all models by speed, logarithmic if some are many times faster, as trivial ones are."""
     for place, row in enumerate(rows):
         colour, marker, _ = _look(place)
         giou = row.scores["gIoU"] or 0.0
@@ -76,8 +80,12 @@ def draw_speed(axis: Axes, rows: Sequence[ScoreRow]) -> None:
             linestyle="none",
             label=row.entry.name,
         )
-    axis.set_xscale("log")
-    axis.set_xlabel("samples a second")
+    speeds = [row.entry.samples_per_second for row in rows]
+    if max(speeds) > _DECADE * min(speeds):
+        axis.set_xscale("log")
+    else:
+        axis.set_xlim(0, 1.1 * max(speeds))
+    axis.set_xlabel("samples per second")
     axis.set_ylabel("gIoU, %")
     _finish(axis)
 

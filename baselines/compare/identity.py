@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baselines.common.languages import Texts
 from baselines.training.config import TrainConfig
+from baselines.training.learner import build_learner
 from earthreason.data.checksums import sha256_of
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
@@ -45,6 +47,32 @@ def _flatten(values: Mapping[str, Any], place: str = "") -> Identity:
     for key, value in values.items():
         flat |= _flatten(value, f"{place}{key}.") if isinstance(value, dict) else {f"{place}{key}": value}
     return flat
+
+
+def identify_model(config: TrainConfig, texts: Texts) -> Identity:
+    """Identify what the settings of a run only name: the model that a `size` stands for, and files it starts from.
+
+    Args:
+        config: configuration of the run.
+        texts: function that returns the training texts, for learned tokenizers.
+
+    Returns:
+        `architecture`, a hash of the model's configuration and of names and shapes of its weights, and a hash for each
+        local folder that weights come from.
+
+    Raises:
+        EarthReasonError: the model cannot be built.
+    """
+    model = build_learner(config, texts).model
+    made = {key: value for key, value in model.config.to_dict().items() if key != "transformers_version"}
+    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    architecture = json.dumps([made, shapes], sort_keys=True, default=str)
+    sources = {key: getattr(config.model, key) for key in ("checkpoint", "vision", "language_model")}
+    folders = {key: Path(source) for key, source in sources.items() if source and Path(source).is_dir()}
+    return {
+        "architecture": hashlib.sha256(architecture.encode()).hexdigest(),
+        **{f"files of model.{key}": hash_folder(folder) for key, folder in folders.items()},
+    }
 
 
 def hash_rows(rows: Dataset) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from baselines.common.words import encoder_of
+from baselines.compare.measure import SECONDS
 from baselines.compare.scores import GroupScore, ScoreRow, what_is_lacking
 from baselines.compare.suite import Suite
 from earthreason.files import write_text
@@ -87,14 +88,29 @@ def _rates(suite: Suite) -> str:
     """Say how each model got its learning rate and loss weights."""
     if suite.tuning is not None:
         tried = "; ".join(f"{name} {', '.join(map(_value, values))}" for name, values in suite.grid.items())
-        found = "; ".join(f"{name}: {_named(chosen)}" for name, chosen in suite.tuning.chosen.items())
+        models = {variant.name for variant in suite.trained} | {variant.model for variant in suite.trained}
+        chosen = {name: settings for name, settings in suite.tuning.chosen.items() if name in models}
+        found = "; ".join(f"{name}: {_named(settings)}" for name, settings in chosen.items())
+        variants = "" if suite.extends is None else " Variants of a model use what was found for it."
         return (
             f"`{suite.tuning.command}` searched settings, {len(suite.trials())} trials for each model: all "
             f"combinations of {tried}. The highest gIoU of validation questions with a target won. Found for {found}."
+            f"{_edges(suite.tuning.grid, chosen)}{variants}"
         )
     own = "".join(f"; {v.name}: {_named(v.optim)}" for v in suite.trained if v.optim)
     rate = f"learning_rate {suite.train.optim.learning_rate:g}"
     return f"Learning rates and loss weights were not searched, but set by hand: {rate}{own}."
+
+
+def _edges(grid: Mapping[str, list[Any]], chosen: Mapping[str, Mapping[str, Any]]) -> str:
+    """Name the models that a value beyond the grid might serve better."""
+    numbers = {name: values for name, values in grid.items() if not isinstance(values[0], dict)}
+    text = ""
+    for name, values in numbers.items():
+        ends = (min(values), max(values))
+        if at_end := [model for model, settings in chosen.items() if settings[name] in ends]:
+            text += f" The {name} found for {', '.join(at_end)} is at the end of the grid; one beyond may be better."
+    return text
 
 
 def _named(settings: Mapping[str, Any]) -> str:
@@ -149,10 +165,11 @@ def _group_cell(score: GroupScore) -> str:
 def _costs(rows: Sequence[ScoreRow]) -> list[str]:
     lines = [
         f"Prediction speed was measured on {platform.processor() or platform.machine()} with "
-        f"{torch.get_num_threads()} threads and PyTorch {torch.__version__}. FLOPs are those of one forward pass for "
-        "one question about one image, from PyTorch's counter. Parameters are those that a backward pass gives a "
-        "gradient; the others are in the checkpoint without effect on training. Training minutes are wall time, "
-        "whatever else the machine was doing.",
+        f"{torch.get_num_threads()} threads and PyTorch {torch.__version__}; the same questions "
+        f"were asked again and again for {SECONDS:g} seconds or more, and the fastest round counts. FLOPs are those of "
+        "one forward pass for one question about one image, from PyTorch's counter. Parameters are those that a "
+        "backward pass gives a gradient; the others are in the checkpoint without effect on training. Training minutes "
+        "are wall time, whatever else the machine was doing.",
         "",
         "| model | parameters | without gradient | GFLOPs | samples per second | training minutes per seed |",
         "|---|---:|---:|---:|---:|---:|",

@@ -16,6 +16,7 @@ from baselines.compare.identity import (
     claim_folder,
     hash_folder,
     hash_rows,
+    identify_model,
     refuse_other_run,
     settings_of,
 )
@@ -23,6 +24,7 @@ from baselines.compare.measure import count_parameters, measure_predictor
 from baselines.compare.suite import Suite, Variant
 from baselines.registry import PredictorOptions, build_predictor
 from baselines.training.config import TrainConfig
+from baselines.training.data import texts_of
 from baselines.training.loop import train
 from baselines.training.records import RUN, read_metric
 from earthreason.data.load import load_dataset
@@ -48,7 +50,7 @@ class SuiteEntry:
         parameters: number of parameters that a backward pass reaches; None for trivial models.
         all_parameters: number of all parameters.
         gflops: GFLOPs of a forward pass for one question about one image.
-        samples_per_second: speed on this machine for questions about different images, median of three rounds.
+        samples_per_second: speed on this machine for questions about different images, in the fastest round.
         seconds: training time of all seeds together.
         curves: validation gIoU by step, one curve per seed.
     """
@@ -70,29 +72,32 @@ class Plan:
     Attributes:
         suite: suite to run.
         out: folder of all runs.
+        models: identity of each variant's model, see `identify_model`.
         training_data, validation_data, test_data: SHA-256 of the content.
     """
 
     suite: Suite
     out: Path
+    models: dict[str, Identity]
     training_data: str
     validation_data: str
     test_data: str
 
     @classmethod
     def make(cls, suite: Suite, out: Path) -> Plan:
-        """Hash the data of a suite."""
+        """Hash the data of a suite and identify its models."""
         hashes = hash_training_data(suite.train)
-        return cls(suite, out, *hashes, hash_rows(_test_rows(suite)))
+        return cls(suite, out, identify_models(suite), *hashes, hash_rows(_test_rows(suite)))
 
     def configure(self, variant: Variant, seed: int) -> tuple[Path, TrainConfig]:
         """Return folder and configuration of a training run."""
         folder = self.out / f"{variant.stem}-seed{seed}"
         return folder, self.suite.configure(variant, seed, folder.name)
 
-    def identity(self, config: TrainConfig) -> Identity:
+    def identity(self, variant: Variant, config: TrainConfig) -> Identity:
         """Return the identity of a training run and its predictions."""
-        return {**settings_of(config), **self._data(), "validation_data": self.validation_data}
+        validation = {"validation_data": self.validation_data}
+        return {**settings_of(config), **self.models[variant.name], **self._data(), **validation}
 
     def trivial_identity(self, model: str) -> Identity:
         """Return the identity of the predictions of a model that is not trained."""
@@ -106,19 +111,30 @@ class Plan:
         """Refuse before the first training what would stop a later one.
 
         Raises:
-            EarthReasonError: a folder holds another run, or the settings were searched on other data.
+            EarthReasonError: a folder holds another run, or the settings were searched on other data or models.
         """
         for variant in self.suite.trained:
             for seed in self.suite.seeds:
                 folder, config = self.configure(variant, seed)
-                refuse_other_run(folder, self.identity(config))
+                refuse_other_run(folder, self.identity(variant, config))
         for model in self.suite.trivial:
             refuse_other_run(self.out / model, self.trivial_identity(model))
-        tuning = self.suite.tuning
-        if tuning and (tuning.training_data, tuning.validation_data) != (self.training_data, self.validation_data):
-            raise EarthReasonError(
-                f"the settings of {self.suite.name} were searched on other data; run python -m baselines tune on this"
-            )
+        if tuning := self.suite.tuning:
+            same_data = (tuning.training_data, tuning.validation_data) == (self.training_data, self.validation_data)
+            if not same_data or any(tuning.models.get(name, model) != model for name, model in self.models.items()):
+                what = "models" if same_data else "data"
+                raise EarthReasonError(
+                    f"the settings of {self.suite.name} were searched on other {what}; run python -m baselines tune"
+                )
+
+
+def identify_models(suite: Suite) -> dict[str, Identity]:
+    """Identify the model of each variant of a suite."""
+    rows = _rows_of(suite.train, suite.train.data.train)
+    return {
+        variant.name: identify_model(suite.configure(variant, suite.seeds[0], variant.stem), lambda: texts_of(rows))
+        for variant in suite.trained
+    }
 
 
 def hash_training_data(train: TrainConfig) -> tuple[str, str]:
@@ -165,7 +181,7 @@ def _run_trained(plan: Plan, variant: Variant) -> SuiteEntry:
     files, curves, seconds = [], [], 0.0
     for seed in suite.seeds:
         folder, config = plan.configure(variant, seed)
-        train_once(folder, config, plan.identity(config))
+        train_once(folder, config, plan.identity(variant, config))
         weights = hash_folder(folder / "final")
         options = PredictorOptions(checkpoint=str(folder / "final"), batch_size=suite.train.optim.micro_batch)
         files.append(_predict(suite, variant.model, options, folder, weights))

@@ -18,6 +18,8 @@ from earthreason.errors import DataNotFoundError, EarthReasonError, describe_val
 
 TUNING_SEED = 0
 """Seed of the trials of a search, which no run of a suite has."""
+_INHERITED = {"train", "grid", "data_command"}
+"""What a suite that extends another leaves to it, so that the search of that one holds."""
 _BUDGET = {"steps", "minutes", "epochs", "global_batch"}
 
 
@@ -64,6 +66,7 @@ class Suite(BaseModel):
     Attributes:
         name: name of the suite.
         title: title of the page.
+        extends: suite whose training, data, seeds and search this one has, with other models; None if it has its own.
         trained: models to train. The others are compared with the first one.
         trivial: models that need no training.
         registered: whether to add the models whose registry entries have a preset for this suite.
@@ -73,12 +76,14 @@ class Suite(BaseModel):
         train: configuration of every training run; the suite sets model name and seed.
         allowed_spread: largest allowed difference in parameters between models, as a share of the smallest model.
         grid: values of optimizer settings whose combinations `python -m baselines tune` tries for every trained model.
-        tuning: record of that search; its settings replace those of the variants. Read from the file beside the suite.
+        tuning: record of that search; its settings replace those of the variants. Read from the file beside the suite,
+            or beside the one that it extends.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     title: str = "Model comparison"
+    extends: str | None = None
     trained: tuple[Variant, ...] = Field(min_length=1)
     trivial: tuple[str, ...] = ()
     registered: bool = False
@@ -94,7 +99,8 @@ class Suite(BaseModel):
 
     def configure(self, variant: Variant, seed: int, name: str) -> TrainConfig:
         """Make the configuration of one training run."""
-        return self._configure(variant, seed, name, self.tuning.chosen[variant.name] if self.tuning else {})
+        found = self.tuning.settings_of(variant.name, variant.model) if self.tuning else {}
+        return self._configure(variant, seed, name, found)
 
     def configure_trial(self, variant: Variant, settings: Mapping[str, Any], name: str) -> TrainConfig:
         """Make the configuration of one trial of the search, with `settings` of the grid."""
@@ -170,7 +176,7 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None, searched: boo
     """
     path = find_suite(name)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _read(path)
         values["train"].setdefault("data", {}).update(overrides or {})
         suite = Suite.model_validate(values)
     except ValidationError as error:
@@ -183,5 +189,30 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None, searched: boo
         check_model(model)
     if not (suite.grid and searched):
         return suite
-    tuning = read_tuning(path, suite.train, suite.grid, [variant.name for variant in suite.trained])
+    if suite.extends is not None:
+        tuning = load_suite(suite.extends, overrides).tuning
+        unknown = {variant.model for variant in suite.trained} - (tuning.chosen.keys() if tuning else set())
+        if tuning and unknown:
+            raise EarthReasonError(f"{path}: the search of {suite.extends} was not for {', '.join(sorted(unknown))}")
+    else:
+        tuning = read_tuning(path, suite.train, suite.grid, [variant.name for variant in suite.trained])
     return suite.model_copy(update={"tuning": tuning})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read the values of a suite, with those of the suite that it extends behind them.
+
+    Raises:
+        EarthReasonError: the file changes what it must leave to the suite that it extends, or that extends another.
+    """
+    own: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if own.get("extends") is None:
+        return own
+    if changed := sorted(_INHERITED & own.keys()):
+        raise EarthReasonError(
+            f"{path}: {', '.join(changed)}: it is that of the suite extended, {own['extends']}; leave it out"
+        )
+    base = yaml.safe_load(find_suite(own["extends"]).read_text(encoding="utf-8"))
+    if base.get("extends") is not None:
+        raise EarthReasonError(f"{path}: extends {own['extends']}, which extends {base['extends']}; extend that one")
+    return {**base, "registered": False, "trivial": (), **own}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.compare.identity import Identity, refuse_other_run, settings_of
-from baselines.compare.runs import hash_training_data, train_once
+from baselines.compare.runs import hash_training_data, identify_models, train_once
 from baselines.compare.suite import Suite, Variant
 from baselines.compare.tuning import Trial, Tuning, best_of, shared_settings
 from baselines.training.config import TrainConfig
@@ -26,25 +26,30 @@ def tune_suite(suite: Suite, out: Path, command: str) -> Tuning:
         command: command to name in the record.
 
     Raises:
-        EarthReasonError: the suite has no grid or no validation, `out` holds other runs, or a training fails otherwise
-            than by diverging.
+        EarthReasonError: the suite has no grid of its own or no validation, `out` holds other runs, or a training
+            fails otherwise than by diverging.
     """
+    if suite.extends is not None:
+        raise EarthReasonError(f"{suite.name} uses what is found for {suite.extends}; run tune --suite {suite.extends}")
     if not suite.grid:
         raise EarthReasonError(f"{suite.name} has no grid to search; name settings of optim and their values there")
     if not suite.train.validate_every:
         raise EarthReasonError(f"{suite.name}: a search needs validation scores; set train.validate_every")
     training_data, validation_data = hash_training_data(suite.train)
+    models = identify_models(suite)
     data = {"training_data": training_data, "validation_data": validation_data}
+    same = {name: {**model, **data} for name, model in models.items()}
     for variant in suite.trained:
         for _, folder, config in _runs(suite, variant, out):
-            refuse_other_run(folder, {**settings_of(config), **data})
-    trials = {variant.name: _try_all(suite, variant, out, data) for variant in suite.trained}
+            refuse_other_run(folder, {**settings_of(config), **same[variant.name]})
+    trials = {variant.name: _try_all(suite, variant, out, same[variant.name]) for variant in suite.trained}
     return Tuning(
         command=command,
         grid=suite.grid,
         training=shared_settings(suite.train, suite.grid),
         training_data=training_data,
         validation_data=validation_data,
+        models=models,
         chosen={name: best_of(found).settings for name, found in trials.items()},
         trials=trials,
     )
@@ -57,10 +62,10 @@ def _runs(suite: Suite, variant: Variant, out: Path) -> Iterator[tuple[dict[str,
         yield settings, folder, suite.configure_trial(variant, settings, folder.name)
 
 
-def _try_all(suite: Suite, variant: Variant, out: Path, data: Identity) -> tuple[Trial, ...]:
+def _try_all(suite: Suite, variant: Variant, out: Path, same: Identity) -> tuple[Trial, ...]:
     runs = _runs(suite, variant, out)
     trials = tuple(
-        Trial(settings=settings, targets_giou=_try(folder, config, {**settings_of(config), **data}))
+        Trial(settings=settings, targets_giou=_try(folder, config, {**settings_of(config), **same}))
         for settings, folder, config in runs
     )
     if best_of(trials).targets_giou is None:

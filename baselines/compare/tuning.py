@@ -37,6 +37,7 @@ class Tuning(BaseModel):
         grid: values of each setting; every model tried all combinations.
         training: settings of the trainings without those of the models and of the grid, by dotted key.
         training_data, validation_data: SHA-256 of the content.
+        models: identity of each model, see `identify_model`.
         chosen: settings with the highest score, by model; the first of equal ones.
         trials: all trials, by model.
     """
@@ -47,8 +48,13 @@ class Tuning(BaseModel):
     training: dict[str, Any]
     training_data: str
     validation_data: str
+    models: dict[str, Identity]
     chosen: dict[str, dict[str, Any]]
     trials: dict[str, tuple[Trial, ...]]
+
+    def settings_of(self, variant: str, model: str) -> dict[str, Any]:
+        """Return what was found for a variant, or else for the model that it is a variant of."""
+        return self.chosen.get(variant) or self.chosen[model]
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:

@@ -56,6 +56,11 @@ def order_of(rows: Dataset, config: TrainConfig) -> Order:
     return Order(len(rows), batch, config.seed, empties, share)
 
 
+def texts_of(rows: Dataset) -> list[str]:
+    """List the questions, then the answers of a split."""
+    return [text for key in ("questions", "answers") for texts in rows[key] for text in texts]
+
+
 def check_texts(rows: Dataset, config: TrainConfig, collate: Collate) -> None:
     """Refuse a training split with a question or answer that is too long for the language model.
 

@@ -26,7 +26,7 @@ from baselines.common.devices import keep_freed_memory
 from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
 from baselines.training.checkpoints import check_folder, identity_of, load_latest, save_state
 from baselines.training.config import TrainConfig
-from baselines.training.data import Passes, StepDataset, check_texts, order_of
+from baselines.training.data import Passes, StepDataset, check_texts, order_of, texts_of
 from baselines.training.guard import Guard
 from baselines.training.learner import Batch, Learner, build_learner
 from baselines.training.optimizer import add_adapters, average_of, make_optimizer, without_adapters
@@ -88,7 +88,7 @@ def open_run(config: TrainConfig, out: Path) -> tuple[TrainingRun, StepDataset]:
     torch.manual_seed(config.seed)
     rows = load_dataset("earthreason", config.data.config, split=config.data.train, data_dir=config.data.data_dir)
     order = order_of(rows, config)
-    learner = build_learner(config, lambda: [text for key in ("questions", "answers") for t in rows[key] for text in t])
+    learner = build_learner(config, lambda: texts_of(rows))
     check_texts(rows, config, learner.collate)
     data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
     return TrainingRun(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch)), data

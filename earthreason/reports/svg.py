@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from pathlib import Path
@@ -23,6 +24,8 @@ svg { color-scheme: light dark; }
 }
 </style>"""
 """The colours of base.css. A program that ignores styles for dark mode draws the light figure."""
+_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata that keep the time of writing out of a file, by format."""
 
 
 def follow_dark_mode(svg: str) -> str:
@@ -31,7 +34,7 @@ def follow_dark_mode(svg: str) -> str:
 
 
 def save_figure(figure: Figure, path: Path, form: str | None = None, **options: Any) -> None:
-    """Write a figure atomically.
+    """Write a figure atomically; the same figure gives the same bytes, so that a figure drawn again is no change.
 
     Args:
         figure: figure to write.
@@ -41,9 +44,26 @@ def save_figure(figure: Figure, path: Path, form: str | None = None, **options: 
     """
     form = form or path.suffix.lstrip(".").lower() or "png"
     if form == "svg":
-        text = io.StringIO()
-        figure.savefig(text, format="svg", **options)
-        write_text(path, follow_dark_mode(text.getvalue()))
+        write_text(path, _svg_of(figure, **options))
     else:
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=form, **options)
+            _draw(figure, temporary, form, **options)
+
+
+def embed_figure(figure: Figure) -> str:
+    """Encode a figure as a data URL (SVG), which follows dark mode."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(_svg_of(figure).encode()).decode('ascii')}"
+
+
+def _svg_of(figure: Figure, **options: Any) -> str:
+    text = io.StringIO()
+    _draw(figure, text, "svg", **options)
+    return follow_dark_mode(text.getvalue())
+
+
+def _draw(figure: Figure, target: Path | io.StringIO, form: str, **options: Any) -> None:
+    import matplotlib as mpl
+
+    options.setdefault("metadata", _UNDATED.get(form))
+    with mpl.rc_context({"svg.hashsalt": mpl.rcParams["svg.hashsalt"] or "earthreason"}):
+        figure.savefig(target, format=form, **options)

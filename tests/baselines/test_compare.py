@@ -1,5 +1,6 @@
 """The smallest suite runs to its end, goes on where it stopped, and its page says what the judge says."""
 
+import itertools
 import json
 import re
 import shutil
@@ -13,12 +14,13 @@ from typer.testing import CliRunner
 from baselines.cli import app
 from baselines.compare import runs as runs_module
 from baselines.compare import scores as scores_module
-from baselines.compare.figures import draw_curves, draw_speed
+from baselines.compare.figures import draw_curves, draw_speed, new_figure
 from baselines.compare.report import write_page
 from baselines.compare.runs import SuiteEntry, run_suite
 from baselines.compare.scores import ScoreRow, score_suite, what_is_lacking
 from baselines.compare.suite import Suite, load_suite
 from baselines.compare.tuning import Tuning
+from baselines.lisa import learner as lisa
 from earthreason import load_dataset
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.metrics.evaluate import evaluate
@@ -152,6 +154,14 @@ def test_runs_of_other_settings_are_refused_before_anything_is_trained(finished,
             run_suite(other, tmp_path)
 
 
+def test_runs_of_a_model_of_another_size_are_refused(finished, tmp_path, monkeypatch):
+    suite = copied_run(finished, tmp_path, "lisa")
+    monkeypatch.setattr(runs_module, "train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setitem(lisa._WIDTHS, "mini", (32, 3, *lisa._WIDTHS["mini"][2:]))
+    with pytest.raises(EarthReasonError, match=r"another run: it has architecture \w{12} instead of \w{12};"):
+        run_suite(suite, tmp_path)
+
+
 def test_a_model_under_the_name_of_another_is_refused(finished, tmp_path):
     suite = copied_run(finished, tmp_path, "psalm")
     swapped = suite.trained[0].model_copy(update={"model": "segearth_r1"})
@@ -238,6 +248,7 @@ def test_the_page_states_the_search_that_chose_the_settings(finished, tmp_path):
     tuning = Tuning(
         command="python -m baselines tune --suite smoke",
         grid=smoke.grid,
+        models={},
         training={},
         training_data="",
         validation_data="",
@@ -250,6 +261,17 @@ def test_the_page_states_the_search_that_chose_the_settings(finished, tmp_path):
         "learning_rate 0.0003, 0.001; loss_weights (bce 2.0, dice 0.5), (bce 5.0, dice 5.0). The highest gIoU of "
         "validation questions with a target won. Found for segearth_r1: learning_rate 0.001, bce 2.0, dice 0.5; "
     ) in (tmp_path / "a.md").read_text()
+    assert "Variants of a model" not in (tmp_path / "a.md").read_text()
+    alone = smoke.model_copy(update={"tuning": tuning, "trained": smoke.trained[:1], "extends": "smoke"})
+    write_page(tmp_path / "c.md", alone, rows, "command", tmp_path)
+    found = "Found for segearth_r1: learning_rate 0.001, bce 2.0, dice 0.5. The learning_rate found for segearth_r1 is"
+    assert found in (tmp_path / "c.md").read_text()
+    assert "Variants of a model use what was found for it." in (tmp_path / "c.md").read_text()
+    wider = tuning.model_copy(update={"grid": {**smoke.grid, "learning_rate": [3e-4, 1e-3, 3e-3]}})
+    end = "is at the end of the grid"
+    assert f"The learning_rate found for {', '.join(names)} {end}" in (tmp_path / "a.md").read_text()
+    write_page(tmp_path / "b.md", smoke.model_copy(update={"tuning": wider}), rows, "command", tmp_path)
+    assert end not in (tmp_path / "b.md").read_text()
 
 
 def test_figures_draw_every_model_in_a_look_of_its_own():
@@ -273,6 +295,24 @@ def test_figures_draw_every_model_in_a_look_of_its_own():
         assert labels == [f"m{k}" for k in range(shown)]
         lines = [handle if draw is draw_curves else handle.lines[0] for handle in handles]
         assert len({(line.get_color(), line.get_marker()) for line in lines}) == shown
+
+
+@pytest.mark.parametrize("speeds", [(77.4, 77.9, 78.1, 79.0), (20.0, 150.0), (46.0, 27.0, 5e3, 1e8), (7.0,)])
+def test_the_speeds_on_the_axis_do_not_run_into_each_other(speeds):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = new_figure()
+    axis = figure.subplots()
+    draw_speed(axis, [ScoreRow(SuiteEntry(f"m{s}", (), s), (), {"gIoU": 0.3}, 0.0, None, {}) for s in speeds])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    low, high = axis.get_xlim()
+    labels = [label for label in axis.get_xticklabels(which="both") if label.get_text()]
+    boxes = sorted((label.get_window_extent(canvas.get_renderer()) for label in labels), key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert low < min(speeds)
+    assert max(speeds) < high
 
 
 @pytest.mark.parametrize("name", ["tiny", "ablations"])

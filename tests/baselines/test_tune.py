@@ -10,6 +10,7 @@ from baselines.cli import app
 from baselines.compare import runs as runs_module
 from baselines.compare.suite import load_suite
 from baselines.compare.tune import tune_suite
+from baselines.psalm import learner
 from baselines.training.config import OptimConfig
 from baselines.training.records import read_metric
 from earthreason.errors import EarthReasonError
@@ -107,6 +108,38 @@ def test_settings_searched_on_other_data_are_refused(searched, tmp_path):
     suite = copied(searched, tmp_path, lambda text: text.replace(record["training_data"], "f" * 64))
     with pytest.raises(EarthReasonError, match="searched on other data; run python -m baselines tune"):
         runs_module.run_suite(load_suite(str(suite)), tmp_path / "runs")
+
+
+def test_settings_searched_for_models_of_other_sizes_are_refused(searched, tmp_path, monkeypatch):
+    assert load_suite(str(copied(searched, tmp_path))).tuning.models.keys() == {"segearth_r1", "psalm"}
+    monkeypatch.setitem(learner._PARTS, "mini", learner._PARTS["mini"] | {"queries": 9})
+    with pytest.raises(EarthReasonError, match="searched on other models; run python -m baselines tune"):
+        runs_module.run_suite(load_suite(str(tmp_path / "small.yaml")), tmp_path / "runs")
+
+
+def test_a_suite_that_extends_another_trains_as_that_does_with_what_was_found_for_it(searched, tmp_path):
+    base = load_suite(str(copied(searched, tmp_path)))
+    ablated = {"name": "half", "model": "psalm", "architecture": {"connector_strides": [2, 1]}}
+    values = {"name": "b", "extends": str(tmp_path / "small.yaml"), "trained": [ablated], "allowed_spread": 0.5}
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump(values))
+    suite = load_suite(str(tmp_path / "b.yaml"))
+    assert (suite.seeds, suite.train, suite.data_command) == (base.seeds, base.train, base.data_command)
+    own, full = suite.configure(suite.trained[0], 1, "run"), base.configure(base.trained[1], 1, "run")
+    assert own.optim == full.optim != base.train.optim
+    assert own.model.architecture.connector_strides == (2, 1) != full.model.architecture.connector_strides
+    for change, words in (
+        (
+            {"grid": {"learning_rate": [1e-3]}, "train": {}},
+            r"grid, train: it is that of the suite extended, .*; leave it out",
+        ),
+        ({"extends": str(tmp_path / "b.yaml")}, "extends .*b.yaml, which extends .*small.yaml; extend that one"),
+        ({"trained": ["lisa"]}, "the search of .*small.yaml was not for lisa"),
+    ):
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(values | change))
+        with pytest.raises(EarthReasonError, match=words):
+            load_suite(str(tmp_path / "c.yaml"))
+    with pytest.raises(EarthReasonError, match=r"b uses what is found for .*small.yaml; run tune --suite"):
+        tune_suite(suite, tmp_path, "command")
 
 
 def test_a_trial_that_diverges_has_no_score_and_counts(searched, tmp_path, monkeypatch):

@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from matplotlib.figure import Figure
@@ -30,3 +33,18 @@ def test_other_formats_are_written_as_before(figure, tmp_path, name, head):
     save_figure(figure, tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(head)
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf", "png"])
+def test_a_figure_drawn_again_at_another_time_has_the_same_bytes(tmp_path, form):
+    drawing = (
+        "import sys; from pathlib import Path; from matplotlib.figure import Figure; "
+        "from earthreason.reports.svg import save_figure; drawn = Figure(); drawn.subplots().plot([1, 2], marker='o'); "
+        "save_figure(drawn, Path(sys.argv[1]))"
+    )
+    paths = [tmp_path / f"{time}.{form}" for time in ("1000000000", "1500000000")]
+    for path in paths:
+        environment = os.environ | {"SOURCE_DATE_EPOCH": path.stem}  # the time that Matplotlib would write
+        subprocess.run([sys.executable, "-c", drawing, str(path)], check=True, env=environment)
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second

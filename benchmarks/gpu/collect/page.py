@@ -62,13 +62,13 @@ class ResultPage:
     def figure(self, name: str, title: str, draw: Callable[[Figure], bool], size: tuple[float, float]) -> None:
         """Draw a figure and insert it. If there is nothing to draw, delete the figure of an earlier page."""
         path = self.images / f"{name}.svg"
-        with mpl.rc_context({"svg.hashsalt": "earthreason", "font.size": 8}):  # the same bytes every time
+        with mpl.rc_context({"font.size": 8}):
             drawn = Figure(figsize=size, layout="constrained")
             if not draw(drawn):
                 path.unlink(missing_ok=True)
                 return
             self.images.mkdir(parents=True, exist_ok=True)
-            save_figure(drawn, path, metadata={"Date": None})
+            save_figure(drawn, path)
         self.say(f"![{title}]({self.link}/{name}.svg)")
 
     def section(self, title: str, *names: str) -> bool:

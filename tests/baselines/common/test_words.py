@@ -130,5 +130,12 @@ def test_an_error_without_a_message_is_named_by_its_type(encoder, monkeypatch):
         raise OSError
 
     monkeypatch.setattr(module.AutoModel, "from_pretrained", fail)
+    module._meanings.cache_clear()
     with pytest.raises(EarthReasonError, match="no sentence encoder can be loaded: OSError"):
         load_words(str(encoder), [], 4)
+
+
+def test_the_encoder_reads_the_same_words_once(encoder, monkeypatch):
+    first = load_words(str(encoder), [], 4)
+    monkeypatch.setattr(module.AutoModel, "from_pretrained", lambda *_, **__: pytest.fail("loaded again"))
+    assert torch.equal(load_words(str(encoder), [], 4).embeddings, first.embeddings)
