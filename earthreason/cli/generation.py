@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,15 @@ import typer
 
 from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import JsonOption, SourceArgument
-from earthreason.cli.runs import RecipeOption, RunArgument, describe_plan, open_run, print_summary
+from earthreason.cli.runs import (
+    RecipeOption,
+    RunArgument,
+    check_recipe_name,
+    describe_plan,
+    keep_source,
+    open_run,
+    print_summary,
+)
 from earthreason.errors import EarthReasonError
 
 if TYPE_CHECKING:
@@ -43,7 +52,10 @@ def generate(
     ] = None,
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Skip the judge.")] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Send hints without images: for text models.")] = False,
-    base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="Address of an OpenAI-compatible server.", show_default="$OPENAI_BASE_URL, or OpenAI"),
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Maximum number of concurrent requests.")] = 8,
     timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request in seconds.")] = 120.0,
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature of every request.")] = None,
@@ -121,10 +133,17 @@ def generate(
     from earthreason.questions.prompting.languages import parse_language
     from earthreason.questions.prompting.prompts import load_prompts
     from earthreason.questions.recipe import keep_recipe, recipe_of
+    from earthreason.questions.servers.address import server_address
     from earthreason.questions.servers.parameters import merge_parameters
     from earthreason.questions.servers.pricing import load_prices
     from earthreason.questions.stages import StageConfig
 
+    for option, name in (("--model", model), ("--rewrite-model", rewrite_model), ("--judge-model", judge_model)):
+        if name is not None and not name.strip():
+            raise EarthReasonError(f"{option} is empty; name a model of the server")
+    if temperature is not None and not math.isfinite(temperature):
+        raise EarthReasonError(f"--temperature {temperature}: not a number that a server takes")
+    base_url = server_address(base_url)
     judge = None if no_judge else judge_model or model
     parameters = {"max_tokens": max_tokens, **({} if temperature is None else {"temperature": temperature})}
     parameters = merge_parameters(parameters, param or [])
@@ -153,16 +172,16 @@ def generate(
     from earthreason.questions.servers.client import ClientConfig, ModelClient
 
     require_language()
-    ledger = Ledger(out / "ledger.sqlite", recipe or MAIN)
+    settings = ClientConfig(
+        base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
+    )
+    client = ModelClient(settings, table)
+    ledger = Ledger(out / "ledger.sqlite", check_recipe_name(recipe or MAIN))
     with ledger.locked():
-        settings = ClientConfig(
-            base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
-        )
-        client = ModelClient(settings, table)
         if concepts is None and config.can_be_absent:
             config = replace(config, concepts=_known_concepts(opened, ledger))
         keep_recipe(ledger, recipe_of(config, base_url))
-        ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
+        keep_source(ledger, source)
         try:
             work = _advance(opened, config, ledger, client, total, retry_batches) if batch else None
             outcome = asyncio.run(work or _generate(opened, config, ledger, client, total))

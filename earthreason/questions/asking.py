@@ -197,7 +197,7 @@ class Asker:
             finally:
                 self.in_flight -= 1
             lost = sum(usage.usd for usage in spending.uncertain)
-            about = {"parameters": request.parameters, "base_url": self._base_url}
+            about = {"parameters": self._client.sent_parameters(request), "base_url": self._base_url}
             details = {"served_model": _served_model(heard), **about}
             call = Call(
                 key=key,
@@ -222,4 +222,4 @@ def _limit(parameters: Mapping[str, Any]) -> int | None:
 
 def _served_model(heard: Iterable[dict[str, Any]]) -> str | None:
     names = [str(completion["model"]) for completion in heard if completion.get("model")]
-    return names[-1] if names else None
+    return names[-1].encode(errors="replace").decode() if names else None

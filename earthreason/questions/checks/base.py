@@ -24,7 +24,7 @@ REQUESTS = word_set(
 """Verbs that ask for something."""
 SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
 """Relations of subjects to their verbs."""
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class SetCheck:
 
 
 def words_of(text: str) -> list[str]:
-    """Split a text into lower-case words; apostrophes inside words are kept."""
+    """Split a text into lower-case words and numbers; apostrophes inside words are kept."""
     return _WORD.findall(text.lower().replace("’", "'"))
 
 
