@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
-from earthreason.cli.options import JsonOption, SourceArgument
+from earthreason.cli.options import JsonOption, MaxLeftOutOption, SourceArgument
 from earthreason.cli.runs import (
     RecipeOption,
     RunArgument,
@@ -112,9 +112,12 @@ def generate(
     prices: Annotated[Path | None, typer.Option(help="JSON file with your own prices.")] = None,
     price: Annotated[
         list[str] | None,
-        typer.Option(help="Price as IN,OUT or MODEL=IN,OUT: US dollars per million tokens; repeat for several models."),
+        typer.Option(
+            help="Price as IN,OUT or IN,OUT,CACHED, US dollars per million tokens; with MODEL= before it for one model."
+        ),
     ] = None,
     recipe: RecipeOption = None,
+    max_left_out: MaxLeftOutOption = None,
     json_out: JsonOption = None,
 ) -> None:
     """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; no answer is paid for twice.
@@ -125,7 +128,9 @@ def generate(
 
     Example: earthreason questions generate data/release --out run --max-usd 20
     """
+    from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
+    from earthreason.data.sources.base import omissions_of
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.migration import MAIN
     from earthreason.questions.pipeline import RunConfig, RunOutcome
@@ -139,8 +144,8 @@ def generate(
     from earthreason.questions.stages import StageConfig
 
     for option, name in (("--model", model), ("--rewrite-model", rewrite_model), ("--judge-model", judge_model)):
-        if name is not None and not name.strip():
-            raise EarthReasonError(f"{option} is empty; name a model of the server")
+        if name is not None and not (name.strip() and name.isprintable()):
+            raise EarthReasonError(f"{option} {name!r}: name a model of the server")
     if temperature is not None and not math.isfinite(temperature):
         raise EarthReasonError(f"--temperature {temperature}: not a number that a server takes")
     base_url = server_address(base_url)
@@ -160,9 +165,9 @@ def generate(
     known = OFFICIAL if concepts is None else read_concepts(concepts)
     config = RunConfig(stages, empty_share, unseen_empties, known, seed, max_usd, limit, base_url)
     table = load_prices(prices, price or [], [name for name in (model, rewrite_model, judge_model) if name])
-    opened = open_source(source)
+    opened = open_source(source, Tolerance.of_options(share=max_left_out))
     total = min(sum(opened.counts.values()), limit or 10**12)
-    for line in describe_plan(config):
+    for line in describe_plan(config, table):
         typer.echo(line, err=True)
     if dry_run:
         _print_estimate(opened, config, table, total, json_out)
@@ -189,7 +194,10 @@ def generate(
             outcome = RunOutcome(stopped=_INTERRUPTED, interrupted=True)
     if report_json(json_out, ledger.summary()):
         print_summary(ledger)
-    _say_what_is_left(ledger, outcome, out, total)
+    unread = omissions_of(opened)
+    if unread:
+        typer.echo(f"{unread.summary()}. The first: {unread.first_message}", err=True)
+    _say_what_is_left(ledger, outcome, out, total, bool(unread))
 
 
 def _known_concepts(opened: Source, ledger: Ledger) -> tuple[str, ...]:
@@ -206,7 +214,7 @@ def _known_concepts(opened: Source, ledger: Ledger) -> tuple[str, ...]:
     return tuple(known)
 
 
-def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int) -> None:
+def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int, unread: bool) -> None:
     """Say why samples are left without questions, and exit with the code that says so."""
     if outcome.interrupted:
         summary = ledger.summary()
@@ -223,7 +231,7 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
     if outcome.quarantined:
         reasons = f"`earthreason questions status {out} --quarantine` says why"
         typer.echo(f"{outcome.quarantined} of {total} samples are quarantined: {reasons}", err=True)
-    if not outcome.complete:
+    if unread or not outcome.complete:
         raise typer.Exit(LEFT)
 
 
@@ -331,5 +339,6 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: in
     if unpriced:
         money = f"total: unknown, {'; '.join(map(describe_unpriced, unpriced))}"
     else:
-        money = f"about ${sum(stage.usd or 0 for stage in stages):.2f} (half with --batch)"
+        batch = sum((stage.usd or 0) * price.batch for stage in stages if (price := prices.of(stage.model)))
+        money = f"about ${sum(stage.usd or 0 for stage in stages):.2f} (${batch:.2f} with --batch)"
     typer.echo(f"{money}; prices as of {prices.as_of}: check them, or give --prices")

@@ -12,6 +12,7 @@ from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameE
 
 if TYPE_CHECKING:
     from earthreason.questions.ledger import Ledger
+    from earthreason.questions.servers.pricing import Prices
     from earthreason.questions.settings import RunConfig
 
 SOURCE = "source"
@@ -93,10 +94,14 @@ def keep_source(ledger: Ledger, source: str) -> None:
     ledger.remember(SOURCE, place)
 
 
-def describe_plan(config: RunConfig) -> list[str]:
+def describe_plan(config: RunConfig, prices: Prices) -> list[str]:
     """Say what a run leaves undone because of its settings, one line each."""
+    from earthreason.questions.servers.pricing import describe_unpriced
+
     stages = config.stages
-    lines = [describe_language(stages.language.name, stages.language.code)]
+    models = dict.fromkeys(name for name in (stages.propose, stages.rewrite, stages.judge) if name)
+    lines = [f"cost is not counted: {describe_unpriced(name)}" for name in models if prices.of(name) is None]
+    lines.append(describe_language(stages.language.name, stages.language.code))
     if not config.can_be_absent:
         lines.append(
             "no images are sent, so nobody can look what is absent: no sample is asked about something absent, and "

@@ -166,6 +166,8 @@ class Asker:
     async def _pay(
         self, key: str, stage: str, prompt: str, trail: Trail, request: Request[Any], pool: ThreadPoolExecutor
     ) -> Call:
+        from earthreason.questions.servers.connection import NotSentError
+
         assert self._client is not None
         urls = await trail.pictures(request.pictures, pool)
         expected = max_cost(request, trail.record, self._client.prices)
@@ -175,7 +177,13 @@ class Asker:
         times = self._ledger.times_set_aside(key)
         number = self._ledger.send(key, trail.sample, stage, request.model, expected)
         heard: list[dict[str, Any]] = []
-        spending = Spending()
+
+        def admit(usd: float) -> None:
+            if self.stopping:
+                raise StoppedError
+            self._budget.admit(number, usd)
+
+        spending = Spending(admit=admit)
         with self._budget.in_flight():
             self.in_flight += 1
             try:
@@ -188,6 +196,9 @@ class Asker:
                     self._ledger.settle(number, error.usage.usd)
                     raise
                 status, content = "quarantined", str(error)
+            except NotSentError as error:
+                self._ledger.settle(number, spending.usage.usd)
+                raise error.__cause__ or error from None
             except ServerError as error:
                 self._ledger.settle(number, error.usage.usd)
                 raise
@@ -222,4 +233,4 @@ def _limit(parameters: Mapping[str, Any]) -> int | None:
 
 def _served_model(heard: Iterable[dict[str, Any]]) -> str | None:
     names = [str(completion["model"]) for completion in heard if completion.get("model")]
-    return names[-1].encode(errors="replace").decode() if names else None
+    return names[-1] if names else None

@@ -179,6 +179,10 @@ class Ledger:
             self._write("DELETE FROM requests WHERE number = ?", (number,))
         self._note(number, usd)
 
+    def reserved(self, number: int) -> float:
+        """Return the most that a request without an answer may cost, as noted so far, US dollars."""
+        return self._open[number]
+
     def _note(self, number: int, usd: float) -> None:
         self._open[number] = usd
         if usd <= 0:

@@ -15,6 +15,7 @@ from earthreason.data.sources import Source
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS
 from earthreason.errors import UnknownNameError
 from earthreason.questions.checks import CHECKS, SET_CHECKS, CheckFinding, QuestionSet, check_many
+from earthreason.questions.checks.base import LONGEST_READ
 from earthreason.questions.language import WIDTH, embed, require_language
 from earthreason.questions.measures import SetMeasures, measure_set
 from earthreason.questions.settlement import name_samples
@@ -84,7 +85,7 @@ def validate(
     for start in range(0, len(sets), _TOGETHER):
         some = sets[start : start + _TOGETHER]
         findings += check_many(some)
-        vectors.append(embed([question for asked in some for question in asked.questions]))
+        vectors.append(embed([question[:LONGEST_READ] for asked in some for question in asked.questions]))
     findings += [finding for check in SET_CHECKS.values() for finding in check.run(sets)]
     measures = measure_set(sets, np.concatenate(vectors), types)
     questions = [question for asked in sets for question in asked.questions]

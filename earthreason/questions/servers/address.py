@@ -27,9 +27,11 @@ def server_address(base_url: str | None) -> str | None:
     try:
         parts = urlsplit(address or "")
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = valid and str(address).isprintable() and " " not in str(address)
+        str(parts.hostname).encode("idna")
     except ValueError:
         valid = False
     if not valid:
-        raise EarthReasonError(f"{origin} {address}: not an address; write one such as http://localhost:8000/v1")
+        raise EarthReasonError(f"{origin} {address!r}: not an address; write one such as http://localhost:8000/v1")
     plain = str(address).rstrip("/")
     return None if plain == OPENAI else plain

@@ -25,6 +25,7 @@ from earthreason.questions.servers.replies import (
     breaks_schema,
     parse,
     shorten,
+    storable,
     text_of,
     was_cut_off,
 )
@@ -123,14 +124,25 @@ class ModelClient:
         self._failures = 0
         self._slots = asyncio.Semaphore(config.concurrency)
         key = config.api_key or os.environ.get("OPENAI_API_KEY") or (_NO_KEY if config.base_url else None)
+        if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
+            raise EarthReasonError(
+                "OPENAI_API_KEY has characters that no key has, such as a space or line break; set it anew"
+            )
         pace = Pace(config.requests_a_minute, config.tokens_a_minute)
+        try:
+            transport = WatchedClient(self._warn, pace, config.timeout)
+        except (ImportError, ValueError, OSError) as error:  # an ssl.SSLError is an OSError
+            raise EarthReasonError(
+                f"no connection can be made: {error}; check SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and "
+                "ALL_PROXY"
+            ) from None
         try:
             self.openai = AsyncOpenAI(
                 base_url=config.base_url or OPENAI,
                 api_key=key,
                 timeout=config.timeout,
                 max_retries=config.attempts - 1,
-                http_client=WatchedClient(self._warn, pace, config.timeout),
+                http_client=transport,
             )
         except OpenAIError:
             raise EarthReasonError(
@@ -239,7 +251,7 @@ class ModelClient:
         """
         import openai
 
-        from earthreason.questions.servers.connection import UNREACHED, HopelessError, counting
+        from earthreason.questions.servers.connection import UNREACHED, HopelessError, NotSentError, counting
 
         others = {name: value for name, value in body.items() if name not in ("model", "messages")}
         tokens = spending.most.input_tokens + spending.most.output_tokens
@@ -252,10 +264,14 @@ class ModelClient:
                         extra_body=others,
                         extra_headers={"Idempotency-Key": key},
                     )
-            completion = json.loads(raw.http_response.content)
+            completion = storable(json.loads(raw.http_response.content))
+        except NotSentError:
+            raise
         except HopelessError as error:
             raise _FaultError(Fault("run", str(error))) from None
         except openai.APIConnectionError as error:  # includes timeouts and lost connections
+            if isinstance(error.__cause__, NotSentError):
+                raise error.__cause__ from None
             if isinstance(error.__cause__, HopelessError):
                 raise _FaultError(Fault("run", str(error.__cause__))) from None
             unreached = type(error.__cause__).__name__ in UNREACHED
