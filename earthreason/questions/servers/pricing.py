@@ -227,8 +227,8 @@ def _parse_price(text: str) -> tuple[str, ModelPrice]:
         return model.strip(), ModelPrice.model_validate(values | {"cached_input": values.get("cached_input")})
     except (ValueError, KeyError):
         raise EarthReasonError(
-            f"--price {text}: not a price; write IN,OUT or IN,OUT,CACHED, such as 2.5,10 (US dollars per million tokens, "
-            "with decimal points), or MODEL=IN,OUT"
+            f"--price {text}: not a price; write IN,OUT or IN,OUT,CACHED or MODEL=IN,OUT, such as 2.5,10 (US dollars "
+            "per million tokens, with decimal points)"
         ) from None
 
 
