@@ -153,7 +153,7 @@ def test_what_one_batch_told_is_kept_when_the_next_cannot_be_collected(server, s
     first["output_file_id"] = "cut"
     with monkeypatch.context() as wrong:
         answer_instead(wrong, "do_GET", f"/batches/{second['id']}", PAGE)
-        with pytest.raises(EarthReasonError, match="has no id"):
+        with pytest.raises(EarthReasonError, match="is not readable"):
             advance_once(server, source, config, ledger)
     second["status"] = "in_progress"
     advance_once(server, source, config, ledger)

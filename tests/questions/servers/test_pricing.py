@@ -81,7 +81,7 @@ def test_prices_are_given_for_all_models_in_use_or_for_one():
     "text", ["", "1", "1,2,3,4", "a,b", "1,-2", "nan,1", "1,inf", "m=", "m=1", "1;2", "0,5,10", "1e308,1"]
 )
 def test_a_malformed_price_is_told_in_one_line(text):
-    with pytest.raises(EarthReasonError, match=r"--price .*write IN,OUT or MODEL=IN,OUT") as caught:
+    with pytest.raises(EarthReasonError, match=r"--price .*write IN,OUT or IN,OUT,CACHED or MODEL=IN,OUT") as caught:
         load_prices(None, [text], ["m"])
     assert "\n" not in str(caught.value)
 
