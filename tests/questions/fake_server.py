@@ -138,11 +138,9 @@ def answer(schema, prompt):
         offered = prompt.partition("Concepts, in order: ")[2].splitlines()[0].split("; ")
         return {"seen": "grass", "present": offered[1:2], "concept": offered[0], "questions": asked}
     if schema == "rewriting":
-        other = (
-            questions if stems is GERMAN else [stem.format(n=word) for stem, word in zip(REWORDED, words, strict=True)]
-        )
-        reworded = [question.replace("Wo ", "Sag mir, wo ") for question in other]
-        return {"questions": [{"number": n, "text": text} for n, text in enumerate(reworded, start=1)]}
+        reworded = [stem.format(n=word) for stem, word in zip(REWORDED, words, strict=True)]
+        texts = questions if stems is GERMAN else reworded
+        return {"questions": [{"number": n, "text": text} for n, text in enumerate(texts, start=1)]}
     numbers = range(1, listed(prompt, "Questions:") + 1)
     if schema == "absencereview":
         fits = {"nothing_fits": True, "implicit": True, "plausible": True, "reason": "it fits"}
