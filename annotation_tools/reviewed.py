@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from earthreason.data.pictures import mask_of
@@ -14,6 +16,8 @@ from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.questions.settlement import SettledSample, left_out
 
+SampleKey = tuple[str, str]
+"""Split and ID of a sample; an ID alone may occur in several splits."""
 _LISTED = 5
 
 
@@ -37,12 +41,26 @@ class ReviewOutcome:
     """The outcome of a review.
 
     Attributes:
-        judged: samples with a decided question, by ID.
-        samples: IDs of all samples in the review.
+        judged: samples with a decided question.
+        samples: all samples in the review.
     """
 
-    judged: dict[str, JudgedSample]
-    samples: frozenset[str]
+    judged: dict[SampleKey, JudgedSample]
+    samples: frozenset[SampleKey]
+
+    def find(self, split: str, sample_id: str) -> SampleKey | None:
+        """Return the sample of the review with this split and ID, or the only one with this ID: splits may change."""
+        if (split, sample_id) in self.samples:
+            return split, sample_id
+        splits = self._splits.get(sample_id, [])
+        return (splits[0], sample_id) if len(splits) == 1 else None
+
+    @cached_property
+    def _splits(self) -> dict[str, list[str]]:
+        splits: dict[str, list[str]] = defaultdict(list)
+        for split, sample_id in self.samples:
+            splits[sample_id].append(split)
+        return splits
 
 
 def mask_hash(content: bytes, path: Path) -> str:
@@ -75,17 +93,17 @@ class ReviewedSamples:
             EarthReasonError: the review has none of the samples, a sample has other questions or another mask than
                 were judged, or no question remains.
         """
-        self._source = source
-        self._settled = {name: judged.settled for name, judged in outcome.judged.items()}
-        self.left_out = left_out(self._settled)
+        self._source, self._outcome = source, outcome
+        self.left_out = left_out({sample: judged.settled for sample, judged in outcome.judged.items()})
         self.counts: dict[str, int] = {}
         known, changed = False, list[str]()
         for split in source.counts:
             kept = 0
             for record in source.read(split):
-                known |= record.sample_id in outcome.samples
-                kept += self._is_kept(record)
-                changed += _changes(record, outcome.judged.get(record.sample_id))
+                known |= outcome.find(split, record.sample_id) is not None
+                judged = self._judged(split, record)
+                kept += judged is None or bool(judged.settled.texts)
+                changed += _changes(record, judged)
             self.counts |= {split: kept} if kept else {}
         if not known:
             raise EarthReasonError("the review has none of these samples")
@@ -100,15 +118,15 @@ class ReviewedSamples:
     def read(self, split: str) -> Iterator[Record]:
         """Yield the records of a split with their remaining questions."""
         for record in self._source.read(split):
-            settled = self._settled.get(record.sample_id)
-            if settled is None:
+            judged = self._judged(split, record)
+            if judged is None:
                 yield record
-            elif self._is_kept(record):
-                yield replace(record, questions=settled.texts)
+            elif judged.settled.texts:
+                yield replace(record, questions=judged.settled.texts)
 
-    def _is_kept(self, record: Record) -> bool:
-        settled = self._settled.get(record.sample_id)
-        return settled is None or settled.outcome in ("open", "kept")
+    def _judged(self, split: str, record: Record) -> JudgedSample | None:
+        sample = self._outcome.find(split, record.sample_id)
+        return None if sample is None else self._outcome.judged.get(sample)
 
 
 def _changes(record: Record, judged: JudgedSample | None) -> list[str]:

@@ -16,7 +16,7 @@ from annotation_tools.quality.ratings import Agreement, rate_agreement
 from annotation_tools.workspace import Workspace
 from earthreason.metrics.scores import Terms
 from earthreason.metrics.statistics import confidence_intervals
-from earthreason.questions.settlement import VERDICTS
+from earthreason.questions.settlement import VERDICTS, name_samples
 
 _LEAST = 8
 """Fewest tasks of one person for which a trend is reported."""
@@ -184,10 +184,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _verdicts(given: Sequence[Mapping[str, Any]]) -> Agreement:
     said: dict[str, dict[str, str]] = defaultdict(dict)
-    for entry in given:
+    for place, entry in zip(places_of(given), given, strict=True):
         if entry["round"] == 1:
-            said[f"{entry['sample_id']} question {entry['number']}"][entry["reviewer"]] = entry["verdict"]
+            said[place][entry["reviewer"]] = entry["verdict"]
     return rate_agreement(said, len(VERDICTS))
+
+
+def places_of(given: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the question of each verdict."""
+    samples = [(entry["split"], entry["sample_id"]) for entry in given]
+    names = name_samples(samples)
+    return [f"{names[sample]} question {entry['number']}" for sample, entry in zip(samples, given, strict=True)]
 
 
 def _pace(given: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
@@ -198,11 +205,11 @@ def _pace(given: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
 
 
 def _consistency(given: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
-    looks: dict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
-    for entry in given:
-        looks[entry["reviewer"], entry["sample_id"], entry["number"]][entry["round"]] = entry["verdict"]
+    looks: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    for place, entry in zip(places_of(given), given, strict=True):
+        looks[entry["reviewer"], place][entry["round"]] = entry["verdict"]
     same: dict[str, list[bool]] = defaultdict(list)
-    for (reviewer, _, _), verdicts in looks.items():
+    for (reviewer, _), verdicts in looks.items():
         if len(verdicts) == 2:
             same[reviewer].append(verdicts[1] == verdicts[2])
     return {reviewer: (len(values), sum(values) / len(values)) for reviewer, values in sorted(same.items())}

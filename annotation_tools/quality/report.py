@@ -15,7 +15,7 @@ from rich.table import Table
 
 import earthreason.reports
 from annotation_tools.drawing import Drawing
-from annotation_tools.quality.agreement import Quality
+from annotation_tools.quality.agreement import Quality, places_of
 from annotation_tools.quality.masks import MaskPair
 from annotation_tools.quality.ratings import Agreement
 from annotation_tools.review.pictures import MASK_COLOUR
@@ -134,8 +134,7 @@ def _disputed_questions(quality: Quality, verdicts: Sequence[Mapping[str, Any]])
         return []
     disputed = set(quality.verdicts.disputed)
     table: dict[str, tuple[str, list[str]]] = {}
-    for entry in verdicts:
-        place = f"{entry['sample_id']} question {entry['number']}"
+    for place, entry in zip(places_of(verdicts), verdicts, strict=True):
         if place in disputed and entry["round"] == 1:
             reasons = f" ({', '.join(entry['reasons'])})" if entry["reasons"] else ""
             table.setdefault(place, (entry["question"], []))[1].append(

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from annotation_tools.release import AgreedSamples
 from annotation_tools.review.model import Plan, ReviewSample
 from annotation_tools.review.schema import STORE, build_store
@@ -21,8 +19,8 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.release import Release
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, file_stamp, refuse_taken
-from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger
+from earthreason.questions.results import emptied, require_same_pixels
 
 LEDGER = "ledger.sqlite"
 Progress = Callable[[int], object]
@@ -76,7 +74,7 @@ def _state(source: str) -> str:
     digest, path = hashlib.sha256(), Path(source)
     if is_run(source):
         ledger = Ledger(path / LEDGER)
-        for _, result in ledger.results():
+        for _, result in sorted(ledger.results(), key=lambda entry: (entry[1].sample_id, entry[0])):
             digest.update(repr((result.sample_id, result.status, result.questions, result.answers)).encode())
         ledger.close()
         return digest.hexdigest()[:16]
@@ -154,16 +152,17 @@ def _of_run(folder: Path) -> Iterator[Entry]:
     """Yield the finished samples of a run with all generated questions."""
     ledger = Ledger(folder / LEDGER)
     source = ledger.setting("source")
-    done = {result.sample_id: result for _, result in ledger.results() if result.status == "done"}
+    done = {(split, result.sample_id): result for split, result in ledger.results() if result.status == "done"}
     ledger.close()
     if source is None or not done:
         raise EarthReasonError(f"{folder}: no sample is finished; see `earthreason questions status {folder}`")
     for split, record, path in _entries(source):
-        result = done.get(record.sample_id)
+        result = done.get((split, record.sample_id))
         if result is None:
             continue
-        changed = replace(record, questions=result.questions, answers=result.answers)
-        if result.concept is not None:
-            nothing = encode_mask_png(np.zeros((record.height, record.width), bool))
-            changed = replace(changed, answers=[], mask=nothing, is_empty=True, category=result.concept)
-        yield split, changed, path
+        require_same_pixels(split, record, result)
+        if result.concept is None:
+            changed = replace(record, answers=result.answers)
+        else:
+            changed = replace(emptied(record), category=result.concept)  # reviewers are told what is absent
+        yield split, replace(changed, questions=result.questions), path

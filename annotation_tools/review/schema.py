@@ -17,9 +17,10 @@ STORE = "review.sqlite"
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE samples (
-    sample INTEGER PRIMARY KEY, sample_id TEXT NOT NULL UNIQUE, split TEXT NOT NULL, picture TEXT NOT NULL,
+    sample INTEGER PRIMARY KEY, sample_id TEXT NOT NULL, split TEXT NOT NULL, picture TEXT NOT NULL,
     mask TEXT NOT NULL, height INTEGER NOT NULL, width INTEGER NOT NULL, is_empty INTEGER NOT NULL,
-    answers TEXT NOT NULL, category TEXT, ground_resolution REAL, questions INTEGER NOT NULL, open INTEGER NOT NULL
+    answers TEXT NOT NULL, category TEXT, ground_resolution REAL, questions INTEGER NOT NULL, open INTEGER NOT NULL,
+    UNIQUE (split, sample_id)
 );
 CREATE TABLE items (
     item INTEGER PRIMARY KEY, sample INTEGER NOT NULL, number INTEGER NOT NULL, question TEXT NOT NULL,
@@ -53,7 +54,7 @@ def build_store(path: Path, samples: Iterable[ReviewSample], plan: Plan, setting
     """Create the store of a new review; return its number of questions.
 
     Raises:
-        DataFormatError: a sample ID occurs twice, or there are no questions.
+        DataFormatError: a sample ID occurs twice in a split, or there are no questions.
     """
     database = sqlite3.connect(path)
     database.execute("PRAGMA journal_mode=WAL")
@@ -73,7 +74,7 @@ def build_store(path: Path, samples: Iterable[ReviewSample], plan: Plan, setting
             try:
                 database.execute(f"INSERT INTO samples ({names}) VALUES (:{names.replace(', ', ', :')})", values)
             except sqlite3.IntegrityError:
-                raise DataFormatError(f"sample {sample.sample_id!r} occurs twice in the source") from None
+                raise DataFormatError(f"sample {sample.sample_id!r} occurs twice in {sample.split}") from None
             rows = [(number, place, question) for place, question in enumerate(sample.questions)]
             database.executemany("INSERT INTO items (sample, number, question) VALUES (?, ?, ?)", rows)
             count += len(rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from annotation_tools.review.schema import STORE
 from annotation_tools.review.store import ReviewStore
-from annotation_tools.reviewed import JudgedSample, ReviewOutcome, mask_hash
+from annotation_tools.reviewed import JudgedSample, ReviewOutcome, SampleKey, mask_hash
 from earthreason.files import write_text
 from earthreason.questions.settlement import PersonVerdict, SettledSample, parse_time, settle_sample
 
@@ -16,8 +16,8 @@ from earthreason.questions.settlement import PersonVerdict, SettledSample, parse
 def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
     """Write every current verdict as a line; return the number of first verdicts of each kind.
 
-    Lines have the keys that `earthreason questions review-in` reads (sample_id, number, verdict, text, reason,
-    reviewer, saved), among others. A second look has `round` 2 and its verdict under `second_verdict`, so that
+    Lines have the keys that `earthreason questions review-in` reads (split, sample_id, number, question, verdict, text,
+    reason, reviewer, saved), among others. A second look has `round` 2 and its verdict under `second_verdict`, so that
     review-in skips it.
     """
     lines, counts = [], Counter[str]()
@@ -31,17 +31,15 @@ def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
     return +counts
 
 
-def settle_reviews(store: ReviewStore) -> dict[str, SettledSample]:
-    """Settle the first verdicts of all reviewers, by sample ID; samples without a verdict are left out."""
-    verdicts: dict[str, dict[int, list[PersonVerdict]]] = defaultdict(lambda: defaultdict(list))
+def settle_reviews(store: ReviewStore) -> dict[SampleKey, SettledSample]:
+    """Settle the first verdicts of all reviewers, by split and sample ID; samples without a verdict are left out."""
+    verdicts: dict[SampleKey, dict[int, list[PersonVerdict]]] = defaultdict(lambda: defaultdict(list))
     for entry in store.verdicts():
         if entry["round"] == 1:
             when = parse_time(entry["saved"])
             verdict = PersonVerdict(entry["reviewer"], when, entry["verdict"], entry["text"])
-            verdicts[entry["sample_id"]][entry["number"]].append(verdict)
-    return {
-        sample_id: settle_sample(_questions(store, sample_id), by_number) for sample_id, by_number in verdicts.items()
-    }
+            verdicts[entry["split"], entry["sample_id"]][entry["number"]].append(verdict)
+    return {sample: settle_sample(_questions(store, sample), by_number) for sample, by_number in verdicts.items()}
 
 
 def review_outcome(folder: Path) -> ReviewOutcome:
@@ -53,10 +51,10 @@ def review_outcome(folder: Path) -> ReviewOutcome:
     """
     store = ReviewStore(folder / STORE)
     try:
-        masks = dict(store.rows("SELECT sample_id, mask FROM samples"))
+        masks = {(split, name): mask for split, name, mask in store.rows("SELECT split, sample_id, mask FROM samples")}
         judged = {
-            name: JudgedSample(_questions(store, name), _mask_hash(folder / masks[name]), settled)
-            for name, settled in settle_reviews(store).items()
+            sample: JudgedSample(_questions(store, sample), _mask_hash(folder / masks[sample]), settled)
+            for sample, settled in settle_reviews(store).items()
             if settled.outcome != "open"
         }
         return ReviewOutcome(judged, frozenset(masks))
@@ -64,9 +62,10 @@ def review_outcome(folder: Path) -> ReviewOutcome:
         store.close()
 
 
-def _questions(store: ReviewStore, sample_id: str) -> list[str]:
+def _questions(store: ReviewStore, sample: SampleKey) -> list[str]:
     rows = store.rows(
-        "SELECT question FROM items JOIN samples USING (sample) WHERE sample_id = ? ORDER BY number", sample_id
+        "SELECT question FROM items JOIN samples USING (sample) WHERE split = ? AND sample_id = ? ORDER BY number",
+        *sample,
     )
     return [question for (question,) in rows]
 

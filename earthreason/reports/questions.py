@@ -8,15 +8,18 @@ from rich.console import Console
 from rich.table import Table
 
 from earthreason.questions.checks import CHECKS, SET_CHECKS
+from earthreason.questions.measures import Shares
 from earthreason.questions.validate import QuestionValidation
 from earthreason.reports.page import write_page
+from earthreason.reports.question_figures import draw_measures
 
 SHOWN = 50
 
 
 def print_validation(validation: QuestionValidation, console: Console, examples: int = 2) -> None:
-    """Print a row for every check, its first findings, and the score card."""
+    """Print a row for every check, its first findings, and the measures of the set."""
     rules = all_rules()
+    console.print(f"{validation.samples} samples, {validation.questions} questions, {validation.answers} answers")
     table = Table("check", "found", "rule")
     for name, findings in validation.by_check().items():
         table.add_row(name, str(len(findings)), rules[name])
@@ -26,15 +29,46 @@ def print_validation(validation: QuestionValidation, console: Console, examples:
             console.print(
                 f"{name}: {finding.sample_id}: {finding.reason}: {finding.text}", soft_wrap=True, markup=False
             )
-    card = validation.card
-    console.print(
-        f"{validation.samples} samples, {validation.questions} questions of {card['question_words']} words (paper: "
-        f"{card['question_words_paper']}), {validation.answers} answers of {card['answer_words']} (paper: "
-        f"{card['answer_words_paper']}); distinct-1 {card['distinct_1']}, distinct-2 {card['distinct_2']}; "
-        f"{card['commonest_opening_share']:.1%} begin with {card['commonest_opening']!r}",
-        soft_wrap=True,
-        markup=False,
-    )
+    for name, value in summarise(validation):
+        console.print(f"{name}: {value}", soft_wrap=True, markup=False)
+
+
+def summarise(validation: QuestionValidation) -> list[tuple[str, str]]:
+    """Return names and values of the measures of a set, as text."""
+    card, measures = validation.card, validation.measures
+    opening, share = measures.openings[0] if measures.openings else ("", None)
+    lines = [
+        ("words of a question", f"{card['question_words']} (paper: {card['question_words_paper']})"),
+        ("words of an answer", f"{card['answer_words']} (paper: {card['answer_words_paper']})"),
+        ("distinct-1, -2, -3", ", ".join(_number(value) for value in measures.distinct)),
+        ("different openings of three words", str(measures.different_openings)),
+        ("commonest opening", f"{opening!r}, {_percent(share)} of the questions"),
+        ("mean similarity to the nearest question about another image", _number(measures.nearest)),
+        ("effective number of different meanings (Vendi score)", _number(measures.vendi, 1)),
+        ("images by emptiness", _spread(measures.emptiness, "share of empty targets", "empty")),
+        ("images by category", _spread(measures.categories, "largest share")),
+        ("images by type of reasoning", _spread(measures.reasoning_types, "largest share")),
+    ]
+    for found in measures.shortcuts:
+        value = f"{found.accuracy:.3f} [{found.low:.3f}, {found.high:.3f}], chance {found.chance:.3f}"
+        lines.append((f"balanced accuracy of words that guess the {found.fact}", value))
+    return lines
+
+
+def _spread(shares: Shares, label: str, value: str | None = None) -> str:
+    if not shares.counts:
+        return "not stated"
+    share = shares.largest if value is None else shares.counts.get(value, 0) / sum(shares.counts.values())
+    even = "" if shares.evenness is None or value else f", evenness {shares.evenness:.3f} (1: all equally frequent)"
+    return f"{len(shares.counts)} values, {label} {_percent(share)}{even}"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
 
 
 def write_validation(folder: Path, validation: QuestionValidation) -> Path:
@@ -42,7 +76,8 @@ def write_validation(folder: Path, validation: QuestionValidation) -> Path:
     rules = all_rules()
     rows = [(name, rules[name], findings) for name, findings in validation.by_check().items()]
     page = folder / "index.html"
-    write_page(page, "questions.html", found=validation, rows=rows, shown=SHOWN)
+    lines, figures = summarise(validation), draw_measures(validation.measures)
+    write_page(page, "questions.html", found=validation, rows=rows, shown=SHOWN, lines=lines, figures=figures)
     return page
 
 

@@ -7,13 +7,12 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
-from earthreason.overlay import TRUTH_COLOUR, draw_overlay, outline_mask
+from earthreason.overlay import TRUTH_COLOUR, draw_overlay, outline_mask, shrink_mask
 from earthreason.reports.svg import save_figure
 
 FORMATS = ("png", "pdf", "svg")
@@ -51,8 +50,7 @@ def pictures_of(record: Record, side: int = 512) -> tuple[Image.Image, Image.Ima
     mask = mask_of(record.mask, Path(record.sample_id))
     plain = draw_overlay(image, None, TRUTH_COLOUR, side=side)
     tinted = draw_overlay(image, mask, TRUTH_COLOUR, side=side)
-    small = Image.fromarray(mask).resize(plain.size, Image.Resampling.NEAREST)
-    return plain, tinted, outline_mask(plain, np.asarray(small), TRUTH_COLOUR)
+    return plain, tinted, outline_mask(plain, shrink_mask(mask, plain.size), TRUTH_COLOUR)
 
 
 def _heading(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from pathlib import Path
@@ -41,15 +42,28 @@ def save_figure(figure: Figure, path: Path, form: str | None = None, **options: 
         form: format; None takes it from the ending of `path`.
         options: further arguments of Matplotlib's `savefig`.
     """
+    form = form or path.suffix.lstrip(".").lower() or "png"
+    if form == "svg":
+        write_text(path, _svg_of(figure, **options))
+    else:
+        with atomic_path(path) as temporary:
+            _draw(figure, temporary, form, **options)
+
+
+def embed_figure(figure: Figure) -> str:
+    """Encode a figure as a data URL (SVG), which follows dark mode."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(_svg_of(figure).encode()).decode('ascii')}"
+
+
+def _svg_of(figure: Figure, **options: Any) -> str:
+    text = io.StringIO()
+    _draw(figure, text, "svg", **options)
+    return follow_dark_mode(text.getvalue())
+
+
+def _draw(figure: Figure, target: Path | io.StringIO, form: str, **options: Any) -> None:
     import matplotlib as mpl
 
-    form = form or path.suffix.lstrip(".").lower() or "png"
     options.setdefault("metadata", _UNDATED.get(form))
     with mpl.rc_context({"svg.hashsalt": mpl.rcParams["svg.hashsalt"] or "earthreason"}):
-        if form == "svg":
-            text = io.StringIO()
-            figure.savefig(text, format="svg", **options)
-            write_text(path, follow_dark_mode(text.getvalue()))
-        else:
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, format=form, **options)
+        figure.savefig(target, format=form, **options)

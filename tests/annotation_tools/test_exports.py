@@ -176,14 +176,14 @@ def test_what_was_drawn_and_not_adjudicated_is_told_apart_from_what_nobody_drew(
 def outcome_of(workspace, verdicts):
     """The outcome of verdicts (who, decision, text) on the questions and masks that the samples have now."""
     judged = {}
-    for _, record in read_all(AgreedSamples(workspace)):
+    for split, record in read_all(AgreedSamples(workspace)):
         by_number = {
             number: [PersonVerdict(who, parse_time(""), decision, *text) for who, decision, *text in given]
             for (name, number), given in verdicts.items()
             if name == record.sample_id
         }
         settled = settle_sample(record.questions, by_number)
-        judged[record.sample_id] = JudgedSample(
+        judged[split, record.sample_id] = JudgedSample(
             record.questions, mask_hash(record.mask, Path(record.sample_id)), settled
         )
     return ReviewOutcome(judged, frozenset(judged))
@@ -270,7 +270,9 @@ def test_a_review_that_leaves_no_question_is_an_error(with_questions, tmp_path):
 
 def test_a_review_of_other_samples_is_refused(with_questions, tmp_path):
     with pytest.raises(EarthReasonError, match="has none of these samples"):
-        export_workspace(with_questions, "release", tmp_path / "out", reviews=ReviewOutcome({}, frozenset("z")))
+        export_workspace(
+            with_questions, "release", tmp_path / "out", reviews=ReviewOutcome({}, frozenset([("test", "z")]))
+        )
 
 
 def test_answers_of_a_mask_that_turned_out_empty_are_dropped_and_kept_in_extra(with_questions, tmp_path):

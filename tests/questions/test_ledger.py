@@ -1,19 +1,23 @@
 """The ledger keeps exactly what was paid, once, in order, over restarts; budgets hold to the cent."""
 
+import asyncio
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
 from earthreason.questions import ledger as ledger_module
-from earthreason.questions.batch import _affordable
-from earthreason.questions.client import Request
+from earthreason.questions.batches.submission import Submission
 from earthreason.questions.ledger import Call, Ledger
 from earthreason.questions.pipeline import Queued
-from earthreason.questions.pricing import ModelPrice, Prices
+from earthreason.questions.servers.pricing import ModelPrice, Prices
+from earthreason.questions.servers.request import Request
 from earthreason.questions.types import Generated, Proposal, Usage
 
 
@@ -48,6 +52,55 @@ def test_what_was_spent_is_known_after_a_restart(ledger):
     assert again.spent() == 0.75
     again.record(call("three", 1.0))
     assert again.spent() == again.summary()["usd"] == 1.75
+
+
+def test_a_request_counts_as_perhaps_paid_from_before_it_is_sent_until_it_is_settled(ledger):
+    answered, lost, refused = (ledger.send(key, ("test", "a"), "judge", "m", 1.0) for key in ("one", "two", "three"))
+    assert (ledger.spent(), ledger.committed()) == (0.0, 3.0)
+    ledger.record(call("one", 0.25), answered)
+    ledger.settle(lost, 0.5)  # one attempt of two was certainly not paid for
+    ledger.settle(refused, 0.0)
+    assert (ledger.spent(), ledger.perhaps_paid(), ledger.committed()) == (0.25, 0.5, 0.75)
+    ledger.close()
+    again = Ledger(ledger.path)
+    assert again.committed() == 0.75
+    assert again.summary()["perhaps_paid"] == {"requests": 1, "usd": 0.5}
+
+
+def test_what_is_set_aside_is_asked_again_and_stays_paid(ledger):
+    ledger.record(call("one", 0.25, status="quarantined", content="refused"))
+    for times in (1, 2):
+        assert ledger.set_aside(["one", "never asked"]) == 1
+        assert (ledger.find("one"), ledger.times_set_aside("one")) == (None, times)
+        ledger.record(call("one", 0.5))
+    assert ledger.find("one") == call("one", 0.5)
+    assert ledger.spent() == Ledger(ledger.path).spent() == 1.25
+    assert [row["quarantined"] for row in ledger.summary()["stages"]] == [0]
+
+
+def test_only_one_process_may_generate_and_a_dead_one_lets_go(ledger):
+    held = "import sys; from pathlib import Path; from earthreason.questions.ledger import Ledger\n"
+    held += "with Ledger(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", held, ledger.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(EarthReasonError, match="another process generates"), ledger.locked():
+        pass
+    ledger.record(call("one"))  # reading and reviewing go on
+    process.kill()
+    process.communicate()
+    with ledger.locked(), ledger.locked():
+        pass
+
+
+def test_a_full_disk_is_told_in_one_line(ledger):
+    ledger._db.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(EarthReasonError, match=r"ledger\.sqlite: cannot be written \(database or disk is full\)"):
+        ledger.record(call("one", content={"questions": ["x" * 100_000]}))
+    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    ledger.record(call("one"))
+    assert ledger.spent() == 0.25
 
 
 def test_several_threads_may_record(ledger):
@@ -108,18 +161,28 @@ def test_the_summary_adds_up_by_stage_model_and_prompt(ledger):
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1000, 1001])
 def test_results_are_read_by_pages_without_loss_or_repetition(ledger, count):
     rows = [
-        (f"s{number:04}", "test", "done", f'{{"sample_id": "s{number:04}", "status": "done"}}')
+        ("main", "test", f"s{number:04}", "done", f'{{"sample_id": "s{number:04}", "status": "done"}}')
         for number in reversed(range(count))
     ]
     with ledger._db:
-        ledger._db.executemany("INSERT INTO results VALUES (?, ?, ?, ?)", rows)
+        ledger._db.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", rows)
     assert [result.sample_id for _, result in ledger.results()] == [f"s{number:04}" for number in range(count)]
 
 
 def test_a_later_result_replaces_the_earlier_one(ledger):
-    ledger.finish("train", Generated("a", "quarantined", reason="too few"))
+    ledger.finish("test", Generated("a", "quarantined", reason="too few"))
     ledger.finish("test", Generated("a", "done", ["Q?"]))
     assert list(ledger.results()) == [("test", Generated("a", "done", ["Q?"]))]
+
+
+def test_results_of_other_splits_and_recipes_stand_beside_each_other(ledger):
+    second = Ledger(ledger.path, recipe="second")
+    ledger.finish("train", Generated("1", "done", ["A?"]))
+    ledger.finish("validation", Generated("1", "done", ["B?"]))
+    second.finish("train", Generated("1", "done", ["C?"]))
+    assert [(split, *result.questions) for split, result in ledger.results()] == [("train", "A?"), ("validation", "B?")]
+    assert [result.questions for _, result in second.results()] == [["C?"]]
+    assert ledger.recipes() == second.recipes() == ["main", "second"]
 
 
 def test_results_come_in_the_order_of_their_ids_whatever_they_begin_with(ledger):
@@ -148,7 +211,7 @@ def test_only_batches_that_were_not_collected_are_open_the_oldest_first(ledger, 
 
 def test_another_file_is_refused_by_name(tmp_path):
     (tmp_path / "ledger.sqlite").write_text("not a database, and long enough to be read as a broken header" * 20)
-    with pytest.raises(EarthReasonError, match=r"ledger\.sqlite: not a ledger"):
+    with pytest.raises(EarthReasonError, match=r"ledger\.sqlite: damaged, or not a ledger"):
         Ledger(tmp_path / "ledger.sqlite")
 
 
@@ -166,5 +229,13 @@ def waiting(count):
     ("max_usd", "spent", "sent"),
     [(None, 9.0, 3), (1.5, 0.0, 3), (1.49, 0.0, 2), (1.5, 0.5, 2), (1.5, 1.0, 1), (1.5, 1.01, 0), (0.0, 0.0, 0)],
 )
-def test_a_batch_may_reach_the_budget_and_not_exceed_it(max_usd, spent, sent):
-    assert list(_affordable(waiting(3), max_usd, spent, PRICES)) == [f"k{number}" for number in range(sent)]
+def test_a_batch_may_reach_the_budget_and_not_exceed_it(ledger, max_usd, spent, sent):
+    ledger.record(call("before", spent))
+
+    async def add():
+        with Submission(ledger, SimpleNamespace(prices=PRICES), max_usd) as submission:
+            for key, queued in waiting(3).items():
+                await submission.add(key, queued)
+            return list(submission._described)
+
+    assert asyncio.run(add()) == [f"k{number}" for number in range(sent)]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from typer.testing import CliRunner
 from earthreason import load_dataset
 from earthreason.cli.main import app
 from earthreason.errors import EarthReasonError
-from earthreason.questions.client import ClientConfig, ModelClient
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.pipeline import GenerationRun, RunConfig
-from earthreason.questions.pricing import load_prices
-from earthreason.questions.prompts import load_prompts
+from earthreason.questions.prompting.prompts import load_prompts
+from earthreason.questions.servers.client import ClientConfig, ModelClient
+from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.stages import StageConfig
 from tests.questions.runs import advance_once, config_of, generate
 
@@ -38,7 +39,7 @@ def test_every_image_gets_six_questions_and_three_answers(server, source, tmp_pa
         assert len(result.questions) == 6
         assert len(result.answers) == (0 if result.concept else 3)
         assert [call["stage"] for call in result.provenance] == ["propose", "rewrite", "judge"]
-        assert all(call["prompt"].startswith("1-") and call["input_tokens"] == 1000 for call in result.provenance)
+        assert all(call["prompt"].startswith("2-") and call["input_tokens"] == 1000 for call in result.provenance)
     assert ledger.spent() == pytest.approx(36 * (1000 * 2.5 + 200 * 10) / 1e6)
 
 
@@ -85,20 +86,26 @@ def test_changing_a_prompt_asks_again_only_what_depends_on_it(server, source, tm
     generate(source, config_of(limit=5, empty_share=0), ledger, server)
     own = tmp_path / "prompts"
     own.mkdir()
-    judge = (ROOT / "earthreason" / "questions" / "templates" / "judge.md").read_text()
-    (own / "judge.md").write_text(judge.replace("version: 1", "version: 2"))
+    judge = (ROOT / "earthreason" / "questions" / "prompting" / "templates" / "judge.md").read_text()
+    (own / "judge.md").write_text(judge.replace("version: 2", "version: 3"))
     stages = StageConfig("gpt-4o", "gpt-4o", "gpt-4o", load_prompts(own))
-    outcome = generate(source, RunConfig(stages, limit=5, empty_share=0), ledger, server)
-    assert outcome.calls == 5
-    rows = {(row["stage"], row["prompt"][:1]): row["calls"] for row in ledger.summary()["stages"]}
-    assert rows[("judge", "1")] == rows[("judge", "2")] == 5
+    other = RunConfig(stages, limit=5, empty_share=0)
+    with pytest.raises(EarthReasonError, match="prompt judge was 2-[0-9a-f]{8} and is now 3-.*--recipe NAME"):
+        generate(source, other, ledger, server)
+    ledger.recipe = "second judge"
+    outcome = generate(source, other, ledger, server)
+    assert outcome.calls == 4  # one of the five has an empty mask, whose judge has another prompt
+    rows = Counter()
+    for row in ledger.summary()["stages"]:
+        rows[row["stage"], row["prompt"][:1]] += row["calls"]
+    assert (rows[("judge", "2")], rows[("judge", "3")]) == (5, 4)
 
 
 def test_the_budget_stops_the_run_before_it_is_exceeded(server, source, tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     outcome = generate(source, config_of(max_usd=0.1), ledger, server)
     assert "--max-usd" in outcome.stopped
-    assert 0.03 < ledger.spent() <= 0.1
+    assert 0.02 < ledger.spent() <= 0.1
     more = generate(source, config_of(max_usd=0.2), ledger, server)
     assert more.done > outcome.done
     assert ledger.spent() <= 0.2
@@ -233,7 +240,7 @@ def test_a_finished_run_is_exported_and_loads(server, source, tmp_path, monkeypa
     assert len(rows) == 20
     assert all(len(row["questions"]) == 6 for row in rows)
     assert all((not row["answers"]) == row["is_empty"] for row in rows)
-    assert json.loads(rows[0]["extra"])["generated"][0]["stage"] == "propose"
+    assert json.loads(rows[0]["extra"])["generated"]["calls"][0]["stage"] == "propose"
     assert invoke(app, ["questions", "validate", str(tmp_path / "parquet")]).exit_code == 0
     assert (
         invoke(

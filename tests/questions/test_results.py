@@ -1,19 +1,24 @@
 """Runs reviewed by people: what is read in, how it is settled, and what an export holds."""
 
+import io
 import json
-import sqlite3
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from earthreason.cli.main import app
+from earthreason.data.exports import export
+from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
-from earthreason.questions.ledger import KeptReview, Ledger
-from earthreason.questions.results import Regenerated, acceptance, read_review, settled_results, write_review
+from earthreason.questions.ledger import Ledger
+from earthreason.questions.results import Regenerated, read_results, settled_results
+from earthreason.questions.reviews import acceptance, read_review, write_review
 from earthreason.questions.settlement import LeftOut
+from earthreason.questions.trail import digest_pixels
 from earthreason.questions.types import Generated
 
 MASK = encode_mask_png(np.eye(4, dtype=bool))
@@ -25,6 +30,15 @@ class Pictures:
     def read(self, split):
         for sample_id in {"train": ["t"], "test": ["a", "b", "c"]}[split]:
             yield Record(sample_id, b"", MASK, 4, 4, False, ["Old?"], ["Old."], category="pier")
+
+
+class Readable:
+    name, counts = "readable", {"test": 1}
+
+    def read(self, split):
+        picture = io.BytesIO()
+        Image.new("RGB", (4, 4)).save(picture, "PNG")
+        yield Record("a", picture.getvalue(), MASK, 4, 4, False, ["Old?"], ["Old."], category="pier")
 
 
 @pytest.fixture
@@ -44,7 +58,7 @@ def line(sample_id="a", number=0, verdict="accept", reviewer="ann", **more):
 def take(ledger, *lines):
     path = ledger.path.parent / "review.jsonl"
     path.write_text("".join(json.dumps(entry) + "\n" for entry in lines))
-    return read_review(ledger, path)
+    return read_review(ledger, path).verdicts
 
 
 def texts(ledger):
@@ -75,6 +89,118 @@ def test_a_sample_whose_every_question_is_rejected_is_not_exported_but_named(led
     regenerated = Regenerated(Pictures(), ledger)
     assert regenerated.counts == {"test": 1}
     assert regenerated.left_out == LeftOut(rejected=["b"], disputed=["c"], questions=["c question 1"])
+
+
+class Twins:
+    """Train and validation, each with a sample "1" of its own, as COCO numbers them."""
+
+    name, counts = "twins", {"train": 1, "validation": 1}
+
+    def read(self, split):
+        yield Record("1", b"", MASK, 4, 4, False, [f"Old in {split}?"], ["Old."], category="pier")
+
+
+@pytest.fixture
+def twins(tmp_path):
+    kept = Ledger(tmp_path / "twins" / "ledger.sqlite")
+    for split in Twins.counts:
+        behind = [{"stage": "judge", "model": f"model of {split}", "prompt": "1-x"}]
+        kept.finish(split, Generated("1", "done", [f"Q0 of {split}?", f"Q1 of {split}?"], ["A."], provenance=behind))
+    return kept
+
+
+def test_samples_of_two_splits_with_one_id_keep_their_own_questions_and_reviews(twins):
+    path = twins.path.parent / "out.jsonl"
+    assert write_review(twins, path) == 4
+    first, _, third, fourth = (json.loads(text) | {"reviewer": "ann"} for text in path.read_text().splitlines())
+    take(
+        twins,
+        first | {"verdict": "edit", "text": "New?"},
+        third | {"verdict": "reject"},
+        fourth | {"verdict": "reject"},
+    )
+    regenerated = Regenerated(Twins(), twins)
+    assert [record.questions for record in regenerated.read("train")] == [["New?", "Q1 of train?"]]
+    assert regenerated.counts == {"train": 1}
+    assert list(regenerated.read("validation")) == []
+    assert regenerated.left_out == LeftOut(rejected=["validation/1"], disputed=[], questions=[])
+    assert {name: rate["reviewed"] for name, rate in acceptance(twins).items()} == {
+        "judge model of train 1-x": 1,
+        "judge model of validation 1-x": 2,
+    }
+
+
+def test_a_line_without_its_split_is_refused_where_two_have_the_sample(twins):
+    with pytest.raises(DataFormatError, match="line 1: '1' is in several splits \\(train, validation\\)"):
+        take(twins, line("1"))
+
+
+def test_a_verdict_stays_with_its_text_when_the_run_has_other_questions(ledger):
+    take(ledger, line("a", 0, "edit", text="New?"), line("a", 1, "reject"))
+    ledger.finish("test", Generated("a", "done", ["Q1?", "Q2?", "Q0?"], ["A."]))
+    assert texts(ledger)["a"] == ["Q2?", "New?"]
+    ledger.finish("test", Generated("a", "done", ["Q3?", "Q4?"], ["A."]))
+    assert texts(ledger)["a"] == ["Q3?", "Q4?"]
+
+
+def test_a_verdict_on_a_replaced_text_is_kept_and_counted(ledger):
+    path = ledger.path.parent / "review.jsonl"
+    write_review(ledger, path)
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    ledger.finish("test", Generated("a", "done", ["Q9?", "Q1?"], ["A."]))
+    path.write_text("".join(json.dumps(entry | {"verdict": "reject"}) + "\n" for entry in lines[:2]))
+    assert read_review(ledger, path) == ({"reject": 2}, 1)
+    assert texts(ledger)["a"] == ["Q9?"]
+    ledger.finish("test", Generated("a", "done", ["Q0?", "Q9?"], ["A."]))
+    assert texts(ledger)["a"] == ["Q9?"]
+
+
+def test_jsonl_is_read_back_as_it_was_exported(ledger):
+    take(ledger, line("a", 0, "edit", text="New\u2028?"), line("b", 0, "reject"), line("b", 1, "reject"))
+    folder = ledger.path.parent
+    arguments = ["questions", "export", str(folder), "--format", "jsonl", "--out", str(folder / "out.jsonl")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert list(read_results(folder / "out.jsonl")) == settled_results(ledger)[0]
+    (folder / "out.jsonl").write_text('{"sample_id": "a"}\n')
+    with pytest.raises(DataFormatError, match="line 1: not a result of a run"):
+        list(read_results(folder / "out.jsonl"))
+
+
+@pytest.mark.parametrize("form", ["parquet", "release", "coco", "webdataset"])
+def test_every_export_says_where_each_question_comes_from(ledger, tmp_path, form):
+    behind = [
+        {"stage": "propose", "model": "m", "prompt": "1-x", "key": "k1"},
+        {"stage": "judge", "model": "j", "prompt": "1-y", "key": "k2"},
+    ]
+    origins = [{"question": f"Q{n}?", "key": "k1", "judge": {"key": "k2", "reason": f"R{n}"}} for n in range(3)]
+    result = Generated("a", "done", ["Q0?", "Q1?", "Q2?"], ["A."], provenance=behind, origins=origins)
+    ledger.finish("test", result)
+    take(ledger, line("a", 0, "reject"), line("a", 1, "edit", text="New?"))
+    export(Regenerated(Readable(), ledger), form, tmp_path / form)
+    ((_, record),) = read_all(open_source(tmp_path / form))
+    assert record.questions == ["New?", "Q2?"]
+    generated = json.loads(record.extra)["generated"]
+    assert generated == {
+        "recipe": "main",
+        "language": "English/en",
+        "target": None,
+        "answers": [],
+        "questions": [
+            {"question": "Q1?", "edited": "New?", "key": "k1", "judge": {"key": "k2", "reason": "R1"}},
+            {"question": "Q2?", "key": "k1", "judge": {"key": "k2", "reason": "R2"}},
+        ],
+        "calls": behind,
+    }
+    assert acceptance(ledger)["propose m 1-x"]["reviewed"] == 2
+
+
+def test_questions_are_not_exported_with_another_picture_than_they_are_about(ledger):
+    ledger.finish(
+        "test",
+        Generated("a", "done", ["Q0?"], ["A."], pixels=digest_pixels(Record("a", b"other", MASK, 4, 4, False, []))),
+    )
+    with pytest.raises(EarthReasonError, match="test a: .* another image or mask"):
+        texts(ledger)
 
 
 def test_a_run_without_any_question_left_is_an_error(ledger):
@@ -115,29 +241,11 @@ def test_of_one_person_the_later_of_two_lines_in_a_file_stands(ledger):
     assert texts(ledger)["a"] == ["Q0?", "Q1?"]
 
 
-def test_a_ledger_without_times_is_opened_and_its_verdicts_are_the_earliest(tmp_path):
-    with sqlite3.connect(tmp_path / "old.sqlite") as old:
-        old.execute(
-            "CREATE TABLE reviews (sample_id TEXT NOT NULL, number INTEGER NOT NULL, verdict TEXT NOT NULL, "
-            "text TEXT NOT NULL, reason TEXT NOT NULL, reviewer TEXT NOT NULL, "
-            "PRIMARY KEY (sample_id, number, reviewer))"
-        )
-        old.execute("INSERT INTO reviews VALUES ('a', 0, 'edit', 'Old edit?', '', 'zoe')")
-    ledger = Ledger(tmp_path / "old.sqlite")
-    ledger.finish("test", Generated("a", "done", ["Q0?"], []))
-    assert ledger.reviews() == [KeptReview("a", 0, "edit", "Old edit?", "", "zoe", "")]
-    take(ledger, line(verdict="edit", text="New edit?"))
-    ((_, result),) = settled_results(ledger)[0]
-    assert result.questions == ["New edit?"]
-    ledger.close()
-    assert len(Ledger(tmp_path / "old.sqlite").reviews()) == 2
-
-
 def test_a_line_separator_inside_a_reviewed_text_is_no_end_of_the_line(ledger):
     entry = line(verdict="edit", text="Where\u2028to\u0085rest?")
     path = ledger.path.parent / "review.jsonl"
     path.write_text(json.dumps(entry, ensure_ascii=False) + "\r\n", encoding="utf-8")
-    assert read_review(ledger, path) == {"edit": 1}
+    assert read_review(ledger, path).verdicts == {"edit": 1}
     assert ledger.reviews()[0].text == entry["text"]
 
 

@@ -7,6 +7,7 @@ from earthreason.questions.settlement import (
     PersonVerdict,
     SettledQuestion,
     left_out,
+    name_samples,
     parse_time,
     settle_question,
     settle_sample,
@@ -111,7 +112,7 @@ def test_one_sample(name):
 
 def test_what_is_left_out_is_named():
     samples = {
-        name: settle_sample(["Q0?", "Q1?"], dict(enumerate(said(*several) for several in entries)))
+        ("test", name): settle_sample(["Q0?", "Q1?"], dict(enumerate(said(*several) for several in entries)))
         for name, (entries, _, _) in SAMPLES.items()
     }
     assert left_out(samples) == LeftOut(
@@ -119,3 +120,8 @@ def test_what_is_left_out_is_named():
         disputed=["rejected and disputed"],
         questions=["one disputed question 0", "rejected and disputed question 1"],
     )
+
+
+def test_only_samples_that_share_their_id_are_named_with_their_split():
+    samples = [("train", "1"), ("test", "1"), ("test", "2")]
+    assert name_samples(samples) == dict(zip(samples, ["train/1", "test/1", "2"], strict=True))

@@ -164,6 +164,7 @@ def test_drift_is_seen_when_someone_gets_worse(tmp_path, workspace):
 
 def verdict(number, reviewer, said, round_=1):
     return {
+        "split": "train",
         "sample_id": "a",
         "number": number,
         "reviewer": reviewer,

@@ -15,7 +15,7 @@ from annotation_tools.review.pictures import PREVIEW
 from annotation_tools.review.store import ReviewStore
 from annotation_tools.review.verdicts import write_verdicts
 from earthreason.questions.ledger import Ledger
-from earthreason.questions.results import read_review
+from earthreason.questions.reviews import read_review
 from earthreason.questions.types import Generated
 
 
@@ -285,7 +285,9 @@ def test_the_verdicts_of_a_run_go_back_into_it(tmp_path, release):
     assert empty["is_empty"]
     judge(client, empty)
     assert write_verdicts(store, tmp_path / "v.jsonl") == {"accept": 1, "edit": 1, "reject": 1}
-    assert read_review(ledger, tmp_path / "v.jsonl") == {"accept": 1, "edit": 1, "reject": 1}
+    assert read_review(ledger, tmp_path / "v.jsonl") == ({"accept": 1, "edit": 1, "reject": 1}, 0)
     rejected = ledger.reviews()[1]
-    assert rejected[:6] == ("e", 1, "reject", "", "leak, language; says swim", "anna")
+    assert (rejected.split, rejected.sample_id, rejected.question) == ("test", "e", "Where to swim?")
+    assert (rejected.verdict, rejected.text) == ("reject", "")
+    assert (rejected.reason, rejected.reviewer) == ("leak, language; says swim", "anna")
     assert rejected.saved == list(store.verdicts())[1]["saved"]

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,8 +21,11 @@ from annotation_tools.review.database import ConflictError
 from annotation_tools.review.model import Plan, ReviewJudgement, ReviewSample
 from annotation_tools.review.schema import build_store
 from annotation_tools.review.store import GAP, ReviewStore
-from annotation_tools.review.verdicts import settle_reviews
+from annotation_tools.review.verdicts import settle_reviews, write_verdicts
 from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.questions.ledger import Ledger
+from earthreason.questions.reviews import read_review
+from earthreason.questions.types import Generated
 
 from ..conftest import free_port
 
@@ -208,7 +212,7 @@ def test_two_reviewers_on_one_item_are_both_kept(tmp_path, monkeypatch):
     store.judge(verdict(store, "anna", 0, "accept"))
     store.judge(verdict(store, "ben", 0, "reject"))
     assert [(v["reviewer"], v["verdict"]) for v in store.verdicts()] == [("anna", "accept"), ("ben", "reject")]
-    assert settle_reviews(store)["s000"].outcome == "disputed"
+    assert settle_reviews(store)["test", "s000"].outcome == "disputed"
 
 
 def test_an_edit_that_another_person_accepts_is_kept(tmp_path, monkeypatch):
@@ -217,7 +221,7 @@ def test_an_edit_that_another_person_accepts_is_kept(tmp_path, monkeypatch):
     assert store.item("anna").item == store.item("ben").item
     store.judge(verdict(store, "anna", 0, "edit", text="Where would one moor?"))
     store.judge(verdict(store, "ben", 0, "accept"))
-    assert settle_reviews(store)["s000"].texts == ["Where would one moor?", "Where would one do thing 0-1?"]
+    assert settle_reviews(store)["test", "s000"].texts == ["Where would one moor?", "Where would one do thing 0-1?"]
 
 
 def test_samples_are_settled_by_first_looks_only(tmp_path):
@@ -225,7 +229,7 @@ def test_samples_are_settled_by_first_looks_only(tmp_path):
     store.judge(verdict(store, "anna", 0, "reject"))
     assert store.item("anna", 1).round == 2
     store.judge(verdict(store, "anna", 1, "accept"))
-    assert settle_reviews(store)["s000"].outcome == "rejected"
+    assert settle_reviews(store)["test", "s000"].outcome == "rejected"
 
 
 def test_sending_the_same_verdict_again_counts_once(tmp_path):
@@ -255,6 +259,26 @@ def test_a_place_nobody_was_asked_at_is_refused(tmp_path):
 def test_half_verdicts_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         ReviewJudgement(review="r", reviewer="a", item=1, place=0, revision=0, key="12345678", **fields)
+
+
+def test_samples_of_two_splits_with_one_id_are_reviewed_and_settled_apart(tmp_path):
+    twins = [
+        replace(sample(1, questions=1), split=split, questions=[f"Where in {split}?"]) for split in ("train", "test")
+    ]
+    build_store(tmp_path / "review.sqlite", twins, ALONE, {"source": "x", "run": True})
+    store = ReviewStore(tmp_path / "review.sqlite")
+    for place, kind in enumerate(("accept", "reject")):
+        assert store.item("anna").place == place
+        store.judge(verdict(store, "anna", place, kind))
+    said = {(entry["split"], entry["question"]): entry["verdict"] for entry in store.verdicts()}
+    settled = {split: sample.outcome for (split, _), sample in settle_reviews(store).items()}
+    assert sorted(settled.values()) == ["kept", "rejected"]
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    for split in ("train", "test"):
+        ledger.finish(split, Generated("s001", "done", [f"Where in {split}?", "Where else?"]))
+    write_verdicts(store, tmp_path / "verdicts.jsonl")
+    assert read_review(ledger, tmp_path / "verdicts.jsonl") == ({"accept": 1, "reject": 1}, 0)
+    assert {(review.split, review.question): review.verdict for review in ledger.reviews()} == said
 
 
 def test_a_sample_that_stands_twice_is_an_error(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from baselines.vlm_sam.answers import Grounding, Target, place, read_answer
 from baselines.vlm_sam.profiles import PROFILES
-from earthreason.questions.client import strict_schema
+from earthreason.questions.servers.replies import strict_schema
 
 BOX = [100, 200, 300, 400]
 

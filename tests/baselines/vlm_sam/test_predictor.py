@@ -150,6 +150,13 @@ def test_another_refusal_is_an_error_in_one_line(serve):
         predictor_of(server, "gpt-4o").predict([SCENES[0][0]], [QUESTION])
 
 
+def test_a_fault_of_the_server_is_no_failure_of_the_model(serve):
+    server = serve(gpt5)
+    server.refuse = lambda body: "internal limits"
+    with pytest.raises(EarthReasonError, match="refused .status 400.*internal limits"):
+        predictor_of(server, "gpt-4o").attempt([SCENES[0][0]], [QUESTION])
+
+
 @pytest.mark.parametrize(
     ("style", "chosen", "fitting"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from earthreason.questions import batch as batch_module
+from earthreason.questions.batches import submission as batch_module
 from earthreason.questions.ledger import Ledger
 from tests.questions.runs import advance_once, config_of
 

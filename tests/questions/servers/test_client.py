@@ -2,7 +2,8 @@
 
 import pytest
 
-from earthreason.questions.client import adapt, refused_parameter, unwrap
+from earthreason.questions.servers.adaptation import adapt, refused_parameter
+from earthreason.questions.servers.replies import unwrap
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True}}
 BODY = {
@@ -34,9 +35,9 @@ BODY = {
         ("Unsupported parameter: 'temperature' is not supported with this model.", "temperature"),
         (
             "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
-            "response_format",
+            "json_schema",
         ),
-        ("This response_format type is unavailable now", "response_format"),
+        ("This response_format type is unavailable now", "json_schema"),
         ("temperature must be between 0 and 2", None),
         ("max_tokens is too large: 99999", None),
         ("Unsupported image format", None),

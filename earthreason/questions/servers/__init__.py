@@ -1,0 +1,1 @@
+"""Model servers: requests, what each server refuses, faults, rates, prices and replies."""
