@@ -197,7 +197,7 @@ def print_memory(items: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, help="print the peak of memory after 1,000, 3,000 and this many samples instead")
+    parser.add_argument("--items", type=int, help="print the peak of memory after as many samples instead")
     parser.add_argument("--samples", type=int, default=160, help="number of samples in the comparison")
     parser.add_argument("--side", type=int, default=1024, help="side of the images, pixels")
     parser.add_argument("--concurrency", type=int, default=32, help="number of requests at a time")

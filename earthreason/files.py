@@ -99,6 +99,16 @@ def refuse_taken(folder: Path) -> None:
         raise EarthReasonError(f"{folder} already exists and is not an empty folder; choose another or remove it")
 
 
+def refuse_existing(path: Path) -> None:
+    """Check before a file is written that there is none.
+
+    Raises:
+        EarthReasonError: the path exists.
+    """
+    if path.exists():
+        raise EarthReasonError(f"{path} already exists; choose another name or remove it")
+
+
 def fingerprint_files(root: Path, paths: Iterable[Path]) -> str:
     """Hash paths, sizes and times of files below `root` to 12 hexadecimal digits.
 

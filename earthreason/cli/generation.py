@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
-from earthreason.cli.options import JsonOption, SourceArgument
-from earthreason.cli.runs import RecipeOption, RunArgument, describe_plan, open_run, print_summary
+from earthreason.cli.options import JsonOption, MaxLeftOutOption, SourceArgument
+from earthreason.cli.runs import (
+    RecipeOption,
+    RunArgument,
+    check_recipe_name,
+    describe_plan,
+    keep_source,
+    open_run,
+    print_summary,
+)
 from earthreason.errors import EarthReasonError
 
 if TYPE_CHECKING:
@@ -43,7 +52,10 @@ def generate(
     ] = None,
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Skip the judge.")] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Send hints without images: for text models.")] = False,
-    base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="Address of an OpenAI-compatible server.", show_default="$OPENAI_BASE_URL, or OpenAI"),
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Maximum number of concurrent requests.")] = 8,
     timeout: Annotated[float, typer.Option(min=1, help="Time limit of a request in seconds.")] = 120.0,
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature of every request.")] = None,
@@ -100,9 +112,12 @@ def generate(
     prices: Annotated[Path | None, typer.Option(help="JSON file with your own prices.")] = None,
     price: Annotated[
         list[str] | None,
-        typer.Option(help="Price as IN,OUT or MODEL=IN,OUT: US dollars per million tokens; repeat for several models."),
+        typer.Option(
+            help="Price as IN,OUT or IN,OUT,CACHED, US dollars per million tokens; with MODEL= before it for one model."
+        ),
     ] = None,
     recipe: RecipeOption = None,
+    max_left_out: MaxLeftOutOption = None,
     json_out: JsonOption = None,
 ) -> None:
     """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; no answer is paid for twice.
@@ -113,7 +128,9 @@ def generate(
 
     Example: earthreason questions generate data/release --out run --max-usd 20
     """
+    from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
+    from earthreason.data.sources.base import omissions_of
     from earthreason.questions.ledger import Ledger
     from earthreason.questions.migration import MAIN
     from earthreason.questions.pipeline import RunConfig, RunOutcome
@@ -121,10 +138,17 @@ def generate(
     from earthreason.questions.prompting.languages import parse_language
     from earthreason.questions.prompting.prompts import load_prompts
     from earthreason.questions.recipe import keep_recipe, recipe_of
+    from earthreason.questions.servers.address import server_address
     from earthreason.questions.servers.parameters import merge_parameters
     from earthreason.questions.servers.pricing import load_prices
     from earthreason.questions.stages import StageConfig
 
+    for option, name in (("--model", model), ("--rewrite-model", rewrite_model), ("--judge-model", judge_model)):
+        if name is not None and not (name.strip() and name.isprintable()):
+            raise EarthReasonError(f"{option} {name!r}: name a model of the server")
+    if temperature is not None and not math.isfinite(temperature):
+        raise EarthReasonError(f"--temperature {temperature}: not a number that a server takes")
+    base_url = server_address(base_url)
     judge = None if no_judge else judge_model or model
     parameters = {"max_tokens": max_tokens, **({} if temperature is None else {"temperature": temperature})}
     parameters = merge_parameters(parameters, param or [])
@@ -141,9 +165,9 @@ def generate(
     known = OFFICIAL if concepts is None else read_concepts(concepts)
     config = RunConfig(stages, empty_share, unseen_empties, known, seed, max_usd, limit, base_url)
     table = load_prices(prices, price or [], [name for name in (model, rewrite_model, judge_model) if name])
-    opened = open_source(source)
+    opened = open_source(source, Tolerance.of_options(share=max_left_out))
     total = min(sum(opened.counts.values()), limit or 10**12)
-    for line in describe_plan(config):
+    for line in describe_plan(config, table):
         typer.echo(line, err=True)
     if dry_run:
         _print_estimate(opened, config, table, total, json_out)
@@ -153,16 +177,16 @@ def generate(
     from earthreason.questions.servers.client import ClientConfig, ModelClient
 
     require_language()
-    ledger = Ledger(out / "ledger.sqlite", recipe or MAIN)
+    settings = ClientConfig(
+        base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
+    )
+    client = ModelClient(settings, table)
+    ledger = Ledger(out / "ledger.sqlite", check_recipe_name(recipe or MAIN))
     with ledger.locked():
-        settings = ClientConfig(
-            base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
-        )
-        client = ModelClient(settings, table)
         if concepts is None and config.can_be_absent:
             config = replace(config, concepts=_known_concepts(opened, ledger))
         keep_recipe(ledger, recipe_of(config, base_url))
-        ledger.remember("source", str(Path(source).resolve()) if Path(source).exists() else source)
+        keep_source(ledger, source)
         try:
             work = _advance(opened, config, ledger, client, total, retry_batches) if batch else None
             outcome = asyncio.run(work or _generate(opened, config, ledger, client, total))
@@ -170,7 +194,10 @@ def generate(
             outcome = RunOutcome(stopped=_INTERRUPTED, interrupted=True)
     if report_json(json_out, ledger.summary()):
         print_summary(ledger)
-    _say_what_is_left(ledger, outcome, out, total)
+    unread = omissions_of(opened)
+    if unread:
+        typer.echo(f"{unread.summary()}. The first: {unread.first_message}", err=True)
+    _say_what_is_left(ledger, outcome, out, total, bool(unread))
 
 
 def _known_concepts(opened: Source, ledger: Ledger) -> tuple[str, ...]:
@@ -187,7 +214,7 @@ def _known_concepts(opened: Source, ledger: Ledger) -> tuple[str, ...]:
     return tuple(known)
 
 
-def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int) -> None:
+def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int, unread: bool) -> None:
     """Say why samples are left without questions, and exit with the code that says so."""
     if outcome.interrupted:
         summary = ledger.summary()
@@ -204,7 +231,7 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
     if outcome.quarantined:
         reasons = f"`earthreason questions status {out} --quarantine` says why"
         typer.echo(f"{outcome.quarantined} of {total} samples are quarantined: {reasons}", err=True)
-    if not outcome.complete:
+    if unread or not outcome.complete:
         raise typer.Exit(LEFT)
 
 
@@ -312,5 +339,6 @@ def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: in
     if unpriced:
         money = f"total: unknown, {'; '.join(map(describe_unpriced, unpriced))}"
     else:
-        money = f"about ${sum(stage.usd or 0 for stage in stages):.2f} (half with --batch)"
+        batch = sum((stage.usd or 0) * price.batch for stage in stages if (price := prices.of(stage.model)))
+        money = f"about ${sum(stage.usd or 0 for stage in stages):.2f} (${batch:.2f} with --batch)"
     typer.echo(f"{money}; prices as of {prices.as_of}: check them, or give --prices")

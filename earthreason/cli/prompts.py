@@ -61,10 +61,18 @@ def export(
 
     Example: earthreason questions prompts export my-prompts
     """
+    from earthreason.errors import DataFormatError
+    from earthreason.questions.prompting.prompts import load_prompts
     from earthreason.questions.prompting.versions import export_prompts
 
     written = export_prompts(folder, version)
-    typer.echo(f"{folder}: {', '.join(path.name for path in written)}; edit them, and give --prompt-dir {folder}")
+    names = ", ".join(path.name for path in written)
+    try:
+        load_prompts(folder)
+    except DataFormatError:
+        typer.echo(f"{folder}: {names}; to read only, `generate` takes prompts since version 2")
+    else:
+        typer.echo(f"{folder}: {names}; edit them, and give --prompt-dir {folder}")
 
 
 @app.command()

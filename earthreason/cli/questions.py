@@ -10,8 +10,8 @@ import typer
 from earthreason.cli import generation, prompts
 from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import JsonOption, ReportOption, SourceArgument
-from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
-from earthreason.errors import DataNotFoundError
+from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary, source_of
+from earthreason.errors import DataNotFoundError, UnknownNameError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,20 +64,25 @@ def export(
 
     Example: earthreason questions export run --format parquet --out regenerated
     """
+    from earthreason.data.exports import FORMATS
     from earthreason.data.exports import export as export_source
     from earthreason.data.reader import open_source
     from earthreason.questions.results import Regenerated, write_results
     from earthreason.questions.settlement import left_out
 
+    if form not in (*FORMATS, "jsonl"):
+        raise UnknownNameError("format", form, [*FORMATS, "jsonl"])
     ledger = open_run(run, recipe)
     if form == "jsonl":
         settled = write_results(ledger, out)
-        count, omitted = sum(bool(sample.texts) for sample in settled.values()), left_out(settled)
+        count, omitted, gone = sum(bool(sample.texts) for sample in settled.values()), left_out(settled), 0
     else:
-        regenerated = Regenerated(open_source(ledger.setting("source")), ledger)
-        export_source(regenerated, form, out)
-        count, omitted = sum(regenerated.counts.values()), regenerated.left_out
+        regenerated = Regenerated(open_source(source_of(ledger)), ledger)
+        count = sum(export_source(regenerated, form, out).values())
+        omitted, gone = regenerated.left_out, regenerated.count - count
     typer.echo(f"{out}: {count} samples")
+    if gone:
+        typer.echo(f"{gone} finished samples are left out: the source has them no more")
     print_left_out(omitted, stdout())
 
 
@@ -101,6 +106,13 @@ def validate(
     fail_on: Annotated[
         list[str] | None, typer.Option(help="Exit with 1 if this check has findings; 'any' means every check.")
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            help="Language of the texts: name, ISO 639-1 code, or NAME/CODE.",
+            show_default="that of the run which generated them, or English",
+        ),
+    ] = None,
 ) -> None:
     """Check questions and answers against rules, for example that no question names its category.
 
@@ -109,14 +121,16 @@ def validate(
     from tqdm import tqdm
 
     from earthreason.data.reader import open_source
+    from earthreason.questions.prompting.languages import parse_language
     from earthreason.questions.validate import check_names
     from earthreason.questions.validate import validate as validate_source
     from earthreason.reports.questions import print_validation, write_validation
 
     fatal = check_names(fail_on or [])
+    spoken = None if language is None else parse_language(language).code
     opened = open_source(source)
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
-        validation = validate_source(opened, bar.update)
+        validation = validate_source(opened, bar.update, spoken)
     if report_json(json_out, validation.to_dict()):
         print_validation(validation, stdout())
     if report is not None:

@@ -77,7 +77,6 @@ class Asker:
     """Gets the answers of a run.
 
     Attributes:
-        in_flight: number of requests sent and not yet answered.
         stopping: whether no request may be sent any more.
     """
 
@@ -95,8 +94,13 @@ class Asker:
         self._base_url = config.base_url if client is None else client.config.base_url or config.base_url
         self._budget = Budget(config.max_usd, ledger)
         self._asking: dict[str, asyncio.Task[Call]] = {}
-        self.in_flight = 0
+        self._sent: set[int] = set()
         self.stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        """Number of requests sent and not yet answered."""
+        return len(self._sent)
 
     async def ask(
         self, stage: str, trail: Trail, request: Request[Answer], pool: ThreadPoolExecutor
@@ -175,30 +179,15 @@ class Asker:
         times = self._ledger.times_set_aside(key)
         number = self._ledger.send(key, trail.sample, stage, request.model, expected)
         heard: list[dict[str, Any]] = []
-        spending = Spending()
+        spending = Spending(admit=partial(self._admit, number))
         with self._budget.in_flight():
-            self.in_flight += 1
+            # A server that honours Idempotency-Key would answer a repetition of what was set aside as before.
+            name = f"{key}.{times}" if times else key
             try:
-                # A server that honours Idempotency-Key would answer a repetition of what was set aside as before.
-                name = f"{key}.{times}" if times else key
-                answer, _ = await self._client.ask(request, urls, name, heard, spending)
-                status, content = "ok", answer.model_dump()
-            except UnusableAnswerError as error:
-                if not error.lasting:
-                    self._ledger.settle(number, error.usage.usd)
-                    raise
-                status, content = "quarantined", str(error)
-            except ServerError as error:
-                self._ledger.settle(number, error.usage.usd)
-                raise
-            except asyncio.CancelledError:
-                self._ledger.settle(number, spending.usage.usd)
-                raise
+                status, content = await self._answer(number, request, urls, name, heard, spending)
             finally:
-                self.in_flight -= 1
-            lost = sum(usage.usd for usage in spending.uncertain)
-            about = {"parameters": request.parameters, "base_url": self._base_url}
-            details = {"served_model": _served_model(heard), **about}
+                self._sent.discard(number)
+            about = {"parameters": self._client.sent_parameters(request), "base_url": self._base_url}
             call = Call(
                 key=key,
                 sample_id=trail.record.sample_id,
@@ -210,10 +199,50 @@ class Asker:
                 status=status,
                 content=content,
                 split=trail.split,
-                details=details,
+                details={"served_model": _served_model(heard), **about},
             )
-            self._ledger.record(call, number, lost)
+            self._ledger.record(call, number, lost_usd=sum(usage.usd for usage in spending.uncertain))
         return call
+
+    async def _answer(
+        self,
+        number: int,
+        request: Request[Any],
+        urls: list[str],
+        name: str,
+        heard: list[dict[str, Any]],
+        spending: Spending,
+    ) -> tuple[str, Any]:
+        """Return status and content of a call; without an answer, settle in the ledger what it may have cost."""
+        from earthreason.questions.servers.connection import NotSentError
+
+        assert self._client is not None
+        try:
+            answer, _ = await self._client.ask(request, urls, name, heard, spending)
+        except UnusableAnswerError as error:
+            if error.lasting:
+                return "quarantined", str(error)
+            self._ledger.settle(number, error.usage.usd)
+            raise
+        except NotSentError as error:
+            self._ledger.settle(number, spending.usage.usd)
+            raise error.__cause__ or error from None
+        except (ServerError, asyncio.CancelledError):
+            self._ledger.settle(number, spending.usage.usd)
+            raise
+        return "ok", answer.model_dump()
+
+    def _admit(self, number: int, usd: float) -> None:
+        """Let a request be sent, after which it may have cost that much.
+
+        Raises:
+            StoppedError: the run is to end.
+            OverBudgetError: it could exceed the budget.
+        """
+        if self.stopping:
+            raise StoppedError
+        self._budget.admit(number, usd)
+        self._sent.add(number)
 
 
 def _limit(parameters: Mapping[str, Any]) -> int | None:

@@ -38,6 +38,23 @@ class Budget:
             self._settled.clear()
             await self._settled.wait()
 
+    def admit(self, number: int, usd: float) -> None:
+        """Reserve more for a request in flight, before an attempt after which it may have cost more than is reserved.
+
+        Args:
+            number: number of the request in the ledger.
+            usd: what all its attempts may have cost then, US dollars.
+
+        Raises:
+            OverBudgetError: that does not fit.
+        """
+        more = usd - self._ledger.reserved(number)
+        if more <= 0:
+            return
+        if self._max_usd is not None and self._ledger.committed() + more > self._max_usd:
+            raise OverBudgetError(over_budget(self._max_usd))
+        self._ledger.settle(number, usd)
+
     @contextmanager
     def in_flight(self) -> Iterator[None]:
         """Count a request as in flight."""

@@ -63,6 +63,7 @@ def require_language() -> None:
     _encoder()
     _identifier()
     lemmas_of_word("word")
+    import sklearn  # noqa: F401 - for `shortcuts`
 
 
 def read_ahead(texts: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.questions.migration import MAIN, prepare
-from earthreason.questions.settlement import Decision
+from earthreason.questions.settlement import Decision, parse_time
 from earthreason.questions.types import Generated, Usage
 
 if TYPE_CHECKING:
@@ -89,14 +89,14 @@ class Ledger:
         self.path, self.recipe = path, recipe
         self._lock = threading.Lock()
         self._generating: FileLock | None = None
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30)
-        self._db.row_factory = sqlite3.Row
         try:
+            self._db = sqlite3.connect(path, check_same_thread=False, timeout=30)
+            self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             prepare(self._db)
-        except (sqlite3.DatabaseError, ValueError) as error:
-            raise DataFormatError(f"{path}: not a ledger of `earthreason questions` ({error})") from None
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            raise self._damaged(error) from None
         # The budget is checked before every request; summing all calls each time would take quadratic time.
         self._spent = float(self._rows("SELECT COALESCE(SUM(usd), 0) FROM calls")[0][0])
         self._open: dict[int, float] = dict(map(tuple, self._rows("SELECT number, max_usd FROM requests")))
@@ -140,8 +140,20 @@ class Ledger:
             database.execute(statement, values)
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
+        try:
+            with self._lock:
+                return self._db.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> DataFormatError:
+        return DataFormatError(f"{self.path}: damaged, or not a ledger of `earthreason questions` ({error})")
+
+    def _parsed(self, content: str) -> Any:
+        try:
+            return json.loads(content)
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from None
 
     # Requests and calls.
 
@@ -167,6 +179,10 @@ class Ledger:
             self._write("DELETE FROM requests WHERE number = ?", (number,))
         self._note(number, usd)
 
+    def reserved(self, number: int) -> float:
+        """Return the most that a request without an answer may cost, as noted so far, US dollars."""
+        return self._open[number]
+
     def _note(self, number: int, usd: float) -> None:
         self._open[number] = usd
         if usd <= 0:
@@ -179,7 +195,7 @@ class Ledger:
             return None
         *head, input_tokens, output_tokens, usd, status, content, split, details = rows[0]
         usage = Usage(input_tokens, output_tokens, usd)
-        return Call._make((*head, usage, status, json.loads(content), split, json.loads(details)))
+        return Call._make((*head, usage, status, self._parsed(content), split, self._parsed(details)))
 
     def record(self, call: Call, request: int | None = None, lost_usd: float = 0.0) -> None:
         """Save an answer. If its key was saved before, nothing changes and nothing is added to the cost.
@@ -254,7 +270,13 @@ class Ledger:
                 return
             for split, sample_id, content in rows:
                 last = split, sample_id
-                yield split, Generated(**json.loads(content))
+                yield split, self._result(content)
+
+    def _result(self, content: str) -> Generated:
+        try:
+            return Generated(**self._parsed(content))
+        except TypeError as error:
+            raise self._damaged(error) from None
 
     def summary(self) -> dict[str, Any]:
         """Count calls, tokens and US dollars of the run by stage, model and prompt, and the recipe's samples by status.
@@ -281,7 +303,7 @@ class Ledger:
     def setting(self, name: str) -> Any:
         """Return a setting of the run, or None if it was never saved."""
         rows = self._rows("SELECT value FROM settings WHERE name = ?", (name,))
-        return json.loads(rows[0][0]) if rows else None
+        return self._parsed(rows[0][0]) if rows else None
 
     def recipes(self) -> list[str]:
         """List the names of all recipes, the oldest first."""
@@ -292,7 +314,7 @@ class Ledger:
     def stored_recipe(self) -> dict[str, Any] | None:
         """Return the settings of the recipe, or None if they were never saved."""
         rows = self._rows("SELECT content FROM recipes WHERE name = ?", (self.recipe,))
-        return None if not rows else dict(json.loads(rows[0][0]))
+        return None if not rows else dict(self._parsed(rows[0][0]))
 
     def store_recipe(self, settings: Mapping[str, Any]) -> None:
         """Save the settings of the recipe; they replace earlier ones."""
@@ -323,23 +345,30 @@ class Ledger:
     def open_batches(self) -> dict[str, dict[str, Any]]:
         """Return the requests of every batch not yet collected, by batch id, oldest first."""
         rows = self._rows("SELECT id, requests FROM batches WHERE status = 'submitted' ORDER BY created")
-        return {batch_id: json.loads(requests) for batch_id, requests in rows}
+        return {batch_id: self._parsed(requests) for batch_id, requests in rows}
 
     # Reviews.
 
-    def review(self, review: KeptReview) -> None:
-        """Save a person's verdict on a question. It replaces that person's earlier verdict, but not a newer one."""
-        self._write(
-            "INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (split, sample_id, question, reviewer) "
-            "DO UPDATE SET verdict = excluded.verdict, text = excluded.text, reason = excluded.reason, "
-            "saved = excluded.saved WHERE excluded.saved >= saved",
-            tuple(review),
-        )
+    def review(self, *reviews: KeptReview) -> None:
+        """Save persons' verdicts on questions. Each replaces that person's earlier verdict, but not a newer one."""
+        with self._transaction() as database:
+            for review in reviews:
+                same = "split = ? AND sample_id = ? AND question = ? AND reviewer = ?"
+                person = (*review[:3], review.reviewer)
+                # A new row, and not an update, so that of verdicts with one time the last one read is the latest.
+                database.execute(f"DELETE FROM reviews WHERE {same} AND saved <= ?", (*person, review.saved))
+                database.execute("INSERT OR IGNORE INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(review))
 
     def reviews(self) -> list[KeptReview]:
-        """Return all verdicts, sorted by sample, question and time."""
-        rows = self._rows("SELECT * FROM reviews ORDER BY split, sample_id, question, saved, reviewer")
-        return [KeptReview(*row) for row in rows]
+        """Return all verdicts, sorted by sample, question and time; those of one time as they came in."""
+        rows = self._rows("SELECT * FROM reviews ORDER BY split, sample_id, question, saved, rowid")
+        reviews = [KeptReview(*row) for row in rows]
+        try:
+            for review in reviews:
+                parse_time(review.saved)
+        except ValueError as error:
+            raise self._damaged(error) from None
+        return reviews
 
 
 def now() -> str:

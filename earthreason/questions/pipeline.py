@@ -115,7 +115,18 @@ class GenerationRun:
             keep_recipe(self.ledger, recipe_of(self.config, base_url))
             self._asker = Asker(self.config, self.ledger, self.client, self.queue)
             self._asker.stopping = bool(self._stopping)
-            return await _Crew(self, self._asker, progress).work(islice(read_all(source), self.config.limit))
+            return await _Crew(self, self._asker, progress).work(self._in_order(source))
+
+    def _in_order(self, source: Source) -> Iterator[tuple[str, Record]]:
+        """Yield the samples, those last that were quarantined before: several at the start would end every run."""
+        quarantined = {(split, result.sample_id) for split, result in self.ledger.results() if result.status != "done"}
+        rounds = (False, True) if quarantined else (False,)
+        return (
+            (split, record)
+            for is_late in rounds
+            for split, record in islice(read_all(source), self.config.limit)
+            if ((split, record.sample_id) in quarantined) == is_late
+        )
 
     async def finish(self, trail: Trail, asker: Asker, pool: ThreadPoolExecutor) -> Generated:
         """Generate and save the questions of a sample.

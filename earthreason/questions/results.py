@@ -14,7 +14,7 @@ import numpy as np
 from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.files import write_text
+from earthreason.files import refuse_existing, write_text
 from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger, SampleKey
 from earthreason.questions.settlement import PersonVerdict, SettledSample, left_out, parse_time, settle_sample
@@ -23,6 +23,8 @@ from earthreason.questions.types import ANSWERS, Generated
 
 _OF_THE_IMAGE = ("place",)
 """Keys of `extra` that are about the image and not about its target."""
+_LOOKED = "absent_concept_was_looked_for"
+_OF_THE_RECIPE = frozenset(("recipe", "language", _LOOKED))
 Verdicts = dict[SampleKey, dict[str, list[PersonVerdict]]]
 """Verdicts by sample and the text of the question that they judged."""
 
@@ -32,6 +34,7 @@ class Regenerated:
 
     Attributes:
         counts: number of exported samples by split, without quarantined and unfinished ones.
+        count: number of all samples to export; the source may have lost some of them.
         left_out: samples and questions left out because of their reviews.
     """
 
@@ -41,20 +44,19 @@ class Regenerated:
         """Settle the reviews of a run.
 
         Raises:
-            EarthReasonError: no sample is finished, or reviewers left no question to export.
+            EarthReasonError: no sample is finished, reviewers left no question to export, or the source has none of
+                the samples.
         """
         self._source, self._recipe = source, ledger.recipe
-        settings = ledger.stored_recipe() or {}
-        self._language, self._looked = settings.get("language", "English/en"), bool(settings.get("images", True))
+        self._told = _told_of_recipe(ledger)
         done, settled = settled_results(ledger)
         self.left_out = left_out(settled)
         self._results = {(split, result.sample_id): result for split, result in done}
+        self.count = len(done)
         splits = Counter(split for split, _ in done)
         self.counts = {split: splits[split] for split in source.counts if splits[split]}
-        if settled and not done:
-            raise EarthReasonError(f"{ledger.path}: reviewers left no question; there is nothing to export")
         if not self.counts:
-            raise EarthReasonError(f"{ledger.path}: no sample is finished; see `earthreason questions status`")
+            raise EarthReasonError(f"{ledger.path}: {source.name} has none of the finished samples any more")
 
     def read(self, split: str) -> Iterator[Record]:
         """Yield the records of a split with their new questions and answers; `extra` gets the provenance.
@@ -72,7 +74,7 @@ class Regenerated:
     def _regenerate(self, record: Record, result: Generated) -> Record:
         generated = {
             "recipe": self._recipe,
-            "language": self._language,
+            "language": self._told["language"],
             "target": result.target or None,
             "questions": result.origins,
             "answers": result.answer_origins,
@@ -80,7 +82,7 @@ class Regenerated:
         }
         if result.concept is not None:
             record = emptied(record)
-            generated |= {"absent_concept_was_looked_for": self._looked}
+            generated |= {_LOOKED: self._told[_LOOKED]}
         extra = {**(json.loads(record.extra) if record.extra else {}), "generated": generated}
         if result.concept is not None:
             extra["absent_concept"] = result.concept
@@ -136,7 +138,11 @@ def settled_results(ledger: Ledger) -> tuple[list[tuple[str, Generated]], dict[S
     """Settle the reviews of all finished samples.
 
     Returns:
-        The split and result of every sample to export, with the questions to export; and every settled sample.
+        The split and result of every sample to export, with the questions to export, each text once; and every settled
+        sample.
+
+    Raises:
+        EarthReasonError: no sample is finished, or reviewers left no question to export.
     """
     verdicts = verdicts_of(ledger)
     kept: list[tuple[str, Generated]] = []
@@ -149,8 +155,18 @@ def settled_results(ledger: Ledger) -> tuple[list[tuple[str, Generated]], dict[S
         sample = settle_sample(result.questions, by_number)
         settled[split, result.sample_id] = sample
         if sample.texts:
-            kept.append((split, replace(result, questions=sample.texts, origins=_origins(result, sample))))
+            origins = dict(zip(sample.texts, _origins(result, sample), strict=True))
+            kept.append((split, replace(result, questions=list(origins), origins=list(origins.values()))))
+    if not settled:
+        raise EarthReasonError(f"{ledger.path}: no sample is finished; see `earthreason questions status`")
+    if not kept:
+        raise EarthReasonError(f"{ledger.path}: reviewers left no question; there is nothing to export")
     return kept, settled
+
+
+def _told_of_recipe(ledger: Ledger) -> dict[str, Any]:
+    settings = ledger.stored_recipe() or {}
+    return {"language": settings.get("language", "English/en"), _LOOKED: bool(settings.get("images", True))}
 
 
 def verdicts_of(ledger: Ledger) -> Verdicts:
@@ -174,9 +190,17 @@ def _origins(result: Generated, sample: SettledSample) -> list[dict[str, Any]]:
 
 
 def write_results(ledger: Ledger, path: Path) -> dict[SampleKey, SettledSample]:
-    """Write the questions to export as JSON lines, without pictures, for `read_results`; return what was settled."""
+    """Write the questions to export as JSON lines, without pictures, for `read_results`; return what was settled.
+
+    Raises:
+        EarthReasonError: the file exists, no sample is finished, or reviewers left no question to export.
+    """
+    refuse_existing(path)
     results, settled = settled_results(ledger)
-    rows = [{"split": split, "recipe": ledger.recipe, **vars(result)} for split, result in results]
+    told, rows = _told_of_recipe(ledger), []
+    for split, result in results:
+        about = {name: value for name, value in told.items() if name != _LOOKED or result.concept is not None}
+        rows.append({"split": split, "recipe": ledger.recipe, **about, **vars(result)})
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return settled
 
@@ -191,7 +215,7 @@ def read_results(path: Path) -> Iterator[tuple[str, Generated]]:
         if line.strip():
             try:
                 row = json.loads(line)
-                yield row.pop("split"), Generated(**{name: row[name] for name in row.keys() - {"recipe"}})
+                yield row.pop("split"), Generated(**{name: row[name] for name in row.keys() - _OF_THE_RECIPE})
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DataFormatError(f"{path} line {number}: not a result of a run ({error})") from None
 

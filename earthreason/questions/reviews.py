@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from earthreason.errors import DataFormatError
-from earthreason.files import write_text
+from earthreason.files import refuse_existing, write_text
 from earthreason.questions.ledger import KeptReview, Ledger, SampleKey, now
 from earthreason.questions.settlement import VERDICTS, parse_time
 from earthreason.questions.types import Generated
@@ -27,7 +27,11 @@ def write_review(ledger: Ledger, path: Path) -> int:
     """Write each generated question as a line that reviewers fill in; return the number of lines.
 
     Reviewers fill in `verdict`, `text` (for an edit), `reason` and `reviewer`, and may add the time as `saved`.
+
+    Raises:
+        EarthReasonError: the file exists; reviewers may have filled it in.
     """
+    refuse_existing(path)
     lines = []
     for split, result in ledger.results():
         about = {"answers": result.answers, "concept": result.concept, "status": result.status}
@@ -54,7 +58,7 @@ def read_review(ledger: Ledger, path: Path) -> ReviewsRead:
         splits[sample_id].append(split)
     taken: list[KeptReview] = []
     read = now()
-    for place, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+    for place, line in enumerate(_text_of(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -63,10 +67,16 @@ def read_review(ledger: Ledger, path: Path) -> ReviewsRead:
             raise DataFormatError(f"{path} line {place}: {error}") from None
         if review is not None:
             taken.append(review)
-    for review in taken:
-        ledger.review(review)
+    ledger.review(*taken)
     replaced = sum(review.question not in known[review.split, review.sample_id] for review in taken)
     return ReviewsRead(Counter(review.verdict for review in taken), replaced)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _read_line(
@@ -80,8 +90,11 @@ def _read_line(
     try:
         entry: dict[str, Any] = json.loads(line)
         sample_id, number, verdict = str(entry["sample_id"]), int(entry["number"]), entry.get("verdict")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        line.encode()
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a review line ({error})") from None
+    except RecursionError:
+        raise ValueError("not a review line (too deeply nested)") from None
     if not verdict:
         return None
     if verdict not in VERDICTS:
@@ -96,11 +109,13 @@ def _read_line(
     text, reason, reviewer = (str(entry.get(name) or "") for name in ("text", "reason", "reviewer"))
     if verdict == "edit" and not text.strip():
         raise ValueError("verdict 'edit' needs the new text in 'text'")
+    for said in (split, sample_id, question, text, reason, reviewer):
+        said.encode()  # half of a surrogate pair is no text that a database keeps
     try:
-        moment = parse_time(str(entry.get("saved") or read))
-    except ValueError as error:
+        moment = parse_time(str(entry.get("saved") or read)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"'saved' is not a time ({error})") from None
-    saved = moment.astimezone(UTC).isoformat(timespec="milliseconds")  # so that texts sort like times
+    saved = moment.isoformat(timespec="milliseconds")  # so that texts sort like times
     return KeptReview(split, sample_id, question or shown[number], verdict, text, reason, reviewer, saved)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 QUESTIONS, ANSWERS = 6, 3
 """Questions and answers kept per image, as in the paper."""
@@ -56,6 +56,11 @@ class Proposal(Reply):
     target: str = Field(min_length=1, max_length=LONGEST_NAME)
     questions: list[AskedQuestion] = Field(min_length=1, max_length=20)
     answers: list[str] = Field(min_length=1, max_length=10)
+
+    @field_validator("target")
+    @classmethod
+    def _in_one_line(cls, target: str) -> str:
+        return " ".join(target.split())
 
     def fault(self, given: Mapping[str, Any]) -> str:
         """Refuse a name that names nothing, such as `the tinted area`."""

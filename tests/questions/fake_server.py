@@ -22,6 +22,18 @@ STEMS = [
     "Where might birds {n} gather before they leave in autumn?",
     "Which spot {n} would a geologist sample before lunch?",
 ]
+REWORDED = [
+    "On which bench {n} might a tired walker sit down before the long road home?",
+    "After heavy rain, what low land {n} would stand in water first?",
+    "If a new road were planned, who or what {n} would need a wall against its roar?",
+    "Show me the corner {n} that small kids would find most fun.",
+    "Which plain {n} has a quiet tone that suits a watercolour?",
+    "Along what path {n} does the night watch go at dusk?",
+    "From what store {n} could a whole village eat while snow lies?",
+    "Whose roof {n} would be looked at once the hailstones melt?",
+    "In which trees {n} do flocks meet ahead of their flight south?",
+    "Which outcrop {n} would be hammered for stone early in the day?",
+]
 GERMAN = [
     "Wo könnte ein Reisender {n} eine Stunde lang ausruhen, bevor er weitergeht?",
     "Welcher Boden {n} stünde nach einem schweren Unwetter sofort unter Wasser?",
@@ -126,8 +138,9 @@ def answer(schema, prompt):
         offered = prompt.partition("Concepts, in order: ")[2].splitlines()[0].split("; ")
         return {"seen": "grass", "present": offered[1:2], "concept": offered[0], "questions": asked}
     if schema == "rewriting":
-        reworded = [question.replace("Where", "Tell me where") for question in questions]
-        return {"questions": [{"number": n, "text": text} for n, text in enumerate(reworded, start=1)]}
+        reworded = [stem.format(n=word) for stem, word in zip(REWORDED, words, strict=True)]
+        texts = questions if stems is GERMAN else reworded
+        return {"questions": [{"number": n, "text": text} for n, text in enumerate(texts, start=1)]}
     numbers = range(1, listed(prompt, "Questions:") + 1)
     if schema == "absencereview":
         fits = {"nothing_fits": True, "implicit": True, "plausible": True, "reason": "it fits"}

@@ -5,10 +5,14 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from earthreason.data.schema import Record
+from earthreason.masks.png import encode_mask_png
 from earthreason.questions.checks import CHECKS, SET_CHECKS, QuestionSet, check_many, passing
 from earthreason.questions.language import read_ahead
+from earthreason.questions.validate import validate
 from tests.questions.answer_cases import ANSWERS, PAIRS
 from tests.questions.cases import BAD, GOOD
 
@@ -138,3 +142,38 @@ def test_a_template_opening_is_found_only_in_a_large_set():
     (finding,) = SET_CHECKS["same opening"].run(sets)
     assert "60 of 60" in finding.reason
     assert list(SET_CHECKS["same opening"].run(sets[:40])) == []
+
+
+class Twins:
+    """Sets of which two splits have samples with one id."""
+
+    name, counts = "twins", {"train": 1, "test": 1}
+
+    def __init__(self, *questions, language=None):
+        self.questions = list(questions)
+        self.extra = json.dumps({"generated": {"language": language}}) if language else None
+
+    def read(self, split):
+        mask = encode_mask_png(np.eye(4, dtype=bool))
+        yield Record("1", b"", mask, 4, 4, False, self.questions, [], extra=self.extra)
+
+
+def test_samples_of_two_splits_with_one_id_are_two_samples():
+    findings = validate(Twins("Where could a small fishing boat tie up for the night?")).findings
+    assert [(found.check, found.sample_id) for found in findings] == [("repeated across set", "test/1")]
+    assert "'train/1'" in findings[0].reason
+
+
+def test_texts_are_checked_in_the_language_in_which_a_run_wrote_them():
+    asked = "Wo könnte hier ein Flugzeug im Notfall landen?"
+    assert "language" in {found.check for found in validate(Twins(asked)).findings}
+    for german in (validate(Twins(asked, language="German/de")), validate(Twins(asked), language="de")):
+        assert {found.check for found in german.findings} == {"repeated across set"}
+
+
+def test_a_text_of_a_million_letters_is_too_long_and_takes_no_time():
+    asked = QuestionSet(
+        "a", ("Where could ships unload, and where would they wait? " * 20_000, "Where?"), ("Yes " * 9999,)
+    )
+    found = {(finding.check, len(finding.text)) for finding in check_many([asked])}
+    assert found == {("length", len(text)) for text in (*asked.questions, *asked.answers)}

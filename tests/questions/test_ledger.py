@@ -211,7 +211,7 @@ def test_only_batches_that_were_not_collected_are_open_the_oldest_first(ledger, 
 
 def test_another_file_is_refused_by_name(tmp_path):
     (tmp_path / "ledger.sqlite").write_text("not a database, and long enough to be read as a broken header" * 20)
-    with pytest.raises(EarthReasonError, match=r"ledger\.sqlite: not a ledger"):
+    with pytest.raises(EarthReasonError, match=r"ledger\.sqlite: damaged, or not a ledger"):
         Ledger(tmp_path / "ledger.sqlite")
 
 

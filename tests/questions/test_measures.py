@@ -69,3 +69,11 @@ def test_words_that_tell_nothing_are_near_chance():
 def test_a_fact_of_few_images_is_left_out():
     questions, truths, images = ["a b", "c d"] * 20, ["yes", "no"] * 20, ["1", "2"] * 20
     assert guess_from_words("emptiness", questions, truths, images) is None
+
+
+def test_words_and_numbers_of_any_alphabet_are_counted():
+    sets = [QuestionSet("a", ("Wo könnte man 12 Boote anbinden?",)), QuestionSet("b", ("船はどこ？",))]
+    measures = measure_set(sets, np.eye(2))
+    assert measures.distinct[0] == 1.0
+    assert ("wo könnte man", 0.5) in measures.openings
+    assert "" not in dict(measures.openings)

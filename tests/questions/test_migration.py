@@ -88,8 +88,8 @@ def test_everything_of_an_old_ledger_is_there(path):
 def test_old_reviews_go_to_the_text_they_judged_and_no_other(path):
     ledger = Ledger(path)
     assert ledger.reviews() == [
-        KeptReview("test", "a", "Q0?", "accept", "", "", "ann", "2026-01-02T12:00:00.000+00:00"),
         KeptReview("test", "a", "Q0?", "edit", "New?", "", "zoe", "2026-01-02T12:00:00.000+00:00"),
+        KeptReview("test", "a", "Q0?", "accept", "", "", "ann", "2026-01-02T12:00:00.000+00:00"),
         KeptReview("train", "b", "Q2?", "accept", "", "", "zoe", ""),
     ]
     assert [result.questions for _, result in settled_results(ledger)[0]] == [["New?", "Q1?"], ["Q2?"]]

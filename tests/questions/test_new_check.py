@@ -10,14 +10,19 @@ POLITE = '''
 
 import re
 
-from earthreason.questions.checks.base import Check, each_question, phrase
+from earthreason.questions.checks.base import Check, each_question
+
+
+def objection(question):
+    return "says please" if re.search(r"\\bplease\\b", question) else None
+
 
 CHECK = Check(
     "polite",
     "A question does not say please.",
     bad=("Please find where a boat could moor.",),
     good=("Where could a boat moor?",),
-    run=each_question("polite", phrase("says please", re.compile(r"\\bplease\\b"))),
+    run=each_question("polite", objection),
 )
 '''
 CROWDED = '''
@@ -47,5 +52,5 @@ def test_a_new_check_is_one_file(tmp_path):
     result = json.loads(copied.run("-m", "earthreason", "questions", "validate", "set", "--json", "-"))
     new = ("polite", "crowded")
     ours = [(f["check"], f["sample_id"], f["reason"]) for f in result["findings"] if f["check"] in new]
-    assert ours == [("polite", "test-b", "says please: 'please'"), ("crowded", "c", "one image too many")]
+    assert ours == [("polite", "test-b", "says please"), ("crowded", "c", "one image too many")]
     assert {name: result["checks"][name] for name in new} == {"polite": 1, "crowded": 1}

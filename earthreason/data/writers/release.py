@@ -17,7 +17,12 @@ from earthreason.files import write_json
 
 @register("release")
 def write(source: Source, folder: Path, _about: About) -> None:
-    """Write three files for every sample, named by its id."""
+    """Write three files for every sample, named by its id.
+
+    Raises:
+        EarthReasonError: two splits have a sample with one id, or a sample has more masks than one.
+    """
+    splits: dict[str, str] = {}
     for split in source.counts:
         root = folder / ON_DISK.get(split, split)
         for part in ("images", "labels", "QAs"):
@@ -25,6 +30,11 @@ def write(source: Source, folder: Path, _about: About) -> None:
         for record in source.read(split):
             stem = file_stem(record.sample_id)
             _refuse_other_masks(record)
+            if splits.setdefault(record.sample_id, split) != split:
+                raise EarthReasonError(
+                    f"{splits[record.sample_id]} and {split} both have a sample {record.sample_id!r}, and the release "
+                    "knows samples by their id alone; export as parquet, coco or webdataset instead"
+                )
             (root / "images" / f"{stem}.{suffix_of(record)}").write_bytes(record.image)
             (root / "labels" / f"{stem}.png").write_bytes(record.mask)
             stated = {fact: value for fact, value in record.optional_facts().items() if value is not None}

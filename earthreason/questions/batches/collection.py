@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from earthreason.errors import EarthReasonError
-from earthreason.questions.batches.submission import CREATING, FAULTS, REFUSED, ROOM, find_batch, marked
+from earthreason.questions.batches.submission import CREATING, FAULTS, REFUSED, ROOM, find_batch, identified, marked
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.servers.adaptation import refused_parameter
 from earthreason.questions.servers.client import ModelClient
 from earthreason.questions.servers.faults import classify
-from earthreason.questions.servers.replies import parse, shorten, was_cut_off
+from earthreason.questions.servers.replies import parse, shorten, storable, was_cut_off
 from earthreason.questions.servers.request import LARGER
 from earthreason.questions.types import REPLIES, Usage
 
@@ -63,6 +63,18 @@ class Collection:
         """
         if retry:
             self._ledger.remember(FAILED, {})
+        try:
+            await self._collect_all()
+        finally:  # what earlier batches told must not be lost with a later one
+            self._ledger.remember(FAULTS, self._faults)
+        failed = self._ledger.setting(FAILED) or {}
+        if failed.get("count", 0) >= _MANY_FAILURES:
+            raise EarthReasonError(
+                f"{failed['count']} batches failed in a row, the last one because {failed['reason']}. Nothing more is "
+                "submitted; remove the cause, then continue with --retry-batches"
+            )
+
+    async def _collect_all(self) -> None:
         seen: set[str] = set()
         for batch_id, requests in self._ledger.open_batches().items():
             batch = await self._find(batch_id)
@@ -72,6 +84,8 @@ class Collection:
             seen.update([batch.id] if batch is not None else [])
             if batch is None:
                 logger.warning("batch %s is not at the provider (any more); its requests are sent again", batch_id)
+                if not batch_id.startswith(CREATING):
+                    self._note_lost(requests)
                 self._ledger.record_batch(batch_id, "lost", {})
             elif batch.status not in _ENDED:
                 self._confirm(batch_id, batch, requests)
@@ -81,13 +95,6 @@ class Collection:
                 self._ledger.record_batch(batch.id, "collected", requests)
                 if batch_id != batch.id:
                     self._ledger.record_batch(batch_id, "confirmed", {})
-        self._ledger.remember(FAULTS, self._faults)
-        failed = self._ledger.setting(FAILED) or {}
-        if failed.get("count", 0) >= _MANY_FAILURES:
-            raise EarthReasonError(
-                f"{failed['count']} batches failed in a row, the last one because {failed['reason']}. Nothing more is "
-                "submitted; remove the cause, then continue with --retry-batches"
-            )
 
     async def _find(self, batch_id: str) -> Any | None:
         import openai
@@ -95,7 +102,7 @@ class Collection:
         if batch_id.startswith(CREATING):
             return await find_batch(self._client, marked(batch_id.removeprefix(CREATING)))
         try:
-            return await self._client.openai.batches.retrieve(batch_id)
+            return await identified(self._client.openai.batches.retrieve(batch_id), f"batch {batch_id}")
         except openai.NotFoundError:
             return None
         except openai.InternalServerError:
@@ -109,47 +116,81 @@ class Collection:
             self._ledger.record_batch(batch_id, "confirmed", {})
 
     async def _take(self, batch: Any, requests: dict[str, Any]) -> None:
-        if batch.status == "failed":
-            self._note_failure(batch, requests)
-        elif batch.status in ("completed", "expired"):
-            self._ledger.remember(FAILED, {})
-        torn = 0
+        left, torn = dict(requests), 0
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
             with tempfile.TemporaryFile(dir=self._ledger.path.parent) as file:
                 if not await self._download(file_id, file):
                     continue
                 for entry in _entries(file):
                     key = entry.get("custom_id")
-                    if entry and isinstance(key, str) and key in requests:
-                        self._take_entry(key, entry, requests[key])
+                    if entry and isinstance(key, str) and key in left:
+                        self._take_entry(key, entry, left.pop(key))
                     else:
                         torn += 1
         if torn:
             logger.warning("batch %s: %d unreadable or foreign lines; their requests are sent again", batch.id, torn)
+        if batch.status == "completed":
+            self._note_lost(left)
+        if batch.status == "failed":
+            self._note_failure(batch, requests)
+        elif batch.status == "completed" and requests and len(left) == len(requests):
+            self._count_failure("it has no answers, although it is completed")
+        elif batch.status in ("completed", "expired"):
+            self._ledger.remember(FAILED, {})
+
+    def _note_lost(self, requests: Mapping[str, Any]) -> None:
+        """Count requests as perhaps paid whose answers are gone; after several batches, quarantine their samples."""
+        for key, about in requests.items():
+            sample = about.get("split", ""), about["sample_id"]
+            most = about.get("max_cost", 0.0)
+            number = self._ledger.send(key, sample, about["stage"], about["model"], most)
+            self._ledger.settle(number, most)
+            if self._fail(key) >= _ATTEMPTS:
+                self._record(key, about, Usage(), "quarantined", f"its answer was lost in {_ATTEMPTS} batches")
 
     async def _download(self, file_id: str, file: IO[bytes]) -> bool:
-        """Write the content of a file at the provider into `file`; return whether it is there."""
+        """Write the content of a file at the provider into `file`; return whether it is there.
+
+        Raises:
+            OpenAIError: the provider refuses it, or it breaks off each time.
+        """
         import openai
 
-        try:
-            async with self._client.openai.files.with_streaming_response.content(file_id) as response:
-                async for piece in response.iter_bytes():
-                    file.write(piece)
-        except openai.NotFoundError:
-            logger.warning("file %s is not at the provider any more; its requests are sent again", file_id)
-            return False
+        from earthreason.questions.servers.connection import HopelessError
+
+        for attempt in range(_ATTEMPTS):
+            file.seek(0)
+            file.truncate()
+            try:
+                async with self._client.openai.files.with_streaming_response.content(file_id) as response:
+                    async for piece in response.iter_bytes():
+                        file.write(piece)
+            except openai.NotFoundError:
+                logger.warning("file %s is not at the provider any more; its requests are sent again", file_id)
+                return False
+            except (openai.OpenAIError, OSError):
+                raise
+            except Exception as error:  # of the HTTP library that the `openai` client uses: httpx or its successor
+                if attempt == _ATTEMPTS - 1:
+                    raise HopelessError(f"file {file_id} breaks off ({type(error).__name__}: {error})") from None
+            else:
+                break
         file.seek(0)
         return True
 
     def _note_failure(self, batch: Any, requests: Mapping[str, Any]) -> None:
-        errors = list(batch.errors.data or []) if batch.errors else []
+        told = getattr(batch.errors, "data", None) or batch.errors or []
+        errors = told if isinstance(told, list) else [told]
         reason = "; ".join(map(_describe_error, errors[:3])) or "the provider gives no reason"
         logger.warning("batch %s failed: %s", batch.id, reason)
-        if any(error.code == _QUEUE_FULL for error in errors):
+        if any(_part(error, "code") == _QUEUE_FULL for error in errors):
             room = max(1, len(requests) // 2)
             logger.warning("at most %d requests are submitted at a time from now on", room)
             self._ledger.remember(ROOM, room)
             return
+        self._count_failure(reason)
+
+    def _count_failure(self, reason: str) -> None:
         count = (self._ledger.setting(FAILED) or {}).get("count", 0) + 1
         self._ledger.remember(FAILED, {"count": count, "reason": reason})
 
@@ -185,7 +226,8 @@ class Collection:
             logger.warning("an answer about %s is sent for again: %s", about["sample_id"], reason)
             if was_cut_off(completion):
                 self._faults[key]["larger"] = LARGER
-            self._record(f"{key}~1", about, usage, "replaced", reason)  # paid, and asked again
+            replaced = f"{key}~{self._ledger.times_set_aside(key) + 1}"
+            self._record(replaced, about, usage, "replaced", reason)  # paid, and asked again
             return
         status, content = ("ok", answer.model_dump()) if answer else ("quarantined", reason)
         self._record(key, about, usage, status, content, completion.get("model"))
@@ -233,12 +275,18 @@ def _entries(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = storable(json.loads(line))
         except (ValueError, RecursionError):
             entry = None
         yield entry if isinstance(entry, dict) else {}
 
 
 def _describe_error(error: Any) -> str:
-    where = f" (line {error.line})" if error.line else ""
-    return shorten(f"{error.message or error.code or 'no reason given'}{where}")
+    line, code, message = (_part(error, name) for name in ("line", "code", "message"))
+    where = f" (line {line})" if line else ""
+    return shorten(f"{message or code or error or 'no reason given'}{where}")
+
+
+def _part(error: Any, name: str) -> Any:
+    """Return a part of an error in whatever form a server sends it."""
+    return error.get(name) if isinstance(error, Mapping) else getattr(error, name, None)

@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
@@ -120,7 +120,8 @@ class Submission:
     async def _submit(self) -> None:
         self._file.flush()
         self._file.seek(0)
-        file = await self._client.openai.files.create(file=("requests.jsonl", self._file), purpose="batch")
+        upload = self._client.openai.files.create(file=("requests.jsonl", self._file), purpose="batch")
+        file = await identified(upload, "the file of a batch")
         mark = uuid.uuid4().hex
         # Noted first: a process killed after the creation finds the batch again by its mark, and pays it once.
         self._ledger.record_batch(CREATING + mark, "submitted", self._described)
@@ -140,18 +141,21 @@ class Submission:
         """
         import openai
 
+        from earthreason.questions.servers.connection import HopelessError
+
         once = self._client.openai.with_options(max_retries=0)
         for attempt in range(_CREATIONS):
             try:
-                return await once.batches.create(
+                creation = once.batches.create(
                     input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h", metadata={MARK: mark}
                 )
+                return await identified(creation, "a new batch")
             except openai.APIStatusError as error:
                 if error.status_code < 500 and error.status_code not in (408, 409, 429):
                     self._ledger.record_batch(CREATING + mark, "refused", {})
                     raise
                 fault: openai.OpenAIError = error
-            except openai.APIConnectionError as error:
+            except (openai.APIConnectionError, HopelessError) as error:
                 fault = error
             await asyncio.sleep(_PAUSE)
             if (found := await find_batch(self._client, marked(mark))) is not None:
@@ -172,14 +176,37 @@ def most_usage(queued: Queued, prices: Prices) -> Usage:
     return queued.request.most(prices, tokens, batch=True)
 
 
+async def identified(answer: Awaitable[Any], what: str) -> Any:
+    """Return what a server tells of a file or batch.
+
+    Raises:
+        OpenAIError: the server refuses, or tells no id: it answers with a web page, for example.
+    """
+    from earthreason.questions.servers.connection import HopelessError
+
+    try:
+        told = await answer
+    except ValueError as error:  # no JSON
+        raise HopelessError(f"the server's answer about {what} is not readable ({error})") from None
+    if not isinstance(getattr(told, "id", None), str) or not told.id:
+        raise HopelessError(f"the server's answer about {what} has no id; does it have the Batch API at --base-url?")
+    return told
+
+
 def marked(mark: str) -> Callable[[Any], bool]:
     """Return the condition that a batch has this mark."""
     return lambda batch: (batch.metadata or {}).get(MARK) == mark
 
 
 async def find_batch(client: ModelClient, wanted: Callable[[Any], bool]) -> Any | None:
-    """Return the newest batch at the provider that is wanted, or None if there is none among the newest."""
+    """Return the newest batch at the provider that is wanted, or None if there is none among the newest.
+
+    Raises:
+        OpenAIError: the server refuses, or its list is not readable.
+    """
     import openai
+
+    from earthreason.questions.servers.connection import HopelessError
 
     searched = 0
     try:
@@ -191,4 +218,6 @@ async def find_batch(client: ModelClient, wanted: Callable[[Any], bool]) -> Any 
                 break
     except openai.NotFoundError:  # a server without a list
         logger.warning("%s has no list of batches, so a batch without an answer is not found", client.openai.base_url)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise HopelessError(f"the server's list of batches is not readable ({error})") from None
     return None

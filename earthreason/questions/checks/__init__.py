@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 
-from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet, SetCheck
+from earthreason.questions.checks.base import LONGEST_READ, Check, CheckFinding, QuestionSet, SetCheck
 from earthreason.questions.language import read_ahead
 
 _ALL: tuple[Check | SetCheck, ...] = tuple(
@@ -39,12 +40,20 @@ __all__ = [
 def check_all(asked: QuestionSet, checks: Iterable[Check] | None = None) -> list[CheckFinding]:
     """Return the findings on the texts of one image of those checks that understand its language."""
     applied = CHECKS.values() if checks is None else checks
-    return [finding for check in applied if _understands(check, asked.language) for finding in check.run(asked)]
+    questions, answers = (tuple(filter(_is_readable, texts)) for texts in (asked.questions, asked.answers))
+    readable = replace(asked, questions=questions, answers=answers)
+    return [
+        finding
+        for check in applied
+        if _understands(check, asked.language)
+        for finding in check.run(asked if check.any_length else readable)
+    ]
 
 
 def check_many(sets: Sequence[QuestionSet]) -> list[CheckFinding]:
     """Return the findings on the texts of several images; quicker than one image after another."""
-    read_ahead(text for asked in sets if asked.language == "en" for text in (*asked.questions, *asked.answers))
+    english = (text for asked in sets if asked.language == "en" for text in (*asked.questions, *asked.answers))
+    read_ahead(filter(_is_readable, english))
     return [finding for asked in sets for finding in check_all(asked)]
 
 
@@ -58,6 +67,10 @@ def passing(asked: QuestionSet) -> tuple[list[str], list[str]]:
 def not_applied(language: str) -> list[str]:
     """Name the checks that are not applied to texts of a language (ISO 639-1), because they understand English only."""
     return [name for name, check in CHECKS.items() if not _understands(check, language)]
+
+
+def _is_readable(text: str) -> bool:
+    return len(text) <= LONGEST_READ
 
 
 def _understands(check: Check, language: str) -> bool:

@@ -24,7 +24,9 @@ REQUESTS = word_set(
 """Verbs that ask for something."""
 SUBJECTS = frozenset(("nsubj", "nsubjpass", "expl", "csubj"))
 """Relations of subjects to their verbs."""
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+LONGEST_READ = 2000
+"""Characters of a text that grammar is looked for in; longer ones are no questions, and would take minutes."""
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Check:
         bad, good: examples of texts that break the rule and of texts that keep it.
         run: yields the findings.
         any_language: whether it understands other languages than English.
+        any_length: whether it reads texts of more than `LONGEST_READ` characters.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Check:
     good: tuple[str, ...]
     run: Callable[[QuestionSet], Iterator[CheckFinding]]
     any_language: bool = False
+    any_length: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class SetCheck:
 
 
 def words_of(text: str) -> list[str]:
-    """Split a text into lower-case words; apostrophes inside words are kept."""
+    """Split a text into lower-case words and numbers; apostrophes inside words are kept."""
     return _WORD.findall(text.lower().replace("’", "'"))
 
 

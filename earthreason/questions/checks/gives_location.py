@@ -70,9 +70,9 @@ def _objection(question: str) -> str | None:
 
 def _of_the_picture(text: str) -> Iterator[re.Match[str]]:
     """Yield parts of the picture, and none of an object."""
-    doc = parse(text)
     for pattern in _BY_SEQUEL:
         for match in pattern.finditer(text):
+            doc = parse(text)
             after = [token for token in doc if token.idx >= match.end()]
             if match[0].endswith((" the", " this")):  # the edge of the ..., whose object is yet to come
                 owner = after[:1]

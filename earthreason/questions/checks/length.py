@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from earthreason.questions.checks.base import Check, each_text, words_of
+from earthreason.questions.checks.base import LONGEST_READ, Check, each_text, words_of
 
 SHORTEST, LONGEST = 5, 45
 LONGEST_ANSWER = 80
@@ -10,6 +10,8 @@ LONGEST_MEAN_WORD = 7.5
 
 
 def _objection(question: str) -> str | None:
+    if len(question) > LONGEST_READ:
+        return f"{len(question):,} characters; too long to be checked"
     count = len(question.split())
     if count < SHORTEST:
         return f"{count} words; at least {SHORTEST} are needed"
@@ -21,6 +23,8 @@ def _objection(question: str) -> str | None:
 
 
 def _objection_to_answer(answer: str) -> str | None:
+    if len(answer) > LONGEST_READ:
+        return f"{len(answer):,} characters; too long to be checked"
     count = len(answer.split())
     return f"{count} words; more than {LONGEST_ANSWER} explain too much" if count > LONGEST_ANSWER else None
 
@@ -32,4 +36,5 @@ CHECK = Check(
     bad=("Where?",),
     good=("Where could an aircraft put down in an emergency?",),
     run=each_text("length", _objection, _objection_to_answer),
+    any_length=True,
 )

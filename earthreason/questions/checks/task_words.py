@@ -20,6 +20,8 @@ _WORDS = re.compile(
     rf"|overlaid|highlighted|tinted|tints?|delineat\w+|heat[\s-]?maps?|{_DRAWN} {_REGION}|{_DRAWN} in {_COLOUR}"
     rf"|{_REGION} {_DRAWN}(?: (?:in|by|with))?|{_COLOUR} (?:box|boxes|overlay|outline|contour|tint|shading))\b"
 )
+_MARKUP = re.compile(r"\[seg\]|</?\w+>")
+"""Tokens of models that segment."""
 _TASK = word_set(
     """
     annotation area binary class color colour ground instance map object output pixel prediction region scene segment
@@ -33,6 +35,8 @@ _GLASS = frozenset(("glass", "lens", "pane", "roof", "screen", "window", "windsc
 
 def _objection(text: str) -> str | None:
     text = text.lower().replace("’", "'")
+    if markup := _MARKUP.search(text):
+        return f"mentions the task: {markup[0]!r}"
     for match in _WORDS.finditer(text):
         token = next(token for token in parse(text) if token.idx + len(token) > match.start())
         if not _is_ordinary(token, match[0]):
@@ -59,7 +63,8 @@ def _is_ordinary(token: Token, match: str) -> bool:
     if token.head.lemma_ in _WORN:
         return True
     owners = [child for child in token.children if child.dep_ in ("compound", "poss", "amod")]
-    owners += [noun for child in token.children if child.lower_ == "of" for noun in child.children]
+    if match.startswith("segment"):
+        owners += [noun for child in token.children if child.lower_ == "of" for noun in child.children]
     owners = [owner for owner in owners if owner.pos_ in ("NOUN", "PROPN") and not re.fullmatch(_COLOUR, owner.lower_)]
     return bool(owners) and not any(owner.lemma_.lower() in _TASK for owner in owners)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.errors import DataFormatError, DataNotFoundError, UnknownNameError
 
 BUILT_IN = Path(__file__).parent / "templates"
 _COMMON = ("hints", "language", "pictures")
@@ -24,8 +24,15 @@ _SLOTS: dict[str, tuple[str, ...]] = {
     "judge_absent": (*_COMMON, "concept", "questions"),
 }
 """Slots of each prompt."""
-_NEEDED = {"absent": ("concepts",), "rewrite": ("questions",), "judge": ("questions",), "judge_absent": ("questions",)}
-"""Slots without which a prompt asks nothing."""
+_NEEDED = {
+    "absent": ("concepts",),
+    "rewrite": ("questions", "target"),
+    "judge": ("questions", "answers", "target"),
+    "judge_absent": ("questions", "concept"),
+}
+"""Slots without which a prompt does not say what is asked about."""
+_OTHERS = ("changelog.md", "readme.md")
+"""Files in a folder of prompts that may be something else."""
 NAMES = tuple(_SLOTS)
 _SYSTEM, _USER, _EXAMPLE_USER, _EXAMPLE_ASSISTANT = "System", "User", "Example user", "Example assistant"
 _FIRST_LINE = re.compile(r"version: (\S+)")
@@ -84,13 +91,30 @@ def load_prompts(folder: Path | None = None) -> dict[str, PromptTemplate]:
         DataNotFoundError: the folder does not exist or has no prompt.
         DataFormatError: a file is malformed.
     """
-    if folder is not None and not any((folder / f"{name}.md").is_file() for name in NAMES):
-        raise DataNotFoundError(f"{folder} has no prompts; expected one of {', '.join(f'{n}.md' for n in NAMES)}")
+    if folder is not None:
+        check_folder(folder)
     prompts = {}
     for name in NAMES:
         path = (folder or BUILT_IN) / f"{name}.md"
         prompts[name] = read_prompt(path if path.is_file() else BUILT_IN / path.name)
     return prompts
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder has prompts, and no file that was meant to be one.
+
+    Raises:
+        DataNotFoundError: the folder does not exist or has no prompt.
+        DataFormatError: it has a Markdown file of another name, or a folder with the name of a prompt.
+    """
+    files = [f"{name}.md" for name in NAMES]
+    if not any((folder / name).is_file() for name in files):
+        raise DataNotFoundError(f"{folder} has no prompts; expected one of {', '.join(files)}")
+    for path in sorted(folder.iterdir()):
+        lowered = path.name.lower()
+        if path.suffix.lower() != ".md" or lowered in _OTHERS or (path.name in files and path.is_file()):
+            continue
+        raise DataFormatError(f"{path}: not a prompt; {UnknownNameError('prompt', path.name, files)}")
 
 
 def version_of(path: Path) -> str:
@@ -118,7 +142,7 @@ def read_prompt(path: Path) -> PromptTemplate:
         raise DataFormatError(f"{path}: unknown slot {{{unknown[0]}}}; known: {', '.join(_SLOTS[name])}")
     missing = [slot for slot in _NEEDED.get(name, ()) if slot not in given]
     if missing:
-        raise DataFormatError(f"{path}: the slot {{{missing[0]}}} is missing; without it the prompt asks nothing")
+        raise DataFormatError(f"{path}: the slot {{{missing[0]}}} is missing; the model would not know it")
     for turn in messages.examples:
         slot = next((found for text in turn for found in _SLOT.findall(text) if found in _SLOTS[name]), None)
         if slot is not None:
@@ -126,11 +150,20 @@ def read_prompt(path: Path) -> PromptTemplate:
     return PromptTemplate(name, version, text, messages)
 
 
-def _split(path: Path) -> tuple[str, str]:
+def read_text_of(path: Path) -> str:
+    """Return the text of a prompt's file.
+
+    Raises:
+        DataFormatError: it is not UTF-8.
+    """
     try:
-        first, _, rest = path.read_text(encoding="utf-8-sig").partition("\n")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _split(path: Path) -> tuple[str, str]:
+    first, _, rest = read_text_of(path).partition("\n")
     match = _FIRST_LINE.fullmatch(first.strip())
     if match is None:
         raise DataFormatError(f"{path}: the first line must be 'version: N', not {first.strip()[:40]!r}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
-from earthreason.questions.prompting.prompts import BUILT_IN, NAMES, version_of
+from earthreason.questions.prompting.prompts import BUILT_IN, NAMES, check_folder, read_text_of, version_of
 
 CHANGES = BUILT_IN / "CHANGELOG.md"
 
@@ -38,13 +38,13 @@ def text_at(name: str, place: str | None = None) -> str:
             version.
 
     Returns:
-        The text; empty if that version or folder lacks the prompt.
+        The text; empty if that version lacks the prompt. A folder that lacks it has the built-in one.
 
     Raises:
         DataNotFoundError: there is no such version or folder, or the folder has no prompts.
     """
     path = _path(check_name(name), place)
-    return "" if path is None else path.read_text(encoding="utf-8-sig")
+    return "" if path is None else read_text_of(path)
 
 
 def diff_prompts(names: tuple[str, ...], old: str | None = None, new: str | None = None) -> Iterator[str]:
@@ -96,15 +96,14 @@ def _label(place: str | None) -> str:
 
 
 def _path(name: str, place: str | None) -> Path | None:
-    """Return the file of a prompt at a version or in a folder; None if it is not there."""
+    """Return the file of a prompt at a version or in a folder; None if that version lacks it."""
     if place is None:
         return BUILT_IN / f"{name}.md"
     folder = Path(place)
     if folder.is_dir():
-        if not any((folder / f"{known}.md").is_file() for known in NAMES):
-            raise DataNotFoundError(f"{folder} has no prompts; expected one of {', '.join(f'{n}.md' for n in NAMES)}")
+        check_folder(folder)
         path = folder / f"{name}.md"
-        return path if path.is_file() else None
+        return path if path.is_file() else BUILT_IN / path.name  # as `generate` does
     if place not in versions():
         raise DataNotFoundError(f"{place} is neither a version of the prompts ({', '.join(versions())}) nor a folder")
     if int(version_of(BUILT_IN / f"{name}.md")) <= int(place):

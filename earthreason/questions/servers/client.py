@@ -9,14 +9,14 @@ import json
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
 from earthreason.questions.servers.adaptation import adapt, enlarge, refused_extra, refused_parameter
+from earthreason.questions.servers.address import OPENAI, server_address
 from earthreason.questions.servers.faults import Fault, classify, describe_body
 from earthreason.questions.servers.pace import Pace
 from earthreason.questions.servers.pricing import ModelPrice, Prices, Spending, image_tokens
@@ -25,6 +25,7 @@ from earthreason.questions.servers.replies import (
     breaks_schema,
     parse,
     shorten,
+    storable,
     text_of,
     was_cut_off,
 )
@@ -47,7 +48,7 @@ class ClientConfig:
     """Connection to a model server.
 
     Attributes:
-        base_url: address of an OpenAI-compatible server; None means OpenAI.
+        base_url: address of an OpenAI-compatible server; None means that in OPENAI_BASE_URL, or OpenAI.
         api_key: key for the server; None reads OPENAI_API_KEY. A server at `base_url` may need none.
         concurrency: largest number of requests in flight.
         timeout: time limit of a request, seconds.
@@ -116,21 +117,32 @@ class ModelClient:
 
         from earthreason.questions.servers.connection import WatchedClient
 
+        config = replace(config, base_url=server_address(config.base_url))
         self.config, self.prices = config, prices
         self.refused: dict[str, set[str]] = {} if refused is None else refused
         self._warned = False
         self._failures = 0
         self._slots = asyncio.Semaphore(config.concurrency)
         key = config.api_key or os.environ.get("OPENAI_API_KEY") or (_NO_KEY if config.base_url else None)
-        _check_address(config.base_url)
+        if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
+            raise EarthReasonError(
+                "OPENAI_API_KEY has characters that no key has, such as a space or line break; set it anew"
+            )
         pace = Pace(config.requests_a_minute, config.tokens_a_minute)
         try:
+            transport = WatchedClient(self._warn, pace, config.timeout)
+        except (ImportError, ValueError, OSError) as error:  # an ssl.SSLError is an OSError
+            raise EarthReasonError(
+                f"no connection can be made: {error}; check SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and "
+                "ALL_PROXY"
+            ) from None
+        try:
             self.openai = AsyncOpenAI(
-                base_url=config.base_url,
+                base_url=config.base_url or OPENAI,
                 api_key=key,
                 timeout=config.timeout,
                 max_retries=config.attempts - 1,
-                http_client=WatchedClient(self._warn, pace, config.timeout),
+                http_client=transport,
             )
         except OpenAIError:
             raise EarthReasonError(
@@ -146,6 +158,11 @@ class ModelClient:
     def refused_by(self, model: str) -> set[str]:
         """Return the parameters that the server refuses for a model, as far as known."""
         return self.refused.setdefault(model, set())
+
+    def sent_parameters(self, request: Request[Any]) -> dict[str, Any]:
+        """Return the parameters that the server gets with a request, without those that it refuses as far as known."""
+        body = adapt(request.body(()), self.refused_by(request.model))
+        return {name: value for name, value in body.items() if name not in ("model", "messages", "response_format")}
 
     async def ask(
         self,
@@ -234,7 +251,7 @@ class ModelClient:
         """
         import openai
 
-        from earthreason.questions.servers.connection import UNREACHED, HopelessError, counting
+        from earthreason.questions.servers.connection import UNREACHED, HopelessError, NotSentError, counting
 
         others = {name: value for name, value in body.items() if name not in ("model", "messages")}
         tokens = spending.most.input_tokens + spending.most.output_tokens
@@ -247,10 +264,14 @@ class ModelClient:
                         extra_body=others,
                         extra_headers={"Idempotency-Key": key},
                     )
-            completion = json.loads(raw.http_response.content)
+            completion = storable(json.loads(raw.http_response.content))
+        except NotSentError:
+            raise
         except HopelessError as error:
             raise _FaultError(Fault("run", str(error))) from None
         except openai.APIConnectionError as error:  # includes timeouts and lost connections
+            if isinstance(error.__cause__, NotSentError):
+                raise error.__cause__ from None
             if isinstance(error.__cause__, HopelessError):
                 raise _FaultError(Fault("run", str(error.__cause__))) from None
             unreached = type(error.__cause__).__name__ in UNREACHED
@@ -284,18 +305,6 @@ class ModelClient:
         level = logging.DEBUG if self._warned else logging.WARNING
         logger.log(level, "%s: %s; trying up to %d times", self.openai.base_url, reason, self.config.attempts)
         self._warned = True
-
-
-def _check_address(base_url: str | None) -> None:
-    if base_url is None:
-        return
-    try:
-        parts = urlsplit(base_url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise EarthReasonError(f"--base-url {base_url}: not an address; write one such as http://localhost:8000/v1")
 
 
 def _picture_size(url: str) -> tuple[int, int]:

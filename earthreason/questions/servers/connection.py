@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any
 
 from openai import DefaultAsyncHttpxClient, OpenAIError
@@ -15,7 +17,7 @@ from openai import DefaultAsyncHttpxClient, OpenAIError
 from earthreason.questions.servers.adaptation import refused_parameter
 from earthreason.questions.servers.faults import describe_body, error_within, is_page, is_quota, lacks_images
 from earthreason.questions.servers.pace import Pace, retry_after
-from earthreason.questions.servers.pricing import Spending
+from earthreason.questions.servers.pricing import Spending, reported_tokens
 
 RETRIED = (408, 409, 429)
 """Error statuses below 500 that the `openai` client retries; it also retries all from 500 up."""
@@ -27,12 +29,18 @@ _LONGEST_RETRY_AFTER = 60.0
 """Longest Retry-After that every version of the `openai` client waits for, seconds."""
 _LONGEST_WAIT = 3600.0
 """Longest wait that a server may ask for, seconds; a run is continued later instead."""
+_transport = import_module(DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
+"""The HTTP library of the `openai` client: httpx, or httpx2 in newer versions."""
 _spending: ContextVar[tuple[Spending, int] | None] = ContextVar("spending", default=None)
 logger = logging.getLogger("earthreason.questions")
 
 
 class HopelessError(OpenAIError):
     """A fault that no retry mends; the `openai` client passes its own class of errors on."""
+
+
+class NotSentError(HopelessError):
+    """A request may not be sent (again): the run is to end, or the budget would be exceeded. The cause says why."""
 
 
 @contextmanager
@@ -50,22 +58,31 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
 
     def __init__(self, warn: Callable[[str], object], pace: Pace, timeout: float) -> None:
         super().__init__(timeout=timeout)
-        self._warn, self._pace = warn, pace
+        self._warn, self._pace, self._limit = warn, pace, timeout
         self._answered = False
 
     async def send(self, request: Any, **options: Any) -> Any:
         """Send a request.
 
         Raises:
-            HopelessError: the certificate or address is wrong, or the server asks to wait for hours.
+            HopelessError: the certificate or address is wrong, a header cannot be sent, or the server asks to wait for
+                hours.
+            NotSentError: `Spending.admit` does not admit it.
         """
         counted = _spending.get()
         spending, tokens = counted or (Spending(), 0)
         if counted is not None:
             await self._pace.wait(tokens)
-        spending.begin()
         try:
-            response = await super().send(request, **options)
+            spending.begin()
+        except RuntimeError as error:
+            raise NotSentError(str(error)) from error
+        try:
+            async with asyncio.timeout(self._limit if counted else None):  # httpx limits the pauses, not the whole
+                response = await super().send(request, **options)
+        except TimeoutError:
+            self._warn("timeout")
+            raise _transport.ReadTimeout("no whole answer in time", request=request) from None
         except Exception as error:
             if type(error).__name__ in UNREACHED:
                 spending.cancel()
@@ -98,6 +115,8 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
             self._answered = self._answered or bool(completion.get("choices"))
             if fault := error_within(completion):
                 response.status_code = fault[0]
+                if reported_tokens(completion) is not None:
+                    response.extensions["paid"] = "perhaps"
             return
         if is_page(response.text) and not self._answered:
             spending.cancel()
@@ -125,9 +144,12 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
         if is_quota(body) or (response.status_code >= 500 and (lacks_images(body) or _refuses(request, text))):
             response.headers["x-should-retry"] = "false"
             return False
-        if response.status_code not in (429, 503, 529):
+        seconds = retry_after(response.headers, text)
+        is_busy = response.status_code in (429, 503, 529)
+        if seconds is None or (seconds > _LONGEST_RETRY_AFTER and not is_busy):
+            _forget_wait(response)
+        if seconds is None or not is_busy:
             return True
-        seconds = retry_after(response.headers, text) or 0.0
         if seconds > _LONGEST_WAIT:
             raise HopelessError(
                 f"{request.url} asks to wait {seconds / 3600:.1f} hours ({describe_body(body)}); run again then to "
@@ -136,9 +158,14 @@ class WatchedClient(DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, 
         self._pace.pause(seconds)
         if seconds > _LONGEST_RETRY_AFTER:
             logger.warning("%s asks to wait %.0f seconds", request.url, seconds)
-            for name in ("retry-after", "retry-after-ms"):
-                response.headers.pop(name, None)
+            _forget_wait(response)
         return True
+
+
+def _forget_wait(response: Any) -> None:
+    """Remove what the `openai` client would give up at: a wait that it finds too long or cannot read."""
+    for name in ("retry-after", "retry-after-ms"):
+        response.headers.pop(name, None)
 
 
 def _refuses(request: Any, text: str) -> bool:
@@ -151,6 +178,10 @@ def _refuses(request: Any, text: str) -> bool:
 
 def _raise_if_hopeless(error: BaseException) -> None:
     name = type(error).__name__
+    if name == "LocalProtocolError":  # its words would show the key
+        raise HopelessError(
+            "a header cannot be sent; check OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID"
+        ) from None
     if name == "UnsupportedProtocol":
         raise HopelessError("--base-url must begin with http:// or https://") from None
     cause: BaseException | None = error

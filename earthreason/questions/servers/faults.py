@@ -123,6 +123,8 @@ def error_within(completion: Mapping[str, Any]) -> tuple[int, object] | None:
     choices = completion.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     error = completion.get("error") or (first.get("error") if isinstance(first, Mapping) else None)
+    if first is not None and isinstance(error, Mapping) and not error.get("message") and not error.get("code"):
+        error = None  # {"code": 0, "message": ""} beside an answer
     if not error:
         return None if first is not None or completion.get("usage") else (502, "an answer without choices")
     code = str(error.get("code", error.get("status")) if isinstance(error, Mapping) else error)

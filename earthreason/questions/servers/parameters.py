@@ -34,7 +34,7 @@ def merge_parameters(parameters: Mapping[str, Any], given: Sequence[str]) -> dic
     for text in given:
         name, separator, value = text.partition("=")
         name = name.strip()
-        if not separator or not name:
+        if not separator or not name or not text.isprintable():
             raise EarthReasonError(f"--param {text}: write KEY=VALUE, such as reasoning_effort=low or top_p=0.9")
         if name in _OWN:
             raise EarthReasonError(f"--param {text}: {name} cannot be set here; {_OWN[name]}")

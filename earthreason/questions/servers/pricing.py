@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ _TILE, _LONGEST, _SHORTEST = 512, 2048, 768
 _DATED = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|20\d{6}|latest)$")
 _MOST_TOKENS = 10**9
 """Larger counts are faults; SQLite could not hold the largest."""
+_HIGHEST = 1e6
+"""Largest price, US dollars per million tokens, and largest factor; more is a mistake."""
 
 
-class ModelPrice(BaseModel, extra="forbid"):
+class ModelPrice(BaseModel, extra="forbid", allow_inf_nan=False, strict=True):
     """US dollars per million tokens, and the rule for the tokens of an image.
 
     Attributes:
@@ -37,15 +39,15 @@ class ModelPrice(BaseModel, extra="forbid"):
         image_limit: largest number of patches; None means that there is none.
     """
 
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    cached_input: float | None = Field(default=None, ge=0)
-    reasoning: float | None = Field(default=None, ge=0)
+    input: float = Field(ge=0, le=_HIGHEST)
+    output: float = Field(ge=0, le=_HIGHEST)
+    cached_input: float | None = Field(default=None, ge=0, le=_HIGHEST)
+    reasoning: float | None = Field(default=None, ge=0, le=_HIGHEST)
     batch: float = Field(default=0.5, ge=0, le=1)
     image_base: int = Field(default=85, ge=0)
     image_tile: int = Field(default=170, ge=0)
     image_patch: int | None = Field(default=None, ge=1)
-    image_factor: float = Field(default=1.0, ge=0)
+    image_factor: float = Field(default=1.0, ge=0, le=_HIGHEST)
     image_limit: int | None = Field(default=None, ge=1)
 
 
@@ -120,11 +122,14 @@ class Spending:
         most: the most that one attempt may cost, as things stand.
         known: reported usage.
         uncertain: attempts in flight, timed out or lost; each with the most that it may have cost.
+        admit: called before each attempt with what the request may have cost after it, US dollars; raises if the
+            attempt may not be made.
     """
 
     most: Usage = field(default_factory=Usage)
     known: Usage = field(default_factory=Usage)
     uncertain: list[Usage] = field(default_factory=list)
+    admit: Callable[[float], None] | None = None
 
     @property
     def usage(self) -> Usage:
@@ -132,7 +137,9 @@ class Spending:
         return sum(self.uncertain, self.known)
 
     def begin(self) -> None:
-        """Count an attempt as perhaps paid."""
+        """Count an attempt as perhaps paid, if it may be made."""
+        if self.admit is not None:
+            self.admit(self.usage.usd + self.most.usd)
         self.uncertain.append(self.most)
 
     def cancel(self) -> None:
@@ -204,6 +211,8 @@ def load_prices(path: Path | None = None, given: Sequence[str] = (), models: Seq
     prices = dict(table.models)
     for text in given:
         model, numbers = _parse_price(text)
+        if model and model not in models:
+            raise EarthReasonError(f"--price {text}: no stage uses the model {model}; in use: {', '.join(models)}")
         for name in [model] if model else models:
             prices[name] = (table.of(name) or numbers).model_copy(update=numbers.model_dump(exclude_unset=True))
     return table.model_copy(update={"models": prices})
@@ -213,12 +222,13 @@ def _parse_price(text: str) -> tuple[str, ModelPrice]:
     model, _, numbers = text.rpartition("=")
     try:
         values = dict(zip(("input", "output", "cached_input"), map(float, numbers.split(",")), strict=False))
-        if len(values) != len(numbers.split(",")) or not all(map(math.isfinite, values.values())):
+        if len(values) != len(numbers.split(",")) or values.get("cached_input", 0) > values["input"]:
             raise ValueError
-        return model, ModelPrice.model_validate(values | {"cached_input": values.get("cached_input")})
-    except ValueError:
+        return model.strip(), ModelPrice.model_validate(values | {"cached_input": values.get("cached_input")})
+    except (ValueError, KeyError):
         raise EarthReasonError(
-            f"--price {text}: not a price; write IN,OUT or MODEL=IN,OUT, such as 2.5,10 (US dollars per million tokens)"
+            f"--price {text}: not a price; write IN,OUT or IN,OUT,CACHED or MODEL=IN,OUT, such as 2.5,10 (US dollars "
+            "per million tokens, with decimal points)"
         ) from None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -39,10 +40,21 @@ def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def unwrap(text: str) -> str:
-    """Remove thoughts up to </think>, and everything but the last fenced block if there is one."""
-    bare = _THOUGHTS.sub("", text).strip().lstrip("\ufeff").strip()
+    """Remove thoughts up to </think>, and everything but the last fenced block of JSON, or the last one of any kind."""
+    bare = _without_thoughts(text)
     blocks = [] if bare.startswith(("{", "[")) else _FENCE.findall(bare)  # fences within JSON belong to its texts
+    blocks = [block for block in blocks if block.lstrip().startswith(("{", "["))] or blocks
     return blocks[-1].strip() if blocks else bare
+
+
+def _without_thoughts(text: str) -> str:
+    bare = _THOUGHTS.sub("", text).strip().lstrip("\ufeff").strip()
+    if not bare.startswith('"{'):
+        return bare
+    try:  # JSON within a JSON text
+        return str(json.loads(bare))
+    except ValueError:
+        return bare
 
 
 def parse(
@@ -104,8 +116,19 @@ def text_of(completion: dict[str, Any]) -> str:
         content = "".join(part for part in parts if isinstance(part, str))
     if isinstance(content, dict):  # a server that parsed the JSON itself
         return json.dumps(content)
-    if isinstance(content, str) and content.strip():
-        return content
+    said = content if isinstance(content, str) else ""
+    if "{" in said:
+        return said
+    return _arguments_of(message) or (said if said.strip() else _thoughts_of(message))
+
+
+def _thoughts_of(message: Mapping[str, Any]) -> str:
+    """Return the JSON that a server took for thoughts."""
+    texts = (message.get(name) for name in ("reasoning_content", "reasoning"))
+    return next((text for text in texts if isinstance(text, str) and "{" in text), "")
+
+
+def _arguments_of(message: Mapping[str, Any]) -> str:
     calls = message.get("tool_calls")
     functions = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     for function in (*functions, message.get("function_call")):
@@ -113,6 +136,15 @@ def text_of(completion: dict[str, Any]) -> str:
         if arguments:
             return arguments if isinstance(arguments, str) else json.dumps(arguments)
     return ""
+
+
+def storable(value: Any) -> Any:
+    """Return JSON values with texts that any file can hold: halves of surrogate pairs become question marks."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list) else value
 
 
 def was_cut_off(completion: dict[str, Any]) -> bool:
@@ -151,7 +183,7 @@ def _read_json(reply: type[Answer], text: str) -> Answer:
     if _UNFINISHED_THOUGHTS.match(bare):
         raise ValueError("it ends within its thoughts")
     fault: ValidationError | None = None
-    for part in _parts(bare):
+    for part in chain(_parts(bare), _parts(_without_thoughts(text))):  # a fence may end within the texts of the JSON
         try:
             return reply.model_validate_json(part)
         except ValidationError as error:

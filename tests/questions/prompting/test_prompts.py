@@ -89,6 +89,53 @@ def test_a_prompt_without_the_texts_to_judge_is_refused(tmp_path):
         load_prompts(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "slot"),
+    [("rewrite", "target"), ("judge", "target"), ("judge", "answers"), ("judge_absent", "concept")],
+)
+def test_a_prompt_that_does_not_say_what_it_is_about_is_refused(tmp_path, name, slot):
+    write(tmp_path, text_at(name).replace(f"{{{slot}}}", ""), name)
+    with pytest.raises(DataFormatError, match=f"the slot {{{slot}}} is missing"):
+        load_prompts(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["jugde.md", "judge.MD", "Judge.md", "other.md"])
+def test_a_misspelt_file_is_not_passed_over(tmp_path, name):
+    write(tmp_path, text_at("propose"))
+    (tmp_path / name).write_text(text_at("judge"))
+    for read in (load_prompts, lambda folder: text_at("propose", str(folder))):
+        with pytest.raises(DataFormatError, match=f"{name}: not a prompt.*judge.md"):
+            read(tmp_path)
+
+
+def test_a_folder_with_the_name_of_a_prompt_is_not_passed_over(tmp_path):
+    write(tmp_path, text_at("propose"))
+    (tmp_path / "judge.md").mkdir()
+    with pytest.raises(DataFormatError, match="judge.md: not a prompt"):
+        load_prompts(tmp_path)
+
+
+def test_a_folder_may_have_some_of_the_prompts_and_notes(tmp_path):
+    write(tmp_path, text_at("propose").replace("version: 2", "version: mine"))
+    (tmp_path / "README.md").write_text("Why")
+    changed = "\n".join(diff_prompts(NAMES, None, str(tmp_path)))
+    assert load_prompts(tmp_path)["propose"].version == "mine"
+    assert "+version: mine" in changed
+    assert list(diff_prompts(("judge",), "2", str(tmp_path))) == []  # the built-in one, as `generate` sends it
+
+
+def test_a_folder_that_is_not_text_is_told_in_a_line(tmp_path):
+    (tmp_path / "judge.md").write_bytes(b"version: 2\n\xff")
+    with pytest.raises(DataFormatError, match="not UTF-8 text"):
+        text_at("judge", str(tmp_path))
+
+
+def test_prompts_of_the_first_version_are_exported_to_read_only(tmp_path):
+    told = invoke("export", str(tmp_path / "first"), "--version", "1").output
+    assert "--prompt-dir" not in told
+    assert "takes prompts since version 2" in told
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_examples_are_answers_that_would_be_accepted(name):
     prompt = load_prompts()[name]

@@ -1,6 +1,7 @@
 """What an answer may look like and what it costs: bodies that servers send, over HTTP."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -23,12 +24,31 @@ from tests.questions.runs import client_of
         [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": ANSWER}],
         [{"type": "text", "text": ANSWER[:9]}, {"type": "text", "text": ANSWER[9:]}],
         {"questions": ["Where?"]},
+        json.dumps(ANSWER),
+        f"```json\n{ANSWER}\n```\nand a test:\n```python\nprint(1)\n```",
     ],
 )
 def test_an_answer_is_read_from_what_surrounds_it(server, content):
     answer, usage = ask(server, (200, completion(content)))
     assert answer.questions == ["Where?"]
     assert usage == Usage(10, 5, pytest.approx(10 * IN + 5 * OUT))
+
+
+def test_a_fence_within_the_texts_of_an_answer_is_part_of_them(server):
+    fenced = 'Here:\n```json\n{"questions": ["Where is ```this``` kept?"]}\n```'
+    assert ask(server, (200, completion(fenced)))[0].questions == ["Where is ```this``` kept?"]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_an_answer_that_a_server_took_for_thoughts_is_read(server, name):
+    message = {"role": "assistant", "content": None, name: ANSWER}
+    assert ask(server, (200, completion(message=message)))[0].questions == ["Where?"]
+
+
+def test_prose_beside_a_tool_call_is_not_the_answer(server):
+    call = {"id": "c", "type": "function", "function": {"name": "rewriting", "arguments": ANSWER}}
+    message = {"role": "assistant", "content": "I call the function.", "tool_calls": [call]}
+    assert ask(server, (200, completion(message=message)))[0].questions == ["Where?"]
 
 
 def test_the_arguments_of_a_tool_call_are_an_answer(server):

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from earthreason.cli.main import app
-from earthreason.errors import EarthReasonError
+from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.questions.servers.pricing import ModelPrice, Prices, Tokens, image_tokens, load_prices
 
 TABLE = Prices(
@@ -77,9 +77,11 @@ def test_prices_are_given_for_all_models_in_use_or_for_one():
     assert own.cached_input is None  # the built-in one belongs to the built-in price
 
 
-@pytest.mark.parametrize("text", ["", "1", "1,2,3,4", "a,b", "1,-2", "nan,1", "1,inf", "m=", "m=1", "1;2"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1,2,3,4", "a,b", "1,-2", "nan,1", "1,inf", "m=", "m=1", "1;2", "0,5,10", "1e308,1"]
+)
 def test_a_malformed_price_is_told_in_one_line(text):
-    with pytest.raises(EarthReasonError, match=r"--price .*write IN,OUT or MODEL=IN,OUT") as caught:
+    with pytest.raises(EarthReasonError, match=r"--price .*write IN,OUT or IN,OUT,CACHED or MODEL=IN,OUT") as caught:
         load_prices(None, [text], ["m"])
     assert "\n" not in str(caught.value)
 
@@ -133,3 +135,28 @@ def test_a_malformed_option_is_told_before_anything_is_read(tmp_path, arguments,
     assert isinstance(result.exception, EarthReasonError)
     assert words in str(result.exception)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"input": 1e308}, {"input": True}, {"output": "2"}, {"image_factor": 1e307}, {"batch": 2}],
+)
+def test_a_price_that_no_provider_has_is_refused(tmp_path, change):
+    table = tmp_path / "prices.json"
+    table.write_text(json.dumps({"models": {"m": {"input": 1, "output": 2} | change}}))
+    with pytest.raises(DataFormatError, match=next(iter(change))):
+        load_prices(table)
+
+
+@pytest.mark.parametrize("number", ["1e999", "Infinity", "NaN"])
+def test_infinite_prices_are_refused(tmp_path, number):
+    table = tmp_path / "prices.json"
+    table.write_text(f'{{"models": {{"m": {{"input": {number}, "output": 2}}}}}}')
+    with pytest.raises(DataFormatError):
+        load_prices(table)
+
+
+def test_a_price_for_a_model_that_no_stage_uses_is_a_mistake():
+    with pytest.raises(EarthReasonError, match="no stage uses the model gpt4o; in use: gpt-4o"):
+        load_prices(given=["gpt4o=1,2"], models=["gpt-4o"])
+    assert load_prices(given=["local =1, 2"], models=["local"]).of("local").output == 2
